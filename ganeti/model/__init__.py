@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a cluster is made of, as immutable values; ``cluster`` and ``instance`` are the core.
+
+The records have the fields of Ganeti 3.0's ``config.data``, so that file needs no translation.
+``guest`` is an instance as a node sees it, with all its parameters filled in.
+"""

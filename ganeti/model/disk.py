@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Disks of instances, and the templates that say what they are made of."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+from ganeti.model.named import Stored
+from ganeti.schema.types import Parameters
+
+
+class Template(enum.StrEnum):
+    """What an instance's disks are made of."""
+
+    DISKLESS = "diskless"
+    FILE = "file"
+    SHAREDFILE = "sharedfile"
+    PLAIN = "plain"
+    DRBD = "drbd"
+    BLOCKDEV = "blockdev"
+    RBD = "rbd"
+    EXT = "ext"
+    GLUSTER = "gluster"
+
+
+MIRRORED_BETWEEN_NODES = frozenset({Template.DRBD})
+"""Templates that keep a second copy on a secondary node."""
+
+REACHED_FROM_ANYWHERE = frozenset(
+    {
+        Template.DISKLESS,
+        Template.SHAREDFILE,
+        Template.BLOCKDEV,
+        Template.RBD,
+        Template.EXT,
+        Template.GLUSTER,
+    }
+)
+"""Templates whose disks every node of the group can open."""
+
+
+class Mode(enum.StrEnum):
+    """Whether a guest may write to a disk."""
+
+    READ_WRITE = "rw"
+    READ_ONLY = "ro"
+
+
+class Disk(Stored, omit_defaults=True):
+    """A disk; ``size`` in MiB. The form of ``logical_id`` depends on ``dev_type``:
+
+    plain ``[volume group, volume]``; file and sharedfile ``[driver, path]``; drbd ``[node A,
+    node B, port, minor A, minor B, secret]`` with data and metadata volumes as ``children``.
+    """
+
+    dev_type: Template
+    logical_id: tuple[Any, ...]
+    children: tuple[Disk, ...]
+    nodes: tuple[str, ...]
+    iv_name: str
+    size: int
+    mode: Mode
+    name: str | None = None
+    spindles: int | None = None
+    params: Parameters | None = None

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Node groups: nodes among which instances can move."""
+
+from __future__ import annotations
+
+import enum
+
+from ganeti.model.named import Tagged
+from ganeti.schema.types import Parameters
+
+
+class AllocPolicy(enum.StrEnum):
+    """Whether new instances are placed in a group."""
+
+    PREFERRED = "preferred"
+    LAST_RESORT = "last_resort"
+    UNALLOCABLE = "unallocable"
+
+
+class Group(Tagged, omit_defaults=True):
+    """A node group; which nodes belong to it is written in the nodes, ``members`` is historical."""
+
+    name: str
+    members: tuple[str, ...] | None = None
+    ndparams: Parameters
+    alloc_policy: AllocPolicy
+    ipolicy: Parameters
+    diskparams: dict[str, Parameters]
+    networks: dict[str, Parameters]
+    hv_state_static: Parameters | None = None
+    disk_state_static: Parameters | None = None

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Instances: the virtual machines that the cluster is there for."""
+
+from __future__ import annotations
+
+import enum
+
+from ganeti.model.named import Tagged
+from ganeti.schema.records import Record
+from ganeti.schema.types import Parameters
+
+
+class Wanted(enum.StrEnum):
+    """The state that an administrator wants an instance to be in."""
+
+    UP = "up"
+    DOWN = "down"
+    OFFLINE = "offline"
+
+
+class WantedBy(enum.StrEnum):
+    """Who last decided on that state: an administrator, or the guest's user from inside."""
+
+    ADMIN = "admin"
+    USER = "user"
+
+
+class Nic(Record, omit_defaults=True):
+    """A network card; ``nicparams`` holds only what differs from the cluster's defaults."""
+
+    mac: str
+    ip: str | None = None
+    nicparams: Parameters
+    network: str | None = None
+    name: str | None = None
+    uuid: str
+
+
+class Instance(Tagged, omit_defaults=True):
+    """A virtual machine; ``primary_node`` and ``disks`` are UUIDs."""
+
+    name: str
+    primary_node: str
+    os: str
+    hypervisor: str
+    hvparams: Parameters
+    beparams: Parameters
+    osparams: Parameters
+    osparams_private: Parameters
+    admin_state: Wanted
+    admin_state_source: WantedBy
+    nics: tuple[Nic, ...]
+    disks: tuple[str, ...]
+    disks_active: bool
+    network_port: int | None = None

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Calls about disks; the driver behind each follows from the disk's ``dev_type``."""
+
+from __future__ import annotations
+
+from ganeti.model.disk import Disk
+from ganeti.rpc.call import NORMAL, SLOW, URGENT, Call
+from ganeti.schema.records import Record
+from ganeti.schema.types import InstanceName, MiB
+
+
+class CreateDisk(Call[None]):
+    """Make a disk; ``owner`` is noted where the storage can keep a note."""
+
+    wire = "blockdev_create"
+    patience = NORMAL
+
+    disk: Disk
+    owner: InstanceName
+    primary: bool = True
+
+
+class RemoveDisk(Call[None]):
+    """Remove a disk with what is on it; removing one that is not there succeeds."""
+
+    wire = "blockdev_remove"
+    patience = NORMAL
+
+    disk: Disk
+
+
+class AttachDisk(Call[str]):
+    """Make a disk usable and answer its path; attaching an attached one succeeds."""
+
+    wire = "blockdev_assemble"
+    patience = NORMAL
+
+    disk: Disk
+    owner: InstanceName
+    primary: bool
+    ignore_size: bool = False
+
+
+class DetachDisk(Call[None]):
+    """The opposite of ``AttachDisk``; detaching a detached one succeeds."""
+
+    wire = "blockdev_shutdown"
+    patience = NORMAL
+
+    disk: Disk
+
+
+class GrowDisk(Call[None]):
+    """Make a disk larger by ``amount``."""
+
+    wire = "blockdev_grow"
+    patience = NORMAL
+
+    disk: Disk
+    amount: MiB
+
+
+class DiskStatus(Record, omit_defaults=True):
+    """What a node says of a disk. ``local`` is ok, syncing, unknown or faulty; times in seconds."""
+
+    path: str
+    major: int | None = None
+    minor: int | None = None
+    size: int | None = None
+    sync_percent: float | None = None
+    estimated_time: int | None = None
+    degraded: bool = False
+    local: str = "ok"
+
+
+class DescribeDisks(Call[list[DiskStatus | None]]):
+    """The status of disks in their order; None for one that is not there."""
+
+    wire = "blockdev_getmirrorstatus"
+    patience = URGENT
+
+    disks: tuple[Disk, ...]
+
+
+class PromoteDisk(Call[None]):
+    """Make this node's copy of a mirrored disk the writable one."""
+
+    wire = "blockdev_open"
+    patience = URGENT
+
+    disk: Disk
+    both: bool = False
+
+
+class DemoteDisk(Call[None]):
+    """Make this node's copy of a mirrored disk a secondary one."""
+
+    wire = "blockdev_close"
+    patience = URGENT
+
+    disk: Disk
+
+
+class DisconnectDisk(Call[None]):
+    """Cut a mirrored disk off its peer; it goes on alone."""
+
+    wire = "drbd_disconnect_net"
+    patience = URGENT
+
+    disk: Disk
+
+
+class ConnectDisk(Call[None]):
+    """Connect a mirrored disk to its peer again; ``both`` lets both sides write."""
+
+    wire = "drbd_attach_net"
+    patience = URGENT
+
+    disk: Disk
+    both: bool = False
+
+
+class RenameDisk(Call[None]):
+    """Move a volume to another ``logical_id``; its content stays."""
+
+    wire = "blockdev_rename"
+    patience = NORMAL
+
+    disk: Disk
+    to: Disk
+
+
+class SnapshotDisk(Call[Disk]):
+    """Make a snapshot and answer a disk that reads it; for storage without snapshots, refuse."""
+
+    wire = "blockdev_snapshot"
+    patience = NORMAL
+
+    disk: Disk
+    name: str
+
+
+class WipeDisk(Call[None]):
+    """Overwrite a part of a disk with zeros; ``offset`` and ``size`` in MiB."""
+
+    wire = "blockdev_wipe"
+    patience = SLOW
+
+    disk: Disk
+    offset: MiB
+    size: MiB

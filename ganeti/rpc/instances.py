@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Calls about guests: start and stop, install, console, migration."""
+
+from __future__ import annotations
+
+import enum
+
+from ganeti.model.guest import Guest, GuestState
+from ganeti.rpc.call import NORMAL, SLOW, URGENT, Call
+from ganeti.schema.records import Record
+from ganeti.schema.types import InstanceName, Parameters, Seconds
+
+
+class Reboot(enum.StrEnum):
+    """How an instance is rebooted: by its guest, or by stopping and starting it."""
+
+    SOFT = "soft"
+    HARD = "hard"
+    FULL = "full"
+
+
+class StartInstance(Call[None]):
+    """Start a guest whose disks are attached; starting one that runs succeeds."""
+
+    wire = "instance_start"
+    patience = NORMAL
+
+    guest: Guest
+    paused: bool = False
+
+
+class StopInstance(Call[None]):
+    """Stop a guest, hard once ``timeout`` is over; stopping one that does not run succeeds."""
+
+    wire = "instance_shutdown"
+    patience = SLOW
+
+    instance_name: InstanceName
+    hypervisor: str
+    timeout: Seconds
+    hvparams: Parameters = {}
+
+
+class RebootInstance(Call[None]):
+    """Reboot a running guest; ``full`` is the master's business and not asked of a node."""
+
+    wire = "instance_reboot"
+    patience = SLOW
+
+    guest: Guest
+    kind: Reboot
+    timeout: Seconds
+
+
+class InstallOS(Call[None]):
+    """Run the OS definition's create script for a guest; ``reinstall`` is passed on to it."""
+
+    wire = "instance_os_add"
+    patience = 24 * 3600
+
+    guest: Guest
+    reinstall: bool = False
+    debug: int = 0
+
+
+class RenameOS(Call[None]):
+    """Run the OS definition's rename script; ``guest`` has the new name."""
+
+    wire = "instance_run_rename"
+    patience = SLOW
+
+    guest: Guest
+    old_name: InstanceName
+
+
+class ListGuests(Call[dict[str, GuestState]]):
+    """What runs on the node, by name, over the given hypervisors."""
+
+    wire = "all_instances_info"
+    patience = URGENT
+
+    hypervisors: tuple[str, ...]
+
+
+class Console(Record, omit_defaults=True):
+    """How to reach a guest's console; ``kind`` is ssh, vnc, spice or msg."""
+
+    instance: str
+    kind: str
+    message: str | None = None
+    host: str | None = None
+    port: int | None = None
+    user: str | None = None
+    command: tuple[str, ...] | None = None
+    display: str | None = None
+
+
+class DescribeConsole(Call[Console]):
+    """How to reach the console of a running guest from its node."""
+
+    wire = "instance_console_info"
+    patience = URGENT
+
+    guest: Guest
+
+
+class Migration(Record, omit_defaults=True):
+    """Where a migration stands: ``status`` is active, completed, failed or cancelled; in bytes."""
+
+    status: str
+    transferred: int = 0
+    total: int = 0
+    downtime_ms: int | None = None
+    message: str = ""
+
+
+class AcceptInstance(Call[str]):
+    """Get ready to receive a guest; answers the address and port where it is awaited."""
+
+    wire = "accept_instance"
+    patience = URGENT
+
+    guest: Guest
+    address: str
+
+
+class MigrateInstance(Call[None]):
+    """Begin to send a running guest to where ``AcceptInstance`` awaits it."""
+
+    wire = "instance_migrate"
+    patience = URGENT
+
+    guest: Guest
+    destination: str
+    live: bool
+
+
+class MigrationStatus(Call[Migration]):
+    """Where the migration that this node sends stands."""
+
+    wire = "instance_get_migration_status"
+    patience = URGENT
+
+    guest: Guest
+
+
+class EndMigrationHere(Call[None]):
+    """On the receiving node: keep the guest if it arrived, else drop what was prepared."""
+
+    wire = "instance_finalize_migration_dst"
+    patience = 300
+
+    guest: Guest
+    arrived: bool
+
+
+class EndMigrationThere(Call[None]):
+    """On the sending node: forget the guest if it left, else let it go on."""
+
+    wire = "instance_finalize_migration_src"
+    patience = 300
+
+    guest: Guest
+    left: bool

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Calls about the node itself: facts, files, hooks, OS definitions, verification."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ganeti.model.guest import GuestState
+from ganeti.rpc.call import FAST, SLOW, URGENT, Call
+from ganeti.schema.records import Record
+from ganeti.schema.types import Parameters, Text
+
+
+class StorageSpace(Record):
+    """Space of one storage unit: MiB in all and free."""
+
+    kind: str
+    name: str
+    size: int
+    free: int
+
+
+class NodeFacts(Record):
+    """What a node says of itself: memory in MiB, processors, space, what runs, and since when.
+
+    ``problems`` maps a hypervisor or storage unit that could not answer to the reason.
+    """
+
+    memory_total: int
+    memory_free: int
+    memory_node: int
+    cpus: int
+    cpu_nodes: int
+    cpu_sockets: int
+    cpus_node: int
+    boot_id: str
+    guests: dict[str, GuestState]
+    storage: tuple[StorageSpace, ...]
+    problems: dict[str, str]
+
+
+class DescribeNode(Call[NodeFacts]):
+    """Everything that the master keeps about a node's present, in one question."""
+
+    wire = "node_info"
+    patience = URGENT
+
+    hypervisors: tuple[str, ...]
+    hvparams: dict[str, Parameters] = {}
+    storage: tuple[tuple[str, str], ...] = ()
+
+
+class Version(Record):
+    """The protocol and the release that a node speaks."""
+
+    protocol: int
+    release: str
+
+
+class AskVersion(Call[Version]):
+    """Which software a node runs."""
+
+    wire = "version"
+    patience = URGENT
+
+
+class VerifyNode(Call[dict[str, Any]]):
+    """Check the node: for each key of ``what`` the answer has one, as existing tools name them."""
+
+    wire = "node_verify"
+    patience = FAST
+
+    what: dict[str, Any]
+    cluster_name: str
+
+
+class Delay(Call[None]):
+    """Do nothing for some seconds."""
+
+    wire = "test_delay"
+    patience = SLOW
+
+    duration: float
+
+
+class HookResult(Record):
+    """What became of one hook script: ``status`` is 0 skipped, 1 failed, 2 succeeded."""
+
+    script: str
+    status: int
+    output: str
+
+
+class RunHooks(Call[list[HookResult]]):
+    """Run the scripts of a hook directory and phase, one after the other."""
+
+    wire = "hooks_runner"
+    patience = SLOW
+
+    directory: str
+    phase: str
+    environment: dict[str, str]
+
+
+class OSDefinition(Record):
+    """An OS definition as one node sees it; ``valid`` or else what is wrong with it."""
+
+    name: str
+    path: str
+    valid: bool
+    diagnosis: str
+    variants: tuple[str, ...]
+    parameters: tuple[tuple[str, str], ...]
+    api_versions: tuple[int, ...]
+    trusted: bool = True
+
+
+class DescribeOSes(Call[list[OSDefinition]]):
+    """All OS definitions of the node, broken ones included."""
+
+    wire = "os_diagnose"
+    patience = FAST
+
+
+class ValidateOS(Call[None]):
+    """Let an OS definition check its parameters; a failure carries the script's words."""
+
+    wire = "os_validate"
+    patience = FAST
+
+    os: str
+    osparams: Parameters
+    force_variant: bool = False
+
+
+class ValidateHypervisor(Call[None]):
+    """Let the node check hypervisor parameters, the files they name included."""
+
+    wire = "hypervisor_validate_params"
+    patience = URGENT
+
+    hypervisor: str
+    hvparams: Parameters
+
+
+class WriteSsconf(Call[None]):
+    """Replace the ``ssconf_*`` files; keys without the prefix."""
+
+    wire = "write_ssconf_files"
+    patience = URGENT
+
+    values: dict[str, str]
+
+
+class UploadFile(Call[None]):
+    """Replace one of the files that a master may replace; ``content`` in base64."""
+
+    wire = "upload_file_single"
+    patience = URGENT
+
+    path: Text
+    content: str
+    mode: int
+
+
+class LeaveCluster(Call[None]):
+    """Forget the cluster: certificates, copies of its state; then the daemon ends."""
+
+    wire = "node_leave_cluster"
+    patience = URGENT
+
+
+class Vote(Record):
+    """A node's answer to a master that claims a term."""
+
+    granted: bool
+    term: int
+    master: str
+
+
+class ClaimTerm(Call[Vote]):
+    """Ask the node to accept ``master`` for ``term``; granted if the term is newer than its own."""
+
+    wire = "term_claim"
+    patience = 10
+
+    term: int
+    master: str

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a record's fields look like from outside, for option lists, manuals and OpenAPI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from msgspec.inspect import Metadata, Type, UnionType, type_info
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One field as its users see it."""
+
+    name: str
+    type: Type
+    required: bool
+    default: Any
+    doc: str
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def parameters(kind: type[msgspec.Struct]) -> tuple[Parameter, ...]:
+    """The fields of ``kind`` in the order of their declaration."""
+    described = type_info(kind)
+    assert isinstance(described, msgspec.inspect.StructType)
+    found = []
+    for each in described.fields:
+        bare, text, extra = _bare(each.type)
+        default = None
+        if each.default is not msgspec.NODEFAULT:
+            default = each.default
+        elif each.default_factory is not msgspec.NODEFAULT:
+            default = each.default_factory()
+        found.append(Parameter(each.encode_name, bare, each.required, default, text, extra))
+    return tuple(found)
+
+
+def _bare(kind: Type) -> tuple[Type, str, dict[str, Any]]:
+    if isinstance(kind, Metadata):
+        bare, text, extra = _bare(kind.type)
+        schema = kind.extra_json_schema or {}
+        return bare, schema.get("description", text), {**extra, **(kind.extra or {})}
+    if isinstance(kind, UnionType):
+        docs = [_bare(member) for member in kind.types]
+        text = next((text for _, text, _ in docs if text), "")
+        return kind, text, {}
+    return kind, "", {}
