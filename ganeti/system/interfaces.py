@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the rest of the software asks of the operating system."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from zope.interface import Interface
+
+
+@dataclass(frozen=True)
+class Stat:
+    """What is known of a file: size in bytes, times in seconds, mode bits, whether a folder."""
+
+    size: int
+    mtime: float
+    mode: int
+    folder: bool
+
+
+class ILog(Interface):
+    """A file that only grows at its end; one call at a time."""
+
+    async def write(data: bytes) -> None:
+        """Append ``data`` and make it durable (fdatasync) before returning.
+
+        :raises OSError: nothing is known of what reached the disk; ``truncate`` before going on.
+        """
+
+    async def truncate(size: int) -> None:
+        """Cut the file to ``size`` bytes, durably."""
+
+    async def close() -> None:
+        """Give the file back."""
+
+
+class IFiles(Interface):
+    """Files of this host. What blocks runs in a thread; ``OSError`` says what went wrong.
+
+    Paths are absolute. ``read``, ``names`` and ``stat`` are for start-up and small files and
+    answer at once.
+    """
+
+    def read(path: str) -> bytes:
+        """The whole content."""
+
+    def names(folder: str) -> list[str]:
+        """The names in a folder, sorted; none if there is no such folder."""
+
+    def stat(path: str) -> Stat | None:
+        """What is known of ``path``; None if there is nothing."""
+
+    async def replace(path: str, content: bytes, *, mode: int = 0o640) -> None:
+        """Write a file as a whole, atomically and durably: new content or old, never a mixture."""
+
+    async def replace_all(contents: Mapping[str, bytes], *, mode: int = 0o640) -> None:
+        """``replace`` several files, syncing each folder once; each file alone is atomic."""
+
+    async def rename(old: str, new: str) -> None:
+        """Move a file durably, replacing what has the new name."""
+
+    async def remove(path: str) -> None:
+        """Remove a file; removing one that is not there succeeds."""
+
+    async def make_folder(path: str, *, mode: int = 0o750) -> None:
+        """Make a folder and its parents; one that is there is left as it is."""
+
+    async def open_log(path: str, *, mode: int = 0o640) -> ILog:
+        """Open, or durably create, a file to append to."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A process that has ended: exit code (negative: minus the signal), and what it wrote."""
+
+    code: int
+    out: bytes
+    err: bytes
+
+
+class IProcesses(Interface):
+    """Programs of this host."""
+
+    async def run(
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+        timeout: float | None = None,
+        output: str | None = None,
+    ) -> Finished:
+        """Run a program to its end; cancelling kills its whole process group.
+
+        The environment is exactly ``env``, or a minimal PATH. With ``output``, both its streams
+        are appended to that file and ``out`` and ``err`` hold the last lines of it.
+
+        :raises Failed: it cannot be started, or did not end within ``timeout`` seconds and was
+            killed.
+        """
+
+    async def start(
+        argv: Sequence[str], *, env: Mapping[str, str] | None = None, output: str
+    ) -> int:
+        """Start a program that outlives this daemon, in a session of its own; answer its pid."""
+
+    def runs(pid: int) -> bool:
+        """Whether a process of this pid is there, zombies excluded."""
+
+    def kill(pid: int, signal: int) -> None:
+        """Send a signal; to a process that is gone does nothing."""
