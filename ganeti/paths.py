@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Where everything is, below one root folder, so that several nodes can share a host."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from functools import cached_property
+
+try:
+    from ganeti import _configured  # type: ignore[attr-defined, unused-ignore]
+except ImportError:  # a source tree that was never configured
+    SYSCONFDIR, LOCALSTATEDIR = "/etc", "/var"
+else:
+    SYSCONFDIR, LOCALSTATEDIR = _configured.SYSCONFDIR, _configured.LOCALSTATEDIR
+
+NODED_PORT = 1811
+RAPI_PORT = 5080
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The files and folders of one node; ``root`` is empty on a host that is one node."""
+
+    root: str = ""
+
+    @cached_property
+    def conf(self) -> str:
+        """What administrators write: hooks, storage paths, restricted commands."""
+        return f"{self.root}{SYSCONFDIR}/ganeti"
+
+    @cached_property
+    def data(self) -> str:
+        """What must survive: configuration, queue, keys."""
+        return f"{self.root}{LOCALSTATEDIR}/lib/ganeti"
+
+    @cached_property
+    def run(self) -> str:
+        """What a restart of the host may forget: sockets, pid files, guests' control sockets."""
+        return f"{self.root}{LOCALSTATEDIR}/run/ganeti"
+
+    @cached_property
+    def log(self) -> str:
+        return f"{self.root}{LOCALSTATEDIR}/log/ganeti"
+
+    @property
+    def config_file(self) -> str:
+        return f"{self.data}/config.data"
+
+    @property
+    def journal(self) -> str:
+        """The folder of the journal's segments."""
+        return f"{self.data}/journal"
+
+    @property
+    def queue(self) -> str:
+        return f"{self.data}/queue"
+
+    @property
+    def term_file(self) -> str:
+        """The newest term of a master that this node knows of."""
+        return f"{self.data}/term"
+
+    @property
+    def sockets(self) -> str:
+        return f"{self.run}/socket"
+
+    @property
+    def master_socket(self) -> str:
+        return f"{self.sockets}/ganeti-master"
+
+    @property
+    def query_socket(self) -> str:
+        return f"{self.sockets}/ganeti-query"
+
+    @property
+    def node_certificate(self) -> str:
+        """Key and certificate of this node, in one PEM file."""
+        return f"{self.data}/server.pem"
+
+    @property
+    def authority(self) -> str:
+        """The certificate of the cluster's authority, with its key on master candidates."""
+        return f"{self.data}/ca.pem"
+
+    @property
+    def authority_key(self) -> str:
+        return f"{self.data}/ca.key"
+
+    @property
+    def rapi_certificate(self) -> str:
+        return f"{self.data}/rapi.pem"
+
+    @property
+    def rapi_users(self) -> str:
+        return f"{self.data}/rapi/users"
+
+    @property
+    def domain_secret(self) -> str:
+        """The secret that clusters share which move instances between each other."""
+        return f"{self.data}/cluster-domain-secret"
+
+    @property
+    def exports(self) -> str:
+        return f"{self.data}/export"
+
+    @property
+    def hooks(self) -> str:
+        return f"{self.conf}/hooks"
+
+    @property
+    def file_storage_paths(self) -> str:
+        """The file that lists the folders in which disks may be made."""
+        return f"{self.conf}/file-storage-paths"
+
+    @property
+    def os_search_path(self) -> tuple[str, ...]:
+        """Where OS definitions are looked for; the first hit wins."""
+        return self._search_path("os")
+
+    @property
+    def allocator_search_path(self) -> tuple[str, ...]:
+        return self._search_path("iallocators")
+
+    def _search_path(self, kind: str) -> tuple[str, ...]:
+        places = (f"/srv/ganeti/{kind}", f"/usr/local/lib/ganeti/{kind}")
+        shipped = (f"/usr/lib/ganeti/{kind}", f"/usr/share/ganeti/{kind}")
+        return tuple(self.root + place for place in places) + shipped
+
+    @property
+    def file_storage(self) -> str:
+        """Where file disks are made unless the cluster says otherwise."""
+        return f"{self.root}/srv/ganeti/file-storage"
+
+    @property
+    def shared_file_storage(self) -> str:
+        return f"{self.root}/srv/ganeti/shared-file-storage"
+
+
+def of_this_node() -> Paths:
+    """The paths of the node that the environment names by ``GANETI_ROOTDIR``."""
+    return Paths(os.environ.get("GANETI_ROOTDIR", "").rstrip("/"))
+
+
+def name_of_this_node() -> str:
+    """The node's name: ``GANETI_HOSTNAME``, or the host's own."""
+    return os.environ.get("GANETI_HOSTNAME") or socket.getfqdn()
