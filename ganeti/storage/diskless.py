@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Instances without disks: there is nothing to do, and nothing can be made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NoReturn
+
+from zope.interface import implementer
+
+from ganeti.errors import Code, Refused
+from ganeti.model.disk import Disk
+from ganeti.storage.interfaces import IVolumes, Volume, VolumeStatus
+
+
+@implementer(IVolumes)
+class NoVolumes:
+    """The storage of instances that have none."""
+
+    async def create(self, disk: Disk, *, owner: str, primary: bool) -> None:
+        _refuse(disk)
+
+    async def remove(self, disk: Disk) -> None:
+        """Nothing is there, so nothing is left."""
+
+    async def grow(self, disk: Disk, amount: int) -> None:
+        _refuse(disk)
+
+    async def rename(self, disk: Disk, to: Disk) -> None:
+        _refuse(disk)
+
+    async def attach(self, disk: Disk, *, primary: bool, ignore_size: bool = False) -> str:
+        _refuse(disk)
+
+    async def detach(self, disk: Disk) -> None:
+        """Nothing is attached."""
+
+    async def describe(self, disks: Sequence[Disk]) -> list[VolumeStatus | None]:
+        return [None] * len(disks)
+
+    async def volumes(self) -> list[Volume]:
+        return []
+
+
+def _refuse(disk: Disk) -> NoReturn:
+    raise Refused(
+        f"{disk.iv_name} cannot be made: a diskless instance has no disks; convert it to another"
+        " disk template first",
+        Code.INPUT,
+    )
