@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The table of DESIGN: which package may import which, and who may import Twisted."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+ROOT = Path(__file__).parent.parent / "ganeti"
+
+MAY_IMPORT = {
+    "errors": "",
+    "paths": "",
+    "schema": "errors",
+    "locking": "errors",
+    "system": "errors",
+    "model": "errors schema",
+    "opcodes": "errors schema model",
+    "query": "errors schema",
+    "journal": "errors schema system",
+    "config": "errors schema model journal",
+    "jobs": "errors schema opcodes locking journal",
+    "pki": "errors system",
+    "rpc": "errors schema model",
+    "placement": "errors schema model config",
+    "operations": "errors schema model opcodes locking config placement pki rpc journal",
+    "views": "errors schema model query config locking jobs opcodes",
+    "luxi": "errors schema opcodes query",
+    "master": "errors schema model opcodes query config locking jobs journal operations views rpc"
+    " luxi placement system pki",
+    "hypervisor": "errors schema model system",
+    "storage": "errors schema model system",
+    "node": "errors schema model journal pki rpc hypervisor storage system paths",
+    "rapi": "errors schema opcodes query luxi",
+    "bootstrap": "errors schema model config journal pki rpc system paths",
+    "cli": "errors schema model opcodes query luxi bootstrap paths",
+}
+FREE = {"daemon": {"cli", "testing"}, "testing": {"cli", "daemon"}}
+WITHOUT_TWISTED = {"cli", "opcodes", "query", "schema", "model", "errors", "paths"} | {
+    f"luxi.{name}" for name in ("client", "framing", "methods")
+}
+
+
+def modules() -> Iterator[tuple[str, list[str], Path]]:
+    """The name below ``ganeti`` of every module, and what it imports."""
+    for path in sorted(ROOT.rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        imported: list[str] = []
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                imported.append(node.module)
+                imported += [f"{node.module}.{alias.name}" for alias in node.names]
+        yield name, imported, path
+
+
+class ImportTests(SynchronousTestCase):
+    def test_packages_import_what_the_table_allows(self) -> None:
+        wrong = []
+        for name, imported, _ in modules():
+            package = name.split(".")[0]
+            for target in {each.split(".")[1] for each in imported if each.startswith("ganeti.")}:
+                if target in (package, "__version__", "_configured"):
+                    continue
+                if package in FREE:
+                    allowed = target not in FREE[package]
+                else:
+                    allowed = target in MAY_IMPORT.get(package, "").split()
+                if not allowed and package != "__init__":
+                    wrong.append(f"{name} imports {target}")
+        self.assertEqual(wrong, [])
+
+    def test_the_tools_do_not_import_twisted(self) -> None:
+        wrong = [
+            name
+            for name, imported, _ in modules()
+            if (name.split(".")[0] in WITHOUT_TWISTED or name in WITHOUT_TWISTED)
+            and any(each.split(".")[0] == "twisted" for each in imported)
+        ]
+        self.assertEqual(wrong, [])
+
+    def test_the_reactor_is_imported_by_daemons_only(self) -> None:
+        wrong = [
+            name
+            for name, imported, _ in modules()
+            if not name.startswith("daemon.") and "twisted.internet.reactor" in imported
+        ]
+        self.assertEqual(wrong, [])
+
+    def test_every_module_names_its_licence(self) -> None:
+        wrong = [
+            name
+            for name, _, path in modules()
+            if not path.read_text().startswith("# SPDX-License-Identifier: BSD-2-Clause\n")
+        ]
+        self.assertEqual(wrong, [])
