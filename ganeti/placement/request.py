@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What is to be placed, and what is known of the nodes it may go to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ganeti.model.disk import Template
+from ganeti.model.node import Node
+
+
+@dataclass(frozen=True)
+class Space:
+    """What a node has left: memory and disk in MiB, processors; None where it is not known."""
+
+    memory: int | None
+    disk: int | None
+    cpus: int | None
+
+
+@dataclass(frozen=True)
+class Placement:
+    """An instance that looks for nodes; ``memory`` and ``disks`` in MiB.
+
+    ``wanted`` nodes are needed: one, or two for disks that are mirrored between nodes.
+    ``away_from`` lists UUIDs of nodes that will not do.
+    """
+
+    name: str
+    memory: int
+    vcpus: int
+    disks: Sequence[int]
+    template: Template
+    wanted: int
+    away_from: frozenset[str] = frozenset()
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A node that might take an instance; ``instances`` counts those it has already.
+
+    ``reserved`` is the memory, in MiB, that the node must keep for the instances of whichever
+    single other node may fail: the largest sum over its peers.
+    """
+
+    node: Node
+    space: Space
+    instances: int
+    reserved: int = 0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The nodes that were chosen, the first as primary, and why each other one was not."""
+
+    nodes: Sequence[Node]
+    against: Mapping[str, str]

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The built-in allocator: rules that exclude nodes, with their reasons, and a score for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeAlias
+
+from ganeti.errors import Code, Refused
+from ganeti.model.disk import MIRRORED_BETWEEN_NODES
+from ganeti.placement.request import Candidate, Choice, Placement
+
+Rule: TypeAlias = Callable[[Placement, Candidate], str | None]
+
+METADATA = 128
+"""MiB of metadata beside each disk that is mirrored between nodes."""
+
+
+def _asked_for_another(request: Placement, candidate: Candidate) -> str | None:
+    return "is to be avoided" if candidate.node.uuid in request.away_from else None
+
+
+def _offline(request: Placement, candidate: Candidate) -> str | None:
+    return "is offline" if candidate.node.offline else None
+
+
+def _drained(request: Placement, candidate: Candidate) -> str | None:
+    return "is drained" if candidate.node.drained else None
+
+
+def _not_for_guests(request: Placement, candidate: Candidate) -> str | None:
+    return None if candidate.node.vm_capable else "does not take instances"
+
+
+def _elsewhere(request: Placement, candidate: Candidate) -> str | None:
+    if request.group in (None, candidate.node.group):
+        return None
+    return "is in another node group"
+
+
+def _unknown(request: Placement, candidate: Candidate) -> str | None:
+    return "does not answer" if candidate.space.memory is None else None
+
+
+def _memory(request: Placement, candidate: Candidate) -> str | None:
+    free = candidate.space.memory or 0
+    if free >= request.memory:
+        return None
+    return f"has {free} MiB of memory free, and {request.memory} MiB are needed"
+
+
+def _memory_for_failover(request: Placement, candidate: Candidate) -> str | None:
+    free = (candidate.space.memory or 0) - candidate.reserved
+    if request.template not in MIRRORED_BETWEEN_NODES or free >= request.memory:
+        return None
+    return (
+        f"has {max(free, 0)} MiB of memory left beside the {candidate.reserved} MiB that it keeps "
+        f"for instances of a node that fails, and {request.memory} MiB are needed"
+    )
+
+
+def _disk(request: Placement, candidate: Candidate) -> str | None:
+    needed, free = disk_needed(request), candidate.space.disk
+    if free is None or free >= needed:
+        return None
+    return f"has {free} MiB of disk free, and {needed} MiB are needed"
+
+
+RULES: Sequence[Rule] = (
+    _asked_for_another,
+    _offline,
+    _drained,
+    _not_for_guests,
+    _elsewhere,
+    _unknown,
+    _memory,
+    _memory_for_failover,
+    _disk,
+)
+
+
+def disk_needed(request: Placement) -> int:
+    """How much disk space the request takes on each of its nodes, in MiB."""
+    extra = METADATA if request.template in MIRRORED_BETWEEN_NODES else 0
+    return sum(size + extra for size in request.disks)
+
+
+def against(request: Placement, candidate: Candidate, rules: Sequence[Rule] = RULES) -> str | None:
+    """Why the candidate cannot take the instance; None if it can."""
+    for rule in rules:
+        if (reason := rule(request, candidate)) is not None:
+            return reason
+    return None
+
+
+def choose(request: Placement, candidates: Iterable[Candidate]) -> Choice:
+    """The best nodes for the request.
+
+    Nodes with the most memory left come first, then those with fewer instances, so that load
+    spreads; a tie goes by name, so that the same question has the same answer.
+
+    :raises Refused: not enough nodes can take it; the message has a reason for each.
+    """
+    able: list[Candidate] = []
+    reasons: dict[str, str] = {}
+    for candidate in candidates:
+        reason = against(request, candidate)
+        if reason is None:
+            able.append(candidate)
+        else:
+            reasons[candidate.node.name] = reason
+    able.sort(key=lambda each: (-(each.space.memory or 0), each.instances, each.node.name))
+    if len(able) < request.wanted:
+        raise Refused(_explained(request, len(able), reasons), Code.RESOURCES)
+    return Choice([each.node for each in able[: request.wanted]], reasons)
+
+
+def _explained(request: Placement, able: int, reasons: Mapping[str, str]) -> str:
+    need = "no node" if not able else "only one node"
+    each = "; ".join(f"{name} {reason}" for name, reason in sorted(reasons.items()))
+    return f"{need} can take instance {request.name}: {each or 'there are no nodes'}"
