@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The built-in allocator: rules that exclude nodes, with their reasons, and a score for the rest."""
+"""The built-in allocator: rules that exclude nodes, each with its reason, and a score."""
 
 from __future__ import annotations
 
