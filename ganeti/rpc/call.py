@@ -21,11 +21,13 @@ class Call(Record, Generic[R]):
     """Something that a node is asked to do, answered by an ``R``.
 
     ``wire`` is the call's name on the wire; ``patience`` bounds the wait for its answer, in
-    seconds.
+    seconds. A node carries what it was asked to its end even if nobody waits for the answer any
+    more, unless ``ends_with_asker``: long work that may stop anywhere.
     """
 
     wire: ClassVar[str]
     patience: ClassVar[float] = FAST
+    ends_with_asker: ClassVar[bool] = False
 
 
 @cache

@@ -145,6 +145,7 @@ class WipeDisk(Call[None]):
 
     wire = "blockdev_wipe"
     patience = SLOW
+    ends_with_asker = True
 
     disk: Disk
     offset: MiB

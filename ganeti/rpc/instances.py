@@ -34,6 +34,7 @@ class StopInstance(Call[None]):
 
     wire = "instance_shutdown"
     patience = SLOW
+    ends_with_asker = True
 
     instance_name: InstanceName
     hypervisor: str
@@ -57,6 +58,7 @@ class InstallOS(Call[None]):
 
     wire = "instance_os_add"
     patience = 24 * 3600
+    ends_with_asker = True
 
     guest: Guest
     reinstall: bool = False
@@ -68,6 +70,7 @@ class RenameOS(Call[None]):
 
     wire = "instance_run_rename"
     patience = SLOW
+    ends_with_asker = True
 
     guest: Guest
     old_name: InstanceName

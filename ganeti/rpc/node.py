@@ -79,6 +79,7 @@ class Delay(Call[None]):
 
     wire = "test_delay"
     patience = SLOW
+    ends_with_asker = True
 
     duration: float
 
@@ -96,6 +97,7 @@ class RunHooks(Call[list[HookResult]]):
 
     wire = "hooks_runner"
     patience = SLOW
+    ends_with_asker = True
 
     directory: str
     phase: str

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Asking nodes: terms, patience and the words for what went wrong, whatever carries the bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from ganeti.errors import Failed, GanetiError, NotMaster, ProtocolError, Refused, Unreachable
+from ganeti.model.node import Node
+from ganeti.rpc.call import Call
+from ganeti.rpc.node import ClaimTerm
+from ganeti.rpc.wire import OldTerm, Request, UnclaimedTerm, request_of, result_of
+
+R = TypeVar("R")
+
+
+class Lost(Exception):
+    """There was no answer; the text says why."""
+
+
+class Way(Protocol):
+    """What carries a request to a node and its answer back."""
+
+    async def exchange(self, node: Node, request: Request) -> bytes:
+        """The body of the answer. Cancelling gives the exchange up.
+
+        :raises Lost: there was none.
+        """
+        ...
+
+
+class Asker:
+    """``Nodes`` over any way to them, for the master named ``master``.
+
+    ``term`` is the master's own. A node that was away when the term was claimed is asked to
+    accept it before it is asked anything else.
+    """
+
+    def __init__(
+        self, way: Way, clock: IReactorTime, *, term: Callable[[], int], master: str
+    ) -> None:
+        self._way = way
+        self._clock = clock
+        self._term = term
+        self._master = master
+
+    async def ask(self, node: Node, call: Call[R]) -> R:
+        """The node's answer.
+
+        :raises Unreachable: nobody knows whether the node has done it.
+        :raises Failed: the node says that it could not, and why.
+        :raises Refused: the node says what would make it possible.
+        :raises NotMaster: the node has accepted a newer master.
+        """
+        if node.offline:
+            raise Unreachable(node.name, "it is marked offline")
+        try:
+            return await self._ask_once(node, call)
+        except UnclaimedTerm:
+            await self._claim(node)
+        return await self._ask_once(node, call)
+
+    async def ask_all(self, nodes: Sequence[Node], call: Call[R]) -> Mapping[str, R | Failed]:
+        """The answers of several nodes at once, by UUID, trouble included.
+
+        :raises NotMaster: one of them has accepted a newer master.
+        """
+        asked = [Deferred.fromCoroutine(self._ask_kindly(node, call)) for node in nodes]
+        answers: dict[str, R | Failed] = {}
+        try:
+            for node, one in zip(nodes, asked, strict=True):
+                answer = await one
+                if isinstance(answer, NotMaster):
+                    raise answer
+                answers[node.uuid] = answer
+        finally:
+            for one in asked:
+                one.addErrback(lambda _: None)  # of no interest once one has ended it all
+                one.cancel()
+        return answers
+
+    async def _ask_kindly(self, node: Node, call: Call[R]) -> R | Failed | NotMaster:
+        try:
+            return await self.ask(node, call)
+        except (Failed, NotMaster) as e:
+            return e
+        except GanetiError as e:
+            return Failed(str(e), getattr(e, "code", None))
+
+    async def _claim(self, node: Node) -> None:
+        vote = await self._ask_once(node, ClaimTerm(term=self._term(), master=self._master))
+        if not vote.granted and (vote.term, vote.master) != (self._term(), self._master):
+            raise NotMaster(
+                f"node {node.name} has accepted {vote.master} as master of term {vote.term};"
+                f" this master's term is {self._term()}"
+            )
+
+    async def _ask_once(self, node: Node, call: Call[R]) -> R:
+        request = request_of(call, self._term())
+        answer = Deferred.fromCoroutine(self._way.exchange(node, request))
+        patience = self._clock.callLater(call.patience, answer.cancel)
+        try:
+            return result_of(call, await answer)
+        except CancelledError:
+            if patience.active():  # somebody cancelled us, not the clock
+                raise
+            why = f"no answer to {call.wire} within {call.patience:g} seconds"
+            raise Unreachable(node.name, why) from None
+        except (Lost, ProtocolError) as e:
+            raise Unreachable(node.name, str(e)) from None
+        except (OldTerm, UnclaimedTerm):
+            raise
+        except GanetiError as e:
+            raise _told_by(node, e) from None
+        finally:
+            if patience.active():
+                patience.cancel()
+
+
+def _told_by(node: Node, error: GanetiError) -> GanetiError:
+    """The node's error with the node's name, and of a kind that callers of nodes expect."""
+    text = f"{node.name}: {error}"
+    if isinstance(error, Refused):
+        return Refused(text, error.code)
+    code: Any = getattr(error, "code", None)
+    return Failed(text, code)

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The calls that a node answers, and what is checked before it does."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+from twisted.logger import Logger
+
+from ganeti.errors import Code, Failed, GanetiError, Invalid, Problem
+from ganeti.rpc.call import Call
+from ganeti.rpc.node import ClaimTerm
+from ganeti.rpc.wire import OldTerm, Request, UnclaimedTerm, failure, success
+from ganeti.schema.reading import problems
+
+C = TypeVar("C", bound=Call[Any])
+
+
+class UnknownCall(GanetiError):
+    """There is no call of this name."""
+
+    wire = "UnknownCall"
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    decoder: msgspec.json.Decoder[Any]
+    call: type[Call[Any]]
+    give: Callable[[Any], Awaitable[Any]]
+
+
+class Answers:
+    """The calls a node answers, found by the name they carry on the wire.
+
+    ``newest_term`` says which is the newest term of a master that the node has accepted.
+    """
+
+    _log = Logger()
+
+    def __init__(self, newest_term: Callable[[], int]) -> None:
+        self._newest_term = newest_term
+        self._by_name: dict[str, _Answer] = {}
+
+    def to(self, call: type[C], answer: Callable[[C], Awaitable[Any]]) -> None:
+        """Answer ``call`` by what ``answer`` returns or the ``GanetiError`` that it raises."""
+        self._by_name[call.wire] = _Answer(msgspec.json.Decoder(call), call, answer)
+
+    def calls(self) -> Iterator[type[Call[Any]]]:
+        """The calls that are answered."""
+        return (answer.call for answer in self._by_name.values())
+
+    def finishes(self, name: str) -> bool:
+        """Whether an answer under way is carried to its end although nobody waits for it."""
+        answer = self._by_name.get(name)
+        return answer is None or not answer.call.ends_with_asker
+
+    async def answer(self, request: Request) -> bytes:
+        """The encoded answer; whatever goes wrong is in it.
+
+        :raises UnknownCall: no such call is answered.
+        """
+        known = self._by_name.get(request.name)
+        if known is None:
+            raise UnknownCall(f"this node answers no call named {request.name}")
+        try:
+            if known.call is not ClaimTerm:
+                self._check(request.term)
+            return success(await known.give(known.decoder.decode(request.body)))
+        except msgspec.DecodeError as e:
+            return failure(_invalid(known.call, request.body, e))
+        except GanetiError as e:
+            return failure(e)
+        except OSError as e:
+            self._log.failure("{call}: the operating system refused", call=request.name)
+            return failure(Failed(f"{request.name}: {e}", Code.ENVIRONMENT))
+        except Exception as e:
+            self._log.failure("{call} broke", call=request.name)
+            text = f"{request.name} broke on the node ({type(e).__name__}); its log says more"
+            return failure(Failed(text, Code.INTERNAL))
+
+    def _check(self, term: int) -> None:
+        newest = self._newest_term()
+        if term < newest:
+            raise OldTerm(
+                f"the asking master is of term {term}, but this node has accepted a master of term"
+                f" {newest}; the older master must not act any more"
+            )
+        if term > newest:
+            raise UnclaimedTerm(
+                f"term {term} was not claimed from this node, which knows term {newest}"
+            )
+
+
+def _invalid(call: type[Call[Any]], body: bytes, error: msgspec.DecodeError) -> Invalid:
+    try:
+        found = problems(call, msgspec.json.decode(body))
+    except (msgspec.DecodeError, RecursionError):
+        found = []
+    return Invalid([Problem(f"{call.wire}: {p.path}", p.message) for p in found] or str(error))

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: BSD-2-Clause
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.errors import Failed, GanetiError, Invalid, Refused
+from ganeti.rpc.node import AskVersion, ClaimTerm, Delay, Version, Vote
+from ganeti.rpc.server import Answers, UnknownCall
+from ganeti.rpc.wire import OldTerm, Request, UnclaimedTerm, request_of, result_of
+
+VERSION = Version(protocol=1, release="3.0")
+
+
+async def version(_: AskVersion) -> Version:
+    return VERSION
+
+
+class AnswersTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.answers = Answers(lambda: 5)
+
+    def refused(self, request: Request, call: AskVersion | Delay) -> GanetiError:
+        answer = self.successResultOf(self.answers.answer(request))
+        error: GanetiError = self.assertRaises(GanetiError, result_of, call, answer)
+        return error
+
+    def test_a_call_is_answered_by_what_was_registered_for_it(self) -> None:
+        self.answers.to(AskVersion, version)
+        answer = self.successResultOf(self.answers.answer(request_of(AskVersion(), 5)))
+        self.assertEqual(result_of(AskVersion(), answer), VERSION)
+
+    def test_an_unknown_call_is_said_to_be_unknown(self) -> None:
+        self.failureResultOf(self.answers.answer(request_of(AskVersion(), 5)), UnknownCall)
+
+    def test_a_master_of_an_older_term_is_refused_by_both_numbers(self) -> None:
+        self.answers.to(AskVersion, version)
+        error = self.refused(request_of(AskVersion(), 4), AskVersion())
+        self.assertIsInstance(error, OldTerm)
+        self.assertRegex(str(error), "term 4, .* term 5")
+
+    def test_a_newer_term_must_be_claimed_first(self) -> None:
+        self.answers.to(AskVersion, version)
+        error = self.refused(request_of(AskVersion(), 6), AskVersion())
+        self.assertIsInstance(error, UnclaimedTerm)
+
+    def test_a_claim_is_heard_whatever_its_term(self) -> None:
+        async def grant(call: ClaimTerm) -> Vote:
+            return Vote(granted=True, term=call.term, master=call.master)
+
+        self.answers.to(ClaimTerm, grant)
+        claim = ClaimTerm(term=9, master="node2")
+        answer = self.successResultOf(self.answers.answer(request_of(claim, 9)))
+        self.assertEqual(result_of(claim, answer), Vote(granted=True, term=9, master="node2"))
+
+    def test_every_problem_of_a_bad_body_is_listed(self) -> None:
+        async def wait(_: Delay) -> None: ...
+
+        self.answers.to(Delay, wait)
+        error = self.refused(Request("test_delay", 5, b'{"colour": 1}'), Delay(duration=1))
+        self.assertIsInstance(error, Invalid)
+        self.assertRegex(str(error), "test_delay: duration: is required; .*colour")
+
+    def test_a_body_that_is_no_json_is_refused(self) -> None:
+        self.answers.to(AskVersion, version)
+        error = self.refused(Request("version", 5, b"\xff{"), AskVersion())
+        self.assertIsInstance(error, Invalid)
+
+    def test_an_error_on_purpose_travels_as_it_is(self) -> None:
+        async def refuse(_: AskVersion) -> Version:
+            raise Refused("not today")
+
+        self.answers.to(AskVersion, refuse)
+        error = self.refused(request_of(AskVersion(), 5), AskVersion())
+        self.assertEqual((type(error), str(error)), (Refused, "not today"))
+
+    def test_an_accident_is_logged_and_told_without_its_details(self) -> None:
+        async def stumble(_: AskVersion) -> Version:
+            raise ZeroDivisionError("secret")
+
+        self.answers.to(AskVersion, stumble)
+        error = self.refused(request_of(AskVersion(), 5), AskVersion())
+        self.assertIsInstance(error, Failed)
+        self.assertNotIn("secret", str(error))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
