@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""How a kind of parameters is declared: a record whose defaults hold where nothing is set."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from ganeti.errors import Problem
+from ganeti.schema.records import Record, doc
+
+
+class ParameterSet(Record):
+    """Parameters of one kind, all filled in.
+
+    ``aliases`` are older names, each with the parameters that it sets.
+    """
+
+    aliases: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
+
+    def conflicts(self) -> list[Problem]:
+        """What does not go together, each under the parameter that should be changed."""
+        return []
+
+
+@functools.cache
+def defaults(kind: type[ParameterSet]) -> Mapping[str, Any]:
+    """The names and values that hold where nothing is set."""
+    return MappingProxyType(plain(kind()))
+
+
+def plain(value: Any) -> Any:
+    """``value`` as it comes back from JSON, so that what is set is the same before and after."""
+    return msgspec.json.decode(msgspec.json.encode(value))
+
+
+def shared(text: str) -> Meta:
+    """Like ``doc``, for what can only be set for all guests or nodes together."""
+    return doc(text, shared=True)
+
+
+Size: TypeAlias = Annotated[int, Meta(ge=0, extra={"unit": "MiB"})]
+"""MiB; users may write a unit behind it."""
+
+AbsolutePath: TypeAlias = Annotated[
+    str,
+    Meta(pattern=r"\A(/[^\0]*)?\Z", extra={"rule": "must be an absolute path, or empty"}),
+]
+RequiredPath: TypeAlias = Annotated[
+    str, Meta(pattern=r"\A/[^\0]+\Z", extra={"rule": "must be an absolute path"})
+]
+Image: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"\A(/[^\0]*|[a-z]+://.+)?\Z",
+        extra={"rule": "must be an absolute path or a URL, or empty"},
+    ),
+]

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Reading the parameters that users give, from JSON or as text, with every problem at once."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, get_type_hints
+
+import msgspec
+from msgspec import inspect
+
+from ganeti.errors import Invalid, Problem
+from ganeti.model.parameters.declaration import ParameterSet, defaults, plain
+from ganeti.schema.parameters import Parameter, parameters
+from ganeti.schema.types import Parameters
+from ganeti.schema.units import mebibytes
+
+DEFAULT = "default"
+"""Given as a value: what was set goes, and the coarser level holds again."""
+
+_TRUTH = {
+    **dict.fromkeys(("true", "yes", "on", "1"), True),
+    **dict.fromkeys(("false", "no", "off", "0"), False),
+}
+
+
+def checked(
+    kind: type[ParameterSet],
+    given: Mapping[str, Any],
+    *,
+    path: str,
+    onto: Mapping[str, Any] = {},
+    for_one: bool = False,
+) -> Parameters:
+    """What is set once ``given`` has been applied to what was set before, ``onto``.
+
+    Text stands for the number, truth value or size that it spells, ``none`` for no value where
+    there may be none, and ``default`` unsets. ``path`` goes before the names in messages.
+    ``for_one`` says that this is for a single guest or node, for which some cannot be set.
+
+    :raises Invalid: with every problem of ``given``.
+    """
+    known = _known(kind)
+    found: list[Problem] = []
+    result = dict(onto)
+    for alias, value in given.items():
+        for name in kind.aliases.get(alias, (alias,)):
+            if name not in known:
+                found.append(Problem(f"{path}/{alias}", _unknown(name, known)))
+            elif for_one and known[name].extra.get("shared"):
+                found.append(Problem(f"{path}/{alias}", "can only be set for the whole cluster"))
+            elif value == DEFAULT:
+                result.pop(name, None)
+            else:
+                try:
+                    result[name] = _value(kind, known[name], value)
+                except Invalid as e:
+                    found += [Problem(f"{path}/{alias}{p.path}", p.message) for p in e.problems]
+    if found:
+        raise Invalid(found)
+    return result
+
+
+def consistent(kind: type[ParameterSet], filled: Mapping[str, Any], *, path: str) -> None:
+    """Check that values, all filled in, go together.
+
+    :raises Invalid: with everything that does not, or that is no valid value by itself.
+    """
+    known = _known(kind)
+    checked(kind, {name: value for name, value in filled.items() if name in known}, path=path)
+    values = {name: value for name, value in filled.items() if name in known}
+    found = msgspec.convert({**defaults(kind), **values}, kind).conflicts()
+    if found:
+        raise Invalid([Problem(f"{path}/{each.path}", each.message) for each in found])
+
+
+@functools.cache
+def _known(kind: type[ParameterSet]) -> Mapping[str, Parameter]:
+    return {each.name: each for each in parameters(kind)}
+
+
+@functools.cache
+def _hints(kind: type[ParameterSet]) -> Mapping[str, Any]:
+    hints = get_type_hints(kind, include_extras=True)
+    return {each.encode_name: hints[each.name] for each in msgspec.structs.fields(kind)}
+
+
+def _value(kind: type[ParameterSet], parameter: Parameter, value: Any) -> Any:
+    hint = _hints(kind)[parameter.name]
+    if isinstance(value, str):
+        value = _spelt(parameter, value)
+    try:
+        return plain(msgspec.convert(value, hint))
+    except msgspec.ValidationError as e:
+        raise Invalid([_problem(parameter, value, e)]) from None
+
+
+def _spelt(parameter: Parameter, text: str) -> Any:
+    """The value that ``text`` spells for ``parameter``; itself where it spells none."""
+    kinds = parameter.type.types if isinstance(parameter.type, inspect.UnionType) else ()
+    if text == "none" and any(isinstance(kind, inspect.NoneType) for kind in kinds):
+        return None
+    if parameter.extra.get("unit") == "MiB":
+        return mebibytes(text)
+    if isinstance(parameter.type, inspect.LiteralType):
+        return _number(int, text) if text not in parameter.type.values else text
+    return _SPELT.get(type(parameter.type), str)(text)
+
+
+def _number(kind: Callable[[str], Any], text: str) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        return text
+
+
+_SPELT: Mapping[type, Callable[[str], Any]] = {
+    inspect.BoolType: lambda text: _TRUTH.get(text.lower(), text),
+    inspect.IntType: functools.partial(_number, int),
+    inspect.FloatType: functools.partial(_number, float),
+    inspect.VarTupleType: lambda text: [part for part in text.split(",") if part],
+}
+
+
+def _problem(parameter: Parameter, value: Any, error: msgspec.ValidationError) -> Problem:
+    what, _, where = str(error).partition(" - at `$")
+    if rule := parameter.extra.get("rule"):
+        return Problem("", str(rule))
+    if isinstance(parameter.type, inspect.LiteralType):
+        allowed = ", ".join(str(each) or "''" for each in parameter.type.values)
+        return Problem("", f"must be one of {allowed}, not {value}")
+    what = what.replace("Expected ", "must be ", 1).replace("`", "").replace(", got ", ", not ")
+    for name, called in _CALLED:
+        what = what.replace(f"must be {name}", f"must be {called}")
+    return Problem(where.rstrip("`"), what)
+
+
+_CALLED = (("bool", "true or false"), ("int", "a whole number"), ("float", "a number"))
+
+
+def _unknown(name: str, known: Mapping[str, Parameter]) -> str:
+    near = difflib.get_close_matches(name, known, n=3)
+    if near:
+        return f"unknown parameter; did you mean {' or '.join(near)}?"
+    return f"unknown parameter; known are {', '.join(known) or 'none'}"

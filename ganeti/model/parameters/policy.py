@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Which instances the cluster or a node group takes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from ganeti.errors import Problem
+from ganeti.model.disk import Template
+from ganeti.model.parameters.declaration import ParameterSet
+from ganeti.schema.records import Record, doc
+from ganeti.schema.types import Count
+
+Ratio = Annotated[float, Meta(gt=0)]
+
+
+class Specs(Record, rename="kebab"):
+    """The size of an instance in every respect; memory and disk sizes in MiB."""
+
+    cpu_count: Annotated[Count, doc("Virtual processors.")]
+    disk_count: Annotated[Count, doc("Disks.")]
+    disk_size: Annotated[Count, doc("The size of each disk.")]
+    memory_size: Annotated[Count, doc("Memory.")]
+    nic_count: Annotated[Count, doc("Network cards.")]
+    spindle_use: Annotated[Count, doc("Disk spindles in use.")]
+
+
+_LEAST = Specs(
+    cpu_count=1, disk_count=1, disk_size=1024, memory_size=128, nic_count=1, spindle_use=1
+)
+_MOST = Specs(
+    cpu_count=8, disk_count=16, disk_size=1048576, memory_size=32768, nic_count=8, spindle_use=12
+)
+
+
+class Range(Record):
+    """A range of sizes; an instance must fit into one of the ranges of a policy."""
+
+    max: Specs = _MOST
+    min: Specs = _LEAST
+
+
+class Policy(ParameterSet, rename="kebab"):
+    """An instance policy."""
+
+    disk_templates: Annotated[
+        tuple[Template, ...], doc("What the disks of instances may be made of.")
+    ] = tuple(sorted(Template))
+    minmax: Annotated[
+        tuple[Range, ...], doc("Ranges of sizes; an instance must fit into one of them.")
+    ] = (Range(),)
+    spindle_ratio: Annotated[Ratio, doc("Spindles in use per spindle of a node.")] = 32.0
+    std: Annotated[Specs, doc("A usual instance; capacity is counted in these.")] = _LEAST
+    vcpu_ratio: Annotated[Ratio, doc("Virtual processors per processor of a node.")] = 4.0
+
+    def conflicts(self) -> list[Problem]:
+        found = []
+        if not self.disk_templates:
+            found.append(Problem("disk-templates", "must allow at least one template"))
+        if not self.minmax:
+            found.append(Problem("minmax", "must have at least one range"))
+        for number, bounds in enumerate(self.minmax):
+            found += [
+                Problem(f"minmax[{number}].min.{name}", f"{low} is more than the maximum, {high}")
+                for name, low, high in _beside(bounds.min, bounds.max)
+                if low > high
+            ]
+        return found
+
+
+def _beside(one: Specs, other: Specs) -> list[tuple[str, int, int]]:
+    left, right = msgspec.to_builtins(one), msgspec.to_builtins(other)
+    return [(name, left[name], right[name]) for name in left]

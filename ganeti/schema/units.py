@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Sizes as people write them."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from ganeti.errors import Invalid
+
+_SIZE = re.compile(r"\A\s*(\d+(?:\.\d*)?|\.\d+)\s*([mgt])?(?:i?b)?\s*\Z", re.IGNORECASE | re.ASCII)
+_FACTORS = {"m": 1, "g": 1024, "t": 1024 * 1024}
+
+
+def mebibytes(text: str) -> int:
+    """The MiB that ``text`` means: a number with m, g, t or nothing behind it, rounded up.
+
+    :raises Invalid: it is no such text.
+    """
+    found = _SIZE.match(text)
+    if found is None:
+        raise Invalid(f"'{text}' is no size; write a number and m, g or t, such as 512m or 1.5g")
+    return math.ceil(float(found[1]) * _FACTORS[(found[2] or "m").lower()])
