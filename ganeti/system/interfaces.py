@@ -109,3 +109,54 @@ class IProcesses(Interface):
 
     def kill(pid: int, signal: int) -> None:
         """Send a signal; to a process that is gone does nothing."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """Room in a file system, in bytes: in all, and what is still to be had."""
+
+    size: int
+    free: int
+
+
+class IImages(Interface):
+    """Disk images: large files that are mostly holes, and the folders they are in.
+
+    What blocks runs in a thread; ``OSError`` says what went wrong. Sizes are bytes.
+    """
+
+    def resolve(path: str) -> str:
+        """``path`` with every symbolic link followed, whether or not anything is there."""
+
+    def size(path: str) -> int | None:
+        """The size of a regular file; None if there is none. Answers at once."""
+
+    async def create(path: str, size: int) -> None:
+        """Make a file of ``size`` zeros that takes no room yet, durably, with its folder.
+
+        :raises FileExistsError: something is there; it is left as it is.
+        """
+
+    async def resize(path: str, size: int) -> None:
+        """Make a file longer, durably."""
+
+    async def rename(old: str, new: str) -> None:
+        """Move a file durably, making the new folder.
+
+        :raises FileExistsError: something has the new name.
+        """
+
+    async def remove(path: str, *, within: str) -> None:
+        """Remove a file durably, and the folders below ``within`` that it leaves empty.
+
+        Removing one that is not there succeeds.
+        """
+
+    async def zero(path: str, offset: int, size: int) -> None:
+        """Write zeros over a part of a file or block device that is there, durably."""
+
+    async def below(folder: str) -> dict[str, int]:
+        """The sizes of all regular files below a folder, by path; none if it is not there."""
+
+    async def space(folder: str) -> Space:
+        """The room in the file system of ``folder``."""

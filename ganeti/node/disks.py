@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Answers to the calls about disks, by the driver of each disk's template."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from ganeti.errors import Code, Refused
+from ganeti.model.disk import Disk
+from ganeti.model.guest import Guest
+from ganeti.rpc import disks as calls
+from ganeti.storage.interfaces import IMirror, ISnapshots, IVolumes, VolumeStatus
+from ganeti.system.interfaces import IImages
+
+MIB = 1 << 20
+
+
+class Disks:
+    """The disks of this node; ``drivers`` are found by disk template."""
+
+    def __init__(self, drivers: Mapping[str, IVolumes], images: IImages) -> None:
+        self._drivers = drivers
+        self._images = images
+
+    async def create(self, call: calls.CreateDisk) -> None:
+        driver = self._driver(call.disk)
+        await driver.create(call.disk, owner=call.owner, primary=call.primary)
+
+    async def remove(self, call: calls.RemoveDisk) -> None:
+        await self._driver(call.disk).remove(call.disk)
+
+    async def attach(self, call: calls.AttachDisk) -> str:
+        driver = self._driver(call.disk)
+        return await driver.attach(call.disk, primary=call.primary, ignore_size=call.ignore_size)
+
+    async def detach(self, call: calls.DetachDisk) -> None:
+        await self._driver(call.disk).detach(call.disk)
+
+    async def grow(self, call: calls.GrowDisk) -> None:
+        await self._driver(call.disk).grow(call.disk, call.amount)
+
+    async def rename(self, call: calls.RenameDisk) -> None:
+        await self._driver(call.disk).rename(call.disk, call.to)
+
+    async def describe(self, call: calls.DescribeDisks) -> list[calls.DiskStatus | None]:
+        """One question to each driver, however many disks there are."""
+        answers: dict[str, VolumeStatus | None] = {}
+        for template in {disk.dev_type for disk in call.disks}:
+            disks = [disk for disk in call.disks if disk.dev_type is template]
+            found = await self._driver(disks[0]).describe(disks)
+            answers.update(zip((disk.uuid for disk in disks), found, strict=True))
+        return [_on_the_wire(answers[disk.uuid]) for disk in call.disks]
+
+    async def snapshot(self, call: calls.SnapshotDisk) -> Disk:
+        driver = self._driver(call.disk)
+        if not ISnapshots.providedBy(driver):
+            raise Refused(
+                f"{call.disk.dev_type} disks have no snapshots; stop the instance to copy its"
+                " disks",
+                Code.INPUT,
+            )
+        return await ISnapshots(driver).snapshot(call.disk, call.name)
+
+    async def wipe(self, call: calls.WipeDisk) -> None:
+        path = await self._driver(call.disk).attach(call.disk, primary=True)
+        await self._images.zero(path, call.offset * MIB, call.size * MIB)
+
+    async def promote(self, call: calls.PromoteDisk) -> None:
+        await self._mirror(call.disk).promote(call.disk, both=call.both)
+
+    async def demote(self, call: calls.DemoteDisk) -> None:
+        await self._mirror(call.disk).demote(call.disk)
+
+    async def connect(self, call: calls.ConnectDisk) -> None:
+        await self._mirror(call.disk).connect(call.disk, both=call.both)
+
+    async def disconnect(self, call: calls.DisconnectDisk) -> None:
+        await self._mirror(call.disk).disconnect(call.disk)
+
+    async def paths(self, guest: Guest) -> list[str]:
+        """The paths of a guest's disks in their order, each attached so that it can be written."""
+        return [await self._driver(disk).attach(disk, primary=True) for disk in guest.disks]
+
+    def _driver(self, disk: Disk) -> IVolumes:
+        if disk.dev_type not in self._drivers:
+            raise Refused(
+                f"this node has no driver for {disk.dev_type} disks; it has"
+                f" {', '.join(sorted(self._drivers))}",
+                Code.INPUT,
+            )
+        return self._drivers[disk.dev_type]
+
+    def _mirror(self, disk: Disk) -> IMirror:
+        driver = self._driver(disk)
+        if not IMirror.providedBy(driver):
+            raise Refused(f"{disk.dev_type} disks are not mirrored between nodes", Code.INPUT)
+        return IMirror(driver)
+
+
+def _on_the_wire(status: VolumeStatus | None) -> calls.DiskStatus | None:
+    return None if status is None else calls.DiskStatus(**asdict(status))

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Disks as sparse raw files in allowed folders, of this node or shared by all nodes."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from zope.interface import implementer
+
+from ganeti.errors import Code, Failed, Refused
+from ganeti.model.disk import Disk
+from ganeti.storage.folders import AllowedFolders
+from ganeti.storage.interfaces import IVolumes, Local, Volume, VolumeStatus
+from ganeti.system.interfaces import IImages
+
+MIB = 1 << 20
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@implementer(IVolumes)
+class FileVolumes:
+    """Disks whose ``logical_id`` is ``[driver, path]``; a file is always attached."""
+
+    def __init__(self, images: IImages, folders: AllowedFolders) -> None:
+        self._images = images
+        self._folders = folders
+
+    async def create(self, disk: Disk, *, owner: str, primary: bool) -> None:
+        path = self._path(disk)
+        with _explained(f"{disk.iv_name} cannot be made at {path}"):
+            await self._images.create(path, disk.size * MIB)
+
+    async def remove(self, disk: Disk) -> None:
+        path = self._path(disk)
+        with _explained(f"{path} cannot be removed"):
+            await self._images.remove(path, within=self._folders.home(path))
+
+    async def grow(self, disk: Disk, amount: int) -> None:
+        path = self._present(disk)
+        with _explained(f"{path} cannot grow"):
+            await self._images.resize(path, (disk.size + amount) * MIB)
+
+    async def rename(self, disk: Disk, to: Disk) -> None:
+        path, new = self._present(disk), self._path(to)
+        with _explained(f"{path} cannot become {new}"):
+            await self._images.rename(path, new)
+
+    async def attach(self, disk: Disk, *, primary: bool, ignore_size: bool = False) -> str:
+        return self._present(disk)
+
+    async def detach(self, disk: Disk) -> None:
+        """A file needs no detaching."""
+
+    async def describe(self, disks: Sequence[Disk]) -> list[VolumeStatus | None]:
+        return [self._describe(disk) for disk in disks]
+
+    async def volumes(self) -> list[Volume]:
+        found: dict[str, int] = {}
+        for folder in self._folders.all():
+            with _explained(f"{folder} cannot be read"):
+                found.update(await self._images.below(folder))
+        return [Volume(name=path, size=found[path] // MIB) for path in sorted(found)]
+
+    def _describe(self, disk: Disk) -> VolumeStatus | None:
+        try:
+            path = self._path(disk)
+        except Refused:  # attaching it says why
+            return VolumeStatus(path="", degraded=True, local=Local.FAULTY)
+        size = self._images.size(path)
+        return None if size is None else VolumeStatus(path=path, size=size // MIB)
+
+    def _path(self, disk: Disk) -> str:
+        path = str(disk.logical_id[1])
+        self._folders.home(path)
+        return path
+
+    def _present(self, disk: Disk) -> str:
+        path = self._path(disk)
+        if self._images.size(path) is None:
+            raise Refused(f"{disk.iv_name} has lost its file {path}", Code.UNKNOWN)
+        return path
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """Say in our words what the operating system refused."""
+    try:
+        yield
+    except FileExistsError:
+        raise Refused(f"{what}: a file of that name is there already", Code.EXISTS) from None
+    except OSError as e:
+        why = f"{what}: {e.strerror or e}"
+        if e.errno in _NO_ROOM:
+            raise Refused(why, Code.RESOURCES) from None
+        raise Failed(why, Code.ENVIRONMENT) from None

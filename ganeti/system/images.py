@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Disk images as files of this host."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Awaitable, Callable
+from typing import ParamSpec, Protocol, TypeVar
+
+from zope.interface import implementer
+
+from ganeti.system.interfaces import IImages, Space
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_CHUNK = bytes(1 << 20)
+
+
+class InThread(Protocol):
+    """Runs a blocking function elsewhere and hands back what it returns or raises."""
+
+    def __call__(
+        self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Awaitable[T]: ...
+
+
+@implementer(IImages)
+class LocalImages:
+    """Sparse files, opened without following a symbolic link in the last place."""
+
+    def __init__(self, in_thread: InThread) -> None:
+        self._in_thread = in_thread
+
+    def resolve(self, path: str) -> str:
+        return os.path.realpath(path)
+
+    def size(self, path: str) -> int | None:
+        try:
+            found = os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+    async def create(self, path: str, size: int) -> None:
+        await self._in_thread(_create, path, size)
+
+    async def resize(self, path: str, size: int) -> None:
+        await self._in_thread(_resize, path, size)
+
+    async def rename(self, old: str, new: str) -> None:
+        await self._in_thread(_rename, old, new)
+
+    async def remove(self, path: str, *, within: str) -> None:
+        await self._in_thread(_remove, path, within)
+
+    async def zero(self, path: str, offset: int, size: int) -> None:
+        await self._in_thread(_zero, path, offset, size)
+
+    async def below(self, folder: str) -> dict[str, int]:
+        return await self._in_thread(_below, folder)
+
+    async def space(self, folder: str) -> Space:
+        return await self._in_thread(_space, folder)
+
+
+def _create(path: str, size: int) -> None:
+    _make_folder(os.path.dirname(path))
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    handle = os.open(path, flags, 0o600)
+    try:
+        try:
+            os.ftruncate(handle, size)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        _sync_folder(os.path.dirname(path))
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        raise
+
+
+def _resize(path: str, size: int) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.ftruncate(handle, max(size, os.fstat(handle).st_size))
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _rename(old: str, new: str) -> None:
+    if os.path.lexists(new):
+        raise FileExistsError(f"{new} is there already")
+    _make_folder(os.path.dirname(new))
+    os.rename(old, new)
+    _sync_folder(os.path.dirname(new))
+    _sync_folder(os.path.dirname(old))
+
+
+def _remove(path: str, within: str) -> None:
+    folder = os.path.dirname(path)
+    try:
+        os.unlink(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    _sync_folder(folder)
+    while folder.startswith(within + "/"):
+        try:
+            os.rmdir(folder)
+        except OSError:  # not empty: somebody else's files are in it
+            return
+        folder = os.path.dirname(folder)
+        _sync_folder(folder)
+
+
+def _zero(path: str, offset: int, size: int) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        end = offset + size
+        while offset < end:
+            offset += os.pwrite(handle, _CHUNK[: end - offset], offset)
+        os.fdatasync(handle)
+    finally:
+        os.close(handle)
+
+
+def _below(folder: str) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for place, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(place, name)
+            with contextlib.suppress(FileNotFoundError):  # removed since the folder was read
+                if not os.path.islink(path):
+                    found[path] = os.stat(path).st_size
+    return found
+
+
+def _space(folder: str) -> Space:
+    room = os.statvfs(folder)
+    return Space(room.f_blocks * room.f_frsize, room.f_bavail * room.f_frsize)
+
+
+def _make_folder(folder: str) -> None:
+    """Make a folder and its parents, each entry durable."""
+    if os.path.isdir(folder):
+        return
+    parent = os.path.dirname(folder)
+    _make_folder(parent)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(folder, 0o750)
+    _sync_folder(parent)
+
+
+def _sync_folder(folder: str) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Disk images in memory, with a file system that can be full."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from zope.interface import implementer
+
+from ganeti.system.interfaces import IImages, Space
+
+
+@implementer(IImages)
+class MemoryImages:
+    """Files that have a size and no content.
+
+    ``links`` are symbolic links of folders; ``room`` bounds the bytes of all files together.
+    """
+
+    def __init__(self, *, room: int = 1 << 50) -> None:
+        self.sizes: dict[str, int] = {}
+        self.links: dict[str, str] = {}
+        self.zeroed: list[tuple[str, int, int]] = []
+        self.room = room
+
+    def resolve(self, path: str) -> str:
+        for link, target in self.links.items():
+            if path == link or path.startswith(link + "/"):
+                return target + path[len(link) :]
+        return path
+
+    def size(self, path: str) -> int | None:
+        return self.sizes.get(path)
+
+    async def create(self, path: str, size: int) -> None:
+        self._free(path)
+        self._take(path, size)
+
+    async def resize(self, path: str, size: int) -> None:
+        self._there(path)
+        self._take(path, max(size, self.sizes[path]))
+
+    async def rename(self, old: str, new: str) -> None:
+        self._there(old)
+        self._free(new)
+        self.sizes[new] = self.sizes.pop(old)
+
+    async def remove(self, path: str, *, within: str) -> None:
+        self.sizes.pop(path, None)
+
+    async def zero(self, path: str, offset: int, size: int) -> None:
+        self._there(path)
+        self.zeroed.append((path, offset, size))
+
+    async def below(self, folder: str) -> dict[str, int]:
+        return {path: size for path, size in self.sizes.items() if path.startswith(folder + "/")}
+
+    async def space(self, folder: str) -> Space:
+        return Space(self.room, self.room - sum(self.sizes.values()))
+
+    def _take(self, path: str, size: int) -> None:
+        others = sum(each for other, each in self.sizes.items() if other != path)
+        if others + size > self.room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        self.sizes[path] = size
+
+    def _there(self, path: str) -> None:
+        if path not in self.sizes:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+
+    def _free(self, path: str) -> None:
+        if path in self.sizes:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)

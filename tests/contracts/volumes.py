@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What every ``IVolumes`` does; a subclass says which one."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from ganeti.errors import Code, Refused
+from ganeti.model.disk import Disk, Template
+from ganeti.schema.records import replace
+from ganeti.storage.interfaces import ISnapshots, IVolumes
+from ganeti.testing.builders import a_disk
+
+T = TypeVar("T")
+
+if TYPE_CHECKING:
+    Case = SynchronousTestCase
+else:
+    Case = object
+
+
+class VolumesContract(Case):
+    """Volumes that take some disks of at most 1 GiB together."""
+
+    template = Template.FILE
+
+    def setUp(self) -> None:
+        self.volumes = self.make()
+
+    def make(self) -> IVolumes:
+        """Volumes with nothing in them and room for 1 GiB."""
+        raise NotImplementedError
+
+    def done(self, work: Awaitable[T]) -> T:
+        """The result of ``work``, which needs no more than what has happened."""
+        return self.successResultOf(Deferred.fromCoroutine(work))  # type: ignore[arg-type]
+
+    def refusal(self, work: Awaitable[object]) -> Code:
+        """Why ``work`` was refused."""
+        error = self.failureResultOf(Deferred.fromCoroutine(work), Refused).value  # type: ignore[arg-type]
+        assert isinstance(error, Refused)
+        self.assertNotEqual(str(error), "")
+        return error.code
+
+    def disk(self, name: str = "one", size: int = 64) -> Disk:
+        return a_disk(name, self.template, size=size)
+
+    def created(self, name: str = "one", size: int = 64) -> Disk:
+        disk = self.disk(name, size)
+        self.done(self.volumes.create(disk, owner="web1", primary=True))
+        return disk
+
+    def size(self, disk: Disk) -> int | None:
+        [status] = self.done(self.volumes.describe([disk]))
+        return None if status is None else status.size
+
+    def test_it_is_what_it_says(self) -> None:
+        verifyObject(IVolumes, self.volumes)
+
+    def test_a_created_disk_is_there_with_its_size(self) -> None:
+        self.assertEqual(self.size(self.created(size=96)), 96)
+
+    def test_a_disk_is_not_made_over_another(self) -> None:
+        disk = self.created(size=64)
+        again = self.volumes.create(replace(disk, size=32), owner="web2", primary=True)
+        self.assertEqual((self.refusal(again), self.size(disk)), (Code.EXISTS, 64))
+
+    def test_a_disk_that_does_not_fit_is_refused_and_leaves_nothing(self) -> None:
+        disk = self.disk(size=4096)
+        creating = self.volumes.create(disk, owner="web1", primary=True)
+        self.assertEqual((self.refusal(creating), self.size(disk)), (Code.RESOURCES, None))
+
+    def test_a_removed_disk_is_gone_and_removing_it_again_succeeds(self) -> None:
+        disk = self.created()
+        self.done(self.volumes.remove(disk))
+        self.done(self.volumes.remove(disk))
+        self.assertEqual((self.size(disk), self.done(self.volumes.volumes())), (None, []))
+
+    def test_an_attached_disk_can_be_removed(self) -> None:
+        disk = self.created()
+        self.done(self.volumes.attach(disk, primary=True))
+        self.done(self.volumes.remove(disk))
+        self.assertIsNone(self.size(disk))
+
+    def test_growing_twice_is_growing_once(self) -> None:
+        disk = self.created(size=64)
+        self.done(self.volumes.grow(disk, 32))
+        self.done(self.volumes.grow(disk, 32))
+        self.assertEqual(self.size(disk), 96)
+
+    def test_a_disk_that_cannot_grow_stays(self) -> None:
+        disk = self.created(size=64)
+        refusal = self.refusal(self.volumes.grow(disk, 4096))
+        self.assertEqual((refusal, self.size(disk)), (Code.RESOURCES, 64))
+
+    def test_a_renamed_disk_is_found_by_its_new_name_only(self) -> None:
+        disk, to = self.created(size=64), self.disk("two")
+        self.done(self.volumes.rename(disk, to))
+        self.assertEqual((self.size(disk), self.size(to)), (None, 64))
+
+    def test_a_disk_is_not_renamed_over_another(self) -> None:
+        one, two = self.created("one", 64), self.created("two", 32)
+        refusal = self.refusal(self.volumes.rename(one, two))
+        self.assertEqual((refusal, self.size(one), self.size(two)), (Code.EXISTS, 64, 32))
+
+    def test_attaching_answers_the_same_path_again(self) -> None:
+        disk = self.created()
+        first = self.done(self.volumes.attach(disk, primary=True))
+        self.assertTrue(first.startswith("/"))
+        self.assertEqual(self.done(self.volumes.attach(disk, primary=True)), first)
+
+    def test_an_attached_disk_is_described_with_its_path(self) -> None:
+        disk = self.created()
+        path = self.done(self.volumes.attach(disk, primary=True))
+        [status] = self.done(self.volumes.describe([disk]))
+        self.assertEqual(status and (status.path, status.degraded), (path, False))
+
+    def test_detaching_twice_succeeds(self) -> None:
+        disk = self.created()
+        self.done(self.volumes.attach(disk, primary=True))
+        self.done(self.volumes.detach(disk))
+        self.done(self.volumes.detach(disk))
+        self.assertEqual(self.size(disk), 64)
+
+    def test_what_is_not_there_can_neither_be_attached_nor_grow_nor_be_renamed(self) -> None:
+        disk = self.disk()
+        for work in (
+            self.volumes.attach(disk, primary=True),
+            self.volumes.grow(disk, 32),
+            self.volumes.rename(disk, self.disk("two")),
+        ):
+            self.assertEqual(self.refusal(work), Code.UNKNOWN)
+
+    def test_disks_are_described_in_their_order(self) -> None:
+        one, none, two = self.created("one", 32), self.disk("none"), self.created("two", 64)
+        found = self.done(self.volumes.describe([two, none, one]))
+        self.assertEqual([each and each.size for each in found], [64, None, 32])
+
+    def test_volumes_are_listed_by_name(self) -> None:
+        self.created("two", 64)
+        self.created("one", 32)
+        listed = self.done(self.volumes.volumes())
+        self.assertEqual([each.size for each in listed], [32, 64])
+
+    def test_a_snapshot_is_a_disk_that_is_removed_like_one(self) -> None:
+        if not ISnapshots.providedBy(self.volumes):
+            return
+        disk = self.created(size=64)
+        taken = self.done(ISnapshots(self.volumes).snapshot(disk, "one.snap"))
+        there = self.size(taken)
+        self.done(self.volumes.remove(taken))
+        self.assertEqual((there, self.size(taken), self.size(disk)), (64, None, 64))

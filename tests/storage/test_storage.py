@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Volumes in memory keep the contract, and misbehave as told."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.errors import Failed
+from ganeti.storage.interfaces import IVolumes
+from ganeti.testing.builders import a_disk
+from ganeti.testing.storage import MemoryVolumes
+from tests.contracts.volumes import VolumesContract
+
+
+class MemoryVolumesTests(VolumesContract, SynchronousTestCase):
+    def make(self) -> IVolumes:
+        return MemoryVolumes(room=1024)
+
+
+class TroubleTests(SynchronousTestCase):
+    def test_an_operation_fails_for_as_long_as_it_is_told_to(self) -> None:
+        volumes = MemoryVolumes()
+        volumes.trouble["create"] = Failed("the disk is broken")
+        creating = volumes.create(a_disk(), owner="web1", primary=True)
+        self.failureResultOf(Deferred.fromCoroutine(creating), Failed)
+        self.assertEqual(volumes.held, {})
