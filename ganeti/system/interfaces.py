@@ -70,6 +70,22 @@ class IFiles(Interface):
         """Open, or durably create, a file to append to."""
 
 
+class INotes(Interface):
+    """Small notes by name that outlive this daemon but not this host: what runs, and where.
+
+    Every method is a few system calls and answers at once. ``OSError`` says what went wrong.
+    """
+
+    def put(name: str, content: bytes) -> None:
+        """Keep a note under any ``name``, replacing the one before; whole or not at all."""
+
+    def remove(name: str) -> None:
+        """Forget a note; forgetting one that is not there succeeds."""
+
+    def all() -> dict[str, bytes]:
+        """Every note by its name."""
+
+
 @dataclass(frozen=True)
 class Finished:
     """A process that has ended: exit code (negative: minus the signal), and what it wrote."""
@@ -79,8 +95,16 @@ class Finished:
     err: bytes
 
 
+@dataclass(frozen=True)
+class Life:
+    """A process that is there; ``identity`` tells it from a later one of the same pid."""
+
+    identity: str
+    cpu_seconds: float
+
+
 class IProcesses(Interface):
-    """Programs of this host."""
+    """Programs of this host, each in a session of its own."""
 
     async def run(
         argv: Sequence[str],
@@ -89,26 +113,40 @@ class IProcesses(Interface):
         stdin: bytes = b"",
         timeout: float | None = None,
         output: str | None = None,
+        files: Mapping[int, str | int] | None = None,
     ) -> Finished:
-        """Run a program to its end; cancelling kills its whole process group.
+        """Run a program until it exits; cancelling kills its whole process group.
 
-        The environment is exactly ``env``, or a minimal PATH. With ``output``, both its streams
-        are appended to that file and ``out`` and ``err`` hold the last lines of it.
+        The environment is exactly ``env``, or a minimal PATH. What it left running in the
+        background is not waited for. Of each stream only the last ``OUTPUT_LIMIT`` bytes are
+        kept. With ``output``, both streams are appended to that file and ``out`` holds the last
+        ``TAIL`` bytes of what this run wrote. ``files`` are further descriptors of the process by
+        number: a path is opened (0 for reading, others for writing from the start), a number is
+        an open descriptor of ours. They come before ``stdin``, ``output`` and the collected
+        streams.
 
         :raises Failed: it cannot be started, or did not end within ``timeout`` seconds and was
-            killed.
+            killed with its process group.
         """
 
     async def start(
         argv: Sequence[str], *, env: Mapping[str, str] | None = None, output: str
     ) -> int:
-        """Start a program that outlives this daemon, in a session of its own; answer its pid."""
+        """Start a program that outlives this daemon; answer its pid.
 
-    def runs(pid: int) -> bool:
-        """Whether a process of this pid is there, zombies excluded."""
+        :raises Failed: it cannot be started.
+        """
+
+    def life(pid: int) -> Life | None:
+        """What is known of a process; None if there is none, or only a zombie."""
 
     def kill(pid: int, signal: int) -> None:
         """Send a signal; to a process that is gone does nothing."""
+
+
+OUTPUT_LIMIT = 4 << 20
+TAIL = 4096
+MINIMAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True)

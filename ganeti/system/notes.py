@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Notes as small files in a folder."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from urllib.parse import quote, unquote
+
+from zope.interface import implementer
+
+from ganeti.system.interfaces import INotes
+
+
+@implementer(INotes)
+class LocalNotes:
+    """One file per note in ``folder``, which is made when it is needed.
+
+    A note is renamed into place but not synced: it describes processes, which do not survive a
+    crash of the host either.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def put(self, name: str, content: bytes) -> None:
+        path = self._path(name)
+        fresh = f"{self._folder}/.{os.path.basename(path)}"
+        try:
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
+        except FileNotFoundError:
+            os.makedirs(self._folder, mode=0o750, exist_ok=True)
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
+        with open(descriptor, "wb", buffering=0) as file:
+            file.write(content)
+        os.rename(fresh, path)
+
+    def remove(self, name: str) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(self._path(name))
+
+    def all(self) -> dict[str, bytes]:
+        try:
+            names = sorted(os.listdir(self._folder))
+        except FileNotFoundError:
+            return {}
+        found = {}
+        for name in names:
+            if not name.startswith("."):
+                with open(f"{self._folder}/{name}", "rb") as file:
+                    found[unquote(name)] = file.read()
+        return found
+
+    def _path(self, name: str) -> str:
+        # Names that begin with a dot are notes on their way, or the folder itself.
+        return f"{self._folder}/{quote(name, safe='').replace('.', '%2E', 1)}"
