@@ -8,16 +8,41 @@ replicated store fits behind the same interface.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import msgspec
 from zope.interface import Interface
 
+from ganeti.errors import GanetiError
 from ganeti.schema.records import Record
 
 Position: TypeAlias = int
 """The number of a commit: the first is 1, each one more than the one before."""
+
+NO_DIGEST = bytes(32)
+"""Stands for the digest of the frame before the first."""
+
+
+class Damaged(GanetiError):
+    """What is kept does not verify, and nothing but a person should decide what to do about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in the log: the position of a commit, and the SHA-256 digest of its frame.
+
+    Every frame holds the digest of the one before, so two logs that agree on a mark agree on
+    everything up to it.
+    """
+
+    position: Position
+    digest: bytes
+
+
+BEGINNING = Mark(0, NO_DIGEST)
+"""The mark of an empty log."""
 
 
 class Put(Record, tag="put", tag_field="do"):
@@ -63,7 +88,8 @@ class IJournal(Interface):
         """Keep ``commit``; when this returns it is durable, here and with every replica in the set.
 
         Commits of one turn share a sync. A commit is kept whole or not at all, in the order of
-        the calls, and the calls return in that order.
+        the calls, and the calls return in that order. A commit that was handed over cannot be
+        called back: cancelling the call does nothing.
 
         :raises NotKept: the log could not keep it, nor anything that was asked after it; it
             takes nothing more until ``reopen`` has succeeded.
@@ -75,11 +101,12 @@ class IJournal(Interface):
         :raises NotKept: the cause of the failure is still there.
         """
 
-    def replay(after: Position) -> Sequence[tuple[Position, Commit]]:
-        """Every commit after ``after``, oldest first.
+    def replay(after: Position) -> Iterable[tuple[Position, Commit]]:
+        """Every commit after ``after``, oldest first, read as it is asked for.
 
         :raises Damaged: a frame that is not the torn end of the log does not verify; the message
-            names the file and the place, and says what to do.
+            names the file and the place, and says what to do. Also when commits after ``after``
+            are no longer, or not yet, in the log.
         """
 
     def end() -> Position:
@@ -87,3 +114,17 @@ class IJournal(Interface):
 
     async def forget(before: Position) -> None:
         """Commits before ``before`` are in a checkpoint and may go, as whole segments."""
+
+
+class IReplicas(Interface):
+    """Copies of the log on other hosts, which get every group of frames as it is written."""
+
+    async def keep(after: Mark, frames: bytes, end: Mark) -> None:
+        """Keep whole frames that follow ``after`` and end with ``end``.
+
+        Returns when every replica of the set has them durably; one that fails or is late is put
+        out of the set, so that this always returns in bounded time, and never fails.
+        """
+
+    def cut(end: Mark) -> None:
+        """The log could not keep what follows ``end``: it was never acknowledged and is void."""

@@ -6,25 +6,13 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Awaitable, Callable
-from typing import ParamSpec, Protocol, TypeVar
 
 from zope.interface import implementer
 
 from ganeti.system.interfaces import IImages, Space
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from ganeti.system.threads import InThread
 
 _CHUNK = bytes(1 << 20)
-
-
-class InThread(Protocol):
-    """Runs a blocking function elsewhere and hands back what it returns or raises."""
-
-    def __call__(
-        self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Awaitable[T]: ...
 
 
 @implementer(IImages)

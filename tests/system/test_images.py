@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.system.images import LocalImages, P, T
+from ganeti.system.images import LocalImages
 from ganeti.system.interfaces import IImages
+from ganeti.system.threads import P, T
 from ganeti.testing.images import MemoryImages
 from tests.contracts.images import ImagesContract
 

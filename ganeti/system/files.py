@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The files of this host: what blocks runs in a thread, one hop for each call."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+
+from zope.interface import implementer
+
+from ganeti.system.interfaces import IFiles, ILog, Stat
+from ganeti.system.threads import InThread
+
+_TOGETHER = 64
+"""How many files are open at once when many are replaced."""
+
+_serial = itertools.count()
+
+
+@implementer(ILog)
+class LocalLog:
+    """A file of this host that only grows at its end."""
+
+    def __init__(self, descriptor: int, in_thread: InThread) -> None:
+        self._descriptor = descriptor
+        self._in_thread = in_thread
+
+    async def write(self, data: bytes) -> None:
+        await self._in_thread(_append, self._descriptor, data)
+
+    async def truncate(self, size: int) -> None:
+        await self._in_thread(_truncate, self._descriptor, size)
+
+    async def close(self) -> None:
+        await self._in_thread(os.close, self._descriptor)
+
+
+@implementer(IFiles)
+class LocalFiles:
+    """The files of this host.
+
+    A file is replaced by a temporary one beside it, named ``.NAME.PID.N.tmp``; one that a crash
+    left behind may be removed at any time.
+    """
+
+    def __init__(self, in_thread: InThread) -> None:
+        self._in_thread = in_thread
+
+    def read(self, path: str) -> bytes:
+        with open(path, "rb") as file:
+            return file.read()
+
+    def names(self, folder: str) -> list[str]:
+        try:
+            return sorted(os.listdir(folder))
+        except FileNotFoundError:
+            return []
+
+    def stat(self, path: str) -> Stat | None:
+        try:
+            found = os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return Stat(
+            size=found.st_size,
+            mtime=found.st_mtime,
+            mode=stat.S_IMODE(found.st_mode),
+            folder=stat.S_ISDIR(found.st_mode),
+        )
+
+    async def replace(self, path: str, content: bytes, *, mode: int = 0o640) -> None:
+        await self._in_thread(_replace_all, {path: content}, mode)
+
+    async def replace_all(self, contents: Mapping[str, bytes], *, mode: int = 0o640) -> None:
+        await self._in_thread(_replace_all, dict(contents), mode)
+
+    async def rename(self, old: str, new: str) -> None:
+        await self._in_thread(_rename, old, new)
+
+    async def remove(self, path: str) -> None:
+        await self._in_thread(_remove, path)
+
+    async def make_folder(self, path: str, *, mode: int = 0o750) -> None:
+        await self._in_thread(_make_folder, path, mode)
+
+    async def open_log(self, path: str, *, mode: int = 0o640) -> ILog:
+        return LocalLog(await self._in_thread(_open_log, path, mode), self._in_thread)
+
+
+def _write_whole(descriptor: int, data: bytes) -> None:
+    # The kernel may take less than it is given, on a disk that is about to be full for instance;
+    # the next call then says why.
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def _append(descriptor: int, data: bytes) -> None:
+    _write_whole(descriptor, data)
+    os.fdatasync(descriptor)
+
+
+def _truncate(descriptor: int, size: int) -> None:
+    os.ftruncate(descriptor, size)
+    os.fsync(descriptor)
+
+
+def _replace_all(contents: Mapping[str, bytes], mode: int) -> None:
+    paths = list(contents)
+    for start in range(0, len(paths), _TOGETHER):
+        _replace_some({path: contents[path] for path in paths[start : start + _TOGETHER]}, mode)
+    _sync_folders(paths)
+
+
+def _replace_some(contents: Mapping[str, bytes], mode: int) -> None:
+    made: list[tuple[str, str, int]] = []
+    try:
+        # All are written before the first is synced, so that the disk can take them together.
+        for path, content in contents.items():
+            folder, name = os.path.split(path)
+            new = os.path.join(folder, f".{name}.{os.getpid()}.{next(_serial)}.tmp")
+            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+            made.append((new, path, descriptor))
+            os.fchmod(descriptor, mode)
+            _write_whole(descriptor, content)
+        for _, _, descriptor in made:
+            os.fsync(descriptor)
+        for new, path, _ in made:
+            os.rename(new, path)
+    except OSError:
+        for new, _, _ in made:
+            with suppress(OSError):
+                os.unlink(new)
+        raise
+    finally:
+        for _, _, descriptor in made:
+            os.close(descriptor)
+
+
+def _rename(old: str, new: str) -> None:
+    os.rename(old, new)
+    _sync_folders((new, old))
+
+
+def _remove(path: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+        _sync_folders((path,))
+
+
+def _make_folder(path: str, mode: int) -> None:
+    missing = []
+    while not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for folder in reversed(missing):
+        try:
+            os.mkdir(folder, mode)
+        except FileExistsError:  # somebody was faster, which is as good if it is a folder
+            if not os.path.isdir(folder):
+                raise
+        _sync_folders((folder,))
+
+
+def _open_log(path: str, mode: int) -> int:
+    there = os.path.exists(path)
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
+    if not there:
+        try:
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+            _sync_folders((path,))
+        except OSError:
+            os.close(descriptor)
+            raise
+    return descriptor
+
+
+def _sync_folders(paths: Iterable[str]) -> None:
+    """Make the names of ``paths`` durable in their folders."""
+    for folder in dict.fromkeys(map(os.path.dirname, paths)):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

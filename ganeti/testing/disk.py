@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A disk in memory that knows what was synced, and can fail, fill up or crash at any write."""
+
+from __future__ import annotations
+
+import errno
+import os
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass
+from random import Random
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from zope.interface import implementer
+
+from ganeti.system.interfaces import IFiles, ILog, Stat
+
+SECTOR = 512
+"""What a disk writes as a whole, in bytes."""
+
+
+class Crashed(OSError):
+    """The host of this disk has lost its power; nobody who sees this is alive."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EIO, "the host of this disk has crashed")
+
+
+@dataclass
+class _File:
+    """What readers see, and how much of it a crash leaves for certain."""
+
+    content: bytearray
+    mode: int
+    mtime: float
+    synced: int
+
+
+class MemoryDisk:
+    """Files and folders, and what became durable of them.
+
+    Whatever changes something is a write and has a number, from 1. A replacement, rename or
+    removal is atomic: when the disk crashes at it, it has happened or not, as chance decides. Of
+    bytes that were appended but not yet synced, a crash leaves a part from their beginning, in
+    which sectors may be missing, that is read as zeros.
+    """
+
+    def __init__(self, random: Random | None = None) -> None:
+        self.writes = 0
+        self.crashed = False
+        self._random = random or Random(0)
+        self._files: dict[str, _File] = {}
+        self._folders: dict[str, int] = {"/": 0o755}
+        self._failing: dict[int, int] = {}
+        self._crash_at: int | None = None
+        self._error: int | None = None
+
+    # --- what it can be told
+
+    def fail(self, at: int, error: int = errno.ENOSPC) -> None:
+        """Let the write with this number fail; with EIO, it is the sync that fails."""
+        self._failing[at] = error
+
+    def break_down(self, error: int = errno.ENOSPC) -> None:
+        """Let every write fail from now on, until ``heal``."""
+        self._error = error
+
+    def heal(self) -> None:
+        """Let writes succeed again."""
+        self._error = None
+        self._failing.clear()
+
+    def crash(self, at: int | None = None) -> None:
+        """Lose power at the write with this number, or now."""
+        if at is None:
+            self.crashed = True
+        self._crash_at = at
+
+    def after_crash(self) -> MemoryDisk:
+        """The disk as it is found when its host is started again; this one stays crashed."""
+        self.crashed = True
+        found = MemoryDisk(self._random)
+        found._folders = dict(self._folders)
+        for path, file in self._files.items():
+            found.put(path, self._remains(file.content, file.synced), file.mode, file.mtime)
+        return found
+
+    def _remains(self, content: bytearray, synced: int) -> bytes:
+        left = content[: self._random.randint(synced, len(content))]
+        for start in range(synced - synced % SECTOR, len(left), SECTOR):
+            first, last = max(start, synced), min(start + SECTOR, len(left))
+            if self._random.random() < 0.1:
+                left[first:last] = bytes(last - first)
+        return bytes(left)
+
+    # --- what its files do
+
+    def contents(self) -> dict[str, bytes]:
+        """Every file as readers see it now, by path."""
+        return {path: bytes(file.content) for path, file in sorted(self._files.items())}
+
+    def overwrite(self, path: str, content: bytes) -> None:
+        """Change a file behind everybody's back, as a failing disk or a stranger would."""
+        file = self._files[path]
+        self.put(path, content, file.mode, file.mtime)
+
+    def alive(self) -> None:
+        """:raises Crashed: it is not."""
+        if self.crashed:
+            raise Crashed
+
+    def begin(self) -> int | None:
+        """Count a write: None if it goes well, or else the error number that ends it.
+
+        :raises Crashed: none of it was done.
+        """
+        self.alive()
+        self.writes += 1
+        if self.writes == self._crash_at:
+            self.crashed = True
+        return self._failing.get(self.writes, self._error)
+
+    def lucky(self) -> bool:
+        """Whether an atomic change was still made by a host that crashes at it."""
+        return self._random.random() < 0.5
+
+    def part(self, size: int) -> int:
+        """How much of ``size`` was done before trouble came."""
+        return self._random.randint(0, size)
+
+    def file(self, path: str) -> _File:
+        """The file at ``path``.
+
+        :raises OSError: there is none.
+        """
+        if path in self._folders:
+            raise _error(errno.EISDIR, path)
+        if path not in self._files:
+            raise _error(errno.ENOENT, path)
+        return self._files[path]
+
+    def put(self, path: str, content: bytes, mode: int, now: float) -> None:
+        """A whole and durable file."""
+        self._files[path] = _File(bytearray(content), mode, now, len(content))
+
+    def take(self, path: str) -> _File | None:
+        """Remove a file and give it back."""
+        return self._files.pop(path, None)
+
+    def needs_folder(self, path: str) -> None:
+        """:raises OSError: there is no folder for ``path`` to be in."""
+        if posixpath.dirname(path) not in self._folders:
+            raise _error(errno.ENOENT, path)
+
+    def add_folder(self, path: str, mode: int) -> None:
+        """A folder and its parents."""
+        while path not in self._folders:
+            self._folders[path] = mode
+            path = posixpath.dirname(path)
+
+    def folder_mode(self, path: str) -> int | None:
+        """The mode of a folder; None if there is none."""
+        return self._folders.get(path)
+
+    def names(self, folder: str) -> list[str]:
+        """What is in a folder, sorted."""
+        inside = (posixpath.split(path) for path in (*self._files, *self._folders) if path != "/")
+        return sorted(name for where, name in inside if where == folder)
+
+
+@implementer(ILog)
+class MemoryLog:
+    """A file of a memory disk that only grows at its end."""
+
+    def __init__(self, files: MemoryFiles, path: str) -> None:
+        self._files = files
+        self._path = path
+        self._doubtful = False
+
+    async def write(self, data: bytes) -> None:
+        if self._doubtful:
+            raise AssertionError(f"{self._path} was not truncated after a write failed")
+        self._doubtful = True
+        disk, file = self._files.disk, self._files.disk.file(self._path)
+        trouble = disk.begin()
+        taken = disk.part(len(data)) if trouble == errno.ENOSPC else len(data)
+        file.content += data[:taken]
+        file.mtime = self._files.now()
+        await self._files.turn()
+        if trouble is not None:
+            raise _error(trouble, self._path)
+        file.synced = len(file.content)
+        self._doubtful = False
+
+    async def truncate(self, size: int) -> None:
+        disk, file = self._files.disk, self._files.disk.file(self._path)
+        trouble = disk.begin()
+        await self._files.turn(or_else=disk.lucky())
+        if trouble is not None:
+            raise _error(trouble, self._path)
+        del file.content[size:]
+        file.synced = len(file.content)
+        self._doubtful = False
+        disk.alive()
+
+    async def close(self) -> None:
+        self._files.disk.alive()
+
+
+@implementer(IFiles)
+class MemoryFiles:
+    """The files of a memory disk.
+
+    What is async ends ``latency`` seconds of ``clock`` later, or without a clock at once.
+    """
+
+    def __init__(
+        self, disk: MemoryDisk, clock: IReactorTime | None = None, *, latency: float = 0.0
+    ) -> None:
+        self.disk = disk
+        self._clock = clock
+        self._latency = latency
+
+    def now(self) -> float:
+        """Seconds on the clock; 0 without one."""
+        return self._clock.seconds() if self._clock is not None else 0.0
+
+    async def turn(self, *, or_else: bool = False) -> None:
+        """Let the time pass that a write takes.
+
+        :raises Crashed: the disk crashed meanwhile, and not ``or_else`` the write was done before.
+        """
+        if self._clock is not None:
+            await deferLater(self._clock, self._latency)
+        if not or_else:
+            self.disk.alive()
+
+    def read(self, path: str) -> bytes:
+        self.disk.alive()
+        return bytes(self.disk.file(path).content)
+
+    def names(self, folder: str) -> list[str]:
+        self.disk.alive()
+        return self.disk.names(folder)
+
+    def stat(self, path: str) -> Stat | None:
+        self.disk.alive()
+        if (mode := self.disk.folder_mode(path)) is not None:
+            return Stat(size=0, mtime=0.0, mode=mode, folder=True)
+        try:
+            file = self.disk.file(path)
+        except OSError:
+            return None
+        return Stat(size=len(file.content), mtime=file.mtime, mode=file.mode, folder=False)
+
+    async def replace(self, path: str, content: bytes, *, mode: int = 0o640) -> None:
+        await self.replace_all({path: content}, mode=mode)
+
+    async def replace_all(self, contents: Mapping[str, bytes], *, mode: int = 0o640) -> None:
+        for path, content in contents.items():
+            await self._change(path)
+            self.disk.needs_folder(path)
+            self.disk.put(path, content, mode, self.now())
+            self.disk.alive()
+
+    async def rename(self, old: str, new: str) -> None:
+        await self._change(old)
+        file = self.disk.file(old)
+        self.disk.needs_folder(new)
+        self.disk.take(old)
+        self.disk.put(new, bytes(file.content), file.mode, file.mtime)
+        self.disk.alive()
+
+    async def remove(self, path: str) -> None:
+        await self._change(path)
+        self.disk.take(path)
+        self.disk.alive()
+
+    async def make_folder(self, path: str, *, mode: int = 0o750) -> None:
+        if self.disk.folder_mode(path) is None:
+            await self._change(path)
+            self.disk.add_folder(path, mode)
+            self.disk.alive()
+
+    async def open_log(self, path: str, *, mode: int = 0o640) -> ILog:
+        self.disk.alive()
+        self.disk.needs_folder(path)
+        if self.stat(path) is None:
+            await self._change(path)
+            self.disk.put(path, b"", mode, self.now())
+            self.disk.alive()
+        return MemoryLog(self, path)
+
+    async def _change(self, path: str) -> None:
+        """A write that happens as a whole or not at all: it happens if this returns."""
+        trouble = self.disk.begin()
+        crashing = self.disk.crashed
+        await self.turn(or_else=crashing and self.disk.lucky())
+        if trouble is not None:
+            raise _error(trouble, path)
+
+
+def _error(number: int, path: str) -> OSError:
+    return OSError(number, os.strerror(number), path)

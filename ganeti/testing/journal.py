@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A journal in memory that keeps a commit at once, and can be told not to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from zope.interface import implementer
+
+from ganeti.errors import NotKept
+from ganeti.journal.interfaces import Commit, Damaged, IJournal, Position
+
+
+@implementer(IJournal)
+class MemoryJournal:
+    """Commits that exist only in this object."""
+
+    def __init__(self) -> None:
+        self.commits: list[Commit] = []
+        self._first = 1
+        self._trouble: str | None = None
+        self._refuses = False
+
+    def break_down(self, why: str = "disk is full") -> None:
+        """Keep nothing more until ``heal`` and then ``reopen``."""
+        self._trouble = why
+
+    def heal(self) -> None:
+        """Let ``reopen`` succeed."""
+        self._trouble = None
+
+    async def append(self, commit: Commit) -> Position:
+        if self._trouble is not None or self._refuses:
+            self._refuses = True
+            raise NotKept(f"the journal takes no changes: {self._trouble or 'reopen it first'}")
+        self.commits.append(commit)
+        return self.end()
+
+    async def reopen(self) -> None:
+        if self._trouble is not None:
+            raise NotKept(f"the journal takes no changes: {self._trouble}")
+        self._refuses = False
+
+    def replay(self, after: Position) -> Iterator[tuple[Position, Commit]]:
+        if not self._first - 1 <= after <= self.end():
+            raise Damaged(f"the journal has commits {self._first} to {self.end()} only")
+        return iter(list(enumerate(self.commits[after + 1 - self._first :], after + 1)))
+
+    def end(self) -> Position:
+        return self._first - 1 + len(self.commits)
+
+    async def forget(self, before: Position) -> None:
+        gone = max(0, min(before - self._first, len(self.commits)))
+        del self.commits[:gone]
+        self._first += gone

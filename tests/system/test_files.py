@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Files of this host, and their double in memory."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Awaitable, Callable
+
+from twisted.internet.defer import execute
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.system.files import LocalFiles
+from ganeti.system.interfaces import IFiles
+from ganeti.system.threads import P, T
+from ganeti.testing.disk import MemoryDisk, MemoryFiles
+from tests.contracts.files import FilesContract
+
+
+def at_once(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+    """Instead of a thread: the work is over when this returns."""
+    return execute(function, *args, **kwargs)
+
+
+class MemoryFilesTests(FilesContract, SynchronousTestCase):
+    def make(self) -> tuple[str, IFiles]:
+        return "/", MemoryFiles(MemoryDisk())
+
+
+class LocalFilesTests(FilesContract, SynchronousTestCase):
+    def make(self) -> tuple[str, IFiles]:
+        folder = os.path.realpath(self.mktemp())
+        os.mkdir(folder)
+        return folder, LocalFiles(at_once)
+
+    def test_a_replacement_that_fails_leaves_the_old_file_only(self) -> None:
+        self.done(self.files.replace(self.path("a"), b"old"))
+        os.mkdir(self.path("b"))
+        both = {self.path("a"): b"new", self.path("b"): b"in the way"}
+        self.trouble(self.files.replace_all(both), IsADirectoryError)
+        self.assertEqual(self.files.names(self.folder), ["a", "b"])
+
+    def test_a_full_disk_is_told(self) -> None:
+        log = self.done(self.files.open_log("/dev/full"))
+        failure = self.failureResultOf(log.write(b"data"), OSError)
+        self.assertEqual(failure.value.errno, errno.ENOSPC)
