@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Requests about instances: ``lifecycle``, ``create``, ``modify``, ``disks`` and ``moves``."""

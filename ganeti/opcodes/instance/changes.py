@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Changes to the lists of an instance's disks or network cards, as clients write them.
+
+A change is ``[op, where, parameters]`` with ``where`` an index (-1 is the last), a name or a UUID.
+The older form leaves ``where`` out: ``[op, parameters]``, or ``[index, parameters]`` to modify.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeAlias
+
+from msgspec import Meta
+
+LAST = -1
+
+
+class Action(enum.StrEnum):
+    """What a change does with an entry of the list."""
+
+    ADD = "add"
+    ATTACH = "attach"
+    DETACH = "detach"
+    MODIFY = "modify"
+    REMOVE = "remove"
+
+
+ListChange: TypeAlias = tuple[Any, ...]
+ListChanges: TypeAlias = tuple[Annotated[ListChange, Meta(min_length=2, max_length=3)], ...]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change: what is done, where, and with which parameters."""
+
+    action: Action
+    where: int | str
+    parameters: dict[str, Any]
+
+
+def changes(written: Sequence[Sequence[Any]], keys: Collection[str] = ()) -> tuple[Change, ...]:
+    """What the changes ``written`` in either form say; only ``keys`` if there are any.
+
+    :raises ValueError: one of them is none; the message says which and why.
+    """
+    return tuple(_change(number, each, keys) for number, each in enumerate(written))
+
+
+def _change(number: int, written: Sequence[Any], keys: Collection[str]) -> Change:
+    match list(written):
+        case [str(action), int() | str() as where, dict(parameters)] if not _truth(where):
+            found = Change(_action(number, action), where, parameters)
+        case [str("add" | "attach" | "detach" | "remove" as action), dict(parameters)]:
+            found = Change(Action(action), LAST, parameters)
+        case [int(index), dict(parameters)] if not _truth(index) and index >= 0:
+            found = Change(Action.MODIFY, index, parameters)
+        case _:
+            raise ValueError(f"change {number} must be [action, index or name, parameters]")
+    for key, value in found.parameters.items():
+        if keys and key not in keys:
+            raise ValueError(f"change {number}: {key} is not one of {', '.join(keys)}")
+        if not isinstance(value, str | int | None) or _truth(value):
+            raise ValueError(f"change {number}: {key} must be text, a number or null")
+    return found
+
+
+def _action(number: int, word: str) -> Action:
+    try:
+        return Action(word)
+    except ValueError:
+        known = ", ".join(Action)
+        raise ValueError(f"change {number}: {word} is not one of {known}") from None
+
+
+def _truth(value: object) -> bool:
+    return isinstance(value, bool)

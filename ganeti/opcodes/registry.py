@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Every opcode by its name on the wire, and the ways in and out of JSON.
+
+The families are loaded when one of their names is first asked for: a tool that sends one opcode
+pays for one family.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from ganeti.errors import Invalid, Problem
+from ganeti.opcodes.opcode import Opcode, op_id
+from ganeti.schema.reading import read
+
+_INSTANCE = tuple(
+    f"instance.{each}" for each in ("create", "disks", "lifecycle", "modify", "moves")
+)
+_FAMILIES: Mapping[str, tuple[str, ...]] = {
+    "OP_BACKUP_": ("backup",),
+    "OP_CLUSTER_": ("cluster",),
+    "OP_EXT_STORAGE_": ("os",),
+    "OP_GROUP_": ("group",),
+    "OP_INSTANCE_": _INSTANCE,
+    "OP_NETWORK_": ("network",),
+    "OP_NODE_": ("node",),
+    "OP_OOB_": ("node",),
+    "OP_OS_": ("os",),
+    "OP_QUERY": ("query",),
+    "OP_REPAIR_NODE_": ("node",),
+    "OP_RESTRICTED_": ("node",),
+    "OP_TAGS_": ("tags",),
+    "OP_TEST_": ("test",),
+}
+"""The modules that have the opcodes whose names begin so."""
+
+
+class _Opcodes(Mapping[str, type[Opcode]]):
+    """The classes of opcodes; only a walk over all of them loads all of them."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, type[Opcode]] = {}
+
+    def __getitem__(self, name: str) -> type[Opcode]:
+        if name not in self._known:
+            self._load(family for start, family in _FAMILIES.items() if name.startswith(start))
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self._load(iter(_FAMILIES.values()))
+        return iter(sorted(self._known))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def _load(self, families: Iterator[tuple[str, ...]]) -> None:
+        for family in families:
+            for module in family:
+                importlib.import_module(f"ganeti.opcodes.{module}")
+        self._known.update({op_id(kind): kind for kind in Opcode.__subclasses__()})
+
+
+OPCODES: Mapping[str, type[Opcode]] = _Opcodes()
+
+
+def read_opcode(document: Any, *, lax: bool = False) -> Opcode:
+    """The opcode that ``document``, as decoded from JSON, describes; ``OP_ID`` says which.
+
+    With ``lax``, text and the numbers 0 and 1 stand for the numbers and truth values they spell.
+
+    :raises Invalid: with every problem of the document, each with its path.
+    """
+    if not isinstance(document, Mapping):
+        raise Invalid("an opcode must be an object")
+    return read(_kind(document.get("OP_ID")), document, lax=lax)
+
+
+def decode_opcode(raw: bytes | msgspec.Raw) -> Opcode:
+    """The opcode in the JSON text ``raw``.
+
+    :raises Invalid: with every problem of the document.
+    """
+    try:
+        kind = OPCODES.get(_head.decode(raw).OP_ID)
+        if kind is not None:
+            return _decoder(kind).decode(raw)
+    except msgspec.DecodeError:
+        pass  # read again below, by what finds every problem
+    try:
+        document = msgspec.json.decode(raw)
+    except msgspec.DecodeError as e:
+        raise Invalid(f"not JSON: {e}") from None
+    return read_opcode(document)
+
+
+def decode_opcodes(raw: bytes | msgspec.Raw) -> tuple[Opcode, ...]:
+    """The opcodes in ``raw``, the JSON text of a list of them.
+
+    :raises Invalid: with every problem of every opcode; its place in the list begins the path.
+    """
+    try:
+        written = _raws.decode(raw)
+    except msgspec.DecodeError as e:
+        raise Invalid(f"must be a list of opcodes: {e}") from None
+    found: list[Opcode] = []
+    wrong: list[Problem] = []
+    for number, each in enumerate(written):
+        try:
+            found.append(decode_opcode(each))
+        except Invalid as e:
+            wrong += _placed(e.problems, f"{number}." if len(written) > 1 else "")
+    if wrong:
+        raise Invalid(wrong)
+    return tuple(found)
+
+
+def _placed(problems: Sequence[Problem], where: str) -> list[Problem]:
+    return [Problem((where + each.path).rstrip("."), each.message) for each in problems]
+
+
+def _kind(name: object) -> type[Opcode]:
+    if name is None:
+        raise Invalid([Problem("OP_ID", "is required")])
+    kind = OPCODES.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise Invalid([Problem("OP_ID", f"there is no opcode {name}")])
+    return kind
+
+
+class _Head(msgspec.Struct):
+    """As much of an opcode as says which it is."""
+
+    OP_ID: str = ""
+
+
+_head = msgspec.json.Decoder(_Head)
+_raws = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+@cache
+def _decoder(kind: type[Opcode]) -> msgspec.json.Decoder[Opcode]:
+    return msgspec.json.Decoder(kind)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Opcodes as JSON objects: for the wire, for the disk, and for those who may not see everything."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, TypeAlias
+
+import msgspec
+
+from ganeti.opcodes.opcode import Opcode, op_id
+from ganeti.schema.parameters import parameters
+
+REDACTED = "<redacted>"
+
+_KEPT_NULLS = frozenset({"depends", "comment"})
+
+
+class Secrecy(enum.Enum):
+    """How far a parameter may go: private ones are stored but not shown, secret ones neither."""
+
+    PRIVATE = "private"
+    SECRET = "secret"
+
+
+Treatment: TypeAlias = Callable[[Secrecy, Any], Any]
+
+
+def to_wire(opcode: Opcode) -> dict[str, Any]:
+    """The opcode as its receiver needs it, nothing hidden; optional parameters that are null are
+    left out, but for ``depends`` and ``comment``."""
+    return _written(opcode, lambda _, value: value)
+
+
+def redacted(opcode: Opcode) -> dict[str, Any]:
+    """The opcode as it may be shown: private and secret values are blacked out, keys stay."""
+    return _written(opcode, lambda _, value: _blacked_out(value))
+
+
+def storable(opcode: Opcode) -> dict[str, Any]:
+    """The opcode as it may be written to disk: without secret parameters."""
+    return _written(opcode, lambda how, value: None if how is Secrecy.SECRET else value)
+
+
+@cache
+def secrecy(kind: type[Opcode]) -> Mapping[str, Secrecy]:
+    """The parameters of ``kind`` that are not for everyone."""
+    return {
+        each.name: how for each in parameters(kind) for how in Secrecy if each.extra.get(how.value)
+    }
+
+
+def _written(opcode: Opcode, treatment: Treatment) -> dict[str, Any]:
+    hidden = secrecy(type(opcode))
+    found: dict[str, Any] = {"OP_ID": op_id(type(opcode))}
+    for name in opcode.__struct_fields__:
+        value = getattr(opcode, name)
+        if name in hidden and value is not None:
+            value = treatment(hidden[name], value)
+        if value is None and name not in _KEPT_NULLS:
+            continue
+        if isinstance(value, tuple) and value and isinstance(value[0], Opcode):
+            found[name] = [_written(each, treatment) for each in value]
+        else:
+            found[name] = msgspec.to_builtins(value)
+    return found
+
+
+def _blacked_out(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _blacked_out(each) for key, each in value.items()}
+    return REDACTED

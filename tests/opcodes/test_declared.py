@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Every opcode has the names, types and defaults that clients of Ganeti 3.0 know."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from msgspec import inspect
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.opcodes.opcode import Opcode
+from ganeti.opcodes.registry import OPCODES
+from ganeti.opcodes.writing import Secrecy, secrecy
+from ganeti.schema.parameters import parameters
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "data" / "opcodes.json"
+FACTS = json.loads(GOLDEN.read_text())
+CHOICES: dict[frozenset[str], str] = {
+    frozenset(words): name for name, words in FACTS["choices"].items()
+}
+GENERIC = {each.name for each in parameters(Opcode)}
+
+NARROWER = {
+    # Opcodes that are read as such at once, not when their job runs.
+    ("list<any>", "list<CreateInstance>"),
+    ("RecreateDisksInfo", "list<any>"),
+    ("nestr|list", "list<any>|nestr"),
+    ("DiskParams", "dict<nestr,null|int|str>"),
+    ("NicParams", "dict<enum:NicParamKey,null|str>"),
+    ("mods<NicParams>", "list<list<any>>"),
+    ("mods<DiskParams>", "list<list<any>>"),
+    ("ipv4_cidr", "nestr"),
+    ("ipv4_addr", "nestr"),
+    ("ipv6_cidr", "nestr"),
+    ("ipv6_addr", "nestr"),
+}
+
+
+class DeclaredTests(SynchronousTestCase):
+    maxDiff = None
+
+    def test_every_opcode_is_there(self) -> None:
+        self.assertEqual(list(OPCODES), sorted(FACTS["opcodes"]))
+
+    def test_parameters_are_those_that_clients_know(self) -> None:
+        for name, facts in FACTS["opcodes"].items():
+            declared = {each.name: each for each in parameters(OPCODES[name])}
+            expected = {each[0]: each[1:] for each in facts["params"]}
+            self.assertEqual(set(declared) - GENERIC, set(expected), name)
+            for parameter, [kind, *default] in expected.items():
+                found = declared[parameter]
+                where = f"{name}.{parameter}"
+                self.assertEqual(found.required, not default, where)
+                if default:
+                    self.assertEqual(json.loads(json.dumps(found.default)), default[0], where)
+                self.assertTrue(alike(kind, written(found.type)), f"{where}: {written(found.type)}")
+
+    def test_summaries_are_about_what_clients_know(self) -> None:
+        self.assertEqual(
+            {name: OPCODES[name].summary_field for name in OPCODES},
+            {name: facts["summary_field"] for name, facts in FACTS["opcodes"].items()},
+        )
+
+    def test_every_opcode_and_parameter_says_what_it_means(self) -> None:
+        for name, kind in OPCODES.items():
+            self.assertTrue((kind.__doc__ or "").endswith("."), name)
+            for each in parameters(kind):
+                self.assertGreater(len(each.doc), 8, f"{name}.{each.name}")
+
+    def test_hidden_parameters_are_those_that_clients_know(self) -> None:
+        for name, facts in FACTS["opcodes"].items():
+            hidden = {each[0]: marked(each[1]) for each in facts["params"] if marked(each[1])}
+            self.assertEqual(secrecy(OPCODES[name]), hidden, name)
+
+
+def marked(kind: str) -> Secrecy | None:
+    return next((how for how in Secrecy if f"{how.value}<" in kind), None)
+
+
+def alike(expected: str, found: str) -> bool:
+    """Whether what is accepted is what the facts say, or one of the known narrowings."""
+    for how in Secrecy:
+        expected = expected.replace(f"{how.value}<any>", "any")
+    expected = expected.replace("set<", "list<").replace("dict<any,", "dict<str,")
+    accepted = {expected, *(expected.replace(wide, narrow) for wide, narrow in NARROWER)}
+    return bare(found) in map(bare, accepted)
+
+
+def bare(kind: str) -> str:
+    return kind.removeprefix("null|").replace("nestr", "str")
+
+
+def written(kind: inspect.Type) -> str:
+    """A type in the language of the facts."""
+    match kind:
+        case inspect.Metadata(type=inner):
+            return written(inner)
+        case inspect.StrType(min_length=least):
+            return "nestr" if least else "str"
+        case inspect.IntType(ge=0, lt=16):
+            return "disk_index"
+        case inspect.IntType(ge=least):
+            return "int" if least is None else ("int>=0", "int>0")[least]
+        case inspect.EnumType(cls=choices):
+            return "enum:" + CHOICES[frozenset(map(str, choices))]
+        case inspect.LiteralType(values=words):
+            return "enum:" + CHOICES[frozenset(map(str, words))]
+        case inspect.DictType(key_type=key, value_type=value):
+            return f"dict<{written(key)},{written(value)}>"
+        case inspect.VarTupleType(item_type=item):
+            return f"list<{written(item)}>"
+        case inspect.TupleType(item_types=items):
+            return f"tuple<{','.join(map(written, items))}>"
+        case inspect.StructType(cls=record):
+            return str(record.__name__)
+        case inspect.UnionType(types=members):
+            return "|".join(sorted(map(written, members), key=lambda word: (word != "null", word)))
+        case inspect.NoneType():
+            return "null"
+    names: dict[type[Any], str] = {
+        inspect.AnyType: "any",
+        inspect.BoolType: "bool",
+        inspect.FloatType: "float",
+    }
+    return names[type(kind)]
