@@ -17,6 +17,7 @@ from ganeti.config.state import ClusterState, empty
 from ganeti.model.cluster import Cluster, DataCollector
 from ganeti.model.disk import Disk, Mode, Template
 from ganeti.model.group import AllocPolicy, Group
+from ganeti.model.guest import Guest
 from ganeti.model.instance import Instance, Nic, Wanted, WantedBy
 from ganeti.model.network import Network
 from ganeti.model.node import Node
@@ -178,6 +179,26 @@ def an_instance(
         "disks_active": over.get("admin_state", Wanted.UP) is Wanted.UP,
     }
     return Built(Instance(**{**fields, **over}), disks)
+
+
+def a_guest(name: str = "web1", *, disks: Sequence[Disk] = (), **over: Any) -> Guest:
+    """An instance as its node sees it, without network cards; ``over`` are fields of ``Guest``."""
+    fields: dict[str, Any] = {
+        "name": name,
+        "uuid": uuid_of("instance", name),
+        "hypervisor": "fake",
+        "hvparams": {},
+        "beparams": {"maxmem": 128, "minmem": 128, "vcpus": 1},
+        "os": "noop",
+        "osparams": {},
+        "primary": uuid_of("node", "node1"),
+        "secondaries": (),
+        "nics": (),
+        "disks": tuple(replace(disk, iv_name=f"disk/{i}") for i, disk in enumerate(disks)),
+        "ctime": SINCE,
+        "mtime": SINCE,
+    }
+    return Guest(**{**fields, **over})
 
 
 def a_cluster(

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Guests that are only a note each: everything but the machine, in microseconds.
+
+For trying a cluster without virtualization, and for tests and measurements of everything else.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from zope.interface import implementer
+
+from ganeti.hypervisor.interfaces import (
+    AttachedDisk,
+    ConsoleAccess,
+    ConsoleKind,
+    IHypervisor,
+    NotRunning,
+    Phase,
+    Running,
+    Sending,
+)
+from ganeti.model.guest import Guest, GuestState
+from ganeti.schema.records import Record, replace
+from ganeti.schema.types import Parameters
+from ganeti.system.interfaces import INotes
+
+_MIB = 1 << 20
+
+
+class Place(enum.StrEnum):
+    """Whether a guest is here, on its way to here, or has left."""
+
+    HERE = "here"
+    AWAITED = "awaited"
+    LEFT = "left"
+
+
+class FakeGuest(Record):
+    """What is noted of a guest."""
+
+    state: GuestState
+    place: Place = Place.HERE
+    reboots: int = 0
+
+
+@implementer(IHypervisor)
+class FakeHypervisor:
+    """Guests as notes, which are there again when the daemon is."""
+
+    def __init__(self, notes: INotes) -> None:
+        self._notes = notes
+        self._guests = {
+            name: msgspec.json.decode(note, type=FakeGuest) for name, note in notes.all().items()
+        }
+
+    async def start(
+        self, guest: Guest, disks: Sequence[AttachedDisk], *, paused: bool = False
+    ) -> None:
+        self._new(guest)
+        self._keep(FakeGuest(state=_state(guest, paused)))
+
+    async def stop(self, name: str, *, hard: bool) -> None:
+        self._guest(name, *(() if hard else (Place.HERE,)))
+        self._forget(name)
+
+    async def reboot(self, guest: Guest) -> None:
+        found = self._guest(guest.name, Place.HERE)
+        self._keep(replace(found, reboots=found.reboots + 1))
+
+    def running(self) -> Mapping[str, GuestState]:
+        return {
+            name: guest.state for name, guest in self._guests.items() if guest.place is Place.HERE
+        }
+
+    async def console(self, guest: Guest) -> ConsoleAccess:
+        self._guest(guest.name, Place.HERE)
+        message = f"instance {guest.name} is a note of the fake hypervisor: it has no console"
+        return ConsoleAccess(kind=ConsoleKind.MESSAGE, message=message)
+
+    async def validate(self, hvparams: Parameters) -> None:
+        """Nothing can be wrong."""
+
+    async def accept(self, guest: Guest, disks: Sequence[AttachedDisk], address: str) -> str:
+        self._new(guest)
+        self._keep(FakeGuest(state=_state(guest), place=Place.AWAITED))
+        return f"{address}:0"
+
+    async def migrate(self, guest: Guest, destination: str, *, live: bool) -> None:
+        found = self._guest(guest.name, Place.HERE)
+        self._keep(replace(found, place=Place.LEFT))
+
+    async def sending(self, guest: Guest) -> Sending:
+        found = self._guest(guest.name)
+        if found.place is not Place.LEFT:
+            return Sending(phase=Phase.FAILED, message=f"{guest.name} is not being sent")
+        size = found.state.memory * _MIB
+        return Sending(phase=Phase.COMPLETED, transferred=size, total=size, downtime_ms=0)
+
+    async def finish_incoming(self, guest: Guest, *, arrived: bool) -> None:
+        if arrived:
+            found = self._guest(guest.name, Place.AWAITED, Place.HERE)
+            self._keep(replace(found, place=Place.HERE))
+        elif guest.name in self._guests:
+            self._forget(guest.name)
+
+    async def finish_outgoing(self, guest: Guest, *, left: bool) -> None:
+        if not left:
+            self._keep(replace(self._guest(guest.name), place=Place.HERE))
+        elif guest.name in self._guests:
+            self._forget(guest.name)
+
+    def _new(self, guest: Guest) -> None:
+        if guest.name in self._guests:
+            raise Running(guest.name)
+
+    def _guest(self, name: str, *places: Place) -> FakeGuest:
+        found = self._guests.get(name)
+        if found is None or (places and found.place not in places):
+            raise NotRunning(name)
+        return found
+
+    def _keep(self, guest: FakeGuest) -> None:
+        self._notes.put(guest.state.name, msgspec.json.encode(guest))
+        self._guests[guest.state.name] = guest
+
+    def _forget(self, name: str) -> None:
+        self._notes.remove(name)
+        del self._guests[name]
+
+
+def _state(guest: Guest, paused: bool = False) -> GuestState:
+    return GuestState(name=guest.name, memory=guest.memory, vcpus=guest.vcpus, paused=paused)

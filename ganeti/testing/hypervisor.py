@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A hypervisor that can be told to misbehave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from zope.interface import implementer
+
+from ganeti.errors import Failed
+from ganeti.hypervisor.fake import FakeHypervisor
+from ganeti.hypervisor.interfaces import (
+    AttachedDisk,
+    ConsoleAccess,
+    IHypervisor,
+    NotRunning,
+    Phase,
+    Sending,
+)
+from ganeti.model.guest import Guest, GuestState
+from ganeti.schema.types import Parameters
+from ganeti.testing.processes import MemoryNotes
+
+STEPS = ("accept", "migrate", "sending", "finish_incoming", "finish_outgoing")
+"""The steps of a migration, in their order."""
+
+
+@implementer(IHypervisor)
+class MemoryHypervisor:
+    """Guests that exist only in this object, and what was asked for in ``asked``.
+
+    ``stubborn`` guests ignore a polite stop; ``unstartable`` ones do not start; ``breaks_at`` is
+    the step of a migration that fails here.
+    """
+
+    def __init__(
+        self,
+        *,
+        stubborn: Iterable[str] = (),
+        unstartable: Iterable[str] = (),
+        breaks_at: str | None = None,
+    ) -> None:
+        self._guests = FakeHypervisor(MemoryNotes())
+        self.stubborn = set(stubborn)
+        self.unstartable = set(unstartable)
+        self.breaks_at = breaks_at
+        self.asked: list[tuple[str, str]] = []
+        self.disks: dict[str, tuple[str, ...]] = {}
+
+    async def start(
+        self, guest: Guest, disks: Sequence[AttachedDisk], *, paused: bool = False
+    ) -> None:
+        self._ask("start", guest.name)
+        if guest.name in self.unstartable:
+            raise Failed(f"{guest.name} does not start")
+        await self._guests.start(guest, disks, paused=paused)
+        self.disks[guest.name] = tuple(disk.path for disk in disks)
+
+    async def stop(self, name: str, *, hard: bool) -> None:
+        self._ask("stop hard" if hard else "stop", name)
+        if hard or name not in self.stubborn:
+            await self._guests.stop(name, hard=hard)
+        elif name not in self.running():
+            raise NotRunning(name)
+
+    async def reboot(self, guest: Guest) -> None:
+        self._ask("reboot", guest.name)
+        await self._guests.reboot(guest)
+
+    def running(self) -> Mapping[str, GuestState]:
+        return self._guests.running()
+
+    async def console(self, guest: Guest) -> ConsoleAccess:
+        return await self._guests.console(guest)
+
+    async def validate(self, hvparams: Parameters) -> None:
+        await self._guests.validate(hvparams)
+
+    async def accept(self, guest: Guest, disks: Sequence[AttachedDisk], address: str) -> str:
+        self._ask("accept", guest.name)
+        return await self._guests.accept(guest, disks, address)
+
+    async def migrate(self, guest: Guest, destination: str, *, live: bool) -> None:
+        self._ask("migrate", guest.name)
+        await self._guests.migrate(guest, destination, live=live)
+
+    async def sending(self, guest: Guest) -> Sending:
+        if self.breaks_at == "sending":
+            await self._guests.finish_outgoing(guest, left=False)
+            return Sending(phase=Phase.FAILED, message="broken on purpose")
+        return await self._guests.sending(guest)
+
+    async def finish_incoming(self, guest: Guest, *, arrived: bool) -> None:
+        self._ask("finish_incoming", guest.name)
+        await self._guests.finish_incoming(guest, arrived=arrived)
+
+    async def finish_outgoing(self, guest: Guest, *, left: bool) -> None:
+        self._ask("finish_outgoing", guest.name)
+        await self._guests.finish_outgoing(guest, left=left)
+
+    def _ask(self, what: str, name: str) -> None:
+        self.asked.append((what, name))
+        if self.breaks_at == what:
+            raise Failed(f"{what} of {name} is broken on purpose")

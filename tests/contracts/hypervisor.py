@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What every ``IHypervisor`` does."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from ganeti.hypervisor.interfaces import IHypervisor, NotRunning, Phase, Running, Sending
+from ganeti.model.guest import Guest, GuestState
+from ganeti.testing.builders import a_guest
+
+T = TypeVar("T")
+
+
+class HypervisorContract(SynchronousTestCase):
+    """A subclass says which one, on which node."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+
+    def hypervisor(self, node: str = "node1") -> IHypervisor:
+        """The hypervisor of a node; asked again, as it is after a restart of its daemon."""
+        raise NotImplementedError
+
+    def a_guest(self, name: str = "web1") -> Guest:
+        return a_guest(name)
+
+    def done(self, work: Coroutine[Deferred[Any], Any, T]) -> T:
+        """What ``work`` answers, however long it takes."""
+        return self.successResultOf(self.at_last(work))
+
+    def fails(self, kind: type[Exception], work: Coroutine[Deferred[Any], Any, Any]) -> str:
+        return str(self.failureResultOf(self.at_last(work), kind).value)
+
+    def at_last(self, work: Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:
+        outcome = Deferred.fromCoroutine(work)
+        for _ in range(10_000):
+            if outcome.called:
+                break
+            calls = self.clock.getDelayedCalls()
+            self.assertTrue(calls, "waits for nothing")
+            self.clock.advance(min(call.getTime() for call in calls) - self.clock.seconds())
+        return outcome
+
+    def sent(self, hypervisor: IHypervisor, guest: Guest) -> Sending:
+        """How sending ended."""
+        for _ in range(1000):
+            sending = self.done(hypervisor.sending(guest))
+            if sending.phase is not Phase.ACTIVE:
+                return sending
+            self.clock.advance(0.1)
+        raise AssertionError("it is sent for ever")
+
+    def names(self, *hypervisors: IHypervisor) -> Sequence[list[str]]:
+        return [sorted(hypervisor.running()) for hypervisor in hypervisors]
+
+    def test_it_is_one(self) -> None:
+        verifyObject(IHypervisor, self.hypervisor())
+
+    def test_a_started_guest_runs(self) -> None:
+        hypervisor, guest = self.hypervisor(), self.a_guest()
+        self.done(hypervisor.start(guest, []))
+        expected = GuestState(name="web1", memory=guest.memory, vcpus=guest.vcpus)
+        self.assertEqual(hypervisor.running(), {"web1": expected})
+
+    def test_a_paused_guest_says_so(self) -> None:
+        hypervisor = self.hypervisor()
+        self.done(hypervisor.start(self.a_guest(), [], paused=True))
+        self.assertTrue(hypervisor.running()["web1"].paused)
+
+    def test_a_running_guest_is_not_started_again(self) -> None:
+        hypervisor = self.hypervisor()
+        self.done(hypervisor.start(self.a_guest(), []))
+        message = self.fails(Running, hypervisor.start(self.a_guest(), []))
+        self.assertIn("web1 runs on this node already", message)
+        self.assertEqual(self.names(hypervisor), [["web1"]])
+
+    def test_a_hard_stop_ends_a_guest_at_once(self) -> None:
+        hypervisor = self.hypervisor()
+        self.done(hypervisor.start(self.a_guest("web1"), []))
+        self.done(hypervisor.start(self.a_guest("web2"), []))
+        self.done(hypervisor.stop("web1", hard=True))
+        self.assertEqual(self.names(hypervisor), [["web2"]])
+
+    def test_a_polite_stop_ends_a_guest_in_the_end(self) -> None:
+        hypervisor = self.hypervisor()
+        self.done(hypervisor.start(self.a_guest(), []))
+        self.done(hypervisor.stop("web1", hard=False))
+        self.clock.pump([1] * 10)
+        self.assertEqual(self.names(hypervisor), [[]])
+
+    def test_a_stopped_guest_starts_again(self) -> None:
+        hypervisor = self.hypervisor()
+        for _ in range(2):
+            self.done(hypervisor.start(self.a_guest(), []))
+            self.assertEqual(self.names(hypervisor), [["web1"]])
+            self.done(hypervisor.stop("web1", hard=True))
+
+    def test_a_rebooted_guest_runs(self) -> None:
+        hypervisor = self.hypervisor()
+        self.done(hypervisor.start(self.a_guest(), []))
+        self.done(hypervisor.reboot(self.a_guest()))
+        self.assertEqual(self.names(hypervisor), [["web1"]])
+
+    def test_what_needs_a_guest_fails_without_one(self) -> None:
+        hypervisor, guest = self.hypervisor(), self.a_guest()
+        for work in (
+            hypervisor.stop("web1", hard=True),
+            hypervisor.stop("web1", hard=False),
+            hypervisor.reboot(guest),
+            hypervisor.console(guest),
+            hypervisor.migrate(guest, "192.0.2.2:8102", live=True),
+            hypervisor.sending(guest),
+            hypervisor.finish_incoming(guest, arrived=True),
+            hypervisor.finish_outgoing(guest, left=False),
+        ):
+            self.assertIn("web1 does not run on this node", self.fails(NotRunning, work))
+
+    def test_guests_are_found_again_by_the_next_daemon(self) -> None:
+        self.done(self.hypervisor().start(self.a_guest(), []))
+        self.assertEqual(self.names(self.hypervisor()), [["web1"]])
+        self.done(self.hypervisor().stop("web1", hard=True))
+        self.assertEqual(self.names(self.hypervisor()), [[]])
+
+    def test_a_migrated_guest_runs_there_and_never_twice(self) -> None:
+        here, there, guest = self.hypervisor("node1"), self.hypervisor("node2"), self.a_guest()
+        self.done(here.start(guest, []))
+        address = self.done(there.accept(guest, [], "192.0.2.2"))
+        self.assertEqual(self.names(here, there), [["web1"], []])
+        self.done(here.migrate(guest, address, live=True))
+        self.assertEqual(self.sent(here, guest).phase, Phase.COMPLETED)
+        self.assertEqual(self.names(here, there), [[], []])
+        self.done(there.finish_incoming(guest, arrived=True))
+        self.done(here.finish_outgoing(guest, left=True))
+        self.assertEqual(self.names(here, there), [[], ["web1"]])
+
+    def test_a_migration_is_finished_by_the_next_daemons(self) -> None:
+        guest = self.a_guest()
+        self.done(self.hypervisor("node1").start(guest, []))
+        address = self.done(self.hypervisor("node2").accept(guest, [], "192.0.2.2"))
+        self.done(self.hypervisor("node1").migrate(guest, address, live=False))
+        self.assertEqual(self.sent(self.hypervisor("node1"), guest).phase, Phase.COMPLETED)
+        here, there = self.hypervisor("node1"), self.hypervisor("node2")
+        self.assertEqual(self.names(here, there), [[], []])
+        for _ in range(2):
+            self.done(there.finish_incoming(guest, arrived=True))
+            self.done(here.finish_outgoing(guest, left=True))
+        here, there = self.hypervisor("node1"), self.hypervisor("node2")
+        self.assertEqual(self.names(here, there), [[], ["web1"]])
+
+    def test_a_migration_that_is_called_off_leaves_the_guest_where_it_was(self) -> None:
+        here, there, guest = self.hypervisor("node1"), self.hypervisor("node2"), self.a_guest()
+        self.done(here.start(guest, []))
+        address = self.done(there.accept(guest, [], "192.0.2.2"))
+        self.done(here.migrate(guest, address, live=True))
+        for _ in range(2):
+            self.done(there.finish_incoming(guest, arrived=False))
+            self.done(here.finish_outgoing(guest, left=False))
+        self.assertEqual(self.names(here, there), [["web1"], []])
+        self.done(there.accept(guest, [], "192.0.2.2"))
+
+    def test_an_awaited_guest_is_not_started_and_can_be_ended(self) -> None:
+        hypervisor, guest = self.hypervisor(), self.a_guest()
+        self.done(hypervisor.accept(guest, [], "192.0.2.1"))
+        self.fails(Running, hypervisor.start(guest, []))
+        self.fails(Running, hypervisor.accept(guest, [], "192.0.2.1"))
+        self.fails(NotRunning, hypervisor.stop("web1", hard=False))
+        self.done(hypervisor.stop("web1", hard=True))
+        self.done(hypervisor.start(guest, []))
