@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from ganeti.errors import Code, Refused
-from ganeti.model.disk import Disk
+from ganeti.model.disk import Disk, Template
 from ganeti.model.guest import Guest
 from ganeti.rpc import disks as calls
 from ganeti.storage.interfaces import IMirror, ISnapshots, IVolumes, VolumeStatus
@@ -19,7 +19,7 @@ MIB = 1 << 20
 class Disks:
     """The disks of this node; ``drivers`` are found by disk template."""
 
-    def __init__(self, drivers: Mapping[str, IVolumes], images: IImages) -> None:
+    def __init__(self, drivers: Mapping[Template, IVolumes], images: IImages) -> None:
         self._drivers = drivers
         self._images = images
 

@@ -31,6 +31,8 @@ DRIVERS: Mapping[Template, Callable[[Doors], IVolumes]] = {
 }
 
 
-def drivers(doors: Doors, templates: Iterable[Template] = tuple(DRIVERS)) -> dict[str, IVolumes]:
+def drivers(
+    doors: Doors, templates: Iterable[Template] = tuple(DRIVERS)
+) -> dict[Template, IVolumes]:
     """A driver for each of the templates; those that nothing serves are left out."""
     return {each: DRIVERS[each](doors) for each in templates if each in DRIVERS}

@@ -128,6 +128,8 @@ def _below(folder: str) -> dict[str, int]:
 
 
 def _space(folder: str) -> Space:
+    while not os.path.isdir(folder):  # made together with the first image in it
+        folder = os.path.dirname(folder)
     room = os.statvfs(folder)
     return Space(room.f_blocks * room.f_frsize, room.f_bavail * room.f_frsize)
 

@@ -197,4 +197,4 @@ class IImages(Interface):
         """The sizes of all regular files below a folder, by path; none if it is not there."""
 
     async def space(folder: str) -> Space:
-        """The room in the file system of ``folder``."""
+        """The room in the file system that ``folder`` is in, or would be made in."""

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Files that a master may replace, and those it may not."""
+
+from __future__ import annotations
+
+import base64
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.errors import Invalid, Refused
+from ganeti.node.files import SSCONF_LIMIT, Files
+from ganeti.paths import Paths
+from ganeti.rpc.node import UploadFile, WriteSsconf
+from ganeti.testing.disk import MemoryDisk, MemoryFiles
+
+USERS = "/var/lib/ganeti/rapi/users"
+
+
+def upload(path: str, content: str = "") -> UploadFile:
+    encoded = base64.b64encode(content.encode()).decode()
+    return UploadFile(path=path, content=encoded, mode=0o100640)
+
+
+class FilesTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.disk = MemoryDisk()
+        self.disk.add_folder("/n1/var/lib/ganeti", 0o750)
+        self.memory = MemoryFiles(self.disk)
+        self.files = Files(self.memory, Paths("/n1"))
+
+    def test_a_file_of_the_list_is_replaced_below_the_root_of_the_node(self) -> None:
+        self.successResultOf(
+            Deferred.fromCoroutine(self.files.upload(upload(USERS, "jack abc write")))
+        )
+        found = self.memory.stat(f"/n1{USERS}")
+        self.assertEqual(self.memory.read(f"/n1{USERS}"), b"jack abc write")
+        self.assertEqual(found and found.mode & 0o777, 0o640)
+
+    def test_nothing_else_can_be_replaced(self) -> None:
+        for path in (
+            "/etc/passwd",
+            "/etc/ganeti/file-storage-paths",
+            USERS + "/../x",
+            f"/n1{USERS}",
+        ):
+            uploading = self.files.upload(upload(path))
+            self.failureResultOf(Deferred.fromCoroutine(uploading), Refused)
+        self.assertEqual(self.disk.contents(), {})
+
+    def test_what_is_no_base64_is_refused(self) -> None:
+        call = UploadFile(path=USERS, content="%%", mode=0o600)
+        self.failureResultOf(Deferred.fromCoroutine(self.files.upload(call)), Invalid)
+
+    def write(self, **values: str) -> None:
+        writing = self.files.write_ssconf(WriteSsconf(values=values))
+        self.successResultOf(Deferred.fromCoroutine(writing))
+
+    def test_ssconf_files_end_with_one_newline_and_can_only_be_read(self) -> None:
+        self.write(cluster_name="c1", node_list="n1\nn2\n", cluster_tags="")
+        data = "/n1/var/lib/ganeti"
+        self.assertEqual(
+            self.disk.contents(),
+            {
+                f"{data}/ssconf_cluster_name": b"c1\n",
+                f"{data}/ssconf_cluster_tags": b"",
+                f"{data}/ssconf_node_list": b"n1\nn2\n",
+            },
+        )
+        found = self.memory.stat(f"{data}/ssconf_cluster_name")
+        self.assertEqual(found and found.mode & 0o777, 0o444)
+
+    def test_what_has_not_changed_is_not_written_again(self) -> None:
+        self.write(cluster_name="c1", node_list="n1")
+        writes = self.disk.writes
+        self.write(cluster_name="c1", node_list="n1")
+        self.assertEqual(self.disk.writes, writes)
+
+    def test_every_wrong_value_is_named_and_nothing_is_written(self) -> None:
+        values = {"../x": "", "cluster_name": "c1", "node_list": "n" * SSCONF_LIMIT}
+        writing = self.files.write_ssconf(WriteSsconf(values=values))
+        error = self.failureResultOf(Deferred.fromCoroutine(writing), Invalid).value
+        assert isinstance(error, Invalid)
+        self.assertEqual(
+            [each.path for each in error.problems], ["values.../x", "values.node_list"]
+        )
+        self.assertEqual(self.disk.contents(), {})

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""File disks keep the contract, and stay in the folders that are allowed."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.errors import Code, Refused
+from ganeti.model.disk import Disk, Template
+from ganeti.storage.file import MIB, FileVolumes
+from ganeti.storage.folders import AllowedFolders, forbidden, listed
+from ganeti.storage.interfaces import IVolumes, Local, VolumeStatus
+from ganeti.testing.builders import a_disk
+from ganeti.testing.disk import MemoryDisk, MemoryFiles
+from ganeti.testing.images import MemoryImages
+from tests.contracts.volumes import VolumesContract
+
+LISTING = "/etc/ganeti/file-storage-paths"
+DEFAULT = "/srv/ganeti/file-storage"
+
+
+def folders(images: MemoryImages, listing: str | None = None) -> AllowedFolders:
+    disk = MemoryDisk()
+    if listing is not None:
+        disk.add_folder("/etc/ganeti", 0o755)
+        disk.put(LISTING, listing.encode(), 0o644, 0.0)
+    return AllowedFolders(MemoryFiles(disk), images.resolve, LISTING, (DEFAULT,))
+
+
+def at(path: str) -> Disk:
+    return a_disk(logical_id=("loop", path))
+
+
+class FileVolumesTests(VolumesContract, SynchronousTestCase):
+    def make(self) -> IVolumes:
+        images = MemoryImages(room=1024 * MIB)
+        return FileVolumes(images, folders(images))
+
+    def test_a_path_outside_is_refused_and_described_as_faulty(self) -> None:
+        disk = at("/srv/elsewhere/disk0")
+        creating = self.volumes.create(disk, owner="web1", primary=True)
+        self.assertEqual(self.refusal(creating), Code.INPUT)
+        [status] = self.done(self.volumes.describe([disk]))
+        self.assertEqual(status, VolumeStatus(path="", degraded=True, local=Local.FAULTY))
+
+
+class SharedFileTests(FileVolumesTests):
+    template = Template.SHAREDFILE
+
+    def disk(self, name: str = "one", size: int = 64) -> Disk:
+        path = f"{DEFAULT}/{name}"
+        return a_disk(name, self.template, size=size, logical_id=("loop", path))
+
+
+class AllowedTests(SynchronousTestCase):
+    def refused(self, allowed: AllowedFolders, path: str) -> str:
+        return str(self.assertRaises(Refused, allowed.home, path))
+
+    def test_without_a_list_the_default_folder_is_allowed(self) -> None:
+        allowed = folders(MemoryImages())
+        self.assertEqual(allowed.home(f"{DEFAULT}/web1/disk0"), DEFAULT)
+
+    def test_a_list_says_exactly_which_folders_are_allowed(self) -> None:
+        allowed = folders(MemoryImages(), "# ours\n\n /data/disks/ \n")
+        self.assertEqual(allowed.home("/data/disks/disk0"), "/data/disks")
+        self.assertIn(LISTING, self.refused(allowed, f"{DEFAULT}/disk0"))
+
+    def test_no_path_leads_out_of_a_folder(self) -> None:
+        images = MemoryImages()
+        images.links[f"{DEFAULT}/link"] = "/etc"
+        allowed = folders(images)
+        for path in ("", "x", DEFAULT, DEFAULT + "/", DEFAULT + "2/x", DEFAULT + "/../x"):
+            self.refused(allowed, path)
+        self.assertIn("symbolic link", self.refused(allowed, f"{DEFAULT}/link/shadow"))
+
+    def test_an_allowed_folder_may_itself_be_a_link(self) -> None:
+        images = MemoryImages()
+        images.links[DEFAULT] = "/big/disks"
+        self.assertEqual(folders(images).home(f"{DEFAULT}/disk0"), DEFAULT)
+
+    def test_folders_of_the_system_do_not_count(self) -> None:
+        allowed = folders(MemoryImages(), "/etc/disks\n/data\n/usr/bin\n/\nrelative\n")
+        self.assertEqual(allowed.all(), ("/data",))
+        self.assertEqual(allowed.forbidden(), ("/etc/disks", "/usr/bin", "/", "relative"))
+
+    def test_lists_have_comments_and_blank_lines(self) -> None:
+        self.assertEqual(listed("\n# no\n/a/b//\n  /c\n"), ("/a/b", "/c"))
+
+    def test_names_that_only_begin_alike_are_not_forbidden(self) -> None:
+        self.assertEqual([forbidden(path) for path in ("/etcetera", "/etc/x")], [False, True])
+
+
+class RealRoomTests(SynchronousTestCase):
+    def test_a_disk_that_does_not_fit_says_so(self) -> None:
+        images = MemoryImages(room=10)
+        creating = FileVolumes(images, folders(images)).create(a_disk(), owner="w", primary=True)
+        error = self.failureResultOf(Deferred.fromCoroutine(creating), Refused)
+        self.assertIn("No space left", str(error.value))
