@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
+from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
 from ganeti.errors import Code, Failed, GanetiError, Invalid, Problem
@@ -76,6 +77,8 @@ class Answers:
         except OSError as e:
             self._log.failure("{call}: the operating system refused", call=request.name)
             return failure(Failed(f"{request.name}: {e}", Code.ENVIRONMENT))
+        except CancelledError:
+            raise
         except Exception as e:
             self._log.failure("{call} broke", call=request.name)
             text = f"{request.name} broke on the node ({type(e).__name__}); its log says more"

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""TLS between the daemons of a cluster: contexts from the node's files, listening, connecting."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IConnector
+from twisted.internet.protocol import ClientFactory, Protocol
+from twisted.python.failure import Failure
+
+from ganeti.errors import Code, Failed
+from ganeti.paths import Paths
+from ganeti.rpc.asking import Lost
+from ganeti.system.tls import TlsLayer, words
+
+CONNECT_PATIENCE = 5.0
+
+
+class NoCertificate(Failed):
+    """The node has no certificate that works, so it is not (or no longer) part of a cluster."""
+
+
+def server_context(paths: Paths, *, strangers: bool) -> ssl.SSLContext:
+    """For the node daemon; ``strangers`` without a certificate are let in only if told.
+
+    :raises NoCertificate: with what is missing or wrong, and what to do.
+    """
+    context = _context(ssl.PROTOCOL_TLS_SERVER, paths)
+    context.verify_mode = ssl.CERT_OPTIONAL if strangers else ssl.CERT_REQUIRED
+    return context
+
+
+def client_context(paths: Paths) -> ssl.SSLContext:
+    """For whoever asks nodes; the node must prove its name.
+
+    :raises NoCertificate: with what is missing or wrong, and what to do.
+    """
+    return _context(ssl.PROTOCOL_TLS_CLIENT, paths)
+
+
+def _context(side: int, paths: Paths) -> ssl.SSLContext:
+    context = ssl.SSLContext(side)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    for path, load in (
+        (paths.authority, context.load_verify_locations),
+        (paths.node_certificate, context.load_cert_chain),
+    ):
+        try:
+            load(path)
+        except FileNotFoundError:
+            raise NoCertificate(
+                f"there is no {path}: this node is not part of a cluster yet; join it to one"
+                " (gnt-node add on the master gives the command), or make one (gnt-cluster init)",
+                Code.ENVIRONMENT,
+            ) from None
+        except (OSError, ssl.SSLError) as e:
+            raise NoCertificate(
+                f"{path} cannot be used: {getattr(e, 'reason', None) or e}; join the node to its"
+                " cluster again (gnt-node add --readd)",
+                Code.ENVIRONMENT,
+            ) from None
+    return context
+
+
+def prove(paths: Paths, name: str) -> None:
+    """Let the node's certificate convince the node itself: issued by the authority, in time, for
+    this name.
+
+    :raises NoCertificate: with what is wrong, and what to do.
+    """
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = server_context(paths, strangers=False).wrap_bio(to_server, to_client, True)
+    client = client_context(paths).wrap_bio(to_client, to_server, False, name)
+    for side in (client, server, client, server):
+        try:
+            side.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+        except ssl.SSLError as e:
+            what = _OWN.get(getattr(e, "verify_code", 0), str(e))
+            raise NoCertificate(f"{paths.node_certificate} {what}", Code.ENVIRONMENT) from None
+
+
+_AGAIN = "; join the node to its cluster again (gnt-node add --readd on the master)"
+_OWN = {
+    9: "is not valid yet; set the clock of this host",
+    10: "(or the authority's certificate) has expired" + _AGAIN,
+    7: "was not issued by the authority in ca.pem" + _AGAIN,
+    18: "was not issued by the authority in ca.pem" + _AGAIN,
+    19: "was not issued by the authority in ca.pem" + _AGAIN,
+    20: "was not issued by the authority in ca.pem" + _AGAIN,
+    62: "is another node's; start the daemon with the node's name in GANETI_HOSTNAME" + _AGAIN,
+}
+
+
+class Connector:
+    """Opens TLS connections to nodes, shortening the handshake with those it has met before."""
+
+    def __init__(self, reactor: Any, context: ssl.SSLContext) -> None:
+        self.reactor = reactor
+        self.context = context
+        self.sessions: dict[str, ssl.SSLSession] = {}
+
+    def __call__(self, protocol: Protocol, address: str, port: int, name: str) -> Deferred[None]:
+        """Connect ``protocol`` to the node ``name``.
+
+        :raises Lost: it could not; the text says why.
+        """
+        connecting = _Connecting(self, protocol, name)
+        connecting.attempt = self.reactor.connectTCP(
+            address, port, connecting, timeout=CONNECT_PATIENCE
+        )
+        return connecting.done
+
+
+class _Connecting(ClientFactory):
+    """One attempt at a connection, and the connection that becomes of it."""
+
+    noisy = False
+    attempt: IConnector
+
+    def __init__(self, connector: Connector, protocol: Protocol, name: str) -> None:
+        self.done: Deferred[None] = Deferred(lambda _: self.attempt.disconnect())
+        self._connector = connector
+        self._wanted = protocol
+        self._name = name
+        self._layer: TlsLayer | None = None
+
+    def buildProtocol(self, addr: IAddress | None) -> TlsLayer:
+        self._layer = TlsLayer(
+            self._connector.context,
+            self._wanted,
+            self._connector.reactor,
+            self._ready,
+            lambda _, reason: self._fail(words(reason)),
+            server_name=self._name,
+            session=self._connector.sessions.get(self._name),
+        )
+        return self._layer
+
+    def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
+        self._fail(words(reason))
+
+    def clientConnectionLost(self, connector: IConnector, reason: Failure) -> None:
+        if self._layer is not None and self._layer.session is not None:
+            self._connector.sessions[self._name] = self._layer.session
+
+    def _ready(self, _: TlsLayer) -> None:
+        self.done.callback(None)
+
+    def _fail(self, why: str) -> None:
+        if not self.done.called:
+            self.done.errback(Lost(why))

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""How a node that has nothing gets its certificate: by a short-lived token of the master.
+
+The token says where the master listens, which authority to trust, and for which node it is; only
+a holder of the authority's key can have made it. It works once. Nothing here needs more than the
+standard library and msgspec, so that tools which make tokens start quickly.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+
+import msgspec
+
+from ganeti.errors import Invalid, Refused
+
+TOKEN_LIFE = 3600
+"""Seconds."""
+
+AUTHORITY_CALL = "enrolment_authority"
+ENROL_CALL = "enrolment"
+"""The two calls that a node daemon answers to strangers."""
+
+
+class Invitation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a token says. ``until`` in seconds since the epoch; ``nonce`` is used only once.
+
+    ``names`` are the names and addresses that the certificate of ``node`` will be for;
+    ``authority`` is the fingerprint of the authority of ``cluster``.
+    """
+
+    cluster: str
+    node: str
+    names: tuple[str, ...]
+    master: str
+    address: str
+    port: int
+    authority: str
+    until: int
+    nonce: str
+
+
+class Application(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the new node sends: the token, and a certificate signing request in PEM."""
+
+    token: str
+    request: str
+
+
+class Membership(msgspec.Struct, frozen=True, kw_only=True):
+    """What the new node gets: its certificate and the authority's, in PEM."""
+
+    certificate: str
+    authority: str
+
+
+def secret_of(authority_key: bytes) -> bytes:
+    """What tokens are signed with, from the authority's private key in PEM."""
+    return hmac.digest(authority_key, b"ganeti enrolment tokens", "sha256")
+
+
+def token_of(invitation: Invitation, secret: bytes) -> str:
+    """The token, as one word that survives a terminal and a mail."""
+    content = msgspec.json.encode(invitation)
+    return f"{_text(content)}.{_text(_signature(content, secret))}"
+
+
+def read_token(token: str) -> Invitation:
+    """What a token says, for the node that it invites, which cannot check the signature.
+
+    :raises Invalid: this is no token.
+    """
+    return _split(token)[0]
+
+
+def check_token(token: str, secret: bytes, now: float) -> Invitation:
+    """What a token says, for the authority.
+
+    :raises Invalid: this is no token.
+    :raises Refused: it was not made for this cluster, or is too old.
+    """
+    invitation, content, signature = _split(token)
+    if not hmac.compare_digest(signature, _signature(content, secret)):
+        raise Refused("the token was not made by this cluster's master; ask gnt-node add for one")
+    if now >= invitation.until:
+        raise Refused("the token has expired; make a new one with gnt-node add on the master")
+    return invitation
+
+
+def digest(text: str) -> str:
+    """A short word that stands for ``text``."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _split(token: str) -> tuple[Invitation, bytes, bytes]:
+    try:
+        content, signature = (_bytes(part) for part in token.strip().split("."))
+        return msgspec.json.decode(content, type=Invitation), content, signature
+    except (ValueError, binascii.Error, msgspec.DecodeError, RecursionError):
+        raise Invalid(
+            "this is no token; give the whole word that gnt-node add has printed"
+        ) from None
+
+
+def _signature(content: bytes, secret: bytes) -> bytes:
+    return hmac.digest(secret, content, "sha256")
+
+
+def _text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode("ascii").rstrip("=")
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

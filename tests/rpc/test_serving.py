@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: BSD-2-Clause
+from __future__ import annotations
+
+import json
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.errors import Refused
+from ganeti.rpc.http import MessageReader, answered, request
+from ganeti.rpc.node import AskVersion, Delay, DescribeOSes, Version
+from ganeti.rpc.server import Answers
+from ganeti.rpc.serving import (
+    IDLE_PATIENCE,
+    MAX_STRANGERS,
+    MIDWAY_PATIENCE,
+    STRANGERS_PATIENCE,
+    CallServer,
+    CallSite,
+)
+
+ASK = request("version", "node1", "X-Ganeti-Term: 0\r\n", b"{}")
+VERSION = [True, {"protocol": 1, "release": "3.0"}]
+
+
+class Served(SynchronousTestCase):
+    """A site with a call that answers at once, and two that wait to be told."""
+
+    peer: str | None = "node1"
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.waiting: list[Deferred[None]] = []
+        self.canceled: list[object] = []
+        answers = Answers(lambda: 0)
+        answers.to(AskVersion, self.version)
+        answers.to(Delay, self.wait)
+        answers.to(DescribeOSes, self.wait)
+        strangers = {"hello": self.hello}
+        self.site = CallSite(answers, lambda _: self.peer, self.clock, strangers)
+        self.site.doStart()
+        self.addCleanup(lambda: self.assertEqual(self.clock.getDelayedCalls(), []))
+        self.addCleanup(self.site.doStop)
+        self.connection, self.transport = self.connect()
+
+    async def version(self, _: AskVersion) -> Version:
+        return Version(protocol=1, release="3.0")
+
+    async def wait(self, call: object) -> None:
+        self.waiting.append(Deferred(lambda _: self.canceled.append(type(call))))
+        await self.waiting[-1]
+
+    async def hello(self, body: bytes) -> bytes:
+        if body == b"refuse":
+            raise Refused("no")
+        return b"hello " + body
+
+    def connect(self) -> tuple[CallServer, StringTransport]:
+        connection = self.site.buildProtocol(None)
+        assert connection is not None
+        transport = StringTransport()
+        connection.makeConnection(transport)
+        return connection, transport
+
+    def answers(self) -> list[tuple[int, object]]:
+        reader = MessageReader(body_limit=10**6)
+        found = list(reader.receive(self.transport.value()))
+        self.transport.clear()
+        return [(answered(message), message.body) for message in found]
+
+    def explained(self) -> tuple[int, str]:
+        [(status, body)] = self.answers()
+        assert isinstance(body, bytes)
+        return status, json.loads(body)["explain"]
+
+
+class CallTests(Served):
+    def test_calls_are_answered_one_after_the_other(self) -> None:
+        self.connection.dataReceived(request("test_delay", "x", "", b'{"duration": 1}') + ASK)
+        self.assertEqual(self.answers(), [])
+        self.waiting.pop().callback(None)
+        first, second = self.answers()
+        self.assertEqual(first, (200, b"[true,null]"))
+        self.assertEqual(json.loads(str(second[1], "ascii")), VERSION)  # type: ignore[call-overload]
+
+    def test_an_unknown_call_is_not_found(self) -> None:
+        self.connection.dataReceived(request("magic", "x", "", b"{}"))
+        self.assertEqual(self.explained(), (404, "this node answers no call named magic"))
+
+    def test_garbage_is_told_so_and_the_connection_closed(self) -> None:
+        self.connection.dataReceived(b"\x16\x03\x01\r\n\r\n")
+        self.assertEqual(self.explained()[0], 400)
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_another_method_and_a_nonsensical_term_are_told_so(self) -> None:
+        self.connection.dataReceived(b"GET /version HTTP/1.1\r\n\r\n")
+        self.assertEqual(self.explained(), (405, "calls are made by POST"))
+        self.connection, self.transport = self.connect()
+        self.connection.dataReceived(request("version", "x", "X-Ganeti-Term: new\r\n", b"{}"))
+        self.assertEqual(self.explained(), (400, "X-Ganeti-Term is not a number"))
+
+    def test_the_connection_closes_after_an_answer_if_the_peer_says_so(self) -> None:
+        self.connection.dataReceived(request("version", "x", "Connection: close\r\n", b"{}"))
+        self.assertEqual(len(self.answers()), 1)
+        self.assertTrue(self.transport.disconnecting)
+
+
+class HangingUpTests(Served):
+    def test_long_work_ends_with_its_asker_and_other_work_goes_on(self) -> None:
+        for call in ("test_delay", "os_diagnose"):
+            connection, _ = self.connect()
+            body = b'{"duration": 1}' if call == "test_delay" else b"{}"
+            connection.dataReceived(request(call, "x", "", body))
+            connection.connectionLost()
+        self.assertEqual(self.canceled, [Delay])
+        quiet = Deferred.fromCoroutine(self.site.quiet())
+        self.assertNoResult(quiet)
+        self.waiting[-1].callback(None)
+        self.successResultOf(quiet)
+
+    def test_half_a_request_is_not_awaited_for_ever(self) -> None:
+        self.connection.dataReceived(ASK[:10])
+        self.clock.advance(MIDWAY_PATIENCE)
+        self.assertFalse(self.transport.disconnecting)
+        self.clock.advance(5)
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_an_idle_connection_is_closed_in_the_end_and_a_busy_one_is_not(self) -> None:
+        busy, transport = self.connect()
+        busy.dataReceived(request("os_diagnose", "x", "", b"{}"))
+        self.clock.advance(IDLE_PATIENCE + 5)
+        self.assertTrue(self.transport.disconnecting)
+        self.assertFalse(transport.disconnecting)
+
+
+class StrangerTests(Served):
+    peer = None
+
+    def test_strangers_are_served_what_is_open_to_them(self) -> None:
+        self.connection.dataReceived(request("hello", "x", "", b"you"))
+        self.assertEqual(self.answers(), [(200, b"hello you")])
+
+    def test_a_refusal_is_an_answer(self) -> None:
+        self.connection.dataReceived(request("hello", "x", "", b"refuse"))
+        refusal = b'[false,["OpPrereqError",["no","wrong_state"]]]'
+        self.assertEqual(self.answers(), [(200, refusal)])
+
+    def test_strangers_are_refused_everything_else(self) -> None:
+        self.connection.dataReceived(ASK)
+        status, why = self.explained()
+        self.assertEqual(status, 403)
+        self.assertIn("certificate that the authority of this cluster has issued", why)
+
+    def test_strangers_may_not_stay_nor_send_much_nor_be_many(self) -> None:
+        self.clock.advance(STRANGERS_PATIENCE + 5)
+        self.assertTrue(self.transport.disconnecting)
+        connection, transport = self.connect()
+        connection.dataReceived(b"POST /hello HTTP/1.1\r\nContent-Length: 20000\r\n\r\n")
+        self.assertIn(b" 413 ", transport.value())
+        transports = [self.connect()[1] for _ in range(MAX_STRANGERS)]
+        self.assertTrue(transports[-1].disconnecting)
