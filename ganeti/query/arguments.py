@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the arguments of a listing command ask for: names, patterns of names, or a filter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ganeti.query.filters import BadFilter, by_names
+from ganeti.query.text import glob_pattern, parse_filter
+
+_OF_FILTERS = frozenset("\t\n\v\f\r !\"'()/<=>\\~")
+_OF_GLOBS = frozenset("*?")
+
+
+def filter_from(
+    arguments: Sequence[str], *, key: str = "name", forced: bool = False, numbers: bool = False
+) -> list[Any] | None:
+    """The filter that arguments mean; None, for everything, if there are none.
+
+    A single argument with characters that no name has is a filter; with ``forced`` it is one
+    whatever it has. With ``numbers`` names are job ids.
+
+    :raises BadFilter: it is not; or ``forced``, and there are several.
+    """
+    if forced and len(arguments) != 1:
+        raise BadFilter("give exactly one filter, in quotes")
+    if forced or (len(arguments) == 1 and _OF_FILTERS & set(arguments[0])):
+        return parse_filter(arguments[0])
+    if not any(_OF_GLOBS & set(each) for each in arguments):
+        return by_names(key, [_named(each, numbers) for each in arguments])
+    return [
+        "|",
+        *(
+            ["=~", key, glob_pattern(each)]
+            if _OF_GLOBS & set(each)
+            else ["==", key, _named(each, numbers)]
+            for each in arguments
+        ),
+    ]
+
+
+def _named(name: str, number: bool) -> Any:
+    if not number:
+        return name
+    if not name.isdecimal():
+        raise BadFilter(f"{name} is not a job id")
+    return int(name)

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Filters on rows: every operator, every mistake, and the shortcut for names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.errors import to_wire
+from ganeti.query.fields import Compare, Field, Kind, Status, Table
+from ganeti.query.filters import BadFilter, by_names, compile_filter
+
+Row = dict[str, Any]
+
+
+def a_field(name: str, kind: Kind, compare: Compare = Compare.PLAIN) -> Field[Row]:
+    return Field(
+        name, name, kind, "For tests.", lambda row: row.get(name, Status.NODATA), compare=compare
+    )
+
+
+TABLE = Table(
+    [
+        a_field("name", Kind.TEXT, Compare.HOSTNAME),
+        a_field("uuid", Kind.TEXT),
+        a_field("ram", Kind.UNIT),
+        a_field("up", Kind.BOOL),
+        a_field("tags", Kind.OTHER),
+        a_field("ended", Kind.OTHER, Compare.SPLIT_TIMESTAMP),
+        a_field("id", Kind.NUMBER, Compare.JOB_ID),
+    ]
+)
+ROW: Row = {
+    "name": "Web1.example.com",
+    "uuid": "aa-bb",
+    "ram": 512,
+    "up": True,
+    "tags": ["red", "big"],
+    "ended": [100, 500000],
+    "id": 7,
+}
+
+TRUE: list[Any] = [
+    None,
+    ["==", "name", "web1"],
+    ["=", "name", "WEB1.EXAMPLE.COM"],
+    ["!=", "name", "web"],
+    ["==", "ram", 512],
+    ["<", "ram", 513],
+    ["<=", "ram", 512],
+    [">", "ram", 511],
+    [">=", "ram", 512],
+    ["?", "up"],
+    ["!", ["!", ["?", "up"]]],
+    ["=~", "name", "(?i)^web"],
+    ["=[]", "tags", "red"],
+    [">", "ended", 100],
+    ["<", "ended", 101],
+    ["==", "id", "7"],
+    ["<", "id", "10"],
+    ["&"],
+    ["&", ["==", "ram", 512], ["?", "up"]],
+    ["|", ["==", "ram", 1], ["?", "up"]],
+]
+FALSE: list[Any] = [
+    ["==", "name", "we"],
+    ["==", "uuid", "aa"],
+    ["==", "ram", 511],
+    ["<", "ram", 512],
+    ["!", ["?", "up"]],
+    ["=~", "name", "^web"],
+    ["=[]", "tags", "re"],
+    [">", "ended", 101],
+    ["==", "tags", "red"],
+    [">", "tags", 5],
+    ["|"],
+    ["&", ["?", "up"], ["==", "ram", 1]],
+]
+WRONG: list[tuple[Any, str]] = [
+    (["==", "colour", "red"], "no field colour"),
+    (["~~", "name", "x"], "no operator ~~"),
+    (["==", "name"], "must be used as"),
+    (["!", ["?", "up"], ["?", "up"]], "must be used as"),
+    (["?", "name"], "compare it with something"),
+    (["==", "up", 1], r'use \["\?", "up"\]'),
+    (["==", "ram", "much"], "ram is a number; much is not"),
+    (["==", "name", 5], "name is text; 5 is not"),
+    (["==", "ram", True], "text or a whole number"),
+    (["==", "ram", 1.5], "text or a whole number"),
+    (["=~", "name", "("], "not a regular expression"),
+    (["=~", "name", "x" * 2000], "1024 characters"),
+    (["=~", "ram", "5"], "cannot be searched"),
+    (["=[]", "name", "x"], "not a list"),
+    (["==", ["name"], "x"], "must be used as"),
+    ([], "begins with an operator"),
+    ("name", "begins with an operator"),
+    ([["=="]], "begins with an operator"),
+]
+
+
+def matches(written: Any, row: Row) -> bool:
+    return compile_filter(TABLE, written).matches(row)
+
+
+def nested(depth: int) -> list[Any]:
+    written: list[Any] = ["?", "up"]
+    for _ in range(depth):
+        written = ["!", written]
+    return written
+
+
+class FilterTests(SynchronousTestCase):
+    def test_what_matches(self) -> None:
+        for written in TRUE:
+            self.assertTrue(matches(written, ROW), written)
+
+    def test_what_does_not_match(self) -> None:
+        for written in FALSE:
+            self.assertFalse(matches(written, ROW), written)
+
+    def test_what_is_wrong_is_told(self) -> None:
+        for written, message in WRONG:
+            self.assertRaisesRegex(BadFilter, message, compile_filter, TABLE, written)
+
+    def test_a_comparison_without_data_holds(self) -> None:
+        self.assertTrue(matches(["==", "ram", 5], {}))
+        self.assertTrue(matches(["?", "up"], {}))
+        self.assertFalse(matches(["!=", "ram", 5], {}))
+
+    def test_nesting_has_an_end(self) -> None:
+        compile_filter(TABLE, nested(63))
+        for depth in (64, 100_000):
+            self.assertRaisesRegex(BadFilter, "64 deep", compile_filter, TABLE, nested(depth))
+
+    def test_a_bad_filter_is_a_parameter_error_on_the_wire(self) -> None:
+        error = self.assertRaises(BadFilter, compile_filter, TABLE, 5)
+        self.assertEqual(to_wire(error)[0], "ParameterError")
+        self.assertEqual(len(error.arguments()), 1)
+
+    @given(
+        st.recursive(
+            st.none()
+            | st.integers()
+            | st.text()
+            | st.sampled_from(["==", "|", "!", "name", "ram"]),
+            lambda inner: st.lists(inner, max_size=4),
+            max_leaves=12,
+        )
+    )
+    def test_garbage_is_refused_and_nothing_worse(self, written: Any) -> None:
+        try:
+            compile_filter(TABLE, written).matches(ROW)
+        except BadFilter as e:
+            self.assertTrue(str(e))
+
+
+class NamesTests(SynchronousTestCase):
+    def test_a_filter_for_names_says_which(self) -> None:
+        found = compile_filter(TABLE, by_names("name", ["web1", "web2", "web1"]))
+        self.assertEqual(found.names, ("web1", "web2"))
+        self.assertEqual(compile_filter(TABLE, ["=", "uuid", "aa"]).names, ("aa",))
+
+    def test_any_other_filter_says_that_all_may_match(self) -> None:
+        for written in (
+            None,
+            ["|", ["==", "name", "web1"], ["?", "up"]],
+            ["&", ["==", "name", "web1"]],
+            ["!", ["==", "name", "web1"]],
+        ):
+            self.assertIsNone(compile_filter(TABLE, written).names)
+
+    def test_no_names_mean_everything(self) -> None:
+        self.assertIsNone(by_names("name", []))
+
+    def test_a_filter_tells_the_fields_it_looks_at(self) -> None:
+        written = ["&", ["?", "up"], ["!", ["==", "ram", 5]]]
+        self.assertEqual(compile_filter(TABLE, written).fields, {"up", "ram"})
