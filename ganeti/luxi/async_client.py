@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The client for daemons: several connections, as answers on one of them come in order."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import TimeoutError as GivenUp
+from twisted.internet.error import ConnectError
+from twisted.internet.interfaces import IAddress, IConnector, IReactorTime, IReactorUNIX
+from twisted.internet.protocol import ClientFactory, Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ganeti.luxi import framing
+from ganeti.luxi.interfaces import IMaster
+from ganeti.luxi.methods import Request
+from ganeti.luxi.reach import ConnectionLost, lost, not_connected, timed_out
+
+R = TypeVar("R")
+
+CONNECT_SECONDS = 30
+ANSWER_SECONDS = 180.0
+
+MOST_CONNECTIONS = 16
+"""How many connections there are for requests that do not wait for something to happen."""
+
+
+class _Line(Protocol):
+    """One connection, with at most one request under way."""
+
+    def __init__(self, made: Deferred[_Line]) -> None:
+        self._made = made
+        self._buffer = framing.MessageBuffer(limit=None)
+        self._answer: Deferred[bytes] | None = None
+        self.open = True
+
+    def connectionMade(self) -> None:
+        self._made.callback(self)
+
+    def ask(self, message: bytes) -> Deferred[bytes]:
+        """Send a request; its answer, or ConnectionLost. Cancelling hangs up."""
+        assert self.transport is not None
+        self._answer = answer = Deferred[bytes](lambda _: self.hang_up())
+        self.transport.write(message)
+        return answer
+
+    def hang_up(self) -> None:
+        self.open = False
+        self._answer = None
+        if self.transport is not None:
+            self.transport.abortConnection()  # type: ignore[attr-defined]  # of stream transports
+
+    def dataReceived(self, data: bytes) -> None:
+        for message in self._buffer.receive(data):
+            answer, self._answer = self._answer, None
+            if answer is None:
+                self.hang_up()  # nobody has asked
+                return
+            answer.callback(message)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.open = False
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            answer.errback(ConnectionLost())
+
+
+class _Lines(ClientFactory):
+    """Makes one connection."""
+
+    noisy = False
+
+    def __init__(self, made: Deferred[_Line]) -> None:
+        self._made = made
+
+    def buildProtocol(self, addr: IAddress | None) -> _Line:
+        return _Line(self._made)
+
+    def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
+        self._made.errback(reason)
+
+
+@implementer(IMaster)
+class MasterClient:
+    """Asks the master on the socket ``path``; connects when needed, and again when it restarts.
+
+    What only asks is tried a second time when the connection breaks; what changes something is
+    not, as it may have been done.
+    """
+
+    def __init__(
+        self,
+        unix: IReactorUNIX,
+        clock: IReactorTime,
+        path: str,
+        *,
+        answer_seconds: float = ANSWER_SECONDS,
+    ) -> None:
+        self._unix = unix
+        self._clock = clock
+        self._path = path
+        self._answer_seconds = answer_seconds
+        self._idle: list[_Line] = []
+        self._turns = DeferredSemaphore(MOST_CONNECTIONS)
+
+    async def ask(self, request: Request[R]) -> R:
+        answer: R = msgspec.json.decode(await self.ask_raw(request))
+        return answer
+
+    async def ask_raw(self, request: Request[Any]) -> msgspec.Raw:
+        message = framing.request(request.named(), request)
+        if request.waits:
+            return framing.result_of(await self._exchange(request, message))
+        await self._turns.acquire()
+        try:
+            return framing.result_of(await self._exchange(request, message))
+        finally:
+            self._turns.release()
+
+    def close(self) -> None:
+        """Hang up what is idle; what is under way ends when it is answered or cancelled."""
+        idle, self._idle = self._idle, []
+        for line in idle:
+            line.hang_up()
+
+    async def _exchange(self, request: Request[Any], message: bytes) -> bytes:
+        try:
+            return await self._try(request, message)
+        except ConnectionLost:
+            if request.changes:
+                raise
+        return await self._try(request, message)
+
+    async def _try(self, request: Request[Any], message: bytes) -> bytes:
+        line = await self._line()
+        try:
+            answer = line.ask(message).addTimeout(self._answer_seconds, self._clock)
+            received = await answer
+        except GivenUp:
+            raise timed_out(request.named(), self._answer_seconds) from None
+        except ConnectionLost:
+            raise lost(request.named(), request.changes) from None
+        if len(self._idle) < MOST_CONNECTIONS:
+            self._idle.append(line)
+        else:
+            line.hang_up()
+        return received
+
+    async def _line(self) -> _Line:
+        while self._idle:
+            line = self._idle.pop()
+            if line.open:
+                return line
+        made: Deferred[_Line] = Deferred(lambda _: connector.disconnect())
+        connector = self._unix.connectUNIX(self._path, _Lines(made), timeout=CONNECT_SECONDS)
+        try:
+            return await made
+        except ConnectError as e:
+            number = e.osError if isinstance(e.osError, int) else getattr(e.osError, "errno", None)
+            raise not_connected(self._path, number, str(e)) from None

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Messages as bytes: JSON objects, each ended by one ETX; knows no transport."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ganeti.errors import GanetiError, Invalid, ProtocolError, from_wire
+
+END = b"\x03"
+"""Ends a message; JSON escapes control characters, so it cannot occur inside."""
+
+MOST_BYTES = 64 * 1024 * 1024
+"""The longest request that is taken: some ten thousand jobs at once."""
+
+
+class MessageBuffer:
+    """Collects bytes and gives back whole messages."""
+
+    def __init__(self, limit: int | None = MOST_BYTES) -> None:
+        self._limit = limit
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def receive(self, data: bytes) -> list[bytes]:
+        """The messages that ``data`` completes, without their ends.
+
+        :raises ProtocolError: a message is longer than the limit; nothing more can be read.
+        """
+        first, *rest = data.split(END)
+        self._size += len(first)
+        if self._limit is not None and self._size > self._limit:
+            raise ProtocolError(f"the message is longer than {self._limit} bytes")
+        self._pieces.append(first)
+        if not rest:
+            return []
+        whole = [b"".join(self._pieces), *rest[:-1]]
+        self._pieces = [rest[-1]]
+        self._size = len(rest[-1])
+        return whole
+
+
+class Envelope(msgspec.Struct):
+    """A request as it comes: other keys, such as ``version``, are of no interest."""
+
+    method: str
+    args: msgspec.Raw
+
+
+class Answer(msgspec.Struct):
+    """An answer as it comes, its result still encoded."""
+
+    success: bool
+    result: msgspec.Raw
+
+
+_encoder = msgspec.json.Encoder()
+_envelopes = msgspec.json.Decoder(Envelope)
+_answers = msgspec.json.Decoder(Answer)
+
+
+def read_envelope(message: bytes) -> Envelope:
+    """The request in ``message``.
+
+    :raises ProtocolError: it is no request, and why.
+    """
+    try:
+        return _envelopes.decode(message)
+    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        raise ProtocolError(f"the request cannot be read: {e}") from None
+
+
+def request(method: str, arguments: Any) -> bytes:
+    """A request, ready to be sent."""
+    return b'{"method":%b,"args":%b}\x03' % (_encoder.encode(method), _encoder.encode(arguments))
+
+
+def success(result: Any) -> bytes:
+    """An answer, ready to be sent; a ``msgspec.Raw`` goes out as it is."""
+    return b'{"success":true,"result":%b}\x03' % _encoder.encode(result)
+
+
+def failure(error: Any) -> bytes:
+    """A failed answer: ``[class, [argument, …]]``, or text if the request was not understood."""
+    return b'{"success":false,"result":%b}\x03' % _encoder.encode(error)
+
+
+def result_of(message: bytes) -> msgspec.Raw:
+    """The encoded result in an answer.
+
+    :raises GanetiError: the one that the answer carries; :class:`~ganeti.errors.Invalid` if the
+        master did not understand the request.
+    :raises ProtocolError: this is no answer.
+    """
+    try:
+        answer = _answers.decode(message)
+    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        raise ProtocolError(f"the master's answer cannot be read: {e}") from None
+    if answer.success:
+        return answer.result
+    raise _error(msgspec.json.decode(answer.result))
+
+
+def _error(value: Any) -> GanetiError:
+    return Invalid(value) if isinstance(value, str) else from_wire(value)

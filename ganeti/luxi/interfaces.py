@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The master as its asynchronous clients see it."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+from zope.interface import Interface
+
+from ganeti.luxi.methods import Request
+
+R = TypeVar("R")
+
+
+class IMaster(Interface):
+    """Answers requests; several may be under way, and cancelling one gives it up.
+
+    Both methods raise what the master answers (see ``ganeti.errors``), or why there is no answer:
+    ``MasterAway``, ``NotPermitted``, ``ConnectionLost`` and ``TimedOut`` of ``ganeti.luxi.reach``.
+    """
+
+    async def ask(request: Request[R]) -> R:
+        """The answer."""
+
+    async def ask_raw(request: Request[R]) -> msgspec.Raw:
+        """The answer, still encoded as JSON."""

@@ -1,0 +1,358 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What can be asked of the master: one record per method, its fields the positional arguments.
+
+Names, order and types are those that existing clients send. ``QueryObjects`` is an addition.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from functools import cache
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+import msgspec
+
+from ganeti.errors import Invalid, ProtocolError
+from ganeti.opcodes.opcode import Opcode
+from ganeti.opcodes.registry import decode_opcodes
+from ganeti.schema.records import Record
+from ganeti.schema.types import Count, Priority
+
+R = TypeVar("R", covariant=True)
+
+LONGEST_WAIT = 89
+"""How long the master waits at most for a job to change, in seconds."""
+
+Row = list[Any]
+
+
+class Request(Record, Generic[R], array_like=True):
+    """A question or an order to the master, answered by an ``R``; on the wire a list."""
+
+    changes: ClassVar[bool] = False
+    """Whether asking twice may do something twice."""
+
+    waits: ClassVar[bool] = False
+    """Whether the answer may take long because it waits for something to happen."""
+
+    bare: ClassVar[bool] = False
+    """Whether old clients send the one argument itself and not a list of one."""
+
+    @classmethod
+    def read(cls, encoded: bytes | msgspec.Raw) -> Self:
+        """The request with these encoded arguments; digits as text stand for numbers.
+
+        :raises Invalid: the arguments are not those of the method.
+        """
+        decode: Callable[[bytes | msgspec.Raw], Self] = _decoder(cls).decode
+        try:
+            return decode(encoded)
+        except msgspec.DecodeError as e:
+            problem = e
+        if cls.bare:
+            with suppress(msgspec.DecodeError):
+                return decode(b"[%b]" % bytes(encoded))
+        raise _unreadable(cls, problem)
+
+    def arguments(self) -> tuple[Any, ...]:
+        """What the one who answers is called with."""
+        return msgspec.structs.astuple(self)
+
+    @classmethod
+    def named(cls) -> str:
+        """The name of the method on the wire."""
+        return cls.__name__
+
+
+@cache
+def _decoder(kind: type[Request[Any]]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind, strict=False)
+
+
+def _unreadable(method: type[Request[Any]], error: msgspec.DecodeError) -> Invalid:
+    text = str(error).replace("`", "")
+    for number, name in enumerate(method.__struct_encode_fields__):
+        text = text.replace(f"$[{number}]", name)
+    return Invalid(f"the arguments of {method.named()} cannot be read: {text}")
+
+
+# Jobs
+
+
+class SubmitJob(Request[int]):
+    """Queue one job; the answer, its number, comes when the job can no longer be lost."""
+
+    changes = True
+
+    ops: tuple[Opcode, ...]
+
+    @classmethod
+    def read(cls, encoded: bytes | msgspec.Raw) -> Self:
+        return cls(ops=decode_opcodes(_argument(cls, encoded, new=rb"\s*\[")))
+
+
+class SubmitJobToDrainedQueue(SubmitJob):
+    """Queue one job even if the queue is closed to users."""
+
+
+class SubmitManyJobs(Request[list[Row]]):
+    """Queue several jobs; one row per job: ``[true, number]`` or ``[false, text]``."""
+
+    changes = True
+
+    jobs: tuple[tuple[Opcode, ...], ...]
+
+    @classmethod
+    def read(cls, encoded: bytes | msgspec.Raw) -> Self:
+        jobs = _pieces(cls, _argument(cls, encoded, new=rb"\s*\[\s*[\[\]]"))
+        return cls(jobs=tuple(map(decode_opcodes, jobs)))
+
+
+def _argument(
+    kind: type[Request[Any]], encoded: bytes | msgspec.Raw, new: bytes
+) -> bytes | msgspec.Raw:
+    """The only argument: in the one piece that looks ``new``, or from old clients everything."""
+    pieces = _pieces(kind, encoded)
+    return pieces[0] if len(pieces) == 1 and re.match(new, bytes(pieces[0])) else encoded
+
+
+def _pieces(kind: type[Request[Any]], encoded: bytes | msgspec.Raw) -> list[msgspec.Raw]:
+    try:
+        return _raws.decode(encoded)
+    except msgspec.DecodeError as e:
+        raise _unreadable(kind, e) from None
+
+
+_raws = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+class CancelJob(Request[Row]):
+    """Cancel a job: ``[whether it worked, text]``; ``kill`` ends its process in other servers."""
+
+    changes = True
+    bare = True
+
+    job_id: int
+    kill: bool | None = None
+
+
+class ChangeJobPriority(Request[Row]):
+    """Change the priority of what has not ended of a job: ``[whether it worked, text]``."""
+
+    changes = True
+
+    job_id: int
+    priority: Priority
+
+
+class ArchiveJob(Request[bool]):
+    """Put a final job away; false if there is none, or it is not final."""
+
+    changes = True
+    bare = True
+
+    job_id: int
+
+
+class AutoArchiveJobs(Request[list[int]]):
+    """Put away jobs that ended ``age`` seconds ago, -1 for all: numbers of archived and left."""
+
+    changes = True
+
+    age: int
+    timeout: int = LONGEST_WAIT
+
+
+class PickupJob(Request[None]):
+    """Internal to other servers; never answered here."""
+
+    job_id: int
+
+
+class WaitForJobChange(Request[Any]):
+    """Wait until a field differs or the log grows: ``[values, log entries]``.
+
+    Without a change within ``timeout`` seconds, the answer is ``[previous values, []]``.
+    """
+
+    waits = True
+
+    job_id: int
+    fields: tuple[str, ...]
+    prev_job_info: Any = None
+    prev_log_serial: int | None = None
+    timeout: float = LONGEST_WAIT
+
+    def arguments(self) -> tuple[Any, ...]:
+        *others, timeout = msgspec.structs.astuple(self)
+        return (*others, max(0, min(timeout, LONGEST_WAIT)))
+
+
+class SetDrainFlag(Request[bool]):
+    """Close the queue to users, or open it again; answers true."""
+
+    bare = True
+
+    flag: bool
+
+
+class SetWatcherPause(Request[Any]):
+    """Keep the watcher from acting until a time in seconds since the epoch; answers that time."""
+
+    until: int | float | None = None
+
+
+# Questions
+
+
+class Query(Request[dict[str, Any]]):
+    """Rows of a kind of object, each value with a status: ``{"fields": …, "data": …}``."""
+
+    what: str
+    fields: tuple[str, ...]
+    qfilter: Any = None
+
+
+class QueryFields(Request[dict[str, Any]]):
+    """The fields of a kind of object; none or no names asks for all, sorted by name."""
+
+    what: str
+    fields: tuple[str, ...] | None = None
+
+
+class QueryObjects(Request[list[dict[str, Any]]]):
+    """Objects ``{field: value}``: all of a kind, or those of the given names in their order.
+
+    A name that there is not is refused as an unknown entity.
+    """
+
+    what: str
+    fields: tuple[str, ...]
+    names: tuple[str, ...] | None = None
+
+
+class QueryJobs(Request[list[Row | None]]):
+    """Rows of values of the given jobs, or of all that are not archived."""
+
+    ids: tuple[int, ...] | None
+    fields: tuple[str, ...]
+
+
+class _Unlocked(Request[list[Row]]):
+    """Rows of plain values; to ask under locks is refused, as questions never wait for jobs."""
+
+    names: tuple[str, ...]
+    fields: tuple[str, ...]
+    use_locking: bool = False
+
+    def arguments(self) -> tuple[Any, ...]:
+        """Names and fields."""
+        _refuse_locking(self.use_locking)
+        return self.names, self.fields
+
+
+class QueryInstances(_Unlocked):
+    """Instances as rows of plain values; no names asks for all."""
+
+
+class QueryNodes(_Unlocked):
+    """Nodes as rows of plain values; no names asks for all."""
+
+
+class QueryGroups(_Unlocked):
+    """Node groups as rows of plain values; no names asks for all."""
+
+
+class QueryNetworks(_Unlocked):
+    """Networks as rows of plain values; no names asks for all."""
+
+
+class QueryExports(Request[list[Row]]):
+    """Exports as rows of node and name; no nodes asks all."""
+
+    nodes: tuple[str, ...]
+    use_locking: bool = False
+
+    def arguments(self) -> tuple[Any, ...]:
+        """The nodes."""
+        _refuse_locking(self.use_locking)
+        return (self.nodes,)
+
+
+class QueryFilters(Request[list[Row]]):
+    """Rules for jobs as rows of plain values; no identifiers asks for all."""
+
+    uuids: tuple[str, ...] | None
+    fields: tuple[str, ...]
+
+
+class QueryTags(Request[list[str]]):
+    """The tags of the cluster, or of one nodegroup, node, instance or network."""
+
+    kind: str
+    name: str | None = None
+
+
+class QueryClusterInfo(Request[dict[str, Any]]):
+    """Facts about the cluster."""
+
+
+class QueryConfigValues(Request[Row]):
+    """Single values such as ``cluster_name`` and ``drain_flag``; null for unknown names."""
+
+    bare = True
+
+    fields: tuple[str, ...]
+
+
+# Rules for jobs
+
+
+class ReplaceFilter(Request[str]):
+    """Set a rule, or with no identifier add one; answers its identifier."""
+
+    changes = True
+
+    uuid: str | None
+    priority: Count
+    predicates: list[Any]
+    action: Any
+    reason: Any = ()
+
+
+class DeleteFilter(Request[None]):
+    """Remove a rule."""
+
+    changes = True
+
+    uuid: str
+
+
+def _refuse_locking(use_locking: bool) -> None:
+    if use_locking:
+        raise Invalid("questions never take locks; ask without use_locking")
+
+
+def _declared(parent: type[Request[Any]]) -> Iterator[type[Request[Any]]]:
+    for kind in parent.__subclasses__():
+        if not kind.__name__.startswith("_") and "[" not in kind.__name__:
+            yield kind
+        yield from _declared(kind)
+
+
+METHODS: Mapping[str, type[Request[Any]]] = {
+    kind.named(): kind for kind in sorted(_declared(Request), key=lambda kind: kind.named())
+}
+
+
+def method(name: str) -> type[Request[Any]]:
+    """The method called ``name`` on the wire.
+
+    :raises ProtocolError: there is none.
+    """
+    try:
+        return METHODS[name]
+    except KeyError:
+        raise ProtocolError(f"unknown method {name!r}") from None

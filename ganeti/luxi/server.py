@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A request as bytes becomes a call, and what comes of it bytes again."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from uuid import uuid4
+
+from twisted.internet.defer import CancelledError
+from twisted.logger import Logger
+
+from ganeti.errors import GanetiError, Invalid, ProtocolError, to_wire
+from ganeti.luxi import framing
+from ganeti.luxi.methods import METHODS, method
+
+Answerer = Callable[..., Awaitable[Any]]
+
+
+class Methods:
+    """Who answers what: for each method's name a coroutine function, called with its arguments.
+
+    The arguments are those of ``Request.arguments()``, positional. What the coroutine returns is
+    encoded by msgspec, so records and ``msgspec.Raw`` will do.
+    """
+
+    _log = Logger()
+
+    def __init__(self, answers: Mapping[str, Answerer]) -> None:
+        if unknown := answers.keys() - METHODS.keys():
+            raise ValueError(f"no such methods: {', '.join(sorted(unknown))}")
+        self._answers = dict(answers)
+
+    async def answer(self, message: bytes) -> bytes:
+        """The answer to a message, ready to be sent; failures are answers, too."""
+        try:
+            envelope = framing.read_envelope(message)
+            request = method(envelope.method).read(envelope.args)
+        except (ProtocolError, Invalid) as e:
+            # In plain text: clients know a request that was not understood by that.
+            return framing.failure(str(e))
+        try:
+            answerer: Answerer = self._answers.get(envelope.method, _unanswered)
+            return framing.success(await answerer(*request.arguments()))
+        except GanetiError as e:
+            return framing.failure(to_wire(e))
+        except CancelledError:
+            raise
+        except Exception:
+            return framing.failure(["GenericError", [self._unexpected(envelope.method)]])
+
+    def _unexpected(self, name: str) -> str:
+        reference = uuid4().hex[:12]
+        self._log.failure("{method} broke; reference {reference}", method=name, reference=reference)
+        return f"internal error; the log of the master daemon has it under {reference}"
+
+
+async def _unanswered(*_: Any) -> None:
+    raise GanetiError("this master daemon does not answer this method")

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The methods of the local socket are those that existing clients call."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.luxi.methods import METHODS
+
+
+class LuxiTests(SynchronousTestCase):
+    def test_methods_and_their_arguments_are_the_known_ones(self) -> None:
+        path = Path(__file__).parent / "data" / "luxi.json"
+        ours = {name: list(kind.__struct_fields__) for name, kind in METHODS.items()}
+        self.assertEqual(ours.pop("QueryObjects"), ["what", "fields", "names"])
+        self.assertEqual(ours, json.loads(path.read_text()))

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Bytes become calls, and whatever comes of them is an answer."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.errors import Code, Refused
+from ganeti.luxi.server import Methods
+
+
+async def tags(kind: str, name: str | None) -> list[str]:
+    if name == "lost":
+        raise Refused("there is no instance lost", Code.UNKNOWN)
+    if name == "broken":
+        raise KeyError(name)
+    return [kind, name or ""]
+
+
+class AnswerTests(SynchronousTestCase):
+    def ask(self, message: bytes) -> tuple[bool, Any]:
+        answer = self.successResultOf(Methods({"QueryTags": tags}).answer(message))
+        self.assertEqual(answer[-1:], b"\x03")
+        decoded = json.loads(answer[:-1])
+        return decoded["success"], decoded["result"]
+
+    def test_the_coroutine_gets_converted_arguments(self) -> None:
+        asked = self.ask(b'{"method": "QueryTags", "args": ["node", "node1"]}')
+        self.assertEqual(asked, (True, ["node", "node1"]))
+
+    def test_errors_go_out_with_their_class(self) -> None:
+        asked = self.ask(b'{"method": "QueryTags", "args": ["instance", "lost"]}')
+        error = ["OpPrereqError", ["there is no instance lost", "unknown_entity"]]
+        self.assertEqual(asked, (False, error))
+
+    def test_what_is_not_understood_is_answered_in_plain_text(self) -> None:
+        for message in (b"nonsense", b'{"method": "Nope", "args": []}'):
+            success, text = self.ask(message)
+            self.assertEqual((success, type(text)), (False, str))
+
+    def test_a_method_that_nobody_answers_is_a_general_error(self) -> None:
+        success, (name, _) = self.ask(b'{"method": "QueryClusterInfo", "args": []}')
+        self.assertEqual((success, name), (False, "GenericError"))
+
+    def test_the_unexpected_is_logged_under_the_reference_that_is_answered(self) -> None:
+        success, (name, (text,)) = self.ask(b'{"method": "QueryTags", "args": ["a", "broken"]}')
+        self.assertEqual((success, name), (False, "GenericError"))
+        self.assertRegex(text, "log of the master daemon has it under [0-9a-f]{12}")
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+
+    def test_only_known_methods_can_be_answered(self) -> None:
+        self.assertRaisesRegex(ValueError, "Nope", Methods, {"Nope": tags})
