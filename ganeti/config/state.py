@@ -8,7 +8,7 @@ edited on the way, so that neither a change nor its journal entry costs more in 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias, TypeVar
 
@@ -16,7 +16,7 @@ from immutables import Map
 
 from ganeti.errors import Code, Refused
 from ganeti.model.cluster import Cluster
-from ganeti.model.disk import Disk, Template
+from ganeti.model.disk import MIRRORED_BETWEEN_NODES, Disk, Template
 from ganeti.model.filters import FilterRule
 from ganeti.model.group import Group
 from ganeti.model.instance import Instance
@@ -50,8 +50,6 @@ TYPES: Mapping[Kind, type[Stored]] = {
 }
 KINDS: Mapping[type[Stored], Kind] = {kind: name for name, kind in TYPES.items()}
 
-_NAMED = frozenset({Kind.NODE, Kind.GROUP, Kind.INSTANCE, Kind.NETWORK})
-
 
 @dataclass(frozen=True, slots=True)
 class Edited:
@@ -63,6 +61,7 @@ class Edited:
 
 
 Keys: TypeAlias = Map[str, None]
+Names: TypeAlias = Map[tuple[Kind, str], str]
 _NONE: Keys = Map()
 
 
@@ -74,11 +73,11 @@ class ClusterState:
     """
 
     objects: Map[Kind, Map[str, Stored]]
-    names: Map[tuple[Kind, str], str]
-    primaries: Map[str, Keys]
-    secondaries: Map[str, Keys]
-    owners: Map[str, str]
-    macs: Map[str, str]
+    names: Names
+    primaries: Map[str, Keys]  # node: instances
+    copies: Map[str, Keys]  # node: disks that are mirrored between nodes
+    owners: Map[str, str]  # disk: instance
+    macs: Map[str, str]  # in lower case: instance
     serial_no: int = 0
     ctime: float = 0.0
     mtime: float = 0.0
@@ -167,7 +166,10 @@ class ClusterState:
 
     def secondaries_of(self, instance: Instance) -> tuple[str, ...]:
         """UUIDs of the nodes, other than the primary, that hold a copy of the disks."""
-        return _secondaries(instance, self.disks)
+        disks = self.disks
+        found = dict.fromkeys(node for uuid in instance.disks for node in _copied_to(disks[uuid]))
+        found.pop(instance.primary_node, None)
+        return tuple(found)
 
     def primaries_on(self, node: Node) -> Iterator[Instance]:
         """The instances whose primary node this is."""
@@ -176,8 +178,12 @@ class ClusterState:
 
     def secondaries_on(self, node: Node) -> Iterator[Instance]:
         """The instances that keep a copy of their disks on this node."""
-        instances = self.instances
-        return (instances[uuid] for uuid in self.secondaries.get(node.uuid, _NONE))
+        instances, owners = self.instances, self.owners
+        owned = dict.fromkeys(
+            owners[disk] for disk in self.copies.get(node.uuid, _NONE) if disk in owners
+        )
+        found = (instances[uuid] for uuid in owned)
+        return (instance for instance in found if instance.primary_node != node.uuid)
 
     def nodes_in(self, group: Group) -> Iterator[Node]:
         """The nodes of a group."""
@@ -204,105 +210,138 @@ class ClusterState:
     def put(self, record: Stored) -> ClusterState:
         """The state with ``record`` in place of the object of its UUID, if there is one.
 
-        Disks are put before the instance that they belong to.
+        :raises Refused: another object of this kind has this name.
         """
         kind = KINDS[type(record)]
-        before = self.objects.get(kind, Map()).get(record.uuid)
-        state = self._unindexed(before) if before is not None else self
-        everything = state.objects.get(kind, Map()).set(record.uuid, record)
-        edited = Edited(kind, record.uuid, record)
-        changed = replace(
+        same = self.objects.get(kind, Map())
+        state = self._unindexed(same[record.uuid]) if record.uuid in same else self
+        return replace(
             state._indexed(record),
-            objects=state.objects.set(kind, everything),
-            edits=(*self.edits, edited),
+            objects=state.objects.set(kind, same.set(record.uuid, record)),
+            edits=(*self.edits, Edited(kind, record.uuid, record)),
         )
-        return changed._mirrored(self, record.uuid) if kind is Kind.DISK else changed
 
     def remove(self, record: Stored) -> ClusterState:
-        """The state without ``record``. An instance is removed before its disks."""
+        """The state without the object of this record's kind and UUID, which must be there."""
         kind = KINDS[type(record)]
-        everything = self.objects[kind].delete(record.uuid)
+        same = self.objects[kind]
+        left = same.delete(record.uuid)
         return replace(
-            self._unindexed(self.objects[kind][record.uuid]),
-            objects=self.objects.set(kind, everything),
+            self._unindexed(same[record.uuid]),
+            objects=self.objects.set(kind, left) if left else self.objects.delete(kind),
             edits=(*self.edits, Edited(kind, record.uuid, None)),
         )
 
     def settled(self) -> ClusterState:
         """The same state, with nothing counted as edited."""
-        return replace(self, edits=())
+        return replace(self, edits=()) if self.edits else self
 
     def _indexed(self, record: Stored) -> ClusterState:
-        kind = KINDS[type(record)]
-        state = self
-        if kind in _NAMED:
-            state = replace(state, names=state.names.set((kind, _name(record)), record.uuid))
         if isinstance(record, Instance):
-            state = replace(
-                state,
-                primaries=_with(state.primaries, record.primary_node, record.uuid),
-                owners=state.owners.update(dict.fromkeys(record.disks, record.uuid)),
-                macs=state.macs.update({nic.mac.lower(): record.uuid for nic in record.nics}),
+            owned = dict.fromkeys(record.disks, record.uuid)
+            carried = {nic.mac.lower(): record.uuid for nic in record.nics}
+            return replace(
+                self,
+                names=_named(self.names, record),
+                primaries=_with(self.primaries, record.primary_node, record.uuid),
+                owners=self.owners.update(owned) if owned else self.owners,
+                macs=self.macs.update(carried) if carried else self.macs,
             )
-            for node in _secondaries(record, state.disks):
-                state = replace(state, secondaries=_with(state.secondaries, node, record.uuid))
-        return state
+        if isinstance(record, Disk):
+            copies = self.copies
+            for node in _copied_to(record):
+                copies = _with(copies, node, record.uuid)
+            return self if copies is self.copies else replace(self, copies=copies)
+        if isinstance(record, Node | Group | Network):
+            return replace(self, names=_named(self.names, record))
+        return self
 
     def _unindexed(self, record: Stored) -> ClusterState:
-        kind = KINDS[type(record)]
-        state = self
-        if kind in _NAMED:
-            state = replace(state, names=state.names.delete((kind, _name(record))))
         if isinstance(record, Instance):
-            owners, macs = state.owners, state.macs
-            for disk in record.disks:
-                owners = owners.delete(disk)
-            for nic in record.nics:
-                if macs.get(nic.mac.lower()) == record.uuid:
-                    macs = macs.delete(nic.mac.lower())
-            state = replace(
-                state,
-                primaries=_without(state.primaries, record.primary_node, record.uuid),
-                owners=owners,
-                macs=macs,
+            return replace(
+                self,
+                names=self.names.delete((Kind.INSTANCE, record.name)),
+                primaries=_without(self.primaries, record.primary_node, record.uuid),
+                owners=_released(self.owners, record.disks, record.uuid),
+                macs=_released(self.macs, (nic.mac.lower() for nic in record.nics), record.uuid),
             )
-            for node in _secondaries(record, state.disks):
-                state = replace(state, secondaries=_without(state.secondaries, node, record.uuid))
-        return state
-
-    def _mirrored(self, before: ClusterState, disk: str) -> ClusterState:
-        """This state with the index of secondaries right, after ``disk`` was put."""
-        if disk not in self.owners:
-            return self
-        owner = self.instances[self.owners[disk]]
-        old, new = _secondaries(owner, before.disks), _secondaries(owner, self.disks)
-        index = self.secondaries
-        for node in old:
-            index = _without(index, node, owner.uuid)
-        for node in new:
-            index = _with(index, node, owner.uuid)
-        return replace(self, secondaries=index)
+        if isinstance(record, Disk):
+            copies = self.copies
+            for node in _copied_to(record):
+                copies = _without(copies, node, record.uuid)
+            return self if copies is self.copies else replace(self, copies=copies)
+        if isinstance(record, Node | Group | Network):
+            return replace(self, names=self.names.delete((KINDS[type(record)], record.name)))
+        return self
 
 
 def empty() -> ClusterState:
     """A state without any object."""
     return ClusterState(
-        objects=Map(), names=Map(), primaries=Map(), secondaries=Map(), owners=Map(), macs=Map()
+        objects=Map(), names=Map(), primaries=Map(), copies=Map(), owners=Map(), macs=Map()
     )
 
 
-def _name(record: Stored) -> str:
-    assert isinstance(record, Node | Group | Instance | Network)
-    return record.name
+def collected(
+    records: Iterable[Stored], *, serial_no: int, ctime: float, mtime: float
+) -> ClusterState:
+    """The state of these objects, made at once; nothing counts as edited.
+
+    :raises Refused: two of a kind have one name.
+    """
+    objects: dict[Kind, dict[str, Stored]] = {}
+    names: dict[tuple[Kind, str], str] = {}
+    primaries: dict[str, dict[str, None]] = {}
+    copies: dict[str, dict[str, None]] = {}
+    owners: dict[str, str] = {}
+    macs: dict[str, str] = {}
+    for record in records:
+        kind = KINDS[type(record)]
+        objects.setdefault(kind, {})[record.uuid] = record
+        if isinstance(record, Instance | Node | Group | Network):
+            if names.setdefault((kind, record.name), record.uuid) != record.uuid:
+                raise _doubled(kind, record.name)
+        elif isinstance(record, Disk):
+            for node in _copied_to(record):
+                copies.setdefault(node, {})[record.uuid] = None
+        if isinstance(record, Instance):
+            primaries.setdefault(record.primary_node, {})[record.uuid] = None
+            owners.update(dict.fromkeys(record.disks, record.uuid))
+            macs.update({nic.mac.lower(): record.uuid for nic in record.nics})
+    return ClusterState(
+        objects=Map({kind: Map(same) for kind, same in objects.items()}),
+        names=Map(names),
+        primaries=Map({node: Map(keys) for node, keys in primaries.items()}),
+        copies=Map({node: Map(keys) for node, keys in copies.items()}),
+        owners=Map(owners),
+        macs=Map(macs),
+        serial_no=serial_no,
+        ctime=ctime,
+        mtime=mtime,
+    )
 
 
-def _secondaries(instance: Instance, disks: Map[str, Disk]) -> tuple[str, ...]:
-    found: dict[str, None] = {}
-    for uuid in instance.disks:
-        if disks[uuid].dev_type is Template.DRBD:
-            found.update(dict.fromkeys(disks[uuid].nodes))
-    found.pop(instance.primary_node, None)
-    return tuple(found)
+def _named(names: Names, record: Instance | Node | Group | Network) -> Names:
+    kind = KINDS[type(record)]
+    if names.get((kind, record.name), record.uuid) != record.uuid:
+        raise _doubled(kind, record.name)
+    return names.set((kind, record.name), record.uuid)
+
+
+def _doubled(kind: Kind, name: str) -> Refused:
+    return Refused(f"another {kind} is named {name}; choose another name", Code.EXISTS)
+
+
+def _copied_to(disk: Disk) -> tuple[str, ...]:
+    """The nodes that hold a copy of ``disk`` each."""
+    return disk.nodes if disk.dev_type in MIRRORED_BETWEEN_NODES else ()
+
+
+def _released(index: Map[str, str], keys: Iterable[str], owner: str) -> Map[str, str]:
+    for key in keys:
+        if index.get(key) == owner:
+            index = index.delete(key)
+    return index
 
 
 def _with(index: Map[str, Keys], key: str, value: str) -> Map[str, Keys]:

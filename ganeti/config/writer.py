@@ -3,20 +3,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 from immutables import Map
+from twisted.internet.defer import Deferred
 
+from ganeti.config.records import META_KEY, META_KIND, Meta, decoded, encoder
 from ganeti.config.state import ClusterState, Edited, Stored
-from ganeti.errors import NotKept
 from ganeti.journal.interfaces import Commit, Delete, Edit, IJournal, Put
 from ganeti.model.filters import FilterRule
 
+T = TypeVar("T")
+
 Change: TypeAlias = Callable[[ClusterState], ClusterState]
 """A named pure step from state to state; refuses by raising ``Refused``."""
+
+Observer: TypeAlias = Callable[[ClusterState, tuple[Edited, ...]], None]
 
 
 @dataclass(frozen=True)
@@ -37,16 +42,17 @@ class Config:
     """
 
     def __init__(self, state: ClusterState, journal: IJournal, clock: Callable[[], float]) -> None:
-        self._durable = self._newest = state
+        self._durable = self._newest = state.settled()
         self._journal = journal
         self._clock = clock
-        self._observers: list[Callable[[ClusterState, tuple[Edited, ...]], None]] = []
+        self._failures = 0
+        self._observers: list[Observer] = []
 
     def state(self) -> ClusterState:
         """The newest durable state."""
         return self._durable
 
-    def observe(self, observer: Callable[[ClusterState, tuple[Edited, ...]], None]) -> None:
+    def observe(self, observer: Observer) -> None:
         """Call ``observer`` with each new durable state and what was edited to reach it."""
         self._observers.append(observer)
 
@@ -55,57 +61,85 @@ class Config:
     ) -> ClusterState:
         """Make ``change``, and ``also`` in the same commit; when this returns both are durable.
 
-        A change that leaves the state as it is costs no commit unless there is something ``also``.
+        A change that leaves the state as it is costs no commit, unless there is something ``also``
+        or what it saw is not durable yet. Who is cancelled while waiting does not take the change
+        back.
 
         :raises NotKept: neither was made.
+        :raises Refused: ``change`` cannot be made to the state as it is; neither was made.
         """
         now = self._clock()
-        changed = _stamped(self._newest, change(self._newest.settled()), now)
-        if not changed.edits and not also:
-            return self._durable
+        before = self._newest
+        after, edits = stamped(before, change(before), now)
+        if not edits and not also and before is self._durable:
+            return before
         commit = Commit(
             at=now,
             who=because.who,
             why=because.why,
             job=because.job,
-            edits=(*map(_encoded, changed.edits), *also),
+            edits=(*(text for _, text in edits), *_meta(before, after), *also),
         )
-        self._newest = changed
+        self._newest = after
+        return await _sheltered(self._keep(commit, after, tuple(edited for edited, _ in edits)))
+
+    async def _keep(
+        self, commit: Commit, after: ClusterState, edits: tuple[Edited, ...]
+    ) -> ClusterState:
+        failures, kept = self._failures, False
         try:
             await self._journal.append(commit)
-        except NotKept:
-            self._newest = self._durable
-            raise
-        if changed.serial_no > self._durable.serial_no:
-            self._durable = changed
-        for observer in self._observers:
-            observer(changed, changed.edits)
-        return changed
-
-
-def _stamped(before: ClusterState, after: ClusterState, now: float) -> ClusterState:
-    """``after`` with the serial numbers and times of everything edited moved on."""
-    if not after.edits:
+            kept = True
+        finally:
+            # Every change that was under way fails; only the first of them may step back, as by
+            # the time the others hear of it, newer ones may have been built on the durable state.
+            if not kept and failures == self._failures:
+                self._failures += 1
+                self._newest = self._durable
+        self._durable = after
+        if edits:
+            for observer in self._observers:
+                observer(after, edits)
         return after
-    stamped = after.settled()
-    edits = {(edit.kind, edit.key): edit for edit in after.edits}
-    final: list[Edited] = []
-    for edit in edits.values():
-        old = before.objects.get(edit.kind, Map()).get(edit.key)
-        if edit.record is None:
+
+
+def stamped(
+    before: ClusterState, after: ClusterState, now: float
+) -> tuple[ClusterState, list[tuple[Edited, Edit]]]:
+    """``after`` with serial numbers and times moved on, and what differs from ``before``.
+
+    What differs comes as records and as edits of the journal, in an order in which these can be
+    applied again. The records are those that a replay will find, down to the last bit.
+
+    :raises Invalid: a record has a field that could not be read again.
+    """
+    final: list[tuple[Edited, Edit]] = []
+    state = before
+    for edited in _net(after):
+        kind, key = edited.kind, edited.key
+        old = before.objects.get(kind, Map()).get(key)
+        if edited.record is None:
             if old is not None:
-                final.append(edit)
-            continue
-        record = _moved_on(old, edit.record, now)
-        stamped = stamped.put(record)
-        final.append(replace(edit, record=record))
-    return replace(
-        stamped,
-        edits=tuple(final),
-        serial_no=before.serial_no + 1,
-        ctime=before.ctime or now,
-        mtime=now,
+                state = state.remove(old)
+                final.append((edited, Delete(kind=kind.value, key=key)))
+        elif edited.record != old:
+            text = encoder.encode(_moved_on(old, edited.record, now))
+            record = decoded(kind, key, text)
+            state = state.put(record)
+            put = Put(kind=kind.value, key=key, value=msgspec.Raw(text))
+            final.append((Edited(kind, key, record), put))
+    if not final:
+        return before, final
+    moved = replace(
+        state, edits=(), serial_no=before.serial_no + 1, ctime=before.ctime or now, mtime=now
     )
+    return moved, final
+
+
+def _net(after: ClusterState) -> list[Edited]:
+    """The last edit of each object; what frees a name comes before what may take it."""
+    last = {(edited.kind, edited.key): edited for edited in after.edits}
+    return sorted(last.values(), key=lambda edited: edited.record is not None)
 
 
 def _moved_on(old: Stored | None, record: Stored, now: float) -> Stored:
@@ -116,14 +150,15 @@ def _moved_on(old: Stored | None, record: Stored, now: float) -> Stored:
     return msgspec.structs.replace(record, serial_no=old.serial_no + 1, mtime=now)
 
 
-_encoder = msgspec.json.Encoder()
+def _meta(before: ClusterState, after: ClusterState) -> tuple[Edit, ...]:
+    if after is before:
+        return ()
+    meta = Meta(serial_no=after.serial_no, ctime=after.ctime, mtime=after.mtime)
+    return (Put(kind=META_KIND, key=META_KEY, value=msgspec.Raw(encoder.encode(meta))),)
 
 
-def _encoded(edited: Edited) -> Edit:
-    if edited.record is None:
-        return Delete(kind=edited.kind.value, key=edited.key)
-    return Put(
-        kind=edited.kind.value,
-        key=edited.key,
-        value=msgspec.Raw(_encoder.encode(edited.record)),
-    )
+async def _sheltered(work: Coroutine[Any, Any, T]) -> T:
+    """Await ``work``, which goes on if this is cancelled."""
+    waiting: Deferred[T] = Deferred()
+    Deferred.fromCoroutine(work).addBoth(waiting.callback)
+    return await waiting

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Instances and their disks come, change and go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ganeti.config.changes import ports
+from ganeti.config.changes.objects import current, update
+from ganeti.config.state import ClusterState
+from ganeti.config.writer import Change
+from ganeti.errors import Code, Refused
+from ganeti.model.disk import Disk, Template
+from ganeti.model.instance import Instance, Wanted, WantedBy
+from ganeti.model.node import Node
+from ganeti.schema.records import replace
+
+_DRBD_PORT = 2
+"""Where the port is in the ``logical_id`` of a drbd disk."""
+
+
+def add_instance(
+    instance: Instance, disks: Sequence[Disk] = (), *, with_port: bool = False
+) -> Change:
+    """Add a new instance and its disks; ``with_port`` gives it a port for its graphical console."""
+
+    def change(state: ClusterState) -> ClusterState:
+        if instance.uuid in state.instances:
+            raise Refused(f"there is already an instance {instance.uuid}", Code.EXISTS)
+        if instance.primary_node not in state.nodes:
+            raise Refused(
+                f"the node for instance {instance.name} was removed in the meantime", Code.UNKNOWN
+            )
+        for nic in instance.nics:
+            if owner := state.macs.get(nic.mac.lower()):
+                name = state.instances[owner].name
+                raise Refused(f"MAC address {nic.mac} belongs to {name}", Code.NOT_UNIQUE)
+        added = instance
+        if with_port:
+            port, state = ports.taken(state)
+            added = replace(instance, network_port=port)
+        for disk in disks:
+            state = state.put(disk)
+        return state.put(added)
+
+    return change
+
+
+def remove_instance(instance: Instance) -> Change:
+    """Remove an instance with its disks and give its ports back."""
+
+    def change(state: ClusterState) -> ClusterState:
+        gone = current(state, instance)
+        disks = state.disks_of(gone)
+        state = state.remove(gone)
+        for disk in disks:
+            state = state.remove(disk)
+        free = [port_of(disk) for disk in disks if disk.dev_type is Template.DRBD]
+        if gone.network_port is not None:
+            free.append(gone.network_port)
+        return ports.given_back(state, free)
+
+    return change
+
+
+def want(instance: Instance, wanted: Wanted, by: WantedBy = WantedBy.ADMIN) -> Change:
+    """Say in which state an instance should be; up needs its disks, offline leaves them alone."""
+    disks = {} if wanted is Wanted.DOWN else {"disks_active": wanted is Wanted.UP}
+    return update(instance, admin_state=wanted, admin_state_source=by, **disks)
+
+
+def activated(instance: Instance, active: bool) -> Change:
+    """Say whether an instance's disks should be usable."""
+    return update(instance, disks_active=active)
+
+
+def moved_to(instance: Instance, node: Node) -> Change:
+    """Make ``node`` the primary node of an instance; disks that are on one node move with it."""
+
+    def change(state: ClusterState) -> ClusterState:
+        old, target = current(state, instance), current(state, node)
+        for disk in state.disks_of(old):
+            if disk.nodes == (old.primary_node,):
+                state = state.put(replace(disk, nodes=(target.uuid,)))
+        return state.put(replace(old, primary_node=target.uuid))
+
+    return change
+
+
+def add_disk(instance: Instance, disk: Disk, index: int | None = None) -> Change:
+    """Give an instance another disk, at ``index`` or as the last one."""
+
+    def change(state: ClusterState) -> ClusterState:
+        old = current(state, instance)
+        if disk.uuid in state.disks:
+            raise Refused(f"there is already a disk {disk.uuid}", Code.EXISTS)
+        place = len(old.disks) if index is None else index
+        disks = (*old.disks[:place], disk.uuid, *old.disks[place:])
+        return _numbered(state.put(disk).put(replace(old, disks=disks)), disks)
+
+    return change
+
+
+def remove_disk(instance: Instance, disk: Disk) -> Change:
+    """Take a disk from an instance and give its port back."""
+
+    def change(state: ClusterState) -> ClusterState:
+        old, gone = current(state, instance), current(state, disk)
+        disks = tuple(uuid for uuid in old.disks if uuid != gone.uuid)
+        state = state.put(replace(old, disks=disks)).remove(gone)
+        free = [port_of(gone)] if gone.dev_type is Template.DRBD else []
+        return ports.given_back(_numbered(state, disks), free)
+
+    return change
+
+
+def port_of(disk: Disk) -> int:
+    """The port over which the two sides of a drbd disk talk."""
+    return int(disk.logical_id[_DRBD_PORT])
+
+
+def _numbered(state: ClusterState, disks: Sequence[str]) -> ClusterState:
+    """The state in which these disks of an instance say which number they have."""
+    for number, uuid in enumerate(disks):
+        disk = state.disks[uuid]
+        if disk.iv_name != f"disk/{number}":
+            state = state.put(replace(disk, iv_name=f"disk/{number}"))
+    return state

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Changes that fit objects of every kind."""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import Any, TypeVar
+
+from immutables import Map
+
+from ganeti.config.state import KINDS, ClusterState, Stored
+from ganeti.config.writer import Change
+from ganeti.errors import Code, Refused
+from ganeti.schema.records import replace
+
+S = TypeVar("S", bound=Stored)
+
+
+def current(state: ClusterState, record: S) -> S:
+    """What ``record``, perhaps from an older state, is in ``state``.
+
+    :raises Refused: it is gone.
+    """
+    any_kind: Stored = record
+    kind = KINDS[type(any_kind)]
+    found = state.objects.get(kind, Map()).get(record.uuid)
+    if found is None:
+        raise Refused(
+            f"{kind} {getattr(record, 'name', None) or record.uuid} was removed in the meantime",
+            Code.UNKNOWN,
+        )
+    return found  # type: ignore[return-value]  # by kind, as put
+
+
+def add(record: Stored) -> Change:
+    """Add a new object; its name must be free."""
+
+    def change(state: ClusterState) -> ClusterState:
+        if record.uuid in state.objects.get(KINDS[type(record)], Map()):
+            raise Refused(f"there is already a {KINDS[type(record)]} {record.uuid}", Code.EXISTS)
+        return state.put(record)
+
+    return change
+
+
+def update(record: Stored, **fields: Any) -> Change:
+    """Give fields of an object new values, whatever else has changed in it meanwhile."""
+
+    def change(state: ClusterState) -> ClusterState:
+        return state.put(replace(current(state, record), **fields))
+
+    return change
+
+
+def remove(record: Stored) -> Change:
+    """Remove an object that nothing refers to."""
+
+    def change(state: ClusterState) -> ClusterState:
+        return state.remove(current(state, record))
+
+    return change
+
+
+def together(*changes: Change) -> Change:
+    """Make all of ``changes``, one after the other, as a single one."""
+
+    def change(state: ClusterState) -> ClusterState:
+        return reduce(lambda reached, step: step(reached), changes, state)
+
+    return change

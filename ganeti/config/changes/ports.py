@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""TCP ports of the cluster: one for each graphical console, one for each mirrored disk.
+
+Ports that were given back are used again before new ones are taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ganeti.config.state import ClusterState
+from ganeti.errors import Code, Refused
+from ganeti.schema.records import replace
+
+FIRST, LAST = 11000, 14999
+
+
+def taken(state: ClusterState) -> tuple[int, ClusterState]:
+    """A port that is free, and the state in which it is not any more.
+
+    :raises Refused: there is none left.
+    """
+    cluster = state.cluster
+    if cluster.tcpudp_port_pool:
+        port = min(cluster.tcpudp_port_pool)
+        left = tuple(each for each in cluster.tcpudp_port_pool if each != port)
+        return port, state.put(replace(cluster, tcpudp_port_pool=left))
+    port = max(cluster.highest_used_port + 1, FIRST)
+    if port > LAST:
+        raise Refused(
+            f"all ports from {FIRST} to {LAST} are in use; remove instances to get some back",
+            Code.RESOURCES,
+        )
+    return port, state.put(replace(cluster, highest_used_port=port))
+
+
+def given_back(state: ClusterState, ports: Iterable[int]) -> ClusterState:
+    """The state in which these ports are free again."""
+    cluster = state.cluster
+    pool = tuple(sorted({*cluster.tcpudp_port_pool, *ports}))
+    if pool == cluster.tcpudp_port_pool:
+        return state
+    return state.put(replace(cluster, tcpudp_port_pool=pool))

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Making the configuration again from the commits of the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from immutables import Map
+
+from ganeti.config.records import META_KIND, decoded, meta_decoder
+from ganeti.config.state import ClusterState, Kind
+from ganeti.journal.interfaces import Delete, Edit, Put
+
+_KINDS: Mapping[str, Kind] = {kind.value: kind for kind in Kind}
+
+
+def apply(state: ClusterState, edits: Sequence[Edit]) -> ClusterState:
+    """The state after a commit with these edits, exactly as it was when they were made durable.
+
+    What is not of the configuration is passed over, and so is a commit that ``state``, read from
+    a later checkpoint, has in it already; a journal may thus be replayed from any earlier place.
+
+    :raises Invalid: a record is not of the form that this version writes.
+    """
+    metas = [edit for edit in edits if isinstance(edit, Put) and edit.kind == META_KIND]
+    if not metas:
+        return state
+    meta = meta_decoder.decode(metas[-1].value)
+    if meta.serial_no <= state.serial_no:
+        return state
+    for edit in edits:
+        if edit.kind in _KINDS:
+            state = _applied(state, _KINDS[edit.kind], edit)
+    return replace(state, edits=(), serial_no=meta.serial_no, ctime=meta.ctime, mtime=meta.mtime)
+
+
+def _applied(state: ClusterState, kind: Kind, edit: Edit) -> ClusterState:
+    if isinstance(edit, Put):
+        return state.put(decoded(kind, edit.key, edit.value))
+    if isinstance(edit, Delete):
+        record = state.objects.get(kind, Map()).get(edit.key)
+        return state.remove(record) if record else state
+    return state

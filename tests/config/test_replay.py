@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Memory equals replay, after whatever changes, wherever the journal ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.config.changes.instances import (
+    add_disk,
+    add_instance,
+    moved_to,
+    remove_disk,
+    remove_instance,
+    want,
+)
+from ganeti.config.changes.nodes import add_node, remove_node, set_role
+from ganeti.config.changes.objects import together, update
+from ganeti.config.changes.tags import add_tags, remove_tags
+from ganeti.config.replay import apply
+from ganeti.config.state import ClusterState, Stored, collected
+from ganeti.config.writer import Cause, Change, Config
+from ganeti.errors import Refused
+from ganeti.journal.interfaces import Put
+from ganeti.model.disk import Template
+from ganeti.model.instance import Wanted
+from ganeti.model.node import Role
+from ganeti.testing.builders import a_cluster, a_disk, a_node, an_instance
+from ganeti.testing.journal import MemoryJournal
+
+NODES = tuple(a_node(f"node{i}") for i in range(1, 5))
+MACHINES = tuple(
+    an_instance(
+        f"web{i}",
+        node=f"node{i % 4 + 1}",
+        disks=[
+            a_disk(f"web{i}-0", Template.PLAIN, nodes=[f"node{i % 4 + 1}"]),
+            a_disk(
+                f"web{i}-1", Template.DRBD, nodes=[f"node{i % 4 + 1}", f"node{(i + 1) % 4 + 1}"]
+            ),
+        ],
+    )
+    for i in range(4)
+)
+
+one_node = st.sampled_from(NODES)
+one = st.sampled_from(MACHINES)
+steps: st.SearchStrategy[Change] = st.one_of(
+    st.builds(lambda m: add_instance(m.instance, m.disks, with_port=True), one),
+    st.builds(lambda m: remove_instance(m.instance), one),
+    st.builds(lambda m, w: want(m.instance, w), one, st.sampled_from(Wanted)),
+    st.builds(lambda m, n: moved_to(m.instance, n), one, one_node),
+    st.builds(lambda m: remove_disk(m.instance, m.disks[0]), one),
+    st.builds(lambda m: add_disk(m.instance, m.disks[0], 0), one),
+    st.builds(lambda m, name: update(m.instance, name=name), one, st.sampled_from(["a", "web1"])),
+    st.builds(lambda m, t: add_tags(m.instance, [t]), one, st.sampled_from("ab")),
+    st.builds(lambda n, t: remove_tags(n, [t]), one_node, st.sampled_from("ab")),
+    st.builds(add_node, one_node),
+    st.builds(remove_node, one_node),
+    st.builds(set_role, one_node, st.sampled_from(Role)),
+)
+changes = st.lists(steps | st.builds(together, steps, steps), min_size=5, max_size=25)
+
+
+def records(state: ClusterState) -> Iterable[Stored]:
+    return (record for same in state.objects.values() for record in same.values())
+
+
+def recomputed(state: ClusterState) -> ClusterState:
+    """The same state with all its indexes made from nothing."""
+    return collected(
+        records(state), serial_no=state.serial_no, ctime=state.ctime, mtime=state.mtime
+    )
+
+
+class ReplayTests(SynchronousTestCase):
+    @given(changes)
+    @settings(max_examples=200, deadline=None)
+    def test_replaying_any_beginning_gives_the_state_of_that_moment(
+        self, sequence: list[Change]
+    ) -> None:
+        start = a_cluster(nodes=NODES[:3], instances=MACHINES[:3])
+        journal = MemoryJournal()
+        config = Config(start, journal, iter(range(1, 1000)).__next__)
+        states = [start]
+        for change in sequence:
+            made = Deferred.fromCoroutine(config.change(change, because=Cause("", "")))
+            made.addErrback(lambda failure: failure.trap(Refused))
+            if self.successResultOf(made) is config.state() is not states[-1]:
+                states.append(config.state())
+        replayed = start
+        for commit, state in zip(journal.commits, states[1:], strict=True):
+            replayed = apply(replayed, commit.edits)
+            self.assertEqual(replayed, state)
+            self.assertEqual(state, recomputed(state))
+
+    def test_commits_that_a_checkpoint_has_are_passed_over(self) -> None:
+        start = a_cluster()
+        journal = MemoryJournal()
+        config = Config(start, journal, lambda: 1.0)
+        for tag in "abc":
+            change = add_tags(start.cluster, [tag])
+            self.successResultOf(config.change(change, because=Cause("", "")))
+        replayed = config.state()
+        for commit in journal.commits:
+            replayed = apply(replayed, commit.edits)
+        self.assertIs(replayed, config.state())
+
+    def test_what_is_not_of_the_configuration_is_passed_over(self) -> None:
+        start = a_cluster()
+        job = Put(kind="job", key="1", value=b"[")  # type: ignore[arg-type]  # any bytes do
+        self.assertIs(apply(start, [job]), start)
