@@ -48,8 +48,8 @@ class Terms:
                 await self._files.replace(self._path, msgspec.json.encode(accepted), mode=0o600)
                 self._accepted = accepted
                 self._log.info("accepted {master} for term {term}", **msgspec.to_builtins(call))
-        now = self._accepted
-        return Vote(granted=granted, term=now.term, master=now.master)
+            now = self._accepted
+            return Vote(granted=granted, term=now.term, master=now.master)
 
     def _read(self) -> Accepted:
         if self._files.stat(self._path) is None:

@@ -13,7 +13,7 @@ from http import HTTPStatus
 import msgspec
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime, ITransport
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -37,7 +37,7 @@ Open = Mapping[str, Callable[[bytes], Awaitable[bytes]]]
 """What is served without a certificate, by name: from the body to the body of the answer."""
 
 
-class CallSite(Factory):
+class CallSite(ServerFactory):
     """Serves ``answers`` to whoever ``identity`` gives a name, and ``strangers`` to everybody.
 
     ``identity`` is asked once per connection for the name in the peer's certificate.

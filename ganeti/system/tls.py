@@ -20,7 +20,7 @@ from twisted.internet.interfaces import (
     IReactorTime,
     ISSLTransport,
 )
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -231,13 +231,15 @@ class TlsLayer(Protocol):
         return bool(self.transport.getTcpKeepAlive())
 
 
-class TlsFactory(Factory):
+class TlsFactory(ServerFactory):
     """Puts TLS below the connections that ``factory`` serves."""
 
     noisy = False
     _log = Logger()
 
-    def __init__(self, context: ssl.SSLContext, factory: Factory, clock: IReactorTime) -> None:
+    def __init__(
+        self, context: ssl.SSLContext, factory: ServerFactory, clock: IReactorTime
+    ) -> None:
         self._context = context
         self._factory = factory
         self._clock = clock
