@@ -120,10 +120,11 @@ class IProcesses(Interface):
         The environment is exactly ``env``, or a minimal PATH. What it left running in the
         background is not waited for. Of each stream only the last ``OUTPUT_LIMIT`` bytes are
         kept. With ``output``, both streams are appended to that file and ``out`` holds the last
-        ``TAIL`` bytes of what this run wrote. ``files`` are further descriptors of the process by
-        number: a path is opened (0 for reading, others for writing from the start), a number is
-        an open descriptor of ours. They come before ``stdin``, ``output`` and the collected
-        streams.
+        ``TAIL`` bytes of what this run wrote; a file that is left empty is removed.
+
+        ``files`` are further descriptors of the process by number: a path is opened (0 for
+        reading, others for writing from the start), a number is an open descriptor of ours. They
+        come before ``stdin``, ``output`` and the collected streams.
 
         :raises Failed: it cannot be started, or did not end within ``timeout`` seconds and was
             killed with its process group.

@@ -82,6 +82,7 @@ class LocalProcesses:
             out.close()
             err.close()
             if log is not None:
+                log.remove_if_empty()
                 log.close()
 
     async def _end(self, pid: int, argv: Sequence[str], timeout: float | None) -> int:
@@ -247,6 +248,11 @@ class _Log:
 
     def close(self) -> None:
         os.close(self.descriptor)
+
+    def remove_if_empty(self) -> None:
+        if os.fstat(self.descriptor).st_size == 0:
+            with suppress(FileNotFoundError):
+                os.unlink(self._path)
 
 
 @implementer(IReadDescriptor)

@@ -87,7 +87,8 @@ class MemoryProcesses:
         if output is None:
             return Finished(script.code, script.out[-OUTPUT_LIMIT:], script.err[-OUTPUT_LIMIT:])
         written = script.out + script.err
-        self.logs[output] = self.logs.get(output, b"") + written
+        if written:
+            self.logs[output] = self.logs.get(output, b"") + written
         return Finished(script.code, written[-TAIL:], b"")
 
     async def _pass(self, script: Script, name: str, timeout: float | None) -> None:

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""OS definitions: folders of scripts that put an operating system on a guest's disks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ganeti.errors import Code, Refused
+from ganeti.rpc.node import DescribeOSes, OSDefinition
+from ganeti.system.interfaces import IFiles
+
+API_VERSIONS = frozenset({10, 15, 20})
+WITH_VARIANTS, WITH_PARAMETERS = 15, 20
+"""The first versions of the API that know variants and parameters."""
+
+_NAME = re.compile(r"[a-zA-Z0-9_-]+")
+_OWNER_MAY_EXECUTE = 0o100
+
+
+class OSDefinitions:
+    """The OS definitions of this node, read anew each time: they are a few small files."""
+
+    def __init__(self, files: IFiles, search_path: Sequence[str]) -> None:
+        self._files = files
+        self._search_path = search_path
+
+    async def describe(self, call: DescribeOSes) -> list[OSDefinition]:
+        return self.all()
+
+    def all(self) -> list[OSDefinition]:
+        """Every definition once, broken ones included; the first of a name counts."""
+        found: dict[str, OSDefinition] = {}
+        for folder in self._search_path:
+            for name in self._files.names(folder):
+                if name not in found and _NAME.fullmatch(name) and self._is_folder(folder, name):
+                    found[name] = self._read(f"{folder}/{name}", name)
+        return [found[name] for name in sorted(found)]
+
+    def find(self, os: str) -> OSDefinition:
+        """The usable definition that ``os`` (``name`` or ``name+variant``) refers to.
+
+        :raises Refused: there is none of that name, or it cannot be used.
+        """
+        name = os.partition("+")[0]
+        if not _NAME.fullmatch(name):
+            raise Refused(f"{os!r} cannot be the name of an OS definition", Code.INPUT)
+        for folder in self._search_path:
+            if self._is_folder(folder, name):
+                definition = self._read(f"{folder}/{name}", name)
+                if not definition.valid:
+                    raise Refused(f"OS definition {name}: {definition.diagnosis}", Code.STATE)
+                return definition
+        places = ", ".join(self._search_path)
+        raise Refused(f"there is no OS definition {name} in {places}", Code.UNKNOWN)
+
+    def _is_folder(self, folder: str, name: str) -> bool:
+        found = self._files.stat(f"{folder}/{name}")
+        return found is not None and found.folder
+
+    def _read(self, path: str, name: str) -> OSDefinition:
+        versions, problems = self._api_versions(path)
+        api = max(versions & API_VERSIONS, default=0)
+        problems += self._missing(path, api)
+        variants = self._lines(path, "variants.list") if api >= WITH_VARIANTS else []
+        parameters = self._lines(path, "parameters.list") if api >= WITH_PARAMETERS else []
+        return OSDefinition(
+            name=name,
+            path=path,
+            valid=not problems,
+            diagnosis="; ".join(problems),
+            variants=tuple(variants),
+            parameters=tuple(_parameter(line) for line in parameters),
+            api_versions=tuple(sorted(versions)),
+            trusted=self._files.stat(f"{path}/create") is not None,
+        )
+
+    def _api_versions(self, path: str) -> tuple[set[int], list[str]]:
+        lines = self._lines(path, "ganeti_api_version")
+        try:
+            versions = {int(line) for line in lines}
+        except ValueError:
+            return set(), ["ganeti_api_version has a line that is not a number"]
+        if versions & API_VERSIONS:
+            return versions, []
+        wanted = ", ".join(str(version) for version in sorted(API_VERSIONS))
+        return versions, [f"ganeti_api_version names none of {wanted}"]
+
+    def _missing(self, path: str, api: int) -> list[str]:
+        """What keeps a definition of this API from being used."""
+        needed = ["export", "import", "rename"]
+        needed += ["verify"] if api >= WITH_PARAMETERS else []
+        create = "create_untrusted"
+        if self._files.stat(f"{path}/create") or not self._files.stat(f"{path}/{create}"):
+            create = "create"
+        problems = [problem for name in (create, *needed) if (problem := self._script(path, name))]
+        if api >= WITH_PARAMETERS and self._files.stat(f"{path}/parameters.list") is None:
+            problems.append("parameters.list is missing")
+        return problems
+
+    def _script(self, path: str, name: str) -> str | None:
+        found = self._files.stat(f"{path}/{name}")
+        if found is None:
+            return f"{name} is missing"
+        if found.folder or not found.mode & _OWNER_MAY_EXECUTE:
+            return f"{name} is not an executable file"
+        return None
+
+    def _lines(self, path: str, name: str) -> list[str]:
+        if self._files.stat(f"{path}/{name}") is None:
+            return []
+        text = self._files.read(f"{path}/{name}").decode("utf-8", "replace")
+        lines = (line.strip() for line in text.splitlines())
+        return [line for line in lines if line and not line.startswith("#")]
+
+
+def api_version(definition: OSDefinition) -> int:
+    """The newest version of the API that the definition and we speak."""
+    return max(API_VERSIONS.intersection(definition.api_versions))
+
+
+def _parameter(line: str) -> tuple[str, str]:
+    name, *rest = line.split(None, 1)
+    return name, rest[0] if rest else ""

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Scripts of OS definitions are run with their environment, and their logs are quoted."""
+
+from __future__ import annotations
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.errors import Failed, Invalid, Refused
+from ganeti.node.oses import OSDefinitions
+from ganeti.node.scripts import Scripts
+from ganeti.rpc.node import ValidateOS
+from ganeti.testing.builders import a_disk, a_guest
+from ganeti.testing.disk import MemoryDisk, MemoryFiles
+from ganeti.testing.processes import MemoryProcesses, Ran, Script
+from tests.node.test_oses import SCRIPTS, a_file, put
+
+
+class ScriptsTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.disk, clock = MemoryDisk(), Clock()
+        put(self.disk, "/os/mini", parameters_list="greeting what to say\n")
+        programs = {f"/os/mini/{name}": Script() for name in SCRIPTS}
+        self.processes = MemoryProcesses(clock, programs)
+        files = MemoryFiles(self.disk)
+        definitions = OSDefinitions(files, ["/os"])
+        self.scripts = Scripts(definitions, self.processes, files, "/log/os", clock.seconds)
+
+    def ran(self) -> Ran:
+        [ran] = self.processes.ran
+        return ran
+
+    def test_create_is_run_once_with_the_guest_in_its_environment(self) -> None:
+        guest = a_guest("web1", os="mini", disks=[a_disk("a")])
+        self.successResultOf(self.scripts.create(guest, ["/f/a"]))
+        ran = self.ran()
+        self.assertEqual(ran.argv, ("/os/mini/create",))
+        self.assertEqual((ran.env["INSTANCE_NAME"], ran.env["DISK_0_PATH"]), ("web1", "/f/a"))
+        self.assertNotIn("INSTANCE_REINSTALL", ran.env)
+        self.assertRegex(str(ran.output), r"^/log/os/add-mini-web1-\d{4}-[\d_-]+\.log$")
+
+    def test_a_reinstallation_says_so(self) -> None:
+        self.successResultOf(self.scripts.create(a_guest(os="mini"), [], reinstall=True))
+        self.assertEqual(self.ran().env["INSTANCE_REINSTALL"], "1")
+
+    def test_a_failure_carries_the_last_lines_and_the_path_of_the_log(self) -> None:
+        lines = "".join(f"line {i}\n" for i in range(100))
+        self.processes.programs["/os/mini/create"] = Script(code=3, out=lines.encode())
+        failure = self.failureResultOf(self.scripts.create(a_guest(os="mini"), []), Failed)
+        message = str(failure.value)
+        self.assertIn("could not install web1: its script create exited with 3", message)
+        self.assertIn(str(self.ran().output), message)
+        self.assertIn("line 99", message)
+        self.assertNotIn("line 79\n", message)
+
+    def test_a_failure_without_words_says_that(self) -> None:
+        self.processes.programs["/os/mini/create"] = Script(code=-9)
+        failure = self.failureResultOf(self.scripts.create(a_guest(os="mini"), []), Failed)
+        self.assertIn("its script create died of 9 and said nothing", str(failure.value))
+
+    def test_a_definition_for_helper_guests_is_refused(self) -> None:
+        put(self.disk, "/os/odd", without="create")
+        a_file(self.disk, "/os/odd/create_untrusted", mode=0o755)
+        self.failureResultOf(self.scripts.create(a_guest(os="odd"), []), Refused)
+
+    def test_rename_knows_the_old_name(self) -> None:
+        self.successResultOf(self.scripts.rename(a_guest("new1", os="mini"), [], "old1"))
+        ran = self.ran()
+        names = (ran.env["INSTANCE_NAME"], ran.env["OLD_INSTANCE_NAME"])
+        self.assertEqual((ran.argv, names), (("/os/mini/rename",), ("new1", "old1")))
+
+    def test_export_writes_to_a_file_and_announces_the_size(self) -> None:
+        guest = a_guest(os="mini", disks=[a_disk("a"), a_disk("b")])
+        work = self.scripts.export(guest, ["/f/a", "/f/b"], 1, sink="/x", announced="/size")
+        self.successResultOf(work)
+        ran = self.ran()
+        self.assertEqual(ran.files, {1: "/x", 3: "/size"})
+        variables = (ran.env["EXP_SIZE_FD"], ran.env["EXPORT_INDEX"], ran.env["EXPORT_DEVICE"])
+        self.assertEqual(variables, ("3", "1", "/f/b"))
+        self.assertIn("export-mini-web1-disk1-", str(ran.output))
+
+    def test_an_import_reads_from_a_file(self) -> None:
+        guest = a_guest(os="mini", disks=[a_disk("a")])
+        self.successResultOf(self.scripts.restore(guest, ["/f/a"], 0, source="/x"))
+        ran = self.ran()
+        self.assertEqual((ran.argv, ran.files), (("/os/mini/import",), {0: "/x"}))
+        self.assertEqual(ran.env["IMPORT_DEVICE"], "/f/a")
+
+    def test_parameters_are_verified_by_the_script(self) -> None:
+        call = ValidateOS(os="mini", osparams={"greeting": "hi"})
+        self.successResultOf(self.scripts.verify(call))
+        self.assertEqual(self.ran().argv, ("/os/mini/verify", "parameters"))
+        self.assertEqual(self.ran().env["OSP_GREETING"], "hi")
+        self.assertNotIn("INSTANCE_NAME", self.ran().env)
+
+    def test_parameters_that_the_definition_does_not_list_are_all_named(self) -> None:
+        call = ValidateOS(os="mini", osparams={"b": "1", "greeting": "hi", "a": "2"})
+        failure = self.failureResultOf(self.scripts.verify(call), Invalid)
+        self.assertEqual(
+            [problem.path for problem in failure.value.problems], ["osparams/a", "osparams/b"]
+        )
+
+    def test_variants_are_checked_unless_forced(self) -> None:
+        put(self.disk, "/os/two", variants_list="small\nlarge\n")
+        self.processes.programs["/os/two/verify"] = Script()
+        for os, why in {
+            "two": "has variants, of which one must be named: use two.small, two.large",
+            "two+huge": "has no variant huge: use two.small",
+            "mini+small": "has no variants: use mini",
+        }.items():
+            work = self.scripts.verify(ValidateOS(os=os, osparams={}))
+            self.assertRegex(str(self.failureResultOf(work, Refused).value), why)
+        forced = ValidateOS(os="two+huge", osparams={}, force_variant=True)
+        self.successResultOf(self.scripts.verify(forced))
