@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -12,9 +12,9 @@ from typing import Protocol
 from ganeti.errors import GanetiError
 from ganeti.model.guest import GuestState
 from ganeti.rpc.node import DescribeNode, NodeFacts, StorageSpace
-from ganeti.system.interfaces import IFiles, Space
+from ganeti.storage.interfaces import IUnits
+from ganeti.system.interfaces import IFiles
 
-MIB = 1 << 20
 ON_PAPER = frozenset({"fake"})
 """Hypervisors whose guests take no memory of the node; what they were given counts as taken."""
 
@@ -22,8 +22,8 @@ ON_PAPER = frozenset({"fake"})
 class Guests(Protocol):
     """What is asked of a hypervisor."""
 
-    async def running(self) -> Mapping[str, GuestState]:
-        """The guests that run now, by name."""
+    def running(self) -> Mapping[str, GuestState]:
+        """The guests that run now, by name; cheap enough to be asked all the time."""
         ...
 
 
@@ -66,17 +66,17 @@ _MEMORY_NODE = re.compile(r"node\d+")
 
 
 class Facts:
-    """Answers ``DescribeNode``. ``spaces`` finds room by the kind of a storage unit."""
+    """Answers ``DescribeNode``. ``units`` are found by their kind."""
 
     def __init__(
         self,
         files: IFiles,
         hypervisors: Mapping[str, Guests],
-        spaces: Mapping[str, Callable[[str], Awaitable[Space]]],
+        units: Mapping[str, IUnits],
     ) -> None:
         self._files = files
         self._hypervisors = hypervisors
-        self._spaces = spaces
+        self._units = units
 
     async def describe(self, call: DescribeNode) -> NodeFacts:
         """What the node is now; a part that cannot say becomes a problem, not a failure."""
@@ -84,7 +84,7 @@ class Facts:
         guests: dict[str, GuestState] = {}
         on_paper = 0
         for name in call.hypervisors:
-            found = await self._guests(name, problems)
+            found = self._guests(name, problems)
             guests.update(found)
             on_paper += sum(each.memory for each in found.values() if name in ON_PAPER)
         storage = [await self._space(kind, name, problems) for kind, name in call.storage]
@@ -105,26 +105,26 @@ class Facts:
             problems=problems,
         )
 
-    async def _guests(self, name: str, problems: dict[str, str]) -> Mapping[str, GuestState]:
+    def _guests(self, name: str, problems: dict[str, str]) -> Mapping[str, GuestState]:
         if name not in self._hypervisors:
             problems[name] = f"this node has no hypervisor {name}"
             return {}
         try:
-            return await self._hypervisors[name].running()
+            return self._hypervisors[name].running()
         except (GanetiError, OSError) as e:
             problems[name] = str(e)
             return {}
 
     async def _space(self, kind: str, name: str, problems: dict[str, str]) -> StorageSpace | None:
-        if kind not in self._spaces:
+        if kind not in self._units:
             problems[f"{kind}:{name}"] = f"this node has no storage of kind {kind}"
             return None
         try:
-            space = await self._spaces[kind](name)
+            unit = await self._units[kind].unit(name)
         except (GanetiError, OSError) as e:
             problems[f"{kind}:{name}"] = str(e)
             return None
-        return StorageSpace(kind=kind, name=name, size=space.size // MIB, free=space.free // MIB)
+        return StorageSpace(kind=kind, name=name, size=unit.size, free=unit.free)
 
     @cached_property
     def _processors(self) -> Processors:

@@ -12,7 +12,7 @@ from zope.interface import implementer
 from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Disk
 from ganeti.storage.folders import AllowedFolders
-from ganeti.storage.interfaces import IVolumes, Local, Volume, VolumeStatus
+from ganeti.storage.interfaces import IUnits, IVolumes, Local, Unit, Volume, VolumeStatus
 from ganeti.system.interfaces import IImages
 
 MIB = 1 << 20
@@ -81,6 +81,36 @@ class FileVolumes:
         if self._images.size(path) is None:
             raise Refused(f"{disk.iv_name} has lost its file {path}", Code.UNKNOWN)
         return path
+
+
+@implementer(IUnits)
+class FileFolders:
+    """The folders in which file disks may be made; folders of one file system share its room."""
+
+    def __init__(self, images: IImages, folders: AllowedFolders) -> None:
+        self._images = images
+        self._folders = folders
+
+    async def units(self) -> list[Unit]:
+        return [await self.unit(folder) for folder in sorted(self._folders.all())]
+
+    async def unit(self, name: str) -> Unit:
+        if name not in self._folders.all():
+            self._folders.home(name)
+        with _explained(f"the room in {name} cannot be found out"):
+            space = await self._images.space(name)
+        size, free = space.size // MIB, space.free // MIB
+        return Unit(name=name, size=size, free=free, used=size - free)
+
+    async def set_allocatable(self, name: str, allocatable: bool) -> None:
+        raise Refused(
+            f"disks may be made in {name} for as long as it is listed in {self._folders.listing}"
+            " on this node",
+            Code.INPUT,
+        )
+
+    async def repair(self, name: str) -> None:
+        raise Refused(f"{name} is a folder: there is nothing to repair", Code.INPUT)
 
 
 @contextmanager

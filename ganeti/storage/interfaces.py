@@ -145,3 +145,44 @@ class IMirror(Interface):
 
     async def pause(disk: Disk, *, paused: bool) -> None:
         """Hold a resync, or let it go on; without a resync this does nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """A place that disks are made in: how large it is, and whether new ones may be made there.
+
+    One that is not ``healthy`` has lost a part of itself.
+    """
+
+    name: str
+    size: int
+    free: int
+    used: int
+    allocatable: bool = True
+    healthy: bool = True
+
+
+class IUnits(Interface):
+    """The storage units of one kind on this node, as an administrator looks after them."""
+
+    async def units() -> list[Unit]:
+        """All of them, sorted by name."""
+
+    async def unit(name: str) -> Unit:
+        """One of them.
+
+        :raises Refused: there is none of that name.
+        """
+
+    async def set_allocatable(name: str, allocatable: bool) -> None:
+        """Say whether new disks may be made there; those that are there stay.
+
+        :raises Refused: there is none of that name, or this kind has no such thing.
+        """
+
+    async def repair(name: str) -> None:
+        """Take out what is missing, so that the rest can be used again; needing none succeeds.
+
+        :raises Refused: there is none of that name, this kind cannot be repaired, or data would
+            be lost.
+        """

@@ -11,7 +11,7 @@ from zope.interface import implementer
 from ganeti.errors import Code, GanetiError, Refused
 from ganeti.model.disk import Disk
 from ganeti.schema import records
-from ganeti.storage.interfaces import ISnapshots, IVolumes, Volume, VolumeStatus
+from ganeti.storage.interfaces import ISnapshots, IUnits, IVolumes, Unit, Volume, VolumeStatus
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,30 @@ class MemoryVolumes:
     def _stumble(self, operation: str) -> None:
         if operation in self.trouble:
             raise self.trouble[operation]
+
+
+@implementer(IUnits)
+class MemoryUnits:
+    """Storage units that are what they are said to be; those in ``broken`` need a repair."""
+
+    def __init__(self, *units: Unit) -> None:
+        self._units = {unit.name: unit for unit in units}
+        self.broken: set[str] = set()
+
+    async def units(self) -> list[Unit]:
+        return [await self.unit(name) for name in sorted(self._units)]
+
+    async def unit(self, name: str) -> Unit:
+        if name not in self._units:
+            raise Refused(f"there is no storage unit {name}", Code.UNKNOWN)
+        return replace(self._units[name], healthy=name not in self.broken)
+
+    async def set_allocatable(self, name: str, allocatable: bool) -> None:
+        self._units[name] = replace(await self.unit(name), allocatable=allocatable)
+
+    async def repair(self, name: str) -> None:
+        await self.unit(name)
+        self.broken.discard(name)
 
 
 def name_of(disk: Disk) -> str:

@@ -15,8 +15,9 @@ from ganeti.errors import Failed
 from ganeti.model.guest import GuestState
 from ganeti.node.facts import Facts, Memory, Processors, memory, processors
 from ganeti.rpc.node import DescribeNode, NodeFacts, StorageSpace
-from ganeti.system.interfaces import Space
+from ganeti.storage.interfaces import Unit
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
+from ganeti.testing.storage import MemoryUnits
 
 MEMINFO = """\
 MemTotal:       16384000 kB
@@ -39,16 +40,10 @@ class Running:
         self._guests = {guest.name: guest for guest in guests}
         self._trouble = trouble
 
-    async def running(self) -> Mapping[str, GuestState]:
+    def running(self) -> Mapping[str, GuestState]:
         if self._trouble:
             raise Failed(self._trouble)
         return self._guests
-
-
-async def room(name: str) -> Space:
-    if name != "/disks":
-        raise FileNotFoundError(2, "No such file or directory", name)
-    return Space(5 << 30, 3 << 30)
 
 
 def facts(**hypervisors: Running) -> Facts:
@@ -62,7 +57,11 @@ def facts(**hypervisors: Running) -> Facts:
     }.items():
         disk.add_folder(posixpath.dirname(path), 0o755)
         disk.put(path, text.encode(), 0o444, 0.0)
-    return Facts(MemoryFiles(disk), hypervisors, {"file": room})
+    return Facts(
+        MemoryFiles(disk),
+        hypervisors,
+        {"file": MemoryUnits(Unit(name="/disks", size=5120, free=3072, used=2048))},
+    )
 
 
 class DescribeTests(SynchronousTestCase):

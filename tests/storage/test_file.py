@@ -8,12 +8,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Code, Refused
 from ganeti.model.disk import Disk, Template
-from ganeti.storage.file import MIB, FileVolumes
+from ganeti.storage.file import MIB, FileFolders, FileVolumes
 from ganeti.storage.folders import AllowedFolders, forbidden, listed
-from ganeti.storage.interfaces import IVolumes, Local, VolumeStatus
+from ganeti.storage.interfaces import IUnits, IVolumes, Local, VolumeStatus
 from ganeti.testing.builders import a_disk
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.images import MemoryImages
+from tests.contracts.units import UnitsContract
 from tests.contracts.volumes import VolumesContract
 
 LISTING = "/etc/ganeti/file-storage-paths"
@@ -51,6 +52,12 @@ class SharedFileTests(FileVolumesTests):
     def disk(self, name: str = "one", size: int = 64) -> Disk:
         path = f"{DEFAULT}/{name}"
         return a_disk(name, self.template, size=size, logical_id=("loop", path))
+
+
+class FileFoldersTests(UnitsContract, SynchronousTestCase):
+    def make(self) -> IUnits:
+        images = MemoryImages(room=1024 * MIB)
+        return FileFolders(images, folders(images, "/data/b\n/data/a\n"))
 
 
 class AllowedTests(SynchronousTestCase):

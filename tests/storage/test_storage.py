@@ -7,15 +7,21 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed
-from ganeti.storage.interfaces import IVolumes
+from ganeti.storage.interfaces import IUnits, IVolumes, Unit
 from ganeti.testing.builders import a_disk
-from ganeti.testing.storage import MemoryVolumes
+from ganeti.testing.storage import MemoryUnits, MemoryVolumes
+from tests.contracts.units import UnitsContract
 from tests.contracts.volumes import VolumesContract
 
 
 class MemoryVolumesTests(VolumesContract, SynchronousTestCase):
     def make(self) -> IVolumes:
         return MemoryVolumes(room=1024)
+
+
+class MemoryUnitsTests(UnitsContract, SynchronousTestCase):
+    def make(self) -> IUnits:
+        return MemoryUnits(*(Unit(name=name, size=10, free=4, used=6) for name in "ba"))
 
 
 class TroubleTests(SynchronousTestCase):

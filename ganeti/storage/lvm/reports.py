@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the reports of lvm2 say, in its JSON form; sizes are MiB."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ganeti.errors import Code, Failed
+
+OWNER_TAG = "originstname+"
+"""Before the name of the instance that a volume was made for."""
+
+_FORMAT = ("--reportformat", "json", "--units", "m", "--nosuffix", "-o")
+VOLUMES = (
+    "lvs",
+    *_FORMAT,
+    "vg_name,lv_name,lv_size,lv_attr,lv_tags,lv_kernel_major,lv_kernel_minor",
+)
+GROUPS = ("vgs", *_FORMAT, "vg_name,vg_size,vg_free,vg_attr")
+DEVICES = ("pvs", *_FORMAT, "pv_name,vg_name,pv_size,pv_free,pv_used,pv_attr")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogicalVolume:
+    """A volume; ``partial`` means that a device below it is missing."""
+
+    group: str
+    name: str
+    size: int
+    active: bool
+    opened: bool
+    partial: bool
+    owner: str = ""
+    major: int | None = None
+    minor: int | None = None
+
+    @property
+    def path(self) -> str:
+        return f"/dev/{self.group}/{self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class VolumeGroup:
+    """A volume group; ``partial`` means that one of its devices is missing."""
+
+    name: str
+    size: int
+    free: int
+    partial: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhysicalVolume:
+    """A device for volumes; ``group`` is empty while it belongs to none."""
+
+    name: str
+    group: str
+    size: int
+    free: int
+    used: int
+    allocatable: bool
+    missing: bool
+
+
+def logical_volumes(report: bytes) -> list[LogicalVolume]:
+    return [_logical(row) for row in _rows(report, "lv")]
+
+
+def volume_groups(report: bytes) -> list[VolumeGroup]:
+    return [
+        VolumeGroup(
+            name=row["vg_name"],
+            size=_mib(row["vg_size"]),
+            free=_mib(row["vg_free"]),
+            partial=_flag(row["vg_attr"], 3) == "p",
+        )
+        for row in _rows(report, "vg")
+    ]
+
+
+def physical_volumes(report: bytes) -> list[PhysicalVolume]:
+    return [
+        PhysicalVolume(
+            name=row["pv_name"],
+            group=row["vg_name"],
+            size=_mib(row["pv_size"]),
+            free=_mib(row["pv_free"]),
+            used=_mib(row["pv_used"]),
+            allocatable=_flag(row["pv_attr"], 0) == "a",
+            missing=_flag(row["pv_attr"], 2) == "m",
+        )
+        for row in _rows(report, "pv")
+    ]
+
+
+def _logical(row: Mapping[str, str]) -> LogicalVolume:
+    tags = row["lv_tags"].split(",")
+    owners = [tag.removeprefix(OWNER_TAG) for tag in tags if tag.startswith(OWNER_TAG)]
+    return LogicalVolume(
+        group=row["vg_name"],
+        name=row["lv_name"],
+        size=_mib(row["lv_size"]),
+        # X: the kernel was not asked, so everything may be there.
+        active=_flag(row["lv_attr"], 4) in "aX",
+        opened=_flag(row["lv_attr"], 5) == "o",
+        partial=_flag(row["lv_attr"], 8) == "p",
+        owner=owners[0] if owners else "",
+        major=_number(row["lv_kernel_major"]),
+        minor=_number(row["lv_kernel_minor"]),
+    )
+
+
+def _rows(report: bytes, kind: str) -> list[dict[str, Any]]:
+    try:
+        document = json.loads(report)
+        return [row for part in document["report"] for row in part.get(kind, ())]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        text = report[:200].decode("utf-8", "replace")
+        raise Failed(f"lvm2 gave no report that can be read: {text!r}", Code.ENVIRONMENT) from None
+
+
+def _mib(text: str) -> int:
+    return int(float(text)) if text else 0
+
+
+def _flag(attributes: str, position: int) -> str:
+    return attributes[position : position + 1] or "-"
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isdigit() else None

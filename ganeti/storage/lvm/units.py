@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Volume groups and the devices they are made of, as an administrator looks after them."""
+
+from __future__ import annotations
+
+from zope.interface import implementer
+
+from ganeti.errors import Code, Refused
+from ganeti.storage.interfaces import IUnits, Unit
+from ganeti.storage.lvm.reports import PhysicalVolume, VolumeGroup
+from ganeti.storage.lvm.tools import Lvm
+
+
+@implementer(IUnits)
+class VolumeGroups:
+    """The volume groups of this node; new volumes can be made in each."""
+
+    def __init__(self, lvm: Lvm) -> None:
+        self._lvm = lvm
+
+    async def units(self) -> list[Unit]:
+        return sorted(map(_group, await self._lvm.groups()), key=lambda unit: unit.name)
+
+    async def unit(self, name: str) -> Unit:
+        for each in await self.units():
+            if each.name == name:
+                return each
+        raise Refused(f"there is no volume group {name} on this node", Code.UNKNOWN)
+
+    async def set_allocatable(self, name: str, allocatable: bool) -> None:
+        raise Refused(
+            f"whether volumes are made is not said of volume group {name} but of its devices, by"
+            " storage type lvm-pv",
+            Code.INPUT,
+        )
+
+    async def repair(self, name: str) -> None:
+        await self._lvm.run("vgreduce", "--removemissing", name)
+
+
+@implementer(IUnits)
+class PhysicalVolumes:
+    """The devices of this node on which there can be volumes."""
+
+    def __init__(self, lvm: Lvm) -> None:
+        self._lvm = lvm
+
+    async def units(self) -> list[Unit]:
+        return sorted(map(_device, await self._lvm.devices()), key=lambda unit: unit.name)
+
+    async def unit(self, name: str) -> Unit:
+        for each in await self.units():
+            if each.name == name:
+                return each
+        raise Refused(f"there is no physical volume {name} on this node", Code.UNKNOWN)
+
+    async def set_allocatable(self, name: str, allocatable: bool) -> None:
+        await self.unit(name)
+        await self._lvm.run("pvchange", "-x", "y" if allocatable else "n", name)
+
+    async def repair(self, name: str) -> None:
+        raise Refused(
+            f"a physical volume cannot be repaired; repair the volume group of {name}, by storage"
+            " type lvm-vg",
+            Code.INPUT,
+        )
+
+
+def _group(group: VolumeGroup) -> Unit:
+    used = group.size - group.free
+    return Unit(
+        name=group.name, size=group.size, free=group.free, used=used, healthy=not group.partial
+    )
+
+
+def _device(device: PhysicalVolume) -> Unit:
+    return Unit(
+        name=device.name,
+        size=device.size,
+        free=device.free,
+        used=device.used,
+        allocatable=device.allocatable,
+        healthy=not device.missing,
+    )

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Disks as logical volumes of this node."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from zope.interface import implementer
+
+from ganeti.errors import Code, Failed, Refused
+from ganeti.model.disk import Disk
+from ganeti.schema.records import replace
+from ganeti.storage.interfaces import ISnapshots, IVolumes, Local, Volume, VolumeStatus
+from ganeti.storage.lvm.reports import OWNER_TAG, LogicalVolume
+from ganeti.storage.lvm.tools import Lvm
+
+_NAME = re.compile(r"[a-zA-Z0-9+_.][a-zA-Z0-9+_.-]*")
+_NO_TAG = re.compile(r"[^a-zA-Z0-9+_.:/=!&#-]")
+
+
+@implementer(IVolumes, ISnapshots)
+class LogicalVolumes:
+    """Disks whose ``logical_id`` is ``[volume group, volume]``."""
+
+    def __init__(self, lvm: Lvm) -> None:
+        self._lvm = lvm
+
+    async def create(self, disk: Disk, *, owner: str, primary: bool) -> None:
+        group, name = _id(disk)
+        # Not active: it is when it is attached. So nothing of it is in the kernel until then, and
+        # there is nothing to zero or to wipe signatures off.
+        await self._lvm.run("lvcreate", *create_arguments(disk, group, name, owner))
+
+    async def remove(self, disk: Disk) -> None:
+        try:
+            await self._lvm.run("lvremove", "-f", _full(disk))
+        except Refused as e:
+            if e.code is not Code.UNKNOWN:
+                raise
+
+    async def grow(self, disk: Disk, amount: int) -> None:
+        found = await self._present(disk)
+        if found.size < disk.size + amount:
+            await self._lvm.run("lvextend", "-L", f"{disk.size + amount}m", _full(disk))
+
+    async def rename(self, disk: Disk, to: Disk) -> None:
+        (group, name), (new_group, new_name) = _id(disk), _id(to)
+        if group != new_group:
+            raise Refused(
+                f"volume {name} cannot go from volume group {group} to {new_group} by a rename;"
+                " copy it instead",
+                Code.INPUT,
+            )
+        await self._lvm.run("lvrename", group, name, new_name)
+
+    async def attach(self, disk: Disk, *, primary: bool, ignore_size: bool = False) -> str:
+        await self._lvm.run("lvchange", "-a", "y", _full(disk))
+        return f"/dev/{_full(disk)}"
+
+    async def detach(self, disk: Disk) -> None:
+        try:
+            await self._lvm.run("lvchange", "-a", "n", _full(disk))
+        except Refused as e:
+            if e.code is not Code.UNKNOWN:
+                raise
+
+    async def describe(self, disks: Sequence[Disk]) -> list[VolumeStatus | None]:
+        there = {(each.group, each.name): each for each in await self._lvm.volumes()}
+        return [_status(there.get(_id(disk))) for disk in disks]
+
+    async def volumes(self) -> list[Volume]:
+        listed = [
+            Volume(
+                name=f"{each.group}/{each.name}",
+                size=each.size,
+                attached=each.active,
+                opened=each.opened,
+                owner=each.owner,
+            )
+            for each in await self._lvm.volumes()
+        ]
+        return sorted(listed, key=lambda each: each.name)
+
+    async def snapshot(self, disk: Disk, name: str) -> Disk:
+        size = (await self._present(disk)).size
+        taken = replace(disk, logical_id=(_id(disk)[0], name), size=size)
+        _id(taken)
+        arguments = ("--yes", "-W", "n", "-s", "-L", f"{size}m", "-n", name, _full(disk))
+        await self._lvm.run("lvcreate", *arguments)
+        return taken
+
+    async def _present(self, disk: Disk) -> LogicalVolume:
+        for each in await self._lvm.volumes():
+            if (each.group, each.name) == _id(disk):
+                return each
+        raise Refused(f"there is no volume {_full(disk)}", Code.UNKNOWN)
+
+
+def create_arguments(disk: Disk, group: str, name: str, owner: str) -> tuple[str, ...]:
+    """How ``lvcreate`` is called for a disk; striped over several devices if so wanted."""
+    stripes = int((disk.params or {}).get("stripes", 1))
+    striped = ("-i", str(stripes)) if stripes > 1 else ()
+    tag = ("--addtag", OWNER_TAG + _NO_TAG.sub("_", owner)) if owner else ()
+    inactive = ("--yes", "-W", "n", "-Z", "n", "-a", "n")
+    return (*inactive, "-L", f"{disk.size}m", *striped, *tag, "-n", name, group)
+
+
+def _id(disk: Disk) -> tuple[str, str]:
+    match disk.logical_id:
+        case (str(group), str(name)) if _NAME.fullmatch(group) and _NAME.fullmatch(name):
+            return group, name
+    raise Failed(f"{disk.logical_id!r} is no volume group and volume", Code.INPUT)
+
+
+def _full(disk: Disk) -> str:
+    return "/".join(_id(disk))
+
+
+def _status(found: LogicalVolume | None) -> VolumeStatus | None:
+    if found is None:
+        return None
+    return VolumeStatus(
+        path=found.path if found.active else "",
+        major=found.major,
+        minor=found.minor,
+        size=found.size,
+        degraded=found.partial,
+        local=Local.FAULTY if found.partial else Local.OK,
+    )

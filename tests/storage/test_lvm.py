@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Logical volumes over scripted programs; ``tests/system/test_lvm`` has the real ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.errors import Code, Failed, Refused
+from ganeti.model.disk import Template
+from ganeti.storage.interfaces import IUnits, IVolumes, Local, Unit, Volume, VolumeStatus
+from ganeti.storage.lvm import reports
+from ganeti.storage.lvm.tools import ENVIRONMENT, Lvm
+from ganeti.storage.lvm.units import PhysicalVolumes, VolumeGroups
+from ganeti.storage.lvm.volumes import LogicalVolumes, create_arguments
+from ganeti.testing.builders import a_disk
+from ganeti.testing.lvm import Logical, ScriptedLvm
+from ganeti.testing.processes import MemoryProcesses, Ran, Script
+from tests.contracts.units import UnitsContract
+from tests.contracts.volumes import VolumesContract
+
+CAPTURED = b"""
+  {
+      "report": [
+          {
+              "lv": [
+                  {"vg_name":"xtest", "lv_name":"one", "lv_size":"32.00", "lv_attr":"-wi-XX----",
+                   "lv_kernel_major":"-1", "lv_kernel_minor":"-1", "lv_tags":"a,originstname+web1"}
+              ]
+          }
+      ]
+  }
+"""
+
+
+class LogicalVolumesTests(VolumesContract, SynchronousTestCase):
+    template = Template.PLAIN
+
+    def make(self) -> IVolumes:
+        self.scripted = ScriptedLvm(size=1024)
+        self.processes = MemoryProcesses(Clock(), self.scripted.programs)
+        return LogicalVolumes(Lvm(self.processes))
+
+    def test_a_volume_knows_its_owner(self) -> None:
+        disk = self.created(size=64)
+        [found] = self.done(self.volumes.volumes())
+        name = "/".join(disk.logical_id)
+        self.assertEqual(found, Volume(name=name, size=64, attached=False, owner="web1"))
+
+    def test_a_volume_that_is_in_use_stays(self) -> None:
+        disk = self.created()
+        self.done(self.volumes.attach(disk, primary=True))
+        self.scripted.opened.add(disk.logical_id[1])
+        self.assertEqual(self.refusal(self.volumes.detach(disk)), Code.STATE)
+        self.assertEqual(self.refusal(self.volumes.remove(disk)), Code.STATE)
+
+    def test_a_volume_with_a_missing_device_is_faulty(self) -> None:
+        disk = self.created(size=64)
+        self.scripted.missing.add("/dev/sda")
+        [status] = self.done(self.volumes.describe([disk]))
+        expected = VolumeStatus(path="", size=64, degraded=True, local=Local.FAULTY)
+        self.assertEqual(status, expected)
+
+    def test_many_who_ask_at_once_share_two_questions(self) -> None:
+        clock = Clock()
+        slow = MemoryProcesses(clock, {"lvs": Script(out=CAPTURED, takes=1.0)})
+        volumes = LogicalVolumes(Lvm(slow))
+        asked = [Deferred.fromCoroutine(volumes.describe([])) for _ in range(50)]
+        clock.pump([1.0, 1.0])
+        self.assertEqual([self.successResultOf(each) for each in asked], [[]] * 50)
+        self.assertEqual(len(slow.ran), 2)
+
+    def test_who_stops_waiting_disturbs_nobody(self) -> None:
+        clock = Clock()
+        slow = MemoryProcesses(clock, {"lvs": Script(code=5, err=b"broken", takes=1.0)})
+        volumes = LogicalVolumes(Lvm(slow))
+        one, two, three = (Deferred.fromCoroutine(volumes.describe([])) for _ in range(3))
+        one.cancel()
+        two.cancel()
+        self.failureResultOf(one)
+        self.failureResultOf(two)
+        clock.pump([1.0, 1.0])
+        self.failureResultOf(three, Failed)
+
+    def test_programs_speak_english_and_get_nothing_else(self) -> None:
+        self.created()
+        self.assertEqual([ran.env for ran in self.processes.ran], [ENVIRONMENT])
+
+
+class ArgumentTests(SynchronousTestCase):
+    def test_a_volume_is_striped_and_tagged(self) -> None:
+        disk = a_disk("one", Template.PLAIN, size=64, params={"stripes": 2})
+        self.assertEqual(
+            " ".join(create_arguments(disk, "vg0", "one", "web1.example (x)")),
+            "--yes -W n -Z n -a n -L 64m -i 2 --addtag originstname+web1.example__x_ -n one vg0",
+        )
+
+    def test_no_option_can_be_smuggled_in_as_a_name(self) -> None:
+        volumes = LogicalVolumes(Lvm(MemoryProcesses(Clock(), {})))
+        for logical_id in (("vg0", "-f"), ("vg0", "a/b"), ("vg0",), ("", "x"), ("vg0", "x\n")):
+            disk = a_disk("one", Template.PLAIN, logical_id=logical_id)
+            self.failureResultOf(Deferred.fromCoroutine(volumes.remove(disk)), Failed)
+
+
+class ReportTests(SynchronousTestCase):
+    def test_a_report_of_the_real_program_is_read(self) -> None:
+        self.assertEqual(
+            reports.logical_volumes(CAPTURED),
+            [
+                reports.LogicalVolume(
+                    group="xtest",
+                    name="one",
+                    size=32,
+                    active=True,
+                    opened=False,
+                    partial=False,
+                    owner="web1",
+                )
+            ],
+        )
+
+    @given(
+        st.binary() | st.recursive(st.none() | st.text(), st.lists).map(lambda x: repr(x).encode())
+    )
+    def test_what_is_no_report_fails(self, text: bytes) -> None:
+        self.assertRaises(Failed, reports.volume_groups, text)
+
+    def test_words_that_are_not_known_are_a_failure(self) -> None:
+        processes = MemoryProcesses(
+            Clock(), {"vgs": Script(code=5, err=b"  WARNING: x\n  Bad luck\n")}
+        )
+        asking = Deferred.fromCoroutine(VolumeGroups(Lvm(processes)).units())
+        self.assertIn("vgs failed: Bad luck", str(self.failureResultOf(asking, Failed).value))
+
+
+class VolumeGroupsTests(UnitsContract, SynchronousTestCase):
+    def make(self) -> IUnits:
+        self.scripted = ScriptedLvm(size=1024)
+        self.scripted.volumes["one"] = Logical(24)
+        return VolumeGroups(Lvm(MemoryProcesses(Clock(), self.scripted.programs)))
+
+    def test_a_group_without_one_of_its_devices_is_repaired(self) -> None:
+        self.scripted.missing.add("/dev/sda")
+        broken = self.done(self.units.unit("vg0"))
+        self.done(self.units.repair("vg0"))
+        whole = self.done(self.units.unit("vg0"))
+        self.assertEqual(whole, Unit(name="vg0", size=1024, free=1000, used=24))
+        self.assertFalse(broken.healthy)
+
+
+class PhysicalVolumesTests(UnitsContract, SynchronousTestCase):
+    def make(self) -> IUnits:
+        return PhysicalVolumes(Lvm(MemoryProcesses(Clock(), ScriptedLvm().programs)))
+
+
+class RefusalTests(SynchronousTestCase):
+    def test_the_words_of_the_program_are_kept(self) -> None:
+        def lvremove(ran: Ran) -> Script:
+            return Script(code=5, err=b"  Logical volume vg0/one in use.\n")
+
+        volumes = LogicalVolumes(Lvm(MemoryProcesses(Clock(), {"lvremove": lvremove})))
+        disk: Any = a_disk("one", Template.PLAIN, logical_id=("vg0", "one"))
+        error = self.failureResultOf(Deferred.fromCoroutine(volumes.remove(disk)), Refused)
+        self.assertEqual(str(error.value), "Logical volume vg0/one in use.")

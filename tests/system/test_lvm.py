@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The real programs of lvm2 on loop devices: what they say and write is what drivers expect.
+
+The kernel's device-mapper is not needed: lvm2 is told to leave the kernel alone and to change the
+metadata on the devices only, which it does with the same checks and the same words.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+from zope.interface import implementer
+
+from ganeti.model.disk import Disk, Template
+from ganeti.storage.interfaces import IUnits, IVolumes
+from ganeti.storage.lvm.tools import ENVIRONMENT, Lvm
+from ganeti.storage.lvm.units import PhysicalVolumes, VolumeGroups
+from ganeti.storage.lvm.volumes import LogicalVolumes
+from ganeti.system.interfaces import Finished, IProcesses, Life
+from ganeti.testing.builders import a_disk
+from tests.contracts.units import UnitsContract
+from tests.contracts.volumes import VolumesContract
+
+PROGRAMS = ("losetup", "pvcreate", "vgcreate", "vgremove", "lvcreate")
+
+
+@implementer(IProcesses)
+class BlockingProcesses:
+    """Programs whose end is waited for on the spot."""
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+        timeout: float | None = None,
+        output: str | None = None,
+        files: Mapping[int, str | int] | None = None,
+    ) -> Finished:
+        ended = subprocess.run(argv, env=env, input=stdin, capture_output=True, timeout=60)  # noqa: ASYNC221
+        return Finished(ended.returncode, ended.stdout, ended.stderr)
+
+    async def start(
+        self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, output: str
+    ) -> int:
+        raise NotImplementedError
+
+    def life(self, pid: int) -> Life | None:
+        raise NotImplementedError
+
+    def kill(self, pid: int, signal: int) -> None:
+        raise NotImplementedError
+
+
+def call(*argv: str) -> str:
+    return subprocess.run(
+        argv, env=ENVIRONMENT, capture_output=True, timeout=60, check=True, text=True
+    ).stdout.strip()
+
+
+class Loops:
+    """A volume group on two loop devices; whoever makes one gives it back."""
+
+    def __init__(self) -> None:
+        if os.geteuid() != 0:
+            raise SkipTest("loop devices need root")
+        if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
+            raise SkipTest(f"these programs are not installed: {', '.join(missing)}")
+        self.folder = tempfile.mkdtemp(prefix="ganeti-lvm-")
+        self.devices: list[str] = []
+        self.group = f"ganetitest{os.getpid()}"
+        try:
+            for name in "ab":
+                image = f"{self.folder}/{name}"
+                with open(image, "wb") as file:
+                    file.truncate(520 << 20)
+                self.devices.append(call("losetup", "-f", "--show", image))
+            call("pvcreate", *self.options, "-y", *self.devices)
+            call("vgcreate", *self.options, self.group, *self.devices)
+        except (OSError, subprocess.SubprocessError) as e:
+            self.give_back()
+            raise SkipTest(f"no volume group can be made on this host: {e}") from None
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Leave the kernel and every other device of this host alone."""
+        accepted = "".join(f'"a|^{device}$|",' for device in self.devices)
+        only = f'devices {{ use_devicesfile=0 filter=[{accepted}"r|.*|"] }}'
+        return ("--driverloaded", "n", "--config", only)
+
+    def lvm(self) -> Lvm:
+        return Lvm(BlockingProcesses(), self.options)
+
+    def give_back(self) -> None:
+        subprocess.run(
+            ("vgremove", *self.options, "-f", self.group), env=ENVIRONMENT, capture_output=True
+        )
+        for device in self.devices:
+            call("losetup", "-d", device)
+        shutil.rmtree(self.folder)
+
+
+class RealLogicalVolumesTests(VolumesContract, SynchronousTestCase):
+    template = Template.PLAIN
+
+    def make(self) -> IVolumes:
+        self.loops = Loops()
+        self.addCleanup(self.loops.give_back)
+        return LogicalVolumes(self.loops.lvm())
+
+    def disk(self, name: str = "one", size: int = 64) -> Disk:
+        return a_disk(name, self.template, size=size, logical_id=(self.loops.group, name))
+
+    def test_a_snapshot_is_a_disk_that_is_removed_like_one(self) -> None:
+        raise SkipTest("snapshots need the kernel's device-mapper")
+
+
+class RealVolumeGroupsTests(UnitsContract, SynchronousTestCase):
+    def make(self) -> IUnits:
+        loops = Loops()
+        self.addCleanup(loops.give_back)
+        return VolumeGroups(loops.lvm())
+
+
+class RealPhysicalVolumesTests(UnitsContract, SynchronousTestCase):
+    def make(self) -> IUnits:
+        loops = Loops()
+        self.addCleanup(loops.give_back)
+        return PhysicalVolumes(loops.lvm())
