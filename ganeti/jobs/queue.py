@@ -1,0 +1,378 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The job queue: takes jobs, starts them in order, and answers for them until they are archived."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
+from typing import Any, Protocol, TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ganeti.errors import Failed, Invalid, JobLost, NotKept, QueueDrained, QueueFull, to_wire
+from ganeti.jobs.job import Event, Job, LogEntry, Status
+from ganeti.jobs.mending import Mending
+from ganeti.jobs.recovery import recovered
+from ganeti.jobs.runner import Runner
+from ganeti.jobs.scheduler import Hopeless, Scheduler, dependencies
+from ganeti.jobs.shield import shielded
+from ganeti.jobs.store import JobStore
+from ganeti.jobs.submission import new_job, new_jobs
+from ganeti.jobs.watching import Watchers
+from ganeti.jobs.worker import Worker
+from ganeti.journal.interfaces import IJournal
+from ganeti.opcodes.opcode import Opcode
+
+T = TypeVar("T")
+
+MOST_LIVE = 5000
+"""Jobs that have not ended, at most."""
+
+_ARCHIVED_AT_ONCE = 200
+
+
+class Archive(Protocol):
+    """Where jobs go that nobody waits for any more."""
+
+    async def keep(self, jobs: Sequence[Job]) -> None:
+        """Keep ``jobs``; they are durable when this returns.
+
+        :raises NotKept: some of them may not be there.
+        """
+
+    def find(self, job_id: int) -> Job | None:
+        """An archived job."""
+        ...
+
+
+class Locks(Protocol):
+    """Where jobs wait for locks."""
+
+    def reprioritize(self, owner: str, priority: int) -> None: ...
+
+
+class Queue:
+    """All jobs that are not archived.
+
+    ``max_running`` is asked before each pick for how many jobs may be under way at once, those
+    that wait for locks included.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        store: JobStore,
+        journal: IJournal,
+        run: Runner,
+        clock: IReactorTime,
+        max_running: Callable[[], int],
+        archive: Archive,
+        locks: Locks | None = None,
+    ) -> None:
+        self._store = store
+        self._run = run
+        self._clock = clock
+        self._max_running = max_running
+        self._archive = archive
+        self._locks = locks
+        self._mending = Mending(journal, clock, self._pick_soon)
+        self._watchers = Watchers(store.jobs, clock)
+        self._scheduler = Scheduler()
+        self._workers: dict[int, Worker] = {}
+        self._work: dict[int, Deferred[None]] = {}
+        self._live: set[int] = set()
+        self._picking: IDelayedCall | None = None
+        self._stopped = True
+        store.observe(self._published)
+
+    # Starting and stopping
+
+    async def start(self) -> None:
+        """Settle what a restart interrupted, then begin to run jobs.
+
+        :raises NotKept: the journal does not work; nothing runs.
+        """
+        settled = recovered(self._store.jobs.values(), self._clock.seconds())
+        if settled:
+            await self._store.keep_all(settled, why=Event.RESTARTED.value)
+        self._stopped = False
+        for job in self.jobs():
+            if not job.is_final:
+                self._live.add(job.id)
+                self._enqueue(job)
+
+    async def stop(self) -> None:
+        """Start nothing more, interrupt what runs, and return when all of it has let go."""
+        self._stopped = True
+        if self._picking is not None:
+            self._picking.cancel()
+            self._picking = None
+        self._mending.stop()
+        for worker in tuple(self._workers.values()):
+            worker.stop()
+        for work in tuple(self._work.values()):
+            await work
+
+    # Asking
+
+    def job(self, job_id: int) -> Job:
+        """A job that is not archived, as it is on disk.
+
+        :raises JobLost: there is no such job.
+        """
+        job = self._store.jobs.get(job_id)
+        if job is None:
+            raise JobLost(f"Job {job_id} not found")
+        return job
+
+    def jobs(self) -> list[Job]:
+        """Every job that is not archived, oldest first."""
+        jobs = self._store.jobs
+        return [jobs[job_id] for job_id in sorted(jobs)]
+
+    def archived(self, job_id: int) -> Job | None:
+        """A job of the archive."""
+        return self._archive.find(job_id)
+
+    @property
+    def drained(self) -> bool:
+        """Whether the queue takes no jobs."""
+        return self._store.drained
+
+    async def wait_for_change(
+        self,
+        job_id: int,
+        snapshot: Callable[[Job], T],
+        previous: T | None,
+        log_serial: int | None,
+        timeout: float,
+    ) -> tuple[T, Sequence[LogEntry]] | None:
+        """Wait until a job looks different; see ``Watchers.wait_for_change``."""
+        return await self._watchers.wait_for_change(job_id, snapshot, previous, log_serial, timeout)
+
+    # Submitting
+
+    async def submit(
+        self, opcodes: Sequence[Opcode], *, who: str = "client", even_if_drained: bool = False
+    ) -> int:
+        """Take a job; it is durable when this answers with its id.
+
+        Negative job ids in dependencies count back from the new job's own.
+
+        :raises QueueDrained: an administrator has closed the queue.
+        :raises QueueFull: too many jobs have not ended yet.
+        :raises Invalid: no opcodes, or impossible dependencies.
+        :raises NotKept: it could not be made durable.
+        """
+        self._refuse_if_closed(even_if_drained)
+        if self._room() < 1:
+            raise QueueFull(f"{MOST_LIVE} jobs have not ended yet; wait for some of them")
+        job_id = self._store.new_ids(1)[0]
+        job = new_job(job_id, opcodes, self._clock.seconds())
+        await shielded(self._take([job], who))
+        return job_id
+
+    async def submit_many(
+        self, requests: Sequence[Sequence[Opcode]], *, who: str = "client"
+    ) -> list[tuple[bool, int | str]]:
+        """Take several jobs in one commit; answers for each with its id, or why it was refused.
+
+        Negative job ids in dependencies count back within ``requests``.
+
+        :raises QueueDrained: an administrator has closed the queue.
+        :raises NotKept: none of them could be made durable.
+        """
+        self._refuse_if_closed(False)
+        ids = self._store.new_ids(len(requests))
+        jobs, answers = new_jobs(requests, ids, self._clock.seconds(), self._room())
+        if jobs:
+            await shielded(self._take(jobs, who))
+        return answers
+
+    async def set_drained(self, drained: bool) -> None:
+        """Close the queue for new jobs, or open it; durable when this returns."""
+        await self._store.set_drained(drained)
+
+    # Changing
+
+    async def cancel(self, job_id: int, *, kill: bool = False) -> tuple[bool, str]:
+        """Cancel a job in whatever state it is; answers with whether it will, and what happens.
+
+        A job that has not started is canceled, durably, when this returns; one that runs stops at
+        its next step that can be undone, or with ``kill`` where it is.
+
+        :raises JobLost: there is no such job.
+        """
+        job = self.job(job_id)
+        if (worker := self._workers.get(job_id)) is not None:
+            return worker.cancel(kill=kill)
+        if job.is_final or job_id not in self._live:
+            return False, f"Job {job_id} has ended in {job.status.value}"
+        await shielded(self._end_unstarted(job, Event.CANCEL))
+        return True, f"Job {job_id} has been canceled"
+
+    async def change_priority(self, job_id: int, priority: int) -> tuple[bool, str]:
+        """Change the priority of what has not begun; answers with whether there was any.
+
+        :raises JobLost: there is no such job.
+        :raises Invalid: there is no such priority.
+        """
+        if not -20 <= priority <= 19:
+            raise Invalid(f"priority {priority} is not between -20 and 19")
+        job = self.job(job_id)
+        pending = job_id in self._live
+        if pending and job_id not in self._workers:
+            changed = job.with_priority(priority)
+            await self._kept(self._store.keep(changed, why="priority changed"))
+            self._scheduler.reprioritize(job_id, priority)
+        # A worker may have taken it while that was under way.
+        if (worker := self._workers.get(job_id)) is not None:
+            pending = await self._kept(worker.change_priority(priority))
+            if self._locks is not None:
+                self._locks.reprioritize(worker.owner, priority)
+        if not pending:
+            return False, f"Job {job_id} has nothing left that waits for its turn"
+        return True, f"The priority of job {job_id} is {priority} for what has not begun"
+
+    async def archive(self, job_id: int) -> bool:
+        """Move a job that has ended to the archive; False if there is none or it has not ended.
+
+        :raises NotKept: it stays where it is.
+        """
+        job = self._store.jobs.get(job_id)
+        if job is None or not job.is_final:
+            return False
+        await shielded(self._put_away([job]))
+        return True
+
+    async def auto_archive(self, age: int, timeout: float) -> tuple[int, int]:
+        """Archive what ended more than ``age`` seconds ago; with -1, whatever has ended.
+
+        Begins nothing new after ``timeout`` seconds. Answers with how many were archived and how
+        many were left for the next time.
+
+        :raises NotKept: some of them stay where they are.
+        """
+        began = now = self._clock.seconds()
+        old = [job for job in self.jobs() if job.is_final and (age < 0 or _age(job, now) > age)]
+        archived = 0
+        while archived < len(old) and self._clock.seconds() - began <= timeout:
+            batch = old[archived : archived + _ARCHIVED_AT_ONCE]
+            await shielded(self._put_away(batch))
+            archived += len(batch)
+        return archived, len(old) - archived
+
+    # Inside
+
+    async def _take(self, jobs: Sequence[Job], who: str) -> None:
+        self._live.update(job.id for job in jobs)
+        try:
+            await self._kept(self._store.keep_new(jobs, who=who))
+        except NotKept:
+            self._live.difference_update(job.id for job in jobs)
+            raise
+        for job in jobs:
+            self._enqueue(job)
+
+    async def _end_unstarted(self, job: Job, event: Event, result: Any = None) -> None:
+        """End a job that no worker has; if that cannot be kept, it has its turn as before."""
+        self._scheduler.remove(job.id)
+        self._live.discard(job.id)
+        ended = self.job(job.id).after(event, self._clock.seconds(), result)
+        try:
+            await self._kept(self._store.keep(ended, why=event.value))
+        except NotKept:
+            self._live.add(job.id)
+            self._enqueue(job)
+            raise
+
+    async def _put_away(self, jobs: Sequence[Job]) -> None:
+        await self._archive.keep(jobs)
+        await self._kept(self._store.drop(job.id for job in jobs))
+        for job in jobs:
+            self._watchers.changed(job.id)
+
+    async def _kept(self, keeping: Coroutine[Any, Any, T]) -> T:
+        try:
+            return await keeping
+        except NotKept:
+            self._mending.broke()
+            raise
+
+    def _enqueue(self, job: Job) -> None:
+        try:
+            hopeless = self._scheduler.add(job.id, job.priority, dependencies(job), self._status_of)
+        except Invalid as e:
+            hopeless = Hopeless(job.id, f"this version does not understand it: {e}")
+        if hopeless is not None:
+            self._give_up([hopeless])
+        self._pick_soon()
+
+    def _give_up(self, jobs: Iterable[Hopeless]) -> None:
+        for hopeless in jobs:
+            Deferred.fromCoroutine(self._end_hopeless(hopeless)).addErrback(self._interrupted)
+
+    async def _end_hopeless(self, hopeless: Hopeless) -> None:
+        await self._mending.mended()
+        if hopeless.job_id in self._live:
+            job = self._store.jobs[hopeless.job_id]
+            with suppress(NotKept):  # it is enqueued again then, and just as hopeless
+                await self._end_unstarted(job, Event.FAILED, to_wire(Failed(hopeless.why)))
+
+    def _status_of(self, job_id: int) -> Status | None:
+        job = self._store.jobs.get(job_id)
+        return None if job is None else job.status
+
+    def _published(self, job: Job) -> None:
+        self._watchers.changed(job.id)
+        if job.is_final:
+            self._live.discard(job.id)
+            if not self._stopped:
+                self._give_up(self._scheduler.ended(job.id, job.status))
+                self._pick_soon()
+
+    def _pick_soon(self) -> None:
+        if self._picking is None and not self._stopped:
+            self._picking = self._clock.callLater(0, self._pick)
+
+    def _pick(self) -> None:
+        self._picking = None
+        if self._mending.works:
+            for job_id in self._scheduler.pick(self._max_running() - len(self._workers)):
+                self._start(self._store.jobs[job_id])
+
+    def _start(self, job: Job) -> None:
+        worker = self._workers[job.id] = Worker(
+            job, store=self._store, mending=self._mending, run=self._run, clock=self._clock
+        )
+        work = self._work[job.id] = Deferred.fromCoroutine(worker.work())
+        work.addErrback(self._interrupted)
+        work.addBoth(self._worker_ended, job.id)
+
+    def _interrupted(self, failure: Failure) -> None:
+        if not isinstance(failure.value, CancelledError):
+            self._log.failure("the job queue broke", failure)
+
+    def _worker_ended(self, _: object, job_id: int) -> None:
+        self._workers.pop(job_id, None)
+        self._work.pop(job_id, None)
+        self._pick_soon()
+
+    def _refuse_if_closed(self, even_if_drained: bool) -> None:
+        if self._store.drained and not even_if_drained:
+            raise QueueDrained(
+                "the job queue is closed; 'gnt-cluster queue undrain' opens it again"
+            )
+
+    def _room(self) -> int:
+        return MOST_LIVE - len(self._live)
+
+
+def _age(job: Job, now: float) -> float:
+    ended = job.end_timestamp or job.received_timestamp or (0, 0)
+    return now - ended[0] - ended[1] / 1_000_000

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Which job starts next: priority, then age, once what it depends on has ended well.
+
+Nothing here waits or stores anything. A job that waits for its turn or for other jobs costs one
+entry, and a pick costs the same with ten jobs or ten thousand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from typing import TypeAlias
+
+from ganeti.jobs.job import FINAL, Job, Status
+
+Dependencies: TypeAlias = Mapping[int, frozenset[Status]]
+"""Jobs that must have ended, each with the statuses that will do."""
+
+Known: TypeAlias = Callable[[int], Status | None]
+"""The status of a job; None if there is no such job, or not any more."""
+
+
+@dataclass(frozen=True)
+class Hopeless:
+    """A job that can never start, and why."""
+
+    job_id: int
+    why: str
+
+
+def dependencies(job: Job) -> Dependencies:
+    """What must have ended before the rest of ``job`` may run; no statuses mean any final one."""
+    found: dict[int, frozenset[Status]] = {}
+    for op in job.ops:
+        if op.status in FINAL:
+            continue
+        for other, statuses in op.opcode.depends or ():
+            will_do = frozenset(map(Status, statuses)) or FINAL
+            found[int(other)] = found.get(int(other), FINAL) & will_do
+    return found
+
+
+class Scheduler:
+    """The jobs that have not started, in the order in which they may."""
+
+    def __init__(self) -> None:
+        self._turns: list[tuple[int, int]] = []  # a heap; what is not in _ready is out of date
+        self._ready: dict[int, int] = {}
+        self._blocked: dict[int, dict[int, frozenset[Status]]] = {}
+        self._priorities: dict[int, int] = {}
+        self._dependents: dict[int, set[int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._ready) + len(self._blocked)
+
+    def add(
+        self, job_id: int, priority: int, depends: Dependencies, known: Known
+    ) -> Hopeless | None:
+        """Let a job take part, or say why it can never start."""
+        open_ones: dict[int, frozenset[Status]] = {}
+        for other, will_do in depends.items():
+            status = known(other)
+            if status is None:
+                return Hopeless(job_id, f"depends on job {other}, which does not exist any more")
+            if status not in FINAL:
+                open_ones[other] = will_do
+            elif status not in will_do:
+                return Hopeless(job_id, _ended_otherwise(other, status, will_do))
+        if open_ones:
+            self._blocked[job_id] = open_ones
+            self._priorities[job_id] = priority
+            for other in open_ones:
+                self._dependents.setdefault(other, set()).add(job_id)
+        else:
+            self._make_ready(job_id, priority)
+        return None
+
+    def ended(self, job_id: int, status: Status) -> list[Hopeless]:
+        """Let go of those who waited for a job that has ended; answers with those it let down."""
+        let_down = []
+        for waiter in sorted(self._dependents.pop(job_id, ())):
+            will_do = self._blocked[waiter].pop(job_id)
+            if status not in will_do:
+                self.remove(waiter)
+                let_down.append(Hopeless(waiter, _ended_otherwise(job_id, status, will_do)))
+            elif not self._blocked[waiter]:
+                del self._blocked[waiter]
+                self._make_ready(waiter, self._priorities.pop(waiter))
+        return let_down
+
+    def remove(self, job_id: int) -> None:
+        """Forget a job that is not to start any more."""
+        self._ready.pop(job_id, None)
+        self._priorities.pop(job_id, None)
+        for other in self._blocked.pop(job_id, ()):
+            waiters = self._dependents[other]
+            waiters.discard(job_id)
+            if not waiters:
+                del self._dependents[other]
+
+    def reprioritize(self, job_id: int, priority: int) -> None:
+        """Move a job among the others; one that is not here is left alone."""
+        if job_id in self._ready:
+            self._make_ready(job_id, priority)
+        elif job_id in self._blocked:
+            self._priorities[job_id] = priority
+
+    def pick(self, free: int) -> list[int]:
+        """Take out the jobs that start now if ``free`` more may run."""
+        picked: list[int] = []
+        while self._turns and len(picked) < free:
+            priority, job_id = heappop(self._turns)
+            if self._ready.get(job_id) == priority:
+                del self._ready[job_id]
+                picked.append(job_id)
+        return picked
+
+    def _make_ready(self, job_id: int, priority: int) -> None:
+        self._ready[job_id] = priority
+        heappush(self._turns, (priority, job_id))
+
+
+def _ended_otherwise(job_id: int, status: Status, will_do: frozenset[Status]) -> str:
+    wanted = _either(sorted(status.value for status in will_do))
+    return f"depends on job {job_id}, which ended in {status.value} and not in {wanted}"
+
+
+def _either(words: Sequence[str]) -> str:
+    return " or ".join(words) if words else "any status that all its opcodes would take"

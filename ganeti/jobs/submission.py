@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What is asked becomes jobs: numbers, dependencies and the reason trail are filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from ganeti.errors import Invalid, Problem, QueueFull
+from ganeti.jobs.inputs import Input
+from ganeti.jobs.job import FINAL, Job, OpInJob, Status, stamp
+from ganeti.opcodes.opcode import Opcode
+from ganeti.schema.records import replace
+
+Earlier: TypeAlias = Sequence[int | None]
+"""The jobs of the same request, oldest first; None for one that was refused."""
+
+
+def new_job(job_id: int, opcodes: Sequence[Opcode], now: float, earlier: Earlier = ()) -> Job:
+    """The job that ``opcodes`` ask for.
+
+    :raises Invalid: it has no opcodes, or depends on something that cannot be.
+    """
+    if not opcodes:
+        raise Invalid("a job needs at least one opcode")
+    ops = []
+    for index, opcode in enumerate(opcodes):
+        # The form of the entry is what tools that read the trail expect; time in nanoseconds.
+        name = opcode.op_id.lower().removeprefix("op_")
+        entry = (f"gnt:opcode:{name}", f"job={job_id};index={index}", int(now * 1_000_000_000))
+        changes: dict[str, Any] = {"reason": (*(opcode.reason or ()), entry)}
+        if opcode.depends:
+            changes["depends"] = _absolute(job_id, opcode, index, earlier)
+        filled = replace(opcode, **changes)
+        ops.append(OpInJob(input=Input.of(filled), priority=opcode.priority))
+    return Job(id=job_id, ops=tuple(ops), received_timestamp=stamp(now))
+
+
+def new_jobs(
+    requests: Sequence[Sequence[Opcode]], ids: Sequence[int], now: float, room: int
+) -> tuple[list[Job], list[tuple[bool, int | str]]]:
+    """The jobs that ``requests`` ask for, at most ``room``, and the answer to each request."""
+    jobs: list[Job] = []
+    answers: list[tuple[bool, int | str]] = []
+    accepted: list[int | None] = []
+    for job_id, opcodes in zip(ids, requests, strict=True):
+        try:
+            if len(jobs) >= room:
+                raise QueueFull("too many jobs have not ended yet; wait for some of them")
+            jobs.append(new_job(job_id, opcodes, now, accepted))
+        except (Invalid, QueueFull) as e:
+            accepted.append(None)
+            answers.append((False, str(e)))
+        else:
+            accepted.append(job_id)
+            answers.append((True, job_id))
+    return jobs, answers
+
+
+def _absolute(
+    job_id: int, opcode: Opcode, index: int, earlier: Earlier
+) -> tuple[tuple[int, tuple[str, ...]], ...]:
+    """The dependencies of an opcode with negative job ids replaced."""
+    found, problems = [], []
+    for number, (other, statuses) in enumerate(opcode.depends or ()):
+        where = f"{index}.depends[{number}]"
+        wrong = [status for status in statuses if status not in FINAL]
+        if wrong:
+            final = ", ".join(sorted(status.value for status in Status if status in FINAL))
+            problems.append(Problem(where, f"{', '.join(wrong)} is not one of {final}"))
+        try:
+            named = int(other)
+        except ValueError:
+            problems.append(Problem(where, f"{other!r} is not a job id"))
+            continue
+        meant = _meant(named, job_id, earlier)
+        if meant is None:
+            problems.append(Problem(where, f"the job that {named} stands for was not accepted"))
+        elif not 0 < meant < job_id:
+            problems.append(Problem(where, f"there is no job {named} before this one"))
+        else:
+            found.append((meant, statuses))
+    if problems:
+        raise Invalid(problems)
+    return tuple(found)
+
+
+def _meant(named: int, job_id: int, earlier: Earlier) -> int | None:
+    """Negative ids count back within the request, and before its beginning to older jobs."""
+    if named >= 0:
+        return named
+    return earlier[named] if -named <= len(earlier) else job_id + named

@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Running one job: its opcodes in order, each move on disk before it is acted on.
+
+Moves of one turn are one commit: an opcode whose locks are free goes from queued to running at
+once, and is stored as waiting only if it does wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from ganeti.errors import Failed, GanetiError, Invalid, JobCanceled, NotKept, to_wire
+from ganeti.jobs.job import Event, Job, Status
+from ganeti.jobs.mending import Mending
+from ganeti.jobs.runner import Finish, Ran, Runner
+from ganeti.jobs.store import JobStore
+
+CANCELED = "Job canceled by request"
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """How the run of an opcode ended; ``event`` is None if it is to be run again."""
+
+    event: Event | None
+    result: Any = None
+    finish: Finish | None = None
+
+
+_AGAIN = _Outcome(None)
+_STOPPED = _Outcome(Event.STOPPED, CANCELED)
+
+
+def _failed(error: GanetiError) -> _Outcome:
+    return _Outcome(Event.FAILED, to_wire(error))
+
+
+_INTERRUPTED = _failed(Failed("interrupted because the master daemon was stopped"))
+
+
+class Worker:
+    """One job that is not queued any more, until it has ended."""
+
+    _log = Logger()
+
+    def __init__(
+        self, job: Job, *, store: JobStore, mending: Mending, run: Runner, clock: IReactorTime
+    ) -> None:
+        self.job = job
+        self.owner = f"job {job.id}"
+        self._store = store
+        self._mending = mending
+        self._run = run
+        self._clock = clock
+        self._running: Deferred[Ran] | None = None
+        self._saying: IDelayedCall | None = None
+        self._canceled = False
+        self._stopping = False
+        self._ending = False
+
+    async def work(self) -> None:
+        """Run the job; it has ended, durably, when this returns, unless it was stopped.
+
+        :raises CancelledError: it was stopped while the journal did not work.
+        """
+        try:
+            while (index := self.job.current) is not None and not self._stopping:
+                if self._canceled:
+                    await self._end(_Outcome(Event.CANCEL))
+                    continue
+                outcome = await self._opcode(index)
+                if outcome.event is not None:
+                    await self._end(outcome)
+        finally:
+            if self._saying is not None:
+                self._saying.cancel()
+
+    def cancel(self, *, kill: bool = False) -> tuple[bool, str]:
+        """Ask the job to stop; with ``kill`` also from the midst of a step.
+
+        Answers with whether it will, and what happens.
+        """
+        index = self.job.current
+        if index is None:
+            return False, f"Job {self.job.id} has ended"
+        self._canceled = True
+        status = self.job.ops[index].status
+        if status is Status.WAITING and self._running is not None:
+            self.job = self.job.after(Event.CANCEL, self._clock.seconds())
+            self._running.cancel()
+            if not self._running_has_ended():
+                self._meanwhile(self._store.keep(self.job, why=Event.CANCEL.value))
+        elif status is Status.RUNNING and self._running is not None:
+            if kill:
+                self._running.cancel()
+            else:
+                self.say(index, "cancel requested; stopping at the next step that can be undone")
+                return True, f"Job {self.job.id} stops at its next step that can be undone"
+        return True, f"Job {self.job.id} has been canceled"
+
+    async def change_priority(self, priority: int) -> bool:
+        """Give what has not begun another priority; False if all has.
+
+        :raises NotKept: it is not durable.
+        """
+        if not self.job.has_not_begun:
+            return False
+        self.job = self.job.with_priority(priority)
+        if not self._ending:  # the end of an opcode may be in another's hands until it is kept
+            await self._store.keep(self.job, why="priority changed")
+        return True
+
+    def stop(self) -> None:
+        """The daemon ends: interrupt what runs and begin nothing new."""
+        self._stopping = True
+        if self._running is not None:
+            self._running.cancel()
+
+    def say(self, index: int, message: Any, kind: str = "message") -> None:
+        """Add a message to the log of an opcode; what is said in one turn is stored together."""
+        self.job = self.job.saying(index, self._clock.seconds(), kind, message)
+        if self._saying is None:
+            self._saying = self._clock.callLater(0, self._keep_messages)
+
+    async def locked(self, index: int, task: _Task) -> None:
+        """The opcode holds its locks: it runs once this is on disk."""
+        if self._canceled:
+            raise JobCanceled(CANCELED)
+        before = self.job
+        if before.ops[index].status is not Status.WAITING:
+            return
+        self.job = before.after(Event.LOCKED, self._clock.seconds())
+        try:
+            await self._store.keep(self.job, why=Event.LOCKED.value)
+        except NotKept:
+            self._mending.broke()
+            self.job = before
+            task.unkept = True
+            raise
+        if self._canceled:
+            raise JobCanceled(CANCELED)
+
+    async def _opcode(self, index: int) -> _Outcome:
+        """Run one opcode, from picked to whatever came of it."""
+        await self._mending.mended()
+        if self._canceled:
+            return _AGAIN
+        try:
+            opcode = self.job.ops[index].opcode
+        except Invalid as e:
+            return _failed(e)
+        self.job = self.job.after(Event.PICKED, self._clock.seconds())
+        task = _Task(self, index)
+        running = self._running = Deferred.fromCoroutine(self._run(opcode, task))
+        if not running.called and self.job.ops[index].status is Status.WAITING:
+            self._meanwhile(self._store.keep(self.job, why=Event.PICKED.value))
+        outcome = await self._outcome(running, task)
+        self._running = None
+        status = self.job.ops[index].status
+        if status is Status.CANCELING and outcome is _AGAIN:
+            return _STOPPED
+        if status is Status.WAITING and (outcome is _AGAIN or outcome is _INTERRUPTED):
+            self.job = self.job.after(Event.RESTARTED, self._clock.seconds())
+            return _AGAIN
+        if status is Status.WAITING and outcome.event in (Event.FINISHED, Event.STOPPED):
+            # It needed no locks, or canceled itself before it had any.
+            self.job = self.job.after(Event.LOCKED, self._clock.seconds())
+        return outcome
+
+    async def _outcome(self, running: Deferred[Ran], task: _Task) -> _Outcome:
+        """What comes of a run. Here is the rim: whatever an opcode raises is its own result."""
+        try:
+            ran = await running
+        except JobCanceled:
+            return _STOPPED
+        except CancelledError:
+            if self._canceled:
+                return _STOPPED
+            return _INTERRUPTED if self._stopping else self._broken(task.index)
+        except NotKept as e:
+            return _AGAIN if task.unkept else _failed(e)
+        except GanetiError as e:
+            return _failed(e)
+        except Exception:
+            return self._broken(task.index)
+        return _Outcome(Event.FINISHED, ran.result, ran.finish)
+
+    async def _end(self, outcome: _Outcome) -> None:
+        """Make the end of the current opcode durable, however long the journal takes to work."""
+        index = self.job.current
+        assert index is not None and outcome.event is not None
+        while True:
+            await self._mending.mended()
+            before = self.job
+            ended = before.after(outcome.event, self._clock.seconds(), outcome.result)
+            self.job = ended
+            self._ending = True
+            try:
+                await self._store.keep(ended, why=outcome.event.value, through=outcome.finish)
+            except GanetiError as e:
+                self.job = before
+                if outcome.finish is not None:
+                    # The last change was not made, so the opcode has not succeeded.
+                    outcome = _failed(e)
+                if isinstance(e, NotKept):
+                    self._mending.broke()
+            except Exception:
+                if outcome.finish is None:
+                    raise
+                self.job = before
+                outcome = self._broken(index)
+            else:
+                return
+            finally:
+                self._ending = False
+
+    def _broken(self, index: int) -> _Outcome:
+        self._log.failure("job {job}, opcode {opcode} broke", job=self.job.id, opcode=index + 1)
+        return _failed(
+            Failed(
+                "internal error; the log of the master daemon has it under"
+                f" 'job {self.job.id}, opcode {index + 1} broke'"
+            )
+        )
+
+    def _running_has_ended(self) -> bool:
+        return self._running is None or self._running.called
+
+    def _keep_messages(self) -> None:
+        self._saying = None
+        self._meanwhile(self._store.keep_messages(self.job))
+
+    def _meanwhile(self, keeping: Coroutine[Any, Any, None]) -> None:
+        """Keep something that nobody waits for; if it is not kept, a later commit has it."""
+        Deferred.fromCoroutine(keeping).addErrback(self._not_kept)
+
+    def _not_kept(self, failure: Any) -> None:
+        failure.trap(NotKept)
+        self._mending.broke()
+
+
+class _Task:
+    """One opcode of a job, as its run sees it."""
+
+    def __init__(self, worker: Worker, index: int) -> None:
+        self._worker = worker
+        self.index = index
+        self.job_id = worker.job.id
+        self.owner = worker.owner
+        self.unkept = False
+
+    @property
+    def priority(self) -> int:
+        return self._worker.job.ops[self.index].priority
+
+    def say(self, message: Any, kind: str = "message") -> None:
+        self._worker.say(self.index, message, kind)
+
+    async def locked(self) -> None:
+        await self._worker.locked(self.index, self)
+
+    def cancel_requested(self) -> bool:
+        return self._worker._canceled
