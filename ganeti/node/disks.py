@@ -9,11 +9,27 @@ from dataclasses import asdict
 from ganeti.errors import Code, Refused
 from ganeti.model.disk import Disk, Template
 from ganeti.model.guest import Guest
+from ganeti.paths import Paths
 from ganeti.rpc import disks as calls
+from ganeti.storage.drivers import Doors
+from ganeti.storage.folders import AllowedFolders
 from ganeti.storage.interfaces import IMirror, ISnapshots, IVolumes, VolumeStatus
-from ganeti.system.interfaces import IImages
+from ganeti.system.interfaces import IFiles, IImages, IProcesses
 
 MIB = 1 << 20
+
+
+def storage_doors(paths: Paths, files: IFiles, images: IImages, processes: IProcesses) -> Doors:
+    """What the drivers of the node with these paths are made of."""
+    plain = Paths()
+    folders = AllowedFolders(
+        files=files,
+        resolve=images.resolve,
+        listing=plain.file_storage_paths,
+        defaults=(plain.file_storage, plain.shared_file_storage),
+        root=paths.root,
+    )
+    return Doors(files=files, images=images, processes=processes, folders=folders)
 
 
 class Disks:

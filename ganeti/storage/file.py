@@ -11,7 +11,7 @@ from zope.interface import implementer
 
 from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Disk
-from ganeti.storage.folders import AllowedFolders
+from ganeti.storage.folders import AllowedFolders, Place
 from ganeti.storage.interfaces import IUnits, IVolumes, Local, Unit, Volume, VolumeStatus
 from ganeti.system.interfaces import IImages
 
@@ -21,21 +21,24 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 @implementer(IVolumes)
 class FileVolumes:
-    """Disks whose ``logical_id`` is ``[driver, path]``; a file is always attached."""
+    """Disks whose ``logical_id`` is ``[driver, path]``; a file is always attached.
+
+    The path is that on a host that is one node; where the file really is, ``attach`` answers.
+    """
 
     def __init__(self, images: IImages, folders: AllowedFolders) -> None:
         self._images = images
         self._folders = folders
 
     async def create(self, disk: Disk, *, owner: str, primary: bool) -> None:
-        path = self._path(disk)
+        path = self._place(disk).path
         with _explained(f"{disk.iv_name} cannot be made at {path}"):
             await self._images.create(path, disk.size * MIB)
 
     async def remove(self, disk: Disk) -> None:
-        path = self._path(disk)
-        with _explained(f"{path} cannot be removed"):
-            await self._images.remove(path, within=self._folders.home(path))
+        place = self._place(disk)
+        with _explained(f"{place.path} cannot be removed"):
+            await self._images.remove(place.path, within=place.folder)
 
     async def grow(self, disk: Disk, amount: int) -> None:
         path = self._present(disk)
@@ -43,7 +46,7 @@ class FileVolumes:
             await self._images.resize(path, (disk.size + amount) * MIB)
 
     async def rename(self, disk: Disk, to: Disk) -> None:
-        path, new = self._present(disk), self._path(to)
+        path, new = self._present(disk), self._place(to).path
         with _explained(f"{path} cannot become {new}"):
             await self._images.rename(path, new)
 
@@ -60,24 +63,25 @@ class FileVolumes:
         found: dict[str, int] = {}
         for folder in self._folders.all():
             with _explained(f"{folder} cannot be read"):
-                found.update(await self._images.below(folder))
-        return [Volume(name=path, size=found[path] // MIB) for path in sorted(found)]
+                found.update(await self._images.below(self._folders.root + folder))
+        return [
+            Volume(name=path.removeprefix(self._folders.root), size=found[path] // MIB)
+            for path in sorted(found)
+        ]
 
     def _describe(self, disk: Disk) -> VolumeStatus | None:
         try:
-            path = self._path(disk)
+            path = self._place(disk).path
         except Refused:  # attaching it says why
             return VolumeStatus(path="", degraded=True, local=Local.FAULTY)
         size = self._images.size(path)
         return None if size is None else VolumeStatus(path=path, size=size // MIB)
 
-    def _path(self, disk: Disk) -> str:
-        path = str(disk.logical_id[1])
-        self._folders.home(path)
-        return path
+    def _place(self, disk: Disk) -> Place:
+        return self._folders.place(str(disk.logical_id[1]))
 
     def _present(self, disk: Disk) -> str:
-        path = self._path(disk)
+        path = self._place(disk).path
         if self._images.size(path) is None:
             raise Refused(f"{disk.iv_name} has lost its file {path}", Code.UNKNOWN)
         return path
@@ -95,10 +99,9 @@ class FileFolders:
         return [await self.unit(folder) for folder in sorted(self._folders.all())]
 
     async def unit(self, name: str) -> Unit:
-        if name not in self._folders.all():
-            self._folders.home(name)
-        with _explained(f"the room in {name} cannot be found out"):
-            space = await self._images.space(name)
+        folder = self._folders.folder(name)
+        with _explained(f"the room in {folder} cannot be found out"):
+            space = await self._images.space(folder)
         size, free = space.size // MIB, space.free // MIB
         return Unit(name=name, size=size, free=free, used=size - free)
 

@@ -70,10 +70,19 @@ def forbidden(folder: str) -> bool:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a file really is on this host, and which allowed folder that is in."""
+
+    path: str
+    folder: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class AllowedFolders:
     """The folders of this node in which disks may be made.
 
-    ``listing`` is the path of the administrator's list, which is read anew each time; while there
+    Paths are those of a host that is one node, as in the configuration; ``root`` comes before
+    them here. ``listing`` is the administrator's list, which is read anew each time; while there
     is none, ``defaults`` are allowed.
     """
 
@@ -81,6 +90,7 @@ class AllowedFolders:
     resolve: Callable[[str], str]
     listing: str
     defaults: Sequence[str]
+    root: str = ""
 
     def all(self) -> tuple[str, ...]:
         """The allowed folders; forbidden ones on the list do not count."""
@@ -93,25 +103,43 @@ class AllowedFolders:
         """The folders on the administrator's list that are not accepted."""
         return tuple(folder for folder in self._listed() or () if forbidden(folder))
 
-    def home(self, path: str) -> str:
-        """The allowed folder that ``path`` is below.
+    def place(self, path: str) -> Place:
+        """Where the file ``path`` is.
 
-        :raises Refused: it is in none, or would leave it by ``..`` or a symbolic link.
+        :raises Refused: it is in no allowed folder, or would leave it by ``..`` or a symbolic link.
         """
+        folder = self._above(path)
+        if path == folder:
+            raise Refused(f"{path} is a folder for disks, and cannot be a disk", Code.INPUT)
+        return self._place(path, folder)
+
+    def folder(self, path: str) -> str:
+        """Where the folder ``path`` is, which is an allowed one or below one.
+
+        :raises Refused: as for ``place``.
+        """
+        return self._place(path, self._above(path)).path
+
+    def _above(self, path: str) -> str:
         if not path.startswith("/") or _clean(path) != path or "\0" in path:
             raise Refused(f"{path!r} is no plain absolute path; write it without '..'", Code.INPUT)
         for folder in self.all():
-            if path.startswith(folder + "/"):
-                below = path[len(folder) :]
-                if self.resolve(path) != self.resolve(folder) + below:
-                    raise Refused(f"{path} leads out of {folder} by a symbolic link", Code.INPUT)
+            if path == folder or path.startswith(folder + "/"):
                 return folder
         raise Refused(
-            f"no file disks are allowed at {path}; add its folder to {self.listing} on this node",
+            f"no file disks are allowed at {path}; add its folder to {self.root}{self.listing} on"
+            " this node",
             Code.INPUT,
         )
 
+    def _place(self, path: str, folder: str) -> Place:
+        here, below = self.root + folder, path[len(folder) :]
+        if self.resolve(here + below) != self.resolve(here) + below:
+            raise Refused(f"{path} leads out of {folder} by a symbolic link", Code.INPUT)
+        return Place(here + below, here)
+
     def _listed(self) -> tuple[str, ...] | None:
-        if self.files.stat(self.listing) is None:
+        listing = self.root + self.listing
+        if self.files.stat(listing) is None:
             return None
-        return listed(self.files.read(self.listing).decode("utf-8", "replace"))
+        return listed(self.files.read(listing).decode("utf-8", "replace"))

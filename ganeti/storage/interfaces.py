@@ -151,7 +151,8 @@ class IMirror(Interface):
 class Unit:
     """A place that disks are made in: how large it is, and whether new ones may be made there.
 
-    One that is not ``healthy`` has lost a part of itself.
+    One that is not ``healthy`` has lost a part of itself. ``group`` is the volume group that
+    a physical volume belongs to.
     """
 
     name: str
@@ -159,6 +160,7 @@ class Unit:
     free: int
     used: int
     allocatable: bool = True
+    group: str = ""
     healthy: bool = True
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -26,7 +28,9 @@ def folders(images: MemoryImages, listing: str | None = None) -> AllowedFolders:
     if listing is not None:
         disk.add_folder("/etc/ganeti", 0o755)
         disk.put(LISTING, listing.encode(), 0o644, 0.0)
-    return AllowedFolders(MemoryFiles(disk), images.resolve, LISTING, (DEFAULT,))
+    return AllowedFolders(
+        files=MemoryFiles(disk), resolve=images.resolve, listing=LISTING, defaults=(DEFAULT,)
+    )
 
 
 def at(path: str) -> Disk:
@@ -62,15 +66,15 @@ class FileFoldersTests(UnitsContract, SynchronousTestCase):
 
 class AllowedTests(SynchronousTestCase):
     def refused(self, allowed: AllowedFolders, path: str) -> str:
-        return str(self.assertRaises(Refused, allowed.home, path))
+        return str(self.assertRaises(Refused, allowed.place, path))
 
     def test_without_a_list_the_default_folder_is_allowed(self) -> None:
         allowed = folders(MemoryImages())
-        self.assertEqual(allowed.home(f"{DEFAULT}/web1/disk0"), DEFAULT)
+        self.assertEqual(allowed.place(f"{DEFAULT}/web1/disk0").folder, DEFAULT)
 
     def test_a_list_says_exactly_which_folders_are_allowed(self) -> None:
         allowed = folders(MemoryImages(), "# ours\n\n /data/disks/ \n")
-        self.assertEqual(allowed.home("/data/disks/disk0"), "/data/disks")
+        self.assertEqual(allowed.place("/data/disks/disk0").folder, "/data/disks")
         self.assertIn(LISTING, self.refused(allowed, f"{DEFAULT}/disk0"))
 
     def test_no_path_leads_out_of_a_folder(self) -> None:
@@ -84,7 +88,17 @@ class AllowedTests(SynchronousTestCase):
     def test_an_allowed_folder_may_itself_be_a_link(self) -> None:
         images = MemoryImages()
         images.links[DEFAULT] = "/big/disks"
-        self.assertEqual(folders(images).home(f"{DEFAULT}/disk0"), DEFAULT)
+        self.assertEqual(folders(images).place(f"{DEFAULT}/disk0").folder, DEFAULT)
+
+    def test_nodes_that_share_a_host_keep_their_disks_apart(self) -> None:
+        images = MemoryImages()
+        volumes = FileVolumes(images, replace(folders(images), root="/n1"))
+        disk = at(f"{DEFAULT}/web1/disk0")
+        creating = volumes.create(disk, owner="web1", primary=True)
+        self.successResultOf(Deferred.fromCoroutine(creating))
+        [found] = self.successResultOf(Deferred.fromCoroutine(volumes.volumes()))
+        self.assertEqual(list(images.sizes), [f"/n1{DEFAULT}/web1/disk0"])
+        self.assertEqual(found.name, f"{DEFAULT}/web1/disk0")
 
     def test_folders_of_the_system_do_not_count(self) -> None:
         allowed = folders(MemoryImages(), "/etc/disks\n/data\n/usr/bin\n/\nrelative\n")

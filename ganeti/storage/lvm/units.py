@@ -76,6 +76,7 @@ def _group(group: VolumeGroup) -> Unit:
 def _device(device: PhysicalVolume) -> Unit:
     return Unit(
         name=device.name,
+        group=device.group,
         size=device.size,
         free=device.free,
         used=device.used,
