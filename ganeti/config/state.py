@@ -53,11 +53,12 @@ KINDS: Mapping[type[Stored], Kind] = {kind: name for name, kind in TYPES.items()
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """One object that differs from the state before; ``record`` is None if it is gone."""
+    """An object that differs; ``old`` is None if it is new, ``record`` if it is gone."""
 
     kind: Kind
     key: str
     record: Stored | None
+    old: Stored | None = None
 
 
 Keys: TypeAlias = Map[str, None]
@@ -214,22 +215,23 @@ class ClusterState:
         """
         kind = KINDS[type(record)]
         same = self.objects.get(kind, Map())
-        state = self._unindexed(same[record.uuid]) if record.uuid in same else self
+        old = same.get(record.uuid)
+        state = self if old is None else self._unindexed(old)
         return replace(
             state._indexed(record),
             objects=state.objects.set(kind, same.set(record.uuid, record)),
-            edits=(*self.edits, Edited(kind, record.uuid, record)),
+            edits=(*self.edits, Edited(kind, record.uuid, record, old)),
         )
 
     def remove(self, record: Stored) -> ClusterState:
         """The state without the object of this record's kind and UUID, which must be there."""
         kind = KINDS[type(record)]
         same = self.objects[kind]
-        left = same.delete(record.uuid)
+        old, left = same[record.uuid], same.delete(record.uuid)
         return replace(
-            self._unindexed(same[record.uuid]),
+            self._unindexed(old),
             objects=self.objects.set(kind, left) if left else self.objects.delete(kind),
-            edits=(*self.edits, Edited(kind, record.uuid, None)),
+            edits=(*self.edits, Edited(kind, record.uuid, None, old)),
         )
 
     def settled(self) -> ClusterState:

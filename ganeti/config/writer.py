@@ -121,13 +121,13 @@ def stamped(
         if edited.record is None:
             if old is not None:
                 state = state.remove(old)
-                final.append((edited, Delete(kind=kind.value, key=key)))
+                final.append((Edited(kind, key, None, old), Delete(kind=kind.value, key=key)))
         elif edited.record != old:
             text = encoder.encode(_moved_on(old, edited.record, now))
             record = decoded(kind, key, text)
             state = state.put(record)
             put = Put(kind=kind.value, key=key, value=msgspec.Raw(text))
-            final.append((Edited(kind, key, record), put))
+            final.append((Edited(kind, key, record, old), put))
     if not final:
         return before, final
     moved = replace(

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ganeti.config.changes.instances import port_of
 from ganeti.config.state import ClusterState, empty
 from ganeti.model.cluster import Cluster, DataCollector
 from ganeti.model.disk import Disk, Mode, Template
@@ -216,6 +217,9 @@ def a_cluster(
     """
     machines = [an_instance(one) if isinstance(one, str) else one for one in instances]
     hosts = [a_node(one) if isinstance(one, str) else one for one in nodes]
+    ports = [port_of(d) for m in machines for d in m.disks if d.dev_type is Template.DRBD]
+    ports += [m.instance.network_port or 0 for m in machines]
+    over = {"highest_used_port": max((11000, *ports)), **over}
     state = empty().put(_settings(hosts[0], over))
     for group in groups:
         state = state.put(a_group(group) if isinstance(group, str) else group)
@@ -262,7 +266,6 @@ def _identity() -> dict[str, Any]:
     return {
         "cluster_name": "cluster.example.com",
         "rsahostkeypub": "",
-        "highest_used_port": 11000,
         "tcpudp_port_pool": (),
         "mac_prefix": "aa:00:10",
         "volume_group_name": "vg0",

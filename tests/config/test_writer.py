@@ -82,7 +82,7 @@ class ConfigTests(SynchronousTestCase):
         self.config.observe(lambda state, edits: seen.append((state.serial_no, edits)))
         state = self.change(update(self.start.node("node2"), drained=True))
         node = state.node("node2")
-        self.assertEqual(seen, [(2, (Edited(Kind.NODE, node.uuid, node),))])
+        self.assertEqual(seen, [(2, (Edited(Kind.NODE, node.uuid, node, a_node("node2")),))])
 
     def test_what_could_not_be_read_again_is_not_written(self) -> None:
         change = update(self.start.node("node2"), drained="perhaps")

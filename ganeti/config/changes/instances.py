@@ -10,7 +10,7 @@ from ganeti.config.changes.objects import current, update
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change
 from ganeti.errors import Code, Refused
-from ganeti.model.disk import Disk, Template
+from ganeti.model.disk import MIRRORED_BETWEEN_NODES, Disk, Template
 from ganeti.model.instance import Instance, Wanted, WantedBy
 from ganeti.model.node import Node
 from ganeti.schema.records import replace
@@ -22,7 +22,10 @@ _DRBD_PORT = 2
 def add_instance(
     instance: Instance, disks: Sequence[Disk] = (), *, with_port: bool = False
 ) -> Change:
-    """Add a new instance and its disks; ``with_port`` gives it a port for its graphical console."""
+    """Add a new instance and its disks; ``with_port`` gives it a port for its graphical console.
+
+    A drbd disk that has none where its port belongs gets one.
+    """
 
     def change(state: ClusterState) -> ClusterState:
         if instance.uuid in state.instances:
@@ -40,7 +43,7 @@ def add_instance(
             port, state = ports.taken(state)
             added = replace(instance, network_port=port)
         for disk in disks:
-            state = state.put(disk)
+            state = _put_new(state, disk)
         return state.put(added)
 
     return change
@@ -80,6 +83,11 @@ def moved_to(instance: Instance, node: Node) -> Change:
     def change(state: ClusterState) -> ClusterState:
         old, target = current(state, instance), current(state, node)
         for disk in state.disks_of(old):
+            if disk.dev_type in MIRRORED_BETWEEN_NODES and target.uuid not in disk.nodes:
+                raise Refused(
+                    f"instance {old.name} has no copy of its disks on {target.name}; "
+                    "move it to its secondary node, or replace that by this node first"
+                )
             if disk.nodes == (old.primary_node,):
                 state = state.put(replace(disk, nodes=(target.uuid,)))
         return state.put(replace(old, primary_node=target.uuid))
@@ -92,11 +100,9 @@ def add_disk(instance: Instance, disk: Disk, index: int | None = None) -> Change
 
     def change(state: ClusterState) -> ClusterState:
         old = current(state, instance)
-        if disk.uuid in state.disks:
-            raise Refused(f"there is already a disk {disk.uuid}", Code.EXISTS)
         place = len(old.disks) if index is None else index
         disks = (*old.disks[:place], disk.uuid, *old.disks[place:])
-        return _numbered(state.put(disk).put(replace(old, disks=disks)), disks)
+        return _numbered(_put_new(state, disk).put(replace(old, disks=disks)), disks)
 
     return change
 
@@ -117,6 +123,16 @@ def remove_disk(instance: Instance, disk: Disk) -> Change:
 def port_of(disk: Disk) -> int:
     """The port over which the two sides of a drbd disk talk."""
     return int(disk.logical_id[_DRBD_PORT])
+
+
+def _put_new(state: ClusterState, disk: Disk) -> ClusterState:
+    if disk.uuid in state.disks:
+        raise Refused(f"there is already a disk {disk.uuid}", Code.EXISTS)
+    if disk.dev_type is Template.DRBD and disk.logical_id[_DRBD_PORT] is None:
+        port, state = ports.taken(state)
+        before, after = disk.logical_id[:_DRBD_PORT], disk.logical_id[_DRBD_PORT + 1 :]
+        disk = replace(disk, logical_id=(*before, port, *after))
+    return state.put(disk)
 
 
 def _numbered(state: ClusterState, disks: Sequence[str]) -> ClusterState:

@@ -55,8 +55,8 @@ class InstanceTests(SynchronousTestCase):
 
     def test_a_new_instance_gets_a_port(self) -> None:
         state = add_instance(an_instance("web2").instance, with_port=True)(STATE)
-        self.assertEqual(state.instance("web2").network_port, 11001)
-        self.assertEqual(state.cluster.highest_used_port, 11001)
+        self.assertEqual(state.instance("web2").network_port, 11007)
+        self.assertEqual(state.cluster.highest_used_port, 11007)
 
     def test_two_instances_cannot_have_one_name(self) -> None:
         twin = an_instance("web1", uuid="other", nics=())

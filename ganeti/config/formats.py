@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The file ``config.data``, in the form of Ganeti 3.0: one JSON object, everything by UUID."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+from immutables import Map
+
+from ganeti.config.records import encoder
+from ganeti.config.state import TYPES, ClusterState, Kind, Stored, collected
+from ganeti.config.upgrade import upgraded
+from ganeti.errors import Invalid, Problem
+from ganeti.model.cluster import CONFIG_VERSION, Cluster
+from ganeti.model.disk import Disk
+from ganeti.model.filters import FilterRule
+from ganeti.model.group import Group
+from ganeti.model.instance import Instance
+from ganeti.model.network import Network
+from ganeti.model.node import Node
+from ganeti.schema.reading import problems
+from ganeti.schema.records import Record
+
+SECTIONS: Mapping[Kind, str] = {
+    Kind.NODE: "nodes",
+    Kind.GROUP: "nodegroups",
+    Kind.INSTANCE: "instances",
+    Kind.NETWORK: "networks",
+    Kind.DISK: "disks",
+    Kind.FILTER: "filters",
+}
+"""Where the objects of each kind are in the file; the cluster is there by itself."""
+
+
+class ConfigFile(Record):
+    """The whole file."""
+
+    version: int
+    cluster: Cluster
+    nodes: dict[str, Node]
+    nodegroups: dict[str, Group]
+    instances: dict[str, Instance]
+    networks: dict[str, Network]
+    disks: dict[str, Disk]
+    filters: dict[str, FilterRule]
+    ctime: float
+    mtime: float
+    serial_no: int
+
+
+_decoder = msgspec.json.Decoder(ConfigFile)
+
+
+def loaded(text: bytes, *, ids: Callable[[], str]) -> ClusterState:
+    """The state that a ``config.data`` holds, also one that older or other software wrote.
+
+    ``ids`` makes UUIDs for what had none in old formats.
+
+    :raises Invalid: with everything that is wrong with the file, and what can be done.
+    """
+    try:
+        file = _decoder.decode(text)
+    except msgspec.DecodeError:
+        return _state(_converted(text, ids))
+    return _state(file) if file.version == CONFIG_VERSION else _state(_converted(text, ids))
+
+
+def _converted(text: bytes, ids: Callable[[], str]) -> ConfigFile:
+    try:
+        document = msgspec.json.decode(text)
+    except msgspec.DecodeError as e:
+        raise Invalid(
+            f"config.data is damaged: {e}; copy it from another master candidate or a backup"
+        ) from None
+    document = upgraded(document, ids)
+    try:
+        return msgspec.convert(document, ConfigFile)
+    except msgspec.ValidationError as e:
+        raise Invalid(list(_problems(document)) or str(e)) from None
+
+
+def _problems(document: Mapping[str, Any]) -> Iterator[Problem]:
+    sections = {name: kind for kind, name in SECTIONS.items()}
+    for each in problems(ConfigFile, document):
+        name, _, _ = each.path.partition(".")
+        name = name.partition("[")[0]
+        held = document.get(name)
+        if name == "cluster" and isinstance(held, Mapping):
+            found = [(name, problem) for problem in problems(Cluster, held)]
+        elif name in sections and isinstance(held, Mapping):
+            kind = TYPES[sections[name]]
+            found = [
+                (f"{name}/{key}", problem)
+                for key, record in held.items()
+                for problem in problems(kind, record)
+            ]
+        else:
+            found = []
+        yield from (Problem(f"{path}/{p.path}", p.message) for path, p in found)
+        if not found:
+            yield each
+
+
+def _state(file: ConfigFile) -> ClusterState:
+    misplaced = [
+        Problem(f"{section}/{key}", f"holds the object {record.uuid}")
+        for section in SECTIONS.values()
+        for key, record in getattr(file, section).items()
+        if record.uuid != key
+    ]
+    if misplaced:
+        raise Invalid(misplaced)
+    return collected(_records(file), serial_no=file.serial_no, ctime=file.ctime, mtime=file.mtime)
+
+
+def _records(file: ConfigFile) -> Iterator[Stored]:
+    yield file.cluster
+    for section in SECTIONS.values():
+        yield from getattr(file, section).values()
+
+
+class Checkpoint:
+    """Writes states as ``config.data``, and encodes only what changed since the last time.
+
+    Equal states make equal bytes.
+    """
+
+    def __init__(self) -> None:
+        self._pieces: dict[Kind, dict[str, tuple[Stored, bytes]]] = {}
+
+    def text(self, state: ClusterState) -> bytes:
+        """The file that holds ``state``."""
+        parts = [b'"version":%d' % CONFIG_VERSION]
+        parts.append(b'"cluster":' + encoder.encode(state.cluster))
+        for kind, section in SECTIONS.items():
+            parts.append(b'"%s":{%s}' % (section.encode(), b",".join(self._section(state, kind))))
+        for name in ("ctime", "mtime", "serial_no"):
+            parts.append(b'"%s":%s' % (name.encode(), encoder.encode(getattr(state, name))))
+        return b"{%s}\n" % b",".join(parts)
+
+    def _section(self, state: ClusterState, kind: Kind) -> list[bytes]:
+        before, now = self._pieces.get(kind, {}), {}
+        for key, record in sorted(state.objects.get(kind, Map()).items()):
+            known = before.get(key)
+            if known is None or known[0] is not record:
+                known = (record, b"%s:%s" % (encoder.encode(key), encoder.encode(record)))
+            now[key] = known
+        self._pieces[kind] = now
+        return [text for _, text in now.values()]

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The first state of a new cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from ganeti.config.state import ClusterState, collected
+from ganeti.model.cluster import Cluster, DataCollector
+from ganeti.model.disk import Template
+from ganeti.model.group import AllocPolicy, Group
+from ganeti.model.node import Node
+from ganeti.model.parameters.backend import Backend
+from ganeti.model.parameters.declaration import defaults, plain
+from ganeti.model.parameters.disk import DISKS
+from ganeti.model.parameters.hypervisors import HYPERVISORS
+from ganeti.model.parameters.nic import NicParameters
+from ganeti.model.parameters.node import NodeParameters
+from ganeti.model.parameters.policy import Policy, Range
+from ganeti.schema.types import Parameters
+
+FIRST_GROUP = "default"
+COLLECTORS = ("cpu-avg-load", "diskstats", "drbd", "inst-status-xen", "lv", "xen-cpu-avg-load")
+
+SETTINGS: Mapping[str, Any] = MappingProxyType(
+    {
+        "rsahostkeypub": "",
+        "highest_used_port": 10999,
+        "tcpudp_port_pool": (),
+        "volume_group_name": None,
+        "reserved_lvs": (),
+        "drbd_usermode_helper": None,
+        "master_netdev": "lo",
+        "master_netmask": 32,
+        "use_external_mip_script": False,
+        "file_storage_dir": "/srv/ganeti/file-storage",
+        "shared_file_storage_dir": "/srv/ganeti/shared-file-storage",
+        "gluster_storage_dir": "/var/run/ganeti/gluster",
+        "os_hvp": {},
+        "osparams": {},
+        "osparams_private_cluster": {},
+        "diskparams": {kind.value: dict(defaults(DISKS[kind])) for kind in Template},
+        "candidate_pool_size": 10,
+        "modify_etc_hosts": False,
+        "modify_ssh_setup": False,
+        "maintain_node_health": False,
+        "uid_pool": (),
+        "default_iallocator": "",
+        "default_iallocator_params": {},
+        "hidden_os": (),
+        "blacklisted_os": (),
+        "primary_ip_family": 2,
+        "prealloc_wipe_disks": False,
+        "hv_state_static": {},
+        "disk_state_static": {},
+        "max_running_jobs": 20,
+        "max_tracked_jobs": 25,
+        "install_image": "",
+        "instance_communication_network": "",
+        "zeroing_image": "",
+        "compression_tools": ("gzip", "gzip-fast", "gzip-slow"),
+        "enabled_user_shutdown": False,
+        "data_collectors": {
+            name: DataCollector(active=True, interval=5_000_000) for name in COLLECTORS
+        },
+        "ssh_key_type": "rsa",
+        "ssh_key_bits": 2048,
+    }
+)
+"""What a new cluster has where nobody says otherwise; the rest depends on how it is founded."""
+
+
+def founded(
+    *,
+    name: str,
+    address: str,
+    master: str,
+    master_address: str,
+    secondary_address: str | None = None,
+    certificate: str | None = None,
+    hypervisors: Sequence[str] = ("kvm",),
+    templates: Sequence[Template] = (Template.FILE, Template.SHAREDFILE, Template.DISKLESS),
+    ids: Callable[[], str],
+    random: Random,
+    now: float,
+    **settings: Any,
+) -> ClusterState:
+    """The first state of a cluster: its settings, a node group and the master node.
+
+    ``address`` is the cluster's own, which moves with the master; ``certificate`` the fingerprint
+    of the master node's. ``settings`` are fields of ``Cluster``; without ``mac_prefix`` one is
+    chosen at random. ``ids`` makes UUIDs.
+
+    Instances without disks or network cards and with disks of any size are admitted, which the
+    policies of established clusters do not by themselves.
+    """
+    stamp: dict[str, Any] = {"serial_no": 1, "ctime": now, "mtime": now, "tags": ()}
+    group = Group(
+        **stamp,
+        uuid=ids(),
+        name=FIRST_GROUP,
+        ndparams={},
+        alloc_policy=AllocPolicy.PREFERRED,
+        ipolicy={},
+        diskparams={},
+        networks={},
+    )
+    node = Node(
+        **stamp,
+        uuid=ids(),
+        name=master,
+        primary_ip=master_address,
+        secondary_ip=secondary_address or master_address,
+        master_candidate=True,
+        offline=False,
+        drained=False,
+        group=group.uuid,
+        master_capable=True,
+        vm_capable=True,
+        ndparams={},
+        powered=True,
+    )
+    chosen = {
+        **SETTINGS,
+        "mac_prefix": f"aa:{random.getrandbits(8):02x}:{random.getrandbits(8):02x}",
+        "hvparams": hypervisor_settings(),
+        "beparams": {"default": dict(defaults(Backend))},
+        "nicparams": {"default": {**defaults(NicParameters), "link": "br0"}},
+        "ndparams": dict(defaults(NodeParameters)),
+        "ipolicy": first_policy(),
+        **settings,
+    }
+    cluster = Cluster(
+        **stamp,
+        uuid=ids(),
+        cluster_name=name,
+        master_node=node.uuid,
+        master_ip=address,
+        enabled_hypervisors=tuple(hypervisors),
+        enabled_disk_templates=tuple(template.value for template in templates),
+        candidate_certs={node.uuid: certificate} if certificate else {},
+        **chosen,
+    )
+    return collected((cluster, group, node), serial_no=1, ctime=now, mtime=now)
+
+
+def hypervisor_settings() -> dict[str, Parameters]:
+    """What a new cluster sets for its hypervisors: guests boot by themselves, without a kernel."""
+    return {**{name: {} for name in HYPERVISORS}, "kvm": {"kernel_path": ""}}
+
+
+def first_policy() -> Parameters:
+    """The instance policy of a new cluster, which admits diskless and tiny instances."""
+    usual = Range()
+    least = msgspec.structs.replace(usual.min, disk_count=0, disk_size=1, nic_count=0)
+    policy: Parameters = plain(Policy(minmax=(msgspec.structs.replace(usual, min=least),)))
+    return policy

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The step from version 2.2, which kept objects by name and disks inside their instance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ganeti.config.founding import FIRST_GROUP
+from ganeti.model.cluster import CONFIG_VERSION
+from ganeti.model.disk import Template
+
+Document: TypeAlias = dict[str, Any]
+
+_DEVICES: Mapping[str, Template] = {"lvm": Template.PLAIN, "drbd8": Template.DRBD}
+"""What kinds of disks were called then, where it was something else."""
+
+
+def from_2_2(old: Document, ids: Callable[[], str]) -> Document:
+    """The same configuration with UUIDs for names, one node group, and disks by themselves."""
+    return _Step(old, ids).document()
+
+
+@dataclass(frozen=True)
+class _Step:
+    old: Document
+    ids: Callable[[], str]
+
+    def document(self) -> Document:
+        group = self.ids()
+        uuids = {name: node.get("uuid") or self.ids() for name, node in self.old["nodes"].items()}
+        nodes = [
+            {**self._stamp, **_kept(node), "uuid": uuids[name], "group": group}
+            for name, node in self.old["nodes"].items()
+        ]
+        instances, disks = [], []
+        for instance in self.old["instances"].values():
+            own = [self._disk(disk, _places(instance, disk), uuids) for disk in instance["disks"]]
+            disks += own
+            instances.append(self._instance(instance, own, uuids))
+        return {
+            "version": CONFIG_VERSION,
+            "cluster": self._cluster(uuids),
+            "nodes": _by_uuid(nodes),
+            "nodegroups": {group: {**self._stamp, "uuid": group, "name": FIRST_GROUP}},
+            "instances": _by_uuid(instances),
+            "disks": _by_uuid(disks),
+            "serial_no": self.old["serial_no"],
+            "ctime": self._stamp["ctime"],
+            "mtime": self._stamp["mtime"],
+        }
+
+    @property
+    def _stamp(self) -> Document:
+        times = {name: self.old.get(name) or 0.0 for name in ("ctime", "mtime")}
+        return {"serial_no": 1, **times}
+
+    def _cluster(self, uuids: Mapping[str, str]) -> Document:
+        kept = _kept(self.old["cluster"], "default_bridge", "default_hypervisor")
+        templates = {
+            disk["dev_type"] for i in self.old["instances"].values() for disk in i["disks"]
+        }
+        return {
+            "uuid": self.ids(),
+            **self._stamp,
+            **kept,
+            "beparams": {name: _memory_split(be) for name, be in kept["beparams"].items()},
+            "master_node": uuids[kept["master_node"]],
+            "enabled_disk_templates": sorted({_template(each) for each in templates})
+            or [Template.DRBD.value, Template.PLAIN.value],
+        }
+
+    def _instance(
+        self, old: Document, disks: Iterable[Document], uuids: Mapping[str, str]
+    ) -> Document:
+        return {
+            "uuid": self.ids(),
+            **self._stamp,
+            **_kept(old, "admin_up", "disk_template"),
+            "beparams": _memory_split(old["beparams"]),
+            "primary_node": uuids[old["primary_node"]],
+            "admin_state": "up" if old["admin_up"] else "down",
+            "nics": [self._nic(nic) for nic in old["nics"]],
+            "disks": [disk["uuid"] for disk in disks],
+        }
+
+    def _nic(self, old: Document) -> Document:
+        params = {**(old.get("nicparams") or {})}
+        if old.get("bridge"):
+            params.setdefault("link", old["bridge"])
+        kept = {"mac": old["mac"], "ip": old.get("ip")}
+        return {**kept, "nicparams": params, "uuid": self.ids()}
+
+    def _disk(self, old: Document, places: tuple[str, ...], uuids: Mapping[str, str]) -> Document:
+        return {
+            **self._stamp,
+            **_kept(old, "physical_id"),
+            "uuid": self.ids(),
+            "dev_type": _template(old["dev_type"]),
+            "logical_id": [uuids.get(part, part) for part in old["logical_id"]],
+            "nodes": [uuids[name] for name in places],
+            "children": [self._disk(each, places, uuids) for each in old.get("children") or ()],
+        }
+
+
+def _kept(old: Document, *gone: str) -> Document:
+    """What an object had and keeps."""
+    return {name: v for name, v in old.items() if v is not None and name not in gone}
+
+
+def _memory_split(old: Document) -> Document:
+    """Backend parameters with the one size of memory as the least and the most."""
+    kept = {name: value for name, value in old.items() if name != "memory"}
+    if "memory" in old:
+        kept |= {"minmem": old["memory"], "maxmem": old["memory"]}
+    return kept
+
+
+def _template(device: str) -> str:
+    return _DEVICES.get(device, device)
+
+
+def _places(instance: Document, disk: Document) -> tuple[str, ...]:
+    """The names of the nodes that a disk is on."""
+    if _template(disk["dev_type"]) == Template.DRBD:
+        first, second = disk["logical_id"][:2]
+        return (first, second)
+    return (instance["primary_node"],)
+
+
+def _by_uuid(objects: Iterable[Document]) -> dict[str, Document]:
+    return {each["uuid"]: each for each in objects}

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A new cluster is whole from its first moment."""
+
+from __future__ import annotations
+
+from itertools import count
+from random import Random
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.config.formats import Checkpoint, loaded
+from ganeti.config.founding import founded
+from ganeti.config.state import ClusterState
+from ganeti.config.verify import verify
+from ganeti.model.node import Role
+from ganeti.model.parameters.filling import hv_defaults
+from ganeti.model.parameters.given import consistent
+from ganeti.model.parameters.hypervisors import HYPERVISORS
+from ganeti.model.parameters.policy import Policy
+
+
+def a_new_cluster(**over: Any) -> ClusterState:
+    numbers = count(1)
+    arguments: dict[str, Any] = {
+        "name": "cluster.example.com",
+        "address": "192.0.2.10",
+        "master": "node1.example.com",
+        "master_address": "192.0.2.1",
+        "certificate": "AA:BB",
+        "ids": lambda: f"uuid-{next(numbers)}",
+        "random": Random(1),
+        "now": 7.0,
+    }
+    return founded(**{**arguments, **over})
+
+
+class FoundedTests(SynchronousTestCase):
+    def test_it_verifies_and_survives_being_written(self) -> None:
+        state = a_new_cluster()
+        self.assertEqual(verify(state), [])
+        self.assertEqual(loaded(Checkpoint().text(state), ids=lambda: ""), state)
+
+    def test_the_master_is_a_candidate_in_the_group_default(self) -> None:
+        state = a_new_cluster()
+        self.assertEqual(state.master.role(state.cluster.master_node), Role.MASTER)
+        self.assertEqual(state.groups[state.master.group].name, "default")
+        self.assertEqual(state.cluster.candidate_certs, {state.master.uuid: "AA:BB"})
+
+    def test_the_prefix_of_hardware_addresses_is_of_one_host_and_local(self) -> None:
+        prefix = a_new_cluster().cluster.mac_prefix
+        self.assertEqual(len(prefix), 8)
+        self.assertEqual(int(prefix[:2], 16) & 3, 2)
+        self.assertEqual(a_new_cluster(mac_prefix="aa:00:00").cluster.mac_prefix, "aa:00:00")
+
+    def test_guests_boot_by_themselves(self) -> None:
+        cluster = a_new_cluster().cluster
+        for name, kind in HYPERVISORS.items():
+            consistent(kind, hv_defaults(cluster, name), path=name)
+        self.assertEqual(hv_defaults(cluster, "kvm")["kernel_path"], "")
+
+    def test_diskless_and_tiny_instances_are_admitted(self) -> None:
+        policy = a_new_cluster().cluster.ipolicy
+        consistent(Policy, policy, path="ipolicy")
+        [bounds] = policy["minmax"]
+        least = bounds["min"]
+        self.assertEqual(
+            [least[name] for name in ("disk-count", "disk-size", "nic-count", "memory-size")],
+            [0, 1, 0, 128],
+        )
