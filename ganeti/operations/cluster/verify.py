@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Verifying the cluster: the configuration, the copies of it, and every node group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ganeti.config.state import ClusterState
+from ganeti.config.verify import verify
+from ganeti.errors import Failed
+from ganeti.locking.names import LockRequest
+from ganeti.model.cluster import CONFIG_VERSION
+from ganeti.model.group import Group
+from ganeti.model.instance import Instance, Wanted
+from ganeti.model.node import Node
+from ganeti.model.parameters.filling import be_filled
+from ganeti.opcodes.cluster import Finding as Code
+from ganeti.opcodes.cluster import OptionalCheck, VerifyCluster, VerifyConfig, VerifyGroup
+from ganeti.opcodes.opcode import Opcode
+from ganeti.operations.cluster.findings import Finding, Report
+from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
+from ganeti.rpc.node import DescribeNode, NodeFacts, VerifyNode
+
+MOST_SKEW = 150
+"""Seconds by which the clocks of nodes may differ from the master's."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """The jobs that verify the whole cluster."""
+
+    jobs: tuple[tuple[Opcode, ...], ...]
+
+    @property
+    def locks(self) -> LockRequest:
+        return {}
+
+
+def plan_all(op: VerifyCluster, state: ClusterState, facts: Facts) -> Submission:
+    """Split the work into a job for the configuration and one for each group."""
+    shared: dict[str, Any] = {
+        "error_codes": op.error_codes,
+        "ignore_errors": op.ignore_errors,
+        "verbose": op.verbose,
+    }
+    groups = sorted(state.groups.values(), key=lambda group: group.name)
+    if op.group_name is not None:
+        groups = [state.group(op.group_name)]
+    jobs: list[tuple[Opcode, ...]] = []
+    if op.group_name is None:
+        jobs.append((VerifyConfig(**shared),))
+    for group in groups:
+        verify_group = VerifyGroup(group_name=group.name, skip_checks=op.skip_checks, **shared)
+        jobs.append((verify_group,))
+    return Submission(tuple(jobs))
+
+
+async def run_all(plan: Submission, tools: Tools) -> dict[str, Any]:
+    return {"jobs": [list(row) for row in await tools.submit(plan.jobs)]}
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The configuration as it is to be verified."""
+
+    op: VerifyConfig
+    state: ClusterState
+
+    @property
+    def locks(self) -> LockRequest:
+        return {}
+
+
+def plan_config(op: VerifyConfig, state: ClusterState, facts: Facts) -> Configuration:
+    """Take the state as it is."""
+    return Configuration(op, state)
+
+
+async def run_config(plan: Configuration, tools: Tools) -> bool:
+    report = Report(tools.progress, plan.op.error_codes, plan.op.ignore_errors)
+    report.heading("Verifying the configuration")
+    name = plan.state.cluster.cluster_name
+    findings = [
+        Finding(Code.ECLUSTERCFG, "cluster", name, problem) for problem in verify(plan.state)
+    ]
+    report.heading("Verifying the copies of the state with the master candidates")
+    findings += [
+        Finding(Code.ENODERPC, "node", plan.state.nodes[uuid].name, f"its copy is behind: {why}")
+        for uuid, why in tools.copies.out_of_sync().items()
+        if uuid in plan.state.nodes
+    ]
+    return report.write(findings)
+
+
+@dataclass(frozen=True)
+class Members:
+    """A node group with what its nodes say."""
+
+    op: VerifyGroup
+    state: ClusterState
+    group: Group
+    facts: Facts
+
+    @property
+    def locks(self) -> LockRequest:
+        return {}
+
+
+def _online(group: Group, state: ClusterState) -> list[Node]:
+    return [node for node in state.nodes_in(group) if not node.offline]
+
+
+def questions(op: VerifyGroup, state: ClusterState) -> Sequence[Question]:
+    nodes = _online(state.group(op.group_name), state)
+    cluster = state.cluster
+    peers = {node.name: [node.primary_ip, node.secondary_ip] for node in nodes}
+    what: dict[str, Any] = {
+        "version": None,
+        "time": None,
+        "hypervisor": list(cluster.enabled_hypervisors),
+        "node-net-test": peers,
+        "client-cert": None,
+        "user-scripts": [],
+    }
+    if cluster.file_storage_dir and "file" in cluster.enabled_disk_templates:
+        what["file-storage-path"] = cluster.file_storage_dir
+    return [
+        Question(nodes, DescribeNode(hypervisors=cluster.enabled_hypervisors)),
+        Question(nodes, VerifyNode(what=what, cluster_name=cluster.cluster_name)),
+    ]
+
+
+def plan_group(op: VerifyGroup, state: ClusterState, facts: Facts) -> Members:
+    """Find the group."""
+    return Members(op, state, state.group(op.group_name), facts)
+
+
+async def run_group(plan: Members, tools: Tools) -> bool:
+    report = Report(tools.progress, plan.op.error_codes, plan.op.ignore_errors)
+    state, nodes = plan.state, _online(plan.group, plan.state)
+    report.heading(f"Verifying the nodes of group {plan.group.name}")
+    findings = [each for node in nodes for each in _node(node, plan, tools.time.seconds())]
+    report.heading(f"Verifying the instances of group {plan.group.name}")
+    for node in state.nodes_in(plan.group):
+        for instance in state.primaries_on(node):
+            findings += _instance(instance, node, plan)
+    findings += _strangers(nodes, plan)
+    if OptionalCheck.N_PLUS_ONE not in plan.op.skip_checks:
+        report.heading("Verifying that the instances of any one node fit elsewhere")
+        findings += [each for node in nodes for each in _spare(node, plan)]
+    offline = [node.name for node in state.nodes_in(plan.group) if node.offline]
+    if offline:
+        tools.progress.say(f"  - NOTICE: offline, and not verified: {', '.join(sorted(offline))}")
+    return report.write(findings)
+
+
+def _node(node: Node, plan: Members, now: float) -> Iterator[Finding]:
+    def finding(code: Code, message: str) -> Finding:
+        return Finding(code, "node", node.name, message)
+
+    answer = plan.facts.answers.get((node.uuid, VerifyNode))
+    if answer is None or isinstance(answer, Failed):
+        yield finding(Code.ENODERPC, str(answer or "was not asked"))
+        return
+    match answer.get("version"):
+        case [protocol, release] if protocol != CONFIG_VERSION:
+            yield finding(Code.ENODEVERSION, f"runs {release}, with another protocol: {protocol}")
+    match answer.get("time"):
+        case [int(seconds), int(_)] if abs(seconds - now) > MOST_SKEW:
+            yield finding(Code.ENODETIME, f"its clock is {seconds - now:+.0f} s off the master's")
+    for hypervisor, problem in (answer.get("hypervisor") or {}).items():
+        if problem:
+            yield finding(Code.ENODEHV, f"hypervisor {hypervisor}: {problem}")
+    for peer, problem in (answer.get("node-net-test") or {}).items():
+        yield finding(Code.ENODENET, f"cannot reach {peer}: {problem}")
+    for script in answer.get("user-scripts") or ():
+        yield finding(Code.ENODEUSERSCRIPTS, f"the script {script} is missing or cannot be run")
+    if problem := answer.get("file-storage-path"):
+        yield finding(Code.ENODEFILESTORAGEPATHUNUSABLE, str(problem))
+    match answer.get("client-cert"):
+        case [str(_), str(problem)]:
+            yield finding(Code.ECLUSTERCLIENTCERT, problem)
+
+
+def _instance(instance: Instance, node: Node, plan: Members) -> Iterator[Finding]:
+    def finding(code: Code, message: str) -> Finding:
+        return Finding(code, "instance", instance.name, message)
+
+    if node.offline:
+        yield finding(Code.EINSTANCEBADNODE, f"its primary node {node.name} is offline")
+        return
+    facts = _facts(node, plan)
+    if facts is None:
+        return
+    runs = instance.name in facts.guests
+    if instance.admin_state is Wanted.UP and not runs:
+        yield finding(Code.EINSTANCEDOWN, f"is to run, and does not on its node {node.name}")
+    if instance.admin_state is not Wanted.UP and runs:
+        wanted = instance.admin_state.value
+        yield finding(Code.EINSTANCEDOWN, f"is to be {wanted}, and runs on {node.name}")
+
+
+def _strangers(nodes: Sequence[Node], plan: Members) -> Iterator[Finding]:
+    by_name = {instance.name: instance for instance in plan.state.instances.values()}
+    for node in nodes:
+        facts = _facts(node, plan)
+        for guest in facts.guests if facts is not None else ():
+            instance = by_name.get(guest)
+            if instance is None:
+                message = f"runs a guest that is no instance: {guest}"
+                yield Finding(Code.ENODEORPHANINSTANCE, "node", node.name, message)
+            elif instance.primary_node != node.uuid:
+                right = plan.state.nodes[instance.primary_node].name
+                message = f"runs on {node.name}, and its primary node is {right}"
+                yield Finding(Code.EINSTANCEWRONGNODE, "instance", guest, message)
+
+
+def _spare(node: Node, plan: Members) -> Iterator[Finding]:
+    facts = _facts(node, plan)
+    if facts is None:
+        return
+    needed: dict[str, int] = {}
+    for instance in plan.state.secondaries_on(node):
+        filled = be_filled(plan.state.cluster, instance)
+        if filled["auto_balance"]:
+            needed.setdefault(instance.primary_node, 0)
+            needed[instance.primary_node] += int(filled["minmem"])
+    for peer, memory in needed.items():
+        if memory > facts.memory_free:
+            message = (
+                f"has {facts.memory_free} MiB of memory free, and would need {memory} MiB if "
+                f"{plan.state.nodes[peer].name} failed"
+            )
+            yield Finding(Code.ENODEN1, "node", node.name, message)
+
+
+def _facts(node: Node, plan: Members) -> NodeFacts | None:
+    return plan.facts.known(node, DescribeNode)
+
+
+def group_hooks(plan: Members, state: ClusterState) -> HookCall:
+    nodes = list(state.nodes_in(plan.group))
+    tags = {f"NODE_TAGS_{node.name}": " ".join(node.tags) for node in state.nodes.values()}
+    environment = {"CLUSTER_TAGS": " ".join(state.cluster.tags), **tags}
+    return HookCall("cluster-verify", "CLUSTER", environment, (), [node.uuid for node in nodes])
+
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation(VerifyCluster, plan_all, run_all),
+    Operation(VerifyConfig, plan_config, run_config),
+    Operation(VerifyGroup, plan_group, run_group, questions, group_hooks),
+)

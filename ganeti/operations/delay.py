@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Doing nothing for a while, to try the queue out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ganeti.config.state import ClusterState
+from ganeti.errors import Failed
+from ganeti.locking.names import LockRequest, node_lock, request
+from ganeti.model.node import Node
+from ganeti.opcodes.test import Delay
+from ganeti.operations.operation import Facts, Operation, Tools
+from ganeti.rpc.node import Delay as DelayThere
+
+STEP = 1.0
+"""For how many seconds the master sleeps between two looks at whether it was canceled."""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """A delay on the master, on nodes, or both."""
+
+    op: Delay
+    nodes: tuple[Node, ...]
+
+    @property
+    def locks(self) -> LockRequest:
+        if self.op.no_locks:
+            return {}
+        return request(shared=[node_lock(node.uuid) for node in self.nodes])
+
+
+def plan(op: Delay, state: ClusterState, facts: Facts) -> Wait:
+    """Find the nodes, or refuse."""
+    return Wait(op, tuple(state.node(name) for name in op.on_node_uuids or op.on_nodes))
+
+
+async def run(plan: Wait, tools: Tools) -> None:
+    times = max(plan.op.repeat, 1)
+    for number in range(times):
+        if plan.op.repeat:
+            tools.progress.say(f"delay {number + 1} of {times}")
+        await _once(plan, tools)
+
+
+async def _once(plan: Wait, tools: Tools) -> None:
+    if plan.op.on_master:
+        left = plan.op.duration
+        while left > 0:
+            tools.progress.may_stop()
+            await tools.time.sleep(min(left, STEP))
+            left -= STEP
+    if plan.nodes:
+        answers = await tools.nodes.ask_all(plan.nodes, DelayThere(duration=plan.op.duration))
+        for trouble in answers.values():
+            if isinstance(trouble, Failed):
+                raise trouble
+
+
+OPERATION = Operation(Delay, plan, run)

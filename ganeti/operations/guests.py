@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Instances as nodes see them: every parameter filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ganeti.config.state import ClusterState
+from ganeti.model.disk import Disk
+from ganeti.model.guest import Guest, GuestNetwork, GuestNic
+from ganeti.model.instance import Instance, Nic
+from ganeti.model.parameters.filling import (
+    be_filled,
+    disk_filled,
+    hv_filled,
+    nic_filled,
+    os_filled,
+)
+from ganeti.schema.records import replace
+
+NOTHING: Mapping[str, Any] = {}
+
+
+def guest_of(
+    state: ClusterState,
+    instance: Instance,
+    disks: tuple[Disk, ...] | None = None,
+    *,
+    hvparams: Mapping[str, Any] = NOTHING,
+    beparams: Mapping[str, Any] = NOTHING,
+    osparams: Mapping[str, Any] = NOTHING,
+) -> Guest:
+    """What a node needs to know of ``instance``.
+
+    ``disks`` are those that the state does not know yet; parameters given here hold instead of
+    those of the instance.
+    """
+    cluster = state.cluster
+    its_disks = state.disks_of(instance) if disks is None else disks
+    return Guest(
+        name=instance.name,
+        uuid=instance.uuid,
+        hypervisor=instance.hypervisor,
+        hvparams={**hv_filled(cluster, instance), **hvparams},
+        beparams={**be_filled(cluster, instance), **beparams},
+        os=instance.os,
+        osparams={**os_filled(cluster, instance), **osparams},
+        primary=instance.primary_node,
+        secondaries=secondaries(instance, its_disks),
+        nics=tuple(_nic(state, nic) for nic in instance.nics),
+        disks=tuple(with_parameters(state, instance, disk) for disk in its_disks),
+        ctime=instance.ctime,
+        mtime=instance.mtime,
+        tags=instance.tags,
+        network_port=instance.network_port,
+    )
+
+
+def with_parameters(state: ClusterState, instance: Instance, disk: Disk) -> Disk:
+    """The disk with its drivers' parameters filled in."""
+    group = state.groups[state.nodes[instance.primary_node].group]
+    return replace(
+        disk,
+        params={**disk_filled(state.cluster, group, disk.dev_type), **(disk.params or {})},
+        children=tuple(with_parameters(state, instance, child) for child in disk.children),
+    )
+
+
+def secondaries(instance: Instance, disks: tuple[Disk, ...]) -> tuple[str, ...]:
+    """UUIDs of the nodes, other than the primary, that the disks are on."""
+    nodes = dict.fromkeys(node for disk in disks for node in disk.nodes)
+    nodes.pop(instance.primary_node, None)
+    return tuple(nodes)
+
+
+def _nic(state: ClusterState, nic: Nic) -> GuestNic:
+    parameters = nic_filled(state.cluster, nic)
+    network = None
+    if nic.network is not None:
+        found = state.networks[nic.network]
+        network = GuestNetwork(
+            name=found.name,
+            uuid=found.uuid,
+            tags=found.tags,
+            subnet=found.network,
+            gateway=found.gateway or "",
+            subnet6=found.network6 or "",
+            gateway6=found.gateway6 or "",
+            mac_prefix=found.mac_prefix or "",
+        )
+    return GuestNic(
+        uuid=nic.uuid,
+        mac=nic.mac,
+        mode=parameters["mode"],
+        link=parameters["link"],
+        vlan=parameters["vlan"],
+        ip=nic.ip,
+        name=nic.name,
+        network=network,
+    )

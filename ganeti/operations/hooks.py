@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Hooks: scripts of the administrator that run before and after an operation.
+
+Variables, nodes and the meaning of results follow the hooks interface, version 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ganeti.config.state import ClusterState
+from ganeti.errors import Failed, HooksRefused, HooksUnreachable
+from ganeti.operations.operation import HookCall, Tools
+from ganeti.rpc.node import HookResult, RunHooks
+
+VERSION = 2
+PATH = "/sbin:/bin:/usr/sbin:/usr/bin"
+DATA_DIR = "/var/lib/ganeti"
+_FAILED = 1
+
+
+async def run_before(call: HookCall, op_id: str, state: ClusterState, tools: Tools) -> None:
+    """Run the pre hooks.
+
+    :raises HooksRefused: a script said no.
+    :raises HooksUnreachable: not one node answered.
+    """
+    answers = await _ask(call, "pre", call.before, op_id, state, tools, {})
+    trouble = [answer for answer in answers.values() if isinstance(answer, Failed)]
+    if answers and len(trouble) == len(answers):
+        raise HooksUnreachable(f"no node could run the hooks of {call.directory}: {trouble[0]}")
+    if refusals := _failures(answers, state):
+        raise HooksRefused(refusals)
+
+
+async def run_after(
+    call: HookCall, before: HookCall, op_id: str, state: ClusterState, tools: Tools
+) -> Sequence[tuple[str, str, str]]:
+    """Run the post hooks; the failures, as node, script and output, are told to the owner."""
+    fresh = {f"POST_{name}": value for name, value in call.environment.items()}
+    answers = await _ask(before, "post", call.after, op_id, state, tools, fresh)
+    failures = _failures(answers, state)
+    for node, script, output in failures:
+        tools.progress.say(f"post hook {script} on {node} failed: {output}")
+    return failures
+
+
+async def _ask(
+    call: HookCall,
+    phase: str,
+    nodes: Sequence[str],
+    op_id: str,
+    state: ClusterState,
+    tools: Tools,
+    more: Mapping[str, str],
+) -> Mapping[str, list[HookResult] | Failed]:
+    online = [
+        state.nodes[uuid]
+        for uuid in dict.fromkeys(nodes)
+        if uuid in state.nodes and not state.nodes[uuid].offline
+    ]
+    if not online:
+        return {}
+    variables = {
+        "HOOKS_VERSION": str(VERSION),
+        "HOOKS_PHASE": phase,
+        "HOOKS_PATH": call.directory,
+        "OP_CODE": op_id,
+        "OBJECT_TYPE": call.object_type,
+        "DATA_DIR": DATA_DIR,
+        "CLUSTER": state.cluster.cluster_name,
+        "MASTER": state.master.name,
+        **call.environment,
+        **more,
+    }
+    environment = {f"GANETI_{name}": value for name, value in variables.items()}
+    asked = RunHooks(
+        directory=call.directory, phase=phase, environment={"PATH": PATH, **environment}
+    )
+    return await tools.nodes.ask_all(online, asked)
+
+
+def _failures(
+    answers: Mapping[str, list[HookResult] | Failed], state: ClusterState
+) -> list[tuple[str, str, str]]:
+    return [
+        (state.nodes[uuid].name, result.script, result.output)
+        for uuid, results in answers.items()
+        if not isinstance(results, Failed)
+        for result in results
+        if result.status == _FAILED
+    ]

@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Creating an instance.
+
+Until its operating system is installed, an instance that fails to come about is taken back
+whole. Once it is installed it is there to stay, even if it cannot be started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from ganeti.config.changes.instances import activated, add_instance, remove_instance, want
+from ganeti.config.changes.macs import new_mac
+from ganeti.config.changes.objects import together
+from ganeti.config.state import ClusterState, Kind
+from ganeti.errors import Code, Failed, Refused
+from ganeti.locking.names import LockRequest, group_lock, instance_lock, node_lock, request
+from ganeti.model.disk import Disk, Template
+from ganeti.model.group import AllocPolicy
+from ganeti.model.guest import Guest
+from ganeti.model.instance import Instance, Nic, Wanted, WantedBy
+from ganeti.model.node import Node
+from ganeti.model.parameters.filling import be_filled, policy_filled
+from ganeti.model.parameters.hypervisors import NEED_PORT
+from ganeti.opcodes.instance.create import CreateInstance, CreationMode
+from ganeti.operations.guests import guest_of
+from ganeti.operations.instance.disks import attach_disks, create_disks, detach_disks
+from ganeti.operations.instance.hooks import environment
+from ganeti.operations.instance.layout import Site, lay_out
+from ganeti.operations.instance.order import Order, order_of
+from ganeti.operations.instance.placing import candidates
+from ganeti.operations.instance.start import require_memory, wanted_up
+from ganeti.operations.instance.systems import require_os
+from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
+from ganeti.operations.policy import Size, require_policy
+from ganeti.operations.undo import Undo
+from ganeti.placement.request import Placement
+from ganeti.placement.scoring import against, choose
+from ganeti.rpc.instances import InstallOS, StartInstance
+from ganeti.rpc.node import DescribeNode, DescribeOSes
+from ganeti.schema.records import replace
+
+
+@dataclass(frozen=True)
+class Create:
+    """An instance that is to be, and the nodes for it, the primary one first."""
+
+    op: CreateInstance
+    order: Order
+    nodes: tuple[Node, ...]
+    draft: Instance
+
+    @property
+    def locks(self) -> LockRequest:
+        # There is no UUID yet; the name keeps others from creating the same instance meanwhile.
+        return request(
+            exclusive=[instance_lock(self.op.instance_name)],
+            shared=[
+                group_lock(self.nodes[0].group),
+                *(node_lock(node.uuid) for node in self.nodes),
+            ],
+        )
+
+
+def questions(op: CreateInstance, state: ClusterState) -> Sequence[Question]:
+    online = [node for node in _eligible(op, state) if not node.offline]
+    units = _units(state)
+    asked = DescribeNode(hypervisors=state.cluster.enabled_hypervisors, storage=units)
+    if op.os_type is None or op.no_install:
+        return [Question(online, asked)]
+    return [Question(online, asked), Question(online, DescribeOSes())]
+
+
+def _units(state: ClusterState) -> tuple[tuple[str, str], ...]:
+    cluster = state.cluster
+    folders = (("file", cluster.file_storage_dir), ("sharedfile", cluster.shared_file_storage_dir))
+    groups = (("lvm-vg", cluster.volume_group_name or ""),)
+    uses_groups = {"plain", "drbd"} & set(cluster.enabled_disk_templates)
+    return tuple(unit for unit in folders + (groups if uses_groups else ()) if unit[1])
+
+
+def _eligible(op: CreateInstance, state: ClusterState) -> list[Node]:
+    """The nodes that are asked for, or else all that instances can be placed on."""
+    primary, secondary = op.pnode_uuid or op.pnode, op.snode_uuid or op.snode
+    if primary is not None:
+        return [state.node(name) for name in (primary, secondary) if name is not None]
+    if op.group_name is not None:
+        return list(state.nodes_in(state.group(op.group_name)))
+    closed = {
+        group.uuid
+        for group in state.groups.values()
+        if group.alloc_policy is AllocPolicy.UNALLOCABLE
+    }
+    return [node for node in state.nodes.values() if node.group not in closed]
+
+
+def plan(op: CreateInstance, state: ClusterState, facts: Facts) -> Create:
+    """Decide what the new instance is and where it goes, or refuse."""
+    if op.mode is not CreationMode.CREATE:
+        raise Refused(f"instances cannot be created by {op.mode.value} in this version")
+    if state.knows(Kind.INSTANCE, op.instance_name):
+        raise Refused(f"there is an instance named {op.instance_name} already", Code.EXISTS)
+    order = order_of(op, state.cluster)
+    for nic in order.nics:
+        if nic.mac is not None and nic.mac in state.macs:
+            owner = state.instances[state.macs[nic.mac]].name
+            raise Refused(f"the MAC address {nic.mac} belongs to {owner}", Code.NOT_UNIQUE)
+    draft = _draft(order, op.instance_name)
+    nodes = _nodes(op, order, draft, state, facts)
+    if not op.ignore_ipolicy:
+        group = state.groups[nodes[0].group]
+        policy = policy_filled(state.cluster, group)
+        require_policy(_size(order, draft, state), policy, op.instance_name)
+    if order.installs:
+        for node in nodes[:1]:
+            definitions = facts.of(node, DescribeOSes)
+            require_os(order.os, definitions, node.name, force_variant=op.force_variant)
+    if op.start:
+        guest = guest_of(state, _placed(draft, nodes), ())
+        require_memory(guest, facts.of(nodes[0], DescribeNode), nodes[0].name)
+    return Create(op, order, nodes, _placed(draft, nodes))
+
+
+def _draft(order: Order, name: str) -> Instance:
+    """The record of the instance, but for everything that is made up when it is created."""
+    return Instance(
+        uuid="",
+        serial_no=1,
+        ctime=0.0,
+        mtime=0.0,
+        tags=order.tags,
+        name=name,
+        primary_node="",
+        os=order.os,
+        hypervisor=order.hypervisor,
+        hvparams=order.hvparams,
+        beparams=order.beparams,
+        osparams=order.osparams,
+        osparams_private=order.osparams_private,
+        admin_state=Wanted.DOWN,
+        admin_state_source=WantedBy.ADMIN,
+        nics=(),
+        disks=(),
+        disks_active=False,
+    )
+
+
+def _placed(draft: Instance, nodes: Sequence[Node]) -> Instance:
+    return replace(draft, primary_node=nodes[0].uuid)
+
+
+def _size(order: Order, draft: Instance, state: ClusterState) -> Size:
+    filled = be_filled(state.cluster, draft)
+    return Size(
+        memory=int(filled["maxmem"]),
+        vcpus=int(filled["vcpus"]),
+        disks=[disk.size for disk in order.disks],
+        nics=len(order.nics),
+        spindles=int(filled["spindle_use"]),
+        template=order.template,
+    )
+
+
+def _nodes(
+    op: CreateInstance, order: Order, draft: Instance, state: ClusterState, facts: Facts
+) -> tuple[Node, ...]:
+    """The nodes that were asked for, if they will do, or else those that placement chooses."""
+    filled = be_filled(state.cluster, draft)
+    wish = Placement(
+        name=op.instance_name,
+        memory=int(filled["maxmem"]) if op.start else 0,
+        vcpus=int(filled["vcpus"]),
+        disks=[disk.size for disk in order.disks],
+        template=order.template,
+        wanted=2 if order.template is Template.DRBD else 1,
+    )
+    found = candidates(
+        _eligible(op, state), order.template, state, lambda node: facts.known(node, DescribeNode)
+    )
+    if op.pnode_uuid or op.pnode:
+        return _asked_for(wish, [each.node for each in found], facts, state, op)
+    return tuple(choose(wish, found).nodes)
+
+
+def _asked_for(
+    wish: Placement,
+    nodes: Sequence[Node],
+    facts: Facts,
+    state: ClusterState,
+    op: CreateInstance,
+) -> tuple[Node, ...]:
+    if len(nodes) != wish.wanted:
+        how_many = "a secondary node" if wish.wanted == 2 else "no secondary node"
+        raise Refused(f"disks of the template {wish.template.value} need {how_many}", Code.INPUT)
+    if len({node.uuid for node in nodes}) != len(nodes):
+        raise Refused("the primary and the secondary node must be two", Code.INPUT)
+    for node in nodes:
+        if not node.offline:
+            facts.of(node, DescribeNode)
+    for candidate in candidates(
+        nodes, wish.template, state, lambda node: facts.known(node, DescribeNode)
+    ):
+        reason = against(wish, candidate)
+        if reason is not None:
+            code = (
+                Code.STATE if candidate.node.offline or candidate.node.drained else Code.RESOURCES
+            )
+            raise Refused(
+                f"node {candidate.node.name} cannot take instance {op.instance_name}: it {reason}",
+                code,
+            )
+    return tuple(nodes)
+
+
+async def run(plan: Create, tools: Tools) -> list[str]:
+    instance, disks = _made_up(plan, tools)
+    names = [node.name for node in plan.nodes]
+    with_port = instance.hypervisor in NEED_PORT
+    async with Undo(tools.progress) as undo:
+        await create_disks(tools.config.state(), instance, disks, tools, undo)
+        await tools.config.change(add_instance(instance, disks, with_port=with_port))
+        undo.by(
+            f"take {instance.name} out of the configuration",
+            partial(tools.config.change, remove_instance(instance)),
+        )
+        tools.progress.may_stop()
+        guest = guest_of(tools.config.state(), _stored(instance, tools))
+        if len(plan.nodes) > 1:
+            await attach_disks(tools.config.state(), instance, guest.disks, tools)
+        if plan.order.installs:
+            await _install(plan, guest, tools)
+    if plan.op.start:
+        await _start(plan, guest, tools)
+    elif len(plan.nodes) > 1:
+        await detach_disks(tools.config.state(), instance, guest.disks, tools)
+    return names
+
+
+def _stored(instance: Instance, tools: Tools) -> Instance:
+    return tools.config.state().instances[instance.uuid]
+
+
+def _made_up(plan: Create, tools: Tools) -> tuple[Instance, tuple[Disk, ...]]:
+    """The records of the instance and its disks, with names that nobody has yet."""
+    state, op = tools.config.state(), plan.op
+    site = Site(
+        op.instance_name,
+        [node.uuid for node in plan.nodes],
+        op.file_storage_dir,
+        op.file_driver.value if op.file_driver else None,
+    )
+    disks = lay_out(plan.order.disks, plan.order.template, site, state, tools.ids)
+    taken: set[str] = set()
+    nics = []
+    for wish in plan.order.nics:
+        mac = wish.mac or new_mac(state, tools.ids.random, besides=taken)
+        taken.add(mac)
+        nics.append(
+            Nic(
+                mac=mac,
+                ip=wish.ip,
+                nicparams=dict(wish.nicparams),
+                network=wish.network,
+                name=wish.name,
+                uuid=tools.ids.uuid(),
+            )
+        )
+    instance = replace(
+        plan.draft,
+        uuid=tools.ids.uuid(),
+        nics=tuple(nics),
+        disks=tuple(disk.uuid for disk in disks),
+    )
+    return instance, disks
+
+
+async def _install(plan: Create, guest: Guest, tools: Tools) -> None:
+    tools.progress.say(f"installing {guest.os} on {guest.name}")
+    secret = {**guest.osparams, **(plan.op.osparams_secret or {})}
+    install = InstallOS(guest=replace(guest, osparams=secret), debug=plan.op.debug_level or 0)
+    await tools.nodes.ask(plan.nodes[0], install)
+
+
+async def _start(plan: Create, guest: Guest, tools: Tools) -> None:
+    instance = tools.config.state().instances[guest.uuid]
+    await tools.config.change(wanted_up(instance))
+    try:
+        await tools.nodes.ask(plan.nodes[0], StartInstance(guest=guest))
+    except Failed as e:
+        down = together(want(instance, Wanted.DOWN), activated(instance, False))
+        await tools.config.change(down)
+        raise Failed(
+            f"instance {guest.name} was created, but could not be started: {e}", e.code
+        ) from e
+
+
+def hooks(plan: Create, state: ClusterState) -> HookCall:
+    known = state.knows(Kind.INSTANCE, plan.op.instance_name)
+    instance = state.instance(plan.op.instance_name) if known else plan.draft
+    disks = state.disks_of(instance) if known else ()
+    here = [state.cluster.master_node, *(node.uuid for node in plan.nodes)]
+    variables = {**environment(state, instance, disks), "ADD_MODE": plan.op.mode.value}
+    return HookCall("instance-add", "INSTANCE", variables, here, here)
+
+
+def preview(plan: Create) -> list[str]:
+    return [node.name for node in plan.nodes]
+
+
+OPERATION = Operation(CreateInstance, plan, run, questions, hooks, preview)

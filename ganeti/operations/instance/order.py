@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a request for a new instance says, read, checked, and with the cluster's defaults."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ganeti.errors import Invalid, Problem, Refused
+from ganeti.model.cluster import Cluster
+from ganeti.model.disk import Template
+from ganeti.model.parameters.backend import Backend
+from ganeti.model.parameters.given import checked
+from ganeti.model.parameters.hypervisors import HYPERVISORS
+from ganeti.opcodes.instance.create import CreateInstance
+from ganeti.operations.instance.layout import require_layout
+from ganeti.operations.instance.wishes import (
+    DiskWish,
+    NicWish,
+    disks_wanted,
+    nics_wanted,
+    require_no_pool,
+)
+from ganeti.schema.types import Parameters
+
+_NAME = re.compile(r"\A[a-zA-Z0-9_][\w.-]*\Z", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Order:
+    """A new instance in all that does not depend on where it goes."""
+
+    hypervisor: str
+    template: Template
+    disks: tuple[DiskWish, ...]
+    nics: tuple[NicWish, ...]
+    os: str
+    installs: bool
+    hvparams: Parameters
+    beparams: Parameters
+    osparams: Parameters
+    osparams_private: Parameters
+    tags: tuple[str, ...]
+
+
+def order_of(op: CreateInstance, cluster: Cluster) -> Order:
+    """What ``op`` asks for.
+
+    :raises Invalid: with every problem of its parameters.
+    :raises Refused: the cluster is not set up for it.
+    """
+    hypervisor = op.hypervisor.value if op.hypervisor else cluster.enabled_hypervisors[0]
+    if hypervisor not in cluster.enabled_hypervisors:
+        enabled = ", ".join(cluster.enabled_hypervisors)
+        raise Refused(f"the hypervisor {hypervisor} is not enabled; enabled are: {enabled}")
+    template = op.disk_template or Template(cluster.enabled_disk_templates[0])
+    require_layout(template, cluster)
+    problems: list[Problem] = []
+    disks = _collected(problems, (), lambda: disks_wanted(op.disks, template))
+    nics = _collected(problems, (), lambda: nics_wanted(op.nics))
+    hvparams = _collected(
+        problems,
+        {},
+        lambda: checked(HYPERVISORS[hypervisor], op.hvparams, path="hvparams", for_one=True),
+    )
+    beparams = _collected(problems, {}, lambda: checked(Backend, op.beparams, path="beparams"))
+    if not _NAME.match(op.instance_name):
+        message = "must be letters, digits, dots, dashes and underscores, as in a host name"
+        problems.append(Problem("instance_name", message))
+    installs = not op.no_install
+    if installs and not op.os_type:
+        problems.append(Problem("os_type", "is required, unless no_install is set"))
+    if problems:
+        raise Invalid(problems)
+    require_no_pool(nics)
+    return Order(
+        hypervisor=hypervisor,
+        template=template,
+        disks=disks,
+        nics=nics,
+        os=op.os_type or "",
+        installs=installs,
+        hvparams=hvparams,
+        beparams=beparams,
+        osparams=dict(op.osparams),
+        osparams_private=dict(op.osparams_private or {}),
+        tags=tuple(sorted(set(op.tags))),
+    )
+
+
+def _collected(problems: list[Problem], nothing: Any, read: Callable[[], Any]) -> Any:
+    """What ``read`` reads, or else ``nothing``, with its problems added to the others."""
+    try:
+        return read()
+    except Invalid as e:
+        problems += e.problems
+        return nothing

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Choosing nodes for an instance out of what is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from ganeti.config.state import ClusterState
+from ganeti.model.disk import Template
+from ganeti.model.node import Node
+from ganeti.model.parameters.filling import be_filled
+from ganeti.placement.request import Candidate, Space
+from ganeti.rpc.node import NodeFacts
+
+_UNIT = {
+    Template.FILE: "file",
+    Template.SHAREDFILE: "sharedfile",
+    Template.PLAIN: "lvm-vg",
+    Template.DRBD: "lvm-vg",
+}
+"""The kind of storage unit that the disks of a template take space of."""
+
+
+class KnownFacts(Protocol):
+    """What a node says of itself, if it does."""
+
+    def __call__(self, node: Node) -> NodeFacts | None: ...
+
+
+def candidates(
+    nodes: Iterable[Node], template: Template, state: ClusterState, known: KnownFacts
+) -> list[Candidate]:
+    """The nodes as candidates for disks of this template, each with the space that it has left."""
+    return [
+        Candidate(
+            node,
+            _space(known(node), template),
+            sum(1 for _ in state.primaries_on(node)),
+            _reserved(node, state),
+        )
+        for node in nodes
+    ]
+
+
+def _space(facts: NodeFacts | None, template: Template) -> Space:
+    if facts is None:
+        return Space(None, None, None)
+    unit = _UNIT.get(template)
+    free = [each.free for each in facts.storage if each.kind == unit]
+    return Space(facts.memory_free, max(free, default=None), facts.cpus)
+
+
+def _reserved(node: Node, state: ClusterState) -> int:
+    """The memory that the node needs if the worst of its peers fails."""
+    by_peer: dict[str, int] = {}
+    for instance in state.secondaries_on(node):
+        filled = be_filled(state.cluster, instance)
+        if filled["auto_balance"]:
+            peer = instance.primary_node
+            by_peer[peer] = by_peer.get(peer, 0) + int(filled["minmem"])
+    return max(by_peer.values(), default=0)

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Rebooting an instance; one that does not run is started."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ganeti.config.state import ClusterState
+from ganeti.errors import Refused
+from ganeti.locking.names import LockRequest
+from ganeti.model.guest import Guest
+from ganeti.model.instance import Wanted
+from ganeti.opcodes.instance.lifecycle import RebootInstance as RebootOpcode
+from ganeti.opcodes.instance.lifecycle import RebootType
+from ganeti.operations.guests import guest_of
+from ganeti.operations.instance.disks import attach_disks, detach_disks
+from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.start import require_memory, wanted_up
+from ganeti.operations.instance.stop import stop_guest
+from ganeti.operations.instance.subject import Subject, require_online, subject_of
+from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
+from ganeti.rpc.instances import Reboot as RebootKind
+from ganeti.rpc.instances import RebootInstance, StartInstance
+from ganeti.rpc.node import DescribeNode
+
+
+@dataclass(frozen=True)
+class Reboot:
+    """An instance that is to boot anew; ``runs`` says whether it runs now."""
+
+    op: RebootOpcode
+    subject: Subject
+    guest: Guest
+    runs: bool
+
+    @property
+    def locks(self) -> LockRequest:
+        return self.subject.locks
+
+
+def questions(op: RebootOpcode, state: ClusterState) -> Sequence[Question]:
+    subject = subject_of(op, state)
+    if subject.primary.offline:
+        return ()
+    hypervisors = (subject.instance.hypervisor,)
+    return [Question([subject.primary], DescribeNode(hypervisors=hypervisors))]
+
+
+def plan(op: RebootOpcode, state: ClusterState, facts: Facts) -> Reboot:
+    """Decide how the instance is rebooted, or refuse."""
+    subject = subject_of(op, state)
+    instance, node = subject.instance, subject.primary
+    require_online(node, f"instance {instance.name} cannot be rebooted")
+    if instance.admin_state is Wanted.OFFLINE:
+        raise Refused(
+            f"instance {instance.name} is marked offline; "
+            f"to take it back: gnt-instance modify --online {instance.name}"
+        )
+    present = facts.of(node, DescribeNode)
+    guest = guest_of(state, instance)
+    require_memory(guest, present, node.name)
+    return Reboot(op, subject, guest, instance.name in present.guests)
+
+
+async def run(plan: Reboot, tools: Tools) -> None:
+    instance, node, disks = plan.subject.instance, plan.subject.primary, plan.subject.disks
+    if plan.runs and plan.op.reboot_type is not RebootType.FULL:
+        kind = RebootKind(plan.op.reboot_type.value)
+        reboot = RebootInstance(guest=plan.guest, kind=kind, timeout=plan.op.shutdown_timeout)
+        await tools.nodes.ask(node, reboot)
+    else:
+        if plan.runs:
+            await stop_guest(plan.subject, plan.op.shutdown_timeout, tools)
+            await detach_disks(tools.config.state(), instance, disks, tools)
+        else:
+            tools.progress.say(f"instance {instance.name} does not run; it is started")
+        if plan.subject.secondaries:
+            state, lenient = tools.config.state(), plan.op.ignore_secondaries
+            await attach_disks(state, instance, disks, tools, ignore_secondaries=lenient)
+        await tools.nodes.ask(node, StartInstance(guest=plan.guest))
+    if instance.admin_state is not Wanted.UP:
+        await tools.config.change(wanted_up(instance))
+
+
+def hooks(plan: Reboot, state: ClusterState) -> HookCall:
+    more = {
+        "IGNORE_SECONDARIES": str(plan.op.ignore_secondaries),
+        "REBOOT_TYPE": plan.op.reboot_type.value,
+        "SHUTDOWN_TIMEOUT": str(plan.op.shutdown_timeout),
+    }
+    return instance_hooks("instance-reboot", plan.subject, state, more)
+
+
+OPERATION = Operation(RebootOpcode, plan, run, questions, hooks)

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Installing the operating system of a stopped instance again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ganeti.config.changes.objects import update
+from ganeti.config.state import ClusterState
+from ganeti.errors import Refused
+from ganeti.locking.names import LockRequest
+from ganeti.model.instance import Wanted
+from ganeti.opcodes.instance.lifecycle import ReinstallInstance
+from ganeti.operations.guests import guest_of
+from ganeti.operations.instance.disks import attach_disks, detach_disks
+from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.subject import Subject, require_online, subject_of
+from ganeti.operations.instance.systems import require_os
+from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
+from ganeti.rpc.instances import InstallOS
+from ganeti.rpc.node import DescribeNode, DescribeOSes
+
+
+@dataclass(frozen=True)
+class Reinstall:
+    """An instance that gets its operating system anew."""
+
+    op: ReinstallInstance
+    subject: Subject
+    os: str
+    osparams: Mapping[str, Any]
+
+    @property
+    def locks(self) -> LockRequest:
+        return self.subject.locks
+
+
+def questions(op: ReinstallInstance, state: ClusterState) -> Sequence[Question]:
+    subject = subject_of(op, state)
+    if subject.primary.offline:
+        return ()
+    present = DescribeNode(hypervisors=(subject.instance.hypervisor,))
+    return [Question([subject.primary], call) for call in (present, DescribeOSes())]
+
+
+def plan(op: ReinstallInstance, state: ClusterState, facts: Facts) -> Reinstall:
+    """Decide what reinstalling the instance means, or refuse."""
+    subject = subject_of(op, state)
+    instance, node = subject.instance, subject.primary
+    require_online(node, f"instance {instance.name} cannot be reinstalled")
+    if instance.admin_state is Wanted.UP or instance.name in facts.of(node, DescribeNode).guests:
+        raise Refused(
+            f"instance {instance.name} is to run, or does; "
+            f"stop it first: gnt-instance shutdown {instance.name}"
+        )
+    os = op.os_type or instance.os
+    if not os:
+        raise Refused(f"instance {instance.name} has no OS definition; name one")
+    require_os(os, facts.of(node, DescribeOSes), node.name, force_variant=op.force_variant)
+    given = (op.osparams, op.osparams_private, op.osparams_secret)
+    osparams = {name: value for each in given for name, value in (each or {}).items()}
+    return Reinstall(op, subject, os, osparams)
+
+
+async def run(plan: Reinstall, tools: Tools) -> None:
+    instance, disks = plan.subject.instance, plan.subject.disks
+    if plan.os != instance.os:
+        await tools.config.change(update(instance, os=plan.os))
+    state = tools.config.state()
+    await attach_disks(state, instance, disks, tools)
+    try:
+        tools.progress.say(f"installing {plan.os} on {instance.name}")
+        guest = guest_of(state, state.instances[instance.uuid], osparams=plan.osparams)
+        install = InstallOS(guest=guest, reinstall=True, debug=plan.op.debug_level or 0)
+        await tools.nodes.ask(plan.subject.primary, install)
+    finally:
+        await detach_disks(state, instance, disks, tools)
+
+
+def hooks(plan: Reinstall, state: ClusterState) -> HookCall:
+    return instance_hooks("instance-reinstall", plan.subject, state, {})
+
+
+OPERATION = Operation(ReinstallInstance, plan, run, questions, hooks)

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Removing an instance with its disks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ganeti.config.changes.instances import remove_instance
+from ganeti.config.state import ClusterState
+from ganeti.errors import Code, Failed, Refused
+from ganeti.locking.names import LockRequest
+from ganeti.opcodes.instance.lifecycle import RemoveInstance
+from ganeti.operations.instance.disks import remove_disks
+from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.stop import stop_guest
+from ganeti.operations.instance.subject import Subject, subject_of
+from ganeti.operations.operation import Facts, HookCall, Operation, Tools
+
+
+@dataclass(frozen=True)
+class Remove:
+    """An instance that is to go."""
+
+    op: RemoveInstance
+    subject: Subject
+
+    @property
+    def locks(self) -> LockRequest:
+        return self.subject.locks
+
+
+def plan(op: RemoveInstance, state: ClusterState, facts: Facts) -> Remove:
+    """Decide what removing the instance takes, or refuse."""
+    subject = subject_of(op, state)
+    offline = [node.name for node in subject.nodes if node.offline]
+    if offline and not op.ignore_failures:
+        raise Refused(
+            f"instance {subject.instance.name} cannot be removed while these of its nodes are "
+            f"offline: {', '.join(offline)}; use --ignore-failures to forget it all the same"
+        )
+    return Remove(op, subject)
+
+
+async def run(plan: Remove, tools: Tools) -> None:
+    instance, lenient = plan.subject.instance, plan.op.ignore_failures
+    if not plan.subject.primary.offline:
+        try:
+            await stop_guest(plan.subject, plan.op.shutdown_timeout, tools)
+        except Failed as e:
+            if not lenient:
+                raise
+            tools.progress.say(f"instance {instance.name} was perhaps not stopped: {e}")
+    state = tools.config.state()
+    left = await remove_disks(state, instance, plan.subject.disks, tools)
+    for each in left:
+        tools.progress.say(f"not removed: {each}")
+    if left and not lenient:
+        raise Failed(
+            f"instance {instance.name} is kept, because of its disks {'; '.join(left)}; "
+            "remove it again, or use --ignore-failures to forget it all the same",
+            Code.ENVIRONMENT,
+        )
+    await tools.config.change(remove_instance(instance))
+
+
+def hooks(plan: Remove, state: ClusterState) -> HookCall:
+    master = [state.cluster.master_node]
+    more = {"SHUTDOWN_TIMEOUT": str(plan.op.shutdown_timeout)}
+    return instance_hooks("instance-remove", plan.subject, state, more, before=master)
+
+
+OPERATION = Operation(RemoveInstance, plan, run, hooks=hooks)

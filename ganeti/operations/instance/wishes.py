@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The disks and network cards that a request asks for, read and checked."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ganeti.errors import Code, Invalid, Problem, Refused
+from ganeti.model.disk import Mode, Template
+from ganeti.model.parameters.given import checked
+from ganeti.model.parameters.nic import NicParameters
+from ganeti.schema.units import mebibytes
+
+MOST_DISKS = 16
+MOST_NICS = 8
+
+_MAC = re.compile(r"\A[0-9a-f]{2}(:[0-9a-f]{2}){5}\Z")
+
+
+@dataclass(frozen=True)
+class DiskWish:
+    """A disk as asked for; ``size`` in MiB. ``provider`` holds what only its storage knows."""
+
+    size: int
+    mode: Mode = Mode.READ_WRITE
+    name: str | None = None
+    vg: str | None = None
+    metavg: str | None = None
+    spindles: int | None = None
+    adopt: str | None = None
+    provider: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NicWish:
+    """A network card as asked for; ``mac`` is None where one is to be made up."""
+
+    mac: str | None = None
+    ip: str | None = None
+    name: str | None = None
+    network: str | None = None
+    nicparams: Mapping[str, Any] = field(default_factory=dict)
+
+
+def disks_wanted(disks: Sequence[Mapping[str, Any]], template: Template) -> tuple[DiskWish, ...]:
+    """The disks that are asked for.
+
+    :raises Invalid: with every problem of each of them.
+    """
+    if template is Template.DISKLESS and disks:
+        raise Invalid([Problem("disks", "must be empty for the disk template diskless")])
+    if template is not Template.DISKLESS and not disks:
+        message = f"must name at least one disk for the disk template {template.value}"
+        raise Invalid([Problem("disks", message)])
+    if len(disks) > MOST_DISKS:
+        raise Invalid([Problem("disks", f"must be at most {MOST_DISKS}")])
+    problems: list[Problem] = []
+    wishes = [_disk(disk, f"disks[{index}]", problems) for index, disk in enumerate(disks)]
+    if problems:
+        raise Invalid(problems)
+    return tuple(wishes)
+
+
+def _disk(given: Mapping[str, Any], path: str, problems: list[Problem]) -> DiskWish:
+    rest = dict(given)
+    size = _size(rest.pop("size", None), f"{path}/size", problems, adopts="adopt" in rest)
+    mode = rest.pop("mode", None) or Mode.READ_WRITE.value
+    if mode not in set(Mode):
+        problems.append(Problem(f"{path}/mode", "must be rw or ro"))
+        mode = Mode.READ_WRITE.value
+    spindles = rest.pop("spindles", None)
+    if spindles is not None and not str(spindles).isdigit():
+        problems.append(Problem(f"{path}/spindles", "must be a number"))
+        spindles = None
+    return DiskWish(
+        size=size,
+        mode=Mode(mode),
+        name=_nullable(rest.pop("name", None)),
+        vg=rest.pop("vg", None),
+        metavg=rest.pop("metavg", None),
+        spindles=None if spindles is None else int(spindles),
+        adopt=rest.pop("adopt", None),
+        provider=rest,
+    )
+
+
+def _size(size: Any, path: str, problems: list[Problem], *, adopts: bool) -> int:
+    try:
+        amount = mebibytes(size) if isinstance(size, str) else size
+    except Invalid as e:
+        problems += [Problem(path, each.message) for each in e.problems]
+        return 0
+    if amount is None and adopts:
+        return 0
+    if not isinstance(amount, int) or amount <= 0:
+        what = "is required" if amount is None else "must be more than 0 MiB"
+        problems.append(Problem(path, what))
+        return 0
+    return amount
+
+
+def nics_wanted(nics: Sequence[Mapping[Any, Any]]) -> tuple[NicWish, ...]:
+    """The network cards that are asked for.
+
+    :raises Invalid: with every problem of each of them.
+    """
+    if len(nics) > MOST_NICS:
+        raise Invalid([Problem("nics", f"must be at most {MOST_NICS}")])
+    problems: list[Problem] = []
+    wishes = [_nic(nic, f"nics[{index}]", problems) for index, nic in enumerate(nics)]
+    macs = [wish.mac for wish in wishes if wish.mac is not None]
+    problems += [
+        Problem("nics", f"two network cards have the MAC address {mac}")
+        for mac in sorted({mac for mac in macs if macs.count(mac) > 1})
+    ]
+    if problems:
+        raise Invalid(problems)
+    return tuple(wishes)
+
+
+def _nic(given: Mapping[Any, Any], path: str, problems: list[Problem]) -> NicWish:
+    rest = {name: value for name, value in given.items() if value is not None}
+    mac = rest.pop("mac", "auto").lower()
+    if mac in ("auto", "generate"):
+        mac = None
+    elif not _MAC.match(mac):
+        problems.append(
+            Problem(f"{path}/mac", f"'{mac}' is no MAC address such as aa:00:00:12:34:56")
+        )
+    ip = _nullable(rest.pop("ip", None))
+    if ip not in (None, "pool"):
+        try:
+            ipaddress.ip_address(str(ip))
+        except ValueError:
+            problems.append(Problem(f"{path}/ip", f"'{ip}' is no IP address"))
+    if (bridge := rest.pop("bridge", None)) is not None:
+        if rest.get("link", bridge) != bridge:
+            problems.append(Problem(f"{path}/bridge", "says another link than link does"))
+        rest["link"] = bridge
+    name, network = _nullable(rest.pop("name", None)), _nullable(rest.pop("network", None))
+    try:
+        parameters = checked(NicParameters, rest, path=path)
+    except Invalid as e:
+        problems += e.problems
+        parameters = {}
+    return NicWish(mac, ip, name, network, parameters)
+
+
+def _nullable(text: Any) -> Any:
+    return None if text in (None, "none", "") else text
+
+
+def require_no_pool(nics: Sequence[NicWish]) -> None:
+    """Refuse addresses out of a network's pool where there is no network to take them from.
+
+    :raises Refused: a card asks for one.
+    """
+    for index, nic in enumerate(nics):
+        if nic.ip == "pool" and nic.network is None:
+            raise Refused(
+                f"network card {index} asks for an address out of a pool but names no network",
+                Code.INPUT,
+            )

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Taking a node into the cluster that has joined: it has a certificate, and its daemon runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ganeti.config.changes.nodes import add_node, set_role
+from ganeti.config.changes.objects import together, update
+from ganeti.config.state import ClusterState, Kind
+from ganeti.config.writer import Change
+from ganeti.errors import Code, Failed, Refused
+from ganeti.locking.names import Kind as Lockable
+from ganeti.locking.names import LockRequest, all_of, request
+from ganeti.model.cluster import CONFIG_VERSION
+from ganeti.model.group import Group
+from ganeti.model.node import Node, Role
+from ganeti.model.parameters.given import checked
+from ganeti.model.parameters.node import NodeParameters
+from ganeti.opcodes.node import AddNode
+from ganeti.operations.node.hooks import membership_hooks
+from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
+from ganeti.rpc.node import AskVersion, VerifyNode
+from ganeti.schema.records import replace
+
+CLIENT_CERTIFICATE = "client-cert"
+
+
+@dataclass(frozen=True)
+class Add:
+    """A node that is to be a member; ``known`` is its record if it was one before."""
+
+    op: AddNode
+    node: Node
+    known: Node | None
+    candidate: bool
+
+    @property
+    def locks(self) -> LockRequest:
+        return request(exclusive=[all_of(Lockable.NODE)])
+
+
+def questions(op: AddNode, state: ClusterState) -> Sequence[Question]:
+    node = _drafted(op, state)
+    verify = VerifyNode(what={CLIENT_CERTIFICATE: None}, cluster_name=state.cluster.cluster_name)
+    return [Question([node], AskVersion()), Question([node], verify)]
+
+
+def plan(op: AddNode, state: ClusterState, facts: Facts) -> Add:
+    """Decide as what the node becomes a member, or refuse."""
+    known = state.node(op.node_name) if op.readd else None
+    if known is None and state.knows(Kind.NODE, op.node_name):
+        raise Refused(
+            f"node {op.node_name} is a member already; use --readd to set it up again",
+            Code.EXISTS,
+        )
+    node = _drafted(op, state)
+    for other in state.nodes.values():
+        if other.name != node.name and other.primary_ip == node.primary_ip:
+            raise Refused(
+                f"node {other.name} has the address {node.primary_ip} already", Code.NOT_UNIQUE
+            )
+    version = facts.of(node, AskVersion)
+    if version.protocol != CONFIG_VERSION:
+        raise Refused(
+            f"node {node.name} speaks version {version.protocol} of the protocol, the master "
+            f"{CONFIG_VERSION}; install the same release on both"
+        )
+    return Add(op, node, known, _may_be_candidate(node, state))
+
+
+def _drafted(op: AddNode, state: ClusterState) -> Node:
+    """The record of the node, as it will be but for its UUID and role."""
+    if op.readd:
+        node = state.node(op.node_name)
+        return replace(node, offline=False, primary_ip=op.primary_ip or node.primary_ip)
+    if op.primary_ip is None:
+        raise Refused(
+            f"the address of {op.node_name} is not known; give it with --primary-ip", Code.INPUT
+        )
+    ndparams = checked(NodeParameters, op.ndparams or {}, path="ndparams", for_one=True)
+    return Node(
+        uuid=op.node_name,
+        serial_no=1,
+        ctime=0.0,
+        mtime=0.0,
+        tags=(),
+        name=op.node_name,
+        primary_ip=op.primary_ip,
+        secondary_ip=op.secondary_ip or op.primary_ip,
+        master_candidate=False,
+        offline=False,
+        drained=False,
+        group=_group(op, state).uuid,
+        master_capable=op.master_capable is not False,
+        vm_capable=op.vm_capable is not False,
+        ndparams=ndparams,
+        powered=True,
+    )
+
+
+def _group(op: AddNode, state: ClusterState) -> Group:
+    if op.group is not None:
+        return state.group(op.group)
+    groups = sorted(state.groups.values(), key=lambda group: (group.ctime, group.name))
+    return groups[0]
+
+
+def _may_be_candidate(node: Node, state: ClusterState) -> bool:
+    candidates = sum(1 for each in state.nodes.values() if each.master_candidate)
+    return node.master_capable and candidates < state.cluster.candidate_pool_size
+
+
+async def run(plan: Add, tools: Tools) -> None:
+    state = tools.config.state()
+    node = plan.node if plan.known else replace(plan.node, uuid=tools.ids.uuid())
+    await tools.nodes.ask(node, AskVersion())
+    role = Role.CANDIDATE if plan.candidate else Role.REGULAR
+    certificate = await certificate_of(node, state, tools) if plan.candidate else None
+    await tools.config.change(_taken_in(plan, node, role, certificate))
+    what = "again" if plan.known else "now"
+    tools.progress.say(f"node {node.name} is {what} a member of the cluster, as {role.value}")
+
+
+def _taken_in(plan: Add, node: Node, role: Role, certificate: str | None) -> Change:
+    if plan.known is None:
+        member = replace(node, master_candidate=role is Role.CANDIDATE)
+        return add_node(member, certificate)
+    back = update(plan.known, offline=False, primary_ip=node.primary_ip)
+    return together(back, set_role(plan.known, role, certificate))
+
+
+async def certificate_of(node: Node, state: ClusterState, tools: Tools) -> str:
+    """The fingerprint of the certificate that a node shows.
+
+    :raises Failed: it has none, or does not say.
+    """
+    verify = VerifyNode(what={CLIENT_CERTIFICATE: None}, cluster_name=state.cluster.cluster_name)
+    answer = (await tools.nodes.ask(node, verify)).get(CLIENT_CERTIFICATE)
+    match answer:
+        case [None, str(fingerprint)]:
+            return fingerprint
+    raise Failed(f"node {node.name} does not show its certificate: {answer}")
+
+
+def hooks(plan: Add, state: ClusterState) -> HookCall:
+    known = state.knows(Kind.NODE, plan.node.name)
+    node = state.node(plan.node.name) if known else plan.node
+    return membership_hooks("node-add", node, state, after=[node.uuid])
+
+
+OPERATION = Operation(AddNode, plan, run, questions, hooks)

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The hooks of operations on nodes; protocol: hooks, version 2."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ganeti.config.state import ClusterState
+from ganeti.model.node import Node
+from ganeti.operations.operation import HookCall
+
+
+def membership_hooks(
+    directory: str, node: Node, state: ClusterState, *, after: Sequence[str] = ()
+) -> HookCall:
+    """The hooks of a node that comes or goes, on all others, and afterwards on ``after`` too."""
+    others = [uuid for uuid in state.nodes if uuid != node.uuid]
+    environment = {
+        "OP_TARGET": node.name,
+        "NODE_NAME": node.name,
+        "NODE_PIP": node.primary_ip,
+        "NODE_SIP": node.secondary_ip,
+        "MASTER_CAPABLE": str(node.master_capable),
+        "VM_CAPABLE": str(node.vm_capable),
+    }
+    return HookCall(directory, "NODE", environment, others, [*others, *after])

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Changing the role, flags and parameters of a node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ganeti.config.changes.nodes import set_role
+from ganeti.config.changes.objects import together, update
+from ganeti.config.state import ClusterState
+from ganeti.errors import Code, Refused
+from ganeti.locking.names import LockRequest, node_lock, request
+from ganeti.model.node import Node, Role
+from ganeti.model.parameters.given import checked
+from ganeti.model.parameters.node import NodeParameters
+from ganeti.opcodes.node import ModifyNode
+from ganeti.operations.node.add import certificate_of
+from ganeti.operations.operation import Facts, HookCall, Operation, Tools
+
+_FLAGS = {
+    "master_candidate": Role.CANDIDATE,
+    "drained": Role.DRAINED,
+    "offline": Role.OFFLINE,
+}
+
+
+@dataclass(frozen=True)
+class Modify:
+    """A node with its new role, and the other fields that change."""
+
+    node: Node
+    role: Role
+    was: Role
+    promoted: tuple[Node, ...]
+    fields: dict[str, Any]
+
+    @property
+    def locks(self) -> LockRequest:
+        return request(exclusive=[node_lock(each.uuid) for each in (self.node, *self.promoted)])
+
+
+def plan(op: ModifyNode, state: ClusterState, facts: Facts) -> Modify:
+    """Decide what the node becomes, or refuse."""
+    node = state.node(op.node_uuid or op.node_name)
+    was = node.role(state.cluster.master_node)
+    role = _new_role(op, node, was)
+    if was is Role.MASTER and role is not Role.MASTER:
+        raise Refused(
+            f"node {node.name} is the master; make another node the master first: "
+            "gnt-cluster master-failover"
+        )
+    if role is Role.CANDIDATE and not _stays(op.master_capable, node.master_capable):
+        raise Refused(f"node {node.name} is not master capable, so it cannot be a candidate")
+    if op.vm_capable is False and (living := [i.name for i in state.primaries_on(node)]):
+        raise Refused(f"node {node.name} still has instances: {', '.join(sorted(living))}")
+    promoted = _promoted(op, node, was, role, state)
+    fields: dict[str, Any] = {
+        name: getattr(op, name)
+        for name in ("master_capable", "vm_capable", "secondary_ip", "powered")
+        if getattr(op, name) is not None
+    }
+    if op.ndparams is not None:
+        fields["ndparams"] = checked(
+            NodeParameters, op.ndparams, path="ndparams", onto=node.ndparams, for_one=True
+        )
+    return Modify(node, role, was, promoted, fields)
+
+
+def _stays(given: bool | None, before: bool) -> bool:
+    return before if given is None else given
+
+
+def _new_role(op: ModifyNode, node: Node, was: Role) -> Role:
+    asked = {name: getattr(op, name) for name in _FLAGS}
+    wanted = [_FLAGS[name] for name, value in asked.items() if value]
+    if len(wanted) > 1:
+        raise Refused("a node is at most one of master candidate, drained and offline", Code.INPUT)
+    if wanted:
+        return was if was is Role.MASTER and wanted[0] is Role.CANDIDATE else wanted[0]
+    ended = {_FLAGS[name] for name, value in asked.items() if value is False}
+    return Role.REGULAR if was in ended else was
+
+
+def _promoted(
+    op: ModifyNode, node: Node, was: Role, role: Role, state: ClusterState
+) -> tuple[Node, ...]:
+    """Nodes that become candidates because this one ceases to be one."""
+    if was is not Role.CANDIDATE or role is Role.CANDIDATE:
+        return ()
+    left = [n for n in state.nodes.values() if n.master_candidate and n.uuid != node.uuid]
+    able = [
+        each
+        for each in sorted(state.nodes.values(), key=lambda each: each.name)
+        if each.uuid != node.uuid
+        and each.master_capable
+        and each.role(state.cluster.master_node) is Role.REGULAR
+    ]
+    missing = min(state.cluster.candidate_pool_size - len(left), len(able))
+    if missing <= 0:
+        return ()
+    if op.auto_promote:
+        return tuple(able[:missing])
+    if op.force:
+        return ()
+    raise Refused(
+        f"without {node.name} the cluster has too few master candidates, and "
+        f"{able[0].name} could be one; use --auto-promote, or --force to have fewer"
+    )
+
+
+async def run(plan: Modify, tools: Tools) -> list[list[Any]]:
+    state = tools.config.state()
+    changes = [update(plan.node, **plan.fields)] if plan.fields else []
+    result: list[list[Any]] = [[name, value] for name, value in plan.fields.items()]
+    if plan.role is not plan.was:
+        certificate = None
+        if plan.role is Role.CANDIDATE:
+            certificate = await certificate_of(plan.node, state, tools)
+        changes.append(set_role(plan.node, plan.role, certificate))
+        result.append(["role", plan.role.value])
+    for each in plan.promoted:
+        changes.append(set_role(each, Role.CANDIDATE, await certificate_of(each, state, tools)))
+        tools.progress.say(f"node {each.name} becomes a master candidate")
+    await tools.config.change(together(*changes))
+    return result
+
+
+def hooks(plan: Modify, state: ClusterState) -> HookCall:
+    node = state.nodes[plan.node.uuid]
+    environment = {
+        "OP_TARGET": node.name,
+        "MASTER_CANDIDATE": str(node.master_candidate),
+        "OFFLINE": str(node.offline),
+        "DRAINED": str(node.drained),
+        "MASTER_CAPABLE": str(node.master_capable),
+        "VM_CAPABLE": str(node.vm_capable),
+    }
+    here = [state.cluster.master_node, node.uuid]
+    return HookCall("node-modify", "NODE", environment, here, here)
+
+
+OPERATION = Operation(ModifyNode, plan, run, hooks=hooks)

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Taking a node out of the cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ganeti.config.changes.nodes import remove_node
+from ganeti.config.state import ClusterState
+from ganeti.errors import Failed, Refused
+from ganeti.locking.names import Kind, LockRequest, all_of, request
+from ganeti.model.node import Node
+from ganeti.opcodes.node import RemoveNode
+from ganeti.operations.node.hooks import membership_hooks
+from ganeti.operations.operation import Facts, HookCall, Operation, Tools
+from ganeti.rpc.node import LeaveCluster
+
+
+@dataclass(frozen=True)
+class Remove:
+    """A node that is to leave."""
+
+    node: Node
+
+    @property
+    def locks(self) -> LockRequest:
+        return request(exclusive=[all_of(Kind.NODE)])
+
+
+def plan(op: RemoveNode, state: ClusterState, facts: Facts) -> Remove:
+    """Decide whether the node may leave, or say what keeps it."""
+    node = state.node(op.node_uuid or op.node_name)
+    if node.uuid == state.cluster.master_node:
+        raise Refused(
+            f"node {node.name} is the master; make another node the master first: "
+            "gnt-cluster master-failover"
+        )
+    living = [each.name for each in (*state.primaries_on(node), *state.secondaries_on(node))]
+    if living:
+        raise Refused(
+            f"node {node.name} still has instances: {', '.join(sorted(living))}; "
+            f"move them away first: gnt-node evacuate {node.name}"
+        )
+    return Remove(node)
+
+
+async def run(plan: Remove, tools: Tools) -> None:
+    await tools.config.change(remove_node(plan.node))
+    if plan.node.offline:
+        return
+    try:
+        await tools.nodes.ask(plan.node, LeaveCluster())
+    except Failed as e:
+        tools.progress.say(
+            f"{e}; node {plan.node.name} is no member any more, but its daemon may still run: "
+            "stop it and remove its certificates there"
+        )
+
+
+def hooks(plan: Remove, state: ClusterState) -> HookCall:
+    return membership_hooks("node-remove", plan.node, state)
+
+
+OPERATION = Operation(RemoveNode, plan, run, hooks=hooks)

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""An operation: a pure plan, and an act that carries it out through the tools it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Generic, Protocol, TypeVar
+
+from ganeti.config.state import ClusterState
+from ganeti.config.writer import Change
+from ganeti.errors import Code, Failed, Refused, Unreachable
+from ganeti.locking.names import LockRequest
+from ganeti.model.node import Node
+from ganeti.opcodes.opcode import Opcode
+from ganeti.rpc.call import Call, Nodes
+
+O = TypeVar("O", bound=Opcode)  # noqa: E741  # the opcode of an operation
+P = TypeVar("P", bound="Plan")
+R = TypeVar("R")
+
+
+class Plan(Protocol):
+    """What an operation is going to do; made by a pure function, and safe to throw away."""
+
+    @property
+    def locks(self) -> LockRequest:
+        """What must be held while the plan is carried out."""
+        ...
+
+
+@dataclass(frozen=True)
+class Question:
+    """Something that nodes are asked before the plan is made."""
+
+    nodes: Sequence[Node]
+    call: Call[Any]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the nodes answered to an operation's questions, by node UUID and kind of call."""
+
+    answers: Mapping[tuple[str, type[Call[Any]]], Any] = field(default_factory=dict)
+
+    def of(self, node: Node, call: type[Call[R]]) -> R:
+        """The node's answer.
+
+        :raises Refused: it could not be reached, or the question failed there.
+        """
+        answer = self.answers[node.uuid, call]
+        if isinstance(answer, Unreachable):
+            raise Refused(
+                f"{answer}; start its node daemon, or mark it offline: "
+                f"gnt-node modify --offline=yes {node.name}",
+                Code.INTERNAL,
+            )
+        if isinstance(answer, Failed):
+            raise Refused(f"node {node.name}: {answer}", answer.code or Code.ENVIRONMENT)
+        return answer  # type: ignore[no-any-return]  # keyed by the call, whose type says R
+
+    def known(self, node: Node, call: type[Call[R]]) -> R | None:
+        """The node's answer, or None if there is none."""
+        answer = self.answers.get((node.uuid, call))
+        return None if isinstance(answer, Failed) else answer
+
+
+class Configuration(Protocol):
+    """The configuration as an operation sees it."""
+
+    def state(self) -> ClusterState:
+        """The newest durable state."""
+        ...
+
+    async def change(self, change: Change) -> ClusterState:
+        """Make a change on behalf of the job; durable when this returns."""
+        ...
+
+
+class Progress(Protocol):
+    """What the job's owner gets to know while it runs."""
+
+    def say(self, message: str) -> None:
+        """Add a line to the job's log."""
+        ...
+
+    def note(self, kind: str, payload: Any) -> None:
+        """Add an entry of another type to the job's log, for programs that follow it."""
+        ...
+
+    def may_stop(self) -> None:
+        """Called between steps that can be taken back.
+
+        :raises JobCanceled: the owner has canceled the job.
+        """
+        ...
+
+
+class Identifiers(Protocol):
+    """Names and numbers that nobody can guess."""
+
+    def uuid(self) -> str: ...
+
+    @property
+    def random(self) -> Random:
+        """A source of chance."""
+        ...
+
+    def secret(self) -> str:
+        """Twenty random bytes in hex."""
+        ...
+
+
+class Time(Protocol):
+    """The clock of the cluster."""
+
+    def seconds(self) -> float:
+        """Seconds since the epoch."""
+        ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class Submit(Protocol):
+    """Queues further jobs on behalf of one that runs."""
+
+    async def __call__(self, jobs: Sequence[Sequence[Opcode]]) -> list[tuple[bool, int | str]]: ...
+
+
+class Allocate(Protocol):
+    """Asks an external allocator: name and request text in, the text of its answer out."""
+
+    async def __call__(self, name: str, request: str) -> str: ...
+
+
+class Copies(Protocol):
+    """The copies of the master's state with the master candidates."""
+
+    def out_of_sync(self) -> Mapping[str, str]:
+        """Candidates, by UUID, whose copy is behind, and why."""
+        ...
+
+
+@dataclass(frozen=True)
+class SharedFile:
+    """A file of the master that other nodes keep a copy of; ``mode`` in permission bits."""
+
+    path: str
+    content: bytes
+    mode: int
+
+
+class SharedFiles(Protocol):
+    """Certificates, secrets and users that the whole cluster shares."""
+
+    async def read(self) -> Sequence[SharedFile]:
+        """Those that there are, as they are now."""
+        ...
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Everything through which an operation acts."""
+
+    config: Configuration
+    nodes: Nodes
+    progress: Progress
+    ids: Identifiers
+    time: Time
+    submit: Submit
+    allocate: Allocate
+    copies: Copies
+    shared: SharedFiles
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A result that comes true together with a last change, in one commit with the job's end."""
+
+    result: Any
+    change: Change
+
+
+@dataclass(frozen=True)
+class HookCall:
+    """The hooks of an operation: directory, what it is about, and the nodes that run them.
+
+    ``environment`` without the prefix ``GANETI_``; nodes by UUID.
+    """
+
+    directory: str
+    object_type: str
+    environment: Mapping[str, str]
+    before: Sequence[str]
+    after: Sequence[str]
+
+
+def no_questions(op: Any, state: ClusterState) -> Sequence[Question]:
+    """The questions of an operation that needs to know nothing of the present."""
+    return ()
+
+
+def no_hooks(plan: Any, state: ClusterState) -> HookCall | None:
+    """The hooks of an operation that has none."""
+    return None
+
+
+def no_preview(plan: Any) -> Any:
+    """The result of a dry run that has nothing to show but that it would be accepted."""
+    return None
+
+
+@dataclass(frozen=True)
+class Operation(Generic[O, P]):
+    """How one opcode is carried out.
+
+    ``plan`` is called before and after the locks are taken, and must be pure. ``run`` returns
+    the opcode's result, or an ``Ending``. ``hooks`` is called with the state before and after.
+    ``preview`` is the result of a dry run.
+    """
+
+    opcode: type[O]
+    plan: Callable[[O, ClusterState, Facts], P]
+    run: Callable[[P, Tools], Awaitable[Any]]
+    questions: Callable[[O, ClusterState], Sequence[Question]] = no_questions
+    hooks: Callable[[P, ClusterState], HookCall | None] = no_hooks
+    preview: Callable[[P], Any] = no_preview

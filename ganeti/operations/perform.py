@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Carrying out an opcode: ask, plan, lock what the plan needs, plan again, run.
+
+No job waits while it holds: locks are granted whole, and a plan that turns out to need others
+under its locks lets go of them and starts over with what it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from ganeti.config.state import ClusterState
+from ganeti.config.writer import Cause, Change, Config
+from ganeti.errors import Refused
+from ganeti.journal.interfaces import Edit
+from ganeti.locking.names import LockRequest, covers
+from ganeti.opcodes.opcode import Opcode
+from ganeti.operations.hooks import run_after, run_before
+from ganeti.operations.operation import (
+    Configuration,
+    Ending,
+    Facts,
+    Operation,
+    Progress,
+    Question,
+    Tools,
+)
+from ganeti.rpc.call import Nodes
+
+FRESH = 2.0
+"""For how many seconds the answers of nodes are good enough to act on."""
+
+
+class Owner(Progress, Protocol):
+    """The job that an opcode runs for."""
+
+    @property
+    def job_id(self) -> int: ...
+
+    @property
+    def owner(self) -> str:
+        """The name under which locks are held."""
+        ...
+
+    @property
+    def priority(self) -> int: ...
+
+    async def locked(self) -> None:
+        """The locks are held from here on; durable when this returns.
+
+        :raises JobCanceled: the job was canceled while it waited.
+        """
+        ...
+
+
+class Locks(Protocol):
+    """Where locks are held."""
+
+    def hold(
+        self, owner: str, wants: LockRequest, priority: int = 0
+    ) -> AbstractAsyncContextManager[None]: ...
+
+
+Finish: TypeAlias = Callable[[Sequence[Edit]], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Performed:
+    """The result of an opcode; ``finish`` makes its last change along with the given edits."""
+
+    result: Any
+    finish: Finish | None = None
+
+
+@dataclass(frozen=True)
+class _JobsConfiguration:
+    """The configuration, with every change made in the name of a job."""
+
+    config: Config
+    cause: Cause
+
+    def state(self) -> ClusterState:
+        return self.config.state()
+
+    async def change(self, change: Change) -> ClusterState:
+        return await self.config.change(change, because=self.cause)
+
+
+@dataclass(frozen=True)
+class Performer:
+    """Runs any opcode for a job; ``tools`` makes those that it gets in the name of its job."""
+
+    operations: Mapping[type[Opcode], Operation[Any, Any]]
+    config: Config
+    locks: Locks
+    tools: Callable[[Configuration, Progress], Tools]
+
+    async def __call__(self, opcode: Opcode, owner: Owner) -> Performed:
+        """Carry out ``opcode``.
+
+        :raises GanetiError: it was refused, or it failed; what could be taken back is.
+        """
+        operation = self.operations.get(type(opcode))
+        if operation is None:
+            raise Refused(f"this version does not carry out {opcode.op_id}")
+        cause = Cause("job", opcode.summary, owner.job_id)
+        tools = self.tools(_JobsConfiguration(self.config, cause), owner)
+        facts = await self._ask(operation, opcode, tools)
+        asked_at = tools.time.seconds()
+        plan = operation.plan(opcode, self.config.state(), facts)
+        if opcode.dry_run:
+            await owner.locked()
+            return Performed(operation.preview(plan))
+        while True:
+            wanted = plan.locks
+            async with self.locks.hold(owner.owner, wanted, owner.priority):
+                if tools.time.seconds() - asked_at > FRESH:
+                    facts = await self._ask(operation, opcode, tools)
+                    asked_at = tools.time.seconds()
+                plan = operation.plan(opcode, self.config.state(), facts)
+                if covers(wanted, plan.locks):
+                    await owner.locked()
+                    return await self._run(operation, plan, opcode.op_id, tools, cause)
+
+    async def _ask(self, operation: Operation[Any, Any], opcode: Opcode, tools: Tools) -> Facts:
+        return await gather(operation.questions(opcode, self.config.state()), tools.nodes)
+
+    async def _run(
+        self, operation: Operation[Any, Any], plan: Any, op_id: str, tools: Tools, cause: Cause
+    ) -> Performed:
+        before = operation.hooks(plan, self.config.state())
+        if before is not None:
+            await run_before(before, op_id, self.config.state(), tools)
+        result = await operation.run(plan, tools)
+        if isinstance(result, Ending) and before is None:
+            change = result.change
+
+            async def finish(edits: Sequence[Edit]) -> None:
+                await self.config.change(change, because=cause, also=edits)
+
+            return Performed(result.result, finish)
+        if isinstance(result, Ending):
+            await self.config.change(result.change, because=cause)
+            result = result.result
+        if before is not None:
+            state = self.config.state()
+            after = operation.hooks(plan, state)
+            await run_after(after or before, before, op_id, state, tools)
+        return Performed(result)
+
+
+async def gather(questions: Sequence[Question], nodes: Nodes) -> Facts:
+    """Ask all the questions; trouble is an answer, too."""
+    answers: dict[tuple[str, Any], Any] = {}
+    for question in questions:
+        asked = await nodes.ask_all(question.nodes, question.call)
+        answers.update({(uuid, type(question.call)): answer for uuid, answer in asked.items()})
+    return Facts(answers)

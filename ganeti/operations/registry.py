@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Every operation there is; a new one is a module and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from ganeti.opcodes.opcode import Opcode
+from ganeti.operations import delay, systems, tags
+from ganeti.operations.cluster import end, redistribute, verify
+from ganeti.operations.instance import (
+    console,
+    create,
+    describe,
+    reboot,
+    reinstall,
+    remove,
+    start,
+    stop,
+)
+from ganeti.operations.node import add as add_node
+from ganeti.operations.node import modify as modify_node
+from ganeti.operations.node import remove as remove_node
+from ganeti.operations.operation import Operation
+
+_ALL: tuple[Operation[Any, Any], ...] = (
+    *end.OPERATIONS,
+    *verify.OPERATIONS,
+    redistribute.OPERATION,
+    create.OPERATION,
+    remove.OPERATION,
+    start.OPERATION,
+    stop.OPERATION,
+    reboot.OPERATION,
+    reinstall.OPERATION,
+    console.OPERATION,
+    describe.OPERATION,
+    add_node.OPERATION,
+    remove_node.OPERATION,
+    modify_node.OPERATION,
+    systems.OPERATION,
+    *tags.OPERATIONS,
+    delay.OPERATION,
+)
+
+OPERATIONS: Mapping[type[Opcode], Operation[Any, Any]] = MappingProxyType(
+    {operation.opcode: operation for operation in _ALL}
+)

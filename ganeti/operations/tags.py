@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Tags on the cluster, groups, nodes, instances and networks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ganeti.config.changes.tags import add_tags, remove_tags
+from ganeti.config.state import ClusterState
+from ganeti.config.writer import Change
+from ganeti.errors import Code, Refused
+from ganeti.locking.names import (
+    CLUSTER,
+    LockName,
+    LockRequest,
+    group_lock,
+    instance_lock,
+    network_lock,
+    node_lock,
+    request,
+)
+from ganeti.model.cluster import Cluster
+from ganeti.model.group import Group
+from ganeti.model.instance import Instance
+from ganeti.model.network import Network
+from ganeti.model.node import Node
+from ganeti.opcodes.tags import AddTags, GetTags, RemoveTags, SearchTags, TagKind
+from ganeti.operations.operation import Ending, Facts, Operation, Tools
+
+Tagged = Cluster | Group | Node | Instance | Network
+
+
+@dataclass(frozen=True)
+class Retag:
+    """A change to the tags of one object."""
+
+    lock: LockName
+    change: Change
+
+    @property
+    def locks(self) -> LockRequest:
+        # Tags on the cluster do not get in anybody's way.
+        return {} if self.lock == CLUSTER else request(exclusive=[self.lock])
+
+
+@dataclass(frozen=True)
+class Found:
+    """An answer that needs no more than the configuration."""
+
+    answer: Any
+
+    @property
+    def locks(self) -> LockRequest:
+        return {}
+
+
+def carrier(kind: TagKind, name: str | None, state: ClusterState) -> tuple[Tagged, LockName]:
+    """The object that carries the tags, and its lock.
+
+    :raises Refused: there is none, or its name is missing.
+    """
+    if kind is TagKind.CLUSTER:
+        return state.cluster, CLUSTER
+    if not name:
+        raise Refused(f"the name of the {kind.value} is missing", Code.INPUT)
+    match kind:
+        case TagKind.INSTANCE:
+            instance = state.instance(name)
+            return instance, instance_lock(instance.uuid)
+        case TagKind.NODE:
+            node = state.node(name)
+            return node, node_lock(node.uuid)
+        case TagKind.NODEGROUP:
+            group = state.group(name)
+            return group, group_lock(group.uuid)
+        case TagKind.NETWORK:
+            network = state.network(name)
+            return network, network_lock(network.uuid)
+
+
+def plan_add(op: AddTags, state: ClusterState, facts: Facts) -> Retag:
+    """Decide on adding the tags, or refuse what is no tag."""
+    target, lock = carrier(op.kind, op.name, state)
+    change = add_tags(target, op.tags)
+    change(state)
+    return Retag(lock, change)
+
+
+def plan_remove(op: RemoveTags, state: ClusterState, facts: Facts) -> Retag:
+    """Decide on removing the tags, or refuse those that are not there."""
+    target, lock = carrier(op.kind, op.name, state)
+    change = remove_tags(target, op.tags)
+    change(state)
+    return Retag(lock, change)
+
+
+async def run_change(plan: Retag, tools: Tools) -> Ending:
+    return Ending(None, plan.change)
+
+
+def plan_get(op: GetTags, state: ClusterState, facts: Facts) -> Found:
+    """Find the object and its tags."""
+    return Found(list(carrier(op.kind, op.name, state)[0].tags))
+
+
+def plan_search(op: SearchTags, state: ClusterState, facts: Facts) -> Found:
+    """Find the tags that match, each with the path of what carries it."""
+    try:
+        pattern = re.compile(op.pattern)
+    except re.error as e:
+        raise Refused(f"'{op.pattern}' is no regular expression: {e}", Code.INPUT) from None
+    return Found([[path, tag] for path, tag in _all_tags(state) if pattern.search(tag)])
+
+
+def _all_tags(state: ClusterState) -> Iterator[tuple[str, str]]:
+    for tag in state.cluster.tags:
+        yield "/cluster", tag
+    for path, objects in (
+        ("nodegroup", state.groups),
+        ("nodes", state.nodes),
+        ("instances", state.instances),
+        ("network", state.networks),
+    ):
+        for each in objects.values():
+            for tag in each.tags:
+                yield f"/{path}/{each.name}", tag
+
+
+async def answer(plan: Found, tools: Tools) -> Any:
+    return plan.answer
+
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation(AddTags, plan_add, run_change),
+    Operation(RemoveTags, plan_remove, run_change),
+    Operation(GetTags, plan_get, answer),
+    Operation(SearchTags, plan_search, answer),
+)

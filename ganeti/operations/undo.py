@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Taking back what was done when a later step fails."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from twisted.logger import Logger
+
+from ganeti.operations.operation import Progress
+
+Step: TypeAlias = Callable[[], Awaitable[object]]
+
+
+class Undo:
+    """Steps that take back what was done, run newest first if the block fails.
+
+    A step that fails itself is logged and told to the job's owner, and the others still run.
+    """
+
+    _log = Logger()
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._steps: list[tuple[str, Step]] = []
+
+    def by(self, what: str, step: Step) -> None:
+        """Run ``step`` if the block fails from here on; ``what`` completes *could not …*."""
+        self._steps.append((what, step))
+
+    async def __aenter__(self) -> Undo:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for what, step in reversed(self._steps if kind else []):
+            with self._log.failuresHandled("could not {what}", what=what) as taken_back:
+                await step()
+            if taken_back.failed:
+                self._progress.say(f"could not {what}; see the master's log")

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The tools of operations, in memory: a configuration, scripted nodes, and a job's log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+from typing import Any, TypeVar
+from uuid import UUID
+
+from ganeti.config.state import ClusterState
+from ganeti.config.writer import Cause, Change, Config
+from ganeti.errors import Failed, JobCanceled, Unreachable
+from ganeti.model.node import Node
+from ganeti.opcodes.opcode import Opcode
+from ganeti.operations.operation import SharedFile, Tools
+from ganeti.rpc.call import Call
+from ganeti.testing.journal import MemoryJournal
+
+R = TypeVar("R")
+
+
+class ScriptedNodes:
+    """Nodes that answer as the test says, and a record of what they were asked.
+
+    ``answers`` maps a kind of call to its answer, to a function of the node's name and the call,
+    or to an error; other calls are answered by None.
+    """
+
+    def __init__(self, answers: Mapping[type[Call[Any]], Any] | None = None) -> None:
+        self.answers = dict(answers or {})
+        self.asked: list[tuple[str, Call[Any]]] = []
+        self.gone: set[str] = set()
+
+    async def ask(self, node: Node, call: Call[R]) -> R:
+        self.asked.append((node.name, call))
+        if node.name in self.gone:
+            raise Unreachable(node.name, "connection refused")
+        answer: Any = self.answers.get(type(call))
+        if callable(answer):
+            answer = answer(node.name, call)
+        if isinstance(answer, Exception):
+            raise answer
+        given: R = answer
+        return given
+
+    async def ask_all(self, nodes: Sequence[Node], call: Call[R]) -> Mapping[str, R | Failed]:
+        answers: dict[str, R | Failed] = {}
+        for node in nodes:
+            try:
+                answers[node.uuid] = await self.ask(node, call)
+            except Failed as e:
+                answers[node.uuid] = e
+        return answers
+
+    def calls(self, *kinds: type[Call[Any]]) -> list[tuple[str, str]]:
+        """Node and name of every call, or of those of these kinds."""
+        return [
+            (node, type(call).__name__)
+            for node, call in self.asked
+            if not kinds or isinstance(call, kinds)
+        ]
+
+
+class MemoryProgress:
+    """A job's log as a list, and whether its owner has canceled it."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.noted: list[tuple[str, Any]] = []
+        self.canceled: Callable[[], bool] = lambda: False
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
+
+    def note(self, kind: str, payload: Any) -> None:
+        self.noted.append((kind, payload))
+
+    def may_stop(self) -> None:
+        if self.canceled():
+            raise JobCanceled("the job was canceled")
+
+
+class SeededIdentifiers:
+    """Identifiers that are the same in every run with the same seed."""
+
+    def __init__(self, random: Random) -> None:
+        self.random = random
+
+    def uuid(self) -> str:
+        return str(UUID(int=self.random.getrandbits(128), version=4))
+
+    def secret(self) -> str:
+        return self.random.randbytes(20).hex()
+
+
+class StandingTime:
+    """A clock that moves only while somebody sleeps."""
+
+    def __init__(self, now: float = 1_700_000_000.0) -> None:
+        self.now = now
+
+    def seconds(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class MemoryTools:
+    """Everything that an operation is given; ``tools`` is handed to its ``run``."""
+
+    def __init__(
+        self, state: ClusterState, answers: Mapping[type[Call[Any]], Any] | None = None
+    ) -> None:
+        self.time = StandingTime()
+        self.journal = MemoryJournal()
+        self.config = Config(state, self.journal, self.time.seconds)
+        self.nodes = ScriptedNodes(answers)
+        self.progress = MemoryProgress()
+        self.submitted: list[Sequence[Opcode]] = []
+        self.behind: dict[str, str] = {}
+        self.files: list[SharedFile] = []
+        self.tools = Tools(
+            config=self,
+            nodes=self.nodes,
+            progress=self.progress,
+            ids=SeededIdentifiers(Random(1)),
+            time=self.time,
+            submit=self._submit,
+            allocate=self._allocate,
+            copies=self,
+            shared=self,
+        )
+
+    def state(self) -> ClusterState:
+        return self.config.state()
+
+    async def change(self, change: Change) -> ClusterState:
+        return await self.config.change(change, because=Cause("test", "a test"))
+
+    def out_of_sync(self) -> Mapping[str, str]:
+        return self.behind
+
+    async def read(self) -> Sequence[SharedFile]:
+        return self.files
+
+    async def _submit(self, jobs: Sequence[Sequence[Opcode]]) -> list[tuple[bool, int | str]]:
+        self.submitted += jobs
+        return [(True, number) for number, _ in enumerate(jobs, start=1)]
+
+    async def _allocate(self, name: str, request: str) -> str:
+        raise Failed(f"there is no allocator {name}")

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Creating instances: what is refused, what is made, and what is taken back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.config.verify import verify
+from ganeti.errors import Code, Failed, Invalid, JobCanceled, Refused
+from ganeti.model.instance import Wanted
+from ganeti.opcodes.instance.create import CreateInstance
+from ganeti.opcodes.registry import read_opcode
+from ganeti.operations.instance import create
+from ganeti.operations.operation import Facts
+from ganeti.rpc.disks import CreateDisk
+from ganeti.rpc.instances import InstallOS, StartInstance
+from ganeti.rpc.node import DescribeNode, DescribeOSes
+from ganeti.testing.builders import a_cluster, a_node, uuid_of
+from ganeti.testing.facts import an_os, some_facts
+from ganeti.testing.tools import MemoryTools
+
+NODES = ("node1", "node2")
+
+
+def an_order(**over: Any) -> CreateInstance:
+    fields: dict[str, Any] = {
+        "instance_name": "web1",
+        "mode": "create",
+        "disk_template": "file",
+        "disks": [{"size": 1024}],
+        "nics": [{}],
+        "os_type": "noop",
+        "pnode": "node1",
+    }
+    order = read_opcode({"OP_ID": "OP_INSTANCE_CREATE", **fields, **over})
+    assert isinstance(order, CreateInstance)
+    return order
+
+
+def facts(*oses: Any, **over: Any) -> Facts:
+    answers: dict[tuple[str, Any], Any] = {}
+    for node in NODES:
+        answers[uuid_of("node", node), DescribeNode] = some_facts(**over)
+        answers[uuid_of("node", node), DescribeOSes] = list(oses) or [an_os()]
+    return Facts(answers)
+
+
+class CreateTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        state = a_cluster(
+            nodes=NODES,
+            enabled_disk_templates=("file", "diskless"),
+            file_storage_dir="/srv/ganeti/file-storage",
+        )
+        self.memory = MemoryTools(state)
+
+    def refusal(self, expected: type[Exception] = Refused, **over: Any) -> Any:
+        with self.assertRaises(expected) as caught:
+            create.plan(an_order(**over), self.memory.state(), facts())
+        return caught.exception
+
+    def create(self, **over: Any) -> Any:
+        plan = create.plan(an_order(**over), self.memory.state(), facts())
+        return create.run(plan, self.memory.tools)
+
+    def test_disks_configuration_system_and_start_come_in_this_order(self) -> None:
+        self.assertEqual(self.successResultOf(self.create()), ["node1"])
+        names = [name for _, name in self.memory.nodes.calls()]
+        self.assertEqual(names, ["CreateDisk", "InstallOS", "StartInstance"])
+        instance = self.memory.state().instance("web1")
+        self.assertIs(instance.admin_state, Wanted.UP)
+        self.assertEqual(verify(self.memory.state()), [])
+
+    def test_an_instance_that_is_not_to_run_is_not_started(self) -> None:
+        self.successResultOf(self.create(start=False))
+        self.assertIs(self.memory.state().instance("web1").admin_state, Wanted.DOWN)
+        self.assertEqual(self.memory.nodes.calls(StartInstance), [])
+
+    def test_a_failed_installation_leaves_nothing(self) -> None:
+        self.memory.nodes.answers[InstallOS] = Failed("script said no")
+        self.failureResultOf(self.create(), Failed)
+        names = [name for _, name in self.memory.nodes.calls()]
+        self.assertEqual(names, ["CreateDisk", "InstallOS", "RemoveDisk"])
+        self.assertEqual(len(self.memory.state().instances), 0)
+
+    def test_a_disk_that_may_have_been_made_is_removed(self) -> None:
+        self.memory.nodes.answers[CreateDisk] = Failed("disk full")
+        self.failureResultOf(self.create(), Failed)
+        names = [name for _, name in self.memory.nodes.calls()]
+        self.assertEqual(names, ["CreateDisk", "RemoveDisk"])
+
+    def test_a_canceled_job_takes_back_what_it_did(self) -> None:
+        self.memory.progress.canceled = lambda: len(self.memory.nodes.asked) > 0
+        self.failureResultOf(self.create(), JobCanceled)
+        self.assertEqual(len(self.memory.state().instances), 0)
+        self.assertEqual(self.memory.nodes.calls()[-1], ("node1", "RemoveDisk"))
+
+    def test_an_installed_instance_that_does_not_start_stays(self) -> None:
+        self.memory.nodes.answers[StartInstance] = Failed("no memory")
+        failure = self.failureResultOf(self.create(), Failed)
+        self.assertIn("was created, but could not be started", str(failure.value))
+        self.assertIs(self.memory.state().instance("web1").admin_state, Wanted.DOWN)
+
+    def test_every_problem_is_told_at_once(self) -> None:
+        error = self.refusal(
+            Invalid,
+            disks=[{"size": 0}, {"size": "1x", "mode": "wo"}],
+            nics=[{"mac": "nonsense"}],
+            beparams={"memroy": 1},
+            os_type=None,
+        )
+        paths = [problem.path for problem in error.problems]
+        expected = ["disks[0]/size", "disks[1]/size", "disks[1]/mode", "nics[0]/mac"]
+        self.assertEqual(paths, [*expected, "beparams/memroy", "os_type"])
+
+    def test_a_name_is_given_once(self) -> None:
+        self.successResultOf(self.create())
+        self.assertEqual(self.refusal().code, Code.EXISTS)
+
+    def test_an_unknown_os_is_refused_with_the_known_ones(self) -> None:
+        self.assertIn("it has: noop", str(self.refusal(os_type="plan9")))
+
+    def test_a_template_that_is_not_enabled_is_refused(self) -> None:
+        self.assertIn("enabled are: file, diskless", str(self.refusal(disk_template="plain")))
+
+    def test_a_size_beyond_the_policy_is_refused(self) -> None:
+        refusal = self.refusal(beparams={"vcpus": 99})
+        self.assertIn("99 virtual processors is not from 1 to 8", str(refusal))
+
+    def test_without_a_node_the_roomiest_is_chosen(self) -> None:
+        answers = dict(facts().answers)
+        answers[uuid_of("node", "node2"), DescribeNode] = some_facts(memory_free=30000)
+        plan = create.plan(an_order(pnode=None), self.memory.state(), Facts(answers))
+        self.assertEqual([node.name for node in plan.nodes], ["node2"])
+
+    def test_without_room_every_node_has_its_reason(self) -> None:
+        with self.assertRaises(Refused) as caught:
+            lack = facts(memory_free=10)
+            create.plan(an_order(pnode=None), self.memory.state(), lack)
+        self.assertEqual(caught.exception.code, Code.RESOURCES)
+        for node in NODES:
+            self.assertIn(f"{node} has 10 MiB of memory free", str(caught.exception))
+
+    def test_an_offline_node_is_refused(self) -> None:
+        state = a_cluster(nodes=["node1", a_node("node2", offline=True)])
+        order = an_order(pnode="node2", disk_template="diskless", disks=[])
+        with self.assertRaisesRegex(Refused, "node2 cannot take instance web1: it is offline"):
+            create.plan(order, state, facts())
+
+    def test_hooks_see_the_instance_before_and_after(self) -> None:
+        plan = create.plan(an_order(), self.memory.state(), facts())
+        before = create.hooks(plan, self.memory.state())
+        self.successResultOf(create.run(plan, self.memory.tools))
+        after = create.hooks(plan, self.memory.state())
+        self.assertEqual(before.environment["INSTANCE_DISK_COUNT"], "0")
+        self.assertEqual(after.environment["INSTANCE_DISK_COUNT"], "1")
+        self.assertEqual(after.environment["INSTANCE_STATUS"], "up")

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Starting, stopping, rebooting, reinstalling and removing instances."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.config.state import ClusterState
+from ganeti.errors import Failed, Refused, Unreachable
+from ganeti.model.instance import Wanted
+from ganeti.opcodes.instance.lifecycle import (
+    RebootInstance,
+    RebootType,
+    ReinstallInstance,
+    RemoveInstance,
+    ShutdownInstance,
+)
+from ganeti.opcodes.instance.lifecycle import StartInstance as StartOpcode
+from ganeti.operations.instance import reboot, reinstall, remove, start, stop
+from ganeti.operations.operation import Facts
+from ganeti.rpc.disks import RemoveDisk
+from ganeti.rpc.instances import InstallOS, StartInstance, StopInstance
+from ganeti.rpc.node import DescribeNode, DescribeOSes
+from ganeti.testing.builders import a_cluster, a_disk, a_node, an_instance, uuid_of
+from ganeti.testing.facts import an_os, some_facts
+from ganeti.testing.tools import MemoryTools
+
+NODE1 = uuid_of("node", "node1")
+
+
+def facts(*, runs: tuple[str, ...] = (), **over: Any) -> Facts:
+    return Facts(
+        {
+            (NODE1, DescribeNode): some_facts(runs=runs, **over),
+            (NODE1, DescribeOSes): [an_os()],
+        }
+    )
+
+
+def stopped(**over: Any) -> ClusterState:
+    return a_cluster(instances=[an_instance("web1", admin_state=Wanted.DOWN, **over)])
+
+
+class StartTests(SynchronousTestCase):
+    def test_a_stopped_instance_is_wanted_up_and_started(self) -> None:
+        memory = MemoryTools(stopped())
+        plan = start.plan(StartOpcode(instance_name="web1"), memory.state(), facts())
+        self.successResultOf(start.run(plan, memory.tools))
+        self.assertIs(memory.state().instance("web1").admin_state, Wanted.UP)
+        self.assertEqual(memory.nodes.calls(), [("node1", "StartInstance")])
+
+    def test_an_offline_node_is_told_of_with_the_way_out(self) -> None:
+        state = a_cluster(
+            nodes=["node1", a_node("node2", offline=True)],
+            instances=[an_instance("web1", node="node2")],
+        )
+        with self.assertRaisesRegex(Refused, "node2 is offline; use --ignore-offline"):
+            start.plan(StartOpcode(instance_name="web1"), state, Facts())
+
+    def test_too_little_memory_refuses(self) -> None:
+        with self.assertRaisesRegex(Refused, "has 100 MiB of memory free"):
+            start.plan(StartOpcode(instance_name="web1"), stopped(), facts(memory_free=100))
+
+    def test_one_that_runs_needs_no_more_memory(self) -> None:
+        lack = facts(runs=("web1",), memory_free=0)
+        start.plan(StartOpcode(instance_name="web1"), stopped(), lack)
+
+    def test_a_node_that_does_not_answer_refuses_with_what_to_do(self) -> None:
+        silent = Facts({(NODE1, DescribeNode): Unreachable("node1", "no route")})
+        with self.assertRaisesRegex(Refused, "start its node daemon"):
+            start.plan(StartOpcode(instance_name="web1"), stopped(), silent)
+
+    def test_parameters_of_one_start_are_not_kept(self) -> None:
+        memory = MemoryTools(stopped())
+        op = StartOpcode(instance_name="web1", beparams={"vcpus": 3}, no_remember=True)
+        self.successResultOf(start.run(start.plan(op, memory.state(), facts()), memory.tools))
+        [(_, call)] = memory.nodes.asked
+        assert isinstance(call, StartInstance)
+        self.assertEqual(call.guest.vcpus, 3)
+        self.assertEqual(memory.journal.commits, [])
+
+
+class StopTests(SynchronousTestCase):
+    def test_a_running_instance_is_wanted_down_and_stopped(self) -> None:
+        memory = MemoryTools(a_cluster(instances=["web1"]))
+        op = ShutdownInstance(instance_name="web1", timeout=7)
+        self.successResultOf(stop.run(stop.plan(op, memory.state(), Facts()), memory.tools))
+        self.assertIs(memory.state().instance("web1").admin_state, Wanted.DOWN)
+        [(_, call)] = memory.nodes.asked
+        assert isinstance(call, StopInstance)
+        self.assertEqual((call.instance_name, call.timeout), ("web1", 7))
+
+    def test_an_offline_node_is_left_alone_if_asked_to(self) -> None:
+        state = a_cluster(
+            nodes=["node1", a_node("node2", offline=True)],
+            instances=[an_instance("web1", node="node2")],
+        )
+        memory = MemoryTools(state)
+        op = ShutdownInstance(instance_name="web1", ignore_offline_nodes=True)
+        self.successResultOf(stop.run(stop.plan(op, state, Facts()), memory.tools))
+        self.assertEqual(memory.nodes.asked, [])
+        self.assertIs(memory.state().instance("web1").admin_state, Wanted.DOWN)
+
+
+class RebootTests(SynchronousTestCase):
+    def calls(self, kind: RebootType, *, runs: bool) -> list[str]:
+        memory = MemoryTools(a_cluster(instances=["web1"]))
+        op = RebootInstance(instance_name="web1", reboot_type=kind)
+        plan = reboot.plan(op, memory.state(), facts(runs=("web1",) if runs else ()))
+        self.successResultOf(reboot.run(plan, memory.tools))
+        return [name for _, name in memory.nodes.calls()]
+
+    def test_soft_and_hard_are_the_nodes_business(self) -> None:
+        for kind in (RebootType.SOFT, RebootType.HARD):
+            self.assertEqual(self.calls(kind, runs=True), ["RebootInstance"])
+
+    def test_full_stops_and_starts(self) -> None:
+        self.assertEqual(self.calls(RebootType.FULL, runs=True), ["StopInstance", "StartInstance"])
+
+    def test_one_that_does_not_run_is_started(self) -> None:
+        self.assertEqual(self.calls(RebootType.SOFT, runs=False), ["StartInstance"])
+
+
+class RemoveTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        disks = [a_disk("web1/0")]
+        self.memory = MemoryTools(a_cluster(instances=[an_instance("web1", disks=disks)]))
+
+    def run_it(self, **over: Any) -> Any:
+        op = RemoveInstance(instance_name="web1", **over)
+        return remove.run(remove.plan(op, self.memory.state(), Facts()), self.memory.tools)
+
+    def test_the_guest_is_stopped_before_its_disks_go(self) -> None:
+        self.successResultOf(self.run_it())
+        names = [name for _, name in self.memory.nodes.calls()]
+        self.assertEqual(names, ["StopInstance", "RemoveDisk"])
+        self.assertEqual(len(self.memory.state().instances), 0)
+        self.assertEqual(len(self.memory.state().disks), 0)
+
+    def test_a_disk_that_stays_keeps_the_instance(self) -> None:
+        self.memory.nodes.answers[RemoveDisk] = Failed("device busy")
+        failure = self.failureResultOf(self.run_it(), Failed)
+        self.assertIn("device busy", str(failure.value))
+        self.assertEqual(len(self.memory.state().instances), 1)
+
+    def test_unless_failures_are_to_be_ignored(self) -> None:
+        self.memory.nodes.answers[RemoveDisk] = Failed("device busy")
+        self.successResultOf(self.run_it(ignore_failures=True))
+        self.assertEqual(len(self.memory.state().instances), 0)
+        self.assertIn("device busy", self.memory.progress.said[0])
+
+
+class ReinstallTests(SynchronousTestCase):
+    def test_one_that_is_to_run_is_refused(self) -> None:
+        with self.assertRaisesRegex(Refused, "stop it first"):
+            op = ReinstallInstance(instance_name="web1")
+            reinstall.plan(op, a_cluster(instances=["web1"]), facts())
+
+    def test_another_os_is_kept_and_installed(self) -> None:
+        memory = MemoryTools(stopped())
+        there = Facts(
+            {
+                (NODE1, DescribeNode): some_facts(),
+                (NODE1, DescribeOSes): [an_os("mini", variants=("small",))],
+            }
+        )
+        op = ReinstallInstance(instance_name="web1", os_type="mini+small")
+        plan = reinstall.plan(op, memory.state(), there)
+        self.successResultOf(reinstall.run(plan, memory.tools))
+        self.assertEqual(memory.state().instance("web1").os, "mini+small")
+        [(_, call)] = memory.nodes.asked
+        assert isinstance(call, InstallOS)
+        self.assertTrue(call.reinstall)
+
+    def test_an_unknown_variant_is_refused_with_the_known_ones(self) -> None:
+        there = Facts(
+            {
+                (NODE1, DescribeNode): some_facts(),
+                (NODE1, DescribeOSes): [an_os("mini", variants=("small", "large"))],
+            }
+        )
+        with self.assertRaisesRegex(Refused, "no variant huge; it has: small, large"):
+            op = ReinstallInstance(instance_name="web1", os_type="mini+huge")
+            reinstall.plan(op, stopped(), there)

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Tags, delays, OS definitions, and verifying the cluster."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.errors import Refused, Unreachable
+from ganeti.opcodes.cluster import Finding as Code
+from ganeti.opcodes.cluster import VerifyCluster, VerifyConfig, VerifyGroup
+from ganeti.opcodes.os import DiagnoseOSes
+from ganeti.opcodes.tags import AddTags, SearchTags, TagKind
+from ganeti.operations import systems, tags
+from ganeti.operations.cluster import verify
+from ganeti.operations.operation import Ending, Facts
+from ganeti.rpc.node import DescribeNode, DescribeOSes, VerifyNode
+from ganeti.testing.builders import a_cluster, an_instance, uuid_of
+from ganeti.testing.facts import an_os, some_facts
+from ganeti.testing.tools import MemoryTools
+
+NODE1 = uuid_of("node", "node1")
+
+
+def runs(*names: str) -> Facts:
+    return Facts({(NODE1, VerifyNode): {}, (NODE1, DescribeNode): some_facts(runs=names)})
+
+
+class TagTests(SynchronousTestCase):
+    def test_tags_come_true_together_with_the_end_of_the_job(self) -> None:
+        memory = MemoryTools(a_cluster(instances=["web1"]))
+        op = AddTags(kind=TagKind.INSTANCE, name="web1", tags=("prod",))
+        plan = tags.plan_add(op, memory.state(), Facts())
+        ending = self.successResultOf(tags.run_change(plan, memory.tools))
+        self.assertIsInstance(ending, Ending)
+        self.assertEqual(ending.change(memory.state()).instance("web1").tags, ("prod",))
+
+    def test_search_tells_where_each_tag_is(self) -> None:
+        state = a_cluster(instances=[an_instance("web1", tags=("prod",))], tags=("prod-east",))
+        plan = tags.plan_search(SearchTags(pattern="^prod"), state, Facts())
+        self.assertEqual(plan.answer, [["/cluster", "prod-east"], ["/instances/web1", "prod"]])
+
+    def test_nonsense_for_a_pattern_is_refused(self) -> None:
+        with self.assertRaisesRegex(Refused, "no regular expression"):
+            tags.plan_search(SearchTags(pattern="("), a_cluster(), Facts())
+
+
+class DiagnoseTests(SynchronousTestCase):
+    def test_an_os_is_valid_if_every_node_has_it_alike(self) -> None:
+        state = a_cluster(nodes=["node1", "node2"])
+        facts = Facts(
+            {
+                (NODE1, DescribeOSes): [an_os("noop"), an_os("mini", variants=("a",))],
+                (uuid_of("node", "node2"), DescribeOSes): [an_os("noop"), an_os("mini")],
+            }
+        )
+        op = DiagnoseOSes(output_fields=("name", "valid"))
+        self.assertEqual(systems.plan(op, state, facts).rows, [["mini", False], ["noop", True]])
+
+
+class VerifyTests(SynchronousTestCase):
+    def test_the_whole_is_a_job_for_the_configuration_and_one_per_group(self) -> None:
+        memory = MemoryTools(a_cluster(groups=["default", "east"]))
+        plan = verify.plan_all(VerifyCluster(), memory.state(), Facts())
+        result = self.successResultOf(verify.run_all(plan, memory.tools))
+        self.assertEqual(result, {"jobs": [[True, 1], [True, 2], [True, 3]]})
+
+    def test_a_copy_that_is_behind_is_an_error(self) -> None:
+        memory = MemoryTools(a_cluster(nodes=["node1", "node2"]))
+        memory.behind = {uuid_of("node", "node2"): "it does not answer"}
+        plan = verify.plan_config(VerifyConfig(error_codes=True), memory.state(), Facts())
+        self.assertFalse(self.successResultOf(verify.run_config(plan, memory.tools)))
+        self.assertIn("ENODERPC:node:node2", memory.progress.said[-1])
+
+    def group(self, facts: Facts, **over: object) -> tuple[bool, list[str]]:
+        memory = MemoryTools(a_cluster(nodes=["node1"], instances=["web1"]))
+        op = VerifyGroup(group_name="default", **over)  # type: ignore[arg-type]
+        plan = verify.plan_group(op, memory.state(), facts)
+        good = self.successResultOf(verify.run_group(plan, memory.tools))
+        return good, [each for each in memory.progress.said if "ERROR" in each]
+
+    def test_what_runs_as_wanted_is_good(self) -> None:
+        self.assertEqual(self.group(runs("web1")), (True, []))
+
+    def test_an_instance_that_is_down_and_a_stranger_are_found(self) -> None:
+        good, errors = self.group(runs("ghost"))
+        self.assertFalse(good)
+        self.assertEqual(len(errors), 2)
+        self.assertIn("instance web1: is to run, and does not", errors[0])
+        self.assertIn("a guest that is no instance: ghost", errors[1])
+
+    def test_a_silent_node_is_an_error_unless_ignored(self) -> None:
+        trouble = Unreachable("node1", "no route")
+        facts = Facts({(NODE1, VerifyNode): trouble, (NODE1, DescribeNode): trouble})
+        self.assertFalse(self.group(facts)[0])
+        self.assertTrue(self.group(facts, ignore_errors=(Code.ENODERPC,))[0])
