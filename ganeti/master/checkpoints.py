@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Checkpoints: what the journal says, as the classic files, so that its older part can go.
+
+A checkpoint is ``config.data``, the queue's files, and last of all a marker with the position
+that they stand for. The files may be newer than the marker after a crash in between; replaying
+what they hold already changes nothing, so that does no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from ganeti.config.formats import Checkpoint
+from ganeti.config.state import ClusterState
+from ganeti.jobs.job import encode
+from ganeti.jobs.store import JobStore
+from ganeti.journal.file import FileJournal
+from ganeti.journal.interfaces import Position
+from ganeti.master.places import Places
+from ganeti.schema.records import Record
+from ganeti.system.interfaces import IFiles
+
+PAUSE = 10.0
+"""Seconds from the first change that the files do not have to when they are written."""
+
+QUEUE_VERSION = b"1\n"
+
+
+class Marker(Record):
+    """The last commit that the files of a checkpoint hold for certain."""
+
+    position: Position
+
+
+class Checkpoints:
+    """Writes checkpoints some time after something has changed, and when it is told to."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        files: IFiles,
+        places: Places,
+        journal: FileJournal,
+        state: Callable[[], ClusterState],
+        jobs: JobStore,
+        clock: IReactorTime,
+    ) -> None:
+        self._files = files
+        self._places = places
+        self._journal = journal
+        self._state = state
+        self._jobs = jobs
+        self._clock = clock
+        self._config = Checkpoint()
+        self._written: ClusterState | None = None
+        self._timer: IDelayedCall | None = None
+        self._under_way: Deferred[None] | None = None
+        self._turn = DeferredLock()
+
+    def changed(self) -> None:
+        """Something is durable in the journal that the files do not have; write them soon."""
+        if self._timer is None:
+            self._timer = self._clock.callLater(PAUSE, self._begin)
+
+    def _begin(self) -> None:
+        self._timer = None
+        self._under_way = Deferred.fromCoroutine(self.write())
+        self._under_way.addErrback(self._failed)
+
+    def _failed(self, failure: object) -> None:
+        # The journal has it all; only the next start takes longer.
+        self._log.error("the checkpoint could not be written: {why}", why=failure)
+        self.changed()
+
+    async def write(self) -> None:
+        """Write a checkpoint of what is durable now, and let the journal's older part go.
+
+        :raises OSError: it could not be written; the one before still stands.
+        """
+        async with self._turn:
+            position, state = self._journal.end(), self._state()
+            changed = self._jobs.take_changed()
+            contents = {
+                self._places.job(number): encode(job) for number, job in changed.jobs.items()
+            }
+            contents[self._places.serial] = b"%d\n" % self._jobs.serial
+            contents[self._places.queue_version] = QUEUE_VERSION
+            if state is not self._written:
+                contents[self._places.config] = self._config.text(state)
+            try:
+                await self._files.replace_all(contents)
+                for number in changed.gone:
+                    await self._files.remove(self._places.job(number))
+                await self._mark_drained()
+                marker = msgspec.json.encode(Marker(position=position))
+                await self._files.replace(self._places.marker, marker)
+            except OSError:
+                self._jobs.give_back(changed)
+                raise
+            self._written = state
+            await self._journal.forget(position)
+
+    async def _mark_drained(self) -> None:
+        there = self._files.stat(self._places.drained) is not None
+        if self._jobs.drained and not there:
+            await self._files.replace(self._places.drained, b"", mode=0o644)
+        elif there and not self._jobs.drained:
+            await self._files.remove(self._places.drained)
+
+    async def stop(self) -> None:
+        """Write a last checkpoint."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._under_way is not None:
+            await self._under_way
+        try:
+            await self.write()
+        except OSError as e:
+            self._log.error("the last checkpoint could not be written: {why}", why=str(e))
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

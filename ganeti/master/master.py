@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The master as a whole, over whatever files, nodes and clock it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from ganeti.config.state import ClusterState, Edited
+from ganeti.config.writer import Config
+from ganeti.jobs.queue import Queue
+from ganeti.jobs.store import JobStore
+from ganeti.journal.file import FileJournal
+from ganeti.locking.keeper import LockKeeper
+from ganeti.master.archive import JobArchive
+from ganeti.master.checkpoints import Checkpoints
+from ganeti.master.live import Live, WatchedNodes
+from ganeti.master.places import Places
+from ganeti.master.recovery import recover
+from ganeti.master.running import OperationRunner
+from ganeti.opcodes.opcode import Opcode
+from ganeti.operations.operation import (
+    Allocate,
+    Configuration,
+    Copies,
+    Identifiers,
+    Progress,
+    SharedFiles,
+    Tools,
+)
+from ganeti.operations.perform import Performer
+from ganeti.operations.registry import OPERATIONS
+from ganeti.rpc.call import Nodes
+from ganeti.system.interfaces import IFiles
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the master is given: the way to files, nodes and programs, time and chance."""
+
+    files: IFiles
+    places: Places
+    nodes: Nodes
+    clock: IReactorTime
+    ids: Identifiers
+    allocate: Allocate
+    shared: SharedFiles
+    copies: Copies
+
+
+class Master:
+    """Configuration, queue, locks and live data, as one thing that starts and stops."""
+
+    _log = Logger()
+
+    def __init__(self, around: Surroundings, journal: FileJournal) -> None:
+        """Make the master from what is durable; nothing runs before ``start``.
+
+        :raises Failed: a file of the checkpoint is missing or damaged.
+        :raises Damaged: the journal does not verify.
+        """
+        self._around = around
+        clock = around.clock
+        self.journal = journal
+        self.jobs = JobStore(journal, clock.seconds)
+        state = recover(around.files, around.places, journal, self.jobs, around.ids.uuid)
+        self.config = Config(state, journal, clock.seconds)
+        self.locks = LockKeeper(clock)
+        self.live = Live(around.nodes, self.config.state, clock)
+        self.nodes = WatchedNodes(around.nodes, self.live.changed)
+        self.queue = Queue(
+            store=self.jobs,
+            journal=journal,
+            run=OperationRunner(self._performer()),
+            clock=clock,
+            max_running=lambda: self.config.state().cluster.max_running_jobs,
+            archive=JobArchive(around.files, around.places),
+            locks=self.locks,
+        )
+        self.checkpoints = Checkpoints(
+            around.files, around.places, journal, self.config.state, self.jobs, clock
+        )
+        self.jobs.observe(lambda job: self.checkpoints.changed())
+        self.config.observe(self._changed)
+
+    def _performer(self) -> Performer:
+        return Performer(OPERATIONS, self.config, self.locks, self._tools)
+
+    def _tools(self, config: Configuration, progress: Progress) -> Tools:
+        return Tools(
+            config=config,
+            nodes=self.nodes,
+            progress=progress,
+            ids=self._around.ids,
+            time=_Time(self._around.clock),
+            submit=self._submit,
+            allocate=self._around.allocate,
+            copies=self._around.copies,
+            shared=self._around.shared,
+        )
+
+    async def _submit(self, jobs: Sequence[Sequence[Opcode]]) -> list[tuple[bool, int | str]]:
+        return await self.queue.submit_many(jobs, who="job")
+
+    def _changed(self, state: ClusterState, edits: tuple[Edited, ...]) -> None:
+        self.checkpoints.changed()
+
+    async def start(self) -> None:
+        """Settle what a crash interrupted, and begin to run jobs."""
+        await self.queue.start()
+
+    async def stop(self) -> None:
+        """Stop jobs and questions, and leave a checkpoint behind."""
+        await self.queue.stop()
+        self.live.stop()
+        await self.checkpoints.stop()
+        await self.journal.close()
+
+
+@dataclass(frozen=True)
+class _Time:
+    clock: IReactorTime
+
+    def seconds(self) -> float:
+        return self.clock.seconds()
+
+    async def sleep(self, seconds: float) -> None:
+        await deferLater(self.clock, seconds)

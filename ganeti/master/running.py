@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the job queue runs opcodes with: the operations, in the name of a job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ganeti.errors import JobCanceled
+from ganeti.jobs.runner import Ran, Task
+from ganeti.opcodes.opcode import Opcode
+from ganeti.operations.perform import Performer
+
+
+@dataclass(frozen=True)
+class _Owner:
+    """A task of the queue, as operations know their owner."""
+
+    task: Task
+
+    @property
+    def job_id(self) -> int:
+        return self.task.job_id
+
+    @property
+    def owner(self) -> str:
+        return self.task.owner
+
+    @property
+    def priority(self) -> int:
+        return self.task.priority
+
+    def say(self, message: str) -> None:
+        self.task.say(message)
+
+    def note(self, kind: str, payload: Any) -> None:
+        self.task.say(payload, kind)
+
+    def may_stop(self) -> None:
+        if self.task.cancel_requested():
+            raise JobCanceled("the job was canceled while it ran; what it did was taken back")
+
+    async def locked(self) -> None:
+        await self.task.locked()
+
+
+@dataclass(frozen=True)
+class OperationRunner:
+    """Runs opcodes by the operations that there are for them."""
+
+    perform: Performer
+
+    async def __call__(self, opcode: Opcode, task: Task) -> Ran:
+        """Run ``opcode`` for a job; see ``ganeti.jobs.runner.Runner``."""
+        performed = await self.perform(opcode, _Owner(task))
+        return Ran(performed.result, performed.finish)
