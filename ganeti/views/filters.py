@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Job filters: the rules about which jobs may run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ganeti.errors import Code, Refused
+from ganeti.model.filters import FilterRule
+from ganeti.query.fields import Field, Kind, Table
+from ganeti.views.moment import Moment
+
+F = Field[FilterRule]
+
+FILTERS: Table[FilterRule] = Table(
+    (
+        F("uuid", "UUID", Kind.TEXT, "The rule's UUID.", lambda rule: rule.uuid),
+        F("watermark", "Watermark", Kind.NUMBER, "The last job before it.", lambda r: r.watermark),
+        F("priority", "Priority", Kind.NUMBER, "Lower rules decide first.", lambda r: r.priority),
+        F(
+            "predicates",
+            "Predicates",
+            Kind.OTHER,
+            "What a job must be like for the rule to apply.",
+            lambda rule: rule.predicates,
+        ),
+        F("action", "Action", Kind.OTHER, "What becomes of the job.", lambda rule: rule.action),
+        F(
+            "reason_trail",
+            "ReasonTrail",
+            Kind.OTHER,
+            "Who made the rule, why and when.",
+            lambda rule: rule.reason_trail,
+        ),
+    ),
+    key="uuid",
+)
+
+
+def rows(moment: Moment, uuids: Iterable[str] | None = None) -> list[FilterRule]:
+    """All rules in the order in which they decide, or those of these UUIDs in the order given.
+
+    :raises Refused: there is no rule of one of the UUIDs.
+    """
+    rules = moment.state.filters
+    if uuids is None:
+        return sorted(rules.values(), key=lambda each: (each.priority, each.watermark, each.uuid))
+    found = []
+    for uuid in uuids:
+        if uuid not in rules:
+            raise Refused(f"there is no job filter {uuid}", Code.UNKNOWN)
+        found.append(rules[uuid])
+    return found

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""One instance as its fields look at it; what several of them need is worked out once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ganeti.model.disk import Disk, Template
+from ganeti.model.group import Group
+from ganeti.model.guest import GuestState
+from ganeti.model.instance import Instance, Nic
+from ganeti.model.node import Node
+from ganeti.query.fields import Status
+from ganeti.schema.types import Parameters
+from ganeti.views.instances.status import Condition, Seen, condition
+from ganeti.views.moment import Moment, in_order
+
+GLOBAL = frozenset({"migration_bandwidth", "migration_mode", "migration_port", "xen_cmd"})
+"""Hypervisor parameters that hold for all instances of a node, and are not shown with one."""
+
+DRBD_METADATA = 128
+"""What a mirrored disk needs on each node beside its data, in MiB."""
+
+_WITHOUT_SPACE = frozenset({Template.DISKLESS, Template.BLOCKDEV})
+
+
+@dataclass(frozen=True)
+class Card:
+    """A network card with its parameters filled in."""
+
+    nic: Nic
+    mode: str
+    link: str
+    vlan: str
+
+
+class InstanceRow:
+    """An instance at a moment."""
+
+    def __init__(self, moment: Moment, instance: Instance) -> None:
+        self.moment = moment
+        self.instance = instance
+
+    @cached_property
+    def node(self) -> Node:
+        return self.moment.nodes[self.instance.primary_node]
+
+    @cached_property
+    def group(self) -> Group:
+        return self.moment.groups[self.node.group]
+
+    @cached_property
+    def secondaries(self) -> list[Node]:
+        return [self.moment.nodes[uuid] for uuid in self.moment.state.secondaries_of(self.instance)]
+
+    @cached_property
+    def groups_of_secondaries(self) -> list[Group]:
+        uuids = dict.fromkeys(node.group for node in self.secondaries)
+        return [self.moment.groups[uuid] for uuid in uuids]
+
+    @cached_property
+    def disks(self) -> list[Disk]:
+        disks = self.moment.disks
+        return [disks[uuid] for uuid in self.instance.disks]
+
+    @cached_property
+    def cards(self) -> list[Card]:
+        common = self.moment.cards
+        found = []
+        for nic in self.instance.nics:
+            own = common | nic.nicparams if nic.nicparams else common
+            found.append(Card(nic, own["mode"], own["link"], own["vlan"]))
+        return found
+
+    @cached_property
+    def beparams(self) -> Parameters:
+        """Backend parameters as clients see them, ``memory`` being an old name of ``maxmem``."""
+        filled = self.moment.backend | self.instance.beparams
+        filled["memory"] = filled["maxmem"]
+        return filled
+
+    @cached_property
+    def hvparams(self) -> Parameters:
+        """Hypervisor parameters as clients see them."""
+        filled = self.moment.hypervisor(self.instance) | self.instance.hvparams
+        for name in GLOBAL:
+            filled.pop(name, None)
+        return filled
+
+    @cached_property
+    def osparams(self) -> Parameters:
+        """OS parameters, without those that are private."""
+        plain, plus, _ = self.instance.os.partition("+")
+        known = self.moment.cluster.osparams
+        variant = known.get(self.instance.os, {}) if plus else {}
+        return {**known.get(plain, {}), **variant, **self.instance.osparams}
+
+    @property
+    def template(self) -> str:
+        """What the disks are made of; ``mixed`` if they differ."""
+        kinds = {disk.dev_type for disk in self.disks}
+        if len(kinds) > 1:
+            return "mixed"
+        return kinds.pop().value if kinds else Template.DISKLESS.value
+
+    @property
+    def usage(self) -> int:
+        """Space that the disks take on each node, in MiB."""
+        return sum(
+            disk.size + (DRBD_METADATA if disk.dev_type is Template.DRBD else 0)
+            for disk in self.disks
+            if disk.dev_type not in _WITHOUT_SPACE
+        )
+
+    # --- what its nodes say
+
+    @cached_property
+    def guest(self) -> GuestState | Status | None:
+        """What its primary node says of it; None if that does not run it."""
+        said = self.moment.present.of(self.instance.primary_node)
+        return said if isinstance(said, Status) else said.guests.get(self.instance.name)
+
+    @property
+    def seen(self) -> Seen:
+        """What is known of its guest."""
+        guest = self.guest
+        if guest is Status.OFFLINE:
+            return Seen.NODE_OFFLINE
+        if isinstance(guest, Status):
+            return Seen.NO_ANSWER
+        if guest is not None:
+            return Seen.RUNNING
+        elsewhere = self.instance.name in self.moment.present.homes
+        return Seen.ELSEWHERE if elsewhere else Seen.ABSENT
+
+    @property
+    def condition(self) -> Condition:
+        """The word for how it is."""
+        instance = self.instance
+        return condition(self.seen, instance.admin_state, instance.admin_state_source)
+
+    def running(self, attribute: str) -> Any:
+        """An attribute of the running guest, or why there is none."""
+        guest = self.guest
+        if guest is None:
+            return Status.UNAVAILABLE
+        return guest if isinstance(guest, Status) else getattr(guest, attribute)
+
+
+def rows(moment: Moment, names: Iterable[str] | None = None) -> list[InstanceRow]:
+    """All instances as people sort them, or those of these names or UUIDs in the order given.
+
+    :raises Refused: there is no instance of one of the names.
+    """
+    if names is None:
+        found = in_order(moment.state.instances.values(), lambda instance: instance.name)
+    else:
+        found = [moment.state.instance(name) for name in names]
+    return [InstanceRow(moment, instance) for instance in found]

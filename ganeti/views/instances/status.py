@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The one word for how an instance is: what is wanted of it against what its nodes say."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+
+from ganeti.model.instance import Wanted, WantedBy
+
+
+class Seen(enum.Enum):
+    """What is known of an instance's guest."""
+
+    RUNNING = "it runs on its primary node"
+    ELSEWHERE = "it runs on another node"
+    ABSENT = "its primary node does not run it"
+    NO_ANSWER = "its primary node does not answer"
+    NODE_OFFLINE = "its primary node is marked as offline"
+
+
+class Condition(enum.StrEnum):
+    """The words of the field ``status``."""
+
+    RUNNING = "running"
+    ADMIN_DOWN = "ADMIN_down"
+    ADMIN_OFFLINE = "ADMIN_offline"
+    USER_DOWN = "USER_down"
+    ERROR_DOWN = "ERROR_down"
+    ERROR_UP = "ERROR_up"
+    ERROR_WRONGNODE = "ERROR_wrongnode"
+    ERROR_NODEDOWN = "ERROR_nodedown"
+    ERROR_NODEOFFLINE = "ERROR_nodeoffline"
+
+
+_WHEREVER: Mapping[Seen, Condition] = {
+    Seen.NODE_OFFLINE: Condition.ERROR_NODEOFFLINE,
+    Seen.NO_ANSWER: Condition.ERROR_NODEDOWN,
+    Seen.ELSEWHERE: Condition.ERROR_WRONGNODE,
+}
+_AS_WANTED: Mapping[tuple[Seen, Wanted], Condition] = {
+    (Seen.RUNNING, Wanted.UP): Condition.RUNNING,
+    (Seen.RUNNING, Wanted.DOWN): Condition.ERROR_UP,
+    (Seen.RUNNING, Wanted.OFFLINE): Condition.ERROR_UP,
+    (Seen.ABSENT, Wanted.UP): Condition.ERROR_DOWN,
+    (Seen.ABSENT, Wanted.DOWN): Condition.ADMIN_DOWN,
+    (Seen.ABSENT, Wanted.OFFLINE): Condition.ADMIN_OFFLINE,
+}
+
+
+def condition(seen: Seen, wanted: Wanted, by: WantedBy = WantedBy.ADMIN) -> Condition:
+    """How an instance is that is ``wanted`` so, ``by`` its administrator or its user."""
+    found = _WHEREVER.get(seen) or _AS_WANTED[seen, wanted]
+    if found is Condition.ADMIN_DOWN and by is WantedBy.USER:
+        return Condition.USER_DOWN
+    return found
