@@ -128,24 +128,47 @@ class Checkpoint:
     """
 
     def __init__(self) -> None:
-        self._pieces: dict[Kind, dict[str, tuple[Stored, bytes]]] = {}
+        self._sections: dict[Kind, _Section] = {kind: _Section() for kind in SECTIONS}
 
     def text(self, state: ClusterState) -> bytes:
         """The file that holds ``state``."""
-        parts = [b'"version":%d' % CONFIG_VERSION]
-        parts.append(b'"cluster":' + encoder.encode(state.cluster))
-        for kind, section in SECTIONS.items():
-            parts.append(b'"%s":{%s}' % (section.encode(), b",".join(self._section(state, kind))))
-        for name in ("ctime", "mtime", "serial_no"):
-            parts.append(b'"%s":%s' % (name.encode(), encoder.encode(getattr(state, name))))
-        return b"{%s}\n" % b",".join(parts)
+        parts = [b'{"version":%d,"cluster":' % CONFIG_VERSION, encoder.encode(state.cluster)]
+        for kind, name in SECTIONS.items():
+            parts.append(b',"%s":{' % name.encode())
+            parts += self._sections[kind].parts(state.objects.get(kind, _NOTHING))
+            parts.append(b"}")
+        parts += (
+            b',"%s":%s' % (name.encode(), encoder.encode(getattr(state, name)))
+            for name in ("ctime", "mtime", "serial_no")
+        )
+        parts.append(b"}\n")
+        return b"".join(parts)
 
-    def _section(self, state: ClusterState, kind: Kind) -> list[bytes]:
-        before, now = self._pieces.get(kind, {}), {}
-        for key, record in sorted(state.objects.get(kind, Map()).items()):
-            known = before.get(key)
-            if known is None or known[0] is not record:
-                known = (record, b"%s:%s" % (encoder.encode(key), encoder.encode(record)))
-            now[key] = known
-        self._pieces[kind] = now
-        return [text for _, text in now.values()]
+
+class _Section:
+    """The encoded objects of a kind, by UUID and in the order of these."""
+
+    def __init__(self) -> None:
+        self._objects: Map[str, Stored] = _NOTHING
+        self._texts: dict[str, bytes] = {}
+
+    def parts(self, objects: Map[str, Stored]) -> list[bytes]:
+        if objects is not self._objects:
+            self._follow(objects)
+        texts = list(self._texts.values())
+        if texts:
+            texts[0] = texts[0].removeprefix(b",")
+        return texts
+
+    def _follow(self, objects: Map[str, Stored]) -> None:
+        before = self._objects
+        changed = [key for key, record in objects.items() if before.get(key) is not record]
+        new = sum(key not in before for key in changed)
+        for key in changed:
+            self._texts[key] = b",%s:%s" % (encoder.encode(key), encoder.encode(objects[key]))
+        if new or len(before) != len(objects):
+            self._texts = {key: self._texts[key] for key in sorted(objects)}
+        self._objects = objects
+
+
+_NOTHING: Map[str, Stored] = Map()

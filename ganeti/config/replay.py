@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from immutables import Map
 
 from ganeti.config.records import META_KIND, decoded, meta_decoder
 from ganeti.config.state import ClusterState, Kind
 from ganeti.journal.interfaces import Delete, Edit, Put
+from ganeti.schema.records import replace
 
 _KINDS: Mapping[str, Kind] = {kind.value: kind for kind in Kind}
 

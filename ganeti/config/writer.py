@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
@@ -15,6 +15,7 @@ from ganeti.config.records import META_KEY, META_KIND, Meta, decoded, encoder
 from ganeti.config.state import ClusterState, Edited, Stored
 from ganeti.journal.interfaces import Commit, Delete, Edit, IJournal, Put
 from ganeti.model.filters import FilterRule
+from ganeti.schema.records import replace
 
 T = TypeVar("T")
 
@@ -146,8 +147,8 @@ def _moved_on(old: Stored | None, record: Stored, now: float) -> Stored:
     if isinstance(record, FilterRule):
         return record
     if old is None or isinstance(old, FilterRule):
-        return msgspec.structs.replace(record, serial_no=1, ctime=now, mtime=now)
-    return msgspec.structs.replace(record, serial_no=old.serial_no + 1, mtime=now)
+        return replace(record, serial_no=1, ctime=now, mtime=now)
+    return replace(record, serial_no=old.serial_no + 1, mtime=now)
 
 
 def _meta(before: ClusterState, after: ClusterState) -> tuple[Edit, ...]:

@@ -231,7 +231,7 @@ def a_cluster(
         for disk in machine.disks:
             state = state.put(disk)
         state = state.put(machine.instance)
-    return dataclasses.replace(state, edits=(), serial_no=1, ctime=SINCE, mtime=SINCE)
+    return replace(state, edits=(), serial_no=1, ctime=SINCE, mtime=SINCE)
 
 
 def _number(name: str) -> int:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from immutables import Map
@@ -87,7 +86,7 @@ class VerifyTests(SynchronousTestCase):
     def test_indexes_must_fit_the_objects(self) -> None:
         for name in ("names", "primaries", "copies", "owners", "macs"):
             nothing: dict[str, Any] = {name: Map()}
-            broken = dataclasses.replace(STATE, **nothing)
+            broken = replace(STATE, **nothing)
             self.wrong(f"the index {name} does not fit", state=broken)
 
 
