@@ -288,9 +288,9 @@ def _written(value: Any) -> msgspec.Raw:
 
 
 def _read(kind: type, value: Any) -> Any:
-    if kind is Input and isinstance(value, dict):
-        return Input(_encoder.encode(value))
-    raise NotImplementedError(f"not a {kind.__name__}")
+    if kind is not Input or not isinstance(value, dict):
+        raise ValueError("an opcode must be an object")
+    return Input(_encoder.encode(value))
 
 
 _encoder = msgspec.json.Encoder(enc_hook=_written)

@@ -42,7 +42,7 @@ class Mending:
         """The journal could not keep something; see to it."""
         if self.works:
             self._work = Deferred.fromCoroutine(self._mend())
-            self._work.addErrback(_cancelled)
+            self._work.addErrback(self._gave_up)
 
     async def mended(self) -> None:
         """Return when the journal works; at once if it does.
@@ -68,6 +68,10 @@ class Mending:
         for waiting in tuple(self._waiting):
             waiting.cancel()
 
+    def _gave_up(self, failure: Failure) -> None:
+        if not isinstance(failure.value, CancelledError):
+            self._log.failure("nobody mends the journal any more", failure)
+
     async def _mend(self) -> None:
         attempt = 0
         while True:
@@ -85,11 +89,6 @@ class Mending:
         for each in waiting:
             self._clock.callLater(0, _wake, each)
         self._works_again()
-
-
-def _cancelled(failure: Failure) -> None:
-    if not isinstance(failure.value, CancelledError):
-        failure.raiseException()
 
 
 def _wake(waiting: Deferred[None]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from ganeti.errors import Failed, GanetiError, Invalid, JobCanceled, NotKept, to_wire
 from ganeti.jobs.job import Event, Job, Status
@@ -94,7 +95,8 @@ class Worker:
         if status is Status.WAITING and self._running is not None:
             self.job = self.job.after(Event.CANCEL, self._clock.seconds())
             self._running.cancel()
-            if not self._running_has_ended():
+            # It may have ended in there; a Deferred that was cancelled does not tell.
+            if not self._has_let_go():
                 self._meanwhile(self._store.keep(self.job, why=Event.CANCEL.value))
         elif status is Status.RUNNING and self._running is not None:
             if kill:
@@ -229,8 +231,8 @@ class Worker:
             )
         )
 
-    def _running_has_ended(self) -> bool:
-        return self._running is None or self._running.called
+    def _has_let_go(self) -> bool:
+        return self._running is None
 
     def _keep_messages(self) -> None:
         self._saying = None
@@ -240,9 +242,11 @@ class Worker:
         """Keep something that nobody waits for; if it is not kept, a later commit has it."""
         Deferred.fromCoroutine(keeping).addErrback(self._not_kept)
 
-    def _not_kept(self, failure: Any) -> None:
-        failure.trap(NotKept)
-        self._mending.broke()
+    def _not_kept(self, failure: Failure) -> None:
+        if isinstance(failure.value, NotKept):
+            self._mending.broke()
+        else:
+            self._log.failure("job {job} could not be kept", failure, job=self.job.id)
 
 
 class _Task:

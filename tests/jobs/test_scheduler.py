@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Which job starts next."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.jobs.inputs import Input
+from ganeti.jobs.job import FINAL, Job, OpInJob, Status
+from ganeti.jobs.scheduler import Hopeless, Scheduler, dependencies
+from ganeti.opcodes.test import Delay
+
+SUCCESS = frozenset({Status.SUCCESS})
+
+
+class OrderTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.scheduler = Scheduler()
+        self.statuses: dict[int, Status] = {}
+
+    def add(self, job_id: int, priority: int = 0, **depends: frozenset[Status]) -> Hopeless | None:
+        wanted = {int(other.removeprefix("on")): will_do for other, will_do in depends.items()}
+        return self.scheduler.add(job_id, priority, wanted, self.statuses.get)
+
+    def test_priority_comes_before_age(self) -> None:
+        for job_id, priority in ((1, 0), (2, -10), (3, 10), (4, 0)):
+            self.add(job_id, priority)
+        self.assertEqual(self.scheduler.pick(10), [2, 1, 4, 3])
+
+    def test_no_more_start_than_may_run(self) -> None:
+        for job_id in (1, 2, 3):
+            self.add(job_id)
+        self.assertEqual(
+            [self.scheduler.pick(free) for free in (-1, 0, 2, 2)], [[], [], [1, 2], [3]]
+        )
+
+    def test_a_changed_priority_moves_a_job(self) -> None:
+        for job_id in (1, 2, 3):
+            self.add(job_id)
+        for priority in (-5, 5, -5):
+            self.scheduler.reprioritize(3, priority)
+        self.scheduler.reprioritize(9, 1)
+        self.assertEqual(self.scheduler.pick(10), [3, 1, 2])
+
+    def test_a_job_waits_for_those_it_depends_on(self) -> None:
+        self.statuses.update({1: Status.RUNNING, 2: Status.SUCCESS})
+        self.add(3, on1=SUCCESS, on2=SUCCESS)
+        self.scheduler.reprioritize(3, -1)
+        self.add(4)
+        self.assertEqual(self.scheduler.pick(10), [4])
+        self.assertEqual(self.scheduler.ended(1, Status.SUCCESS), [])
+        self.assertEqual(self.scheduler.pick(10), [3])
+
+    def test_a_dependency_that_ends_otherwise_leaves_no_hope(self) -> None:
+        self.statuses[1] = Status.RUNNING
+        self.add(2, on1=SUCCESS)
+        why = "depends on job 1, which ended in error and not in success"
+        self.assertEqual(self.scheduler.ended(1, Status.ERROR), [Hopeless(2, why)])
+        self.statuses[1] = Status.ERROR
+        self.assertEqual(self.add(3, on1=SUCCESS), Hopeless(3, why))
+        self.assertEqual((len(self.scheduler), self.scheduler.pick(10)), (0, []))
+
+    def test_a_dependency_that_does_not_exist_leaves_no_hope(self) -> None:
+        self.assertEqual(
+            self.add(2, on1=FINAL),
+            Hopeless(2, "depends on job 1, which does not exist any more"),
+        )
+
+    def test_a_removed_job_never_starts(self) -> None:
+        self.statuses[1] = Status.RUNNING
+        self.add(2)
+        self.add(3, on1=FINAL)
+        for job_id in (2, 3, 4):
+            self.scheduler.remove(job_id)
+        self.assertEqual(
+            (self.scheduler.ended(1, Status.SUCCESS), self.scheduler.pick(9)), ([], [])
+        )
+
+    @given(
+        st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 4)), max_size=20),
+        st.integers(1, 5),
+    )
+    def test_each_pick_takes_what_a_full_sort_would(
+        self, jobs: list[tuple[int, int]], free: int
+    ) -> None:
+        scheduler, naive = Scheduler(), []
+        for job_id, (priority, later) in enumerate(jobs):
+            scheduler.add(job_id, priority, {}, lambda _: None)
+            scheduler.reprioritize(job_id, priority + later)
+            naive.append((priority + later, job_id))
+        picked: list[int] = []
+        while some := scheduler.pick(free):
+            picked += some
+        self.assertEqual(picked, [job_id for _, job_id in sorted(naive)])
+
+
+class DependencyTests(SynchronousTestCase):
+    def test_dependencies_are_those_of_what_is_still_to_be_done(self) -> None:
+        first = Input.of(Delay(duration=1.0, depends=((1, ()),)))
+        second = Input.of(Delay(duration=1.0, depends=((2, ("success", "error")), ("3", ()))))
+        third = Input.of(Delay(duration=1.0, depends=((2, ("success", "canceled")),)))
+        job = Job(
+            id=9,
+            ops=(
+                OpInJob(input=first, status=Status.SUCCESS),
+                OpInJob(input=second),
+                OpInJob(input=third),
+            ),
+        )
+        self.assertEqual(dependencies(job), {2: SUCCESS, 3: FINAL})
