@@ -29,6 +29,7 @@ class Mending:
         self._journal = journal
         self._clock = clock
         self._works_again = works_again
+        self._broken = False
         self._work: Deferred[None] | None = None
         self._waiting: list[Deferred[None]] = []
         self._stopped = False
@@ -36,22 +37,24 @@ class Mending:
     @property
     def works(self) -> bool:
         """Whether the journal is thought to keep what it is given."""
-        return self._work is None and not self._stopped
+        return not self._broken
 
     def broke(self) -> None:
         """The journal could not keep something; see to it."""
-        if self.works:
-            self._work = Deferred.fromCoroutine(self._mend())
-            self._work.addErrback(self._gave_up)
+        if not self._broken:
+            self._broken = True
+            if not self._stopped:
+                self._work = Deferred.fromCoroutine(self._mend())
+                self._work.addErrback(self._gave_up)
 
     async def mended(self) -> None:
         """Return when the journal works; at once if it does.
 
         :raises CancelledError: it will not be tried any more.
         """
-        if self._stopped:
+        if self._broken and self._stopped:
             raise CancelledError()
-        if self._work is not None:
+        if self._broken:
             waiting: Deferred[None] = Deferred()
             self._waiting.append(waiting)
             try:
@@ -84,7 +87,7 @@ class Mending:
             else:
                 break
         self._log.info("the job queue goes on, the journal works again")
-        self._work = None
+        self._broken, self._work = False, None
         waiting, self._waiting = self._waiting, []
         for each in waiting:
             self._clock.callLater(0, _wake, each)
