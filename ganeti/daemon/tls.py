@@ -20,7 +20,11 @@ CONNECT_PATIENCE = 5.0
 
 
 class NoCertificate(Failed):
-    """The node has no certificate that works, so it is not (or no longer) part of a cluster."""
+    """The node has no certificate that works; ``exit_code`` tells why a daemon did not start."""
+
+    def __init__(self, message: str, exit_code: int = 12) -> None:
+        super().__init__(message, Code.ENVIRONMENT)
+        self.exit_code = exit_code
 
 
 def server_context(paths: Paths, *, strangers: bool) -> ssl.SSLContext:
@@ -44,25 +48,32 @@ def client_context(paths: Paths) -> ssl.SSLContext:
 def _context(side: int, paths: Paths) -> ssl.SSLContext:
     context = ssl.SSLContext(side)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    for path, load in (
+    load(context, paths)
+    return context
+
+
+def load(context: ssl.SSLContext, paths: Paths) -> None:
+    """Let connections that are made from now on use the files as they are now.
+
+    :raises NoCertificate: with what is missing or wrong, and what to do.
+    """
+    for path, use in (
         (paths.authority, context.load_verify_locations),
         (paths.node_certificate, context.load_cert_chain),
     ):
         try:
-            load(path)
+            use(path)
         except FileNotFoundError:
             raise NoCertificate(
                 f"there is no {path}: this node is not part of a cluster yet; join it to one"
                 " (gnt-node add on the master gives the command), or make one (gnt-cluster init)",
-                Code.ENVIRONMENT,
+                exit_code=5,
             ) from None
         except (OSError, ssl.SSLError) as e:
             raise NoCertificate(
                 f"{path} cannot be used: {getattr(e, 'reason', None) or e}; join the node to its"
-                " cluster again (gnt-node add --readd)",
-                Code.ENVIRONMENT,
+                " cluster again (gnt-node add --readd)"
             ) from None
-    return context
 
 
 def prove(paths: Paths, name: str) -> None:
@@ -81,7 +92,7 @@ def prove(paths: Paths, name: str) -> None:
             continue
         except ssl.SSLError as e:
             what = _OWN.get(getattr(e, "verify_code", 0), str(e))
-            raise NoCertificate(f"{paths.node_certificate} {what}", Code.ENVIRONMENT) from None
+            raise NoCertificate(f"{paths.node_certificate} {what}") from None
 
 
 _AGAIN = "; join the node to its cluster again (gnt-node add --readd on the master)"

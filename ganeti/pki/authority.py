@@ -6,7 +6,6 @@ Importing this loads ``cryptography``: only who makes certificates should.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,6 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID as Usage
 from cryptography.x509.oid import NameOID
 
 from ganeti.errors import Code, Failed, Invalid
+from ganeti.pki.enrolment import fingerprint
 
 AUTHORITY_LIFE = timedelta(days=20 * 365)
 CERTIFICATE_LIFE = timedelta(days=1825)
@@ -100,8 +100,8 @@ class Authority:
 
     @property
     def fingerprint(self) -> str:
-        """What stands for this authority in tokens; see ``fingerprint``."""
-        return fingerprint(self.certificate)
+        """What stands for this authority in tokens."""
+        return fingerprint(self.certificate.decode("ascii"))
 
     def issue(
         self,
@@ -161,18 +161,6 @@ def new_request(name: str) -> tuple[bytes, bytes]:
     key = ec.generate_private_key(ec.SECP256R1())
     request = x509.CertificateSigningRequestBuilder().subject_name(_named(name))
     return _key_pem(key), request.sign(key, SHA256()).public_bytes(Encoding.PEM)
-
-
-def fingerprint(certificate: bytes) -> str:
-    """SHA-256 of a certificate (PEM), in hex.
-
-    :raises Invalid: it is no certificate.
-    """
-    try:
-        der = x509.load_pem_x509_certificate(certificate).public_bytes(Encoding.DER)
-    except ValueError as e:
-        raise Invalid(f"this is no certificate: {e}") from None
-    return hashlib.sha256(der).hexdigest()
 
 
 _KEY_USAGES = (

@@ -12,6 +12,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import ssl
 
 import msgspec
 
@@ -88,6 +89,17 @@ def check_token(token: str, secret: bytes, now: float) -> Invitation:
     if now >= invitation.until:
         raise Refused("the token has expired; make a new one with gnt-node add on the master")
     return invitation
+
+
+def fingerprint(certificate: str) -> str:
+    """SHA-256, in hex, of a certificate in PEM.
+
+    :raises Invalid: it is no certificate.
+    """
+    try:
+        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate)).hexdigest()
+    except ValueError as e:
+        raise Invalid(f"this is no certificate: {e}") from None
 
 
 def digest(text: str) -> str:

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""``ganeti-noded``: the node's side of the cluster; starts guests, makes disks, keeps copies."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+from ganeti.daemon.options import add_address, parser
+from ganeti.daemon.service import NODE_SETUP, Program, Running, run
+from ganeti.errors import GanetiError
+from ganeti.paths import NODED_PORT, Paths, name_of_this_node, of_this_node
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; its exit code."""
+    options = parser("ganeti-noded", "The node daemon: does on this host what the master asks.")
+    add_address(options, NODED_PORT)
+    options.add_argument(
+        "--join", metavar="TOKEN", help="become a node of the cluster that gave out this token"
+    )
+    chosen = options.parse_args(argv)
+    paths = of_this_node()
+    if chosen.join is not None:
+        from ganeti.bootstrap import join
+
+        try:
+            join(chosen.join, paths, name_of_this_node())
+        except (GanetiError, OSError) as e:
+            print(f"ganeti-noded: {e}", file=sys.stderr)
+            return NODE_SETUP
+    return run(Program("ganeti-noded", "node-daemon", _start), chosen, paths)
+
+
+def _start(reactor: Any, options: Namespace, paths: Paths) -> Awaitable[Running]:
+    # Here and not above: the process that only waits for the daemon to listen needs none of it.
+    from ganeti.daemon.node import start
+
+    return start(reactor, options, paths)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

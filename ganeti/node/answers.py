@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Everything that a node can be asked, and which part of it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ganeti.node.disks import Disks
+from ganeti.node.facts import Facts
+from ganeti.node.files import Files
+from ganeti.node.hooks import Hooks
+from ganeti.node.instances import Instances
+from ganeti.node.membership import Membership
+from ganeti.node.oses import OSDefinitions
+from ganeti.node.scripts import Scripts
+from ganeti.node.terms import Terms
+from ganeti.rpc import disks as disk
+from ganeti.rpc import instances as instance
+from ganeti.rpc import node
+from ganeti.rpc.server import Answers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a node is made of."""
+
+    disks: Disks
+    facts: Facts
+    files: Files
+    hooks: Hooks
+    instances: Instances
+    membership: Membership
+    oses: OSDefinitions
+    scripts: Scripts
+    terms: Terms
+
+
+def answers_of(parts: Parts) -> Answers:
+    """The calls that a node of these parts answers."""
+    answers = Answers(parts.terms.newest)
+
+    answers.to(node.AskVersion, parts.membership.version)
+    answers.to(node.ClaimTerm, parts.terms.claim)
+    answers.to(node.Delay, parts.membership.delay)
+    answers.to(node.DescribeNode, parts.facts.describe)
+    answers.to(node.DescribeOSes, parts.oses.describe)
+    answers.to(node.LeaveCluster, parts.membership.leave)
+    answers.to(node.RunHooks, parts.hooks.run)
+    answers.to(node.UploadFile, parts.files.upload)
+    answers.to(node.ValidateHypervisor, parts.instances.validate)
+    answers.to(node.ValidateOS, parts.scripts.verify)
+    answers.to(node.WriteSsconf, parts.files.write_ssconf)
+
+    answers.to(instance.AcceptInstance, parts.instances.accept)
+    answers.to(instance.DescribeConsole, parts.instances.console)
+    answers.to(instance.EndMigrationHere, parts.instances.finish_incoming)
+    answers.to(instance.EndMigrationThere, parts.instances.finish_outgoing)
+    answers.to(instance.InstallOS, parts.instances.install)
+    answers.to(instance.ListGuests, parts.instances.running)
+    answers.to(instance.MigrateInstance, parts.instances.migrate)
+    answers.to(instance.MigrationStatus, parts.instances.sending)
+    answers.to(instance.RebootInstance, parts.instances.reboot)
+    answers.to(instance.RenameOS, parts.instances.rename)
+    answers.to(instance.StartInstance, parts.instances.start)
+    answers.to(instance.StopInstance, parts.instances.stop)
+
+    answers.to(disk.AttachDisk, parts.disks.attach)
+    answers.to(disk.ConnectDisk, parts.disks.connect)
+    answers.to(disk.CreateDisk, parts.disks.create)
+    answers.to(disk.DemoteDisk, parts.disks.demote)
+    answers.to(disk.DescribeDisks, parts.disks.describe)
+    answers.to(disk.DetachDisk, parts.disks.detach)
+    answers.to(disk.DisconnectDisk, parts.disks.disconnect)
+    answers.to(disk.GrowDisk, parts.disks.grow)
+    answers.to(disk.PromoteDisk, parts.disks.promote)
+    answers.to(disk.RemoveDisk, parts.disks.remove)
+    answers.to(disk.RenameDisk, parts.disks.rename)
+    answers.to(disk.SnapshotDisk, parts.disks.snapshot)
+    answers.to(disk.WipeDisk, parts.disks.wipe)
+    return answers

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Small answers about the node as a member of the cluster: its version, a pause, its leaving."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from ganeti import __version__
+from ganeti.paths import Paths
+from ganeti.rpc.node import AskVersion, Delay, LeaveCluster, Version
+from ganeti.system.interfaces import IFiles
+
+PROTOCOL = 3_000_000
+"""What nodes of Ganeti 3.0 say."""
+
+LAST_WORDS = 0.5
+"""Seconds between the answer that the node has left, and the end of the daemon."""
+
+
+class Membership:
+    """``stop`` ends the daemon."""
+
+    _log = Logger()
+
+    def __init__(
+        self, files: IFiles, paths: Paths, clock: IReactorTime, stop: Callable[[], object]
+    ) -> None:
+        self._files = files
+        self._paths = paths
+        self._clock = clock
+        self._stop = stop
+
+    async def version(self, _: AskVersion) -> Version:
+        return Version(protocol=PROTOCOL, release=__version__)
+
+    async def delay(self, call: Delay) -> None:
+        await deferLater(self._clock, call.duration)
+
+    async def leave(self, _: LeaveCluster) -> None:
+        """Forget the cluster: its state, secrets and certificates, the node's own last."""
+        data = self._paths.data
+        state = [f"{self._paths.journal}/{name}" for name in self._files.names(self._paths.journal)]
+        ssconf = [
+            f"{data}/{name}" for name in self._files.names(data) if name.startswith("ssconf_")
+        ]
+        for path in (
+            *state,
+            *ssconf,
+            self._paths.config_file,
+            self._paths.authority_key,
+            self._paths.rapi_certificate,
+            self._paths.domain_secret,
+            self._paths.term_file,
+            self._paths.node_certificate,
+            self._paths.authority,
+        ):
+            await self._files.remove(path)
+        self._log.info("this node has left its cluster")
+        self._clock.callLater(LAST_WORDS, self._stop)

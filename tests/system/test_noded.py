@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The node daemon as a program: how it starts, refuses to start, lets nodes join, and ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.bootstrap import invite
+from ganeti.paths import Paths
+from ganeti.pki.authority import Authority
+
+HOME = os.getcwd()
+
+
+class NodeDaemonTests(SynchronousTestCase):
+    """A node1 that has certificates, and a node2 that has nothing yet."""
+
+    def setUp(self) -> None:
+        root = os.path.abspath(self.mktemp())
+        self.paths = {name: Paths(f"{root}/{name}") for name in ("node1", "node2")}
+        self.ports = {name: _free_port() for name in self.paths}
+        now = time.time()
+        authority = Authority.founded("cluster1", now)
+        here = self.paths["node1"]
+        os.makedirs(here.data)
+        for path, content in {
+            here.authority: authority.certificate,
+            here.authority_key: authority.key,
+            here.node_certificate: authority.credentials(["node1"], now).pem,
+        }.items():
+            with open(path, "wb") as file:
+                file.write(content)
+        self.addCleanup(self.end)
+
+    def run_it(self, name: str, *options: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "ganeti.daemon.noded"),
+                *("-b", "127.0.0.1", "-p", str(self.ports[name]), *options),
+            ],
+            env={
+                **os.environ,
+                "GANETI_ROOTDIR": self.paths[name].root,
+                "GANETI_HOSTNAME": name,
+                "PYTHONPATH": HOME,
+            },
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        return done.returncode, done.stderr
+
+    def pid(self, name: str) -> int | None:
+        try:
+            with open(f"{self.paths[name].run}/ganeti-noded.pid") as file:
+                return int(file.read())
+        except FileNotFoundError:
+            return None
+
+    def end(self) -> None:
+        for name in self.paths:
+            if pid := self.pid(name):
+                os.kill(pid, signal.SIGTERM)
+        for _ in range(500):
+            if not any(map(self.pid, self.paths)):
+                return
+            time.sleep(0.01)
+        self.fail("a daemon did not remove its pid file")
+
+    def log(self, name: str) -> str:
+        with open(f"{self.paths[name].log}/node-daemon.log") as file:
+            return file.read()
+
+    def test_a_node_without_a_certificate_says_how_to_get_one(self) -> None:
+        code, told = self.run_it("node2")
+        self.assertEqual(code, 5)
+        self.assertIn("this node is not part of a cluster yet; join it to one", told)
+
+    def test_a_daemon_listens_when_its_command_returns_and_is_the_only_one(self) -> None:
+        self.assertEqual(self.run_it("node1"), (0, ""))
+        socket.create_connection(("127.0.0.1", self.ports["node1"]), timeout=5).close()
+        code, told = self.run_it("node1")
+        self.assertEqual(code, 1)
+        self.assertIn(f"runs already, as process {self.pid('node1')}", told)
+
+    def test_a_port_in_use_is_named(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            self.ports["node1"] = other.getsockname()[1]
+            code, told = self.run_it("node1")
+        self.assertEqual(code, 1)
+        self.assertRegex(told, "cannot listen on 127.0.0.1 port .* another program listens there")
+
+    def test_a_node_joins_by_its_token_once(self) -> None:
+        self.run_it("node1")
+        token = invite(
+            self.paths["node1"],
+            cluster="cluster1",
+            node="node2",
+            addresses=["127.0.0.1"],
+            master="node1",
+            master_address="127.0.0.1",
+            port=self.ports["node1"],
+        )
+        self.assertEqual(self.run_it("node2", "--join", token), (0, ""))
+        self.assertIn("node node2 has its certificate", self.log("node1"))
+        code, told = self.run_it("node2", "--join", token)
+        self.assertEqual(code, 12)
+        self.assertIn("part of a cluster already", told)
+        os.unlink(self.paths["node2"].node_certificate)
+        code, told = self.run_it("node2", "--join", token)
+        self.assertIn("the token was used already", told)
+
+    def test_a_log_is_its_owners_alone_and_is_reopened_when_it_was_moved(self) -> None:
+        self.run_it("node1")
+        path = f"{self.paths['node1'].log}/node-daemon.log"
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+        os.rename(path, path + ".1")
+        pid = self.pid("node1")
+        assert pid is not None
+        os.kill(pid, signal.SIGHUP)
+        for _ in range(500):
+            if os.path.exists(path):
+                break
+            time.sleep(0.01)
+        self.end()
+        self.assertRegex(self.log("node1"), f"ganeti-noded pid={pid} INFO stopping\n")
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
