@@ -67,7 +67,7 @@ def invite(
         master=master,
         address=master_address,
         port=port,
-        authority=fingerprint(files.read(paths.authority).decode("ascii")),
+        authority=fingerprint(files.read(paths.authority)),
         until=int(time.time() if now is None else now) + TOKEN_LIFE,
         nonce=secrets.token_hex(16),
     )
@@ -124,7 +124,7 @@ class _Master:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         answer = self._ask(context, AUTHORITY_CALL, b"{}")
-        if not isinstance(answer, str) or fingerprint(answer) != self._said.authority:
+        if not isinstance(answer, str) or fingerprint(answer.encode()) != self._said.authority:
             raise Refused(
                 f"{self._where} is not of the cluster {self._said.cluster} that the token was made"
                 " for: its authority is another one; is the address right, and nobody in between?"

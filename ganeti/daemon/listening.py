@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Listening on the network, with words for why it does not work."""
+"""Listening and reaching others on the network, with words for why it does not work."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ import errno
 import os
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.protocol import ServerFactory
+from twisted.internet.interfaces import IAddress, IConnector
+from twisted.internet.protocol import ClientFactory, ServerFactory
+from twisted.python.failure import Failure
 
-from ganeti.errors import Code, Refused
+from ganeti.errors import Code, Refused, Unreachable
+from ganeti.system.tls import words
+
+REACH_PATIENCE = 5.0
 
 _WORDS = {
     errno.EADDRINUSE: "another program listens there already; stop it, or choose another port"
@@ -31,3 +37,30 @@ def listen(reactor: Any, address: str, port: int, factory: ServerFactory) -> Any
         number = getattr(e.socketError, "errno", None)
         why = _WORDS.get(number) or os.strerror(number) if number else str(e.socketError)
         raise Refused(f"cannot listen on {address} port {port}: {why}", Code.ENVIRONMENT) from None
+
+
+def reach(reactor: Any, host: str, port: int) -> Deferred[None]:
+    """Open a connection to see that it can be opened, and close it.
+
+    :raises Unreachable: it cannot.
+    """
+    attempt = _Attempt(host)
+    attempt.connector = reactor.connectTCP(host, port, attempt, timeout=REACH_PATIENCE)
+    return attempt.done
+
+
+class _Attempt(ClientFactory):
+    noisy = False
+    connector: IConnector
+
+    def __init__(self, host: str) -> None:
+        self.done: Deferred[None] = Deferred(lambda _: self.connector.disconnect())
+        self._host = host
+
+    def buildProtocol(self, addr: IAddress | None) -> None:
+        # Without a protocol the connection is closed at once.
+        self.done.callback(None)
+
+    def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
+        if not self.done.called:
+            self.done.errback(Unreachable(self._host, words(reason)))

@@ -10,13 +10,14 @@ from typing import Any
 
 from twisted.internet.threads import deferToThreadPool
 
-from ganeti.daemon.listening import listen
-from ganeti.daemon.options import address_of
+from ganeti.daemon.listening import listen, reach
+from ganeti.daemon.options import address_of, known_address
 from ganeti.daemon.service import Running
 from ganeti.daemon.tls import load, prove, server_context
 from ganeti.hypervisor.fake import FakeHypervisor
 from ganeti.hypervisor.interfaces import IHypervisor
 from ganeti.node.answers import Parts, answers_of
+from ganeti.node.checks import Checks
 from ganeti.node.disks import Disks
 from ganeti.node.enrolment import Enrolment
 from ganeti.node.facts import Facts
@@ -52,7 +53,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         key=paths.authority_key,
         spent=f"{paths.data}/enrolled",
     )
-    answers = answers_of(parts_of(reactor, paths, name, files))
+    answers = answers_of(parts_of(reactor, paths, name, options.port, files))
     site = CallSite(answers, peer_name, reactor, enrolment.open())
     address = options.bind or address_of(name, paths)
     port = listen(reactor, address, options.port, TlsFactory(context, site, reactor))
@@ -65,23 +66,42 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     return Running(stop, reload=lambda: load(context, paths))
 
 
-def parts_of(reactor: Any, paths: Paths, name: str, files: LocalFiles) -> Parts:
-    """The parts of the node ``name``, on the real operating system."""
+def parts_of(reactor: Any, paths: Paths, name: str, port: int, files: LocalFiles) -> Parts:
+    """The parts of the node ``name``; its and its peers' daemons listen at ``port``."""
 
     images = LocalImages(_in_thread(reactor))
     processes = LocalProcesses(reactor, reactor)
-    allowed = (paths.file_storage, paths.shared_file_storage)
-    folders = AllowedFolders(files, images.resolve, paths.file_storage_paths, allowed)
+    plain = Paths()  # what the configuration says is said of a host that is one node
+    folders = AllowedFolders(
+        files=files,
+        resolve=images.resolve,
+        listing=paths.file_storage_paths,
+        defaults=(plain.file_storage, plain.shared_file_storage),
+        root=paths.root,
+    )
     doors = Doors(files, images, processes, folders)
     hypervisors: dict[str, IHypervisor] = {
         "fake": FakeHypervisor(LocalNotes(f"{paths.run}/fake-hypervisor")),
     }
-    disks = Disks(drivers(doors), images)
+    storage, places = drivers(doors), units(doors)
+    disks = Disks(storage, images)
     oses = OSDefinitions(files, paths.os_search_path)
     scripts = Scripts(oses, processes, files, f"{paths.log}/os", time.time)
     return Parts(
+        checks=Checks(
+            files=files,
+            paths=paths,
+            clock=reactor,
+            hypervisors=hypervisors,
+            drivers=storage,
+            units=places,
+            folders=folders,
+            oses=oses.all,
+            reach=lambda host, port: reach(reactor, known_address(host, paths) or host, port),
+            port=port,
+        ),
         disks=disks,
-        facts=Facts(files, hypervisors, units(doors)),
+        facts=Facts(files, hypervisors, places),
         files=Files(files, paths),
         hooks=Hooks(files, processes, paths.hooks),
         instances=Instances(hypervisors, disks.paths, scripts, reactor, name),

@@ -45,10 +45,8 @@ def address_of(name: str, paths: Paths, environment: Mapping[str, str] = os.envi
     written = _read(f"{paths.data}/bind").strip()
     if written:
         return written
-    for line in _read(f"{paths.data}/ssconf_node_primary_ips").splitlines():
-        node, _, address = line.partition(" ")
-        if node == name:
-            return address
+    if known := known_address(name, paths):
+        return known
     if "GANETI_HOSTNAME" not in environment:
         return EVERYWHERE
     try:
@@ -59,6 +57,15 @@ def address_of(name: str, paths: Paths, environment: Mapping[str, str] = os.envi
             f" {paths.data}/bind",
             Code.RESOLVER,
         ) from None
+
+
+def known_address(name: str, paths: Paths) -> str | None:
+    """The address of a node in the cluster's own list; None for one that is not there."""
+    for line in _read(f"{paths.data}/ssconf_node_primary_ips").splitlines():
+        node, _, address = line.partition(" ")
+        if node == name:
+            return address
+    return None
 
 
 def _port(text: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ganeti.node.checks import Checks
 from ganeti.node.disks import Disks
 from ganeti.node.facts import Facts
 from ganeti.node.files import Files
@@ -24,6 +25,7 @@ from ganeti.rpc.server import Answers
 class Parts:
     """What a node is made of."""
 
+    checks: Checks
     disks: Disks
     facts: Facts
     files: Files
@@ -49,6 +51,7 @@ def answers_of(parts: Parts) -> Answers:
     answers.to(node.UploadFile, parts.files.upload)
     answers.to(node.ValidateHypervisor, parts.instances.validate)
     answers.to(node.ValidateOS, parts.scripts.verify)
+    answers.to(node.VerifyNode, parts.checks.verify)
     answers.to(node.WriteSsconf, parts.files.write_ssconf)
 
     answers.to(instance.AcceptInstance, parts.instances.accept)

@@ -24,7 +24,7 @@ from ganeti.model.cluster import CONFIG_VERSION
 from ganeti.model.disk import Template
 from ganeti.node.files import replaceable
 from ganeti.paths import NODED_PORT, Paths
-from ganeti.pki.authority import fingerprint
+from ganeti.pki.enrolment import fingerprint
 from ganeti.rpc.node import OSDefinition, VerifyNode
 from ganeti.storage.folders import AllowedFolders
 from ganeti.storage.interfaces import IUnits, IVolumes

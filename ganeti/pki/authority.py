@@ -101,7 +101,7 @@ class Authority:
     @property
     def fingerprint(self) -> str:
         """What stands for this authority in tokens."""
-        return fingerprint(self.certificate.decode("ascii"))
+        return fingerprint(self.certificate)
 
     def issue(
         self,

@@ -12,6 +12,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 import ssl
 
 import msgspec
@@ -24,6 +25,9 @@ TOKEN_LIFE = 3600
 AUTHORITY_CALL = "enrolment_authority"
 ENROL_CALL = "enrolment"
 """The two calls that a node daemon answers to strangers."""
+
+
+_CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----", re.ASCII)
 
 
 class Invitation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -91,15 +95,16 @@ def check_token(token: str, secret: bytes, now: float) -> Invitation:
     return invitation
 
 
-def fingerprint(certificate: str) -> str:
-    """SHA-256, in hex, of a certificate in PEM.
+def fingerprint(pem: bytes) -> str:
+    """SHA-256, in hex, of the first certificate in ``pem``; a key before it does not matter.
 
-    :raises Invalid: it is no certificate.
+    :raises Invalid: there is no certificate.
     """
+    found = _CERTIFICATE.search(pem.decode("latin-1"))
     try:
-        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate)).hexdigest()
-    except ValueError as e:
-        raise Invalid(f"this is no certificate: {e}") from None
+        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(found[0] if found else "")).hexdigest()
+    except ValueError:
+        raise Invalid("this is no certificate in PEM") from None
 
 
 def digest(text: str) -> str:
