@@ -130,6 +130,10 @@ class Queue:
             raise JobLost(f"Job {job_id} not found")
         return job
 
+    def find(self, job_id: int) -> Job | None:
+        """A job that is not archived; None if there is no such job."""
+        return self._store.jobs.get(job_id)
+
     def jobs(self) -> list[Job]:
         """Every job that is not archived, oldest first."""
         jobs = self._store.jobs

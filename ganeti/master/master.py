@@ -3,25 +3,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from ganeti import __version__
 from ganeti.config.state import ClusterState, Edited
 from ganeti.config.writer import Config
 from ganeti.jobs.queue import Queue
 from ganeti.jobs.store import JobStore
 from ganeti.journal.file import FileJournal
 from ganeti.locking.keeper import LockKeeper
+from ganeti.luxi.server import Answerer
+from ganeti.master.answers import answers
 from ganeti.master.archive import JobArchive
 from ganeti.master.checkpoints import Checkpoints
 from ganeti.master.live import Live, WatchedNodes
 from ganeti.master.places import Places
+from ganeti.master.questions import Questions
 from ganeti.master.recovery import recover
 from ganeti.master.running import OperationRunner
+from ganeti.master.watcher import WatcherPause
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.operation import (
     Allocate,
@@ -40,7 +45,10 @@ from ganeti.system.interfaces import IFiles
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What the master is given: the way to files, nodes and programs, time and chance."""
+    """What the master is given: the way to files, nodes and programs, time and chance.
+
+    ``machine`` is the kind of processor, as ``uname -m`` says it.
+    """
 
     files: IFiles
     places: Places
@@ -50,6 +58,7 @@ class Surroundings:
     allocate: Allocate
     shared: SharedFiles
     copies: Copies
+    machine: str
 
 
 class Master:
@@ -70,6 +79,7 @@ class Master:
         state = recover(around.files, around.places, journal, self.jobs, around.ids.uuid)
         self.config = Config(state, journal, clock.seconds)
         self.locks = LockKeeper(clock)
+        self.pause = WatcherPause(around.files, around.places.watcher_pause)
         self.live = Live(around.nodes, self.config.state, clock)
         self.nodes = WatchedNodes(around.nodes, self.live.changed)
         self.queue = Queue(
@@ -80,6 +90,16 @@ class Master:
             max_running=lambda: self.config.state().cluster.max_running_jobs,
             archive=JobArchive(around.files, around.places),
             locks=self.locks,
+        )
+        self.questions = Questions(
+            state=self.config.state,
+            live=self.live,
+            nodes=self.nodes,
+            queue=self.queue,
+            locks=self.locks.rows,
+            watcher_pause=self.pause.until,
+            release=__version__,
+            machine=around.machine,
         )
         self.checkpoints = Checkpoints(
             around.files, around.places, journal, self.config.state, self.jobs, clock
@@ -101,6 +121,7 @@ class Master:
             allocate=self._around.allocate,
             copies=self._around.copies,
             shared=self._around.shared,
+            answers=self.questions,
         )
 
     async def _submit(self, jobs: Sequence[Sequence[Opcode]]) -> list[tuple[bool, int | str]]:
@@ -108,6 +129,10 @@ class Master:
 
     def _changed(self, state: ClusterState, edits: tuple[Edited, ...]) -> None:
         self.checkpoints.changed()
+
+    def answers(self) -> Mapping[str, Answerer]:
+        """Who answers each method of the protocol of clients."""
+        return answers(self.queue, self.questions, self.pause)
 
     async def start(self) -> None:
         """Settle what a crash interrupted, and begin to run jobs."""

@@ -28,6 +28,11 @@ class Places:
         return f"{self.journal}/checkpoint"
 
     @property
+    def watcher_pause(self) -> str:
+        """Until when the watcher is to stay quiet."""
+        return f"{self.data}/watcher.pause"
+
+    @property
     def queue(self) -> str:
         return f"{self.data}/queue"
 

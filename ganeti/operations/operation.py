@@ -134,6 +134,30 @@ class Allocate(Protocol):
     async def __call__(self, name: str, request: str) -> str: ...
 
 
+class Answers(Protocol):
+    """Answers what anybody may ask about the cluster."""
+
+    async def query(self, what: str, fields: Sequence[str], qfilter: Any = None) -> dict[str, Any]:
+        """Rows with a status for each value, and the definitions of their fields."""
+        ...
+
+    async def fields(self, what: str, names: Sequence[str] | None = None) -> dict[str, Any]:
+        """The definitions of fields."""
+        ...
+
+    async def rows(self, what: str, names: Sequence[str], fields: Sequence[str]) -> list[list[Any]]:
+        """Rows of bare values."""
+        ...
+
+    async def cluster_info(self) -> Any:
+        """Facts about the cluster."""
+        ...
+
+    async def config_values(self, names: Sequence[str]) -> list[Any]:
+        """Single values of the configuration."""
+        ...
+
+
 class Copies(Protocol):
     """The copies of the master's state with the master candidates."""
 
@@ -172,6 +196,7 @@ class Tools:
     allocate: Allocate
     copies: Copies
     shared: SharedFiles
+    answers: Answers
 
 
 @dataclass(frozen=True)

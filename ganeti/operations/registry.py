@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ganeti.opcodes.opcode import Opcode
-from ganeti.operations import delay, systems, tags
+from ganeti.operations import delay, questions, tags
 from ganeti.operations.cluster import end, redistribute, verify
 from ganeti.operations.instance import (
     console,
@@ -40,7 +40,7 @@ _ALL: tuple[Operation[Any, Any], ...] = (
     add_node.OPERATION,
     remove_node.OPERATION,
     modify_node.OPERATION,
-    systems.OPERATION,
+    *questions.OPERATIONS,
     *tags.OPERATIONS,
     delay.OPERATION,
 )

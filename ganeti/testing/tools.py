@@ -131,6 +131,7 @@ class MemoryTools:
             allocate=self._allocate,
             copies=self,
             shared=self,
+            answers=self,
         )
 
     def state(self) -> ClusterState:
@@ -141,6 +142,21 @@ class MemoryTools:
 
     def out_of_sync(self) -> Mapping[str, str]:
         return self.behind
+
+    async def query(self, what: str, fields: Sequence[str], qfilter: Any = None) -> dict[str, Any]:
+        return {"fields": list(fields), "data": []}
+
+    async def fields(self, what: str, names: Sequence[str] | None = None) -> dict[str, Any]:
+        return {"fields": list(names or ())}
+
+    async def rows(self, what: str, names: Sequence[str], fields: Sequence[str]) -> list[list[Any]]:
+        return []
+
+    async def cluster_info(self) -> Any:
+        return {}
+
+    async def config_values(self, names: Sequence[str]) -> list[Any]:
+        return [None for _ in names]
 
     async def read(self) -> Sequence[SharedFile]:
         return self.files

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Tags, delays, OS definitions, and verifying the cluster."""
+"""Tags, and verifying the cluster."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.errors import Refused, Unreachable
 from ganeti.opcodes.cluster import Finding as Code
 from ganeti.opcodes.cluster import VerifyCluster, VerifyConfig, VerifyGroup
-from ganeti.opcodes.os import DiagnoseOSes
 from ganeti.opcodes.tags import AddTags, SearchTags, TagKind
-from ganeti.operations import systems, tags
+from ganeti.operations import tags
 from ganeti.operations.cluster import verify
 from ganeti.operations.operation import Ending, Facts
-from ganeti.rpc.node import DescribeNode, DescribeOSes, VerifyNode
+from ganeti.rpc.node import DescribeNode, VerifyNode
 from ganeti.testing.builders import a_cluster, an_instance, uuid_of
-from ganeti.testing.facts import an_os, some_facts
+from ganeti.testing.facts import some_facts
 from ganeti.testing.tools import MemoryTools
 
 NODE1 = uuid_of("node", "node1")
@@ -42,19 +41,6 @@ class TagTests(SynchronousTestCase):
     def test_nonsense_for_a_pattern_is_refused(self) -> None:
         with self.assertRaisesRegex(Refused, "no regular expression"):
             tags.plan_search(SearchTags(pattern="("), a_cluster(), Facts())
-
-
-class DiagnoseTests(SynchronousTestCase):
-    def test_an_os_is_valid_if_every_node_has_it_alike(self) -> None:
-        state = a_cluster(nodes=["node1", "node2"])
-        facts = Facts(
-            {
-                (NODE1, DescribeOSes): [an_os("noop"), an_os("mini", variants=("a",))],
-                (uuid_of("node", "node2"), DescribeOSes): [an_os("noop"), an_os("mini")],
-            }
-        )
-        op = DiagnoseOSes(output_fields=("name", "valid"))
-        self.assertEqual(systems.plan(op, state, facts).rows, [["mini", False], ["noop", True]])
 
 
 class VerifyTests(SynchronousTestCase):

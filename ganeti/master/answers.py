@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Everything that the master answers over LUXI: the table of contents of what it can do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from ganeti.errors import Code, GanetiError, Refused
+from ganeti.jobs.job import Job
+from ganeti.jobs.queue import Queue
+from ganeti.luxi.server import Answerer
+from ganeti.master.questions import Questions
+from ganeti.master.watcher import WatcherPause
+from ganeti.opcodes.opcode import Opcode
+from ganeti.views.jobs import JOBS, JobRow
+
+NO_CHANGE = "nochange"
+"""What clients of every version understand as: nothing has happened while you waited."""
+
+
+def answers(queue: Queue, questions: Questions, pause: WatcherPause) -> Mapping[str, Answerer]:
+    """For each method of the protocol, who answers it."""
+    jobs = JobAnswers(queue)
+    return {
+        "SubmitJob": jobs.submit,
+        "SubmitJobToDrainedQueue": jobs.submit_even_if_drained,
+        "SubmitManyJobs": jobs.submit_many,
+        "CancelJob": jobs.cancel,
+        "ChangeJobPriority": queue.change_priority,
+        "ArchiveJob": queue.archive,
+        "AutoArchiveJobs": queue.auto_archive,
+        "WaitForJobChange": jobs.wait,
+        "SetDrainFlag": jobs.set_drained,
+        "SetWatcherPause": pause.set,
+        "QueryJobs": questions.jobs,
+        "Query": questions.query,
+        "QueryFields": questions.fields,
+        "QueryObjects": questions.objects,
+        "QueryInstances": questions.plain("instance"),
+        "QueryNodes": questions.plain("node"),
+        "QueryGroups": questions.plain("group"),
+        "QueryNetworks": questions.plain("network"),
+        "QueryExports": questions.exports,
+        "QueryFilters": questions.filters,
+        "QueryTags": questions.tags,
+        "QueryClusterInfo": questions.cluster_info,
+        "QueryConfigValues": questions.config_values,
+        "PickupJob": _internal,
+        "ReplaceFilter": _no_filters,
+        "DeleteFilter": _no_filters,
+    }
+
+
+class JobAnswers:
+    """Orders to the job queue."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+
+    async def submit(self, ops: Sequence[Opcode]) -> int:
+        return await self._queue.submit(ops)
+
+    async def submit_even_if_drained(self, ops: Sequence[Opcode]) -> int:
+        return await self._queue.submit(ops, even_if_drained=True)
+
+    async def submit_many(self, jobs: Sequence[Sequence[Opcode]]) -> list[tuple[bool, int | str]]:
+        return await self._queue.submit_many(jobs)
+
+    async def cancel(self, job_id: int, kill: bool | None = None) -> tuple[bool, str]:
+        return await self._queue.cancel(job_id, kill=bool(kill))
+
+    async def wait(
+        self,
+        job_id: int,
+        fields: Sequence[str],
+        prev_job_info: Any,
+        prev_log_serial: int | None,
+        timeout: float,
+    ) -> Any:
+        JOBS.known(fields)
+
+        def snapshot(job: Job) -> list[Any]:
+            # As the client has it, so that what it sends back compares equal.
+            values: list[Any] = msgspec.to_builtins(JOBS.plain(fields, [JobRow.of(job)])[0])
+            return values
+
+        changed = await self._queue.wait_for_change(
+            job_id, snapshot, prev_job_info, prev_log_serial, timeout
+        )
+        return NO_CHANGE if changed is None else changed
+
+    async def set_drained(self, flag: bool) -> bool:
+        await self._queue.set_drained(flag)
+        return True
+
+
+async def _internal(*_: Any) -> None:
+    raise GanetiError("this method is for processes of the master only")
+
+
+async def _no_filters(*_: Any) -> None:
+    raise Refused("this version has no job filters", Code.INPUT)

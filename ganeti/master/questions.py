@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Questions about the cluster. They take no locks, wait for no jobs, and are answered from memory
+wherever what is in memory is fresh enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from ganeti.config.state import ClusterState
+from ganeti.errors import Code, Failed, Invalid, Refused
+from ganeti.jobs.queue import Queue
+from ganeti.locking.table import LockRow
+from ganeti.master.cluster_info import ClusterInfo
+from ganeti.master.live import Live
+from ganeti.model.node import Node
+from ganeti.opcodes.tags import TagKind
+from ganeti.operations.guests import guest_of
+from ganeti.operations.tags import carrier
+from ganeti.query.fields import Source, Table
+from ganeti.query.filters import Filter, compile_filter
+from ganeti.rpc.call import Nodes
+from ganeti.rpc.instances import DescribeConsole
+from ganeti.rpc.node import DescribeOSes
+from ganeti.views import cluster, exports, extstorage, oses
+from ganeti.views.catalogue import ROWS, TABLES
+from ganeti.views.instances.objects import InstanceObjects
+from ganeti.views.jobs import JOBS, JobRow
+from ganeti.views.live import Watch
+from ganeti.views.moment import Moment
+from ganeti.views.objects import objects
+
+MOST_KEPT = 8
+"""Lists of fields for which encoded objects are kept."""
+
+
+class Questions:
+    """Answers what is asked about the cluster."""
+
+    def __init__(
+        self,
+        *,
+        state: Callable[[], ClusterState],
+        live: Live,
+        nodes: Nodes,
+        queue: Queue,
+        locks: Callable[[], Sequence[LockRow]],
+        watcher_pause: Callable[[], float | None],
+        release: str,
+        machine: str,
+    ) -> None:
+        """``machine`` as ``uname -m`` says it."""
+        self._state = state
+        self._live = live
+        self._watch = Watch(live)
+        self._nodes = nodes
+        self._queue = queue
+        self._locks = locks
+        self._watcher_pause = watcher_pause
+        self._release = release
+        self._machine = machine
+        self._info = ClusterInfo(release, machine)
+        self._kept: dict[tuple[str, ...], InstanceObjects] = {}
+        self._makers: Mapping[str, Callable[..., Awaitable[Sequence[Any]]]] = {
+            "job": self._jobs,
+            "lock": self._lock_rows,
+            "os": self._oses,
+            "export": self._exports,
+            "extstorage": self._providers,
+            "cluster": self._cluster,
+        }
+
+    # --- the methods
+
+    async def query(self, what: str, fields: Sequence[str], qfilter: Any = None) -> dict[str, Any]:
+        """Rows with a status for each value: ``{"fields": …, "data": …}``."""
+        table = _table(what)
+        chosen = compile_filter(table, qfilter)
+        rows = await self._matching(what, table, fields, chosen)
+        return table.response(fields, rows)
+
+    async def fields(self, what: str, names: Sequence[str] | None = None) -> dict[str, Any]:
+        """The definitions of fields."""
+        return {"fields": _table(what).definitions(names)}
+
+    async def objects(
+        self, what: str, fields: Sequence[str], names: Sequence[str] | None = None
+    ) -> msgspec.Raw:
+        """Objects ``{field: value}``, encoded; instances from pieces that are kept."""
+        table = _table(what)
+        moment = await self._moment(what, table, fields)
+        if what == "instance":
+            kept = self._objects_of(tuple(fields))
+            some = kept.everything(moment) if names is None else kept.some(moment, names)
+            return msgspec.Raw(some)
+        rows = await self._rows(what, moment, fields, names)
+        return msgspec.Raw(objects(table, fields, rows))
+
+    def plain(self, what: str) -> Callable[..., Awaitable[list[list[Any]]]]:
+        """The answerer of an older query, with rows of bare values."""
+
+        async def answer(names: Sequence[str], fields: Sequence[str]) -> list[list[Any]]:
+            return await self.rows(what, names, fields)
+
+        return answer
+
+    async def rows(self, what: str, names: Sequence[str], fields: Sequence[str]) -> list[list[Any]]:
+        """Rows of bare values; no names asks for all.
+
+        :raises Invalid: some of ``fields`` are no fields.
+        """
+        table = _table(what)
+        table.known(fields)
+        moment = await self._moment(what, table, fields)
+        return table.plain(fields, await self._rows(what, moment, fields, names or None))
+
+    async def jobs(self, ids: Sequence[int] | None, fields: Sequence[str]) -> list[list[Any]]:
+        """Jobs as rows of bare values; one that there is not has only its id."""
+        JOBS.known(fields)
+        return JOBS.plain(fields, self._job_rows(ids or None, archived=bool(ids)))
+
+    async def exports(self, nodes: Sequence[str]) -> list[list[Any]]:
+        """Exports as rows of node and name."""
+        return await self.rows("export", nodes, ("node", "export"))
+
+    async def filters(self, uuids: Sequence[str] | None, fields: Sequence[str]) -> list[list[Any]]:
+        """Rules for jobs as rows of bare values."""
+        return await self.rows("filter", uuids or (), fields)
+
+    async def tags(self, kind: str, name: str | None = None) -> list[str]:
+        """The tags of one object."""
+        try:
+            known = TagKind(kind)
+        except ValueError:
+            raise Invalid(f"there are no tags on a {kind}; only on {', '.join(TagKind)}") from None
+        return list(carrier(known, name, self._state())[0].tags)
+
+    async def cluster_info(self) -> msgspec.Raw:
+        """Facts about the cluster."""
+        return self._info.encoded(self._state())
+
+    async def config_values(self, names: Sequence[str]) -> list[Any]:
+        """Single values; null for names that are not known."""
+        settings = self._state().cluster
+        values = {
+            "cluster_name": settings.cluster_name,
+            "master_node": self._state().master.name,
+            "drain_flag": self._queue.drained,
+            "watcher_pause": self._watcher_pause(),
+            "modify_ssh_setup": settings.modify_ssh_setup,
+            "ssh_key_type": settings.ssh_key_type,
+            "ssh_key_bits": settings.ssh_key_bits,
+        }
+        return [values.get(name) for name in names]
+
+    # --- rows
+
+    async def _matching(
+        self, what: str, table: Table[Any], fields: Sequence[str], chosen: Filter[Any]
+    ) -> list[Any]:
+        needed = [*fields, *chosen.fields]
+        moment = await self._moment(what, table, needed)
+        names = chosen.names if what in ROWS or what == "job" else None
+        rows = await self._rows(what, moment, needed, names)
+        return [row for row in rows if chosen.matches(row)]
+
+    async def _moment(self, what: str, table: Table[Any], fields: Iterable[str]) -> Moment:
+        sources = table.sources(fields)
+        if Source.NODES in sources or Source.CONSOLES in sources:
+            await self._live.refresh(list(self._state().nodes.values()))
+        state = self._state()
+        consoles = await self._consoles(state) if Source.CONSOLES in sources else {}
+        return Moment(state, self._watch.now(state.nodes), consoles)
+
+    async def _rows(
+        self, what: str, moment: Moment, fields: Sequence[str], names: Sequence[Any] | None
+    ) -> Sequence[Any]:
+        if what in ROWS:
+            return ROWS[what](moment, names)
+        return await self._makers[what](moment, fields, names)
+
+    def _objects_of(self, fields: tuple[str, ...]) -> InstanceObjects:
+        kept = self._kept.get(fields)
+        if kept is None:
+            if len(self._kept) >= MOST_KEPT:
+                del self._kept[next(iter(self._kept))]
+            kept = self._kept[fields] = InstanceObjects(fields)
+        return kept
+
+    async def _jobs(
+        self, moment: Moment, fields: Sequence[str], names: Sequence[Any] | None
+    ) -> list[JobRow]:
+        return self._job_rows(names, archived="archived" in fields or names is not None)
+
+    def _job_rows(self, ids: Sequence[Any] | None, *, archived: bool) -> list[JobRow]:
+        if ids is None:
+            return [JobRow.of(job) for job in self._queue.jobs()]
+        live = {job.id: job for job in self._queue.jobs()} if len(ids) > 1 else {}
+        return [self._job_row(int(number), live, archived) for number in ids]
+
+    def _job_row(self, number: int, live: Mapping[int, Any], archived: bool) -> JobRow:
+        job = live.get(number) or self._queue.find(number)
+        if job is not None:
+            return JobRow.of(job)
+        old = self._queue.archived(number) if archived else None
+        return JobRow(number, None) if old is None else JobRow.of(old, archived=True)
+
+    async def _lock_rows(
+        self, moment: Moment, fields: Sequence[str], names: Sequence[Any] | None
+    ) -> Sequence[LockRow]:
+        return self._locks()
+
+    async def _oses(
+        self, moment: Moment, fields: Sequence[str], names: Sequence[Any] | None
+    ) -> Sequence[oses.OSRow]:
+        hosts = [node for node in moment.nodes.values() if node.vm_capable and not node.offline]
+        answers = await self._nodes.ask_all(hosts, DescribeOSes())
+        said = {
+            node.name: None if isinstance(answers[node.uuid], Failed) else answers[node.uuid]
+            for node in hosts
+        }
+        found = oses.rows(moment, said)  # type: ignore[arg-type]  # failures are None by now
+        return [row for row in found if names is None or row.name in names]
+
+    async def _exports(
+        self, moment: Moment, fields: Sequence[str], names: Sequence[Any] | None
+    ) -> Sequence[Any]:
+        return list(exports.rows(moment, {}))
+
+    async def _providers(
+        self, moment: Moment, fields: Sequence[str], names: Sequence[Any] | None
+    ) -> Sequence[Any]:
+        return extstorage.rows(moment, {})
+
+    async def _cluster(
+        self, moment: Moment, fields: Sequence[str], names: Sequence[Any] | None
+    ) -> Sequence[cluster.ClusterRow]:
+        return [
+            cluster.ClusterRow(
+                moment,
+                self._queue.drained,
+                self._watcher_pause(),
+                self._release,
+                ("64bit", self._machine),
+            )
+        ]
+
+    async def _consoles(self, state: ClusterState) -> dict[str, Mapping[str, Any]]:
+        """How to reach the console of every running instance, by UUID, as far as nodes say."""
+        found: dict[str, Mapping[str, Any]] = {}
+        for instance in state.instances.values():
+            node: Node = state.nodes[instance.primary_node]
+            facts = self._live.facts(node.uuid)
+            if facts is None or instance.name not in facts.guests:
+                continue
+            try:
+                asked = DescribeConsole(guest=guest_of(state, instance))
+                found[instance.uuid] = msgspec.to_builtins(await self._nodes.ask(node, asked))
+            except Failed:
+                continue
+        return found
+
+
+def _table(what: str) -> Table[Any]:
+    if what not in TABLES:
+        known = ", ".join(sorted(TABLES))
+        raise Refused(f"there is nothing called {what} to ask about; there is: {known}", Code.INPUT)
+    return TABLES[what]

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Questions that are put as jobs; the answers are those that anybody gets without one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ganeti.config.state import ClusterState
+from ganeti.locking.names import LockRequest
+from ganeti.opcodes.cluster import DescribeCluster, QueryConfigValues
+from ganeti.opcodes.os import DiagnoseOSes
+from ganeti.opcodes.query import Query, QueryFields
+from ganeti.operations.operation import Facts, Operation, Tools
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question; answering it needs no locks."""
+
+    op: Any
+
+    @property
+    def locks(self) -> LockRequest:
+        return {}
+
+
+def plan(op: Any, state: ClusterState, facts: Facts) -> Asked:
+    """Take the question as it is."""
+    return Asked(op)
+
+
+async def _query(plan: Asked, tools: Tools) -> Any:
+    return await tools.answers.query(plan.op.what.value, plan.op.fields, plan.op.qfilter)
+
+
+async def _fields(plan: Asked, tools: Tools) -> Any:
+    return await tools.answers.fields(plan.op.what.value, plan.op.fields)
+
+
+async def _oses(plan: Asked, tools: Tools) -> Any:
+    return await tools.answers.rows("os", plan.op.names, plan.op.output_fields)
+
+
+async def _cluster(plan: Asked, tools: Tools) -> Any:
+    return await tools.answers.cluster_info()
+
+
+async def _values(plan: Asked, tools: Tools) -> Any:
+    return await tools.answers.config_values(plan.op.output_fields)
+
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation(Query, plan, _query),
+    Operation(QueryFields, plan, _fields),
+    Operation(DiagnoseOSes, plan, _oses),
+    Operation(DescribeCluster, plan, _cluster),
+    Operation(QueryConfigValues, plan, _values),
+)
