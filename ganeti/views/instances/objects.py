@@ -11,15 +11,13 @@ from typing import Any, TypeAlias
 from immutables import Map
 
 from ganeti.config.state import Kind
+from ganeti.model.disk import Disk
 from ganeti.model.instance import Instance
 from ganeti.query.fields import Status
 from ganeti.views.instances.row import InstanceRow
 from ganeti.views.instances.table import INSTANCES
 from ganeti.views.moment import Moment, in_order
 from ganeti.views.objects import object_encoder
-
-_AROUND = (Kind.CLUSTER, Kind.NODE, Kind.GROUP, Kind.NETWORK)
-"""What many instances depend on, and what seldom changes."""
 
 _Shown: TypeAlias = Status | bool | tuple[int, int]
 """What objects show of what nodes say: nothing is known; no guest, or one elsewhere; its memory
@@ -31,7 +29,7 @@ class _Piece:
     """An instance's object as JSON, and everything of its own that it was made from."""
 
     instance: Instance
-    disks: list[Any]
+    disks: list[Disk]
     shown: _Shown
     encoded: bytes
 
@@ -47,7 +45,7 @@ class InstanceObjects:
         """:raises Invalid: some of ``fields`` are no fields of instances."""
         self._encode = object_encoder(INSTANCES, fields)
         self._pieces: dict[str, _Piece] = {}
-        self._around: tuple[Any, ...] = (None,) * len(_AROUND)
+        self._around: tuple[Any, ...] = ()
         self._instances: Map[str, Instance] | None = None
         self._ordered: list[Instance] = []
         self._basis: tuple[Any, Any] = (None, None)
@@ -61,9 +59,10 @@ class InstanceObjects:
         instances = moment.state.instances
         if instances is not self._instances:
             self._ordered = in_order(instances.values(), lambda instance: instance.name)
-            for gone in self._pieces.keys() - instances.keys():
-                del self._pieces[gone]
             self._instances = instances
+            if len(self._pieces) > len(instances):
+                for gone in self._pieces.keys() - instances.keys():
+                    del self._pieces[gone]
         self._list = self._joined(moment, self._ordered)
         self._basis = moment.state.objects, moment.present
         return self._list
@@ -76,27 +75,57 @@ class InstanceObjects:
         return self._joined(moment, [moment.state.instance(name) for name in names])
 
     def _joined(self, moment: Moment, instances: Iterable[Instance]) -> bytes:
-        around = tuple(moment.state.objects.get(kind) for kind in _AROUND)
-        if any(now is not before for now, before in zip(around, self._around, strict=True)):
+        self._forget_if_moved(moment)
+        # What is the same for all need not be looked at for each.
+        objects, present = self._basis
+        same_disks = bool(objects) and moment.disks is objects.get(Kind.DISK)
+        same_said = moment.present is present
+        pieces = []
+        for instance in instances:
+            known = self._pieces.get(instance.uuid)
+            if (
+                known is None
+                or known.instance is not instance
+                or not (same_disks or all(map(is_, known.disks, _disks(moment, instance))))
+                or not (same_said or known.shown == _shown(moment, instance))
+            ):
+                known = self._pieces[instance.uuid] = self._made(moment, instance)
+            pieces.append(known.encoded)
+        return b"[" + b",".join(pieces) + b"]"
+
+    def _made(self, moment: Moment, instance: Instance) -> _Piece:
+        encoded = self._encode(InstanceRow(moment, instance))
+        return _Piece(instance, _disks(moment, instance), _shown(moment, instance), encoded)
+
+    def _forget_if_moved(self, moment: Moment) -> None:
+        """Drop every piece if something that many depend on has changed."""
+        around = _around(moment)
+        if around != self._around:
             self._pieces.clear()
             self._around = around
-        return b"[" + b",".join([self._piece(moment, each) for each in instances]) + b"]"
 
-    def _piece(self, moment: Moment, instance: Instance) -> bytes:
-        every_disk = moment.disks
-        disks = [every_disk[uuid] for uuid in instance.disks]
-        shown = _shown(moment, instance)
-        known = self._pieces.get(instance.uuid)
-        if (
-            known is not None
-            and known.instance is instance
-            and known.shown == shown
-            and all(map(is_, known.disks, disks))
-        ):
-            return known.encoded
-        encoded = self._encode(InstanceRow(moment, instance))
-        self._pieces[instance.uuid] = _Piece(instance, disks, shown, encoded)
-        return encoded
+
+def _around(moment: Moment) -> tuple[Any, ...]:
+    """What many instances depend on, and what seldom changes.
+
+    Of the cluster and of networks only parts are shown; others change with each new instance.
+    """
+    cluster = moment.cluster
+    return (
+        cluster.hvparams,
+        cluster.os_hvp,
+        cluster.beparams,
+        cluster.nicparams,
+        cluster.osparams,
+        moment.nodes,
+        moment.groups,
+        {network.uuid: network.name for network in moment.networks.values()},
+    )
+
+
+def _disks(moment: Moment, instance: Instance) -> list[Disk]:
+    every_disk = moment.disks
+    return [every_disk[uuid] for uuid in instance.disks]
 
 
 def _shown(moment: Moment, instance: Instance) -> _Shown:
