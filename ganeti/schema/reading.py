@@ -8,11 +8,22 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, get_type_hints
 
 import msgspec
+from msgspec.inspect import EnumType, LiteralType, Metadata, UnionType, type_info
 
 from ganeti.errors import Invalid, Problem
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+_CALLED = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+}
+_TYPE = re.compile(r"`([a-z]+(?: \| [a-z]+)*)`")
+_CHOICE = re.compile(r"^Invalid (?:enum )?value (.*)$", re.DOTALL)
 _WHERE = re.compile(r"^(?P<what>.*?) - at `\$(?P<path>.*)`$", re.DOTALL)
 
 
@@ -50,7 +61,7 @@ def problems(kind: type[msgspec.Struct], document: Any, *, lax: bool = False) ->
         try:
             msgspec.convert(document[name], hints[field.name], strict=not lax)
         except msgspec.ValidationError as e:
-            found.append(_problem(name, e))
+            found.append(_problem(name, e, hints[field.name]))
     found += [
         Problem(str(name), "unknown parameter")
         for name in document
@@ -59,17 +70,45 @@ def problems(kind: type[msgspec.Struct], document: Any, *, lax: bool = False) ->
     return found
 
 
-def _problem(name: str, error: msgspec.ValidationError) -> Problem:
-    where = _WHERE.match(str(error))
-    what, path = (where["what"], where["path"]) if where else (str(error), "")
-    what = what.removeprefix("Expected ")
-    if what != str(error) and not what.startswith("`"):
-        what = "must be " + what
-    elif what != str(error):
-        what = "must be " + what.replace("`", "").replace(", got ", ", not ")
-    return Problem(name + path, what.replace("`", "").replace(", got ", ", not "))
+def phrased(message: str, choices: str = "") -> tuple[str, str]:
+    """Where in a value something is wrong, and what, made of what msgspec says.
+
+    ``choices`` are what would have been right where it says only that a choice is not.
+    """
+    where = _WHERE.match(message)
+    what, path = (where["what"], where["path"]) if where else (message, "")
+    if choice := _CHOICE.match(what):
+        return path, f"must be one of {choices}, not {choice[1]}" if choices else what
+    what = _TYPE.sub(lambda found: " or ".join(map(_words, found[1].split(" | "))), what)
+    return path, what.replace("Expected ", "must be ", 1).replace(", got ", ", not ")
+
+
+def choices(hint: Any) -> str:
+    """The values that a type allows, if it is a choice or nothing."""
+    kind = type_info(hint)
+    while isinstance(kind, Metadata):
+        kind = kind.type
+    kinds = kind.types if isinstance(kind, UnionType) else (kind,)
+    found: list[Any] = []
+    for each in kinds:
+        if isinstance(each, EnumType):
+            found += [member.value for member in each.cls]
+        elif isinstance(each, LiteralType):
+            found += each.values
+    return ", ".join(str(value) if value != "" else "''" for value in found)
+
+
+def _problem(name: str, error: msgspec.ValidationError, hint: Any = None) -> Problem:
+    path, what = phrased(str(error))
+    if not path and hint is not None and _CHOICE.match(what):
+        path, what = phrased(str(error), choices(hint))
+    return Problem((name + path).lstrip("."), what)
+
+
+def _words(kind: str) -> str:
+    return _CALLED.get(kind, kind)
 
 
 def _called(value: Any) -> str:
-    names = {list: "a list", str: "text", bool: "a truth value", type(None): "null"}
+    names = {list: "a list", str: "text", bool: "true or false", type(None): "null"}
     return names.get(type(value), "a number")

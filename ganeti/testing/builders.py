@@ -14,14 +14,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ganeti.config.changes.instances import port_of
+from ganeti.config.founding import SETTINGS, first_policy, hypervisor_settings
 from ganeti.config.state import ClusterState, empty
-from ganeti.model.cluster import Cluster, DataCollector
+from ganeti.model.cluster import Cluster
 from ganeti.model.disk import Disk, Mode, Template
 from ganeti.model.group import AllocPolicy, Group
 from ganeti.model.guest import Guest
 from ganeti.model.instance import Instance, Nic, Wanted, WantedBy
 from ganeti.model.network import Network
 from ganeti.model.node import Node
+from ganeti.model.parameters.backend import Backend
+from ganeti.model.parameters.declaration import defaults
+from ganeti.model.parameters.node import NodeParameters
 from ganeti.schema.records import replace
 
 SINCE = 1_700_000_000.0
@@ -244,109 +248,36 @@ def _mac(name: str) -> str:
     return f"aa:00:10:{digest[0:2]}:{digest[2:4]}:{digest[4:6]}"
 
 
-_SPECS = ("cpu-count", "disk-count", "disk-size", "memory-size", "nic-count", "spindle-use")
-_COLLECTORS = ("cpu-avg-load", "diskstats", "drbd", "inst-status-xen", "lv", "xen-cpu-avg-load")
+_OVER: Mapping[str, Any] = {
+    "cluster_name": "cluster.example.com",
+    "mac_prefix": "aa:00:10",
+    "volume_group_name": "vg0",
+    "drbd_usermode_helper": "/bin/true",
+    "master_ip": "192.0.2.200",
+    "master_netdev": "br0",
+    "gluster_storage_dir": "/srv/ganeti/gluster",
+    "candidate_certs": {},
+    "enabled_hypervisors": ("fake", "kvm"),
+    "enabled_disk_templates": tuple(template.value for template in Template),
+    "diskparams": {},
+}
+"""What differs from a cluster as it is founded."""
 
 
 def _settings(master: Node, over: Mapping[str, Any]) -> Cluster:
     return Cluster(
         **{
             **_STAMP,
+            **SETTINGS,
             "uuid": uuid_of("cluster", "cluster.example.com"),
             "tags": (),
             "master_node": master.uuid,
-            **_identity(),
-            **_defaults(),
+            "hvparams": hypervisor_settings(),
+            "beparams": {"default": dict(defaults(Backend))},
+            "nicparams": {"default": {"mode": "bridged", "link": "br0", "vlan": ""}},
+            "ndparams": dict(defaults(NodeParameters)),
+            "ipolicy": first_policy(),
+            **_OVER,
             **over,
         }
     )
-
-
-def _identity() -> dict[str, Any]:
-    return {
-        "cluster_name": "cluster.example.com",
-        "rsahostkeypub": "",
-        "tcpudp_port_pool": (),
-        "mac_prefix": "aa:00:10",
-        "volume_group_name": "vg0",
-        "reserved_lvs": (),
-        "drbd_usermode_helper": "/bin/true",
-        "master_ip": "192.0.2.200",
-        "master_netdev": "br0",
-        "master_netmask": 32,
-        "use_external_mip_script": False,
-        "file_storage_dir": "/srv/ganeti/file-storage",
-        "shared_file_storage_dir": "/srv/ganeti/shared-file-storage",
-        "gluster_storage_dir": "/srv/ganeti/gluster",
-        "candidate_pool_size": 10,
-        "modify_etc_hosts": False,
-        "modify_ssh_setup": False,
-        "maintain_node_health": False,
-        "uid_pool": (),
-        "default_iallocator": "",
-        "default_iallocator_params": {},
-        "hidden_os": (),
-        "blacklisted_os": (),
-        "primary_ip_family": 2,
-        "prealloc_wipe_disks": False,
-        "candidate_certs": {},
-        "max_running_jobs": 20,
-        "max_tracked_jobs": 25,
-        "install_image": "",
-        "instance_communication_network": "",
-        "zeroing_image": "",
-        "compression_tools": ("gzip", "gzip-fast", "gzip-slow"),
-        "enabled_user_shutdown": False,
-        "data_collectors": {
-            name: DataCollector(active=True, interval=5_000_000) for name in _COLLECTORS
-        },
-        "ssh_key_type": "rsa",
-        "ssh_key_bits": 2048,
-    }
-
-
-def _defaults() -> dict[str, Any]:
-    return {
-        "enabled_hypervisors": ("fake", "kvm"),
-        "enabled_disk_templates": tuple(Template),
-        "hvparams": {"fake": {}, "kvm": {"kernel_path": ""}},
-        "os_hvp": {},
-        "osparams": {},
-        "osparams_private_cluster": {},
-        "beparams": {
-            "default": {
-                "always_failover": False,
-                "auto_balance": True,
-                "maxmem": 128,
-                "minmem": 128,
-                "spindle_use": 1,
-                "vcpus": 1,
-            }
-        },
-        "nicparams": {"default": {"mode": "bridged", "link": "br0", "vlan": ""}},
-        "ndparams": {
-            "cpu_speed": 1.0,
-            "exclusive_storage": False,
-            "oob_program": "",
-            "ovs": False,
-            "ovs_link": "",
-            "ovs_name": "switch1",
-            "spindle_count": 1,
-            "ssh_port": 22,
-        },
-        "diskparams": {},
-        "ipolicy": {
-            "disk-templates": [template.value for template in Template],
-            "minmax": [
-                {
-                    "max": dict(zip(_SPECS, (8, 16, 1048576, 32768, 8, 12), strict=True)),
-                    "min": dict(zip(_SPECS, (1, 0, 1, 128, 0, 1), strict=True)),
-                }
-            ],
-            "std": dict(zip(_SPECS, (1, 1, 1024, 128, 1, 1), strict=True)),
-            "spindle-ratio": 32.0,
-            "vcpu-ratio": 4.0,
-        },
-        "hv_state_static": {},
-        "disk_state_static": {},
-    }

@@ -58,10 +58,10 @@ class LoadedTests(SynchronousTestCase):
         del document["nodes"][node]["primary_ip"]
         found = wrong(document)
         for part in (
-            "cluster/max_running_jobs: must be int, not str",
+            "cluster/max_running_jobs: must be a whole number, not text",
             "cluster/colour: unknown parameter",
             f"instances/{web}/admin_state: ",
-            f"instances/{web}/nics[0].mac: must be str, not int",
+            f"instances/{web}/nics[0].mac: must be text, not a whole number",
             f"nodes/{node}/primary_ip: is required",
         ):
             self.assertIn(part, found)

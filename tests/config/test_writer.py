@@ -87,7 +87,7 @@ class ConfigTests(SynchronousTestCase):
     def test_what_could_not_be_read_again_is_not_written(self) -> None:
         change = update(self.start.node("node2"), drained="perhaps")
         failed = self.failureResultOf(self.config.change(change, because=WHY), Invalid)
-        self.assertIn("drained: must be bool", str(failed.value))
+        self.assertIn("drained: must be true or false", str(failed.value))
         self.assertEqual((self.journal.commits, self.config.state()), ([], self.start))
 
     def test_lists_in_parameters_are_the_same_before_and_after_a_replay(self) -> None:

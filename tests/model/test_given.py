@@ -60,8 +60,8 @@ class CheckedTests(SynchronousTestCase):
             [
                 "p/kernel_path: must be an absolute path, or empty",
                 "p/kvm_path: must be an absolute path",
-                "p/acpi: must be true or false, not str",
-                "p/boot_order: must be one of cdrom, disk, floppy, network, not tape",
+                "p/acpi: must be true or false, not text",
+                "p/boot_order: must be one of cdrom, disk, floppy, network, not 'tape'",
                 "p/kernl_args: unknown parameter; did you mean kernel_args or kernel_path?",
                 "p/virtio_net_queues: must be a whole number <= 8",
             ],

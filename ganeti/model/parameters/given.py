@@ -14,6 +14,7 @@ from msgspec import inspect
 from ganeti.errors import Invalid, Problem
 from ganeti.model.parameters.declaration import ParameterSet, defaults, plain
 from ganeti.schema.parameters import Parameter, parameters
+from ganeti.schema.reading import choices, phrased
 from ganeti.schema.types import Parameters
 from ganeti.schema.units import mebibytes
 
@@ -94,7 +95,7 @@ def _value(kind: type[ParameterSet], parameter: Parameter, value: Any) -> Any:
     try:
         return plain(msgspec.convert(value, hint))
     except msgspec.ValidationError as e:
-        raise Invalid([_problem(parameter, value, e)]) from None
+        raise Invalid([_problem(parameter, hint, e)]) from None
 
 
 def _spelt(parameter: Parameter, text: str) -> Any:
@@ -124,20 +125,10 @@ _SPELT: Mapping[type, Callable[[str], Any]] = {
 }
 
 
-def _problem(parameter: Parameter, value: Any, error: msgspec.ValidationError) -> Problem:
-    what, _, where = str(error).partition(" - at `$")
+def _problem(parameter: Parameter, hint: Any, error: msgspec.ValidationError) -> Problem:
     if rule := parameter.extra.get("rule"):
         return Problem("", str(rule))
-    if isinstance(parameter.type, inspect.LiteralType):
-        allowed = ", ".join(str(each) or "''" for each in parameter.type.values)
-        return Problem("", f"must be one of {allowed}, not {value}")
-    what = what.replace("Expected ", "must be ", 1).replace("`", "").replace(", got ", ", not ")
-    for name, called in _CALLED:
-        what = what.replace(f"must be {name}", f"must be {called}")
-    return Problem(where.rstrip("`"), what)
-
-
-_CALLED = (("bool", "true or false"), ("int", "a whole number"), ("float", "a number"))
+    return Problem(*phrased(str(error), choices(hint)))
 
 
 def _unknown(name: str, known: Mapping[str, Parameter]) -> str:
