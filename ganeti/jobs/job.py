@@ -162,7 +162,10 @@ class Job(Record, forbid_unknown_fields=False):
     @property
     def current(self) -> int | None:
         """The index of the opcode that runs or comes next; None if all have ended."""
-        return next((n for n, op in enumerate(self.ops) if op.status not in FINAL), None)
+        for index, op in enumerate(self.ops):
+            if op.status not in FINAL:
+                return index
+        return None
 
     @property
     def priority(self) -> int:

@@ -145,7 +145,7 @@ class JobStore:
     def load(self, jobs: Iterable[Job], serial: int, drained: bool) -> None:
         """Begin with what the queue's files hold."""
         self._jobs = {job.id: job for job in jobs}
-        self._serial = max(serial, *self._jobs, 0) if self._jobs else serial
+        self._serial = max((serial, *self._jobs))
         self._drained = drained
 
     def replay(self, edit: Edit) -> None:
