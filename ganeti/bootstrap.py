@@ -7,16 +7,24 @@ Plain blocking code without Twisted, for tools and for a daemon that has not sta
 from __future__ import annotations
 
 import os
+import random
 import secrets
 import socket
 import ssl
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+import uuid
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 
+from ganeti import __version__
+from ganeti.config.formats import Checkpoint
+from ganeti.config.founding import founded
+from ganeti.config.ssconf import ssconf
+from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, ProtocolError, Refused, from_wire
+from ganeti.model.disk import Template
 from ganeti.paths import NODED_PORT, Paths
 from ganeti.pki.enrolment import (
     AUTHORITY_CALL,
@@ -38,6 +46,88 @@ T = TypeVar("T")
 
 PATIENCE = 10.0
 _ANSWER_LIMIT = 1 << 20
+
+
+def found(
+    paths: Paths,
+    *,
+    cluster: str,
+    address: str,
+    master: str,
+    master_address: str,
+    secondary_address: str | None = None,
+    hypervisors: Sequence[str] = ("kvm",),
+    templates: Sequence[Template] = (Template.FILE, Template.SHAREDFILE, Template.DISKLESS),
+    **settings: Any,
+) -> ClusterState:
+    """Make this host, the node ``master``, the first of a new cluster; answers its state.
+
+    ``address`` is the cluster's own. ``settings`` are fields of ``Cluster``. When this returns,
+    all daemons can be started; if it is interrupted, it can be done again.
+
+    :raises Refused: this host is part of a cluster already.
+    """
+    from ganeti.pki.authority import SERVER_USAGE, Authority
+
+    under_way = f"{paths.data}/founding"
+    if not os.path.exists(under_way):
+        _refuse_a_master(paths)
+        _refuse_a_member(paths, "found a cluster")
+    _write({under_way: (b"", 0o600)})
+    now = time.time()
+    authority = Authority.founded(cluster, now)
+    own = authority.credentials(dict.fromkeys((master, master_address)), now)
+    doors = dict.fromkeys((cluster, master, address, master_address, "localhost", "127.0.0.1"))
+    state = founded(
+        name=cluster,
+        address=address,
+        master=master,
+        master_address=master_address,
+        secondary_address=secondary_address,
+        certificate=fingerprint(own.certificate),
+        hypervisors=hypervisors,
+        templates=templates,
+        ids=lambda: str(uuid.uuid4()),
+        random=random.SystemRandom(),
+        now=now,
+        **settings,
+    )
+    for folder in (paths.journal, f"{paths.queue}/archive", paths.hooks, paths.log, paths.run):
+        _now(_files().make_folder(folder))
+    _write(
+        {
+            paths.authority: (authority.certificate, 0o644),
+            paths.authority_key: (authority.key, 0o600),
+            paths.rapi_certificate: (
+                authority.credentials(doors, now, usage=SERVER_USAGE).pem,
+                0o600,
+            ),
+            paths.domain_secret: (secrets.token_hex(32).encode() + b"\n", 0o600),
+            f"{paths.queue}/version": (b"1\n", 0o640),
+            f"{paths.queue}/serial": (b"0\n", 0o640),
+            **{
+                f"{paths.data}/ssconf_{key}": (f"{text}\n".encode() if text else b"", 0o444)
+                for key, text in ssconf(state, release=__version__).items()
+            },
+        }
+    )
+    if not os.path.exists(paths.rapi_users):
+        _write({paths.rapi_users: (_USERS, 0o640)})
+    _write(
+        {
+            paths.config_file: (Checkpoint().text(state), 0o640),
+            paths.node_certificate: (own.pem, 0o600),
+        }
+    )
+    _now(_files().remove(under_way))
+    return state
+
+
+_USERS = b"""\
+# Who may use the remote API: one user a line, with a password and what they may do, for example
+#   NAME {scrypt}... write
+# Lines are read again when this file changes.
+"""
 
 
 def invite(
@@ -90,12 +180,7 @@ def join(token: str, paths: Paths, name: str) -> Invitation:
             " say so by GANETI_HOSTNAME",
             Code.INPUT,
         )
-    if os.path.exists(paths.node_certificate):
-        raise Refused(
-            f"this node is part of a cluster already: {paths.node_certificate} is there; to let it"
-            " join another one, remove it from its cluster first (gnt-node remove)",
-            Code.EXISTS,
-        )
+    _refuse_a_member(paths, "join another one")
     key, wanted = new_request(name)
     master = _Master(invitation)
     authority = master.authority()
@@ -107,6 +192,24 @@ def join(token: str, paths: Paths, name: str) -> Invitation:
     # Last, because this file is what says that the node is part of a cluster.
     _now(files.replace(paths.node_certificate, credentials, mode=0o600))
     return invitation
+
+
+def _refuse_a_master(paths: Paths) -> None:
+    if os.path.exists(paths.config_file):
+        raise Refused(
+            f"there is a cluster here already: {paths.config_file} is there; to make a new one,"
+            " destroy it first (gnt-cluster destroy)",
+            Code.EXISTS,
+        )
+
+
+def _refuse_a_member(paths: Paths, what: str) -> None:
+    if os.path.exists(paths.node_certificate):
+        raise Refused(
+            f"this node is part of a cluster already: {paths.node_certificate} is there; to {what},"
+            " remove it from its cluster first (gnt-node remove)",
+            Code.EXISTS,
+        )
 
 
 class _Master:

@@ -43,7 +43,12 @@ class Membership:
     async def leave(self, _: LeaveCluster) -> None:
         """Forget the cluster: its state, secrets and certificates, the node's own last."""
         data = self._paths.data
-        state = [f"{self._paths.journal}/{name}" for name in self._files.names(self._paths.journal)]
+        state = [
+            f"{folder}/{name}"
+            for folder in (self._paths.journal, self._paths.queue)
+            for name in self._files.names(folder)
+            if name != "archive"
+        ]
         ssconf = [
             f"{data}/{name}" for name in self._files.names(data) if name.startswith("ssconf_")
         ]

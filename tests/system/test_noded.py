@@ -10,11 +10,13 @@ import subprocess
 import sys
 import time
 
+import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.bootstrap import invite
 from ganeti.paths import Paths
 from ganeti.pki.authority import Authority
+from ganeti.pki.enrolment import read_token, token_of
 
 HOME = os.getcwd()
 
@@ -56,6 +58,17 @@ class NodeDaemonTests(SynchronousTestCase):
             timeout=30,
         )
         return done.returncode, done.stderr
+
+    def token(self) -> str:
+        return invite(
+            self.paths["node1"],
+            cluster="cluster1",
+            node="node2",
+            addresses=["127.0.0.1"],
+            master="node1",
+            master_address="127.0.0.1",
+            port=self.ports["node1"],
+        )
 
     def pid(self, name: str) -> int | None:
         try:
@@ -99,15 +112,7 @@ class NodeDaemonTests(SynchronousTestCase):
 
     def test_a_node_joins_by_its_token_once(self) -> None:
         self.run_it("node1")
-        token = invite(
-            self.paths["node1"],
-            cluster="cluster1",
-            node="node2",
-            addresses=["127.0.0.1"],
-            master="node1",
-            master_address="127.0.0.1",
-            port=self.ports["node1"],
-        )
+        token = self.token()
         self.assertEqual(self.run_it("node2", "--join", token), (0, ""))
         self.assertIn("node node2 has its certificate", self.log("node1"))
         code, told = self.run_it("node2", "--join", token)
@@ -116,6 +121,14 @@ class NodeDaemonTests(SynchronousTestCase):
         os.unlink(self.paths["node2"].node_certificate)
         code, told = self.run_it("node2", "--join", token)
         self.assertIn("the token was used already", told)
+
+    def test_a_node_does_not_join_who_is_not_of_the_cluster_that_invites(self) -> None:
+        self.run_it("node1")
+        said = msgspec.structs.replace(read_token(self.token()), authority="0" * 64)
+        code, told = self.run_it("node2", "--join", token_of(said, b"whatever"))
+        self.assertEqual(code, 12)
+        self.assertIn("its authority is another one", told)
+        self.assertFalse(os.path.exists(self.paths["node2"].authority))
 
     def test_a_log_is_its_owners_alone_and_is_reopened_when_it_was_moved(self) -> None:
         self.run_it("node1")
