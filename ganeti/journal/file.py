@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -15,7 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ganeti.errors import NotKept
+from ganeti.errors import NotKept, NotMaster
 from ganeti.journal.frames import commit_of, digest_of, encode
 from ganeti.journal.interfaces import Commit, Damaged, IJournal, IReplicas, Mark, Position
 from ganeti.journal.segments import SEGMENT_SIZE, Frames, Segments
@@ -114,7 +115,7 @@ class FileJournal:
         if self._refusal is None:
             return
         try:
-            await self._between(self._segments.repair)
+            await self._between(self._repair)
         except OSError as error:
             self._refusal = explained(error, self._folder)
             self._check()
@@ -153,12 +154,19 @@ class FileJournal:
         """
         return self._segments.mark_at(position)
 
-    def frames_after(self, mark: Mark, *, limit: int = 1 << 20) -> Iterator[Frames]:
-        """All durable frames after ``mark``, in pieces of about ``limit`` bytes.
+    def segment_mark(self, position: Position) -> Mark:
+        """The mark that the segment with what follows ``position`` begins after.
+
+        :raises Elsewhere: it is not here.
+        """
+        return self._segments.segment_mark(position)
+
+    def frames_after(self, mark: Mark, *, until: Position | None = None) -> Iterator[Frames]:
+        """All frames after ``mark`` (up to ``until``), in pieces of about a MiB.
 
         :raises Elsewhere: the mark is not in this log.
         """
-        return self._segments.frames_after(mark, limit=limit)
+        return self._segments.frames_after(mark, until=until)
 
     async def rotate(self) -> None:
         """Begin a new segment, so that ``forget`` can remove all before it.
@@ -211,7 +219,10 @@ class FileJournal:
                 self._writing = group = self._pending.popleft()
                 try:
                     await self._write(group.after, b"".join(group.frames), group.end)
-                except OSError as error:
+                except (OSError, NotMaster) as error:
+                    # At once, so that what is refused will not be found after a crash either.
+                    with suppress(OSError):
+                        await self._segments.cut(self._acknowledged)
                     self._refuse(explained(error, self._folder))
                 else:
                     self._acknowledge(group)
@@ -239,11 +250,15 @@ class FileJournal:
             # Also after a failure: until this returns, the replicas are busy with these frames.
             await copied
 
+    async def _repair(self) -> None:
+        await self._segments.cut(self._acknowledged)
+        await self._segments.probe()
+
     def _refuse(self, why: str) -> None:
         self._log.error("the journal takes no changes: {why}", why=why)
-        self._refusal, self._tip = why, self._segments.end
+        self._refusal, self._tip = why, self._acknowledged
         if self._replicas is not None:
-            self._replicas.cut(self._segments.end)
+            self._replicas.cut(self._acknowledged)
         lost = [self._writing, *self._pending]
         self._writing = None
         self._pending.clear()
@@ -261,8 +276,10 @@ class FileJournal:
             yield frame.mark.position, commit_of(data, frame)
 
 
-def explained(error: OSError, folder: str) -> str:
-    """An error of the disk that ``folder`` is on, in words that say what to do."""
+def explained(error: OSError | NotMaster, folder: str) -> str:
+    """Why what is in ``folder`` cannot be changed, in words that say what to do."""
+    if isinstance(error, NotMaster):
+        return str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk is full; make room below {folder}"
     return f"{folder} cannot be written ({error.strerror or error}); see to the disk"

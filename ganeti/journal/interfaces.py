@@ -123,7 +123,9 @@ class IReplicas(Interface):
         """Keep whole frames that follow ``after`` and end with ``end``.
 
         Returns when every replica of the set has them durably; one that fails or is late is put
-        out of the set, so that this always returns in bounded time, and never fails.
+        out of the set, so that this always ends in bounded time.
+
+        :raises NotMaster: a replica follows a newer master; nothing may be acknowledged any more.
         """
 
     def cut(end: Mark) -> None:

@@ -75,7 +75,7 @@ class Segments:
         :raises Damaged: the last segment does not verify.
         """
         await self._files.make_folder(self._folder)
-        self._firsts = self._found()
+        self._firsts, self._size = self._found(), 0
         if not self._firsts:
             await self._begin(BEGINNING)
             return
@@ -98,8 +98,10 @@ class Segments:
     async def write(self, frames: bytes, end: Mark) -> None:
         """Append whole frames that follow ``end`` as it was and end with the new one, durably.
 
-        :raises OSError: they are not kept; ``repair`` before going on.
+        :raises OSError: they are not kept.
         """
+        if self._doubtful:
+            await self.cut(self.end)
         if self._size >= self._limit:
             await self.rotate()
         self._doubtful = True
@@ -111,46 +113,44 @@ class Segments:
     async def rotate(self) -> None:
         """Begin a new segment, unless the last one has no frame yet.
 
-        :raises OSError: ``repair`` before going on.
+        :raises OSError: the disk does not let it.
         """
         if self._firsts[-1] <= self.end.position:
             self._doubtful = True
             await self._begin(self.end)
             self._doubtful = False
 
-    async def repair(self) -> None:
-        """After a failure: back to what was durable, and see that the disk takes something again.
+    async def probe(self) -> None:
+        """See that the disk takes something more than a few bytes.
 
         :raises OSError: it does not.
         """
-        if not self._doubtful:
-            return
-        with suppress(OSError):  # what the last file still had to say was said by the failure
-            await self.close()
-        if self._firsts[-1] <= self.end.position:
-            await self._files.remove(self._path(self.end.position + 1))
-        self._log = await self._files.open_log(self._path(self._firsts[-1]))
-        await self._log.truncate(self._size)
-        await self._log.write(bytes(PROBE))
-        await self._log.truncate(self._size)
-        self._doubtful = False
+        self._doubtful = True
+        await self._open_log().write(bytes(PROBE))
+        await self.cut(self.end)
 
     async def cut(self, mark: Mark) -> None:
-        """Remove everything after ``mark``, durably.
+        """Remove everything after ``mark``, also what a failed write may have left, durably.
 
         :raises Elsewhere: it is not in the log, which stays as it is.
-        :raises OSError: less may have been removed.
+        :raises OSError: perhaps not all was removed; the next write tries again.
         """
         if mark == self.end:
-            return
-        first = self._segment_of(mark)
-        size = self._offset(first, mark)
-        await self.close()
-        while self._firsts[-1] > first:
-            await self._files.remove(self._path(self._firsts.pop()))
+            first, size = self._firsts[-1], self._size
+        else:
+            first = self._segment_of(mark)
+            size = self._offset(first, mark)
+        self._doubtful = True
+        self.end, self._size = mark, size
+        self._firsts = [each for each in self._firsts if each <= first]
+        with suppress(OSError):  # what the file still had to say was said by the failure
+            await self.close()
+        for later in reversed(self._found()):
+            if later > first:
+                await self._files.remove(self._path(later))
         self._log = await self._files.open_log(self._path(first))
         await self._log.truncate(size)
-        self.end, self._size, self._doubtful = mark, size, False
+        self._doubtful = False
 
     async def clear(self) -> None:
         """Remove every segment, whatever is in them; ``begin`` makes a log of it again."""
@@ -179,6 +179,18 @@ class Segments:
         await self.close()
         self._firsts.append(first)
         self._log, self._size = log, len(line)
+
+    def is_as_left(self) -> bool:
+        """Whether nobody else has written to the folder since this did, as far as sizes tell."""
+        found = self._files.stat(self._path(self._firsts[-1]))
+        return (
+            found is not None
+            and (found.size == self._size or self._doubtful)
+            and (
+                self._firsts[-1] > self.end.position
+                or self._files.stat(self._path(self.end.position + 1)) is None
+            )
+        )
 
     # --- reading
 
@@ -216,8 +228,10 @@ class Segments:
                 )
             first = before.position + 1
 
-    def frames_after(self, mark: Mark, *, limit: int = 1 << 20) -> Iterator[Frames]:
-        """All durable frames after ``mark``, in pieces of about ``limit`` bytes.
+    def frames_after(
+        self, mark: Mark, *, until: Position | None = None, limit: int = 1 << 20
+    ) -> Iterator[Frames]:
+        """All durable frames after ``mark`` (up to ``until``), in pieces of about ``limit`` bytes.
 
         :raises Elsewhere: the mark is not in this log.
         """
@@ -226,6 +240,8 @@ class Segments:
         after, piece, size = mark, list[bytes](), 0
         end = mark
         for data, frame in self.frames(mark.position):
+            if until is not None and frame.mark.position > until:
+                break
             piece.append(data[frame.start : frame.stop])
             size, end = size + frame.stop - frame.start, frame.mark
             if size >= limit:
@@ -251,6 +267,15 @@ class Segments:
                 return frame.mark
         raise Damaged(f"{segment.source} ends before commit {position}")
 
+    def segment_mark(self, position: Position) -> Mark:
+        """The mark that the segment with what follows ``position`` begins after.
+
+        :raises Elsewhere: it is not here.
+        """
+        if not self.begins_after() <= position <= self.end.position:
+            raise Elsewhere(f"commit {position} is not in the journal")
+        return self._read(self._firsts[bisect_right(self._firsts, position + 1) - 1]).after
+
     def _segment_of(self, mark: Mark) -> Position:
         if not self.begins_after() <= mark.position <= self.end.position:
             raise Elsewhere(f"commit {mark.position} is not in the journal")
@@ -271,7 +296,7 @@ class Segments:
     def _read(self, first: Position) -> _Segment:
         source = self._path(first)
         data = self._files.read(source)
-        if self._log is not None and first == self._firsts[-1]:
+        if self._size and first == self._firsts[-1]:
             data = data[: self._size]  # behind it is what is being written just now
         after, start = read_header(data, source=source)
         if after.position + 1 != first:

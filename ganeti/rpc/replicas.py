@@ -18,7 +18,8 @@ class KeepFrames(Call[ReplicaEnd]):
     """Append whole frames, base64 of the bytes on the master's disk; durable when answered.
 
     ``after`` is the end the frames must follow; a node whose copy ends elsewhere fails and keeps
-    nothing.
+    nothing. With ``cut``, what the copy has after that mark was never acknowledged and is cut off
+    first; then there may be no frames.
     """
 
     wire = "journal_append"
@@ -26,6 +27,7 @@ class KeepFrames(Call[ReplicaEnd]):
 
     after: ReplicaEnd
     frames: str
+    cut: bool = False
 
 
 class DescribeReplica(Call[ReplicaEnd]):
@@ -36,9 +38,26 @@ class DescribeReplica(Call[ReplicaEnd]):
 
 
 class ResetReplica(Call[ReplicaEnd]):
-    """Replace the copy by a checkpoint: files, base64 by name, and the end they stand for."""
+    """Replace the copy by a checkpoint: files, base64 by name, and the end they stand for.
+
+    Names are relative to the node's data folder. Files that are not named go away in the queue's
+    folder, and stay elsewhere.
+    """
 
     wire = "journal_reset"
+    patience = 60
+
+    files: dict[str, str]
+    end: ReplicaEnd
+
+
+class KeepCheckpoint(Call[ReplicaEnd]):
+    """Keep a newer checkpoint beside the copy, and forget the segments that it makes needless.
+
+    ``files`` and ``end`` as for ``ResetReplica``; the copy must have the frame of ``end``.
+    """
+
+    wire = "journal_checkpoint"
     patience = 60
 
     files: dict[str, str]

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.errors import NotKept
 from ganeti.journal.file import FileJournal
 from ganeti.journal.interfaces import BEGINNING, Commit, Damaged, IJournal, Mark
-from ganeti.journal.segments import Elsewhere
+from ganeti.journal.segments import Elsewhere, Segments
 from ganeti.system.files import LocalFiles
 from ganeti.testing.disk import Crashed, MemoryDisk, MemoryFiles
 from ganeti.testing.journal import MemoryJournal
@@ -183,14 +183,18 @@ class FileJournalTests(JournalContract, SynchronousTestCase):
     # --- for replicas
 
     def test_frames_are_given_in_pieces_that_follow_each_other(self) -> None:
+        segments = Segments(MemoryFiles(self.disk), FOLDER)
         self.file_journal = self.opened(segment_size=900)
         self.appended(*range(1, 9))
+        self.done(segments.open())
         for position in range(9):
             mark = self.file_journal.mark_at(position)
-            pieces = list(self.file_journal.frames_after(mark, limit=500))
+            pieces = list(segments.frames_after(mark, limit=500))
             self.assertEqual([each.after for each in pieces[1:]], [e.end for e in pieces[:-1]])
             if pieces:
                 self.assertEqual((pieces[0].after, pieces[-1].end.position), (mark, 8))
+            upto = list(segments.frames_after(mark, until=5))
+            self.assertEqual([each.end.position for each in upto], [5] if position < 5 else [])
 
     def test_a_mark_of_another_history_is_elsewhere(self) -> None:
         self.appended(1, 2)

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""This node's copy of the journal: the master's frames byte for byte, and its checkpoints.
+
+The folder is what a master keeps, so that this node can become the master.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from base64 import b64decode
+from binascii import Error as NotBase64
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+
+from twisted.internet.defer import DeferredLock
+from twisted.logger import Logger
+
+from ganeti.errors import Code, Failed
+from ganeti.journal.file import explained
+from ganeti.journal.frames import scan
+from ganeti.journal.interfaces import Damaged, Mark
+from ganeti.journal.segments import SEGMENT_SIZE, Elsewhere, Segments
+from ganeti.rpc.replicas import (
+    DescribeReplica,
+    KeepCheckpoint,
+    KeepFrames,
+    ReplicaEnd,
+    ResetReplica,
+)
+from ganeti.system.interfaces import IFiles
+
+QUEUE = "queue"
+"""The folder whose files are all of a checkpoint: one that a checkpoint lacks is of the past."""
+
+
+class Replica:
+    """The copy below ``data``; calls take turns, and each is durable before it is answered."""
+
+    _log = Logger()
+
+    def __init__(self, files: IFiles, data: str, *, segment_size: int = SEGMENT_SIZE) -> None:
+        self._files = files
+        self._data = data
+        self._folder = f"{data}/journal"
+        self._segment_size = segment_size
+        self._known: Segments | None = None
+        self._lock = DeferredLock()
+        self._checkpoint_lock = DeferredLock()
+
+    async def describe(self, call: DescribeReplica) -> ReplicaEnd:
+        """Where the copy ends.
+
+        :raises Failed: it is damaged, or cannot be read.
+        """
+        async with self._turn():
+            return to_wire((await self._segments()).end)
+
+    async def keep_frames(self, call: KeepFrames) -> ReplicaEnd:
+        """Append frames that follow the copy's end, and answer the new one.
+
+        :raises Failed: they do not, or could not be kept; nothing of them is.
+        """
+        after = from_wire(call.after)
+        frames = decoded(call.frames)
+        end = end_of(frames, after)
+        async with self._turn():
+            segments = await self._segments()
+            if call.cut:
+                await segments.cut(after)
+            elif segments.end != after:
+                raise Failed(
+                    f"the copy of the journal ends with commit {segments.end.position}, and not "
+                    f"with the commit {after.position} that was to be followed"
+                )
+            if frames:
+                await segments.write(frames, end)
+            return to_wire(segments.end)
+
+    async def reset(self, call: ResetReplica) -> ReplicaEnd:
+        """Replace the copy by a checkpoint; the frames after it are to follow.
+
+        :raises Failed: it could not be; the copy may be empty then.
+        """
+        contents = self._paths(call.files)
+        async with self._checkpoint_lock, self._turn():
+            segments, self._known = self._known or self._new(), None
+            # First, so that never the frames of one history follow the checkpoint of another.
+            await segments.clear()
+            await self._keep_files(contents)
+            await self._forget_jobs(contents)
+            await segments.begin(from_wire(call.end))
+            self._known = segments
+            self._log.info(
+                "the copy of the journal begins anew after {end}", end=segments.end.position
+            )
+            return to_wire(segments.end)
+
+    async def keep_checkpoint(self, call: KeepCheckpoint) -> ReplicaEnd:
+        """Replace the checkpoint by a newer one, and forget whole segments that it has in it.
+
+        :raises Failed: the copy does not reach as far, or the files could not be kept.
+        """
+        contents = self._paths(call.files)
+        async with self._checkpoint_lock:
+            async with self._turn():
+                segments = await self._segments()
+                if segments.mark_at(call.end.position) != from_wire(call.end):
+                    raise Failed("the checkpoint is of another history than the copy")
+            # Frames may be kept meanwhile: commits of the whole cluster wait for them.
+            with _told(self._data):
+                await self._keep_files(contents)
+                await self._forget_jobs(contents)
+            async with self._turn():
+                segments = await self._segments()
+                await segments.forget(call.end.position)
+                return to_wire(segments.end)
+
+    async def close(self) -> None:
+        """Give the files back."""
+        async with self._turn():
+            segments, self._known = self._known, None
+            if segments is not None:
+                await segments.close()
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """One call at a time; what goes wrong has the words of a node."""
+        async with self._lock:
+            with _told(self._data):
+                yield
+
+    async def _segments(self) -> Segments:
+        """The copy as it is on disk; a master that ran here meanwhile may have written it."""
+        if self._known is not None and not self._known.is_as_left():
+            stale, self._known = self._known, None
+            await stale.close()
+        if self._known is None:
+            segments = self._new()
+            await segments.open()
+            self._known = segments
+        return self._known
+
+    def _new(self) -> Segments:
+        return Segments(self._files, self._folder, size=self._segment_size)
+
+    def _paths(self, files: Mapping[str, str]) -> dict[str, bytes]:
+        """The contents of a checkpoint by where they belong, in the order of the call."""
+        for name in files:
+            if posixpath.normpath(name) != name or name.startswith(("/", "..")) or name == ".":
+                raise Failed(f"a checkpoint cannot have a file named {name!r}", Code.INPUT)
+        return {f"{self._data}/{name}": decoded(text) for name, text in files.items()}
+
+    async def _keep_files(self, contents: Mapping[str, bytes]) -> None:
+        for folder in dict.fromkeys(map(posixpath.dirname, contents)):
+            await self._files.make_folder(folder)
+        await self._files.replace_all(contents)
+
+    async def _forget_jobs(self, contents: Mapping[str, bytes]) -> None:
+        folder = f"{self._data}/{QUEUE}"
+        for name in self._files.names(folder):
+            path = f"{folder}/{name}"
+            found = self._files.stat(path)
+            if path not in contents and found is not None and not found.folder:
+                await self._files.remove(path)
+
+
+@contextmanager
+def _told(folder: str) -> Iterator[None]:
+    """Say in the words of a node what went wrong with its files."""
+    try:
+        yield
+    except (Damaged, Elsewhere) as e:
+        raise Failed(str(e)) from e
+    except OSError as e:
+        raise Failed(explained(e, folder), Code.ENVIRONMENT) from e
+
+
+def end_of(frames: bytes, after: Mark) -> Mark:
+    """The mark that whole frames, which follow ``after``, end with.
+
+    :raises Failed: they do not follow it, or are not whole.
+    """
+    stop, end = 0, after
+    try:
+        for frame in scan(frames, after, source="what the master sent"):
+            stop, end = frame.stop, frame.mark
+    except Damaged as e:
+        raise Failed(f"the frames do not follow commit {after.position}: {e}") from None
+    if stop < len(frames):
+        raise Failed(f"the frames after commit {end.position} are not whole")
+    return end
+
+
+def to_wire(mark: Mark) -> ReplicaEnd:
+    """A mark as calls carry it."""
+    return ReplicaEnd(position=mark.position, digest=mark.digest.hex())
+
+
+def from_wire(end: ReplicaEnd) -> Mark:
+    """:raises Failed: this is no mark."""
+    try:
+        digest = bytes.fromhex(end.digest)
+    except ValueError:
+        digest = b""
+    if len(digest) != 32 or end.position < 0:
+        raise Failed(f"this is not the mark of a commit: {end}", Code.INPUT)
+    return Mark(end.position, digest)
+
+
+def decoded(text: str) -> bytes:
+    """:raises Failed: the text is not base64."""
+    try:
+        return b64decode(text, validate=True)
+    except (NotBase64, ValueError) as e:
+        raise Failed(f"this is not base64: {e}", Code.INPUT) from None

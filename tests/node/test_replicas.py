@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A node's copy of the journal is what a master wrote, and never something in between."""
+
+from __future__ import annotations
+
+import errno
+from base64 import b64encode
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.errors import Failed
+from ganeti.journal.file import FileJournal
+from ganeti.journal.interfaces import BEGINNING, Mark
+from ganeti.node.replicas import Replica, to_wire
+from ganeti.rpc.replicas import (
+    DescribeReplica,
+    KeepCheckpoint,
+    KeepFrames,
+    ReplicaEnd,
+    ResetReplica,
+)
+from ganeti.testing.disk import MemoryDisk, MemoryFiles
+from tests.contracts.journal import a_commit
+
+T = TypeVar("T")
+
+DATA = "/var/lib/ganeti"
+
+
+def text(content: bytes) -> str:
+    return b64encode(content).decode("ascii")
+
+
+class ReplicaTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.master = self.opened(MemoryDisk())
+        self.disk = MemoryDisk()
+        self.replica = Replica(MemoryFiles(self.disk), DATA, segment_size=1000)
+
+    def done(self, work: Coroutine[Deferred[Any], Any, T]) -> T:
+        waiting = Deferred.fromCoroutine(work)
+        self.clock.pump([0] * 5)
+        return self.successResultOf(waiting)
+
+    def refused(self, work: Coroutine[Deferred[Any], Any, object], why: str) -> None:
+        failure = self.failureResultOf(Deferred.fromCoroutine(work), Failed)
+        self.assertRegex(str(failure.value), why)
+
+    def opened(self, disk: MemoryDisk) -> FileJournal:
+        opening = FileJournal.open(MemoryFiles(disk), f"{DATA}/journal", self.clock)
+        return self.done(opening)
+
+    def committed(self, *numbers: int) -> None:
+        for number in numbers:
+            self.done(self.master.append(a_commit(number)))
+
+    def frames(self, after: int, until: int) -> KeepFrames:
+        mark = self.master.mark_at(after)
+        [piece] = self.master.frames_after(mark, until=until)
+        return KeepFrames(after=to_wire(mark), frames=text(piece.data))
+
+    def kept(self, after: int, until: int) -> ReplicaEnd:
+        return self.done(self.replica.keep_frames(self.frames(after, until)))
+
+    def end(self) -> ReplicaEnd:
+        return self.done(self.replica.describe(DescribeReplica()))
+
+    def test_a_master_finds_what_a_candidate_kept(self) -> None:
+        self.committed(*range(1, 10))
+        self.kept(0, 4)
+        self.assertEqual(self.kept(4, 9), to_wire(self.master.end_mark()))
+        journal = self.opened(self.disk)
+        self.assertEqual(list(journal.replay(0)), list(self.master.replay(0)))
+        self.assertEqual(journal.end_mark(), self.master.end_mark())
+
+    def test_what_does_not_follow_the_end_is_refused_and_nothing_kept(self) -> None:
+        self.committed(1, 2, 3)
+        self.kept(0, 1)
+        self.refused(self.replica.keep_frames(self.frames(2, 3)), "ends with commit 1")
+        self.refused(self.replica.keep_frames(self.frames(0, 1)), "ends with commit 1")
+        self.assertEqual(self.end(), to_wire(self.master.mark_at(1)))
+
+    def test_frames_that_do_not_verify_are_refused(self) -> None:
+        self.committed(1, 2)
+        call = self.frames(0, 2)
+        torn = KeepFrames(after=call.after, frames=call.frames[:-8])
+        other = KeepFrames(after=to_wire(Mark(0, b"x" * 32)), frames=call.frames)
+        nonsense = KeepFrames(after=call.after, frames="?")
+        self.refused(self.replica.keep_frames(torn), "not whole")
+        self.refused(self.replica.keep_frames(other), "do not follow commit 0")
+        self.refused(self.replica.keep_frames(nonsense), "base64")
+        self.assertEqual(self.end(), to_wire(BEGINNING))
+
+    def test_what_was_never_acknowledged_is_cut_off_when_the_master_says_so(self) -> None:
+        self.committed(1, 2, 3)
+        self.kept(0, 3)
+        mark = to_wire(self.master.mark_at(1))
+        self.assertEqual(
+            self.done(self.replica.keep_frames(KeepFrames(after=mark, frames="", cut=True))), mark
+        )
+        self.assertEqual([n for n, _ in self.opened(self.disk).replay(0)], [1])
+        foreign = KeepFrames(after=to_wire(Mark(1, b"x" * 32)), frames="", cut=True)
+        self.refused(self.replica.keep_frames(foreign), "another one")
+
+    def test_a_full_disk_is_a_failure_and_goes_on_when_there_is_room(self) -> None:
+        self.committed(1, 2)
+        self.kept(0, 1)
+        self.disk.break_down(errno.ENOSPC)
+        self.refused(self.replica.keep_frames(self.frames(1, 2)), "disk is full")
+        self.disk.heal()
+        self.assertEqual(self.end(), to_wire(self.master.mark_at(1)))
+        self.assertEqual(self.kept(1, 2), to_wire(self.master.end_mark()))
+        self.assertEqual(len(list(self.opened(self.disk).replay(0))), 2)
+
+    def test_a_reset_replaces_the_copy_by_a_checkpoint(self) -> None:
+        self.committed(1, 2, 3)
+        self.kept(0, 1)
+        files = MemoryFiles(self.disk)
+        self.done(files.make_folder(f"{DATA}/queue/archive"))
+        self.done(files.replace(f"{DATA}/queue/job-1", b"old"))
+        self.done(files.replace(f"{DATA}/server.pem", b"key"))
+        mark = to_wire(self.master.mark_at(2))
+        contents = {"config.data": text(b"new"), "queue/job-2": text(b"job")}
+        self.assertEqual(
+            self.done(self.replica.reset(ResetReplica(files=contents, end=mark))), mark
+        )
+        self.assertEqual(self.kept(2, 3), to_wire(self.master.end_mark()))
+        self.assertEqual(
+            sorted(self.disk.contents()),
+            [
+                f"{DATA}/config.data",
+                f"{DATA}/journal/segment-{3:016}",
+                f"{DATA}/queue/job-2",
+                f"{DATA}/server.pem",
+            ],
+        )
+        self.assertEqual(list(self.opened(self.disk).replay(2)), [(3, a_commit(3))])
+
+    def test_a_damaged_copy_is_told_of_and_can_be_reset(self) -> None:
+        self.committed(1, 2, 3)
+        self.kept(0, 3)
+        path = f"{DATA}/journal/segment-{1:016}"
+        content = self.disk.contents()[path]
+        self.disk.overwrite(path, content.replace(b"change 2", b"CHANGE 2"))
+        replica = Replica(MemoryFiles(self.disk), DATA)
+        self.refused(replica.describe(DescribeReplica()), "is damaged")
+        self.done(replica.reset(ResetReplica(files={}, end=to_wire(BEGINNING))))
+        self.assertEqual(
+            self.done(replica.keep_frames(self.frames(0, 3))), to_wire(self.master.end_mark())
+        )
+
+    def test_a_checkpoint_lets_segments_go(self) -> None:
+        self.committed(*range(1, 10))
+        for number in range(9):
+            self.kept(number, number + 1)
+        call = KeepCheckpoint(
+            files={"config.data": text(b"new")}, end=to_wire(self.master.mark_at(7))
+        )
+        self.assertEqual(
+            self.done(self.replica.keep_checkpoint(call)), to_wire(self.master.end_mark())
+        )
+        journal = self.opened(self.disk)
+        self.assertGreater(journal.begins_after(), 0)
+        self.assertEqual([n for n, _ in journal.replay(7)], [8, 9])
+
+    def test_a_file_cannot_be_outside_of_the_data_folder(self) -> None:
+        for name in ("/etc/passwd", "../passwd", "queue/../../passwd", ".", ""):
+            call = ResetReplica(files={name: ""}, end=to_wire(BEGINNING))
+            self.refused(self.replica.reset(call), "cannot have a file")
+        self.assertEqual(self.disk.contents(), {})
+
+    def test_a_copy_that_a_master_wrote_on_meanwhile_is_read_again(self) -> None:
+        self.committed(1)
+        self.kept(0, 1)
+        here = self.opened(self.disk)
+        self.done(here.append(a_commit(2)))
+        self.assertEqual(self.end(), to_wire(here.end_mark()))
