@@ -11,7 +11,6 @@ from typing import Any, TypeAlias
 import msgspec
 
 from ganeti.opcodes.opcode import Opcode, op_id
-from ganeti.schema.parameters import parameters
 
 REDACTED = "<redacted>"
 
@@ -31,29 +30,35 @@ Treatment: TypeAlias = Callable[[Secrecy, Any], Any]
 def to_wire(opcode: Opcode) -> dict[str, Any]:
     """The opcode as its receiver needs it, nothing hidden; optional parameters that are null are
     left out, but for ``depends`` and ``comment``."""
-    return _written(opcode, lambda _, value: value)
+    return _written(opcode, {}, lambda _, value: value)
 
 
 def redacted(opcode: Opcode) -> dict[str, Any]:
     """The opcode as it may be shown: private and secret values are blacked out, keys stay."""
-    return _written(opcode, lambda _, value: _blacked_out(value))
+    return _written(opcode, secrecy(type(opcode)), lambda _, value: _blacked_out(value))
 
 
 def storable(opcode: Opcode) -> dict[str, Any]:
     """The opcode as it may be written to disk: without secret parameters."""
-    return _written(opcode, lambda how, value: None if how is Secrecy.SECRET else value)
+    return _written(
+        opcode,
+        secrecy(type(opcode)),
+        lambda how, value: None if how is Secrecy.SECRET else value,
+    )
 
 
 @cache
 def secrecy(kind: type[Opcode]) -> Mapping[str, Secrecy]:
     """The parameters of ``kind`` that are not for everyone."""
+    # Tools that only send opcodes do not need what it takes to look into their declarations.
+    from ganeti.schema.parameters import parameters
+
     return {
         each.name: how for each in parameters(kind) for how in Secrecy if each.extra.get(how.value)
     }
 
 
-def _written(opcode: Opcode, treatment: Treatment) -> dict[str, Any]:
-    hidden = secrecy(type(opcode))
+def _written(opcode: Opcode, hidden: Mapping[str, Secrecy], treatment: Treatment) -> dict[str, Any]:
     found: dict[str, Any] = {"OP_ID": op_id(type(opcode))}
     for name in opcode.__struct_fields__:
         value = getattr(opcode, name)
@@ -62,7 +67,8 @@ def _written(opcode: Opcode, treatment: Treatment) -> dict[str, Any]:
         if value is None and name not in _KEPT_NULLS:
             continue
         if isinstance(value, tuple) and value and isinstance(value[0], Opcode):
-            found[name] = [_written(each, treatment) for each in value]
+            inner = secrecy(type(value[0]))
+            found[name] = [_written(each, inner, treatment) for each in value]
         else:
             found[name] = msgspec.to_builtins(value)
     return found

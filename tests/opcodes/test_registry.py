@@ -47,6 +47,11 @@ class ReadTests(SynchronousTestCase):
             [each.path for each in error.problems], ["0.duration", "1.OP_ID", "2.OP_ID", "3"]
         )
 
+    def test_a_wrong_choice_is_told_with_the_right_ones(self) -> None:
+        wrong = {"OP_ID": "OP_TAGS_GET", "kind": "planet"}
+        message = "kind: must be one of cluster, instance, .*, not 'planet'"
+        self.assertRaisesRegex(Invalid, message, read_opcode, wrong)
+
     def test_a_query_string_may_spell_numbers_and_truth(self) -> None:
         document = {"OP_ID": "OP_INSTANCE_SHUTDOWN", "instance_name": "web1", "timeout": "5"}
         self.assertEqual(
