@@ -189,5 +189,5 @@ class Instances:
         finally:
             # Whoever is next runs, and may even be done, before this returns.
             lock.release()
-            if not lock.locked:
-                self._turns.pop(name, None)
+            if not lock.locked and self._turns.get(name) is lock:
+                del self._turns[name]

@@ -141,6 +141,9 @@ class IProcesses(Interface):
     def life(pid: int) -> Life | None:
         """What is known of a process; None if there is none, or only a zombie."""
 
+    def arguments(pid: int) -> list[str]:
+        """How a process was called; nothing if there is none."""
+
     def kill(pid: int, signal: int) -> None:
         """Send a signal; to a process that is gone does nothing."""
 

@@ -127,6 +127,13 @@ class LocalProcesses:
         ticks = int(fields[11]) + int(fields[12])
         return Life(f"{self._boot}:{fields[19].decode()}", ticks / self._ticks_per_second)
 
+    def arguments(self, pid: int) -> list[str]:
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                return [os.fsdecode(each) for each in file.read().split(b"\0")[:-1]]
+        except (FileNotFoundError, ProcessLookupError):
+            return []
+
     @cached_property
     def _boot(self) -> str:
         with open("/proc/sys/kernel/random/boot_id") as file:

@@ -135,6 +135,9 @@ class MemoryProcesses:
     def life(self, pid: int) -> Life | None:
         return Life(f"memory:{pid}", 0.0) if pid in self.alive else None
 
+    def arguments(self, pid: int) -> list[str]:
+        return list(self.alive[pid].argv) if pid in self.alive else []
+
     def kill(self, pid: int, signal: int) -> None:
         if self.alive.pop(pid, None) is not None:
             self.killed.append((pid, signal))

@@ -89,14 +89,17 @@ class ProcessesContract(TestCase):
 
     async def test_a_started_program_lives_until_it_is_killed(self) -> None:
         processes = self.processes()
-        pid = await processes.start([self.program(Script(hangs=True))], output=self.log())
+        program = self.program(Script(hangs=True))
+        pid = await processes.start([program, "--of", "web1"], output=self.log())
         first, again = processes.life(pid), processes.life(pid)
         assert first and again
         self.assertEqual(first.identity, again.identity)
+        self.assertEqual(processes.arguments(pid)[-2:], ["--of", "web1"])
         processes.kill(pid, 9)
         while processes.life(pid):
             await deferLater(self.clock(), 0.01)
         processes.kill(pid, 9)
+        self.assertEqual(processes.arguments(pid), [])
         await deferLater(self.clock(), 0.01)
 
     async def test_starting_what_is_not_there_fails(self) -> None:

@@ -3,11 +3,26 @@
 
 from __future__ import annotations
 
-from ganeti.errors import Failed
+from typing import Any
+
+from ganeti.errors import Failed, Refused
 from ganeti.hypervisor.fake import FakeHypervisor
-from ganeti.hypervisor.interfaces import IHypervisor
+from ganeti.hypervisor.interfaces import (
+    AttachedDisk,
+    ConsoleAccess,
+    ConsoleKind,
+    IHypervisor,
+    NotRunning,
+)
+from ganeti.hypervisor.kvm.accelerator import Accelerators
+from ganeti.hypervisor.kvm.control import Monitors
+from ganeti.hypervisor.kvm.driver import KvmHypervisor
+from ganeti.model.guest import Guest, GuestNic
+from ganeti.testing.builders import a_disk, a_guest
+from ganeti.testing.disk import MemoryFiles
 from ganeti.testing.hypervisor import MemoryHypervisor
 from ganeti.testing.processes import MemoryNotes
+from ganeti.testing.qemu import Network, ScriptedHost
 from tests.contracts import hypervisor as contract
 
 
@@ -39,3 +54,158 @@ class FakeHypervisorTests(contract.HypervisorContract):
 
     def hypervisor(self, node: str = "node1") -> IHypervisor:
         return FakeHypervisor(self._nodes.setdefault(node, MemoryNotes()))
+
+
+class KvmHypervisorTests(contract.HypervisorContract):
+    def setUp(self) -> None:
+        super().setUp()
+        self._network = Network()
+        self._nodes: dict[str, tuple[ScriptedHost, MemoryNotes]] = {}
+
+    def node(self, name: str = "node1") -> tuple[ScriptedHost, MemoryNotes]:
+        if name not in self._nodes:
+            programs = ["qemu-system-x86_64"]
+            host = ScriptedHost(self.clock, self._network, programs)
+            self._nodes[name] = host, MemoryNotes()
+        return self._nodes[name]
+
+    def hypervisor(self, node: str = "node1") -> KvmHypervisor:
+        host, notes = self.node(node)
+        files = MemoryFiles(host.disk)
+        return KvmHypervisor(
+            folder="/run/kvm",
+            notes=notes,
+            files=files,
+            processes=host.processes,
+            monitors=Monitors(host.endpoint, self.clock),
+            accelerators=Accelerators(files, host.processes, MemoryNotes()),
+            clock=self.clock,
+            attach=["/usr/bin/python3", "console.py"],
+        )
+
+    def a_guest(self, name: str = "web1", **hvparams: Any) -> Guest:
+        over = {"kernel_path": "", **hvparams}
+        return a_guest(name, hypervisor="kvm", hvparams=over, network_port=11001)
+
+    def left(self) -> list[str]:
+        """What a node still holds of its guests."""
+        host, notes = self.node()
+        return [*notes.all(), *host.disk.names("/run/kvm"), *map(str, host.processes.alive)]
+
+    def tearDown(self) -> None:
+        # Time-outs of answers that came are called off.
+        self.clock.advance(2)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_nothing_is_left_of_a_guest_that_was_stopped(self) -> None:
+        hypervisor = self.hypervisor()
+        self.done(hypervisor.start(self.a_guest(), []))
+        self.assertNotEqual(self.left(), [])
+        self.done(hypervisor.stop("web1", hard=True))
+        self.assertEqual(self.left(), [])
+
+    def test_nothing_is_left_of_a_guest_that_did_not_start(self) -> None:
+        self.node()[0].broken["web1"] = "Could not open 'x': No such file or directory"
+        message = self.fails(Failed, self.hypervisor().start(self.a_guest(), []))
+        self.assertEqual(
+            message, "QEMU cannot start web1: Could not open 'x': No such file or directory"
+        )
+        self.assertEqual(self.left(), [])
+
+    def test_a_guest_that_ignores_its_power_button_runs_on_until_it_is_stopped_hard(self) -> None:
+        self.node()[0].stubborn.add("web1")
+        hypervisor = self.hypervisor()
+        self.done(hypervisor.start(self.a_guest(), []))
+        self.done(hypervisor.stop("web1", hard=False))
+        self.clock.advance(10)
+        self.assertEqual(self.names(hypervisor), [["web1"]])
+        self.done(hypervisor.stop("web1", hard=True))
+        self.assertEqual(self.left(), [])
+
+    def test_a_qemu_that_does_not_answer_is_killed(self) -> None:
+        host, _ = self.node()
+        hypervisor = self.hypervisor()
+        self.done(hypervisor.start(self.a_guest(), []))
+        host.deaf.add("web1")
+        message = self.fails(Failed, hypervisor.stop("web1", hard=False))
+        self.assertIn("does not answer the greeting within 10 s", message)
+        self.done(hypervisor.stop("web1", hard=True))
+        self.assertEqual([number for _, number in host.processes.killed], [9])
+        self.assertEqual(self.left(), [])
+
+    def test_a_guest_whose_qemu_died_can_be_started_again(self) -> None:
+        host, _ = self.node()
+        hypervisor = self.hypervisor()
+        self.done(hypervisor.start(self.a_guest(), []))
+        host.processes.kill(host.machine("web1").pid, 9)
+        self.assertEqual(self.names(hypervisor), [[]])
+        self.fails(NotRunning, hypervisor.stop("web1", hard=False))
+        self.done(hypervisor.start(self.a_guest(), []))
+        self.assertEqual(self.names(hypervisor), [["web1"]])
+
+    def test_a_guest_is_found_whose_start_the_daemon_did_not_survive(self) -> None:
+        host, notes = self.node()
+        self.done(self.hypervisor().start(self.a_guest(), []))
+        started = notes.all()["web1"]
+        pid = host.machine("web1").pid
+        unfinished = started.replace(b'"here"', b'"starting"').replace(b"%d" % pid, b"0")
+        notes.put("web1", unfinished)
+        hypervisor = self.hypervisor()
+        self.assertEqual(self.names(hypervisor), [[]])
+        self.done(hypervisor.start(self.a_guest(), []))
+        self.assertEqual(list(host.processes.alive), [host.machine("web1").pid])
+
+    def test_another_process_with_the_pid_of_a_guest_is_not_taken_for_it(self) -> None:
+        host, notes = self.node()
+        self.done(self.hypervisor().start(self.a_guest(), []))
+        notes.put("web1", notes.all()["web1"].replace(b"memory:", b"earlier:"))
+        hypervisor = self.hypervisor()
+        self.assertEqual(self.names(hypervisor), [[]])
+        self.fails(NotRunning, hypervisor.stop("web1", hard=True))
+        self.assertEqual(host.processes.killed, [])
+
+    def test_disks_and_software_emulation_reach_the_command(self) -> None:
+        disks = [AttachedDisk(a_disk("a"), "/f/a")]
+        self.done(self.hypervisor().start(self.a_guest(), disks))
+        argv = self.node()[0].machine("web1").argv
+        self.assertIn("pc,accel=tcg", argv)
+        self.assertIn("file=/f/a,format=raw,if=none,id=disk0,aio=threads", argv)
+
+    def test_consoles_are_serial_or_vnc_or_not_there(self) -> None:
+        hypervisor = self.hypervisor()
+        self.done(hypervisor.start(self.a_guest(), []))
+        serial = ("/usr/bin/python3", "console.py", "/run/kvm/web1.serial")
+        vnc: dict[str, Any] = {"serial_console": False, "vnc_bind_address": "192.0.2.1"}
+        for guest, expected in (
+            (self.a_guest(), ConsoleAccess(kind=ConsoleKind.SSH, command=serial)),
+            (
+                self.a_guest(**vnc),
+                ConsoleAccess(kind=ConsoleKind.VNC, host="192.0.2.1", port=11001, display="5101"),
+            ),
+        ):
+            self.assertEqual(self.done(hypervisor.console(guest)), expected)
+        none = self.done(hypervisor.console(self.a_guest(serial_console=False)))
+        self.assertIn("set the hypervisor parameter serial_console", none.message or "")
+
+    def test_a_bridge_that_is_not_there_is_refused_before_anything_is_started(self) -> None:
+        nic = GuestNic(uuid="u" * 36, mac="aa:00:10:00:00:01", mode="bridged", link="br7")
+        guest = a_guest(hypervisor="kvm", hvparams={"kernel_path": ""}, nics=(nic,))
+        message = self.fails(Refused, self.hypervisor().start(guest, []))
+        self.assertIn("br7, which this node does not have: create it", message)
+        self.assertEqual(self.left(), [])
+
+    def test_guests_are_awaited_at_the_next_free_port(self) -> None:
+        hypervisor = self.hypervisor()
+        addresses = [
+            self.done(hypervisor.accept(self.a_guest(name), [], "192.0.2.2"))
+            for name in ("web1", "web2")
+        ]
+        self.assertEqual(addresses, ["192.0.2.2:8102", "192.0.2.2:8103"])
+
+    def test_a_guest_that_cannot_be_sent_runs_on(self) -> None:
+        hypervisor, guest = self.hypervisor(), self.a_guest()
+        self.done(hypervisor.start(guest, []))
+        self.done(hypervisor.migrate(guest, "192.0.2.9:8102", live=False))
+        self.assertEqual(self.sent(hypervisor, guest).message, "Connection refused")
+        self.done(hypervisor.finish_outgoing(guest, left=False))
+        self.assertEqual(self.node()[0].machine("web1").status, "running")

@@ -44,13 +44,14 @@ class LocalProcessesTests(contract.ProcessesContract):
         return LocalProcesses(cast(IReactorFDSet, reactor), self.clock())
 
     def program(self, script: Script) -> str:
-        data = Path(self.mktemp())
+        data = Path(self.mktemp()).absolute()
         data.with_suffix(".out").write_bytes(script.out)
         data.with_suffix(".err").write_bytes(script.err)
-        return self.shell(
-            f"cat {data.absolute()}.out; cat {data.absolute()}.err >&2; "
-            f"{'exec sleep 30' if script.hangs else f'exit {script.code}'}"
-        )
+        end = f"exit {script.code}"
+        if script.hangs:
+            # Waits without a child that would be left behind when only this is killed.
+            end = f"mkfifo {data}.wait; exec 3<>{data}.wait; read _ <&3"
+        return self.shell(f"cat {data}.out; cat {data}.err >&2; {end}")
 
     def shell(self, text: str) -> str:
         path = Path(cast(str, self.mktemp()))

@@ -54,6 +54,9 @@ class BlockingProcesses:
     def life(self, pid: int) -> Life | None:
         raise NotImplementedError
 
+    def arguments(self, pid: int) -> list[str]:
+        raise NotImplementedError
+
     def kill(self, pid: int, signal: int) -> None:
         raise NotImplementedError
 

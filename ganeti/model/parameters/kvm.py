@@ -77,7 +77,7 @@ ListeningPort: TypeAlias = Annotated[int, Meta(ge=1, lt=65535)]
 
 
 class Kvm(ParameterSet):
-    """A guest of QEMU; ``kvm_accel`` is ours, the rest are names that KVM clusters know."""
+    """A guest of QEMU; ``kvm_accel`` and ``kvm_net`` are ours, the rest existing clusters know."""
 
     acpi: Annotated[bool, doc("Whether the guest has ACPI, by which it is asked to stop.")] = True
     boot_order: Annotated[
@@ -119,6 +119,10 @@ class Kvm(ParameterSet):
         Literal["", "disabled", "enabled"],
         doc("An older way to say kvm_accel=tcg (disabled) or kvm (enabled)."),
     ] = ""
+    kvm_net: Annotated[
+        Literal["host", "user"],
+        doc("Whether network cards connect to the host, or reach out through QEMU unprivileged."),
+    ] = "host"
     kvm_path: Annotated[RequiredPath, doc("The QEMU program.")] = "/usr/bin/kvm"
     kvm_pci_reservations: Annotated[PciSlots, doc("PCI slots kept for QEMU's own devices.")] = 12
     machine_version: Annotated[str, doc("QEMU's machine type; empty takes its default.")] = ""

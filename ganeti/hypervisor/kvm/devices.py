@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Disks, CD drives and network cards as QEMU is told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from ganeti.hypervisor.interfaces import AttachedDisk
+from ganeti.model.disk import Mode
+from ganeti.model.guest import GuestNic
+from ganeti.model.parameters.kvm import Kvm
+
+DISK_DEVICES: Mapping[str, str] = {
+    "paravirtual": "virtio-blk-pci",
+    "ide": "ide-hd",
+    "scsi": "scsi-hd",
+    "scsi-hd": "scsi-hd",
+    "scsi-block": "scsi-block",
+    "scsi-generic": "scsi-generic",
+    "scsi-cd": "scsi-cd",
+}
+"""The device for each disk type; the other types are flash memories of other machines."""
+
+IDE_SLOTS = 4
+"""How many disks and CD drives a PC's IDE controller takes."""
+
+_CONTROLLERS: Mapping[str, str] = {
+    "lsi": "lsi53c895a",
+    "megasas": "megasas",
+    "virtio-scsi-pci": "virtio-scsi-pci",
+}
+
+
+def escaped(value: str) -> str:
+    """Text inside an option of QEMU, which separates by commas and doubles those that are meant."""
+    return value.replace(",", ",,")
+
+
+def controllers(kvm: Kvm) -> Iterator[str]:
+    """The SCSI controller, if there is anything to attach to it."""
+    if kvm.disk_type.startswith("scsi") or kvm.cdrom_disk_type.startswith("scsi"):
+        yield from ("-device", f"{_CONTROLLERS[kvm.scsi_controller_type]},id=scsi")
+
+
+def disks(attached: Sequence[AttachedDisk], kvm: Kvm) -> Iterator[str]:
+    """The guest's disks in their order; the first one boots unless something else is to."""
+    device = DISK_DEVICES.get(kvm.disk_type, kvm.disk_type)
+    boots = kvm.boot_order == "disk" and not kvm.kernel_path
+    for index, disk in enumerate(attached):
+        name = f"disk{index}"
+        options = [f"file={escaped(disk.path)}", "format=raw", "if=none", f"id={name}"]
+        if kvm.disk_cache != "default":
+            options.append(f"cache={kvm.disk_cache}")
+        # The kernel's own asynchronous I/O needs files that are opened past its cache.
+        options.append("aio=native" if _native(kvm) else "aio=threads")
+        if kvm.disk_discard != "default":
+            options.append(f"discard={kvm.disk_discard}")
+        if disk.disk.mode is Mode.READ_ONLY:
+            options.append("readonly=on")
+        yield from ("-drive", ",".join(options))
+        first = ["bootindex=1"] if boots and index == 0 else []
+        yield from ("-device", ",".join([f"{device},drive={name}", *_bus(device, index), *first]))
+
+
+def _native(kvm: Kvm) -> bool:
+    return kvm.disk_aio == "native" and kvm.disk_cache == "none"
+
+
+def _bus(device: str, slot: int) -> list[str]:
+    if device.startswith("ide"):
+        return [f"bus=ide.{slot // 2}", f"unit={slot % 2}"]
+    return ["bus=scsi.0"] if device.startswith("scsi") else []
+
+
+def cdroms(kvm: Kvm) -> Iterator[str]:
+    """The CD drives that hold something."""
+    kind = kvm.cdrom_disk_type or kvm.disk_type
+    device = "scsi-cd" if kind.startswith("scsi") else "ide-cd"
+    images = [image for image in (kvm.cdrom_image_path, kvm.cdrom2_image_path) if image]
+    for index, image in enumerate(images):
+        name = f"cdrom{index}"
+        drive = f"file={escaped(image)},format=raw,if=none,id={name},media=cdrom,readonly=on"
+        yield from ("-drive", drive)
+        boots = kvm.boot_order == "cdrom" and not kvm.kernel_path and index == 0
+        first = ["bootindex=1"] if boots else []
+        # From the last slot on, so that disks keep the first ones.
+        bus = _bus(device, IDE_SLOTS - 1 - index)
+        yield from ("-device", ",".join([f"{device},drive={name}", *bus, *first]))
+
+
+def floppy(kvm: Kvm) -> Iterator[str]:
+    """The floppy drive, if it holds something."""
+    if kvm.floppy_image_path:
+        image = escaped(kvm.floppy_image_path)
+        yield from ("-drive", f"file={image},format=raw,if=floppy,readonly=on")
+
+
+def nics(cards: Sequence[GuestNic], kvm: Kvm) -> Iterator[str]:
+    """The guest's network cards in their order."""
+    device = "virtio-net-pci" if kvm.nic_type == "paravirtual" else kvm.nic_type
+    for index, card in enumerate(cards):
+        name = f"nic{index}"
+        yield from ("-netdev", _backend(card, name, kvm))
+        options = [f"{device},netdev={name}", f"mac={card.mac}"]
+        if kvm.boot_order == "network" and not kvm.kernel_path and index == 0:
+            options.append("bootindex=1")
+        queues = kvm.virtio_net_queues
+        if device == "virtio-net-pci" and queues > 1 and kvm.kvm_net == "host":
+            # Two vectors for each queue, one for changes of the configuration, one for control.
+            options += ["mq=on", f"vectors={2 * queues + 2}"]
+        yield from ("-device", ",".join(options))
+
+
+def _backend(card: GuestNic, name: str, kvm: Kvm) -> str:
+    if kvm.kvm_net == "user":
+        return f"user,id={name}"
+    options = [f"tap,id={name}", f"ifname={tap(card)}", "script=no", "downscript=no"]
+    if kvm.nic_type == "paravirtual":
+        options += ["vhost=on"] if kvm.vhost_net else []
+        options += [f"queues={kvm.virtio_net_queues}"] if kvm.virtio_net_queues > 1 else []
+    return ",".join(options)
+
+
+def tap(card: GuestNic) -> str:
+    """The name of a card's device on the host: unique by the card's UUID, and short enough."""
+    return f"gnt{card.uuid.replace('-', '')[:12]}"

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""How network cards of guests are connected to the host: by tap devices that we make for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ganeti.errors import Refused
+from ganeti.hypervisor.kvm.devices import tap
+from ganeti.model.guest import Guest, GuestNic
+from ganeti.model.parameters.kvm import Kvm
+from ganeti.system.interfaces import IFiles, IProcesses
+
+_DEVICES = "/sys/class/net"
+
+
+class Taps:
+    """Makes and removes the tap devices of guests; needs the privileges of the superuser."""
+
+    def __init__(self, files: IFiles, processes: IProcesses) -> None:
+        self._files = files
+        self._processes = processes
+
+    async def connect(self, guest: Guest, kvm: Kvm) -> None:
+        """Make a device for every card of ``guest`` and connect it; all of them or none.
+
+        :raises Refused: what a card is to be connected to is not there, or we may not.
+        """
+        if kvm.kvm_net == "user":
+            return
+        for card in guest.nics:
+            self._check(guest, card)
+        await self.disconnect(tuple(map(tap, guest.nics)))
+        for card in guest.nics:
+            for argv in ups(card, kvm.virtio_net_queues):
+                finished = await self._processes.run(argv, timeout=30)
+                if finished.code:
+                    await self.disconnect(tuple(map(tap, guest.nics)))
+                    said = (finished.err or finished.out).decode("utf-8", "replace").strip()
+                    raise Refused(
+                        f"network card {card.mac} of {guest.name} cannot be connected"
+                        f" ({' '.join(argv)}: {said}); run the node daemon as root, or set the"
+                        " hypervisor parameter kvm_net=user"
+                    )
+
+    async def disconnect(self, devices: tuple[str, ...]) -> None:
+        """Remove devices; those that are not there are no trouble."""
+        for device in devices:
+            if self._files.stat(f"{_DEVICES}/{device}") is not None:
+                await self._processes.run(["ip", "link", "delete", device], timeout=30)
+
+    def _check(self, guest: Guest, card: GuestNic) -> None:
+        needed = {"bridged": f"{_DEVICES}/{card.link}/bridge"}.get(card.mode)
+        if needed and self._files.stat(needed) is None:
+            raise Refused(
+                f"network card {card.mac} of {guest.name} is to be connected to the bridge"
+                f" {card.link}, which this node does not have: create it, choose another link,"
+                " or set the hypervisor parameter kvm_net=user"
+            )
+
+
+def ups(card: GuestNic, queues: int = 1) -> Iterator[list[str]]:
+    """The commands that make and connect the device of a card."""
+    device = tap(card)
+    add = ["ip", "tuntap", "add", "dev", device, "mode", "tap"]
+    yield [*add, "multi_queue"] if queues > 1 else add
+    match card.mode:
+        case "bridged":
+            yield ["ip", "link", "set", device, "master", card.link, "up"]
+        case "openvswitch":
+            yield ["ip", "link", "set", device, "up"]
+            port = ["ovs-vsctl", "--may-exist", "add-port", card.link, device]
+            # Written as existing tools write it: .5 is the tag, :5:6 are those of a trunk.
+            if card.vlan.startswith("."):
+                port.append(f"tag={card.vlan[1:]}")
+            elif card.vlan.startswith(":"):
+                port.append(f"trunks={card.vlan[1:].replace(':', ',')}")
+            yield port
+        case "routed":
+            yield ["ip", "link", "set", device, "up"]
+            if card.ip:
+                table = ["table", card.link] if card.link else []
+                yield ["ip", "route", "replace", card.ip, "dev", device, *table]

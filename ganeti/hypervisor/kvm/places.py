@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Where the sockets and the pid file of a guest's QEMU are."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from ganeti.errors import Refused
+
+_LONGEST = 107
+"""The bytes that the kernel has for the path of a Unix socket, its final zero excluded."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """The files of one guest."""
+
+    qmp: str
+    serial: str
+    agent: str
+    vnc: str
+    pid: str
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        return (self.qmp, self.serial, self.agent, self.vnc, self.pid)
+
+
+def places(folder: str, name: str) -> Places:
+    """The files of the guest ``name`` below ``folder``; a long name is replaced by its digest.
+
+    :raises Refused: the folder is so deep that no socket in it can have a path.
+    """
+    stem = f"{folder}/{quote(name, safe='')}"
+    if not _fits(stem):
+        stem = f"{folder}/{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    if not _fits(stem):
+        raise Refused(
+            f"no guest can have a control socket in {folder}, whose path is too long for Unix"
+            f" sockets ({_LONGEST} bytes): use a shorter root folder"
+        )
+    return Places(f"{stem}.qmp", f"{stem}.serial", f"{stem}.agent", f"{stem}.vnc", f"{stem}.pid")
+
+
+def _fits(stem: str) -> bool:
+    return len(f"{stem}.serial".encode()) <= _LONGEST

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A QEMU in memory: it is called, leaves a process and a control socket, and speaks its protocol.
+
+Its guests shut down a second after they are asked to, and are sent within a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgspec
+from twisted.internet.address import UNIXAddress
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import ConnectionDone, ConnectionRefusedError  # noqa: A004
+from twisted.internet.interfaces import (
+    IProtocol,
+    IProtocolFactory,
+    IReactorTime,
+    IStreamClientEndpoint,
+)
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ganeti.testing.disk import MemoryDisk
+from ganeti.testing.processes import MemoryProcesses, Ran, Script
+
+GREETING = {"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 7}, "package": ""}}}
+SIZE = 128 << 20
+"""How much there is to send of every guest, in bytes."""
+
+
+@dataclass
+class ScriptedQemu:
+    """One process with a guest: ``status`` in QEMU's words, ``asked`` the commands it was given."""
+
+    pid: int
+    argv: tuple[str, ...]
+    status: str
+    sending: dict[str, Any] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+
+class Network:
+    """The addresses where QEMUs of any node await guests."""
+
+    def __init__(self) -> None:
+        self.awaited: dict[str, ScriptedQemu] = {}
+
+
+class ScriptedHost:
+    """The QEMUs of one node.
+
+    Guests in ``stubborn`` ignore their power button, QEMUs of those in ``deaf`` answer nothing,
+    and those in ``broken`` do not start.
+    """
+
+    def __init__(self, clock: IReactorTime, network: Network, programs: Iterable[str]) -> None:
+        self._clock = clock
+        self._network = network
+        self.disk = MemoryDisk()
+        self.processes = MemoryProcesses(clock, dict.fromkeys(programs, self._called))
+        self.machines: dict[str, ScriptedQemu] = {}
+        self.stubborn: set[str] = set()
+        self.deaf: set[str] = set()
+        self.broken: dict[str, str] = {}
+
+    def endpoint(self, path: str) -> IStreamClientEndpoint:
+        """The way to a control socket."""
+        return _Endpoint(self, path)
+
+    def machine(self, name: str) -> ScriptedQemu:
+        """The living QEMU of a guest."""
+        [found] = [m for m in self.machines.values() if option(m.argv, "-name") == name]
+        return found
+
+    def _called(self, ran: Ran) -> Script:
+        name = option(ran.argv, "-name")
+        if name in self.broken:
+            return Script(code=1, err=self.broken[name].encode())
+        pid = self.processes.spawn()
+        self.processes.alive[pid] = replace(ran, pid=pid)
+        status = "inmigrate" if "-incoming" in ran.argv else "running"
+        if "-S" in ran.argv:
+            status = "prelaunch"
+        [chardev] = [each for each in ran.argv if each.startswith("socket,id=qmp,")]
+        path = chardev.split("path=")[1].split(",")[0]
+        for file in (path, option(ran.argv, "-pidfile")):
+            self.disk.put(file, b"%d\n" % pid, 0o600, 0)
+        self.machines[path] = ScriptedQemu(pid, ran.argv, status)
+        return Script()
+
+    def living(self, path: str) -> ScriptedQemu | None:
+        """The QEMU that listens at ``path``."""
+        machine = self.machines.get(path)
+        return machine if machine and machine.pid in self.processes.alive else None
+
+    def answer(self, machine: ScriptedQemu, command: str, given: Mapping[str, Any]) -> Any:
+        """What a command comes to; a text is an error."""
+        machine.asked.append(command)
+        name = option(machine.argv, "-name")
+        quick: dict[str, Callable[[], Any]] = {
+            "query-status": lambda: {"status": machine.status},
+            "query-migrate": lambda: machine.sending,
+            "stop": lambda: self._become(machine, "paused"),
+            "cont": lambda: self._become(machine, "running"),
+            "quit": lambda: self._exit(machine),
+            "migrate": lambda: self._send(machine, given["uri"]),
+            "migrate-incoming": lambda: self._await(machine, given["uri"]),
+            "migrate_cancel": lambda: self._cancel(machine),
+        }
+        if command == "system_powerdown" and name not in self.stubborn:
+            self._clock.callLater(1, self._exit, machine)
+        return quick[command]() if command in quick else {}
+
+    def _become(self, machine: ScriptedQemu, status: str) -> dict[str, Any]:
+        machine.status = status
+        return {}
+
+    def _exit(self, machine: ScriptedQemu) -> dict[str, Any]:
+        self.processes.alive.pop(machine.pid, None)
+        for address, other in list(self._network.awaited.items()):
+            if other is machine:
+                del self._network.awaited[address]
+        return {}
+
+    def _await(self, machine: ScriptedQemu, uri: str) -> Any:
+        if uri in self._network.awaited:
+            return "Failed to bind socket: Address already in use"
+        self._network.awaited[uri] = machine
+        return {}
+
+    def _send(self, machine: ScriptedQemu, uri: str) -> dict[str, Any]:
+        machine.sending = {"status": "active", "ram": {"transferred": 0, "total": SIZE}}
+        self._clock.callLater(1, self._sent, machine, uri)
+        return {}
+
+    def _sent(self, machine: ScriptedQemu, uri: str) -> None:
+        if machine.sending.get("status") != "active":
+            return
+        there = self._network.awaited.pop(uri, None)
+        if there is None:
+            machine.sending = {"status": "failed", "error-desc": "Connection refused"}
+            return
+        there.status, machine.status = machine.status, "postmigrate"
+        ram = {"transferred": SIZE, "total": SIZE}
+        machine.sending = {"status": "completed", "downtime": 7, "ram": ram}
+
+    def _cancel(self, machine: ScriptedQemu) -> dict[str, Any]:
+        machine.sending = {"status": "cancelled"}
+        return {}
+
+
+def option(argv: tuple[str, ...], name: str) -> str:
+    """The argument that follows the option ``name``."""
+    return argv[argv.index(name) + 1]
+
+
+@implementer(IStreamClientEndpoint)
+class _Endpoint:
+    def __init__(self, host: ScriptedHost, path: str) -> None:
+        self._host = host
+        self._path = path
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        machine = self._host.living(self._path)
+        if machine is None:
+            return fail(ConnectionRefusedError())
+        protocol = protocolFactory.buildProtocol(UNIXAddress(self._path))
+        assert protocol is not None
+        line = _Line(self._host, machine, protocol)
+        protocol.makeConnection(line)
+        line.say(GREETING)
+        return succeed(protocol)
+
+
+class _Line(StringTransport):
+    """A connection to a QEMU, which answers in a later turn."""
+
+    def __init__(self, host: ScriptedHost, machine: ScriptedQemu, protocol: IProtocol) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Twisted's
+        self._host = host
+        self._machine = machine
+        self._other = protocol
+
+    def say(self, what: Any) -> None:
+        if option(self._machine.argv, "-name") not in self._host.deaf:
+            data = msgspec.json.encode(what) + b"\r\n"
+            self._host._clock.callLater(0, self._deliver, data)
+
+    def _deliver(self, data: bytes) -> None:
+        if not self.disconnecting:
+            self._other.dataReceived(data)
+
+    def write(self, data: bytes) -> None:
+        asked = msgspec.json.decode(data)
+        answer = self._host.answer(self._machine, asked["execute"], asked.get("arguments", {}))
+        if isinstance(answer, str):
+            self.say({"error": {"class": "GenericError", "desc": answer}})
+        else:
+            self.say({"return": answer})
+
+    def loseConnection(self) -> None:
+        if not self.disconnecting:
+            self.disconnecting = True
+            self._host._clock.callLater(0, self._other.connectionLost, Failure(ConnectionDone()))

@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Makes the initial RAM disk of the OS definition *mini*: a whole guest in a few megabytes.
+
+It needs a statically linked busybox and the modules of a kernel, as Debian's packages
+``busybox-static`` and ``linux-image-*`` hold them, unpacked anywhere: no privileges, no mounts.
+The guest says ``mini: up as NAME`` on its console, where NAME is the serial number that the
+machine's firmware tells, then ``tick N`` every second. It shuts down when its power button is
+pressed, and what was written on its first disk by the OS definition it reads to whoever watches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import lzma
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+MODULES = ("evdev", "button", "virtio_blk", "virtio_pci", "virtio_scsi", "sd_mod", "ata_piix")
+"""What the guest can use of the kernel, if it is not built in: its power button and its disks."""
+
+INIT = """\
+#!/bin/busybox sh
+/bin/busybox --install -s /bin
+export PATH=/bin TERM=linux
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+while read -r module; do insmod "/modules/$module" 2>/dev/null; done < /modules/order
+name=$(cat /sys/class/dmi/id/product_serial 2>/dev/null)
+hostname "${name:-mini}"
+echo "mini: up as $(hostname)"
+for disk in vda sda; do
+  if [ -b /dev/$disk ]; then
+    label=$(dd if=/dev/$disk bs=4096 count=1 2>/dev/null | tr -d '\\000')
+    case "$label" in "mini "*) echo "mini: disk says $(echo "$label" | sed -n 2p)";; esac
+    break
+  fi
+done
+for event in /sys/class/input/event*; do
+  if grep -q "Power Button" "$event/device/name" 2>/dev/null; then
+    ( dd if="/dev/input/${event##*/}" of=/dev/null bs=24 count=1 2>/dev/null
+      echo "mini: down"
+      sync
+      poweroff -f ) &
+  fi
+done
+( tick=0
+  while sleep 1; do
+    tick=$((tick + 1))
+    echo "tick $tick"
+  done ) &
+while :; do setsid cttyhack sh; sleep 1; done
+"""
+
+
+class Archive:
+    """A cpio archive in the format that kernels unpack (newc)."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._inode = 0
+
+    def folder(self, name: str) -> None:
+        self._add(name, 0o040755)
+
+    def file(self, name: str, content: bytes, mode: int = 0o644) -> None:
+        self._add(name, 0o100000 | mode, content)
+
+    def device(self, name: str, major: int, minor: int) -> None:
+        self._add(name, 0o020600, major=major, minor=minor)
+
+    def packed(self) -> bytes:
+        """The archive, compressed; the same for the same content."""
+        self._add("TRAILER!!!", 0)
+        return gzip.compress(b"".join(self._parts), mtime=0)
+
+    def _add(
+        self, name: str, mode: int, content: bytes = b"", *, major: int = 0, minor: int = 0
+    ) -> None:
+        self._inode += 1
+        path = name.encode() + b"\0"
+        links, checksum, none = 1, 0, 0
+        numbers = (
+            *(self._inode, mode, none, none, links, none, len(content), none, none),
+            *(major, minor, len(path), checksum),
+        )
+        header = b"070701" + b"".join(b"%08X" % number for number in numbers)
+        self._parts += [_padded(header + path), _padded(content)]
+
+
+def _padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 4)
+
+
+def modules(folder: Path, wanted: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """The wanted modules below ``folder`` and what they need, in the order to load them.
+
+    ``modules.dep`` is written by depmod when a package is installed; without it the order follows
+    from the names that the modules themselves give for what they need.
+    """
+    files = {_name(path): path for path in sorted(folder.rglob("*.ko*")) if path.is_file()}
+    loaded: set[str] = set()
+
+    def load(name: str) -> Iterator[tuple[str, bytes]]:
+        if name in loaded or name not in files:
+            return
+        loaded.add(name)
+        content = _content(files[name])
+        needs = re.search(rb"\0depends=([\w,-]*)\0", content)
+        for other in needs[1].decode().split(",") if needs else ():
+            yield from load(other.replace("-", "_"))
+        yield f"{name}.ko", content
+
+    for name in wanted:
+        yield from load(name)
+
+
+def _name(path: Path) -> str:
+    return path.name.partition(".")[0].replace("-", "_")
+
+
+def _content(path: Path) -> bytes:
+    content = path.read_bytes()
+    match path.suffix:
+        case ".xz":
+            return lzma.decompress(content)
+        case ".gz":
+            return gzip.decompress(content)
+        case ".ko":
+            return content
+    sys.exit(f"{path}: modules compressed in this way cannot be read here")
+
+
+def archive(busybox: bytes, loaded: Iterable[tuple[str, bytes]]) -> bytes:
+    """The initial RAM disk as a kernel takes it."""
+    made = Archive()
+    for name in ("bin", "dev", "modules", "proc", "sys"):
+        made.folder(name)
+    made.device("dev/console", 5, 1)
+    made.file("bin/busybox", busybox, 0o755)
+    made.file("init", INIT.encode(), 0o755)
+    order = []
+    for name, content in loaded:
+        made.file(f"modules/{name}", content)
+        order.append(name)
+    made.file("modules/order", "".join(f"{name}\n" for name in order).encode())
+    return made.packed()
+
+
+def main() -> None:
+    """Read the arguments, write the file."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--busybox", type=Path, default=Path("/bin/busybox"))
+    parser.add_argument("--modules", type=Path, help="a folder /lib/modules/VERSION")
+    options = parser.parse_args()
+    loaded = modules(options.modules, MODULES) if options.modules else ()
+    options.output.write_bytes(archive(options.busybox.read_bytes(), loaded))
+
+
+if __name__ == "__main__":
+    main()
