@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The in-sync set: which master candidates have every commit that was acknowledged.
+
+Commits wait for the members of the set and for nobody else. A member that fails or is late is put
+out, by a commit of its own, and nobody waits for it until it has caught up and was let in again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+
+import msgspec
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ganeti.errors import NotKept, NotMaster
+from ganeti.journal.file import FileJournal
+from ganeti.journal.interfaces import Commit, Edit, IReplicas, Mark, Put
+from ganeti.master.follower import CheckpointSource, Follower, Group, Patience
+from ganeti.model.node import Node, Role
+from ganeti.rpc.call import Nodes
+
+KIND, KEY = "replica-set", "in-sync"
+"""The record of the set in the journal: a JSON list of node UUIDs, sorted, without the master's."""
+
+
+def recorded(edits: Iterable[Edit], before: frozenset[str]) -> frozenset[str]:
+    """The set after a commit with these edits, when it was ``before``."""
+    for edit in edits:
+        if isinstance(edit, Put) and (edit.kind, edit.key) == (KIND, KEY):
+            before = frozenset(msgspec.json.decode(edit.value, type=list[str]))
+    return before
+
+
+@implementer(IReplicas)
+class Candidates:
+    """The copies of the journal with every candidate but the master.
+
+    To be handed to ``FileJournal.replicate_to``, and then told of its ``members``.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        journal: FileJournal,
+        nodes: Nodes,
+        clock: IReactorTime,
+        *,
+        master: str,
+        checkpoint: CheckpointSource,
+        before: frozenset[str] = frozenset(),
+        patience: Patience | None = None,
+    ) -> None:
+        """``master`` is the UUID of this node; ``before`` is the set that the journal records."""
+        self._journal = journal
+        self._nodes = nodes
+        self._clock = clock
+        self._master = master
+        self._checkpoint = checkpoint
+        self._recorded = before
+        self._trusted = before
+        self._patience = patience or Patience()
+        self._followers: dict[str, Follower] = {}
+        self._group: Group | None = None
+        self._progress: Deferred[None] | None = None
+        self._recording: Deferred[None] | None = None
+        self._newer_master: NotMaster | None = None
+        self._stopped = False
+
+    # --- what is seen of it
+
+    def in_sync(self) -> frozenset[str]:
+        """The UUIDs of the candidates that have every acknowledged commit."""
+        return self._live() & self._recorded
+
+    def out_of_sync(self) -> Mapping[str, str]:
+        """The other candidates by UUID, each with the reason."""
+        ours = self.in_sync()
+        return {
+            uuid: "it is about to be let in" if follower.live else follower.reason
+            for uuid, follower in self._followers.items()
+            if uuid not in ours
+        }
+
+    def members(self, nodes: Iterable[Node]) -> None:
+        """These are the nodes of the cluster now; those that are candidates get copies."""
+        there = {node.uuid: node for node in nodes if node.role(self._master) is Role.CANDIDATE}
+        for uuid in self._followers.keys() - there.keys():
+            self._followers.pop(uuid).stop()
+        for uuid, node in there.items():
+            if uuid in self._followers:
+                self._followers[uuid].node = node
+            else:
+                self._followers[uuid] = self._follower(node, live=uuid in self._trusted)
+                self._followers[uuid].start()
+        self._trusted = frozenset()
+        self._changed()
+
+    def stop(self) -> None:
+        """Ask the candidates nothing more; commits no longer wait for them."""
+        self._stopped = True
+        for follower in self._followers.values():
+            follower.stop()
+        if self._recording is not None:
+            self._recording.cancel()
+        self._wake()
+
+    # --- IReplicas
+
+    async def keep(self, after: Mark, frames: bytes, end: Mark) -> None:
+        self._group = group = Group(after, frames, end)
+        asked = [follower for follower in self._followers.values() if follower.live]
+        for follower in asked:
+            follower.offer(group)
+        late = self._clock.callLater(self._patience.bound, self._put_out_late, group)
+        try:
+            while self._newer_master is None and any(each.lacks(end) for each in asked):
+                self._progress = Deferred()
+                await self._progress
+        finally:
+            if late.active():
+                late.cancel()
+        if self._newer_master is not None:
+            raise self._newer_master
+
+    def cut(self, end: Mark) -> None:
+        self._group = None
+        for follower in self._followers.values():
+            if follower.live:
+                follower.drop("the master could not keep what it sent, so copies are compared")
+        self._changed()
+
+    def _put_out_late(self, group: Group) -> None:
+        for follower in self._followers.values():
+            if follower.lacks(group.end):
+                follower.drop(
+                    f"it did not keep commit {group.end.position} within "
+                    f"{self._patience.bound:g} seconds"
+                )
+        self._changed()
+
+    # --- the followers, and the record of them
+
+    def _follower(self, node: Node, *, live: bool) -> Follower:
+        return Follower(
+            node,
+            self._journal,
+            self._nodes,
+            self._clock,
+            patience=self._patience,
+            checkpoint=self._checkpoint,
+            under_way=lambda: self._group,
+            changed=self._changed,
+            deposed=self._deposed,
+            live=live,
+        )
+
+    def _live(self) -> frozenset[str]:
+        return frozenset(uuid for uuid, each in self._followers.items() if each.live)
+
+    def _deposed(self, error: NotMaster) -> None:
+        self._log.critical("this node is not the master any more: {why}", why=str(error))
+        self._newer_master = error
+        self._wake()
+
+    def _changed(self) -> None:
+        idle = self._recording is None or self._recording.called
+        if idle and not self._stopped and self._live() != self._recorded:
+            self._recording = Deferred.fromCoroutine(self._record())
+            self._recording.addErrback(self._broke)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._progress is not None:
+            progress, self._progress = self._progress, None
+            # In a later turn: whoever reports progress is not done with it yet.
+            self._clock.callLater(0, partial(progress.callback, None))
+
+    async def _record(self) -> None:
+        while (now := self._live()) != self._recorded and self._newer_master is None:
+            try:
+                await self._journal.append(self._commit(now))
+            except NotKept:
+                await deferLater(self._clock, self._patience.first)
+            else:
+                self._recorded = now
+
+    def _commit(self, now: frozenset[str]) -> Commit:
+        there = sorted(self._followers.items())
+        why = [
+            f"{each.node.name} is in sync"
+            if uuid in now
+            else f"{each.node.name} is out of sync: {each.reason}"
+            for uuid, each in there
+            if uuid in now ^ self._recorded
+        ]
+        why += [f"{uuid} is no candidate any more" for uuid in self._recorded - dict(there).keys()]
+        self._log.info("{why}", why="; ".join(why))
+        value = msgspec.Raw(msgspec.json.encode(sorted(now)))
+        return Commit(
+            at=self._clock.seconds(),
+            who="master",
+            why="; ".join(why),
+            edits=(Put(kind=KIND, key=KEY, value=value),),
+        )
+
+    def _broke(self, failure: Failure) -> None:
+        if not (self._stopped and failure.check(CancelledError)):
+            self._log.failure("recording the set of candidates broke", failure)

@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""One master candidate's copy of the journal: compared, brought up to date, and kept so."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ganeti.errors import Code, Failed, GanetiError, NotMaster, Unreachable
+from ganeti.journal.file import FileJournal
+from ganeti.journal.interfaces import BEGINNING, Mark, Position
+from ganeti.journal.segments import Elsewhere, Frames
+from ganeti.model.node import Node
+from ganeti.rpc.call import Call, Nodes
+from ganeti.rpc.replicas import (
+    DescribeReplica,
+    KeepCheckpoint,
+    KeepFrames,
+    ReplicaEnd,
+    ResetReplica,
+)
+
+R = TypeVar("R")
+
+NEAR = 256
+"""A copy that lacks no more commits than this gets the rest together with what comes new."""
+
+
+@dataclass(frozen=True)
+class CheckpointFiles:
+    """A checkpoint: files by their name below the data folder, and the last commit in them."""
+
+    files: Mapping[str, bytes]
+    position: Position
+
+
+class CheckpointSource(Protocol):
+    """Where a whole checkpoint comes from."""
+
+    async def __call__(self) -> CheckpointFiles:
+        """A checkpoint no older than what the journal still has.
+
+        :raises OSError: it cannot be read or written.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Group(Frames):
+    """Frames on their way to every candidate; they are made text once for all."""
+
+    @cached_property
+    def call(self) -> KeepFrames:
+        text = b64encode(self.data).decode("ascii")
+        return KeepFrames(after=to_wire(self.after), frames=text)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """What a candidate is granted: ``bound`` seconds to keep frames, a pause from ``first`` to
+    ``longest`` seconds between two tries to bring it back, ``frames`` bytes between checkpoints.
+    """
+
+    bound: float = 5.0
+    first: float = 1.0
+    longest: float = 60.0
+    frames: int = 64 << 20
+
+
+class Follower:
+    """A candidate other than the master.
+
+    While it is ``live``, each group is offered to it, and commits wait for it. When it fails it
+    is not, and starts over after a pause: where does its copy end, what does it lack.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        node: Node,
+        journal: FileJournal,
+        nodes: Nodes,
+        clock: IReactorTime,
+        *,
+        patience: Patience,
+        checkpoint: CheckpointSource,
+        under_way: Callable[[], Group | None],
+        changed: Callable[[], None],
+        deposed: Callable[[NotMaster], None],
+        live: bool,
+    ) -> None:
+        """``under_way`` is the group that is being written, ``changed`` is called on progress.
+
+        A follower that is ``live`` from the start was so before the master was started: commits
+        wait until it has been compared.
+        """
+        self.node = node
+        self.live = live
+        self.end = BEGINNING
+        self.reason = "it has not been compared yet"
+        self._journal = journal
+        self._nodes = nodes
+        self._clock = clock
+        self._patience = patience
+        self._checkpoint = checkpoint
+        self._under_way = under_way
+        self._changed = changed
+        self._deposed = deposed
+        self._queue: deque[Group] = deque()
+        self._cancel: Callable[[], None] | None = None
+        self._idle: Deferred[None] | None = None
+        self._lively_since = clock.seconds()
+        self._unkept = 0
+        self._refreshing: Deferred[None] | None = None
+        self._running: Deferred[None] | None = None
+        self._stopped = False
+
+    # --- what the set tells it
+
+    def start(self) -> None:
+        """Begin to follow, until ``stop``."""
+        self._running = Deferred.fromCoroutine(self._run())
+        self._running.addErrback(self._broke)
+
+    def stop(self) -> None:
+        """Ask it nothing more."""
+        self._stopped = True
+        self.live = False
+        self._queue.clear()
+        for work in (self._running, self._refreshing):
+            if work is not None:
+                work.cancel()
+
+    def offer(self, group: Group) -> None:
+        """Let it keep a group that follows the one before."""
+        self._queue.append(group)
+        self._wake()
+
+    def drop(self, reason: str) -> None:
+        """Do not wait for it any more."""
+        self.live, self.reason = False, reason
+        self._queue.clear()
+        if self._cancel is not None:
+            self._cancel()
+        self._wake()
+
+    def lacks(self, end: Mark) -> bool:
+        """Whether commits up to ``end`` wait for it."""
+        return self.live and self.end.position < end.position
+
+    def _wake(self) -> None:
+        if self._idle is not None:
+            idle, self._idle = self._idle, None
+            idle.callback(None)
+
+    # --- what it does
+
+    async def _run(self) -> None:
+        pause = self._patience.first
+        while not self._stopped:
+            try:
+                await self._follow()
+            except NotMaster as e:
+                self.live = False
+                self._deposed(e)
+                return
+            except (GanetiError, OSError) as e:
+                self.drop(str(e))
+            except CancelledError:
+                if self._stopped:
+                    return
+            self._changed()
+            # One that comes and goes would hold up everybody again and again.
+            stayed = self._clock.seconds() - self._lively_since
+            pause = self._patience.first if stayed > self._patience.longest else pause
+            await deferLater(self._clock, pause)
+            pause = min(2 * pause, self._patience.longest)
+
+    def _broke(self, failure: Failure) -> None:
+        if not (self._stopped and failure.check(CancelledError)):
+            self._log.failure("following {node} broke", failure, node=self.node.name)
+            self.drop(f"it broke: {failure.getErrorMessage()}; restart the master daemon")
+            self._changed()
+
+    async def _follow(self) -> None:
+        await self._compare()
+        await self._catch_up()
+        self._changed()
+        while self.live:
+            if self._queue:
+                await self._keep(self._queue[0])
+                self._queue.popleft()
+                self._changed()
+                self._refresh()
+            else:
+                self._idle = Deferred()
+                await self._idle
+
+    async def _compare(self) -> None:
+        """See to it that the copy ends with a mark of the journal."""
+        try:
+            self.end = from_wire(await self._ask(DescribeReplica()))
+        except Failed as e:
+            if not _about_the_copy(e):
+                raise
+            self._log.warn("{node} has no usable copy: {why}", node=self.node.name, why=str(e))
+            await self._reset()
+            return
+        for place in self._common():
+            # Cutting off what is not there makes its disk work, so that one whose disk hangs is
+            # noticed while nobody waits for it.
+            try:
+                await self._keep(Group(place, b"", place), cut=True)
+            except Failed as e:
+                if not _about_the_copy(e):
+                    raise
+                continue
+            return
+        await self._reset()
+
+    def _common(self) -> list[Mark]:
+        """Marks that the copy may have in common with the journal, the most likely first."""
+        last = self._target()
+        try:
+            same = self._journal.mark_at(min(self.end.position, last.position))
+            older = self._journal.segment_mark(same.position)
+        except Elsewhere:
+            return []
+        return list(dict.fromkeys([same, older]))
+
+    async def _reset(self) -> None:
+        checkpoint = await self._checkpoint()
+        mark = self._journal.mark_at(checkpoint.position)
+        await self._ask(ResetReplica(files=encoded(checkpoint), end=to_wire(mark)))
+        self.end, self._unkept = mark, 0
+
+    def _refresh(self) -> None:
+        """Now and then give it a newer checkpoint, so that its copy does not grow for ever."""
+        idle = self._refreshing is None or self._refreshing.called
+        if self._unkept > self._patience.frames and idle:
+            self._unkept = 0
+            self._refreshing = Deferred.fromCoroutine(self._keep_checkpoint())
+            self._refreshing.addErrback(self._broke)
+
+    async def _keep_checkpoint(self) -> None:
+        try:
+            checkpoint = await self._checkpoint()
+            files, mark = encoded(checkpoint), self._journal.mark_at(checkpoint.position)
+            await self._nodes.ask(self.node, KeepCheckpoint(files=files, end=to_wire(mark)))
+        except (GanetiError, OSError) as e:
+            self._log.warn("{node} keeps its old checkpoint: {why}", node=self.node.name, why=e)
+
+    async def _catch_up(self) -> None:
+        """Send what it lacks; it is live when this returns, and lacks only what is queued."""
+        while True:
+            if not self.live and self._target().position - self.end.position <= NEAR:
+                self._join()
+            target = self._target()
+            if self.live and self.end == target:
+                return
+            if self.end.position > target.position:
+                raise Elsewhere(f"its copy has more than the journal, after {target.position}")
+            for piece in self._journal.frames_after(self.end, until=target.position):
+                await self._keep(Group(piece.after, piece.data, piece.end))
+
+    def _join(self) -> None:
+        self.live = True
+        self._lively_since = self._clock.seconds()
+        if (group := self._under_way()) is not None and group.after == self._journal.end_mark():
+            self._queue.append(group)
+
+    def _target(self) -> Mark:
+        """Up to where the files have what it lacks; the rest is queued."""
+        return self._queue[0].after if self._queue else self._journal.end_mark()
+
+    async def _keep(self, group: Group, *, cut: bool = False) -> None:
+        call = KeepFrames(after=group.call.after, frames="", cut=True) if cut else group.call
+        answer = await self._ask(call, within=self._patience.bound)
+        self._unkept += len(group.data)
+        if answer != to_wire(group.end):
+            raise Failed(f"its copy ends with commit {answer.position}, not {group.end.position}")
+        self.end = group.end
+
+    async def _ask(self, call: Call[R], *, within: float | None = None) -> R:
+        asking = Deferred.fromCoroutine(self._nodes.ask(self.node, call))
+        self._cancel = asking.cancel
+        timer = self._clock.callLater(within, self._late) if within is not None else None
+        try:
+            return await asking
+        finally:
+            self._cancel = None
+            if timer is not None and timer.active():
+                timer.cancel()
+
+    def _late(self) -> None:
+        self.drop(f"it did not keep frames within {self._patience.bound:g} seconds")
+
+
+def _about_the_copy(error: Failed) -> bool:
+    """Whether a node's failure is the copy's own, and not the way's or the disk's."""
+    return not isinstance(error, Unreachable) and error.code is not Code.ENVIRONMENT
+
+
+def encoded(checkpoint: CheckpointFiles) -> dict[str, str]:
+    """The files of a checkpoint as calls carry them."""
+    return {name: b64encode(data).decode("ascii") for name, data in checkpoint.files.items()}
+
+
+def to_wire(mark: Mark) -> ReplicaEnd:
+    """A mark as calls carry it."""
+    return ReplicaEnd(position=mark.position, digest=mark.digest.hex())
+
+
+def from_wire(end: ReplicaEnd) -> Mark:
+    """:raises Failed: this is no mark."""
+    try:
+        return Mark(end.position, bytes.fromhex(end.digest))
+    except ValueError:
+        raise Failed(f"this is not the end of a journal: {end}") from None

@@ -1,0 +1,381 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The in-sync set: nobody waits for long, and who is in it has everything."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Coroutine
+from random import Random
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from ganeti.errors import NotKept
+from ganeti.journal.file import FileJournal
+from ganeti.journal.interfaces import Commit, IReplicas
+from ganeti.master.candidates import Candidates, recorded
+from ganeti.master.follower import CheckpointFiles, Patience
+from ganeti.model.node import Node
+from ganeti.node.replicas import Replica
+from ganeti.rpc.replicas import DescribeReplica, KeepCheckpoint, KeepFrames, ResetReplica
+from ganeti.rpc.server import Answers
+from ganeti.testing.builders import a_node
+from ganeti.testing.disk import MemoryDisk, MemoryFiles
+from ganeti.testing.nodes import MemoryNodes
+from tests.contracts.journal import a_commit
+
+T = TypeVar("T")
+
+DATA = "/var/lib/ganeti"
+MASTER, NODE2, NODE3 = (a_node(name) for name in ("node1", "node2", "node3"))
+LATENCY = 0.001
+
+
+class Cluster:
+    """A master with its journal, and candidates that keep copies, all on one clock."""
+
+    def __init__(self, nodes: tuple[Node, ...], random: Random, patience: Patience) -> None:
+        self.clock = Clock()
+        self.patience = patience
+        self.disks = {node.name: MemoryDisk(random) for node in (MASTER, *nodes)}
+        self.nodes = MemoryNodes(clock=self.clock, delay=lambda: LATENCY)
+        self.members = (MASTER, *nodes)
+        for node in nodes:
+            self.start_node(node)
+        self.start()
+
+    def start_node(self, node: Node) -> None:
+        replica = Replica(MemoryFiles(self.disks[node.name], self.clock, latency=LATENCY), DATA)
+        answers = Answers(lambda: 0)
+        answers.to(KeepFrames, replica.keep_frames)
+        answers.to(DescribeReplica, replica.describe)
+        answers.to(ResetReplica, replica.reset)
+        answers.to(KeepCheckpoint, replica.keep_checkpoint)
+        self.nodes.add(node.name, answers)
+
+    def start(self) -> None:
+        """Start the master daemon on what is on its disk."""
+        files = MemoryFiles(self.disks["node1"], self.clock, latency=LATENCY)
+        opening = FileJournal.open(files, f"{DATA}/journal", self.clock, segment_size=4000)
+        self.journal = self.done(opening)
+        self.candidates = Candidates(
+            self.journal,
+            self.nodes,
+            self.clock,
+            master=MASTER.uuid,
+            checkpoint=self.checkpoint,
+            before=self.recorded(self.journal),
+            patience=self.patience,
+        )
+        self.journal.replicate_to(self.candidates)
+        self.candidates.members(self.members)
+
+    async def checkpoint(self) -> CheckpointFiles:
+        position = self.journal.end()
+        return CheckpointFiles({"config.data": b"state of %d" % position}, position)
+
+    def done(self, work: Coroutine[Deferred[Any], Any, T]) -> T:
+        waiting = Deferred.fromCoroutine(work)
+        self.run(20 * LATENCY)
+        found: list[T] = []
+        waiting.addCallback(found.append)
+        if not found:
+            raise AssertionError(f"not done yet: {waiting}")
+        return found[0]
+
+    def run(self, seconds: float) -> None:
+        """Let time pass, without a jump over anything that happens."""
+        end = self.clock.seconds() + seconds
+        while (calls := self.clock.getDelayedCalls()) and calls[0].getTime() <= end:
+            self.clock.advance(max(0.0, calls[0].getTime() - self.clock.seconds()))
+        self.clock.advance(max(0.0, end - self.clock.seconds()))
+
+    def append(self, number: int) -> Deferred[int]:
+        return Deferred.fromCoroutine(self.journal.append(a_commit(number)))
+
+    def copy(self, node: Node) -> FileJournal:
+        """The journal that a new master would find on ``node``."""
+        disk, clock = self.disks[node.name], Clock()
+        opening = Deferred.fromCoroutine(
+            FileJournal.open(MemoryFiles(disk), f"{DATA}/journal", clock)
+        )
+        found: list[FileJournal] = []
+        opening.addCallback(found.append)
+        return found[0]
+
+    def recorded(self, journal: FileJournal) -> frozenset[str]:
+        members: frozenset[str] = frozenset()
+        for _, commit in journal.replay(journal.begins_after()):
+            members = recorded(commit.edits, members)
+        return members
+
+
+def reasons(journal: FileJournal) -> list[str]:
+    return [commit.why for _, commit in journal.replay(0) if commit.who == "master"]
+
+
+class CandidatesTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.make()
+
+    def make(self, *nodes: Node, patience: Patience | None = None) -> None:
+        patience = patience or Patience()
+        self.cluster = Cluster(nodes or (NODE2, NODE3), Random(1), patience)
+        self.clock, self.nodes = self.cluster.clock, self.cluster.nodes
+        self.candidates = self.cluster.candidates
+        self.cluster.run(1)
+
+    def kept(self, number: int, *, within: float = 0.05) -> None:
+        waiting = self.cluster.append(number)
+        self.cluster.run(within)
+        self.successResultOf(waiting)
+
+    def assert_in_sync(self, *nodes: Node) -> None:
+        self.assertEqual(self.candidates.in_sync(), {node.uuid for node in nodes})
+        for node in nodes:
+            self.assertEqual(
+                self.cluster.copy(node).end_mark(), self.cluster.journal.end_mark(), node.name
+            )
+        self.assertEqual(self.cluster.recorded(self.cluster.journal), self.candidates.in_sync())
+
+    def test_it_is_what_it_says(self) -> None:
+        verifyObject(IReplicas, self.candidates)
+
+    def test_new_candidates_are_let_in_and_recorded(self) -> None:
+        self.assert_in_sync(NODE2, NODE3)
+        self.assertEqual(self.candidates.out_of_sync(), {})
+
+    def test_a_commit_is_with_every_member_when_it_returns(self) -> None:
+        ends: list[list[int]] = []
+        self.cluster.append(1).addCallback(
+            lambda _: ends.append([self.cluster.copy(n).end() for n in (MASTER, NODE2, NODE3)])
+        )
+        self.cluster.run(1)
+        [[position, *others]] = ends
+        self.assertEqual(others, [position, position])
+
+    def test_one_that_hangs_delays_commits_by_the_bound_once(self) -> None:
+        self.nodes.hang("node3")
+        waiting = self.cluster.append(1)
+        self.cluster.run(4.9)
+        self.assertNoResult(waiting)
+        self.cluster.run(0.2)
+        self.successResultOf(waiting)
+        self.kept(2)
+        self.assert_in_sync(NODE2)
+        self.assertIn("within 5 seconds", self.candidates.out_of_sync()[NODE3.uuid])
+        self.assertIn("node3 is out of sync: ", reasons(self.cluster.journal)[-1])
+
+    def test_one_that_is_gone_delays_nobody(self) -> None:
+        self.nodes.vanish("node3")
+        self.kept(1)
+        self.assert_in_sync(NODE2)
+        self.assertIn("connection refused", self.candidates.out_of_sync()[NODE3.uuid])
+
+    def test_all_may_be_gone(self) -> None:
+        self.nodes.vanish("node2")
+        self.nodes.vanish("node3")
+        self.kept(1)
+        self.assert_in_sync()
+
+    def test_one_that_comes_back_gets_what_it_lacks_and_is_let_in(self) -> None:
+        self.nodes.vanish("node3")
+        for number in range(600):
+            self.cluster.append(number)
+        self.cluster.run(3)
+        self.nodes.behave("node3")
+        self.cluster.run(60)
+        self.assert_in_sync(NODE2, NODE3)
+        self.assertEqual(reasons(self.cluster.journal)[-1], "node3 is in sync")
+
+    def test_one_comes_back_under_load(self) -> None:
+        self.nodes.vanish("node3")
+        for number in range(1500):
+            waiting = self.cluster.append(number)
+            self.cluster.run(0.01)
+            if number == 400:
+                self.nodes.behave("node3")
+        self.successResultOf(waiting)
+        self.assert_in_sync(NODE2, NODE3)
+
+    def test_one_whose_disk_fails_is_out_until_it_works(self) -> None:
+        self.cluster.disks["node3"].break_down(errno.ENOSPC)
+        self.kept(1)
+        self.assertIn("disk is full", self.candidates.out_of_sync()[NODE3.uuid])
+        self.cluster.disks["node3"].heal()
+        self.cluster.run(60)
+        self.assert_in_sync(NODE2, NODE3)
+
+    def test_one_that_lacks_what_was_forgotten_gets_a_checkpoint(self) -> None:
+        self.nodes.vanish("node3")
+        for number in range(40):
+            self.kept(number)
+        journal = self.cluster.journal
+        self.cluster.done(journal.forget(journal.end()))
+        self.assertGreater(journal.begins_after(), 3)
+        self.nodes.behave("node3")
+        self.cluster.run(60)
+        self.assert_in_sync(NODE2, NODE3)
+        self.assertIn(f"{DATA}/config.data", self.cluster.disks["node3"].contents())
+
+    def test_a_copy_that_grows_gets_checkpoints(self) -> None:
+        self.make(NODE2, patience=Patience(frames=5000))
+        for number in range(60):
+            self.kept(number)
+        self.cluster.run(1)
+        self.assert_in_sync(NODE2)
+        self.assertIn(f"{DATA}/config.data", self.cluster.disks["node2"].contents())
+
+    def test_a_copy_of_another_cluster_is_replaced(self) -> None:
+        other = Cluster((NODE2,), Random(1), Patience())
+        for number in range(5):
+            other.append(number)
+            other.run(1)
+        cluster = self.cluster
+        cluster.members = (MASTER, NODE2)
+        self.candidates.members(cluster.members)
+        cluster.disks["node3"] = other.disks["node2"]
+        cluster.start_node(NODE3)
+        self.candidates.members((MASTER, NODE2, NODE3))
+        cluster.run(5)
+        self.assert_in_sync(NODE2, NODE3)
+
+    def test_nodes_that_are_no_candidates_any_more_leave_the_set(self) -> None:
+        self.candidates.members((MASTER, NODE2, a_node("node3", offline=True)))
+        self.kept(1)
+        self.assert_in_sync(NODE2)
+        self.assertEqual(self.candidates.out_of_sync(), {})
+        self.candidates.members((MASTER, NODE2, NODE3))
+        self.cluster.run(1)
+        self.assert_in_sync(NODE2, NODE3)
+
+    def test_after_a_failure_of_the_master_copies_have_what_was_acknowledged(self) -> None:
+        self.kept(1)
+        disk = self.cluster.disks["node1"]
+        disk.break_down(errno.EIO)
+        waiting = self.cluster.append(2)
+        self.cluster.run(1)
+        self.failureResultOf(waiting, NotKept)
+        disk.heal()
+        self.cluster.done(self.cluster.journal.reopen())
+        self.kept(3)
+        self.cluster.run(60)
+        self.assert_in_sync(NODE2, NODE3)
+        jobs = [commit.job for _, commit in self.cluster.copy(NODE2).replay(0) if commit.job]
+        self.assertEqual(jobs, [1, 3])
+
+    def test_a_restart_trusts_the_record_and_compares(self) -> None:
+        self.kept(1)
+        self.candidates.stop()
+        self.cluster.start()
+        self.candidates = self.cluster.candidates
+        before = len(reasons(self.cluster.journal))
+        self.kept(2)
+        self.assert_in_sync(NODE2, NODE3)
+        self.assertEqual(len(reasons(self.cluster.journal)), before)
+
+    def test_a_node_that_follows_a_newer_master_ends_it(self) -> None:
+        self.nodes.garbage("node3", b'[false,["OldTerm",["there is a newer master"]]]')
+        before = self.cluster.journal.end()
+        waiting = self.cluster.append(1)
+        self.cluster.run(1)
+        failure = self.failureResultOf(waiting, NotKept)
+        self.assertIn("newer master", str(failure.value))
+        self.assertEqual(self.cluster.copy(MASTER).end(), before)
+
+
+class SimulationTests(SynchronousTestCase):
+    def test_who_is_in_sync_has_all_that_was_acknowledged(self) -> None:
+        for seed in range(25):
+            Simulation(self, seed).run()
+
+
+class Simulation:
+    """Commits, while chance makes nodes vanish, hang, lose answers and disks fail."""
+
+    def __init__(self, test: SynchronousTestCase, seed: int) -> None:
+        self.test = test
+        self.seed = f"seed {seed}"
+        self.random = Random(seed)
+        self.cluster = Cluster((NODE2, NODE3), self.random, Patience(bound=2.0, longest=8.0))
+        self.acknowledged: list[tuple[int, Commit]] = []
+        self.asked = 0
+
+    def run(self) -> None:
+        for _ in range(60):
+            self.random.choice((self.trouble, self.commit, self.commit, self.commit))()
+            self.cluster.run(self.random.choice((0.0005, 0.01, 0.5, 3.0)))
+            self.check()
+        for node in (NODE2, NODE3):
+            self.cluster.nodes.behave(node.name)
+            self.cluster.disks[node.name].heal()
+        self.heal()
+        self.cluster.run(120)
+        self.test.assertEqual(
+            self.cluster.candidates.in_sync(), {NODE2.uuid, NODE3.uuid}, self.seed
+        )
+        self.check()
+        self.cluster.candidates.stop()
+        self.cluster.run(1)
+        self.test.assertEqual(self.cluster.clock.getDelayedCalls(), [], self.seed)
+
+    def commit(self) -> None:
+        for _ in range(self.random.randint(1, 3)):
+            commit = a_commit(self.asked)
+            self.asked += 1
+            self._append(commit)
+
+    def _append(self, commit: Commit) -> None:
+        waiting = Deferred.fromCoroutine(self.cluster.journal.append(commit))
+        waiting.addCallback(lambda position: self.acknowledged.append((position, commit)))
+        waiting.addErrback(lambda failure: failure.trap(NotKept))
+
+    def trouble(self) -> None:
+        node = self.random.choice((NODE2, NODE3)).name
+        nodes, disks = self.cluster.nodes, self.cluster.disks
+        self.random.choice(
+            (
+                lambda: nodes.vanish(node),
+                lambda: nodes.hang(node),
+                lambda: nodes.slow(node, self.random.uniform(0, 4)),
+                lambda: nodes.lose_answer(node, call=KeepFrames.wire),
+                lambda: nodes.behave(node),
+                lambda: nodes.behave(node),
+                lambda: disks[node].break_down(errno.EIO),
+                disks[node].heal,
+                lambda: disks["node1"].fail(disks["node1"].writes + 1, errno.ENOSPC),
+                self.heal,
+                self.crash,
+            )
+        )()
+
+    def heal(self) -> None:
+        self.cluster.disks["node1"].heal()
+        Deferred.fromCoroutine(self.cluster.journal.reopen()).addErrback(
+            lambda failure: failure.trap(NotKept)
+        )
+
+    def crash(self) -> None:
+        """The master's host loses power and is started again."""
+        cluster = self.cluster
+        before = cluster.disks["node1"]
+        before.crash()
+        cluster.candidates.stop()
+        cluster.disks["node1"] = before.after_crash()
+        cluster.start()
+
+    def check(self) -> None:
+        members = self.cluster.candidates.in_sync()
+        copies = [MASTER, *(node for node in (NODE2, NODE3) if node.uuid in members)]
+        for node in copies:
+            journal = self.cluster.copy(node)
+            found = dict(journal.replay(journal.begins_after()))
+            lost = [
+                position
+                for position, commit in self.acknowledged
+                if position > journal.begins_after() and found.get(position) != commit
+            ]
+            self.test.assertEqual(lost, [], f"{self.seed}: {node.name}")
