@@ -76,7 +76,8 @@ class IVolumes(Interface):
     async def grow(disk: Disk, amount: int) -> None:
         """Make a disk ``amount`` larger than ``disk.size``; one that is that large stays.
 
-        So a repetition does not grow it twice. What is on the disk stays.
+        So a repetition does not grow it twice. What is on the disk stays. A mirrored disk grows
+        on its secondary node first; it is larger for its guest when it has grown on both.
 
         :raises Refused: no room, or there is no such disk.
         """
@@ -141,6 +142,18 @@ class IMirror(Interface):
         """Connect to the peer again and begin to make the copies the same.
 
         ``both`` lets both sides write, as a live migration needs for a moment.
+        """
+
+    async def drop(disk: Disk) -> None:
+        """Stop using this node's copy; the disk goes on with its peer's.
+
+        :raises Refused: the peer's copy cannot be reached, or is not current.
+        """
+
+    async def take(disk: Disk) -> None:
+        """Use the volumes of ``disk.children`` as this node's copy, filled from the peer's.
+
+        What was on them is lost. A copy that is in use already stays as it is.
         """
 
     async def pause(disk: Disk, *, paused: bool) -> None:

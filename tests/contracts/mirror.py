@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What every ``IMirror`` does between two nodes; a subclass says which one."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from ganeti.errors import Refused
+from ganeti.model.disk import Disk, Template
+from ganeti.model.mirror import seen_from
+from ganeti.storage.interfaces import IMirror, IVolumes, Local, VolumeStatus
+from ganeti.testing.builders import a_disk, uuid_of
+from ganeti.testing.mirror import Copies, Key
+
+T = TypeVar("T")
+
+if TYPE_CHECKING:
+    Case = SynchronousTestCase
+else:
+    Case = object
+
+ADDRESSES = {"node1": "192.0.2.1", "node2": "192.0.2.2"}
+SIZE, RATE = 64, 8.0
+
+
+@dataclass(frozen=True)
+class Side:
+    """One node: its driver, which is both of these, and the disk as it sees it."""
+
+    volumes: IVolumes
+    mirror: IMirror
+    disk: Disk
+    key: Key
+
+
+class MirrorContract(Case):
+    """A mirrored disk of 64 MiB on two nodes, filled at 8 MiB per second."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.copies = Copies(self.clock, RATE)
+        disk = a_disk("one", Template.DRBD, nodes=("node1", "node2"), size=SIZE)
+        addresses = {uuid_of("node", name): ip for name, ip in ADDRESSES.items()}
+        self.one, self.two = (
+            Side(
+                *self.make(name, self.copies),
+                seen_from(disk, uuid_of("node", name), addresses),
+                (ip, disk.logical_id[2]),
+            )
+            for name, ip in ADDRESSES.items()
+        )
+
+    def make(self, node: str, copies: Copies) -> tuple[IVolumes, IMirror]:
+        """The driver of a node, whose copies are among ``copies``."""
+        raise NotImplementedError
+
+    def done(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.successResultOf(Deferred.fromCoroutine(work))
+
+    def refused(self, work: Coroutine[Any, Any, object]) -> str:
+        said = str(self.failureResultOf(Deferred.fromCoroutine(work), Refused).value)
+        self.assertNotEqual(said, "")
+        return said
+
+    def status(self, side: Side) -> VolumeStatus:
+        [found] = self.done(side.volumes.describe([side.disk]))
+        assert found is not None
+        return found
+
+    def local(self) -> list[tuple[Local, bool]]:
+        return [(s.local, s.degraded) for s in (self.status(self.one), self.status(self.two))]
+
+    def attach(self, side: Side, *, primary: bool = False) -> str:
+        return self.done(side.volumes.attach(side.disk, primary=primary))
+
+    def created(self) -> None:
+        """The disk is made on both nodes, attached, primary on the first, and being filled."""
+        for side in (self.one, self.two):
+            primary = side is self.one
+            self.done(side.volumes.create(side.disk, owner="web1", primary=primary))
+            self.attach(side, primary=primary)
+
+    def whole(self) -> None:
+        """Both copies are the same."""
+        self.created()
+        self.clock.advance(SIZE / RATE)
+        self.assertEqual(self.local(), [(Local.OK, False), (Local.OK, False)])
+
+    def test_it_is_what_it_says(self) -> None:
+        verifyObject(IVolumes, self.one.volumes)
+        verifyObject(IMirror, self.one.mirror)
+
+    def test_a_new_disk_is_written_at_once_and_its_secondary_filled(self) -> None:
+        self.created()
+        self.clock.advance(SIZE / RATE / 4)
+        self.assertEqual(self.local(), [(Local.OK, True), (Local.SYNC, True)])
+        percents = [self.status(side).sync_percent for side in (self.one, self.two)]
+        self.assertEqual(percents, [25.0, 25.0])
+        self.clock.advance(SIZE / RATE)
+        self.assertEqual(self.local(), [(Local.OK, False), (Local.OK, False)])
+
+    def test_attaching_again_answers_the_same_path(self) -> None:
+        self.created()
+        path = self.attach(self.one, primary=True)
+        self.assertEqual(self.attach(self.one, primary=True), path)
+        self.assertEqual(self.status(self.one).path, path)
+
+    def test_a_resync_can_be_held(self) -> None:
+        self.created()
+        self.done(self.one.mirror.pause(self.one.disk, paused=True))
+        self.clock.advance(SIZE / RATE)
+        held = self.status(self.two).sync_percent
+        self.done(self.one.mirror.pause(self.one.disk, paused=False))
+        self.clock.advance(SIZE / RATE)
+        self.assertEqual((held, self.status(self.two).local), (0.0, Local.OK))
+
+    def test_one_side_is_writable_at_a_time(self) -> None:
+        self.whole()
+        self.refused(self.two.mirror.promote(self.two.disk))
+        self.done(self.one.mirror.demote(self.one.disk))
+        self.done(self.one.mirror.demote(self.one.disk))
+        self.done(self.two.mirror.promote(self.two.disk))
+        self.refused(self.one.mirror.promote(self.one.disk))
+
+    def test_both_sides_are_writable_if_both_are_told_so(self) -> None:
+        self.whole()
+        for side in (self.one, self.two):
+            self.done(side.mirror.connect(side.disk, both=True))
+        self.done(self.two.mirror.promote(self.two.disk, both=True))
+        self.done(self.one.mirror.demote(self.one.disk))
+        for side in (self.one, self.two):
+            self.done(side.mirror.connect(side.disk))
+        self.refused(self.one.mirror.promote(self.one.disk))
+
+    def test_a_disk_that_is_cut_off_goes_on_and_is_filled_again(self) -> None:
+        self.whole()
+        self.done(self.one.mirror.disconnect(self.one.disk))
+        self.done(self.one.mirror.disconnect(self.one.disk))
+        self.copies.write(self.one.key, 16)
+        self.assertEqual(self.local(), [(Local.OK, True), (Local.OK, True)])
+        self.done(self.one.mirror.connect(self.one.disk))
+        self.assertEqual(self.local(), [(Local.OK, True), (Local.SYNC, True)])
+        self.clock.advance(16 / RATE)
+        self.assertEqual(self.local(), [(Local.OK, False), (Local.OK, False)])
+
+    def test_a_broken_wire_heals_by_itself(self) -> None:
+        self.whole()
+        self.copies.cut(*ADDRESSES.values())
+        self.assertEqual([degraded for _, degraded in self.local()], [True, True])
+        self.copies.mend(*ADDRESSES.values())
+        self.assertEqual([degraded for _, degraded in self.local()], [False, False])
+
+    def test_after_a_split_brain_nobody_is_connected(self) -> None:
+        self.whole()
+        self.copies.cut(*ADDRESSES.values())
+        self.done(self.two.mirror.promote(self.two.disk))
+        for side in (self.one, self.two):
+            self.copies.write(side.key, 1)
+        self.copies.mend(*ADDRESSES.values())
+        self.assertEqual(self.local(), [(Local.OK, True), (Local.OK, True)])
+
+    def test_a_copy_that_lacks_data_is_not_writable_alone(self) -> None:
+        self.created()
+        self.copies.cut(*ADDRESSES.values())
+        self.assertEqual(self.local(), [(Local.OK, True), (Local.FAULTY, True)])
+        self.refused(self.two.mirror.promote(self.two.disk))
+
+    def test_a_copy_is_replaced_under_a_disk_in_use(self) -> None:
+        self.whole()
+        self.done(self.one.mirror.drop(self.one.disk))
+        self.assertEqual(self.local(), [(Local.FAULTY, True), (Local.OK, True)])
+        for _ in range(2):
+            self.done(self.one.mirror.take(self.one.disk))
+        self.assertEqual(self.local(), [(Local.SYNC, True), (Local.OK, True)])
+        self.clock.advance(SIZE / RATE)
+        self.assertEqual(self.local(), [(Local.OK, False), (Local.OK, False)])
+
+    def test_the_only_copy_is_not_dropped(self) -> None:
+        self.whole()
+        self.copies.cut(*ADDRESSES.values())
+        self.refused(self.one.mirror.drop(self.one.disk))
+
+    def test_a_disk_that_is_held_open_stays(self) -> None:
+        self.whole()
+        self.copies.all()[self.one.key].opened = True
+        self.refused(self.one.mirror.demote(self.one.disk))
+        self.refused(self.one.volumes.detach(self.one.disk))
+        self.assertEqual(self.local(), [(Local.OK, False), (Local.OK, False)])
+
+    def test_detaching_and_removing_can_be_repeated(self) -> None:
+        self.whole()
+        for _ in range(2):
+            self.done(self.one.volumes.detach(self.one.disk))
+        self.assertEqual(self.status(self.one).path, "")
+        for _ in range(2):
+            self.done(self.one.volumes.remove(self.one.disk))
+        self.assertEqual(self.done(self.one.volumes.describe([self.one.disk])), [None])
+
+    def test_a_detached_disk_is_attached_with_what_it_had(self) -> None:
+        self.whole()
+        self.done(self.one.volumes.detach(self.one.disk))
+        self.attach(self.one, primary=True)
+        self.assertEqual(self.local(), [(Local.OK, False), (Local.OK, False)])
+
+    def test_a_disk_grows_when_it_has_grown_on_both_sides(self) -> None:
+        self.whole()
+        for side in (self.two, self.one):
+            for _ in range(2):
+                self.done(side.volumes.grow(side.disk, 32))
+        self.assertEqual(self.status(self.one).size, SIZE + 32)
+        self.clock.advance(32 / RATE)
+        self.assertEqual(self.local(), [(Local.OK, False), (Local.OK, False)])
+
+    def test_what_is_not_there_cannot_be_used(self) -> None:
+        self.refused(self.one.volumes.attach(self.one.disk, primary=True))
+        self.refused(self.one.mirror.promote(self.one.disk))
+        self.refused(self.one.mirror.connect(self.one.disk))
