@@ -26,6 +26,7 @@ from ganeti.node.files import replaceable
 from ganeti.paths import NODED_PORT, Paths
 from ganeti.pki.enrolment import fingerprint
 from ganeti.rpc.node import OSDefinition, VerifyNode
+from ganeti.storage.drbd import reading as drbd
 from ganeti.storage.folders import AllowedFolders
 from ganeti.storage.interfaces import IUnits, IVolumes
 from ganeti.system.interfaces import IFiles
@@ -233,6 +234,26 @@ async def _bridges(node: Checks, names: list[str]) -> list[str]:
     return [name for name in names if node.files.stat(f"/sys/class/net/{name}/bridge") is None]
 
 
+async def _drbd_version(node: Checks, _: object) -> str | None:
+    return drbd.version(_text(node, drbd.PROC))
+
+
+async def _drbd_minors(node: Checks, _: object) -> list[int]:
+    return sorted(drbd.minors(_text(node, drbd.PROC)))
+
+
+async def _drbd_helper(node: Checks, _: object) -> tuple[bool, str]:
+    """The program that the kernel calls when something happens to a mirror."""
+    helper = _text(node, "/sys/module/drbd/parameters/usermode_helper").strip()
+    return bool(helper), helper or "DRBD is not loaded; modprobe drbd usermode_helper=/bin/true"
+
+
+def _text(node: Checks, path: str) -> str:
+    if node.files.stat(path) is None:
+        return ""
+    return node.files.read(path).decode("utf-8", "replace")
+
+
 CHECKS: Mapping[str, Check] = {
     "version": Check(Any, _version),
     "time": Check(Any, _time),
@@ -251,6 +272,9 @@ CHECKS: Mapping[str, Check] = {
     "pvlist": Check(list[str], _devices),
     "lvlist": Check(str, _volumes),
     "client-cert": Check(Any, _certificate),
+    "drbd-version": Check(Any, _drbd_version),
+    "drbd-list": Check(Any, _drbd_minors),
+    "drbd-helper": Check(Any, _drbd_helper),
     "bridges": Check(list[str], _bridges),
 }
 """What can be asked: ``node-net-test`` takes addresses by node name, the rest names or paths."""

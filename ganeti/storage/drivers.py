@@ -9,6 +9,7 @@ from functools import cached_property
 
 from ganeti.model.disk import Template
 from ganeti.storage.diskless import NoVolumes
+from ganeti.storage.drbd.volumes import DrbdVolumes
 from ganeti.storage.file import FileFolders, FileVolumes
 from ganeti.storage.folders import AllowedFolders
 from ganeti.storage.interfaces import IUnits, IVolumes
@@ -38,6 +39,9 @@ DRIVERS: Mapping[Template, Callable[[Doors], IVolumes]] = {
     Template.FILE: lambda doors: FileVolumes(doors.images, doors.folders),
     Template.SHAREDFILE: lambda doors: FileVolumes(doors.images, doors.folders),
     Template.PLAIN: lambda doors: LogicalVolumes(doors.lvm),
+    Template.DRBD: lambda doors: DrbdVolumes(
+        doors.processes, doors.files, LogicalVolumes(doors.lvm)
+    ),
 }
 
 UNITS: Mapping[str, Callable[[Doors], IUnits]] = {

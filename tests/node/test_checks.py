@@ -160,6 +160,20 @@ class ChecksTests(SynchronousTestCase):
         found = self.verify(oslist=None, bridges=["br0", "br1"])
         self.assertEqual((found["oslist"][0]["name"], found["bridges"]), ("noop", ["br1"]))
 
+    def test_a_node_without_drbd_says_so(self) -> None:
+        found = self.verify(drbd_version=None, drbd_list=None, drbd_helper=None)
+        self.assertEqual((found["drbd-version"], found["drbd-list"]), (None, []))
+        self.assertFalse(found["drbd-helper"][0])
+
+    def test_a_node_with_drbd_lists_its_minors(self) -> None:
+        self.put(
+            "/proc/drbd", b"version: 8.4.11 (x)\n 3: cs:StandAlone ro:Primary/Unknown ds:a/b\n"
+        )
+        self.put("/sys/module/drbd/parameters/usermode_helper", b"/bin/true\n")
+        found = self.verify(drbd_version=None, drbd_list=None, drbd_helper=None)
+        expected = {"drbd-version": "8.4.11", "drbd-list": [3], "drbd-helper": [True, "/bin/true"]}
+        self.assertEqual(found, expected)
+
     def test_hypervisor_parameters_are_tried(self) -> None:
         sets = [["cluster", "fake", {}], ["cluster", "kvm", {}]]
         self.assertEqual(self.verify(hvparms=sets), {"hvparms": []})

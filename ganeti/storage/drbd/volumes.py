@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Disks mirrored between two nodes by DRBD, over the volumes of another driver."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from zope.interface import implementer
+
+from ganeti.errors import Code, Failed, Refused
+from ganeti.model.disk import Disk
+from ganeti.model.mirror import ends_of
+from ganeti.storage.drbd import commands, reading
+from ganeti.storage.interfaces import IMirror, ISnapshots, IVolumes, Local, Volume, VolumeStatus
+from ganeti.system.interfaces import IFiles, IProcesses
+
+PATIENCE = 120.0
+"""Seconds for one command; those that wait for a peer are not used."""
+
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin", "LC_ALL": "C"}
+_SECTORS_PER_MIB = 2048
+
+
+class Declined(Refused):
+    """DRBD says no; ``number`` is its own for the reason."""
+
+    def __init__(self, message: str, code: Code, number: int) -> None:
+        super().__init__(message, code)
+        self.number = number
+
+
+@implementer(IVolumes, IMirror, ISnapshots)
+class DrbdVolumes:
+    """Disks with two children, data and metadata, that are volumes of ``below``.
+
+    A disk is sent with its ends as parameters (``model.mirror.seen_from``). What is there is read
+    from ``/proc/drbd``, so that looking costs no process.
+    """
+
+    def __init__(self, processes: IProcesses, files: IFiles, below: IVolumes) -> None:
+        self._processes = processes
+        self._files = files
+        self._below = below
+
+    async def create(self, disk: Disk, *, owner: str, primary: bool) -> None:
+        data, meta = _children(disk)
+        minor = ends_of(disk).local_minor
+        if minor in self._minors():
+            raise Refused(f"{reading.path(minor)} is in use on this node", Code.EXISTS)
+        async with self._kept_whole(minor, data, meta) as made:
+            for child in (data, meta):
+                await self._below.create(child, owner=owner, primary=primary)
+                made.append(child)
+            await self._write_metadata(meta)
+            if primary:
+                await self._bring_up(disk, ignore_size=False)
+                await self._run(commands.primary(minor, force=True))
+
+    async def remove(self, disk: Disk) -> None:
+        await self.detach(disk)
+        for child in _children(disk):
+            await self._below.remove(child)
+
+    async def grow(self, disk: Disk, amount: int) -> None:
+        data, _ = _children(disk)
+        await self._below.grow(data, amount)
+        found = self._minor(disk)
+        # The peer's volume has grown before, or the kernel would refuse: see ``IVolumes.grow``.
+        if found is not None and found.primary:
+            await self._run(commands.resize(found.minor, disk.size + amount))
+
+    async def rename(self, disk: Disk, to: Disk) -> None:
+        for child, new in zip(_children(disk), _children(to), strict=True):
+            if child.logical_id != new.logical_id:
+                await self._below.rename(child, new)
+
+    async def attach(self, disk: Disk, *, primary: bool, ignore_size: bool = False) -> str:
+        ends = ends_of(disk)
+        found = self._minor(disk)
+        if found is None or not found.has_copy:
+            await self._bring_up(disk, ignore_size=ignore_size)
+        if found is None or not found.listens:
+            await self._run(commands.connect(ends.local_minor, ends, disk.params or {}, both=False))
+        if primary and (found is None or not found.primary):
+            await self._run(commands.primary(ends.local_minor))
+        return reading.path(ends.local_minor)
+
+    async def detach(self, disk: Disk) -> None:
+        if (found := self._minor(disk)) is not None:
+            await self._run(commands.down(found.minor))
+        for child in _children(disk):
+            await self._below.detach(child)
+
+    async def describe(self, disks: Sequence[Disk]) -> list[VolumeStatus | None]:
+        there = self._minors()
+        found = [there.get(ends_of(disk).local_minor) for disk in disks]
+        down = [disk for disk, minor in zip(disks, found, strict=True) if minor is None]
+        below = await self._below.describe([_children(disk)[0] for disk in down]) if down else []
+        rest = iter(below)
+        return [
+            minor.status(self._size(minor.minor)) if minor else _detached(next(rest))
+            for minor in found
+        ]
+
+    async def volumes(self) -> list[Volume]:
+        return [
+            Volume(name=reading.path(number), size=self._size(number) or 0, opened=minor.primary)
+            for number, minor in sorted(self._minors().items())
+        ]
+
+    async def promote(self, disk: Disk, *, both: bool = False) -> None:
+        ends = ends_of(disk)
+        if both:
+            await self._run(commands.net_options(ends, both=True))
+        await self._run(commands.primary(ends.local_minor))
+
+    async def demote(self, disk: Disk) -> None:
+        if (found := self._minor(disk)) is not None and found.primary:
+            await self._run(commands.secondary(found.minor))
+
+    async def disconnect(self, disk: Disk) -> None:
+        found = self._minor(disk)
+        if found is not None and found.listens:
+            await self._run(commands.disconnect(ends_of(disk)))
+
+    async def connect(self, disk: Disk, *, both: bool = False) -> None:
+        ends, found = ends_of(disk), self._up(disk)
+        if found.listens:
+            await self._run(commands.net_options(ends, both=both))
+        else:
+            command = commands.connect(ends.local_minor, ends, disk.params or {}, both=both)
+            await self._run(command)
+
+    async def drop(self, disk: Disk) -> None:
+        found = self._up(disk)
+        if not found.peer_is_current:
+            raise Refused(
+                f"the peer of {reading.path(found.minor)} has no current data, so this node's copy"
+                " is needed; wait for the peer to be connected and filled",
+                Code.STATE,
+            )
+        if found.has_copy:
+            await self._run(commands.detach(found.minor))
+
+    async def take(self, disk: Disk) -> None:
+        found = self._up(disk)
+        if not found.has_copy:
+            await self._write_metadata(_children(disk)[1])
+            paths = await self._attach_below(disk)
+            await self._attach_copy(disk, paths, ignore_size=False)
+
+    async def pause(self, disk: Disk, *, paused: bool) -> None:
+        found = self._up(disk)
+        try:
+            await self._run(commands.pause_sync(found.minor, paused=paused))
+        except Declined as e:
+            if e.number not in (reading.PAUSED, reading.NOT_PAUSED):
+                raise
+
+    async def snapshot(self, disk: Disk, name: str) -> Disk:
+        return await ISnapshots(self._below).snapshot(_children(disk)[0], name)
+
+    async def _bring_up(self, disk: Disk, *, ignore_size: bool) -> None:
+        minor = ends_of(disk).local_minor
+        paths = await self._attach_below(disk)  # first: what is not there leaves no device behind
+        await self._run(commands.new_resource(minor))
+        await self._run(commands.new_minor(minor))
+        await self._attach_copy(disk, paths, ignore_size=ignore_size)
+
+    async def _attach_below(self, disk: Disk) -> tuple[str, str]:
+        data, meta = _children(disk)
+        data_path = await self._below.attach(data, primary=True)
+        return data_path, await self._below.attach(meta, primary=True)
+
+    async def _attach_copy(self, disk: Disk, paths: tuple[str, str], *, ignore_size: bool) -> None:
+        minor, (_, meta) = ends_of(disk).local_minor, _children(disk)
+        data_path, meta_path = paths
+        size = None if ignore_size else disk.size
+        await self._run(commands.apply_log(minor, meta_path, meta.size))
+        await self._run(
+            commands.attach(minor, data_path, meta_path, meta.size, size, disk.params or {})
+        )
+
+    async def _write_metadata(self, meta: Disk) -> None:
+        path = await self._below.attach(meta, primary=True)
+        await self._run(commands.create_metadata(path, meta.size))
+
+    @asynccontextmanager
+    async def _kept_whole(self, minor: int, *children: Disk) -> AsyncIterator[list[Disk]]:
+        """Take back what was made, if not everything can be; the caller notes each child."""
+        made: list[Disk] = []
+        try:
+            yield made
+        except BaseException:
+            if len(made) == len(children) and minor in self._minors():
+                await self._run(commands.down(minor))
+            for child in reversed(made):
+                await self._below.remove(child)
+            raise
+
+    async def _run(self, command: commands.Command) -> None:
+        """Run a command.
+
+        :raises Declined: DRBD refuses, for a reason that is known.
+        :raises Failed: anything else went wrong.
+        """
+        ended = await self._processes.run(command, env=ENVIRONMENT, timeout=PATIENCE)
+        if ended.code == 0:
+            return
+        said = " ".join((ended.err + ended.out).decode("utf-8", "replace").split())
+        number = reading.refusal(said)
+        if number is not None and number in reading.REFUSALS:
+            code, advice = reading.REFUSALS[number]
+            raise Declined(f"{said}; {advice}", code, number)
+        what = " ".join(command[:2])
+        raise Failed(f"{what} failed: {said or f'exit code {ended.code}'}", Code.ENVIRONMENT)
+
+    def _minors(self) -> dict[int, reading.Minor]:
+        if self._files.stat(reading.PROC) is None:
+            return {}
+        return reading.minors(self._files.read(reading.PROC).decode("utf-8", "replace"))
+
+    def _minor(self, disk: Disk) -> reading.Minor | None:
+        return self._minors().get(ends_of(disk).local_minor)
+
+    def _up(self, disk: Disk) -> reading.Minor:
+        found = self._minor(disk)
+        if found is None:
+            path = reading.path(ends_of(disk).local_minor)
+            raise Refused(f"{path} is not there on this node; attach the disk first", Code.STATE)
+        return found
+
+    def _size(self, minor: int) -> int | None:
+        path = f"/sys/block/drbd{minor}/size"
+        if self._files.stat(path) is None:
+            return None
+        text = self._files.read(path).strip()
+        return int(text) // _SECTORS_PER_MIB if text.isdigit() else None
+
+
+def _children(disk: Disk) -> tuple[Disk, Disk]:
+    match disk.children:
+        case (data, meta):
+            return data, meta
+    raise Failed(f"mirrored disk {disk.uuid} has no volumes for data and metadata", Code.INTERNAL)
+
+
+def _detached(below: VolumeStatus | None) -> VolumeStatus | None:
+    """A mirrored disk that is not up: whether it is there, its volume says."""
+    if below is None:
+        return None
+    return VolumeStatus(path="", size=below.size, degraded=True, local=Local.UNKNOWN)
