@@ -3,38 +3,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from ganeti.node.checks import Checks
-from ganeti.node.disks import Disks
-from ganeti.node.facts import Facts
-from ganeti.node.files import Files
-from ganeti.node.hooks import Hooks
-from ganeti.node.instances import Instances
-from ganeti.node.membership import Membership
-from ganeti.node.oses import OSDefinitions
-from ganeti.node.scripts import Scripts
-from ganeti.node.terms import Terms
+from ganeti.node.parts import Parts
 from ganeti.rpc import disks as disk
 from ganeti.rpc import instances as instance
 from ganeti.rpc import node
+from ganeti.rpc import replicas as replica
 from ganeti.rpc.server import Answers
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parts:
-    """What a node is made of."""
-
-    checks: Checks
-    disks: Disks
-    facts: Facts
-    files: Files
-    hooks: Hooks
-    instances: Instances
-    membership: Membership
-    oses: OSDefinitions
-    scripts: Scripts
-    terms: Terms
 
 
 def answers_of(parts: Parts) -> Answers:
@@ -80,4 +54,9 @@ def answers_of(parts: Parts) -> Answers:
     answers.to(disk.RenameDisk, parts.disks.rename)
     answers.to(disk.SnapshotDisk, parts.disks.snapshot)
     answers.to(disk.WipeDisk, parts.disks.wipe)
+
+    answers.to(replica.DescribeReplica, parts.replica.describe)
+    answers.to(replica.KeepCheckpoint, parts.replica.keep_checkpoint)
+    answers.to(replica.KeepFrames, parts.replica.keep_frames)
+    answers.to(replica.ResetReplica, parts.replica.reset)
     return answers

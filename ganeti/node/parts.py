@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a node is made of, put together on whatever host it is given: a real one or memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from twisted.internet.interfaces import IReactorTime
+
+from ganeti.hypervisor.interfaces import IHypervisor
+from ganeti.node.checks import Checks, Reach
+from ganeti.node.disks import Disks, storage_doors
+from ganeti.node.facts import Facts
+from ganeti.node.files import Files
+from ganeti.node.hooks import Hooks
+from ganeti.node.instances import Instances
+from ganeti.node.membership import Membership
+from ganeti.node.oses import OSDefinitions
+from ganeti.node.replicas import Replica
+from ganeti.node.scripts import Scripts
+from ganeti.node.terms import Terms
+from ganeti.paths import NODED_PORT, Paths
+from ganeti.storage.drivers import drivers, units
+from ganeti.system.interfaces import IFiles, IImages, IProcesses
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """Where a node runs: its name, the ways to the operating system, the hypervisors it has.
+
+    ``now`` is the time in seconds since the epoch, ``clock`` what waits. ``reach`` opens and
+    closes a connection to a peer, whose daemon listens at ``port``; ``stop`` ends the daemon.
+    """
+
+    name: str
+    paths: Paths
+    files: IFiles
+    images: IImages
+    processes: IProcesses
+    hypervisors: Mapping[str, IHypervisor]
+    clock: IReactorTime
+    now: Callable[[], float]
+    reach: Reach
+    stop: Callable[[], object]
+    port: int = NODED_PORT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What answers the calls; see ``answers``."""
+
+    checks: Checks
+    disks: Disks
+    facts: Facts
+    files: Files
+    hooks: Hooks
+    instances: Instances
+    membership: Membership
+    oses: OSDefinitions
+    replica: Replica
+    scripts: Scripts
+    terms: Terms
+
+
+def parts_of(host: Host) -> Parts:
+    """The parts of a node on this host."""
+    doors = storage_doors(host.paths, host.files, host.images, host.processes)
+    storage, places = drivers(doors), units(doors)
+    disks = Disks(storage, host.images)
+    oses = OSDefinitions(host.files, host.paths.os_search_path)
+    logs = f"{host.paths.log}/os"
+    scripts = Scripts(oses, host.processes, host.files, logs, host.now)
+    return Parts(
+        checks=Checks(
+            files=host.files,
+            paths=host.paths,
+            clock=host.clock,
+            hypervisors=host.hypervisors,
+            drivers=storage,
+            units=places,
+            folders=doors.folders,
+            oses=oses.all,
+            reach=host.reach,
+            port=host.port,
+        ),
+        disks=disks,
+        facts=Facts(host.files, host.hypervisors, places),
+        files=Files(host.files, host.paths),
+        hooks=Hooks(host.files, host.processes, host.paths.hooks),
+        instances=Instances(host.hypervisors, disks.paths, scripts, host.clock, host.name),
+        membership=Membership(host.files, host.paths, host.clock, host.stop),
+        oses=oses,
+        replica=Replica(host.files, host.paths.data),
+        scripts=scripts,
+        terms=Terms(host.files, host.paths.term_file),
+    )

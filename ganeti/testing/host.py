@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A node in memory: the node's own code, put together as the daemon does, over memory doors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import Clock
+
+from ganeti.hypervisor.fake import FakeHypervisor
+from ganeti.hypervisor.interfaces import IHypervisor
+from ganeti.node.answers import answers_of
+from ganeti.node.parts import Host, Parts, parts_of
+from ganeti.paths import Paths
+from ganeti.rpc.server import Answers
+from ganeti.testing.disk import MemoryDisk, MemoryFiles
+from ganeti.testing.images import MemoryImages
+from ganeti.testing.processes import MemoryNotes, MemoryProcesses, Script
+
+OS_SCRIPTS = ("create", "import", "export", "rename", "verify")
+
+
+class MemoryHost:
+    """A host with a node on it, whose daemon and power can fail.
+
+    ``disk``, ``images``, ``notes`` and ``processes`` are the world that outlives the daemon;
+    ``parts`` and ``answers`` are the daemon, anew after each ``restart``. It has the OS
+    definitions ``oses``, whose scripts take ``script_time`` seconds of the clock, and guests of
+    the hypervisor ``fake``, unless others are given.
+    """
+
+    parts: Parts
+    answers: Answers
+
+    def __init__(
+        self,
+        name: str,
+        clock: IReactorTime | None = None,
+        *,
+        oses: Iterable[str] = ("noop",),
+        script_time: float = 0.0,
+        latency: float | None = None,
+        hypervisors: Mapping[str, IHypervisor] | None = None,
+    ) -> None:
+        self.name = name
+        self.clock: IReactorTime = clock or Clock()
+        self.paths = Paths(f"/{name}")
+        self.disk = MemoryDisk()
+        self.images = MemoryImages()
+        self.notes = MemoryNotes()
+        self.left = False
+        self._latency = latency
+        self._hypervisors = hypervisors
+        programs = {
+            f"{self.paths.os_search_path[0]}/{each}/{script}": Script(takes=script_time)
+            for each in oses
+            for script in OS_SCRIPTS
+        }
+        self.processes = MemoryProcesses(self.clock, programs)
+        for each in oses:
+            folder = f"{self.paths.os_search_path[0]}/{each}"
+            self._put(f"{folder}/ganeti_api_version", b"20\n")
+            self._put(f"{folder}/parameters.list")
+        for path in programs:
+            self._put(path, mode=0o755)
+        for path in (self.paths.authority, self.paths.node_certificate):
+            self._put(path)
+        self.restart()
+
+    def restart(self) -> None:
+        """Start the node daemon again, on what is on disk."""
+        files = (
+            MemoryFiles(self.disk)
+            if self._latency is None
+            else MemoryFiles(self.disk, self.clock, latency=self._latency)
+        )
+        fakes = {"fake": FakeHypervisor(self.notes)}
+        self.parts = parts_of(
+            Host(
+                name=self.name,
+                paths=self.paths,
+                files=files,
+                images=self.images,
+                processes=self.processes,
+                hypervisors=self._hypervisors or fakes,
+                clock=self.clock,
+                now=self.clock.seconds,
+                reach=self._reach,
+                stop=self._stop,
+            )
+        )
+        self.answers = answers_of(self.parts)
+
+    def power_cut(self) -> None:
+        """Start the host again after a crash: guests are gone, and what was not synced may be."""
+        self.disk = self.disk.after_crash()
+        self.notes = MemoryNotes()
+        self.restart()
+
+    def _put(self, path: str, content: bytes = b"", mode: int = 0o600) -> None:
+        self.disk.add_folder(path.rpartition("/")[0], 0o755)
+        self.disk.put(path, content, mode, 0.0)
+
+    async def _reach(self, host: str, port: int) -> None:
+        """Every peer can be reached."""
+
+    def _stop(self) -> None:
+        self.left = True
