@@ -264,6 +264,20 @@ def stamp(now: float) -> Stamp:
     return divmod(round(now * 1_000_000), 1_000_000)
 
 
+def as_json(value: Any) -> Any:
+    """``value`` as it comes back from disk: tuples are lists, and text is text everywhere.
+
+    :raises TypeError: it is nothing that JSON knows.
+    """
+    if isinstance(value, str):
+        # What programs say may have bytes in it that are no text.
+        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
+    try:
+        return msgspec.json.decode(_encoder.encode(value))
+    except (ValueError, NotImplementedError) as e:
+        raise TypeError(f"not JSON: {e}") from e
+
+
 def encode(job: Job) -> bytes:
     """The job as JSON, which is the content of its file."""
     return _encoder.encode(job)

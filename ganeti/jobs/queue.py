@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -86,6 +85,7 @@ class Queue:
         self._workers: dict[int, Worker] = {}
         self._work: dict[int, Deferred[None]] = {}
         self._live: set[int] = set()
+        self._hopeless: list[Hopeless] = []
         self._picking: IDelayedCall | None = None
         self._stopped = True
         store.observe(self._published)
@@ -207,17 +207,19 @@ class Queue:
     async def cancel(self, job_id: int, *, kill: bool = False) -> tuple[bool, str]:
         """Cancel a job in whatever state it is; answers with whether it will, and what happens.
 
-        A job that has not started is canceled, durably, when this returns; one that runs stops at
-        its next step that can be undone, or with ``kill`` where it is.
+        A job that has done nothing yet is canceled, durably, when this returns; one that runs
+        stops at its next step that can be undone, or with ``kill`` where it is.
 
         :raises JobLost: there is no such job.
+        :raises NotKept: it is not durable that the job is to be canceled.
         """
         job = self.job(job_id)
         if (worker := self._workers.get(job_id)) is not None:
-            return worker.cancel(kill=kill)
-        if job.is_final or job_id not in self._live:
-            return False, f"Job {job_id} has ended in {job.status.value}"
-        await shielded(self._end_unstarted(job, Event.CANCEL))
+            return await self._kept(worker.cancel(kill=kill))
+        if job_id not in self._live:
+            ended = f"has ended in {job.status.value}" if job.is_final else "is about to end"
+            return False, f"Job {job_id} {ended}"
+        await shielded(self._cancel_unstarted(job))
         return True, f"Job {job_id} has been canceled"
 
     async def change_priority(self, job_id: int, priority: int) -> tuple[bool, str]:
@@ -283,13 +285,13 @@ class Queue:
         for job in jobs:
             self._enqueue(job)
 
-    async def _end_unstarted(self, job: Job, event: Event, result: Any = None) -> None:
-        """End a job that no worker has; if that cannot be kept, it has its turn as before."""
+    async def _cancel_unstarted(self, job: Job) -> None:
+        """Cancel a job that no worker has; if that cannot be kept, it has its turn as before."""
         self._scheduler.remove(job.id)
         self._live.discard(job.id)
-        ended = self.job(job.id).after(event, self._clock.seconds(), result)
+        canceled = job.after(Event.CANCEL, self._clock.seconds())
         try:
-            await self._kept(self._store.keep(ended, why=event.value))
+            await self._kept(self._store.keep(canceled, why=Event.CANCEL.value))
         except NotKept:
             self._live.add(job.id)
             self._enqueue(job)
@@ -315,18 +317,31 @@ class Queue:
             hopeless = Hopeless(job.id, f"this version does not understand it: {e}")
         if hopeless is not None:
             self._give_up([hopeless])
-        self._pick_soon()
+        else:
+            self._pick_soon()
 
     def _give_up(self, jobs: Iterable[Hopeless]) -> None:
-        for hopeless in jobs:
-            Deferred.fromCoroutine(self._end_hopeless(hopeless)).addErrback(self._interrupted)
+        # In a later turn, all together: others may depend on these, and again others on those.
+        self._hopeless.extend(jobs)
+        self._pick_soon()
 
-    async def _end_hopeless(self, hopeless: Hopeless) -> None:
-        await self._mending.mended()
-        if hopeless.job_id in self._live:
-            job = self._store.jobs[hopeless.job_id]
-            with suppress(NotKept):  # it is enqueued again then, and just as hopeless
-                await self._end_unstarted(job, Event.FAILED, to_wire(Failed(hopeless.why)))
+    async def _end_hopeless(self) -> None:
+        """End in one commit the jobs that can never start."""
+        hopeless = [each for each in self._hopeless if each.job_id in self._live]
+        self._hopeless.clear()
+        if not hopeless:
+            return
+        self._live.difference_update(each.job_id for each in hopeless)
+        now = self._clock.seconds()
+        ended = [
+            self._store.jobs[each.job_id].after(Event.FAILED, now, to_wire(Failed(each.why)))
+            for each in hopeless
+        ]
+        try:
+            await self._kept(self._store.keep_all(ended, why=Event.FAILED.value))
+        except NotKept:
+            self._live.update(each.job_id for each in hopeless)
+            self._give_up(hopeless)
 
     def _status_of(self, job_id: int) -> Status | None:
         job = self._store.jobs.get(job_id)
@@ -347,6 +362,8 @@ class Queue:
     def _pick(self) -> None:
         self._picking = None
         if self._mending.works:
+            if self._hopeless:
+                Deferred.fromCoroutine(self._end_hopeless()).addErrback(self._interrupted)
             for job_id in self._scheduler.pick(self._max_running() - len(self._workers)):
                 self._start(self._store.jobs[job_id])
 

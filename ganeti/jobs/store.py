@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import msgspec
+from twisted.logger import Logger
 
 from ganeti.errors import NotKept
 from ganeti.jobs.job import Job, LogEntry, decode, encode
@@ -46,6 +47,8 @@ class Changed:
 
 class JobStore:
     """The durable jobs, the last job id, and whether the queue is closed."""
+
+    _log = Logger()
 
     def __init__(self, journal: IJournal, now: Callable[[], float]) -> None:
         self._journal = journal
@@ -237,7 +240,11 @@ class JobStore:
         if job.is_final:
             self._said.pop(job.id, None)
         for observer in self._observers:
-            observer(job)
+            try:
+                observer(job)
+            except Exception:
+                # The job is durable, whatever one of those who look at it makes of that.
+                self._log.failure("an observer of job {job} broke", job=job.id)
 
     def _settle(self, job: Job) -> None:
         self._jobs[job.id] = job

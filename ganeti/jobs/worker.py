@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ganeti.errors import Failed, GanetiError, Invalid, JobCanceled, NotKept, to_wire
-from ganeti.jobs.job import Event, Job, Status
+from ganeti.jobs.job import Event, Job, Status, as_json
 from ganeti.jobs.mending import Mending
 from ganeti.jobs.runner import Finish, Ran, Runner
 from ganeti.jobs.store import JobStore
@@ -82,28 +82,31 @@ class Worker:
             if self._saying is not None:
                 self._saying.cancel()
 
-    def cancel(self, *, kill: bool = False) -> tuple[bool, str]:
+    async def cancel(self, *, kill: bool = False) -> tuple[bool, str]:
         """Ask the job to stop; with ``kill`` also from the midst of a step.
 
         Answers with whether it will, and what happens.
+
+        :raises NotKept: it is not durable that a job that has done nothing is to be canceled.
         """
         index = self.job.current
         if index is None:
             return False, f"Job {self.job.id} has ended"
-        self._canceled = True
+        asked_before, self._canceled = self._canceled, True
         status = self.job.ops[index].status
         if status is Status.WAITING and self._running is not None:
             self.job = self.job.after(Event.CANCEL, self._clock.seconds())
             self._running.cancel()
-            # It may have ended in there; a Deferred that was cancelled does not tell.
-            if not self._has_let_go():
-                self._meanwhile(self._store.keep(self.job, why=Event.CANCEL.value))
+            # It may have ended in there already, or it may take a while to let go.
+            if self.job.status in (Status.CANCELING, Status.CANCELED):
+                await self._store.keep(self.job, why=Event.CANCEL.value)
         elif status is Status.RUNNING and self._running is not None:
             if kill:
                 self._running.cancel()
-            else:
+                return True, f"Job {self.job.id} is stopped where it is"
+            if not asked_before:
                 self.say(index, "cancel requested; stopping at the next step that can be undone")
-                return True, f"Job {self.job.id} stops at its next step that can be undone"
+            return True, f"Job {self.job.id} stops at its next step that can be undone"
         return True, f"Job {self.job.id} has been canceled"
 
     async def change_priority(self, priority: int) -> bool:
@@ -125,8 +128,11 @@ class Worker:
             self._running.cancel()
 
     def say(self, index: int, message: Any, kind: str = "message") -> None:
-        """Add a message to the log of an opcode; what is said in one turn is stored together."""
-        self.job = self.job.saying(index, self._clock.seconds(), kind, message)
+        """Add a message to the log of an opcode; what is said in one turn is stored together.
+
+        :raises TypeError: it is neither text nor anything else that JSON knows.
+        """
+        self.job = self.job.saying(index, self._clock.seconds(), kind, as_json(message))
         if self._saying is None:
             self._saying = self._clock.callLater(0, self._keep_messages)
 
@@ -179,6 +185,7 @@ class Worker:
         """What comes of a run. Here is the rim: whatever an opcode raises is its own result."""
         try:
             ran = await running
+            return _Outcome(Event.FINISHED, as_json(ran.result), ran.finish)
         except JobCanceled:
             return _STOPPED
         except CancelledError:
@@ -191,12 +198,12 @@ class Worker:
             return _failed(e)
         except Exception:
             return self._broken(task.index)
-        return _Outcome(Event.FINISHED, ran.result, ran.finish)
 
     async def _end(self, outcome: _Outcome) -> None:
         """Make the end of the current opcode durable, however long the journal takes to work."""
         index = self.job.current
         assert index is not None and outcome.event is not None
+        broken: _Outcome | None = None
         while True:
             await self._mending.mended()
             before = self.job
@@ -213,10 +220,10 @@ class Worker:
                 if isinstance(e, NotKept):
                     self._mending.broke()
             except Exception:
-                if outcome.finish is None:
+                if outcome is broken:
                     raise
                 self.job = before
-                outcome = self._broken(index)
+                outcome = broken = self._broken(index)
             else:
                 return
             finally:
@@ -230,9 +237,6 @@ class Worker:
                 f" 'job {self.job.id}, opcode {index + 1} broke'"
             )
         )
-
-    def _has_let_go(self) -> bool:
-        return self._running is None
 
     def _keep_messages(self) -> None:
         self._saying = None

@@ -166,6 +166,33 @@ class RunningTests(QueueTestCase):
         self.assertIn("job 1, opcode 1 broke", self.rig.results(job_id)[0][1][0])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
+    def test_what_an_opcode_says_and_answers_is_json(self) -> None:
+        async def odd(task: Task) -> Any:
+            await task.locked()
+            task.say("bad \udcff byte")
+            return {"rows": ((1, "a"),)}
+
+        async def wrong(task: Task) -> object:
+            return object()
+
+        self.rig.acts.update({"odd": odd, "wrong": wrong})
+        odd_id, wrong_id = self.rig.submit("odd"), self.rig.submit("wrong")
+        self.rig.settle()
+        self.assertEqual(self.rig.results(odd_id), [{"rows": [[1, "a"]]}])
+        self.assertEqual(self.queue.job(odd_id).log_after(None)[0][3], "bad \\udcff byte")
+        self.assertEqual(self.rig.status(wrong_id), "error")
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
+
+    def test_an_error_that_cannot_be_written_is_a_bug(self) -> None:
+        async def odd(task: Task) -> None:
+            raise Refused("bad \udcff byte")
+
+        self.rig.acts["odd"] = odd
+        job_id = self.rig.submit("odd")
+        self.rig.settle()
+        self.assertEqual(self.rig.status(job_id), "error")
+        self.assertEqual(len(self.flushLoggedErrors(UnicodeEncodeError)), 1)
+
     def test_no_more_jobs_run_than_may(self) -> None:
         self.rig.max_running = 2
         for _ in range(3):
@@ -232,6 +259,17 @@ class DependencyTests(QueueTestCase):
             [["OpExecError", ["depends on job 1, which ended in canceled and not in success"]]],
         )
         self.assertEqual([self.rig.status(n) for n in (3, 4)], ["error", "success"])
+
+    def test_a_long_chain_of_let_down_jobs_ends(self) -> None:
+        requests = [[an_opcode(depends=((-1, ("success",)),))] for _ in range(1500)]
+        requests[0] = [an_opcode("nobody knows")]
+        self.rig.acts["nobody knows"] = self.refuse
+        self.successResultOf(self.queue.submit_many(requests))
+        self.rig.settle()
+        self.assertEqual({job.status.value for job in self.queue.jobs()}, {"error"})
+
+    async def refuse(self, task: Task) -> None:
+        raise Refused("no")
 
     def test_an_archived_job_is_no_dependency(self) -> None:
         self.rig.submit()
