@@ -6,7 +6,7 @@ from __future__ import annotations
 from ganeti.node.parts import Parts
 from ganeti.rpc import disks as disk
 from ganeti.rpc import instances as instance
-from ganeti.rpc import node
+from ganeti.rpc import node, storage
 from ganeti.rpc import replicas as replica
 from ganeti.rpc.server import Answers
 
@@ -48,12 +48,20 @@ def answers_of(parts: Parts) -> Answers:
     answers.to(disk.DescribeDisks, parts.disks.describe)
     answers.to(disk.DetachDisk, parts.disks.detach)
     answers.to(disk.DisconnectDisk, parts.disks.disconnect)
+    answers.to(disk.DropCopy, parts.disks.drop)
     answers.to(disk.GrowDisk, parts.disks.grow)
+    answers.to(disk.PauseResync, parts.disks.pause)
     answers.to(disk.PromoteDisk, parts.disks.promote)
     answers.to(disk.RemoveDisk, parts.disks.remove)
     answers.to(disk.RenameDisk, parts.disks.rename)
     answers.to(disk.SnapshotDisk, parts.disks.snapshot)
+    answers.to(disk.TakeCopy, parts.disks.take)
     answers.to(disk.WipeDisk, parts.disks.wipe)
+
+    answers.to(storage.ListStorage, parts.units.show)
+    answers.to(storage.ListVolumes, parts.units.volumes)
+    answers.to(storage.ModifyStorage, parts.units.modify)
+    answers.to(storage.RepairStorage, parts.units.repair)
 
     answers.to(replica.DescribeReplica, parts.replica.describe)
     answers.to(replica.KeepCheckpoint, parts.replica.keep_checkpoint)

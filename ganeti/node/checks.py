@@ -15,7 +15,6 @@ from typing import Any
 
 import msgspec
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.interfaces import IReactorTime
 
 import ganeti
 from ganeti.errors import GanetiError, Invalid, Problem, Refused
@@ -37,11 +36,14 @@ Reach = Callable[[str, int], Awaitable[object]]
 
 @dataclass(frozen=True, kw_only=True)
 class Checks:
-    """Everything that checks look at; ``reach`` and ``port`` are the way to other nodes."""
+    """Everything that checks look at.
+
+    ``now`` is in seconds since the epoch; ``reach`` and ``port`` are the way to other nodes.
+    """
 
     files: IFiles
     paths: Paths
-    clock: IReactorTime
+    now: Callable[[], float]
     hypervisors: Mapping[str, IHypervisor]
     drivers: Mapping[Template, IVolumes]
     units: Mapping[str, IUnits]
@@ -93,7 +95,7 @@ async def _version(node: Checks, _: object) -> list[Any]:
 
 
 async def _time(node: Checks, _: object) -> list[int]:
-    seconds, part = divmod(node.clock.seconds(), 1)
+    seconds, part = divmod(node.now(), 1)
     return [int(seconds), int(part * 1_000_000)]
 
 

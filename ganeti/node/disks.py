@@ -94,6 +94,15 @@ class Disks:
     async def disconnect(self, call: calls.DisconnectDisk) -> None:
         await self._mirror(call.disk).disconnect(call.disk)
 
+    async def drop(self, call: calls.DropCopy) -> None:
+        await self._mirror(call.disk).drop(call.disk)
+
+    async def take(self, call: calls.TakeCopy) -> None:
+        await self._mirror(call.disk).take(call.disk)
+
+    async def pause(self, call: calls.PauseResync) -> None:
+        await self._mirror(call.disk).pause(call.disk, paused=call.paused)
+
     async def paths(self, guest: Guest) -> list[str]:
         """The paths of a guest's disks in their order, each attached so that it can be written."""
         return [await self._driver(disk).attach(disk, primary=True) for disk in guest.disks]

@@ -20,6 +20,7 @@ from ganeti.node.oses import OSDefinitions
 from ganeti.node.replicas import Replica
 from ganeti.node.scripts import Scripts
 from ganeti.node.terms import Terms
+from ganeti.node.units import Units
 from ganeti.paths import NODED_PORT, Paths
 from ganeti.storage.drivers import drivers, units
 from ganeti.system.interfaces import IFiles, IImages, IProcesses
@@ -61,6 +62,7 @@ class Parts:
     replica: Replica
     scripts: Scripts
     terms: Terms
+    units: Units
 
 
 def parts_of(host: Host) -> Parts:
@@ -75,7 +77,7 @@ def parts_of(host: Host) -> Parts:
         checks=Checks(
             files=host.files,
             paths=host.paths,
-            clock=host.clock,
+            now=host.now,
             hypervisors=host.hypervisors,
             drivers=storage,
             units=places,
@@ -94,4 +96,5 @@ def parts_of(host: Host) -> Parts:
         replica=Replica(host.files, host.paths.data),
         scripts=scripts,
         terms=Terms(host.files, host.paths.term_file),
+        units=Units(places, storage),
     )

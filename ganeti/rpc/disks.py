@@ -120,6 +120,34 @@ class ConnectDisk(Call[None]):
     both: bool = False
 
 
+class DropCopy(Call[None]):
+    """Stop using this node's copy of a mirrored disk, which goes on with its peer's."""
+
+    wire = "blockdev_removechildren"
+    patience = NORMAL
+
+    disk: Disk
+
+
+class TakeCopy(Call[None]):
+    """Use the disk's ``children`` as this node's copy of it, to be filled from its peer's."""
+
+    wire = "blockdev_addchildren"
+    patience = NORMAL
+
+    disk: Disk
+
+
+class PauseResync(Call[None]):
+    """Hold the resync of a mirrored disk, or let it go on."""
+
+    wire = "blockdev_pause_resume_sync"
+    patience = URGENT
+
+    disk: Disk
+    paused: bool
+
+
 class RenameDisk(Call[None]):
     """Move a volume to another ``logical_id``; its content stays."""
 

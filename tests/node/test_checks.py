@@ -48,7 +48,7 @@ class ChecksTests(SynchronousTestCase):
         self.checks = Checks(
             files=files,
             paths=paths,
-            clock=clock,
+            now=lambda: 1_700_000_000.25,
             hypervisors={"fake": MemoryHypervisor()},
             drivers={Template.PLAIN: self.plain},
             units={
@@ -62,7 +62,6 @@ class ChecksTests(SynchronousTestCase):
             oses=lambda: [NOOP],
             reach=self.reach,
         )
-        clock.advance(1_700_000_000.25)
 
     async def reach(self, host: str, port: int) -> None:
         self.reached.append(f"{host}:{port}")
