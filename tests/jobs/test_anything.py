@@ -24,8 +24,9 @@ steps = st.one_of(
     st.tuples(st.just("kill"), ids),
     st.tuples(st.just("priority"), ids),
     st.tuples(st.just("archive"), ids),
-    st.tuples(st.sampled_from(["sync", "turn", "advance", "break", "restart"]), st.just(0)),
+    st.tuples(st.sampled_from(["advance", "break", "restart", "sync"]), st.just(0)),
 )
+afterwards = st.sampled_from([(), ("turn",), ("sync",), ("turn", "sync", "turn")])
 
 
 class Master:
@@ -88,11 +89,13 @@ class Master:
 
 class AnythingTests(SynchronousTestCase):
     @settings(max_examples=150, deadline=None)
-    @given(st.lists(steps, max_size=25))
+    @given(st.lists(st.tuples(steps, afterwards), max_size=25))
     def test_every_acknowledged_job_ends_and_nothing_is_left(self, what: list[Any]) -> None:
         master = Master()
-        for step, how in what:
+        for (step, how), then in what:
             master.do(step, how)
+            for each in then:
+                master.do(each, 0)
         rig = master.rig
         rig.settle()
         there = {job.id for job in rig.queue.jobs()} | set(rig.archive.jobs)

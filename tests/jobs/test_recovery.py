@@ -192,6 +192,7 @@ class BrokenJournalTests(SynchronousTestCase):
         self.rig.clock.advance(10)
         self.journal.sync()
         self.assertEqual([self.rig.status(n) for n in (1, 2)], ["success", "queued"])
+        self.rig.turn()
         self.break_next_sync()
         self.rig.clock.advance(60)
         self.assertEqual(self.rig.status(2), "queued")

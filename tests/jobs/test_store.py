@@ -92,6 +92,15 @@ class CommitTests(StoreTestCase):
         self.keep(job)
         self.assertEqual(self.replayed().jobs[1], job)
 
+    def test_messages_of_a_move_that_was_not_kept_come_with_the_next_commit(self) -> None:
+        job = self.keep(a_job()).after(Event.PICKED, NOW).saying(0, NOW, "message", "one")
+        self.journal.break_down()
+        self.failureResultOf(self.store.keep(job, why="test"), NotKept)
+        self.journal.heal()
+        self.successResultOf(self.journal.reopen())
+        self.keep(job)
+        self.assertEqual(self.replayed().jobs[1], job)
+
     def test_a_dropped_job_is_gone(self) -> None:
         self.keep(a_job())
         self.successResultOf(self.store.drop([1]))
