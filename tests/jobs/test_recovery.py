@@ -129,6 +129,24 @@ class BrokenJournalTests(SynchronousTestCase):
         self.heal()
         self.assertEqual((acted, self.rig.status(1)), ([1], "success"))
 
+    def test_a_cancel_while_a_run_that_was_not_kept_lets_go_is_heard(self) -> None:
+        async def slow(task: Task) -> None:
+            try:
+                await task.locked()
+            finally:
+                await deferLater(self.rig.clock, 5)
+
+        self.rig.acts["slow"] = slow
+        self.rig.submit("slow")
+        self.rig.turn()
+        self.break_next_sync()
+        self.journal.heal()
+        self.rig.clock.advance(1)
+        Deferred.fromCoroutine(self.rig.queue.cancel(1))
+        self.rig.settle()
+        self.assertEqual((self.rig.status(1), self.rig.ran), ("canceled", [1]))
+        self.assertEqual(self.rig.restarted().status(1), "canceled")
+
     def test_an_end_is_kept_as_soon_as_the_journal_works(self) -> None:
         self.rig.submit("", "")
         self.rig.turn()
