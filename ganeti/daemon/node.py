@@ -48,8 +48,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
 
     async def stop() -> None:
         await port.stopListening()
-        await site.quiet()
-        site.hang_up()
+        await site.end()
         await parts.replica.close()
 
     return Running(stop, reload=lambda: load(context, paths))

@@ -7,11 +7,13 @@ Bodies have a length that is said beforehand; nothing is sent in chunks, compres
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 
 HEAD_LIMIT = 8192
+_SHORT = 256
 _END_OF_HEAD = b"\r\n\r\n"
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _LENGTH = re.compile(rb"[0-9]{1,15}\Z")
@@ -29,10 +31,13 @@ class Broken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A request or response: its first line, its headers in lower case, its body."""
+    """A request or response: its first line, its headers by lower-case name, its body.
+
+    Messages with the same head share ``headers``.
+    """
 
     start: bytes
-    headers: dict[bytes, bytes]
+    headers: Mapping[bytes, bytes]
     body: bytes
 
     @property
@@ -72,7 +77,8 @@ class MessageReader:
                         status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
                         raise Broken(status, f"headers are longer than {HEAD_LIMIT} bytes")
                     return
-                self._head = _parse(bytes(self._pending[:end]))
+                parse = _known if end <= _SHORT else _parse
+                self._head = parse(bytes(self._pending[:end]))
                 self._length = _length(self._head[1], self.body_limit)
                 del self._pending[: end + len(_END_OF_HEAD)]
             if len(self._pending) < self._length:
@@ -82,6 +88,12 @@ class MessageReader:
             del self._pending[: self._length]
             self._head = None
             yield Message(start, headers, body)
+
+
+@lru_cache(maxsize=256)
+def _known(head: bytes) -> tuple[bytes, dict[bytes, bytes]]:
+    # A master says the same again and again: a third of a call's cost was taking it apart.
+    return _parse(head)
 
 
 def _parse(head: bytes) -> tuple[bytes, dict[bytes, bytes]]:

@@ -12,7 +12,7 @@ from http import HTTPStatus
 
 import msgspec
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IAddress, IReactorTime, ITransport
+from twisted.internet.interfaces import IAddress, IPushProducer, IReactorTime, ITransport
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -59,6 +59,7 @@ class CallSite(ServerFactory):
         self.strangers = strangers or {}
         self._connections: set[CallServer] = set()
         self._work: set[Deferred[None]] = set()
+        self._quiet: Deferred[None] = Deferred()
         self._reaper = LoopingCall(self._reap)
         self._reaper.clock = clock
 
@@ -75,15 +76,21 @@ class CallSite(ServerFactory):
         if self._reaper.running:
             self._reaper.stop()
 
-    async def quiet(self) -> None:
-        """Return once no call is under way."""
-        while self._work:
-            await next(iter(self._work))
+    async def end(self) -> None:
+        """Stop serving: what may stop anywhere stops now, what must be finished is finished.
 
-    def hang_up(self) -> None:
-        """Close every connection."""
+        Cancelling it stops everything.
+        """
         for connection in list(self._connections):
-            connection.hang_up()
+            connection.finish()
+        try:
+            if self._work:
+                await self._quiet
+        finally:
+            for work in list(self._work):
+                work.cancel()
+            for connection in list(self._connections):
+                connection.hang_up()
 
     def connected(self, connection: CallServer) -> bool:
         """Count a connection; False if there are too many like it."""
@@ -100,7 +107,14 @@ class CallSite(ServerFactory):
     def working(self, work: Deferred[None]) -> None:
         """Remember a call that is under way until it ends."""
         self._work.add(work)
-        work.addBoth(lambda _: self._work.discard(work))
+        work.addErrback(lambda failure: self._log.failure("an answer broke", failure))
+        work.addBoth(lambda _: self._worked(work))
+
+    def _worked(self, work: Deferred[None]) -> None:
+        self._work.discard(work)
+        if not self._work:
+            quiet, self._quiet = self._quiet, Deferred()
+            quiet.callback(None)
 
     def _reap(self) -> None:
         now = self.clock.seconds()
@@ -120,8 +134,10 @@ class CallServer(Protocol):
         self._reader = MessageReader(body_limit=STRANGERS_BODY_LIMIT)
         self._waiting: deque[Message] = deque()
         self._busy: tuple[str, Deferred[None]] | None = None
-        self._heard = site.clock.seconds()
+        self._since = self._heard = site.clock.seconds()
         self._open = True
+        self._last = False
+        self._paused = False
 
     def connectionMade(self) -> None:
         self.peer = self._site.identity(self.transport)
@@ -139,15 +155,25 @@ class CallServer(Protocol):
             self._refuse(e.status, str(e))
             return
         self._serve()
+        if self._waiting and self._open:
+            # Whoever sends more before we have answered waits until we have.
+            self._paused = True
+            self._producer.pauseProducing()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._open = False
         self._waiting.clear()
         self._site.lost(self)
-        if self._busy is not None:
-            name, work = self._busy
-            if not self._site.answers.finishes(name):
-                work.cancel()
+        self._stop_what_may_stop()
+
+    def finish(self) -> None:
+        """Take no more requests, and close the connection after the answer that is under way."""
+        self._waiting.clear()
+        if self._busy is None:
+            self.hang_up()
+        else:
+            self._last = True
+            self._stop_what_may_stop()
 
     def hang_up(self) -> None:
         """Close the connection once what was written has left."""
@@ -156,13 +182,22 @@ class CallServer(Protocol):
 
     def reap(self, now: float) -> None:
         """Hang up on a peer that keeps a connection for nothing."""
-        if self._busy is not None:
-            return
         patience = MIDWAY_PATIENCE if self._reader.midway else IDLE_PATIENCE
         if self.peer is None:
-            patience = STRANGERS_PATIENCE
-        if now - self._heard > patience:
+            if now - self._since > STRANGERS_PATIENCE:
+                self.hang_up()
+        elif self._busy is None and now - self._heard > patience:
             self.hang_up()
+
+    def _stop_what_may_stop(self) -> None:
+        if self._busy is not None:
+            name, work = self._busy
+            if not self._site.answers.finishes(name):
+                work.cancel()
+
+    @property
+    def _producer(self) -> IPushProducer:
+        return self.transport  # type: ignore[return-value]  # every stream transport is one
 
     @property
     def _called(self) -> str:
@@ -210,19 +245,24 @@ class CallServer(Protocol):
         except GanetiError as e:
             body = failure(e)
         except CancelledError:
-            self._log.info("{peer} gave up {call}", peer=self._called, call=name)
+            self._log.info("{call} of {peer} was given up", peer=self._called, call=name)
+            self.hang_up()
             return
         except Exception:
             self._log.failure("{call} broke", call=name)
             status = HTTPStatus.INTERNAL_SERVER_ERROR
             body = _explained(status, f"{name} broke; the log of this node says more")
         if self._open:
-            self.transport.write(response(status, body, last=message.last))
-            if message.last:
+            last = message.last or self._last
+            self.transport.write(response(status, body, last=last))
+            if last:
                 self.hang_up()
         if self._busy is not None:
             self._busy = None
             self._serve()
+            if self._paused and self._open and not self._waiting:
+                self._paused = False
+                self._producer.resumeProducing()
 
     def _refuse(self, status: HTTPStatus, why: str) -> None:
         if self._open:

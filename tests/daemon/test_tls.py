@@ -67,7 +67,7 @@ class LoopbackTests(Placed):
 
     async def stop(self) -> None:
         self.way.close()
-        self.site.hang_up()
+        await self.site.end()
         await maybeDeferred(self.port.stopListening)
         await deferLater(reactor, 0.01)  # the last goodbyes
 

@@ -115,10 +115,40 @@ class HangingUpTests(Served):
             connection.dataReceived(request(call, "x", "", body))
             connection.connectionLost()
         self.assertEqual(self.canceled, [Delay])
-        quiet = Deferred.fromCoroutine(self.site.quiet())
-        self.assertNoResult(quiet)
+        end = Deferred.fromCoroutine(self.site.end())
+        self.assertNoResult(end)
         self.waiting[-1].callback(None)
-        self.successResultOf(quiet)
+        self.successResultOf(end)
+
+    def test_a_site_that_ends_finishes_what_it_must_and_answers(self) -> None:
+        self.connection.dataReceived(request("os_diagnose", "x", "", b"{}") + ASK)
+        long, long_transport = self.connect()
+        long.dataReceived(request("test_delay", "x", "", b'{"duration": 1}'))
+        _, idle = self.connect()
+        end = Deferred.fromCoroutine(self.site.end())
+        self.assertTrue(idle.disconnecting)
+        self.assertTrue(long_transport.disconnecting)
+        self.assertNoResult(end)
+        self.waiting[0].callback(None)
+        self.successResultOf(end)
+        self.assertEqual(self.answers(), [(200, b"[true,null]")])
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_work_that_does_not_end_in_time_is_stopped(self) -> None:
+        self.connection.dataReceived(request("os_diagnose", "x", "", b"{}"))
+        end = Deferred.fromCoroutine(self.site.end())
+        end.cancel()
+        self.failureResultOf(end)
+        self.assertEqual(self.canceled, [DescribeOSes])
+
+    def test_who_asks_more_than_is_answered_waits(self) -> None:
+        self.connection.dataReceived(request("os_diagnose", "x", "", b"{}"))
+        self.assertEqual(self.transport.producerState, "producing")
+        self.connection.dataReceived(ASK)
+        self.assertEqual(self.transport.producerState, "paused")
+        self.waiting[0].callback(None)
+        self.assertEqual(self.transport.producerState, "producing")
+        self.assertEqual(len(self.answers()), 2)
 
     def test_half_a_request_is_not_awaited_for_ever(self) -> None:
         self.connection.dataReceived(ASK[:10])
