@@ -19,7 +19,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser("ganeti-noded", "The node daemon: does on this host what the master asks.")
     add_address(options, NODED_PORT)
     options.add_argument(
-        "--join", metavar="TOKEN", help="become a node of the cluster that gave out this token"
+        "--join",
+        metavar="FILE",
+        help="become a node of the cluster that gave out the token in this file; - reads the token"
+        " from standard input",
     )
     chosen = options.parse_args(argv)
     paths = of_this_node()
@@ -27,11 +30,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         from ganeti.bootstrap import join
 
         try:
-            join(chosen.join, paths, name_of_this_node())
+            join(_token(chosen.join), paths, name_of_this_node())
         except (GanetiError, OSError) as e:
             print(f"ganeti-noded: {e}", file=sys.stderr)
             return NODE_SETUP
     return run(Program("ganeti-noded", "node-daemon", _start), chosen, paths)
+
+
+def _token(place: str) -> str:
+    """The token in a file: on a command line everybody on this host could read it."""
+    if place == "-":
+        return sys.stdin.read().strip()
+    with open(place, encoding="utf-8") as file:
+        return file.read().strip()
 
 
 def _start(reactor: Any, options: Namespace, paths: Paths) -> Awaitable[Running]:

@@ -41,7 +41,7 @@ class NodeDaemonTests(SynchronousTestCase):
                 file.write(content)
         self.addCleanup(self.end)
 
-    def run_it(self, name: str, *options: str) -> tuple[int, str]:
+    def run_it(self, name: str, *options: str, said: str = "") -> tuple[int, str]:
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "ganeti.daemon.noded"),
@@ -53,6 +53,7 @@ class NodeDaemonTests(SynchronousTestCase):
                 "GANETI_HOSTNAME": name,
                 "PYTHONPATH": HOME,
             },
+            input=said,
             capture_output=True,
             text=True,
             timeout=30,
@@ -113,19 +114,29 @@ class NodeDaemonTests(SynchronousTestCase):
     def test_a_node_joins_by_its_token_once(self) -> None:
         self.run_it("node1")
         token = self.token()
-        self.assertEqual(self.run_it("node2", "--join", token), (0, ""))
+        self.assertEqual(self.run_it("node2", "--join", "-", said=token), (0, ""))
         self.assertIn("node node2 has its certificate", self.log("node1"))
-        code, told = self.run_it("node2", "--join", token)
+        code, told = self.run_it("node2", "--join", "-", said=token)
         self.assertEqual(code, 12)
         self.assertIn("part of a cluster already", told)
         os.unlink(self.paths["node2"].node_certificate)
-        code, told = self.run_it("node2", "--join", token)
+        code, told = self.run_it("node2", "--join", "-", said=token)
         self.assertIn("the token was used already", told)
+
+    def test_a_token_is_read_from_a_file_that_must_be_there(self) -> None:
+        self.run_it("node1")
+        path = self.mktemp()
+        code, told = self.run_it("node2", "--join", path)
+        self.assertEqual(code, 12)
+        self.assertIn(f"No such file or directory: '{path}'", told)
+        with open(path, "w") as file:
+            file.write(self.token() + "\n")
+        self.assertEqual(self.run_it("node2", "--join", path), (0, ""))
 
     def test_a_node_does_not_join_who_is_not_of_the_cluster_that_invites(self) -> None:
         self.run_it("node1")
         said = msgspec.structs.replace(read_token(self.token()), authority="0" * 64)
-        code, told = self.run_it("node2", "--join", token_of(said, b"whatever"))
+        code, told = self.run_it("node2", "--join", "-", said=token_of(said, b"whatever"))
         self.assertEqual(code, 12)
         self.assertIn("its authority is another one", told)
         self.assertFalse(os.path.exists(self.paths["node2"].authority))
