@@ -26,7 +26,7 @@ from ganeti.testing.builders import a_disk
 from tests.contracts.units import UnitsContract
 from tests.contracts.volumes import VolumesContract
 
-PROGRAMS = ("losetup", "pvcreate", "vgcreate", "vgremove", "lvcreate")
+PROGRAMS = ("losetup", "vgcreate", "vgremove", "lvcreate")
 
 
 @implementer(IProcesses)
@@ -84,18 +84,17 @@ class Loops:
                 with open(image, "wb") as file:
                     file.truncate(520 << 20)
                 self.devices.append(call("losetup", "-f", "--show", image))
-            call("pvcreate", *self.options, "-y", *self.devices)
-            call("vgcreate", *self.options, self.group, *self.devices)
+            call("vgcreate", *self.options, "-y", self.group, *self.devices)
         except (OSError, subprocess.SubprocessError) as e:
             self.give_back()
             raise SkipTest(f"no volume group can be made on this host: {e}") from None
 
     @property
     def options(self) -> tuple[str, ...]:
-        """Leave the kernel and every other device of this host alone."""
+        """Leave the kernel, every other device and the backups of this host alone."""
         accepted = "".join(f'"a|^{device}$|",' for device in self.devices)
-        only = f'devices {{ use_devicesfile=0 filter=[{accepted}"r|.*|"] }}'
-        return ("--driverloaded", "n", "--config", only)
+        only = f'devices {{ use_devicesfile=0 filter=[{accepted}"r|.*|"] }} '
+        return ("--driverloaded", "n", "--config", f"{only}backup {{ backup=0 archive=0 }}")
 
     def lvm(self) -> Lvm:
         return Lvm(BlockingProcesses(), self.options)
