@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
 
 from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.paths import Paths
@@ -23,9 +22,6 @@ SSCONF_KEYS = frozenset(
     """.split()  # noqa: SIM905  # thirty names read better as a paragraph
 )
 """The keys that scripts on nodes read as files; their formats are as old as those scripts."""
-
-SSCONF_LIMIT = 128 * 1024
-"""Bytes: what readers of these files take."""
 
 _DATA = (
     "known_hosts",
@@ -84,10 +80,10 @@ class Files:
     async def write_ssconf(self, call: WriteSsconf) -> None:
         """Replace the ``ssconf_*`` files that differ, each atomically.
 
-        :raises Invalid: with every key that there is not, and every value that is too long.
+        :raises Invalid: with every key that there is not.
         """
-        if found := problems(call.values):
-            raise Invalid(found)
+        if unknown := sorted(set(call.values) - SSCONF_KEYS):
+            raise Invalid([Problem(f"values.{key}", "is no ssconf key") for key in unknown])
         contents = {
             f"{self._data}/ssconf_{key}": content(value) for key, value in call.values.items()
         }
@@ -98,18 +94,6 @@ class Files:
 
     def _now(self, path: str) -> bytes | None:
         return None if self._files.stat(path) is None else self._files.read(path)
-
-
-def problems(values: Mapping[str, str]) -> list[Problem]:
-    """What keeps ``values`` from being written."""
-    unknown = [
-        Problem(f"values.{key}", "is no ssconf key") for key in values if key not in SSCONF_KEYS
-    ]
-    return unknown + [
-        Problem(f"values.{key}", f"must be at most {SSCONF_LIMIT} bytes")
-        for key, value in values.items()
-        if len(content(value)) > SSCONF_LIMIT
-    ]
 
 
 def content(value: str) -> bytes:

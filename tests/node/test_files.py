@@ -8,8 +8,9 @@ import base64
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.config.ssconf import KEYS
 from ganeti.errors import Invalid, Refused
-from ganeti.node.files import SSCONF_LIMIT, Files
+from ganeti.node.files import SSCONF_KEYS, Files
 from ganeti.paths import Paths
 from ganeti.rpc.node import UploadFile, WriteSsconf
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
@@ -70,18 +71,19 @@ class FilesTests(SynchronousTestCase):
         found = self.memory.stat(f"{data}/ssconf_cluster_name")
         self.assertEqual(found and found.mode & 0o777, 0o444)
 
+    def test_a_node_takes_what_a_master_writes(self) -> None:
+        self.assertEqual(SSCONF_KEYS, set(KEYS))
+
     def test_what_has_not_changed_is_not_written_again(self) -> None:
         self.write(cluster_name="c1", node_list="n1")
         writes = self.disk.writes
         self.write(cluster_name="c1", node_list="n1")
         self.assertEqual(self.disk.writes, writes)
 
-    def test_every_wrong_value_is_named_and_nothing_is_written(self) -> None:
-        values = {"../x": "", "cluster_name": "c1", "node_list": "n" * SSCONF_LIMIT}
+    def test_every_unknown_key_is_named_and_nothing_is_written(self) -> None:
+        values = {"../x": "", "cluster_name": "c1", "weather": "rain"}
         writing = self.files.write_ssconf(WriteSsconf(values=values))
         error = self.failureResultOf(Deferred.fromCoroutine(writing), Invalid).value
         assert isinstance(error, Invalid)
-        self.assertEqual(
-            [each.path for each in error.problems], ["values.../x", "values.node_list"]
-        )
+        self.assertEqual([each.path for each in error.problems], ["values.../x", "values.weather"])
         self.assertEqual(self.disk.contents(), {})
