@@ -5,8 +5,8 @@
 It needs a statically linked busybox and the modules of a kernel, as Debian's packages
 ``busybox-static`` and ``linux-image-*`` hold them, unpacked anywhere: no privileges, no mounts.
 The guest says ``mini: up as NAME`` on its console, where NAME is the serial number that the
-machine's firmware tells, then ``tick N`` every second. It shuts down when its power button is
-pressed, and what was written on its first disk by the OS definition it reads to whoever watches.
+machine's firmware tells, then ``tick N`` every second and its name again every ten. It shows what
+the OS definition wrote on its first disk, and shuts down when its power button is pressed.
 """
 
 from __future__ import annotations
@@ -52,6 +52,8 @@ done
   while sleep 1; do
     tick=$((tick + 1))
     echo "tick $tick"
+    # For who attaches to the console later.
+    [ $((tick % 10)) -ne 0 ] || echo "mini: up as $(hostname)"
   done ) &
 while :; do setsid cttyhack sh; sleep 1; done
 """

@@ -143,6 +143,14 @@ class KvmHypervisorTests(contract.HypervisorContract):
         self.done(hypervisor.start(self.a_guest(), []))
         self.assertEqual(self.names(hypervisor), [["web1"]])
 
+    def test_nothing_is_left_of_a_guest_whose_qemu_died_once_it_is_stopped(self) -> None:
+        host, _ = self.node()
+        hypervisor = self.hypervisor()
+        self.done(hypervisor.start(self.a_guest(), []))
+        host.processes.kill(host.machine("web1").pid, 9)
+        self.fails(NotRunning, hypervisor.stop("web1", hard=True))
+        self.assertEqual(self.left(), [])
+
     def test_a_guest_is_found_whose_start_the_daemon_did_not_survive(self) -> None:
         host, notes = self.node()
         self.done(self.hypervisor().start(self.a_guest(), []))

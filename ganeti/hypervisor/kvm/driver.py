@@ -115,6 +115,8 @@ class KvmHypervisor:
 
     async def stop(self, name: str, *, hard: bool) -> None:
         if hard:
+            if (runtime := self._guests.get(name)) and not self._life(runtime):
+                await self._forget(runtime)
             await self._end(self._alive(name))
             return
         self._alive(name, Place.HERE)

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""How QEMU is called for a guest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.hypervisor.interfaces import AttachedDisk
+from ganeti.hypervisor.kvm.command import Accelerator, Machine, command
+from ganeti.hypervisor.kvm.devices import escaped, tap
+from ganeti.hypervisor.kvm.places import places
+from ganeti.model.disk import Mode
+from ganeti.model.guest import GuestNic
+from ganeti.schema.records import replace
+from ganeti.testing.builders import a_disk, a_guest
+
+NIC = GuestNic(uuid="0123456789ab-cdef", mac="aa:00:10:00:00:01", mode="bridged", link="br0")
+
+
+def called(
+    accelerator: Accelerator = Accelerator.TCG,
+    *,
+    disks: Sequence[AttachedDisk] = (),
+    nics: Sequence[GuestNic] = (),
+    how: dict[str, bool] | None = None,
+    **hvparams: Any,
+) -> list[str]:
+    guest = a_guest(
+        "web1",
+        uuid="u1",
+        hypervisor="kvm",
+        hvparams={"kernel_path": "", **hvparams},
+        nics=tuple(nics),
+        network_port=11001,
+    )
+    machine = Machine(binary="/qemu", accelerator=accelerator, places=places("/run", "web1"))
+    return command(guest, disks, machine, **(how or {}))
+
+
+def after(argv: Sequence[str], option: str) -> list[str]:
+    """Every argument of an option that can be given several times."""
+    return [argv[i + 1] for i, each in enumerate(argv) if each == option]
+
+
+class CommandTests(SynchronousTestCase):
+    def test_a_guest_with_everything_as_it_is_by_default(self) -> None:
+        argv = called(kernel_path="/boot/vmlinuz", disks=[AttachedDisk(a_disk("a"), "/f/a")])
+        expected = (
+            "/qemu -name web1 -uuid u1 -smbios type=1,manufacturer=Ganeti,serial=web1"
+            " -no-user-config -nodefaults -daemonize -pidfile /run/web1.pid"
+            " -machine pc,accel=tcg -cpu max,la57=off -smp 1 -m 128"
+            " -chardev socket,id=qmp,path=/run/web1.qmp,server=on,wait=off"
+            " -mon chardev=qmp,mode=control"
+            " -chardev socket,id=serial,path=/run/web1.serial,server=on,wait=off"
+            " -serial chardev:serial -display none -vga none -kernel /boot/vmlinuz"
+            " -append root=/dev/vda1 ro console=ttyS0,38400"
+            " -drive file=/f/a,format=raw,if=none,id=disk0,aio=threads"
+            " -device virtio-blk-pci,drive=disk0"
+        )
+        self.assertEqual(" ".join(argv), expected)
+        self.assertIn("root=/dev/vda1 ro console=ttyS0,38400", argv)
+
+    def test_paused_and_awaited_guests_wait(self) -> None:
+        self.assertEqual(called(how={"paused": True})[-1:], ["-S"])
+        self.assertEqual(called(how={"incoming": True})[-2:], ["-incoming", "defer"])
+
+    def test_with_kvm_the_processor_is_the_default_one(self) -> None:
+        argv = called(Accelerator.KVM)
+        self.assertEqual(after(argv, "-machine"), ["pc,accel=kvm"])
+        self.assertNotIn("-cpu", argv)
+
+    def test_processor_memory_and_machine(self) -> None:
+        argv = called(
+            machine_version="q35", acpi=False, cpu_type="host", cpu_cores=2, cpu_sockets=1,
+            cpu_mask="0-3", mem_path="/huge",
+        )  # fmt: skip
+        self.assertEqual(argv[:4], ["taskset", "--cpu-list", "0-3", "/qemu"])
+        self.assertEqual(after(argv, "-machine"), ["q35,accel=tcg,acpi=off"])
+        self.assertEqual(after(argv, "-cpu"), ["host"])
+        self.assertEqual(after(argv, "-smp"), ["1,sockets=1,cores=2"])
+        self.assertEqual(after(argv, "-mem-path"), ["/huge"])
+
+    def test_the_kernel_gets_its_arguments(self) -> None:
+        argv = called(
+            kernel_path="/k", initrd_path="/i", root_path=None, kernel_args="quiet",
+            serial_console=False,
+        )  # fmt: skip
+        boot = [after(argv, name) for name in ("-kernel", "-initrd", "-append", "-serial")]
+        self.assertEqual(boot, [["/k"], ["/i"], ["quiet"], []])
+
+    def test_without_a_kernel_something_else_boots(self) -> None:
+        disks = [AttachedDisk(a_disk(name), f"/f/{name}") for name in ("a", "b")]
+        for order, expected in {
+            "disk": ["virtio-blk-pci,drive=disk0,bootindex=1", "virtio-blk-pci,drive=disk1",
+                     "ide-cd,drive=cdrom0", f"virtio-net-pci,netdev=nic0,mac={NIC.mac}"],
+            "cdrom": ["virtio-blk-pci,drive=disk0", "virtio-blk-pci,drive=disk1",
+                      "ide-cd,drive=cdrom0,bootindex=1",
+                      f"virtio-net-pci,netdev=nic0,mac={NIC.mac}"],
+            "network": ["virtio-blk-pci,drive=disk0", "virtio-blk-pci,drive=disk1",
+                        "ide-cd,drive=cdrom0",
+                        f"virtio-net-pci,netdev=nic0,mac={NIC.mac},bootindex=1"],
+        }.items():  # fmt: skip
+            argv = called(disks=disks, nics=[NIC], boot_order=order, cdrom_image_path="/cd.iso")
+            devices = [each.replace(",bus=ide.1,unit=1", "") for each in after(argv, "-device")]
+            self.assertEqual(devices, expected, order)
+
+    def test_a_floppy_boots(self) -> None:
+        argv = called(boot_order="floppy", floppy_image_path="/floppy.img")
+        self.assertEqual(after(argv, "-boot"), ["a"])
+        drive = "file=/floppy.img,format=raw,if=floppy,readonly=on"
+        self.assertEqual(after(argv, "-drive"), [drive])
+
+    def test_disks_are_cached_and_read_as_they_should_be(self) -> None:
+        disk = AttachedDisk(replace(a_disk("a"), mode=Mode.READ_ONLY), "/f,a")
+        argv = called(disks=[disk], disk_cache="none", disk_aio="native", disk_discard="unmap")
+        drive = (
+            "file=/f,,a,format=raw,if=none,id=disk0,cache=none,aio=native,discard=unmap,readonly=on"
+        )
+        self.assertEqual(after(argv, "-drive"), [drive])
+
+    def test_ide_and_scsi_disks_have_their_places(self) -> None:
+        disks = [AttachedDisk(a_disk(name), f"/f/{name}") for name in ("a", "b", "c")]
+        ide = called(disks=disks, disk_type="ide", kernel_path="/k")
+        slots = ["bus=ide.0,unit=0", "bus=ide.0,unit=1", "bus=ide.1,unit=0"]
+        expected = [f"ide-hd,drive=disk{i},{slot}" for i, slot in enumerate(slots)]
+        self.assertEqual(after(ide, "-device"), expected)
+        scsi = called(disks=disks[:1], disk_type="scsi-hd", scsi_controller_type="virtio-scsi-pci")
+        expected = ["virtio-scsi-pci,id=scsi", "scsi-hd,drive=disk0,bus=scsi.0,bootindex=1"]
+        self.assertEqual(after(scsi, "-device"), expected)
+
+    def test_network_cards_of_the_host_and_of_qemu(self) -> None:
+        host = called(nics=[NIC], vhost_net=True, virtio_net_queues=2)
+        backend = "tap,id=nic0,ifname=gnt0123456789ab,script=no,downscript=no,vhost=on,queues=2"
+        self.assertEqual(after(host, "-netdev"), [backend])
+        device = f"virtio-net-pci,netdev=nic0,mac={NIC.mac},mq=on,vectors=6"
+        self.assertEqual(after(host, "-device"), [device])
+        user = called(nics=[NIC], kvm_net="user", nic_type="e1000")
+        self.assertEqual(after(user, "-netdev"), ["user,id=nic0"])
+        self.assertEqual(after(user, "-device"), [f"e1000,netdev=nic0,mac={NIC.mac}"])
+
+    def test_the_names_of_tap_devices_fit_the_kernel(self) -> None:
+        self.assertLessEqual(len(tap(NIC)), 15)
+
+    def test_vnc_at_the_port_of_the_instance(self) -> None:
+        argv = called(vnc_bind_address="192.0.2.1", keymap="de")
+        found = [after(argv, name) for name in ("-vnc", "-vga", "-k")]
+        self.assertEqual(found, [["192.0.2.1:5101"], ["std"], ["de"]])
+
+    def test_vnc_with_password_and_certificates(self) -> None:
+        argv = called(
+            vnc_bind_address="/run/vnc", vnc_tls=True, vnc_x509_path="/x", vnc_x509_verify=True,
+            vnc_password_file="/secret",
+        )  # fmt: skip
+        options = "unix:/run/vnc/web1.vnc,tls-creds=vnc-tls,password-secret=vnc-password"
+        self.assertEqual(after(argv, "-vnc"), [options])
+        objects = [
+            "tls-creds-x509,id=vnc-tls,dir=/x,endpoint=server,verify-peer=on",
+            "secret,id=vnc-password,file=/secret",
+        ]
+        self.assertEqual(after(argv, "-object"), objects)
+
+    def test_odds_and_ends(self) -> None:
+        argv = called(
+            use_localtime=True, reboot_behavior="exit", usb_mouse="tablet", usb_devices="usb-kbd",
+            use_guest_agent=True, kvm_extra="-device 'a b'",
+        )  # fmt: skip
+        self.assertEqual(after(argv, "-rtc"), ["base=localtime"])
+        self.assertIn("-no-reboot", argv)
+        agent = "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"
+        devices = ["virtio-serial-pci", agent, "usb-kbd", "usb-tablet", "a b"]
+        self.assertEqual(after(argv, "-device"), devices)
+
+    @given(st.text())
+    def test_commas_survive_in_options(self, text: str) -> None:
+        halves = escaped(text).split(",,")
+        self.assertEqual((",".join(halves), any("," in half for half in halves)), (text, False))

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A real Linux boots in a real QEMU, is found again, moves while it runs, and shuts down."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import cast
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import UNIXClientEndpoint, connectProtocol
+from twisted.internet.interfaces import IReactorFDSet, IReactorTime, IReactorUNIX
+from twisted.internet.protocol import Protocol
+from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import SkipTest, TestCase
+
+from ganeti.hypervisor.interfaces import AttachedDisk, Phase
+from ganeti.hypervisor.kvm import console
+from ganeti.hypervisor.kvm.accelerator import Accelerators
+from ganeti.hypervisor.kvm.control import Monitors
+from ganeti.hypervisor.kvm.driver import KvmHypervisor
+from ganeti.model.guest import Guest
+from ganeti.system.files import LocalFiles
+from ganeti.system.notes import LocalNotes
+from ganeti.system.processes import LocalProcesses
+from ganeti.system.threads import InThread
+from ganeti.testing.builders import a_disk, a_guest
+
+CACHE = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+MINI = Path(os.environ.get("GANETI_MINI_GUEST") or f"{CACHE}/ganeti/mini")
+"""Where ``tools/mini_guest`` puts a kernel and an initial RAM disk."""
+
+PORT = 18102
+
+
+class Terminal(Protocol):
+    """Reads a console and wakes whoever waits for something to appear there."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self.shown = b""
+        self._wanted: tuple[bytes, Deferred[None]] | None = None
+
+    def dataReceived(self, data: bytes) -> None:
+        self.shown += data
+        if self._wanted and self._wanted[0] in self.shown:
+            (_, waiting), self._wanted = self._wanted, None
+            waiting.callback(None)
+
+    async def see(self, text: bytes) -> None:
+        if text not in self.shown:
+            waiting: Deferred[None] = Deferred()
+            self._wanted = text, waiting
+            await waiting.addTimeout(60, self._clock)
+
+
+class KvmTests(TestCase):
+    timeout = 120
+
+    def setUp(self) -> None:
+        if shutil.which("qemu-system-x86_64") is None:
+            raise SkipTest("there is no qemu-system-x86_64: install qemu-system-x86")
+        if not (MINI / "vmlinuz").exists() or not (MINI / "initrd.img").exists():
+            raise SkipTest(f"there is no guest to boot in {MINI}: run tools/mini_guest")
+        # The paths of sockets must be short, so it is not trial's folder.
+        self.folder = tempfile.mkdtemp(prefix="ganeti-kvm-")
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.clock = cast(IReactorTime, reactor)
+        self.disk = Path(self.folder, "disk0")
+        self.disk.write_bytes(b"mini web1\nwelcome\n".ljust(1 << 20, b"\0"))
+        self.addCleanup(self.end_all)
+
+    def guest(self) -> Guest:
+        hvparams = {
+            "kernel_path": str(MINI / "vmlinuz"),
+            "initrd_path": str(MINI / "initrd.img"),
+            "kernel_args": "ro quiet",
+            "migration_port": PORT,
+        }
+        disks = [a_disk("a", size=1)]
+        be = {"maxmem": 128, "minmem": 128, "vcpus": 1}
+        return a_guest("web1", hypervisor="kvm", hvparams=hvparams, disks=disks, beparams=be)
+
+    def attached(self) -> list[AttachedDisk]:
+        return [AttachedDisk(self.guest().disks[0], str(self.disk))]
+
+    def hypervisor(self, node: str = "node1") -> KvmHypervisor:
+        """The hypervisor as a daemon of that node finds it."""
+        files = LocalFiles(cast(InThread, deferToThread))
+        processes = LocalProcesses(cast(IReactorFDSet, reactor), self.clock)
+        run = f"{self.folder}/{node}"
+        return KvmHypervisor(
+            folder=f"{run}/kvm",
+            notes=LocalNotes(f"{run}/notes"),
+            files=files,
+            processes=processes,
+            monitors=Monitors(
+                lambda path: UNIXClientEndpoint(cast(IReactorUNIX, reactor), path), self.clock
+            ),
+            accelerators=Accelerators(files, processes, LocalNotes(f"{run}/verdicts")),
+            clock=self.clock,
+            attach=[sys.executable, console.__file__],
+        )
+
+    async def end_all(self) -> None:
+        for node in ("node1", "node2"):
+            await self.hypervisor(node).finish_outgoing(self.guest(), left=True)
+
+    async def terminal(self, node: str = "node1") -> Terminal:
+        endpoint = UNIXClientEndpoint(
+            cast(IReactorUNIX, reactor), f"{self.folder}/{node}/kvm/web1.serial"
+        )
+        connecting = connectProtocol(endpoint, Terminal(self.clock))
+        terminal = await cast(Awaitable[Terminal], connecting)
+        assert terminal.transport is not None
+        self.addCleanup(terminal.transport.loseConnection)
+        return terminal
+
+    async def until_down(self, hypervisor: KvmHypervisor) -> None:
+        for _ in range(3000):
+            if not hypervisor.running():
+                return
+            await deferLater(self.clock, 0.02)
+        raise AssertionError("the guest does not shut down")
+
+    async def test_linux_boots_is_found_again_and_shuts_down_when_asked(self) -> None:
+        await self.hypervisor().start(self.guest(), self.attached())
+        terminal = await self.terminal()
+        await terminal.see(b"mini: up as web1")
+        await terminal.see(b"mini: disk says welcome")
+        await terminal.see(b"tick 1")
+        later = self.hypervisor()
+        self.assertEqual(list(later.running()), ["web1"])
+        await later.stop("web1", hard=False)
+        await terminal.see(b"mini: down")
+        await self.until_down(later)
+
+    async def test_linux_moves_while_it_runs(self) -> None:
+        here, there, guest = self.hypervisor("node1"), self.hypervisor("node2"), self.guest()
+        await here.start(guest, self.attached())
+        before = await self.terminal("node1")
+        await before.see(b"tick 1")
+        address = await there.accept(guest, self.attached(), "127.0.0.1")
+        after = await self.terminal("node2")
+        await here.migrate(guest, address, live=True)
+        while (sending := await here.sending(guest)).phase is Phase.ACTIVE:
+            await deferLater(self.clock, 0.05)
+        self.assertEqual(sending.phase, Phase.COMPLETED, sending.message)
+        await there.finish_incoming(guest, arrived=True)
+        await here.finish_outgoing(guest, left=True)
+        seen = before.shown.count(b"tick")
+        await after.see(b"tick %d" % (seen + 2))
+        self.assertNotIn(b"mini: up", after.shown.partition(b"tick")[0])
+        self.assertEqual([list(here.running()), list(there.running())], [[], ["web1"]])
+        await there.stop("web1", hard=True)
+        self.assertEqual(os.listdir(f"{self.folder}/node2/kvm"), [])
