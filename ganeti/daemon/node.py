@@ -10,12 +10,11 @@ from typing import Any
 
 from twisted.internet.threads import deferToThreadPool
 
+from ganeti.daemon.hypervisors import hypervisors
 from ganeti.daemon.listening import listen, reach
 from ganeti.daemon.options import address_of, known_address
 from ganeti.daemon.service import Running
 from ganeti.daemon.tls import load, prove, server_context
-from ganeti.hypervisor.fake import FakeHypervisor
-from ganeti.hypervisor.interfaces import IHypervisor
 from ganeti.node.answers import answers_of
 from ganeti.node.enrolment import Enrolment
 from ganeti.node.parts import Host, parts_of
@@ -23,7 +22,6 @@ from ganeti.paths import Paths, name_of_this_node
 from ganeti.rpc.serving import CallSite
 from ganeti.system.files import LocalFiles
 from ganeti.system.images import LocalImages
-from ganeti.system.notes import LocalNotes
 from ganeti.system.processes import LocalProcesses
 from ganeti.system.tls import TlsFactory, peer_name
 
@@ -56,16 +54,14 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
 
 def host_of(reactor: Any, paths: Paths, name: str, port: int, files: LocalFiles) -> Host:
     """This host, for the node ``name``; its and its peers' daemons listen at ``port``."""
-    hypervisors: dict[str, IHypervisor] = {
-        "fake": FakeHypervisor(LocalNotes(f"{paths.run}/fake-hypervisor")),
-    }
+    processes = LocalProcesses(reactor, reactor)
     return Host(
         name=name,
         paths=paths,
         files=files,
         images=LocalImages(_in_thread(reactor)),
-        processes=LocalProcesses(reactor, reactor),
-        hypervisors=hypervisors,
+        processes=processes,
+        hypervisors=hypervisors(reactor, paths, files, processes),
         clock=reactor,
         now=time.time,
         reach=lambda host, port: reach(reactor, known_address(host, paths) or host, port),

@@ -37,7 +37,7 @@ class Control(Protocol):
         self._messages = qmp.Messages()
         self._waiting: deque[Deferred[Any]] = deque()
         self._lost: Failed | None = None
-        self.greeted: Deferred[None] = Deferred()
+        self._greeted = False
 
     async def ask(self, command: str, **arguments: Any) -> Any:
         """QEMU's answer; a name like ``max_bandwidth`` is sent as ``max-bandwidth``.
@@ -56,7 +56,12 @@ class Control(Protocol):
 
     async def begin(self) -> None:
         """Exchange the greetings, before which no command is understood."""
-        await self._in_time(self.greeted, "the greeting")
+        if self._lost is not None:
+            raise self._lost
+        if not self._greeted:
+            greeting: Deferred[Any] = Deferred()
+            self._waiting.append(greeting)
+            await self._in_time(greeting, "the greeting")
         await self.ask("qmp_capabilities")
 
     async def _in_time(self, answer: Deferred[Any], what: str) -> Any:
@@ -77,8 +82,9 @@ class Control(Protocol):
     def _take(self, message: qmp.Message) -> None:
         match message:
             case qmp.Greeting():
-                if not self.greeted.called:
-                    self.greeted.callback(None)
+                self._greeted = True
+                if self._waiting:
+                    _fire(self._waiting.popleft(), None)
             case qmp.Answer() if self._waiting:
                 _fire(self._waiting.popleft(), message.value)
             case qmp.Error() if self._waiting:
@@ -90,7 +96,7 @@ class Control(Protocol):
     def _lose(self, error: Failed) -> None:
         self._lost = self._lost or error
         waiting, self._waiting = self._waiting, deque()
-        for answer in (self.greeted, *waiting):
+        for answer in waiting:
             _fire(answer, Failure(self._lost))
 
 

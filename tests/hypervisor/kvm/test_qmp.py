@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import contextlib
 from itertools import pairwise
 
 from hypothesis import given
@@ -46,7 +46,7 @@ class QmpTests(SynchronousTestCase):
 
     @given(st.binary())
     def test_garbage_is_refused_or_understood_but_never_breaks(self, data: bytes) -> None:
-        with suppress(ProtocolError):
+        with contextlib.suppress(ProtocolError):
             list(qmp.Messages().receive(data + b"\n"))
 
     def test_a_line_without_end_is_refused(self) -> None:
