@@ -107,6 +107,8 @@ class Worker:
             if not asked_before:
                 self.say(index, "cancel requested; stopping at the next step that can be undone")
             return True, f"Job {self.job.id} stops at its next step that can be undone"
+        elif status is Status.QUEUED:
+            return True, f"Job {self.job.id} ends before its next opcode"
         return True, f"Job {self.job.id} has been canceled"
 
     async def change_priority(self, priority: int) -> bool:
