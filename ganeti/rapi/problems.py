@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Errors as HTTP answers: one table from what happened to a status."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import msgspec
+
+from ganeti.errors import (
+    Code,
+    Failed,
+    GanetiError,
+    HooksRefused,
+    Invalid,
+    JobLost,
+    ProtocolError,
+    QueueDrained,
+    QueueFull,
+    Refused,
+)
+from ganeti.luxi.reach import TimedOut, Unanswered
+from ganeti.rapi.http import Response
+
+STATUS: tuple[tuple[type[GanetiError], HTTPStatus], ...] = (
+    (Invalid, HTTPStatus.BAD_REQUEST),
+    (JobLost, HTTPStatus.NOT_FOUND),
+    (QueueDrained, HTTPStatus.SERVICE_UNAVAILABLE),
+    (QueueFull, HTTPStatus.SERVICE_UNAVAILABLE),
+    (HooksRefused, HTTPStatus.CONFLICT),
+    (TimedOut, HTTPStatus.GATEWAY_TIMEOUT),
+    (Unanswered, HTTPStatus.BAD_GATEWAY),
+    (ProtocolError, HTTPStatus.BAD_GATEWAY),
+)
+
+STATUS_OF_CODE = {
+    Code.RESOLVER: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Code.RESOURCES: HTTPStatus.CONFLICT,
+    Code.TEMPORARY: HTTPStatus.SERVICE_UNAVAILABLE,
+    Code.INPUT: HTTPStatus.BAD_REQUEST,
+    Code.STATE: HTTPStatus.CONFLICT,
+    Code.UNKNOWN: HTTPStatus.NOT_FOUND,
+    Code.EXISTS: HTTPStatus.CONFLICT,
+    Code.NOT_UNIQUE: HTTPStatus.CONFLICT,
+    Code.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
+    Code.ENVIRONMENT: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+"""For refusals and failures, by their classification."""
+
+
+class Problematic(GanetiError):
+    """A request that HTTP has a status of its own for."""
+
+    def __init__(
+        self, status: HTTPStatus, message: str, headers: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers
+
+
+def status_of(error: GanetiError) -> HTTPStatus:
+    """The status that tells a client what kind of error this is."""
+    if isinstance(error, Problematic):
+        return error.status
+    for kind, status in STATUS:
+        if isinstance(error, kind):
+            return status
+    if isinstance(error, Refused | Failed) and error.code is not None:
+        return STATUS_OF_CODE[error.code]
+    return HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def answer_to(error: GanetiError) -> Response:
+    """The answer that reports ``error``."""
+    headers = error.headers if isinstance(error, Problematic) else ()
+    return problem(status_of(error), str(error), headers)
+
+
+def problem(
+    status: HTTPStatus, message: str, headers: tuple[tuple[str, str], ...] = ()
+) -> Response:
+    """An answer that says what was wrong; ``explain`` is about the status in general."""
+    said = {
+        "code": int(status),
+        "message": message or status.phrase,
+        "explain": status.description or status.phrase,
+    }
+    return Response(status, msgspec.json.encode(said) + b"\n", headers)

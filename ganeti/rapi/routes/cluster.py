@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The cluster as a whole: facts, changes, OS definitions, questions, rules for jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Annotated, Any
+
+import msgspec
+
+from ganeti.errors import Invalid, Problem
+from ganeti.luxi.methods import (
+    DeleteFilter,
+    Query,
+    QueryClusterInfo,
+    QueryFields,
+    QueryFilters,
+    ReplaceFilter,
+)
+from ganeti.opcodes.cluster import ModifyCluster, RedistributeConfig
+from ganeti.rapi.access import Access
+from ganeti.rapi.arguments import REASON, Kind, Parameter, object_of
+from ganeti.rapi.problems import Problematic
+from ganeti.rapi.routes.route import Route
+from ganeti.rapi.routes.tags import tags_of
+from ganeti.rapi.verbs import Call, Document, asks, lists, reason_trail, submits, unknown
+from ganeti.schema.records import Record, doc
+from ganeti.schema.types import Count, Text
+
+VERSION = 2
+
+FEATURES = (
+    "instance-create-reqv1",
+    "instance-reinstall-reqv1",
+    "node-evac-res1",
+    "node-migrate-reqv1",
+)
+
+KINDS = frozenset(
+    ("cluster", "export", "extstorage", "filter", "group", "instance", "job", "lock", "network")
+) | {"node", "os"}
+"""What questions can be about."""
+
+FILTER_FIELDS = ("watermark", "priority", "predicates", "action", "reason_trail", "uuid")
+
+
+async def _version(_: Call, __: Mapping[str, Any], ___: Any) -> Any:
+    """The version of this interface."""
+    return VERSION
+
+
+async def _features(_: Call, __: Mapping[str, Any], ___: Any) -> Any:
+    """What this server can do that older ones could not."""
+    return FEATURES
+
+
+class _Copied(msgspec.Struct):
+    """What the facts about the cluster have under an older name, too."""
+
+    volume_group_name: msgspec.Raw = msgspec.Raw(b"null")
+    drbd_usermode_helper: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_copied = msgspec.json.Decoder(_Copied)
+
+
+async def _info(call: Call, _: Mapping[str, Any], __: Any) -> Any:
+    """Facts about the cluster."""
+    facts = bytes(await call.master.ask_raw(QueryClusterInfo()))
+    copied = _copied.decode(facts)
+    # Joined and not read: this is asked for all the time.
+    return msgspec.Raw(
+        b'%b,"vg_name":%b,"drbd_helper":%b}'
+        % (
+            facts[: facts.rindex(b"}")],
+            bytes(copied.volume_group_name),
+            bytes(copied.drbd_usermode_helper),
+        )
+    )
+
+
+_OS_FIELDS = ("name", "variants", "valid", "hidden", "blacklisted")
+
+
+async def _oses(call: Call, _: Mapping[str, Any], __: Any) -> Any:
+    """The OS definitions that an instance can be installed with, one for each variant."""
+    answer = await call.master.ask(Query(what="os", fields=_OS_FIELDS))
+    found: list[str] = []
+    for row in answer["data"]:
+        name, variants, valid, hidden, blacklisted = (value for _, value in row)
+        if valid and not hidden and not blacklisted:
+            found += [f"{name}+{variant}" for variant in variants] if variants else [name]
+    return found
+
+
+# Questions
+
+
+class Question(Record):
+    """What to ask about a kind of object."""
+
+    fields: Annotated[tuple[Text, ...] | None, doc("The columns of the answer.")] = None
+    qfilter: Annotated[list[Any] | None, doc("Which objects; all if not given.")] = None
+    filter: Annotated[list[Any] | None, doc("The older name of qfilter.")] = None
+
+
+async def _ask(call: Call, values: Mapping[str, Any], _: Any) -> Any:
+    """Columns of all objects of a kind, each value with a status."""
+    return await _query(call, tuple(values["fields"]), None)
+
+
+async def _ask_some(call: Call, values: Mapping[str, Any], question: Question) -> Any:
+    """Columns of the objects of a kind that a filter selects, each value with a status."""
+    if question.qfilter is not None and question.filter is not None:
+        raise Invalid([Problem("filter", "is given twice; qfilter is the same")])
+    fields = question.fields if question.fields is not None else values.get("fields")
+    if fields is None:
+        raise Invalid([Problem("fields", "is required")])
+    return await _query(call, tuple(fields), question.qfilter or question.filter)
+
+
+async def _query(call: Call, fields: tuple[str, ...], qfilter: Any) -> Any:
+    request = Query(what=_kind(call), fields=fields, qfilter=qfilter)
+    return await call.master.ask_raw(request)
+
+
+async def _fields(call: Call, values: Mapping[str, Any], _: Any) -> Any:
+    """The columns that a kind of object has."""
+    names = tuple(values["fields"]) if "fields" in values else None
+    return await call.master.ask_raw(QueryFields(what=_kind(call), fields=names))
+
+
+def _kind(call: Call) -> str:
+    kind = call.path["resource"]
+    if kind not in KINDS:
+        raise Problematic(
+            HTTPStatus.NOT_FOUND, f"{kind} is none of the kinds {', '.join(sorted(KINDS))}"
+        )
+    return kind
+
+
+# Rules for jobs
+
+
+class Rule(Record):
+    """What happens to jobs that a rule is about."""
+
+    priority: Annotated[Count, doc("Rules with lower numbers go first.")] = 0
+    predicates: Annotated[list[Any], doc("Which jobs it is about.")] = []
+    action: Annotated[Any, doc("ACCEPT, PAUSE, REJECT, CONTINUE, or [RATE_LIMIT, n].")] = "CONTINUE"
+    reason: Annotated[list[Any], doc("Who made the rule, why and when.")] = []
+
+
+async def _add_rule(call: Call, values: Mapping[str, Any], rule: Rule) -> Any:
+    """Add a rule; answers its identifier."""
+    return await _set(call, None, values, rule)
+
+
+async def _set_rule(call: Call, values: Mapping[str, Any], rule: Rule) -> Any:
+    """Set or add the rule with an identifier."""
+    return await _set(call, call.path["filter_uuid"], values, rule)
+
+
+async def _set(call: Call, uuid: str | None, values: Mapping[str, Any], rule: Rule) -> Any:
+    request = ReplaceFilter(
+        uuid=uuid,
+        priority=rule.priority,
+        predicates=rule.predicates,
+        action=rule.action,
+        reason=[*rule.reason, *reason_trail(call, values.get("reason"))],
+    )
+    return await call.master.ask_raw(request)
+
+
+async def _rule(call: Call, _: Mapping[str, Any], __: Any) -> Any:
+    """One rule."""
+    uuid = call.path["filter_uuid"]
+    rows = await call.master.ask(QueryFilters(uuids=(uuid,), fields=FILTER_FIELDS))
+    if not rows:
+        raise unknown("filter", uuid)
+    return dict(zip(FILTER_FIELDS, rows[0], strict=True))
+
+
+async def _remove_rule(call: Call, _: Mapping[str, Any], __: Any) -> Any:
+    """Remove a rule."""
+    return await call.master.ask(DeleteFilter(uuid=call.path["filter_uuid"]))
+
+
+def _permitted(body: Any) -> Document:
+    """The body of a change of the cluster, without what only administrators on its nodes may."""
+    document = object_of(body)
+    if "compression_tools" in document:
+        raise Problematic(
+            HTTPStatus.FORBIDDEN,
+            "compression_tools: programs to run cannot be set from here; use gnt-cluster modify",
+        )
+    return document
+
+
+_COLUMNS = Parameter("fields", Kind.WORDS, "The columns of the answer.")
+_NEEDED_COLUMNS = Parameter("fields", Kind.WORDS, _COLUMNS.doc, required=True)
+
+ROUTES = (
+    Route("/version", {"GET": asks(_version, result=int)}),
+    Route("/2/features", {"GET": asks(_features, result=list[str])}),
+    Route("/2/info", {"GET": asks(_info, result=dict[str, Any])}),
+    Route("/2/modify", {"PUT": submits(ModifyCluster, query=("force",), body=_permitted)}),
+    Route("/2/os", {"GET": asks(_oses, result=list[str])}),
+    Route("/2/redistribute-config", {"PUT": submits(RedistributeConfig)}),
+    tags_of("cluster", "/2", None),
+    Route(
+        "/2/query/{resource}",
+        {
+            "GET": asks(
+                _ask, parameters=(_NEEDED_COLUMNS,), access=Access.LOGIN, result=dict[str, Any]
+            ),
+            "PUT": asks(
+                _ask_some,
+                parameters=(_COLUMNS, REASON),
+                access=Access.LOGIN,
+                body=Question,
+                result=dict[str, Any],
+            ),
+        },
+    ),
+    Route(
+        "/2/query/{resource}/fields",
+        {"GET": asks(_fields, parameters=(_COLUMNS,), result=dict[str, Any])},
+    ),
+    Route(
+        "/2/filters",
+        {
+            "GET": lists(
+                "filter",
+                "filters",
+                FILTER_FIELDS,
+                lambda fields: QueryFilters(uuids=None, fields=fields),
+                ("uuid",),
+                key="uuid",
+            ),
+            "POST": asks(
+                _add_rule, parameters=(REASON,), access=Access.WRITE, body=Rule, result=str
+            ),
+        },
+    ),
+    Route(
+        "/2/filters/{filter_uuid}",
+        {
+            "GET": asks(_rule, result=dict[str, Any]),
+            "PUT": asks(
+                _set_rule, parameters=(REASON,), access=Access.WRITE, body=Rule, result=str
+            ),
+            "DELETE": asks(_remove_rule, parameters=(REASON,), access=Access.WRITE, result=None),
+        },
+    ),
+)

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Jobs: what became of them, waiting for them, and cancelling them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from ganeti.errors import JobLost
+from ganeti.luxi.methods import CancelJob, QueryJobs, WaitForJobChange
+from ganeti.rapi.access import Access
+from ganeti.rapi.arguments import REASON
+from ganeti.rapi.routes.route import Route
+from ganeti.rapi.verbs import Call, asks, lists
+from ganeti.schema.records import Record, doc
+from ganeti.schema.types import Text
+
+BULK_FIELDS = (
+    *("id", "ops", "status", "summary", "opstatus", "received_ts", "start_ts", "end_ts"),
+)
+FIELDS = (*BULK_FIELDS, "oplog", "opresult")
+
+WAIT_SECONDS = 10
+"""How long one request waits for a change."""
+
+
+class Watch(Record):
+    """What to wait for."""
+
+    fields: Annotated[tuple[Text, ...], doc("The fields of the job to watch.")] = ("status",)
+    previous_job_info: Annotated[
+        list[Any] | None, doc("The values of the fields that are known already.")
+    ] = None
+    previous_log_serial: Annotated[
+        int | None, doc("The highest serial number of a log entry that is known already.")
+    ] = None
+
+
+async def _job(call: Call, _: Mapping[str, Any], __: Any) -> Any:
+    """What became of one job."""
+    number = int(call.path["job_id"])
+    rows = await call.master.ask(QueryJobs(ids=(number,), fields=FIELDS))
+    row = rows[0] if rows else None
+    # Of a job that there is not, every field but its number is null.
+    if row is None or row[FIELDS.index("status")] is None:
+        raise _lost(number)
+    return dict(zip(FIELDS, row, strict=True))
+
+
+async def _cancel(call: Call, _: Mapping[str, Any], __: Any) -> Any:
+    """Cancel a job: whether that worked, and a text about it."""
+    return await call.master.ask_raw(CancelJob(job_id=int(call.path["job_id"])))
+
+
+async def _wait(call: Call, _: Mapping[str, Any], watch: Watch) -> Any:
+    """Wait for a job to change; null if it has not within ten seconds."""
+    number = int(call.path["job_id"])
+    request = WaitForJobChange(
+        job_id=number,
+        fields=watch.fields,
+        prev_job_info=watch.previous_job_info,
+        prev_log_serial=watch.previous_log_serial,
+        timeout=WAIT_SECONDS,
+    )
+    answer = await call.master.ask(request)
+    if answer is None:
+        raise _lost(number)
+    if answer == "nochange":
+        return None
+    info, log = answer
+    if not log and info == watch.previous_job_info:
+        return None
+    return {"job_info": info, "log_entries": log}
+
+
+def _lost(number: int) -> JobLost:
+    return JobLost(f"there is no job {number}, or it is archived")
+
+
+ROUTES = (
+    Route(
+        "/2/jobs",
+        {
+            "GET": lists(
+                "job",
+                "jobs",
+                BULK_FIELDS,
+                lambda fields: QueryJobs(ids=None, fields=fields),
+                ("id",),
+                key="id",
+            )
+        },
+    ),
+    Route(
+        "/2/jobs/{job_id}",
+        {
+            "GET": asks(_job, result=dict[str, Any]),
+            "DELETE": asks(
+                _cancel, parameters=(REASON,), access=Access.WRITE, result=tuple[bool, str]
+            ),
+        },
+    ),
+    Route("/2/jobs/{job_id}/wait", {"GET": asks(_wait, body=Watch, result=dict[str, Any] | None)}),
+)

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""All routes, and the resources that tell of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from ganeti.rapi.openapi import description
+from ganeti.rapi.routes import cluster, groups, instances, jobs, nodes
+from ganeti.rapi.routes.route import Route
+from ganeti.rapi.verbs import Call, asks
+
+
+async def _top(_: Call, __: Mapping[str, Any], ___: Any) -> Any:
+    """The resources at the top."""
+    return [{"name": name, "uri": f"/{name}"} for name in _children(0)]
+
+
+async def _children_of_2(_: Call, __: Mapping[str, Any], ___: Any) -> Any:
+    """The resources of version 2 of this interface."""
+    return [{"name": name, "uri": f"/2/{name}"} for name in _children(1)]
+
+
+@cache
+def _children(depth: int) -> tuple[str, ...]:
+    found = {route.segments[depth] for route in ROUTES if len(route.segments) > depth}
+    return tuple(sorted(found - {""}))
+
+
+async def _openapi(_: Call, __: Mapping[str, Any], ___: Any) -> Any:
+    """The description of this interface, by the OpenAPI specification."""
+    return _described()
+
+
+@cache
+def _described() -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(description(ROUTES)))
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("/", {"GET": asks(_top, result=list[dict[str, str]])}),
+    Route("/2", {"GET": asks(_children_of_2, result=list[dict[str, str]])}),
+    Route("/2/openapi", {"GET": asks(_openapi, result=dict[str, Any])}),
+    *cluster.ROUTES,
+    *instances.ROUTES,
+    *nodes.ROUTES,
+    *jobs.ROUTES,
+    *groups.ROUTES,
+)

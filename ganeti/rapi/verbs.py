@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a method of a resource does: submit an opcode, list or show objects, or ask a question."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from typing import Any, Protocol
+from urllib.parse import quote
+
+import msgspec
+from msgspec.inspect import BoolType, IntType, ListType, Type, UnionType, VarTupleType
+
+from ganeti.errors import Code, Invalid, Problem, Refused
+from ganeti.luxi.interfaces import IMaster
+from ganeti.luxi.methods import QueryObjects, Request, SubmitJob
+from ganeti.opcodes.opcode import Opcode
+from ganeti.rapi.access import Access
+from ganeti.rapi.arguments import (
+    BULK,
+    DRY_RUN,
+    LOCK,
+    REASON,
+    Kind,
+    Parameter,
+    object_of,
+    refuse,
+    values_of,
+)
+from ganeti.schema.parameters import parameters as fields_of
+from ganeti.schema.reading import read
+from ganeti.schema.records import Record
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One use of a verb: the variables of its path, and what the client says besides."""
+
+    master: IMaster
+    path: Mapping[str, str]
+    query: Mapping[str, Any]
+    body: Any
+    source: str
+    """Names the resource in the reason trail of jobs."""
+    now: float
+    """Seconds since the epoch."""
+
+
+class Verb(Protocol):
+    """What a method does; whatever it returns is the answer, a ``msgspec.Raw`` as it is."""
+
+    @property
+    def access(self) -> Access: ...
+    @property
+    def parameters(self) -> tuple[Parameter, ...]: ...
+    @property
+    def doc(self) -> str: ...
+
+    async def __call__(self, call: Call) -> Any: ...
+
+
+def _same(document: Document) -> Document:
+    return document
+
+
+@dataclass(frozen=True)
+class submits:  # noqa: N801  # a word in a declaration
+    """Queue one opcode, made of path, query and body; answers with the number of the job.
+
+    Its parameters are the keys of the body, under the names of ``renames`` where there are any;
+    those in ``query`` can be given there, too, and with ``alone`` either there or in the body.
+    ``fixed`` are parameters made of the path, such as ``{"nodes": ["{node_name}"]}``. What a body
+    that is no object means is for ``body``; ``shape`` has the last word on the document.
+    """
+
+    opcode: type[Opcode]
+    query: tuple[str | Parameter, ...] = ()
+    renames: Mapping[str, str] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    alone: bool = False
+    body: Callable[[Any], Document] = object_of
+    shape: Callable[[Document], Document] = _same
+    access: Access = Access.WRITE
+
+    @property
+    def doc(self) -> str:
+        return (self.opcode.__doc__ or "").partition("\n")[0]
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        declared = [parameter(self.opcode, each) for each in self.query]
+        if self.alone or "dry-run" not in {each.name for each in declared}:
+            declared.append(DRY_RUN)
+        return (*declared, REASON)
+
+    async def __call__(self, call: Call) -> Any:
+        return await call.master.ask(SubmitJob(ops=(self.read(call),)))
+
+    def read(self, call: Call) -> Opcode:
+        """The opcode that is asked for.
+
+        :raises Invalid: with everything that is wrong.
+        """
+        document, problems = values_of(self.parameters, call.query)
+        document["reason"] = reason_trail(call, document.pop("reason", None))
+        given = self.body(call.body)
+        problems += self._merge(document, given, call.path)
+        for name, value in self.defaults.items():
+            document.setdefault(name, value)
+        document.update({name: _filled(each, call.path) for name, each in self.fixed.items()})
+        document.update({name: each for name, each in call.path.items() if name in self._fields})
+        try:
+            opcode = read(self.opcode, self.shape(document), lax=True)
+        except Invalid as e:
+            problems += [self._outside(each) for each in e.problems]
+        refuse(problems)
+        return opcode
+
+    def _merge(self, document: Document, given: Document, path: Mapping[str, str]) -> list[Problem]:
+        problems = []
+        old = [each for each in self.parameters if each not in (DRY_RUN, REASON)]
+        if self.alone and given and any(each.target in document for each in old):
+            problems.append(Problem("", "give parameters in the query or in the body, not in both"))
+        for name, value in given.items():
+            target = self.renames.get(name, name)
+            if target in self.fixed or (target in path and target in self._fields):
+                problems.append(Problem(name, "is given by the path"))
+            elif target == "reason":
+                document["reason"] = [*value, *document["reason"]] if value else document["reason"]
+            elif target in document:
+                problems.append(Problem(name, "is given twice"))
+            else:
+                document[target] = value
+        return problems
+
+    @cached_property
+    def _fields(self) -> frozenset[str]:
+        return frozenset(self.opcode.__struct_fields__)
+
+    @cached_property
+    def outside(self) -> Mapping[str, str]:
+        """What clients call the fields that have a name of their own inside."""
+        names = {each.target: each.name for each in self.parameters if each.target != each.name}
+        return {**names, **{inside: outside for outside, inside in self.renames.items()}}
+
+    def _outside(self, problem: Problem) -> Problem:
+        name = problem.path.split(".")[0].split("[")[0]
+        return Problem(self.outside.get(name, name) + problem.path[len(name) :], problem.message)
+
+
+def reason_trail(call: Call, why: str | None) -> list[Any]:
+    """Who asks and why, in the form that the history of jobs keeps; times in nanoseconds."""
+    when = int(call.now * 1e9)
+    user = [["gnt:user", why, when]] if why else []
+    return [*user, [f"gnt:library:rlib2:{call.source}", "", when]]
+
+
+def _filled(template: Any, path: Mapping[str, str]) -> Any:
+    if isinstance(template, str) and template.startswith("{"):
+        return path[template[1:-1]]
+    if isinstance(template, list):
+        return [_filled(each, path) for each in template]
+    return template
+
+
+def parameter(opcode: type[Opcode], declared: str | Parameter) -> Parameter:
+    """The query parameter for a field of an opcode."""
+    if isinstance(declared, Parameter):
+        return declared
+    described = _described(opcode)[declared]
+    return Parameter(declared, _kind(described.type), described.doc)
+
+
+@cache
+def _described(opcode: type[Opcode]) -> Mapping[str, Any]:
+    return {each.name: each for each in fields_of(opcode)}
+
+
+def _kind(declared: Type) -> Kind:
+    members = declared.types if isinstance(declared, UnionType) else (declared,)
+    for member in members:
+        bare = member.type if isinstance(member, msgspec.inspect.Metadata) else member
+        if isinstance(bare, BoolType):
+            return Kind.FLAG
+        if isinstance(bare, IntType):
+            return Kind.NUMBER
+        if isinstance(bare, ListType | VarTupleType):
+            return Kind.WORDS
+    return Kind.TEXT
+
+
+Rows = Callable[[tuple[str, ...]], Request[Any]]
+"""The request for rows of all objects with some fields."""
+
+
+@dataclass(frozen=True)
+class lists:  # noqa: N801
+    """All objects of a kind: their names and addresses, or with ``bulk`` all that is known.
+
+    ``keys`` are what the name is called in the list.
+    """
+
+    what: str
+    uri: str
+    fields: tuple[str, ...]
+    rows: Rows
+    keys: tuple[str, ...]
+    key: str = "name"
+    access: Access = Access.OPEN
+    parameters: tuple[Parameter, ...] = (BULK, LOCK)
+
+    @property
+    def doc(self) -> str:
+        return f"All of the kind {self.what}: their names, or with bulk=1 what is known of them."
+
+    async def __call__(self, call: Call) -> Any:
+        if call.query or call.body:
+            values, problems = values_of(self.parameters, call.query)
+            refuse([*problems, *unlocked(values), *bodyless(call)])
+            if values.get("bulk"):
+                return await call.master.ask_raw(QueryObjects(what=self.what, fields=self.fields))
+        rows = await call.master.ask(self.rows((self.key,)))
+        start = f"/2/{self.uri}/"
+        if self.keys == ("id",) and self.key == "id":
+            return [{"id": row[0], "uri": f"{start}{row[0]}"} for row in sorted(rows)]
+        return [
+            {**dict.fromkeys(self.keys, row[0]), "uri": start + quote(row[0], safe="")}
+            for row in rows
+        ]
+
+
+@dataclass(frozen=True)
+class shows:  # noqa: N801
+    """All that is known of the object that the path names."""
+
+    what: str
+    variable: str
+    fields: tuple[str, ...]
+    access: Access = Access.OPEN
+    parameters: tuple[Parameter, ...] = (LOCK,)
+
+    @property
+    def doc(self) -> str:
+        return f"What is known of one {self.what}."
+
+    async def __call__(self, call: Call) -> Any:
+        if call.query or call.body:
+            values, problems = values_of(self.parameters, call.query)
+            refuse([*problems, *unlocked(values), *bodyless(call)])
+        name = call.path[self.variable]
+        question = QueryObjects(what=self.what, fields=self.fields, names=(name,))
+        found = bytes(await call.master.ask_raw(question)).strip()[1:-1]
+        if not found:
+            raise unknown(self.what, name)
+        return msgspec.Raw(found)
+
+
+Answer = Callable[[Call, Mapping[str, Any], Any], Awaitable[Any]]
+
+
+@dataclass(frozen=True)
+class asks:  # noqa: N801
+    """Whatever ``answer`` makes of the call, the values of its parameters, and its body.
+
+    ``body`` is the record that the body is read as; without one there must be none. ``result``
+    is the type of the answer, for the description of the API.
+    """
+
+    answer: Answer
+    parameters: tuple[Parameter, ...] = ()
+    access: Access = Access.OPEN
+    body: type[Record] | None = None
+    result: Any = Any
+
+    @property
+    def doc(self) -> str:
+        return (self.answer.__doc__ or "").partition("\n")[0]
+
+    async def __call__(self, call: Call) -> Any:
+        values, problems = values_of(self.parameters, call.query)
+        problems += unlocked(values)
+        body = None
+        if self.body is None:
+            problems += bodyless(call)
+        else:
+            try:
+                body = read(self.body, object_of(call.body), lax=True)
+            except Invalid as e:
+                problems += e.problems
+        refuse(problems)
+        return await self.answer(call, values, body)
+
+
+def unlocked(values: Mapping[str, Any]) -> list[Problem]:
+    """What is wrong with asking under locks, if that was asked for."""
+    if not values.get("lock"):
+        return []
+    return [Problem("lock", "questions never take locks and never wait for jobs; leave it out")]
+
+
+def bodyless(call: Call) -> list[Problem]:
+    """What is wrong with the body of a call that needs none."""
+    if not call.body:
+        return []
+    if isinstance(call.body, dict):
+        return [Problem(name, "unknown parameter") for name in call.body]
+    return [Problem("", "this takes no body")]
+
+
+def unknown(what: str, name: str) -> Refused:
+    """The refusal of a name that there is not."""
+    return Refused(f"there is no {what} {name}", Code.UNKNOWN)

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Resources, methods and fields of the remote API are those that clients rely on."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.rapi.routes import cluster, groups, instances, jobs, nodes
+from ganeti.rapi.routes.table import ROUTES
+
+GOLDEN = json.loads((Path(__file__).parent / "data" / "rapi.json").read_text())
+
+
+class RoutesTests(SynchronousTestCase):
+    def test_every_method_of_the_document_and_of_later_servers_is_there(self) -> None:
+        ours = {re.sub(r"{\w+}", "{}", route.path): set(route.verbs) for route in ROUTES}
+        known = {
+            re.sub(r"{\w+}", "{}", path): set(methods)
+            for path, methods in {**GOLDEN["document"], **GOLDEN["later"]}.items()
+        }
+        self.assertEqual(ours.pop("/2/openapi"), {"GET"})
+        self.assertEqual(ours, known)
+        self.assertEqual(len(GOLDEN["document"]), 33)
+        self.assertEqual(sum(map(len, GOLDEN["document"].values())), 43)
+
+    def test_objects_have_the_known_fields(self) -> None:
+        ours = {
+            "instance": instances.FIELDS,
+            "node": nodes.FIELDS,
+            "group": groups.GROUP_FIELDS,
+            "network": groups.NETWORK_FIELDS,
+            "filter": cluster.FILTER_FIELDS,
+            "job_bulk": jobs.BULK_FIELDS,
+            "job": jobs.FIELDS,
+        }
+        self.assertEqual({k: list(v) for k, v in ours.items()}, GOLDEN["fields"])

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Sends requests through the real connections, without a socket."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+
+from ganeti.rapi.access import Doorkeeper, UsersFile
+from ganeti.rapi.api import Api
+from ganeti.rapi.connection import Connection, Site
+from ganeti.rapi.routes.table import ROUTES
+from ganeti.testing.master import MemoryMaster
+
+NOW = 1_700_000_000.0
+WHEN = 1_700_000_000_000_000_000
+
+USERS = """\
+# name, password, options
+jack {cleartext}abc123
+rita xyz789 read
+auto xyz789 write
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def value(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def message(self) -> str:
+        """What an error says."""
+        said = self.value
+        assert said.keys() == {"code", "message", "explain"}, said
+        assert said["code"] == self.status and said["explain"], said
+        return str(said["message"])
+
+
+def basic(user: str, password: str) -> str:
+    """The header for a login."""
+    coded = base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
+    return f"Authorization: Basic {coded}\r\n"
+
+
+AUTO = basic("auto", "xyz789")
+
+
+async def at_once(check: Callable[[], bool]) -> bool:
+    return check()
+
+
+class Asker:
+    """A server with users, and whatever is sent to it."""
+
+    def __init__(self, master: MemoryMaster, users: str, *, login_always: bool = False) -> None:
+        with open(users, "w") as file:
+            file.write(USERS)
+        self.clock = Clock()
+        self.users = UsersFile(users, self.clock.seconds)
+        door = Doorkeeper(self.users, at_once, login_always=login_always)
+        api = Api(ROUTES, master, door, lambda: NOW)
+        self.site = Site(api.answer, self.clock, lambda: NOW)
+
+    def connect(self) -> tuple[Connection, StringTransport]:
+        """A client's connection."""
+        connection = self.site.buildProtocol(None)
+        transport = StringTransport()
+        connection.makeConnection(transport)
+        return connection, transport
+
+    def ask(
+        self, method: str, path: str, body: Any = None, *, headers: str = AUTO, raw: bytes = b""
+    ) -> Answer:
+        """Send one request, with ``body`` as JSON if there is one."""
+        connection, transport = self.connect()
+        content = raw or (b"" if body is None else json.dumps(body).encode())
+        if content and "content-type" not in headers.lower():
+            headers += "Content-Type: application/json\r\n"
+        head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}"
+        connection.dataReceived(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
+        (answer,) = answers(transport.value(), method)
+        return answer
+
+
+def answers(data: bytes, method: str = "GET") -> list[Answer]:
+    """The answers in what was sent."""
+    found = []
+    while data:
+        head, _, data = data.partition(b"\r\n\r\n")
+        start, *lines = head.decode("latin-1").split("\r\n")
+        headers = {name: value for name, _, value in (line.partition(": ") for line in lines)}
+        length = 0 if method == "HEAD" else int(headers.get("Content-Length", 0))
+        found.append(Answer(int(start.split()[1]), headers, data[:length]))
+        data = data[length:]
+    return found

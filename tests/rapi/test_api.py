@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Bad questions get the right status, an explanation, and change nothing."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import urlencode
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.errors import (
+    Code,
+    Failed,
+    GanetiError,
+    HooksRefused,
+    Invalid,
+    JobLost,
+    NotKept,
+    ProtocolError,
+    QueueDrained,
+    QueueFull,
+    Refused,
+)
+from ganeti.luxi.methods import CancelJob, QueryObjects, QueryTags, SubmitJob
+from ganeti.luxi.reach import ConnectionLost, MasterAway, NotPermitted, TimedOut
+from ganeti.rapi.routes.route import Route
+from ganeti.rapi.routes.table import ROUTES
+from ganeti.testing.master import MemoryMaster
+from tests.rapi.asking import AUTO, Asker
+from tests.rapi.test_methods import CREATION
+
+METHODS = ("GET", "PUT", "POST", "DELETE", "PATCH", "TRACE")
+
+
+def address(route: Route) -> str:
+    return "/".join("3" if each.startswith("{") else each for each in route.path.split("/"))
+
+
+class ApiCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.master = MemoryMaster({QueryTags: ["a"]})
+        self.asker = Asker(self.master, self.mktemp())
+        self.ask = self.asker.ask
+
+    def tearDown(self) -> None:
+        self.assertEqual(self.master.jobs, {})
+
+
+class MethodTests(ApiCase):
+    def test_a_method_that_a_resource_lacks_is_answered_with_those_it_has(self) -> None:
+        for route in ROUTES:
+            for method in set(METHODS) - set(route.verbs):
+                answer = self.ask(method, address(route))
+                self.assertEqual(answer.status, 405, f"{method} {route.path}")
+                self.assertEqual(answer.headers["Allow"], route.allowed)
+
+    def test_options_are_told_without_a_login(self) -> None:
+        answer = self.ask("OPTIONS", "/2/tags", headers="")
+        self.assertEqual((answer.status, answer.body), (204, b""))
+        self.assertEqual(answer.headers["Allow"], "DELETE, GET, HEAD, OPTIONS, PUT")
+
+    def test_head_is_a_get_without_its_body(self) -> None:
+        answer = self.ask("HEAD", "/2/tags")
+        self.assertEqual((answer.status, answer.body), (200, b""))
+        self.assertEqual(answer.headers["Content-Length"], "6")
+
+    def test_an_unknown_path_is_not_found_whoever_asks(self) -> None:
+        for path in ("/3", "/2/", "/2/instances/", "/2/instances/web1/nope", "/2/tags/x", "//"):
+            self.assertEqual(self.ask("GET", path, headers="").status, 404, path)
+
+    def test_names_are_percent_encoded(self) -> None:
+        self.master.canned[QueryObjects] = lambda asked: [{"name": asked.names[0]}]
+        for path in ("/2/instances/web%2E1", "/2/instances/web%2e1", "/2/instances/web.1"):
+            self.assertEqual(self.ask("GET", path).value, {"name": "web.1"})
+        self.assertEqual(self.ask("GET", "/2/instances/%ff").status, 400)
+
+
+class ArgumentTests(ApiCase):
+    def test_all_problems_of_a_request_are_told_at_once(self) -> None:
+        body = {**CREATION, "colour": "red", "os_type": "deb", "disks": 5}
+        del body["mode"]
+        answer = self.ask("POST", "/2/instances?dry-run=yes&size=3", body)
+        self.assertEqual(answer.status, 400)
+        for problem in (
+            "dry-run: must be 0 or 1",
+            "size: unknown parameter",
+            "colour: unknown parameter",
+            "mode: is required",
+            "disks: must be",
+            "os_type: is given twice",
+        ):
+            self.assertIn(problem, answer.message)
+
+    def test_a_creation_says_its_version(self) -> None:
+        for version in (None, 0, 2, "1", True):
+            body = {**CREATION, "__version__": version, "os": 5}
+            answer = self.ask("POST", "/2/instances", body)
+            self.assertEqual(answer.status, 400)
+            self.assertIn("__version__", answer.message)
+            self.assertIn("os: ", answer.message)
+
+    def test_parameters_come_by_query_or_by_body(self) -> None:
+        for path, body in (
+            ("/2/instances/web1/reinstall?os=a", {"os": "b"}),
+            ("/2/instances/web1/replace-disks?mode=replace_auto", {"disks": [1]}),
+            ("/2/nodes/node1/migrate?live=1", {"mode": "live"}),
+        ):
+            answer = self.ask("POST", path, body)
+            self.assertEqual(answer.status, 400)
+            self.assertIn("not in both", answer.message)
+
+    def test_what_the_path_says_is_not_said_again(self) -> None:
+        answer = self.ask("PUT", "/2/instances/web1/shutdown", {"instance_name": "web2"})
+        self.assertEqual(answer.status, 400)
+        self.assertIn("instance_name: is given by the path", answer.message)
+
+    def test_required_parameters_are_asked_for(self) -> None:
+        for method, path, name in (
+            ("PUT", "/2/nodes/node1/storage/repair", "storage_type"),
+            ("GET", "/2/nodes/node1/storage", "output_fields"),
+            ("PUT", "/2/instances/web1/prepare-export", "mode"),
+            ("POST", "/2/instances/web1/replace-disks", "mode"),
+            ("PUT", "/2/instances/web1/export", "destination"),
+        ):
+            answer = self.ask(method, path)
+            self.assertEqual(answer.status, 400)
+            self.assertIn(f"{name}: is required", answer.message)
+
+    def test_a_parameter_has_one_value(self) -> None:
+        answer = self.ask("GET", "/2/instances?bulk=1&bulk=0")
+        self.assertIn("bulk: is given more than once", answer.message)
+
+    def test_questions_take_no_locks(self) -> None:
+        for path in ("/2/instances", "/2/nodes/node1", "/2/nodes/node1/role", "/2/tags"):
+            answer = self.ask("GET", path + "?lock=1")
+            self.assertEqual(answer.status, 400)
+            self.assertIn("lock: ", answer.message)
+
+    def test_a_question_needs_no_body(self) -> None:
+        self.assertEqual(self.ask("GET", "/2/tags", {}).status, 200)
+        self.assertIn("a: unknown", self.ask("GET", "/2/tags", {"a": 1}).message)
+        self.assertIn("no body", self.ask("GET", "/2/tags", [1]).message)
+
+
+class BodyTests(ApiCase):
+    def test_a_body_is_json_and_says_so(self) -> None:
+        for kind, raw, status in (
+            ("application/json; charset=utf-8", b"{", 400),
+            ("Application/JSON", b"\xff", 400),
+            ("application/json", b"[" * 2000, 400),
+            ("application/json", b"5", 400),
+            ("application/json; charset=latin-1", b"{}", 415),
+            ("text/plain", b"{}", 415),
+        ):
+            headers = f"Content-Type: {kind}\r\n"
+            answer = self.ask("PUT", "/2/instances/web1/startup", headers=AUTO + headers, raw=raw)
+            self.assertEqual(answer.status, status, (kind, raw, answer.body))
+            self.assertTrue(answer.message)
+
+    def test_only_administrators_choose_programs_to_run(self) -> None:
+        answer = self.ask("PUT", "/2/modify", {"compression_tools": ["rm"]})
+        self.assertEqual(answer.status, 403)
+        self.assertIn("compression_tools", answer.message)
+
+
+class ErrorTests(ApiCase):
+    def test_every_error_has_its_status(self) -> None:
+        statuses: list[tuple[GanetiError, int]] = [
+            (Invalid("x"), 400),
+            (Refused("x"), 409),
+            (Refused("x", Code.UNKNOWN), 404),
+            (Refused("x", Code.EXISTS), 409),
+            (Refused("x", Code.TEMPORARY), 503),
+            (JobLost("x"), 404),
+            (QueueDrained("x"), 503),
+            (QueueFull("x"), 503),
+            (NotKept("x"), 503),
+            (HooksRefused([("node1", "a", "b")]), 409),
+            (MasterAway("x"), 502),
+            (NotPermitted("x"), 502),
+            (ConnectionLost("x"), 502),
+            (ProtocolError("x"), 502),
+            (TimedOut("x"), 504),
+            (Failed("x"), 500),
+            (GanetiError("x"), 500),
+        ]
+        for error, status in statuses:
+            self.master.canned[SubmitJob] = error
+            answer = self.ask("PUT", "/2/tags?tag=a")
+            self.assertEqual((answer.status, answer.message), (status, str(error)), error)
+
+    def test_a_name_that_there_is_not_is_not_found(self) -> None:
+        self.master.canned[QueryObjects] = []
+        for path in ("/2/instances/web9", "/2/nodes/node9", "/2/groups/g", "/2/networks/n"):
+            answer = self.ask("GET", path)
+            self.assertEqual(answer.status, 404)
+            self.assertIn("there is no", answer.message)
+
+    def test_without_a_master_every_answer_says_so(self) -> None:
+        self.master.away = True
+        answer = self.ask("GET", "/2/info")
+        self.assertEqual(answer.status, 502)
+        self.assertEqual(answer.message, "the master daemon is not running")
+        self.assertEqual(self.ask("GET", "/version").status, 200)
+
+    def test_the_unexpected_is_logged_under_the_reference_that_is_answered(self) -> None:
+        def broken(_: object) -> None:
+            raise KeyError
+
+        self.master.canned[CancelJob] = broken
+        answer = self.ask("DELETE", "/2/jobs/1")
+        self.assertEqual(answer.status, 500)
+        self.assertRegex(answer.message, "under [0-9a-f]{12}")
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+
+
+class AnyRequestTests(SynchronousTestCase):
+    @settings(max_examples=60, deadline=None)
+    @given(
+        st.sampled_from(ROUTES),
+        st.sampled_from(METHODS[:4]),
+        st.dictionaries(st.sampled_from(["bulk", "dry-run", "mode", "tag", "x", "os"]), st.text()),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text(),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from(["mode", "name", "disks", "x"]), inner, max_size=4
+                )
+            ),
+            max_leaves=8,
+        ),
+    )
+    def test_no_request_breaks_anything(
+        self, route: Route, method: str, query: dict[str, str], body: object
+    ) -> None:
+        master = MemoryMaster({QueryTags: ["a"], CancelJob: [True, ""]})
+        master.canned[QueryObjects] = [{"name": "x"}]
+        asker = Asker(master, self.mktemp())
+        answer = asker.ask(method, f"{address(route)}?{urlencode(query)}", body)
+        self.flushLoggedErrors(AssertionError)  # the master in memory has no answer to this
+        self.assertIn(answer.status, {200, 400, 403, 404, 405, 500})
+        json.loads(answer.body)
