@@ -105,12 +105,9 @@ def found(
             paths.domain_secret: (secrets.token_hex(32).encode() + b"\n", 0o600),
             f"{paths.queue}/version": (b"1\n", 0o640),
             f"{paths.queue}/serial": (b"0\n", 0o640),
-            **{
-                f"{paths.data}/ssconf_{key}": (f"{text}\n".encode() if text else b"", 0o444)
-                for key, text in ssconf(state, release=__version__).items()
-            },
         }
     )
+    _write_ssconf(paths, ssconf(state, release=__version__))
     if not os.path.exists(paths.rapi_users):
         _write({paths.rapi_users: (_USERS, 0o640)})
     _write(
@@ -133,29 +130,29 @@ _USERS = b"""\
 def invite(
     paths: Paths,
     *,
-    cluster: str,
     node: str,
     addresses: Iterable[str],
-    master: str,
-    master_address: str,
     port: int = NODED_PORT,
     now: float | None = None,
 ) -> str:
-    """A token with which the host ``node`` becomes part of the cluster, within the hour.
+    """A token with which the host ``node`` becomes part of this cluster, within the hour.
 
-    ``master`` is the name of the node that is going to answer, where the authority's key is.
+    ``addresses`` are the new node's, the one that the master is going to use first; ``port`` is
+    where the node daemon of the master listens.
 
-    :raises Refused: the authority's key is not on this node.
+    :raises Refused: this is not the master, or not as root.
     """
     files = _files()
     if files.stat(paths.authority_key) is None:
         raise Refused(f"{paths.authority_key} is not here; make the token on the master, as root")
+    master = _ssconf(paths, "master_node")
+    known = dict(line.split(" ", 1) for line in _ssconf(paths, "node_primary_ips").splitlines())
     invitation = Invitation(
-        cluster=cluster,
+        cluster=_ssconf(paths, "cluster_name"),
         node=node,
         names=tuple(dict.fromkeys((node, *addresses))),
         master=master,
-        address=master_address,
+        address=known[master],
         port=port,
         authority=fingerprint(files.read(paths.authority)),
         until=int(time.time() if now is None else now) + TOKEN_LIFE,
@@ -188,6 +185,7 @@ def join(token: str, paths: Paths, name: str) -> Invitation:
     files = _files()
     _now(files.make_folder(paths.data))
     _now(files.replace(paths.authority, authority.encode("ascii"), mode=0o644))
+    _write_ssconf(paths, _first_ssconf(invitation))
     credentials = key + granted.certificate.encode("ascii")
     # Last, because this file is what says that the node is part of a cluster.
     _now(files.replace(paths.node_certificate, credentials, mode=0o600))
@@ -284,6 +282,32 @@ class _Master:
 
 async def _here(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     return function(*args, **kwargs)
+
+
+def _first_ssconf(said: Invitation) -> dict[str, str]:
+    """What a new node knows of its cluster until the master tells it all: where to listen, say."""
+    _, *addresses = said.names
+    known = {said.master: said.address}
+    if addresses:
+        known[said.node] = addresses[0]
+    return {
+        "cluster_name": said.cluster,
+        "master_node": said.master,
+        "node_primary_ips": "\n".join(f"{node} {address}" for node, address in known.items()),
+    }
+
+
+def _ssconf(paths: Paths, key: str) -> str:
+    return _files().read(f"{paths.data}/ssconf_{key}").decode().rstrip("\n")
+
+
+def _write_ssconf(paths: Paths, values: Mapping[str, str]) -> None:
+    _write(
+        {
+            f"{paths.data}/ssconf_{key}": (f"{text}\n".encode() if text else b"", 0o444)
+            for key, text in values.items()
+        }
+    )
 
 
 def _files() -> LocalFiles:

@@ -18,11 +18,8 @@ from ganeti.paths import Paths
 from ganeti.pki.enrolment import read_token
 
 NODE2: dict[str, Any] = {
-    "cluster": "cluster1",
     "node": "node2",
     "addresses": ["192.0.2.2", "192.0.2.2"],
-    "master": "node1",
-    "master_address": "127.0.0.1",
 }
 
 

@@ -13,9 +13,8 @@ import time
 import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.bootstrap import invite
+from ganeti.bootstrap import found, invite
 from ganeti.paths import Paths
-from ganeti.pki.authority import Authority
 from ganeti.pki.enrolment import read_token, token_of
 
 HOME = os.getcwd()
@@ -28,24 +27,21 @@ class NodeDaemonTests(SynchronousTestCase):
         root = os.path.abspath(self.mktemp())
         self.paths = {name: Paths(f"{root}/{name}") for name in ("node1", "node2")}
         self.ports = {name: _free_port() for name in self.paths}
-        now = time.time()
-        authority = Authority.founded("cluster1", now)
-        here = self.paths["node1"]
-        os.makedirs(here.data)
-        for path, content in {
-            here.authority: authority.certificate,
-            here.authority_key: authority.key,
-            here.node_certificate: authority.credentials(["node1"], now).pem,
-        }.items():
-            with open(path, "wb") as file:
-                file.write(content)
+        found(
+            self.paths["node1"],
+            cluster="cluster1",
+            address="127.0.0.1",
+            master="node1",
+            master_address="127.0.0.1",
+            hypervisors=["fake"],
+        )
         self.addCleanup(self.end)
 
     def run_it(self, name: str, *options: str, said: str = "") -> tuple[int, str]:
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "ganeti.daemon.noded"),
-                *("-b", "127.0.0.1", "-p", str(self.ports[name]), *options),
+                *("-p", str(self.ports[name]), *options),
             ],
             env={
                 **os.environ,
@@ -61,15 +57,8 @@ class NodeDaemonTests(SynchronousTestCase):
         return done.returncode, done.stderr
 
     def token(self) -> str:
-        return invite(
-            self.paths["node1"],
-            cluster="cluster1",
-            node="node2",
-            addresses=["127.0.0.1"],
-            master="node1",
-            master_address="127.0.0.1",
-            port=self.ports["node1"],
-        )
+        port = self.ports["node1"]
+        return invite(self.paths["node1"], node="node2", addresses=["127.0.0.1"], port=port)
 
     def pid(self, name: str) -> int | None:
         try:
