@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from ganeti.errors import Code, Failed
 from ganeti.model.disk import Disk, Template
+from ganeti.model.node import Node
 from ganeti.schema.records import replace
 
-LOCAL_IP, REMOTE_IP, PORT = "local-ip", "remote-ip", "port"
-LOCAL_MINOR, REMOTE_MINOR = "local-minor", "remote-minor"
+ENDS = "ends"
+"""The parameter of a mirrored disk that says where its nodes are; it is sent and not stored."""
 
 
 @dataclass(frozen=True)
@@ -26,43 +27,34 @@ class Ends:
     secret: str
 
 
-def seen_from(disk: Disk, node: str, addresses: Mapping[str, str]) -> Disk:
-    """The disk as it is sent to ``node``: a mirrored one with its ends as parameters.
+def with_ends(disk: Disk, nodes: Mapping[str, Node]) -> Disk:
+    """The disk as it is sent to nodes: a mirrored one with the names and addresses of its ends.
 
-    ``addresses`` are the nodes' secondary addresses by UUID, as ``node`` is a UUID too. Disks of
-    other templates are the same for everybody.
+    It is the same for both nodes, as each knows its own name. Disks of other templates stay.
     """
     if disk.dev_type is not Template.DRBD:
         return disk
-    first, second, port, first_minor, second_minor, _ = disk.logical_id
-    sides = [(first, first_minor), (second, second_minor)]
-    (here, minor), (there, other) = sides if node == first else reversed(sides)
-    ends = {
-        LOCAL_IP: addresses[here],
-        REMOTE_IP: addresses[there],
-        PORT: port,
-        LOCAL_MINOR: minor,
-        REMOTE_MINOR: other,
-    }
-    return replace(disk, params={**(disk.params or {}), **ends})
+    first, second = (nodes[uuid] for uuid in disk.logical_id[:2])
+    ends = [[node.name, node.secondary_ip] for node in (first, second)]
+    return replace(disk, params={**(disk.params or {}), ENDS: ends})
 
 
-def ends_of(disk: Disk) -> Ends:
-    """The ends that ``seen_from`` has put in.
+def ends_of(disk: Disk, here: str) -> Ends:
+    """The ends of a disk that came from ``with_ends`` as the node named ``here`` sees them.
 
-    :raises Failed: the disk was sent without them.
+    :raises Failed: the disk came without them, or is a disk of other nodes.
     """
-    params = disk.params or {}
-    if missing := [name for name in (LOCAL_IP, REMOTE_IP, PORT, LOCAL_MINOR) if name not in params]:
+    match (disk.params or {}).get(ENDS), disk.logical_id:
+        case [[one, one_ip], [two, two_ip]], [_, _, port, one_minor, two_minor, secret]:
+            sides = {one: (one_ip, one_minor), two: (two_ip, two_minor)}
+        case _:
+            raise Failed(f"mirrored disk {disk.uuid} came without its ends", Code.INTERNAL)
+    if here not in sides or len(sides) != 2:
         raise Failed(
-            f"mirrored disk {disk.uuid} came to this node without {', '.join(missing)}",
+            f"mirrored disk {disk.uuid} is one of {' and '.join(map(str, sides))}, and this is"
+            f" {here}",
             Code.INTERNAL,
         )
-    return Ends(
-        local_ip=str(params[LOCAL_IP]),
-        remote_ip=str(params[REMOTE_IP]),
-        port=int(params[PORT]),
-        local_minor=int(params[LOCAL_MINOR]),
-        remote_minor=int(params.get(REMOTE_MINOR, 0)),
-        secret=str(disk.logical_id[5]),
-    )
+    local_ip, local_minor = sides.pop(here)
+    [(remote_ip, remote_minor)] = sides.values()
+    return Ends(local_ip, remote_ip, port, local_minor, remote_minor, secret)

@@ -19,8 +19,10 @@ from ganeti.system.interfaces import IFiles, IImages, IProcesses
 MIB = 1 << 20
 
 
-def storage_doors(paths: Paths, files: IFiles, images: IImages, processes: IProcesses) -> Doors:
-    """What the drivers of the node with these paths are made of."""
+def storage_doors(
+    node: str, paths: Paths, files: IFiles, images: IImages, processes: IProcesses
+) -> Doors:
+    """What the drivers of the node with this name and these paths are made of."""
     plain = Paths()
     folders = AllowedFolders(
         files=files,
@@ -29,7 +31,7 @@ def storage_doors(paths: Paths, files: IFiles, images: IImages, processes: IProc
         defaults=(plain.file_storage, plain.shared_file_storage),
         root=paths.root,
     )
-    return Doors(files=files, images=images, processes=processes, folders=folders)
+    return Doors(files=files, images=images, processes=processes, folders=folders, node=node)
 
 
 class Disks:

@@ -67,7 +67,7 @@ class Parts:
 
 def parts_of(host: Host) -> Parts:
     """The parts of a node on this host."""
-    doors = storage_doors(host.paths, host.files, host.images, host.processes)
+    doors = storage_doors(host.name, host.paths, host.files, host.images, host.processes)
     storage, places = drivers(doors), units(doors)
     disks = Disks(storage, host.images)
     oses = OSDefinitions(host.files, host.paths.os_search_path)

@@ -10,6 +10,7 @@ from ganeti.config.state import ClusterState
 from ganeti.model.disk import Disk
 from ganeti.model.guest import Guest, GuestNetwork, GuestNic
 from ganeti.model.instance import Instance, Nic
+from ganeti.model.mirror import with_ends
 from ganeti.model.parameters.filling import (
     be_filled,
     disk_filled,
@@ -58,13 +59,14 @@ def guest_of(
 
 
 def with_parameters(state: ClusterState, instance: Instance, disk: Disk) -> Disk:
-    """The disk with its drivers' parameters filled in."""
+    """The disk as it is sent to nodes: its drivers' parameters filled in, its ends named."""
     group = state.groups[state.nodes[instance.primary_node].group]
-    return replace(
+    filled = replace(
         disk,
         params={**disk_filled(state.cluster, group, disk.dev_type), **(disk.params or {})},
         children=tuple(with_parameters(state, instance, child) for child in disk.children),
     )
+    return with_ends(filled, state.nodes)
 
 
 def secondaries(instance: Instance, disks: tuple[Disk, ...]) -> tuple[str, ...]:

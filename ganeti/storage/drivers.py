@@ -21,12 +21,16 @@ from ganeti.system.interfaces import IFiles, IImages, IProcesses
 
 @dataclass(frozen=True)
 class Doors:
-    """What drivers are made of: the ways to the operating system, and where files may be."""
+    """What drivers are made of: the ways to the operating system, and where files may be.
+
+    ``node`` is the name of this node.
+    """
 
     files: IFiles
     images: IImages
     processes: IProcesses
     folders: AllowedFolders
+    node: str
 
     @cached_property
     def lvm(self) -> Lvm:
@@ -40,7 +44,7 @@ DRIVERS: Mapping[Template, Callable[[Doors], IVolumes]] = {
     Template.SHAREDFILE: lambda doors: FileVolumes(doors.images, doors.folders),
     Template.PLAIN: lambda doors: LogicalVolumes(doors.lvm),
     Template.DRBD: lambda doors: DrbdVolumes(
-        doors.processes, doors.files, LogicalVolumes(doors.lvm)
+        doors.processes, doors.files, LogicalVolumes(doors.lvm), doors.node
     ),
 }
 

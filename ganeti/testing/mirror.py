@@ -153,14 +153,15 @@ class Copies:
 
 @implementer(IVolumes, IMirror)
 class MemoryMirror:
-    """The mirrored disks of one node, whose address is in the disks that are sent to it."""
+    """The mirrored disks of the node named ``here``."""
 
-    def __init__(self, copies: Copies) -> None:
+    def __init__(self, copies: Copies, here: str) -> None:
         self._copies = copies
+        self._here = here
         self._ours: set[Key] = set()
 
     async def create(self, disk: Disk, *, owner: str, primary: bool) -> None:
-        key, peer = _keys(disk)
+        key, peer = self._keys(disk)
         if self._copies.get(key) is not None:
             raise Refused(f"there is a copy of disk {disk.uuid} already", Code.EXISTS)
         copy = Copy(disk.size, peer, current=primary, behind=0 if primary else disk.size)
@@ -169,8 +170,8 @@ class MemoryMirror:
 
     async def remove(self, disk: Disk) -> None:
         await self.detach(disk)
-        self._copies.all().pop(_keys(disk)[0], None)
-        self._ours.discard(_keys(disk)[0])
+        self._copies.all().pop(self._keys(disk)[0], None)
+        self._ours.discard(self._keys(disk)[0])
 
     async def grow(self, disk: Disk, amount: int) -> None:
         copy = self._present(disk)
@@ -186,14 +187,14 @@ class MemoryMirror:
         self._copies.settle()
         if primary:
             await self.promote(disk)
-        return _path(disk)
+        return self._path(disk)
 
     async def detach(self, disk: Disk) -> None:
-        copy = self._copies.get(_keys(disk)[0])
+        copy = self._copies.get(self._keys(disk)[0])
         if copy is None:
             return
         if copy.opened:
-            raise Refused(f"{_path(disk)} is held open by someone", Code.STATE)
+            raise Refused(f"{self._path(disk)} is held open by someone", Code.STATE)
         copy.up = copy.listens = copy.writable = copy.both = False
         self._copies.settle()
 
@@ -210,12 +211,12 @@ class MemoryMirror:
     async def promote(self, disk: Disk, *, both: bool = False) -> None:
         copy = self._up(disk)
         copy.both = copy.both or both
-        self._copies.promote(_keys(disk)[0])
+        self._copies.promote(self._keys(disk)[0])
 
     async def demote(self, disk: Disk) -> None:
         copy = self._present(disk)
         if copy.opened:
-            raise Refused(f"{_path(disk)} is held open by someone", Code.STATE)
+            raise Refused(f"{self._path(disk)} is held open by someone", Code.STATE)
         copy.writable = False
 
     async def disconnect(self, disk: Disk) -> None:
@@ -228,10 +229,10 @@ class MemoryMirror:
         self._copies.settle()
 
     async def drop(self, disk: Disk) -> None:
-        copy, key = self._up(disk), _keys(disk)[0]
+        copy, key = self._up(disk), self._keys(disk)[0]
         peer = self._copies.all()[copy.peer] if self._copies.connected(key) else None
         if peer is None or not peer.current:
-            raise Refused(f"the peer of {_path(disk)} has no current data", Code.STATE)
+            raise Refused(f"the peer of {self._path(disk)} has no current data", Code.STATE)
         copy.there = copy.current = False
 
     async def take(self, disk: Disk) -> None:
@@ -243,17 +244,24 @@ class MemoryMirror:
     async def pause(self, disk: Disk, *, paused: bool) -> None:
         self._present(disk).paused = paused
 
+    def _keys(self, disk: Disk) -> tuple[Key, Key]:
+        ends = ends_of(disk, self._here)
+        return (ends.local_ip, ends.port), (ends.remote_ip, ends.port)
+
+    def _path(self, disk: Disk) -> str:
+        return f"/memory/mirror/{ends_of(disk, self._here).local_minor}"
+
     def _describe(self, disk: Disk) -> VolumeStatus | None:
-        key = _keys(disk)[0]
+        key = self._keys(disk)[0]
         copy = self._copies.get(key)
         if copy is None:
             return None
         if not copy.up:
             return VolumeStatus(path="", size=copy.size, degraded=True, local=Local.UNKNOWN)
-        return status(self._copies, key, _path(disk))
+        return status(self._copies, key, self._path(disk))
 
     def _present(self, disk: Disk) -> Copy:
-        copy = self._copies.get(_keys(disk)[0])
+        copy = self._copies.get(self._keys(disk)[0])
         if copy is None:
             raise Refused(f"there is no copy of disk {disk.uuid}", Code.UNKNOWN)
         return copy
@@ -279,12 +287,3 @@ def status(copies: Copies, key: Key, path: str) -> VolumeStatus:
         local=local,
         sync_percent=100 * (1 - late.behind / late.size) if late and filling else None,
     )
-
-
-def _keys(disk: Disk) -> tuple[Key, Key]:
-    ends = ends_of(disk)
-    return (ends.local_ip, ends.port), (ends.remote_ip, ends.port)
-
-
-def _path(disk: Disk) -> str:
-    return f"/memory/mirror/{ends_of(disk).local_minor}"

@@ -14,9 +14,9 @@ from zope.interface.verify import verifyObject
 
 from ganeti.errors import Refused
 from ganeti.model.disk import Disk, Template
-from ganeti.model.mirror import seen_from
+from ganeti.model.mirror import with_ends
 from ganeti.storage.interfaces import IMirror, IVolumes, Local, VolumeStatus
-from ganeti.testing.builders import a_disk, uuid_of
+from ganeti.testing.builders import a_disk, a_node
 from ganeti.testing.mirror import Copies, Key
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ SIZE, RATE = 64, 8.0
 
 @dataclass(frozen=True)
 class Side:
-    """One node: its driver, which is both of these, and the disk as it sees it."""
+    """One node: its driver, which is both of these, and where it keeps its copy."""
 
     volumes: IVolumes
     mirror: IMirror
@@ -47,13 +47,10 @@ class MirrorContract(Case):
         self.clock = Clock()
         self.copies = Copies(self.clock, RATE)
         disk = a_disk("one", Template.DRBD, nodes=("node1", "node2"), size=SIZE)
-        addresses = {uuid_of("node", name): ip for name, ip in ADDRESSES.items()}
+        nodes = [a_node(name, secondary_ip=ip) for name, ip in ADDRESSES.items()]
+        disk = with_ends(disk, {node.uuid: node for node in nodes})
         self.one, self.two = (
-            Side(
-                *self.make(name, self.copies),
-                seen_from(disk, uuid_of("node", name), addresses),
-                (ip, disk.logical_id[2]),
-            )
+            Side(*self.make(name, self.copies), disk, (ip, disk.logical_id[2]))
             for name, ip in ADDRESSES.items()
         )
 

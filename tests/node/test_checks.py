@@ -42,7 +42,7 @@ class ChecksTests(SynchronousTestCase):
         self.disk = MemoryDisk()
         files, clock = MemoryFiles(self.disk), Clock()
         paths = Paths("/n1")
-        doors = storage_doors(paths, files, MemoryImages(), MemoryProcesses(clock, {}))
+        doors = storage_doors("node1", paths, files, MemoryImages(), MemoryProcesses(clock, {}))
         self.plain = MemoryVolumes()
         self.reached: list[str] = []
         self.checks = Checks(

@@ -11,12 +11,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Template
-from ganeti.model.mirror import Ends, seen_from
+from ganeti.model.mirror import Ends, with_ends
 from ganeti.storage.drbd import commands, reading
 from ganeti.storage.drbd.reading import Minor
 from ganeti.storage.drbd.volumes import DrbdVolumes
 from ganeti.storage.interfaces import IMirror, ISnapshots, IVolumes, Local, VolumeStatus
-from ganeti.testing.builders import a_disk, uuid_of
+from ganeti.testing.builders import a_disk, a_node
 from ganeti.testing.drbd import ScriptedDrbd
 from ganeti.testing.mirror import Copies
 from ganeti.testing.processes import MemoryProcesses, Script
@@ -47,7 +47,7 @@ class DrbdVolumesTests(MirrorContract, SynchronousTestCase):
         self.scripted = ScriptedDrbd(copies, here, there)
         self.below = MemoryVolumes()
         self.processes = MemoryProcesses(self.clock, self.scripted.programs)
-        drbd = DrbdVolumes(self.processes, self.scripted.files, self.below)
+        drbd = DrbdVolumes(self.processes, self.scripted.files, self.below, node)
         return drbd, drbd
 
     def test_volumes_below_come_and_go_with_the_disk(self) -> None:
@@ -230,10 +230,9 @@ class RefusalTests(SynchronousTestCase):
         scripted = ScriptedDrbd(Copies(clock), ENDS.local_ip, ENDS.remote_ip)
         processes = MemoryProcesses(clock, {"drbdsetup": Script(code=10, err=said)})
         disk = a_disk("one", Template.DRBD, nodes=("node1", "node2"))
-        addresses = {uuid_of("node", "node1"): "192.0.2.1", uuid_of("node", "node2"): "192.0.2.2"}
-        promoting = DrbdVolumes(processes, scripted.files, MemoryVolumes()).promote(
-            seen_from(disk, uuid_of("node", "node1"), addresses)
-        )
+        nodes = {node.uuid: node for node in map(a_node, ("node1", "node2"))}
+        volumes = DrbdVolumes(processes, scripted.files, MemoryVolumes(), "node1")
+        promoting = volumes.promote(with_ends(disk, nodes))
         error = self.failureResultOf(Deferred.fromCoroutine(promoting), Refused).value
         assert isinstance(error, Refused)
         self.assertEqual(error.code, Code.UNKNOWN)

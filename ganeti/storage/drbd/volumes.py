@@ -10,7 +10,7 @@ from zope.interface import implementer
 
 from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Disk
-from ganeti.model.mirror import ends_of
+from ganeti.model.mirror import Ends, ends_of
 from ganeti.storage.drbd import commands, reading
 from ganeti.storage.interfaces import IMirror, ISnapshots, IVolumes, Local, Volume, VolumeStatus
 from ganeti.system.interfaces import IFiles, IProcesses
@@ -34,18 +34,19 @@ class Declined(Refused):
 class DrbdVolumes:
     """Disks with two children, data and metadata, that are volumes of ``below``.
 
-    A disk is sent with its ends as parameters (``model.mirror.seen_from``). What is there is read
-    from ``/proc/drbd``, so that looking costs no process.
+    A disk is sent with its ends (``model.mirror.with_ends``); ``here`` is the name of this node.
+    What is there is read from ``/proc/drbd``, so that looking costs no process.
     """
 
-    def __init__(self, processes: IProcesses, files: IFiles, below: IVolumes) -> None:
+    def __init__(self, processes: IProcesses, files: IFiles, below: IVolumes, here: str) -> None:
         self._processes = processes
         self._files = files
         self._below = below
+        self._here = here
 
     async def create(self, disk: Disk, *, owner: str, primary: bool) -> None:
         data, meta = _children(disk)
-        minor = ends_of(disk).local_minor
+        minor = self._ends(disk).local_minor
         if minor in self._minors():
             raise Refused(f"{reading.path(minor)} is in use on this node", Code.EXISTS)
         async with self._kept_whole(minor, data, meta) as made:
@@ -76,7 +77,7 @@ class DrbdVolumes:
                 await self._below.rename(child, new)
 
     async def attach(self, disk: Disk, *, primary: bool, ignore_size: bool = False) -> str:
-        ends = ends_of(disk)
+        ends = self._ends(disk)
         found = self._minor(disk)
         if found is None or not found.has_copy:
             await self._bring_up(disk, ignore_size=ignore_size)
@@ -94,7 +95,7 @@ class DrbdVolumes:
 
     async def describe(self, disks: Sequence[Disk]) -> list[VolumeStatus | None]:
         there = self._minors()
-        found = [there.get(ends_of(disk).local_minor) for disk in disks]
+        found = [there.get(self._ends(disk).local_minor) for disk in disks]
         down = [disk for disk, minor in zip(disks, found, strict=True) if minor is None]
         below = await self._below.describe([_children(disk)[0] for disk in down]) if down else []
         rest = iter(below)
@@ -110,7 +111,7 @@ class DrbdVolumes:
         ]
 
     async def promote(self, disk: Disk, *, both: bool = False) -> None:
-        ends = ends_of(disk)
+        ends = self._ends(disk)
         if both:
             await self._run(commands.net_options(ends, both=True))
         await self._run(commands.primary(ends.local_minor))
@@ -122,10 +123,10 @@ class DrbdVolumes:
     async def disconnect(self, disk: Disk) -> None:
         found = self._minor(disk)
         if found is not None and found.listens:
-            await self._run(commands.disconnect(ends_of(disk)))
+            await self._run(commands.disconnect(self._ends(disk)))
 
     async def connect(self, disk: Disk, *, both: bool = False) -> None:
-        ends, found = ends_of(disk), self._up(disk)
+        ends, found = self._ends(disk), self._up(disk)
         if found.listens:
             await self._run(commands.net_options(ends, both=both))
         else:
@@ -162,7 +163,7 @@ class DrbdVolumes:
         return await ISnapshots(self._below).snapshot(_children(disk)[0], name)
 
     async def _bring_up(self, disk: Disk, *, ignore_size: bool) -> None:
-        minor = ends_of(disk).local_minor
+        minor = self._ends(disk).local_minor
         paths = await self._attach_below(disk)  # first: what is not there leaves no device behind
         await self._run(commands.new_resource(minor))
         await self._run(commands.new_minor(minor))
@@ -174,7 +175,7 @@ class DrbdVolumes:
         return data_path, await self._below.attach(meta, primary=True)
 
     async def _attach_copy(self, disk: Disk, paths: tuple[str, str], *, ignore_size: bool) -> None:
-        minor, (_, meta) = ends_of(disk).local_minor, _children(disk)
+        minor, (_, meta) = self._ends(disk).local_minor, _children(disk)
         data_path, meta_path = paths
         size = None if ignore_size else disk.size
         await self._run(commands.apply_log(minor, meta_path, meta.size))
@@ -222,12 +223,15 @@ class DrbdVolumes:
         return reading.minors(self._files.read(reading.PROC).decode("utf-8", "replace"))
 
     def _minor(self, disk: Disk) -> reading.Minor | None:
-        return self._minors().get(ends_of(disk).local_minor)
+        return self._minors().get(self._ends(disk).local_minor)
+
+    def _ends(self, disk: Disk) -> Ends:
+        return ends_of(disk, self._here)
 
     def _up(self, disk: Disk) -> reading.Minor:
         found = self._minor(disk)
         if found is None:
-            path = reading.path(ends_of(disk).local_minor)
+            path = reading.path(self._ends(disk).local_minor)
             raise Refused(f"{path} is not there on this node; attach the disk first", Code.STATE)
         return found
 
