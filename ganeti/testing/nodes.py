@@ -10,6 +10,7 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Clock, deferLater
+from twisted.python.failure import Failure
 
 from ganeti.errors import Failed
 from ganeti.model.node import Node
@@ -46,6 +47,7 @@ class MemoryNodes:
         self._clock = clock or Clock()
         self._delay = delay
         self._misbehaving: dict[str, Misbehaviour] = {}
+        self._under_way: dict[str, dict[Deferred[bytes], Deferred[bytes]]] = {}
         self._asker = Asker(self, self._clock, term=term, master=master)
 
     # --- Nodes
@@ -65,6 +67,12 @@ class MemoryNodes:
     def remove(self, name: str) -> None:
         """There is no such node any more."""
         self._answers.pop(name, None)
+
+    def kill(self, name: str) -> None:
+        """The node's daemon ends: what it does stops, and nobody gets an answer."""
+        for work, waiting in list(self._under_way.get(name, {}).items()):
+            _tell(waiting, Failure(Lost("the connection was lost")))
+            work.cancel()
 
     def behave(self, name: str) -> None:
         """The node answers as it should again."""
@@ -119,7 +127,7 @@ class MemoryNodes:
 
         async def answer() -> bytes:
             try:
-                return await answers.answer(request)
+                return await self._work(node.name, answers, request)
             except UnknownCall as e:
                 raise Lost(f"it answered with status 404: {e}") from None
 
@@ -128,9 +136,26 @@ class MemoryNodes:
         await self._travel()
         return told
 
+    async def _work(self, name: str, answers: Answers, request: Request) -> bytes:
+        """The answer; who does not wait for it any more does not keep the node from its work."""
+        work = Deferred.fromCoroutine(answers.answer(request))
+        if work.called:
+            return await work
+        finishes = answers.finishes(request.name)
+        waiting: Deferred[bytes] = Deferred(lambda _: None if finishes else work.cancel())
+        under_way = self._under_way.setdefault(name, {})
+        under_way[work] = waiting
+        work.addBoth(lambda told: _tell(under_way.pop(work), told))
+        return await waiting
+
     async def _travel(self) -> None:
         if self._delay is not None:
             await deferLater(self._clock, self._delay())
+
+
+def _tell(waiting: Deferred[bytes], told: bytes | Failure) -> None:
+    if not waiting.called:
+        waiting.callback(told)
 
 
 async def _refuses(*_: object) -> bytes:

@@ -92,6 +92,16 @@ class AskTests(SynchronousTestCase):
         self.unreachable()
         self.assertEqual(self.one.done, 2)
 
+    def test_who_waits_for_a_daemon_that_is_killed_is_told(self) -> None:
+        async def hang(_: AskVersion) -> Version:
+            return await Deferred()
+
+        self.one.answers.to(AskVersion, hang)
+        asking = Deferred.fromCoroutine(self.nodes.ask(NODE1, AskVersion()))
+        self.assertNoResult(asking)
+        self.nodes.kill("node1")
+        self.assertIn("was lost", str(self.failureResultOf(asking, Unreachable).value))
+
     def test_a_refusal_of_the_node_names_it(self) -> None:
         async def refuse(_: AskVersion) -> Version:
             raise Refused("the disk is full")

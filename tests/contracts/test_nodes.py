@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: BSD-2-Clause
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.internet import reactor as installed
+from twisted.internet.defer import maybeDeferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.error import ConnectError
+from twisted.internet.protocol import Protocol
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
+
+from ganeti.rpc.asking import Asker, Lost
+from ganeti.rpc.call import Nodes
+from ganeti.rpc.client import HttpWay
+from ganeti.rpc.server import Answers
+from ganeti.rpc.serving import CallSite
+from ganeti.testing.nodes import MemoryNodes
+from tests.contracts.nodes import MASTER, NODE1, NODE2, TERM, NodesContract
+
+reactor: Any = installed
+ADDRESSES = {node.name: node.primary_ip for node in (NODE1, NODE2)}
+
+
+class MemoryNodesTests(NodesContract, TestCase):
+    def nodes(self, peers: Mapping[str, Answers]) -> Nodes:
+        return MemoryNodes(peers, term=lambda: TERM, master=MASTER)
+
+
+class HttpNodesTests(NodesContract, TestCase):
+    """Over connections of the loopback interface, without TLS; see tests.daemon.test_tls."""
+
+    def nodes(self, peers: Mapping[str, Answers]) -> Nodes:
+        self.ports: dict[str, int] = {}
+        way = HttpWay(self.connect, reactor, port=0)
+        for name, answers in peers.items():
+            site = CallSite(answers, lambda _: MASTER, reactor)
+            port = reactor.listenTCP(0, site, interface=ADDRESSES[name])
+            self.ports[ADDRESSES[name]] = port.getHost().port
+            self.addCleanup(deferLater, reactor, 0.01)
+            self.addCleanup(maybeDeferred, port.stopListening)
+            self.addCleanup(site.end)
+        self.addCleanup(way.close)
+        return Asker(way, reactor, term=lambda: TERM, master=MASTER)
+
+    async def connect(self, protocol: Protocol, address: str, port: int, name: str) -> None:
+        if address not in self.ports:
+            raise Lost("nobody is there")
+        endpoint = TCP4ClientEndpoint(reactor, address, self.ports[address])
+        try:
+            await connectProtocol(endpoint, protocol)
+        except ConnectError as e:
+            raise Lost(str(e)) from None
