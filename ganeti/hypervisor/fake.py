@@ -22,6 +22,7 @@ from ganeti.hypervisor.interfaces import (
     Running,
     Sending,
 )
+from ganeti.hypervisor.noted import noted
 from ganeti.model.guest import Guest, GuestState
 from ganeti.schema.records import Record, replace
 from ganeti.schema.types import Parameters
@@ -53,7 +54,7 @@ class FakeHypervisor:
     def __init__(self, notes: INotes) -> None:
         self._notes = notes
         self._guests = {
-            name: msgspec.json.decode(note, type=FakeGuest) for name, note in notes.all().items()
+            name: guest for name, guest in noted(notes, FakeGuest).items() if guest is not None
         }
 
     async def start(

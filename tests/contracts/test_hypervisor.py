@@ -13,6 +13,7 @@ from ganeti.hypervisor.interfaces import (
     ConsoleKind,
     IHypervisor,
     NotRunning,
+    Running,
 )
 from ganeti.hypervisor.kvm.accelerator import Accelerators
 from ganeti.hypervisor.kvm.control import Monitors
@@ -54,6 +55,11 @@ class FakeHypervisorTests(contract.HypervisorContract):
 
     def hypervisor(self, node: str = "node1") -> IHypervisor:
         return FakeHypervisor(self._nodes.setdefault(node, MemoryNotes()))
+
+    def test_a_damaged_note_keeps_nobody_from_starting(self) -> None:
+        self.done(self.hypervisor().start(self.a_guest("web1"), []))
+        self._nodes["node1"].put("web1", b"")
+        self.done(self.hypervisor().start(self.a_guest("web1"), []))
 
 
 class KvmHypervisorTests(contract.HypervisorContract):
@@ -154,14 +160,26 @@ class KvmHypervisorTests(contract.HypervisorContract):
     def test_a_guest_is_found_whose_start_the_daemon_did_not_survive(self) -> None:
         host, notes = self.node()
         self.done(self.hypervisor().start(self.a_guest(), []))
-        started = notes.all()["web1"]
+        before = self.hypervisor().running()
         pid = host.machine("web1").pid
-        unfinished = started.replace(b'"here"', b'"starting"').replace(b"%d" % pid, b"0")
-        notes.put("web1", unfinished)
+        started = notes.all()["web1"]
+        notes.put("web1", started.replace(b'"here"', b'"starting"').replace(b"%d" % pid, b"0"))
         hypervisor = self.hypervisor()
-        self.assertEqual(self.names(hypervisor), [[]])
-        self.done(hypervisor.start(self.a_guest(), []))
-        self.assertEqual(list(host.processes.alive), [host.machine("web1").pid])
+        self.assertEqual(hypervisor.running(), before)
+        self.fails(Running, hypervisor.start(self.a_guest(), []))
+        self.done(hypervisor.stop("web1", hard=True))
+        self.assertEqual(self.left(), [])
+
+    def test_a_guest_is_found_whose_note_was_damaged(self) -> None:
+        _, notes = self.node()
+        self.done(self.hypervisor().accept(self.a_guest("web1"), [], "192.0.2.1"))
+        self.done(self.hypervisor().start(self.a_guest("web2"), []))
+        for name in ("web1", "web2", "web3"):
+            notes.put(name, b"")
+        hypervisor = self.hypervisor()
+        self.assertEqual(self.names(hypervisor), [["web2"]])
+        self.fails(Running, hypervisor.start(self.a_guest("web1"), []))
+        self.done(hypervisor.start(self.a_guest("web3"), []))
 
     def test_another_process_with_the_pid_of_a_guest_is_not_taken_for_it(self) -> None:
         host, notes = self.node()

@@ -32,6 +32,7 @@ from ganeti.hypervisor.kvm.control import CommandFailed, Control, Monitors, NoCo
 from ganeti.hypervisor.kvm.devices import tap
 from ganeti.hypervisor.kvm.network import Taps
 from ganeti.hypervisor.kvm.places import Places, places
+from ganeti.hypervisor.noted import noted
 from ganeti.model.guest import Guest, GuestState
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.schema.records import Record, replace
@@ -103,8 +104,9 @@ class KvmHypervisor:
         self._attach = tuple(attach)
         self._taps = Taps(files, processes)
         self._guests: dict[str, Runtime] = {}
-        for name, note in notes.all().items():
-            self._guests[name] = self._adopted(msgspec.json.decode(note, type=Runtime))
+        for name, runtime in noted(notes, Runtime).items():
+            lost = Runtime(name=name, memory=0, vcpus=0, place=Place.STARTING)
+            self._guests[name] = self._adopted(runtime or lost)
 
     # --- start and stop
 
@@ -267,7 +269,7 @@ class KvmHypervisor:
         try:
             await self._taps.connect(guest, kvm)
             await self._run(guest.name, argv)
-            self._keep(replace(self._adopted(runtime), place=place))
+            self._keep(self._adopted(runtime))
         except BaseException:
             await self._end(self._adopted(runtime))
             raise
@@ -291,10 +293,11 @@ class KvmHypervisor:
         except (OSError, ValueError):
             return runtime
         # The pid is from a file that may be old: only a QEMU that was told of this file wrote it.
-        life = self._processes.life(pid)
-        if life is None or path not in self._processes.arguments(pid):
+        life, arguments = self._processes.life(pid), self._processes.arguments(pid)
+        if life is None or path not in arguments:
             return runtime
-        return replace(runtime, pid=pid, identity=life.identity)
+        place = Place.AWAITED if "-incoming" in arguments else Place.HERE
+        return replace(runtime, pid=pid, identity=life.identity, place=place)
 
     def _life(self, runtime: Runtime) -> Life | None:
         life = self._processes.life(runtime.pid) if runtime.pid else None
@@ -314,9 +317,11 @@ class KvmHypervisor:
         runtime = self._guests.get(name)
         if runtime is None:
             return
+        # The daemon before may have been killed so early that its QEMU came up only now.
+        runtime = self._guests[name] = self._adopted(runtime)
         if self._life(runtime) is None:
             await self._forget(runtime)
-        elif runtime.place in (Place.STARTING, Place.LEFT):
+        elif runtime.place is Place.LEFT:
             await self._end(runtime)
         else:
             raise Running(name)
