@@ -142,6 +142,8 @@ class IMirror(Interface):
         """Connect to the peer again and begin to make the copies the same.
 
         ``both`` lets both sides write, as a live migration needs for a moment.
+
+        :raises Refused: the disk is not attached, or both sides write and only one shall.
         """
 
     async def drop(disk: Disk) -> None:

@@ -161,18 +161,14 @@ class ScriptedDrbd:
         copy = self._at(ran.argv[2])
         if copy is None or not copy.listens:
             return _refusal(162)
-        copy.both = ran.argv[-1] == "--allow-two-primaries"
-        return Script()
+        key, both = self._key_at(ran.argv[2]), ran.argv[-1] == "--allow-two-primaries"
+        return _attempt(lambda: self._copies.listen(key, both=both))
 
     def _primary(self, ran: Ran) -> Script:
         if int(ran.argv[2]) not in self._minors:
             return _refusal(127)
-        try:
-            self._copies.promote(self._key(int(ran.argv[2])), force="--force" in ran.argv)
-        except Refused as e:
-            number, code = next(NUMBERS[part] for part in NUMBERS if part in str(e))
-            return Script(code=code, err=f"0: State change failed: ({number}) {e}\n".encode())
-        return Script()
+        key = self._key(int(ran.argv[2]))
+        return _attempt(lambda: self._copies.promote(key, force="--force" in ran.argv))
 
     def _secondary(self, ran: Ran) -> Script:
         copy = self._copies.all()[self._key(int(ran.argv[2]))]
@@ -213,8 +209,11 @@ class ScriptedDrbd:
         return Script()
 
     def _at(self, address: str) -> Copy | None:
+        return self._copies.get(self._key_at(address))
+
+    def _key_at(self, address: str) -> Key:
         _, ip, port = address.split(":")
-        return self._copies.get((ip, int(port)))
+        return ip, int(port)
 
 
 class DrbdFiles(MemoryFiles):
@@ -250,6 +249,15 @@ def _role(copy: Copy) -> str:
 
 def _disk(copy: Copy) -> str:
     return "UpToDate" if copy.current else "Inconsistent" if copy.there else "Diskless"
+
+
+def _attempt(change: Callable[[], None]) -> Script:
+    try:
+        change()
+    except Refused as e:
+        number, code = next(NUMBERS[part] for part in NUMBERS if part in str(e))
+        return Script(code=code, err=f"0: State change failed: ({number}) {e}\n".encode())
+    return Script()
 
 
 def _refusal(number: int, code: int = 10) -> Script:

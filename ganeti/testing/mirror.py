@@ -114,6 +114,15 @@ class Copies:
         peer = self._all[copy.peer] if self.connected(key) else None
         return next((each for each in (copy, peer) if each is not None and each.current), None)
 
+    def listen(self, key: Key, *, both: bool) -> None:
+        """Let a copy look for its peer, both of them writable or not."""
+        copy = self._all[key]
+        peer = self._all.get(copy.peer)
+        if copy.writable and peer and peer.writable and self.connected(key) and not both:
+            raise Refused("Multiple primaries not allowed by config", Code.STATE)
+        copy.listens, copy.both = True, both
+        self.settle()
+
     def promote(self, key: Key, *, force: bool = False) -> None:
         copy = self._all[key]
         peer = self._all[copy.peer] if self.connected(key) else None
@@ -142,7 +151,8 @@ class Copies:
                 copy.current = copy.behind == 0.0
 
     def _meet(self, one: Copy, other: Copy) -> None:
-        if one.changed and other.changed:
+        two_primaries = one.writable and other.writable and not (one.both and other.both)
+        if two_primaries or (one.changed and other.changed):
             one.listens = other.listens = False  # a split brain: a person has to decide
             return
         for ahead, late in ((one, other), (other, one)):
@@ -224,9 +234,8 @@ class MemoryMirror:
         self._copies.settle()
 
     async def connect(self, disk: Disk, *, both: bool = False) -> None:
-        copy = self._up(disk)
-        copy.listens, copy.both = True, both
-        self._copies.settle()
+        self._up(disk)
+        self._copies.listen(self._keys(disk)[0], both=both)
 
     async def drop(self, disk: Disk) -> None:
         copy, key = self._up(disk), self._keys(disk)[0]

@@ -169,6 +169,12 @@ class MirrorContract(Case):
         self.assertEqual(self.local(), [(Local.OK, True), (Local.FAULTY, True)])
         self.refused(self.two.mirror.promote(self.two.disk))
 
+    def test_a_device_that_breaks_leaves_the_disk_with_its_peer(self) -> None:
+        self.whole()
+        self.copies.lose(self.one.key)
+        self.assertEqual(self.local(), [(Local.FAULTY, True), (Local.OK, True)])
+        self.attach(self.one, primary=True)
+
     def test_a_copy_is_replaced_under_a_disk_in_use(self) -> None:
         self.whole()
         self.done(self.one.mirror.drop(self.one.disk))

@@ -3,10 +3,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.errors import Failed
-from ganeti.model.disk import Template
+from ganeti.errors import Failed, Refused
+from ganeti.model.disk import Disk, Template
 from ganeti.model.mirror import Ends, ends_of, with_ends
 from ganeti.storage.interfaces import IMirror, IVolumes
 from ganeti.testing.builders import a_disk, a_node
@@ -18,6 +25,46 @@ class MemoryMirrorTests(MirrorContract, SynchronousTestCase):
     def make(self, node: str, copies: Copies) -> tuple[IVolumes, IMirror]:
         mirror = MemoryMirror(copies, node)
         return mirror, mirror
+
+
+STEPS = "promote,promote both,demote,connect,connect both,disconnect,attach,detach,cut,mend"
+
+
+class AnyOrderTests(SynchronousTestCase):
+    @given(st.lists(st.tuples(st.integers(0, 1), st.sampled_from(STEPS.split(","))), min_size=5))
+    def test_two_connected_sides_are_writable_only_if_both_allow_it(
+        self, steps: list[tuple[int, str]]
+    ) -> None:
+        copies = Copies(Clock())
+        nodes = {node.uuid: node for node in map(a_node, ("node1", "node2"))}
+        disk = with_ends(a_disk("one", Template.DRBD, nodes=("node1", "node2")), nodes)
+        sides = [MemoryMirror(copies, name) for name in ("node1", "node2")]
+        for number, side in enumerate(sides):
+            self._attempt(side.create(disk, owner="web1", primary=number == 0))
+            self._attempt(side.attach(disk, primary=False))
+        for number, step in steps:
+            self._step(copies, sides[number], disk, step)
+            one, two = copies.all().values()
+            connected = copies.connected(next(iter(copies.all())))
+            if one.writable and two.writable and connected:
+                self.assertTrue(one.both and two.both)
+
+    def _step(self, copies: Copies, side: MemoryMirror, disk: Disk, step: str) -> None:
+        verb, both = step.partition(" ")[0], step.endswith("both")
+        if verb in ("cut", "mend"):
+            getattr(copies, verb)("192.0.2.1", "192.0.2.2")
+        elif verb == "attach":
+            self._attempt(side.attach(disk, primary=False))
+        elif verb in ("promote", "connect"):
+            self._attempt(getattr(side, verb)(disk, both=both))
+        else:
+            self._attempt(getattr(side, verb)(disk))
+
+    def _attempt(self, work: Coroutine[Any, Any, object]) -> None:
+        """Do it, or be refused."""
+        doing: Deferred[object] = Deferred.fromCoroutine(work)
+        doing.addErrback(lambda failure: failure.trap(Refused))
+        self.successResultOf(doing)
 
 
 class EndsTests(SynchronousTestCase):
