@@ -65,6 +65,7 @@ class FileJournal:
         self._replicas: IReplicas | None = None
         self._tip = self._acknowledged = self._segments.end
         self._writing: _Group | None = None
+        self._held: list[tuple[Mark, _Kept]] = []
         self._pending: deque[_Group] = deque()
         self._errands: deque[tuple[Errand, Deferred[None]]] = deque()
         self._working = False
@@ -89,16 +90,11 @@ class FileJournal:
         """From the next group on, nothing is acknowledged before ``replicas`` have it."""
         self._replicas = replicas
 
-    async def close(self) -> None:
-        """Take nothing more, finish what was taken, and give the files back."""
-        self._refusal = self._refusal or "it is closed"
-        while self._pending or self._writing is not None:
-            await self._between(_nothing)
-        await self._segments.close()
+    def take(self, commit: Commit) -> tuple[Position, Deferred[None]]:
+        """``append``, with the position at once; the Deferred fires when the commit is durable.
 
-    # --- IJournal
-
-    async def append(self, commit: Commit) -> Position:
+        :raises NotKept: the journal takes nothing now; else the Deferred fails with it.
+        """
         self._check()
         group = self._open_group()
         frame = encode(commit, self._tip.digest, group.size)
@@ -108,8 +104,21 @@ class FileJournal:
         group.size += len(frame)
         group.waiting.append((mark, kept))
         self._wake()
+        return mark.position, kept
+
+    async def close(self) -> None:
+        """Finish what was taken, take nothing more, and give the files back."""
+        while self._pending or self._writing is not None or self._held:
+            await self._between(_nothing)
+        self._refusal = self._refusal or "it is closed"
+        await self._segments.close()
+
+    # --- IJournal
+
+    async def append(self, commit: Commit) -> Position:
+        position, kept = self.take(commit)
         await kept
-        return mark.position
+        return position
 
     async def reopen(self) -> None:
         if self._refusal is None:
@@ -216,16 +225,14 @@ class FileJournal:
     async def _work(self) -> None:
         while self._pending or self._errands:
             if self._pending:
-                self._writing = group = self._pending.popleft()
+                self._writing = self._pending.popleft()
                 try:
-                    await self._write(group.after, b"".join(group.frames), group.end)
+                    await self._write(self._writing)
                 except (OSError, NotMaster) as error:
                     # At once, so that what is refused will not be found after a crash either.
                     with suppress(OSError):
                         await self._segments.cut(self._acknowledged)
                     self._refuse(explained(error, self._folder))
-                else:
-                    self._acknowledge(group)
             if self._errands:
                 errand, done = self._errands.popleft()
                 doing = Deferred.fromCoroutine(errand())
@@ -233,22 +240,30 @@ class FileJournal:
                 await doing
         self._working = False
 
-    def _acknowledge(self, group: _Group) -> None:
-        self._writing = None
-        for mark, kept in group.waiting:
-            self._acknowledged = mark
-            kept.callback(None)
-
-    async def _write(self, after: Mark, frames: bytes, end: Mark) -> None:
+    async def _write(self, group: _Group) -> None:
+        frames = b"".join(group.frames)
         if self._replicas is None:
-            await self._segments.write(frames, end)
+            await self._segments.write(frames, group.end)
+            self._acknowledge(group)
             return
-        copied = Deferred.fromCoroutine(self._replicas.keep(after, frames, end))
+        copied = Deferred.fromCoroutine(self._replicas.keep(group.after, frames, group.end))
         try:
-            await self._segments.write(frames, end)
+            await self._segments.write(frames, group.end)
         finally:
             # Also after a failure: until this returns, the replicas are busy with these frames.
-            await copied
+            everywhere = await copied
+        if everywhere:
+            self._acknowledge(group)
+        else:
+            self._held += group.waiting
+            self._writing = None
+
+    def _acknowledge(self, group: _Group) -> None:
+        self._writing = None
+        waiting, self._held = [*self._held, *group.waiting], []
+        for mark, kept in waiting:
+            self._acknowledged = mark
+            kept.callback(None)
 
     async def _repair(self) -> None:
         await self._segments.cut(self._acknowledged)
@@ -259,12 +274,13 @@ class FileJournal:
         self._refusal, self._tip = why, self._acknowledged
         if self._replicas is not None:
             self._replicas.cut(self._acknowledged)
-        lost = [self._writing, *self._pending]
+        lost, self._held = self._held, []
+        for group in (self._writing, *self._pending):
+            lost += group.waiting if group is not None else ()
         self._writing = None
         self._pending.clear()
-        for group in lost:
-            for _, kept in group.waiting if group is not None else ():
-                kept.errback(NotKept(f"the journal could not keep the change: {why}"))
+        for _, kept in lost:
+            kept.errback(NotKept(f"the journal could not keep the change: {why}"))
 
     def _broken(self, failure: Failure) -> None:
         self._log.failure("the journal broke", failure)

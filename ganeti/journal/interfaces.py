@@ -119,11 +119,13 @@ class IJournal(Interface):
 class IReplicas(Interface):
     """Copies of the log on other hosts, which get every group of frames as it is written."""
 
-    async def keep(after: Mark, frames: bytes, end: Mark) -> None:
+    async def keep(after: Mark, frames: bytes, end: Mark) -> bool:
         """Keep whole frames that follow ``after`` and end with ``end``.
 
-        Returns when every replica of the set has them durably; one that fails or is late is put
-        out of the set, so that this always ends in bounded time.
+        True if every replica of the recorded set has them durably. One that fails or is late is
+        put out of the set, so that this always ends in bounded time; then a commit that says so
+        has been appended, this is False, and nothing may be acknowledged before that commit is:
+        else, after a crash, the record would count on a replica that lacks something.
 
         :raises NotMaster: a replica follows a newer master; nothing may be acknowledged any more.
         """

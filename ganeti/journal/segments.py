@@ -169,7 +169,12 @@ class Segments:
     async def forget(self, before: Position) -> None:
         """Remove the segments that hold no commit from ``before`` on; the last one stays."""
         while len(self._firsts) > 1 and self._firsts[1] <= before:
-            await self._files.remove(self._path(self._firsts.pop(0)))
+            oldest = self._firsts.pop(0)
+            try:
+                await self._files.remove(self._path(oldest))
+            except OSError:  # to be tried again: without it, the next would leave a gap
+                self._firsts.insert(0, oldest)
+                raise
 
     async def _begin(self, after: Mark) -> None:
         first = after.position + 1

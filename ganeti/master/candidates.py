@@ -11,16 +11,14 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 
 import msgspec
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ganeti.errors import NotKept, NotMaster
 from ganeti.journal.file import FileJournal
-from ganeti.journal.interfaces import Commit, Edit, IReplicas, Mark, Put
+from ganeti.journal.interfaces import Commit, Edit, IReplicas, Mark, Position, Put
 from ganeti.master.follower import CheckpointSource, Follower, Group, Patience
 from ganeti.model.node import Node, Role
 from ganeti.rpc.call import Nodes
@@ -64,12 +62,14 @@ class Candidates:
         self._master = master
         self._checkpoint = checkpoint
         self._recorded = before
+        self._recorded_at = 0
         self._trusted = before
         self._patience = patience or Patience()
         self._followers: dict[str, Follower] = {}
         self._group: Group | None = None
         self._progress: Deferred[None] | None = None
-        self._recording: Deferred[None] | None = None
+        self._proposed: dict[Position, frozenset[str]] = {}
+        self._again: IDelayedCall | None = None
         self._newer_master: NotMaster | None = None
         self._stopped = False
 
@@ -77,13 +77,13 @@ class Candidates:
 
     def in_sync(self) -> frozenset[str]:
         """The UUIDs of the candidates that have every acknowledged commit."""
-        return self._live() & self._recorded
+        return self._settled() & self._recorded
 
     def out_of_sync(self) -> Mapping[str, str]:
         """The other candidates by UUID, each with the reason."""
         ours = self.in_sync()
         return {
-            uuid: "it is about to be let in" if follower.live else follower.reason
+            uuid: "it is being let in" if follower.live else follower.reason
             for uuid, follower in self._followers.items()
             if uuid not in ours
         }
@@ -103,17 +103,17 @@ class Candidates:
         self._changed()
 
     def stop(self) -> None:
-        """Ask the candidates nothing more; commits no longer wait for them."""
+        """Ask the candidates nothing more. The journal is closed first: it keeps nothing after."""
         self._stopped = True
         for follower in self._followers.values():
             follower.stop()
-        if self._recording is not None:
-            self._recording.cancel()
+        if self._again is not None and self._again.active():
+            self._again.cancel()
         self._wake()
 
     # --- IReplicas
 
-    async def keep(self, after: Mark, frames: bytes, end: Mark) -> None:
+    async def keep(self, after: Mark, frames: bytes, end: Mark) -> bool:
         self._group = group = Group(after, frames, end)
         asked = [follower for follower in self._followers.values() if follower.live]
         for follower in asked:
@@ -128,9 +128,14 @@ class Candidates:
                 late.cancel()
         if self._newer_master is not None:
             raise self._newer_master
+        if self._stopped:
+            raise NotMaster("the master daemon is stopping")
+        self._propose()
+        return self._set_at(end.position) <= self._settled()
 
     def cut(self, end: Mark) -> None:
         self._group = None
+        self._proposed = {at: who for at, who in self._proposed.items() if at <= end.position}
         for follower in self._followers.values():
             if follower.live:
                 follower.drop("the master could not keep what it sent, so copies are compared")
@@ -161,8 +166,8 @@ class Candidates:
             live=live,
         )
 
-    def _live(self) -> frozenset[str]:
-        return frozenset(uuid for uuid, each in self._followers.items() if each.live)
+    def _settled(self) -> frozenset[str]:
+        return frozenset(uuid for uuid, each in self._followers.items() if each.settled)
 
     def _deposed(self, error: NotMaster) -> None:
         self._log.critical("this node is not the master any more: {why}", why=str(error))
@@ -170,10 +175,7 @@ class Candidates:
         self._wake()
 
     def _changed(self) -> None:
-        idle = self._recording is None or self._recording.called
-        if idle and not self._stopped and self._live() != self._recorded:
-            self._recording = Deferred.fromCoroutine(self._record())
-            self._recording.addErrback(self._broke)
+        self._propose()
         self._wake()
 
     def _wake(self) -> None:
@@ -182,26 +184,50 @@ class Candidates:
             # In a later turn: whoever reports progress is not done with it yet.
             self._clock.callLater(0, partial(progress.callback, None))
 
-    async def _record(self) -> None:
-        while (now := self._live()) != self._recorded and self._newer_master is None:
-            try:
-                await self._journal.append(self._commit(now))
-            except NotKept:
-                await deferLater(self._clock, self._patience.first)
-            else:
-                self._recorded = now
+    def _set_at(self, position: Position) -> frozenset[str]:
+        """The set that is recorded by the commits up to a position."""
+        return self._proposed[max(at)] if (at := self._before(position)) else self._recorded
 
-    def _commit(self, now: frozenset[str]) -> Commit:
+    def _before(self, position: Position) -> list[Position]:
+        return [at for at in self._proposed if at <= position]
+
+    def _propose(self) -> None:
+        """Append a record of the set as it is, unless that has been done."""
+        now = self._settled()
+        latest = max(self._proposed, default=self._recorded_at)
+        before = self._proposed.get(latest, self._recorded)
+        forgotten = bool(now) and max(latest, 1) <= self._journal.begins_after()
+        if (now == before and not forgotten) or self._stopped or self._newer_master is not None:
+            return
+        commit = self._commit(before, now)
+        try:
+            position, kept = self._journal.take(commit)
+        except NotKept:
+            # Once it takes something again; until then nothing is acknowledged anyway.
+            if self._again is None or not self._again.active():
+                self._again = self._clock.callLater(self._patience.first, self._propose)
+            return
+        self._log.info("{why}", why=commit.why)
+        self._proposed[position] = now
+        kept.addCallback(self._accepted, position)
+        kept.addErrback(lambda failure: failure.trap(NotKept) and None)
+
+    def _accepted(self, _: None, position: Position) -> None:
+        self._recorded, self._recorded_at = self._proposed[position], position
+        for at in self._before(position):
+            del self._proposed[at]
+
+    def _commit(self, before: frozenset[str], now: frozenset[str]) -> Commit:
         there = sorted(self._followers.items())
         why = [
             f"{each.node.name} is in sync"
             if uuid in now
             else f"{each.node.name} is out of sync: {each.reason}"
             for uuid, each in there
-            if uuid in now ^ self._recorded
+            if uuid in now ^ before
         ]
-        why += [f"{uuid} is no candidate any more" for uuid in self._recorded - dict(there).keys()]
-        self._log.info("{why}", why="; ".join(why))
+        why += [f"{uuid} is no candidate any more" for uuid in before - dict(there).keys()]
+        why = why or ["the record of who is in sync was forgotten with its segment"]
         value = msgspec.Raw(msgspec.json.encode(sorted(now)))
         return Commit(
             at=self._clock.seconds(),
@@ -209,7 +235,3 @@ class Candidates:
             why="; ".join(why),
             edits=(Put(kind=KIND, key=KEY, value=value),),
         )
-
-    def _broke(self, failure: Failure) -> None:
-        if not (self._stopped and failure.check(CancelledError)):
-            self._log.failure("recording the set of candidates broke", failure)

@@ -80,8 +80,9 @@ class Patience:
 class Follower:
     """A candidate other than the master.
 
-    While it is ``live``, each group is offered to it, and commits wait for it. When it fails it
-    is not, and starts over after a pause: where does its copy end, what does it lack.
+    While it is ``live``, each group is offered to it, and commits wait for it; it is ``settled``
+    when it also has all that came before. When it fails it is neither, and starts over after a
+    pause: where does its copy end, what does it lack.
     """
 
     _log = Logger()
@@ -106,8 +107,8 @@ class Follower:
         wait until it has been compared.
         """
         self.node = node
-        self.live = live
-        self.end = BEGINNING
+        self.live = self.settled = live
+        self.end = BEGINNING  # until it has agreed to another: a copy may have a history of its own
         self.reason = "it has not been compared yet"
         self._journal = journal
         self._nodes = nodes
@@ -136,7 +137,7 @@ class Follower:
     def stop(self) -> None:
         """Ask it nothing more."""
         self._stopped = True
-        self.live = False
+        self.live = self.settled = False
         self._queue.clear()
         for work in (self._running, self._refreshing):
             if work is not None:
@@ -149,7 +150,7 @@ class Follower:
 
     def drop(self, reason: str) -> None:
         """Do not wait for it any more."""
-        self.live, self.reason = False, reason
+        self.live, self.settled, self.reason = False, False, reason
         self._queue.clear()
         if self._cancel is not None:
             self._cancel()
@@ -172,7 +173,7 @@ class Follower:
             try:
                 await self._follow()
             except NotMaster as e:
-                self.live = False
+                self.drop(str(e))
                 self._deposed(e)
                 return
             except (GanetiError, OSError) as e:
@@ -196,13 +197,15 @@ class Follower:
     async def _follow(self) -> None:
         await self._compare()
         await self._catch_up()
-        self._changed()
         while self.live:
             if self._queue:
                 await self._keep(self._queue[0])
                 self._queue.popleft()
-                self._changed()
                 self._refresh()
+                self._changed()
+            elif not self.settled:
+                self.settled = True
+                self._changed()
             else:
                 self._idle = Deferred()
                 await self._idle
@@ -210,14 +213,14 @@ class Follower:
     async def _compare(self) -> None:
         """See to it that the copy ends with a mark of the journal."""
         try:
-            self.end = from_wire(await self._ask(DescribeReplica()))
+            theirs = await self._ask(DescribeReplica())
         except Failed as e:
             if not _about_the_copy(e):
                 raise
             self._log.warn("{node} has no usable copy: {why}", node=self.node.name, why=str(e))
             await self._reset()
             return
-        for place in self._common():
+        for place in self._common(theirs.position):
             # Cutting off what is not there makes its disk work, so that one whose disk hangs is
             # noticed while nobody waits for it.
             try:
@@ -229,11 +232,10 @@ class Follower:
             return
         await self._reset()
 
-    def _common(self) -> list[Mark]:
-        """Marks that the copy may have in common with the journal, the most likely first."""
-        last = self._target()
+    def _common(self, position: Position) -> list[Mark]:
+        """Marks that a copy which ends at ``position`` may share, the most likely first."""
         try:
-            same = self._journal.mark_at(min(self.end.position, last.position))
+            same = self._journal.mark_at(min(position, self._target().position))
             older = self._journal.segment_mark(same.position)
         except Elsewhere:
             return []
@@ -320,11 +322,3 @@ def encoded(checkpoint: CheckpointFiles) -> dict[str, str]:
 def to_wire(mark: Mark) -> ReplicaEnd:
     """A mark as calls carry it."""
     return ReplicaEnd(position=mark.position, digest=mark.digest.hex())
-
-
-def from_wire(end: ReplicaEnd) -> Mark:
-    """:raises Failed: this is no mark."""
-    try:
-        return Mark(end.position, bytes.fromhex(end.digest))
-    except ValueError:
-        raise Failed(f"this is not the end of a journal: {end}") from None

@@ -10,10 +10,11 @@ from random import Random
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from ganeti.errors import NotKept
 from ganeti.journal.file import FileJournal
-from ganeti.journal.interfaces import BEGINNING, Commit, Damaged, IJournal, Mark
+from ganeti.journal.interfaces import BEGINNING, Commit, Damaged, IJournal, IReplicas, Mark
 from ganeti.journal.segments import Elsewhere, Segments
 from ganeti.system.files import LocalFiles
 from ganeti.testing.disk import Crashed, MemoryDisk, MemoryFiles
@@ -153,6 +154,18 @@ class FileJournalTests(JournalContract, SynchronousTestCase):
         with self.assertRaisesRegex(Damaged, "has commits 3 to 3"):
             again.replay(1)
 
+    def test_a_segment_that_could_not_be_removed_leaves_no_gap(self) -> None:
+        for number in range(1, 4):
+            self.appended(number)
+            self.done(self.file_journal.rotate())
+        self.disk.fail(self.disk.writes + 1, errno.EIO)
+        forgetting = self.begun(self.journal.forget(4))
+        self.clock.pump([0] * 9)
+        self.failureResultOf(forgetting, OSError)
+        self.assertEqual(len(list(self.opened().replay(0))), 3)
+        self.done(self.journal.forget(4))
+        self.assertEqual(self.opened().begins_after(), 3)
+
     def test_a_missing_segment_is_damage(self) -> None:
         self.appended(1)
         self.done(self.file_journal.rotate())
@@ -202,11 +215,50 @@ class FileJournalTests(JournalContract, SynchronousTestCase):
             with self.assertRaises(Elsewhere):
                 list(self.file_journal.frames_after(mark))
 
+    def test_what_replicas_hold_back_returns_with_the_next_group(self) -> None:
+        replicas = Reluctant()
+        self.file_journal.replicate_to(replicas)
+        first = self.begun(self.journal.append(a_commit(1)))
+        self.clock.pump([0] * 9)
+        self.assertNoResult(first)
+        self.assertEqual(self.journal.end(), 0)
+        self.assertEqual(self.done(self.journal.append(a_commit(2))), 2)
+        self.assertEqual(self.successResultOf(first), 1)
+        self.assertEqual([end.position for _, end in replicas.kept], [1, 2])
+
+    def test_what_was_held_back_is_cut_off_with_what_failed(self) -> None:
+        replicas = Reluctant()
+        self.file_journal.replicate_to(replicas)
+        first = self.begun(self.journal.append(a_commit(1)))
+        self.clock.pump([0] * 9)
+        self.break_down()
+        self.trouble(self.journal.append(a_commit(2)))
+        self.failureResultOf(first, NotKept)
+        self.heal()
+        self.done(self.journal.reopen())
+        self.assertEqual((replicas.ends, self.replayed()), ([BEGINNING], []))
+
     def test_a_closed_journal_has_kept_what_it_took(self) -> None:
         waiting = self.begun(self.journal.append(a_commit(1)))
         self.done(self.file_journal.close())
         self.assertEqual(self.successResultOf(waiting), 1)
         self.trouble(self.journal.append(a_commit(2)))
+
+
+@implementer(IReplicas)
+class Reluctant:
+    """Replicas that let nothing be acknowledged before the second group."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[bytes, Mark]] = []
+        self.ends: list[Mark] = []
+
+    async def keep(self, after: Mark, frames: bytes, end: Mark) -> bool:
+        self.kept.append((frames, end))
+        return len(self.kept) > 1
+
+    def cut(self, end: Mark) -> None:
+        self.ends.append(end)
 
 
 class CrashTests(SynchronousTestCase):

@@ -193,7 +193,7 @@ class CandidatesTests(SynchronousTestCase):
 
     def test_one_comes_back_under_load(self) -> None:
         self.nodes.vanish("node3")
-        for number in range(1500):
+        for number in range(900):
             waiting = self.cluster.append(number)
             self.cluster.run(0.01)
             if number == 400:
@@ -289,7 +289,7 @@ class CandidatesTests(SynchronousTestCase):
 
 class SimulationTests(SynchronousTestCase):
     def test_who_is_in_sync_has_all_that_was_acknowledged(self) -> None:
-        for seed in range(25):
+        for seed in range(12):
             Simulation(self, seed).run()
 
 
@@ -312,8 +312,9 @@ class Simulation:
         for node in (NODE2, NODE3):
             self.cluster.nodes.behave(node.name)
             self.cluster.disks[node.name].heal()
-        self.heal()
-        self.cluster.run(120)
+        for _ in range(3):
+            self.cluster.run(40)
+            self.heal()
         self.test.assertEqual(
             self.cluster.candidates.in_sync(), {NODE2.uuid, NODE3.uuid}, self.seed
         )
@@ -349,6 +350,7 @@ class Simulation:
                 lambda: disks["node1"].fail(disks["node1"].writes + 1, errno.ENOSPC),
                 self.heal,
                 self.crash,
+                self.forget,
             )
         )()
 
@@ -367,8 +369,16 @@ class Simulation:
         cluster.disks["node1"] = before.after_crash()
         cluster.start()
 
+    def forget(self) -> None:
+        journal = self.cluster.journal
+        Deferred.fromCoroutine(journal.forget(journal.end())).addErrback(
+            lambda failure: failure.trap(OSError)
+        )
+
     def check(self) -> None:
+        # Also what a record says that is only on its way: a crash may make it all that is known.
         members = self.cluster.candidates.in_sync()
+        members |= self.cluster.recorded(self.cluster.copy(MASTER))
         copies = [MASTER, *(node for node in (NODE2, NODE3) if node.uuid in members)]
         for node in copies:
             journal = self.cluster.copy(node)
