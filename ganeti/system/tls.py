@@ -17,6 +17,7 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
+    IProtocol,
     IReactorTime,
     ISSLTransport,
 )
@@ -43,7 +44,7 @@ class TlsLayer(Protocol):
     def __init__(
         self,
         context: ssl.SSLContext,
-        protocol: Protocol,
+        protocol: IProtocol,
         clock: IReactorTime,
         ready: Callable[[TlsLayer], None],
         failed: Callable[[TlsLayer, Failure], None],
@@ -110,13 +111,16 @@ class TlsLayer(Protocol):
     def _read(self) -> None:
         try:
             while not self._paused and not self.disconnecting:
-                self._protocol.dataReceived(self._tls.read(_PIECE))
-                if not self._incoming.pending and not self._tls.pending():
+                data = self._tls.read(_PIECE)
+                if not data:  # the peer has said goodbye
+                    self.loseConnection()
+                    break
+                self._protocol.dataReceived(data)
+                # A piece holds a whole record, so nothing is left within.
+                if not self._incoming.pending:
                     break
         except ssl.SSLWantReadError:
             pass
-        except ssl.SSLZeroReturnError:
-            self.loseConnection()
         except ssl.SSLError as e:
             self._break(e)
         self._flush()
@@ -254,7 +258,6 @@ class TlsFactory(ServerFactory):
         protocol = self._factory.buildProtocol(addr)
         if protocol is None:
             return None
-        assert isinstance(protocol, Protocol)
         return TlsLayer(self._context, protocol, self._clock, _nothing, self._refused)
 
     def _refused(self, layer: TlsLayer, reason: Failure) -> None:
