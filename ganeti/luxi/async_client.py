@@ -40,12 +40,21 @@ class _Line(Protocol):
     def connectionMade(self) -> None:
         self._made.callback(self)
 
-    def ask(self, message: bytes) -> Deferred[bytes]:
-        """Send a request; its answer, or ConnectionLost. Cancelling hangs up."""
+    def ask(self, message: bytes, *, to_the_end: bool) -> Deferred[bytes]:
+        """Send a request; its answer, or ConnectionLost.
+
+        Cancelling hangs up, which cancels the request at the master; ``to_the_end`` lets that
+        happen when the master has answered.
+        """
         assert self.transport is not None
-        self._answer = answer = Deferred[bytes](lambda _: self.hang_up())
+        give_up = self._abandon if to_the_end else self.hang_up
+        self._answer = answer = Deferred[bytes](lambda _: give_up())
         self.transport.write(message)
         return answer
+
+    def _abandon(self) -> None:
+        self.open = False
+        self._answer = None
 
     def hang_up(self) -> None:
         self.open = False
@@ -57,7 +66,7 @@ class _Line(Protocol):
         for message in self._buffer.receive(data):
             answer, self._answer = self._answer, None
             if answer is None:
-                self.hang_up()  # nobody has asked
+                self.hang_up()  # nobody waits for it
                 return
             answer.callback(message)
 
@@ -137,8 +146,8 @@ class MasterClient:
     async def _try(self, request: Request[Any], message: bytes) -> bytes:
         line = await self._line()
         try:
-            answer = line.ask(message).addTimeout(self._answer_seconds, self._clock)
-            received = await answer
+            answer = line.ask(message, to_the_end=request.changes)
+            received = await answer.addTimeout(self._answer_seconds, self._clock)
         except GivenUp:
             raise timed_out(request.named(), self._answer_seconds) from None
         except ConnectionLost:

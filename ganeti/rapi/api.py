@@ -102,5 +102,6 @@ def _verb(method: str, route: Route) -> Verb:
         ) from None
 
 
-def _encoded(result: Any) -> bytes:
-    return b"%b\n" % (result if isinstance(result, msgspec.Raw) else _encode(result))
+def _encoded(result: Any) -> bytes | memoryview:
+    # What the master has encoded is not copied: it may be long.
+    return memoryview(result) if isinstance(result, msgspec.Raw) else _encode(result)

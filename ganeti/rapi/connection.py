@@ -144,15 +144,18 @@ class Connection(Protocol):
 
     async def _send(self, request: http.Request, response: http.Response) -> None:
         head = http.head_of(response, self._site.now(), keep=request.keep)
-        body = b"" if request.method == "HEAD" else response.body
+        body = response.body
         self._within(WRITE_SECONDS + len(body) / SLOWEST_READER)
-        if len(body) <= PIECE:
-            self.transport.write(head + body)
+        if request.method == "HEAD" or response.status == HTTPStatus.NO_CONTENT:
+            self.transport.write(head)
+        elif len(body) <= PIECE:
+            self.transport.write(b"".join((head, body, http.END)))
         else:
             self.transport.write(head)
             for start in range(0, len(body), PIECE):
                 await self._room()
-                self.transport.write(body[start : start + PIECE])
+                self.transport.write(bytes(body[start : start + PIECE]))
+            self.transport.write(http.END)
         await self._room()
 
     async def _room(self) -> None:

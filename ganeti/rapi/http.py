@@ -52,10 +52,10 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Response(msgspec.Struct, frozen=True):
-    """An answer; the body is JSON."""
+    """An answer; the body is JSON, and is sent with a line end after it."""
 
     status: int
-    body: bytes = b""
+    body: bytes | memoryview = b""
     headers: tuple[tuple[str, str], ...] = ()
     """Further headers."""
 
@@ -266,6 +266,9 @@ def _too_long(most: int) -> Malformed:
 
 _NO_HEAD = _Head("", "", "", {}, False, 0, False)
 
+END = b"\n"
+"""After the body of an answer."""
+
 GO_AHEAD = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -274,7 +277,9 @@ def head_of(response: Response, now: float, *, keep: bool) -> bytes:
     if response.status == HTTPStatus.NO_CONTENT:
         kind = b""
     else:
-        kind = b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(response.body)
+        kind = b"Content-Type: application/json\r\nContent-Length: %d\r\n" % (
+            len(response.body) + len(END)
+        )
     further = "".join(f"{name}: {value}\r\n" for name, value in response.headers)
     return b"%b%bDate: %b\r\n%b%b\r\n" % (
         _opening(response.status),

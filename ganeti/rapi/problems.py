@@ -86,4 +86,4 @@ def problem(
         "message": message or status.phrase,
         "explain": status.description or status.phrase,
     }
-    return Response(status, msgspec.json.encode(said) + b"\n", headers)
+    return Response(status, msgspec.json.encode(said), headers)

@@ -112,3 +112,12 @@ class MasterClientTests(SynchronousTestCase):
         self.clock.advance(180)
         self.failureResultOf(asked, TimedOut)
         self.assertTrue(self.wires[0].disconnected)
+
+    def test_an_order_that_was_given_up_is_carried_out_all_the_same(self) -> None:
+        asked = self.ask(ArchiveJob(job_id=1))
+        self.connect()
+        asked.cancel()
+        self.failureResultOf(asked)
+        self.assertFalse(self.wires[0].disconnected)
+        self.wires[0].protocol.dataReceived(ANSWER)
+        self.assertTrue(self.wires[0].disconnected)

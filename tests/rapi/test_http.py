@@ -109,7 +109,7 @@ class RequestReaderTests(SynchronousTestCase):
 
 class HeadTests(SynchronousTestCase):
     def test_a_response_says_what_clients_need(self) -> None:
-        lines = head_of(Response(200, b"[]\n"), 0, keep=False).split(b"\r\n")
+        lines = head_of(Response(200, b"[]"), 0, keep=False).split(b"\r\n")
         self.assertEqual(lines[0], b"HTTP/1.1 200 OK")
         self.assertTrue(lines[1].startswith(b"Server: Ganeti "))
         self.assertEqual(

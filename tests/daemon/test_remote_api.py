@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The remote API daemon on loopback, from TLS to the master's socket."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shutil
+import ssl
+import tempfile
+import time
+from argparse import Namespace
+from typing import Any
+
+from twisted.internet import reactor as installed
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+
+from ganeti.daemon.remote_api import start
+from ganeti.errors import Failed, NotMaster
+from ganeti.luxi.connection import LuxiService
+from ganeti.luxi.server import Methods
+from ganeti.paths import Paths
+from ganeti.pki.authority import Authority
+from ganeti.rapi.users import scrypt_line
+
+reactor: Any = installed
+OPTIONS = Namespace(
+    no_ssl=False,
+    ssl_key=None,
+    ssl_cert=None,
+    require_authentication=False,
+    max_clients=10,
+    bind="127.0.0.1",
+    port=0,
+)
+
+
+async def _tags(kind: str, name: str | None) -> list[str]:
+    return [kind]
+
+
+class RemoteApiTests(TestCase):
+    def setUp(self) -> None:
+        # In a short path of its own: those of sockets are bounded.
+        self.root = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.root)
+        self.paths = Paths(self.root)
+        os.makedirs(self.paths.sockets)
+        os.makedirs(os.path.dirname(self.paths.rapi_users))
+        self.authority = Authority.founded("cluster", time.time())
+        line = scrypt_line("admin", "s3cret", b"0" * 16, "write")
+        self.write(self.paths.rapi_users, line.encode())
+
+    def write(self, path: str, content: bytes) -> None:
+        with open(path, "wb") as file:
+            file.write(content)
+
+    async def serve(self, **options: Any) -> int:
+        """Start the daemon; its port."""
+        ports: list[Any] = []
+
+        class Noting:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(reactor, name)
+
+            def listenTCP(self, *arguments: Any, **named: Any) -> Any:
+                ports.append(reactor.listenTCP(*arguments, **named))
+                return ports[0]
+
+        running = await start(Noting(), Namespace(**{**vars(OPTIONS), **options}), self.paths)
+        self.addCleanup(running.stop)
+        port: int = ports[0].getHost().port
+        return port
+
+    async def ask(self, port: int, path: str, **headers: str) -> tuple[int, bytes]:
+        context = ssl.create_default_context(cadata=self.authority.certificate.decode())
+        context.check_hostname = False
+
+        def ask() -> tuple[int, bytes]:
+            connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=5)
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            body = answer.read()
+            connection.close()
+            return answer.status, body
+
+        return await deferToThread(ask)
+
+    async def test_a_question_goes_all_the_way(self) -> None:
+        credentials = self.authority.credentials(["localhost"], time.time())
+        self.write(self.paths.rapi_certificate, credentials.pem)
+        master = LuxiService(reactor, [self.paths.master_socket], Methods({"QueryTags": _tags}))
+        port = await self.serve()
+        status, body = await self.ask(port, "/2/tags")
+        self.assertEqual((status, b"ganeti-masterd" in body), (502, True))
+        master.startService()
+        try:
+            answer = await self.ask(port, "/2/tags", Authorization="Basic YWRtaW46czNjcmV0")
+            self.assertEqual(answer, (200, b'["cluster"]\n'))
+            wrong = await self.ask(port, "/2/tags", Authorization="Basic YWRtaW46d3Jvbmc=")
+            self.assertEqual(wrong[0], 401)
+        finally:
+            await master.stopService()
+
+    async def test_without_a_certificate_it_says_what_to_do(self) -> None:
+        with self.assertRaisesRegex(Failed, "no certificate in .*rapi.pem"):
+            await self.serve()
+        self.write(self.paths.rapi_certificate, b"nonsense")
+        with self.assertRaisesRegex(Failed, "rapi.pem cannot be used"):
+            await self.serve()
+
+    async def test_it_runs_on_the_master_only(self) -> None:
+        self.write(f"{self.paths.data}/ssconf_master_node", b"node9.example.com\n")
+        with self.assertRaisesRegex(NotMaster, r"node9\.example\.com is the master"):
+            await self.serve()
