@@ -1,36 +1,86 @@
-# Sourced by ./check and ./quickstart: installs what a bare machine lacks, and nothing twice.
-CHECK_PACKAGES="python3-venv curl autoconf automake make qemu-system-x86 busybox-static cpio iproute2 lvm2"
+# Sourced by ./check and ./quickstart, with $tree set: gets what a bare machine lacks, nothing twice.
 
 # Installs Debian packages that are missing, if this user may; otherwise says what is missing.
 set_up_packages() {
   command -v dpkg-query >/dev/null || return 0
-  local missing=""
-  for package in $1; do
-    [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null)" = "ii " ] || missing="$missing $package"
+  local package missing=()
+  for package in "$@"; do
+    [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null)" = "ii " ] || missing+=("$package")
   done
-  [ -n "$missing" ] || return 0
+  [ ${#missing[@]} != 0 ] || return 0
   if [ "$(id -u)" != 0 ]; then
-    echo "not installed, and only root can:$missing (apt-get install$missing)" >&2
+    echo "not installed, and only root can: apt-get install ${missing[*]}" >&2
     return 0
   fi
-  echo "installing$missing"
+  echo "installing ${missing[*]}"
   apt-get -qq update >/dev/null 2>&1
-  # shellcheck disable=SC2086  # a list of names
-  DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install $missing >/dev/null \
-    || echo "some of these could not be installed:$missing" >&2
+  DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "${missing[@]}" \
+    >/dev/null 2>&1 || echo "could not be installed: apt-get install ${missing[*]}" >&2
 }
 
-# Makes .venv hold this tree's dependencies ("" or "test") and activates it.
-set_up_environment() {
-  local extra=${1:+[$1]} stamp
-  stamp=.venv/.made-from-${1:-plain}
-  if [ ! -e "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
-    [ -x .venv/bin/python ] || python3 -m venv .venv || return 1
-    echo "installing the Python packages of pyproject.toml${1:+ for $1}"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check -e ".$extra" 2>&1 \
-      | grep -v '^WARNING' >&2
-    .venv/bin/python -c 'import twisted, msgspec, OpenSSL, immutables' || return 1
-    touch "$stamp"
+# Sets $python to one that is new enough; installs it if this user may.
+find_python() {
+  local found old=""
+  for python in python3 python3.14 python3.13 python3.12 python3.11; do
+    found=$(command -v "$python") || continue
+    if "$found" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+      python=$found
+      return 0
+    fi
+    old=$("$found" --version)
+  done
+  if [ -z "$old" ] && [ "$(id -u)" = 0 ]; then
+    set_up_packages python3 python3-venv
+    python=$(command -v python3) && return 0
   fi
-  export PATH="$PWD/.venv/bin:$PATH"
+  echo "This needs Python 3.11 or newer, and there is ${old:-none}: install one (Debian 12 and" >&2
+  echo "later have it: apt-get install python3 python3-venv) and let it come first in PATH." >&2
+  return 1
+}
+
+# Sets $python to one with this tree's dependencies, and those of the groups named: one that has
+# them all already, or that of .venv, which is made as needed.
+set_up_environment() {
+  local stamp="$tree/.venv/has${*:+-$*}" lacking host
+  python=$tree/.venv/bin/python
+  if [ "$stamp" -nt "$tree/pyproject.toml" ] && [ -x "$python" ]; then
+    return 0
+  fi
+  find_python || return 1
+  host=$python
+  if [ ! -e "$tree/.venv" ] && [ -z "$("$host" "$tree/tools/requirements.py" "$@")" ]; then
+    return 0
+  fi
+  python=$tree/.venv/bin/python
+  _make_venv "$host" || return 1
+  mapfile -t lacking < <("$python" "$tree/tools/requirements.py" "$@")
+  if [ ${#lacking[@]} != 0 ]; then
+    echo "installing ${lacking[*]} in .venv"
+    # What is used is compiled when it is used.
+    _pip "$host" --no-compile "${lacking[@]}" || return 1
+  fi
+  touch "$stamp"
+}
+
+_make_venv() {
+  local pip=()
+  [ ! -x "$tree/.venv/bin/python" ] || return 0
+  if "$1" -m pip --version >/dev/null 2>&1; then
+    pip=(--without-pip)  # the host's serves, which saves seconds
+  elif ! "$1" -c 'import ensurepip' 2>/dev/null; then
+    set_up_packages python3-venv
+  fi
+  "$1" -m venv "${pip[@]}" "$tree/.venv" && return 0
+  rm -rf "$tree/.venv"
+  echo "$tree/.venv could not be made; on Debian: apt-get install python3-venv" >&2
+  return 1
+}
+
+_pip() {
+  local host=$1; shift
+  local pip=("$tree/.venv/bin/python" -m pip)
+  "${pip[@]}" --version >/dev/null 2>&1 || pip=("$host" -m pip --python "$tree/.venv/bin/python")
+  "${pip[@]}" -qq --disable-pip-version-check install "$@" && return 0
+  echo "the Python packages could not be installed; is there a way to PyPI?" >&2
+  return 1
 }

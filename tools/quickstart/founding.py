@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A new cluster: its folder, its first node, the nodes that join, and a first instance."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+import shutil
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ganeti.bootstrap import found, invite
+from ganeti.rapi.users import scrypt_line
+from tools.quickstart import guest, orders
+from tools.quickstart.daemons import Daemon, daemons, end_guests, rapi_of, stop
+from tools.quickstart.place import TREE, Cluster, Node
+from tools.quickstart.telling import Progress
+
+RAPI_USER = "quickstart"
+
+
+def create(cluster: Cluster, progress: Progress, linux: Path) -> None:
+    """Make the cluster and start everything; whatever fails, no process of it is left.
+
+    ``linux`` is the folder for a kernel, which the kvm hypervisor needs.
+    """
+    settings: dict[str, Any] = {}
+    if cluster.said.hypervisor == "kvm":
+        qemu = guest.require_qemu()
+        settings["hvparams"] = guest.settings(qemu, *guest.fetch_linux(linux))
+        progress.done(f"QEMU is {qemu}, and a Linux for guests is in {linux}")
+    cluster.keep()
+    cluster.make_reachable()
+    try:
+        _create(cluster, progress, settings)
+    except BaseException:
+        stop(cluster)
+        end_guests(cluster)
+        raise
+    replace(cluster, said=msgspec.structs.replace(cluster.said, complete=True)).keep()
+
+
+def _create(cluster: Cluster, progress: Progress, settings: dict[str, Any]) -> None:
+    master = cluster.master
+    found(
+        master.paths,
+        cluster=cluster.name,
+        address=master.address,
+        master=master.name,
+        master_address=master.address,
+        hypervisors=(cluster.said.hypervisor,),
+        **settings,
+    )
+    for node in cluster.nodes:
+        _equip(cluster, node)
+    _admit_a_user(cluster)
+    _write_tools(cluster)
+    progress.done("the cluster is founded: certificates, configuration, journal")
+    _start(Daemon(cluster, master, "noded"), progress)
+    others = cluster.nodes[1:]
+    with ThreadPoolExecutor(max_workers=len(others) + 2) as pool:
+        starting = [
+            pool.submit(_start, Daemon(cluster, master, "masterd"), progress),
+            pool.submit(_start, rapi_of(cluster), progress),
+            *(pool.submit(_join, cluster, node, progress) for node in others),
+        ]
+    for each in starting:
+        each.result()
+    with orders.client_of(cluster) as client:
+        orders.perform(client, map(orders.add, others))
+        if others:
+            progress.done(f"{len(others)} more nodes are members of the cluster")
+        instance = orders.first_instance(cluster)
+        orders.perform(client, [instance])
+        (row,) = orders.instances(client)
+        progress.done(f"instance {row[0]} is {row[2]} on {row[1]}")
+
+
+def resume(cluster: Cluster, progress: Progress) -> int:
+    """Start what does not run of a cluster that was made before; answers how many daemons."""
+    cluster.make_reachable()
+    missing = [daemon for daemon in daemons(cluster) if daemon.process() is None]
+    with ThreadPoolExecutor(max_workers=max(1, len(missing))) as pool:
+        starting = [pool.submit(_start, daemon, progress) for daemon in missing]
+    for each in starting:
+        each.result()
+    return len(missing)
+
+
+def clear(cluster: Cluster) -> int:
+    """End every process of the cluster and empty its folder; answers how many guests ran."""
+    stop(cluster)
+    guests = end_guests(cluster)
+    if cluster.reached_by != str(cluster.folder):
+        with suppress(FileNotFoundError):
+            os.unlink(cluster.reached_by)
+    # The description last: without it, nobody knows what the folder is.
+    for entry in sorted(cluster.folder.iterdir(), key=lambda entry: entry == cluster.description):
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+    return guests
+
+
+def remove(cluster: Cluster) -> int:
+    """Clear the cluster and remove its folder."""
+    guests = clear(cluster)
+    cluster.folder.rmdir()
+    with suppress(OSError):  # others are there
+        cluster.folder.parent.rmdir()
+    return guests
+
+
+def _equip(cluster: Cluster, node: Node) -> None:
+    """Give a node the OS definitions of the tree."""
+    definitions = Path(node.paths.os_search_path[0])
+    definitions.parent.mkdir(parents=True)
+    definitions.symlink_to(TREE / "os")
+
+
+def _admit_a_user(cluster: Cluster) -> None:
+    password = secrets.token_urlsafe(18)
+    with open(cluster.master.paths.rapi_users, "a", encoding="utf-8") as users:
+        line = scrypt_line(RAPI_USER, password, secrets.token_bytes(16), "write")
+        users.write(f"{line}\n")
+    _keep_secret(cluster.password_file, f"{password}\n")
+    login = f"machine {cluster.master.address} login {RAPI_USER} password {password}\n"
+    _keep_secret(cluster.curl_file, login)
+
+
+def _keep_secret(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _write_tools(cluster: Cluster) -> None:
+    """Launchers of all tools, which work on this cluster whatever the caller's environment."""
+    cluster.tools.mkdir()
+    master = cluster.master
+    for launcher in sorted((TREE / "daemons").glob("gnt-*.in")):
+        name = launcher.stem
+        module = f"ganeti.cli.{name.replace('-', '_')}"
+        script = cluster.tools / name
+        script.write_text(
+            "#!/bin/sh\n"
+            f"export GANETI_ROOTDIR={shlex.quote(master.paths.root)}"
+            f" GANETI_HOSTNAME={shlex.quote(master.name)}"
+            f" PYTHONPATH={shlex.quote(str(TREE))}\n"
+            f"exec {shlex.quote(sys.executable)} -P -c 'from {module} import main; main()' \"$@\"\n"
+        )
+        script.chmod(0o755)
+
+
+def _join(cluster: Cluster, node: Node, progress: Progress) -> None:
+    token = invite(cluster.master.paths, node=node.name, addresses=[node.address])
+    _start(Daemon(cluster, node, "noded"), progress, "--join", "-", token=token)
+
+
+def _start(daemon: Daemon, progress: Progress, *options: str, token: str = "") -> None:
+    daemon.start(*options, token=token)
+    progress.done(f"{daemon.program} runs on {daemon.node.name} ({daemon.node.address})")

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Jobs for the master of a cluster, as any client asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ganeti.errors import Failed, GanetiError, from_wire
+from ganeti.luxi.client import Client
+from ganeti.luxi.methods import QueryInstances, SubmitManyJobs, WaitForJobChange
+from ganeti.model.disk import Template
+from ganeti.opcodes.instance.create import CreateInstance, CreationMode
+from ganeti.opcodes.node import AddNode
+from ganeti.opcodes.opcode import Opcode
+from tools.quickstart.place import Cluster, Node
+
+FINAL = frozenset(("success", "error", "canceled"))
+
+FIELDS = ("status", "opresult")
+
+
+def client_of(cluster: Cluster) -> Client:
+    """A client of the cluster's master."""
+    return Client(cluster.master.paths.master_socket)
+
+
+def perform(client: Client, opcodes: Iterable[Opcode]) -> None:
+    """Have the opcodes done, each as a job; all have ended well when this returns.
+
+    :raises GanetiError: why the first of those that did not end well did not.
+    """
+    jobs = client.ask(SubmitManyJobs(jobs=tuple((opcode,) for opcode in opcodes)))
+    problems = [problem for row in jobs if (problem := _outcome(client, row)) is not None]
+    if problems:
+        raise problems[0]
+
+
+def _outcome(client: Client, row: list[object]) -> GanetiError | None:
+    submitted, job = row
+    if not submitted or not isinstance(job, int):
+        return Failed(f"the master did not take a job: {job}")
+    known = None
+    while True:
+        answer = client.ask(WaitForJobChange(job_id=job, fields=FIELDS, prev_job_info=known))
+        if answer is None:
+            return Failed(f"job {job} is not known to the master")
+        known = answer[0]
+        status, results = known
+        if status in FINAL:
+            break
+    return None if status == "success" else from_wire(results[0])
+
+
+def add(node: Node) -> AddNode:
+    """Take in a node that has joined."""
+    return AddNode(node_name=node.name, primary_ip=node.address)
+
+
+def first_instance(cluster: Cluster) -> CreateInstance:
+    """A small instance, placed where there is most room for it."""
+    return CreateInstance(
+        instance_name=f"first.{cluster.name}",
+        mode=CreationMode.CREATE,
+        disk_template=Template.FILE,
+        disks=({"size": 16},),
+        nics=({},),
+        beparams={"memory": 128},
+        os_type="noop" if cluster.said.hypervisor == "fake" else "mini",
+        name_check=False,
+        ip_check=False,
+    )
+
+
+def instances(client: Client) -> list[list[object]]:
+    """Name, node and status of every instance."""
+    return client.ask(QueryInstances(names=(), fields=("name", "pnode", "status")))
