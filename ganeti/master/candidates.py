@@ -62,7 +62,6 @@ class Candidates:
         self._master = master
         self._checkpoint = checkpoint
         self._recorded = before
-        self._recorded_at = 0
         self._trusted = before
         self._patience = patience or Patience()
         self._followers: dict[str, Follower] = {}
@@ -71,13 +70,16 @@ class Candidates:
         self._proposed: dict[Position, frozenset[str]] = {}
         self._again: IDelayedCall | None = None
         self._newer_master: NotMaster | None = None
-        self._stopped = False
+        self._at_stop: frozenset[str] | None = None
 
     # --- what is seen of it
 
     def in_sync(self) -> frozenset[str]:
-        """The UUIDs of the candidates that have every acknowledged commit."""
-        return self._settled() & self._recorded
+        """The UUIDs of the candidates that have every acknowledged commit.
+
+        A checkpoint keeps it too, since the journal forgets the record with its segment.
+        """
+        return self._settled() & self._recorded if self._at_stop is None else self._at_stop
 
     def out_of_sync(self) -> Mapping[str, str]:
         """The other candidates by UUID, each with the reason."""
@@ -103,8 +105,11 @@ class Candidates:
         self._changed()
 
     def stop(self) -> None:
-        """Ask the candidates nothing more. The journal is closed first: it keeps nothing after."""
-        self._stopped = True
+        """Ask the candidates nothing more; the journal can keep nothing after that.
+
+        What is ``in_sync`` stays as it was.
+        """
+        self._at_stop = self.in_sync()
         for follower in self._followers.values():
             follower.stop()
         if self._again is not None and self._again.active():
@@ -128,7 +133,7 @@ class Candidates:
                 late.cancel()
         if self._newer_master is not None:
             raise self._newer_master
-        if self._stopped:
+        if self._at_stop is not None:
             raise NotMaster("the master daemon is stopping")
         self._propose()
         return self._set_at(end.position) <= self._settled()
@@ -194,10 +199,8 @@ class Candidates:
     def _propose(self) -> None:
         """Append a record of the set as it is, unless that has been done."""
         now = self._settled()
-        latest = max(self._proposed, default=self._recorded_at)
-        before = self._proposed.get(latest, self._recorded)
-        forgotten = bool(now) and max(latest, 1) <= self._journal.begins_after()
-        if (now == before and not forgotten) or self._stopped or self._newer_master is not None:
+        before = self._proposed[max(self._proposed)] if self._proposed else self._recorded
+        if now == before or self._at_stop is not None or self._newer_master is not None:
             return
         commit = self._commit(before, now)
         try:
@@ -213,7 +216,7 @@ class Candidates:
         kept.addErrback(lambda failure: failure.trap(NotKept) and None)
 
     def _accepted(self, _: None, position: Position) -> None:
-        self._recorded, self._recorded_at = self._proposed[position], position
+        self._recorded = self._proposed[position]
         for at in self._before(position):
             del self._proposed[at]
 
@@ -227,7 +230,6 @@ class Candidates:
             if uuid in now ^ before
         ]
         why += [f"{uuid} is no candidate any more" for uuid in before - dict(there).keys()]
-        why = why or ["the record of who is in sync was forgotten with its segment"]
         value = msgspec.Raw(msgspec.json.encode(sorted(now)))
         return Commit(
             at=self._clock.seconds(),

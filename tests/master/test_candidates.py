@@ -175,6 +175,15 @@ class CandidatesTests(SynchronousTestCase):
         self.assert_in_sync(NODE2)
         self.assertIn("connection refused", self.candidates.out_of_sync()[NODE3.uuid])
 
+    def test_nothing_is_acknowledged_while_the_record_counts_on_one_that_lacks_it(self) -> None:
+        self.nodes.vanish("node3")
+        records: list[frozenset[str]] = []
+        self.cluster.append(1).addCallback(
+            lambda _: records.append(self.cluster.recorded(self.cluster.copy(MASTER)))
+        )
+        self.cluster.run(1)
+        self.assertEqual(records, [{NODE2.uuid}])
+
     def test_all_may_be_gone(self) -> None:
         self.nodes.vanish("node2")
         self.nodes.vanish("node3")
@@ -276,6 +285,13 @@ class CandidatesTests(SynchronousTestCase):
         self.kept(2)
         self.assert_in_sync(NODE2, NODE3)
         self.assertEqual(len(reasons(self.cluster.journal)), before)
+
+    def test_after_the_stop_nothing_is_kept_and_the_set_is_as_it_was(self) -> None:
+        self.candidates.stop()
+        waiting = self.cluster.append(1)
+        self.cluster.run(1)
+        self.assertIn("is stopping", str(self.failureResultOf(waiting, NotKept).value))
+        self.assertEqual(self.candidates.in_sync(), {NODE2.uuid, NODE3.uuid})
 
     def test_a_node_that_follows_a_newer_master_ends_it(self) -> None:
         self.nodes.garbage("node3", b'[false,["OldTerm",["there is a newer master"]]]')
