@@ -13,12 +13,12 @@ import fcntl
 import os
 import shutil
 import signal
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from types import TracebackType
 
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError  # noqa: A004  (the one Twisted raises)
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError, succeed  # noqa: A004  (the one Twisted raises)
 from twisted.internet.interfaces import IReactorFDSet, IReactorTime, IReadDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -60,10 +60,10 @@ class LocalProcesses:
         output: str | None = None,
         files: Mapping[int, str | int] | None = None,
     ) -> Finished:
-        out, err = _Stream(self._readers), _Stream(self._readers)
+        out, err = (_Stream(self._readers, self._clock) for _ in range(2))
         log = None
         try:
-            with _Descriptors() as given:
+            with _told(argv), _Descriptors() as given:
                 given.input(stdin)
                 if output is None:
                     given.give(1, out.open())
@@ -73,10 +73,10 @@ class LocalProcesses:
                     given.give(1, log.descriptor)
                     given.give(2, log.descriptor)
                 given.files(files or {})
-                pid = _spawn(argv, env, given)
+                ending = self._reaped(_spawn(argv, env, given))
             out.listen()
             err.listen()
-            code = await self._end(pid, argv, timeout)
+            code = await self._end(ending, argv, timeout)
             return Finished(code, out.rest() if log is None else log.tail(), err.rest())
         finally:
             out.close()
@@ -85,17 +85,16 @@ class LocalProcesses:
                 log.remove_if_empty()
                 log.close()
 
-    async def _end(self, pid: int, argv: Sequence[str], timeout: float | None) -> int:
+    async def _end(self, ending: _Ending, argv: Sequence[str], timeout: float | None) -> int:
         """The exit code of a process that is killed by cancelling, or when its time is over."""
-        ending = self._reap(pid)
         try:
-            return await ending.wait(self._clock, timeout)
+            return await ending.wait(timeout)
         except (CancelledError, TimeoutError) as error:
-            _kill_group(pid)
+            _kill_group(ending.pid)
             # So that nobody meets a process that is said to be gone; one that hangs inside the
             # kernel (a dead disk) is left behind.
             with suppress(TimeoutError):
-                await ending.wait(self._clock, _DYING)
+                await ending.wait(_DYING)
             if isinstance(error, CancelledError):
                 raise
             raise Failed(f"{argv[0]} did not end within {timeout:g} s and was killed") from None
@@ -105,15 +104,13 @@ class LocalProcesses:
     ) -> int:
         log = _Log(output)
         try:
-            with _Descriptors() as given:
+            with _told(argv), _Descriptors() as given:
                 given.input(b"")
                 given.give(1, log.descriptor)
                 given.give(2, log.descriptor)
-                pid = _spawn(argv, env, given)
+                return self._reaped(_spawn(argv, env, given)).pid
         finally:
             log.close()
-        self._reap(pid)
-        return pid
 
     def life(self, pid: int) -> Life | None:
         try:
@@ -147,8 +144,15 @@ class LocalProcesses:
         with suppress(ProcessLookupError):
             os.kill(pid, signal)
 
-    def _reap(self, pid: int) -> _Ending:
-        ending = _Ending(self._readers, pid)
+    def _reaped(self, pid: int) -> _Ending:
+        """See to it that a process leaves no zombie when it ends."""
+        try:
+            ending = _Ending(self._readers, self._clock, pid)
+        except OSError:
+            # Without a descriptor for its end there is nobody who would notice it.
+            _kill_group(pid)
+            os.waitpid(pid, 0)
+            raise
         self._readers.addReader(ending)
         return ending
 
@@ -164,17 +168,23 @@ def _spawn(argv: Sequence[str], env: Mapping[str, str] | None, given: _Descripto
     program = argv[0]
     if "/" not in program:
         program = shutil.which(program, path=environment.get("PATH", MINIMAL_PATH)) or program
+    return os.posix_spawn(
+        program,
+        tuple(argv),
+        environment,
+        file_actions=given.actions(),
+        setsid=True,
+        setsigmask=[],
+        # Python ignores these, which programs would inherit.
+        setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
+    )
+
+
+@contextmanager
+def _told(argv: Sequence[str]) -> Iterator[None]:
+    """Tell what keeps a program from being started in our words."""
     try:
-        return os.posix_spawn(
-            program,
-            tuple(argv),
-            environment,
-            file_actions=given.actions(),
-            setsid=True,
-            setsigmask=[],
-            # Python ignores these, which programs would inherit.
-            setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
-        )
+        yield
     except OSError as error:
         raise Failed(f"cannot start {argv[0]}: {error.strerror}") from error
 
@@ -266,10 +276,12 @@ class _Log:
 class _Stream:
     """Collects what comes out of a pipe; of very much, the end."""
 
-    def __init__(self, readers: IReactorFDSet) -> None:
+    def __init__(self, readers: IReactorFDSet, clock: IReactorTime) -> None:
         self._readers = readers
+        self._clock = clock
         self._collected = bytearray()
         self._ours = self._theirs = -1
+        self._listening = False
 
     def open(self) -> int:
         """The end that a process writes to."""
@@ -281,6 +293,7 @@ class _Stream:
         if self._theirs >= 0:
             os.close(self._theirs)
             self._theirs = -1
+            self._listening = True
             self._readers.addReader(self)
 
     def rest(self) -> bytes:
@@ -292,14 +305,20 @@ class _Stream:
         return bytes(self._collected[-OUTPUT_LIMIT:])
 
     def close(self) -> None:
-        if self._ours >= 0:
+        if self._listening:
             self._readers.removeReader(self)
+            # In a later turn: the reactor may hold an event for this number in its hands, and
+            # give it to whoever opens the same number now.
+            self._clock.callLater(0, os.close, self._ours)
+        elif self._ours >= 0:
             os.close(self._ours)
         if self._theirs >= 0:
             os.close(self._theirs)
         self._ours = self._theirs = -1
+        self._listening = False
 
     def _read(self) -> bool:
+        """Whether there may be more: nothing for now, and nothing ever, are told apart later."""
         try:
             data = os.read(self._ours, _CHUNK)
         except BlockingIOError:
@@ -307,11 +326,12 @@ class _Stream:
         self._collected += data
         if len(self._collected) > 2 * OUTPUT_LIMIT:
             del self._collected[:-OUTPUT_LIMIT]
+        if not data:
+            self.close()
         return bool(data)
 
     def doRead(self) -> Failure | None:
-        if not self._read():
-            self.close()
+        self._read()
         return None
 
     def fileno(self) -> int:
@@ -321,38 +341,48 @@ class _Stream:
         return "process output"
 
     def connectionLost(self, reason: Failure) -> None:
-        """The reactor found the pipe unusable, or the writer gone."""
-        if self._ours >= 0:
+        """The writer is gone; or this was meant for who had the descriptor's number before."""
+        if self._listening:
             self.rest()
-        self.close()
+        if self._listening:
+            self._readers.addReader(self)
 
 
 @implementer(IReadDescriptor)
 class _Ending:
     """Takes the exit code of a process when it ends, and tells those who wait for it."""
 
-    def __init__(self, readers: IReactorFDSet, pid: int) -> None:
+    def __init__(self, readers: IReactorFDSet, clock: IReactorTime, pid: int) -> None:
         self._readers = readers
-        self._pid = pid
+        self._clock = clock
+        self.pid = pid
         self._descriptor = os.pidfd_open(pid)
+        self._code: int | None = None
         self._waiting: list[Deferred[int]] = []
 
-    def wait(self, clock: IReactorTime, timeout: float | None) -> Deferred[int]:
+    def wait(self, timeout: float | None) -> Deferred[int]:
         """The exit code; ``TimeoutError`` if there is none within ``timeout`` seconds."""
+        if self._code is not None:
+            return succeed(self._code)
         waiting: Deferred[int] = Deferred(self._waiting.remove)
         self._waiting.append(waiting)
-        return waiting if timeout is None else waiting.addTimeout(timeout, clock)
+        return waiting if timeout is None else waiting.addTimeout(timeout, self._clock)
 
     def doRead(self) -> Failure | None:
-        reaped, status = os.waitpid(self._pid, os.WNOHANG)
+        reaped, status = os.waitpid(self.pid, os.WNOHANG)
         if reaped:
             self._readers.removeReader(self)
             os.close(self._descriptor)
             self._descriptor = -1
-            waiting, self._waiting = self._waiting, []
-            for each in waiting:
-                each.callback(os.waitstatus_to_exitcode(status))
+            self._code = os.waitstatus_to_exitcode(status)
+            # In a later turn: those who are told may open descriptors with numbers for which the
+            # reactor still holds events of this turn in its hands.
+            self._clock.callLater(0, self._tell, self._code)
         return None
+
+    def _tell(self, code: int) -> None:
+        while self._waiting:
+            self._waiting.pop().callback(code)
 
     def fileno(self) -> int:
         return self._descriptor
@@ -361,4 +391,6 @@ class _Ending:
         return "process end"
 
     def connectionLost(self, reason: Failure) -> None:
-        """Nothing to do: a pidfd is not lost before it was read."""
+        """Nobody can lose a pidfd: this was meant for who had its number before."""
+        if self._descriptor >= 0:
+            self._readers.addReader(self)

@@ -94,13 +94,15 @@ class ProcessesContract(TestCase):
         first, again = processes.life(pid), processes.life(pid)
         assert first and again
         self.assertEqual(first.identity, again.identity)
+        while not processes.arguments(pid):  # the kernel has not got so far yet
+            await deferLater(self.clock(), 0.01)
         self.assertEqual(processes.arguments(pid)[-2:], ["--of", "web1"])
         processes.kill(pid, 9)
         while processes.life(pid):
             await deferLater(self.clock(), 0.01)
         processes.kill(pid, 9)
         self.assertEqual(processes.arguments(pid), [])
-        await deferLater(self.clock(), 0.01)
+        await deferLater(self.clock(), 0.05)
 
     async def test_starting_what_is_not_there_fails(self) -> None:
         with self.assertRaisesRegex(Failed, "cannot start /nowhere/at-all"):

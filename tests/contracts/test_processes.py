@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from pathlib import Path
 from typing import cast
 
 from twisted.internet import reactor
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.interfaces import IReactorFDSet
 from twisted.internet.task import deferLater
 
@@ -98,6 +99,17 @@ class LocalProcessesTests(contract.ProcessesContract):
         self.assertEqual(finished, Finished(0, b"", b""))
         self.assertEqual([self.logged(taken), self.logged(announced)], [b"content", b"7\n"])
 
+    async def test_many_that_follow_each_other_all_end(self) -> None:
+        # Each takes over the descriptors' numbers of one that has just ended.
+        processes, program = self.processes(), self.shell("echo $1; exit $1")
+
+        async def one_after_the_other() -> list[Finished]:
+            return [await processes.run([program, str(code)]) for code in range(15)]
+
+        workers = [Deferred.fromCoroutine(one_after_the_other()) for _ in range(10)]
+        expected = [Finished(code, b"%d\n" % code, b"") for code in range(15)]
+        self.assertEqual(await gatherResults(workers), [expected] * 10)
+
     async def test_none_of_our_descriptors_is_inherited(self) -> None:
         ours = os.open("/dev/null", os.O_RDONLY)
         self.addCleanup(os.close, ours)
@@ -122,11 +134,10 @@ class LocalProcessesTests(contract.ProcessesContract):
     async def test_no_zombie_is_left(self) -> None:
         finished = await self.processes().run([self.shell("echo $$")])
         pid = await self.processes().start(["true"], output=self.log())
-        await self.gone(pid)
-        await deferLater(self.clock(), 0.01)
         for each in (int(finished.out), pid):
-            with self.assertRaises(ProcessLookupError):
-                os.kill(each, 0)
+            # A zombie takes signals like anybody else.
+            while exists(each):
+                await deferLater(self.clock(), 0.01)
 
     async def test_programs_have_a_session_of_their_own(self) -> None:
         finished = await self.processes().run([self.shell("cut -d' ' -f1,5,6 /proc/$$/stat")])
@@ -143,4 +154,32 @@ class LocalProcessesTests(contract.ProcessesContract):
         await self.processes().run(["cat"], stdin=b"x")
         with self.assertRaises(Failed):
             await self.processes().run(["/nowhere/at-all"], stdin=b"x")
+        await deferLater(self.clock(), 0)
         self.assertEqual(set(os.listdir("/proc/self/fd")) - before, set())
+
+    async def test_running_out_of_descriptors_is_a_failure_that_leaves_nothing(self) -> None:
+        await deferLater(self.clock(), 0)
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, before)
+        used = set(os.listdir("/proc/self/fd"))
+        processes, reasons = self.processes(), []
+        # Copies for the process are made above 64, so that is how far the limit has to go.
+        for limit in range(max(map(int, used & set(map(str, range(64))))) + 1, 72):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, before[1]))
+            try:
+                await processes.run(["true"])
+            except Failed as error:
+                reasons.append(str(error))
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        await deferLater(self.clock(), 0)
+        self.assertTrue(reasons)
+        self.assertEqual([each for each in reasons if "cannot start true" not in each], [])
+        self.assertEqual(set(os.listdir("/proc/self/fd")) - used, set())
+
+
+def exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

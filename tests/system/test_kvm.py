@@ -24,8 +24,10 @@ from ganeti.hypervisor.interfaces import AttachedDisk, Phase
 from ganeti.hypervisor.kvm import console
 from ganeti.hypervisor.kvm.accelerator import Accelerators
 from ganeti.hypervisor.kvm.control import Monitors
+from ganeti.hypervisor.kvm.devices import tap
 from ganeti.hypervisor.kvm.driver import KvmHypervisor
-from ganeti.model.guest import Guest
+from ganeti.model.guest import Guest, GuestNic
+from ganeti.schema.records import replace
 from ganeti.system.files import LocalFiles
 from ganeti.system.notes import LocalNotes
 from ganeti.system.processes import LocalProcesses
@@ -140,6 +142,21 @@ class KvmTests(TestCase):
         await later.stop("web1", hard=False)
         await terminal.see(b"mini: down")
         await self.until_down(later)
+
+    async def test_a_card_is_connected_to_its_bridge_while_the_guest_runs(self) -> None:
+        ip = LocalProcesses(cast(IReactorFDSet, reactor), self.clock).run
+        made = await ip(["ip", "link", "add", "gnt-test", "type", "bridge"])
+        if made.code:
+            raise SkipTest(f"no bridge can be made here: {made.err.decode().strip()}")
+        self.addCleanup(ip, ["ip", "link", "delete", "gnt-test"])
+        nic = GuestNic(uuid="0" * 36, mac="aa:00:10:00:00:01", mode="bridged", link="gnt-test")
+        hypervisor = self.hypervisor()
+        await hypervisor.start(replace(self.guest(), nics=(nic,)), self.attached(), paused=True)
+        self.assertEqual(os.listdir("/sys/class/net/gnt-test/brif"), [tap(nic)])
+        self.assertTrue(hypervisor.running()["web1"].paused)
+        await hypervisor.stop("web1", hard=True)
+        self.assertEqual(os.listdir("/sys/class/net/gnt-test/brif"), [])
+        self.assertNotIn(tap(nic), os.listdir("/sys/class/net"))
 
     async def test_linux_moves_while_it_runs(self) -> None:
         here, there, guest = self.hypervisor("node1"), self.hypervisor("node2"), self.guest()
