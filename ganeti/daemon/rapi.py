@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
+from argparse import SUPPRESS, ArgumentTypeError, Namespace
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
@@ -13,6 +13,7 @@ from ganeti.daemon.service import Program, Running, run
 from ganeti.paths import RAPI_PORT, Paths, of_this_node
 
 MOST_CLIENTS = 4000
+MOST_WORKERS = 64
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,9 +37,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         default=MOST_CLIENTS,
         help=f"how many connections are open at once; default: {MOST_CLIENTS}",
     )
+    options.add_argument(
+        "--workers",
+        type=_count,
+        metavar="N",
+        default=1,
+        help="how many processes serve; each takes some 25 MiB; default: 1",
+    )
+    options.add_argument("--worker", type=int, help=SUPPRESS)
     options.add_argument("-i", "--interface", help=_IGNORED)
     chosen = options.parse_args(argv)
-    return run(Program("ganeti-rapi", "rapi-daemon", _start), chosen, of_this_node())
+    chosen.arguments = list(sys.argv[1:] if argv is None else argv)
+    name = "ganeti-rapi"
+    if chosen.worker is not None:
+        name, chosen.foreground = f"ganeti-rapi-worker-{chosen.worker}", True
+    return run(Program(name, "rapi-daemon", _start), chosen, of_this_node())
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= MOST_WORKERS:
+        raise ArgumentTypeError(f"must be a number from 1 to {MOST_WORKERS}")
+    return int(text)
 
 
 _IGNORED = "taken as other servers take it, and without effect; -b says where to listen"

@@ -16,6 +16,7 @@ from twisted.internet.threads import deferToThreadPool
 from ganeti.daemon.listening import listen
 from ganeti.daemon.options import address_of
 from ganeti.daemon.service import Running
+from ganeti.daemon.workers import Workers, accept_as_worker
 from ganeti.errors import Code, Failed, NotMaster
 from ganeti.luxi.async_client import MasterClient
 from ganeti.paths import Paths, name_of_this_node
@@ -50,11 +51,21 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     factory: ServerFactory = site
     if context is not None:
         factory = TlsFactory(context, site, reactor)
-    address = options.bind or address_of(name, paths)
-    port = listen(reactor, address, options.port, factory)
+    workers = None
+    if options.worker is not None:
+        port = accept_as_worker(reactor, factory)
+    else:
+        address = options.bind or address_of(name, paths)
+        port = listen(reactor, address, options.port, factory)
+        further = options.workers - 1
+        workers = Workers(reactor, "ganeti.daemon.rapi", options.arguments, port.fileno(), further)
 
     async def stop() -> None:
-        await port.stopListening()
+        # Before the socket is closed, which for all who share it closes it.
+        if workers is not None:
+            await workers.stop()
+        if (closing := port.stopListening()) is not None:
+            await closing
         site.hang_up()
         master.close()
 

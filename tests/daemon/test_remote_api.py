@@ -33,6 +33,9 @@ OPTIONS = Namespace(
     max_clients=10,
     bind="127.0.0.1",
     port=0,
+    worker=None,
+    workers=1,
+    arguments=[],
 )
 
 

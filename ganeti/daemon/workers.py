@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Further processes of a daemon that holds no state, accepting from the same listening socket.
+
+A worker inherits the socket and a leash: the end of a pipe, which closes when its keeper is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReadDescriptor
+from twisted.internet.protocol import ProcessProtocol, ServerFactory
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+LISTENING = 3
+"""The file descriptor under which a worker finds the listening socket."""
+
+LEASH = 0
+
+RESTART_SECONDS = 1.0
+"""How long to wait before a worker that ended is replaced."""
+
+
+class Workers:
+    """Keeps ``count`` processes of the module ``module`` running until told to stop.
+
+    Each gets ``arguments`` and, after ``--worker``, its number.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, reactor: Any, module: str, arguments: Sequence[str], listening: int, count: int
+    ) -> None:
+        self._reactor = reactor
+        self._command = [sys.executable, "-m", module, *arguments]
+        self._listening = listening
+        self._running: dict[int, _Worker] = {}
+        self._stopping = False
+        for number in range(1, count + 1):
+            self._start(number)
+
+    def _start(self, number: int) -> None:
+        if self._stopping:
+            return
+        worker = self._running[number] = _Worker(lambda reason: self._ended(number, reason))
+        worker.process = self._reactor.spawnProcess(
+            worker,
+            self._command[0],
+            [*self._command, "--worker", str(number)],
+            env=None,
+            childFDs={LEASH: "w", 1: 1, 2: 2, LISTENING: self._listening},
+        )
+
+    def _ended(self, number: int, reason: Failure) -> None:
+        del self._running[number]
+        if not self._stopping:
+            self._log.error("worker {n} ended: {why}", n=number, why=reason.getErrorMessage())
+            self._reactor.callLater(RESTART_SECONDS, self._start, number)
+
+    async def stop(self) -> None:
+        """Return when all have ended."""
+        self._stopping = True
+        for worker in list(self._running.values()):
+            worker.process.closeStdin()
+            await worker.gone
+
+    @property
+    def pids(self) -> list[int]:
+        return [worker.process.pid for worker in self._running.values()]
+
+
+class _Worker(ProcessProtocol):
+    process: Any
+
+    def __init__(self, ended: Callable[[Failure], None]) -> None:
+        self.gone: Deferred[None] = Deferred()
+        self._ended = ended
+
+    def processEnded(self, reason: Failure) -> None:
+        self._ended(reason)
+        self.gone.callback(None)
+
+
+@implementer(IReadDescriptor)
+class _Leash:
+    """Stops the reactor when the other end of the pipe closes."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+
+    def fileno(self) -> int:
+        return LEASH
+
+    def doRead(self) -> None:
+        """Nobody pulls at it; a pipe that closes is a lost connection."""
+        if not os.read(LEASH, 1):
+            self._reactor.removeReader(self)
+            self._reactor.stop()
+
+    def connectionLost(self, reason: Failure) -> None:
+        self._reactor.stop()
+
+    def logPrefix(self) -> str:
+        return "leash"
+
+
+def accept_as_worker(reactor: Any, factory: ServerFactory) -> Any:
+    """Accept connections from the inherited socket for as long as the keeper lives."""
+    reactor.addReader(_Leash(reactor))
+    with socket.socket(fileno=os.dup(LISTENING)) as listening:
+        family = listening.family
+    return reactor.adoptStreamPort(LISTENING, family, factory)
