@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The master daemon, put together from its parts on the real operating system."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.threadpool import ThreadPool
+
+from ganeti import __version__
+from ganeti.daemon.identifiers import SystemIdentifiers
+from ganeti.daemon.service import Running
+from ganeti.daemon.tls import Connector, client_context, load
+from ganeti.errors import Code, Failed, NotMaster
+from ganeti.journal.file import FileJournal
+from ganeti.luxi.connection import LuxiService
+from ganeti.luxi.methods import METHODS
+from ganeti.luxi.server import Answerer, Methods
+from ganeti.master.master import Master, Surroundings
+from ganeti.master.places import Places
+from ganeti.master.reign import Reign
+from ganeti.master.spreading import Spreading
+from ganeti.operations.operation import SharedFile
+from ganeti.paths import Paths, name_of_this_node
+from ganeti.rpc.asking import Asker
+from ganeti.rpc.client import HttpWay
+from ganeti.system.files import LocalFiles
+from ganeti.system.tls import words
+
+_log = Logger()
+
+
+async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
+    """Answer clients; jobs run once more than half of the nodes have voted for this master."""
+    context = client_context(paths)
+    files = LocalFiles(_in_thread(reactor))
+    places = Places(paths.data)
+    for folder in (places.queue, paths.sockets):
+        await files.make_folder(folder)
+    journal = await FileJournal.open(files, places.journal, reactor)
+    way = HttpWay(Connector(reactor, context), reactor, port=options.node_port, words=words)
+    name = name_of_this_node()
+    nodes = Asker(way, reactor, term=lambda: reign.term(), master=name)
+    around = Surroundings(
+        files=files,
+        places=places,
+        nodes=nodes,
+        clock=reactor,
+        ids=SystemIdentifiers(),
+        allocate=_no_allocator,
+        shared=_Shared(files, paths),
+        copies=_NoCopies(),
+        machine=os.uname().machine,
+    )
+    master = Master(around, journal)
+    _require_master(master, name)
+    reign = Reign(nodes, name, lambda: list(master.config.state().nodes.values()), reactor)
+    spreading = Spreading(nodes, master.config.state, reactor, __version__)
+    master.config.observe(spreading.changed)
+    answers = _once_begun(master.answers(), reign.wait)
+    sockets = LuxiService(reactor, (paths.master_socket, paths.query_socket), Methods(answers))
+    sockets.startService()
+
+    async def begin() -> None:
+        await reign.begin(_known_term(files, paths), votes_needed=not options.no_voting)
+        await master.start()
+        spreading.soon()
+
+    def failed(failure: Any) -> None:
+        if not failure.check(NotMaster):
+            _log.failure("the master daemon broke", failure)
+        else:
+            _log.critical("{why}", why=failure.getErrorMessage())
+        reactor.stop()
+
+    beginning = Deferred.fromCoroutine(begin())
+    beginning.addErrback(failed)
+
+    async def stop() -> None:
+        await sockets.stopService()
+        beginning.cancel()
+        spreading.stop()
+        await master.stop()
+        way.close()
+
+    return Running(stop, reload=lambda: load(context, paths))
+
+
+def _require_master(master: Master, name: str) -> None:
+    """Refuse to run on a node that the configuration does not call the master."""
+    known = master.config.state().master.name
+    if known != name:
+        raise NotMaster(
+            f"{known} is the master, and this is {name}; to make this node the master: "
+            "gnt-cluster master-failover"
+        )
+
+
+def _once_begun(
+    answers: Mapping[str, Answerer], begun: Callable[[], Awaitable[None]]
+) -> dict[str, Answerer]:
+    """The answers, with those that change anything waiting until the master may act."""
+
+    def waiting(answer: Answerer) -> Answerer:
+        async def wait(*arguments: Any) -> Any:
+            await begun()
+            return await answer(*arguments)
+
+        return wait
+
+    return {
+        name: waiting(answer) if METHODS[name].changes else answer
+        for name, answer in answers.items()
+    }
+
+
+def _known_term(files: LocalFiles, paths: Paths) -> int:
+    """The newest term that this host's own node daemon knows of; 0 if there is none."""
+    if files.stat(paths.term_file) is None:
+        return 0
+    try:
+        return int(msgspec.json.decode(files.read(paths.term_file))["term"])
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError):
+        return 0
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """The files that master candidates have a copy of."""
+
+    files: LocalFiles
+    paths: Paths
+
+    async def read(self) -> Sequence[SharedFile]:
+        found = []
+        for path, mode in (
+            (self.paths.rapi_certificate, 0o440),
+            (self.paths.rapi_users, 0o640),
+            (self.paths.domain_secret, 0o640),
+            (self.paths.authority, 0o644),
+            (self.paths.authority_key, 0o400),
+        ):
+            if self.files.stat(path) is not None:
+                content = self.files.read(path)
+                found.append(SharedFile(path.removeprefix(self.paths.root), content, mode))
+        return found
+
+
+class _NoCopies:
+    def out_of_sync(self) -> Mapping[str, str]:
+        return {}
+
+
+async def _no_allocator(name: str, request: str) -> str:
+    raise Failed(f"there is no allocator named {name}", Code.UNKNOWN)
+
+
+def _in_thread(reactor: Any) -> Any:
+    # Its own threads: a name look-up that hangs must not hold up the disk.
+    pool = ThreadPool(minthreads=0, maxthreads=4, name="files")
+    reactor.callWhenRunning(pool.start)
+    reactor.addSystemEventTrigger("after", "shutdown", pool.stop)
+
+    def in_thread(function: Any, *arguments: Any, **named: Any) -> Awaitable[Any]:
+        return deferToThreadPool(reactor, pool, function, *arguments, **named)
+
+    return in_thread

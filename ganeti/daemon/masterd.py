@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""``ganeti-masterd``: owns the configuration and the job queue, and asks the nodes."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+from ganeti.daemon.options import parser
+from ganeti.daemon.service import Program, Running, run
+from ganeti.paths import NODED_PORT, Paths, of_this_node
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; its exit code."""
+    options = parser("ganeti-masterd", "The master daemon: runs the jobs of the cluster.")
+    options.add_argument(
+        "--no-voting",
+        action="store_true",
+        help="begin even if most nodes do not answer; only if no other node is the master",
+    )
+    options.add_argument(
+        "--node-port",
+        type=int,
+        default=NODED_PORT,
+        help=f"where the node daemons listen; default: {NODED_PORT}",
+    )
+    chosen = options.parse_args(argv)
+    return run(Program("ganeti-masterd", "master-daemon", _start), chosen, of_this_node())
+
+
+def _start(reactor: Any, options: Namespace, paths: Paths) -> Awaitable[Running]:
+    # Here and not above: the process that only waits for the daemon to listen needs none of it.
+    from ganeti.daemon.master import start
+
+    return start(reactor, options, paths)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
