@@ -96,8 +96,8 @@ def founded(
     of the master node's. ``settings`` are fields of ``Cluster``; without ``mac_prefix`` one is
     chosen at random. ``ids`` makes UUIDs.
 
-    Instances without disks or network cards and with disks of any size are admitted, which the
-    policies of established clusters do not by themselves.
+    Instances without disks or network cards, and with memory and disks of any size, are admitted,
+    which the policies of established clusters do not by themselves.
     """
     stamp: dict[str, Any] = {"serial_no": 1, "ctime": now, "mtime": now, "tags": ()}
     group = Group(
@@ -157,6 +157,8 @@ def hypervisor_settings() -> dict[str, Parameters]:
 def first_policy() -> Parameters:
     """The instance policy of a new cluster, which admits diskless and tiny instances."""
     usual = Range()
-    least = msgspec.structs.replace(usual.min, disk_count=0, disk_size=1, nic_count=0)
+    least = msgspec.structs.replace(
+        usual.min, disk_count=0, disk_size=1, memory_size=1, nic_count=0
+    )
     policy: Parameters = plain(Policy(minmax=(msgspec.structs.replace(usual, min=least),)))
     return policy

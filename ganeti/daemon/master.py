@@ -57,7 +57,6 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         ids=SystemIdentifiers(),
         allocate=_no_allocator,
         shared=_Shared(files, paths),
-        copies=_NoCopies(),
         machine=os.uname().machine,
     )
     master = Master(around, journal)
@@ -152,11 +151,6 @@ class _Shared:
                 content = self.files.read(path)
                 found.append(SharedFile(path.removeprefix(self.paths.root), content, mode))
         return found
-
-
-class _NoCopies:
-    def out_of_sync(self) -> Mapping[str, str]:
-        return {}
 
 
 async def _no_allocator(name: str, request: str) -> str:

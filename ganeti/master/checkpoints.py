@@ -21,6 +21,7 @@ from ganeti.jobs.job import encode
 from ganeti.jobs.store import JobStore
 from ganeti.journal.file import FileJournal
 from ganeti.journal.interfaces import Position
+from ganeti.master.follower import CheckpointFiles
 from ganeti.master.places import Places
 from ganeti.schema.records import Record
 from ganeti.system.interfaces import IFiles
@@ -32,9 +33,13 @@ QUEUE_VERSION = b"1\n"
 
 
 class Marker(Record):
-    """The last commit that the files of a checkpoint hold for certain."""
+    """The last commit that the files of a checkpoint hold for certain.
+
+    ``in_sync`` are the candidates, by UUID, that had every commit up to it.
+    """
 
     position: Position
+    in_sync: tuple[str, ...] = ()
 
 
 class Checkpoints:
@@ -49,6 +54,7 @@ class Checkpoints:
         journal: FileJournal,
         state: Callable[[], ClusterState],
         jobs: JobStore,
+        in_sync: Callable[[], frozenset[str]],
         clock: IReactorTime,
     ) -> None:
         self._files = files
@@ -56,6 +62,7 @@ class Checkpoints:
         self._journal = journal
         self._state = state
         self._jobs = jobs
+        self._in_sync = in_sync
         self._clock = clock
         self._config = Checkpoint()
         self._written: ClusterState | None = None
@@ -98,13 +105,32 @@ class Checkpoints:
                 for number in changed.gone:
                     await self._files.remove(self._places.job(number))
                 await self._mark_drained()
-                marker = msgspec.json.encode(Marker(position=position))
-                await self._files.replace(self._places.marker, marker)
+                marker = Marker(position=position, in_sync=tuple(sorted(self._in_sync())))
+                await self._files.replace(self._places.marker, msgspec.json.encode(marker))
             except OSError:
                 self._jobs.give_back(changed)
                 raise
             self._written = state
             await self._journal.forget(position)
+
+    async def whole(self) -> CheckpointFiles:
+        """A checkpoint as it is now, for a candidate that lacks too much to catch up otherwise.
+
+        :raises OSError: it cannot be read or written.
+        """
+        await self.write()
+        async with self._turn:
+            marker = msgspec.json.decode(self._files.read(self._places.marker), type=Marker)
+            paths = [self._places.config, self._places.serial, self._places.queue_version]
+            paths += [
+                f"{self._places.queue}/{name}"
+                for name in self._files.names(self._places.queue)
+                if name.startswith("job-") or name == "drain"
+            ]
+            contents = {path: self._files.read(path) for path in (*paths, self._places.marker)}
+            start = len(self._places.data) + 1
+            files = {path[start:]: content for path, content in contents.items()}
+            return CheckpointFiles(files, marker.position)
 
     async def _mark_drained(self) -> None:
         there = self._files.stat(self._places.drained) is not None

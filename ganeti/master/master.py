@@ -11,7 +11,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from ganeti import __version__
-from ganeti.config.state import ClusterState, Edited
+from ganeti.config.state import ClusterState, Edited, Kind
 from ganeti.config.writer import Config
 from ganeti.jobs.queue import Queue
 from ganeti.jobs.store import JobStore
@@ -20,6 +20,7 @@ from ganeti.locking.keeper import LockKeeper
 from ganeti.luxi.server import Answerer
 from ganeti.master.answers import answers
 from ganeti.master.archive import JobArchive
+from ganeti.master.candidates import Candidates
 from ganeti.master.checkpoints import Checkpoints
 from ganeti.master.live import Live, WatchedNodes
 from ganeti.master.places import Places
@@ -31,7 +32,6 @@ from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.operation import (
     Allocate,
     Configuration,
-    Copies,
     Identifiers,
     Progress,
     SharedFiles,
@@ -57,7 +57,6 @@ class Surroundings:
     ids: Identifiers
     allocate: Allocate
     shared: SharedFiles
-    copies: Copies
     machine: str
 
 
@@ -76,8 +75,16 @@ class Master:
         clock = around.clock
         self.journal = journal
         self.jobs = JobStore(journal, clock.seconds)
-        state = recover(around.files, around.places, journal, self.jobs, around.ids.uuid)
-        self.config = Config(state, journal, clock.seconds)
+        found = recover(around.files, around.places, journal, self.jobs, around.ids.uuid)
+        self.config = Config(found.state, journal, clock.seconds)
+        self.candidates = Candidates(
+            journal,
+            around.nodes,
+            clock,
+            master=found.state.cluster.master_node,
+            checkpoint=lambda: self.checkpoints.whole(),
+            before=found.in_sync,
+        )
         self.locks = LockKeeper(clock)
         self.pause = WatcherPause(around.files, around.places.watcher_pause)
         self.live = Live(around.nodes, self.config.state, clock)
@@ -101,8 +108,14 @@ class Master:
             release=__version__,
             machine=around.machine,
         )
-        self.checkpoints = Checkpoints(
-            around.files, around.places, journal, self.config.state, self.jobs, clock
+        self.checkpoints: Checkpoints = Checkpoints(
+            around.files,
+            around.places,
+            journal,
+            self.config.state,
+            self.jobs,
+            self.candidates.in_sync,
+            clock,
         )
         self.jobs.observe(lambda job: self.checkpoints.changed())
         self.config.observe(self._changed)
@@ -119,7 +132,7 @@ class Master:
             time=_Time(self._around.clock),
             submit=self._submit,
             allocate=self._around.allocate,
-            copies=self._around.copies,
+            copies=self.candidates,
             shared=self._around.shared,
             answers=self.questions,
         )
@@ -129,6 +142,8 @@ class Master:
 
     def _changed(self, state: ClusterState, edits: tuple[Edited, ...]) -> None:
         self.checkpoints.changed()
+        if any(edit.kind is Kind.NODE for edit in edits):
+            self.candidates.members(state.nodes.values())
 
     def answers(self) -> Mapping[str, Answerer]:
         """Who answers each method of the protocol of clients."""
@@ -136,12 +151,15 @@ class Master:
 
     async def start(self) -> None:
         """Settle what a crash interrupted, and begin to run jobs."""
+        self.journal.replicate_to(self.candidates)
+        self.candidates.members(self.config.state().nodes.values())
         await self.queue.start()
 
     async def stop(self) -> None:
         """Stop jobs and questions, and leave a checkpoint behind."""
         await self.queue.stop()
         self.live.stop()
+        self.candidates.stop()
         await self.checkpoints.stop()
         await self.journal.close()
 

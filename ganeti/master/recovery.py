@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import msgspec
 
@@ -15,11 +16,20 @@ from ganeti.errors import Code, Failed, Invalid
 from ganeti.jobs.job import Job, decode
 from ganeti.jobs.store import JobStore
 from ganeti.journal.interfaces import IJournal
+from ganeti.master.candidates import recorded
 from ganeti.master.checkpoints import Marker
 from ganeti.master.places import Places
 from ganeti.system.interfaces import IFiles
 
 _JOB_FILE = re.compile(r"\Ajob-([1-9][0-9]*)\Z")
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """The configuration, and the candidates, by UUID, that had every acknowledged commit."""
+
+    state: ClusterState
+    in_sync: frozenset[str]
 
 
 def recover(
@@ -28,8 +38,8 @@ def recover(
     journal: IJournal,
     jobs: JobStore,
     ids: Callable[[], str],
-) -> ClusterState:
-    """The configuration as it was when the last commit was made durable; fills ``jobs`` likewise.
+) -> Recovered:
+    """Everything as it was when the last commit was made durable; the jobs are put into ``jobs``.
 
     ``ids`` makes UUIDs for objects of old formats that have none.
 
@@ -38,11 +48,14 @@ def recover(
     """
     state = _configuration(files, places, ids)
     jobs.load(_jobs(files, places), _serial(files, places), files.stat(places.drained) is not None)
-    for _, commit in journal.replay(_position(files, places, journal)):
+    marker = _marker(files, places)
+    in_sync = frozenset(marker.in_sync)
+    for _, commit in journal.replay(marker.position):
         state = apply(state, commit.edits)
+        in_sync = recorded(commit.edits, in_sync)
         for edit in commit.edits:
             jobs.replay(edit)
-    return state.settled()
+    return Recovered(state.settled(), in_sync)
 
 
 def _configuration(files: IFiles, places: Places, ids: Callable[[], str]) -> ClusterState:
@@ -58,12 +71,12 @@ def _configuration(files: IFiles, places: Places, ids: Callable[[], str]) -> Clu
         raise Failed(f"{places.config}: {e}", Code.ENVIRONMENT) from e
 
 
-def _position(files: IFiles, places: Places, journal: IJournal) -> int:
+def _marker(files: IFiles, places: Places) -> Marker:
     if files.stat(places.marker) is None:
         # The configuration comes from elsewhere, and the journal begins with it.
-        return 0
+        return Marker(position=0)
     try:
-        return msgspec.json.decode(files.read(places.marker), type=Marker).position
+        return msgspec.json.decode(files.read(places.marker), type=Marker)
     except msgspec.DecodeError as e:
         raise Failed(
             f"{places.marker} is damaged: {e}. Copy it, with config.data, the queue and the "

@@ -66,5 +66,5 @@ class FoundedTests(SynchronousTestCase):
         least = bounds["min"]
         self.assertEqual(
             [least[name] for name in ("disk-count", "disk-size", "nic-count", "memory-size")],
-            [0, 1, 0, 128],
+            [0, 1, 0, 1],
         )
