@@ -40,9 +40,14 @@ class Question:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the nodes answered to an operation's questions, by node UUID and kind of call."""
+    """What the nodes answered to an operation's questions, by node UUID and kind of call.
+
+    ``identity`` is a UUID that nobody has, the same however often the opcode is planned: for
+    what it may make, so that the plan can lock it.
+    """
 
     answers: Mapping[tuple[str, type[Call[Any]]], Any] = field(default_factory=dict)
+    identity: str = ""
 
     def of(self, node: Node, call: type[Call[R]]) -> R:
         """The node's answer.

@@ -108,7 +108,8 @@ class Performer:
             raise Refused(f"this version does not carry out {opcode.op_id}")
         cause = Cause("job", opcode.summary, owner.job_id)
         tools = self.tools(_JobsConfiguration(self.config, cause), owner)
-        facts = await self._ask(operation, opcode, tools)
+        identity = tools.ids.uuid()
+        facts = await self._ask(operation, opcode, tools, identity)
         asked_at = tools.time.seconds()
         plan = operation.plan(opcode, self.config.state(), facts)
         if opcode.dry_run:
@@ -118,15 +119,18 @@ class Performer:
             wanted = plan.locks
             async with self.locks.hold(owner.owner, wanted, owner.priority):
                 if tools.time.seconds() - asked_at > FRESH:
-                    facts = await self._ask(operation, opcode, tools)
+                    facts = await self._ask(operation, opcode, tools, identity)
                     asked_at = tools.time.seconds()
                 plan = operation.plan(opcode, self.config.state(), facts)
                 if covers(wanted, plan.locks):
                     await owner.locked()
                     return await self._run(operation, plan, opcode.op_id, tools, cause)
 
-    async def _ask(self, operation: Operation[Any, Any], opcode: Opcode, tools: Tools) -> Facts:
-        return await gather(operation.questions(opcode, self.config.state()), tools.nodes)
+    async def _ask(
+        self, operation: Operation[Any, Any], opcode: Opcode, tools: Tools, identity: str
+    ) -> Facts:
+        questions = operation.questions(opcode, self.config.state())
+        return await gather(questions, tools.nodes, identity)
 
     async def _run(
         self, operation: Operation[Any, Any], plan: Any, op_id: str, tools: Tools, cause: Cause
@@ -152,10 +156,10 @@ class Performer:
         return Performed(result)
 
 
-async def gather(questions: Sequence[Question], nodes: Nodes) -> Facts:
+async def gather(questions: Sequence[Question], nodes: Nodes, identity: str) -> Facts:
     """Ask all the questions; trouble is an answer, too."""
     answers: dict[tuple[str, Any], Any] = {}
     for question in questions:
         asked = await nodes.ask_all(question.nodes, question.call)
         answers.update({(uuid, type(question.call)): answer for uuid, answer in asked.items()})
-    return Facts(answers)
+    return Facts(answers, identity)

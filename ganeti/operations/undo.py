@@ -33,6 +33,8 @@ class Undo:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is GeneratorExit:
+            return  # thrown away with its process: nothing can be waited for any more
         for what, step in reversed(self._steps if kind else []):
             with self._log.failuresHandled("could not {what}", what=what) as taken_back:
                 await step()

@@ -68,7 +68,7 @@ class MemoryDisk:
 
     def heal(self) -> None:
         """Let writes succeed again."""
-        self._error = None
+        self._error = self._crash_at = None
         self._failing.clear()
 
     def crash(self, at: int | None = None) -> None:

@@ -22,6 +22,7 @@ from ganeti.testing.facts import an_os, some_facts
 from ganeti.testing.tools import MemoryTools
 
 NODES = ("node1", "node2")
+IDENTITY = "11111111-2222-4333-8444-555555555555"
 
 
 def an_order(**over: Any) -> CreateInstance:
@@ -44,7 +45,7 @@ def facts(*oses: Any, **over: Any) -> Facts:
     for node in NODES:
         answers[uuid_of("node", node), DescribeNode] = some_facts(**over)
         answers[uuid_of("node", node), DescribeOSes] = list(oses) or [an_os()]
-    return Facts(answers)
+    return Facts(answers, IDENTITY)
 
 
 class CreateTests(SynchronousTestCase):

@@ -54,9 +54,9 @@ class Create:
 
     @property
     def locks(self) -> LockRequest:
-        # There is no UUID yet; the name keeps others from creating the same instance meanwhile.
+        # Others know the instance by its UUID once it is there, and before that by its name.
         return request(
-            exclusive=[instance_lock(self.op.instance_name)],
+            exclusive=[instance_lock(self.op.instance_name), instance_lock(self.draft.uuid)],
             shared=[
                 group_lock(self.nodes[0].group),
                 *(node_lock(node.uuid) for node in self.nodes),
@@ -107,7 +107,7 @@ def plan(op: CreateInstance, state: ClusterState, facts: Facts) -> Create:
         if nic.mac is not None and nic.mac in state.macs:
             owner = state.instances[state.macs[nic.mac]].name
             raise Refused(f"the MAC address {nic.mac} belongs to {owner}", Code.NOT_UNIQUE)
-    draft = _draft(order, op.instance_name)
+    draft = _draft(order, op.instance_name, facts.identity)
     nodes = _nodes(op, order, draft, state, facts)
     if not op.ignore_ipolicy:
         group = state.groups[nodes[0].group]
@@ -123,10 +123,10 @@ def plan(op: CreateInstance, state: ClusterState, facts: Facts) -> Create:
     return Create(op, order, nodes, _placed(draft, nodes))
 
 
-def _draft(order: Order, name: str) -> Instance:
+def _draft(order: Order, name: str, uuid: str) -> Instance:
     """The record of the instance, but for everything that is made up when it is created."""
     return Instance(
-        uuid="",
+        uuid=uuid,
         serial_no=1,
         ctime=0.0,
         mtime=0.0,
@@ -269,7 +269,6 @@ def _made_up(plan: Create, tools: Tools) -> tuple[Instance, tuple[Disk, ...]]:
         )
     instance = replace(
         plan.draft,
-        uuid=tools.ids.uuid(),
         nics=tuple(nics),
         disks=tuple(disk.uuid for disk in disks),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ganeti.config.changes.objects import update
@@ -19,6 +20,7 @@ from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.subject import Subject, require_online, subject_of
 from ganeti.operations.instance.systems import require_os
 from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
+from ganeti.operations.undo import Undo
 from ganeti.rpc.instances import InstallOS
 from ganeti.rpc.node import DescribeNode, DescribeOSes
 
@@ -69,14 +71,15 @@ async def run(plan: Reinstall, tools: Tools) -> None:
     if plan.os != instance.os:
         await tools.config.change(update(instance, os=plan.os))
     state = tools.config.state()
-    await attach_disks(state, instance, disks, tools)
-    try:
+    detach = partial(detach_disks, state, instance, disks, tools)
+    async with Undo(tools.progress) as undo:
+        undo.by(f"detach the disks of {instance.name}", detach)
+        await attach_disks(state, instance, disks, tools)
         tools.progress.say(f"installing {plan.os} on {instance.name}")
         guest = guest_of(state, state.instances[instance.uuid], osparams=plan.osparams)
         install = InstallOS(guest=guest, reinstall=True, debug=plan.op.debug_level or 0)
         await tools.nodes.ask(plan.subject.primary, install)
-    finally:
-        await detach_disks(state, instance, disks, tools)
+    await detach()
 
 
 def hooks(plan: Reinstall, state: ClusterState) -> HookCall:

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ganeti.config.changes.instances import remove_instance
+from ganeti.config.changes.instances import activated, remove_instance, want
+from ganeti.config.changes.objects import together
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, Refused
 from ganeti.locking.names import LockRequest
+from ganeti.model.instance import Wanted
 from ganeti.opcodes.instance.lifecycle import RemoveInstance
 from ganeti.operations.instance.disks import remove_disks
 from ganeti.operations.instance.hooks import instance_hooks
@@ -43,6 +45,9 @@ def plan(op: RemoveInstance, state: ClusterState, facts: Facts) -> Remove:
 
 async def run(plan: Remove, tools: Tools) -> None:
     instance, lenient = plan.subject.instance, plan.op.ignore_failures
+    if instance.admin_state is Wanted.UP:
+        # If this is interrupted, nobody must try to start what has perhaps no disks any more.
+        await tools.config.change(together(want(instance, Wanted.DOWN), activated(instance, False)))
     if not plan.subject.primary.offline:
         try:
             await stop_guest(plan.subject, plan.op.shutdown_timeout, tools)

@@ -1,0 +1,391 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A whole cluster in memory: the real master, queue, locks, journal, RPC encoding and node code,
+over doubles of disks, guests and programs, on a clock, from a seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from random import Random
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import Clock
+from zope.interface import implementer
+
+from ganeti.config.formats import Checkpoint
+from ganeti.config.founding import founded
+from ganeti.config.state import ClusterState
+from ganeti.config.verify import verify
+from ganeti.errors import Failed, GanetiError, JobLost
+from ganeti.hypervisor.interfaces import IHypervisor
+from ganeti.journal.file import FileJournal
+from ganeti.master.master import Master, Surroundings
+from ganeti.master.places import Places
+from ganeti.master.reign import Reign
+from ganeti.model.disk import Template
+from ganeti.model.instance import Wanted
+from ganeti.model.node import Node
+from ganeti.node.answers import answers_of
+from ganeti.node.parts import Host, parts_of
+from ganeti.opcodes.instance.lifecycle import ShutdownInstance, StartInstance
+from ganeti.opcodes.opcode import Opcode
+from ganeti.operations.operation import SharedFile
+from ganeti.paths import Paths
+from ganeti.rpc.asking import Asker
+from ganeti.rpc.wire import Request
+from ganeti.schema.records import replace
+from ganeti.testing.disk import MemoryDisk, MemoryFiles
+from ganeti.testing.hypervisor import MemoryHypervisor
+from ganeti.testing.images import MemoryImages
+from ganeti.testing.nodes import MemoryNodes
+from ganeti.testing.processes import MemoryProcesses, Script
+from ganeti.testing.tools import SeededIdentifiers
+
+T = TypeVar("T")
+
+BEGINNING = 1_700_000_000
+"""The time, in seconds since the epoch, at which every simulation begins."""
+
+LONGEST = 24 * 3600.0
+"""Seconds of simulated time after which a cluster that is not quiet counts as stuck."""
+
+OS_FOLDER = "/usr/share/ganeti/os/noop"
+_OS_SCRIPTS = ("create", "import", "export", "rename", "verify")
+
+
+class Stuck(AssertionError):
+    """The cluster does not come to rest."""
+
+
+class SimulatedHost:
+    """A node's machine: what survives a restart of its daemons, and the daemon that runs now."""
+
+    def __init__(self, name: str, address: str, clock: Clock, random: Random) -> None:
+        self.name = name
+        self.address = address
+        self.paths = Paths()
+        self.disk = MemoryDisk(random)
+        self.images = MemoryImages()
+        self.guests = MemoryHypervisor()
+        self._clock = clock
+        self._random = random
+        self._install()
+
+    def _install(self) -> None:
+        """The files that the operating system and the package bring."""
+        for folder in ("/proc/sys/kernel/random", self.paths.queue, self.paths.log, OS_FOLDER):
+            self.disk.add_folder(folder, 0o755)
+        self.disk.put("/proc/meminfo", _MEMINFO, 0o444, 0.0)
+        self.disk.put("/proc/cpuinfo", b"processor\t: 0\nprocessor\t: 1\n", 0o444, 0.0)
+        self.disk.put("/proc/sys/kernel/random/boot_id", b"0d3f\n", 0o444, 0.0)
+        self.disk.put(f"{OS_FOLDER}/ganeti_api_version", b"20\n", 0o444, 0.0)
+        self.disk.put(f"{OS_FOLDER}/parameters.list", b"", 0o444, 0.0)
+        for script in _OS_SCRIPTS:
+            self.disk.put(f"{OS_FOLDER}/{script}", b"#!/bin/sh\n", 0o755, 0.0)
+
+    @property
+    def files(self) -> MemoryFiles:
+        return MemoryFiles(self.disk, self._clock, latency=0.0002)
+
+    def daemon(self) -> Host:
+        """What a node daemon that is started now finds."""
+        takes = self._random.uniform(0.0, 2.0)
+        programs = {f"{OS_FOLDER}/{script}": Script(takes=takes) for script in _OS_SCRIPTS}
+        hypervisors: dict[str, IHypervisor] = {"fake": self.guests}
+        return Host(
+            name=self.name,
+            paths=self.paths,
+            files=self.files,
+            images=self.images,
+            processes=MemoryProcesses(self._clock, programs),
+            hypervisors=hypervisors,
+            clock=self._clock,
+            now=self._clock.seconds,
+            reach=lambda host, port: _reached(),
+            stop=lambda: None,
+        )
+
+    def recover(self) -> None:
+        """The machine comes back after a power cut, with what its disk has kept."""
+        self.disk = self.disk.after_crash()
+
+
+async def _reached() -> None:
+    return None
+
+
+_MEMINFO = b"MemTotal: 16777216 kB\nMemFree: 8388608 kB\nBuffers: 0 kB\nCached: 0 kB\n"
+
+
+@implementer(IReactorTime)
+class MortalClock:
+    """The clock of a process: when the process dies, nothing that it waits for happens any more."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._calls: list[IDelayedCall] = []
+
+    def seconds(self) -> float:
+        return self._clock.seconds()
+
+    def callLater(
+        self,
+        delay: float,
+        callable: Callable[..., Any],  # noqa: A002  # the name that the interface gives it
+        *args: object,
+        **kwargs: object,
+    ) -> IDelayedCall:
+        made = self._clock.callLater(delay, callable, *args, **kwargs)
+        self._calls = [each for each in self._calls if each.active()]
+        self._calls.append(made)
+        return made
+
+    def getDelayedCalls(self) -> Sequence[IDelayedCall]:
+        return [each for each in self._calls if each.active()]
+
+    def die(self) -> None:
+        """End the process."""
+        for call in self.getDelayedCalls():
+            call.cancel()
+        # What the dead leave to their garbage collection happens on a clock that stands still.
+        self._clock = Clock()
+
+
+class Wire:
+    """A process's way to the nodes; what a dead one has sent arrives, and it hears no answers."""
+
+    def __init__(self, network: MemoryNodes) -> None:
+        self._network = network
+        self.cut = False
+
+    async def exchange(self, node: Node, request: Request) -> bytes:
+        if not self.cut:
+            answer = await self._network.exchange(node, request)
+            if not self.cut:
+                return answer
+        return await Deferred()
+
+
+class SimulatedCluster:
+    """A master and its nodes, from a seed; the same seed is the same history.
+
+    The first host is the master's. ``acknowledged`` are the jobs whose submission was answered.
+    """
+
+    def __init__(self, seed: int, nodes: int = 3) -> None:
+        self.random = Random(seed)
+        self.clock = Clock()
+        self.clock.advance(BEGINNING)
+        self.ids = SeededIdentifiers(self.random)
+        self.acknowledged: list[int] = []
+        self.network = MemoryNodes(
+            clock=self.clock, delay=lambda: self.random.uniform(0.0002, 0.02)
+        )
+        self.hosts = [
+            SimulatedHost(f"node{n}", f"192.0.2.{n}", self.clock, self.random)
+            for n in range(1, nodes + 1)
+        ]
+        for host in self.hosts:
+            self.restart_node(host)
+        self._found()
+        self._term = 0
+        self.start_master()
+
+    def _found(self) -> None:
+        """Write the first state of the cluster, with all its nodes, to the master's disk."""
+        first, *others = self.hosts
+        state = founded(
+            name="cluster",
+            address="192.0.2.100",
+            master=first.name,
+            master_address=first.address,
+            hypervisors=("fake",),
+            templates=(Template.FILE, Template.DISKLESS),
+            ids=self.ids.uuid,
+            random=self.random,
+            now=self.clock.seconds(),
+        )
+        for host in others:
+            member = replace(
+                state.master, uuid=self.ids.uuid(), name=host.name, primary_ip=host.address
+            )
+            state = state.put(member)
+        first.disk.put(first.paths.config_file, Checkpoint().text(state), 0o640, 0.0)
+
+    # --- daemons
+
+    def restart_node(self, host: SimulatedHost) -> None:
+        """Start the node's daemon anew; its guests and disks are as they were."""
+        self.network.add(host.name, answers_of(parts_of(host.daemon())))
+        self.network.behave(host.name)
+
+    def start_master(self) -> None:
+        """Start a master daemon on the first host, from what is on its disk."""
+        host = self.hosts[0]
+        self._process = MortalClock(self.clock)
+        self._wire = Wire(self.network)
+        self.master = self.wait(self._begin(host, MemoryFiles(host.disk, self._process)))
+
+    async def _begin(self, host: SimulatedHost, files: MemoryFiles) -> Master:
+        places = Places(host.paths.data)
+        journal = await FileJournal.open(files, places.journal, self._process)
+        nodes = Asker(self._wire, self._process, term=lambda: reign.term(), master=host.name)
+        around = Surroundings(
+            files=files,
+            places=places,
+            nodes=nodes,
+            clock=self._process,
+            ids=self.ids,
+            allocate=_no_allocator,
+            shared=_NothingShared(),
+            machine="x86_64",
+        )
+        master = Master(around, journal)
+        members = list(master.config.state().nodes.values())
+        reign = Reign(nodes, host.name, lambda: members, self._process)
+        await reign.begin(self._term)
+        self._term = reign.term()
+        await master.start()
+        return master
+
+    def kill_master(self) -> None:
+        """Let the master's process end where it is, and its disk lose what was not synced."""
+        self._process.die()
+        self._wire.cut = True
+        self.hosts[0].recover()
+        self.restart_node(self.hosts[0])
+
+    @property
+    def alive(self) -> bool:
+        """Whether a master's process is there."""
+        return not self._wire.cut
+
+    @property
+    def crashed(self) -> bool:
+        """Whether the master's disk has reached the write at which it was told to crash."""
+        return self.hosts[0].disk.crashed
+
+    # --- work
+
+    def submit(self, *opcodes: Opcode) -> None:
+        """Submit a job; its number is noted when it is answered."""
+        submitting = Deferred.fromCoroutine(self.master.queue.submit(opcodes))
+        submitting.addCallback(self.acknowledged.append)
+        submitting.addErrback(lambda failure: failure.trap(GanetiError, OSError))
+
+    def pass_time(self, seconds: float) -> None:
+        """Let everything happen that happens within some seconds."""
+        until = self.clock.seconds() + seconds
+        while not self.crashed and (next_call := self._next()) is not None and next_call <= until:
+            self.clock.advance(max(0.0, next_call - self.clock.seconds()))
+        if self.clock.seconds() < until and not self.crashed:
+            self.clock.advance(until - self.clock.seconds())
+
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """What ``work`` returns, after as much time as it takes.
+
+        :raises Stuck: nothing happens any more, and it has not returned.
+        """
+        results: list[T] = []
+        running = Deferred.fromCoroutine(work)
+        running.addCallback(results.append)
+        until = self.clock.seconds() + LONGEST
+        while not running.called or running.paused:
+            next_call = self._next()
+            if next_call is None or next_call > until:
+                raise Stuck(f"still waiting for {work}")
+            self.clock.advance(max(0.0, next_call - self.clock.seconds()))
+        if not results:
+            failures: list[Any] = []
+            running.addErrback(failures.append)
+            failures[0].raiseException()
+        return results[0]
+
+    def _next(self) -> float | None:
+        return min((call.getTime() for call in self.clock.getDelayedCalls()), default=None)
+
+    def settle(self) -> None:
+        """Let every job end.
+
+        :raises Stuck: some do not.
+        """
+        until = self.clock.seconds() + LONGEST
+        while any(not job.is_final for job in self.master.queue.jobs()):
+            next_call = self._next()
+            if next_call is None or next_call > until:
+                waiting = [job.id for job in self.master.queue.jobs() if not job.is_final]
+                raise Stuck(f"jobs do not end: {waiting}")
+            self.clock.advance(max(0.0, next_call - self.clock.seconds()))
+        # The last commit is there; what follows it in the same turn is not yet.
+        self.pass_time(1.0)
+
+    def reconcile(self) -> None:
+        """Do what the watcher does: make what runs what is wanted."""
+        state = self.master.config.state()
+        for instance in state.instances.values():
+            runs = instance.name in self.running()
+            if instance.admin_state is Wanted.UP and not runs:
+                self.submit(StartInstance(instance_name=instance.name))
+            elif instance.admin_state is not Wanted.UP and runs:
+                self.submit(ShutdownInstance(instance_name=instance.name, timeout=0))
+        self.settle()
+
+    # --- what must be true
+
+    def running(self) -> dict[str, list[str]]:
+        """The hosts that each guest runs on, by its name."""
+        found: dict[str, list[str]] = {}
+        for host in self.hosts:
+            for name in host.guests.running():
+                found.setdefault(name, []).append(host.name)
+        return found
+
+    def problems(self) -> list[str]:
+        """Everything that must not be after the cluster has settled."""
+        state, queue = self.master.config.state(), self.master.queue
+        found = list(verify(state))
+        for job_id in self.acknowledged:
+            try:
+                job = queue.job(job_id)
+            except JobLost:
+                found.append(f"job {job_id} was acknowledged and is lost")
+                continue
+            if not job.is_final:
+                found.append(f"job {job_id} is {job.status.value}")
+        found += [f"lock {row.name} is held" for row in self.master.locks.rows()]
+        found += self.doubles()
+        wanted = {
+            instance.name: [state.nodes[instance.primary_node].name]
+            for instance in state.instances.values()
+            if instance.admin_state is Wanted.UP
+        }
+        if self.running() != wanted:
+            found.append(f"wanted is {wanted}, and what runs is {self.running()}")
+        return found
+
+    def doubles(self) -> list[str]:
+        """Guests that run in more than one place."""
+        return [
+            f"{name} runs on {' and '.join(hosts)}"
+            for name, hosts in self.running().items()
+            if len(hosts) > 1
+        ]
+
+    def reopened(self) -> ClusterState:
+        """The state that a master which is started now finds, after this one has stopped."""
+        self.wait(self.master.stop())
+        self._process.die()
+        self._wire.cut = True
+        self.start_master()
+        return self.master.config.state()
+
+
+class _NothingShared:
+    async def read(self) -> Sequence[SharedFile]:
+        return ()
+
+
+async def _no_allocator(name: str, request: str) -> str:
+    raise Failed(f"there is no allocator named {name}")

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Plays many seeds, or replays one: ``python -m tests.simulation.seeds crash --seeds 1000``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from argparse import ArgumentParser
+
+from twisted.logger import (
+    FilteringLogObserver,
+    LogLevel,
+    LogLevelFilterPredicate,
+    globalLogBeginner,
+    textFileLogObserver,
+)
+
+from tests.simulation.scenario import MODES, play, writes_of
+
+
+def main() -> int:
+    options = ArgumentParser(description=__doc__)
+    options.add_argument("mode", choices=MODES)
+    options.add_argument("--first", type=int, default=0, help="the first seed")
+    options.add_argument("--seeds", type=int, default=1, help="how many")
+    options.add_argument("--every-write", action="store_true", help="each write in turn goes wrong")
+    options.add_argument("--log", choices=("info", "warn", "error"), help="show the cluster's log")
+    chosen = options.parse_args()
+    observers = []
+    if chosen.log:
+        level = LogLevelFilterPredicate(LogLevel.levelWithName(chosen.log))
+        observers.append(FilteringLogObserver(textFileLogObserver(sys.stdout), [level]))
+    globalLogBeginner.beginLoggingTo(observers, redirectStandardIO=False)
+    began, played, bad = time.monotonic(), 0, 0
+    for seed in range(chosen.first, chosen.first + chosen.seeds):
+        writes = range(1, writes_of(seed) + 1) if chosen.every_write else [None]
+        for write in writes:
+            found = play(MODES[chosen.mode], seed, write=write)
+            played += 1
+            bad += bool(found)
+            for problem in found:
+                print(f"seed {seed}{f', write {write}' if write else ''}: {problem}")
+    took = time.monotonic() - began
+    print(f"{played} scenarios, {bad} with problems, {played / took:.1f} per second")
+    return bool(bad)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
