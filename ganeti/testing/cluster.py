@@ -180,6 +180,7 @@ class SimulatedCluster:
         self.clock.advance(BEGINNING)
         self.ids = SeededIdentifiers(self.random)
         self.acknowledged: list[int] = []
+        self._submitting: set[Deferred[int]] = set()
         self.network = MemoryNodes(
             clock=self.clock, delay=lambda: self.random.uniform(0.0002, 0.02)
         )
@@ -254,6 +255,7 @@ class SimulatedCluster:
         """Let the master's process end where it is, and its disk lose what was not synced."""
         self._process.die()
         self._wire.cut = True
+        self._submitting.clear()
         self.hosts[0].recover()
         self.restart_node(self.hosts[0])
 
@@ -272,8 +274,10 @@ class SimulatedCluster:
     def submit(self, *opcodes: Opcode) -> None:
         """Submit a job; its number is noted when it is answered."""
         submitting = Deferred.fromCoroutine(self.master.queue.submit(opcodes))
+        self._submitting.add(submitting)
         submitting.addCallback(self.acknowledged.append)
         submitting.addErrback(lambda failure: failure.trap(GanetiError, OSError))
+        submitting.addBoth(lambda _: self._submitting.discard(submitting))
 
     def pass_time(self, seconds: float) -> None:
         """Let everything happen that happens within some seconds."""
@@ -312,7 +316,7 @@ class SimulatedCluster:
         :raises Stuck: some do not.
         """
         until = self.clock.seconds() + LONGEST
-        while any(not job.is_final for job in self.master.queue.jobs()):
+        while self._submitting or any(not job.is_final for job in self.master.queue.jobs()):
             next_call = self._next()
             if next_call is None or next_call > until:
                 waiting = [job.id for job in self.master.queue.jobs() if not job.is_final]
@@ -354,6 +358,7 @@ class SimulatedCluster:
                 continue
             if not job.is_final:
                 found.append(f"job {job_id} is {job.status.value}")
+            found += [f"job {job_id}: {op.result}" for op in job.ops if _is_a_bug(op.result)]
         found += [f"lock {row.name} is held" for row in self.master.locks.rows()]
         found += self.doubles()
         wanted = {
@@ -380,6 +385,11 @@ class SimulatedCluster:
         self._wire.cut = True
         self.start_master()
         return self.master.config.state()
+
+
+def _is_a_bug(result: Any) -> bool:
+    """Whether the result of an opcode tells of an exception that nobody expected."""
+    return "internal error" in str(result) or "broke on the node" in str(result)
 
 
 class _NothingShared:
