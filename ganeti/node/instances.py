@@ -12,7 +12,13 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from ganeti.errors import Code, Failed, Refused
-from ganeti.hypervisor.interfaces import AttachedDisk, ConsoleKind, IHypervisor, NotRunning
+from ganeti.hypervisor.interfaces import (
+    AttachedDisk,
+    ConsoleKind,
+    IHypervisor,
+    NotRunning,
+    Running,
+)
 from ganeti.model.guest import Guest, GuestState
 from ganeti.node.scripts import Scripts
 from ganeti.rpc import instances as calls
@@ -52,7 +58,13 @@ class Instances:
             hypervisor = self._hypervisor(call.guest.hypervisor)
             if call.guest.name not in hypervisor.running():
                 disks = await self._disks(call.guest)
-                await hypervisor.start(call.guest, disks, paused=call.paused)
+                try:
+                    await hypervisor.start(call.guest, disks, paused=call.paused)
+                except Running:
+                    # One that is on its way to here keeps its name; one that came up unseen,
+                    # because the daemon before was killed while starting it, is what is wanted.
+                    if call.guest.name not in hypervisor.running():
+                        raise
 
     async def stop(self, call: calls.StopInstance) -> None:
         async with self._turn(call.instance_name):

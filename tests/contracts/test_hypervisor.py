@@ -23,7 +23,7 @@ from ganeti.testing.builders import a_disk, a_guest
 from ganeti.testing.disk import MemoryFiles
 from ganeti.testing.hypervisor import MemoryHypervisor
 from ganeti.testing.processes import MemoryNotes
-from ganeti.testing.qemu import Network, ScriptedHost
+from ganeti.testing.qemu import Network, ScriptedHost, ScriptedQemu
 from tests.contracts import hypervisor as contract
 
 
@@ -168,6 +168,25 @@ class KvmHypervisorTests(contract.HypervisorContract):
         self.assertEqual(hypervisor.running(), before)
         self.fails(Running, hypervisor.start(self.a_guest(), []))
         self.done(hypervisor.stop("web1", hard=True))
+        self.assertEqual(self.left(), [])
+
+    def test_a_qemu_that_comes_up_after_the_next_daemon_is_found_too(self) -> None:
+        host, notes = self.node()
+        self.done(self.hypervisor().start(self.a_guest(), []))
+        started, pid = notes.all()["web1"], host.machine("web1").pid
+        notes.put("web1", started.replace(b'"here"', b'"starting"').replace(b"%d" % pid, b"0"))
+        process = host.processes.alive.pop(pid)
+        hypervisor = self.hypervisor()
+        host.processes.alive[pid] = process
+        self.assertEqual(self.names(hypervisor), [[]])
+        self.fails(Running, hypervisor.start(self.a_guest(), []))
+        self.assertEqual(self.names(hypervisor), [["web1"]])
+
+    def test_nothing_is_left_of_a_guest_that_cannot_be_awaited(self) -> None:
+        for port in range(8102, 8134):
+            self._network.awaited[f"tcp:192.0.2.2:{port}"] = ScriptedQemu(1, (), "running")
+        message = self.fails(Failed, self.hypervisor().accept(self.a_guest(), [], "192.0.2.2"))
+        self.assertEqual(message, "no port from 8102 to 8133 is free at 192.0.2.2")
         self.assertEqual(self.left(), [])
 
     def test_a_guest_is_found_whose_note_was_damaged(self) -> None:

@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed, Refused
-from ganeti.hypervisor.interfaces import NotRunning
+from ganeti.hypervisor.interfaces import NotRunning, Running
 from ganeti.model.guest import Guest, GuestState
 from ganeti.node.instances import Instances
 from ganeti.node.oses import OSDefinitions
@@ -76,6 +76,10 @@ class InstancesTests(SynchronousTestCase):
         self.start()
         self.start()
         self.assertEqual(self.hypervisor.asked, [("start", "web1")])
+
+    def test_an_awaited_guest_is_not_started(self) -> None:
+        self.successResultOf(self.instances.accept(AcceptInstance(guest=WEB1, address="192.0.2.1")))
+        self.failureResultOf(self.instances.start(StartInstance(guest=WEB1)), Running)
 
     def test_running_guests_are_listed(self) -> None:
         self.start("web1")

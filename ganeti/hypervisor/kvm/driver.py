@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import enum
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
@@ -11,7 +10,6 @@ from contextlib import AbstractAsyncContextManager, suppress
 import msgspec
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
-from twisted.logger import Logger
 from zope.interface import implementer
 
 from ganeti.errors import Failed, Invalid, Problem, Refused
@@ -20,7 +18,6 @@ from ganeti.hypervisor.interfaces import (
     ConsoleAccess,
     ConsoleKind,
     IHypervisor,
-    NotRunning,
     Phase,
     Running,
     Sending,
@@ -30,14 +27,14 @@ from ganeti.hypervisor.kvm.accelerator import Accelerators
 from ganeti.hypervisor.kvm.command import FIRST_VNC_PORT, Machine, command, read
 from ganeti.hypervisor.kvm.control import CommandFailed, Control, Monitors, NoControl
 from ganeti.hypervisor.kvm.devices import tap
+from ganeti.hypervisor.kvm.guests import Guests, Place, Runtime
 from ganeti.hypervisor.kvm.network import Taps
-from ganeti.hypervisor.kvm.places import Places, places
-from ganeti.hypervisor.noted import noted
+from ganeti.hypervisor.kvm.places import Places
 from ganeti.model.guest import Guest, GuestState
 from ganeti.model.parameters.kvm import Kvm
-from ganeti.schema.records import Record, replace
+from ganeti.schema.records import replace
 from ganeti.schema.types import Parameters
-from ganeti.system.interfaces import IFiles, INotes, IProcesses, Life
+from ganeti.system.interfaces import IFiles, INotes, IProcesses
 
 _STARTING = 60.0
 _DYING = 10.0
@@ -50,37 +47,9 @@ _BINARY = "qemu-system-x86_64"
 _MIB = 1 << 20
 
 
-class Place(enum.StrEnum):
-    """Whether a guest is here, being started, awaited from elsewhere, or has left."""
-
-    STARTING = "starting"
-    HERE = "here"
-    AWAITED = "awaited"
-    LEFT = "left"
-
-
-class Runtime(Record):
-    """What is noted of a guest: its process, and what a list of guests wants to know."""
-
-    name: str
-    memory: int
-    vcpus: int
-    place: Place
-    paused: bool = False
-    pid: int = 0
-    identity: str = ""
-    taps: tuple[str, ...] = ()
-
-
 @implementer(IHypervisor)
 class KvmHypervisor:
-    """Guests of QEMU; their sockets are below ``folder``, their consoles reached by ``attach``.
-
-    A guest is noted before its QEMU is started and after it has ended, so that the next daemon
-    finds every process; who has the same pid later is not taken for it.
-    """
-
-    _log = Logger()
+    """Guests of QEMU; their sockets are in ``folder``, their consoles reached by ``attach``."""
 
     def __init__(
         self,
@@ -95,7 +64,6 @@ class KvmHypervisor:
         attach: Sequence[str],
     ) -> None:
         self._folder = folder
-        self._notes = notes
         self._files = files
         self._processes = processes
         self._monitors = monitors
@@ -103,10 +71,7 @@ class KvmHypervisor:
         self._clock = clock
         self._attach = tuple(attach)
         self._taps = Taps(files, processes)
-        self._guests: dict[str, Runtime] = {}
-        for name, runtime in noted(notes, Runtime).items():
-            lost = Runtime(name=name, memory=0, vcpus=0, place=Place.STARTING)
-            self._guests[name] = self._adopted(runtime or lost)
+        self._guests = Guests(folder, notes, files, processes)
 
     # --- start and stop
 
@@ -117,37 +82,27 @@ class KvmHypervisor:
 
     async def stop(self, name: str, *, hard: bool) -> None:
         if hard:
-            if (runtime := self._guests.get(name)) and not self._life(runtime):
+            if (runtime := self._guests.get(name)) and not self._guests.life(runtime):
                 await self._forget(runtime)
-            await self._end(self._alive(name))
+            await self._end(self._guests.alive(name))
             return
-        self._alive(name, Place.HERE)
+        self._guests.alive(name, Place.HERE)
         async with self._monitor(name) as qemu:
             await qemu.ask("system_powerdown")
 
     async def reboot(self, guest: Guest) -> None:
-        self._alive(guest.name, Place.HERE)
+        self._guests.alive(guest.name, Place.HERE)
         async with self._monitor(guest.name) as qemu:
             await qemu.ask("system_reset")
 
     def running(self) -> Mapping[str, GuestState]:
-        found = {}
-        for name, runtime in self._guests.items():
-            if runtime.place is Place.HERE and (life := self._life(runtime)):
-                found[name] = GuestState(
-                    name=name,
-                    memory=runtime.memory,
-                    vcpus=runtime.vcpus,
-                    cpu_time=life.cpu_seconds,
-                    paused=runtime.paused,
-                )
-        return found
+        return self._guests.running()
 
     async def console(self, guest: Guest) -> ConsoleAccess:
-        self._alive(guest.name, Place.HERE)
+        self._guests.alive(guest.name, Place.HERE)
         kvm = read(guest.hvparams)
         if kvm.serial_console:
-            socket = self._places(guest.name).serial
+            socket = self._guests.places(guest.name).serial
             return ConsoleAccess(kind=ConsoleKind.SSH, command=(*self._attach, socket))
         address, port = kvm.vnc_bind_address, guest.network_port
         if address and not address.startswith("/") and port is not None:
@@ -175,11 +130,12 @@ class KvmHypervisor:
                 await _set_capabilities(qemu, kvm)
                 return await _listen(qemu, kvm, address)
         except BaseException:
-            await self._end(self._guests[guest.name])
+            if runtime := self._guests.get(guest.name):
+                await self._end(runtime)
             raise
 
     async def migrate(self, guest: Guest, destination: str, *, live: bool) -> None:
-        self._alive(guest.name, Place.HERE)
+        self._guests.alive(guest.name, Place.HERE)
         kvm = _read(guest.hvparams)
         async with self._monitor(guest.name) as qemu:
             await _set_capabilities(qemu, kvm)
@@ -192,33 +148,33 @@ class KvmHypervisor:
             await qemu.ask("migrate", uri=f"tcp:{destination}")
 
     async def sending(self, guest: Guest) -> Sending:
-        runtime = self._alive(guest.name, Place.HERE, Place.LEFT)
+        runtime = self._guests.alive(guest.name, Place.HERE, Place.LEFT)
         async with self._monitor(guest.name) as qemu:
             found = _sending(await qemu.ask("query-migrate"))
         if found.phase is Phase.COMPLETED and runtime.place is Place.HERE:
-            self._keep(replace(runtime, place=Place.LEFT))
+            self._guests.keep(replace(runtime, place=Place.LEFT))
         return found
 
     async def finish_incoming(self, guest: Guest, *, arrived: bool) -> None:
         if not arrived:
-            if guest.name in self._guests:
-                await self._end(self._guests[guest.name])
+            if runtime := self._guests.get(guest.name):
+                await self._end(runtime)
             return
-        runtime = self._alive(guest.name, Place.AWAITED, Place.HERE)
+        runtime = self._guests.alive(guest.name, Place.AWAITED, Place.HERE)
         async with self._monitor(guest.name) as qemu:
             await self._let_run(qemu, guest.name)
-        self._keep(replace(runtime, place=Place.HERE))
+        self._guests.keep(replace(runtime, place=Place.HERE))
 
     async def finish_outgoing(self, guest: Guest, *, left: bool) -> None:
         if left:
-            if guest.name in self._guests:
-                await self._end(self._guests[guest.name])
+            if runtime := self._guests.get(guest.name):
+                await self._end(runtime)
             return
-        runtime = self._alive(guest.name, Place.HERE, Place.LEFT)
+        runtime = self._guests.alive(guest.name, Place.HERE, Place.LEFT)
         async with self._monitor(guest.name) as qemu:
             await self._call_off(qemu)
             await self._let_run(qemu, guest.name)
-        self._keep(replace(runtime, place=Place.HERE))
+        self._guests.keep(replace(runtime, place=Place.HERE))
 
     async def _let_run(self, qemu: Control, name: str) -> None:
         """Let a guest run that was sent, once all of it is there."""
@@ -248,7 +204,7 @@ class KvmHypervisor:
         kvm = _read(guest.hvparams)
         if reason := check.too_many_disks(kvm, len(disks)):
             raise Refused(f"{guest.name} cannot be started: {reason}")
-        where = self._places(guest.name)
+        where = self._guests.places(guest.name)
         binary = kvm.kvm_path if self._files.stat(kvm.kvm_path) else _BINARY
         accelerator = await self._accelerators.choose(kvm, binary)
         machine = Machine(binary=binary, accelerator=accelerator, places=where)
@@ -265,15 +221,16 @@ class KvmHypervisor:
             paused=paused,
             taps=taps,
         )
-        self._keep(runtime)
+        self._guests.keep(runtime)
         try:
             await self._taps.connect(guest, kvm)
             await self._run(guest.name, argv)
-            self._keep(self._adopted(runtime))
+            self._guests.keep(self._guests.adopted(runtime))
         except BaseException:
-            await self._end(self._adopted(runtime))
+            await self._end(self._guests.adopted(runtime))
             raise
-        if guest.name not in self._guests or self._life(self._guests[guest.name]) is None:
+        started = self._guests.get(guest.name)
+        if started is None or self._guests.life(started) is None:
             await self._forget(runtime)
             raise Failed(f"QEMU of {guest.name} ended as soon as it was started")
 
@@ -283,60 +240,35 @@ class KvmHypervisor:
             said = (finished.err or finished.out).decode("utf-8", "replace").strip()
             raise Failed(f"QEMU cannot start {name}: {said or f'exit code {finished.code}'}")
 
-    def _adopted(self, runtime: Runtime) -> Runtime:
-        """The note of a guest with its process, if it was noted before there was one."""
-        if runtime.pid:
-            return runtime
-        path = self._places(runtime.name).pid
-        try:
-            pid = int(self._files.read(path))
-        except (OSError, ValueError):
-            return runtime
-        # The pid is from a file that may be old: only a QEMU that was told of this file wrote it.
-        life, arguments = self._processes.life(pid), self._processes.arguments(pid)
-        if life is None or path not in arguments:
-            return runtime
-        place = Place.AWAITED if "-incoming" in arguments else Place.HERE
-        return replace(runtime, pid=pid, identity=life.identity, place=place)
-
-    def _life(self, runtime: Runtime) -> Life | None:
-        life = self._processes.life(runtime.pid) if runtime.pid else None
-        return life if life and life.identity == runtime.identity else None
-
-    def _alive(self, name: str, *places: Place) -> Runtime:
-        runtime = self._guests.get(name)
-        if runtime is None or (places and runtime.place not in places) or not self._life(runtime):
-            raise NotRunning(name)
-        return runtime
-
     async def _forget_dead(self, name: str) -> None:
         """Make room for a guest of this name.
 
         :raises Running: there is one that is alive.
         """
-        runtime = self._guests.get(name)
-        if runtime is None:
+        noted = self._guests.get(name)
+        if noted is None:
             return
         # The daemon before may have been killed so early that its QEMU came up only now.
-        runtime = self._guests[name] = self._adopted(runtime)
-        if self._life(runtime) is None:
+        runtime = self._guests.adopted(noted)
+        if self._guests.life(runtime) is None:
             await self._forget(runtime)
         elif runtime.place is Place.LEFT:
             await self._end(runtime)
         else:
+            self._guests.keep(runtime)
             raise Running(name)
 
     async def _end(self, runtime: Runtime) -> None:
         """End a guest's QEMU, in good order if it listens, and forget the guest."""
-        if self._life(runtime):
+        if self._guests.life(runtime):
             with suppress(NoControl, CommandFailed):
                 async with self._monitor(runtime.name) as qemu:
                     await qemu.ask("quit")
                 await self._gone(runtime)
-        if self._life(runtime):
+        if self._guests.life(runtime):
             self._processes.kill(runtime.pid, signal.SIGKILL)
             await self._gone(runtime)
-        if self._life(runtime):
+        if self._guests.life(runtime):
             raise Failed(
                 f"process {runtime.pid} of instance {runtime.name} does not end although it was"
                 " killed: it hangs inside the kernel, look for a disk that does not answer"
@@ -345,29 +277,21 @@ class KvmHypervisor:
 
     async def _gone(self, runtime: Runtime) -> None:
         deadline = self._clock.seconds() + _DYING
-        while self._life(runtime) and self._clock.seconds() < deadline:
+        while self._guests.life(runtime) and self._clock.seconds() < deadline:
             await deferLater(self._clock, _LOOK)
 
     async def _forget(self, runtime: Runtime) -> None:
         await self._taps.disconnect(runtime.taps)
-        await self._remove_files(self._places(runtime.name))
-        self._notes.remove(runtime.name)
-        self._guests.pop(runtime.name, None)
+        await self._remove_files(self._guests.places(runtime.name))
+        self._guests.forget(runtime.name)
 
     async def _remove_files(self, where: Places) -> None:
         for path in where.all:
             if self._files.stat(path) is not None:
                 await self._files.remove(path)
 
-    def _keep(self, runtime: Runtime) -> None:
-        self._notes.put(runtime.name, msgspec.json.encode(runtime))
-        self._guests[runtime.name] = runtime
-
-    def _places(self, name: str) -> Places:
-        return places(self._folder, name)
-
     def _monitor(self, name: str) -> AbstractAsyncContextManager[Control]:
-        return self._monitors.talk(self._places(name).qmp)
+        return self._monitors.talk(self._guests.places(name).qmp)
 
 
 def _read(hvparams: Parameters) -> Kvm:
