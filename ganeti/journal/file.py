@@ -163,13 +163,6 @@ class FileJournal:
         """
         return self._segments.mark_at(position)
 
-    def segment_mark(self, position: Position) -> Mark:
-        """The mark that the segment with what follows ``position`` begins after.
-
-        :raises Elsewhere: it is not here.
-        """
-        return self._segments.segment_mark(position)
-
     def frames_after(self, mark: Mark, *, until: Position | None = None) -> Iterator[Frames]:
         """All frames after ``mark`` (up to ``until``), in pieces of about a MiB.
 

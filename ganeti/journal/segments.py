@@ -272,15 +272,6 @@ class Segments:
                 return frame.mark
         raise Damaged(f"{segment.source} ends before commit {position}")
 
-    def segment_mark(self, position: Position) -> Mark:
-        """The mark that the segment with what follows ``position`` begins after.
-
-        :raises Elsewhere: it is not here.
-        """
-        if not self.begins_after() <= position <= self.end.position:
-            raise Elsewhere(f"commit {position} is not in the journal")
-        return self._read(self._firsts[bisect_right(self._firsts, position + 1) - 1]).after
-
     def _segment_of(self, mark: Mark) -> Position:
         if not self.begins_after() <= mark.position <= self.end.position:
             raise Elsewhere(f"commit {mark.position} is not in the journal")

@@ -121,7 +121,7 @@ class Follower:
         self._queue: deque[Group] = deque()
         self._cancel: Callable[[], None] | None = None
         self._idle: Deferred[None] | None = None
-        self._lively_since = clock.seconds()
+        self._joined = clock.seconds() if live else None
         self._unkept = 0
         self._refreshing: Deferred[None] | None = None
         self._running: Deferred[None] | None = None
@@ -182,9 +182,10 @@ class Follower:
                 if self._stopped:
                     return
             self._changed()
-            # One that comes and goes would hold up everybody again and again.
-            stayed = self._clock.seconds() - self._lively_since
-            pause = self._patience.first if stayed > self._patience.longest else pause
+            # Longer each time, since one that comes and goes would hold up everybody.
+            joined, self._joined = self._joined, None
+            if joined is not None and self._clock.seconds() - joined > self._patience.longest:
+                pause = self._patience.first
             await deferLater(self._clock, pause)
             pause = min(2 * pause, self._patience.longest)
 
@@ -213,33 +214,50 @@ class Follower:
     async def _compare(self) -> None:
         """See to it that the copy ends with a mark of the journal."""
         try:
-            theirs = await self._ask(DescribeReplica())
+            common = await self._common()
         except Failed as e:
             if not _about_the_copy(e):
                 raise
             self._log.warn("{node} has no usable copy: {why}", node=self.node.name, why=str(e))
+            common = None
+        if common is None:
+            self.drop("its copy is not of this journal and is being replaced")
+            self._changed()
             await self._reset()
-            return
-        for place in self._common(theirs.position):
-            # Cutting off what is not there makes its disk work, so that one whose disk hangs is
-            # noticed while nobody waits for it.
-            try:
-                await self._keep(Group(place, b"", place), cut=True)
-            except Failed as e:
-                if not _about_the_copy(e):
-                    raise
-                continue
-            return
-        await self._reset()
+        else:
+            # What follows was never acknowledged. Cutting off nothing makes its disk work too, so
+            # that one whose disk hangs is noticed while nobody waits for it.
+            await self._keep(Group(common, b"", common), cut=True)
 
-    def _common(self, position: Position) -> list[Mark]:
-        """Marks that a copy which ends at ``position`` may share, the most likely first."""
+    async def _common(self) -> Mark | None:
+        """The last mark that the copy and the journal have in common; None if they have none.
+
+        Nothing is cut off to find it: the copy may be all that is left of the journal, should the
+        master be lost meanwhile.
+        """
+        end = await self._ask(DescribeReplica())
+        low, high = self._journal.begins_after(), min(end.position, self._target().position)
+        common, position = None, high
+        while low <= position <= high:
+            mark = self._journal.mark_at(position)
+            theirs = end if position == end.position else await self._their_mark(position)
+            if theirs is None:
+                low = position + 1
+            elif theirs == to_wire(mark):
+                common, low = mark, position + 1
+            else:
+                high = position - 1
+            position = (low + high + 1) // 2
+        return common
+
+    async def _their_mark(self, position: Position) -> ReplicaEnd | None:
+        """The mark of a commit before the end of the copy; None if that is no longer there."""
         try:
-            same = self._journal.mark_at(min(position, self._target().position))
-            older = self._journal.segment_mark(same.position)
-        except Elsewhere:
-            return []
-        return list(dict.fromkeys([same, older]))
+            return await self._ask(DescribeReplica(at=position))
+        except Failed as e:
+            if not _about_the_copy(e):
+                raise
+            return None
 
     async def _reset(self) -> None:
         checkpoint = await self._checkpoint()
@@ -278,7 +296,7 @@ class Follower:
 
     def _join(self) -> None:
         self.live = True
-        self._lively_since = self._clock.seconds()
+        self._joined = self._clock.seconds()
         if (group := self._under_way()) is not None and group.after == self._journal.end_mark():
             self._queue.append(group)
 

@@ -48,12 +48,13 @@ class Replica:
         self._checkpoint_lock = DeferredLock()
 
     async def describe(self, call: DescribeReplica) -> ReplicaEnd:
-        """Where the copy ends.
+        """Where the copy ends, or the mark of an earlier commit in it.
 
-        :raises Failed: it is damaged, or cannot be read.
+        :raises Failed: it is damaged, cannot be read, or does not have the commit.
         """
         async with self._turn():
-            return to_wire((await self._segments()).end)
+            segments = await self._segments()
+            return to_wire(segments.end if call.at is None else segments.mark_at(call.at))
 
     async def keep_frames(self, call: KeepFrames) -> ReplicaEnd:
         """Append frames that follow the copy's end, and answer the new one.

@@ -31,10 +31,15 @@ class KeepFrames(Call[ReplicaEnd]):
 
 
 class DescribeReplica(Call[ReplicaEnd]):
-    """Where the node's copy of the journal ends."""
+    """Where the node's copy of the journal ends, or the mark of its commit ``at`` a position.
+
+    A node whose copy does not have that commit fails.
+    """
 
     wire = "journal_end"
     patience = 10
+
+    at: int | None = None
 
 
 class ResetReplica(Call[ReplicaEnd]):

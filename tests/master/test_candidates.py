@@ -15,7 +15,9 @@ from zope.interface.verify import verifyObject
 
 from ganeti.errors import NotKept
 from ganeti.journal.file import FileJournal
-from ganeti.journal.interfaces import Commit, IReplicas
+from ganeti.journal.frames import digest_of, encode
+from ganeti.journal.interfaces import Commit, IReplicas, Mark
+from ganeti.journal.segments import Segments
 from ganeti.master.candidates import Candidates, recorded
 from ganeti.master.follower import CheckpointFiles, Patience
 from ganeti.model.node import Node
@@ -251,6 +253,29 @@ class CandidatesTests(SynchronousTestCase):
         self.candidates.members((MASTER, NODE2, NODE3))
         cluster.run(5)
         self.assert_in_sync(NODE2, NODE3)
+
+    def test_a_copy_that_went_another_way_keeps_what_it_has_in_common(self) -> None:
+        for number in range(30):
+            self.kept(number)
+        self.candidates.stop()
+        copy = Segments(MemoryFiles(self.cluster.disks["node3"]), f"{DATA}/journal")
+        for work in (copy.open(), copy.cut(self.cluster.journal.mark_at(17))):
+            self.successResultOf(Deferred.fromCoroutine(work))
+        self.successResultOf(Deferred.fromCoroutine(self.append_others(copy)))
+        asked = len(self.nodes.asked)
+        self.cluster.start()
+        self.candidates = self.cluster.candidates
+        self.kept(30)
+        self.cluster.run(5)
+        self.assert_in_sync(NODE2, NODE3)
+        names = [call for node, call in self.nodes.asked[asked:] if node == "node3"]
+        self.assertNotIn(ResetReplica.wire, names)
+        self.assertLess(names.count(DescribeReplica.wire), 9)
+
+    async def append_others(self, segments: Segments) -> None:
+        for number in range(100, 120):
+            frame = encode(a_commit(number), segments.end.digest, 0)
+            await segments.write(frame, Mark(segments.end.position + 1, digest_of(frame)))
 
     def test_nodes_that_are_no_candidates_any_more_leave_the_set(self) -> None:
         self.candidates.members((MASTER, NODE2, a_node("node3", offline=True)))

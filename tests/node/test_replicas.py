@@ -141,6 +141,16 @@ class ReplicaTests(SynchronousTestCase):
         )
         self.assertEqual(list(self.opened(self.disk).replay(2)), [(3, a_commit(3))])
 
+    def test_earlier_marks_are_told(self) -> None:
+        self.committed(1, 2, 3)
+        self.kept(0, 3)
+        for position in (0, 2, 3):
+            self.assertEqual(
+                self.done(self.replica.describe(DescribeReplica(at=position))),
+                to_wire(self.master.mark_at(position)),
+            )
+        self.refused(self.replica.describe(DescribeReplica(at=4)), "not in the journal")
+
     def test_a_damaged_copy_is_told_of_and_can_be_reset(self) -> None:
         self.committed(1, 2, 3)
         self.kept(0, 3)
