@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Administrators' tools. Read ``command`` first: a tool is a tuple of declared commands.
+
+Plain blocking code that imports as little as it can: a call should feel instant.
+"""

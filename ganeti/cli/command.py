@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Tools and their commands, declared; and what happens between the shell and a command.
+
+A command without logic of its own is its declaration: ``opcode`` names the request whose fields
+become its options (``declared`` says how), ``words`` the fields that are given as plain words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeAlias
+
+import msgspec
+
+from ganeti.cli.options import PRIORITY, TEXT, BadOption, Option, parse
+from ganeti.cli.session import FAILURE, Ended, Session
+from ganeti.errors import GanetiError
+
+
+class Words(msgspec.Struct, frozen=True):
+    """Plain words on the command line: how many of which kind, under one name."""
+
+    name: str
+    kind: str
+    least: int = 1
+    most: int | None = 1
+    choices: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> str:
+        """The words as helps and manuals show them."""
+        word = "{" + "|".join(self.choices) + "}" if self.choices else self.kind.upper()
+        shown = word if self.most == 1 else f"{word}…"
+        return shown if self.least else f"[{shown}]"
+
+
+class Arguments(msgspec.Struct, frozen=True):
+    """What was given to a command: values by the names of options and words."""
+
+    tool: str
+    command: str
+    values: Mapping[str, Any]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value called ``name``, if it was given."""
+        return self.values.get(name, default)
+
+    def plus(self, more: Mapping[str, Any]) -> Arguments:
+        """These, and ``more``."""
+        return Arguments(self.tool, self.command, {**self.values, **more})
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.values
+
+
+Run: TypeAlias = Callable[[Session, Arguments], int]
+Document: TypeAlias = dict[str, Any]
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """One command of a tool.
+
+    ``opcode`` is the ``OP_ID`` of the request that it makes. ``flags`` say how fields of the
+    request are called here, where that differs from everywhere else; ``without`` are fields that
+    are no options. ``preset`` are values where nothing is given; ``given`` turns what was given
+    into further fields. ``many`` is the field for the instance, of a command that takes several.
+    ``ended`` makes an exit code of what the request answered.
+
+    ``run`` does what a mere request does not; ``submits`` says that it has the options of jobs.
+    ``confirm`` is asked before, with the words filled in, unless there is the option ``force``.
+    With ``own_defaults`` an environment variable holds options to begin with. Unless ``mixed``,
+    all options must come before the first word.
+    """
+
+    name: str
+    doc: str = ""
+    aliases: tuple[str, ...] = ()
+    words: tuple[Words, ...] = ()
+    opcode: str = ""
+    flags: tuple[Option, ...] = ()
+    without: tuple[str, ...] = ()
+    given: Callable[[Arguments], Document] | None = None
+    preset: Document = {}
+    options: tuple[Option, ...] = ()
+    many: str = ""
+    ended: Callable[[Session, Arguments, Any], int] | None = None
+    run: Run | None = None
+    submits: bool = False
+    confirm: str = ""
+    own_defaults: bool = False
+    mixed: bool = True
+
+    def all_options(self) -> list[Option]:
+        """Everything that may be given: its own, those of the request, and those of jobs."""
+        found = list(self.options)
+        if self.opcode:
+            from ganeti.cli.declared import options_of
+
+            found += options_of(self)
+        if self.many:
+            from ganeti.cli.selection import SELECTION
+
+            found += SELECTION
+        if self.confirm and not any(option.name == "force" for option in found):
+            found.append(FORCE)
+        if self.opcode or self.submits:
+            found += JOB_OPTIONS
+        return found + COMMON
+
+    def described(self) -> str:
+        """What it does, in a sentence."""
+        if self.doc or not self.opcode:
+            return self.doc
+        from ganeti.cli.declared import told
+
+        return told(self.opcode)
+
+    def usage(self, tool: str) -> str:
+        """How it is called."""
+        return " ".join([tool, self.name, "[options]", *(words.shape for words in self.words)])
+
+
+FORCE = Option(("-f", "--force"), "force", "Do not ask for confirmation.")
+JOB_OPTIONS = [
+    Option(("--submit",), "submit", "Submit the job and do not wait for it."),
+    Option(("--print-jobid",), "print_jobid", "Print the job's number in the first line."),
+    Option(("--dry-run",), "dry_run", "Only check and show the plan; change nothing."),
+    Option(("--priority",), "priority", "How urgent the job is.", PRIORITY),
+]
+COMMON = [
+    Option(("--reason",), "reason", "Why; kept with the job.", TEXT),
+    Option(("-d", "--debug"), "debug", "Show where an error comes from."),
+]
+
+
+class Tool(msgspec.Struct, frozen=True):
+    """A program: its name, what it is for, and its commands."""
+
+    name: str
+    doc: str
+    commands: tuple[Command, ...]
+
+    def command(self, name: str) -> Command | None:
+        """The command of this name or alias, if there is one."""
+        for command in self.commands:
+            if name == command.name or name in command.aliases:
+                return command
+        return None
+
+
+def tool(name: str, doc: str, *commands: Command | Iterable[Command]) -> Tool:
+    """A tool, its commands in alphabetic order."""
+    found: list[Command] = []
+    for each in commands:
+        found += [each] if isinstance(each, Command) else list(each)
+    return Tool(name, doc, tuple(sorted(found, key=lambda command: command.name)))
+
+
+def run(declared: Tool, words: Sequence[str], session: Session) -> int:
+    """Carry out what ``words``, the command line without the program, say; the exit code."""
+    debug = False
+    try:
+        name, *rest = words or [""]
+        command = declared.command(name)
+        if command is None:
+            return _without_a_command(declared, name, session)
+        if "--help" in rest or "-h" in rest:
+            from ganeti.cli.helps import command_help
+
+            session.show(command_help(declared, command))
+            return 0
+        debug = "--debug" in rest or "-d" in rest
+        return perform(declared, command, rest, session)
+    except GanetiError as e:
+        if debug:
+            raise
+        code, message = trouble(e)
+        if message:
+            session.tell(message)
+        return code
+
+
+def perform(declared: Tool, command: Command, rest: Sequence[str], session: Session) -> int:
+    """Carry out one command; the exit code."""
+    if command.own_defaults:
+        rest = [*_own_defaults(declared, command, session), *rest]
+    options = command.all_options()
+    values, plain = parse(options, rest, mixed=command.mixed)
+    values.update(_sorted_out(declared, command, plain))
+    arguments = Arguments(declared.name, command.name, values)
+    if command.confirm and not command.many and not arguments.get("force"):
+        flag = next("/".join(each.flags) for each in options if each.name == "force")
+        session.confirm(command.confirm.format_map(values), flag)
+    return (command.run or partial(request, command))(session, arguments)
+
+
+def request(command: Command, session: Session, arguments: Arguments) -> int:
+    """Submit the request of a command, or one for each of many instances; the exit code."""
+    from ganeti.cli.declared import opcode_of
+    from ganeti.cli.follow import carry_out, carry_out_all
+
+    if not command.many:
+        return carry_out(session, arguments, opcode_of(command, arguments), ended=command.ended)
+    from ganeti.cli.selection import instances
+
+    names = instances(session, arguments, question=command.confirm)
+    each = {name: arguments.plus({command.many: name}) for name in names}
+    jobs = [(name, opcode_of(command, given)) for name, given in each.items()]
+    return carry_out_all(session, arguments, jobs)
+
+
+def trouble(error: GanetiError) -> tuple[int, str]:
+    """The exit code for an error, and what to tell."""
+    match error:
+        case Ended(code=code):
+            return code, f"Error: {error}" if str(error) else ""
+        case BadOption():
+            return 2, f"Error: {error}"
+    return FAILURE, f"Failure: {error}"
+
+
+def _own_defaults(declared: Tool, command: Command, session: Session) -> list[str]:
+    name = f"{declared.name}_{command.name}".upper().replace("-", "_")
+    found = session.environment.get(name)
+    if not found:
+        return []
+    import shlex
+
+    return shlex.split(found)
+
+
+def _sorted_out(declared: Tool, command: Command, plain: Sequence[str]) -> dict[str, Any]:
+    """The plain words under their names.
+
+    :raises Ended: there are too many or too few, or one is none of its choices.
+    """
+    found: dict[str, Any] = {}
+    left = list(plain)
+    needed = sum(each.least for each in command.words)
+    for each in command.words:
+        needed -= each.least
+        most = len(left) - needed if each.most is None else each.most
+        taken, left = left[:most], left[most:]
+        if len(taken) < each.least:
+            raise _misused(declared, command, f"{each.kind} is missing")
+        for word in taken:
+            if each.choices and word not in each.choices:
+                raise _misused(declared, command, f"{word} is none of {', '.join(each.choices)}")
+        if each.most != 1:
+            found[each.name] = taken
+        elif taken:
+            found[each.name] = taken[0]
+    if left:
+        raise _misused(declared, command, f"{' '.join(left)} is too much")
+    return found
+
+
+def _misused(declared: Tool, command: Command, problem: str) -> Ended:
+    return Ended(FAILURE, f"{problem}; usage: {command.usage(declared.name)}")
+
+
+def _without_a_command(declared: Tool, name: str, session: Session) -> int:
+    if name == "--version":
+        from ganeti import __version__
+
+        session.say(f"{declared.name} (ganeti v{__version__}) {__version__}")
+        return 0
+    from ganeti.cli.helps import near, tool_help
+
+    if name in ("--help", "-h"):
+        session.show(tool_help(declared))
+        return 0
+    if name:
+        session.tell(f"Error: there is no command {name}{near(declared, name)}")
+    session.show(tool_help(declared))
+    return FAILURE

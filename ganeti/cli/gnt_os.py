@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""``gnt-os``: what instances can be installed with."""
+
+from __future__ import annotations
+
+from ganeti.cli.command import Command, Words, tool
+from ganeti.cli.listing import FORM, NO_HEADERS
+from ganeti.cli.main import main as run_main
+from ganeti.cli.oses import diagnose, info, list_usable
+
+GNT_OS = tool(
+    "gnt-os",
+    "Shows the OS definitions of the nodes.",
+    Command(
+        name="list",
+        doc="List what instances can be installed with.",
+        options=(NO_HEADERS, FORM),
+        run=list_usable,
+    ),
+    Command(
+        name="info",
+        aliases=("show",),
+        doc="Tell everything about OS definitions.",
+        words=(Words("names", "os", 0, None),),
+        options=(FORM,),
+        run=info,
+    ),
+    Command(
+        name="diagnose",
+        doc="Tell what each node has of each OS definition, and why it does not work.",
+        options=(FORM,),
+        run=diagnose,
+    ),
+)
+
+
+def main() -> None:
+    """Run the tool."""
+    run_main(GNT_OS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Help texts, made from the declarations."""
+
+from __future__ import annotations
+
+import textwrap
+
+from ganeti.cli.command import Command, Tool
+from ganeti.cli.options import Option
+
+WIDTH = 80
+_INDENT = 30
+
+
+def tool_help(tool: Tool) -> str:
+    """What a tool can do."""
+    width = max(len(command.name) for command in tool.commands)
+    lines = [
+        f"Usage: {tool.name} COMMAND [options] [arguments]",
+        "",
+        tool.doc,
+        "",
+        "Commands:",
+        *(f"  {each.name:{width}}  {summary(each)}" for each in tool.commands),
+        "",
+        f"{tool.name} COMMAND --help tells more, as does the manual page {tool.name}(8).",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def summary(command: Command) -> str:
+    """What a command does, with its other names."""
+    others = f" (also: {', '.join(command.aliases)})" if command.aliases else ""
+    return command.described() + others
+
+
+def command_help(tool: Tool, command: Command) -> str:
+    """How a command is used."""
+    lines = [f"Usage: {command.usage(tool.name)}", "", summary(command), "", "Options:"]
+    for option in command.all_options():
+        lines += _option(option)
+    lines += _option(Option(("-h", "--help"), "help", "Show this."))
+    return "\n".join(lines) + "\n"
+
+
+def _option(option: Option) -> list[str]:
+    shape = f"  {option.shape}"
+    text = textwrap.wrap(option.doc + (" May be repeated." if option.many else ""), WIDTH - _INDENT)
+    if len(shape) >= _INDENT - 1:
+        return [shape, *(" " * _INDENT + line for line in text)]
+    first, *rest = text or [""]
+    return [f"{shape:{_INDENT}}{first}", *(" " * _INDENT + line for line in rest)]
+
+
+def near(tool: Tool, name: str) -> str:
+    """A hint what may have been meant by ``name``."""
+    import difflib
+
+    names = [each for command in tool.commands for each in (command.name, *command.aliases)]
+    found = difflib.get_close_matches(name, names, n=3)
+    return f"; did you mean {' or '.join(found)}?" if found else ""

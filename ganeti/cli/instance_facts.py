@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What is known of an instance, in the words of ``gnt-instance info``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ganeti.cli.output import size, timestamp
+
+_SYNC = {1: "ok", 2: "syncing", 3: "unknown", 4: "faulty"}
+
+
+def told(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """An instance as names and values, nested."""
+    return {
+        "Instance name": facts["name"],
+        "UUID": facts["uuid"],
+        "Serial number": facts["serial_no"],
+        "Creation time": timestamp(facts["ctime"]),
+        "Modification time": timestamp(facts["mtime"]),
+        "State": _state(facts),
+        "Nodes": [
+            {
+                "primary": facts["pnode"],
+                "group": f"{facts['pnode_group_name']} (UUID {facts['pnode_group_uuid']})",
+            },
+            {"secondaries": _secondaries(facts)},
+        ],
+        "Operating system": facts["os"],
+        "Operating system parameters": parameters(facts["os_instance"], facts["os_actual"]),
+        "Allocated network port": facts["network_port"],
+        "Hypervisor": facts["hypervisor"],
+        "Hypervisor parameters": parameters(facts["hv_instance"], facts["hv_actual"]),
+        "Back-end parameters": parameters(facts["be_instance"], facts["be_actual"]),
+        "NICs": [_nic(index, nic) for index, nic in enumerate(facts["nics"])],
+        "Disk template": facts["disk_template"],
+        "Disks": [_disk(f"disk/{index}", disk) for index, disk in enumerate(facts["disks"])],
+    }
+
+
+def parameters(own: Mapping[str, Any], actual: Mapping[str, Any]) -> dict[str, Any]:
+    """Every parameter that holds; one that is not the object's own is marked as the default."""
+    return {
+        name: shown(value) if name in own else f"default ({shown(value)})"
+        for name, value in sorted(actual.items())
+    }
+
+
+def shown(value: Any) -> str:
+    """A parameter's value as text."""
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def _state(facts: Mapping[str, Any]) -> str:
+    configured = f"configured to be {facts['config_state']}"
+    running = facts["run_state"]
+    return configured if running is None else f"{configured}, actual state is {running}"
+
+
+def _secondaries(facts: Mapping[str, Any]) -> list[str]:
+    groups = zip(facts["snodes"], facts["snodes_group_names"], strict=True)
+    return [f"{node} (group {group})" for node, group in groups]
+
+
+def _nic(index: int, nic: Sequence[Any]) -> dict[str, Any]:
+    name, uuid, ip, mac, mode, link, vlan, _, network = nic
+    return {
+        f"nic/{index}": "",
+        "MAC": mac,
+        "IP": ip,
+        "mode": mode,
+        "link": link,
+        "vlan": vlan,
+        "network": network["name"] if network else None,
+        "UUID": uuid,
+        "name": name,
+    }
+
+
+def _disk(label: str, disk: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {label: f"{disk['dev_type']}, size {size(disk['size'])}"}
+    if disk.get("mode"):
+        found["access mode"] = disk["mode"]
+    if disk.get("drbd_info"):
+        drbd = disk["drbd_info"]
+        found["nodeA"] = f"{drbd['primary_node']}, minor={drbd['primary_minor']}"
+        found["nodeB"] = f"{drbd['secondary_node']}, minor={drbd['secondary_minor']}"
+        found["port"] = drbd["port"]
+    found["logical_id"] = "/".join(map(str, disk["logical_id"][:2]))
+    for where, status in (("on primary", disk["pstatus"]), ("on secondary", disk["sstatus"])):
+        if status is not None:
+            found[where] = _status(status)
+    found["name"] = disk["name"]
+    found["UUID"] = disk["uuid"]
+    if disk["children"]:
+        found["child devices"] = [
+            _disk(f"child {index}", child) for index, child in enumerate(disk["children"])
+        ]
+    return found
+
+
+def _status(status: Sequence[Any]) -> str:
+    path, major, minor, percent, seconds, degraded, local = status
+    text = str(path or "-")
+    if major is not None:
+        text += f" ({major}:{minor})"
+    if percent is not None:
+        text += f" RECOVERING {percent:.2f}%"
+        text += f", ETA {seconds} s" if seconds is not None else ", ETA unknown"
+    elif degraded:
+        text += " *DEGRADED*"
+    else:
+        text += " in sync"
+    return text if local in (None, 1) else f"{text}, local disk {_SYNC.get(local, local)}"

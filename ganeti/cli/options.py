@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Options of commands, and what their values mean: pure parsers from text to values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from ganeti.errors import GanetiError
+from ganeti.schema.units import mebibytes
+
+MOST_SUGGESTED = 3
+
+
+class BadOption(GanetiError):
+    """An option that there is not, or whose value makes no sense."""
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """What the text behind an option means; ``name`` as manuals call it.
+
+    ``parse`` raises ``ValueError`` or ``GanetiError`` for text that means nothing; ``choices``,
+    if there are any, are all that it takes.
+    """
+
+    name: str
+    metavar: str
+    parse: Callable[[str], Any]
+    choices: tuple[str, ...] = ()
+
+
+class Option(msgspec.Struct, frozen=True):
+    """An option: its flags, and the name under which the command finds its value.
+
+    Without a ``kind`` it takes no value and means ``sets``. With ``many`` it may be given again,
+    and its value is a list.
+    """
+
+    flags: tuple[str, ...]
+    name: str
+    doc: str
+    kind: Kind | None = None
+    sets: Any = True
+    many: bool = False
+    metavar: str = ""
+
+    @property
+    def shape(self) -> str:
+        """The option as helps and manuals show it."""
+        flags = ", ".join(self.flags)
+        if self.kind is None:
+            return flags
+        sign = "=" if self.flags[-1].startswith("--") else " "
+        return f"{flags}{sign}{self.metavar or self.kind.metavar}"
+
+    def value(self, flag: str, text: str) -> Any:
+        """What ``text`` means behind ``flag``.
+
+        :raises BadOption: nothing.
+        """
+        if self.kind is None:
+            return self.sets
+        try:
+            return self.kind.parse(text)
+        except (ValueError, GanetiError) as e:
+            raise BadOption(f"{flag} {text}: {e}") from None
+
+
+# --- parsers
+
+
+def split_escaped(text: str, separator: str = ",") -> list[str]:
+    """The parts of ``text``; a backslash takes the meaning from the character behind it."""
+    parts = [""]
+    characters = iter(text)
+    for each in characters:
+        if each == "\\":
+            parts[-1] += next(characters, "\\")
+        elif each == separator:
+            parts.append("")
+        else:
+            parts[-1] += each
+    return parts
+
+
+def comma_list(text: str) -> list[str]:
+    """The words between commas."""
+    return [part for part in split_escaped(text) if part]
+
+
+def keyval(text: str) -> dict[str, Any]:
+    """``key=value,…``; a key alone is true, ``no_key`` false, ``-key`` null."""
+    found: dict[str, Any] = {}
+    for part in comma_list(text):
+        key, value = _assignment(part)
+        if not key:
+            raise ValueError(f"'{part}' must be key=value")
+        if key in found:
+            raise ValueError(f"{key} is given twice")
+        found[key] = value
+    return found
+
+
+def _assignment(part: str) -> tuple[str, Any]:
+    key, given, value = part.partition("=")
+    if given:
+        return key, value
+    if part.startswith("no_"):
+        return part[3:], False
+    if part.startswith("-"):
+        return part[1:], None
+    return part, True
+
+
+def identkeyval(text: str) -> tuple[str, Any]:
+    """``ident:key=value,…``; ``no_ident`` stands for removal, ``-ident`` for the default.
+
+    The latter two give False and None in place of the values; ``-1`` is an index, though.
+    """
+    ident, _, rest = text.partition(":")
+    value: Any = keyval(rest)
+    if ident.startswith("no_"):
+        ident, value = ident[3:], False
+    elif ident.startswith("-") and not ident[1:2].isdigit():
+        ident, value = ident[1:], None
+    if not ident:
+        raise ValueError("must be name:key=value,…")
+    if rest and not isinstance(value, dict):
+        raise ValueError(f"there can be no values for {ident} here")
+    return ident, value
+
+
+def limits(text: str) -> list[dict[str, dict[str, Any]]]:
+    """``min:key=value,…/max:key=value,…``, alternatives joined by ``//``."""
+    return [dict(map(identkeyval, each.split("/"))) for each in text.split("//") if each]
+
+
+def boolean(text: str) -> bool:
+    """Yes or no."""
+    found = _TRUTH.get(text.lower())
+    if found is None:
+        raise ValueError("must be yes or no")
+    return found
+
+
+_TRUTH = {**dict.fromkeys(("yes", "true"), True), **dict.fromkeys(("no", "false"), False)}
+
+
+def whole(text: str) -> int:
+    """A whole number."""
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("must be a whole number") from None
+
+
+def number(text: str) -> float:
+    """A number."""
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("must be a number") from None
+
+
+def number_or_default(text: str) -> float | str:
+    """A number, or the word that unsets it."""
+    return text if text == "default" else number(text)
+
+
+def duration(text: str) -> int:
+    """Seconds, or a number of minutes, hours, days or weeks, as in 90, 30m, 4h, 1d, 2w."""
+    factor = _SECONDS.get(text[-1:].lower())
+    digits = text if factor is None else text[:-1]
+    if not (digits.isascii() and digits.isdigit()):
+        raise ValueError(f"'{text}' must be a number with s, m, h, d or w, such as 30m")
+    return int(digits) * (factor or 1)
+
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+def uid_ranges(text: str) -> list[tuple[int, int]]:
+    """``first-last`` or single numbers, between commas."""
+    found = []
+    for part in comma_list(text):
+        first, _, last = part.partition("-")
+        found.append((whole(first), whole(last or first)))
+    return found
+
+
+def json_value(text: str) -> Any:
+    """JSON."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as e:
+        raise ValueError(f"is not JSON: {e}") from None
+
+
+def choice(values: Sequence[str]) -> Kind:
+    """One of some words."""
+
+    def parse(text: str) -> str:
+        if text not in values:
+            raise ValueError(f"must be one of {', '.join(values)}")
+        return text
+
+    return Kind("choice", "|".join(values), parse, tuple(values))
+
+
+TEXT = Kind("string", "TEXT", str)
+NAME = Kind("string", "NAME", str)
+INT = Kind("int", "N", whole)
+FLOAT = Kind("float", "NUMBER", number)
+MAYBE_FLOAT = Kind("maybefloat", "NUMBER|default", number_or_default)
+UNIT = Kind("unit", "SIZE", mebibytes)
+BOOL = Kind("bool", "yes|no", boolean)
+LIST = Kind("list", "WORD,…", comma_list)
+KEYVAL = Kind("keyval", "KEY=VALUE,…", keyval)
+PRIVATE = Kind("keyprivateval", "KEY=VALUE,…", keyval)
+IDENTKEYVAL = Kind("identkeyval", "NAME:KEY=VALUE,…", identkeyval)
+LIMITS = Kind("multilistidentkeyval", "min:KEY=VALUE,…/max:KEY=VALUE,…", limits)
+JSON = Kind("json", "JSON", json_value)
+RANGES = Kind("string", "FIRST-LAST,…", uid_ranges)
+
+PRIORITIES = {"low": 10, "normal": 0, "high": -10}
+PRIORITY = Kind(
+    "choice",
+    "low|normal|high",
+    lambda text: PRIORITIES[choice(tuple(PRIORITIES)).parse(text)],
+    tuple(PRIORITIES),
+)
+
+
+# --- words to options
+
+
+def parse(
+    options: Sequence[Option], words: Sequence[str], *, mixed: bool = True
+) -> tuple[dict[str, Any], list[str]]:
+    """The values of options by name, only those given, and the other words.
+
+    Long flags may be shortened while they are unambiguous. Unless ``mixed``, the first word that
+    is no option ends the options, as ``--`` always does.
+
+    :raises BadOption: says what is wrong, and what may have been meant.
+    """
+    import getopt
+
+    by_flag = {flag: option for option in options for flag in option.flags}
+    short = "".join(
+        flag[1] + (":" if option.kind else "")
+        for flag, option in by_flag.items()
+        if not flag.startswith("--")
+    )
+    long = [
+        flag[2:] + ("=" if option.kind else "")
+        for flag, option in by_flag.items()
+        if flag.startswith("--")
+    ]
+    read = getopt.gnu_getopt if mixed else getopt.getopt
+    try:
+        given, rest = read(list(words), short, long)
+    except getopt.GetoptError as e:
+        raise BadOption(_advice(e.msg, e.opt, by_flag)) from None
+    values: dict[str, Any] = {}
+    for flag, text in given:
+        option = by_flag[flag]
+        value = option.value(flag, text)
+        if option.many:
+            values.setdefault(option.name, []).append(value)
+        else:
+            values[option.name] = value
+    return values, rest
+
+
+def _advice(message: str, given: str, by_flag: dict[str, Option]) -> str:
+    flag = f"--{given}" if len(given) > 1 else f"-{given}"
+    if "not recognized" not in message:
+        return message
+    import difflib
+
+    near = difflib.get_close_matches(flag, by_flag, n=MOST_SUGGESTED) if len(given) > 1 else []
+    hint = f"; did you mean {' or '.join(near)}?" if near else "; --help lists those there are"
+    return f"there is no option {flag}{hint}"

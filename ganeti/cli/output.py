@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Tables and descriptions as text: pure functions from what the master answers to lines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+Show: TypeAlias = Callable[[Any], str]
+
+UNKNOWN = 1
+"""The status of a value whose field there is not."""
+
+_ABNORMAL = {
+    UNKNOWN: ("??", "(unknown)"),
+    2: ("?", "(nodata)"),
+    3: ("-", "(unavail)"),
+    4: ("*", "(offline)"),
+}
+"""What is shown for a value that there is not, in short and in words."""
+
+_RIGHT = frozenset({"number", "unit", "float"})
+
+_DIVISORS = {"m": 1, "g": 1024, "t": 1024 * 1024}
+UNITS = ("h", "m", "g", "t")
+"""Units of sizes: for people, with a letter behind it, or all in MiB, GiB or TiB."""
+
+
+def size(mebibytes: float, unit: str = "h") -> str:
+    """A size in MiB as people read it, or in one unit without its name."""
+    if unit == "m" or (unit == "h" and mebibytes < 1024):
+        return f"{mebibytes:.0f}" + ("M" if unit == "h" else "")
+    if unit == "h":
+        unit = "g" if mebibytes < 1024 * 1024 else "t"
+        return f"{mebibytes / _DIVISORS[unit]:.1f}{unit.upper()}"
+    return f"{mebibytes / _DIVISORS[unit]:.1f}"
+
+
+def timestamp(seconds: float | None) -> str:
+    """Seconds since the epoch in local time."""
+    if seconds is None:
+        return "-"
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def moment(split: Sequence[int] | None) -> str:
+    """``[seconds, microseconds]`` since the epoch in local time."""
+    if not split:
+        return "-"
+    seconds, micros = split
+    return f"{timestamp(seconds)}.{micros:06d}"
+
+
+def plain(value: Any) -> str:
+    """Any value in a line: lists with commas, whatever is nested deeper as JSON."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "Y" if value else "N"
+    if isinstance(value, list):
+        if any(isinstance(each, dict | list) for each in value):
+            return as_json(value, indent=0)
+        return ",".join(map(plain, value))
+    return as_json(value, indent=0) if isinstance(value, dict) else str(value)
+
+
+def as_json(value: Any, indent: int = 2) -> str:
+    """JSON in lines, or with no ``indent`` in one."""
+    import msgspec
+
+    encoded = msgspec.json.encode(value)
+    return (msgspec.json.format(encoded, indent=indent) if indent else encoded).decode()
+
+
+def _shower(kind: str, units: str) -> Show:
+    if kind == "unit":
+        return lambda value: "-" if value is None else size(value, units)
+    return timestamp if kind == "timestamp" else plain
+
+
+def cells(
+    definitions: Sequence[Mapping[str, str]],
+    rows: Sequence[Sequence[Sequence[Any]]],
+    *,
+    units: str = "h",
+    verbose: bool = False,
+    shows: Mapping[str, Show] = {},
+) -> list[list[str]]:
+    """The text of every cell of a query's answer; ``shows`` are for fields by name."""
+    by_column = [shows.get(field["name"]) or _shower(field["kind"], units) for field in definitions]
+    words = {status: texts[verbose] for status, texts in _ABNORMAL.items()}
+    return [
+        [
+            words[status] if status else show(value)
+            for show, (status, value) in zip(by_column, row, strict=True)
+        ]
+        for row in rows
+    ]
+
+
+def table(
+    titles: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Sequence[bool] = (),
+    headers: bool = True,
+    separator: str | None = None,
+) -> Iterator[str]:
+    """Lines: columns aligned, those of ``right`` to the right; with a ``separator``, as they are.
+
+    The last column is not filled up where it is aligned to the left.
+    """
+    everything = [list(titles), *rows] if headers else list(rows)
+    if separator is not None:
+        yield from (separator.join(row) for row in everything)
+        return
+    if not everything:
+        return
+    rights = tuple(right) or (False,) * len(titles)
+    widths = [max(map(len, column)) for column in zip(*everything, strict=True)]
+    if widths and not rights[-1]:
+        widths[-1] = 0
+    form = " ".join(
+        f"%{width}s" if to_right else f"%-{width}s" if width else "%s"
+        for width, to_right in zip(widths, rights, strict=True)
+    )
+    yield from (form % tuple(row) for row in everything)
+
+
+def listing(
+    answer: Mapping[str, Any],
+    *,
+    headers: bool = True,
+    separator: str | None = None,
+    units: str | None = None,
+    verbose: bool = False,
+    shows: Mapping[str, Show] = {},
+) -> Iterator[str]:
+    """The lines of a query's answer. Sizes are for people, or in MiB where a ``separator`` says
+    that they are for a program, if ``units`` says nothing else."""
+    definitions = answer["fields"]
+    units = units or ("h" if separator is None else "m")
+    rows = cells(definitions, answer["data"], units=units, verbose=verbose, shows=shows)
+    right = [field["kind"] in _RIGHT for field in definitions]
+    titles = [field["title"] for field in definitions]
+    return table(titles, rows, right=right, headers=headers, separator=separator)
+
+
+def objects(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A query's answer as objects ``{field: value}``, null where there is no value."""
+    names = [field["name"] for field in answer["fields"]]
+    return [
+        {name: cell[1] for name, cell in zip(names, row, strict=True)} for row in answer["data"]
+    ]
+
+
+def unknown(answer: Mapping[str, Any]) -> list[str]:
+    """The fields that were asked for and are none."""
+    return [field["name"] for field in answer["fields"] if field["kind"] == "unknown"]
+
+
+def described(value: Any, depth: int = 0) -> Iterator[str]:
+    """A nested value in lines that can be read aloud: names, values, and lists with dashes."""
+    indent = "  " * depth
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _named(f"{indent}{name}:", inner, depth)
+    elif isinstance(value, list):
+        for inner in value:
+            lines = list(described(inner, depth + 1))
+            first = lines[0].strip() if lines else "-"
+            yield f"{indent}- {first}"
+            yield from lines[1:]
+    else:
+        yield indent + _said(value)
+
+
+def _named(label: str, inner: Any, depth: int) -> Iterator[str]:
+    if isinstance(inner, list) and not any(isinstance(each, dict | list) for each in inner):
+        yield f"{label} {', '.join(map(_said, inner)) or '-'}"
+    elif isinstance(inner, dict | list) and inner:
+        yield label
+        yield from described(inner, depth + 1)
+    else:
+        yield f"{label} {'-' if isinstance(inner, dict | list) else _said(inner)}"
+
+
+def _said(value: Any) -> str:
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The commands for tags, which every kind of object has alike."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+
+from ganeti.cli.command import Arguments, Command, Words
+from ganeti.cli.listing import FORM
+from ganeti.cli.options import TEXT, Option
+from ganeti.cli.session import FAILURE, Ended, Session
+
+FROM = Option(
+    ("--from",),
+    "source",
+    "Take tags from this file too, one a line; - stands for the standard input.",
+    TEXT,
+    metavar="FILE",
+)
+
+
+def tag_commands(kind: str, word: str = "") -> tuple[Command, ...]:
+    """The commands for the tags of objects of a ``kind``, which ``word`` names for people."""
+    owner = (Words("name", word),) if word else ()
+    tags = Words("tags", "tag", 0, None)
+    about = f"of the {kind}" if not word else f"of {_an(word)}"
+    return (
+        Command(
+            name="list-tags",
+            doc=f"List the tags {about}.",
+            words=owner,
+            options=(FORM,),
+            run=partial(_list, kind),
+        ),
+        Command(
+            name="add-tags",
+            doc=f"Add to the tags {about}.",
+            words=(*owner, tags),
+            options=(FROM,),
+            submits=True,
+            run=partial(_change, kind, True),
+        ),
+        Command(
+            name="remove-tags",
+            doc=f"Remove from the tags {about}.",
+            words=(*owner, tags),
+            options=(FROM,),
+            submits=True,
+            run=partial(_change, kind, False),
+        ),
+    )
+
+
+def _an(word: str) -> str:
+    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
+
+
+def _list(kind: str, session: Session, arguments: Arguments) -> int:
+    from ganeti.luxi.methods import QueryTags
+
+    tags = sorted(session.ask(QueryTags(kind=kind, name=arguments.get("name", ""))))
+    if arguments.get("output"):
+        from ganeti.cli.output import as_json
+
+        session.say(as_json(tags))
+        return 0
+    for tag in tags:
+        session.say(tag)
+    return 0
+
+
+def _change(kind: str, adds: bool, session: Session, arguments: Arguments) -> int:
+    from ganeti.cli.follow import carry_out
+    from ganeti.opcodes.tags import AddTags, RemoveTags, TagKind
+
+    tags = (*arguments.get("tags", ()), *_from_file(arguments.get("source")))
+    if not tags:
+        raise Ended(FAILURE, "no tags are given; name some, or a file that has them with --from")
+    opcode = AddTags if adds else RemoveTags
+    name = arguments.get("name")
+    return carry_out(session, arguments, opcode(kind=TagKind(kind), name=name, tags=tags))
+
+
+def _from_file(path: str | None) -> list[str]:
+    if path is None:
+        return []
+    try:
+        if path == "-":
+            lines = sys.stdin.read().splitlines()
+        else:
+            with open(path, encoding="utf-8") as file:
+                lines = file.read().splitlines()
+    except (OSError, UnicodeDecodeError) as e:
+        raise Ended(FAILURE, f"{path} cannot be read: {e}") from None
+    return [line.strip() for line in lines if line.strip()]
+
+
+def search(session: Session, arguments: Arguments) -> int:
+    """Find tags by a pattern, in the whole cluster."""
+    from ganeti.cli.follow import results_of
+    from ganeti.cli.output import as_json
+    from ganeti.opcodes.tags import SearchTags
+
+    results = results_of(session, arguments, SearchTags(pattern=arguments["pattern"]))
+    found = sorted(map(tuple, results[0])) if results else []
+    if arguments.get("output"):
+        session.say(as_json(found))
+    else:
+        for path, tag in found:
+            session.say(f"{path} {tag}")
+    return 0 if found else FAILURE

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What is typed finds its command, or an answer that helps."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.cli.gnt_instance import GNT_INSTANCE
+from ganeti.cli.gnt_job import GNT_JOB
+from ganeti.errors import Refused
+from ganeti.luxi.methods import Query
+from tests.cli.terminal import Terminal
+
+
+class CommandTests(SynchronousTestCase):
+    def test_aliases_are_commands(self) -> None:
+        terminal = Terminal()
+        self.assertEqual(terminal.run(GNT_INSTANCE, "start", "web1"), 0)
+        self.assertEqual(terminal.job().op_id, "OP_INSTANCE_STARTUP")
+
+    def test_help_lists_the_commands(self) -> None:
+        terminal = Terminal()
+        self.assertEqual(terminal.run(GNT_JOB, "--help"), 0)
+        self.assertIn("\n  watch            Show the messages", terminal.out)
+
+    def test_no_command_or_an_unknown_one_lists_them_and_fails(self) -> None:
+        terminal = Terminal()
+        self.assertEqual(terminal.run(GNT_JOB), 1)
+        self.assertEqual(terminal.run(GNT_JOB, "lst"), 1)
+        self.assertEqual(terminal.err, "Error: there is no command lst; did you mean list?\n")
+        self.assertIn("Commands:", terminal.out)
+
+    def test_the_version_is_told(self) -> None:
+        terminal = Terminal()
+        self.assertEqual(terminal.run(GNT_JOB, "--version"), 0)
+        self.assertRegex(terminal.out, r"^gnt-job \(ganeti v\S+\) \S+\n$")
+
+    def test_a_bad_option_has_its_exit_code(self) -> None:
+        terminal = Terminal()
+        self.assertEqual(terminal.run(GNT_JOB, "list", "--no-header-s"), 2)
+        self.assertIn("did you mean --no-headers", terminal.err)
+
+    def test_too_few_and_too_many_words_are_told_with_the_usage(self) -> None:
+        terminal = Terminal()
+        self.assertEqual(terminal.run(GNT_JOB, "watch"), 1)
+        self.assertEqual(
+            terminal.err,
+            "Error: job-id is missing; usage: gnt-job watch [options] JOB-ID\n",
+        )
+        self.assertEqual(terminal.run(GNT_JOB, "watch", "1", "2"), 1)
+        self.assertIn("2 is too much", terminal.err)
+
+    def test_what_the_master_says_is_told_in_one_line(self) -> None:
+        terminal = Terminal({Query: Refused("not now")})
+        self.assertEqual(terminal.run(GNT_JOB, "list"), 1)
+        self.assertEqual(terminal.err, "Failure: not now\n")
+
+    def test_with_debug_it_is_shown_where_an_error_comes_from(self) -> None:
+        terminal = Terminal({Query: Refused("not now")})
+        self.assertRaises(Refused, terminal.run, GNT_JOB, "list", "--debug")
