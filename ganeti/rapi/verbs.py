@@ -130,7 +130,8 @@ class submits:  # noqa: N801  # a word in a declaration
             if target in self.fixed or (target in path and target in self._fields):
                 problems.append(Problem(name, "is given by the path"))
             elif target == "reason":
-                document["reason"] = [*value, *document["reason"]] if value else document["reason"]
+                wrong = value is not None and not isinstance(value, list)
+                document["reason"] = value if wrong else [*(value or ()), *document["reason"]]
             elif target in document:
                 problems.append(Problem(name, "is given twice"))
             else:

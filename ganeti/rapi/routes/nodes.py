@@ -76,8 +76,10 @@ def _flags(body: Any) -> Document:
 
 def _allocatable(document: Document) -> Document:
     """Moves what changes of a storage unit to where the opcode has it."""
-    changes = {name: document.pop(name) for name in ("allocatable",) if name in document}
-    return {**document, "changes": {**document.get("changes", {}), **changes}}
+    changes = document.get("changes", {})
+    if "allocatable" in document and isinstance(changes, dict):
+        changes = {**changes, "allocatable": document.pop("allocatable")}
+    return {**document, "changes": changes}
 
 
 def _needed(name: str, kind: Kind, text: str, target: str = "") -> Parameter:
