@@ -39,8 +39,11 @@ WRITE_SECONDS = 30.0
 SLOWEST_READER = 20000
 """A client that reads its answer more slowly than this (bytes per second) is cut off."""
 
-PIECE = 256 * 1024
+PIECE = 64 * 1024
 """So much of a large answer is encrypted and queued at once, in bytes."""
+
+MOST_UNSENT = 128 * 1024 * 1024
+"""So many bytes of large answers are kept for clients that have not read them."""
 
 READ_AHEAD = 64 * 1024
 """So much of the next requests is kept while one is under way, in bytes."""
@@ -152,9 +155,13 @@ class Connection(Protocol):
             self.transport.write(b"".join((head, body, http.END)))
         else:
             self.transport.write(head)
-            for start in range(0, len(body), PIECE):
-                await self._room()
-                self.transport.write(bytes(body[start : start + PIECE]))
+            self._site.sending(self, len(body))
+            try:
+                for start in range(0, len(body), PIECE):
+                    await self._room()
+                    self.transport.write(bytes(body[start : start + PIECE]))
+            finally:
+                self._site.sent(self)
             self.transport.write(http.END)
         await self._room()
 
@@ -231,6 +238,7 @@ class Site(ServerFactory):
         self._most = most_connections
         # In the order of their connecting, which is about that of their deadlines.
         self._connections: dict[Connection, None] = {}
+        self._unsent: dict[Connection, int] = {}
         self._watch: IDelayedCall | None = None
 
     def buildProtocol(self, addr: IAddress | None) -> Connection:
@@ -255,6 +263,19 @@ class Site(ServerFactory):
         if not self._connections and self._watch is not None:
             self._watch.cancel()
             self._watch = None
+
+    def sending(self, connection: Connection, size: int) -> None:
+        """Count a large answer of ``size`` bytes; if there are too many, the oldest has to go."""
+        self._unsent[connection] = size
+        while sum(self._unsent.values()) > MOST_UNSENT and len(self._unsent) > 1:
+            oldest = next(iter(self._unsent))
+            self._log.warn("a client reads too slowly: {peer}", peer=oldest.transport.getPeer())
+            self.sent(oldest)
+            oldest.transport.abortConnection()
+
+    def sent(self, connection: Connection) -> None:
+        """Do not count a large answer any more."""
+        self._unsent.pop(connection, None)
 
     def hang_up(self) -> None:
         """Close every connection once what was written has left."""

@@ -10,6 +10,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.rapi import connection
 from ganeti.rapi.connection import (
     IDLE_SECONDS,
     LINGER_SECONDS,
@@ -35,14 +36,14 @@ class ConnectionTests(SynchronousTestCase):
 
     def tearDown(self) -> None:
         self.site.hang_up()
-        for connection in list(self.site._connections):
-            connection.connectionLost(Failure(ConnectionDone()))
+        for each in list(self.site._connections):
+            each.connectionLost(Failure(ConnectionDone()))
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def connect(self) -> tuple[Connection, StringTransport]:
-        connection, transport = self.site.buildProtocol(None), StringTransport()
-        connection.makeConnection(transport)
-        return connection, transport
+        client, transport = self.site.buildProtocol(None), StringTransport()
+        client.makeConnection(transport)
+        return client, transport
 
     async def answer(self, request: Request) -> Response:
         if request.path == "/wait":
@@ -105,6 +106,14 @@ class ConnectionTests(SynchronousTestCase):
         self.assertLess(len(self.transport.value()), 1000)
         self.connection.resumeProducing()
         self.assertEqual(self.sizes(), [3 * PIECE])
+
+    def test_large_answers_that_are_not_read_are_bounded(self) -> None:
+        self.patch(connection, "MOST_UNSENT", 5 * PIECE)
+        clients = [self.connect() for _ in range(2)]
+        for client, _ in clients:
+            client.pauseProducing()
+            client.dataReceived(GET % str(3 * PIECE).encode())
+        self.assertEqual([transport.disconnected for _, transport in clients], [True, False])
 
     def test_who_does_not_read_at_all_is_cut_off(self) -> None:
         self.connection.pauseProducing()
