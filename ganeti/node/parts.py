@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from twisted.internet.interfaces import IReactorTime
 
 from ganeti.hypervisor.interfaces import IHypervisor
+from ganeti.model.disk import Template
 from ganeti.node.checks import Checks, Reach
 from ganeti.node.disks import Disks, storage_doors
 from ganeti.node.facts import Facts
@@ -23,7 +25,10 @@ from ganeti.node.terms import Terms
 from ganeti.node.units import Units
 from ganeti.paths import NODED_PORT, Paths
 from ganeti.storage.drivers import drivers, units
+from ganeti.storage.interfaces import IVolumes
 from ganeti.system.interfaces import IFiles, IImages, IProcesses
+
+NO_VOLUMES: Mapping[Template, IVolumes] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +70,10 @@ class Parts:
     units: Units
 
 
-def parts_of(host: Host) -> Parts:
-    """The parts of a node on this host."""
+def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> Parts:
+    """The parts of a node on this host; ``volumes`` take the place of its own for a template."""
     doors = storage_doors(host.name, host.paths, host.files, host.images, host.processes)
-    storage, places = drivers(doors), units(doors)
+    storage, places = {**drivers(doors), **volumes}, units(doors)
     disks = Disks(storage, host.images)
     oses = OSDefinitions(host.files, host.paths.os_search_path)
     logs = f"{host.paths.log}/os"

@@ -11,9 +11,12 @@ from ganeti.opcodes.opcode import Opcode
 from ganeti.operations import delay, questions, tags
 from ganeti.operations.cluster import end, redistribute, verify
 from ganeti.operations.instance import (
+    activate,
     console,
     create,
     describe,
+    failover,
+    migrate,
     reboot,
     reinstall,
     remove,
@@ -37,6 +40,10 @@ _ALL: tuple[Operation[Any, Any], ...] = (
     reinstall.OPERATION,
     console.OPERATION,
     describe.OPERATION,
+    activate.ACTIVATE,
+    activate.DEACTIVATE,
+    failover.OPERATION,
+    migrate.OPERATION,
     add_node.OPERATION,
     remove_node.OPERATION,
     modify_node.OPERATION,

@@ -10,10 +10,12 @@ from twisted.internet.task import Clock
 
 from ganeti.hypervisor.fake import FakeHypervisor
 from ganeti.hypervisor.interfaces import IHypervisor
+from ganeti.model.disk import Template
 from ganeti.node.answers import answers_of
-from ganeti.node.parts import Host, Parts, parts_of
+from ganeti.node.parts import NO_VOLUMES, Host, Parts, parts_of
 from ganeti.paths import Paths
 from ganeti.rpc.server import Answers
+from ganeti.storage.interfaces import IVolumes
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.images import MemoryImages
 from ganeti.testing.processes import MemoryNotes, MemoryProcesses, Script
@@ -27,7 +29,7 @@ class MemoryHost:
     ``disk``, ``images``, ``notes`` and ``processes`` are the world that outlives the daemon;
     ``parts`` and ``answers`` are the daemon, anew after each ``restart``. It has the OS
     definitions ``oses``, whose scripts take ``script_time`` seconds of the clock, and guests of
-    the hypervisor ``fake``, unless others are given.
+    the hypervisor ``fake``, unless others are given. ``volumes`` are drivers in place of its own.
     """
 
     parts: Parts
@@ -42,6 +44,7 @@ class MemoryHost:
         script_time: float = 0.0,
         latency: float | None = None,
         hypervisors: Mapping[str, IHypervisor] | None = None,
+        volumes: Mapping[Template, IVolumes] = NO_VOLUMES,
     ) -> None:
         self.name = name
         self.clock: IReactorTime = clock or Clock()
@@ -52,6 +55,7 @@ class MemoryHost:
         self.left = False
         self._latency = latency
         self._hypervisors = hypervisors
+        self._volumes = volumes
         programs = {
             f"{self.paths.os_search_path[0]}/{each}/{script}": Script(takes=script_time)
             for each in oses
@@ -88,7 +92,8 @@ class MemoryHost:
                 now=self.clock.seconds,
                 reach=self._reach,
                 stop=self._stop,
-            )
+            ),
+            self._volumes,
         )
         self.answers = answers_of(self.parts)
 

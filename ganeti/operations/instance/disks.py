@@ -81,13 +81,18 @@ async def attach_disks(
 
 
 async def detach_disks(
-    state: ClusterState, instance: Instance, disks: Sequence[Disk], tools: Tools
+    state: ClusterState,
+    instance: Instance,
+    disks: Sequence[Disk],
+    tools: Tools,
+    *,
+    only_on: Node | None = None,
 ) -> None:
-    """Detach the disks on all nodes that are online."""
+    """Detach the disks on all nodes that are online, or on one of them."""
     for disk in disks:
         filled = with_parameters(state, instance, disk)
         for node in reversed(places(state, instance, disk)):
-            if not node.offline:
+            if not node.offline and only_on in (None, node):
                 await tools.nodes.ask(node, DetachDisk(disk=filled))
 
 

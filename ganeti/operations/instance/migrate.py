@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Moving an instance to another node without a restart of its guest.
+
+Until the whole guest has been sent, everything can be taken back and it goes on where it was.
+Then the configuration says where it is, and only after that it is let run there: so it runs
+nowhere but on its primary node, wherever this breaks off. What is held on a node that does not
+answer in the end is settled by ``--cleanup``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ganeti.config.state import ClusterState
+from ganeti.errors import Code, Refused
+from ganeti.locking.names import LockRequest
+from ganeti.model.node import Node
+from ganeti.model.parameters.filling import be_filled, hv_filled
+from ganeti.opcodes.choices import MigrationMode
+from ganeti.opcodes.fields import SHUTDOWN_TIMEOUT
+from ganeti.opcodes.instance.moves import MigrateInstance
+from ganeti.operations.instance.destination import destination, move_questions
+from ganeti.operations.instance.failover import (
+    Failover,
+    failover_to,
+    move_locks,
+    roles,
+    run_failover,
+    runs_there,
+)
+from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.mirrors import require_current
+from ganeti.operations.instance.sending import Passage, send
+from ganeti.operations.instance.settling import (
+    Settling,
+    plan_settling,
+    run_settling,
+    settling_questions,
+)
+from ganeti.operations.instance.subject import Subject, subject_of
+from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
+from ganeti.rpc.node import DescribeNode
+
+_CANNOT = frozenset({"chroot", "lxc"})
+"""Hypervisors whose guests cannot be moved while they run."""
+
+
+@dataclass(frozen=True)
+class Migrate:
+    """A running instance and the node that it goes to."""
+
+    op: MigrateInstance
+    subject: Subject
+    target: Node
+    live: bool
+
+    @property
+    def locks(self) -> LockRequest:
+        return move_locks(self.subject, self.target)
+
+
+@dataclass(frozen=True)
+class Restart:
+    """A failover in place of a migration, and why it is one."""
+
+    op: MigrateInstance
+    failover: Failover
+    reason: str
+
+    @property
+    def locks(self) -> LockRequest:
+        return self.failover.locks
+
+
+def questions(op: MigrateInstance, state: ClusterState) -> Sequence[Question]:
+    subject = subject_of(op, state)
+    if op.cleanup:
+        return settling_questions(subject, state)
+    return move_questions(op, subject, state)
+
+
+def plan(op: MigrateInstance, state: ClusterState, facts: Facts) -> Migrate | Restart | Settling:
+    """Decide how the instance moves, and where to, or refuse."""
+    subject = subject_of(op, state)
+    if op.cleanup:
+        return plan_settling(subject, state, facts)
+    live = _live(op, subject, state)
+    target = destination(op, subject, state, facts)
+    reason = _no_migration(subject, state, facts)
+    if reason is not None:
+        return _restart(op, subject, target, reason, state, facts)
+    present = facts.of(target, DescribeNode)
+    if subject.instance.name in present.guests:
+        raise runs_there(subject, target)
+    needed = facts.of(subject.primary, DescribeNode).guests[subject.instance.name].memory
+    if present.memory_free < needed:
+        raise Refused(
+            f"node {target.name} has {present.memory_free} MiB of memory free, and instance "
+            f"{subject.instance.name} runs with {needed} MiB; make room there first",
+            Code.RESOURCES,
+        )
+    require_current(target, subject.disks, facts, "wait until they are: only then can it run there")
+    return Migrate(op, subject, target, live)
+
+
+def _live(op: MigrateInstance, subject: Subject, state: ClusterState) -> bool:
+    if op.mode is not None and op.live is not None:
+        raise Refused("give either mode or live, not both", Code.INPUT)
+    if op.live is not None:
+        return op.live
+    filled = hv_filled(state.cluster, subject.instance)
+    mode = op.mode or MigrationMode(filled.get("migration_mode", MigrationMode.LIVE))
+    return mode is MigrationMode.LIVE
+
+
+def _no_migration(subject: Subject, state: ClusterState, facts: Facts) -> str | None:
+    """Why the instance can only be restarted elsewhere; None if it can be migrated."""
+    instance, node = subject.instance, subject.primary
+    if instance.hypervisor in _CANNOT:
+        return f"the hypervisor {instance.hypervisor} cannot migrate guests"
+    if be_filled(state.cluster, instance)["always_failover"]:
+        return "its parameter always_failover is set"
+    if node.offline:
+        return f"its node {node.name} is offline"
+    if instance.name not in facts.of(node, DescribeNode).guests:
+        return "it does not run"
+    return None
+
+
+def _restart(
+    op: MigrateInstance,
+    subject: Subject,
+    target: Node,
+    reason: str,
+    state: ClusterState,
+    facts: Facts,
+) -> Restart:
+    instance = subject.instance
+    if not op.allow_failover:
+        raise Refused(
+            f"instance {instance.name} cannot be migrated: {reason}; to move it all the same: "
+            f"gnt-instance failover {instance.name}, or migrate --allow-failover"
+        )
+    failover = failover_to(target, subject, state, facts, timeout=SHUTDOWN_TIMEOUT)
+    return Restart(op, failover, reason)
+
+
+async def run(plan: Migrate | Restart | Settling, tools: Tools) -> dict[str, Any] | None:
+    """Move the instance; the result says where it is and how long it stood still at most."""
+    match plan:
+        case Settling():
+            await run_settling(plan, tools)
+        case Restart():
+            name = plan.failover.subject.instance.name
+            tools.progress.say(f"{name} is failed over, as {plan.reason}")
+            await run_failover(plan.failover, tools)
+        case Migrate():
+            passage = Passage(plan.subject, plan.target, plan.live)
+            downtime = await send(passage, tools)
+            return {"node": plan.target.name, "downtime_ms": downtime}
+    return None
+
+
+def hooks(plan: Migrate | Restart | Settling, state: ClusterState) -> HookCall:
+    if isinstance(plan, Settling):
+        subject, target, live, runtime = plan.subject, plan.subject.primary, False, False
+    elif isinstance(plan, Restart):
+        subject, target, live = plan.failover.subject, plan.failover.target, False
+        runtime = plan.op.allow_runtime_changes
+    else:
+        subject, target, live = plan.subject, plan.target, plan.live
+        runtime = plan.op.allow_runtime_changes
+    more = {
+        "MIGRATE_LIVE": str(live),
+        "MIGRATE_CLEANUP": str(isinstance(plan, Settling)),
+        "ALLOW_RUNTIME_CHANGES": str(runtime),
+        **roles(subject, target),
+    }
+    here = [
+        state.cluster.master_node,
+        *dict.fromkeys(node.uuid for node in (*subject.nodes, target)),
+    ]
+    return instance_hooks("instance-migrate", subject, state, more, before=here, after=here)
+
+
+OPERATION = Operation(MigrateInstance, plan, run, questions, hooks)

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The steps of a migration, and how each is taken back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ganeti.config.changes.instances import moved_to
+from ganeti.errors import Code, Failed, GanetiError, Refused, Unreachable
+from ganeti.model.disk import MIRRORED_BETWEEN_NODES
+from ganeti.model.guest import Guest
+from ganeti.model.node import Node
+from ganeti.operations.guests import guest_of
+from ganeti.operations.instance.destination import template_of
+from ganeti.operations.instance.disks import attach_disks, detach_disks
+from ganeti.operations.instance.mirrors import let_both_write, let_one_write, mirrored, require_sync
+from ganeti.operations.instance.subject import Subject
+from ganeti.operations.operation import Tools
+from ganeti.rpc.instances import (
+    AcceptInstance,
+    EndMigrationHere,
+    EndMigrationThere,
+    MigrateInstance,
+    Migration,
+    MigrationStatus,
+)
+
+_LOOKS = (0.05, 1.0)
+"""Seconds between two looks at a guest on its way, at least and at most."""
+_SAY = 5.0
+"""Seconds between two lines about it."""
+_PATIENCE = 5
+"""How often a node that does not answer is asked again."""
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A running instance that goes from its primary node to ``target``."""
+
+    subject: Subject
+    target: Node
+    live: bool
+
+
+async def send(passage: Passage, tools: Tools) -> int:
+    """Bring the guest to its new node; answers the milliseconds that it stood still at most.
+
+    :raises Failed: the message says where it runs, or that nobody knows.
+    """
+    subject, target = passage.subject, passage.target
+    source, guest = subject.primary, guest_of(tools.config.state(), subject.instance)
+    tools.progress.may_stop()
+    try:
+        still_since = await _sent(passage, guest, tools)
+        await tools.config.change(moved_to(subject.instance, target))
+    except Exception as e:
+        where = await _take_back(passage, guest, tools)
+        if isinstance(e, Failed | Refused):
+            message = f"instance {guest.name} was not migrated: {e}; {where}"
+            raise Failed(message, e.code) from e
+        tools.progress.say(where)
+        raise
+    moved = guest_of(tools.config.state(), tools.config.state().instances[guest.uuid])
+    await _let_run(passage, moved, tools)
+    stood_still = math.ceil((tools.time.seconds() - still_since) * 1000)
+    tools.progress.say(
+        f"instance {guest.name} runs on {target.name}; it stood still for at most {stood_still} ms"
+    )
+    await _clear(passage, source, moved, tools)
+    return stood_still
+
+
+async def _sent(passage: Passage, guest: Guest, tools: Tools) -> float:
+    """Send the guest as a whole; answers a moment before which it surely still ran."""
+    subject, target = passage.subject, passage.target
+    source, state = subject.primary, tools.config.state()
+    if mirrored(subject.disks):
+        await attach_disks(state, subject.instance, subject.disks, tools)
+        await require_sync(subject.instance, subject.disks, tools)
+        await let_both_write(state, subject.instance, subject.disks, target, tools)
+    # What an earlier move may have left there must not be in the way.
+    await tools.nodes.ask(target, EndMigrationHere(guest=guest, arrived=False))
+    accept = AcceptInstance(guest=guest, address=target.secondary_ip)
+    destination = await tools.nodes.ask(target, accept)
+    tools.progress.may_stop()
+    manner = "live" if passage.live else "held while it moves"
+    tools.progress.say(f"sending {guest.name} from {source.name} to {target.name}, {manner}")
+    began = tools.time.seconds()
+    send = MigrateInstance(guest=guest, destination=destination, live=passage.live)
+    await tools.nodes.ask(source, send)
+    ran, sent = await _watch(source, guest, began, tools)
+    tools.progress.say(
+        f"{guest.name} has been sent: {sent.transferred // _MIB} MiB in "
+        f"{tools.time.seconds() - began:.1f} s"
+    )
+    return (ran if passage.live else began) - (sent.downtime_ms or 0) / 1000
+
+
+async def _watch(source: Node, guest: Guest, began: float, tools: Tools) -> tuple[float, Migration]:
+    """Wait until the guest has left; answers when it was last seen on its way, and the end.
+
+    :raises Failed: it was not sent.
+    """
+    ran, said, silent = began, began, 0
+    while True:
+        tools.progress.may_stop()
+        asked = tools.time.seconds()
+        try:
+            found = await tools.nodes.ask(source, MigrationStatus(guest=guest))
+        except Unreachable:
+            silent += 1
+            if silent >= _PATIENCE:
+                raise
+            await tools.time.sleep(_LOOKS[1])
+            continue
+        silent = 0
+        if found.status == "completed":
+            return ran, found
+        if found.status != "active":
+            why = found.message or found.status
+            raise Failed(f"{source.name} could not send it: {why}", Code.ENVIRONMENT)
+        ran = asked
+        if asked - said >= _SAY:
+            said = asked
+            tools.progress.say(_progress(guest.name, found))
+        await tools.time.sleep(_nap(found, asked - began))
+
+
+def _progress(name: str, sending: Migration) -> str:
+    done, total = sending.transferred // _MIB, sending.total // _MIB
+    return f"{name}: {done} of {total} MiB sent"
+
+
+def _nap(sending: Migration, passed: float) -> float:
+    """A tenth of the time that is left, so that the end is not noticed late."""
+    least, most = _LOOKS
+    if not sending.transferred or passed <= 0:
+        return least
+    left = max(0, sending.total - sending.transferred) * passed / sending.transferred
+    return min(most, max(least, left / 10))
+
+
+async def _take_back(passage: Passage, guest: Guest, tools: Tools) -> str:
+    """Let the guest go on where it was; answers where it is."""
+    subject, source, target = passage.subject, passage.subject.primary, passage.target
+    left = []
+    try:
+        await tools.nodes.ask(target, EndMigrationHere(guest=guest, arrived=False))
+    except GanetiError as e:
+        left.append(str(e))
+    try:
+        await tools.nodes.ask(source, EndMigrationThere(guest=guest, left=False))
+    except GanetiError as e:
+        return (
+            f"nobody knows whether it goes on running on {source.name} ({e}); once that node "
+            f"answers: gnt-instance migrate --cleanup {guest.name}"
+        )
+    state = tools.config.state()
+    if mirrored(subject.disks):
+        left += await let_one_write(state, subject.instance, subject.disks, target, tools)
+    for each in left:
+        tools.progress.say(f"not taken back: {each}")
+    return f"it goes on running on {source.name}"
+
+
+async def _let_run(passage: Passage, guest: Guest, tools: Tools) -> None:
+    """Let the guest, which has left its old node as a whole, run on its new one.
+
+    :raises Failed: it goes on running on the old node, or nobody knows where it is.
+    """
+    target = passage.target
+    arrived = EndMigrationHere(guest=guest, arrived=True)
+    for again in range(_PATIENCE):
+        try:
+            await tools.nodes.ask(target, arrived)
+            return
+        except Unreachable as e:
+            if again == _PATIENCE - 1:
+                raise Failed(
+                    f"instance {guest.name} has been sent to {target.name}, and nobody knows "
+                    f"whether it runs there: {e}; it is held on {passage.subject.primary.name}; "
+                    f"once {target.name} answers: gnt-instance migrate --cleanup {guest.name}",
+                    Code.INTERNAL,
+                ) from e
+            await tools.time.sleep(_LOOKS[1])
+        except (Failed, Refused) as e:
+            await _return(passage, guest, tools, e)
+
+
+async def _return(passage: Passage, guest: Guest, tools: Tools, why: GanetiError) -> None:
+    """Let the guest go on where it came from, as it did not arrive.
+
+    :raises Failed: always; the message says where it is.
+    """
+    source, target = passage.subject.primary, passage.target
+    try:
+        await tools.nodes.ask(target, EndMigrationHere(guest=guest, arrived=False))
+        await tools.config.change(moved_to(passage.subject.instance, source))
+        await tools.nodes.ask(source, EndMigrationThere(guest=guest, left=False))
+    except GanetiError as e:
+        raise Failed(
+            f"instance {guest.name} did not arrive on {target.name} ({why}), and could not be "
+            f"taken back to {source.name}: {e}; see gnt-instance migrate --cleanup {guest.name}",
+            Code.INTERNAL,
+        ) from e
+    state = tools.config.state()
+    if mirrored(passage.subject.disks):
+        instance = state.instances[guest.uuid]
+        await let_one_write(state, instance, passage.subject.disks, target, tools)
+    raise Failed(
+        f"instance {guest.name} did not arrive on {target.name}: {why}; it goes on running on "
+        f"{source.name}",
+        Code.ENVIRONMENT,
+    )
+
+
+async def _clear(passage: Passage, source: Node, guest: Guest, tools: Tools) -> None:
+    """Drop what is left on the old node; trouble with that does not undo the move."""
+    state, disks = tools.config.state(), passage.subject.disks
+    instance = state.instances[guest.uuid]
+    try:
+        await tools.nodes.ask(source, EndMigrationThere(guest=guest, left=True))
+        if template_of(passage.subject) in MIRRORED_BETWEEN_NODES:
+            left = await let_one_write(state, instance, disks, source, tools)
+        else:
+            left = []
+            await detach_disks(state, passage.subject.instance, disks, tools, only_on=source)
+    except (Failed, Refused) as e:
+        left = [str(e)]
+    for each in left:
+        tools.progress.say(
+            f"not cleared away: {each}; later: gnt-instance migrate --cleanup {guest.name}"
+        )

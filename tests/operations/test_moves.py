@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Instances move between nodes, and run in one place whatever breaks on the way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.config.state import ClusterState
+from ganeti.errors import Code, Failed, GanetiError, Refused
+from ganeti.model.disk import Template
+from ganeti.model.instance import Wanted
+from ganeti.testing.builders import a_cluster, a_disk, a_node, an_instance
+from tests.operations.whole import WholeCluster
+
+NODES = ("node1", "node2", "node3")
+
+CALLS = (
+    "accept_instance",
+    "instance_migrate",
+    "instance_get_migration_status",
+    "instance_finalize_migration_dst",
+    "instance_finalize_migration_src",
+)
+
+
+def diskless(**over: Any) -> ClusterState:
+    return a_cluster(nodes=NODES, instances=[an_instance("web1", **over)])
+
+
+class MoveTests(SynchronousTestCase):
+    def whole(self, state: ClusterState | None = None) -> WholeCluster:
+        whole = WholeCluster(diskless() if state is None else state)
+        for instance in whole.state.instances.values():
+            if instance.admin_state is Wanted.UP:
+                self.successResultOf(whole.start(instance.name))
+        return whole
+
+    def do(self, whole: WholeCluster, op_id: str, **fields: Any) -> Any:
+        return self.successResultOf(whole.do(op_id, instance_name="web1", **fields))
+
+    def refusal(self, whole: WholeCluster, op_id: str, **fields: Any) -> GanetiError:
+        failure = self.failureResultOf(
+            whole.do(op_id, instance_name="web1", **fields), Refused, Failed
+        )
+        error = failure.value
+        assert isinstance(error, GanetiError)
+        return error
+
+    def primary(self, whole: WholeCluster) -> str:
+        state = whole.state
+        return state.nodes[state.instance("web1").primary_node].name
+
+
+class FailoverTests(MoveTests):
+    def test_the_instance_is_stopped_here_and_started_there(self) -> None:
+        whole = self.whole()
+        self.do(whole, "OP_INSTANCE_FAILOVER", target_node="node3")
+        self.assertEqual((self.primary(whole), whole.where("web1")), ("node3", ["node3"]))
+
+    def test_without_a_target_the_roomiest_node_is_taken(self) -> None:
+        whole = self.whole()
+        self.do(whole, "OP_INSTANCE_FAILOVER")
+        self.assertEqual(whole.where("web1"), ["node2"])
+
+    def test_a_stopped_instance_only_changes_its_node(self) -> None:
+        whole = self.whole(diskless(admin_state=Wanted.DOWN))
+        self.do(whole, "OP_INSTANCE_FAILOVER", target_node="node2")
+        self.assertEqual((self.primary(whole), whole.where("web1")), ("node2", []))
+
+    def test_an_offline_node_is_taken_to_be_dead(self) -> None:
+        nodes = [a_node("node2"), a_node("node1", offline=True)]
+        whole = WholeCluster(a_cluster(nodes=nodes, instances=["web1"]))
+        self.do(whole, "OP_INSTANCE_FAILOVER", target_node="node2")
+        self.assertEqual(whole.where("web1"), ["node2"])
+
+    def test_a_silent_node_may_still_run_it(self) -> None:
+        whole = self.whole()
+        whole.network.vanish("node1")
+        error = self.refusal(whole, "OP_INSTANCE_FAILOVER", target_node="node2")
+        self.assertIn("if that node is dead for sure", str(error))
+        self.assertEqual(whole.where("web1"), ["node1"])
+
+    def test_a_start_that_fails_says_where_it_is(self) -> None:
+        whole = self.whole()
+        whole.network.lose_request("node2", call="instance_start")
+        error = self.refusal(whole, "OP_INSTANCE_FAILOVER", target_node="node2")
+        self.assertIn("has moved to node2, but could not be started", str(error))
+        self.assertEqual((self.primary(whole), whole.where("web1")), ("node2", []))
+
+    def test_a_target_that_does_not_answer_leaves_it_where_it_was(self) -> None:
+        whole = self.whole()
+        whole.network.lose_request("node2", call="instance_finalize_migration_dst")
+        self.refusal(whole, "OP_INSTANCE_FAILOVER", target_node="node2")
+        self.assertEqual((self.primary(whole), whole.where("web1")), ("node1", ["node1"]))
+
+    def test_files_on_one_node_do_not_move(self) -> None:
+        state = a_cluster(nodes=NODES, instances=[an_instance("web1", disks=[a_disk("web1/0")])])
+        error = self.refusal(WholeCluster(state), "OP_INSTANCE_FAILOVER", target_node="node2")
+        self.assertIn("only on node1", str(error))
+        self.assertEqual(error.arguments()[1], Code.STATE)
+
+
+class MigrateTests(MoveTests):
+    def test_the_guest_goes_on_there(self) -> None:
+        whole = self.whole()
+        result = self.do(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
+        self.assertEqual(result, {"node": "node2", "downtime_ms": 0})
+        self.assertEqual((self.primary(whole), whole.where("web1")), ("node2", ["node2"]))
+        self.assertIn("stood still for at most 0 ms", whole.said)
+
+    def test_one_that_does_not_run_is_refused_unless_a_failover_will_do(self) -> None:
+        whole = self.whole(diskless(admin_state=Wanted.DOWN))
+        error = self.refusal(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
+        self.assertEqual(error.arguments()[1], Code.STATE)
+        self.do(whole, "OP_INSTANCE_MIGRATE", target_node="node2", allow_failover=True)
+        self.assertEqual(self.primary(whole), "node2")
+
+    def test_mode_and_live_exclude_each_other(self) -> None:
+        both = {"mode": "live", "live": True}
+        error = self.refusal(self.whole(), "OP_INSTANCE_MIGRATE", **both)
+        self.assertEqual(error.arguments()[1], Code.INPUT)
+
+    def test_whatever_is_lost_it_never_runs_twice_and_cleanup_settles_it(self) -> None:
+        for node in ("node1", "node2"):
+            for call in CALLS:
+                for lose in ("lose_request", "lose_answer"):
+                    with self.subTest(node=node, call=call, lose=lose):
+                        self.lose_and_settle(node, call, lose)
+
+    def lose_and_settle(self, node: str, call: str, lose: str) -> None:
+        whole = self.whole()
+        for n in (1, 2):
+            whole = self.whole()
+            getattr(whole.network, lose)(node, n, call=call)
+            told: list[str] = []
+            moving = Deferred.fromCoroutine(
+                whole.do("OP_INSTANCE_MIGRATE", instance_name="web1", target_node="node2")
+            )
+            moving.addErrback(lambda failure, told=told: told.append(str(failure.value)))
+            runs = whole.where("web1")
+            self.assertIn(runs, ([], [self.primary(whole)]))
+            whole.network.behave(node)
+            if not runs:
+                self.assertIn("--cleanup", told[0])
+            self.do(whole, "OP_INSTANCE_MIGRATE", cleanup=True)
+            self.assertEqual(whole.where("web1"), [self.primary(whole)])
+
+    def test_a_silent_node_that_is_not_offline_is_an_internal_error(self) -> None:
+        whole = self.whole()
+        whole.network.vanish("node2")
+        error = self.refusal(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
+        self.assertEqual(error.arguments()[1], Code.INTERNAL)
+
+    def test_two_that_run_are_for_a_person_to_decide(self) -> None:
+        whole = self.whole()
+        self.successResultOf(whole.start_on("node2", "web1"))
+        error = self.refusal(whole, "OP_INSTANCE_MIGRATE", cleanup=True)
+        self.assertIn("runs on node1 and on node2", str(error))
+
+
+class MirroredMoveTests(MoveTests):
+    def mirrored(self) -> WholeCluster:
+        disk = a_disk("disk1", Template.DRBD, nodes=("node1", "node2"))
+        state = a_cluster(nodes=NODES, instances=[an_instance("web1", disks=[disk])])
+        whole = WholeCluster(state)
+        self.successResultOf(whole.make_disks("web1"))
+        self.successResultOf(whole.start("web1"))
+        whole.clock.advance(1000)
+        return whole
+
+    def writers(self, whole: WholeCluster) -> list[str]:
+        return sorted(ip for (ip, _), copy in whole.copies.all().items() if copy.writable)
+
+    def test_both_write_only_while_it_moves(self) -> None:
+        whole = self.mirrored()
+        self.do(whole, "OP_INSTANCE_MIGRATE")
+        self.assertEqual((self.primary(whole), whole.where("web1")), ("node2", ["node2"]))
+        self.assertEqual(self.writers(whole), ["192.0.2.2"])
+        self.assertFalse(any(copy.both for copy in whole.copies.all().values()))
+
+    def test_what_broke_off_leaves_one_writer(self) -> None:
+        whole = self.mirrored()
+        whole.network.lose_request("node2", call="accept_instance")
+        error = self.refusal(whole, "OP_INSTANCE_MIGRATE")
+        self.assertIn("it goes on running on node1", str(error))
+        self.assertEqual(self.writers(whole), ["192.0.2.1"])
+
+    def test_it_moves_only_to_its_secondary(self) -> None:
+        error = self.refusal(self.mirrored(), "OP_INSTANCE_MIGRATE", target_node="node3")
+        self.assertIn("gnt-instance replace-disks -n node3 web1", str(error))
+
+    def test_a_failover_takes_the_other_copy(self) -> None:
+        whole = self.mirrored()
+        self.do(whole, "OP_INSTANCE_FAILOVER")
+        self.assertEqual((self.primary(whole), whole.where("web1")), ("node2", ["node2"]))
+        self.assertEqual(self.writers(whole), ["192.0.2.2"])
+
+    def test_a_copy_that_is_behind_refuses_a_failover_unless_told_otherwise(self) -> None:
+        whole = self.mirrored()
+        whole.copies.cut("192.0.2.1", "192.0.2.2")
+        whole.copies.write(("192.0.2.1", 11000), 100)
+        whole.copies.mend("192.0.2.1", "192.0.2.2")
+        error = self.refusal(whole, "OP_INSTANCE_FAILOVER")
+        self.assertIn("disk/0 is syncing", str(error))
+        self.assertEqual(whole.where("web1"), ["node1"])
+
+    def test_disks_are_deactivated_only_when_nobody_uses_them(self) -> None:
+        whole = self.mirrored()
+        self.assertIn("runs on node1", str(self.refusal(whole, "OP_INSTANCE_DEACTIVATE_DISKS")))
+        self.do(whole, "OP_INSTANCE_SHUTDOWN")
+        rows = self.do(whole, "OP_INSTANCE_ACTIVATE_DISKS")
+        self.assertEqual(rows, [("node1", "disk/0", "/memory/mirror/0")])
+        self.do(whole, "OP_INSTANCE_DEACTIVATE_DISKS")
+        self.assertFalse(whole.state.instance("web1").disks_active)
