@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.config.state import ClusterState
@@ -48,6 +49,17 @@ class MoveTests(SynchronousTestCase):
         error = failure.value
         assert isinstance(error, GanetiError)
         return error
+
+    def tried(self, whole: WholeCluster, op_id: str, **fields: Any) -> str:
+        """What went wrong; nothing if nothing did."""
+        told: list[str] = []
+
+        def note(failure: Failure) -> None:
+            failure.trap(GanetiError)
+            told.append(failure.getErrorMessage())
+
+        Deferred.fromCoroutine(whole.do(op_id, instance_name="web1", **fields)).addErrback(note)
+        return "".join(told)
 
     def primary(self, whole: WholeCluster) -> str:
         state = whole.state
@@ -135,16 +147,12 @@ class MigrateTests(MoveTests):
         for n in (1, 2):
             whole = self.whole()
             getattr(whole.network, lose)(node, n, call=call)
-            told: list[str] = []
-            moving = Deferred.fromCoroutine(
-                whole.do("OP_INSTANCE_MIGRATE", instance_name="web1", target_node="node2")
-            )
-            moving.addErrback(lambda failure, told=told: told.append(str(failure.value)))
+            told = self.tried(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
             runs = whole.where("web1")
             self.assertIn(runs, ([], [self.primary(whole)]))
             whole.network.behave(node)
             if not runs:
-                self.assertIn("--cleanup", told[0])
+                self.assertIn("--cleanup", told)
             self.do(whole, "OP_INSTANCE_MIGRATE", cleanup=True)
             self.assertEqual(whole.where("web1"), [self.primary(whole)])
 

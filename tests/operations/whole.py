@@ -81,7 +81,9 @@ class WholeCluster:
 
     async def carry_out(self, opcode: Opcode) -> Any:
         operation = OPERATIONS[type(opcode)]
-        facts = await gather(operation.questions(opcode, self.state), self.network)
+        facts = await gather(
+            operation.questions(opcode, self.state), self.network, self.tools.ids.uuid()
+        )
         plan = operation.plan(opcode, self.state, facts)
         operation.hooks(plan, self.state)
         result = await operation.run(plan, self.tools)
