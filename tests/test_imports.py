@@ -39,9 +39,11 @@ MAY_IMPORT = {
     "cli": "errors schema model opcodes query luxi bootstrap paths",
 }
 FREE = {"daemon": {"cli", "testing"}, "testing": {"cli", "daemon"}}
-WITHOUT_TWISTED = {"cli", "opcodes", "query", "schema", "model", "errors", "paths"} | {
-    f"luxi.{name}" for name in ("client", "framing", "methods")
-}
+WITHOUT_TWISTED = (
+    {"cli", "opcodes", "query", "schema", "model", "errors", "paths"}
+    | {f"luxi.{name}" for name in ("client", "framing", "methods", "reach")}
+    | {"rapi.client"}
+)
 
 
 def modules() -> Iterator[tuple[str, list[str], Path]]:
