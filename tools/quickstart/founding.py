@@ -155,7 +155,8 @@ def _write_tools(cluster: Cluster) -> None:
             f"export GANETI_ROOTDIR={shlex.quote(master.paths.root)}"
             f" GANETI_HOSTNAME={shlex.quote(master.name)}"
             f" PYTHONPATH={shlex.quote(str(TREE))}\n"
-            f"exec {shlex.quote(sys.executable)} -P -c 'from {module} import main; main()' \"$@\"\n"
+            f"exec {shlex.quote(sys.executable)} -P -c"
+            f" 'import sys; from {module} import main; sys.exit(main())' \"$@\"\n"
         )
         script.chmod(0o755)
 

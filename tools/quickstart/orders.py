@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from ganeti.errors import Failed, GanetiError, from_wire
 from ganeti.luxi.client import Client
@@ -24,31 +25,27 @@ def client_of(cluster: Cluster) -> Client:
     return Client(cluster.master.paths.master_socket)
 
 
-def perform(client: Client, opcodes: Iterable[Opcode]) -> None:
-    """Have the opcodes done, each as a job; all have ended well when this returns.
+def perform(client: Client, opcodes: Iterable[Opcode]) -> list[Any]:
+    """Have the opcodes done, each as a job; their results when all have ended well.
 
     :raises GanetiError: why the first of those that did not end well did not.
     """
-    jobs = client.ask(SubmitManyJobs(jobs=tuple((opcode,) for opcode in opcodes)))
-    problems = [problem for row in jobs if (problem := _outcome(client, row)) is not None]
+    rows = client.ask(SubmitManyJobs(jobs=tuple((opcode,) for opcode in opcodes)))
+    ends = [_end(client, job) if taken else Failed(str(job)) for taken, job in rows]
+    problems = [end for end in ends if isinstance(end, GanetiError)]
     if problems:
         raise problems[0]
+    return ends
 
 
-def _outcome(client: Client, row: list[object]) -> GanetiError | None:
-    submitted, job = row
-    if not submitted or not isinstance(job, int):
-        return Failed(f"the master did not take a job: {job}")
+def _end(client: Client, job: int) -> Any:
+    """The result of a job's only opcode, or its error, when the job has ended."""
     known = None
     while True:
-        answer = client.ask(WaitForJobChange(job_id=job, fields=FIELDS, prev_job_info=known))
-        if answer is None:
-            return Failed(f"job {job} is not known to the master")
-        known = answer[0]
+        known, _ = client.ask(WaitForJobChange(job_id=job, fields=FIELDS, prev_job_info=known))
         status, results = known
         if status in FINAL:
-            break
-    return None if status == "success" else from_wire(results[0])
+            return results[0] if status == "success" else from_wire(results[0])
 
 
 def add(node: Node) -> AddNode:
