@@ -120,10 +120,13 @@ def remove(cluster: Cluster) -> int:
 
 
 def _equip(cluster: Cluster, node: Node) -> None:
-    """Give a node the OS definitions of the tree."""
+    """Give a node the OS definitions of the tree, and the folder that all nodes share."""
     definitions = Path(node.paths.os_search_path[0])
     definitions.parent.mkdir(parents=True)
     definitions.symlink_to(TREE / "os")
+    common = cluster.folder / "shared"
+    common.mkdir(exist_ok=True)
+    Path(node.paths.shared_file_storage).symlink_to(common)
 
 
 def _admit_a_user(cluster: Cluster) -> None:
