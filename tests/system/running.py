@@ -12,7 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -35,11 +36,13 @@ PATIENCE = 60.0
 class RunningCluster:
     """A cluster that runs until ``destroy``."""
 
-    def __init__(self, *options: str, name: str = "trial") -> None:
+    def __init__(
+        self, *options: str, name: str = "trial", more: Mapping[str, str] | None = None
+    ) -> None:
         # Short, because sockets are in it.
         self.home = Path(tempfile.mkdtemp(prefix="gnt-"))
         self.name = name
-        made = self.quickstart(*options)
+        made = self.quickstart(*options, more=more)
         found = find(self.home / name)
         if made.returncode != 0 or found is None:
             shutil.rmtree(self.home)
@@ -47,19 +50,35 @@ class RunningCluster:
         self.cluster: Cluster = found
         self.said = made.stdout
 
-    def quickstart(self, *arguments: str, said: str = "") -> subprocess.CompletedProcess[str]:
-        """What a command of the quick start does for this cluster."""
+    def quickstart(
+        self, *arguments: str, more: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """What a command of the quick start does for this cluster; ``more`` is environment."""
         return run(
             [
                 *(sys.executable, "-P", "-m", "tools.quickstart"),
                 *("--folder", str(self.home), "--name", self.name, *arguments),
             ],
-            said=said,
+            environment=more,
         )
 
     def tool(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """What ``gnt-NAME`` does."""
         return run([str(self.cluster.tools / f"gnt-{name}"), *arguments])
+
+    @contextmanager
+    def terminal(self, name: str, *arguments: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+        """``gnt-NAME`` in a terminal of its own, until the block ends; its other end."""
+        terminal, its = os.openpty()
+        command = [str(self.cluster.tools / f"gnt-{name}"), *arguments]
+        process = subprocess.Popen(command, stdin=its, stdout=its, stderr=its)
+        os.close(its)
+        try:
+            yield terminal, process
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
+            os.close(terminal)
 
     def client(self) -> Client:
         return orders.client_of(self.cluster)
@@ -145,7 +164,7 @@ class SharedCluster(SynchronousTestCase):
 
 
 def run(
-    command: list[str], *, said: str = "", environment: dict[str, str] | None = None
+    command: list[str], *, said: str = "", environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a program of this tree to its end."""
     return subprocess.run(

@@ -47,10 +47,15 @@ def up(options: argparse.Namespace) -> int:
             f"Cluster {cluster.name}: {said.nodes} nodes on {said.network}.1 and on, hypervisor"
             f" {said.hypervisor}, in {folder}"
         )
-        founding.create(cluster, progress, options.folder / ".linux")
+        founding.create(cluster, progress, _linux(options))
     say(f"Ready after {progress.seconds:.1f} seconds.")
     _advise(cluster)
     return 0
+
+
+def _linux(options: argparse.Namespace) -> Path:
+    """The folder for what guests boot, which clusters share: it is large to download."""
+    return Path(os.environ.get("GANETI_MINI_GUEST") or options.folder / ".linux")
 
 
 def _planned(options: argparse.Namespace, folder: Path) -> Cluster:
@@ -132,7 +137,7 @@ def destroy(options: argparse.Namespace) -> int:
     cluster = _known(options)
     with alone(cluster.folder):
         guests = remove(cluster)
-    ended = f", with {guests} running guests" if guests else ""
+    ended = f"; guests that ran and were ended: {guests}" if guests else ""
     say(f"Cluster {cluster.name} is gone{ended}.")
     return 0
 
@@ -205,14 +210,15 @@ def _command(cluster: Cluster) -> str:
 
 def _advise(cluster: Cluster) -> None:
     quickstart = _command(cluster)
+    new = "-t file -s 16m -o " + ("noop" if cluster.said.hypervisor == "fake" else "mini")
     curl = f"curl --cacert {cluster.master.paths.authority} --netrc-file {cluster.curl_file}"
     say(
         f"""
 Try next:
   {quickstart} run gnt-instance list
-  {quickstart} run gnt-instance add -t diskless -o noop --no-name-check --no-ip-check second
+  {quickstart} run gnt-instance add {new} --no-name-check --no-ip-check second
   {quickstart} run gnt-instance console first.{cluster.name}
-  {curl} {cluster.rapi}/2/instances?bulk=1
+  {curl} {cluster.rapi}/2/instances
   {quickstart} status        also: stop, start, env, destroy"""
     )
 
@@ -273,6 +279,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments, argparse.Namespace(name="default", folder=CLUSTERS))
     try:
         return COMMANDS.get(options.what or "", up)(options)
+    except BrokenPipeError:
+        # Whoever read has read enough; Python is not to complain of that at its end either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (GanetiError, OSError) as e:
         complain(e)
         return 1

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A cluster whose guests are real: a Linux boots and outlives its node daemon, not its cluster."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import time
+from pathlib import Path
+
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+from tests.system.running import RunningCluster, eventually
+from tools.quickstart.processes import Process, proven
+
+CACHE = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+MINI = os.environ.get("GANETI_MINI_GUEST") or f"{CACHE}/ganeti/mini"
+"""Where ``tools/mini_guest`` puts a kernel and an initial RAM disk."""
+
+BOOTING = 90.0
+"""Seconds for a Linux to boot without KVM on a busy machine."""
+
+
+class RealGuestTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        if shutil.which("qemu-system-x86_64") is None:
+            raise SkipTest("there is no qemu-system-x86_64: install qemu-system-x86")
+        if not (Path(MINI) / "vmlinuz").exists():
+            raise SkipTest(f"there is no guest to boot in {MINI}: run tools/mini_guest")
+        environment = {"GANETI_MINI_GUEST": MINI}
+        self.running = RunningCluster("--hypervisor", "kvm", "--nodes", "1", more=environment)
+        self.left: list[str] | None = None
+        self.addCleanup(lambda: self.left is None and self.running.destroy())
+
+    def guest(self) -> Process | None:
+        """QEMU, as its pid file says."""
+        run = Path(self.running.cluster.master.paths.run)
+        found = [proven(path, lambda *_: True) for path in run.glob("*/**/*.pid")]
+        return found[0] if found else None
+
+    def console(self, wanted: str) -> None:
+        """Read the console with the tool, until it shows what is wanted."""
+        with self.running.terminal("instance", "console", "first.trial") as (terminal, process):
+            shown = b""
+            until = time.monotonic() + BOOTING
+            while wanted.encode() not in shown and time.monotonic() < until:
+                if select.select([terminal], [], [], 1)[0]:
+                    shown += os.read(terminal, 4096)
+                self.assertIsNone(process.poll(), shown)
+            self.assertIn(wanted.encode(), shown)
+
+    def test_a_linux_boots_and_goes_on_while_its_node_daemon_is_killed(self) -> None:
+        self.console("mini: up as first.trial")
+        guest = self.guest()
+        self.running.kill("noded")
+        self.running.daemon("noded").start()
+        self.console("tick")
+        self.assertEqual(self.guest(), guest)
+        done = self.running.tool("instance", "list", "--no-headers", "-o", "name,status")
+        self.assertEqual(done.stdout.split(), ["first.trial", "running"])
+        assert guest is not None
+        self.left = self.running.destroy()
+        self.assertEqual(self.left, [])
+        eventually(lambda: not guest.alive())
