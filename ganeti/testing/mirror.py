@@ -234,8 +234,9 @@ class MemoryMirror:
         self._copies.settle()
 
     async def connect(self, disk: Disk, *, both: bool = False) -> None:
-        self._up(disk)
-        self._copies.listen(self._keys(disk)[0], both=both)
+        key, peer = self._keys(disk)
+        self._up(disk).peer = peer
+        self._copies.listen(key, both=both)
 
     async def drop(self, disk: Disk) -> None:
         copy, key = self._up(disk), self._keys(disk)[0]

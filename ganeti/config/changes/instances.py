@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 
 from ganeti.config.changes import ports
 from ganeti.config.changes.objects import current, update
@@ -17,6 +18,9 @@ from ganeti.schema.records import replace
 
 _DRBD_PORT = 2
 """Where the port is in the ``logical_id`` of a drbd disk."""
+NO_PORT, NO_MINOR = 0, -1
+"""What a new drbd disk has in the place of its port and its minors, until it is added."""
+_NOT_YET = (NO_MINOR, None)
 
 
 def add_instance(
@@ -24,7 +28,7 @@ def add_instance(
 ) -> Change:
     """Add a new instance and its disks; ``with_port`` gives it a port for its graphical console.
 
-    A drbd disk that has none where its port belongs gets one.
+    A drbd disk that has no port or no minors yet gets them.
     """
 
     def change(state: ClusterState) -> ClusterState:
@@ -95,6 +99,58 @@ def moved_to(instance: Instance, node: Node) -> Change:
     return change
 
 
+def copied_to(instance: Instance, disks: Sequence[Disk], old: Node, new: Node) -> Change:
+    """Let drbd disks have their second copy on ``new`` instead of on ``old``."""
+
+    def change(state: ClusterState) -> ClusterState:
+        current(state, instance)
+        target = current(state, new)
+        for each in disks:
+            disk = current(state, each)
+            nodes = tuple(target.uuid if uuid == old.uuid else uuid for uuid in disk.nodes)
+            if old.uuid not in disk.nodes or len(set(nodes)) != len(nodes):
+                raise Refused(f"disk {disk.uuid} was moved in the meantime; look where it is now")
+            one, other, port, minor, other_minor, secret = disk.logical_id
+            ends = (target.uuid, other) if one == old.uuid else (one, target.uuid)
+            number = free_minor(state, target.uuid)
+            minors = (number, other_minor) if one == old.uuid else (minor, number)
+            below = tuple(replace(child, nodes=nodes) for child in disk.children)
+            moved = replace(
+                disk, nodes=nodes, children=below, logical_id=(*ends, port, *minors, secret)
+            )
+            state = state.put(moved)
+        return state
+
+    return change
+
+
+def placed_as(disks: Sequence[Disk]) -> Change:
+    """Put disks back to where these records say that they are."""
+
+    def change(state: ClusterState) -> ClusterState:
+        for each in disks:
+            disk = current(state, each)
+            state = state.put(
+                replace(disk, nodes=each.nodes, children=each.children, logical_id=each.logical_id)
+            )
+        return state
+
+    return change
+
+
+def grown(disk: Disk, amount: int) -> Change:
+    """Record that a disk has become ``amount`` MiB larger, and its volume for data with it."""
+
+    def change(state: ClusterState) -> ClusterState:
+        old = current(state, disk)
+        children = old.children
+        if children:
+            children = (replace(children[0], size=children[0].size + amount), *children[1:])
+        return state.put(replace(old, size=old.size + amount, children=children))
+
+    return change
+
+
 def add_disk(instance: Instance, disk: Disk, index: int | None = None) -> Change:
     """Give an instance another disk, at ``index`` or as the last one."""
 
@@ -128,11 +184,30 @@ def port_of(disk: Disk) -> int:
 def _put_new(state: ClusterState, disk: Disk) -> ClusterState:
     if disk.uuid in state.disks:
         raise Refused(f"there is already a disk {disk.uuid}", Code.EXISTS)
-    if disk.dev_type is Template.DRBD and disk.logical_id[_DRBD_PORT] is None:
-        port, state = ports.taken(state)
-        before, after = disk.logical_id[:_DRBD_PORT], disk.logical_id[_DRBD_PORT + 1 :]
-        disk = replace(disk, logical_id=(*before, port, *after))
+    if disk.dev_type is Template.DRBD:
+        disk, state = _numbered_ends(disk, state)
     return state.put(disk)
+
+
+def _numbered_ends(disk: Disk, state: ClusterState) -> tuple[Disk, ClusterState]:
+    """The drbd disk with the port and the minors that it has not yet."""
+    one, other, port, minor, other_minor, secret = disk.logical_id
+    if not port:
+        port, state = ports.taken(state)
+    if minor in _NOT_YET:
+        minor = free_minor(state, one)
+    if other_minor in _NOT_YET:
+        other_minor = free_minor(state, other)
+    return replace(disk, logical_id=(one, other, port, minor, other_minor, secret)), state
+
+
+def free_minor(state: ClusterState, node: str) -> int:
+    """The lowest minor number of drbd that no disk has on the node of this UUID."""
+    used = set()
+    for uuid in state.copies.get(node, ()):
+        ends = state.disks[uuid].logical_id
+        used.add(ends[3] if ends[0] == node else ends[4])
+    return next(number for number in count() if number not in used)
 
 
 def _numbered(state: ClusterState, disks: Sequence[str]) -> ClusterState:

@@ -29,8 +29,9 @@ from ganeti.operations.guests import guest_of
 from ganeti.operations.instance.disks import attach_disks, create_disks, detach_disks
 from ganeti.operations.instance.hooks import environment
 from ganeti.operations.instance.layout import Site, lay_out
+from ganeti.operations.instance.mirrors import wait_for_sync
 from ganeti.operations.instance.order import Order, order_of
-from ganeti.operations.instance.placing import candidates
+from ganeti.operations.instance.placing import candidates, storage_units
 from ganeti.operations.instance.start import require_memory, wanted_up
 from ganeti.operations.instance.systems import require_os
 from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
@@ -66,19 +67,11 @@ class Create:
 
 def questions(op: CreateInstance, state: ClusterState) -> Sequence[Question]:
     online = [node for node in _eligible(op, state) if not node.offline]
-    units = _units(state)
+    units = storage_units(state.cluster)
     asked = DescribeNode(hypervisors=state.cluster.enabled_hypervisors, storage=units)
     if op.os_type is None or op.no_install:
         return [Question(online, asked)]
     return [Question(online, asked), Question(online, DescribeOSes())]
-
-
-def _units(state: ClusterState) -> tuple[tuple[str, str], ...]:
-    cluster = state.cluster
-    folders = (("file", cluster.file_storage_dir), ("sharedfile", cluster.shared_file_storage_dir))
-    groups = (("lvm-vg", cluster.volume_group_name or ""),)
-    uses_groups = {"plain", "drbd"} & set(cluster.enabled_disk_templates)
-    return tuple(unit for unit in folders + (groups if uses_groups else ()) if unit[1])
 
 
 def _eligible(op: CreateInstance, state: ClusterState) -> list[Node]:
@@ -219,27 +212,31 @@ async def run(plan: Create, tools: Tools) -> list[str]:
     names = [node.name for node in plan.nodes]
     with_port = instance.hypervisor in NEED_PORT
     async with Undo(tools.progress) as undo:
-        await create_disks(tools.config.state(), instance, disks, tools, undo)
+        # First, as only the configuration knows which ports and minors are free; and a disk that
+        # is made belongs to an instance from the beginning, wherever this breaks off.
         await tools.config.change(add_instance(instance, disks, with_port=with_port))
         undo.by(
             f"take {instance.name} out of the configuration",
             partial(tools.config.change, remove_instance(instance)),
         )
+        state = tools.config.state()
+        instance = state.instances[instance.uuid]
+        disks = state.disks_of(instance)
+        await create_disks(state, instance, disks, tools, undo)
         tools.progress.may_stop()
-        guest = guest_of(tools.config.state(), _stored(instance, tools))
+        guest = guest_of(state, instance)
         if len(plan.nodes) > 1:
-            await attach_disks(tools.config.state(), instance, guest.disks, tools)
+            await attach_disks(state, instance, disks, tools)
         if plan.order.installs:
             await _install(plan, guest, tools)
     if plan.op.start:
         await _start(plan, guest, tools)
-    elif len(plan.nodes) > 1:
-        await detach_disks(tools.config.state(), instance, guest.disks, tools)
+    if len(plan.nodes) > 1:
+        if plan.op.wait_for_sync:
+            await wait_for_sync(instance, disks, tools)
+        if not plan.op.start:
+            await detach_disks(tools.config.state(), instance, disks, tools)
     return names
-
-
-def _stored(instance: Instance, tools: Tools) -> Instance:
-    return tools.config.state().instances[instance.uuid]
 
 
 def _made_up(plan: Create, tools: Tools) -> tuple[Instance, tuple[Disk, ...]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from ganeti.config.changes.instances import NO_MINOR, NO_PORT
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
 from ganeti.model.cluster import Cluster
@@ -106,7 +107,7 @@ def _drbd(wish: DiskWish, index: int, site: Site, state: ClusterState, ids: Iden
         _disk(Template.PLAIN, meta, site.nodes, DiskWish(size=METADATA), "", ids),
     )
     # Port and minors are given out when the disk is put into the configuration.
-    logical_id = (*site.nodes, 0, -1, -1, ids.secret())
+    logical_id = (*site.nodes, NO_PORT, NO_MINOR, NO_MINOR, ids.secret())
     return _disk(
         Template.DRBD, logical_id, site.nodes, wish, f"disk/{index}", ids, children=children
     )

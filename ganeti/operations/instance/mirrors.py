@@ -16,6 +16,8 @@ from ganeti.rpc.disks import ConnectDisk, DemoteDisk, DescribeDisks, DiskStatus,
 
 _NAPS = (1.0, 20.0)
 """Seconds between two looks at a resync, at least and at most."""
+_SAY = 10.0
+"""Seconds between two lines about a resync."""
 _STUCK = 10
 """After how many looks at disks that are neither in sync nor on the way one gives up."""
 _FINE = ("ok",)
@@ -77,7 +79,7 @@ async def wait_for_sync(instance: Instance, disks: Sequence[Disk], tools: Tools)
     if not wanted:
         return True
     node = state.nodes[current.primary_node]
-    call, stuck = DescribeDisks(disks=sent(state, current, wanted)), 0
+    call, stuck, said = DescribeDisks(disks=sent(state, current, wanted)), 0, -_SAY
     while True:
         statuses = await tools.nodes.ask(node, call)
         late = [
@@ -93,9 +95,11 @@ async def wait_for_sync(instance: Instance, disks: Sequence[Disk], tools: Tools)
             names = ", ".join(disk.iv_name for disk, _ in late)
             tools.progress.say(f"{names} of {instance.name} stay without a second current copy")
             return False
-        for disk, status in late:
-            if status is not None and status.sync_percent is not None:
-                tools.progress.say(_progress(disk, status))
+        if tools.time.seconds() - said >= _SAY:
+            said = tools.time.seconds()
+            for disk, status in late:
+                if status is not None and status.sync_percent is not None:
+                    tools.progress.say(_progress(disk, status))
         await tools.time.sleep(_nap(moving))
 
 

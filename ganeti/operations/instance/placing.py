@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from ganeti.config.state import ClusterState
+from ganeti.model.cluster import Cluster
 from ganeti.model.disk import Template
 from ganeti.model.node import Node
 from ganeti.model.parameters.filling import be_filled
@@ -28,6 +29,14 @@ class KnownFacts(Protocol):
     def __call__(self, node: Node) -> NodeFacts | None: ...
 
 
+def storage_units(cluster: Cluster) -> tuple[tuple[str, str], ...]:
+    """The kind and name of each place for disks that the cluster uses, for ``DescribeNode``."""
+    folders = (("file", cluster.file_storage_dir), ("sharedfile", cluster.shared_file_storage_dir))
+    groups = (("lvm-vg", cluster.volume_group_name or ""),)
+    uses_groups = {"plain", "drbd"} & set(cluster.enabled_disk_templates)
+    return tuple(unit for unit in folders + (groups if uses_groups else ()) if unit[1])
+
+
 def candidates(
     nodes: Iterable[Node], template: Template, state: ClusterState, known: KnownFacts
 ) -> list[Candidate]:
@@ -46,9 +55,13 @@ def candidates(
 def _space(facts: NodeFacts | None, template: Template) -> Space:
     if facts is None:
         return Space(None, None, None)
+    return Space(facts.memory_free, free_space(facts, template), facts.cpus)
+
+
+def free_space(facts: NodeFacts, template: Template) -> int | None:
+    """The MiB that disks of this template can still take; None where nobody knows."""
     unit = _UNIT.get(template)
-    free = [each.free for each in facts.storage if each.kind == unit]
-    return Space(facts.memory_free, max(free, default=None), facts.cpus)
+    return max((each.free for each in facts.storage if each.kind == unit), default=None)
 
 
 def _reserved(node: Node, state: ClusterState) -> int:

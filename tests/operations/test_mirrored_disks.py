@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Mirrored disks come with an instance, break, are replaced, grow and go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.config.verify import verify
+from ganeti.errors import Code, Failed, GanetiError, Refused
+from ganeti.testing.builders import a_cluster
+from ganeti.testing.mirror import Key
+from tests.operations.whole import WholeCluster
+
+NODES = ("node1", "node2", "node3")
+ORDER = {
+    "instance_name": "web1",
+    "mode": "create",
+    "disk_template": "drbd",
+    "disks": [{"size": 1024}, {"size": 2048}],
+    "nics": [{}],
+    "os_type": "noop",
+    "pnode": "node1",
+    "snode": "node2",
+}
+
+
+class MirroredDiskTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.whole = WholeCluster(a_cluster(nodes=NODES, highest_used_port=10999))
+        self.copies = self.whole.copies
+
+    def do(self, op_id: str, **fields: Any) -> Any:
+        return self.successResultOf(self.whole.do(op_id, **{"instance_name": "web1", **fields}))
+
+    def refusal(self, op_id: str, **fields: Any) -> Any:
+        working = self.whole.do(op_id, **{"instance_name": "web1", **fields})
+        error = self.failureResultOf(working, Refused, Failed).value
+        assert isinstance(error, GanetiError)
+        return error
+
+    def create(self, **over: Any) -> None:
+        self.do("OP_INSTANCE_CREATE", **{**ORDER, **over})
+
+    def keys(self) -> list[Key]:
+        return sorted(self.copies.all())
+
+    def fine(self) -> None:
+        """Every copy is current and connected, and the configuration has nothing wrong."""
+        for key, copy in self.copies.all().items():
+            self.assertTrue(copy.current and self.copies.connected(key), f"{key}: {copy}")
+        self.assertEqual(verify(self.whole.state), [])
+
+    def test_create_makes_both_copies_and_waits_until_they_are_the_same(self) -> None:
+        self.create()
+        first, second = self.whole.state.disks_of(self.whole.state.instance("web1"))
+        self.assertEqual(first.logical_id[2:5], (11000, 0, 0))
+        self.assertEqual(second.logical_id[2:5], (11001, 1, 1))
+        self.assertIn("disk/1 is being filled", self.whole.said)
+        self.assertEqual(self.whole.where("web1"), ["node1"])
+        self.fine()
+
+    def test_minors_are_counted_for_each_node(self) -> None:
+        self.create()
+        other = {"pnode": "node3", "snode": "node2", "disks": [{"size": 64}]}
+        working = self.whole.do("OP_INSTANCE_CREATE", **{**ORDER, **other, "instance_name": "web2"})
+        self.successResultOf(working)
+        [disk] = self.whole.state.disks_of(self.whole.state.instance("web2"))
+        self.assertEqual(disk.logical_id[2:5], (11002, 0, 2))
+
+    def test_a_secondary_that_fails_leaves_nothing(self) -> None:
+        self.whole.network.lose_answer("node2", 2, call="blockdev_create")
+        self.refusal("OP_INSTANCE_CREATE", **ORDER)
+        self.assertEqual((self.keys(), len(self.whole.state.instances)), ([], 0))
+
+    def test_removal_takes_both_copies_and_gives_the_ports_back(self) -> None:
+        self.create()
+        self.do("OP_INSTANCE_REMOVE")
+        self.assertEqual((self.keys(), len(self.whole.state.disks)), ([], 0))
+        self.assertEqual(self.whole.state.cluster.tcpudp_port_pool, (11000, 11001))
+
+    def test_the_broken_side_is_found_and_built_anew(self) -> None:
+        for address, node in (("192.0.2.1", "node1"), ("192.0.2.2", "node2")):
+            with self.subTest(broken=node):
+                self.setUp()
+                self.create()
+                self.copies.lose((address, 11001))
+                self.do("OP_INSTANCE_REPLACE_DISKS", mode="replace_auto")
+                self.assertIn(f"building disk/1 anew on {node}", self.whole.said)
+                self.assertNotIn("building disk/0", self.whole.said)
+                self.fine()
+
+    def test_nothing_broken_is_nothing_to_do(self) -> None:
+        self.create()
+        self.do("OP_INSTANCE_REPLACE_DISKS", mode="replace_auto")
+        self.assertIn("no disk of web1 is broken", self.whole.said)
+
+    def test_a_side_is_not_replaced_whose_other_is_broken(self) -> None:
+        self.create()
+        self.copies.lose(("192.0.2.2", 11000))
+        error = self.refusal("OP_INSTANCE_REPLACE_DISKS", mode="replace_on_primary")
+        self.assertIn("disk/0 is faulty", str(error))
+
+    def test_both_sides_in_place(self) -> None:
+        self.create()
+        for mode in ("replace_on_primary", "replace_on_secondary"):
+            self.do("OP_INSTANCE_REPLACE_DISKS", mode=mode, disks=[1])
+        self.fine()
+
+    def test_a_new_secondary_takes_the_copies_and_the_old_one_loses_them(self) -> None:
+        self.create()
+        new = {"mode": "replace_new_secondary", "remote_node": "node3"}
+        self.do("OP_INSTANCE_REPLACE_DISKS", **new)
+        addresses = [key[0] for key in self.keys()]
+        self.assertEqual(addresses, ["192.0.2.1", "192.0.2.1", "192.0.2.3", "192.0.2.3"])
+        self.assertEqual(self.whole.where("web1"), ["node1"])
+        self.fine()
+
+    def test_a_new_secondary_that_fails_gives_back_to_the_old_one(self) -> None:
+        self.create()
+        before = self.whole.state.disks_of(self.whole.state.instance("web1"))
+        for call in ("blockdev_create", "blockdev_assemble"):
+            for n in (1, 2):
+                self.whole.network.lose_request("node3", n, call=call)
+                new = {"mode": "replace_new_secondary", "remote_node": "node3"}
+                self.refusal("OP_INSTANCE_REPLACE_DISKS", **new)
+                self.whole.network.behave("node3")
+                after = self.whole.state.disks_of(self.whole.state.instance("web1"))
+                self.assertEqual(
+                    [disk.logical_id for disk in before], [disk.logical_id for disk in after]
+                )
+                self.fine()
+
+    def test_a_dead_secondary_is_left_behind(self) -> None:
+        self.create()
+        self.whole.network.vanish("node2")
+        self.copies.cut("192.0.2.1", "192.0.2.2")
+        new = {"mode": "replace_new_secondary", "iallocator": "hail"}
+        offline = self.whole.do("OP_NODE_SET_PARAMS", node_name="node2", offline=True, force=True)
+        self.successResultOf(offline)
+        self.do("OP_INSTANCE_REPLACE_DISKS", **new)
+        self.assertIn("is left on node2", self.whole.said)
+        state = self.whole.state
+        self.assertEqual(
+            [state.nodes[uuid].name for uuid in state.secondaries_of(state.instance("web1"))],
+            ["node3"],
+        )
+
+    def test_what_makes_no_sense_is_refused_as_input(self) -> None:
+        self.create()
+        for fields in (
+            {"mode": "replace_new_secondary"},
+            {"mode": "replace_on_primary", "remote_node": "node3"},
+            {"mode": "replace_on_primary", "disks": [7]},
+            {"mode": "replace_auto", "disks": [0]},
+            {"mode": "replace_new_secondary", "remote_node": "node1"},
+        ):
+            with self.subTest(**fields):
+                error = self.refusal("OP_INSTANCE_REPLACE_DISKS", **fields)
+                self.assertEqual(error.arguments()[1], Code.INPUT)
+
+    def test_a_disk_grows_on_both_nodes(self) -> None:
+        self.create()
+        self.do("OP_INSTANCE_GROW_DISK", disk=0, amount=100)
+        self.do("OP_INSTANCE_GROW_DISK", disk=0, amount=1200, absolute=True)
+        disk = self.whole.state.disks_of(self.whole.state.instance("web1"))[0]
+        self.assertEqual((disk.size, disk.children[0].size), (1200, 1200))
+        sizes = [copy.size for (_, port), copy in self.copies.all().items() if port == 11000]
+        self.assertEqual(sizes, [1200, 1200])
+
+    def test_a_disk_that_has_grown_on_one_node_does_not_grow_twice(self) -> None:
+        self.create()
+        self.whole.network.lose_request("node1", call="blockdev_grow")
+        self.refusal("OP_INSTANCE_GROW_DISK", disk=0, amount=100)
+        self.do("OP_INSTANCE_GROW_DISK", disk=0, amount=100)
+        sizes = [copy.size for (_, port), copy in self.copies.all().items() if port == 11000]
+        self.assertEqual(sizes, [1124, 1124])
+
+    def test_disks_do_not_shrink(self) -> None:
+        self.create()
+        error = self.refusal("OP_INSTANCE_GROW_DISK", disk=0, amount=10, absolute=True)
+        self.assertIn("disks do not shrink", str(error))
