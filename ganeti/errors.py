@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 
 class Code(enum.StrEnum):
@@ -38,9 +37,10 @@ class GanetiError(Exception):
         return [str(self)]
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing that is wrong with a document: where, and what."""
+
+    # Not a dataclass: what makes those takes longer to load than a tool should run.
 
     path: str
     message: str

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 try:
     from ganeti import _configured  # type: ignore[attr-defined, unused-ignore]
@@ -19,11 +19,22 @@ NODED_PORT = 1811
 RAPI_PORT = 5080
 
 
-@dataclass(frozen=True)
 class Paths:
     """The files and folders of one node; ``root`` is empty on a host that is one node."""
 
-    root: str = ""
+    # Not a dataclass: what makes those takes longer to load than a tool should run.
+
+    def __init__(self, root: str = "") -> None:
+        self.root: Final = root
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Paths) and self.root == other.root
+
+    def __hash__(self) -> int:
+        return hash(self.root)
+
+    def __repr__(self) -> str:
+        return f"Paths({self.root!r})"
 
     @cached_property
     def conf(self) -> str:
@@ -113,11 +124,6 @@ class Paths:
     def file_storage_paths(self) -> str:
         """The file that lists the folders in which disks may be made."""
         return f"{self.conf}/file-storage-paths"
-
-    @property
-    def pretend_storage(self) -> str:
-        """The file that names a folder in which volume groups and mirrored disks are pretended."""
-        return f"{self.conf}/pretend-storage"
 
     @property
     def os_search_path(self) -> tuple[str, ...]:

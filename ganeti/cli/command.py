@@ -8,7 +8,6 @@ become its options (``declared`` says how), ``words`` the fields that are given 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any, TypeAlias
 
 import msgspec
@@ -39,7 +38,7 @@ class Arguments(msgspec.Struct, frozen=True):
     """What was given to a command: values by the names of options and words."""
 
     tool: str
-    command: str
+    command: Command
     values: Mapping[str, Any]
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -71,7 +70,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     ``ended`` makes an exit code of what the request answered.
 
     ``run`` does what a mere request does not; ``submits`` says that it has the options of jobs.
-    ``confirm`` is asked before, with the words filled in, unless there is the option ``force``.
+    ``confirm`` is asked before, with the words filled in, unless the option ``confirmed_by`` is
+    given.
     With ``own_defaults`` an environment variable holds options to begin with. Unless ``mixed``,
     all options must come before the first word.
     """
@@ -91,6 +91,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     run: Run | None = None
     submits: bool = False
     confirm: str = ""
+    confirmed_by: str = "force"
     own_defaults: bool = False
     mixed: bool = True
 
@@ -105,7 +106,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
             from ganeti.cli.selection import SELECTION
 
             found += SELECTION
-        if self.confirm and not any(option.name == "force" for option in found):
+        if self.confirm and not any(option.name == self.confirmed_by for option in found):
             found.append(FORCE)
         if self.opcode or self.submits:
             found += JOB_OPTIONS
@@ -191,25 +192,25 @@ def perform(declared: Tool, command: Command, rest: Sequence[str], session: Sess
     options = command.all_options()
     values, plain = parse(options, rest, mixed=command.mixed)
     values.update(_sorted_out(declared, command, plain))
-    arguments = Arguments(declared.name, command.name, values)
-    if command.confirm and not command.many and not arguments.get("force"):
-        flag = next("/".join(each.flags) for each in options if each.name == "force")
+    arguments = Arguments(declared.name, command, values)
+    if command.confirm and not command.many and not arguments.get(command.confirmed_by):
+        flag = next("/".join(each.flags) for each in options if each.name == command.confirmed_by)
         session.confirm(command.confirm.format_map(values), flag)
-    return (command.run or partial(request, command))(session, arguments)
+    return (command.run or request)(session, arguments)
 
 
-def request(command: Command, session: Session, arguments: Arguments) -> int:
+def request(session: Session, arguments: Arguments) -> int:
     """Submit the request of a command, or one for each of many instances; the exit code."""
     from ganeti.cli.declared import opcode_of
     from ganeti.cli.follow import carry_out, carry_out_all
 
+    command = arguments.command
     if not command.many:
-        return carry_out(session, arguments, opcode_of(command, arguments), ended=command.ended)
+        return carry_out(session, arguments, opcode_of(arguments), ended=command.ended)
     from ganeti.cli.selection import instances
 
     names = instances(session, arguments, question=command.confirm)
-    each = {name: arguments.plus({command.many: name}) for name in names}
-    jobs = [(name, opcode_of(command, given)) for name, given in each.items()]
+    jobs = [(name, [opcode_of(arguments.plus({command.many: name}))]) for name in names]
     return carry_out_all(session, arguments, jobs)
 
 

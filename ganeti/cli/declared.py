@@ -104,11 +104,12 @@ def options_of(command: Command) -> list[Option]:
     return found
 
 
-def opcode_of(command: Command, arguments: Arguments) -> Opcode:
+def opcode_of(arguments: Arguments) -> Opcode:
     """The request that was asked for.
 
     :raises Invalid: with every problem, each under the flag or word that it is about.
     """
+    command = arguments.command
     kind = OPCODES[command.opcode]
     document = dict(command.preset)
     for name in kind.__struct_fields__:

@@ -85,12 +85,17 @@ def results_of(session: Session, arguments: Arguments, *opcodes: Opcode) -> list
 
 
 def carry_out_all(
-    session: Session, arguments: Arguments, jobs: Sequence[tuple[str, Opcode]]
+    session: Session, arguments: Arguments, jobs: Sequence[tuple[str, Sequence[Opcode]]]
 ) -> int:
     """Submit a job for each name and wait for all of them; the exit code."""
     if len(jobs) == 1:
-        return carry_out(session, arguments, jobs[0][1])
-    asked = tuple((stamped(session, arguments, opcode),) for _, opcode in jobs)
+        results = results_of(session, arguments, *jobs[0][1])
+        if arguments.get("dry_run") and results is not None:
+            show_plan(session, results)
+        return 0
+    asked = tuple(
+        tuple(stamped(session, arguments, opcode) for opcode in opcodes) for _, opcodes in jobs
+    )
     answers = session.ask(SubmitManyJobs(jobs=asked))
     submitted = [(name, *answer) for (name, _), answer in zip(jobs, answers, strict=True)]
     if arguments.get("print_jobid") or arguments.get("submit"):
@@ -124,6 +129,9 @@ def show_plan(session: Session, results: Sequence[Any]) -> None:
     from ganeti.cli.output import described
 
     for result in results:
+        if result is None:
+            session.say("This would be done; its plan has nothing more to show.")
+            continue
         for line in described(result):
             session.say(line)
 
@@ -134,7 +142,7 @@ def stamped(session: Session, arguments: Arguments, opcode: Opcode) -> Opcode:
     trail: list[tuple[str, str, int]] = []
     if arguments.get("reason"):
         trail.append(("gnt:user", arguments["reason"], now))
-    trail.append(("gnt:client", f"{arguments.tool} {arguments.command}", now))
+    trail.append(("gnt:client", f"{arguments.tool} {arguments.command.name}", now))
     return replace(
         opcode,
         dry_run=True if arguments.get("dry_run") else opcode.dry_run,

@@ -18,8 +18,8 @@ from ganeti.cli.instances import (
     show_jobs,
 )
 from ganeti.cli.listing import FORM, Listing, lists
-from ganeti.cli.main import main as run_main
 from ganeti.cli.options import IDENTKEYVAL, KEYVAL, LIST, TEXT, UNIT, Kind, Option, choice
+from ganeti.cli.program import run_tool
 from ganeti.cli.tags import tag_commands
 
 INSTANCE = (Words("instance_name", "instance"),)
@@ -234,7 +234,7 @@ GNT_INSTANCE = tool(
 
 def main() -> None:
     """Run the tool."""
-    run_main(GNT_INSTANCE)
+    run_tool(GNT_INSTANCE)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from typing import Any
 from ganeti.cli import output
 from ganeti.cli.command import FORCE, Arguments, Command, Words, tool
 from ganeti.cli.listing import FORM, Listing, lists, show_facts
-from ganeti.cli.main import main as run_main
 from ganeti.cli.options import PRIORITY, Option
+from ganeti.cli.program import run_tool
 from ganeti.cli.session import FAILURE, Ended, Session
 
 _PENDING = ("canceling", "queued", "waiting")
@@ -219,7 +219,7 @@ def _watch(session: Session, arguments: Arguments) -> int:
     from ganeti.cli.follow import follow
 
     (number,) = _numbers([arguments["job"]])
-    follow(session, number, quiet=arguments.command == "wait")
+    follow(session, number, quiet=arguments.command.name == "wait")
     return 0
 
 
@@ -296,7 +296,7 @@ GNT_JOB = tool(
 
 def main() -> None:
     """Run the tool."""
-    run_main(GNT_JOB)
+    run_tool(GNT_JOB)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from ganeti.cli.command import Command, Words, tool
 from ganeti.cli.listing import FORM, NO_HEADERS
-from ganeti.cli.main import main as run_main
 from ganeti.cli.oses import diagnose, info, list_usable
+from ganeti.cli.program import run_tool
 
 GNT_OS = tool(
     "gnt-os",
@@ -36,7 +36,7 @@ GNT_OS = tool(
 
 def main() -> None:
     """Run the tool."""
-    run_main(GNT_OS)
+    run_tool(GNT_OS)
 
 
 if __name__ == "__main__":

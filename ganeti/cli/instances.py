@@ -15,8 +15,10 @@ from ganeti.schema.units import mebibytes
 # --- what is asked for, from options to the fields of requests
 
 
-def creation(arguments: Arguments) -> Document:
+def creation(arguments: Arguments, *, from_export: bool = False) -> Document:
     """The parts of a request for a new instance that no single option stands for.
+
+    One that is made of an export has the disks and cards of the export unless others are given.
 
     :raises Ended: options that do not go together.
     """
@@ -24,8 +26,8 @@ def creation(arguments: Arguments) -> Document:
     hypervisor, hvparams = arguments.get("hypervisor_parameters", (None, {}))
     return {
         "mode": "create",
-        "disks": _disks(arguments),
-        "nics": _nics(arguments),
+        "disks": _disks(arguments, from_export),
+        "nics": [] if from_export and "net" not in arguments else _nics(arguments),
         "pnode": primary or None,
         "snode": secondary or None,
         "hypervisor": hypervisor,
@@ -33,7 +35,7 @@ def creation(arguments: Arguments) -> Document:
     }
 
 
-def _disks(arguments: Arguments) -> list[Document]:
+def _disks(arguments: Arguments, from_export: bool) -> list[Document]:
     given, size = arguments.get("disk", []), arguments.get("os_size")
     diskless = arguments.get("disk_template") == "diskless"
     if diskless and (given or size is not None):
@@ -42,7 +44,7 @@ def _disks(arguments: Arguments) -> list[Document]:
         raise Ended(FAILURE, "-s is the size of the only disk; use it or --disk")
     if size is not None:
         return [{"size": size}]
-    if not given and not diskless:
+    if not given and not diskless and not from_export:
         raise Ended(
             FAILURE, "say which disks: -s SIZE for one, --disk 0:size=SIZE …, or -t diskless"
         )
@@ -161,13 +163,10 @@ def replacement(arguments: Arguments) -> Document:
 def reinstall(session: Session, arguments: Arguments) -> int:
     """Install instances again, after asking for the OS definition if that is wanted."""
     from ganeti.cli.command import request
-    from ganeti.cli.gnt_instance import GNT_INSTANCE
 
-    command = GNT_INSTANCE.command("reinstall")
-    assert command is not None
     if arguments.get("select_os"):
         arguments = arguments.plus({"os_type": _selected_os(session)})
-    return request(command, session, arguments)
+    return request(session, arguments)
 
 
 def _selected_os(session: Session) -> str:

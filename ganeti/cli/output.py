@@ -183,11 +183,11 @@ def _named(label: str, inner: Any, depth: int) -> Iterator[str]:
         yield label
         yield from described(inner, depth + 1)
     else:
-        yield f"{label} {'-' if isinstance(inner, dict | list) else _said(inner)}"
+        yield f"{label} {'-' if isinstance(inner, dict | list) else _said(inner)}".rstrip()
 
 
 def _said(value: Any) -> str:
-    if value is None or value == "":
+    if value is None:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"

@@ -52,7 +52,7 @@ def instances(session: Session, arguments: Arguments, question: str = "") -> lis
 
     :raises Ended: there are none, or not everything that was said makes sense, or no is said.
     """
-    verb = arguments.command
+    verb = arguments.command.name
     mode = arguments.get("mode", NAMED)
     names = arguments.get("names", [])
     if mode == EVERY and names:

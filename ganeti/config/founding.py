@@ -11,13 +11,15 @@ from typing import Any
 import msgspec
 
 from ganeti.config.state import ClusterState, collected
+from ganeti.errors import Invalid, Problem
 from ganeti.model.cluster import Cluster, DataCollector
 from ganeti.model.disk import Template
 from ganeti.model.group import AllocPolicy, Group
 from ganeti.model.node import Node
 from ganeti.model.parameters.backend import Backend
-from ganeti.model.parameters.declaration import defaults, plain
+from ganeti.model.parameters.declaration import ParameterSet, defaults, plain
 from ganeti.model.parameters.disk import DISKS
+from ganeti.model.parameters.given import checked
 from ganeti.model.parameters.hypervisors import HYPERVISORS
 from ganeti.model.parameters.nic import NicParameters
 from ganeti.model.parameters.node import NodeParameters
@@ -44,7 +46,6 @@ SETTINGS: Mapping[str, Any] = MappingProxyType(
         "os_hvp": {},
         "osparams": {},
         "osparams_private_cluster": {},
-        "diskparams": {kind.value: dict(defaults(DISKS[kind])) for kind in Template},
         "candidate_pool_size": 10,
         "modify_etc_hosts": False,
         "modify_ssh_setup": False,
@@ -73,6 +74,8 @@ SETTINGS: Mapping[str, Any] = MappingProxyType(
     }
 )
 """What a new cluster has where nobody says otherwise; the rest depends on how it is founded."""
+
+_DISKS: Mapping[str, type[ParameterSet]] = {kind.value: DISKS[kind] for kind in Template}
 
 
 def founded(
@@ -128,11 +131,7 @@ def founded(
     chosen = {
         **SETTINGS,
         "mac_prefix": f"aa:{random.getrandbits(8):02x}:{random.getrandbits(8):02x}",
-        "hvparams": hypervisor_settings(),
-        "beparams": {"default": dict(defaults(Backend))},
-        "nicparams": {"default": {**defaults(NicParameters), "link": "br0"}},
-        "ndparams": dict(defaults(NodeParameters)),
-        "ipolicy": first_policy(),
+        **first_parameters(),
         **settings,
     }
     cluster = Cluster(
@@ -147,6 +146,79 @@ def founded(
         **chosen,
     )
     return collected((cluster, group, node), serial_no=1, ctime=now, mtime=now)
+
+
+class _Given:
+    """Reads what was given, and gathers every problem."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    def checked(
+        self, kind: type[ParameterSet], given: Mapping[str, Any], path: str, onto: Parameters
+    ) -> Parameters:
+        try:
+            return checked(kind, given, path=path, onto=onto)
+        except Invalid as e:
+            self.problems += e.problems
+            return onto
+
+    def by_kind(
+        self,
+        kinds: Mapping[str, type[ParameterSet]],
+        given: Mapping[str, Mapping[str, Any]],
+        path: str,
+        onto: Mapping[str, Parameters],
+    ) -> dict[str, Parameters]:
+        found = dict(onto)
+        for name, values in given.items():
+            if name in kinds:
+                here = f"{path}/{name}"
+                found[name] = self.checked(kinds[name], values, here, onto.get(name, {}))
+            else:
+                self.problems.append(Problem(path, f"{name} is none of {', '.join(kinds)}"))
+        return found
+
+
+def given_settings(given: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Settings for ``founded`` with parameters that administrators give, as text or as values.
+
+    ``given`` may have ``hvparams`` by hypervisor, ``diskparams`` by disk template, ``beparams``,
+    ``nicparams``, ``ndparams`` and ``ipolicy``; what it does not say is as in any new cluster.
+
+    :raises Invalid: with every problem.
+    """
+    read, usual = _Given(), first_parameters()
+    found: dict[str, Any] = {}
+    for name, kinds in (("hvparams", HYPERVISORS), ("diskparams", _DISKS)):
+        if name in given:
+            found[name] = read.by_kind(kinds, given[name], name, usual[name])
+    for name, kind in (("beparams", Backend), ("nicparams", NicParameters)):
+        if name in given:
+            onto = usual[name]["default"]
+            found[name] = {"default": read.checked(kind, given[name], name, onto)}
+    if "ndparams" in given:
+        onto = usual["ndparams"]
+        found["ndparams"] = read.checked(NodeParameters, given["ndparams"], "ndparams", onto)
+    if "ipolicy" in given:
+        onto = usual["ipolicy"]
+        std = {"std": {**onto["std"], **given["ipolicy"].get("std", {})}}
+        found["ipolicy"] = read.checked(Policy, {**given["ipolicy"], **std}, "ipolicy", onto)
+    if read.problems:
+        raise Invalid(read.problems)
+    return found
+
+
+def first_parameters() -> dict[str, Any]:
+    """The parameters of a new cluster."""
+    return {
+        "hvparams": hypervisor_settings(),
+        "beparams": {"default": dict(defaults(Backend))},
+        "nicparams": {"default": {**defaults(NicParameters), "link": "br0"}},
+        "ndparams": dict(defaults(NodeParameters)),
+        "diskparams": {name: dict(defaults(kind)) for name, kind in _DISKS.items()},
+        "ipolicy": first_policy(),
+    }
 
 
 def hypervisor_settings() -> dict[str, Parameters]:

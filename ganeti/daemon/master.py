@@ -66,7 +66,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     master.config.observe(spreading.changed)
     answers = _once_begun(master.answers(), reign.wait)
     sockets = LuxiService(reactor, (paths.master_socket, paths.query_socket), Methods(answers))
-    sockets.start()
+    sockets.startService()
 
     async def begin() -> None:
         await reign.begin(_known_term(files, paths), votes_needed=not options.no_voting)
@@ -84,7 +84,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     beginning.addErrback(failed)
 
     async def stop() -> None:
-        await sockets.stop()
+        await sockets.stopService()
         beginning.cancel()
         spreading.stop()
         await master.stop()

@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = options.parse_args(argv)
     paths = of_this_node()
     if chosen.join is not None:
-        from ganeti.bootstrap import join
+        from ganeti.bootstrap.joining import join
 
         try:
             join(_token(chosen.join), paths, name_of_this_node())

@@ -10,9 +10,10 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.config.formats import Checkpoint, loaded
-from ganeti.config.founding import founded
+from ganeti.config.founding import founded, given_settings
 from ganeti.config.state import ClusterState
 from ganeti.config.verify import verify
+from ganeti.errors import Invalid
 from ganeti.model.node import Role
 from ganeti.model.parameters.filling import hv_defaults
 from ganeti.model.parameters.given import consistent
@@ -67,4 +68,36 @@ class FoundedTests(SynchronousTestCase):
         self.assertEqual(
             [least[name] for name in ("disk-count", "disk-size", "nic-count", "memory-size")],
             [0, 1, 0, 1],
+        )
+
+
+class GivenSettingsTests(SynchronousTestCase):
+    def test_what_is_given_is_laid_over_what_is_usual(self) -> None:
+        found = given_settings(
+            {
+                "beparams": {"memory": "1g"},
+                "hvparams": {"kvm": {"acpi": "no"}},
+                "nicparams": {"mode": "routed", "link": "main"},
+                "diskparams": {"plain": {"stripes": "2"}},
+                "ipolicy": {"std": {"disk-size": 2048}, "vcpu-ratio": 8.0},
+            }
+        )
+        state = a_new_cluster(**found)
+        self.assertEqual(list(verify(state)), [])
+        cluster = state.cluster
+        self.assertEqual(cluster.beparams["default"]["maxmem"], 1024)
+        self.assertEqual(cluster.hvparams["kvm"], {"kernel_path": "", "acpi": False})
+        self.assertEqual(cluster.nicparams["default"]["link"], "main")
+        self.assertEqual(cluster.diskparams["plain"], {"stripes": 2})
+        self.assertEqual(cluster.ipolicy["std"]["disk-size"], 2048)
+        self.assertEqual(cluster.ipolicy["std"]["cpu-count"], 1)
+
+    def test_every_problem_is_told(self) -> None:
+        with self.assertRaises(Invalid) as caught:
+            given_settings(
+                {"beparams": {"colour": "red"}, "hvparams": {"vax": {}}, "ndparams": {"x": 1}}
+            )
+        self.assertEqual(
+            [problem.path for problem in caught.exception.problems],
+            ["hvparams", "beparams/colour", "ndparams/x"],
         )

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 from cryptography import x509
 from twisted.trial.unittest import SynchronousTestCase
@@ -47,17 +45,10 @@ class EnrolmentTests(SynchronousTestCase):
         self.enrolment = self.started()
 
     def started(self) -> Enrolment:
+        files = MemoryFiles(self.disk)
         return Enrolment(
-            MemoryFiles(self.disk),
-            lambda: self.now,
-            self.issue,
-            certificate="/ca.pem",
-            key="/ca.key",
-            spent="/enrolled",
+            files, lambda: self.now, certificate="/ca.pem", key="/ca.key", spent="/enrolled"
         )
-
-    async def issue(self, request: bytes, names: Sequence[str]) -> bytes:
-        return AUTHORITY.grant(request, names, self.now)
 
     def apply(self, token: str = TOKEN, request: bytes = REQUEST) -> x509.Certificate:
         application = Application(token=token, request=request.decode())

@@ -13,7 +13,8 @@ import time
 import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.bootstrap import found, invite
+from ganeti.bootstrap.founding import found
+from ganeti.bootstrap.joining import invite
 from ganeti.paths import Paths
 from ganeti.pki.enrolment import read_token, token_of
 

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Who changed what: the journal, read without the master."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from ganeti.bootstrap.writing import local_files
+from ganeti.errors import Refused
+from ganeti.journal.interfaces import Delete, Edit
+from ganeti.journal.reading import history as commits
+from ganeti.paths import Paths
+
+_BOOKKEEPING = frozenset({"config", "job", "job-log", "queue"})
+"""Kinds of records that change with whatever happens."""
+
+
+def history(paths: Paths, *, everything: bool = False) -> Iterator[dict[str, Any]]:
+    """Who changed what, when and why, as the journal on this node has it, oldest first.
+
+    Without ``everything`` only changes of the configuration.
+
+    :raises Refused: there is no journal on this node.
+    :raises Damaged: the journal does not verify.
+    """
+    if not os.path.isdir(paths.journal):
+        raise Refused(f"{paths.journal} is not here; the master and its candidates have a journal")
+    names: dict[tuple[str, str], str] = {}
+    for position, commit in commits(local_files(), paths.journal):
+        changed = [
+            _told(edit, names)
+            for edit in commit.edits
+            if everything or edit.kind not in _BOOKKEEPING
+        ]
+        if changed:
+            yield {
+                "number": position,
+                "time": commit.at,
+                "who": commit.who,
+                "job": commit.job,
+                "why": commit.why,
+                "changed": changed,
+            }
+
+
+def _told(edit: Edit, names: dict[tuple[str, str], str]) -> str:
+    """What an edit changes, by its name if it has one, which ``names`` remember by key."""
+    key = edit.kind, edit.key
+    if isinstance(edit, Delete):
+        return f"{edit.kind} {names.pop(key, edit.key)} (removed)"
+    written = msgspec.json.decode(edit.value)
+    if isinstance(written, dict):
+        name = written.get("name") or written.get("cluster_name")
+        if isinstance(name, str):
+            names[key] = name
+    return f"{edit.kind} {names.get(key, edit.key)}"

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What ``gnt-cluster init`` is told, as the settings of a new cluster."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from ganeti.bootstrap.founding import given_settings
+from ganeti.cli.clusters import by_name
+from ganeti.cli.command import Arguments
+from ganeti.cli.policies import policy
+from ganeti.cli.session import FAILURE, Ended
+from ganeti.model.disk import Template
+from ganeti.model.parameters.hypervisors import HYPERVISORS
+
+_AS_THEY_ARE = (
+    *("candidate_pool_size", "default_iallocator", "default_iallocator_params"),
+    *("enabled_user_shutdown", "file_storage_dir", "gluster_storage_dir", "install_image"),
+    *("mac_prefix", "maintain_node_health", "master_netdev", "modify_etc_hosts"),
+    *("prealloc_wipe_disks", "shared_file_storage_dir", "ssh_key_bits", "ssh_key_type"),
+    *("uid_pool", "use_external_mip_script", "zeroing_image"),
+)
+_RENAMED = {
+    "vg_name": "volume_group_name",
+    "drbd_helper": "drbd_usermode_helper",
+}
+_PARAMETERS = ("beparams", "nicparams", "ndparams")
+_FAMILIES = {"4": socket.AF_INET, "6": socket.AF_INET6}
+
+
+def choices(arguments: Arguments, host: str) -> dict[str, Any]:
+    """The arguments for founding a cluster with ``host`` as its first node.
+
+    :raises Invalid: with every problem of the parameters.
+    :raises Ended: a name does not resolve, or a word is none of those there are.
+    """
+    family = _FAMILIES[arguments.get("primary_ip_version", "4")]
+    found = _settings(arguments)
+    found |= {
+        "cluster": arguments["cluster"],
+        "address": arguments.get("master_address")
+        or resolved(arguments["cluster"], "--master-address", family),
+        "master_address": arguments.get("primary_ip") or resolved(host, "--primary-ip", family),
+        "secondary_address": arguments.get("secondary_ip"),
+        "primary_ip_family": int(family),
+    }
+    if "hypervisors" in arguments:
+        found["hypervisors"] = _among(
+            "--enabled-hypervisors", arguments, "hypervisors", HYPERVISORS
+        )
+    if "templates" in arguments:
+        named = _among("--enabled-disk-templates", arguments, "templates", set(Template))
+        found["templates"] = [Template(each) for each in named]
+    return found
+
+
+def _settings(arguments: Arguments) -> dict[str, Any]:
+    found = {name: arguments[name] for name in _AS_THEY_ARE if name in arguments}
+    found |= {new: arguments[old] for old, new in _RENAMED.items() if old in arguments}
+    if "compression_tools" in arguments:
+        found["compression_tools"] = tuple(arguments["compression_tools"])
+    if "master_netmask" in arguments:
+        found["master_netmask"] = arguments["master_netmask"]
+    for name in ("hv_state", "disk_state"):
+        if name in arguments:
+            found[f"{name}_static"] = by_name(arguments[name])
+    given = {name: arguments[name] for name in _PARAMETERS if name in arguments}
+    given |= {
+        name: dict(arguments[name]) for name in ("hvparams", "diskparams") if name in arguments
+    }
+    limits = policy(arguments)
+    if limits:
+        given["ipolicy"] = limits
+    return found | given_settings(given)
+
+
+def resolved(name: str, option: str, family: int = socket.AF_INET) -> str:
+    """The address of ``name``.
+
+    :raises Ended: there is none; ``option`` is how to say it instead.
+    """
+    try:
+        return str(socket.getaddrinfo(name, None, family, socket.SOCK_STREAM)[0][4][0])
+    except OSError:
+        raise Ended(
+            FAILURE, f"the name {name} does not resolve; say its address by {option} ADDRESS"
+        ) from None
+
+
+def _among(option: str, arguments: Arguments, name: str, known: Any) -> list[str]:
+    given: list[str] = arguments[name]
+    unknown = [each for each in given if each not in known]
+    if unknown or not given:
+        raise Ended(
+            FAILURE, f"{option} {','.join(given)}: must be some of {', '.join(sorted(known))}"
+        )
+    return given

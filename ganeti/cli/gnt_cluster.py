@@ -1,0 +1,332 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""``gnt-cluster``: the cluster as a whole, from its founding to its end."""
+
+from __future__ import annotations
+
+from ganeti.cli import clusters, policies
+from ganeti.cli.command import Command, Words, tool
+from ganeti.cli.listing import FORM
+from ganeti.cli.options import (
+    BOOL,
+    IDENTKEYVAL,
+    INT,
+    KEYVAL,
+    LIST,
+    RANGES,
+    TEXT,
+    Option,
+    choice,
+)
+from ganeti.cli.program import run_tool
+from ganeti.cli.tags import search, tag_commands
+
+YES_DO_IT = Option(("--yes-do-it", "--ya-rly"), "yes_do_it", "Really do so.")
+
+SETTINGS = (
+    Option(("--add-uids",), "add_uids", "", RANGES),
+    Option(("--remove-uids",), "remove_uids", "", RANGES),
+    Option(("--uid-pool",), "uid_pool", "", RANGES),
+    Option(("--master-netmask",), "master_netmask", "", INT),
+    Option(("-H", "--hypervisor-parameters"), "hvparams", "", IDENTKEYVAL, many=True),
+    Option(("-B", "--backend-parameters"), "beparams", "", KEYVAL),
+    Option(("--data-collector-interval",), "data_collector_interval", "", KEYVAL),
+    Option(("--enabled-data-collectors",), "enabled_data_collectors", "", KEYVAL),
+)
+_OF_OS_DEFINITIONS = (
+    *("os_hvp", "osparams", "osparams_private_cluster", "hidden_os", "blacklisted_os"),
+)
+
+
+def _own(flags: str, name: str, doc: str, *kind: object, **more: object) -> Option:
+    return Option(tuple(flags.split()), name, doc, *kind, **more)  # type: ignore[arg-type]
+
+
+INIT = (
+    _own(
+        "--master-address",
+        "master_address",
+        "The cluster's own address, which moves with the master; by default that of its name.",
+        TEXT,
+        metavar="ADDRESS",
+    ),
+    _own(
+        "--primary-ip",
+        "primary_ip",
+        "The address of this node; by default that of its name.",
+        TEXT,
+        metavar="ADDRESS",
+    ),
+    _own(
+        "-s --secondary-ip",
+        "secondary_ip",
+        "This node's address for the traffic of mirrored disks.",
+        TEXT,
+        metavar="ADDRESS",
+    ),
+    _own("--primary-ip-version", "primary_ip_version", "4 or 6.", choice("46")),
+    _own(
+        "--enabled-hypervisors",
+        "hypervisors",
+        "The hypervisors that may be used, the default one first.",
+        LIST,
+    ),
+    _own(
+        "--enabled-disk-templates",
+        "templates",
+        "The disk templates that may be used, the default one first.",
+        LIST,
+    ),
+    _own("-B --backend-parameters", "beparams", "Backend parameters of all instances.", KEYVAL),
+    _own(
+        "-H --hypervisor-parameters",
+        "hvparams",
+        "Hypervisor parameters, by hypervisor.",
+        IDENTKEYVAL,
+        many=True,
+    ),
+    _own("-N --nic-parameters", "nicparams", "The defaults of network cards.", KEYVAL),
+    _own("--node-parameters", "ndparams", "Node parameters.", KEYVAL),
+    _own(
+        "-D --disk-parameters",
+        "diskparams",
+        "Disk parameters, by disk template.",
+        IDENTKEYVAL,
+        many=True,
+    ),
+    _own(
+        "--hypervisor-state",
+        "hv_state",
+        "What each hypervisor itself uses on a node.",
+        IDENTKEYVAL,
+        many=True,
+    ),
+    _own(
+        "--disk-state",
+        "disk_state",
+        "What is reserved of each storage, as KIND/NAME.",
+        IDENTKEYVAL,
+        many=True,
+    ),
+    *policies.OF_CLUSTERS,
+    _own(
+        "-C --candidate-pool-size",
+        "candidate_pool_size",
+        "How many nodes keep a copy of the configuration.",
+        INT,
+    ),
+    _own("--compression-tools", "compression_tools", "The compression tools there are.", LIST),
+    _own(
+        "-I --default-iallocator",
+        "default_iallocator",
+        "The allocator where none is named.",
+        TEXT,
+        metavar="NAME",
+    ),
+    _own(
+        "--default-iallocator-params",
+        "default_iallocator_params",
+        "Parameters for the default allocator.",
+        KEYVAL,
+    ),
+    _own(
+        "--drbd-usermode-helper",
+        "drbd_helper",
+        "The helper program of DRBD.",
+        TEXT,
+        metavar="PROGRAM",
+    ),
+    _own("--file-storage-dir", "file_storage_dir", "Folder for file disks.", TEXT, metavar="DIR"),
+    _own(
+        "--shared-file-storage-dir",
+        "shared_file_storage_dir",
+        "Folder for shared file disks.",
+        TEXT,
+        metavar="DIR",
+    ),
+    _own(
+        "--gluster-storage-dir",
+        "gluster_storage_dir",
+        "Folder for disks on Gluster.",
+        TEXT,
+        metavar="DIR",
+    ),
+    _own("--install-image", "install_image", "The image that safe installations run from.", TEXT),
+    _own("--zeroing-image", "zeroing_image", "The image that zeroes free space.", TEXT),
+    _own(
+        "-m --mac-prefix",
+        "mac_prefix",
+        "The first three bytes of MAC addresses; by default chosen at random.",
+        TEXT,
+        metavar="PREFIX",
+    ),
+    _own("--maintain-node-health", "maintain_node_health", "Stop what runs by mistake.", BOOL),
+    _own("--master-netdev", "master_netdev", "The device of the master's address.", TEXT),
+    _own("--master-netmask", "master_netmask", "The netmask of that address, in bits.", INT),
+    _own(
+        "--no-etc-hosts",
+        "modify_etc_hosts",
+        "Do not write to /etc/hosts; the default here, and accepted for scripts that say it.",
+        sets=False,
+    ),
+    _own(
+        "--no-ssh-init",
+        "modify_ssh_setup",
+        "Do not set up ssh; the default here, and accepted for scripts that say it.",
+        sets=False,
+    ),
+    _own("--prealloc-wipe-disks", "prealloc_wipe_disks", "Wipe new disks before use.", BOOL),
+    _own("--ssh-key-bits", "ssh_key_bits", "The length of ssh keys.", INT),
+    _own(
+        "--ssh-key-type", "ssh_key_type", "The kind of ssh keys.", choice(("dsa", "ecdsa", "rsa"))
+    ),
+    _own("--uid-pool", "uid_pool", "User ids for guests.", RANGES),
+    _own(
+        "--use-external-mip-script",
+        "use_external_mip_script",
+        "Set up the master's address by a script of the administrator.",
+        BOOL,
+    ),
+    _own("--user-shutdown", "enabled_user_shutdown", "Let users stop their instances.", BOOL),
+    _own("--vg-name", "vg_name", "The volume group for logical volumes.", TEXT, metavar="VG"),
+)
+
+GNT_CLUSTER = tool(
+    "gnt-cluster",
+    "Founds, configures, verifies and ends the cluster.",
+    tag_commands("cluster"),
+    Command(
+        name="search-tags",
+        doc="Find the tags of all objects that match a regular expression.",
+        words=(Words("pattern", "pattern"),),
+        options=(FORM,),
+        run=search,
+    ),
+    Command(
+        name="init",
+        doc="Make this node the first of a new cluster, and its master.",
+        words=(Words("cluster", "cluster-name"),),
+        options=INIT,
+        run=clusters.init,
+    ),
+    Command(
+        name="destroy",
+        doc="End the cluster, of which only the master may be left.",
+        options=(YES_DO_IT,),
+        submits=True,
+        run=clusters.destroy,
+    ),
+    Command(
+        name="info",
+        aliases=("show",),
+        doc="Show the settings of the cluster.",
+        options=(FORM,),
+        run=clusters.info,
+    ),
+    Command(
+        name="version",
+        doc="Show the versions of everything.",
+        options=(FORM,),
+        run=clusters.version,
+    ),
+    Command(name="getmaster", doc="Show the name of the master.", run=clusters.getmaster),
+    Command(name="master-ping", doc="Succeed if the master daemon answers.", run=clusters.ping),
+    Command(
+        name="verify",
+        opcode="OP_CLUSTER_VERIFY",
+        doc="Check the configuration, and every node group with its nodes and instances.",
+        options=(
+            Option(
+                ("--no-nplus1-mem",),
+                "no_n_plus_one",
+                "Leave out whether instances find memory elsewhere if a node fails.",
+            ),
+            Option(
+                ("-I", "--ignore-errors"),
+                "ignore_errors",
+                "Report this finding as a warning only.",
+                TEXT,
+                many=True,
+                metavar="CODE",
+            ),
+        ),
+        flags=(Option(("-v", "--verbose"), "verbose", ""),),
+        without=("skip_checks", "debug_simulate_errors"),
+        given=clusters.checks,
+        ended=clusters.verified,
+    ),
+    Command(
+        name="verify-disks",
+        opcode="OP_CLUSTER_VERIFY_DISKS",
+        doc="Check the disks of all instances, and activate those that are not.",
+        ended=clusters.disks_verified,
+    ),
+    Command(
+        name="repair-disk-sizes",
+        opcode="OP_CLUSTER_REPAIR_DISK_SIZES",
+        words=(Words("instances", "instance", 0, None),),
+        ended=clusters.show_rows,
+    ),
+    Command(
+        name="redist-conf",
+        opcode="OP_CLUSTER_REDIST_CONF",
+        options=(Option(("--yes-do-it",), "yes_do_it", "Even if the queue is closed."),),
+    ),
+    Command(
+        name="modify",
+        opcode="OP_CLUSTER_SET_PARAMS",
+        options=policies.OF_CLUSTERS,
+        flags=SETTINGS,
+        without=("ipolicy", *_OF_OS_DEFINITIONS),
+        given=clusters.cluster_settings,
+    ),
+    Command(
+        name="rename",
+        opcode="OP_CLUSTER_RENAME",
+        words=(Words("name", "new-name"),),
+        confirm="Rename the cluster to {name}?",
+    ),
+    Command(name="activate-master-ip", opcode="OP_CLUSTER_ACTIVATE_MASTER_IP"),
+    Command(
+        name="deactivate-master-ip",
+        opcode="OP_CLUSTER_DEACTIVATE_MASTER_IP",
+        options=(Option(("--yes",), "confirmed", "Do not ask for confirmation."),),
+        confirmed_by="confirmed",
+        confirm="Take down the master's address? Connections to it end.",
+    ),
+    Command(
+        name="queue",
+        doc="Close the job queue to users, open it again, or tell which it is.",
+        words=(Words("what", "what", choices=("drain", "undrain", "info")),),
+        options=(FORM,),
+        run=clusters.queue,
+    ),
+    Command(
+        name="watcher",
+        doc="Keep the watcher from acting for a time such as 30m, let it act again, or tell which.",
+        words=(
+            Words("what", "what", choices=("pause", "continue", "info")),
+            Words("duration", "duration", 0),
+        ),
+        options=(FORM,),
+        run=clusters.watcher,
+    ),
+    Command(
+        name="history",
+        doc="Show who changed the configuration, when, why and by which job.",
+        options=(
+            Option(("--all",), "all", "The moves of jobs, too."),
+            Option(("-n", "--last"), "last", "Only the last N changes.", INT),
+            FORM,
+        ),
+        run=clusters.history,
+    ),
+)
+
+
+def main() -> None:
+    """Run the tool."""
+    run_tool(GNT_CLUSTER)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""``gnt-network``: networks that hand out addresses to instances."""
+
+from __future__ import annotations
+
+from ganeti.cli.command import Arguments, Command, Document, Words, tool
+from ganeti.cli.listing import FORM, Listing, lists, show_facts
+from ganeti.cli.options import KEYVAL, LIST, Option
+from ganeti.cli.program import run_tool
+from ganeti.cli.session import Session
+from ganeti.cli.tags import tag_commands
+
+NETWORK = (Words("network_name", "network"),)
+_RESERVED = Option(("--add-reserved-ips",), "add_reserved_ips", "", LIST, metavar="ADDRESS,…")
+_FREED = Option(("--remove-reserved-ips",), "remove_reserved_ips", "", LIST, metavar="ADDRESS,…")
+
+_INFO = (
+    *("name", "uuid", "network", "gateway", "network6", "gateway6", "mac_prefix", "free_count"),
+    *("reserved_count", "map", "external_reservations", "group_list", "inst_list", "tags"),
+    *("serial_no",),
+)
+
+
+def info(session: Session, arguments: Arguments) -> int:
+    """Tell everything about networks."""
+    from ganeti.cli.output import objects
+    from ganeti.luxi.methods import Query
+    from ganeti.query.arguments import filter_from
+
+    wanted = filter_from(arguments.get("names", []))
+    networks = objects(session.ask(Query(what="network", fields=_INFO, qfilter=wanted)))
+    return show_facts(session, arguments, networks, networks)
+
+
+def attached(arguments: Arguments) -> Document:
+    """How network cards are attached to a network."""
+    given = arguments.get("nicparams", {})
+    return {
+        f"network_{name}": given[name] for name in ("mode", "link", "vlan") if name in given
+    } | {"network_mode": given.get("mode", "bridged")}
+
+
+GNT_NETWORK = tool(
+    "gnt-network",
+    "Makes, shows, changes and removes networks of instances.",
+    lists(
+        Listing(
+            what="network",
+            columns=("name", "network", "gateway", "mac_prefix", "group_list", "tags"),
+        ),
+        doc="List networks.",
+        words="network",
+    ),
+    tag_commands("network", "network"),
+    Command(
+        name="info",
+        doc="Tell everything about networks.",
+        words=(Words("names", "network", 0, None),),
+        options=(FORM,),
+        run=info,
+    ),
+    Command(name="add", opcode="OP_NETWORK_ADD", words=NETWORK, flags=(_RESERVED,)),
+    Command(
+        name="modify", opcode="OP_NETWORK_SET_PARAMS", words=NETWORK, flags=(_RESERVED, _FREED)
+    ),
+    Command(
+        name="remove",
+        opcode="OP_NETWORK_REMOVE",
+        words=NETWORK,
+        confirm="Remove the network {network_name}?",
+    ),
+    Command(
+        name="connect",
+        opcode="OP_NETWORK_CONNECT",
+        words=(*NETWORK, Words("group_name", "group")),
+        options=(
+            Option(
+                ("-N", "--nic-parameters"),
+                "nicparams",
+                "How cards are attached: mode, link and vlan.",
+                KEYVAL,
+            ),
+        ),
+        without=("network_mode", "network_link", "network_vlan"),
+        given=attached,
+    ),
+    Command(
+        name="disconnect",
+        opcode="OP_NETWORK_DISCONNECT",
+        words=(*NETWORK, Words("group_name", "group")),
+    ),
+)
+
+
+def main() -> None:
+    """Run the tool."""
+    run_tool(GNT_NETWORK)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the commands of ``gnt-node`` do beyond their declarations."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+from ganeti.cli.clusters import by_name
+from ganeti.cli.command import Arguments, Document
+from ganeti.cli.session import FAILURE, NODE_SETUP, Ended, Session
+
+_INFO = (
+    *("name", "pip", "sip", "master", "master_candidate", "drained", "offline", "group"),
+    *("master_capable", "vm_capable", "powered", "role", "pinst_list", "sinst_list", "tags"),
+    *("ndparams", "custom_ndparams", "serial_no", "ctime", "mtime", "uuid"),
+)
+
+JOIN_SECONDS = 3600
+"""How long a new node is waited for: as long as its token is good."""
+
+PAUSE = 0.5
+
+
+def info(session: Session, arguments: Arguments) -> int:
+    """Tell everything that is recorded of nodes."""
+    from ganeti.cli.listing import show_facts
+    from ganeti.cli.output import objects
+    from ganeti.luxi.methods import Query
+    from ganeti.query.arguments import filter_from
+
+    wanted = filter_from(arguments.get("names", []))
+    nodes = objects(session.ask(Query(what="node", fields=_INFO, qfilter=wanted)))
+    return show_facts(session, arguments, nodes, [_told(each) for each in nodes])
+
+
+def _told(node: Mapping[str, Any]) -> dict[str, Any]:
+    from ganeti.cli.instance_facts import parameters
+    from ganeti.cli.output import timestamp
+
+    return {
+        "Node name": node["name"],
+        "primary ip": node["pip"],
+        "secondary ip": node["sip"],
+        "node group": node["group"],
+        "master": node["master"],
+        "master candidate": node["master_candidate"],
+        "drained": node["drained"],
+        "offline": node["offline"],
+        "master_capable": node["master_capable"],
+        "vm_capable": node["vm_capable"],
+        "powered": node["powered"],
+        "primary for instances": node["pinst_list"],
+        "secondary for instances": node["sinst_list"],
+        "node parameters": parameters(node["custom_ndparams"], node["ndparams"]),
+        "tags": node["tags"],
+        "serial number": node["serial_no"],
+        "creation time": timestamp(node["ctime"]),
+        "modification time": timestamp(node["mtime"]),
+        "UUID": node["uuid"],
+    }
+
+
+def states(arguments: Arguments) -> Document:
+    """What is recorded of hypervisors and storage, by name."""
+    return {
+        name: by_name(arguments[name]) for name in ("hv_state", "disk_state") if name in arguments
+    }
+
+
+# --- new nodes
+
+
+def add(session: Session, arguments: Arguments) -> int:
+    """Invite a node, wait until it has joined, and make it a member."""
+    from ganeti.cli.declared import opcode_of
+    from ganeti.cli.follow import carry_out
+    from ganeti.paths import NODED_PORT
+
+    name = arguments["node_name"]
+    address = arguments.get("primary_ip") or _known_address(session, arguments)
+    port = arguments.get("port", NODED_PORT)
+    if arguments.get("token_only"):
+        session.say(_token(session, name, address))
+        return 0
+    if not answers(address, port):
+        if arguments.get("joined"):
+            raise Ended(
+                NODE_SETUP, f"no node daemon answers at {address} port {port}; does it run?"
+            )
+        session.say(f"Run this on {name} as root, within the hour:")
+        session.say()
+        session.say(f"  {_join_command(session, name, address)}")
+        session.say()
+        session.show(f"Waiting for its node daemon at {address} port {port} (Ctrl-C stops) ...")
+        _wait(session, address, port)
+        session.say(" it answers.")
+    opcode = opcode_of(arguments.plus({"primary_ip": address}))
+    return carry_out(session, arguments, opcode)
+
+
+def _known_address(session: Session, arguments: Arguments) -> str:
+    """The address of a node that gives none: its own if it is one already, or that of its name."""
+    from ganeti.cli.founding import resolved
+    from ganeti.cli.output import objects
+    from ganeti.luxi.methods import Query
+
+    name = arguments["node_name"]
+    if arguments.get("readd"):
+        wanted = ["==", "name", name]
+        found = objects(session.ask(Query(what="node", fields=("pip",), qfilter=wanted)))
+        return str(found[0]["pip"])
+    return resolved(name, "--primary-ip")
+
+
+def _token(session: Session, name: str, address: str) -> str:
+    from ganeti.bootstrap.joining import invite
+
+    return invite(session.paths, node=name, addresses=[address])
+
+
+def _join_command(session: Session, name: str, address: str) -> str:
+    below = f"GANETI_ROOTDIR=FOLDER GANETI_HOSTNAME={name} " if session.paths.root else ""
+    return f"{below}ganeti-noded --join {_token(session, name, address)}"
+
+
+def answers(address: str, port: int) -> bool:
+    """Whether something listens there; a node daemon does when it has its certificate."""
+    try:
+        socket.create_connection((address, port), timeout=2).close()
+    except OSError:
+        return False
+    return True
+
+
+def _wait(session: Session, address: str, port: int) -> None:
+    until = session.clock() + JOIN_SECONDS
+    while not answers(address, port):
+        if session.clock() > until:
+            session.say()
+            raise Ended(
+                NODE_SETUP, f"no node daemon answered at {address} port {port} within the hour"
+            )
+        session.sleep(PAUSE)
+
+
+# --- other commands
+
+
+def evacuation(arguments: Arguments) -> Document:
+    """Which instances leave, and where to."""
+    primary, secondary = arguments.get("primary_only"), arguments.get("secondary_only")
+    if primary and secondary:
+        raise Ended(FAILURE, "-p and -s do not go together; without them, both leave")
+    mode = "primary-only" if primary else "secondary-only" if secondary else "all"
+    return {"mode": mode}
+
+
+def failover(session: Session, arguments: Arguments) -> int:
+    """Fail over every instance that runs on a node."""
+    from ganeti.cli.follow import carry_out_all
+    from ganeti.cli.output import objects
+    from ganeti.luxi.methods import Query
+    from ganeti.opcodes.instance.moves import FailoverInstance
+
+    name = arguments["node_name"]
+    wanted = ["==", "name", name]
+    found = objects(session.ask(Query(what="node", fields=("pinst_list",), qfilter=wanted)))
+    instances = found[0]["pinst_list"] if found else []
+    if not instances:
+        session.say(f"No instance runs on {name}; there is nothing to do")
+        return 0
+    if not arguments.get("force"):
+        for each in instances:
+            session.say(f"  {each}")
+        session.confirm(f"Fail over these instances from {name}?", "-f/--force")
+    jobs = [
+        (
+            each,
+            [
+                FailoverInstance(
+                    instance_name=each,
+                    ignore_consistency=bool(arguments.get("ignore_consistency")),
+                    iallocator=arguments.get("iallocator"),
+                )
+            ],
+        )
+        for each in instances
+    ]
+    return carry_out_all(session, arguments, jobs)
+
+
+def power(session: Session, arguments: Arguments) -> int:
+    """Ask about or switch the power of nodes, by their out-of-band helpers."""
+    from ganeti.cli.follow import results_of
+    from ganeti.opcodes.node import CommandPower, PowerCommand
+
+    what = arguments["what"]
+    names = arguments.get("names", [])
+    if what in ("off", "cycle") and not arguments.get("force"):
+        session.confirm(f"Power {what} {', '.join(names) or 'all nodes'}?", "-f/--force")
+    results = results_of(
+        session,
+        arguments,
+        CommandPower(
+            node_names=tuple(names),
+            command=PowerCommand(f"power-{what}"),
+            timeout=arguments.get("timeout", 60),
+            ignore_status=bool(arguments.get("ignore_status")),
+            power_delay=arguments.get("power_delay", 2.0),
+        ),
+    )
+    return _show_power(session, arguments, results)
+
+
+def health(session: Session, arguments: Arguments) -> int:
+    """Show what out-of-band helpers say of the health of nodes."""
+    from ganeti.cli.follow import results_of
+    from ganeti.opcodes.node import CommandPower, PowerCommand
+
+    opcode = CommandPower(
+        node_names=tuple(arguments.get("names", [])),
+        command=PowerCommand.HEALTH,
+        timeout=arguments.get("timeout", 60),
+    )
+    return _show_power(session, arguments, results_of(session, arguments, opcode))
+
+
+def _show_power(session: Session, arguments: Arguments, results: list[Any] | None) -> int:
+    from ganeti.cli.output import plain, table
+
+    if not results or not results[0]:
+        return 0
+    rows = [[str(name), plain(said)] for (_, name), (_, said) in results[0]]
+    headers = not arguments.get("no_headers")
+    separator = arguments.get("separator")
+    for line in table(("Node", "Said"), rows, headers=headers, separator=separator):
+        session.say(line)
+    return 0
+
+
+def volumes(session: Session, arguments: Arguments) -> int:
+    """List the logical volumes of nodes."""
+    from ganeti.opcodes.node import ListVolumes
+
+    usual = ("node", "phys", "vg", "name", "size", "instance")
+    return _rows(
+        session,
+        arguments,
+        usual,
+        lambda fields, nodes: ListVolumes(output_fields=fields, nodes=nodes),
+    )
+
+
+def storage(session: Session, arguments: Arguments) -> int:
+    """List the storage units of nodes."""
+    from ganeti.opcodes.choices import StorageType
+    from ganeti.opcodes.node import ListStorage
+
+    usual = ("node", "type", "name", "size", "used", "free", "allocatable")
+    kind = arguments.get("storage_type")
+    return _rows(
+        session,
+        arguments,
+        usual,
+        lambda fields, nodes: ListStorage(
+            output_fields=fields,
+            nodes=nodes,
+            storage_type=StorageType(kind) if kind else None,
+        ),
+    )
+
+
+_SIZES = frozenset({"size", "used", "free"})
+
+
+def _rows(session: Session, arguments: Arguments, usual: tuple[str, ...], asked: Any) -> int:
+    from ganeti.cli.follow import results_of
+    from ganeti.cli.listing import columns, show_answer
+
+    fields, as_json = columns(arguments.get("output", ()), usual)
+    opcode = asked(tuple(fields), tuple(arguments.get("names", [])))
+    results = results_of(session, arguments, opcode)
+    if results is None:
+        return 0
+    definitions = [
+        {"name": name, "title": name.capitalize(), "kind": "unit" if name in _SIZES else "other"}
+        for name in fields
+    ]
+    rows = [[[0, _number(value)] for value in row] for row in results[0]]
+    answer = {"fields": definitions, "data": rows}
+    return show_answer(session, arguments, answer, as_json=as_json)
+
+
+def _number(value: Any) -> Any:
+    """Sizes come as numbers or as text that spells one."""
+    return float(value) if isinstance(value, str) and value.isdigit() else value
+
+
+def storage_changes(arguments: Arguments) -> Document:
+    """What changes of a storage unit."""
+    if "allocatable" not in arguments:
+        raise Ended(FAILURE, "say what is to change: --allocatable yes or no")
+    return {"changes": {"allocatable": arguments["allocatable"]}}
