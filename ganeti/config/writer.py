@@ -74,13 +74,7 @@ class Config:
         after, edits = stamped(before, change(before), now)
         if not edits and not also and before is self._durable:
             return before
-        commit = Commit(
-            at=now,
-            who=because.who,
-            why=because.why,
-            job=because.job,
-            edits=(*(text for _, text in edits), *_meta(before, after), *also),
-        )
+        commit = commit_of(before, after, edits, because, now, also)
         self._newest = after
         return await _sheltered(self._keep(commit, after, tuple(edited for edited, _ in edits)))
 
@@ -102,6 +96,25 @@ class Config:
             for observer in self._observers:
                 observer(after, edits)
         return after
+
+
+def commit_of(
+    before: ClusterState,
+    after: ClusterState,
+    edits: Sequence[tuple[Edited, Edit]],
+    because: Cause,
+    now: float,
+    also: Sequence[Edit] = (),
+) -> Commit:
+    """The commit that makes a state of another, when both and the edits are as ``stamped`` says."""
+    texts = (text for _, text in edits)
+    return Commit(
+        at=now,
+        who=because.who,
+        why=because.why,
+        job=because.job,
+        edits=(*texts, *_meta(before, after), *also),
+    )
 
 
 def stamped(

@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
-from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from ganeti import __version__
@@ -28,6 +28,7 @@ from ganeti.master.master import Master, Surroundings
 from ganeti.master.places import Places
 from ganeti.master.reign import Reign
 from ganeti.master.spreading import Spreading
+from ganeti.node.terms import Accepted, Terms
 from ganeti.operations.operation import SharedFile
 from ganeti.paths import Paths, name_of_this_node
 from ganeti.rpc.asking import Asker
@@ -35,7 +36,11 @@ from ganeti.rpc.client import HttpWay
 from ganeti.system.files import LocalFiles
 from ganeti.system.tls import words
 
-_log = Logger()
+LOOK = 1.0
+"""Seconds between two looks at whom this host's own node daemon obeys."""
+
+FIRST_VOTES = 1.0
+"""Seconds for which the nodes' votes may hold up the word that the daemon has started."""
 
 
 async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
@@ -48,7 +53,15 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     journal = await FileJournal.open(files, places.journal, reactor)
     way = HttpWay(Connector(reactor, context), reactor, port=options.node_port, words=words)
     name = name_of_this_node()
-    nodes = Asker(way, reactor, term=lambda: reign.term(), master=name)
+    over: Deferred[None] = Deferred()
+    nodes = Asker(
+        way,
+        reactor,
+        term=lambda: reign.term(),
+        master=name,
+        elected=lambda: reign.begun,
+        deposed=lambda error: reign.heard(error),
+    )
     around = Surroundings(
         files=files,
         places=places,
@@ -60,8 +73,11 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         machine=os.uname().machine,
     )
     master = Master(around, journal)
-    _require_master(master, name)
-    reign = Reign(nodes, name, lambda: list(master.config.state().nodes.values()), reactor)
+    known = _accepted(files, paths)
+    _require_master(master, name, known)
+    reign = Reign(
+        nodes, name, lambda: list(master.config.state().nodes.values()), reactor, over.errback
+    )
     spreading = Spreading(nodes, master.config.state, reactor, __version__)
     master.config.observe(spreading.changed)
     answers = _once_begun(master.answers(), reign.wait)
@@ -69,38 +85,67 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     sockets.startService()
 
     async def begin() -> None:
-        await reign.begin(_known_term(files, paths), votes_needed=not options.no_voting)
+        await reign.begin(known.term, votes_needed=not options.no_voting)
         await master.start()
         spreading.soon()
 
-    def failed(failure: Any) -> None:
-        if not failure.check(NotMaster):
-            _log.failure("the master daemon broke", failure)
-        else:
-            _log.critical("{why}", why=failure.getErrorMessage())
-        reactor.stop()
+    def failed(failure: Failure) -> None:
+        if not failure.check(CancelledError) and not over.called:
+            over.errback(failure)
 
-    beginning = Deferred.fromCoroutine(begin())
-    beginning.addErrback(failed)
+    def look() -> None:
+        accepted = _accepted(files, paths)
+        reign.heard_here(accepted.term, accepted.master)
+
+    # Its own node daemon may hear of a newer master long before this one asks it anything.
+    looking = LoopingCall(look)
+    looking.clock = reactor
+    looking.start(LOOK, now=False).addErrback(failed)
+    beginning = Deferred.fromCoroutine(begin()).addErrback(failed)
 
     async def stop() -> None:
+        if looking.running:
+            looking.stop()
         await sockets.stopService()
         beginning.cancel()
         spreading.stop()
-        await master.stop()
+        await master.stop(replaced=reign.over)
         way.close()
 
-    return Running(stop, reload=lambda: load(context, paths))
+    # If others have a master by now, whoever starts this one should be told.
+    await _within(FIRST_VOTES, beginning, reactor)
+    if over.called:
+        await stop()
+        await over
+    return Running(stop, reload=lambda: load(context, paths), over=over)
 
 
-def _require_master(master: Master, name: str) -> None:
-    """Refuse to run on a node that the configuration does not call the master."""
-    known = master.config.state().master.name
-    if known != name:
-        raise NotMaster(
-            f"{known} is the master, and this is {name}; to make this node the master: "
-            "gnt-cluster master-failover"
-        )
+async def _within(seconds: float, work: Deferred[None], reactor: Any) -> None:
+    """Return when ``work`` has ended, or goes on for longer than so many seconds."""
+    waiting: Deferred[None] = Deferred()
+    timer = reactor.callLater(seconds, waiting.callback, None)
+
+    def ended(result: None) -> None:
+        if timer.active():
+            timer.cancel()
+            waiting.callback(None)
+
+    work.addCallback(ended)
+    await waiting
+
+
+def _require_master(master: Master, name: str, known: Accepted) -> None:
+    """Refuse to run on a node that the configuration or the node daemon does not call the master.
+
+    :raises NotMaster: says which node is.
+    """
+    named = master.config.state().master.name
+    for other in (named, known.master or named):
+        if other != name:
+            raise NotMaster(
+                f"{other} is the master, and this is {name}; to make this node the master:"
+                " gnt-cluster master-failover"
+            )
 
 
 def _once_begun(
@@ -121,14 +166,9 @@ def _once_begun(
     }
 
 
-def _known_term(files: LocalFiles, paths: Paths) -> int:
-    """The newest term that this host's own node daemon knows of; 0 if there is none."""
-    if files.stat(paths.term_file) is None:
-        return 0
-    try:
-        return int(msgspec.json.decode(files.read(paths.term_file))["term"])
-    except (msgspec.DecodeError, KeyError, TypeError, ValueError):
-        return 0
+def _accepted(files: LocalFiles, paths: Paths) -> Accepted:
+    """The master that this host's own node daemon obeys."""
+    return Terms(files, paths.term_file).accepted
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from twisted.internet.threads import deferToThreadPool
 from ganeti.daemon.hypervisors import hypervisors
 from ganeti.daemon.listening import listen, reach
 from ganeti.daemon.options import address_of, known_address
+from ganeti.daemon.pidfile import holder
 from ganeti.daemon.service import Running
 from ganeti.daemon.tls import load, prove, server_context
 from ganeti.node.answers import answers_of
@@ -24,6 +25,8 @@ from ganeti.system.files import LocalFiles
 from ganeti.system.images import LocalImages
 from ganeti.system.processes import LocalProcesses
 from ganeti.system.tls import TlsFactory, peer_name
+
+MASTER = "ganeti-masterd"
 
 
 async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
@@ -67,6 +70,7 @@ def host_of(reactor: Any, paths: Paths, name: str, port: int, files: LocalFiles)
         reach=lambda host, port: reach(reactor, known_address(host, paths) or host, port),
         stop=reactor.stop,
         port=port,
+        is_master=lambda: holder(f"{paths.run}/{MASTER}.pid") is not None,
     )
 
 

@@ -5,8 +5,29 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 
 from ganeti.errors import Code, Refused
+
+_ATTEMPTS, _PAUSE = 5, 0.02
+"""Who only looks whether a daemon runs holds the lock for a moment, too."""
+
+
+def holder(path: str) -> int | None:
+    """The id of the process that holds the pid file; None if nobody does."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        # Shared, so that two who look at once do not take each other for the daemon.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.read(descriptor, 20)
+        return int(text) if text.strip().isdigit() else 0
+    finally:
+        os.close(descriptor)
+    return None
 
 
 class PidFile:
@@ -22,6 +43,7 @@ class PidFile:
 
         :raises Refused: another process holds it.
         """
+        attempts = 0
         while True:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
@@ -29,6 +51,9 @@ class PidFile:
             except BlockingIOError:
                 pid = os.read(descriptor, 20).decode("ascii", "replace").strip()
                 os.close(descriptor)
+                if (attempts := attempts + 1) < _ATTEMPTS:
+                    time.sleep(_PAUSE)
+                    continue
                 raise Refused(
                     f"{self._program} runs already, as process {pid} ({self._path}); stop it first",
                     Code.EXISTS,

@@ -13,10 +13,13 @@ import sys
 from argparse import Namespace
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ganeti.errors import GanetiError, NotMaster
 from ganeti.paths import Paths
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
 
 FAILURE, NOT_IN_CLUSTER, NOT_MASTER, NODE_SETUP = 1, 5, 11, 12
 """Exit codes, as existing tools use them."""
@@ -27,10 +30,14 @@ STOP_PATIENCE = 15.0
 
 @dataclass(frozen=True)
 class Running:
-    """A daemon that listens. ``stop`` returns when its work has ended; ``reload`` is for SIGHUP."""
+    """A daemon that listens. ``stop`` returns when its work has ended; ``reload`` is for SIGHUP.
+
+    ``over`` fails when the daemon cannot go on, and with the reason, which sets the exit code.
+    """
 
     stop: Callable[[], Coroutine[Any, Any, None]]
     reload: Callable[[], None] = lambda: None
+    over: Deferred[None] | None = None
 
 
 @dataclass(frozen=True)
@@ -158,6 +165,18 @@ class _Life:
             return
         Logger().info("started")
         self._tell(0)
+        if self._running.over is not None:
+            self._running.over.addErrback(self._over)
+
+    def _over(self, failure: Any) -> None:
+        from twisted.logger import Logger
+
+        if isinstance(failure.value, GanetiError):
+            Logger().critical("cannot go on: {why}", why=failure.getErrorMessage())
+        else:
+            Logger().failure("broke", failure)
+        self._code = _code_of(failure.value)
+        self._reactor.stop()
 
     def _broke(self, failure: Any) -> None:
         from twisted.logger import Logger
@@ -189,9 +208,7 @@ class _Life:
             Logger().error("goes on as it was: {why}", why=str(e))
 
     def _failed(self, error: BaseException) -> None:
-        default = NOT_MASTER if isinstance(error, NotMaster) else FAILURE
-        code = getattr(error, "exit_code", default)
-        self._tell(code, f"{self._program.name}: {error}")
+        self._tell(_code_of(error), f"{self._program.name}: {error}")
 
     def _tell(self, code: int, message: str = "") -> None:
         self._code = code
@@ -201,3 +218,8 @@ class _Life:
             self._teller.close()
         elif message:
             print(message, file=self._teller)
+
+
+def _code_of(error: BaseException) -> int:
+    default = NOT_MASTER if isinstance(error, NotMaster) else FAILURE
+    return int(getattr(error, "exit_code", default))

@@ -11,7 +11,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ganeti.errors import NotKept
+from ganeti.errors import NotKept, NotMaster
 from ganeti.journal.interfaces import IJournal
 
 _PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0)
@@ -84,6 +84,11 @@ class Mending:
                 await self._journal.reopen()
             except NotKept as e:
                 self._log.warn("the job queue stands still: {why}", why=str(e))
+            except NotMaster as e:
+                self._log.error("the job queue stands still for good: {why}", why=str(e))
+                self._work = None
+                self.stop()
+                return
             else:
                 break
         self._log.info("the job queue goes on, the journal works again")

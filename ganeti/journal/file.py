@@ -70,6 +70,7 @@ class FileJournal:
         self._errands: deque[tuple[Errand, Deferred[None]]] = deque()
         self._working = False
         self._refusal: str | None = "it is not open"
+        self._replaced: NotMaster | None = None
 
     @classmethod
     async def open(
@@ -121,6 +122,8 @@ class FileJournal:
         return position
 
     async def reopen(self) -> None:
+        if self._replaced is not None:
+            raise self._replaced
         if self._refusal is None:
             return
         try:
@@ -222,6 +225,8 @@ class FileJournal:
                 try:
                     await self._write(self._writing)
                 except (OSError, NotMaster) as error:
+                    if isinstance(error, NotMaster):
+                        self._replaced = error
                     # At once, so that what is refused will not be found after a crash either.
                     with suppress(OSError):
                         await self._segments.cut(self._acknowledged)

@@ -99,6 +99,7 @@ class IJournal(Interface):
         """After a failure: cut off what was not acknowledged and take commits again.
 
         :raises NotKept: the cause of the failure is still there.
+        :raises NotMaster: a replica follows a newer master; the log takes nothing ever again.
         """
 
     def replay(after: Position) -> Iterable[tuple[Position, Commit]]:

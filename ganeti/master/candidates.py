@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import partial
 
-import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
@@ -18,21 +17,11 @@ from zope.interface import implementer
 
 from ganeti.errors import NotKept, NotMaster
 from ganeti.journal.file import FileJournal
-from ganeti.journal.interfaces import Commit, Edit, IReplicas, Mark, Position, Put
+from ganeti.journal.in_sync import record_of
+from ganeti.journal.interfaces import Commit, IReplicas, Mark, Position
 from ganeti.master.follower import CheckpointSource, Follower, Group, Patience
 from ganeti.model.node import Node, Role
 from ganeti.rpc.call import Nodes
-
-KIND, KEY = "replica-set", "in-sync"
-"""The record of the set in the journal: a JSON list of node UUIDs, sorted, without the master's."""
-
-
-def recorded(edits: Iterable[Edit], before: frozenset[str]) -> frozenset[str]:
-    """The set after a commit with these edits, when it was ``before``."""
-    for edit in edits:
-        if isinstance(edit, Put) and (edit.kind, edit.key) == (KIND, KEY):
-            before = frozenset(msgspec.json.decode(edit.value, type=list[str]))
-    return before
 
 
 @implementer(IReplicas)
@@ -230,10 +219,9 @@ class Candidates:
             if uuid in now ^ before
         ]
         why += [f"{uuid} is no candidate any more" for uuid in before - dict(there).keys()]
-        value = msgspec.Raw(msgspec.json.encode(sorted(now)))
         return Commit(
             at=self._clock.seconds(),
             who="master",
             why="; ".join(why),
-            edits=(Put(kind=KIND, key=KEY, value=value),),
+            edits=(record_of(now),),
         )

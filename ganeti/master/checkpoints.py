@@ -20,26 +20,15 @@ from ganeti.config.state import ClusterState
 from ganeti.jobs.job import encode
 from ganeti.jobs.store import JobStore
 from ganeti.journal.file import FileJournal
-from ganeti.journal.interfaces import Position
+from ganeti.journal.in_sync import Marker, marker_at
 from ganeti.master.follower import CheckpointFiles
 from ganeti.master.places import Places
-from ganeti.schema.records import Record
 from ganeti.system.interfaces import IFiles
 
 PAUSE = 10.0
 """Seconds from the first change that the files do not have to when they are written."""
 
 QUEUE_VERSION = b"1\n"
-
-
-class Marker(Record):
-    """The last commit that the files of a checkpoint hold for certain.
-
-    ``in_sync`` are the candidates, by UUID, that had every commit up to it.
-    """
-
-    position: Position
-    in_sync: tuple[str, ...] = ()
 
 
 class Checkpoints:
@@ -120,7 +109,7 @@ class Checkpoints:
         """
         await self.write()
         async with self._turn:
-            marker = msgspec.json.decode(self._files.read(self._places.marker), type=Marker)
+            marker = marker_at(self._files, self._places.marker)
             paths = [self._places.config, self._places.serial, self._places.queue_version]
             paths += [
                 f"{self._places.queue}/{name}"
@@ -139,15 +128,16 @@ class Checkpoints:
         elif there and not self._jobs.drained:
             await self._files.remove(self._places.drained)
 
-    async def stop(self) -> None:
-        """Write a last checkpoint."""
+    async def stop(self, *, write: bool = True) -> None:
+        """Write a last checkpoint, unless told not to, and none after it."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._under_way is not None:
             await self._under_way
         try:
-            await self.write()
+            if write:
+                await self.write()
         except OSError as e:
             self._log.error("the last checkpoint could not be written: {why}", why=str(e))
         if self._timer is not None:

@@ -220,8 +220,9 @@ class Follower:
                 raise
             self._log.warn("{node} has no usable copy: {why}", node=self.node.name, why=str(e))
             common = None
-        if common is None:
-            self.drop("its copy is not of this journal and is being replaced")
+        # Of the beginning nobody can make the configuration: that is in no commit.
+        if common is None or common == BEGINNING:
+            self.drop("it has no copy of this journal yet, and is getting one")
             self._changed()
             await self._reset()
         else:

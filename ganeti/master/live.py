@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from ganeti.config.state import ClusterState
-from ganeti.errors import Failed
+from ganeti.errors import Failed, NotMaster
 from ganeti.model.node import Node
 from ganeti.rpc.call import Call, Nodes
 from ganeti.rpc.disks import CreateDisk, GrowDisk, RemoveDisk
@@ -142,6 +142,8 @@ class Live:
                     break
         except Failed as e:
             known.facts, known.trouble = None, e
+        except NotMaster as e:
+            known.facts, known.trouble = None, Failed(str(e))
         finally:
             known.asking = None
             waiting, known.waiting = known.waiting, []

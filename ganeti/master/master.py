@@ -155,13 +155,19 @@ class Master:
         self.candidates.members(self.config.state().nodes.values())
         await self.queue.start()
 
-    async def stop(self) -> None:
-        """Stop jobs and questions, and leave a checkpoint behind."""
+    async def stop(self, *, replaced: bool = False) -> None:
+        """Stop jobs and questions, and leave a checkpoint behind.
+
+        One who was ``replaced`` leaves none: the files are its successor's.
+        """
         await self.queue.stop()
         self.live.stop()
-        self.candidates.stop()
-        await self.checkpoints.stop()
+        if replaced:
+            self.candidates.stop()
+        await self.checkpoints.stop(write=not replaced)
         await self.journal.close()
+        # Last, because what was taken until now is kept by the candidates too.
+        self.candidates.stop()
 
 
 @dataclass(frozen=True)

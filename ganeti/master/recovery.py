@@ -15,9 +15,8 @@ from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, Invalid
 from ganeti.jobs.job import Job, decode
 from ganeti.jobs.store import JobStore
+from ganeti.journal.in_sync import marker_at, recorded
 from ganeti.journal.interfaces import IJournal
-from ganeti.master.candidates import recorded
-from ganeti.master.checkpoints import Marker
 from ganeti.master.places import Places
 from ganeti.system.interfaces import IFiles
 
@@ -48,7 +47,7 @@ def recover(
     """
     state = _configuration(files, places, ids)
     jobs.load(_jobs(files, places), _serial(files, places), files.stat(places.drained) is not None)
-    marker = _marker(files, places)
+    marker = marker_at(files, places.marker)
     in_sync = frozenset(marker.in_sync)
     for _, commit in journal.replay(marker.position):
         state = apply(state, commit.edits)
@@ -69,20 +68,6 @@ def _configuration(files: IFiles, places: Places, ids: Callable[[], str]) -> Clu
         return loaded(files.read(places.config), ids=ids)
     except Invalid as e:
         raise Failed(f"{places.config}: {e}", Code.ENVIRONMENT) from e
-
-
-def _marker(files: IFiles, places: Places) -> Marker:
-    if files.stat(places.marker) is None:
-        # The configuration comes from elsewhere, and the journal begins with it.
-        return Marker(position=0)
-    try:
-        return msgspec.json.decode(files.read(places.marker), type=Marker)
-    except msgspec.DecodeError as e:
-        raise Failed(
-            f"{places.marker} is damaged: {e}. Copy it, with config.data, the queue and the "
-            "journal, from another master candidate",
-            Code.ENVIRONMENT,
-        ) from None
 
 
 def _jobs(files: IFiles, places: Places) -> list[Job]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Becoming the one master: a new term, with the votes of more than half of the nodes.
+"""Being the one master: a term that begins with the votes of more than half of the nodes.
 
 Nodes that have voted for a term refuse what a master of an older one asks, so a master that was
-replaced without its knowledge cannot act any more.
+replaced without its knowledge cannot act any more. It is over as soon as it hears of that.
 """
 
 from __future__ import annotations
@@ -26,29 +26,49 @@ PAUSE = 1.0
 
 @dataclass(frozen=True)
 class Election:
-    """How the nodes voted: how many for us, for which newer term or other master, or not at all."""
+    """What nodes said when a term was claimed, or when they were asked whom they obey.
 
+    ``members`` is how many were asked, ``granted`` how many have voted for us, ``ours`` how many
+    obey us or nobody. ``rivals`` are other masters, with their term, by the node that obeys them.
+    """
+
+    members: int
     granted: int
+    ours: int
     newest: int
-    rivals: frozenset[str]
+    rivals: frozenset[tuple[str, str, int]]
     silent: frozenset[str]
+
+    def most(self, count: int) -> bool:
+        """Whether ``count`` are more than half of the nodes."""
+        return count * 2 > self.members
 
 
 class Reign:
-    """This master's term, and whether it has begun."""
+    """This master's term: whether it has begun, and whether it is over."""
 
     _log = Logger()
 
     def __init__(
-        self, nodes: Nodes, name: str, members: Callable[[], Sequence[Node]], clock: IReactorTime
+        self,
+        nodes: Nodes,
+        name: str,
+        members: Callable[[], Sequence[Node]],
+        clock: IReactorTime,
+        over: Callable[[NotMaster], None],
     ) -> None:
-        """``name`` is that of the master node; ``members`` are the nodes that may vote."""
+        """``name`` is that of the master node; ``members`` are the nodes that may vote.
+
+        ``over`` is called, once, when a newer master is heard of after the term has begun.
+        """
         self._nodes = nodes
         self._name = name
         self._members = members
         self._clock = clock
-        self._term = 1
+        self._tell = over
+        self._term = 0
         self._begun = False
+        self._over = False
         self._waiting: list[Deferred[None]] = []
 
     def term(self) -> int:
@@ -60,6 +80,11 @@ class Reign:
         """Whether more than half of the nodes have voted for the term."""
         return self._begun
 
+    @property
+    def over(self) -> bool:
+        """Whether a newer master was heard of."""
+        return self._over
+
     async def begin(self, known: int, *, votes_needed: bool = True) -> None:
         """Claim a term newer than ``known`` until more than half of the nodes have granted it.
 
@@ -67,45 +92,51 @@ class Reign:
 
         :raises NotMaster: nodes have voted for another master.
         """
-        self._term = known + 1
+        self._term = known
         told = frozenset[str]()
         while True:
-            members = [node for node in self._members() if not node.offline]
-            election = await self._elect(members)
-            if election.rivals:
-                raise NotMaster(
-                    f"{', '.join(sorted(election.rivals))} is the master by now; this node is not"
-                )
-            if election.granted * 2 > len(members) or not votes_needed:
-                break
-            if election.silent != told:
-                told = election.silent
+            # First a question, which promises nothing: one who cannot win, because it is cut off
+            # from the others, must not drive the number on by which the true master works.
+            asked = await self._ask(ClaimTerm(term=0, master=self._name))
+            if not votes_needed or asked.most(asked.ours):
+                term = max(known, asked.newest) + 1
+                instead = () if votes_needed else None
+                claim = ClaimTerm(term=term, master=self._name, instead=instead)
+                asked = await self._ask(claim)
+                if not votes_needed or asked.most(asked.granted):
+                    break
+            elif rivals := [rival for rival in sorted(asked.rivals) if rival[2] >= known]:
+                raise _replaced(*rivals[0])
+            if asked.silent != told:
+                told = asked.silent
                 self._log.warn(
-                    "{granted} of {all} nodes have voted; no answer yet from {silent}",
-                    granted=election.granted,
-                    all=len(members),
-                    silent=", ".join(sorted(told)),
+                    "{ours} of {all} nodes vote for this master; no answer yet from {silent}",
+                    ours=asked.ours,
+                    all=asked.members,
+                    silent=", ".join(sorted(told)) or "none",
                 )
-            self._term = max(self._term, election.newest) + 1
             await deferLater(self._clock, PAUSE)
-        self._log.info("term {term} has begun", term=self._term)
-        self._begun = True
+        self._term, self._begun = term, True
+        self._log.info("term {term} has begun", term=term)
         waiting, self._waiting = self._waiting, []
         for each in waiting:
             each.callback(None)
 
-    async def _elect(self, members: Sequence[Node]) -> Election:
-        claim = ClaimTerm(term=self._term, master=self._name)
+    async def _ask(self, claim: ClaimTerm) -> Election:
+        members = [node for node in self._members() if not node.offline]
         votes = await self._nodes.ask_all(members, claim)
         said = {node.name: votes[node.uuid] for node in members}
-        answers = [vote for vote in said.values() if isinstance(vote, Vote)]
+        answers = {name: vote for name, vote in said.items() if isinstance(vote, Vote)}
+        ours = [vote for vote in answers.values() if vote.master in ("", self._name)]
         return Election(
-            granted=sum(vote.granted for vote in answers),
-            newest=max((vote.term for vote in answers), default=0),
+            members=len(members),
+            granted=sum(vote.granted for vote in answers.values()),
+            ours=len(ours),
+            newest=max((vote.term for vote in answers.values()), default=0),
             rivals=frozenset(
-                vote.master
-                for vote in answers
-                if not vote.granted and vote.master not in ("", self._name)
+                (name, vote.master, vote.term)
+                for name, vote in answers.items()
+                if vote.master not in ("", self._name)
             ),
             silent=frozenset(name for name, vote in said.items() if isinstance(vote, Failed)),
         )
@@ -116,3 +147,23 @@ class Reign:
             waiting: Deferred[None] = Deferred(self._waiting.remove)
             self._waiting.append(waiting)
             await waiting
+
+    def heard(self, error: NotMaster) -> None:
+        """Some node obeys a newer master."""
+        # Before the term has begun, it is for the election to say what that means.
+        if self._begun and not self._over:
+            self._over = True
+            self._tell(error)
+
+    def heard_here(self, term: int, master: str) -> None:
+        """This host's own node daemon obeys ``master`` since ``term``."""
+        if term > self._term:
+            self.heard(_replaced(self._name, master, term))
+
+
+def _replaced(node: str, master: str, term: int) -> NotMaster:
+    return NotMaster(
+        f"{master} is the master by now: node {node} obeys it since term {term}. Use the tools"
+        f" there; if {master} is not to be the master: gnt-cluster master-failover on the node"
+        " that is"
+    )

@@ -37,6 +37,7 @@ class Host:
 
     ``now`` is the time in seconds since the epoch, ``clock`` what waits. ``reach`` opens and
     closes a connection to a peer, whose daemon listens at ``port``; ``stop`` ends the daemon.
+    ``is_master`` says whether a master daemon runs here.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Host:
     reach: Reach
     stop: Callable[[], object]
     port: int = NODED_PORT
+    is_master: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +100,7 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> P
         instances=Instances(host.hypervisors, disks.paths, scripts, host.clock, host.name),
         membership=Membership(host.files, host.paths, host.clock, host.stop),
         oses=oses,
-        replica=Replica(host.files, host.paths.data),
+        replica=Replica(host.files, host.paths.data, in_use=host.is_master),
         scripts=scripts,
         terms=Terms(host.files, host.paths.term_file),
         units=Units(places, storage),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 from base64 import b64decode
 from binascii import Error as NotBase64
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 
 from twisted.internet.defer import DeferredLock
@@ -34,15 +34,26 @@ QUEUE = "queue"
 
 
 class Replica:
-    """The copy below ``data``; calls take turns, and each is durable before it is answered."""
+    """The copy below ``data``; calls take turns, and each is durable before it is answered.
+
+    ``in_use`` says whether a master daemon runs on this node: then the folder is its own.
+    """
 
     _log = Logger()
 
-    def __init__(self, files: IFiles, data: str, *, segment_size: int = SEGMENT_SIZE) -> None:
+    def __init__(
+        self,
+        files: IFiles,
+        data: str,
+        *,
+        segment_size: int = SEGMENT_SIZE,
+        in_use: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._files = files
         self._data = data
         self._folder = f"{data}/journal"
         self._segment_size = segment_size
+        self._in_use = in_use
         self._known: Segments | None = None
         self._lock = DeferredLock()
         self._checkpoint_lock = DeferredLock()
@@ -127,6 +138,12 @@ class Replica:
     async def _turn(self) -> AsyncIterator[None]:
         """One call at a time; what goes wrong has the words of a node."""
         async with self._lock:
+            if self._in_use():
+                raise Failed(
+                    "a master daemon runs on this node, which owns the journal here; if another"
+                    " node is the master, it ends by itself, or stop it",
+                    Code.ENVIRONMENT,
+                )
             with _told(self._data):
                 yield
 

@@ -35,21 +35,34 @@ class Terms:
         self._accepted = self._read()
         self._turn = DeferredLock()
 
+    @property
+    def accepted(self) -> Accepted:
+        """The newest master that was accepted."""
+        return self._accepted
+
     def newest(self) -> int:
         """The newest accepted term; 0 if there was none yet."""
         return self._accepted.term
 
     async def claim(self, call: ClaimTerm) -> Vote:
-        """Accept a master if its term is newer than any before; the vote is on disk by then."""
+        """Accept a master of a newer term than any before, if it may follow the one before it.
+
+        The vote is on disk by then.
+        """
         async with self._turn:
-            granted = call.term > self._accepted.term
+            granted = call.term > self._accepted.term and self._may_follow(call)
             if granted:
                 accepted = Accepted(term=call.term, master=call.master)
                 await self._files.replace(self._path, msgspec.json.encode(accepted), mode=0o600)
                 self._accepted = accepted
-                self._log.info("accepted {master} for term {term}", **msgspec.to_builtins(call))
+                self._log.info("accepted {master} for term {term}", **msgspec.to_builtins(accepted))
             now = self._accepted
             return Vote(granted=granted, term=now.term, master=now.master)
+
+    def _may_follow(self, call: ClaimTerm) -> bool:
+        # So that one who was replaced while it was away does not replace its successor.
+        before = self._accepted.master
+        return call.instead is None or before in ("", call.master, *call.instead)
 
     def _read(self) -> Accepted:
         if self._files.stat(self._path) is None:

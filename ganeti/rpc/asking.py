@@ -36,17 +36,27 @@ class Way(Protocol):
 class Asker:
     """``Nodes`` over any way to them, for the master named ``master``.
 
-    ``term`` is the master's own. A node that was away when the term was claimed is asked to
-    accept it before it is asked anything else.
+    ``term`` is the master's own, ``elected`` whether most nodes have voted for it. A node that was
+    away when the term was claimed is asked to accept it before it is asked anything else.
+    ``deposed`` hears of each node that obeys a newer master.
     """
 
     def __init__(
-        self, way: Way, clock: IReactorTime, *, term: Callable[[], int], master: str
+        self,
+        way: Way,
+        clock: IReactorTime,
+        *,
+        term: Callable[[], int],
+        master: str,
+        elected: Callable[[], bool] = lambda: True,
+        deposed: Callable[[NotMaster], None] = lambda _: None,
     ) -> None:
         self._way = way
         self._clock = clock
         self._term = term
         self._master = master
+        self._elected = elected
+        self._deposed = deposed
 
     async def ask(self, node: Node, call: Call[R]) -> R:
         """The node's answer.
@@ -92,12 +102,20 @@ class Asker:
             return Failed(str(e), getattr(e, "code", None))
 
     async def _claim(self, node: Node) -> None:
-        vote = await self._ask_once(node, ClaimTerm(term=self._term(), master=self._master))
-        if not vote.granted and (vote.term, vote.master) != (self._term(), self._master):
-            raise NotMaster(
+        term, instead = self._term(), None if self._elected() else ()
+        claim = ClaimTerm(term=term, master=self._master, instead=instead)
+        vote = await self._ask_once(node, claim)
+        if not vote.granted and (vote.term, vote.master) != (term, self._master):
+            error = NotMaster(
                 f"node {node.name} has accepted {vote.master} as master of term {vote.term};"
-                f" this master's term is {self._term()}"
+                f" this master's term is {term}"
             )
+            self._learned(error, term)
+            raise error
+
+    def _learned(self, error: NotMaster, term: int) -> None:
+        if term == self._term():  # and not of one that we have left ourselves
+            self._deposed(error)
 
     async def _ask_once(self, node: Node, call: Call[R]) -> R:
         request = request_of(call, self._term())
@@ -112,7 +130,11 @@ class Asker:
             raise Unreachable(node.name, why) from None
         except (Lost, ProtocolError) as e:
             raise Unreachable(node.name, str(e)) from None
-        except (OldTerm, UnclaimedTerm):
+        except OldTerm as e:
+            error = NotMaster(f"{node.name}: {e}")
+            self._learned(error, request.term)
+            raise error from None
+        except UnclaimedTerm:
             raise
         except GanetiError as e:
             raise _told_by(node, e) from None

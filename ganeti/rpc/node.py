@@ -181,10 +181,16 @@ class Vote(Record):
 
 
 class ClaimTerm(Call[Vote]):
-    """Ask the node to accept ``master`` for ``term``; granted if the term is newer than its own."""
+    """Ask the node to accept ``master`` for ``term``; a claim of term 0 only asks whom it obeys.
+
+    Granted if the term is newer than the node's own, and the master that it has accepted is this
+    one or one of those ``instead`` of which this one is; None is for a master that most nodes have
+    accepted, which is so instead of any other.
+    """
 
     wire = "term_claim"
     patience = 10
 
     term: int
     master: str
+    instead: tuple[str, ...] | None = ()

@@ -18,7 +18,7 @@ from ganeti.config.formats import Checkpoint
 from ganeti.config.founding import founded
 from ganeti.config.state import ClusterState
 from ganeti.config.verify import verify
-from ganeti.errors import Failed, GanetiError, JobLost
+from ganeti.errors import Failed, GanetiError, JobLost, NotMaster
 from ganeti.hypervisor.interfaces import IHypervisor
 from ganeti.journal.file import FileJournal
 from ganeti.master.master import Master, Surroundings
@@ -29,13 +29,16 @@ from ganeti.model.instance import Wanted
 from ganeti.model.node import Node
 from ganeti.node.answers import answers_of
 from ganeti.node.parts import Host, parts_of
+from ganeti.node.terms import Terms
 from ganeti.opcodes.instance.lifecycle import ShutdownInstance, StartInstance
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.operation import SharedFile
 from ganeti.paths import Paths
-from ganeti.rpc.asking import Asker
+from ganeti.rpc.asking import Asker, Lost
+from ganeti.rpc.node import ClaimTerm, Vote
 from ganeti.rpc.wire import Request
 from ganeti.schema.records import replace
+from ganeti.succession.copy import Copy, read, take_over
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.hypervisor import MemoryHypervisor
 from ganeti.testing.images import MemoryImages
@@ -69,6 +72,7 @@ class SimulatedHost:
         self.disk = MemoryDisk(random)
         self.images = MemoryImages()
         self.guests = MemoryHypervisor()
+        self.has_master = False
         self._clock = clock
         self._random = random
         self._install()
@@ -105,6 +109,7 @@ class SimulatedHost:
             now=self._clock.seconds,
             reach=lambda host, port: _reached(),
             stop=lambda: None,
+            is_master=lambda: self.has_master,
         )
 
     def recover(self) -> None:
@@ -154,13 +159,19 @@ class MortalClock:
 
 
 class Wire:
-    """A process's way to the nodes; what a dead one has sent arrives, and it hears no answers."""
+    """A process's way to the nodes; what a dead one has sent arrives, and it hears no answers.
+
+    ``closed`` are the nodes, by name, that it cannot reach.
+    """
 
     def __init__(self, network: MemoryNodes) -> None:
         self._network = network
         self.cut = False
+        self.closed: frozenset[str] = frozenset()
 
     async def exchange(self, node: Node, request: Request) -> bytes:
+        if node.name in self.closed:
+            raise Lost("no route to host")
         if not self.cut:
             answer = await self._network.exchange(node, request)
             if not self.cut:
@@ -168,10 +179,68 @@ class Wire:
         return await Deferred()
 
 
+class MasterProcess:
+    """A master daemon on one of the hosts; ``ended`` says why it has ended by itself."""
+
+    master: Master
+
+    def __init__(self, cluster: SimulatedCluster, host: SimulatedHost) -> None:
+        self.host = host
+        self.clock = MortalClock(cluster.clock)
+        self.wire = Wire(cluster.network)
+        self.ended: NotMaster | None = None
+        self._ids = cluster.ids
+        host.has_master = True
+
+    async def begin(self) -> None:
+        """Recover, be elected, and run jobs.
+
+        :raises NotMaster: another one is the master.
+        """
+        host, files = self.host, MemoryFiles(self.host.disk, self.clock)
+        places = Places(host.paths.data)
+        journal = await FileJournal.open(files, places.journal, self.clock)
+        nodes = Asker(
+            self.wire,
+            self.clock,
+            term=lambda: reign.term(),
+            master=host.name,
+            elected=lambda: reign.begun,
+            deposed=lambda error: reign.heard(error),
+        )
+        around = Surroundings(
+            files=files,
+            places=places,
+            nodes=nodes,
+            clock=self.clock,
+            ids=self._ids,
+            allocate=_no_allocator,
+            shared=_NothingShared(),
+            machine="x86_64",
+        )
+        self.master = Master(around, journal)
+        members = list(self.master.config.state().nodes.values())
+        reign = Reign(nodes, host.name, lambda: members, self.clock, self._over)
+        await reign.begin(Terms(files, host.paths.term_file).accepted.term)
+        await self.master.start()
+
+    def _over(self, error: NotMaster) -> None:
+        self.ended = error
+        ending = Deferred.fromCoroutine(self.master.stop(replaced=True))
+        ending.addBoth(lambda _: self.die())
+
+    def die(self) -> None:
+        """End the process where it is."""
+        self.clock.die()
+        self.wire.cut = True
+        self.host.has_master = False
+
+
 class SimulatedCluster:
     """A master and its nodes, from a seed; the same seed is the same history.
 
-    The first host is the master's. ``acknowledged`` are the jobs whose submission was answered.
+    The first host is the first master's. ``acknowledged`` are the jobs whose submission was
+    answered.
     """
 
     def __init__(self, seed: int, nodes: int = 3) -> None:
@@ -191,7 +260,6 @@ class SimulatedCluster:
         for host in self.hosts:
             self.restart_node(host)
         self._found()
-        self._term = 0
         self.start_master()
 
     def _found(self) -> None:
@@ -222,52 +290,68 @@ class SimulatedCluster:
         self.network.add(host.name, answers_of(parts_of(host.daemon())))
         self.network.behave(host.name)
 
-    def start_master(self) -> None:
-        """Start a master daemon on the first host, from what is on its disk."""
-        host = self.hosts[0]
-        self._process = MortalClock(self.clock)
-        self._wire = Wire(self.network)
-        self.master = self.wait(self._begin(host, MemoryFiles(host.disk, self._process)))
+    def start_master(self, host: SimulatedHost | None = None) -> None:
+        """Start a master daemon on a host, the first one by default, from what is on its disk.
 
-    async def _begin(self, host: SimulatedHost, files: MemoryFiles) -> Master:
-        places = Places(host.paths.data)
-        journal = await FileJournal.open(files, places.journal, self._process)
-        nodes = Asker(self._wire, self._process, term=lambda: reign.term(), master=host.name)
-        around = Surroundings(
-            files=files,
-            places=places,
-            nodes=nodes,
-            clock=self._process,
-            ids=self.ids,
-            allocate=_no_allocator,
-            shared=_NothingShared(),
-            machine="x86_64",
-        )
-        master = Master(around, journal)
-        members = list(master.config.state().nodes.values())
-        reign = Reign(nodes, host.name, lambda: members, self._process)
-        await reign.begin(self._term)
-        self._term = reign.term()
-        await master.start()
-        return master
+        :raises NotMaster: another host has the master.
+        """
+        self.process = MasterProcess(self, host or self.hosts[0])
+        self.wait(self.process.begin())
+
+    @property
+    def master(self) -> Master:
+        """The master that was started last."""
+        return self.process.master
+
+    def cut_off(self, host: SimulatedHost) -> None:
+        """Part a host and the master on it from the others, and the others from it."""
+        self.process.wire.closed = frozenset(each.name for each in self.hosts if each != host)
+        self.network.vanish(host.name)
+
+    def fail_over(self, host: SimulatedHost) -> MasterProcess:
+        """Make a host the master's; answers the process that was the master.
+
+        :raises NotMaster: most nodes do not want it.
+        """
+        old = self.process
+        claim = ClaimTerm(term=self._newest() + 1, master=host.name, instead=(old.host.name,))
+        members = list(old.master.config.state().nodes.values())
+        votes = self.wait(self.network.ask_all(members, claim))
+        if sum(isinstance(vote, Vote) and vote.granted for vote in votes.values()) * 2 <= len(
+            members
+        ):
+            raise NotMaster("most nodes do not vote for it")
+        files, data = MemoryFiles(host.disk, self.clock), host.paths.data
+        copy = self.wait(self.copy_of(host))
+        assert copy.is_whole(copy.node(host.name)), "an acknowledged commit may be missing"
+        self.wait(take_over(files, data, host.name, now=self.clock.seconds()))
+        self.start_master(host)
+        return old
+
+    async def copy_of(self, host: SimulatedHost) -> Copy:
+        """What a host has of the journal and its checkpoint."""
+        return await read(MemoryFiles(host.disk, self.clock), host.paths.data)
+
+    def _newest(self) -> int:
+        files = [MemoryFiles(host.disk, self.clock) for host in self.hosts]
+        return max(Terms(each, self.hosts[0].paths.term_file).accepted.term for each in files)
 
     def kill_master(self) -> None:
         """Let the master's process end where it is, and its disk lose what was not synced."""
-        self._process.die()
-        self._wire.cut = True
+        self.process.die()
         self._submitting.clear()
-        self.hosts[0].recover()
-        self.restart_node(self.hosts[0])
+        self.process.host.recover()
+        self.restart_node(self.process.host)
 
     @property
     def alive(self) -> bool:
         """Whether a master's process is there."""
-        return not self._wire.cut
+        return not self.process.wire.cut
 
     @property
     def crashed(self) -> bool:
         """Whether the master's disk has reached the write at which it was told to crash."""
-        return self.hosts[0].disk.crashed
+        return self.process.host.disk.crashed
 
     # --- work
 
@@ -381,9 +465,8 @@ class SimulatedCluster:
     def reopened(self) -> ClusterState:
         """The state that a master which is started now finds, after this one has stopped."""
         self.wait(self.master.stop())
-        self._process.die()
-        self._wire.cut = True
-        self.start_master()
+        self.process.die()
+        self.start_master(self.process.host)
         return self.master.config.state()
 
 

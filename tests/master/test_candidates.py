@@ -13,12 +13,13 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from ganeti.errors import NotKept
+from ganeti.errors import NotKept, NotMaster
 from ganeti.journal.file import FileJournal
 from ganeti.journal.frames import digest_of, encode
+from ganeti.journal.in_sync import recorded
 from ganeti.journal.interfaces import Commit, IReplicas, Mark
 from ganeti.journal.segments import Segments
-from ganeti.master.candidates import Candidates, recorded
+from ganeti.master.candidates import Candidates
 from ganeti.master.follower import CheckpointFiles, Patience
 from ganeti.model.node import Node
 from ganeti.node.replicas import Replica
@@ -326,6 +327,8 @@ class CandidatesTests(SynchronousTestCase):
         failure = self.failureResultOf(waiting, NotKept)
         self.assertIn("newer master", str(failure.value))
         self.assertEqual(self.cluster.copy(MASTER).end(), before)
+        reopening = Deferred.fromCoroutine(self.cluster.journal.reopen())
+        self.failureResultOf(reopening, NotMaster)
 
 
 class SimulationTests(SynchronousTestCase):

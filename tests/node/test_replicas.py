@@ -78,6 +78,12 @@ class ReplicaTests(SynchronousTestCase):
         self.assertEqual(list(journal.replay(0)), list(self.master.replay(0)))
         self.assertEqual(journal.end_mark(), self.master.end_mark())
 
+    def test_a_folder_that_a_master_daemon_uses_is_left_alone(self) -> None:
+        files = MemoryFiles(self.disk)
+        replica = Replica(files, DATA, in_use=lambda: True)
+        self.refused(replica.describe(DescribeReplica()), "a master daemon runs on this node")
+        self.assertEqual(self.disk.contents(), {})
+
     def test_what_does_not_follow_the_end_is_refused_and_nothing_kept(self) -> None:
         self.committed(1, 2, 3)
         self.kept(0, 1)

@@ -20,8 +20,10 @@ class TermsTests(SynchronousTestCase):
         self.terms = Terms(MemoryFiles(self.disk), PATH)
 
     def claim(self, term: int, master: str) -> Vote:
-        claim = self.terms.claim(ClaimTerm(term=term, master=master))
-        vote: Vote = self.successResultOf(claim)
+        return self.asked(ClaimTerm(term=term, master=master))
+
+    def asked(self, call: ClaimTerm) -> Vote:
+        vote: Vote = self.successResultOf(self.terms.claim(call))
         return vote
 
     def test_only_a_newer_term_is_granted(self) -> None:
@@ -29,7 +31,24 @@ class TermsTests(SynchronousTestCase):
         for term in (1, 2, 3):
             told = self.claim(term, "node2")
             self.assertEqual(told, Vote(granted=False, term=3, master="node1"))
-        self.assertEqual(self.claim(4, "node2"), Vote(granted=True, term=4, master="node2"))
+        self.assertEqual(self.claim(4, "node1"), Vote(granted=True, term=4, master="node1"))
+
+    def test_another_master_is_accepted_instead_of_those_it_names(self) -> None:
+        self.claim(3, "node1")
+        before = Vote(granted=False, term=3, master="node1")
+        self.assertEqual(self.claim(4, "node2"), before)
+        self.assertEqual(self.asked(ClaimTerm(term=4, master="node2", instead=("node3",))), before)
+        told = self.asked(ClaimTerm(term=4, master="node2", instead=("node3", "node1")))
+        self.assertEqual(told, Vote(granted=True, term=4, master="node2"))
+
+    def test_a_master_with_most_votes_is_accepted_instead_of_any_other(self) -> None:
+        self.claim(3, "node1")
+        self.assertTrue(self.asked(ClaimTerm(term=4, master="node2", instead=None)).granted)
+
+    def test_a_claim_of_term_0_only_asks(self) -> None:
+        self.assertEqual(self.claim(0, "node1"), Vote(granted=False, term=0, master=""))
+        self.claim(3, "node1")
+        self.assertEqual(self.claim(0, "node1"), Vote(granted=False, term=3, master="node1"))
 
     def test_a_vote_survives_a_crash_of_the_node(self) -> None:
         self.claim(3, "node1")
