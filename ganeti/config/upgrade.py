@@ -10,7 +10,12 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from ganeti.config.founding import COLLECTORS, SETTINGS, hypervisor_settings
+from ganeti.config.founding import (
+    COLLECTORS,
+    SETTINGS,
+    first_parameters,
+    hypervisor_settings,
+)
 from ganeti.config.names_to_uuids import from_2_2
 from ganeti.errors import Invalid
 from ganeti.model.cluster import CONFIG_VERSION
@@ -155,6 +160,7 @@ def _cluster_defaults() -> Document:
         "candidate_certs": {},
         "data_collectors": {name: {"active": True, "interval": 5_000_000} for name in COLLECTORS},
         "hvparams": hypervisor_settings(),
+        "diskparams": first_parameters()["diskparams"],
     }
 
 
