@@ -23,6 +23,7 @@ from ganeti.paths import Paths, name_of_this_node
 from ganeti.rpc.serving import CallSite
 from ganeti.system.files import LocalFiles
 from ganeti.system.images import LocalImages
+from ganeti.system.names import SystemNames
 from ganeti.system.processes import LocalProcesses
 from ganeti.system.tls import TlsFactory, peer_name
 
@@ -64,6 +65,7 @@ def host_of(reactor: Any, paths: Paths, name: str, port: int, files: LocalFiles)
         files=files,
         images=LocalImages(_in_thread(reactor)),
         processes=processes,
+        names=SystemNames(_in_thread(reactor), port),
         hypervisors=hypervisors(reactor, paths, files, processes),
         clock=reactor,
         now=time.time,

@@ -21,6 +21,7 @@ def answers_of(parts: Parts) -> Answers:
     answers.to(node.DescribeNode, parts.facts.describe)
     answers.to(node.DescribeOSes, parts.oses.describe)
     answers.to(node.LeaveCluster, parts.membership.leave)
+    answers.to(node.ResolveName, parts.names.resolve)
     answers.to(node.RunHooks, parts.hooks.run)
     answers.to(node.UploadFile, parts.files.upload)
     answers.to(node.ValidateHypervisor, parts.instances.validate)

@@ -18,6 +18,7 @@ from ganeti.node.files import Files
 from ganeti.node.hooks import Hooks
 from ganeti.node.instances import Instances
 from ganeti.node.membership import Membership
+from ganeti.node.names import Names
 from ganeti.node.oses import OSDefinitions
 from ganeti.node.replicas import Replica
 from ganeti.node.scripts import Scripts
@@ -26,7 +27,7 @@ from ganeti.node.units import Units
 from ganeti.paths import NODED_PORT, Paths
 from ganeti.storage.drivers import drivers, units
 from ganeti.storage.interfaces import IVolumes
-from ganeti.system.interfaces import IFiles, IImages, IProcesses
+from ganeti.system.interfaces import IFiles, IImages, INames, IProcesses
 
 NO_VOLUMES: Mapping[Template, IVolumes] = MappingProxyType({})
 
@@ -45,6 +46,7 @@ class Host:
     files: IFiles
     images: IImages
     processes: IProcesses
+    names: INames
     hypervisors: Mapping[str, IHypervisor]
     clock: IReactorTime
     now: Callable[[], float]
@@ -65,6 +67,7 @@ class Parts:
     hooks: Hooks
     instances: Instances
     membership: Membership
+    names: Names
     oses: OSDefinitions
     replica: Replica
     scripts: Scripts
@@ -99,6 +102,7 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> P
         hooks=Hooks(host.files, host.processes, host.paths.hooks),
         instances=Instances(host.hypervisors, disks.paths, scripts, host.clock, host.name),
         membership=Membership(host.files, host.paths, host.clock, host.stop),
+        names=Names(host.names),
         oses=oses,
         replica=Replica(host.files, host.paths.data, in_use=host.is_master),
         scripts=scripts,

@@ -9,7 +9,16 @@ from typing import Any, Protocol, TypeVar
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from ganeti.errors import Failed, GanetiError, NotMaster, ProtocolError, Refused, Unreachable
+from ganeti.errors import (
+    Code,
+    Failed,
+    GanetiError,
+    Invalid,
+    NotMaster,
+    ProtocolError,
+    Refused,
+    Unreachable,
+)
 from ganeti.model.node import Node
 from ganeti.rpc.call import Call
 from ganeti.rpc.node import ClaimTerm
@@ -148,5 +157,5 @@ def _told_by(node: Node, error: GanetiError) -> GanetiError:
     text = f"{node.name}: {error}"
     if isinstance(error, Refused):
         return Refused(text, error.code)
-    code: Any = getattr(error, "code", None)
+    code: Any = Code.INPUT if isinstance(error, Invalid) else getattr(error, "code", None)
     return Failed(text, code)

@@ -124,6 +124,26 @@ class DescribeOSes(Call[list[OSDefinition]]):
     patience = FAST
 
 
+class Resolved(Record):
+    """What a host name stands for, and whether something answers at one of its addresses."""
+
+    addresses: tuple[str, ...]
+    answers: bool = False
+
+
+class ResolveName(Call[Resolved]):
+    """Look up a host name; there are no addresses if nobody knows it.
+
+    With ``probe`` its addresses are tried, which takes a second where nothing answers.
+    """
+
+    wire = "name_resolve"
+    patience = URGENT
+
+    name: Text
+    probe: bool = False
+
+
 class ValidateOS(Call[None]):
     """Let an OS definition check its parameters; a failure carries the script's words."""
 

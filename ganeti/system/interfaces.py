@@ -86,6 +86,19 @@ class INotes(Interface):
         """Every note by its name."""
 
 
+class INames(Interface):
+    """Host names, and what is behind their addresses, as this host sees it."""
+
+    async def addresses(name: str) -> list[str]:
+        """The addresses of a host name; none if there is no such name.
+
+        :raises Failed: nobody could be asked.
+        """
+
+    async def in_use(address: str) -> bool:
+        """Whether a host answers at ``address`` within a second, be it by a refusal."""
+
+
 @dataclass(frozen=True)
 class Finished:
     """A process that has ended: exit code (negative: minus the signal), and what it wrote."""

@@ -42,6 +42,7 @@ from ganeti.succession.copy import Copy, read, take_over
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.hypervisor import MemoryHypervisor
 from ganeti.testing.images import MemoryImages
+from ganeti.testing.names import MemoryNames
 from ganeti.testing.nodes import MemoryNodes
 from ganeti.testing.processes import MemoryProcesses, Script
 from ganeti.testing.tools import SeededIdentifiers
@@ -104,6 +105,7 @@ class SimulatedHost:
             files=self.files,
             images=self.images,
             processes=MemoryProcesses(self._clock, programs),
+            names=MemoryNames(),
             hypervisors=hypervisors,
             clock=self._clock,
             now=self._clock.seconds,

@@ -18,6 +18,7 @@ from ganeti.rpc.server import Answers
 from ganeti.storage.interfaces import IVolumes
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.images import MemoryImages
+from ganeti.testing.names import MemoryNames
 from ganeti.testing.processes import MemoryNotes, MemoryProcesses, Script
 
 OS_SCRIPTS = ("create", "import", "export", "rename", "verify")
@@ -51,6 +52,7 @@ class MemoryHost:
         self.paths = Paths(f"/{name}")
         self.disk = MemoryDisk()
         self.images = MemoryImages()
+        self.names = MemoryNames()
         self.notes = MemoryNotes()
         self.left = False
         self._latency = latency
@@ -87,6 +89,7 @@ class MemoryHost:
                 files=files,
                 images=self.images,
                 processes=self.processes,
+                names=self.names,
                 hypervisors=self._hypervisors or fakes,
                 clock=self.clock,
                 now=self.clock.seconds,

@@ -34,6 +34,7 @@ def an_order(**over: Any) -> CreateInstance:
         "nics": [{}],
         "os_type": "noop",
         "pnode": "node1",
+        "name_check": False,
     }
     order = read_opcode({"OP_ID": "OP_INSTANCE_CREATE", **fields, **over})
     assert isinstance(order, CreateInstance)

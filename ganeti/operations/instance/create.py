@@ -30,6 +30,7 @@ from ganeti.operations.instance.disks import attach_disks, create_disks, detach_
 from ganeti.operations.instance.hooks import environment
 from ganeti.operations.instance.layout import Site, lay_out
 from ganeti.operations.instance.mirrors import wait_for_sync
+from ganeti.operations.instance.naming import name_questions, require_name
 from ganeti.operations.instance.order import Order, order_of
 from ganeti.operations.instance.placing import candidates, storage_units
 from ganeti.operations.instance.start import require_memory, wanted_up
@@ -69,9 +70,10 @@ def questions(op: CreateInstance, state: ClusterState) -> Sequence[Question]:
     online = [node for node in _eligible(op, state) if not node.offline]
     units = storage_units(state.cluster)
     asked = DescribeNode(hypervisors=state.cluster.enabled_hypervisors, storage=units)
-    if op.os_type is None or op.no_install:
-        return [Question(online, asked)]
-    return [Question(online, asked), Question(online, DescribeOSes())]
+    found = [Question(online, asked), *name_questions(op, op.instance_name, state)]
+    if op.os_type is not None and not op.no_install:
+        found.append(Question(online, DescribeOSes()))
+    return found
 
 
 def _eligible(op: CreateInstance, state: ClusterState) -> list[Node]:
@@ -93,9 +95,8 @@ def plan(op: CreateInstance, state: ClusterState, facts: Facts) -> Create:
     """Decide what the new instance is and where it goes, or refuse."""
     if op.mode is not CreationMode.CREATE:
         raise Refused(f"instances cannot be created by {op.mode.value} in this version")
-    if state.knows(Kind.INSTANCE, op.instance_name):
-        raise Refused(f"there is an instance named {op.instance_name} already", Code.EXISTS)
     order = order_of(op, state.cluster)
+    require_name(op, op.instance_name, state, facts)
     for nic in order.nics:
         if nic.mac is not None and nic.mac in state.macs:
             owner = state.instances[state.macs[nic.mac]].name

@@ -66,7 +66,7 @@ def order_of(op: CreateInstance, cluster: Cluster) -> Order:
         lambda: checked(HYPERVISORS[hypervisor], op.hvparams, path="hvparams", for_one=True),
     )
     beparams = _collected(problems, {}, lambda: checked(Backend, op.beparams, path="beparams"))
-    if not _NAME.match(op.instance_name):
+    if not is_name(op.instance_name):
         message = "must be letters, digits, dots, dashes and underscores, as in a host name"
         problems.append(Problem("instance_name", message))
     installs = not op.no_install
@@ -88,6 +88,11 @@ def order_of(op: CreateInstance, cluster: Cluster) -> Order:
         osparams_private=dict(op.osparams_private or {}),
         tags=tuple(sorted(set(op.tags))),
     )
+
+
+def is_name(text: str) -> bool:
+    """Whether an instance can have this name."""
+    return _NAME.match(text) is not None
 
 
 def _collected(problems: list[Problem], nothing: Any, read: Callable[[], Any]) -> Any:

@@ -150,6 +150,18 @@ def _nic(given: Mapping[Any, Any], path: str, problems: list[Problem]) -> NicWis
     return NicWish(mac, ip, name, network, parameters)
 
 
+def disk_wanted(disk: Mapping[str, Any], path: str) -> DiskWish:
+    """One more disk that is asked for.
+
+    :raises Invalid: with every problem of it.
+    """
+    problems: list[Problem] = []
+    wish = _disk(disk, path, problems)
+    if problems:
+        raise Invalid(problems)
+    return wish
+
+
 def _nullable(text: Any) -> Any:
     return None if text in (None, "none", "") else text
 

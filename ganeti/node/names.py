@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Answers about host names."""
+
+from __future__ import annotations
+
+from ganeti.rpc.node import Resolved, ResolveName
+from ganeti.system.interfaces import INames
+
+
+class Names:
+    """Host names as this node sees them."""
+
+    def __init__(self, names: INames) -> None:
+        self._names = names
+
+    async def resolve(self, call: ResolveName) -> Resolved:
+        addresses = await self._names.addresses(call.name)
+        answers = False
+        for address in addresses if call.probe else ():
+            answers = answers or await self._names.in_use(address)
+        return Resolved(addresses=tuple(addresses), answers=answers)

@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Changing what an instance is made of: parameters, network cards, disks, whether it is in use."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from ganeti.config.changes.instances import add_disk, remove_disk, want
+from ganeti.config.changes.macs import new_mac
+from ganeti.config.changes.objects import together, update
+from ganeti.config.state import ClusterState
+from ganeti.config.writer import Change
+from ganeti.errors import Code, Refused
+from ganeti.locking.names import LockRequest
+from ganeti.model.disk import Disk, Template
+from ganeti.model.instance import Nic, Wanted
+from ganeti.model.parameters.backend import Backend
+from ganeti.model.parameters.filling import be_filled, hv_filled, policy_filled
+from ganeti.model.parameters.given import DEFAULT, checked, consistent
+from ganeti.model.parameters.hypervisors import HYPERVISORS
+from ganeti.opcodes.instance.changes import changes
+from ganeti.opcodes.instance.modify import ModifyInstance
+from ganeti.operations.instance.alterations import (
+    Disks,
+    DiskStep,
+    Nics,
+    disks_after,
+    nics_after,
+)
+from ganeti.operations.instance.destination import template_of
+from ganeti.operations.instance.disks import attach_disks, create_disks, remove_disks
+from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.layout import Site, lay_out
+from ganeti.operations.instance.mirrors import wait_for_sync
+from ganeti.operations.instance.sizes import size_of
+from ganeti.operations.instance.subject import Subject, require_online, subject_of
+from ganeti.operations.instance.systems import require_os
+from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
+from ganeti.operations.policy import require_policy
+from ganeti.operations.undo import Undo
+from ganeti.rpc.node import DescribeNode, DescribeOSes, ValidateHypervisor
+from ganeti.schema.records import replace
+from ganeti.schema.types import Parameters
+
+Rows = list[tuple[str, Any]]
+
+
+@dataclass(frozen=True)
+class Modify:
+    """An instance and what changes of it: fields of its record, cards, disks, wanted state."""
+
+    op: ModifyInstance
+    subject: Subject
+    nics: Nics
+    disks: Disks
+    wanted: Wanted | None
+    rows: Rows
+    fields: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def locks(self) -> LockRequest:
+        return self.subject.locks
+
+
+def questions(op: ModifyInstance, state: ClusterState) -> Sequence[Question]:
+    subject = subject_of(op, state)
+    if subject.primary.offline:
+        return ()
+    here, hypervisor = [subject.primary], subject.instance.hypervisor
+    found = [Question(here, DescribeNode(hypervisors=(hypervisor,)))]
+    if op.os_name is not None and not op.force:
+        found.append(Question(here, DescribeOSes()))
+    if op.hvparams:
+        instance = replace(subject.instance, hvparams=_hvparams(op, subject))
+        filled = hv_filled(state.cluster, instance)
+        found.append(Question(here, ValidateHypervisor(hypervisor=hypervisor, hvparams=filled)))
+    return found
+
+
+def plan(op: ModifyInstance, state: ClusterState, facts: Facts) -> Modify:
+    """Decide what changes, or refuse."""
+    subject = subject_of(op, state)
+    _require_possible(op, subject)
+    runs = _runs(subject, facts)
+    rows: Rows = []
+    fields = _parameters(op, subject, state, facts, rows)
+    nics = nics_after(subject.instance, changes(op.nics), state)
+    disks = disks_after(subject.instance, subject.disks, changes(op.disks))
+    wanted = _wanted(op, subject, runs, rows)
+    if disks.steps:
+        _require_disks_can_change(subject, disks, runs)
+    rows += [*nics.changed, *disks.changed]
+    if not rows:
+        raise Refused("nothing is to be changed; name what is", Code.INPUT)
+    plan = Modify(op, subject, nics, disks, wanted, rows, fields)
+    if not op.ignore_ipolicy:
+        _require_size(plan, state)
+    if runs and not op.force:
+        _require_memory(plan, state, facts)
+    return plan
+
+
+def _require_possible(op: ModifyInstance, subject: Subject) -> None:
+    name = subject.instance.name
+    if op.disk_template is not None:
+        raise Refused(
+            f"this version does not convert disks; export instance {name}, and import it with "
+            f"the disk template {op.disk_template.value}"
+        )
+    if op.pnode is not None or op.pnode_uuid is not None:
+        raise Refused(
+            f"the primary node follows from a move: gnt-instance failover -n NODE {name}",
+            Code.INPUT,
+        )
+    if op.runtime_mem is not None:
+        raise Refused(
+            "this version does not change the memory of running guests; change minmem and "
+            "maxmem, and restart the instance"
+        )
+    if op.hotplug:
+        raise Refused("this version does not change running guests; leave out --hotplug")
+
+
+def _runs(subject: Subject, facts: Facts) -> bool:
+    if subject.primary.offline:
+        return False
+    return subject.instance.name in facts.of(subject.primary, DescribeNode).guests
+
+
+def _hvparams(op: ModifyInstance, subject: Subject) -> Parameters:
+    instance = subject.instance
+    kind = HYPERVISORS[instance.hypervisor]
+    return checked(kind, op.hvparams, path="hvparams", onto=instance.hvparams, for_one=True)
+
+
+def _parameters(
+    op: ModifyInstance, subject: Subject, state: ClusterState, facts: Facts, rows: Rows
+) -> dict[str, Any]:
+    """The fields of the instance's record that change; ``rows`` tell of them."""
+    instance = subject.instance
+    fields: dict[str, Any] = {}
+    if op.beparams:
+        fields["beparams"] = checked(Backend, op.beparams, path="beparams", onto=instance.beparams)
+        changed = replace(instance, beparams=fields["beparams"])
+        consistent(Backend, be_filled(state.cluster, changed), path="beparams")
+        rows += [(f"be/{name}", value) for name, value in op.beparams.items()]
+    if op.hvparams:
+        fields["hvparams"] = _hvparams(op, subject)
+        if not subject.primary.offline:
+            facts.of(subject.primary, ValidateHypervisor)
+        rows += [(f"hv/{name}", value) for name, value in op.hvparams.items()]
+    if op.osparams:
+        fields["osparams"] = _merged(instance.osparams, op.osparams)
+        rows += [(f"os/{name}", value) for name, value in op.osparams.items()]
+    if op.osparams_private:
+        fields["osparams_private"] = _merged(instance.osparams_private, op.osparams_private)
+        rows += [(f"os_private/{name}", "<redacted>") for name in op.osparams_private]
+    if op.os_name is not None:
+        if not op.force:
+            require_online(subject.primary, f"nobody knows whether it has {op.os_name}")
+            definitions = facts.of(subject.primary, DescribeOSes)
+            name = subject.primary.name
+            require_os(op.os_name, definitions, name, force_variant=op.force_variant)
+        fields["os"] = op.os_name
+        rows.append(("os", op.os_name))
+    return fields
+
+
+def _merged(before: Parameters, given: Parameters) -> Parameters:
+    merged = {**before, **given}
+    return {name: value for name, value in merged.items() if value != DEFAULT}
+
+
+def _wanted(op: ModifyInstance, subject: Subject, runs: bool, rows: Rows) -> Wanted | None:
+    """The state that the instance is to be in from now on, if that changes."""
+    instance = subject.instance
+    if op.offline is None or op.offline is (instance.admin_state is Wanted.OFFLINE):
+        return None
+    if op.offline and (runs or instance.admin_state is Wanted.UP):
+        raise Refused(
+            f"instance {instance.name} is to run, or does; "
+            f"stop it first: gnt-instance shutdown {instance.name}"
+        )
+    wanted = Wanted.OFFLINE if op.offline else Wanted.DOWN
+    rows.append(("admin_state", wanted.value))
+    return wanted
+
+
+def _require_disks_can_change(subject: Subject, disks: Disks, runs: bool) -> None:
+    name = subject.instance.name
+    if disks.removes and runs:
+        raise Refused(
+            f"instance {name} runs with the disk; stop it first: gnt-instance shutdown {name}"
+        )
+    if disks.added and template_of(subject) is Template.DISKLESS:
+        raise Refused(f"instance {name} is diskless; create another one with disks", Code.INPUT)
+    for node in subject.nodes:
+        require_online(node, f"the disks of instance {name} cannot be changed there")
+
+
+def _require_size(plan: Modify, state: ClusterState) -> None:
+    changed = replace(plan.subject.instance, **plan.fields, nics=plan.nics.cards)
+    size = size_of(changed, plan.subject.disks, state)
+    policy = policy_filled(state.cluster, state.groups[plan.subject.primary.group])
+    sized = dataclasses.replace(size, disks=plan.disks.sizes)
+    require_policy(sized, policy, changed.name)
+
+
+def _require_memory(plan: Modify, state: ClusterState, facts: Facts) -> None:
+    """Refuse a running instance what its node could not give it at the next start."""
+    instance, node = plan.subject.instance, plan.subject.primary
+    present = facts.of(node, DescribeNode)
+    wanted = int(be_filled(state.cluster, replace(instance, **plan.fields))["minmem"])
+    has = present.guests[instance.name].memory
+    if wanted > has and wanted > has + present.memory_free:
+        raise Refused(
+            f"instance {instance.name} would need {wanted} MiB of memory at its next start, and "
+            f"node {node.name} has {present.memory_free} MiB free beside the {has} MiB it has; "
+            "use --force to set it all the same",
+            Code.RESOURCES,
+        )
+
+
+async def run(plan: Modify, tools: Tools) -> list[list[Any]]:
+    instance = plan.subject.instance
+    if plan.op.hotplug_if_possible:
+        tools.progress.say("the running guest is not changed; what is new holds from its restart")
+    for step in plan.disks.steps:
+        await _change_disk(plan, step, tools)
+    made: list[Change] = []
+    if plan.fields or plan.nics.changed:
+        cards = _finished(plan.nics.cards, tools) if plan.nics.changed else instance.nics
+        made.append(update(instance, **plan.fields, nics=cards))
+    if plan.wanted is not None:
+        made.append(want(instance, plan.wanted))
+    if made:
+        await tools.config.change(together(*made))
+    return [list(row) for row in plan.rows]
+
+
+def _finished(cards: Sequence[Nic], tools: Tools) -> tuple[Nic, ...]:
+    """The cards, each with a MAC address and a UUID."""
+    state, taken = tools.config.state(), {card.mac for card in cards}
+    finished = []
+    for card in cards:
+        mac = card.mac or new_mac(state, tools.ids.random, besides=taken)
+        taken.add(mac)
+        finished.append(replace(card, mac=mac, uuid=card.uuid or tools.ids.uuid()))
+    return tuple(finished)
+
+
+async def _change_disk(plan: Modify, step: DiskStep, tools: Tools) -> None:
+    instance = plan.subject.instance
+    if step.disk is None:
+        await _add_disk(plan, step, tools)
+    elif step.fields is not None:
+        await tools.config.change(update(step.disk, **step.fields))
+    else:
+        state = tools.config.state()
+        await tools.config.change(remove_disk(instance, step.disk))
+        for left in await remove_disks(state, instance, [step.disk], tools):
+            tools.progress.say(f"not removed: {left}")
+
+
+async def _add_disk(plan: Modify, step: DiskStep, tools: Tools) -> None:
+    assert step.wish is not None
+    instance, state = plan.subject.instance, tools.config.state()
+    op, nodes = plan.op, [node.uuid for node in plan.subject.nodes]
+    driver = op.file_driver.value if op.file_driver else None
+    site = Site(instance.name, nodes, op.file_storage_dir, driver)
+    template = template_of(plan.subject)
+    [disk] = lay_out([step.wish], template, site, state, tools.ids, first=step.place)
+    async with Undo(tools.progress) as undo:
+        await tools.config.change(add_disk(instance, disk, step.place))
+        take_out = partial(tools.config.change, remove_disk(instance, disk))
+        undo.by(f"take {disk.iv_name} out of the configuration", take_out)
+        added = await _made(plan, disk, tools, undo)
+    if op.wait_for_sync:
+        await wait_for_sync(instance, [added], tools)
+
+
+async def _made(plan: Modify, disk: Disk, tools: Tools, undo: Undo) -> Disk:
+    state = tools.config.state()
+    instance, added = state.instances[plan.subject.instance.uuid], state.disks[disk.uuid]
+    await create_disks(state, instance, [added], tools, undo)
+    if instance.disks_active:
+        await attach_disks(state, instance, [added], tools)
+    return added
+
+
+def hooks(plan: Modify, state: ClusterState) -> HookCall:
+    return instance_hooks("instance-modify", plan.subject, state, {})
+
+
+def preview(plan: Modify) -> list[list[Any]]:
+    return [list(row) for row in plan.rows]
+
+
+OPERATION = Operation(ModifyInstance, plan, run, questions, hooks, preview)

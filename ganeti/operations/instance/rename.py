@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Giving a stopped instance another name."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from ganeti.config.changes.objects import together, update
+from ganeti.config.state import ClusterState
+from ganeti.errors import Code, Failed, Refused
+from ganeti.locking.names import LockRequest, instance_lock, request
+from ganeti.model.disk import Disk, Template
+from ganeti.model.instance import Wanted
+from ganeti.opcodes.instance.lifecycle import RenameInstance
+from ganeti.operations.guests import guest_of
+from ganeti.operations.instance.disks import attach_disks, detach_disks
+from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.mirrors import sent
+from ganeti.operations.instance.naming import name_questions, require_name
+from ganeti.operations.instance.order import is_name
+from ganeti.operations.instance.subject import Subject, require_online, subject_of
+from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
+from ganeti.operations.undo import Undo
+from ganeti.rpc.disks import RenameDisk
+from ganeti.rpc.instances import RenameOS
+from ganeti.rpc.node import DescribeNode
+from ganeti.schema.records import replace
+
+_NAMED_FOLDERS = frozenset({Template.FILE, Template.SHAREDFILE, Template.GLUSTER})
+"""Templates whose disks lie in a folder with the instance's name."""
+
+
+@dataclass(frozen=True)
+class Rename:
+    """An instance with its new name, and the disks that get another place with it."""
+
+    op: RenameInstance
+    subject: Subject
+    moved: tuple[tuple[Disk, Disk], ...]
+
+    @property
+    def locks(self) -> LockRequest:
+        # The new name, too, so that nobody creates an instance of that name meanwhile.
+        return {**self.subject.locks, **request(exclusive=[instance_lock(self.op.new_name)])}
+
+
+def questions(op: RenameInstance, state: ClusterState) -> Sequence[Question]:
+    subject = subject_of(op, state)
+    found = list(name_questions(op, op.new_name, state))
+    if not subject.primary.offline:
+        asked = DescribeNode(hypervisors=(subject.instance.hypervisor,))
+        found.append(Question([subject.primary], asked))
+    return found
+
+
+def plan(op: RenameInstance, state: ClusterState, facts: Facts) -> Rename:
+    """Decide what the new name changes, or refuse."""
+    subject = subject_of(op, state)
+    instance, node = subject.instance, subject.primary
+    require_online(node, f"instance {instance.name} cannot be renamed")
+    if instance.admin_state is Wanted.UP or instance.name in facts.of(node, DescribeNode).guests:
+        raise Refused(
+            f"instance {instance.name} is to run, or does; "
+            f"stop it first: gnt-instance shutdown {instance.name}"
+        )
+    if not is_name(op.new_name):
+        raise Refused(
+            f"{op.new_name} cannot be a name: letters, digits, dots, dashes and underscores can",
+            Code.INPUT,
+        )
+    require_name(op, op.new_name, state, facts)
+    moved = tuple(
+        (disk, _moved(disk, instance.name, op.new_name))
+        for disk in subject.disks
+        if disk.dev_type in _NAMED_FOLDERS
+    )
+    return Rename(op, subject, tuple(pair for pair in moved if pair[0] != pair[1]))
+
+
+def _moved(disk: Disk, old: str, new: str) -> Disk:
+    """The disk in the folder with the new name, if it is in one with the old name."""
+    driver, path = disk.logical_id
+    folder, file = posixpath.split(str(path))
+    above, name = posixpath.split(folder)
+    if name != old:
+        return disk
+    return replace(disk, logical_id=(driver, posixpath.join(above, new, file)))
+
+
+async def run(plan: Rename, tools: Tools) -> str:
+    instance, name = plan.subject.instance, plan.op.new_name
+    state = tools.config.state()
+    async with Undo(tools.progress) as undo:
+        for old, new in plan.moved:
+            there, back = (
+                RenameDisk(disk=before, to=after)
+                for before, after in (
+                    sent(state, instance, [old, new]),
+                    sent(state, instance, [new, old]),
+                )
+            )
+            ask = partial(tools.nodes.ask, plan.subject.primary)
+            undo.by(f"give {old.iv_name} its old place", partial(ask, back))
+            await ask(there)
+        changes = [update(old, logical_id=new.logical_id) for old, new in plan.moved]
+        await tools.config.change(together(update(instance, name=name), *changes))
+    await _tell_guest(plan, tools)
+    return name
+
+
+async def _tell_guest(plan: Rename, tools: Tools) -> None:
+    """Let the OS definition adapt what is on the disks; the name stays if it cannot."""
+    state = tools.config.state()
+    renamed = state.instances[plan.subject.instance.uuid]
+    disks = state.disks_of(renamed)
+    if not renamed.os or not disks:
+        return
+    old = plan.subject.instance.name
+    try:
+        if not renamed.disks_active:
+            await attach_disks(state, renamed, disks, tools, ignore_secondaries=True)
+        rename = RenameOS(guest=guest_of(state, renamed), old_name=old)
+        await tools.nodes.ask(plan.subject.primary, rename)
+    except (Failed, Refused) as e:
+        tools.progress.say(
+            f"the instance is {renamed.name} now, but its guest may still call itself {old}: {e}"
+        )
+    if not renamed.disks_active:
+        await detach_disks(state, renamed, disks, tools)
+
+
+def hooks(plan: Rename, state: ClusterState) -> HookCall:
+    more = {"INSTANCE_NEW_NAME": plan.op.new_name}
+    return instance_hooks("instance-rename", plan.subject, state, more)
+
+
+OPERATION = Operation(RenameInstance, plan, run, questions, hooks)

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Host names as this host's resolver knows them."""
+
+from __future__ import annotations
+
+import socket
+
+from zope.interface import implementer
+
+from ganeti.errors import Code, Failed
+from ganeti.system.interfaces import INames
+from ganeti.system.threads import InThread
+
+_UNKNOWN = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
+_PATIENCE = 1.0
+
+
+@implementer(INames)
+class SystemNames:
+    """Names by ``getaddrinfo``; an address is in use if connecting to ``port`` is answered."""
+
+    def __init__(self, in_thread: InThread, port: int) -> None:
+        self._in_thread = in_thread
+        self._port = port
+
+    async def addresses(self, name: str) -> list[str]:
+        return await self._in_thread(_addresses, name)
+
+    async def in_use(self, address: str) -> bool:
+        return await self._in_thread(_in_use, address, self._port)
+
+
+def _addresses(name: str) -> list[str]:
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError) as e:
+        if isinstance(e, UnicodeError) or e.errno in _UNKNOWN:
+            return []
+        raise Failed(f"the name {name} could not be looked up: {e}", Code.RESOLVER) from e
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+def _in_use(address: str, port: int) -> bool:
+    try:
+        socket.create_connection((address, port), _PATIENCE).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    return True
