@@ -87,6 +87,7 @@ def _create(cluster: Cluster, progress: Progress, settings: dict[str, Any]) -> N
 def resume(cluster: Cluster, progress: Progress) -> int:
     """Start what does not run of a cluster that was made before; answers how many daemons."""
     cluster.make_reachable()
+    _write_tools(cluster)  # the tree may have got new ones
     missing = [daemon for daemon in daemons(cluster) if daemon.process() is None]
     with ThreadPoolExecutor(max_workers=max(1, len(missing))) as pool:
         starting = [pool.submit(_start, daemon, progress) for daemon in missing]
@@ -148,7 +149,7 @@ def _keep_secret(path: Path, text: str) -> None:
 
 def _write_tools(cluster: Cluster) -> None:
     """Launchers of all tools, which work on this cluster whatever the caller's environment."""
-    cluster.tools.mkdir()
+    cluster.tools.mkdir(exist_ok=True)
     master = cluster.master
     for launcher in sorted((TREE / "daemons").glob("gnt-*.in")):
         name = launcher.stem

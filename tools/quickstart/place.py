@@ -7,7 +7,6 @@ import fcntl
 import hashlib
 import os
 import socket
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -95,7 +94,7 @@ class Cluster:
         if len(longest.encode()) <= LONGEST_ROOT:
             return str(self.folder)
         digest = hashlib.sha256(str(self.folder).encode()).hexdigest()[:12]
-        return f"{tempfile.gettempdir()}/ganeti-{digest}"
+        return f"/tmp/ganeti-{digest}"
 
     @property
     def description(self) -> Path:
