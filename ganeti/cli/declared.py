@@ -16,6 +16,7 @@ from ganeti.cli.options import (
     BOOL,
     FLOAT,
     IDENTKEYVAL,
+    INFERRED,
     INT,
     JSON,
     KEYVAL,
@@ -40,10 +41,6 @@ _OF_EVERY_JOB = frozenset(Opcode.__struct_fields__)
 """Fields that other options set, the same for all commands."""
 
 
-INFERRED = Kind("inferred", "", str)
-"""Stands for what the field's type says."""
-
-
 def _called(*flags: str, kind: Kind = INFERRED, many: bool = False, metavar: str = "") -> Option:
     return Option(flags, "", "", kind, many=many, metavar=metavar)
 
@@ -55,6 +52,7 @@ ESTABLISHED: Mapping[str, Option] = {
     "default_iallocator": _called("-I", "--default-iallocator", kind=TEXT, metavar="NAME"),
     "disk_template": _called("-t", "--disk-template"),
     "diskparams": _called("-D", "--disk-parameters", kind=IDENTKEYVAL, many=True),
+    "disk_state": _called("--disk-state", kind=IDENTKEYVAL, many=True),
     "drbd_helper": _called("--drbd-usermode-helper", kind=TEXT, metavar="PROGRAM"),
     "enabled_user_shutdown": _called("--user-shutdown", kind=BOOL),
     "force": _called("-f", "--force"),
@@ -145,7 +143,7 @@ def _named(option: Option, parameter: Parameter) -> Option:
         option.flags,
         parameter.name,
         option.doc or _doc(option, parameter),
-        _kind(parameter) if option.kind is INFERRED else option.kind,
+        _kind(parameter, option.many) if option.kind is INFERRED else option.kind,
         sets=option.sets,
         many=option.many,
         metavar=option.metavar,
@@ -172,8 +170,10 @@ def _bare(parameter: Parameter) -> inspect.Type:
     return kind.type if isinstance(kind, inspect.Metadata) else kind
 
 
-def _kind(parameter: Parameter) -> Kind | None:
+def _kind(parameter: Parameter, many: bool) -> Kind | None:
     bare = _bare(parameter)
+    if many and isinstance(bare, inspect.VarTupleType):
+        bare = bare.item_type
     if isinstance(bare, inspect.BoolType):
         return BOOL if parameter.default is None and not parameter.required else None
     if isinstance(bare, inspect.EnumType):

@@ -19,7 +19,7 @@ _AS_THEY_ARE = (
     *("enabled_user_shutdown", "file_storage_dir", "gluster_storage_dir", "install_image"),
     *("mac_prefix", "maintain_node_health", "master_netdev", "modify_etc_hosts"),
     *("prealloc_wipe_disks", "shared_file_storage_dir", "ssh_key_bits", "ssh_key_type"),
-    *("uid_pool", "use_external_mip_script", "zeroing_image"),
+    *("use_external_mip_script", "zeroing_image"),
 )
 _RENAMED = {
     "vg_name": "volume_group_name",
@@ -60,6 +60,8 @@ def _settings(arguments: Arguments) -> dict[str, Any]:
     found |= {new: arguments[old] for old, new in _RENAMED.items() if old in arguments}
     if "compression_tools" in arguments:
         found["compression_tools"] = tuple(arguments["compression_tools"])
+    if "uid_pool" in arguments:
+        found["uid_pool"] = tuple(map(tuple, arguments["uid_pool"]))
     if "master_netmask" in arguments:
         found["master_netmask"] = arguments["master_netmask"]
     for name in ("hv_state", "disk_state"):

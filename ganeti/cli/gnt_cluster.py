@@ -9,6 +9,7 @@ from ganeti.cli.listing import FORM
 from ganeti.cli.options import (
     BOOL,
     IDENTKEYVAL,
+    INFERRED,
     INT,
     KEYVAL,
     LIST,
@@ -199,6 +200,7 @@ GNT_CLUSTER = tool(
         doc="Find the tags of all objects that match a regular expression.",
         words=(Words("pattern", "pattern"),),
         options=(FORM,),
+        submits=True,
         run=search,
     ),
     Command(
@@ -240,17 +242,14 @@ GNT_CLUSTER = tool(
                 "no_n_plus_one",
                 "Leave out whether instances find memory elsewhere if a node fails.",
             ),
+        ),
+        flags=(
+            Option(("-v", "--verbose"), "verbose", ""),
             Option(
-                ("-I", "--ignore-errors"),
-                "ignore_errors",
-                "Report this finding as a warning only.",
-                TEXT,
-                many=True,
-                metavar="CODE",
+                ("-I", "--ignore-errors"), "ignore_errors", "", INFERRED, many=True, metavar="CODE"
             ),
         ),
-        flags=(Option(("-v", "--verbose"), "verbose", ""),),
-        without=("skip_checks", "debug_simulate_errors"),
+        without=("skip_checks",),
         given=clusters.checks,
         ended=clusters.verified,
     ),
@@ -302,7 +301,7 @@ GNT_CLUSTER = tool(
     ),
     Command(
         name="watcher",
-        doc="Keep the watcher from acting for a time such as 30m, let it act again, or tell which.",
+        doc="Keep the watcher from acting for a time such as 30m, let it act again, or tell.",
         words=(
             Words("what", "what", choices=("pause", "continue", "info")),
             Words("duration", "duration", 0),

@@ -6,7 +6,7 @@ from __future__ import annotations
 from ganeti.cli import debugging
 from ganeti.cli.command import Command, Words, tool
 from ganeti.cli.listing import NO_HEADERS, OUTPUT, SEPARATOR, VERBOSE
-from ganeti.cli.options import FLOAT, INT, PRIVATE, TEXT, UNIT, Option
+from ganeti.cli.options import FLOAT, INFERRED, INT, PRIVATE, TEXT, UNIT, Option
 from ganeti.cli.program import run_tool
 
 GNT_DEBUG = tool(
@@ -68,9 +68,9 @@ GNT_DEBUG = tool(
             Option(("--nics",), "nics", "Its cards, between commas: MAC/IP/BRIDGE.", TEXT),
         ),
         flags=(
-            Option(("--dir",), "direction", "Show the input (in), or run it (out).", TEXT),
+            Option(("--dir",), "direction", "", INFERRED),
             Option(("--memory",), "memory", "", UNIT),
-            Option(("-m", "--mode"), "mode", "", TEXT),
+            Option(("-m", "--mode"), "mode", "", INFERRED),
             Option(("-o", "--os-type"), "os", "", TEXT, metavar="OS"),
             Option(("-p", "--vcpus"), "vcpus", "", INT),
             Option(("--target-groups",), "target_groups", "", TEXT, many=True, metavar="GROUP"),

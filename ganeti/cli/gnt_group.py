@@ -79,7 +79,7 @@ GNT_GROUP = tool(
     Command(
         name="assign-nodes",
         opcode="OP_GROUP_ASSIGN_NODES",
-        words=(*GROUP, Words("nodes", "node", 1, None)),
+        words=(*GROUP, Words("nodes", "node", 0, None)),
     ),
     Command(name="evacuate", opcode="OP_GROUP_EVACUATE", words=GROUP, ended=show_jobs),
 )

@@ -135,6 +135,7 @@ GNT_INSTANCE = tool(
             Option(("-s", "--static"), "static", "Do not ask the nodes for what only they know."),
             FORM,
         ),
+        submits=True,
         run=info,
     ),
     Command(
@@ -144,6 +145,7 @@ GNT_INSTANCE = tool(
         options=(
             Option(("--show-cmd",), "show_cmd", "Print the command that would be run instead."),
         ),
+        submits=True,
         run=console,
     ),
     _instance(

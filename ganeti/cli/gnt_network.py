@@ -11,6 +11,7 @@ from ganeti.cli.session import Session
 from ganeti.cli.tags import tag_commands
 
 NETWORK = (Words("network_name", "network"),)
+GROUPS = Words("groups", "group", 0, None)
 _RESERVED = Option(("--add-reserved-ips",), "add_reserved_ips", "", LIST, metavar="ADDRESS,…")
 _FREED = Option(("--remove-reserved-ips",), "remove_reserved_ips", "", LIST, metavar="ADDRESS,…")
 
@@ -30,6 +31,19 @@ def info(session: Session, arguments: Arguments) -> int:
     wanted = filter_from(arguments.get("names", []))
     networks = objects(session.ask(Query(what="network", fields=_INFO, qfilter=wanted)))
     return show_facts(session, arguments, networks, networks)
+
+
+def in_groups(session: Session, arguments: Arguments) -> int:
+    """Submit the request for each group that is named, or for all of them."""
+    from ganeti.cli.declared import opcode_of
+    from ganeti.cli.follow import carry_out_all
+    from ganeti.luxi.methods import QueryGroups
+
+    names = arguments.get("groups") or [
+        row[0] for row in session.ask(QueryGroups(names=(), fields=("name",)))
+    ]
+    jobs = [(name, [opcode_of(arguments.plus({"group_name": name}))]) for name in names]
+    return carry_out_all(session, arguments, jobs)
 
 
 def attached(arguments: Arguments) -> Document:
@@ -72,7 +86,7 @@ GNT_NETWORK = tool(
     Command(
         name="connect",
         opcode="OP_NETWORK_CONNECT",
-        words=(*NETWORK, Words("group_name", "group")),
+        words=(*NETWORK, GROUPS),
         options=(
             Option(
                 ("-N", "--nic-parameters"),
@@ -81,13 +95,16 @@ GNT_NETWORK = tool(
                 KEYVAL,
             ),
         ),
-        without=("network_mode", "network_link", "network_vlan"),
+        without=("group_name", "network_mode", "network_link", "network_vlan"),
         given=attached,
+        run=in_groups,
     ),
     Command(
         name="disconnect",
         opcode="OP_NETWORK_DISCONNECT",
-        words=(*NETWORK, Words("group_name", "group")),
+        words=(*NETWORK, GROUPS),
+        without=("group_name",),
+        run=in_groups,
     ),
 )
 

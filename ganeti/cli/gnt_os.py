@@ -5,8 +5,11 @@ from __future__ import annotations
 
 from ganeti.cli.command import Command, Words, tool
 from ganeti.cli.listing import FORM, NO_HEADERS
+from ganeti.cli.options import PRIORITY, Option
 from ganeti.cli.oses import diagnose, info, list_usable
 from ganeti.cli.program import run_tool
+
+NO_JOB = Option(("--priority",), "priority", "Accepted; this is answered at once.", PRIORITY)
 
 GNT_OS = tool(
     "gnt-os",
@@ -14,7 +17,7 @@ GNT_OS = tool(
     Command(
         name="list",
         doc="List what instances can be installed with.",
-        options=(NO_HEADERS, FORM),
+        options=(NO_HEADERS, FORM, NO_JOB),
         run=list_usable,
     ),
     Command(
@@ -22,13 +25,13 @@ GNT_OS = tool(
         aliases=("show",),
         doc="Tell everything about OS definitions.",
         words=(Words("names", "os", 0, None),),
-        options=(FORM,),
+        options=(FORM, NO_JOB),
         run=info,
     ),
     Command(
         name="diagnose",
         doc="Tell what each node has of each OS definition, and why it does not work.",
-        options=(FORM,),
+        options=(FORM, NO_JOB),
         run=diagnose,
     ),
 )

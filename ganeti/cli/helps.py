@@ -36,7 +36,8 @@ def summary(command: Command) -> str:
 
 def command_help(tool: Tool, command: Command) -> str:
     """How a command is used."""
-    lines = [f"Usage: {command.usage(tool.name)}", "", summary(command), "", "Options:"]
+    about = textwrap.wrap(summary(command), WIDTH)
+    lines = [f"Usage: {command.usage(tool.name)}", "", *about, "", "Options:"]
     for option in command.all_options():
         lines += _option(option)
     lines += _option(Option(("-h", "--help"), "help", "Show this."))

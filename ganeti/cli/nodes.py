@@ -122,7 +122,8 @@ def _token(session: Session, name: str, address: str) -> str:
 
 def _join_command(session: Session, name: str, address: str) -> str:
     below = f"GANETI_ROOTDIR=FOLDER GANETI_HOSTNAME={name} " if session.paths.root else ""
-    return f"{below}ganeti-noded --join {_token(session, name, address)}"
+    # Not as an argument: those of a process can be seen by everybody on its host.
+    return f"echo {_token(session, name, address)} | {below}ganeti-noded --join -"
 
 
 def answers(address: str, port: int) -> bool:

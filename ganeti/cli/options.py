@@ -181,12 +181,12 @@ def duration(text: str) -> int:
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
-def uid_ranges(text: str) -> list[tuple[int, int]]:
+def uid_ranges(text: str) -> list[list[int]]:
     """``first-last`` or single numbers, between commas."""
     found = []
     for part in comma_list(text):
         first, _, last = part.partition("-")
-        found.append((whole(first), whole(last or first)))
+        found.append([whole(first), whole(last or first)])
     return found
 
 
@@ -223,6 +223,9 @@ IDENTKEYVAL = Kind("identkeyval", "NAME:KEY=VALUE,…", identkeyval)
 LIMITS = Kind("multilistidentkeyval", "min:KEY=VALUE,…/max:KEY=VALUE,…", limits)
 JSON = Kind("json", "JSON", json_value)
 RANGES = Kind("string", "FIRST-LAST,…", uid_ranges)
+
+INFERRED = Kind("inferred", "", str)
+"""Stands for what the type of the field says that the option is for."""
 
 PRIORITIES = {"low": 10, "normal": 0, "high": -10}
 PRIORITY = Kind(

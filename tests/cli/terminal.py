@@ -28,7 +28,8 @@ NOW = 1_700_000_000.25
 class Terminal:
     """A terminal at the node ``node1``; ``answers`` are None where nobody sits before it.
 
-    Jobs succeed at once, with ``result``, unless ``canned`` says something else.
+    Jobs succeed at once, with ``result``, unless ``canned`` says something else. ``sleeping``
+    happens whenever a tool sleeps.
     """
 
     canned: Canned = field(default_factory=dict)
@@ -36,6 +37,7 @@ class Terminal:
     result: Any = None
     environment: Mapping[str, str] = field(default_factory=dict)
     paths: Paths = field(default_factory=Paths)
+    sleeping: Callable[[], object] | None = None
 
     def __post_init__(self) -> None:
         self.canned.setdefault(WaitForJobChange, self._ended)
@@ -56,7 +58,7 @@ class Terminal:
             host=lambda: "node1",
             environment=self.environment,
             clock=lambda: NOW,
-            sleep=self.slept.append,
+            sleep=self._sleep,
         )
         try:
             return run(tool, words, session)
@@ -71,6 +73,11 @@ class Terminal:
         """The only opcode of the job that was submitted last, without what every opcode has."""
         (opcode,) = self.master.memory.last_job()
         return opcode
+
+    def _sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        if self.sleeping is not None:
+            self.sleeping()
 
     def _answer(self, question: str) -> str:
         assert self.answers

@@ -86,7 +86,7 @@ class ValueTests(SynchronousTestCase):
         self.assertRaisesRegex(ValueError, "30m", duration, "soon")
 
     def test_user_ids_come_in_ranges(self) -> None:
-        self.assertEqual(uid_ranges("100-200,300"), [(100, 200), (300, 300)])
+        self.assertEqual(uid_ranges("100-200,300"), [[100, 200], [300, 300]])
 
 
 class ParseTests(SynchronousTestCase):

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The tools have the commands, options, columns and words that administrators know."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.cli.command import Command, Tool
+from ganeti.cli.helps import command_help, tool_help
+from ganeti.cli.options import Option
+
+KNOWN: Mapping[str, Mapping[str, Any]] = json.loads(
+    (Path(__file__).parent / "data" / "cli.json").read_text()
+)
+
+NO_SSH = "nodes are reached through their daemons only, never by ssh"
+LATER = "its requests are not carried out yet"
+MISSING_COMMANDS = {
+    "gnt-cluster command": NO_SSH,
+    "gnt-cluster copyfile": NO_SSH,
+    "gnt-cluster epo": LATER,
+    "gnt-cluster master-failover": LATER,
+    "gnt-cluster renew-crypto": LATER,
+    "gnt-cluster show-ispecs-cmd": "gnt-cluster info --output json has the policy",
+    "gnt-cluster upgrade": "packages are upgraded by the host's own means",
+    "gnt-debug metad": "there is no daemon of this kind",
+    "gnt-debug wconfd": "there is no daemon of this kind",
+    "gnt-group show-ispecs-cmd": "gnt-group info --output json has the policy",
+    "gnt-node list-drbd": LATER,
+    "gnt-node restricted-command": LATER,
+    "gnt-os modify": LATER,
+}
+OLD_SPECS = "the older form of --ipolicy-bounds-specs and --ipolicy-std-specs"
+MISSING_OPTIONS = {
+    **{
+        f"gnt-cluster init --specs-{what}": OLD_SPECS
+        for what in ("cpu-count", "disk-count", "disk-size", "mem-size", "nic-count")
+    },
+    **{
+        f"{command} --roman": "numbers are for people and programs alike"
+        for command in ("gnt-cluster info", "gnt-instance info")
+    },
+}
+AS_KNOWN = {"string", "value", "int", "float"}
+"""Types for which ours may be narrower: a name where any text was taken."""
+
+
+def tools() -> Iterator[Tool]:
+    """Every tool there is."""
+    for name in sorted(KNOWN):
+        module = name.replace("-", "_")
+        yield getattr(importlib.import_module(f"ganeti.cli.{module}"), module.upper())
+
+
+def commands() -> Iterator[tuple[Tool, Command]]:
+    for tool in tools():
+        for command in tool.commands:
+            yield tool, command
+
+
+class KnownTests(SynchronousTestCase):
+    maxDiff = None
+
+    def test_every_known_command_is_there_under_all_its_names(self) -> None:
+        missing = []
+        for tool in tools():
+            for name, known in KNOWN[tool.name].items():
+                command = tool.command(name)
+                if command is None:
+                    missing.append(f"{tool.name} {name}")
+                else:
+                    for alias in known.get("aliases", ()):
+                        self.assertIs(tool.command(alias), command)
+        self.assertEqual(missing, sorted(MISSING_COMMANDS))
+
+    def test_every_known_option_is_there_and_takes_what_it_took(self) -> None:
+        wrong = []
+        for tool, command in commands():
+            known = KNOWN[tool.name].get(command.name, {"options": ()})
+            ours = {flag: each for each in command.all_options() for flag in each.flags}
+            for flags, shape, kind in known["options"]:
+                for flag in flags.split():
+                    name = f"{tool.name} {command.name} {flag}"
+                    problem = compared(ours.get(flag), shape, kind)
+                    if problem and name not in MISSING_OPTIONS:
+                        wrong.append(f"{name}: {problem}")
+        self.assertEqual(wrong, [])
+
+    def test_lists_have_the_known_columns(self) -> None:
+        for tool, command in commands():
+            known = KNOWN[tool.name].get(command.name, {})
+            if command.name == "list" and "columns" in known and isinstance(command.run, partial):
+                (listed,) = command.run.args
+                self.assertEqual(list(listed.columns), known["columns"], tool.name)
+                self.assertEqual(command.own_defaults, "environment" in known, tool.name)
+
+    def test_as_many_words_are_taken_as_before(self) -> None:
+        wrong = []
+        for tool, command in commands():
+            known = KNOWN[tool.name].get(command.name)
+            words = [[each.least, each.most] for each in command.words]
+            if known is not None and totals(words) != totals(known["words"]):
+                wrong.append(f"{tool.name} {command.name}: {words}, not {known['words']}")
+        self.assertEqual(wrong, [])
+
+
+def compared(ours: Option | None, shape: str, kind: str) -> str:
+    """What is different from what is known; nothing if nothing is."""
+    if ours is None:
+        return "is missing"
+    if (ours.kind is None) != (shape == "flag"):
+        return f"is no {shape}"
+    if shape == "many" and not ours.many:
+        return "may not be repeated"
+    if ours.kind is not None and ours.kind.name != kind and kind not in AS_KNOWN:
+        return f"takes {ours.kind.name}, not {kind}"
+    return ""
+
+
+def totals(words: list[list[int | None]]) -> tuple[int, int | None]:
+    """How many words there are at least and at most."""
+    most = [each[1] for each in words]
+    bounded = None if None in most else sum(each for each in most if each is not None)
+    return sum(each[0] or 0 for each in words), bounded
+
+
+class HelpTests(SynchronousTestCase):
+    def test_every_help_renders_in_lines_that_fit(self) -> None:
+        for tool in tools():
+            self.assertIn(f"Usage: {tool.name} COMMAND", tool_help(tool))
+        for tool, command in commands():
+            text = command_help(tool, command)
+            self.assertIn(f"Usage: {tool.name} {command.name} [options]", text)
+            for line in text.splitlines()[2:]:
+                if not line.lstrip().startswith("-"):
+                    self.assertLessEqual(len(line), 80, line)
+
+    def test_no_two_options_of_a_command_share_a_flag_and_all_are_explained(self) -> None:
+        for tool, command in commands():
+            options = command.all_options()
+            flags = [flag for option in options for flag in option.flags]
+            where = f"{tool.name} {command.name}"
+            self.assertEqual(sorted(flags), sorted(set(flags)), where)
+            self.assertEqual([each.flags for each in options if not each.doc], [], where)
+            self.assertTrue(command.described(), where)
