@@ -126,6 +126,11 @@ class Paths:
         return f"{self.conf}/file-storage-paths"
 
     @property
+    def pretend_storage(self) -> str:
+        """The file that names a folder in which volume groups and mirrored disks are pretended."""
+        return f"{self.conf}/pretend-storage"
+
+    @property
     def os_search_path(self) -> tuple[str, ...]:
         """Where OS definitions are looked for; the first hit wins."""
         return self._search_path("os")

@@ -82,7 +82,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     master.config.observe(spreading.changed)
     answers = _once_begun(master.answers(), reign.wait)
     sockets = LuxiService(reactor, (paths.master_socket, paths.query_socket), Methods(answers))
-    sockets.startService()
+    sockets.start()
 
     async def begin() -> None:
         await reign.begin(known.term, votes_needed=not options.no_voting)
@@ -106,7 +106,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     async def stop() -> None:
         if looking.running:
             looking.stop()
-        await sockets.stopService()
+        await sockets.stop()
         beginning.cancel()
         spreading.stop()
         await master.stop(replaced=reign.over)

@@ -20,6 +20,7 @@ from ganeti.node.answers import answers_of
 from ganeti.node.enrolment import Enrolment
 from ganeti.node.parts import Host, parts_of
 from ganeti.paths import Paths, name_of_this_node
+from ganeti.pki.issuing import IssuingProgram
 from ganeti.rpc.serving import CallSite
 from ganeti.system.files import LocalFiles
 from ganeti.system.images import LocalImages
@@ -36,14 +37,16 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     prove(paths, name)
     context = server_context(paths, strangers=True)
     files = LocalFiles(_in_thread(reactor))
+    host = host_of(reactor, paths, name, options.port, files)
     enrolment = Enrolment(
         files,
         time.time,
+        IssuingProgram(host.processes, paths.authority, paths.authority_key),
         certificate=paths.authority,
         key=paths.authority_key,
         spent=f"{paths.data}/enrolled",
     )
-    parts = parts_of(host_of(reactor, paths, name, options.port, files))
+    parts = parts_of(host)
     site = CallSite(answers_of(parts), peer_name, reactor, enrolment.open())
     address = options.bind or address_of(name, paths)
     port = listen(reactor, address, options.port, TlsFactory(context, site, reactor))

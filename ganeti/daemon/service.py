@@ -129,12 +129,13 @@ class _Life:
         return self._code
 
     def _react(self) -> None:
-        # Twisted loads pyOpenSSL where it finds it, although no connection of ours uses it (see
-        # ganeti.system.tls): 13 MiB and 60 ms for nothing. A None here means "not installed".
-        sys.modules.setdefault("OpenSSL", None)  # type: ignore[arg-type]
-        from twisted.internet import reactor
+        from ganeti.daemon.lean import leaner_imports
 
-        from ganeti.daemon.logs import LogFile, begin
+        with leaner_imports():
+            import msgspec  # noqa: F401  # here, where it is loaded for less
+            from twisted.internet import reactor, threads  # noqa: F401
+
+            from ganeti.daemon.logs import LogFile, begin
 
         real: Any = reactor  # which one it is, is known at run time only
         self._reactor = real

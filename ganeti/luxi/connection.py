@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import (
     IListeningPort,
@@ -115,7 +114,7 @@ class Connections(Factory):
         return Connection(self._methods)
 
 
-class LuxiService(Service):
+class LuxiService:
     """Listens on the master's sockets as long as it runs."""
 
     def __init__(
@@ -132,13 +131,12 @@ class LuxiService(Service):
         self._group = group
         self._ports: list[IListeningPort] = []
 
-    def startService(self) -> None:
+    def start(self) -> None:
         """Take the sockets; ready when it returns.
 
         :raises Refused: another master daemon answers at one of them.
         :raises Failed: a socket cannot be made.
         """
-        super().startService()  # type: ignore[no-untyped-call]
         for path in self._paths:
             make_room(path)
         for path in self._paths:
@@ -151,8 +149,8 @@ class LuxiService(Service):
             os.chown(path, -1, self._group)
         return port
 
-    async def stopService(self) -> None:
-        super().stopService()  # type: ignore[no-untyped-call]
+    async def stop(self) -> None:
+        """Listen no more; connections that there are stay."""
         ports, self._ports = self._ports, []
         for port in ports:
             if (stopped := port.stopListening()) is not None:

@@ -31,7 +31,21 @@ def storage_doors(
         defaults=(plain.file_storage, plain.shared_file_storage),
         root=paths.root,
     )
-    return Doors(files=files, images=images, processes=processes, folders=folders, node=node)
+    return Doors(
+        files=files,
+        images=images,
+        processes=processes,
+        folders=folders,
+        node=node,
+        pretend=_pretend(files, paths.pretend_storage),
+    )
+
+
+def _pretend(files: IFiles, setting: str) -> str:
+    """The folder in which storage is pretended, if the file ``setting`` names one."""
+    if files.stat(setting) is None:
+        return ""
+    return files.read(setting).decode("utf-8", "replace").strip()
 
 
 class Disks:

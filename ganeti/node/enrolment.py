@@ -25,6 +25,7 @@ from ganeti.pki.enrolment import (
     digest,
     secret_of,
 )
+from ganeti.pki.issuing import Issue
 from ganeti.rpc.wire import success
 from ganeti.system.interfaces import IFiles
 
@@ -40,9 +41,10 @@ class Spent(msgspec.Struct, frozen=True):
 
 
 class Enrolment:
-    """Issues certificates to nodes that bring a token. ``now`` in seconds since the epoch.
+    """Gets certificates to nodes that bring a token. ``now`` in seconds since the epoch.
 
-    ``spent`` is the path where used tokens are kept until they expire.
+    ``certificate`` and ``key`` are the paths of the authority's, with which ``issue`` works;
+    ``spent`` is that where used tokens are kept until they expire.
     """
 
     _log = Logger()
@@ -51,6 +53,7 @@ class Enrolment:
         self,
         files: IFiles,
         now: Callable[[], float],
+        issue: Issue,
         *,
         certificate: str,
         key: str,
@@ -58,6 +61,7 @@ class Enrolment:
     ) -> None:
         self._files = files
         self._now = now
+        self._issue = issue
         self._certificate = certificate
         self._key = key
         self._spent = spent
@@ -85,19 +89,13 @@ class Enrolment:
         key = self._files.read(self._key)
         async with self._turn:
             invitation = check_token(application.token, secret_of(key), self._now())
-            granted = self._grant(key, application.request, invitation)
-            await self._spend(invitation, digest(application.request))
+            request = application.request
+            issued = await self._issue(request.encode(), invitation.names)
+            await self._spend(invitation, digest(request))
         self._log.info("node {node} has its certificate", node=invitation.node)
-        return success(granted)
-
-    def _grant(self, key: bytes, request: str, invitation: Invitation) -> Membership:
-        # Here and not above: only the few nodes that keep the key ever load the cryptography.
-        from ganeti.pki.authority import Authority
-
-        authority = Authority.loaded(self._files.read(self._certificate), key)
-        issued = authority.grant(request.encode(), invitation.names, self._now())
-        return Membership(
-            certificate=issued.decode("ascii"), authority=authority.certificate.decode("ascii")
+        authority = self._files.read(self._certificate)
+        return success(
+            Membership(certificate=issued.decode("ascii"), authority=authority.decode("ascii"))
         )
 
     async def _spend(self, invitation: Invitation, request: str) -> None:

@@ -28,6 +28,8 @@ from ganeti.operations.instance import (
     stop,
 )
 from ganeti.operations.node import add as add_node
+from ganeti.operations.node import evacuate, storage
+from ganeti.operations.node import migrate as migrate_node
 from ganeti.operations.node import modify as modify_node
 from ganeti.operations.node import remove as remove_node
 from ganeti.operations.operation import Operation
@@ -55,6 +57,9 @@ _ALL: tuple[Operation[Any, Any], ...] = (
     add_node.OPERATION,
     remove_node.OPERATION,
     modify_node.OPERATION,
+    migrate_node.OPERATION,
+    evacuate.OPERATION,
+    *storage.OPERATIONS,
     *questions.OPERATIONS,
     *tags.OPERATIONS,
     delay.OPERATION,

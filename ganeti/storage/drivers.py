@@ -16,6 +16,9 @@ from ganeti.storage.interfaces import IUnits, IVolumes
 from ganeti.storage.lvm.tools import Lvm
 from ganeti.storage.lvm.units import PhysicalVolumes, VolumeGroups
 from ganeti.storage.lvm.volumes import LogicalVolumes
+from ganeti.storage.pretend.mirror import PretendMirror
+from ganeti.storage.pretend.units import Devices, PretendDevices, PretendGroups
+from ganeti.storage.pretend.volumes import PretendVolumes
 from ganeti.system.interfaces import IFiles, IImages, IProcesses
 
 
@@ -23,7 +26,8 @@ from ganeti.system.interfaces import IFiles, IImages, IProcesses
 class Doors:
     """What drivers are made of: the ways to the operating system, and where files may be.
 
-    ``node`` is the name of this node.
+    ``node`` is the name of this node. ``pretend`` is the folder in which volume groups and
+    mirrored disks are pretended, if they are.
     """
 
     files: IFiles
@@ -31,6 +35,12 @@ class Doors:
     processes: IProcesses
     folders: AllowedFolders
     node: str
+    pretend: str = ""
+
+    @cached_property
+    def devices(self) -> Devices:
+        """What is pretended to be this node's devices."""
+        return Devices(self.files, self.images, f"{self.pretend}/{self.node}")
 
     @cached_property
     def lvm(self) -> Lvm:
@@ -48,6 +58,14 @@ DRIVERS: Mapping[Template, Callable[[Doors], IVolumes]] = {
     ),
 }
 
+PRETENDED: Mapping[Template, Callable[[Doors], IVolumes]] = {
+    Template.PLAIN: lambda doors: PretendVolumes(doors.devices),
+    Template.DRBD: lambda doors: PretendMirror(
+        doors.pretend, doors.node, PretendVolumes(doors.devices)
+    ),
+}
+"""Drivers that take the place of others on a host that pretends."""
+
 UNITS: Mapping[str, Callable[[Doors], IUnits]] = {
     "file": lambda doors: FileFolders(doors.images, doors.folders),
     "sharedfile": lambda doors: FileFolders(doors.images, doors.folders),
@@ -56,14 +74,21 @@ UNITS: Mapping[str, Callable[[Doors], IUnits]] = {
 }
 """Kinds of storage units, under the names that the remote API gives them."""
 
+PRETENDED_UNITS: Mapping[str, Callable[[Doors], IUnits]] = {
+    "lvm-vg": lambda doors: PretendGroups(doors.devices),
+    "lvm-pv": lambda doors: PretendDevices(doors.devices),
+}
+
 
 def drivers(
     doors: Doors, templates: Iterable[Template] = tuple(DRIVERS)
 ) -> dict[Template, IVolumes]:
     """A driver for each of the templates; those that nothing serves are left out."""
-    return {each: DRIVERS[each](doors) for each in templates if each in DRIVERS}
+    known = {**DRIVERS, **(PRETENDED if doors.pretend else {})}
+    return {each: known[each](doors) for each in templates if each in known}
 
 
 def units(doors: Doors) -> dict[str, IUnits]:
     """The storage units of this node, by kind."""
-    return {kind: build(doors) for kind, build in UNITS.items()}
+    known = {**UNITS, **(PRETENDED_UNITS if doors.pretend else {})}
+    return {kind: build(doors) for kind, build in known.items()}

@@ -74,7 +74,7 @@ def serve_master(folder: str) -> None:
         "SubmitJob": submit,
     }
     path = f"{folder}/var/run/ganeti/socket/ganeti-master"
-    LuxiService(reactor, [path], Methods(answers)).startService()
+    LuxiService(reactor, [path], Methods(answers)).start()
     reactor.run()
 
 

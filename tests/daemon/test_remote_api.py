@@ -97,14 +97,14 @@ class RemoteApiTests(TestCase):
         port = await self.serve()
         status, body = await self.ask(port, "/2/tags")
         self.assertEqual((status, b"ganeti-masterd" in body), (502, True))
-        master.startService()
+        master.start()
         try:
             answer = await self.ask(port, "/2/tags", Authorization="Basic YWRtaW46czNjcmV0")
             self.assertEqual(answer, (200, b'["cluster"]\n'))
             wrong = await self.ask(port, "/2/tags", Authorization="Basic YWRtaW46d3Jvbmc=")
             self.assertEqual(wrong[0], 401)
         finally:
-            await master.stopService()
+            await master.stop()
 
     async def test_without_a_certificate_it_says_what_to_do(self) -> None:
         with self.assertRaisesRegex(Failed, "no certificate in .*rapi.pem"):

@@ -91,13 +91,13 @@ class ServiceTests(TestCase):
     async def test_both_sockets_are_made_for_owner_and_group(self) -> None:
         paths = [self.mktemp() for _ in range(2)]
         service = LuxiService(cast(IReactorUNIX, reactor), paths, Methods({}))
-        service.startService()
+        service.start()
         try:
             modes = {stat.S_IMODE(os.stat(path).st_mode) for path in paths}
             self.assertEqual(modes, {0o660})
             self.assertRaisesRegex(Refused, "another master daemon", make_room, paths[0])
         finally:
-            await service.stopService()
+            await service.stop()
 
 
 class MakeRoomTests(SynchronousTestCase):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from cryptography import x509
 from twisted.trial.unittest import SynchronousTestCase
@@ -45,10 +47,17 @@ class EnrolmentTests(SynchronousTestCase):
         self.enrolment = self.started()
 
     def started(self) -> Enrolment:
-        files = MemoryFiles(self.disk)
         return Enrolment(
-            files, lambda: self.now, certificate="/ca.pem", key="/ca.key", spent="/enrolled"
+            MemoryFiles(self.disk),
+            lambda: self.now,
+            self.issue,
+            certificate="/ca.pem",
+            key="/ca.key",
+            spent="/enrolled",
         )
+
+    async def issue(self, request: bytes, names: Sequence[str]) -> bytes:
+        return AUTHORITY.grant(request, names, self.now)
 
     def apply(self, token: str = TOKEN, request: bytes = REQUEST) -> x509.Certificate:
         application = Application(token=token, request=request.decode())

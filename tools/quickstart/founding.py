@@ -18,13 +18,24 @@ import msgspec
 
 from ganeti.bootstrap.founding import found
 from ganeti.bootstrap.joining import invite
+from ganeti.model.disk import Template
 from ganeti.rapi.users import scrypt_line
+from ganeti.storage.pretend.units import GROUP
 from tools.quickstart import guest, orders
 from tools.quickstart.daemons import Daemon, daemons, end_guests, rapi_of, stop
 from tools.quickstart.place import TREE, Cluster, Node
 from tools.quickstart.telling import Progress
 
 RAPI_USER = "quickstart"
+
+TEMPLATES = (
+    Template.FILE,
+    Template.SHAREDFILE,
+    Template.DISKLESS,
+    Template.PLAIN,
+    Template.DRBD,
+)
+"""What disks can be made of; the volumes and mirrors of the last two are files in truth."""
 
 
 def create(cluster: Cluster, progress: Progress, linux: Path) -> None:
@@ -57,6 +68,8 @@ def _create(cluster: Cluster, progress: Progress, settings: dict[str, Any]) -> N
         master=master.name,
         master_address=master.address,
         hypervisors=(cluster.said.hypervisor,),
+        templates=TEMPLATES,
+        volume_group_name=GROUP,
         **settings,
     )
     for node in cluster.nodes:
@@ -129,6 +142,9 @@ def _equip(cluster: Cluster, node: Node) -> None:
     common = cluster.folder / "shared"
     common.mkdir(exist_ok=True)
     Path(node.paths.shared_file_storage).symlink_to(common)
+    setting = Path(node.paths.pretend_storage)
+    setting.parent.mkdir(parents=True, exist_ok=True)
+    setting.write_text(f"{cluster.pretend}\n")
 
 
 def _admit_a_user(cluster: Cluster) -> None:

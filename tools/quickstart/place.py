@@ -107,6 +107,11 @@ class Cluster:
         return self.folder / "bin"
 
     @property
+    def pretend(self) -> str:
+        """The folder for volume groups and mirrored disks, which are only pretended."""
+        return f"{self.reached_by}/pretend"
+
+    @property
     def password_file(self) -> Path:
         return self.folder / "rapi-password"
 

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Submitting the jobs that take instances off a node: those that run there, copies, or all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ganeti.config.state import ClusterState
+from ganeti.errors import Code, Refused
+from ganeti.locking.names import LockRequest
+from ganeti.model.disk import MIRRORED_BETWEEN_NODES, REACHED_FROM_ANYWHERE
+from ganeti.model.instance import Instance
+from ganeti.model.node import Node
+from ganeti.opcodes.choices import EvacuationMode
+from ganeti.opcodes.node import EvacuateNode
+from ganeti.opcodes.opcode import Opcode
+from ganeti.operations.node.leaving import (
+    Leaving,
+    Places,
+    by_name,
+    moving,
+    new_secondary,
+    others,
+    primary_target,
+    room_questions,
+)
+from ganeti.operations.operation import Facts, Operation, Question, Tools
+
+
+@dataclass(frozen=True)
+class Evacuate:
+    """The jobs to submit; each of them locks what it needs."""
+
+    op: EvacuateNode
+    leaving: Leaving
+
+    @property
+    def locks(self) -> LockRequest:
+        return {}
+
+
+def questions(op: EvacuateNode, state: ClusterState) -> Sequence[Question]:
+    return room_questions(state.node(op.node_uuid or op.node_name), state)
+
+
+def plan(op: EvacuateNode, state: ClusterState, facts: Facts) -> Evacuate:
+    """Decide where every instance goes, or refuse with the reason for each that cannot leave."""
+    node = state.node(op.node_uuid or op.node_name)
+    asked = _asked(op, node, state)
+    places = Places(state, others(node, state), facts)
+    jobs: list[tuple[Opcode, ...]] = []
+    stuck: list[tuple[str, str]] = []
+
+    wanted: list[tuple[Instance, Callable[[], tuple[Opcode, ...]]]] = []
+    if op.mode is not EvacuationMode.SECONDARY_ONLY:
+        for each in by_name(state.primaries_on(node)):
+            wanted.append((each, partial(_primary, each, node, places, state, op)))
+    if op.mode is not EvacuationMode.PRIMARY_ONLY:
+        for each in by_name(state.secondaries_on(node)):
+            wanted.append((each, partial(_secondary, each, node, places, state, asked, op)))
+    for instance, steps in wanted:
+        try:
+            jobs.append(steps())
+        except Refused as e:
+            stuck.append((instance.name, str(e)))
+    leaving = Leaving(node, tuple(jobs), tuple(stuck))
+    if stuck and not op.ignore_soft_errors:
+        raise Refused(f"not every instance can leave {node.name}: {leaving.told()}", Code.RESOURCES)
+    return Evacuate(op, leaving)
+
+
+def _asked(op: EvacuateNode, node: Node, state: ClusterState) -> Node | None:
+    name = op.remote_node_uuid or op.remote_node
+    if name is None:
+        return None
+    if op.iallocator is not None:
+        raise Refused("name either a node or an allocator, not both", Code.INPUT)
+    if op.mode is not EvacuationMode.SECONDARY_ONLY:
+        raise Refused(
+            f"remote_node takes second copies only; use the mode {EvacuationMode.SECONDARY_ONLY}",
+            Code.INPUT,
+        )
+    asked = state.node(name)
+    if asked == node:
+        raise Refused(f"{node.name} is the node that is to be left", Code.INPUT)
+    return asked
+
+
+def _primary(
+    instance: Instance, node: Node, places: Places, state: ClusterState, op: EvacuateNode
+) -> tuple[Opcode, ...]:
+    template = state.template_of(instance)
+    target = primary_target(instance, node, places, state, None)
+    move = moving(instance, node, target, template in REACHED_FROM_ANYWHERE)
+    if op.mode is EvacuationMode.PRIMARY_ONLY or template not in MIRRORED_BETWEEN_NODES:
+        return (move,)
+    early = op.early_release
+    return move, new_secondary(instance, node, target, places, state, None, early=early)
+
+
+def _secondary(
+    instance: Instance,
+    node: Node,
+    places: Places,
+    state: ClusterState,
+    asked: Node | None,
+    op: EvacuateNode,
+) -> tuple[Opcode, ...]:
+    primary, early = state.nodes[instance.primary_node], op.early_release
+    return (new_secondary(instance, node, primary, places, state, asked, early=early),)
+
+
+async def run(plan: Evacuate, tools: Tools) -> dict[str, Any]:
+    leaving = plan.leaving
+    for name, reason in leaving.stuck:
+        tools.progress.say(f"{name} stays on {leaving.node.name}: {reason}")
+    return {"jobs": [list(row) for row in await tools.submit(leaving.jobs)]}
+
+
+def preview(plan: Evacuate) -> list[list[str]]:
+    """What a dry run shows: the summaries of the opcodes of each job."""
+    return [[opcode.summary for opcode in job] for job in plan.leaving.jobs]
+
+
+OPERATION = Operation(EvacuateNode, plan, run, questions, preview=preview)

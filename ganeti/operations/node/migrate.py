@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Submitting the jobs that migrate every instance that runs on a node."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ganeti.config.state import ClusterState
+from ganeti.errors import Code, Refused
+from ganeti.locking.names import LockRequest
+from ganeti.model.disk import REACHED_FROM_ANYWHERE
+from ganeti.model.instance import Wanted
+from ganeti.opcodes.instance.moves import MigrateInstance
+from ganeti.opcodes.node import MigrateNode
+from ganeti.opcodes.opcode import Opcode
+from ganeti.operations.node.leaving import (
+    Leaving,
+    Places,
+    by_name,
+    others,
+    primary_target,
+    room_questions,
+)
+from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
+
+
+@dataclass(frozen=True)
+class Migrate:
+    """The jobs to submit; each of them locks what it needs."""
+
+    op: MigrateNode
+    leaving: Leaving
+
+    @property
+    def locks(self) -> LockRequest:
+        return {}
+
+
+def questions(op: MigrateNode, state: ClusterState) -> Sequence[Question]:
+    return room_questions(state.node(op.node_uuid or op.node_name), state)
+
+
+def plan(op: MigrateNode, state: ClusterState, facts: Facts) -> Migrate:
+    """Decide where every instance of the node goes, or refuse."""
+    node = state.node(op.node_uuid or op.node_name)
+    name = op.target_node_uuid or op.target_node
+    if name is not None and op.iallocator is not None:
+        raise Refused("name either a target node or an allocator, not both", Code.INPUT)
+    asked = None if name is None else state.node(name)
+    if asked == node:
+        raise Refused(f"{node.name} is the node that is to be left", Code.INPUT)
+    places = Places(state, others(node, state), facts)
+    jobs: list[tuple[Opcode, ...]] = []
+    stuck: list[tuple[str, str]] = []
+    for instance in by_name(state.primaries_on(node)):
+        try:
+            target = primary_target(instance, node, places, state, asked)
+        except Refused as e:
+            stuck.append((instance.name, str(e)))
+            continue
+        named = op.iallocator is None and state.template_of(instance) in REACHED_FROM_ANYWHERE
+        migrate = MigrateInstance(
+            instance_name=instance.name,
+            mode=op.mode,
+            live=op.live,
+            target_node=target.name if named else None,
+            iallocator=op.iallocator,
+            allow_runtime_changes=op.allow_runtime_changes,
+            ignore_ipolicy=op.ignore_ipolicy,
+            allow_failover=instance.admin_state is not Wanted.UP,
+        )
+        jobs.append((migrate,))
+    leaving = Leaving(node, tuple(jobs), tuple(stuck))
+    if stuck and not jobs:
+        raise Refused(f"no instance can leave {node.name}: {leaving.told()}", Code.RESOURCES)
+    return Migrate(op, leaving)
+
+
+async def run(plan: Migrate, tools: Tools) -> dict[str, Any]:
+    leaving = plan.leaving
+    for name, reason in leaving.stuck:
+        tools.progress.say(f"{name} stays on {leaving.node.name}: {reason}")
+    return {"jobs": [list(row) for row in await tools.submit(leaving.jobs)]}
+
+
+def hooks(plan: Migrate, state: ClusterState) -> HookCall:
+    more = {
+        "OP_TARGET": plan.leaving.node.name,
+        "NODE_NAME": plan.leaving.node.name,
+        "ALLOW_RUNTIME_CHANGES": str(plan.op.allow_runtime_changes),
+    }
+    master = [state.cluster.master_node]
+    return HookCall("node-migrate", "NODE", more, master, master)
+
+
+def preview(plan: Migrate) -> list[list[str]]:
+    """What a dry run shows: the summaries of the opcodes of each job."""
+    return [[opcode.summary for opcode in job] for job in plan.leaving.jobs]
+
+
+OPERATION = Operation(MigrateNode, plan, run, questions, hooks, preview)

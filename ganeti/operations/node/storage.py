@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The storage of nodes: what there is, which of it takes new disks, and repairing it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ganeti.config.state import ClusterState
+from ganeti.errors import Code, Failed, Refused
+from ganeti.locking.names import LockRequest, node_lock, request
+from ganeti.model.disk import Disk, Template
+from ganeti.model.node import Node
+from ganeti.opcodes.choices import StorageType
+from ganeti.opcodes.node import ListStorage, ListVolumes, ModifyStorage, RepairStorage
+from ganeti.operations.instance.subject import require_online
+from ganeti.operations.operation import Facts, Operation, Question, Tools
+from ganeti.rpc import storage as calls
+from ganeti.rpc.storage import StorageUnit, StoredVolume
+
+SETTABLE = {StorageType.LVM_PV: frozenset({"allocatable"})}
+"""What of a storage unit can be changed, by its kind."""
+REPAIRABLE = frozenset({StorageType.LVM_VG})
+_DEFAULT = StorageType.LVM_VG
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of an answer; nothing is locked for it."""
+
+    rows: list[list[Any]]
+    troubles: tuple[str, ...]
+
+    @property
+    def locks(self) -> LockRequest:
+        return {}
+
+
+def _nodes(names: Sequence[str], state: ClusterState) -> list[Node]:
+    found = [state.node(name) for name in names] or list(state.nodes.values())
+    return sorted(found, key=lambda node: node.name)
+
+
+def _online(names: Sequence[str], state: ClusterState) -> list[Node]:
+    return [node for node in _nodes(names, state) if not node.offline and node.vm_capable]
+
+
+_UNIT_FIELDS: Mapping[str, Callable[[Node, str, StorageUnit], Any]] = {
+    "node": lambda node, kind, unit: node.name,
+    "type": lambda node, kind, unit: kind,
+    "name": lambda node, kind, unit: unit.name,
+    "size": lambda node, kind, unit: unit.size,
+    "used": lambda node, kind, unit: unit.used,
+    "free": lambda node, kind, unit: unit.free,
+    "allocatable": lambda node, kind, unit: unit.allocatable,
+}
+
+
+def _require_fields(asked: Sequence[str], known: Mapping[str, Any]) -> None:
+    if unknown := [name for name in asked if name not in known]:
+        raise Refused(
+            f"there is no field {', '.join(unknown)}; there are {', '.join(known)}", Code.INPUT
+        )
+
+
+def units_questions(op: ListStorage, state: ClusterState) -> Sequence[Question]:
+    kind = (op.storage_type or _kind(state)).value
+    _require_fields(op.output_fields, _UNIT_FIELDS)
+    return [Question(_online(op.nodes, state), calls.ListStorage(kind=kind, name=op.name))]
+
+
+def _kind(state: ClusterState) -> StorageType:
+    """The kind of storage that the cluster's first disk template uses."""
+    first = Template(state.cluster.enabled_disk_templates[0])
+    by_template = {
+        Template.FILE: StorageType.FILE,
+        Template.SHAREDFILE: StorageType.SHAREDFILE,
+        Template.GLUSTER: StorageType.GLUSTER,
+    }
+    return by_template.get(first, _DEFAULT)
+
+
+def plan_units(op: ListStorage, state: ClusterState, facts: Facts) -> Table:
+    """Lay out what the nodes have answered."""
+    kind = (op.storage_type or _kind(state)).value
+    columns = [_UNIT_FIELDS[name] for name in op.output_fields]
+    rows: list[list[Any]] = []
+    troubles = []
+    for node in _online(op.nodes, state):
+        answer = facts.answers[node.uuid, calls.ListStorage]
+        if isinstance(answer, Failed):
+            troubles.append((node, answer))
+            continue
+        rows += [[column(node, kind, unit) for column in columns] for unit in answer]
+    return Table(rows, _told(troubles, bool(rows)))
+
+
+def _told(troubles: Sequence[tuple[Node, Failed]], some: bool) -> tuple[str, ...]:
+    """The troubles in words; without any row the first of them is the answer.
+
+    :raises Refused: there is nothing to show but trouble.
+    """
+    if troubles and not some:
+        node, error = troubles[0]
+        raise Refused(f"node {node.name}: {error}", error.code or Code.ENVIRONMENT)
+    return tuple(f"node {node.name}: {error}" for node, error in troubles)
+
+
+async def run_table(plan: Table, tools: Tools) -> list[list[Any]]:
+    for trouble in plan.troubles:
+        tools.progress.say(trouble)
+    return plan.rows
+
+
+@dataclass(frozen=True)
+class _Row:
+    node: Node
+    volume: StoredVolume
+    owner: str
+
+    @property
+    def parts(self) -> tuple[str, str]:
+        """Volume group and volume."""
+        group, _, name = self.volume.name.rpartition("/")
+        return group, name
+
+
+_VOLUME_FIELDS: Mapping[str, Callable[[_Row], Any]] = {
+    "node": lambda row: row.node.name,
+    "phys": lambda row: f"/dev/{row.volume.name}",
+    "vg": lambda row: row.parts[0],
+    "name": lambda row: row.parts[1],
+    "size": lambda row: row.volume.size,
+    "instance": lambda row: row.owner or "-",
+    "dev": lambda row: f"/dev/{row.volume.name}",
+}
+
+
+def volumes_questions(op: ListVolumes, state: ClusterState) -> Sequence[Question]:
+    _require_fields(op.output_fields, _VOLUME_FIELDS)
+    return [Question(_online(op.nodes, state), calls.ListVolumes())]
+
+
+def plan_volumes(op: ListVolumes, state: ClusterState, facts: Facts) -> Table:
+    """Lay out what the nodes have answered, with the instances that the volumes belong to."""
+    owners = _owners(state)
+    columns = [_VOLUME_FIELDS[name] for name in op.output_fields]
+    rows: list[list[Any]] = []
+    troubles = []
+    for node in _online(op.nodes, state):
+        answer = facts.answers[node.uuid, calls.ListVolumes]
+        if isinstance(answer, Failed):
+            troubles.append((node, answer))
+            continue
+        for volume in answer:
+            row = _Row(node, volume, owners.get((node.uuid, volume.name), ""))
+            rows.append([column(row) for column in columns])
+    return Table(rows, _told(troubles, bool(rows)))
+
+
+def _owners(state: ClusterState) -> dict[tuple[str, str], str]:
+    """The instance that each logical volume belongs to, by node and name."""
+    found = {}
+    instances = state.instances
+    for uuid, owner in state.owners.items():
+        for disk in _volumes(state.disks[uuid]):
+            name = "/".join(map(str, disk.logical_id))
+            for node in disk.nodes:
+                found[node, name] = instances[owner].name
+    return found
+
+
+def _volumes(disk: Disk) -> list[Disk]:
+    return [each for each in (disk, *disk.children) if each.dev_type is Template.PLAIN]
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that is done with a storage unit of a node."""
+
+    node: Node
+    call: calls.ModifyStorage | calls.RepairStorage
+
+    @property
+    def locks(self) -> LockRequest:
+        return request(exclusive=[node_lock(self.node.uuid)])
+
+
+def plan_modify(op: ModifyStorage, state: ClusterState, facts: Facts) -> Change:
+    """Decide what changes, or refuse."""
+    node = state.node(op.node_uuid or op.node_name)
+    settable = SETTABLE.get(op.storage_type, frozenset())
+    if unknown := [name for name in op.changes if name not in settable]:
+        can = ", ".join(sorted(settable)) or "nothing"
+        raise Refused(
+            f"{', '.join(unknown)} of {op.storage_type} storage cannot be changed; {can} can",
+            Code.INPUT,
+        )
+    allocatable = op.changes.get("allocatable")
+    if op.name is None or not isinstance(allocatable, bool):
+        raise Refused("the name of the unit and allocatable, true or false, are needed", Code.INPUT)
+    require_online(node, "its storage cannot be changed")
+    kind = op.storage_type.value
+    return Change(node, calls.ModifyStorage(kind=kind, name=op.name, allocatable=allocatable))
+
+
+def plan_repair(op: RepairStorage, state: ClusterState, facts: Facts) -> Change:
+    """Decide what is repaired, or refuse."""
+    node = state.node(op.node_uuid or op.node_name)
+    if op.storage_type not in REPAIRABLE:
+        can = ", ".join(sorted(REPAIRABLE))
+        raise Refused(f"{op.storage_type} storage cannot be repaired; {can} can", Code.INPUT)
+    if op.name is None:
+        raise Refused("the name of the unit is needed", Code.INPUT)
+    require_online(node, "its storage cannot be repaired")
+    if not op.ignore_consistency:
+        _require_copies_elsewhere(node, state)
+    return Change(node, calls.RepairStorage(kind=op.storage_type.value, name=op.name))
+
+
+def _require_copies_elsewhere(node: Node, state: ClusterState) -> None:
+    """Refuse while an instance has its only disks here.
+
+    :raises Refused: the repair might take them away.
+    """
+    alone = sorted(
+        instance.name
+        for instance in state.primaries_on(node)
+        if state.template_of(instance) is Template.PLAIN
+    )
+    if alone:
+        raise Refused(
+            f"the disks of {', '.join(alone)} are only on {node.name}, and a repair may take "
+            "what is left of them; export them first, or use --ignore-consistency"
+        )
+
+
+async def run_change(plan: Change, tools: Tools) -> None:
+    await tools.nodes.ask(plan.node, plan.call)
+
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    Operation(ListStorage, plan_units, run_table, units_questions),
+    Operation(ListVolumes, plan_volumes, run_table, volumes_questions),
+    Operation(ModifyStorage, plan_modify, run_change),
+    Operation(RepairStorage, plan_repair, run_change),
+)

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Volumes of pretended groups: plain files."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from zope.interface import implementer
+
+from ganeti.errors import Code, Refused
+from ganeti.model.disk import Disk
+from ganeti.schema.records import replace
+from ganeti.storage.file import FileVolumes
+from ganeti.storage.folders import AllowedFolders
+from ganeti.storage.interfaces import IVolumes, Volume, VolumeStatus
+from ganeti.storage.pretend.units import VOLUMES, Devices, PretendGroups
+
+
+@implementer(IVolumes)
+class PretendVolumes:
+    """Disks whose ``logical_id`` is ``[volume group, volume]``, as far as the groups have room."""
+
+    def __init__(self, devices: Devices) -> None:
+        self._groups = PretendGroups(devices)
+        self._below = FileVolumes(
+            devices.images,
+            AllowedFolders(
+                files=devices.files,
+                resolve=devices.images.resolve,
+                listing="/folders",
+                defaults=(VOLUMES,),
+                root=devices.folder,
+            ),
+        )
+
+    async def create(self, disk: Disk, *, owner: str, primary: bool) -> None:
+        await self._require_room(disk, disk.size)
+        await self._below.create(_file(disk), owner=owner, primary=primary)
+
+    async def remove(self, disk: Disk) -> None:
+        await self._below.remove(_file(disk))
+
+    async def grow(self, disk: Disk, amount: int) -> None:
+        [found] = await self._below.describe([_file(disk)])
+        if found is not None and found.size is not None:
+            await self._require_room(disk, max(0, disk.size + amount - found.size))
+        await self._below.grow(_file(disk), amount)
+
+    async def rename(self, disk: Disk, to: Disk) -> None:
+        await self._below.rename(_file(disk), _file(to))
+
+    async def attach(self, disk: Disk, *, primary: bool, ignore_size: bool = False) -> str:
+        return await self._below.attach(_file(disk), primary=primary)
+
+    async def detach(self, disk: Disk) -> None:
+        """A file needs no detaching."""
+
+    async def describe(self, disks: Sequence[Disk]) -> list[VolumeStatus | None]:
+        return await self._below.describe([_file(disk) for disk in disks])
+
+    async def volumes(self) -> list[Volume]:
+        return [
+            dataclasses.replace(each, name=each.name.removeprefix(f"{VOLUMES}/"))
+            for each in await self._below.volumes()
+        ]
+
+    async def _require_room(self, disk: Disk, amount: int) -> None:
+        group = await self._groups.unit(str(disk.logical_id[0]))
+        if group.free < amount:
+            raise Refused(
+                f"{disk.iv_name or disk.logical_id[1]} needs {amount} MiB of volume group"
+                f" {group.name}, which has {group.free} MiB free",
+                Code.RESOURCES,
+            )
+
+
+def file_of(disk: Disk) -> str:
+    """Where a volume is, below its node's folder."""
+    group, name = disk.logical_id
+    return f"{VOLUMES}/{group}/{name}"
+
+
+def _file(disk: Disk) -> Disk:
+    return replace(disk, logical_id=("loop", file_of(disk)))

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Files with two names, and a lock between daemons: how one host can pretend to be several.
+
+Everything here blocks for a moment, and nothing of it is durable: it is for trying things out.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+_CHUNK = 1 << 20
+
+
+@contextmanager
+def locked(folder: str) -> Iterator[None]:
+    """Keep other daemons, which do the same, out of a folder that is made if it is not there."""
+    os.makedirs(folder, 0o700, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def is_there(path: str) -> bool:
+    return os.path.lexists(path)
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two paths are names of the same file."""
+    try:
+        return os.path.samefile(one, other)
+    except FileNotFoundError:
+        return False
+
+
+def join(path: str, original: str) -> None:
+    """Make ``path`` another name of the file ``original``, instead of what it was."""
+    new = f"{path}.new"
+    with suppress(FileNotFoundError):
+        os.unlink(new)
+    os.link(original, new)
+    # Two names of one file: then a rename would do nothing and leave both.
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+    os.rename(new, path)
+
+
+def part(path: str) -> None:
+    """Give ``path`` a file of its own with the content that it shares under other names."""
+    new = f"{path}.new"
+    with suppress(FileNotFoundError):
+        os.unlink(new)
+    source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        target = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            _copy(source, target)
+        finally:
+            os.close(target)
+    finally:
+        os.close(source)
+    os.rename(new, path)
+
+
+def _copy(source: int, target: int) -> None:
+    """Copy what is no hole."""
+    size = os.fstat(source).st_size
+    os.ftruncate(target, size)
+    end = 0
+    while (start := _data(source, end)) is not None:
+        end = os.lseek(source, start, os.SEEK_HOLE)
+        for offset in range(start, end, _CHUNK):
+            os.pwrite(target, os.pread(source, min(_CHUNK, end - offset), offset), offset)
+
+
+def _data(handle: int, offset: int) -> int | None:
+    try:
+        return os.lseek(handle, offset, os.SEEK_DATA)
+    except OSError as e:
+        if e.errno != errno.ENXIO:
+            raise
+        return None
+
+
+def read(path: str) -> bytes | None:
+    """A small file; None if there is none."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def write(path: str, content: bytes | None) -> None:
+    """Write a small file, with its folder; with None remove it."""
+    if content is None:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+        return
+    os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+    with open(f"{path}.new", "wb") as file:
+        file.write(content)
+    os.rename(f"{path}.new", path)
