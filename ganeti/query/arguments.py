@@ -6,9 +6,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ganeti.query.filters import BadFilter, by_names
-from ganeti.query.text import glob_pattern, parse_filter
-
 _OF_FILTERS = frozenset("\t\n\v\f\r !\"'()/<=>\\~")
 _OF_GLOBS = frozenset("*?")
 
@@ -23,12 +20,17 @@ def filter_from(
 
     :raises BadFilter: it is not; or ``forced``, and there are several.
     """
+    if not forced and not any((_OF_FILTERS | _OF_GLOBS) & set(each) for each in arguments):
+        names = [_named(each, numbers) for each in arguments]
+        return ["|", *(["==", key, name] for name in names)] if names else None
+    # Only who writes filters needs what reads them; plain names are what is asked for most.
+    from ganeti.query.filters import BadFilter
+    from ganeti.query.text import glob_pattern, parse_filter
+
     if forced and len(arguments) != 1:
         raise BadFilter("give exactly one filter, in quotes")
     if forced or (len(arguments) == 1 and _OF_FILTERS & set(arguments[0])):
         return parse_filter(arguments[0])
-    if not any(_OF_GLOBS & set(each) for each in arguments):
-        return by_names(key, [_named(each, numbers) for each in arguments])
     return [
         "|",
         *(
@@ -44,5 +46,7 @@ def _named(name: str, number: bool) -> Any:
     if not number:
         return name
     if not name.isdecimal():
+        from ganeti.query.filters import BadFilter
+
         raise BadFilter(f"{name} is not a job id")
     return int(name)

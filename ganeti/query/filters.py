@@ -77,11 +77,6 @@ def names_in(table: Table[R], written: Any) -> tuple[str | int, ...] | None:
     return None
 
 
-def by_names(key: str, names: list[str] | list[int]) -> list[Any] | None:
-    """The filter for objects of these names; None if there are no names."""
-    return ["|", *(["==", key, name] for name in names)] if names else None
-
-
 class _Compiler(Generic[R]):
     """Turns one filter into a predicate, and remembers which fields it saw."""
 

@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 from msgspec.inspect import Metadata, Type, UnionType, type_info
 
 
-@dataclass(frozen=True)
-class Parameter:
+class Parameter(msgspec.Struct, frozen=True):
     """One field as its users see it."""
 
     name: str
@@ -19,7 +17,7 @@ class Parameter:
     required: bool
     default: Any
     doc: str
-    extra: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = {}
 
 
 def parameters(kind: type[msgspec.Struct]) -> tuple[Parameter, ...]:

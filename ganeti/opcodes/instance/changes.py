@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 from msgspec import Meta
 
@@ -31,8 +30,7 @@ ListChange: TypeAlias = tuple[Any, ...]
 ListChanges: TypeAlias = tuple[Annotated[ListChange, Meta(min_length=2, max_length=3)], ...]
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """One change: what is done, where, and with which parameters."""
 
     action: Action
