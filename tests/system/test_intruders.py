@@ -151,5 +151,5 @@ class IntruderTests(SharedCluster):
 
 
 def _living(folder: str, names: list[str]) -> list[str]:
-    """What belongs to processes: their numbers, and their sockets."""
-    return [name for name in names if name.endswith(".pid") or folder.endswith("/socket")]
+    """What belongs to processes: their numbers, their sockets, files that are being written."""
+    return [name for name in names if name.endswith((".pid", ".tmp")) or folder.endswith("/socket")]
