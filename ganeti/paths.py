@@ -113,6 +113,11 @@ class Paths:
         return f"{self.data}/cluster-domain-secret"
 
     @property
+    def crypto(self) -> str:
+        """The short-lived keys of moves between clusters, each in a folder of its own."""
+        return f"{self.run}/crypto"
+
+    @property
     def exports(self) -> str:
         return f"{self.data}/export"
 

@@ -26,6 +26,7 @@ from ganeti.system.files import LocalFiles
 from ganeti.system.images import LocalImages
 from ganeti.system.names import SystemNames
 from ganeti.system.processes import LocalProcesses
+from ganeti.system.streams import LocalStreams
 from ganeti.system.tls import TlsFactory, peer_name
 
 MASTER = "ganeti-masterd"
@@ -47,12 +48,14 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         spent=f"{paths.data}/enrolled",
     )
     parts = parts_of(host)
+    await parts.exports.tidy()
     site = CallSite(answers_of(parts), peer_name, reactor, enrolment.open())
     address = options.bind or address_of(name, paths)
     port = listen(reactor, address, options.port, TlsFactory(context, site, reactor))
 
     async def stop() -> None:
         await port.stopListening()
+        await parts.transfers.close()
         await site.end()
         await parts.replica.close()
 
@@ -69,6 +72,7 @@ def host_of(reactor: Any, paths: Paths, name: str, port: int, files: LocalFiles)
         images=LocalImages(_in_thread(reactor)),
         processes=processes,
         names=SystemNames(_in_thread(reactor), port),
+        streams=LocalStreams(reactor),
         hypervisors=hypervisors(reactor, paths, files, processes),
         clock=reactor,
         now=time.time,

@@ -8,6 +8,7 @@ from ganeti.rpc import disks as disk
 from ganeti.rpc import instances as instance
 from ganeti.rpc import node, storage
 from ganeti.rpc import replicas as replica
+from ganeti.rpc import transfers as transfer
 from ganeti.rpc.server import Answers
 
 
@@ -68,4 +69,16 @@ def answers_of(parts: Parts) -> Answers:
     answers.to(replica.KeepCheckpoint, parts.replica.keep_checkpoint)
     answers.to(replica.KeepFrames, parts.replica.keep_frames)
     answers.to(replica.ResetReplica, parts.replica.reset)
+
+    answers.to(transfer.AskTransfers, parts.transfers.status)
+    answers.to(transfer.CreateCertificate, parts.keys.create)
+    answers.to(transfer.DescribeExport, parts.exports.describe)
+    answers.to(transfer.FinalizeExport, parts.exports.finalize)
+    answers.to(transfer.ForgetTransfer, parts.transfers.forget)
+    answers.to(transfer.ListExports, parts.exports.list)
+    answers.to(transfer.RemoveCertificate, parts.keys.remove)
+    answers.to(transfer.RemoveExport, parts.exports.remove)
+    answers.to(transfer.StartExport, parts.transfers.start_export)
+    answers.to(transfer.StartImport, parts.transfers.start_import)
+    answers.to(transfer.StopTransfer, parts.transfers.stop)
     return answers

@@ -13,21 +13,24 @@ from ganeti.hypervisor.interfaces import IHypervisor
 from ganeti.model.disk import Template
 from ganeti.node.checks import Checks, Reach
 from ganeti.node.disks import Disks, storage_doors
+from ganeti.node.exports import Exports
 from ganeti.node.facts import Facts
 from ganeti.node.files import Files
 from ganeti.node.hooks import Hooks
 from ganeti.node.instances import Instances
+from ganeti.node.keys import Keys
 from ganeti.node.membership import Membership
 from ganeti.node.names import Names
 from ganeti.node.oses import OSDefinitions
 from ganeti.node.replicas import Replica
 from ganeti.node.scripts import Scripts
 from ganeti.node.terms import Terms
+from ganeti.node.transfers import Transfers
 from ganeti.node.units import Units
 from ganeti.paths import NODED_PORT, Paths
 from ganeti.storage.drivers import drivers, units
 from ganeti.storage.interfaces import IVolumes
-from ganeti.system.interfaces import IFiles, IImages, INames, IProcesses
+from ganeti.system.interfaces import IFiles, IImages, INames, IProcesses, IStreams
 
 NO_VOLUMES: Mapping[Template, IVolumes] = MappingProxyType({})
 
@@ -47,6 +50,7 @@ class Host:
     images: IImages
     processes: IProcesses
     names: INames
+    streams: IStreams
     hypervisors: Mapping[str, IHypervisor]
     clock: IReactorTime
     now: Callable[[], float]
@@ -62,16 +66,19 @@ class Parts:
 
     checks: Checks
     disks: Disks
+    exports: Exports
     facts: Facts
     files: Files
     hooks: Hooks
     instances: Instances
+    keys: Keys
     membership: Membership
     names: Names
     oses: OSDefinitions
     replica: Replica
     scripts: Scripts
     terms: Terms
+    transfers: Transfers
     units: Units
 
 
@@ -83,6 +90,8 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> P
     oses = OSDefinitions(host.files, host.paths.os_search_path)
     logs = f"{host.paths.log}/os"
     scripts = Scripts(oses, host.processes, host.files, logs, host.now)
+    keys = Keys(host.files, host.paths.crypto, host.now)
+    exports = Exports(host.files, host.paths)
     return Parts(
         checks=Checks(
             files=host.files,
@@ -97,15 +106,28 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> P
             port=host.port,
         ),
         disks=disks,
+        exports=exports,
         facts=Facts(host.files, host.hypervisors, places),
         files=Files(host.files, host.paths),
         hooks=Hooks(host.files, host.processes, host.paths.hooks),
         instances=Instances(host.hypervisors, disks.paths, scripts, host.clock, host.name),
+        keys=keys,
         membership=Membership(host.files, host.paths, host.clock, host.stop),
         names=Names(host.names),
         oses=oses,
         replica=Replica(host.files, host.paths.data, in_use=host.is_master),
         scripts=scripts,
         terms=Terms(host.files, host.paths.term_file),
+        transfers=Transfers(
+            streams=host.streams,
+            files=host.files,
+            paths=host.paths,
+            disks=disks.paths,
+            scripts=scripts,
+            keys=keys,
+            exports=exports,
+            clock=host.clock,
+            now=host.now,
+        ),
         units=Units(places, storage),
     )

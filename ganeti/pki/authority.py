@@ -163,6 +163,15 @@ def new_request(name: str) -> tuple[bytes, bytes]:
     return _key_pem(key), request.sign(key, SHA256()).public_bytes(Encoding.PEM)
 
 
+def self_signed(name: str, now: float, life: timedelta) -> Credentials:
+    """A new key with a certificate that vouches for itself; a peer must have got it before."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    names = x509.SubjectAlternativeName([_alternative(name)])
+    builder = _builder(_named(name), _named(name), key.public_key(), now, life)
+    certificate = builder.add_extension(names, critical=False).sign(key, SHA256())
+    return Credentials(_key_pem(key), certificate.public_bytes(Encoding.PEM))
+
+
 _KEY_USAGES = (
     "digital_signature",
     "content_commitment",

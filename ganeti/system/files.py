@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import stat
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -83,6 +84,9 @@ class LocalFiles:
     async def remove(self, path: str) -> None:
         await self._in_thread(_remove, path)
 
+    async def remove_folder(self, path: str) -> None:
+        await self._in_thread(_remove_folder, path)
+
     async def make_folder(self, path: str, *, mode: int = 0o750) -> None:
         await self._in_thread(_make_folder, path, mode)
 
@@ -148,6 +152,12 @@ def _rename(old: str, new: str) -> None:
 def _remove(path: str) -> None:
     with suppress(FileNotFoundError):
         os.unlink(path)
+        _sync_folders((path,))
+
+
+def _remove_folder(path: str) -> None:
+    with suppress(FileNotFoundError):
+        shutil.rmtree(path)
         _sync_folders((path,))
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,16 @@ class IFiles(Interface):
         """``replace`` several files, syncing each folder once; each file alone is atomic."""
 
     async def rename(old: str, new: str) -> None:
-        """Move a file durably, replacing what has the new name."""
+        """Move a file durably, replacing what has the new name; or a folder, which replaces none.
+
+        :raises OSError: there is a folder of the new name that is not empty.
+        """
 
     async def remove(path: str) -> None:
         """Remove a file; removing one that is not there succeeds."""
+
+    async def remove_folder(path: str) -> None:
+        """Remove a folder with all that is in it; removing one that is not there succeeds."""
 
     async def make_folder(path: str, *, mode: int = 0o750) -> None:
         """Make a folder and its parents; one that is there is left as it is."""
@@ -215,3 +221,121 @@ class IImages(Interface):
 
     async def space(folder: str) -> Space:
         """The room in the file system that ``folder`` is in, or would be made in."""
+
+
+@dataclass(frozen=True)
+class Party:
+    """Who we are to a peer of a transfer, and whom we expect.
+
+    ``key`` and ``certificate`` are PEM files of ours; ``trusted`` is the PEM text of all
+    certificates that may vouch for the peer, ``name`` whom the peer's must name, if given.
+    """
+
+    key: str
+    certificate: str
+    trusted: str
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class FileEnd:
+    """A file or block device; ``create`` makes it anew. A sink takes at most ``room`` bytes."""
+
+    path: str
+    create: bool = False
+    room: int | None = None
+
+
+@dataclass(frozen=True)
+class PipeEnd:
+    """An end of a pipe; it stays the caller's to close."""
+
+    descriptor: int
+
+
+@dataclass(frozen=True)
+class Awaited:
+    """A peer that connects to ``listening`` within ``patience`` seconds and says ``greeting``.
+
+    Others that connect, or do not say that first, are turned away, and waiting goes on.
+    """
+
+    listening: IListening
+    party: Party
+    greeting: bytes
+    patience: float
+
+
+@dataclass(frozen=True)
+class Called:
+    """A peer that listens; each of ``tries`` to connect takes at most ``patience`` seconds."""
+
+    host: str
+    port: int
+    party: Party
+    greeting: bytes
+    patience: float
+    tries: int
+
+
+@dataclass(frozen=True)
+class Flowing:
+    """How far a flow is: whether its peer is connected, and bytes moved."""
+
+    connected: bool
+    moved: int
+
+
+class IListening(Interface):
+    """A port at which one peer is awaited."""
+
+    port: int = Attribute("The number of the port.")
+
+    def close() -> None:
+        """Listen no more; closing twice succeeds."""
+
+
+class IFlow(Interface):
+    """Bytes on their way from one end to another, from when it was begun."""
+
+    def progress() -> Flowing:
+        """How far it is; answers at once."""
+
+    async def ended() -> None:
+        """Return when everything has arrived at the sink; what is in a file is durable.
+
+        A peer as the sink has said that it is so, too (``finish``).
+
+        :raises Failed: the flow ended before; the peer knows by a connection that breaks.
+        """
+
+    def finish(*, well: bool) -> None:
+        """Tell an ``Awaited`` peer, who waits for it, that all went ``well``, or else leave it.
+
+        To be called once after ``ended`` has returned; other flows need it not.
+        """
+
+    def stop() -> None:
+        """Let the flow fail as soon as may be; one that has ended stays as it is."""
+
+
+class IStreams(Interface):
+    """Large amounts of data on their way; nothing here waits in the caller's thread."""
+
+    def listen(address: str) -> IListening:
+        """Listen at a free port of an address of this host.
+
+        :raises OSError: the address is not one of this host's.
+        """
+
+    def pipe() -> tuple[int, int]:
+        """A new pipe: the end to read from, and the end to write to."""
+
+    def waiting(descriptor: int) -> bytes:
+        """The next few bytes that were written to a pipe; none if there are none yet."""
+
+    def close(descriptor: int) -> None:
+        """Close an end of a pipe."""
+
+    def begin(source: FileEnd | PipeEnd | Awaited, sink: FileEnd | PipeEnd | Called) -> IFlow:
+        """Begin to move everything there is from ``source`` to ``sink``."""

@@ -45,6 +45,7 @@ from ganeti.testing.images import MemoryImages
 from ganeti.testing.names import MemoryNames
 from ganeti.testing.nodes import MemoryNodes
 from ganeti.testing.processes import MemoryProcesses, Script
+from ganeti.testing.streams import MemoryNetwork, MemoryStreams
 from ganeti.testing.tools import SeededIdentifiers
 
 T = TypeVar("T")
@@ -66,8 +67,11 @@ class Stuck(AssertionError):
 class SimulatedHost:
     """A node's machine: what survives a restart of its daemons, and the daemon that runs now."""
 
-    def __init__(self, name: str, address: str, clock: Clock, random: Random) -> None:
+    def __init__(
+        self, name: str, address: str, clock: Clock, random: Random, network: MemoryNetwork
+    ) -> None:
         self.name = name
+        self._network = network
         self.address = address
         self.paths = Paths()
         self.disk = MemoryDisk(random)
@@ -106,6 +110,7 @@ class SimulatedHost:
             images=self.images,
             processes=MemoryProcesses(self._clock, programs),
             names=MemoryNames(),
+            streams=MemoryStreams(self.disk, self._clock, self._network),
             hypervisors=hypervisors,
             clock=self._clock,
             now=self._clock.seconds,
@@ -255,8 +260,9 @@ class SimulatedCluster:
         self.network = MemoryNodes(
             clock=self.clock, delay=lambda: self.random.uniform(0.0002, 0.02)
         )
+        network = MemoryNetwork()
         self.hosts = [
-            SimulatedHost(f"node{n}", f"192.0.2.{n}", self.clock, self.random)
+            SimulatedHost(f"node{n}", f"192.0.2.{n}", self.clock, self.random, network)
             for n in range(1, nodes + 1)
         ]
         for host in self.hosts:

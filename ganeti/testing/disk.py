@@ -159,6 +159,31 @@ class MemoryDisk:
             self._folders[path] = mode
             path = posixpath.dirname(path)
 
+    def take_folder(self, path: str) -> None:
+        """Remove a folder with all that is in it."""
+        inside = path + "/"
+        self._folders = {
+            each: mode
+            for each, mode in self._folders.items()
+            if each != path and not each.startswith(inside)
+        }
+        for each in [each for each in self._files if each.startswith(inside)]:
+            del self._files[each]
+
+    def move_folder(self, old: str, new: str) -> None:
+        """Give a folder with all that is in it another name.
+
+        :raises OSError: there is one of that name, and something is in it.
+        """
+        if self.names(new):
+            raise _error(errno.ENOTEMPTY, new)
+
+        def moved(path: str) -> str:
+            return new + path[len(old) :] if f"{path}/".startswith(f"{old}/") else path
+
+        self._folders = {moved(path): mode for path, mode in self._folders.items()}
+        self._files = {moved(path): file for path, file in self._files.items()}
+
     def folder_mode(self, path: str) -> int | None:
         """The mode of a folder; None if there is none."""
         return self._folders.get(path)
@@ -266,8 +291,12 @@ class MemoryFiles:
 
     async def rename(self, old: str, new: str) -> None:
         await self._change(old)
-        file = self.disk.file(old)
         self.disk.needs_folder(new)
+        if self.disk.folder_mode(old) is not None:
+            self.disk.move_folder(old, new)
+            self.disk.alive()
+            return
+        file = self.disk.file(old)
         self.disk.take(old)
         self.disk.put(new, bytes(file.content), file.mode, file.mtime)
         self.disk.alive()
@@ -275,6 +304,11 @@ class MemoryFiles:
     async def remove(self, path: str) -> None:
         await self._change(path)
         self.disk.take(path)
+        self.disk.alive()
+
+    async def remove_folder(self, path: str) -> None:
+        await self._change(path)
+        self.disk.take_folder(path)
         self.disk.alive()
 
     async def make_folder(self, path: str, *, mode: int = 0o750) -> None:

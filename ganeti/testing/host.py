@@ -20,6 +20,7 @@ from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.images import MemoryImages
 from ganeti.testing.names import MemoryNames
 from ganeti.testing.processes import MemoryNotes, MemoryProcesses, Script
+from ganeti.testing.streams import MemoryNetwork, MemoryStreams
 
 OS_SCRIPTS = ("create", "import", "export", "rename", "verify")
 
@@ -31,6 +32,7 @@ class MemoryHost:
     ``parts`` and ``answers`` are the daemon, anew after each ``restart``. It has the OS
     definitions ``oses``, whose scripts take ``script_time`` seconds of the clock, and guests of
     the hypervisor ``fake``, unless others are given. ``volumes`` are drivers in place of its own.
+    Hosts of one ``network`` reach each other.
     """
 
     parts: Parts
@@ -46,6 +48,7 @@ class MemoryHost:
         latency: float | None = None,
         hypervisors: Mapping[str, IHypervisor] | None = None,
         volumes: Mapping[Template, IVolumes] = NO_VOLUMES,
+        network: MemoryNetwork | None = None,
     ) -> None:
         self.name = name
         self.clock: IReactorTime = clock or Clock()
@@ -54,6 +57,8 @@ class MemoryHost:
         self.images = MemoryImages()
         self.names = MemoryNames()
         self.notes = MemoryNotes()
+        self.network = network or MemoryNetwork()
+        self.streams = MemoryStreams(self.disk, self.clock, self.network)
         self.left = False
         self._latency = latency
         self._hypervisors = hypervisors
@@ -81,6 +86,9 @@ class MemoryHost:
             if self._latency is None
             else MemoryFiles(self.disk, self.clock, latency=self._latency)
         )
+        for flow in self.streams.flows:
+            flow.stop()
+        self.streams = MemoryStreams(self.disk, self.clock, self.network)
         fakes = {"fake": FakeHypervisor(self.notes)}
         self.parts = parts_of(
             Host(
@@ -90,6 +98,7 @@ class MemoryHost:
                 images=self.images,
                 processes=self.processes,
                 names=self.names,
+                streams=self.streams,
                 hypervisors=self._hypervisors or fakes,
                 clock=self.clock,
                 now=self.clock.seconds,

@@ -83,6 +83,19 @@ class FilesContract(Case):
         self.assertEqual(self.files.read(self.path("b")), b"a")
         self.trouble(self.files.rename(self.path("a"), self.path("b")), FileNotFoundError)
 
+    def test_a_folder_moves_and_goes_with_all_that_is_in_it(self) -> None:
+        self.done(self.files.make_folder(self.path("a", "b")))
+        self.done(self.files.replace(self.path("a", "b", "c"), b"c"))
+        self.done(self.files.rename(self.path("a"), self.path("x")))
+        self.assertEqual(self.files.read(self.path("x", "b", "c")), b"c")
+        self.assertEqual(self.files.names(self.folder), ["x"])
+        self.done(self.files.make_folder(self.path("y")))
+        self.trouble(self.files.rename(self.path("y"), self.path("x")), OSError)
+        for _ in range(2):
+            self.done(self.files.remove_folder(self.path("x")))
+        self.assertEqual(self.files.names(self.folder), ["y"])
+        self.assertIsNone(self.files.stat(self.path("x", "b", "c")))
+
     def test_removing_twice_succeeds(self) -> None:
         self.done(self.files.replace(self.path("a"), b"a"))
         self.done(self.files.remove(self.path("a")))

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The short-lived keys with which a node meets nodes of other clusters."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable
+from datetime import timedelta
+
+from ganeti.errors import Code, Refused
+from ganeti.pki.enrolment import fingerprint
+from ganeti.rpc import transfers as calls
+from ganeti.system.interfaces import IFiles
+
+PEER = "ganeti.example.com"
+"""Whom every such certificate names: what counts is which certificate it is."""
+
+_LONGEST = 7 * 24 * 3600
+_NAME = re.compile(r"\Ax509-[A-Za-z0-9_.-]+\Z")
+
+
+class Keys:
+    """Keys and certificates, each pair in a folder of its own below ``folder``."""
+
+    def __init__(self, files: IFiles, folder: str, now: Callable[[], float]) -> None:
+        self._files = files
+        self._folder = folder
+        self._now = now
+
+    async def create(self, call: calls.CreateCertificate) -> calls.NewCertificate:
+        # Here and not above: the library that makes certificates takes its time to load.
+        from ganeti.pki.authority import self_signed
+
+        await self._remove_old()
+        life = min(call.validity, _LONGEST)
+        made = self_signed(PEER, self._now(), timedelta(seconds=life))
+        name = f"x509-{int(self._now())}-{fingerprint(made.certificate)[:16]}"
+        folder = f"{self._folder}/{name}"
+        await self._files.make_folder(self._folder, mode=0o700)
+        await self._files.make_folder(folder, mode=0o700)
+        await self._files.replace(f"{folder}/key", made.key, mode=0o400)
+        await self._files.replace(f"{folder}/cert", made.certificate, mode=0o400)
+        return calls.NewCertificate(name=name, certificate=made.certificate.decode())
+
+    async def remove(self, call: calls.RemoveCertificate) -> None:
+        if _NAME.match(call.name):
+            await self._files.remove_folder(f"{self._folder}/{call.name}")
+
+    def pair(self, name: str) -> tuple[str, str]:
+        """The files of a key and its certificate.
+
+        :raises Refused: there is no such key.
+        """
+        key, certificate = (posixpath.join(self._folder, name, each) for each in ("key", "cert"))
+        if not _NAME.match(name) or self._files.stat(certificate) is None:
+            raise Refused(
+                f"this node has no key named {name}; it is of another node, or too old: prepare"
+                " the export again",
+                Code.UNKNOWN,
+            )
+        return key, certificate
+
+    async def _remove_old(self) -> None:
+        """Remove the keys of those who did not come back for them."""
+        for name in self._files.names(self._folder):
+            found = self._files.stat(f"{self._folder}/{name}/cert")
+            if found is None or found.mtime < self._now() - _LONGEST:
+                await self._files.remove_folder(f"{self._folder}/{name}")
