@@ -13,7 +13,7 @@ mkdir -p autotools
   list test_files tests
   list tool_files tools
   list doc_files doc
-  list launchers 'daemons/ganeti-*.in' 'daemons/gnt-*.in'
+  list launchers 'daemons/ganeti-*.in' 'daemons/gnt-*.in' daemons/move-instance.in
   list examples 'daemons/examples/*.in'
   list man_sources 'man/*.in'
   echo "os_scripts = $(git ls-files -s -- os | awk '$1 == 100755 { print $4 }' | tr '\n' ' ')"
