@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -48,6 +49,14 @@ def _matters(edited: Edited) -> bool:
     if not fields or edited.old is None or edited.record is None:
         return bool(fields)
     return any(getattr(edited.old, name) != getattr(edited.record, name) for name in fields)
+
+
+@lru_cache(maxsize=1 << 16)
+def _natural(name: str) -> tuple[tuple[int, str], ...]:
+    """Orders node2 before node10."""
+    # Kept: while instances are made, their list is put in order several times a second.
+    parts = re.split(r"(\d+)", name)
+    return tuple((int(part), "") if number % 2 else (-1, part) for number, part in enumerate(parts))
 
 
 def _node_list(chosen: Callable[[Node], bool]) -> Callable[[ClusterState], str]:
@@ -153,9 +162,3 @@ def _assignments(values: Mapping[str, Any]) -> str:
 
 def _lines(items: Iterable[str]) -> str:
     return "\n".join(items)
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Orders node2 before node10."""
-    parts = re.split(r"(\d+)", name)
-    return [(int(part), "") if number % 2 else (-1, part) for number, part in enumerate(parts)]

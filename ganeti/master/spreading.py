@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from ganeti.config.ssconf import affects_ssconf, ssconf
 from ganeti.config.state import ClusterState, Edited
 from ganeti.errors import Failed
+from ganeti.model.node import Node
 from ganeti.rpc.call import Nodes
 from ganeti.rpc.node import WriteSsconf
 
@@ -67,13 +68,18 @@ class Spreading:
             for node in state.nodes.values()
             if not node.offline and self._told.get(node.uuid) != values
         ]
-        answers = await self._nodes.ask_all(behind, WriteSsconf(values=values))
+        answers = await self._nodes.ask_all(behind, WriteSsconf(values=self._news(values, behind)))
         for node in behind:
             if isinstance(trouble := answers[node.uuid], Failed):
                 self._log.warn("ssconf is not on {node} yet: {why}", node=node.name, why=trouble)
                 self.soon(AGAIN)
             else:
                 self._told[node.uuid] = values
+
+    def _news(self, values: dict[str, str], nodes: Sequence[Node]) -> dict[str, str]:
+        """What some of the nodes were not told yet: lists of all instances are long."""
+        known = [self._told.get(node.uuid, {}).items() for node in nodes]
+        return dict(item for item in values.items() if not all(item in told for told in known))
 
     def stop(self) -> None:
         """Tell nobody any more."""
