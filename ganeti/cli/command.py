@@ -176,7 +176,9 @@ def run(declared: Tool, words: Sequence[str], session: Session) -> int:
             return 0
         debug = "--debug" in rest or "-d" in rest
         return perform(declared, command, rest, session)
-    except GanetiError as e:
+    except BrokenPipeError:
+        raise
+    except (GanetiError, OSError) as e:
         if debug:
             raise
         code, message = trouble(e)
@@ -214,7 +216,7 @@ def request(session: Session, arguments: Arguments) -> int:
     return carry_out_all(session, arguments, jobs)
 
 
-def trouble(error: GanetiError) -> tuple[int, str]:
+def trouble(error: GanetiError | OSError) -> tuple[int, str]:
     """The exit code for an error, and what to tell."""
     match error:
         case Ended(code=code):

@@ -15,6 +15,7 @@ from ganeti.cli.instances import (
     reinstall,
     replacement,
     show_activated,
+    show_changes,
     show_jobs,
 )
 from ganeti.cli.listing import FORM, Listing, lists
@@ -164,6 +165,7 @@ GNT_INSTANCE = tool(
         ),
         without=("disks", "nics"),
         given=modification,
+        ended=show_changes,
     ),
     _instance(
         "activate-disks",

@@ -93,6 +93,7 @@ GNT_NODE = tool(
             Option(("-O", "--offline"), "offline", "", BOOL),
         ),
         given=nodes.states,
+        ended=nodes.show_changes,
     ),
     Command(name="remove", opcode="OP_NODE_REMOVE", words=NODE),
     Command(

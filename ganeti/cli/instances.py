@@ -188,6 +188,16 @@ def show_activated(session: Session, arguments: Arguments, result: Any) -> int:
     return 0
 
 
+def show_changes(session: Session, arguments: Arguments, result: Any) -> int:
+    """Tell what was changed, and when that takes effect."""
+    if result:
+        session.say(f"Modified instance {arguments['instance_name']}")
+        for name, value in result:
+            session.say(f" - {name} -> {value}")
+        session.say("Most parameters take effect when the instance is started next.")
+    return 0
+
+
 def show_jobs(session: Session, arguments: Arguments, result: Any) -> int:
     """Show how the jobs go that a job has submitted."""
     from ganeti.cli.follow import follow_further

@@ -69,6 +69,15 @@ def states(arguments: Arguments) -> Document:
     }
 
 
+def show_changes(session: Session, arguments: Arguments, result: Any) -> int:
+    """Tell what was changed."""
+    if result:
+        session.say(f"Modified node {arguments['node_name']}")
+        for name, value in result:
+            session.say(f" - {name} -> {value}")
+    return 0
+
+
 # --- new nodes
 
 

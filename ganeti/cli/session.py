@@ -99,7 +99,11 @@ class Session:
         """
         if self._answer is None:
             raise Ended(NOT_CONFIRMED, f"nobody is there to be asked; use {otherwise}")
-        return self._answer(text).strip()
+        try:
+            return self._answer(text).strip()
+        except EOFError:
+            self.say()
+            return ""
 
     def confirm(self, question: str, otherwise: str) -> None:
         """Go on only if the answer to ``question`` is yes.

@@ -80,7 +80,8 @@ class Terminal:
             self.sleeping()
 
     def _answer(self, question: str) -> str:
-        assert self.answers
+        if not self.answers:
+            raise EOFError
         return self.answers.pop(0)
 
     def _ended(self, request: WaitForJobChange) -> Any:

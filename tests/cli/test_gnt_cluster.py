@@ -231,6 +231,13 @@ class LifeTests(SynchronousTestCase):
         self.assertIsInstance(self.terminal.job(), DestroyCluster)
         self.assertFalse(os.path.exists(self.terminal.paths.config_file))
 
+    def test_a_folder_that_is_closed_is_told_in_a_line(self) -> None:
+        os.mkdir(self.terminal.paths.root)
+        with open(f"{self.terminal.paths.root}/var", "w"):
+            pass
+        self.assertEqual(self.terminal.run(GNT_CLUSTER, "init", *HERE, "cluster1"), 1)
+        self.assertRegex(self.terminal.err, "^Failure: .*var.*\n$")
+
     def test_there_is_a_history(self) -> None:
         self.assertEqual(self.terminal.run(GNT_CLUSTER, "history"), 1)
         self.assertIn("is not here", self.terminal.err)

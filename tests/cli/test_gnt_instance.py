@@ -123,6 +123,12 @@ class RequestTests(SynchronousTestCase):
             ),
         )
 
+    def test_what_was_changed_is_told(self) -> None:
+        terminal = Terminal(result=[["be/vcpus", 2]])
+        self.assertEqual(terminal.run(GNT_INSTANCE, "modify", "-B", "vcpus=2", "web1"), 0)
+        told = terminal.out.splitlines()[:2]
+        self.assertEqual(told, ["Modified instance web1", " - be/vcpus -> 2"])
+
     def test_disks_grow_and_are_made_anew(self) -> None:
         self.assertEqual(
             self.made("grow-disk", "web1", "0", "1g", "--absolute"),
@@ -162,6 +168,9 @@ class ConfirmationTests(SynchronousTestCase):
         self.assertEqual(terminal.run(GNT_INSTANCE, "remove", "web1"), 1)
         self.assertEqual(terminal.err, "Error: not confirmed, nothing was done\n")
         self.assertEqual(terminal.asked(), [])
+
+    def test_the_end_of_input_is_no(self) -> None:
+        self.assertEqual(Terminal(answers=[]).run(GNT_INSTANCE, "remove", "web1"), 1)
 
     def test_where_nobody_can_be_asked_the_option_is_named(self) -> None:
         terminal = Terminal()
