@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A tool as a program: what it says where there is no master, and what it loads."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.cli.program import connected
+from ganeti.cli.session import NOT_IN_CLUSTER, NOT_MASTER, Ended
+from ganeti.luxi.client import Client
+from ganeti.paths import Paths
+
+TREE = Path(__file__).parent.parent.parent
+
+CALL = "import sys; from ganeti.cli.program import main; main(sys.argv.pop(1))"
+LOADED = """
+import os, sys
+SLOW = {"twisted", "argparse", "dataclasses", "inspect", "typing_extensions", "asyncio"}
+end = os._exit
+def told(code):
+    print(*sorted(SLOW & set(sys.modules)))
+    sys.stdout.flush()
+    end(code)
+os._exit = told
+"""
+"""Makes a program tell in the end what of this it has loaded."""
+
+
+class ConnectedTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.paths = Paths(os.path.abspath(self.mktemp()))
+        os.makedirs(self.paths.data)
+
+    def code(self) -> int:
+        error: Ended = self.assertRaises(Ended, connected, self.paths)
+        return error.code
+
+    def test_a_host_outside_of_any_cluster_is_told_so(self) -> None:
+        self.assertEqual(self.code(), NOT_IN_CLUSTER)
+
+    def test_a_node_that_is_not_the_master_names_it(self) -> None:
+        Path(self.paths.node_certificate).touch()
+        Path(f"{self.paths.data}/ssconf_master_node").write_text("elsewhere.example.com\n")
+        self.assertEqual(self.code(), NOT_MASTER)
+
+    def test_on_the_master_itself_the_client_says_what_is_wrong(self) -> None:
+        Path(self.paths.config_file).touch()
+        self.assertIsInstance(connected(self.paths), Client)
+
+
+class ProgramTests(SynchronousTestCase):
+    def called(self, *words: str, code: str = CALL) -> subprocess.CompletedProcess[str]:
+        root = os.path.abspath(self.mktemp())
+        return subprocess.run(
+            [sys.executable, "-P", "-c", code, *words],
+            env={**os.environ, "GANETI_ROOTDIR": root, "PYTHONPATH": str(TREE)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def test_errors_go_to_the_error_stream_with_their_exit_code(self) -> None:
+        done = self.called("gnt_instance", "list")
+        self.assertEqual((done.returncode, done.stdout), (NOT_IN_CLUSTER, ""))
+        self.assertRegex(done.stderr, "^Error: this node is not part of a cluster below .*\n$")
+
+    def test_what_takes_long_to_load_is_not_loaded(self) -> None:
+        for words in (("gnt_instance", "list", "web1"), ("gnt_instance", "startup", "web1")):
+            self.assertEqual(self.called(*words, code=LOADED + CALL).stdout, "\n")
