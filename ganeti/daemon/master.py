@@ -16,10 +16,11 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from ganeti import __version__
+from ganeti.daemon.allocators import Allocators
 from ganeti.daemon.identifiers import SystemIdentifiers
 from ganeti.daemon.service import Running
 from ganeti.daemon.tls import Connector, client_context, load
-from ganeti.errors import Code, Failed, NotMaster
+from ganeti.errors import NotMaster
 from ganeti.journal.file import FileJournal
 from ganeti.luxi.connection import LuxiService
 from ganeti.luxi.methods import METHODS
@@ -34,6 +35,7 @@ from ganeti.paths import Paths, name_of_this_node
 from ganeti.rpc.asking import Asker
 from ganeti.rpc.client import HttpWay
 from ganeti.system.files import LocalFiles
+from ganeti.system.processes import LocalProcesses
 from ganeti.system.tls import words
 
 LOOK = 1.0
@@ -68,7 +70,12 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         nodes=nodes,
         clock=reactor,
         ids=SystemIdentifiers(),
-        allocate=_no_allocator,
+        allocate=Allocators(
+            files,
+            LocalProcesses(reactor, reactor),
+            paths.allocator_search_path,
+            f"{paths.run}/iallocators",
+        ),
         shared=_Shared(files, paths),
         machine=os.uname().machine,
     )
@@ -191,10 +198,6 @@ class _Shared:
                 content = self.files.read(path)
                 found.append(SharedFile(path.removeprefix(self.paths.root), content, mode))
         return found
-
-
-async def _no_allocator(name: str, request: str) -> str:
-    raise Failed(f"there is no allocator named {name}", Code.UNKNOWN)
 
 
 def _in_thread(reactor: Any) -> Any:

@@ -39,15 +39,34 @@ class Question:
 
 
 @dataclass(frozen=True)
+class Consultation:
+    """A question to an external allocator; ``optional`` if one that is not there is no loss."""
+
+    name: str
+    request: str
+    options: Sequence[str] = ()
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What the allocator of this name has answered, or why it has not."""
+
+    name: str
+    answer: str | Failed
+
+
+@dataclass(frozen=True)
 class Facts:
     """What the nodes answered to an operation's questions, by node UUID and kind of call.
 
     ``identity`` is a UUID that nobody has, the same however often the opcode is planned: for
-    what it may make, so that the plan can lock it.
+    what it may make, so that the plan can lock it. ``advice`` is what an allocator says.
     """
 
     answers: Mapping[tuple[str, type[Call[Any]]], Any] = field(default_factory=dict)
     identity: str = ""
+    advice: Advice | None = None
 
     def of(self, node: Node, call: type[Call[R]]) -> R:
         """The node's answer.
@@ -134,9 +153,14 @@ class Submit(Protocol):
 
 
 class Allocate(Protocol):
-    """Asks an external allocator: name and request text in, the text of its answer out."""
+    """Asks an external allocator."""
 
-    async def __call__(self, name: str, request: str) -> str: ...
+    async def __call__(self, name: str, request: str, options: Sequence[str] = ()) -> str:
+        """The text that the allocator of this name answers to the text of a request.
+
+        :raises Failed: with the code ``UNKNOWN`` if there is none of that name.
+        """
+        ...
 
 
 class Answers(Protocol):
@@ -231,6 +255,11 @@ def no_questions(op: Any, state: ClusterState) -> Sequence[Question]:
     return ()
 
 
+def no_consultation(op: Any, state: ClusterState, facts: Facts) -> Consultation | None:
+    """The question to an allocator of an operation that needs none."""
+    return None
+
+
 def no_hooks(plan: Any, state: ClusterState) -> HookCall | None:
     """The hooks of an operation that has none."""
     return None
@@ -247,7 +276,7 @@ class Operation(Generic[O, P]):
 
     ``plan`` is called before and after the locks are taken, and must be pure. ``run`` returns
     the opcode's result, or an ``Ending``. ``hooks`` is called with the state before and after.
-    ``preview`` is the result of a dry run.
+    ``preview`` is the result of a dry run. ``consult`` is called when the nodes have answered.
     """
 
     opcode: type[O]
@@ -256,3 +285,4 @@ class Operation(Generic[O, P]):
     questions: Callable[[O, ClusterState], Sequence[Question]] = no_questions
     hooks: Callable[[P, ClusterState], HookCall | None] = no_hooks
     preview: Callable[[P], Any] = no_preview
+    consult: Callable[[O, ClusterState, Facts], Consultation | None] = no_consultation

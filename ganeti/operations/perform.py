@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
 
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Cause, Change, Config
-from ganeti.errors import Refused
+from ganeti.errors import Code, Failed, Refused
 from ganeti.journal.interfaces import Edit
 from ganeti.locking.names import LockRequest, covers
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.hooks import run_after, run_before
 from ganeti.operations.operation import (
+    Advice,
     Configuration,
+    Consultation,
     Ending,
     Facts,
     Operation,
@@ -129,8 +131,7 @@ class Performer:
     async def _ask(
         self, operation: Operation[Any, Any], opcode: Opcode, tools: Tools, identity: str
     ) -> Facts:
-        questions = operation.questions(opcode, self.config.state())
-        return await gather(questions, tools.nodes, identity)
+        return await informed(operation, opcode, self.config.state(), tools, identity)
 
     async def _run(
         self, operation: Operation[Any, Any], plan: Any, op_id: str, tools: Tools, cause: Cause
@@ -154,6 +155,23 @@ class Performer:
             after = operation.hooks(plan, state)
             await run_after(after or before, before, op_id, state, tools)
         return Performed(result)
+
+
+async def informed(
+    operation: Operation[Any, Any], opcode: Opcode, state: ClusterState, tools: Tools, identity: str
+) -> Facts:
+    """Everything that the plan of ``opcode`` is made from, besides the state."""
+    facts = await gather(operation.questions(opcode, state), tools.nodes, identity)
+    wanted = operation.consult(opcode, state, facts)
+    return facts if wanted is None else replace(facts, advice=await _advice(wanted, tools))
+
+
+async def _advice(wanted: Consultation, tools: Tools) -> Advice | None:
+    try:
+        answer = await tools.allocate(wanted.name, wanted.request, wanted.options)
+    except Failed as e:
+        return None if wanted.optional and e.code is Code.UNKNOWN else Advice(wanted.name, e)
+    return Advice(wanted.name, answer)
 
 
 async def gather(questions: Sequence[Question], nodes: Nodes, identity: str) -> Facts:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ganeti.opcodes.opcode import Opcode
-from ganeti.operations import delay, questions, tags
+from ganeti.operations import allocator, delay, questions, tags
 from ganeti.operations.cluster import end, redistribute, verify
 from ganeti.operations.instance import (
     activate,
@@ -63,6 +63,7 @@ _ALL: tuple[Operation[Any, Any], ...] = (
     *questions.OPERATIONS,
     *tags.OPERATIONS,
     delay.OPERATION,
+    allocator.OPERATION,
 )
 
 OPERATIONS: Mapping[type[Opcode], Operation[Any, Any]] = MappingProxyType(

@@ -42,13 +42,18 @@ class Candidate:
     """A node that might take an instance; ``instances`` counts those it has already.
 
     ``reserved`` is the memory, in MiB, that the node must keep for the instances of whichever
-    single other node may fail: the largest sum over its peers.
+    single other node may fail: the largest sum over its peers. ``vcpus`` are those of the guests
+    that it has, of which there may be ``vcpu_ratio`` for each processor, if there is a limit.
+    ``objection`` is why its group does not take the instance at all.
     """
 
     node: Node
     space: Space
     instances: int
     reserved: int = 0
+    vcpus: int = 0
+    vcpu_ratio: float | None = None
+    objection: str | None = None
 
 
 @dataclass(frozen=True)

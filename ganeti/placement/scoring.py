@@ -66,16 +66,32 @@ def _disk(request: Placement, candidate: Candidate) -> str | None:
     return f"has {free} MiB of disk free, and {needed} MiB are needed"
 
 
+def _processors(request: Placement, candidate: Candidate) -> str | None:
+    cpus, ratio = candidate.space.cpus, candidate.vcpu_ratio
+    if not cpus or ratio is None or candidate.vcpus + request.vcpus <= cpus * ratio:
+        return None
+    return (
+        f"has {candidate.vcpus} virtual processors on {cpus} real ones, and its group allows "
+        f"{ratio:g} on each"
+    )
+
+
+def _policy(request: Placement, candidate: Candidate) -> str | None:
+    return candidate.objection
+
+
 RULES: Sequence[Rule] = (
     _asked_for_another,
     _offline,
     _drained,
     _not_for_guests,
     _elsewhere,
+    _policy,
     _unknown,
     _memory,
     _memory_for_failover,
     _disk,
+    _processors,
 )
 
 
@@ -93,6 +109,22 @@ def against(request: Placement, candidate: Candidate, rules: Sequence[Rule] = RU
     return None
 
 
+def explained(request: Placement, candidates: Iterable[Candidate]) -> str:
+    """A line for each candidate: the chosen ones first, then those that would do, then why not."""
+    able, reasons = _weighed(request, candidates)
+    chosen = able[: request.wanted] if len(able) >= request.wanted else []
+    lines = [f"{each.node.name}: chosen, {_room(each)}" for each in chosen]
+    lines += [f"{each.node.name}: would do, {_room(each)}" for each in able[len(chosen) :]]
+    lines += [f"{name}: {reason}" for name, reason in sorted(reasons.items())]
+    return "\n".join(lines)
+
+
+def _room(candidate: Candidate) -> str:
+    space = candidate.space
+    disk = "" if space.disk is None else f" and {space.disk} MiB of disk"
+    return f"has {space.memory} MiB of memory{disk} free and {candidate.instances} instances"
+
+
 def choose(request: Placement, candidates: Iterable[Candidate]) -> Choice:
     """The best nodes for the request.
 
@@ -101,6 +133,16 @@ def choose(request: Placement, candidates: Iterable[Candidate]) -> Choice:
 
     :raises Refused: not enough nodes can take it; the message has a reason for each.
     """
+    able, reasons = _weighed(request, candidates)
+    if len(able) < request.wanted:
+        raise Refused(_too_few(request, len(able), reasons), Code.RESOURCES)
+    return Choice([each.node for each in able[: request.wanted]], reasons)
+
+
+def _weighed(
+    request: Placement, candidates: Iterable[Candidate]
+) -> tuple[list[Candidate], dict[str, str]]:
+    """Those that can take the instance, the best first, and why each of the others cannot."""
     able: list[Candidate] = []
     reasons: dict[str, str] = {}
     for candidate in candidates:
@@ -110,12 +152,10 @@ def choose(request: Placement, candidates: Iterable[Candidate]) -> Choice:
         else:
             reasons[candidate.node.name] = reason
     able.sort(key=lambda each: (-(each.space.memory or 0), each.instances, each.node.name))
-    if len(able) < request.wanted:
-        raise Refused(_explained(request, len(able), reasons), Code.RESOURCES)
-    return Choice([each.node for each in able[: request.wanted]], reasons)
+    return able, reasons
 
 
-def _explained(request: Placement, able: int, reasons: Mapping[str, str]) -> str:
+def _too_few(request: Placement, able: int, reasons: Mapping[str, str]) -> str:
     need = "no node" if not able else "only one node"
     each = "; ".join(f"{name} {reason}" for name, reason in sorted(reasons.items()))
     return f"{need} can take instance {request.name}: {each or 'there are no nodes'}"

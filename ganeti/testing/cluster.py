@@ -488,5 +488,5 @@ class _NothingShared:
         return ()
 
 
-async def _no_allocator(name: str, request: str) -> str:
+async def _no_allocator(name: str, request: str, options: Sequence[str] = ()) -> str:
     raise Failed(f"there is no allocator named {name}")

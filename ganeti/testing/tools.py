@@ -10,7 +10,7 @@ from uuid import UUID
 
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Cause, Change, Config
-from ganeti.errors import Failed, JobCanceled, Unreachable
+from ganeti.errors import Code, Failed, JobCanceled, Unreachable
 from ganeti.model.node import Node
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.operation import SharedFile, Tools
@@ -108,7 +108,10 @@ class StandingTime:
 
 
 class MemoryTools:
-    """Everything that an operation is given; ``tools`` is handed to its ``run``."""
+    """Everything that an operation is given; ``tools`` is handed to its ``run``.
+
+    ``allocators`` has what external allocators answer, by name; ``requests`` is what they got.
+    """
 
     def __init__(
         self, state: ClusterState, answers: Mapping[type[Call[Any]], Any] | None = None
@@ -121,6 +124,8 @@ class MemoryTools:
         self.submitted: list[Sequence[Opcode]] = []
         self.behind: dict[str, str] = {}
         self.files: list[SharedFile] = []
+        self.allocators: dict[str, str] = {}
+        self.requests: list[str] = []
         self.tools = Tools(
             config=self,
             nodes=self.nodes,
@@ -165,5 +170,8 @@ class MemoryTools:
         self.submitted += jobs
         return [(True, number) for number, _ in enumerate(jobs, start=1)]
 
-    async def _allocate(self, name: str, request: str) -> str:
-        raise Failed(f"there is no allocator {name}")
+    async def _allocate(self, name: str, request: str, options: Sequence[str] = ()) -> str:
+        self.requests.append(request)
+        if name not in self.allocators:
+            raise Failed(f"there is no allocator {name}", Code.UNKNOWN)
+        return self.allocators[name]

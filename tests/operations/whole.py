@@ -17,7 +17,7 @@ from ganeti.opcodes.registry import read_opcode
 from ganeti.operations.guests import guest_of
 from ganeti.operations.instance.disks import create_disks
 from ganeti.operations.operation import Ending
-from ganeti.operations.perform import gather
+from ganeti.operations.perform import informed
 from ganeti.operations.registry import OPERATIONS
 from ganeti.operations.undo import Undo
 from ganeti.rpc.instances import StartInstance
@@ -81,9 +81,8 @@ class WholeCluster:
 
     async def carry_out(self, opcode: Opcode) -> Any:
         operation = OPERATIONS[type(opcode)]
-        facts = await gather(
-            operation.questions(opcode, self.state), self.network, self.tools.ids.uuid()
-        )
+        identity = self.tools.ids.uuid()
+        facts = await informed(operation, opcode, self.state, self.tools, identity)
         plan = operation.plan(opcode, self.state, facts)
         operation.hooks(plan, self.state)
         result = await operation.run(plan, self.tools)

@@ -25,6 +25,7 @@ from ganeti.model.node import Node
 from ganeti.model.parameters.filling import be_filled, policy_filled
 from ganeti.model.parameters.hypervisors import NEED_PORT
 from ganeti.opcodes.instance.create import CreateInstance, CreationMode
+from ganeti.operations.allocating import advised, consultation, require_one
 from ganeti.operations.guests import guest_of
 from ganeti.operations.instance.disks import attach_disks, create_disks, detach_disks
 from ganeti.operations.instance.hooks import environment
@@ -32,12 +33,20 @@ from ganeti.operations.instance.layout import Site, lay_out
 from ganeti.operations.instance.mirrors import wait_for_sync
 from ganeti.operations.instance.naming import name_questions, require_name
 from ganeti.operations.instance.order import Order, order_of
-from ganeti.operations.instance.placing import candidates, storage_units
+from ganeti.operations.instance.placing import ON_PAPER, candidates, storage_units
 from ganeti.operations.instance.start import require_memory, wanted_up
 from ganeti.operations.instance.systems import require_os
-from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
+from ganeti.operations.operation import (
+    Consultation,
+    Facts,
+    HookCall,
+    Operation,
+    Question,
+    Tools,
+)
 from ganeti.operations.policy import Size, require_policy
 from ganeti.operations.undo import Undo
+from ganeti.placement.external import disk_space
 from ganeti.placement.request import Placement
 from ganeti.placement.scoring import against, choose
 from ganeti.rpc.instances import InstallOS, StartInstance
@@ -161,21 +170,58 @@ def _nodes(
     op: CreateInstance, order: Order, draft: Instance, state: ClusterState, facts: Facts
 ) -> tuple[Node, ...]:
     """The nodes that were asked for, if they will do, or else those that placement chooses."""
-    filled = be_filled(state.cluster, draft)
+    require_one(op.iallocator, [op.pnode, op.pnode_uuid, op.snode, op.snode_uuid])
+    filled, nodes = be_filled(state.cluster, draft), _eligible(op, state)
     wish = Placement(
         name=op.instance_name,
         memory=int(filled["maxmem"]) if op.start else 0,
-        vcpus=int(filled["vcpus"]),
+        vcpus=0 if order.hypervisor in ON_PAPER else int(filled["vcpus"]),
         disks=[disk.size for disk in order.disks],
         template=order.template,
-        wanted=2 if order.template is Template.DRBD else 1,
-    )
-    found = candidates(
-        _eligible(op, state), order.template, state, lambda node: facts.known(node, DescribeNode)
+        wanted=_nodes_wanted(order),
     )
     if op.pnode_uuid or op.pnode:
-        return _asked_for(wish, [each.node for each in found], facts, state, op)
+        return _asked_for(wish, nodes, facts, state, op)
+    if (chosen := advised(facts, wish.wanted, state)) is not None:
+        return chosen
+    size = None if op.ignore_ipolicy else _size(order, draft, state)
+    found = candidates(
+        nodes, order.template, state, lambda node: facts.known(node, DescribeNode), size=size
+    )
+    if size is not None and found and all(each.objection for each in found):
+        # Wherever it might go: the request itself has to change.
+        group = state.groups[found[0].node.group]
+        require_policy(size, policy_filled(state.cluster, group), op.instance_name)
     return tuple(choose(wish, found).nodes)
+
+
+def _nodes_wanted(order: Order) -> int:
+    return 2 if order.template is Template.DRBD else 1
+
+
+def consult(op: CreateInstance, state: ClusterState, facts: Facts) -> Consultation | None:
+    """Ask an allocator where the instance goes, unless nodes are named."""
+    if op.mode is not CreationMode.CREATE or op.pnode_uuid or op.pnode:
+        return None
+    order = order_of(op, state.cluster)
+    size = _size(order, _draft(order, op.instance_name, facts.identity), state)
+    request = {
+        "type": "allocate",
+        "name": op.instance_name,
+        "disk_template": order.template.value,
+        "group_name": op.group_name,
+        "tags": list(order.tags),
+        "os": order.os,
+        "vcpus": size.vcpus,
+        "memory": size.memory,
+        "spindle_use": size.spindles,
+        "disks": [{"size": disk.size, "mode": disk.mode.value} for disk in order.disks],
+        "disk_space_total": disk_space(order.template, size.disks),
+        "nics": [{"mac": nic.mac or "auto", "ip": nic.ip, **nic.nicparams} for nic in order.nics],
+        "required_nodes": _nodes_wanted(order),
+        "hypervisor": order.hypervisor,
+    }
+    return consultation(op.iallocator, request, state, facts)
 
 
 def _asked_for(
@@ -306,4 +352,4 @@ def preview(plan: Create) -> list[str]:
     return [node.name for node in plan.nodes]
 
 
-OPERATION = Operation(CreateInstance, plan, run, questions, hooks, preview)
+OPERATION = Operation(CreateInstance, plan, run, questions, hooks, preview, consult)

@@ -4,17 +4,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
 from ganeti.model.disk import MIRRORED_BETWEEN_NODES, REACHED_FROM_ANYWHERE, Template
 from ganeti.model.node import Node
+from ganeti.operations.allocating import advised, consultation
 from ganeti.operations.instance.mirrors import ask_about
 from ganeti.operations.instance.placing import candidates
-from ganeti.operations.instance.sizes import placement_of, require_policy_of
-from ganeti.operations.instance.subject import AboutInstance, Subject, require_online
-from ganeti.operations.operation import Facts, Question
+from ganeti.operations.instance.sizes import placement_of, require_policy_of, size_of
+from ganeti.operations.instance.subject import (
+    AboutInstance,
+    Subject,
+    require_online,
+    subject_of,
+)
+from ganeti.operations.operation import Consultation, Facts, Question
+from ganeti.placement.external import disk_space
 from ganeti.placement.scoring import choose
 from ganeti.rpc.node import DescribeNode
 
@@ -96,15 +103,46 @@ def destination(op: Move, subject: Subject, state: ClusterState, facts: Facts) -
         [node] = nodes
         require_usable(node, f"instance {instance.name} cannot move there")
         facts.of(node, DescribeNode)
+    elif (chosen := advised(facts, 1, state)) is not None:
+        [node] = chosen
     else:
         wish = placement_of(instance, subject.disks, state, away_from=[subject.primary.uuid])
+        size = None if op.ignore_ipolicy else size_of(instance, subject.disks, state)
         known = candidates(
-            nodes, wish.template, state, lambda node: facts.known(node, DescribeNode)
+            nodes,
+            wish.template,
+            state,
+            lambda node: facts.known(node, DescribeNode),
+            size=size,
         )
         node = choose(wish, known).nodes[0]
     if not op.ignore_ipolicy and node.group != subject.primary.group:
         require_policy_of(node, instance, subject.disks, state)
     return node
+
+
+def consult_about_move(op: Move, state: ClusterState, facts: Facts) -> Consultation | None:
+    """Ask an allocator where the instance goes, if its disks leave a choice and nobody has made it.
+
+    A target that is named, or a second copy of the disks, leaves none.
+    """
+    subject = subject_of(op, state)
+    if subject.secondaries or op.target_node or op.target_node_uuid:
+        return None
+    request = relocation(subject, [subject.primary])
+    return consultation(op.iallocator, request, state, facts)
+
+
+def relocation(subject: Subject, away_from: Sequence[Node]) -> dict[str, Any]:
+    """The request for another node instead of these, in the form of the allocators' protocol."""
+    sizes = [disk.size for disk in subject.disks]
+    return {
+        "type": "relocate",
+        "name": subject.instance.name,
+        "disk_space_total": disk_space(template_of(subject), sizes),
+        "required_nodes": 1,
+        "relocate_from": [node.name for node in away_from],
+    }
 
 
 def require_usable(node: Node, what: str) -> None:

@@ -19,7 +19,11 @@ from ganeti.model.instance import Wanted
 from ganeti.model.node import Node
 from ganeti.opcodes.instance.moves import FailoverInstance
 from ganeti.operations.guests import guest_of
-from ganeti.operations.instance.destination import destination, move_questions
+from ganeti.operations.instance.destination import (
+    consult_about_move,
+    destination,
+    move_questions,
+)
 from ganeti.operations.instance.disks import attach_disks, detach_disks
 from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.mirrors import require_current
@@ -32,7 +36,7 @@ from ganeti.operations.instance.settling import (
 from ganeti.operations.instance.start import require_memory
 from ganeti.operations.instance.stop import stop_guest
 from ganeti.operations.instance.subject import Subject, subject_of
-from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
+from ganeti.operations.operation import Consultation, Facts, HookCall, Operation, Question, Tools
 from ganeti.operations.undo import Undo
 from ganeti.rpc.instances import EndMigrationHere, StartInstance
 from ganeti.rpc.node import DescribeNode
@@ -234,4 +238,8 @@ def roles(subject: Subject, target: Node) -> dict[str, str]:
     }
 
 
-OPERATION = Operation(FailoverInstance, plan, run, questions, hooks)
+def consult(op: FailoverInstance, state: ClusterState, facts: Facts) -> Consultation | None:
+    return None if op.cleanup else consult_about_move(op, state, facts)
+
+
+OPERATION = Operation(FailoverInstance, plan, run, questions, hooks, consult=consult)

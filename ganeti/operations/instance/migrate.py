@@ -21,7 +21,11 @@ from ganeti.model.parameters.filling import be_filled, hv_filled
 from ganeti.opcodes.choices import MigrationMode
 from ganeti.opcodes.fields import SHUTDOWN_TIMEOUT
 from ganeti.opcodes.instance.moves import MigrateInstance
-from ganeti.operations.instance.destination import destination, move_questions
+from ganeti.operations.instance.destination import (
+    consult_about_move,
+    destination,
+    move_questions,
+)
 from ganeti.operations.instance.failover import (
     Failover,
     failover_to,
@@ -40,7 +44,7 @@ from ganeti.operations.instance.settling import (
     settling_questions,
 )
 from ganeti.operations.instance.subject import Subject, subject_of
-from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
+from ganeti.operations.operation import Consultation, Facts, HookCall, Operation, Question, Tools
 from ganeti.rpc.node import DescribeNode
 
 _CANNOT = frozenset({"chroot", "lxc"})
@@ -185,4 +189,8 @@ def hooks(plan: Migrate | Restart | Settling, state: ClusterState) -> HookCall:
     return instance_hooks("instance-migrate", subject, state, more, before=here, after=here)
 
 
-OPERATION = Operation(MigrateInstance, plan, run, questions, hooks)
+def consult(op: MigrateInstance, state: ClusterState, facts: Facts) -> Consultation | None:
+    return None if op.cleanup else consult_about_move(op, state, facts)
+
+
+OPERATION = Operation(MigrateInstance, plan, run, questions, hooks, consult=consult)

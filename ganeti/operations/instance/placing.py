@@ -10,7 +10,8 @@ from ganeti.config.state import ClusterState
 from ganeti.model.cluster import Cluster
 from ganeti.model.disk import Template
 from ganeti.model.node import Node
-from ganeti.model.parameters.filling import be_filled
+from ganeti.model.parameters.filling import be_filled, policy_filled
+from ganeti.operations.policy import Size, violations
 from ganeti.placement.request import Candidate, Space
 from ganeti.rpc.node import NodeFacts
 
@@ -21,6 +22,9 @@ _UNIT = {
     Template.DRBD: "lvm-vg",
 }
 """The kind of storage unit that the disks of a template take space of."""
+
+ON_PAPER = frozenset({"fake"})
+"""Hypervisors whose guests take no processors."""
 
 
 class KnownFacts(Protocol):
@@ -38,18 +42,48 @@ def storage_units(cluster: Cluster) -> tuple[tuple[str, str], ...]:
 
 
 def candidates(
-    nodes: Iterable[Node], template: Template, state: ClusterState, known: KnownFacts
+    nodes: Iterable[Node],
+    template: Template,
+    state: ClusterState,
+    known: KnownFacts,
+    *,
+    size: Size | None = None,
 ) -> list[Candidate]:
-    """The nodes as candidates for disks of this template, each with the space that it has left."""
-    return [
-        Candidate(
-            node,
-            _space(known(node), template),
-            sum(1 for _ in state.primaries_on(node)),
-            _reserved(node, state),
+    """The nodes as candidates for disks of this template, each with the space that it has left.
+
+    With a ``size`` each node's group has its say in whether it takes an instance of that size.
+    """
+    found = []
+    objections: dict[str, str | None] = {}
+    for node in nodes:
+        policy = policy_filled(state.cluster, state.groups[node.group])
+        if node.group not in objections:
+            objections[node.group] = None if size is None else _objection(size, node, state)
+        here = [
+            be_filled(state.cluster, each)
+            for each in state.primaries_on(node)
+            if each.hypervisor not in ON_PAPER
+        ]
+        found.append(
+            Candidate(
+                node,
+                _space(known(node), template),
+                sum(1 for _ in state.primaries_on(node)),
+                _reserved(node, state),
+                sum(int(filled["vcpus"]) for filled in here),
+                policy["vcpu-ratio"],
+                objections[node.group],
+            )
         )
-        for node in nodes
-    ]
+    return found
+
+
+def _objection(size: Size, node: Node, state: ClusterState) -> str | None:
+    group = state.groups[node.group]
+    broken = violations(size, policy_filled(state.cluster, group))
+    if not broken:
+        return None
+    return f"is in group {group.name}, whose policy it breaks: {', '.join(broken)}"
 
 
 def _space(facts: NodeFacts | None, template: Template) -> Space:

@@ -12,15 +12,16 @@ from ganeti.locking.names import LockRequest, node_lock, request
 from ganeti.model.disk import MIRRORED_BETWEEN_NODES, Disk
 from ganeti.model.node import Node
 from ganeti.opcodes.instance.disks import ReplaceDisks, ReplacementMode
+from ganeti.operations.allocating import advised, consultation
 from ganeti.operations.instance.copies import Rebuilding, Relocation, rebuild, relocate
-from ganeti.operations.instance.destination import require_usable, template_of
+from ganeti.operations.instance.destination import relocation, require_usable, template_of
 from ganeti.operations.instance.disks import attach_disks, detach_disks
 from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.mirrors import ask_about, broken_on, require_current
 from ganeti.operations.instance.placing import candidates, storage_units
 from ganeti.operations.instance.sizes import placement_of, require_policy_of
 from ganeti.operations.instance.subject import Subject, require_online, subject_of
-from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
+from ganeti.operations.operation import Consultation, Facts, HookCall, Operation, Question, Tools
 from ganeti.placement.scoring import against, choose
 from ganeti.rpc.node import DescribeNode
 
@@ -182,11 +183,23 @@ def _new_secondary(op: ReplaceDisks, subject: Subject, state: ClusterState, fact
                 f"node {node.name} cannot take instance {instance.name}: it {reason}",
                 Code.RESOURCES,
             )
+    elif (chosen := advised(facts, 1, state)) is not None:
+        [node] = chosen
+        if node in subject.nodes:
+            raise Refused(f"instance {instance.name} is on {node.name} already", Code.ENVIRONMENT)
     else:
         node = choose(wish, known).nodes[0]
     if not op.ignore_ipolicy and node.group != subject.primary.group:
         require_policy_of(node, instance, subject.disks, state)
     return node
+
+
+def consult(op: ReplaceDisks, state: ClusterState, facts: Facts) -> Consultation | None:
+    """Ask an allocator for the new secondary node, if that is what it is to choose."""
+    if op.mode is not ReplacementMode.NEW_SECONDARY or op.iallocator is None:
+        return None
+    subject = _mirrored(op, state)
+    return consultation(op.iallocator, relocation(subject, subject.secondaries), state, facts)
 
 
 async def run(plan: Replace, tools: Tools) -> None:
@@ -225,4 +238,4 @@ def hooks(plan: Replace, state: ClusterState) -> HookCall:
     return instance_hooks("mirrors-replace", plan.subject, state, more, before=here, after=here)
 
 
-OPERATION = Operation(ReplaceDisks, plan, run, questions, hooks)
+OPERATION = Operation(ReplaceDisks, plan, run, questions, hooks, consult=consult)

@@ -4,19 +4,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from ganeti.config.state import ClusterState
-from ganeti.errors import Code, Refused
+from ganeti.errors import Code, Invalid, Refused
 from ganeti.locking.names import LockRequest
 from ganeti.model.disk import MIRRORED_BETWEEN_NODES, REACHED_FROM_ANYWHERE
 from ganeti.model.instance import Instance
 from ganeti.model.node import Node
 from ganeti.opcodes.choices import EvacuationMode
+from ganeti.opcodes.instance.disks import ReplaceDisks
+from ganeti.opcodes.instance.moves import FailoverInstance, MigrateInstance
 from ganeti.opcodes.node import EvacuateNode
 from ganeti.opcodes.opcode import Opcode
+from ganeti.opcodes.registry import read_opcode
+from ganeti.operations.allocating import advised_result, consultation
 from ganeti.operations.node.leaving import (
     Leaving,
     Places,
@@ -27,7 +31,11 @@ from ganeti.operations.node.leaving import (
     primary_target,
     room_questions,
 )
-from ganeti.operations.operation import Facts, Operation, Question, Tools
+from ganeti.operations.operation import Consultation, Facts, Operation, Question, Tools
+from ganeti.schema.records import replace as changed
+
+MAY_ASK_FOR = (FailoverInstance, MigrateInstance, ReplaceDisks)
+"""The opcodes of which an allocator may make jobs."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,8 @@ def plan(op: EvacuateNode, state: ClusterState, facts: Facts) -> Evacuate:
     """Decide where every instance goes, or refuse with the reason for each that cannot leave."""
     node = state.node(op.node_uuid or op.node_name)
     asked = _asked(op, node, state)
+    if facts.advice is not None:
+        return Evacuate(op, _advised(op, node, facts))
     places = Places(state, others(node, state), facts)
     jobs: list[tuple[Opcode, ...]] = []
     stuck: list[tuple[str, str]] = []
@@ -70,6 +80,59 @@ def plan(op: EvacuateNode, state: ClusterState, facts: Facts) -> Evacuate:
     if stuck and not op.ignore_soft_errors:
         raise Refused(f"not every instance can leave {node.name}: {leaving.told()}", Code.RESOURCES)
     return Evacuate(op, leaving)
+
+
+def consult(op: EvacuateNode, state: ClusterState, facts: Facts) -> Consultation | None:
+    """Ask an allocator, unless a node is named."""
+    if op.remote_node or op.remote_node_uuid:
+        return None
+    node = state.node(op.node_uuid or op.node_name)
+    leaving = {
+        EvacuationMode.PRIMARY_ONLY: [*state.primaries_on(node)],
+        EvacuationMode.SECONDARY_ONLY: [*state.secondaries_on(node)],
+        EvacuationMode.ALL: [*state.primaries_on(node), *state.secondaries_on(node)],
+    }
+    request = {
+        "type": "node-evacuate",
+        "instances": [instance.name for instance in by_name(leaving[op.mode])],
+        "evac_mode": op.mode.value,
+    }
+    wanted = consultation(op.iallocator, request, state, facts)
+    if wanted is None or not op.ignore_soft_errors:
+        return wanted
+    return replace(wanted, options=[*wanted.options, "--ignore-soft-errors"])
+
+
+def _advised(op: EvacuateNode, node: Node, facts: Facts) -> Leaving:
+    """The jobs that an allocator has thought of.
+
+    :raises Refused: they are none that it may ask for, or some instances are to stay.
+    """
+    match advised_result(facts):
+        case [list(), list(failed), list(jobs)]:
+            pass
+        case _:
+            raise Refused("the allocator did not answer with moves and jobs", Code.ENVIRONMENT)
+    stuck = tuple((str(name), str(reason or "no reason is given")) for name, reason in failed)
+    leaving = Leaving(node, tuple(_job(job, op) for job in jobs), stuck)
+    if stuck and not op.ignore_soft_errors:
+        raise Refused(f"not every instance can leave {node.name}: {leaving.told()}", Code.RESOURCES)
+    return leaving
+
+
+def _job(written: list[Any], op: EvacuateNode) -> tuple[Opcode, ...]:
+    opcodes: list[Opcode] = []
+    for each in written:
+        try:
+            opcode = read_opcode(each)
+        except Invalid as e:
+            raise Refused(f"the allocator asks for what is no opcode: {e}", Code.ENVIRONMENT) from e
+        if not isinstance(opcode, MAY_ASK_FOR):
+            raise Refused(f"the allocator must not ask for {opcode.op_id}", Code.ENVIRONMENT)
+        if isinstance(opcode, ReplaceDisks):
+            opcode = changed(opcode, early_release=op.early_release)
+        opcodes.append(opcode)
+    return tuple(opcodes)
 
 
 def _asked(op: EvacuateNode, node: Node, state: ClusterState) -> Node | None:
@@ -125,4 +188,4 @@ def preview(plan: Evacuate) -> list[list[str]]:
     return [[opcode.summary for opcode in job] for job in plan.leaving.jobs]
 
 
-OPERATION = Operation(EvacuateNode, plan, run, questions, preview=preview)
+OPERATION = Operation(EvacuateNode, plan, run, questions, preview=preview, consult=consult)

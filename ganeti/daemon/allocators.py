@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Running external allocators: programs that read a request from a file and write an answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import count
+
+from ganeti.errors import Code, Failed, Invalid
+from ganeti.system.interfaces import IFiles, IProcesses
+
+_NAME = re.compile(r"\A[a-zA-Z0-9_-][a-zA-Z0-9_.-]*\Z")
+_PATIENCE = 600.0
+"""Seconds that an allocator may think."""
+_EXECUTABLE = 0o100
+
+
+class Allocators:
+    """The programs in ``search_path``, where the first of a name wins.
+
+    Requests are put into ``folder`` for as long as they are read.
+    """
+
+    def __init__(
+        self, files: IFiles, processes: IProcesses, search_path: Sequence[str], folder: str
+    ) -> None:
+        self._files = files
+        self._processes = processes
+        self._search_path = search_path
+        self._folder = folder
+        self._numbers = count(1)
+
+    async def __call__(self, name: str, request: str, options: Sequence[str] = ()) -> str:
+        """What the allocator of this name writes.
+
+        :raises Failed: there is none (``Code.UNKNOWN``), or it did not succeed; with its words.
+        """
+        program = self._found(name)
+        await self._files.make_folder(self._folder, mode=0o700)
+        path = f"{self._folder}/{name}.{next(self._numbers)}"
+        await self._files.replace(path, request.encode(), mode=0o600)
+        try:
+            ended = await self._processes.run([program, path, *options], timeout=_PATIENCE)
+        finally:
+            await self._files.remove(path)
+        if ended.code:
+            said = (ended.err + ended.out).decode("utf-8", "replace").strip()
+            raise Failed(said or f"exit code {ended.code}", Code.RESOURCES)
+        return ended.out.decode("utf-8", "replace")
+
+    def _found(self, name: str) -> str:
+        if not _NAME.match(name):
+            raise Invalid(f"{name} cannot be the name of an allocator")
+        for folder in self._search_path:
+            path = f"{folder}/{name}"
+            stat = self._files.stat(path)
+            if stat is not None and not stat.folder and stat.mode & _EXECUTABLE:
+                return path
+        where = ", ".join(self._search_path)
+        raise Failed(f"there is no allocator {name} in {where}", Code.UNKNOWN)
