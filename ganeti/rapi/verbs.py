@@ -107,7 +107,10 @@ class submits:  # noqa: N801  # a word in a declaration
         """
         document, problems = values_of(self.parameters, call.query)
         document["reason"] = reason_trail(call, document.pop("reason", None))
-        given = self.body(call.body)
+        try:
+            given = self.body(call.body)
+        except Invalid as e:
+            raise Invalid([*problems, *e.problems]) from None
         problems += self._merge(document, given, call.path)
         for name, value in self.defaults.items():
             document.setdefault(name, value)

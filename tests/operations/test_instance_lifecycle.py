@@ -92,6 +92,14 @@ class StopTests(SynchronousTestCase):
         assert isinstance(call, StopInstance)
         self.assertEqual((call.instance_name, call.timeout), ("web1", 7))
 
+    def test_one_that_cannot_be_stopped_is_wanted_as_before(self) -> None:
+        memory = MemoryTools(a_cluster(instances=["web1"]))
+        memory.nodes.answers[StopInstance] = Unreachable("node1", "no route")
+        plan = stop.plan(ShutdownInstance(instance_name="web1"), memory.state(), Facts())
+        self.failureResultOf(stop.run(plan, memory.tools), Unreachable)
+        instance = memory.state().instance("web1")
+        self.assertEqual((instance.admin_state, instance.disks_active), (Wanted.UP, True))
+
     def test_an_offline_node_is_left_alone_if_asked_to(self) -> None:
         state = a_cluster(
             nodes=["node1", a_node("node2", offline=True)],

@@ -302,6 +302,11 @@ class InstancesTests(MethodsCase):
             steps = self.job("POST", f"/2/instances/web1/reinstall{path}", body)
             self.assertEqual(len(steps), 2)
 
+    def test_nothing_is_stopped_for_an_os_that_there_is_not(self) -> None:
+        answer = self.ask("POST", "/2/instances/web1/reinstall?os=gentoo")
+        self.assertEqual((answer.status, self.master.jobs), (404, {}))
+        self.assertIn("there is no gentoo; there are bad, deb", answer.message)
+
     def test_exports(self) -> None:
         self.assertEqual(
             self.opcode("PUT", "/2/instances/web1/prepare-export?mode=remote"),

@@ -235,7 +235,7 @@ def _asked_for(
         how_many = "a secondary node" if wish.wanted == 2 else "no secondary node"
         raise Refused(f"disks of the template {wish.template.value} need {how_many}", Code.INPUT)
     if len({node.uuid for node in nodes}) != len(nodes):
-        raise Refused("the primary and the secondary node must be two", Code.INPUT)
+        raise Refused("pnode and snode are the same; name two nodes, or none", Code.INPUT)
     for node in nodes:
         if not node.offline:
             facts.of(node, DescribeNode)

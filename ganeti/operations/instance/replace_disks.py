@@ -117,7 +117,8 @@ def _check(op: ReplaceDisks) -> None:
     if op.mode is ReplacementMode.NEW_SECONDARY:
         if not named:
             raise Refused(
-                "name the new secondary node, or an allocator that chooses it", Code.INPUT
+                "name the new secondary node by remote_node, or an iallocator that chooses it",
+                Code.INPUT,
             )
         if op.iallocator and len(named) > 1:
             raise Refused("name either the new secondary node or an allocator", Code.INPUT)

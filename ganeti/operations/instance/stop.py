@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from ganeti.config.changes.instances import activated, want
 from ganeti.config.changes.objects import together
@@ -17,6 +18,7 @@ from ganeti.operations.instance.disks import detach_disks
 from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.subject import Subject, subject_of
 from ganeti.operations.operation import Facts, HookCall, Operation, Tools
+from ganeti.operations.undo import Undo
 from ganeti.rpc.instances import StopInstance
 
 
@@ -50,15 +52,26 @@ def plan(op: ShutdownInstance, state: ClusterState, facts: Facts) -> Stop:
 
 async def run(plan: Stop, tools: Tools) -> None:
     instance, node = plan.subject.instance, plan.subject.primary
-    if not plan.op.no_remember:
-        source = plan.op.admin_state_source or WantedBy.ADMIN
-        down = want(instance, Wanted.DOWN, source)
-        await tools.config.change(together(down, activated(instance, False)))
-    if node.offline:
-        tools.progress.say(f"node {node.name} is offline: only the wanted state was recorded")
-        return
-    await stop_guest(plan.subject, plan.op.timeout, tools)
+    async with Undo(tools.progress) as undo:
+        if not plan.op.no_remember:
+            source = plan.op.admin_state_source or WantedBy.ADMIN
+            down = want(instance, Wanted.DOWN, source)
+            await tools.config.change(together(down, activated(instance, False)))
+            undo.by(
+                f"record again what {instance.name} was to be", partial(_as_before, plan, tools)
+            )
+        if node.offline:
+            tools.progress.say(f"node {node.name} is offline: only the wanted state was recorded")
+            return
+        await stop_guest(plan.subject, plan.op.timeout, tools)
     await detach_disks(tools.config.state(), instance, plan.subject.disks, tools)
+
+
+async def _as_before(plan: Stop, tools: Tools) -> None:
+    """Record that the guest, which is not known to have stopped, is wanted as it was."""
+    before = plan.subject.instance
+    wanted = want(before, before.admin_state, before.admin_state_source)
+    await tools.config.change(together(wanted, activated(before, before.disks_active)))
 
 
 async def stop_guest(subject: Subject, timeout: int, tools: Tools) -> None:

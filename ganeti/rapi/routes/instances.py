@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from ganeti.errors import Invalid, Problem
-from ganeti.luxi.methods import QueryInstances, SubmitJob
+from ganeti.errors import Code, Invalid, Problem, Refused
+from ganeti.luxi.methods import Query, QueryInstances, SubmitJob
 from ganeti.opcodes.backup import ExportInstance, PrepareExport
 from ganeti.opcodes.instance.create import AllocateInstances, CreateInstance
 from ganeti.opcodes.instance.disks import (
@@ -121,6 +121,8 @@ async def _reinstall(call: Call, values: Mapping[str, Any], how: Reinstallation)
         raise Invalid("give the parameters in the query or in the body, not in both")
     if said:
         how = Reinstallation(os=said.get("os"), start=not said.get("nostartup", False))
+    if how.os is not None:
+        await _require_os(call, how.os)
     name, trail = call.path["instance_name"], tuple(map(tuple, reason_trail(call, why)))
     steps: list[Any] = [
         ShutdownInstance(instance_name=name, dry_run=dry_run, reason=trail),
@@ -131,6 +133,14 @@ async def _reinstall(call: Call, values: Mapping[str, Any], how: Reinstallation)
     if how.start:
         steps.append(StartInstance(instance_name=name, dry_run=dry_run, reason=trail))
     return await call.master.ask(SubmitJob(ops=tuple(steps)))
+
+
+async def _require_os(call: Call, name: str) -> None:
+    """Refuse an OS definition that there is not, as the instance would be stopped for nothing."""
+    answer = await call.master.ask(Query(what="os", fields=("name",)))
+    known = [row[0][1] for row in answer["data"]]
+    if name.partition("+")[0] not in known:
+        raise Refused(f"os: there is no {name}; there are {', '.join(sorted(known))}", Code.UNKNOWN)
 
 
 async def _console(call: Call, _: Mapping[str, Any], __: Any) -> Any:
