@@ -89,6 +89,8 @@ def found(
             f"{paths.queue}/serial": (b"0\n", 0o640),
         }
     )
+    # Masters of another cluster are nothing to this one.
+    at_once(local_files().remove(paths.term_file))
     write_ssconf(paths, ssconf(state, release=__version__))
     if not os.path.exists(paths.rapi_users):
         write({paths.rapi_users: (_USERS, 0o640)})

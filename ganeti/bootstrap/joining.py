@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import secrets
-import socket
 import ssl
 import time
 from collections.abc import Iterable
-from typing import Any
 
 import msgspec
 
+from ganeti.bootstrap.asking import Door, answer_of
 from ganeti.bootstrap.writing import (
     at_once,
     local_files,
@@ -19,7 +18,7 @@ from ganeti.bootstrap.writing import (
     ssconf_of,
     write_ssconf,
 )
-from ganeti.errors import Code, Failed, ProtocolError, Refused, from_wire
+from ganeti.errors import Code, ProtocolError, Refused
 from ganeti.paths import NODED_PORT, Paths
 from ganeti.pki.enrolment import (
     AUTHORITY_CALL,
@@ -33,10 +32,6 @@ from ganeti.pki.enrolment import (
     secret_of,
     token_of,
 )
-from ganeti.rpc.http import Broken, MessageReader, answered, request
-
-PATIENCE = 10.0
-_ANSWER_LIMIT = 1 << 20
 
 
 def invite(
@@ -109,6 +104,7 @@ class _Master:
 
     def __init__(self, invitation: Invitation) -> None:
         self._said = invitation
+        self._door = Door(invitation.master, invitation.address, invitation.port)
 
     def authority(self) -> str:
         """The certificate that the token's fingerprint belongs to.
@@ -118,10 +114,10 @@ class _Master:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        answer = self._ask(context, AUTHORITY_CALL, b"{}")
+        answer = answer_of(self._door.ask(context, AUTHORITY_CALL, b"{}"), self._door)
         if not isinstance(answer, str) or fingerprint(answer.encode()) != self._said.authority:
             raise Refused(
-                f"{self._where} is not of the cluster {self._said.cluster} that the token was made"
+                f"{self._door} is not of the cluster {self._said.cluster} that the token was made"
                 " for: its authority is another one; is the address right, and nobody in between?"
             )
         return answer
@@ -129,49 +125,12 @@ class _Master:
     def enrol(self, application: Application, authority: str) -> Membership:
         """The certificate for this node."""
         context = ssl.create_default_context(cadata=authority)
-        answer = self._ask(context, ENROL_CALL, msgspec.json.encode(application))
+        body = self._door.ask(context, ENROL_CALL, msgspec.json.encode(application))
+        answer = answer_of(body, self._door)
         try:
             return msgspec.convert(answer, Membership)
         except msgspec.ValidationError as e:
-            raise ProtocolError(f"{self._where} granted nonsense: {e}") from None
-
-    @property
-    def _where(self) -> str:
-        return f"{self._said.master} ({self._said.address} port {self._said.port})"
-
-    def _ask(self, context: ssl.SSLContext, call: str, body: bytes) -> Any:
-        said = self._said
-        try:
-            with (
-                socket.create_connection((said.address, said.port), timeout=PATIENCE) as plain,
-                context.wrap_socket(plain, server_hostname=said.master) as connection,
-            ):
-                connection.sendall(request(call, said.master, "Connection: close\r\n", body))
-                answer = self._receive(connection)
-        except OSError as e:
-            raise Failed(
-                f"{self._where} cannot be asked: {e}; does its node daemon run, and can this host"
-                " reach it?",
-                Code.ENVIRONMENT,
-            ) from None
-        match answer:
-            case [True, result]:
-                return result
-            case [False, error]:
-                raise from_wire(error)
-        raise ProtocolError(f"{self._where} gave no answer that makes sense")
-
-    def _receive(self, connection: ssl.SSLSocket) -> Any:
-        reader = MessageReader(body_limit=_ANSWER_LIMIT)
-        try:
-            while data := connection.recv(65536):
-                for message in reader.receive(data):
-                    if answered(message) != 200:
-                        raise ProtocolError(f"{self._where} answers {message.body!r}")
-                    return msgspec.json.decode(message.body)
-        except (Broken, msgspec.DecodeError) as e:
-            raise ProtocolError(f"{self._where} answers nonsense: {e}") from None
-        raise ProtocolError(f"{self._where} closed the connection without an answer")
+            raise ProtocolError(f"{self._door} granted nonsense: {e}") from None
 
 
 def _first_ssconf(said: Invitation) -> dict[str, str]:

@@ -51,6 +51,28 @@ def getmaster(session: Session, arguments: Arguments) -> int:
     return 0
 
 
+def failover(session: Session, arguments: Arguments) -> int:
+    """Make this node the master."""
+    from ganeti.bootstrap.failover import become_master
+    from ganeti.paths import NODED_PORT
+
+    if arguments.get("no_voting") and not arguments.get("yes_do_it"):
+        session.confirm(
+            "Without the votes of most nodes, another master may be at work: is it certain that no"
+            " master daemon runs on any other node?",
+            "--yes-do-it",
+        )
+    become_master(
+        session.paths,
+        session.host(),
+        votes=not arguments.get("no_voting"),
+        accept_loss=bool(arguments.get("accept_loss")),
+        say=session.say,
+        port=arguments.get("node_port", NODED_PORT),
+    )
+    return 0
+
+
 def ping(session: Session, arguments: Arguments) -> int:
     """Succeed if the master daemon answers."""
     _facts(session)

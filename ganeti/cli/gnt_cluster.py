@@ -231,6 +231,26 @@ GNT_CLUSTER = tool(
         run=clusters.version,
     ),
     Command(name="getmaster", doc="Show the name of the master.", run=clusters.getmaster),
+    Command(
+        name="master-failover",
+        aliases=("masterfailover",),
+        doc="Make this node, a master candidate, the master instead of another one.",
+        options=(
+            Option(
+                ("--no-voting",),
+                "no_voting",
+                "Do so although most nodes do not answer.",
+            ),
+            Option(
+                ("--accept-loss",),
+                "accept_loss",
+                "Do so although acknowledged changes may be missing on this node.",
+            ),
+            Option(("--node-port",), "node_port", "Where the node daemons listen.", INT),
+            YES_DO_IT,
+        ),
+        run=clusters.failover,
+    ),
     Command(name="master-ping", doc="Succeed if the master daemon answers.", run=clusters.ping),
     Command(
         name="verify",

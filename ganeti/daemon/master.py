@@ -28,6 +28,7 @@ from ganeti.luxi.server import Answerer, Methods
 from ganeti.master.master import Master, Surroundings
 from ganeti.master.places import Places
 from ganeti.master.reign import Reign
+from ganeti.master.sharing import Sharing
 from ganeti.master.spreading import Spreading
 from ganeti.node.terms import Accepted, Terms
 from ganeti.operations.operation import SharedFile
@@ -40,6 +41,9 @@ from ganeti.system.tls import words
 
 LOOK = 1.0
 """Seconds between two looks at whom this host's own node daemon obeys."""
+
+LOOK_AROUND = 5.0
+"""Seconds between two questions to nodes, one after the other, whom they obey."""
 
 FIRST_VOTES = 1.0
 """Seconds for which the nodes' votes may hold up the word that the daemon has started."""
@@ -87,6 +91,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     )
     spreading = Spreading(nodes, master.config.state, reactor, __version__)
     master.config.observe(spreading.changed)
+    sharing = Sharing(nodes, master.config.state, around.shared, reactor)
     answers = _once_begun(master.answers(), reign.wait)
     sockets = LuxiService(reactor, (paths.master_socket, paths.query_socket), Methods(answers))
     sockets.start()
@@ -95,6 +100,8 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         await reign.begin(known.term, votes_needed=not options.no_voting)
         await master.start()
         spreading.soon()
+        master.config.observe(sharing.changed)
+        sharing.soon()
 
     def failed(failure: Failure) -> None:
         if not failure.check(CancelledError) and not over.called:
@@ -104,18 +111,24 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         accepted = _accepted(files, paths)
         reign.heard_here(accepted.term, accepted.master)
 
-    # Its own node daemon may hear of a newer master long before this one asks it anything.
-    looking = LoopingCall(look)
-    looking.clock = reactor
-    looking.start(LOOK, now=False).addErrback(failed)
+    def look_around() -> Deferred[None]:
+        return Deferred.fromCoroutine(reign.look_around())
+
+    # Others may hear of a newer master long before this one has anything to ask them.
+    looking = [
+        _every(LOOK, look, reactor, failed),
+        _every(LOOK_AROUND, look_around, reactor, failed),
+    ]
     beginning = Deferred.fromCoroutine(begin()).addErrback(failed)
 
     async def stop() -> None:
-        if looking.running:
-            looking.stop()
+        for loop in looking:
+            if loop.running:
+                loop.stop()
         await sockets.stop()
         beginning.cancel()
         spreading.stop()
+        sharing.stop()
         await master.stop(replaced=reign.over)
         way.close()
 
@@ -125,6 +138,15 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         await stop()
         await over
     return Running(stop, reload=lambda: load(context, paths), over=over)
+
+
+def _every(
+    seconds: float, work: Callable[[], Any], reactor: Any, failed: Callable[[Failure], None]
+) -> LoopingCall:
+    loop = LoopingCall(work)
+    loop.clock = reactor
+    loop.start(seconds, now=False).addErrback(failed)
+    return loop
 
 
 async def _within(seconds: float, work: Deferred[None], reactor: Any) -> None:

@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from argparse import Namespace
 from collections.abc import Awaitable
 from typing import Any
 
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
 
 from ganeti.daemon.hypervisors import hypervisors
 from ganeti.daemon.listening import listen, reach
 from ganeti.daemon.options import address_of, known_address
-from ganeti.daemon.pidfile import holder
 from ganeti.daemon.service import Running
 from ganeti.daemon.tls import load, prove, server_context
 from ganeti.node.answers import answers_of
@@ -25,11 +27,15 @@ from ganeti.rpc.serving import CallSite
 from ganeti.system.files import LocalFiles
 from ganeti.system.images import LocalImages
 from ganeti.system.names import SystemNames
+from ganeti.system.pidfile import holder
 from ganeti.system.processes import LocalProcesses
 from ganeti.system.streams import LocalStreams
 from ganeti.system.tls import TlsFactory, peer_name
 
-MASTER = "ganeti-masterd"
+MASTER, RAPI = "ganeti-masterd", "ganeti-rapi"
+
+ENDING = 20.0
+"""Seconds: a little more than a daemon gives to the work that is under way."""
 
 
 async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
@@ -80,7 +86,24 @@ def host_of(reactor: Any, paths: Paths, name: str, port: int, files: LocalFiles)
         stop=reactor.stop,
         port=port,
         is_master=lambda: holder(f"{paths.run}/{MASTER}.pid") is not None,
+        stop_master=lambda: _stop(reactor, paths, RAPI, MASTER),
     )
+
+
+async def _stop(reactor: Any, paths: Paths, *daemons: str) -> bool:
+    """End daemons of this node, in order if they can; whether any of them ran."""
+    any_ran = False
+    for daemon in daemons:
+        path, began = f"{paths.run}/{daemon}.pid", reactor.seconds()
+        told = 0
+        while pid := holder(path):
+            any_ran = True
+            wanted = signal.SIGKILL if reactor.seconds() - began > ENDING else signal.SIGTERM
+            if wanted != told:
+                os.kill(pid, wanted)
+                told = wanted
+            await deferLater(reactor, 0.05)
+    return any_ran
 
 
 def _in_thread(reactor: Any) -> Any:

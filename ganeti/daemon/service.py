@@ -111,7 +111,7 @@ class _Life:
 
     def live(self) -> int:
         """The exit code, when everything is over."""
-        from ganeti.daemon.pidfile import PidFile
+        from ganeti.system.pidfile import PidFile
 
         os.umask(0o027)
         pid_file = PidFile(f"{self._paths.run}/{self._program.name}.pid", self._program.name)

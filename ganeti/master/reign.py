@@ -69,6 +69,7 @@ class Reign:
         self._term = 0
         self._begun = False
         self._over = False
+        self._turn = 0
         self._waiting: list[Deferred[None]] = []
 
     def term(self) -> int:
@@ -147,6 +148,16 @@ class Reign:
             waiting: Deferred[None] = Deferred(self._waiting.remove)
             self._waiting.append(waiting)
             await waiting
+
+    async def look_around(self) -> None:
+        """Ask the next node, each in its turn, whom it obeys: nothing else may ask it for long."""
+        members = [node for node in self._members() if not node.offline]
+        node = members[self._turn % len(members)]
+        self._turn += 1
+        claim = ClaimTerm(term=0, master=self._name)
+        vote = (await self._nodes.ask_all([node], claim))[node.uuid]
+        if isinstance(vote, Vote) and vote.term > self._term:
+            self.heard(_replaced(node.name, vote.master, vote.term))
 
     def heard(self, error: NotMaster) -> None:
         """Some node obeys a newer master."""

@@ -24,6 +24,7 @@ def answers_of(parts: Parts) -> Answers:
     answers.to(node.LeaveCluster, parts.membership.leave)
     answers.to(node.ResolveName, parts.names.resolve)
     answers.to(node.RunHooks, parts.hooks.run)
+    answers.to(node.StopMaster, parts.membership.stop_master)
     answers.to(node.UploadFile, parts.files.upload)
     answers.to(node.ValidateHypervisor, parts.instances.validate)
     answers.to(node.ValidateOS, parts.scripts.verify)

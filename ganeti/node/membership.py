@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
@@ -11,7 +12,7 @@ from twisted.logger import Logger
 
 from ganeti import __version__
 from ganeti.paths import Paths
-from ganeti.rpc.node import AskVersion, Delay, LeaveCluster, Version
+from ganeti.rpc.node import AskVersion, Delay, LeaveCluster, StopMaster, Version
 from ganeti.system.interfaces import IFiles
 
 PROTOCOL = 3_000_000
@@ -21,21 +22,39 @@ LAST_WORDS = 0.5
 """Seconds between the answer that the node has left, and the end of the daemon."""
 
 
+StopDaemons: TypeAlias = Callable[[], Awaitable[bool]]
+"""Returns when daemons have ended, and whether there were any."""
+
+
+async def no_daemons() -> bool:
+    """There are none."""
+    return False
+
+
 class Membership:
-    """``stop`` ends the daemon."""
+    """``stop`` ends the daemon, ``stop_master`` the master daemon and the remote API, if any."""
 
     _log = Logger()
 
     def __init__(
-        self, files: IFiles, paths: Paths, clock: IReactorTime, stop: Callable[[], object]
+        self,
+        files: IFiles,
+        paths: Paths,
+        clock: IReactorTime,
+        stop: Callable[[], object],
+        stop_master: StopDaemons,
     ) -> None:
         self._files = files
         self._paths = paths
         self._clock = clock
         self._stop = stop
+        self._stop_master = stop_master
 
     async def version(self, _: AskVersion) -> Version:
         return Version(protocol=PROTOCOL, release=__version__)
+
+    async def stop_master(self, _: StopMaster) -> bool:
+        return await self._stop_master()
 
     async def delay(self, call: Delay) -> None:
         await deferLater(self._clock, call.duration)

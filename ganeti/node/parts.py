@@ -19,7 +19,7 @@ from ganeti.node.files import Files
 from ganeti.node.hooks import Hooks
 from ganeti.node.instances import Instances
 from ganeti.node.keys import Keys
-from ganeti.node.membership import Membership
+from ganeti.node.membership import Membership, StopDaemons, no_daemons
 from ganeti.node.names import Names
 from ganeti.node.oses import OSDefinitions
 from ganeti.node.replicas import Replica
@@ -41,7 +41,7 @@ class Host:
 
     ``now`` is the time in seconds since the epoch, ``clock`` what waits. ``reach`` opens and
     closes a connection to a peer, whose daemon listens at ``port``; ``stop`` ends the daemon.
-    ``is_master`` says whether a master daemon runs here.
+    ``is_master`` says whether a master daemon runs here; ``stop_master`` ends it.
     """
 
     name: str
@@ -58,6 +58,7 @@ class Host:
     stop: Callable[[], object]
     port: int = NODED_PORT
     is_master: Callable[[], bool] = lambda: False
+    stop_master: StopDaemons = no_daemons
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,8 +113,8 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> P
         hooks=Hooks(host.files, host.processes, host.paths.hooks),
         instances=Instances(host.hypervisors, disks.paths, scripts, host.clock, host.name),
         keys=keys,
-        membership=Membership(host.files, host.paths, host.clock, host.stop),
         names=Names(host.names),
+        membership=Membership(host.files, host.paths, host.clock, host.stop, host.stop_master),
         oses=oses,
         replica=Replica(host.files, host.paths.data, in_use=host.is_master),
         scripts=scripts,

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
@@ -102,6 +102,15 @@ class Authority:
     def fingerprint(self) -> str:
         """What stands for this authority in tokens."""
         return fingerprint(self.certificate)
+
+    def has_issued(self, pem: bytes) -> bool:
+        """Whether the first certificate in ``pem`` is of this authority."""
+        try:
+            found = x509.load_pem_x509_certificates(pem[pem.find(b"-----BEGIN CERT") :])[0]
+            found.verify_directly_issued_by(self._certificate)
+        except (ValueError, TypeError, InvalidSignature):
+            return False
+        return True
 
     def issue(
         self,

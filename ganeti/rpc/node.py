@@ -192,6 +192,16 @@ class LeaveCluster(Call[None]):
     patience = URGENT
 
 
+class StopMaster(Call[bool]):
+    """End the master daemon and the remote API of a node that is not to be the master any more.
+
+    The answer says whether any of them ran; none does.
+    """
+
+    wire = "node_stop_master"
+    patience = FAST
+
+
 class Vote(Record):
     """A node's answer to a master that claims a term."""
 

@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
+from ganeti.bootstrap.copy import Copy, read, take_over
 from ganeti.config.formats import Checkpoint
 from ganeti.config.founding import founded
 from ganeti.config.state import ClusterState
@@ -38,7 +39,6 @@ from ganeti.rpc.asking import Asker, Lost
 from ganeti.rpc.node import ClaimTerm, Vote
 from ganeti.rpc.wire import Request
 from ganeti.schema.records import replace
-from ganeti.succession.copy import Copy, read, take_over
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.hypervisor import MemoryHypervisor
 from ganeti.testing.images import MemoryImages
@@ -330,15 +330,14 @@ class SimulatedCluster:
         ):
             raise NotMaster("most nodes do not vote for it")
         files, data = MemoryFiles(host.disk, self.clock), host.paths.data
-        copy = self.wait(self.copy_of(host))
-        assert copy.is_whole(copy.node(host.name)), "an acknowledged commit may be missing"
+        assert self.copy_of(host).is_whole(host.name), "an acknowledged commit may be missing"
         self.wait(take_over(files, data, host.name, now=self.clock.seconds()))
         self.start_master(host)
         return old
 
-    async def copy_of(self, host: SimulatedHost) -> Copy:
+    def copy_of(self, host: SimulatedHost) -> Copy:
         """What a host has of the journal and its checkpoint."""
-        return await read(MemoryFiles(host.disk, self.clock), host.paths.data)
+        return read(MemoryFiles(host.disk, self.clock), host.paths.data)
 
     def _newest(self) -> int:
         files = [MemoryFiles(host.disk, self.clock) for host in self.hosts]

@@ -129,6 +129,18 @@ class ReignTests(SynchronousTestCase):
         reign.heard_here(2, "node2")
         self.assertIn("node2 is the master by now", str(self.over[0]))
 
+    def test_an_idle_master_asks_around_and_finds_that_it_is_over(self) -> None:
+        reign, _ = self.begin("node1")
+        self.network.vanish("node1")
+        for _ in NODES:
+            self.successResultOf(reign.look_around())
+        self.assertFalse(reign.over)
+        self.replace("node1", "node2", 2, "node2", "node3")
+        self.successResultOf(reign.look_around())
+        self.assertFalse(reign.over)
+        self.successResultOf(reign.look_around())
+        self.assertTrue(reign.over)
+
     def test_before_its_term_a_master_makes_nobody_follow(self) -> None:
         self.begin("node1")
         self.replace("node1", "node2", 2, "node2", "node3")

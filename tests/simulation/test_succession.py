@@ -87,5 +87,5 @@ class SuccessionTests(SynchronousTestCase):
             cluster = self.cluster(seed)
             storm(cluster, 5, trouble=0.0)
             cluster.wait(cluster.master.stop())
-            ends = {cluster.wait(cluster.copy_of(host)).end for host in cluster.hosts}
+            ends = {cluster.copy_of(host).end for host in cluster.hosts}
             self.assertEqual(len(ends), 1, f"seed {seed}")

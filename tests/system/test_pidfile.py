@@ -5,8 +5,8 @@ import os
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.daemon.pidfile import PidFile
 from ganeti.errors import Refused
+from ganeti.system.pidfile import PidFile
 
 
 class PidFileTests(SynchronousTestCase):

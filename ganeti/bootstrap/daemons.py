@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Starting the daemons of this node, for callers that block."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from ganeti.errors import Code, Failed
+from ganeti.paths import Paths
+from ganeti.system.pidfile import holder
+
+NODED, MASTERD, RAPI = "ganeti-noded", "ganeti-masterd", "ganeti-rapi"
+
+_MODULES = {
+    NODED: "ganeti.daemon.noded",
+    MASTERD: "ganeti.daemon.masterd",
+    RAPI: "ganeti.daemon.rapi",
+}
+_OPTIONS = {NODED: "NODED_ARGS", MASTERD: "MASTERD_ARGS", RAPI: "RAPI_ARGS"}
+"""What the options of each daemon are called in the file for them."""
+
+STARTING = 60.0
+"""Seconds."""
+
+
+def runs(paths: Paths, daemon: str) -> bool:
+    """Whether a daemon of this node runs."""
+    return holder(f"{paths.run}/{daemon}.pid") is not None
+
+
+def start(paths: Paths, daemon: str, *options: str) -> None:
+    """Start a daemon of this node; it listens when this returns.
+
+    Its usual options are those in ``/etc/default/ganeti``, to which ``options`` are added.
+
+    :raises Failed: it does not start, and why.
+    """
+    command = [sys.executable, "-P", "-m", _MODULES[daemon], *_usual(paths, daemon), *options]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=STARTING,
+        )
+    except subprocess.TimeoutExpired:
+        raise Failed(f"{daemon} did not start within {STARTING:g} seconds") from None
+    if done.returncode != 0:
+        why = done.stderr.strip() or f"it ended with exit code {done.returncode}"
+        raise Failed(f"{daemon} does not start: {why}", Code.ENVIRONMENT)
+
+
+def _usual(paths: Paths, daemon: str) -> Sequence[str]:
+    try:
+        with open(f"{paths.root}/etc/default/ganeti", encoding="utf-8") as file:
+            text = file.read()
+    except FileNotFoundError:
+        return ()
+    found = re.findall(rf"^\s*{_OPTIONS[daemon]}=(.*)$", text, re.MULTILINE)
+    # Twice: the file is a shell's, and what it assigns is a list of words again.
+    return shlex.split(" ".join(shlex.split(found[-1], comments=True))) if found else ()

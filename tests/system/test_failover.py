@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Another node becomes the master of a cluster of real daemons."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.bootstrap.copy import read
+from ganeti.bootstrap.daemons import MASTERD, RAPI, runs
+from ganeti.bootstrap.writing import local_files
+from ganeti.errors import GanetiError
+from ganeti.luxi.client import Client
+from ganeti.luxi.methods import QueryConfigValues, QueryJobs, Request, SubmitJob
+from ganeti.opcodes.tags import AddTags, TagKind
+from ganeti.system.pidfile import holder
+from tests.system.running import PATIENCE, RunningCluster, eventually, run
+from tools.quickstart.place import Node
+
+INSTANCE = "first.trial"
+
+
+class FailoverTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.running = RunningCluster()
+        self.addCleanup(self.end)
+        # Candidates are given their copies in the background.
+        eventually(lambda: all(self.knows(number) for number in (2, 3)))
+
+    def end(self) -> None:
+        for number in (1, 2, 3):
+            for daemon in (RAPI, MASTERD):
+                self.send(number, daemon, signal.SIGTERM)
+        self.running.destroy()
+
+    def node(self, number: int) -> Node:
+        return self.running.cluster.node(number)
+
+    def knows(self, number: int) -> bool:
+        paths = self.node(number).paths
+        return os.path.exists(paths.config_file) and os.path.exists(paths.authority_key)
+
+    def send(self, number: int, daemon: str, which: int) -> None:
+        path = f"{self.node(number).paths.run}/{daemon}.pid"
+        if pid := holder(path):
+            os.kill(pid, which)
+            eventually(lambda: holder(path) is None)
+
+    def tool(self, number: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """What ``gnt-cluster`` does on a node."""
+        program = "from ganeti.cli.gnt_cluster import main; main()"
+        environment = self.running.cluster.environment(self.node(number))
+        return run([sys.executable, "-P", "-c", program, *arguments], environment=environment)
+
+    def failed_over(self, number: int, *options: str) -> str:
+        done = self.tool(number, "master-failover", *options)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+        return done.stdout
+
+    def ask(self, number: int, request: Request[Any]) -> Any:
+        with Client(self.node(number).paths.master_socket) as client:
+            return client.ask(request)
+
+    def tag(self, number: int, tag: str) -> int:
+        job: int = self.ask(number, SubmitJob(ops=(AddTags(kind=TagKind.CLUSTER, tags=(tag,)),)))
+        eventually(lambda: self.status(number, job) == "success")
+        return job
+
+    def status(self, number: int, job: int) -> str:
+        [row] = self.ask(number, QueryJobs(ids=(job,), fields=("status",)))
+        return str(row[0])
+
+    def masterd(self, number: int) -> subprocess.CompletedProcess[str]:
+        environment = self.running.cluster.environment(self.node(number))
+        return run([sys.executable, "-m", "ganeti.daemon.masterd"], environment=environment)
+
+    def test_a_master_that_is_killed_is_replaced_without_loss(self) -> None:
+        jobs = [self.tag(1, f"tag-{number}") for number in range(5)]
+        for daemon in (RAPI, MASTERD, "ganeti-noded"):
+            self.send(1, daemon, signal.SIGKILL)
+        began = time.monotonic()
+        said = self.failed_over(2)
+        self.assertLess(time.monotonic() - began, PATIENCE)
+        self.assertIn("does not answer; going on without it", said)
+        self.assertIn("2 of 3 nodes have voted", said)
+        self.assertEqual({self.status(2, job) for job in jobs}, {"success"})
+        self.tag(2, "after")
+        self.assertEqual(
+            self.ask(2, QueryConfigValues(fields=("master_node",))), [self.node(2).name]
+        )
+        # The remote API convinces at its new address.
+        self.assertEqual(self.curled(2), INSTANCE)
+        # The old master's node comes back; the instance has run all the time.
+        self.running.daemon("noded", 1).start()
+        eventually(lambda: self.instances(2) == f"{INSTANCE} running")
+        told = self.masterd(1)
+        self.assertEqual(told.returncode, 11, told.stderr)
+        self.assertIn("is the master", told.stderr)
+        self.assertFalse(runs(self.node(1).paths, MASTERD))
+        eventually(lambda: self.tool(1, "getmaster").stdout.strip() == self.node(2).name)
+        # And is a candidate, to which the office can return: this time in order.
+        eventually(lambda: self.end_of(1) == self.end_of(2))
+        said = self.failed_over(1)
+        self.assertIn(f"the master daemon of {self.node(2).name} has ended", said)
+        self.assertEqual({self.status(1, job) for job in jobs}, {"success"})
+        self.tag(1, "again")
+        self.assertFalse(runs(self.node(2).paths, MASTERD))
+
+    def test_a_cut_off_candidate_refuses_and_the_master_goes_on(self) -> None:
+        for number in (1, 3):
+            self.send(number, "ganeti-noded", signal.SIGKILL)
+        told = self.tool(2, "master-failover")
+        self.assertEqual(told.returncode, 1)
+        self.assertIn("only 1 of 3 nodes answer", told.stderr)
+        self.assertIn("--no-voting", told.stderr)
+        for number in (1, 3):
+            self.running.daemon("noded", number).start()
+        self.tag(1, "still")
+
+    def test_a_master_that_is_replaced_while_it_runs_ends(self) -> None:
+        # Its node daemon is away, so that nobody can end it.
+        self.send(1, "ganeti-noded", signal.SIGKILL)
+        self.failed_over(2)
+        eventually(lambda: not runs(self.node(1).paths, MASTERD))
+        log = Path(f"{self.node(1).paths.log}/master-daemon.log").read_text()
+        self.assertIn("CRITICAL cannot go on", log)
+        self.tag(2, "after")
+
+    def instances(self, number: int) -> str:
+        program = "from ganeti.cli.gnt_instance import main; main()"
+        environment = self.running.cluster.environment(self.node(number))
+        done = run(
+            [sys.executable, "-P", "-c", program, "list", "--no-headers", "-o", "name,status"],
+            environment=environment,
+        )
+        return " ".join(done.stdout.split())
+
+    def curled(self, number: int) -> str:
+        url = f"https://{self.node(number).address}:5080/2/instances"
+        done = run(["curl", "-sS", "--cacert", self.node(number).paths.authority, url])
+        return INSTANCE if INSTANCE in done.stdout else f"{done.stdout}{done.stderr}"
+
+    def end_of(self, number: int) -> int:
+        try:
+            return read(local_files(), self.node(number).paths.data).end
+        except GanetiError:
+            return -1
