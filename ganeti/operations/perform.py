@@ -36,6 +36,10 @@ FRESH = 2.0
 """For how many seconds the answers of nodes are good enough to act on."""
 
 
+AT_ONCE = 0.1
+"""For how many seconds locks are waited for that nobody else had, in a busy daemon."""
+
+
 class Owner(Progress, Protocol):
     """The job that an opcode runs for."""
 
@@ -64,6 +68,15 @@ class Locks(Protocol):
     def hold(
         self, owner: str, wants: LockRequest, priority: int = 0
     ) -> AbstractAsyncContextManager[None]: ...
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is known, what was asked for it, and when, in seconds since the epoch."""
+
+    facts: Facts
+    questions: Sequence[Question]
+    at: float
 
 
 Finish: TypeAlias = Callable[[Sequence[Edit]], Awaitable[None]]
@@ -111,27 +124,39 @@ class Performer:
         cause = Cause("job", opcode.summary, owner.job_id)
         tools = self.tools(_JobsConfiguration(self.config, cause), owner)
         identity = tools.ids.uuid()
-        facts = await self._ask(operation, opcode, tools, identity)
-        asked_at = tools.time.seconds()
-        plan = operation.plan(opcode, self.config.state(), facts)
+        asked = await self._ask(operation, opcode, tools, identity)
+        plan = operation.plan(opcode, self.config.state(), asked.facts)
         if opcode.dry_run:
             await owner.locked()
             return Performed(operation.preview(plan))
         while True:
-            wanted = plan.locks
+            wanted, since = plan.locks, tools.time.seconds()
             async with self.locks.hold(owner.owner, wanted, owner.priority):
-                if tools.time.seconds() - asked_at > FRESH:
-                    facts = await self._ask(operation, opcode, tools, identity)
-                    asked_at = tools.time.seconds()
-                plan = operation.plan(opcode, self.config.state(), facts)
+                now = tools.time.seconds()
+                # Who had to wait was waiting for somebody who may have changed what is asked about.
+                if (
+                    now - asked.at > FRESH
+                    or now - since > AT_ONCE
+                    or operation.questions(opcode, self.config.state()) != asked.questions
+                ):
+                    asked = await self._ask(operation, opcode, tools, identity)
+                plan = operation.plan(opcode, self.config.state(), asked.facts)
                 if covers(wanted, plan.locks):
                     await owner.locked()
                     return await self._run(operation, plan, opcode.op_id, tools, cause)
 
     async def _ask(
         self, operation: Operation[Any, Any], opcode: Opcode, tools: Tools, identity: str
-    ) -> Facts:
-        return await informed(operation, opcode, self.config.state(), tools, identity)
+    ) -> _Asked:
+        """Ask until the answers are about the state as it is by then."""
+        state = self.config.state()
+        questions = operation.questions(opcode, state)
+        while True:
+            facts = await informed(operation, opcode, state, tools, identity)
+            state = self.config.state()
+            before, questions = questions, operation.questions(opcode, state)
+            if questions == before:
+                return _Asked(facts, questions, tools.time.seconds())
 
     async def _run(
         self, operation: Operation[Any, Any], plan: Any, op_id: str, tools: Tools, cause: Cause

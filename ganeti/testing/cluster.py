@@ -32,6 +32,7 @@ from ganeti.node.answers import answers_of
 from ganeti.node.parts import Host, parts_of
 from ganeti.node.terms import Terms
 from ganeti.opcodes.instance.lifecycle import ShutdownInstance, StartInstance
+from ganeti.opcodes.instance.moves import MigrateInstance
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.operation import SharedFile
 from ganeti.paths import Paths
@@ -256,6 +257,7 @@ class SimulatedCluster:
         self.clock.advance(BEGINNING)
         self.ids = SeededIdentifiers(self.random)
         self.acknowledged: list[int] = []
+        self.doubles: set[str] = set()
         self._submitting: set[Deferred[int]] = set()
         self.network = MemoryNodes(
             clock=self.clock, delay=lambda: self.random.uniform(0.0002, 0.02)
@@ -374,9 +376,9 @@ class SimulatedCluster:
         """Let everything happen that happens within some seconds."""
         until = self.clock.seconds() + seconds
         while not self.crashed and (next_call := self._next()) is not None and next_call <= until:
-            self.clock.advance(max(0.0, next_call - self.clock.seconds()))
+            self._move_on(next_call)
         if self.clock.seconds() < until and not self.crashed:
-            self.clock.advance(until - self.clock.seconds())
+            self._move_on(until)
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         """What ``work`` returns, after as much time as it takes.
@@ -391,12 +393,20 @@ class SimulatedCluster:
             next_call = self._next()
             if next_call is None or next_call > until:
                 raise Stuck(f"still waiting for {work}")
-            self.clock.advance(max(0.0, next_call - self.clock.seconds()))
+            self._move_on(next_call)
         if not results:
             failures: list[Any] = []
             running.addErrback(failures.append)
             failures[0].raiseException()
         return results[0]
+
+    def _move_on(self, until: float) -> None:
+        self.clock.advance(max(0.0, until - self.clock.seconds()))
+        self.doubles.update(
+            f"{name} ran on {' and '.join(hosts)} at once"
+            for name, hosts in self.running().items()
+            if len(hosts) > 1
+        )
 
     def _next(self) -> float | None:
         return min((call.getTime() for call in self.clock.getDelayedCalls()), default=None)
@@ -412,12 +422,16 @@ class SimulatedCluster:
             if next_call is None or next_call > until:
                 waiting = [job.id for job in self.master.queue.jobs() if not job.is_final]
                 raise Stuck(f"jobs do not end: {waiting}")
-            self.clock.advance(max(0.0, next_call - self.clock.seconds()))
+            self._move_on(next_call)
         # The last commit is there; what follows it in the same turn is not yet.
         self.pass_time(1.0)
 
     def reconcile(self) -> None:
-        """Do what the watcher does: make what runs what is wanted."""
+        """Do what the watcher does: make what runs what is wanted, and settle what broke off."""
+        for instance in self.master.config.state().instances.values():
+            if instance.admin_state is Wanted.UP and instance.name not in self.running():
+                self.submit(MigrateInstance(instance_name=instance.name, cleanup=True))
+        self.settle()
         state = self.master.config.state()
         for instance in state.instances.values():
             runs = instance.name in self.running()
@@ -451,7 +465,7 @@ class SimulatedCluster:
                 found.append(f"job {job_id} is {job.status.value}")
             found += [f"job {job_id}: {op.result}" for op in job.ops if _is_a_bug(op.result)]
         found += [f"lock {row.name} is held" for row in self.master.locks.rows()]
-        found += self.doubles()
+        found += sorted(self.doubles)
         wanted = {
             instance.name: [state.nodes[instance.primary_node].name]
             for instance in state.instances.values()
@@ -460,14 +474,6 @@ class SimulatedCluster:
         if self.running() != wanted:
             found.append(f"wanted is {wanted}, and what runs is {self.running()}")
         return found
-
-    def doubles(self) -> list[str]:
-        """Guests that run in more than one place."""
-        return [
-            f"{name} runs on {' and '.join(hosts)}"
-            for name, hosts in self.running().items()
-            if len(hosts) > 1
-        ]
 
     def reopened(self) -> ClusterState:
         """The state that a master which is started now finds, after this one has stopped."""

@@ -46,6 +46,20 @@ def _tag(name: str, random: Random) -> dict[str, Any]:
     return {"OP_ID": op_id, "kind": "instance", "name": name, "tags": [tag]}
 
 
+def _rename(name: str, random: Random) -> dict[str, Any]:
+    return {
+        "OP_ID": "OP_INSTANCE_RENAME",
+        "instance_name": name,
+        "new_name": random.choice(NAMES),
+    }
+
+
+def _evacuate(name: str, random: Random) -> dict[str, Any]:
+    op_id = random.choice(("OP_NODE_EVACUATE", "OP_NODE_MIGRATE"))
+    mode = {"mode": "primary-only"} if op_id == "OP_NODE_EVACUATE" else {}
+    return {"OP_ID": op_id, "node_name": f"node{random.randint(1, 3)}", **mode}
+
+
 _WORK = (
     _create,
     _create,
@@ -57,6 +71,14 @@ _WORK = (
     _about("OP_INSTANCE_REBOOT", reboot_type="hard", shutdown_timeout=1),
     _about("OP_INSTANCE_REBOOT", reboot_type="full", shutdown_timeout=1),
     _about("OP_INSTANCE_REINSTALL"),
+    _about("OP_INSTANCE_MIGRATE"),
+    _about("OP_INSTANCE_MIGRATE"),
+    _about("OP_INSTANCE_MIGRATE", allow_failover=True),
+    _about("OP_INSTANCE_MIGRATE", cleanup=True),
+    _about("OP_INSTANCE_FAILOVER", shutdown_timeout=1),
+    _about("OP_INSTANCE_FAILOVER", shutdown_timeout=1),
+    _rename,
+    _evacuate,
     _tag,
     lambda name, random: {"OP_ID": "OP_TEST_DELAY", "duration": random.uniform(0, 3)},
     lambda name, random: {"OP_ID": "OP_CLUSTER_VERIFY"},
