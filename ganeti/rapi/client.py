@@ -244,13 +244,26 @@ class GanetiRapiClient:
         disk_template: str | None,
         disks: Sequence[Mapping[str, Any]],
         nics: Sequence[Mapping[str, Any]],
-        dry_run: bool = False,
         reason: str | None = None,
+        dry_run: bool = False,
         **more: Any,
     ) -> JobId:
         """Create an instance, as an empty one, from an export, or from another cluster."""
-        body = {
-            "__version__": 1,
+        wanted = self.InstanceAllocation(mode, name, disk_template, disks, nics, **more)
+        body = {"__version__": 1, **wanted}
+        return self._job("POST", "/2/instances", _how(dry_run, reason), body)
+
+    def InstanceAllocation(
+        self,
+        mode: str,
+        name: str,
+        disk_template: str | None,
+        disks: Sequence[Mapping[str, Any]],
+        nics: Sequence[Mapping[str, Any]],
+        **more: Any,
+    ) -> Object:
+        """What ``InstancesMultiAlloc`` is told of one instance; asks the server nothing."""
+        return {
             "mode": mode,
             "name": name,
             "disk_template": disk_template,
@@ -258,13 +271,12 @@ class GanetiRapiClient:
             "nics": nics,
             **more,
         }
-        return self._job("POST", "/2/instances", _how(dry_run, reason), body)
 
     def InstancesMultiAlloc(
         self,
         instances: Sequence[Mapping[str, Any]],
-        dry_run: bool = False,
         reason: str | None = None,
+        dry_run: bool = False,
         **more: Any,
     ) -> JobId:
         """Create several instances where there is room for them."""

@@ -136,7 +136,9 @@ class submits:  # noqa: N801  # a word in a declaration
                 wrong = value is not None and not isinstance(value, list)
                 document["reason"] = value if wrong else [*(value or ()), *document["reason"]]
             elif target in document:
-                problems.append(Problem(name, "is given twice"))
+                # Some clients send the same in the query and in the body, to please every server.
+                if document[target] != value:
+                    problems.append(Problem(name, "is given twice, and differently"))
             else:
                 document[target] = value
         return problems

@@ -317,7 +317,7 @@ def _create(c: Cluster) -> str:
         "disk_template": "file",
         "disks": [{"size": 16}],
         "nics": [{}],
-        "iallocator": "hail",
+        "iallocator": ".",
         "file_storage_dir": "web",
         "file_driver": "loop",
     },
@@ -463,7 +463,7 @@ def _replace_new(c: Cluster) -> str:
 
 @step(
     "POST /2/instances/web1/replace-disks",
-    {"mode": "replace_new_secondary", "iallocator": "hail"},
+    {"mode": "replace_new_secondary", "iallocator": "."},
 )
 def _replace_placed(c: Cluster) -> str:
     _replaced(c, 1, 2)
@@ -730,7 +730,7 @@ def _evacuate(c: Cluster) -> str:
     return "LUXI: the second copy of web1 is on node 3, and nothing is left on node 1"
 
 
-@step("POST /2/nodes/{node3}/evacuate?iallocator=hail")
+@step("POST /2/nodes/{node3}/evacuate?iallocator=.")
 def _evacuate_placed(c: Cluster) -> str:
     _jobs_within(c)
     equal(c.instance("web1", "pnode", "snodes"), [c.node(2), [c.node(1)]])

@@ -3,12 +3,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from pathlib import Path
 from typing import Any
-
-from twisted.trial.unittest import SkipTest
 
 from ganeti.luxi.methods import QueryInstances
 from ganeti.model.disk import Template
@@ -107,20 +102,6 @@ class DoorTests(SharedCluster):
         self.assertEqual(self.gnt(*wanted).split(), ["typed", "running"])
         self.gnt("remove", "-f", "typed")
         self.assertNotIn("typed", self.gnt("list", "--no-headers", "-o", "name"))
-
-    def test_a_client_library_of_others(self) -> None:
-        probe = [SYSTEM_PYTHON, "-I", "-c", "from ganeti.rapi import client"]
-        if not os.path.exists(SYSTEM_PYTHON) or subprocess.run(probe, stderr=-3).returncode:
-            raise SkipTest("there is no such library: install python3-ganeti-rapi")
-        script = str(Path(__file__).with_name("third_party.py"))
-        done = self.running.quickstart("run", SYSTEM_PYTHON, "-I", script)
-        self.assertEqual(
-            (done.stderr, done.stdout.split("\n")),
-            (
-                "",
-                ["created", "listed", "stopped", "seen stopped", "started", "removed", "gone", ""],
-            ),
-        )
 
     def test_what_is_wrong_with_a_request_is_told_at_once(self) -> None:
         status, answer = self.running.curl("POST", "/2/instances", {"colour": "red"})

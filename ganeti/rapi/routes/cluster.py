@@ -112,8 +112,8 @@ async def _ask(call: Call, values: Mapping[str, Any], _: Any) -> Any:
 
 async def _ask_some(call: Call, values: Mapping[str, Any], question: Question) -> Any:
     """Columns of the objects of a kind that a filter selects, each value with a status."""
-    if question.qfilter is not None and question.filter is not None:
-        raise Invalid([Problem("filter", "is given twice; qfilter is the same")])
+    if None not in (question.qfilter, question.filter) and question.qfilter != question.filter:
+        raise Invalid([Problem("filter", "is the older name of qfilter, and says otherwise")])
     fields = question.fields if question.fields is not None else values.get("fields")
     if fields is None:
         raise Invalid([Problem("fields", "is required")])
