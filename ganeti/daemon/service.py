@@ -7,6 +7,7 @@ reason why it does not. Twisted is imported in the daemon's own process only.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -26,6 +27,10 @@ FAILURE, NOT_IN_CLUSTER, NOT_MASTER, NODE_SETUP = 1, 5, 11, 12
 
 STOP_PATIENCE = 15.0
 """Seconds that work under way may take to end once the daemon was told to stop."""
+
+
+_GARBAGE = (10_000, 20, 20)
+"""When to look for garbage; little of ours has cycles. By default it took a tenth of the time."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,9 @@ class _Life:
         from ganeti.system.pidfile import PidFile
 
         os.umask(0o027)
+        # What is made while the daemon starts is nearly all there to stay: to look for garbage
+        # among it again and again made a master of 1000 instances start a fifth later.
+        gc.disable()
         pid_file = PidFile(f"{self._paths.run}/{self._program.name}.pid", self._program.name)
         try:
             for folder in (self._paths.run, self._paths.log):
@@ -166,6 +174,9 @@ class _Life:
             return
         Logger().info("started")
         self._tell(0)
+        gc.freeze()
+        gc.set_threshold(*_GARBAGE)
+        gc.enable()
         if self._running.over is not None:
             self._running.over.addErrback(self._over)
 
