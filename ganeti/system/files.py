@@ -51,8 +51,9 @@ class LocalFiles:
         self._in_thread = in_thread
 
     def read(self, path: str) -> bytes:
-        with open(path, "rb") as file:
-            return file.read()
+        # Unbuffered, which halves the cost of a small file: a master reads thousands to start.
+        with open(path, "rb", buffering=0) as file:
+            return file.readall()
 
     def names(self, folder: str) -> list[str]:
         try:
