@@ -175,7 +175,7 @@ def _write_tools(cluster: Cluster) -> None:
             "#!/bin/sh\n"
             f"export GANETI_ROOTDIR={shlex.quote(master.paths.root)}"
             f" GANETI_HOSTNAME={shlex.quote(master.name)}"
-            f" PYTHONPATH={shlex.quote(str(TREE))}\n"
+            f" PYTHONPATH={shlex.quote(str(TREE))} PYTHONDONTWRITEBYTECODE=\n"
             f"exec {shlex.quote(sys.executable)} -P -c"
             f' \'from ganeti.cli.program import main; main("{module}")\' "$@"\n'
         )
