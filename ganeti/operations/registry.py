@@ -8,8 +8,9 @@ from types import MappingProxyType
 from typing import Any
 
 from ganeti.opcodes.opcode import Opcode
-from ganeti.operations import allocator, delay, questions, tags
+from ganeti.operations import allocator, delay, group, questions, tags
 from ganeti.operations.cluster import end, redistribute, verify
+from ganeti.operations.cluster import modify as modify_cluster
 from ganeti.operations.instance import (
     activate,
     console,
@@ -38,6 +39,8 @@ _ALL: tuple[Operation[Any, Any], ...] = (
     *end.OPERATIONS,
     *verify.OPERATIONS,
     redistribute.OPERATION,
+    modify_cluster.OPERATION,
+    *group.OPERATIONS,
     create.OPERATION,
     remove.OPERATION,
     start.OPERATION,

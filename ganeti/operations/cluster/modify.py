@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Changing the settings of the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ganeti.config.state import ClusterState
+from ganeti.errors import Code, Failed, Invalid, Problem, Refused
+from ganeti.locking.names import LockRequest
+from ganeti.model.cluster import Cluster
+from ganeti.model.disk import Template
+from ganeti.model.instance import Instance
+from ganeti.opcodes.cluster import ModifyCluster
+from ganeti.operations.cluster.settings import settings
+from ganeti.operations.operation import Ending, Facts, HookCall, Operation, Question, Tools
+from ganeti.rpc.storage import ListStorage
+from ganeti.schema.records import replace
+
+_NEEDS: Mapping[Template, str] = {
+    Template.FILE: "file_storage_dir",
+    Template.SHAREDFILE: "shared_file_storage_dir",
+    Template.GLUSTER: "gluster_storage_dir",
+    Template.PLAIN: "volume_group_name",
+    Template.DRBD: "volume_group_name",
+}
+
+
+@dataclass(frozen=True)
+class Modify:
+    """A request that makes sense in the state as it was, and the fields that it changes."""
+
+    op: ModifyCluster
+    fields: Mapping[str, Any]
+
+    @property
+    def locks(self) -> LockRequest:
+        # What changes is worked out again, on the state as it is then, where the change is made.
+        return {}
+
+
+def questions(op: ModifyCluster, state: ClusterState) -> Sequence[Question]:
+    if not op.vg_name:
+        return ()
+    return [Question(_hosts(state), ListStorage(kind="lvm-vg"))]
+
+
+def _hosts(state: ClusterState) -> list[Any]:
+    return [node for node in state.nodes.values() if node.vm_capable and not node.offline]
+
+
+def plan(op: ModifyCluster, state: ClusterState, facts: Facts) -> Modify:
+    """Decide what changes, or refuse with everything that is wrong with it."""
+    fields = settings(op, state)
+    _require_useful(replace(state.cluster, **fields), fields, state)
+    if op.vg_name and not op.force:
+        _require_group(op.vg_name, state, facts)
+    if not fields:
+        raise Invalid([Problem("", "nothing is to be changed; name what is")])
+    return Modify(op, fields)
+
+
+def _require_useful(after: Cluster, fields: Mapping[str, Any], state: ClusterState) -> None:
+    """Refuse settings with which existing instances, or new ones, could not be.
+
+    :raises Refused: the message says what stands in the way.
+    """
+    touched = {"enabled_hypervisors", "enabled_disk_templates", *_NEEDS.values()} & set(fields)
+    touched |= {"drbd_usermode_helper"} & set(fields)
+    if not touched:
+        return
+    for instance in state.instances.values():
+        _require_runnable(instance, after, state)
+    for template in map(Template, after.enabled_disk_templates):
+        setting = _NEEDS.get(template)
+        if setting is not None and setting in touched and not getattr(after, setting):
+            raise Refused(
+                f"the disk template {template.value} needs {setting}; disable the template first"
+            )
+
+
+def _require_runnable(instance: Instance, after: Cluster, state: ClusterState) -> None:
+    template = state.template_of(instance)
+    if instance.hypervisor not in after.enabled_hypervisors:
+        raise Refused(
+            f"instance {instance.name} needs the hypervisor {instance.hypervisor}; remove such "
+            "instances first"
+        )
+    if template is not Template.DISKLESS and template.value not in after.enabled_disk_templates:
+        raise Refused(
+            f"instance {instance.name} has {template.value} disks; remove such instances first"
+        )
+    if template is Template.DRBD and not after.drbd_usermode_helper:
+        raise Refused(f"instance {instance.name} has drbd disks, which need the helper of DRBD")
+
+
+def _require_group(name: str, state: ClusterState, facts: Facts) -> None:
+    """Refuse a volume group that a node does not have.
+
+    :raises Refused: with the reason for each such node.
+    """
+    lacking = []
+    for node in _hosts(state):
+        answer = facts.answers[node.uuid, ListStorage]
+        if isinstance(answer, Failed):
+            lacking.append(f"{node.name}: {answer}")
+        elif name not in [unit.name for unit in answer]:
+            lacking.append(f"{node.name}: there is none of that name")
+    if lacking:
+        raise Refused(
+            f"the volume group {name} is not on every node: {'; '.join(lacking)}; use --force to "
+            "set it all the same",
+            Code.ENVIRONMENT,
+        )
+
+
+async def run(plan: Modify, tools: Tools) -> Ending:
+    def change(state: ClusterState) -> ClusterState:
+        return state.put(replace(state.cluster, **settings(plan.op, state)))
+
+    size = plan.fields.get("candidate_pool_size")
+    if size is not None:
+        state = tools.config.state()
+        have = sum(node.master_candidate for node in state.nodes.values())
+        if have < min(size, sum(node.master_capable for node in state.nodes.values())):
+            tools.progress.say(
+                f"there are {have} master candidates; to have more: "
+                "gnt-node modify --master-candidate=yes NODE"
+            )
+    return Ending(None, change)
+
+
+def hooks(plan: Modify, state: ClusterState) -> HookCall:
+    here = [state.cluster.master_node]
+    more = {"OP_TARGET": state.cluster.cluster_name, "NEW_VG_NAME": plan.op.vg_name or ""}
+    return HookCall("cluster-modify", "CLUSTER", more, here, here)
+
+
+def preview(plan: Modify) -> list[str]:
+    """What a dry run shows: the settings that would change."""
+    return sorted(plan.fields)
+
+
+OPERATION = Operation(ModifyCluster, plan, run, questions, hooks, preview)

@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The settings of the cluster that a request leads to; whatever is wrong is told at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ganeti.config.state import ClusterState
+from ganeti.errors import Invalid, Problem
+from ganeti.model.cluster import Cluster
+from ganeti.model.disk import Template
+from ganeti.model.parameters.backend import Backend
+from ganeti.model.parameters.declaration import ParameterSet, defaults
+from ganeti.model.parameters.disk import DISKS
+from ganeti.model.parameters.given import DEFAULT, checked, consistent
+from ganeti.model.parameters.hypervisors import HYPERVISORS
+from ganeti.model.parameters.nic import NicParameters
+from ganeti.model.parameters.node import NodeParameters
+from ganeti.model.parameters.policy import Policy
+from ganeti.opcodes.cluster import ListAction, ModifyCluster
+from ganeti.schema.records import replace
+from ganeti.schema.types import Parameters
+
+_AS_GIVEN = (
+    "candidate_pool_size",
+    "max_running_jobs",
+    "max_tracked_jobs",
+    "maintain_node_health",
+    "prealloc_wipe_disks",
+    "default_iallocator",
+    "default_iallocator_params",
+    "master_netdev",
+    "master_netmask",
+    "use_external_mip_script",
+    "modify_etc_hosts",
+    "install_image",
+    "zeroing_image",
+    "compression_tools",
+    "enabled_user_shutdown",
+    "instance_communication_network",
+)
+"""Settings that are kept as they are given."""
+_FOLDERS = ("file_storage_dir", "shared_file_storage_dir", "gluster_storage_dir")
+_OR_NOTHING = {"vg_name": "volume_group_name", "drbd_helper": "drbd_usermode_helper"}
+"""Settings that empty text unsets, and their names in the record."""
+_MAC_PREFIX = re.compile(r"\A[0-9a-f][02468ace](:[0-9a-f]{2}){2}\Z")
+
+Fields = dict[str, Any]
+Step = Callable[[ModifyCluster, Cluster], Fields]
+
+
+def settings(op: ModifyCluster, state: ClusterState) -> Fields:
+    """The fields of the cluster's record that ``op`` changes, with their new values.
+
+    :raises Invalid: with every problem of the request.
+    """
+    cluster = state.cluster
+    fields: Fields = {}
+    problems: list[Problem] = []
+    for step in _STEPS:
+        try:
+            fields.update(step(op, replace(cluster, **fields)))
+        except Invalid as e:
+            problems += e.problems
+    if problems:
+        raise Invalid(problems)
+    return fields
+
+
+def _simple(op: ModifyCluster, cluster: Cluster) -> Fields:
+    return {name: value for name in _AS_GIVEN if (value := getattr(op, name)) is not None}
+
+
+def _unsettable(op: ModifyCluster, cluster: Cluster) -> Fields:
+    given = {kept: getattr(op, name) for name, kept in _OR_NOTHING.items()}
+    return {name: value or None for name, value in given.items() if value is not None}
+
+
+def _folders(op: ModifyCluster, cluster: Cluster) -> Fields:
+    found = {name: value for name in _FOLDERS if (value := getattr(op, name)) is not None}
+    if wrong := [name for name, value in found.items() if value and not value.startswith("/")]:
+        raise Invalid([Problem(name, "must be an absolute path, or empty") for name in wrong])
+    return found
+
+
+def _patterns(op: ModifyCluster, cluster: Cluster) -> Fields:
+    fields: Fields = {}
+    problems = []
+    if op.mac_prefix is not None:
+        fields["mac_prefix"] = prefix = op.mac_prefix.lower()
+        if not _MAC_PREFIX.match(prefix):
+            message = "must be three bytes such as aa:00:00, the first of them even"
+            problems.append(Problem("mac_prefix", message))
+    for number, pattern in enumerate(op.reserved_lvs or ()):
+        try:
+            re.compile(pattern)
+        except re.error as e:
+            problems.append(Problem(f"reserved_lvs[{number}]", f"is no regular expression: {e}"))
+    if op.reserved_lvs is not None:
+        fields["reserved_lvs"] = op.reserved_lvs
+    if problems:
+        raise Invalid(problems)
+    return fields
+
+
+def _enabled(op: ModifyCluster, cluster: Cluster) -> Fields:
+    fields: Fields = {}
+    for name in ("enabled_hypervisors", "enabled_disk_templates"):
+        if (given := getattr(op, name)) is not None:
+            if not given:
+                raise Invalid([Problem(name, "must name at least one")])
+            fields[name] = tuple(dict.fromkeys(each.value for each in given))
+    return fields
+
+
+def _parameters(op: ModifyCluster, cluster: Cluster) -> Fields:
+    fields: Fields = {}
+    if op.beparams is not None:
+        before = cluster.beparams.get("default", {})
+        fields["beparams"] = {"default": _level(Backend, op.beparams, before, "beparams")}
+    if op.nicparams is not None:
+        given: Mapping[str, Any] = {k: v for k, v in op.nicparams.items() if v is not None}
+        before = cluster.nicparams.get("default", {})
+        fields["nicparams"] = {"default": _level(NicParameters, given, before, "nicparams")}
+    if op.ndparams is not None:
+        fields["ndparams"] = _level(NodeParameters, op.ndparams, cluster.ndparams, "ndparams")
+    if op.ipolicy is not None:
+        fields["ipolicy"] = _level(Policy, op.ipolicy, cluster.ipolicy, "ipolicy")
+    return fields
+
+
+def _level(
+    kind: type[ParameterSet], given: Mapping[str, Any], onto: Mapping[str, Any], path: str
+) -> Parameters:
+    """What is set on a level that has no other level above it but the declarations."""
+    found = checked(kind, given, path=path, onto=onto)
+    consistent(kind, {**defaults(kind), **found}, path=path)
+    return found
+
+
+def _hypervisors(op: ModifyCluster, cluster: Cluster) -> Fields:
+    if op.hvparams is None:
+        return {}
+    found = dict(cluster.hvparams)
+    for name, given in op.hvparams.items():
+        before = found.get(name, {})
+        found[name] = _level(_hypervisor(name, "hvparams"), given, before, f"hvparams/{name}")
+    return {"hvparams": found}
+
+
+def _hypervisor(name: str, path: str) -> type[ParameterSet]:
+    if name not in HYPERVISORS:
+        known = ", ".join(HYPERVISORS)
+        raise Invalid([Problem(f"{path}/{name}", f"is no hypervisor; there are {known}")])
+    return HYPERVISORS[name]
+
+
+def _os_hypervisors(op: ModifyCluster, cluster: Cluster) -> Fields:
+    if op.os_hvp is None:
+        return {}
+    found = {os: dict(by_name) for os, by_name in cluster.os_hvp.items()}
+    for os, by_name in op.os_hvp.items():
+        for name, given in by_name.items():
+            path = f"os_hvp/{os}/{name}"
+            kind, of_os = _hypervisor(name, f"os_hvp/{os}"), found.setdefault(os, {})
+            if not isinstance(given, dict):
+                raise Invalid([Problem(path, "must be parameters by their names")])
+            of_os[name] = checked(kind, given, path=path, onto=of_os.get(name, {}), for_one=True)
+    return {"os_hvp": {os: by_name for os, by_name in found.items() if any(by_name.values())}}
+
+
+def _systems(op: ModifyCluster, cluster: Cluster) -> Fields:
+    fields: Fields = {}
+    for name in ("osparams", "osparams_private_cluster"):
+        given = getattr(op, name)
+        if given is None:
+            continue
+        found = {os: dict(values) for os, values in getattr(cluster, name).items()}
+        for os, values in given.items():
+            merged = {**found.get(os, {}), **values}
+            found[os] = {key: value for key, value in merged.items() if value != DEFAULT}
+        fields[name] = {os: values for os, values in found.items() if values}
+    for name in ("hidden_os", "blacklisted_os"):
+        if (changes := getattr(op, name)) is not None:
+            fields[name] = _listed(getattr(cluster, name), changes, name)
+    return fields
+
+
+def _listed(
+    before: Sequence[str], changes: Sequence[tuple[ListAction, str]], path: str
+) -> tuple[str, ...]:
+    found = list(before)
+    for action, name in changes:
+        if action is ListAction.ADD and name not in found:
+            found.append(name)
+        elif action is ListAction.REMOVE and name in found:
+            found.remove(name)
+        elif action not in (ListAction.ADD, ListAction.REMOVE):
+            raise Invalid([Problem(path, "names can be added and removed only")])
+    return tuple(found)
+
+
+def _disks(op: ModifyCluster, cluster: Cluster) -> Fields:
+    if op.diskparams is None:
+        return {}
+    return {"diskparams": disk_parameters(op.diskparams, cluster.diskparams)}
+
+
+def disk_parameters(
+    given: Mapping[Template, Parameters], before: Mapping[str, Parameters]
+) -> dict[str, Parameters]:
+    """Disk parameters by template once ``given`` has been applied.
+
+    :raises Invalid: with every problem of ``given``.
+    """
+    found, problems = dict(before), list[Problem]()
+    for template, values in given.items():
+        path, onto = f"diskparams/{template.value}", found.get(template.value, {})
+        try:
+            found[template.value] = checked(DISKS[template], values, path=path, onto=onto)
+        except Invalid as e:
+            problems += e.problems
+    if problems:
+        raise Invalid(problems)
+    return {name: values for name, values in found.items() if values}
+
+
+def _users(op: ModifyCluster, cluster: Cluster) -> Fields:
+    if op.uid_pool is None and op.add_uids is None and op.remove_uids is None:
+        return {}
+    ranges = [*(cluster.uid_pool if op.uid_pool is None else op.uid_pool), *(op.add_uids or ())]
+    for first, last in (*ranges, *(op.remove_uids or ())):
+        if not 0 <= first <= last:
+            raise Invalid([Problem("uid_pool", f"{first}-{last} is no range of user ids")])
+    for gone in op.remove_uids or ():
+        if gone not in ranges:
+            raise Invalid([Problem("remove_uids", f"{gone[0]}-{gone[1]} is not in the pool")])
+        ranges.remove(gone)
+    return {"uid_pool": tuple(sorted(set(ranges)))}
+
+
+def _collectors(op: ModifyCluster, cluster: Cluster) -> Fields:
+    changes: Mapping[str, Mapping[str, Any]] = {
+        "active": op.enabled_data_collectors or {},
+        "interval": op.data_collector_interval or {},
+    }
+    found = dict(cluster.data_collectors)
+    for field, by_name in changes.items():
+        for name, value in by_name.items():
+            if name not in found:
+                known = ", ".join(found) or "none"
+                raise Invalid([Problem(name, f"is no data collector; there are {known}")])
+            found[name] = replace(found[name], **{field: value})
+    return {"data_collectors": found} if found != cluster.data_collectors else {}
+
+
+def _states(op: ModifyCluster, cluster: Cluster) -> Fields:
+    given = {"hv_state_static": op.hv_state, "disk_state_static": op.disk_state}
+    return {
+        name: {**(getattr(cluster, name) or {}), **value}
+        for name, value in given.items()
+        if value is not None
+    }
+
+
+_STEPS: Sequence[Step] = (
+    _simple,
+    _unsettable,
+    _folders,
+    _patterns,
+    _enabled,
+    _parameters,
+    _hypervisors,
+    _os_hypervisors,
+    _systems,
+    _disks,
+    _users,
+    _collectors,
+    _states,
+)

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Changing the settings of the cluster, and its node groups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.config.verify import verify
+from ganeti.errors import Code, GanetiError, Invalid, Refused
+from ganeti.model.cluster import Cluster
+from ganeti.model.disk import Template
+from ganeti.model.group import AllocPolicy
+from ganeti.testing.builders import a_cluster, a_disk, an_instance
+from tests.operations.whole import WholeCluster
+
+
+class SettingTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        disk = a_disk("disk1", Template.DRBD, nodes=("node1", "node2"))
+        instances = [an_instance("db1", disks=[disk])]
+        state = a_cluster(nodes=["node1", "node2"], groups=["default", "east"], instances=instances)
+        self.whole = WholeCluster(state)
+
+    def do(self, op_id: str, **fields: Any) -> Any:
+        return self.successResultOf(self.whole.do(op_id, **fields))
+
+    def refusal(self, op_id: str, **fields: Any) -> list[Any]:
+        error = self.failureResultOf(self.whole.do(op_id, **fields), Refused, Invalid).value
+        assert isinstance(error, GanetiError)
+        return error.arguments()
+
+    @property
+    def cluster(self) -> Cluster:
+        return self.whole.state.cluster
+
+
+class ClusterTests(SettingTests):
+    def modify(self, **fields: Any) -> None:
+        self.do("OP_CLUSTER_SET_PARAMS", **fields)
+        self.assertEqual(verify(self.whole.state), [])
+
+    def refused(self, **fields: Any) -> list[Any]:
+        return self.refusal("OP_CLUSTER_SET_PARAMS", **fields)
+
+    def test_defaults_are_merged_with_what_was_set_before(self) -> None:
+        before = self.cluster.beparams["default"]
+        self.modify(beparams={"memory": "1g"}, hvparams={"kvm": {"vnc_bind_address": "0.0.0.0"}})
+        memory = {"minmem": 1024, "maxmem": 1024}
+        self.assertEqual(self.cluster.beparams, {"default": {**before, **memory}})
+        self.assertEqual(self.cluster.hvparams["kvm"]["vnc_bind_address"], "0.0.0.0")
+
+    def test_every_problem_is_told(self) -> None:
+        told, code = self.refused(
+            beparams={"vcpus": 0}, mac_prefix="01:00:00", hvparams={"qemu": {}}, reserved_lvs=["("]
+        )
+        self.assertEqual(code, Code.INPUT)
+        for words in ("beparams/vcpus", "mac_prefix", "hvparams/qemu", "reserved_lvs[0]"):
+            self.assertIn(words, told)
+
+    def test_nothing_to_change_is_refused(self) -> None:
+        self.assertEqual(self.refused()[1], Code.INPUT)
+
+    def test_what_instances_need_stays(self) -> None:
+        for fields in (
+            {"enabled_hypervisors": ["kvm"]},
+            {"enabled_disk_templates": ["file"]},
+            {"drbd_helper": ""},
+            {"vg_name": ""},
+        ):
+            with self.subTest(**fields):
+                self.assertEqual(self.refused(**fields)[1], Code.STATE)
+
+    def test_a_volume_group_must_be_on_every_node(self) -> None:
+        told, code = self.refused(vg_name="vg9")
+        self.assertEqual(code, Code.ENVIRONMENT)
+        self.assertIn("node2", told)
+        self.modify(vg_name="vg9", force=True)
+        self.assertEqual(self.cluster.volume_group_name, "vg9")
+
+    def test_lists_grow_and_shrink(self) -> None:
+        self.modify(hidden_os=[["add", "old"], ["add", "older"]], uid_pool=[[1000, 1010]])
+        self.modify(hidden_os=[["remove", "old"]], add_uids=[[2000, 2001]])
+        self.assertEqual(self.cluster.hidden_os, ("older",))
+        self.assertEqual(self.cluster.uid_pool, ((1000, 1010), (2000, 2001)))
+        self.assertIn("is not in the pool", self.refused(remove_uids=[[1, 2]])[0])
+
+    def test_parameters_of_systems_are_kept_by_name(self) -> None:
+        self.modify(osparams={"noop": {"size": "1"}}, os_hvp={"noop": {"kvm": {"acpi": False}}})
+        self.assertEqual(self.cluster.osparams, {"noop": {"size": "1"}})
+        self.assertEqual(self.cluster.os_hvp, {"noop": {"kvm": {"acpi": False}}})
+        self.modify(osparams={"noop": {"size": "default"}})
+        self.assertEqual(self.cluster.osparams, {})
+
+
+class GroupTests(SettingTests):
+    def test_a_group_comes_changes_its_name_and_goes(self) -> None:
+        self.do("OP_GROUP_ADD", group_name="west", alloc_policy="last_resort")
+        self.assertIs(self.whole.state.group("west").alloc_policy, AllocPolicy.LAST_RESORT)
+        self.do("OP_GROUP_SET_PARAMS", group_name="west", alloc_policy="preferred")
+        new = self.do("OP_GROUP_RENAME", group_name="west", new_name="far-west")
+        self.assertEqual(new, "far-west")
+        self.do("OP_GROUP_REMOVE", group_name="far-west")
+        self.assertEqual(len(self.whole.state.groups), 2)
+
+    def test_refusals_have_their_class(self) -> None:
+        for op_id, fields, code in (
+            ("OP_GROUP_ADD", {"group_name": "east"}, Code.EXISTS),
+            ("OP_GROUP_ADD", {"group_name": "w", "ndparams": {"x": 1}}, Code.INPUT),
+            ("OP_GROUP_RENAME", {"group_name": "default", "new_name": "east"}, Code.EXISTS),
+            ("OP_GROUP_REMOVE", {"group_name": "default"}, Code.STATE),
+            ("OP_GROUP_REMOVE", {"group_name": "none"}, Code.UNKNOWN),
+            ("OP_GROUP_SET_PARAMS", {"group_name": "east"}, Code.INPUT),
+        ):
+            with self.subTest(op_id=op_id, **fields):
+                self.assertEqual(self.refusal(op_id, **fields)[1], code)
+
+    def test_nodes_change_their_group_unless_that_splits_an_instance(self) -> None:
+        told, code = self.refusal("OP_GROUP_ASSIGN_NODES", group_name="east", nodes=["node1"])
+        self.assertEqual(code, Code.STATE)
+        self.assertIn("db1", told)
+        self.do("OP_GROUP_ASSIGN_NODES", group_name="east", nodes=["node1", "node2"])
+        east = self.whole.state.group("east")
+        self.assertEqual(len(list(self.whole.state.nodes_in(east))), 2)
