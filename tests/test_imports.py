@@ -36,6 +36,7 @@ MAY_IMPORT = {
     "node": "errors schema model journal pki rpc hypervisor storage system paths",
     "rapi": "errors schema opcodes query luxi",
     "bootstrap": "errors schema model config journal pki rpc system paths",
+    "upkeep": "errors opcodes luxi bootstrap system paths",
     "cli": "errors schema model opcodes query luxi bootstrap paths",
 }
 FREE = {"daemon": {"cli", "testing"}, "testing": {"cli", "daemon"}}

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""One run of the watcher: daemons, old jobs, instances that should run, disks after a reboot."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from logging import Logger
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from ganeti.bootstrap.daemons import MASTERD, NODED, RAPI, runs, start
+from ganeti.bootstrap.writing import at_once, local_files, ssconf_of
+from ganeti.errors import Failed, GanetiError
+from ganeti.luxi.methods import (
+    AutoArchiveJobs,
+    QueryGroups,
+    QueryInstances,
+    QueryJobs,
+    QueryNodes,
+    Request,
+    SubmitManyJobs,
+)
+from ganeti.opcodes.group import VerifyGroupDisks
+from ganeti.opcodes.instance.disks import ActivateDisks
+from ganeti.opcodes.instance.lifecycle import StartInstance
+from ganeti.opcodes.opcode import Opcode
+from ganeti.paths import Paths
+from ganeti.upkeep.repairs import Notes, Seen, repairs
+
+R = TypeVar("R")
+
+SUCCESS, FAILURE, NOT_MASTER = 0, 1, 11
+
+SOURCE = "gnt:watcher"
+"""Who asked, in the reason trail of jobs."""
+
+AFTER_PAUSE = 3600.0
+"""Seconds for which the file of a pause that has ended is kept."""
+
+HOOK_PATIENCE = 60.0
+VERIFY_PATIENCE = 240.0
+
+_HOOK = re.compile(r"[a-zA-Z0-9_-]+")
+_FINAL = frozenset({"success", "error", "canceled"})
+
+
+class Asks(Protocol):
+    """A client of the master."""
+
+    def ask(self, request: Request[R]) -> R: ...
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a run is given: the node, the way to the master, the log, time, and its options.
+
+    ``job_age`` in seconds is how long jobs are kept after their end; -1 archives all at once.
+    """
+
+    paths: Paths
+    name: str
+    connect: Callable[[], Asks]
+    log: Logger
+    now: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+    start: Callable[[Paths, str], None] = start
+    job_age: int = 6 * 3600
+    ignore_pause: bool = False
+    verify_disks: bool = True
+
+
+def watch(around: Surroundings) -> int:
+    """Set right what is wrong on this node, and on the master in the whole cluster.
+
+    The answer is the exit code: 11 where there is no master daemon to ask.
+    """
+    paths, log = around.paths, around.log
+    if not os.path.exists(paths.node_certificate):
+        return SUCCESS
+    if not around.ignore_pause and is_paused(paths, around.now()):
+        log.debug("paused; nothing is done")
+        return SUCCESS
+    is_master = _known(paths, "master_node") == around.name
+    for daemon in (NODED, MASTERD, RAPI) if is_master else (NODED,):
+        _ensure(around, daemon)
+    _run_hooks(paths, log)
+    if not is_master or not runs(paths, MASTERD):
+        return NOT_MASTER
+    try:
+        master = around.connect()
+        archived, left = master.ask(AutoArchiveJobs(age=around.job_age))
+        log.debug("%d jobs were archived, %d were left for later", archived, left)
+        _tend_groups(around, master)
+    except GanetiError as e:
+        log.error("%s", e)
+        return FAILURE
+    return SUCCESS
+
+
+def is_paused(paths: Paths, now: float) -> bool:
+    """Whether the watcher is to stay quiet; a file that has long lost its meaning is removed."""
+    path = f"{paths.data}/watcher.pause"
+    try:
+        with open(path, encoding="ascii") as file:
+            until = float(file.read())
+    except FileNotFoundError:
+        return False
+    except ValueError:
+        until = 0.0
+    if until + AFTER_PAUSE < now:
+        os.unlink(path)
+    return now < until
+
+
+def _ensure(around: Surroundings, daemon: str) -> None:
+    if not runs(around.paths, daemon):
+        around.log.warning("%s does not run; starting it", daemon)
+        try:
+            around.start(around.paths, daemon)
+        except Failed as e:
+            around.log.error("%s", e)
+
+
+def _known(paths: Paths, key: str) -> str:
+    try:
+        return ssconf_of(paths, key)
+    except FileNotFoundError:
+        return ""
+
+
+def _run_hooks(paths: Paths, log: Logger) -> None:
+    """Run the administrator's scripts for this occasion, one after the other."""
+    folder = f"{paths.hooks}/watcher"
+    if not os.path.isdir(folder):
+        return
+    environment = {"PATH": "/sbin:/bin:/usr/sbin:/usr/bin", "LC_ALL": "C"}
+    for name in sorted(filter(_HOOK.fullmatch, os.listdir(folder))):
+        path = f"{folder}/{name}"
+        if not os.access(path, os.X_OK) or not os.path.isfile(path):
+            continue
+        try:
+            done = subprocess.run(
+                [path],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=HOOK_PATIENCE,
+            )
+        except (OSError, subprocess.TimeoutExpired) as e:
+            log.error("hook %s: %s", path, e)
+        else:
+            if done.returncode != 0:
+                text = (done.stdout + done.stderr).decode(errors="replace").strip()
+                log.error("hook %s ended with code %d: %s", path, done.returncode, text)
+
+
+# --- node groups
+
+
+def _tend_groups(around: Surroundings, master: Asks) -> None:
+    groups = master.ask(QueryGroups(names=(), fields=("uuid", "name")))
+    nodes = master.ask(QueryNodes(names=(), fields=("name", "group.uuid", "bootid")))
+    fields = ("name", "status", "pnode", "snodes", "pnode.group.uuid", "disk_template")
+    instances = master.ask(QueryInstances(names=(), fields=fields))
+    merged = []
+    for uuid, name in sorted(groups):
+        boots = {node: boot for node, group, boot in nodes if group == uuid}
+        seen = [
+            Seen(instance, status, (pnode, *(snodes or ())), template == "drbd")
+            for instance, status, pnode, snodes, group, template in instances
+            if group == uuid
+        ]
+        _tend(around, master, uuid, str(name), seen, boots)
+        lines = [f"{each.name} {each.status}" for each in seen]
+        _write(f"{around.paths.data}/watcher.{uuid}.instance-status", lines)
+        merged += lines
+    _write(f"{around.paths.run}/instance-status", sorted(merged))
+
+
+def _tend(
+    around: Surroundings,
+    master: Asks,
+    uuid: str,
+    group: str,
+    seen: Sequence[Seen],
+    boots: dict[str, str | None],
+) -> None:
+    path = f"{around.paths.data}/watcher.{uuid}.data"
+    todo = repairs(_notes(path, around.log), seen, boots, around.now())
+    for name in todo.given_up:
+        around.log.warning("instance %s does not stay up; it is left alone", name)
+    for name in todo.start:
+        around.log.warning("instance %s is down, and is started", name)
+    # First, so that tries are counted even if the master dies of them.
+    _replace(path, msgspec.json.encode(todo.notes))
+    trail = ((SOURCE, "instance is down", int(around.now() * 1e9)),)
+    wanted: list[Opcode] = [StartInstance(instance_name=n, reason=trail) for n in todo.start]
+    activate = set(todo.activate)
+    if around.verify_disks and any(each.mirrored for each in seen):
+        activate |= _unready(around, master, group) - {*todo.start}
+    for name in sorted(activate):
+        around.log.warning("the disks of instance %s are activated", name)
+        wanted.append(ActivateDisks(instance_name=name, ignore_size=False))
+    _submit(around, master, wanted)
+
+
+def _submit(around: Surroundings, master: Asks, opcodes: Sequence[Opcode]) -> None:
+    if not opcodes:
+        return
+    for good, answer in master.ask(SubmitManyJobs(jobs=tuple((each,) for each in opcodes))):
+        if not good:
+            around.log.error("a job was refused: %s", answer)
+
+
+def _unready(around: Surroundings, master: Asks, group: str) -> set[str]:
+    """The instances of a group some of whose mirrored disks are not active."""
+    job: Any
+    [[good, job]] = master.ask(SubmitManyJobs(jobs=((VerifyGroupDisks(group_name=group),),)))
+    until = around.now() + VERIFY_PATIENCE
+    while good and around.now() < until:
+        [row] = master.ask(QueryJobs(ids=(job,), fields=("status", "opresult")))
+        if row is None or row[0] in _FINAL:
+            match row:
+                case ["success", [[_, list(names), _]]]:
+                    return set(names)
+            break
+        around.sleep(1.0)
+    around.log.error("the disks of group %s were not verified: job %s", group, job)
+    return set()
+
+
+# --- files
+
+
+def _notes(path: str, log: Logger) -> Notes:
+    try:
+        with open(path, "rb") as file:
+            return msgspec.json.decode(file.read(), type=Notes)
+    except FileNotFoundError:
+        return Notes()
+    except msgspec.DecodeError as e:
+        log.error("%s is damaged (%s), and begins anew", path, e)
+        return Notes()
+
+
+def _write(path: str, lines: Iterable[str]) -> None:
+    _replace(path, "".join(f"{line}\n" for line in lines).encode())
+
+
+def _replace(path: str, content: bytes) -> None:
+    at_once(local_files().replace(path, content, mode=0o644))

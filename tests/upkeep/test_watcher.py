@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A run of the watcher, on a node whose master is in memory."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.errors import Failed
+from ganeti.luxi.methods import AutoArchiveJobs, QueryGroups, QueryInstances, QueryNodes
+from ganeti.luxi.reach import MasterAway
+from ganeti.opcodes.instance.lifecycle import StartInstance
+from ganeti.paths import Paths
+from ganeti.system.pidfile import PidFile
+from ganeti.testing.master import BlockingMemoryMaster
+from ganeti.upkeep.watcher import AFTER_PAUSE, Surroundings, is_paused, watch
+
+NOW = 1_700_000_000.0
+GROUP = "5c2e8a0c-0000-4000-8000-000000000001"
+
+
+class WatcherTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.paths = Paths(os.path.abspath(self.mktemp()))
+        for folder in (self.paths.data, self.paths.run, f"{self.paths.hooks}/watcher"):
+            os.makedirs(folder)
+        self.write(self.paths.node_certificate, "")
+        self.write(f"{self.paths.data}/ssconf_master_node", "node1\n")
+        self.started: list[str] = []
+        self.status = "running"
+        self.master = BlockingMemoryMaster(
+            {
+                AutoArchiveJobs: [0, 0],
+                QueryGroups: [[GROUP, "default"]],
+                QueryNodes: [["node1", GROUP, "boot1"]],
+                QueryInstances: lambda _: [
+                    ["web1", self.status, "node1", [], GROUP, "file"],
+                    ["db1", "running", "node1", [], GROUP, "file"],
+                ],
+            }
+        )
+
+    def write(self, path: str, text: str, mode: int = 0o600) -> None:
+        Path(path).write_text(text)
+        os.chmod(path, mode)
+
+    def read(self, path: str) -> str:
+        return Path(path).read_text()
+
+    def runs(self, *daemons: str) -> None:
+        for daemon in daemons:
+            pid_file = PidFile(f"{self.paths.run}/{daemon}.pid", daemon)
+            pid_file.take()
+            self.addCleanup(pid_file.give_back)
+
+    def start(self, _: Paths, daemon: str) -> None:
+        self.started.append(daemon)
+        if daemon == "ganeti-rapi":
+            raise Failed("its port is taken")
+
+    def watch(self, name: str = "node1", **options: Any) -> int:
+        log = logging.Logger("test")
+        self.said: list[str] = []
+        handler = logging.Handler()
+        handler.emit = lambda record: self.said.append(record.getMessage())  # type: ignore[method-assign]
+        log.addHandler(handler)
+        return watch(
+            Surroundings(
+                paths=self.paths,
+                name=name,
+                connect=lambda: self.master,
+                log=log,
+                now=lambda: NOW,
+                start=self.start,
+                **options,
+            )
+        )
+
+    def test_a_host_of_no_cluster_is_left_alone(self) -> None:
+        os.unlink(self.paths.node_certificate)
+        self.assertEqual((self.watch(), self.started), (0, []))
+
+    def test_daemons_that_should_run_are_started(self) -> None:
+        self.runs("ganeti-masterd")
+        self.assertEqual(self.watch(), 0)
+        self.assertEqual(self.started, ["ganeti-noded", "ganeti-rapi"])
+        self.assertIn("its port is taken", self.said)
+
+    def test_only_the_masters_daemons_are_the_masters(self) -> None:
+        self.assertEqual((self.watch("node2"), self.started), (11, ["ganeti-noded"]))
+        self.assertEqual(self.master.memory.asked, [])
+
+    def test_without_a_master_daemon_there_is_nobody_to_ask(self) -> None:
+        self.assertEqual(self.watch(), 11)
+        self.runs("ganeti-masterd")
+        self.master.memory.away = True
+        self.assertEqual(self.watch(), 1)
+        self.assertIn(str(MasterAway("the master daemon is not running")), self.said)
+
+    def test_what_is_down_is_started_and_the_tries_are_kept(self) -> None:
+        self.runs("ganeti-masterd")
+        self.status = "ERROR_down"
+        for _ in range(7):
+            self.watch()
+        jobs = self.master.memory.jobs
+        self.assertEqual(len(jobs), 5)
+        [opcode] = jobs[1]
+        assert isinstance(opcode, StartInstance)
+        self.assertEqual(opcode.instance_name, "web1")
+        self.assertEqual(opcode.reason, (("gnt:watcher", "instance is down", int(NOW * 1e9)),))
+        self.assertIn("instance web1 does not stay up; it is left alone", self.said)
+
+    def test_the_statuses_are_there_for_scripts(self) -> None:
+        self.runs("ganeti-masterd")
+        self.watch()
+        path = f"{self.paths.data}/watcher.{GROUP}.instance-status"
+        self.assertEqual(self.read(path), "web1 running\ndb1 running\n")
+        merged = self.read(f"{self.paths.run}/instance-status")
+        self.assertEqual(merged, "db1 running\nweb1 running\n")
+
+    def test_old_jobs_are_archived(self) -> None:
+        self.runs("ganeti-masterd")
+        self.watch(job_age=60)
+        self.assertEqual(self.master.memory.asked[0], AutoArchiveJobs(age=60))
+
+    def test_damaged_notes_begin_anew(self) -> None:
+        self.runs("ganeti-masterd")
+        self.write(f"{self.paths.data}/watcher.{GROUP}.data", "{")
+        self.assertEqual(self.watch(), 0)
+        text = self.read(f"{self.paths.data}/watcher.{GROUP}.data")
+        self.assertEqual(text, '{"node":{"node1":{"bootid":"boot1"}},"instance":{}}')
+
+    def test_hooks_run_in_order_and_what_they_say_of_trouble_is_logged(self) -> None:
+        folder, told = f"{self.paths.hooks}/watcher", f"{self.paths.root}/told"
+        self.write(f"{folder}/10-good", f"#!/bin/sh\necho good >> {told}\n", 0o755)
+        self.write(f"{folder}/20-bad", f"#!/bin/sh\necho bad >> {told}; echo why; exit 3\n", 0o755)
+        self.write(f"{folder}/30.off", f"#!/bin/sh\necho off >> {told}\n", 0o755)
+        self.watch("node2")
+        self.assertEqual(self.read(told), "good\nbad\n")
+        self.assertIn(f"hook {folder}/20-bad ended with code 3: why", self.said)
+
+    def test_a_pause_keeps_it_from_everything(self) -> None:
+        self.write(f"{self.paths.data}/watcher.pause", f"{NOW + 5}\n")
+        self.assertEqual((self.watch(), self.started), (0, []))
+        self.assertEqual(self.watch(ignore_pause=True), 11)
+
+    def test_the_file_of_a_pause_goes_an_hour_after_its_end(self) -> None:
+        path = f"{self.paths.data}/watcher.pause"
+        for text, now, paused, stays in (
+            ("100", 99, True, True),
+            ("100", 101, False, True),
+            ("100", 101 + AFTER_PAUSE, False, False),
+            ("soon", NOW, False, False),
+        ):
+            self.write(path, text)
+            self.assertEqual((is_paused(self.paths, now), os.path.exists(path)), (paused, stays))
+        self.assertFalse(is_paused(self.paths, NOW))
