@@ -25,6 +25,7 @@ from ganeti.query.filters import Filter, compile_filter
 from ganeti.rpc.call import Nodes
 from ganeti.rpc.instances import DescribeConsole
 from ganeti.rpc.node import DescribeOSes
+from ganeti.rpc.transfers import ListExports
 from ganeti.views import cluster, exports, extstorage, oses
 from ganeti.views.catalogue import ROWS, TABLES
 from ganeti.views.instances.objects import InstanceObjects
@@ -228,7 +229,12 @@ class Questions:
     async def _exports(
         self, moment: Moment, fields: Sequence[str], names: Sequence[Any] | None
     ) -> Sequence[Any]:
-        return list(exports.rows(moment, {}))
+        hosts = [node for node in moment.nodes.values() if not node.offline]
+        answers = await self._nodes.ask_all(hosts, ListExports())
+        said: dict[str, Sequence[str] | None] = {node.uuid: None for node in moment.nodes.values()}
+        for uuid, answer in answers.items():
+            said[uuid] = None if isinstance(answer, Failed) else answer
+        return [row for row in exports.rows(moment, said) if names is None or row.node in names]
 
     async def _providers(
         self, moment: Moment, fields: Sequence[str], names: Sequence[Any] | None

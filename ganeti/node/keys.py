@@ -13,9 +13,6 @@ from ganeti.pki.enrolment import fingerprint
 from ganeti.rpc import transfers as calls
 from ganeti.system.interfaces import IFiles
 
-PEER = "ganeti.example.com"
-"""Whom every such certificate names: what counts is which certificate it is."""
-
 _LONGEST = 7 * 24 * 3600
 _NAME = re.compile(r"\Ax509-[A-Za-z0-9_.-]+\Z")
 
@@ -34,7 +31,7 @@ class Keys:
 
         await self._remove_old()
         life = min(call.validity, _LONGEST)
-        made = self_signed(PEER, self._now(), timedelta(seconds=life))
+        made = self_signed(calls.PEER, self._now(), timedelta(seconds=life))
         name = f"x509-{int(self._now())}-{fingerprint(made.certificate)[:16]}"
         folder = f"{self._folder}/{name}"
         await self._files.make_folder(self._folder, mode=0o700)

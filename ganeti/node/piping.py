@@ -13,7 +13,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-from ganeti.errors import Code, Failed
+from ganeti.errors import Failed
 from ganeti.system.interfaces import IFlow, IStreams
 
 
@@ -63,13 +63,11 @@ async def into_script(
     try:
         await flow.ended()
         arrived = True
-    except Failed:
+    except Failed as e:
         if running.failure is not None:
             running.failure.raiseException()
         if running.over:
-            raise Failed(
-                "the import script ended before it had read everything", Code.ENVIRONMENT
-            ) from None
+            raise Failed(f"{e}; the script that reads had ended before", e.code) from None
         raise
     finally:
         if not arrived:
@@ -102,8 +100,9 @@ async def from_script(
         try:
             await flow.ended()
         except Failed:
-            lost.append(Failure())
-            await running.kill()
+            if not running.over:
+                lost.append(Failure())
+                await running.kill()
 
     watching = Deferred.fromCoroutine(watch())
     watching.addErrback(lambda failure: failure.trap(CancelledError))

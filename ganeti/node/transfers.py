@@ -20,7 +20,7 @@ from twisted.logger import Logger
 from ganeti.errors import Code, Failed, GanetiError
 from ganeti.model.guest import Guest
 from ganeti.node.exports import Exports
-from ganeti.node.keys import PEER, Keys
+from ganeti.node.keys import Keys
 from ganeti.node.piping import from_script, into_script
 from ganeti.paths import Paths
 from ganeti.rpc import transfers as calls
@@ -107,7 +107,7 @@ class Transfers:
         if isinstance(call.source, calls.OfExport):
             source: FileEnd | Awaited = FileEnd(self._exports.source(call.source))
             return await self._into(call.sink, source, None)
-        party = self._party(call.source.trust, PEER if call.source.trust.key else None)
+        party = self._party(call.source.trust, calls.PEER if call.source.trust.key else None)
         if isinstance(call.sink, calls.OfExport):
             await self._exports.sink(call.sink)
         listening = self._listen(call.source.address)

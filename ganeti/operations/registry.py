@@ -9,6 +9,8 @@ from typing import Any
 
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations import allocator, delay, group, questions, tags
+from ganeti.operations.backup import export, prepare
+from ganeti.operations.backup import remove as remove_export
 from ganeti.operations.cluster import end, redistribute, verify
 from ganeti.operations.cluster import modify as modify_cluster
 from ganeti.operations.instance import (
@@ -63,6 +65,9 @@ _ALL: tuple[Operation[Any, Any], ...] = (
     migrate_node.OPERATION,
     evacuate.OPERATION,
     *storage.OPERATIONS,
+    prepare.OPERATION,
+    export.OPERATION,
+    remove_export.OPERATION,
     *questions.OPERATIONS,
     *tags.OPERATIONS,
     delay.OPERATION,

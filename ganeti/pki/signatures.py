@@ -12,7 +12,7 @@ import re
 import ssl
 from dataclasses import dataclass
 
-from ganeti.errors import Invalid, Refused
+from ganeti.errors import Code, Invalid, Refused
 
 HEADER = "X-Ganeti-Signature"
 
@@ -66,7 +66,8 @@ class DomainSecret:
         if not self.check(plain, found["salt"], found["signature"]):
             raise Refused(
                 "the certificate was not signed with this cluster's domain secret; both clusters"
-                " need the same one (gnt-cluster renew-crypto --cluster-domain-secret)"
+                " need the same one (gnt-cluster renew-crypto --cluster-domain-secret)",
+                Code.INPUT,
             )
         return plain
 

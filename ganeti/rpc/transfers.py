@@ -19,6 +19,9 @@ DumpName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_len
 Magic = Annotated[str, Meta(pattern=r"^[-_.a-zA-Z0-9]{5,100}$")]
 """What a sender says first, so that a receiver knows what it gets."""
 
+PEER = "ganeti.example.com"
+"""Whom the certificates of moves name: what counts is which certificate it is."""
+
 NEW = ".new"
 """Ends the name of an export that is being made."""
 

@@ -9,7 +9,6 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed, Refused
-from ganeti.node.keys import PEER
 from ganeti.node.transfers import ABANDONED, MIB
 from ganeti.rpc import transfers as calls
 from ganeti.rpc.call import Call
@@ -164,8 +163,8 @@ class TransfersTests(SynchronousTestCase):
         )
         receiving = self.receive(NEW, key=theirs.name, peer=mine.certificate)
         stranger = self.ask("node1", calls.CreateCertificate(validity=3600))
-        wrong = self.to(receiving.port, PEER, key=stranger.name, peer=theirs.certificate)
-        right = self.to(receiving.port, PEER, key=mine.name, peer=theirs.certificate)
+        wrong = self.to(receiving.port, calls.PEER, key=stranger.name, peer=theirs.certificate)
+        right = self.to(receiving.port, calls.PEER, key=mine.name, peer=theirs.certificate)
         failing = self.ask("node1", calls.StartExport(source=self.disk(), sink=wrong))
         self.clock.pump([0, 1, 1])
         self.assertIn("cannot be reached", str(self.status("node1", failing).problem))
@@ -179,7 +178,7 @@ class TransfersTests(SynchronousTestCase):
         for _ in range(2):
             self.ask("node1", calls.RemoveCertificate(name=made.name))
         self.assertEqual(self.hosts["node1"].disk.names(self.hosts["node1"].paths.crypto), [])
-        sink = self.to(1, PEER, key=made.name, peer=made.certificate)
+        sink = self.to(1, calls.PEER, key=made.name, peer=made.certificate)
         export = calls.StartExport(source=self.disk(), sink=sink)
         refused = self.nodes.ask(a_node("node1"), export)
         self.assertIn("prepare the export again", str(self.failureResultOf(refused, Refused).value))

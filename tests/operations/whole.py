@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 
 from ganeti.config.state import ClusterState
 from ganeti.hypervisor.fake import FakeHypervisor
@@ -26,6 +26,7 @@ from ganeti.testing.mirror import Copies, MemoryMirror
 from ganeti.testing.nodes import MemoryNodes
 from ganeti.testing.processes import MemoryNotes
 from ganeti.testing.storage import MemoryVolumes
+from ganeti.testing.streams import MemoryNetwork
 from ganeti.testing.tools import MemoryTools
 
 
@@ -42,11 +43,24 @@ class PassingTime:
         self._clock.advance(seconds)
 
 
-class WholeCluster:
-    """Every node of ``state`` in memory, mirrored disks between them, and the tools of a job."""
+class RealTime(PassingTime):
+    """The time of a clock that somebody else moves."""
 
-    def __init__(self, state: ClusterState) -> None:
-        self.clock = Clock()
+    async def sleep(self, seconds: float) -> None:
+        await deferLater(self._clock, seconds)
+
+
+class WholeCluster:
+    """Every node of ``state`` in memory, mirrored disks between them, and the tools of a job.
+
+    Clusters that are to meet share a ``clock``, which is then the test's to move, and ``wires``.
+    """
+
+    def __init__(
+        self, state: ClusterState, clock: Clock | None = None, wires: MemoryNetwork | None = None
+    ) -> None:
+        self.clock = clock or Clock()
+        wires = wires or MemoryNetwork()
         self.copies = Copies(self.clock)
         self.memory = MemoryTools(state)
         self.network = MemoryNodes(clock=self.clock)
@@ -58,12 +72,18 @@ class WholeCluster:
             mirror = MemoryMirror(self.copies, node.name)
             volumes = {Template.PLAIN: plain, Template.DRBD: mirror, Template.SHAREDFILE: plain}
             guests = self.guests[node.name] = FakeHypervisor(MemoryNotes())
-            host = MemoryHost(node.name, self.clock, hypervisors={"fake": guests}, volumes=volumes)
+            host = MemoryHost(
+                node.name,
+                self.clock,
+                hypervisors={"fake": guests},
+                volumes=volumes,
+                network=wires,
+            )
             host.disk.add_folder("/proc", 0o755)
             host.disk.put("/proc/meminfo", b"MemAvailable: 8388608 kB\n", 0o444, 0.0)
             self.hosts[node.name] = host
             self.network.add(node.name, self.hosts[node.name].answers)
-        time = PassingTime(self.clock)
+        time = PassingTime(self.clock) if clock is None else RealTime(clock)
         self.tools = replace(self.memory.tools, nodes=self.network, time=time)
 
     @property

@@ -27,6 +27,14 @@ from ganeti.model.parameters.hypervisors import NEED_PORT
 from ganeti.opcodes.instance.create import CreateInstance, CreationMode
 from ganeti.operations.allocating import advised, consultation, require_one
 from ganeti.operations.guests import guest_of
+from ganeti.operations.instance.arrival import (
+    Arrival,
+    arriving,
+    export_questions,
+    fill,
+    hook_variables,
+    require_proof,
+)
 from ganeti.operations.instance.disks import attach_disks, create_disks, detach_disks
 from ganeti.operations.instance.hooks import environment
 from ganeti.operations.instance.layout import Site, lay_out
@@ -62,6 +70,7 @@ class Create:
     order: Order
     nodes: tuple[Node, ...]
     draft: Instance
+    arrival: Arrival | None
 
     @property
     def locks(self) -> LockRequest:
@@ -80,7 +89,8 @@ def questions(op: CreateInstance, state: ClusterState) -> Sequence[Question]:
     units = storage_units(state.cluster)
     asked = DescribeNode(hypervisors=state.cluster.enabled_hypervisors, storage=units)
     found = [Question(online, asked), *name_questions(op, op.instance_name, state)]
-    if op.os_type is not None and not op.no_install:
+    found += export_questions(op, state)
+    if op.mode is not CreationMode.CREATE or (op.os_type is not None and not op.no_install):
         found.append(Question(online, DescribeOSes()))
     return found
 
@@ -102,8 +112,7 @@ def _eligible(op: CreateInstance, state: ClusterState) -> list[Node]:
 
 def plan(op: CreateInstance, state: ClusterState, facts: Facts) -> Create:
     """Decide what the new instance is and where it goes, or refuse."""
-    if op.mode is not CreationMode.CREATE:
-        raise Refused(f"instances cannot be created by {op.mode.value} in this version")
+    op, arrival = arriving(op, state, facts)
     order = order_of(op, state.cluster)
     require_name(op, op.instance_name, state, facts)
     for nic in order.nics:
@@ -116,14 +125,17 @@ def plan(op: CreateInstance, state: ClusterState, facts: Facts) -> Create:
         group = state.groups[nodes[0].group]
         policy = policy_filled(state.cluster, group)
         require_policy(_size(order, draft, state), policy, op.instance_name)
-    if order.installs:
+    if order.installs or (arrival and order.os):
         for node in nodes[:1]:
             definitions = facts.of(node, DescribeOSes)
             require_os(order.os, definitions, node.name, force_variant=op.force_variant)
     if op.start:
         guest = guest_of(state, _placed(draft, nodes), ())
         require_memory(guest, facts.of(nodes[0], DescribeNode), nodes[0].name)
-    return Create(op, order, nodes, _placed(draft, nodes))
+    if arrival is not None:
+        # Nobody may start what is half there, however the job ends.
+        draft = replace(draft, admin_state=Wanted.OFFLINE)
+    return Create(op, order, nodes, _placed(draft, nodes), arrival)
 
 
 def _draft(order: Order, name: str, uuid: str) -> Instance:
@@ -255,6 +267,7 @@ def _asked_for(
 
 
 async def run(plan: Create, tools: Tools) -> list[str]:
+    await require_proof(plan.arrival, tools)
     instance, disks = _made_up(plan, tools)
     names = [node.name for node in plan.nodes]
     with_port = instance.hypervisor in NEED_PORT
@@ -276,6 +289,9 @@ async def run(plan: Create, tools: Tools) -> list[str]:
             await attach_disks(state, instance, disks, tools)
         if plan.order.installs:
             await _install(plan, guest, tools)
+        if plan.arrival is not None:
+            await fill(plan.arrival, plan.nodes[0], _with_secrets(guest, plan.op), tools)
+            await tools.config.change(want(instance, Wanted.DOWN))
     if plan.op.start:
         await _start(plan, guest, tools)
     if len(plan.nodes) > 1:
@@ -321,9 +337,13 @@ def _made_up(plan: Create, tools: Tools) -> tuple[Instance, tuple[Disk, ...]]:
 
 async def _install(plan: Create, guest: Guest, tools: Tools) -> None:
     tools.progress.say(f"installing {guest.os} on {guest.name}")
-    secret = {**guest.osparams, **(plan.op.osparams_secret or {})}
-    install = InstallOS(guest=replace(guest, osparams=secret), debug=plan.op.debug_level or 0)
+    debug = plan.op.debug_level or 0
+    install = InstallOS(guest=_with_secrets(guest, plan.op), debug=debug)
     await tools.nodes.ask(plan.nodes[0], install)
+
+
+def _with_secrets(guest: Guest, op: CreateInstance) -> Guest:
+    return replace(guest, osparams={**guest.osparams, **(op.osparams_secret or {})})
 
 
 async def _start(plan: Create, guest: Guest, tools: Tools) -> None:
@@ -345,6 +365,7 @@ def hooks(plan: Create, state: ClusterState) -> HookCall:
     disks = state.disks_of(instance) if known else ()
     here = [state.cluster.master_node, *(node.uuid for node in plan.nodes)]
     variables = {**environment(state, instance, disks), "ADD_MODE": plan.op.mode.value}
+    variables |= hook_variables(plan.arrival)
     return HookCall("instance-add", "INSTANCE", variables, here, here)
 
 

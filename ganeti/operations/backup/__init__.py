@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Exports of instances to nodes and to other clusters; read ``export`` first."""

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The description that lies beside the dumps of an export, ``config.ini``, in its classic form.
+
+Sections are export, instance, hypervisor, backend, os and os_private; values are plain text, in
+which ``None`` stands for no value, and ``True`` and ``False`` for themselves.
+"""
+
+from __future__ import annotations
+
+import configparser
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ganeti.config.state import ClusterState
+from ganeti.errors import Invalid
+from ganeti.model.disk import Disk, Template
+from ganeti.model.guest import Guest, GuestNic
+from ganeti.model.instance import Instance
+from ganeti.model.parameters.hypervisors import HYPERVISORS
+from ganeti.operations.guests import guest_of
+from ganeti.schema.parameters import parameters
+
+VERSION = 0
+_NIC = ("mac", "ip", "network", "name", "mode", "link", "vlan")
+_MOST = 1000
+"""Disks or network cards; a description that claims more is not one."""
+
+
+@dataclass(frozen=True)
+class DumpedDisk:
+    """A disk in an export: its size in MiB, and the name of its dump."""
+
+    size: int
+    dump: str
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An instance as an export describes it; parameters and cards as text, None for no value."""
+
+    name: str
+    os: str | None
+    disk_template: str
+    hypervisor: str
+    tags: tuple[str, ...] = ()
+    nics: tuple[Mapping[str, str | None], ...] = ()
+    disks: tuple[DumpedDisk, ...] = ()
+    hvparams: Mapping[str, str | None] = field(default_factory=dict)
+    beparams: Mapping[str, str | None] = field(default_factory=dict)
+    osparams: Mapping[str, str | None] = field(default_factory=dict)
+    osparams_private: Mapping[str, str | None] = field(default_factory=dict)
+
+
+def described(
+    state: ClusterState, instance: Instance, dumps: Sequence[tuple[Disk, str]], now: float
+) -> str:
+    """The description of an export of ``instance``, every parameter of it filled in.
+
+    ``dumps`` are its disks, each with the name of its dump; ``now`` in seconds since the epoch.
+    """
+    disks = tuple(disk for disk, _ in dumps)
+    guest, private = guest_of(state, instance, disks), instance.osparams_private
+    values: dict[str, Any] = {
+        "name": guest.name,
+        "maxmem": guest.memory,
+        "minmem": guest.minmem,
+        "memory": guest.memory,
+        "vcpus": guest.vcpus,
+        "disk_template": (disks[0].dev_type if disks else Template.DISKLESS).value,
+        "hypervisor": guest.hypervisor,
+        "tags": " ".join(guest.tags),
+        "nic_count": len(guest.nics),
+        "disk_count": len(dumps),
+    }
+    for number, nic in enumerate(guest.nics):
+        values |= {f"nic{number}_{key}": value for key, value in _nic(nic)}
+    for number, (disk, dump) in enumerate(dumps):
+        values |= {
+            f"disk{number}_ivname": disk.iv_name,
+            f"disk{number}_dump": dump,
+            f"disk{number}_size": disk.size,
+            f"disk{number}_name": disk.name,
+        }
+    export = {
+        "version": VERSION,
+        "timestamp": int(now),
+        "source": guest.primary,
+        "os": guest.os or None,
+        "compression": "none",
+    }
+    public = {name: value for name, value in guest.osparams.items() if name not in private}
+    return "\n".join(
+        section(name, values)
+        for name, values in (
+            ("export", export),
+            ("instance", values),
+            ("hypervisor", {key: guest.hvparams[key] for key in own(guest)}),
+            ("backend", guest.beparams),
+            ("os", public),
+            ("os_private", private),
+        )
+    )
+
+
+def own(guest: Guest) -> list[str]:
+    """The hypervisor parameters that are the guest's, and not the whole cluster's."""
+    kind = HYPERVISORS.get(guest.hypervisor)
+    shared = [each.name for each in parameters(kind) if each.extra.get("shared")] if kind else []
+    return [name for name in guest.hvparams if name not in shared]
+
+
+def section(name: str, values: Mapping[str, Any]) -> str:
+    """A section of a description; lines of a value after the first are set in."""
+    lines = [f"[{name}]"]
+    for key, value in values.items():
+        text = "\n\t".join(line for line in str(value).splitlines() if line.strip())
+        lines.append(f"{key.lower()} = {text}".rstrip())
+    return "\n".join(lines) + "\n"
+
+
+def _nic(nic: GuestNic) -> Iterator[tuple[str, Any]]:
+    for key in _NIC:
+        value = getattr(nic, key)
+        yield key, nic.network.uuid if key == "network" and nic.network else value
+
+
+def read(text: str) -> Exported:
+    """What a description says.
+
+    :raises Invalid: it is none, or of another version; the message says what is wrong.
+    """
+    parser = configparser.RawConfigParser(
+        strict=False, delimiters=("=",), comment_prefixes=("#", ";"), empty_lines_in_values=False
+    )
+    try:
+        parser.read_string(text)
+        return _read(parser)
+    except (configparser.Error, KeyError, ValueError) as e:
+        why = f"{e} is missing" if isinstance(e, KeyError) else str(e)
+        raise Invalid(f"the description of the export cannot be read: {why}") from None
+
+
+def _read(parser: configparser.RawConfigParser) -> Exported:
+    export, instance = parser["export"], parser["instance"]
+    if int(export["version"]) != VERSION:
+        raise ValueError(f"its version is {export['version']}, and not {VERSION}")
+    if export.get("compression", "none") != "none":
+        raise ValueError(f"its dumps are compressed by {export['compression']}")
+    nics, disks = (_count(instance, f"{kind}_count") for kind in ("nic", "disk"))
+    return Exported(
+        name=instance["name"],
+        os=_value(export.get("os", "")) or None,
+        disk_template=instance["disk_template"],
+        hypervisor=instance.get("hypervisor", ""),
+        tags=tuple(instance.get("tags", "").split()),
+        nics=tuple(
+            {
+                key: _value(instance[f"nic{number}_{key}"])
+                for key in _NIC
+                if f"nic{number}_{key}" in instance
+            }
+            for number in range(nics)
+        ),
+        disks=tuple(
+            DumpedDisk(
+                size=int(instance[f"disk{number}_size"]),
+                dump=instance[f"disk{number}_dump"],
+                name=_value(instance.get(f"disk{number}_name", "")) or None,
+            )
+            for number in range(disks)
+        ),
+        hvparams=_values(parser, "hypervisor"),
+        beparams=_values(parser, "backend"),
+        osparams=_values(parser, "os"),
+        osparams_private=_values(parser, "os_private"),
+    )
+
+
+def _count(instance: configparser.SectionProxy, key: str) -> int:
+    count = int(instance.get(key, "0"))
+    if not 0 <= count <= _MOST:
+        raise ValueError(f"{key} is {count}")
+    return count
+
+
+def _values(parser: configparser.RawConfigParser, name: str) -> dict[str, str | None]:
+    if not parser.has_section(name):
+        return {}
+    return {key: _value(value) for key, value in parser[name].items()}
+
+
+def _value(text: str) -> str | None:
+    return None if text.lower() == "none" else text

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Getting ready to export an instance: what another cluster needs to know of us beforehand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ganeti.config.state import ClusterState
+from ganeti.locking.names import LockRequest, instance_lock, node_lock, request
+from ganeti.opcodes.backup import ExportMode, PrepareExport
+from ganeti.operations.backup.proofs import KEY_LIFE, proofs
+from ganeti.operations.instance.subject import Subject, require_online, subject_of
+from ganeti.operations.operation import Facts, Operation, Tools
+from ganeti.rpc.transfers import CreateCertificate
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """An instance that will be exported."""
+
+    op: PrepareExport
+    subject: Subject
+
+    @property
+    def locks(self) -> LockRequest:
+        subject = self.subject
+        return request(
+            shared=[instance_lock(subject.instance.uuid), node_lock(subject.primary.uuid)]
+        )
+
+
+def plan(op: PrepareExport, state: ClusterState, facts: Facts) -> Prepare:
+    """Decide whether the instance can be exported as it is, or refuse."""
+    subject = subject_of(op, state)
+    require_online(subject.primary, f"instance {subject.instance.name} cannot be exported")
+    return Prepare(op, subject)
+
+
+async def run(plan: Prepare, tools: Tools) -> dict[str, Any] | None:
+    if plan.op.mode is ExportMode.LOCAL:
+        return None
+    ours = await proofs(tools)
+    made = await tools.nodes.ask(plan.subject.primary, CreateCertificate(validity=KEY_LIFE))
+    return {
+        "handshake": ours.handshake(),
+        "x509_key_name": ours.key_name(made.name),
+        "x509_ca": ours.certificate(made.certificate),
+    }
+
+
+OPERATION = Operation(PrepareExport, plan, run)

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Removing the exports of an instance, which need not exist any more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ganeti.config.state import ClusterState, Kind
+from ganeti.errors import Code, Refused
+from ganeti.locking.names import LockRequest, node_lock, request
+from ganeti.model.node import Node
+from ganeti.opcodes.backup import RemoveExport
+from ganeti.operations.operation import Facts, Operation, Question, Tools
+from ganeti.rpc import transfers as calls
+
+
+@dataclass(frozen=True)
+class Remove:
+    """An export, and the nodes that have it."""
+
+    name: str
+    nodes: tuple[Node, ...]
+
+    @property
+    def locks(self) -> LockRequest:
+        return request(shared=[node_lock(node.uuid) for node in self.nodes])
+
+
+def questions(op: RemoveExport, state: ClusterState) -> Sequence[Question]:
+    return [Question([node for node in state.nodes.values() if not node.offline], _LIST)]
+
+
+_LIST = calls.ListExports()
+
+
+def plan(op: RemoveExport, state: ClusterState, facts: Facts) -> Remove:
+    """Find the exports, or refuse."""
+    asked = op.instance_uuid or op.instance_name
+    known = state.knows(Kind.INSTANCE, asked)
+    name = state.instance(asked).name if known else op.instance_name
+    nodes = tuple(
+        node
+        for node in state.nodes.values()
+        if not node.offline and name in (facts.known(node, calls.ListExports) or ())
+    )
+    if not nodes:
+        raise Refused(
+            f"no node that can be reached has an export named {name}; see gnt-backup list",
+            Code.UNKNOWN,
+        )
+    return Remove(name, nodes)
+
+
+async def run(plan: Remove, tools: Tools) -> None:
+    for node in plan.nodes:
+        await tools.nodes.ask(node, calls.RemoveExport(name=plan.name))
+
+
+OPERATION = Operation(RemoveExport, plan, run, questions)
