@@ -11,7 +11,7 @@ from ganeti.opcodes.opcode import Opcode
 from ganeti.operations import allocator, delay, group, questions, tags
 from ganeti.operations.backup import export, prepare
 from ganeti.operations.backup import remove as remove_export
-from ganeti.operations.cluster import end, redistribute, verify
+from ganeti.operations.cluster import disks, end, redistribute, verify
 from ganeti.operations.cluster import modify as modify_cluster
 from ganeti.operations.instance import (
     activate,
@@ -40,6 +40,7 @@ from ganeti.operations.operation import Operation
 _ALL: tuple[Operation[Any, Any], ...] = (
     *end.OPERATIONS,
     *verify.OPERATIONS,
+    *disks.OPERATIONS,
     redistribute.OPERATION,
     modify_cluster.OPERATION,
     *group.OPERATIONS,

@@ -147,6 +147,35 @@ class MirroredDiskTests(SynchronousTestCase):
             ["node3"],
         )
 
+    def verified(self) -> list[str]:
+        self.whole.memory.progress.said.clear()
+        self.successResultOf(
+            self.whole.do("OP_CLUSTER_VERIFY_GROUP", group_name="default", error_codes=True)
+        )
+        return [line for line in self.whole.memory.progress.said if "EINSTANCE" in line]
+
+    def test_verification_finds_what_is_broken(self) -> None:
+        self.create()
+        self.assertEqual(self.verified(), [])
+        self.copies.lose(("192.0.2.2", 11000))
+        expected = [
+            "EINSTANCEFAULTYDISK:instance:web1:disk/0 on node1 is degraded",
+            "EINSTANCEFAULTYDISK:instance:web1:disk/0 on node2 is faulty",
+        ]
+        for line, words in zip(sorted(self.verified()), expected, strict=True):
+            self.assertIn(words, line)
+        del self.copies.all()["192.0.2.2", 11001]
+        self.assertIn("disk/1 on node2 is missing", "".join(self.verified()))
+
+    def test_what_is_missing_and_what_is_to_be_activated_is_told(self) -> None:
+        self.create()
+        del self.copies.all()["192.0.2.2", 11001]
+        self.whole.network.vanish("node3")
+        look = self.whole.do("OP_GROUP_VERIFY_DISKS", group_name="default")
+        silent, passive, missing = self.successResultOf(look)
+        self.assertEqual((silent, passive), ({}, []))
+        self.assertEqual(missing, {"web1": [["node2", "disk/1"]]})
+
     def test_what_makes_no_sense_is_refused_as_input(self) -> None:
         self.create()
         for fields in (

@@ -19,6 +19,7 @@ from ganeti.model.parameters.filling import be_filled
 from ganeti.opcodes.cluster import Finding as Code
 from ganeti.opcodes.cluster import OptionalCheck, VerifyCluster, VerifyConfig, VerifyGroup
 from ganeti.opcodes.opcode import Opcode
+from ganeti.operations.cluster.disks import disk_findings, disk_questions
 from ganeti.operations.cluster.findings import Finding, Report
 from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
 from ganeti.rpc.node import DescribeNode, NodeFacts, VerifyNode
@@ -129,6 +130,7 @@ def questions(op: VerifyGroup, state: ClusterState) -> Sequence[Question]:
     return [
         Question(nodes, DescribeNode(hypervisors=cluster.enabled_hypervisors)),
         Question(nodes, VerifyNode(what=what, cluster_name=cluster.cluster_name)),
+        *disk_questions(state.group(op.group_name), state),
     ]
 
 
@@ -147,6 +149,7 @@ async def run_group(plan: Members, tools: Tools) -> bool:
         for instance in state.primaries_on(node):
             findings += _instance(instance, node, plan)
     findings += _strangers(nodes, plan)
+    findings += disk_findings(plan.group, state, plan.facts)
     if OptionalCheck.N_PLUS_ONE not in plan.op.skip_checks:
         report.heading("Verifying that the instances of any one node fit elsewhere")
         findings += [each for node in nodes for each in _spare(node, plan)]
