@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ganeti.model.disk import Template
 from ganeti.model.node import Node
@@ -35,6 +35,10 @@ class Placement:
     wanted: int
     away_from: frozenset[str] = frozenset()
     group: str | None = None
+
+    def for_nodes(self, wanted: int) -> Placement:
+        """The same for another number of nodes."""
+        return replace(self, wanted=wanted)
 
 
 @dataclass(frozen=True)

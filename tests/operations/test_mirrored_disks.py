@@ -147,6 +147,38 @@ class MirroredDiskTests(SynchronousTestCase):
             ["node3"],
         )
 
+    def test_disks_are_made_anew_where_they_were_or_elsewhere(self) -> None:
+        self.create()
+        error = self.refusal("OP_INSTANCE_RECREATE_DISKS")
+        self.assertEqual(error.arguments()[1], Code.STATE)
+        self.do("OP_INSTANCE_SHUTDOWN")
+        self.copies.all().clear()
+        self.do("OP_INSTANCE_RECREATE_DISKS", disks=[0, [1, {"size": 512}]])
+        self.assertEqual(len(self.keys()), 4)
+        self.copies.all().clear()
+        self.do("OP_INSTANCE_RECREATE_DISKS", nodes=["node3", "node1"])
+        state = self.whole.state
+        first, second = state.disks_of(state.instance("web1"))
+        self.assertEqual((first.logical_id[3:5], second.size), ((0, 2), 512))
+        self.assertEqual(state.nodes[state.instance("web1").primary_node].name, "node3")
+        self.do("OP_INSTANCE_STARTUP")
+        self.whole.clock.advance(1000)
+        self.assertEqual(self.whole.where("web1"), ["node3"])
+        self.fine()
+
+    def test_new_disks_that_fail_leave_the_record_as_it_was(self) -> None:
+        self.create()
+        self.do("OP_INSTANCE_SHUTDOWN")
+        before = self.whole.state.disks
+        self.whole.network.lose_request("node3", call="blockdev_create")
+        self.refusal("OP_INSTANCE_RECREATE_DISKS", nodes=["node3", "node1"])
+        after = self.whole.state.disks
+        self.assertEqual(
+            {uuid: disk.logical_id for uuid, disk in before.items()},
+            {uuid: disk.logical_id for uuid, disk in after.items()},
+        )
+        self.assertEqual(verify(self.whole.state), [])
+
     def verified(self) -> list[str]:
         self.whole.memory.progress.said.clear()
         self.successResultOf(

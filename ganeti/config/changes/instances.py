@@ -138,6 +138,43 @@ def placed_as(disks: Sequence[Disk]) -> Change:
     return change
 
 
+def relaid(instance: Instance, disks: Sequence[Disk], nodes: Sequence[str]) -> Change:
+    """Record disks as these records say, on the nodes of these UUIDs, the primary one first.
+
+    A drbd disk that comes to other nodes gets minors there.
+    """
+
+    def change(state: ClusterState) -> ClusterState:
+        current(state, instance)
+        for each in disks:
+            was = current(state, each)
+            if each.dev_type is Template.DRBD and tuple(was.logical_id[:2]) != tuple(nodes):
+                _, _, port, _, _, secret = was.logical_id
+                bare = (*nodes, port, NO_MINOR, NO_MINOR, secret)
+                disk, state = _numbered_ends(replace(each, logical_id=bare), state)
+            else:
+                disk = each
+            held = tuple(nodes) if each.nodes else ()
+            children = tuple(replace(child, nodes=held) for child in each.children)
+            state = state.put(replace(disk, nodes=held, children=children))
+        return state
+
+    return change
+
+
+def put_back(instance: Instance, disks: Sequence[Disk]) -> Change:
+    """Put an instance and its disks back to what these records say."""
+
+    def change(state: ClusterState) -> ClusterState:
+        now = current(state, instance)
+        for disk in disks:
+            current(state, disk)
+            state = state.put(disk)
+        return state.put(replace(now, primary_node=instance.primary_node))
+
+    return change
+
+
 def grown(disk: Disk, amount: int) -> Change:
     """Record that a disk has become ``amount`` MiB larger, and its volume for data with it."""
 

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Making the disks of a stopped instance anew, empty, on its nodes or on others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ganeti.config.changes.instances import moved_to, put_back, relaid
+from ganeti.config.changes.objects import together
+from ganeti.config.state import ClusterState
+from ganeti.errors import Code, Invalid, Problem, Refused
+from ganeti.locking.names import LockRequest, node_lock, request
+from ganeti.model.disk import MIRRORED_BETWEEN_NODES, Disk, Template
+from ganeti.model.instance import Wanted
+from ganeti.model.node import Node
+from ganeti.opcodes.instance.disks import RecreateDisks
+from ganeti.operations.allocating import advised, consultation, require_one
+from ganeti.operations.instance.destination import relocation, require_usable, template_of
+from ganeti.operations.instance.disks import create_disks
+from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.placing import candidates, storage_units
+from ganeti.operations.instance.sizes import placement_of
+from ganeti.operations.instance.subject import Subject, require_online, subject_of
+from ganeti.operations.operation import (
+    Consultation,
+    Facts,
+    HookCall,
+    Operation,
+    Question,
+    Tools,
+)
+from ganeti.operations.undo import Undo
+from ganeti.placement.scoring import choose
+from ganeti.rpc.node import DescribeNode
+from ganeti.schema.records import replace
+
+_SETTABLE = frozenset({"size", "spindles", "mode"})
+
+
+@dataclass(frozen=True)
+class Recreate:
+    """Disks that are made anew as these records say, on ``nodes``, the primary one first."""
+
+    op: RecreateDisks
+    subject: Subject
+    disks: tuple[Disk, ...]
+    nodes: tuple[Node, ...]
+
+    @property
+    def locks(self) -> LockRequest:
+        return {
+            **request(shared=[node_lock(node.uuid) for node in self.nodes]),
+            **self.subject.locks,
+        }
+
+    @property
+    def moves(self) -> bool:
+        return self.nodes != self.subject.nodes
+
+
+def questions(op: RecreateDisks, state: ClusterState) -> Sequence[Question]:
+    subject = subject_of(op, state)
+    hypervisors = state.cluster.enabled_hypervisors
+    asked = DescribeNode(hypervisors=hypervisors, storage=storage_units(state.cluster))
+    members = state.nodes_in(state.groups[subject.primary.group])
+    wanted = {node.uuid: node for node in (*subject.nodes, *members, *_named(op, state))}
+    return [Question([node for node in wanted.values() if not node.offline], asked)]
+
+
+def _named(op: RecreateDisks, state: ClusterState) -> list[Node]:
+    return [state.node(name) for name in op.node_uuids or op.nodes]
+
+
+def plan(op: RecreateDisks, state: ClusterState, facts: Facts) -> Recreate:
+    """Decide which disks are made anew and where, or refuse."""
+    subject = subject_of(op, state)
+    instance = subject.instance
+    if template_of(subject) is Template.DISKLESS:
+        raise Refused(f"instance {instance.name} has no disks", Code.INPUT)
+    primary = subject.primary
+    if instance.admin_state is Wanted.UP or (
+        not primary.offline and instance.name in facts.of(primary, DescribeNode).guests
+    ):
+        raise Refused(
+            f"instance {instance.name} is to run, or does; "
+            f"stop it first: gnt-instance shutdown {instance.name}"
+        )
+    nodes = _nodes(op, subject, state, facts)
+    disks = _wanted(op, subject)
+    if nodes != subject.nodes and len(disks) != len(subject.disks):
+        raise Refused("on other nodes all disks have to be made anew; name none", Code.INPUT)
+    return Recreate(op, subject, disks, nodes)
+
+
+def _nodes(
+    op: RecreateDisks, subject: Subject, state: ClusterState, facts: Facts
+) -> tuple[Node, ...]:
+    """The nodes that are named, or chosen, or else those that the instance has."""
+    name, named = subject.instance.name, tuple(_named(op, state))
+    require_one(op.iallocator, [node.name for node in named])
+    count = 2 if template_of(subject) in MIRRORED_BETWEEN_NODES else 1
+    if op.iallocator is not None:
+        named = advised(facts, count, state) or _chosen(subject, count, state, facts)
+    if not named:
+        for node in subject.nodes:
+            require_online(node, f"disks of instance {name} cannot be made there")
+        return subject.nodes
+    if len({node.uuid for node in named}) != count:
+        raise Refused(f"the disks of instance {name} need {count} different nodes", Code.INPUT)
+    for node in named:
+        require_usable(node, f"disks of instance {name} cannot be made there")
+    return named
+
+
+def _chosen(subject: Subject, count: int, state: ClusterState, facts: Facts) -> tuple[Node, ...]:
+    wish = placement_of(subject.instance, subject.disks, state, group=subject.primary.group)
+    members = state.nodes_in(state.groups[subject.primary.group])
+    known = candidates(members, wish.template, state, lambda node: facts.known(node, DescribeNode))
+    return tuple(choose(wish.for_nodes(count), known).nodes)
+
+
+def _wanted(op: RecreateDisks, subject: Subject) -> tuple[Disk, ...]:
+    """The records of the disks to make, with what is asked to be different."""
+    changes: dict[int, Mapping[str, Any]] = {}
+    for each in op.disks or range(len(subject.disks)):
+        index, values = (each, {}) if isinstance(each, int) else each
+        if index >= len(subject.disks):
+            raise Refused(
+                f"instance {subject.instance.name} has {len(subject.disks)} disks, counted from 0",
+                Code.INPUT,
+            )
+        if unknown := [name for name in values if name not in _SETTABLE]:
+            can = ", ".join(sorted(_SETTABLE))
+            raise Invalid([Problem(f"disks[{index}]/{unknown[0]}", f"only {can} can be given")])
+        changes[index] = values
+    return tuple(_resized(subject.disks[index], values) for index, values in changes.items())
+
+
+def _resized(disk: Disk, values: Mapping[str, Any]) -> Disk:
+    size = values.get("size", disk.size)
+    if not isinstance(size, int) or size <= 0:
+        raise Invalid([Problem(f"{disk.iv_name}/size", "must be more than 0 MiB")])
+    children = disk.children
+    if children:
+        children = (replace(children[0], size=size), *children[1:])
+    return replace(disk, **{**values, "size": size}, children=children)
+
+
+def consult(op: RecreateDisks, state: ClusterState, facts: Facts) -> Consultation | None:
+    """Ask an allocator for nodes, if that is asked for."""
+    if op.iallocator is None or op.nodes or op.node_uuids:
+        return None
+    subject = subject_of(op, state)
+    wanted = {**relocation(subject, subject.nodes), "required_nodes": len(subject.nodes)}
+    return consultation(op.iallocator, wanted, state, facts)
+
+
+async def run(plan: Recreate, tools: Tools) -> None:
+    instance, before = plan.subject.instance, tools.config.state()
+    old = [before.disks[disk.uuid] for disk in plan.disks]
+    nodes = [node.uuid for node in plan.nodes]
+    async with Undo(tools.progress) as undo:
+        changes = [relaid(instance, plan.disks, nodes)]
+        if plan.nodes[0] != plan.subject.primary:
+            changes.append(moved_to(instance, plan.nodes[0]))
+        await tools.config.change(together(*changes))
+        back = partial(tools.config.change, put_back(instance, old))
+        undo.by("record the disks as they were", back)
+        state = tools.config.state()
+        recorded = state.instances[instance.uuid]
+        disks = [state.disks[disk.uuid] for disk in plan.disks]
+        await create_disks(state, recorded, disks, tools, undo)
+    where = " and ".join(node.name for node in plan.nodes)
+    tools.progress.say(f"{len(plan.disks)} disks of {instance.name} are new, and empty, on {where}")
+
+
+def hooks(plan: Recreate, state: ClusterState) -> HookCall:
+    return instance_hooks("instance-recreate-disks", plan.subject, state, {})
+
+
+OPERATION = Operation(RecreateDisks, plan, run, questions, hooks, consult=consult)
