@@ -45,6 +45,12 @@ PIECE = 64 * 1024
 MOST_UNSENT = 128 * 1024 * 1024
 """So many bytes of large answers are kept for clients that have not read them."""
 
+MOST_UNREAD = 64 * 1024 * 1024
+"""So many bytes of large requests are kept until the rest of them has arrived."""
+
+LARGE = 8192
+"""Requests of fewer bytes are bounded by the number of connections."""
+
 READ_AHEAD = 64 * 1024
 """So much of the next requests is kept while one is under way, in bytes."""
 
@@ -92,9 +98,11 @@ class Connection(Protocol):
         elif self._reader.size > READ_AHEAD and self._reading:
             self._reading = False
             self.transport.pauseProducing()
+        self._count()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._ending = True
+        self._site.received(self)
         self._site.lost(self)
         if self._work is not None:
             self._work.cancel()
@@ -123,6 +131,12 @@ class Connection(Protocol):
             self.deadline = None
             self._work = Deferred.fromCoroutine(self._respond(request))
 
+    def _count(self) -> None:
+        if self._reader.size > LARGE and not self._ending:
+            self._site.receiving(self, self._reader.size)
+        else:
+            self._site.received(self)
+
     async def _respond(self, request: http.Request) -> None:
         try:
             response = await self._site.answer(request)
@@ -142,6 +156,7 @@ class Connection(Protocol):
             self.transport.resumeProducing()
         if not self._serving:
             self._serve()
+            self._count()
 
     # --- writing
 
@@ -204,11 +219,22 @@ class Connection(Protocol):
         else:
             self.hang_up()
 
+    def give_up(self) -> None:
+        """Let go of what has arrived: there is too much of the kind."""
+        if self._busy:
+            self._ending = True
+            self.transport.abortConnection()
+        else:
+            why = "too many large requests arrive at once; send it again later"
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, why)
+
     def _refuse(self, status: HTTPStatus, why: str) -> None:
         response = problem(status, why)
         self.transport.write(http.head_of(response, self._site.now(), keep=False) + response.body)
         # Closing now, with bytes of the client unread, would take the answer from it.
         self._ending = True
+        self._reader = http.RequestReader()
+        self._site.received(self)
         self._within(LINGER_SECONDS)
 
     def _within(self, seconds: float) -> None:
@@ -239,6 +265,8 @@ class Site(ServerFactory):
         # In the order of their connecting, which is about that of their deadlines.
         self._connections: dict[Connection, None] = {}
         self._unsent: dict[Connection, int] = {}
+        self._unread: dict[Connection, int] = {}
+        self._unread_bytes = 0
         self._watch: IDelayedCall | None = None
 
     def buildProtocol(self, addr: IAddress | None) -> Connection:
@@ -269,13 +297,29 @@ class Site(ServerFactory):
         self._unsent[connection] = size
         while sum(self._unsent.values()) > MOST_UNSENT and len(self._unsent) > 1:
             oldest = next(iter(self._unsent))
-            self._log.warn("a client reads too slowly: {peer}", peer=oldest.transport.getPeer())
+            self._log.warn("a client reads too slowly: {peer}", peer=_called(oldest))
             self.sent(oldest)
             oldest.transport.abortConnection()
 
     def sent(self, connection: Connection) -> None:
         """Do not count a large answer any more."""
         self._unsent.pop(connection, None)
+
+    def receiving(self, connection: Connection, size: int) -> None:
+        """Count ``size`` bytes of a request that is not whole; if there are too many, the one that
+        has been at it for longest has to go.
+        """
+        self._unread_bytes += size - self._unread.get(connection, 0)
+        self._unread[connection] = size
+        while self._unread_bytes > MOST_UNREAD and len(self._unread) > 1:
+            oldest = next(iter(self._unread))
+            self._log.warn("too many large requests: gave up {peer}", peer=_called(oldest))
+            self.received(oldest)
+            oldest.give_up()
+
+    def received(self, connection: Connection) -> None:
+        """Do not count what has arrived from it any more."""
+        self._unread_bytes -= self._unread.pop(connection, 0)
 
     def hang_up(self) -> None:
         """Close every connection once what was written has left."""
@@ -288,3 +332,8 @@ class Site(ServerFactory):
         for connection in list(self._connections):
             if connection.deadline is not None and connection.deadline < now:
                 connection.overdue()
+
+
+def _called(connection: Connection) -> str:
+    peer = connection.transport.getPeer()
+    return f"{peer.host}:{peer.port}"

@@ -262,7 +262,10 @@ class TlsFactory(ServerFactory):
 
     def _refused(self, layer: TlsLayer, reason: Failure) -> None:
         if isinstance(reason.value, ssl.SSLError | error.TimeoutError):
-            self._log.warn("{peer}: {why}", peer=layer.getPeer(), why=words(reason))
+            peer = layer.getPeer()
+            self._log.warn(
+                "{peer}:{port}: {why}", peer=peer.host, port=peer.port, why=words(reason)
+            )
 
 
 def _nothing(_: TlsLayer) -> None:

@@ -24,6 +24,7 @@ from ganeti.rapi.http import Request, Response
 from tests.rapi.asking import answers
 
 GET = b"GET /%b HTTP/1.1\r\nHost: x\r\n\r\n"
+PUT = b"PUT /1 HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
 
 
 class ConnectionTests(SynchronousTestCase):
@@ -128,6 +129,22 @@ class ConnectionTests(SynchronousTestCase):
         self.assertEqual(self.transport.producerState, "paused")
         self.under_way[0].callback(Response(200, b""))
         self.assertEqual(self.transport.producerState, "producing")
+
+    def test_large_requests_that_are_not_whole_are_bounded(self) -> None:
+        self.patch(connection, "MOST_UNREAD", 5 * PIECE)
+        clients = [self.connect() for _ in range(2)]
+        for client, _ in clients:
+            client.dataReceived(PUT % 900000 + b"[" * 3 * PIECE)
+        told = [[each.status for each in answers(sent.value())] for _, sent in clients]
+        self.assertEqual(told, [[503], []])
+
+    def test_large_requests_that_came_do_not_count_any_more(self) -> None:
+        self.patch(connection, "MOST_UNREAD", 5 * PIECE)
+        clients = [self.connect() for _ in range(2)]
+        for client, sent in clients:
+            client.dataReceived(PUT % (3 * PIECE) + b"[" * (3 * PIECE - 1))
+            client.dataReceived(b"[")
+            self.assertEqual([each.status for each in answers(sent.value())], [200])
 
     def test_one_too_many_replaces_an_idle_connection(self) -> None:
         self.connection.dataReceived(GET % b"wait")
