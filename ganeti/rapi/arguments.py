@@ -53,14 +53,19 @@ LOCK = Parameter("lock", Kind.FLAG, "Questions never take locks; only 0 is accep
 
 
 def query_of(request: Request) -> Mapping[str, Sequence[str]]:
-    """The parameters of the query, decoded; those without a value are left out.
+    """The parameters of the query, decoded.
 
     :raises Invalid: it cannot be decoded.
     """
     if not request.query:
         return {}
     try:
-        return parse_qs(request.query, max_num_fields=MOST_PARAMETERS, errors="strict")
+        return parse_qs(
+            request.query,
+            keep_blank_values=True,
+            max_num_fields=MOST_PARAMETERS,
+            errors="strict",
+        )
     except ValueError as e:
         raise Invalid(f"the query cannot be read: {e}") from None
 
@@ -68,14 +73,17 @@ def query_of(request: Request) -> Mapping[str, Sequence[str]]:
 def values_of(
     parameters: Iterable[Parameter], query: Mapping[str, Sequence[str]]
 ) -> tuple[dict[str, Any], list[Problem]]:
-    """The values of the declared ``parameters``, by field, and what is wrong with the query."""
+    """The values of the declared ``parameters``, by field, and what is wrong with the query.
+
+    A parameter without a value counts as not given, as with existing servers.
+    """
     values: dict[str, Any] = {}
     problems: list[Problem] = []
     known = set()
     for parameter in parameters:
         known.add(parameter.name)
-        texts = query.get(parameter.name)
-        if texts is None:
+        texts = [text for text in query.get(parameter.name, ()) if text]
+        if not texts:
             if parameter.required:
                 problems.append(Problem(parameter.name, "is required"))
             if parameter.default is not None:

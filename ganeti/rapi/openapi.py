@@ -130,7 +130,10 @@ def _operation(route: Route, method: str, verb: Verb, components: dict[str, Sche
     if verb.parameters:
         described["parameters"] = [_parameter(each) for each in verb.parameters]
     if (body := _body(verb, route, components)) is not None:
-        described["requestBody"] = {"content": {"application/json": {"schema": body}}}
+        described["requestBody"] = {
+            "content": {"application/json": {"schema": body}},
+            "required": bool(body.get("required")),
+        }
     if verb.access is not Access.OPEN:
         described["security"] = [{"basic": []}]
         described["description"] = f"Needs {verb.access.value}."
@@ -190,5 +193,7 @@ def _body(verb: Verb, route: Route, components: dict[str, Schema]) -> Schema | N
         properties["__version__"] = {"const": 1}
         required |= {"__version__"}
     schema["required"] = sorted(required)
+    if not required:
+        schema["type"] = ["object", "null"]
     schema.pop("title", None)
     return schema

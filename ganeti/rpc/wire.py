@@ -73,7 +73,7 @@ def result_of(call: Call[R], answer: bytes) -> R:
                 raise OldTerm(text)
             case [False, ["UnclaimedTerm", [str(text)]]]:
                 raise UnclaimedTerm(text)
-            case [False, error]:
+            case [False, [str(), [*_]] as error]:
                 raise from_wire(error)
     except (msgspec.DecodeError, RecursionError) as e:
         raise ProtocolError(f"the answer to {call.wire} makes no sense: {e}") from None

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, TypeVar, get_type_hints
+from collections.abc import Iterator, Mapping
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
-from msgspec.inspect import EnumType, LiteralType, Metadata, UnionType, type_info
+from msgspec import inspect
+from msgspec.inspect import EnumType, LiteralType, Metadata, type_info
 
 from ganeti.errors import Invalid, Problem
 
@@ -58,10 +60,7 @@ def problems(kind: type[msgspec.Struct], document: Any, *, lax: bool = False) ->
             if field.required:
                 found.append(Problem(name, "is required"))
             continue
-        try:
-            msgspec.convert(document[name], hints[field.name], strict=not lax)
-        except msgspec.ValidationError as e:
-            found.append(_problem(name, e, hints[field.name]))
+        found += _inside(name, document[name], hints[field.name], lax)
     found += [
         Problem(str(name), "unknown parameter")
         for name in document
@@ -88,7 +87,7 @@ def choices(hint: Any) -> str:
     kind = type_info(hint)
     while isinstance(kind, Metadata):
         kind = kind.type
-    kinds = kind.types if isinstance(kind, UnionType) else (kind,)
+    kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
     found: list[Any] = []
     for each in kinds:
         if isinstance(each, EnumType):
@@ -96,6 +95,55 @@ def choices(hint: Any) -> str:
         elif isinstance(each, LiteralType):
             found += each.values
     return ", ".join(str(value) if value != "" else "''" for value in found)
+
+
+def _inside(path: str, value: Any, hint: Any, lax: bool) -> list[Problem]:
+    """What keeps the ``value`` at ``path`` from being what ``hint`` says."""
+    try:
+        msgspec.convert(value, hint, strict=not lax)
+    except msgspec.ValidationError as e:
+        found = [each for part in _parts(path, value, hint) for each in _inside(*part, lax)]
+        found += _wrong_keys(path, value, hint)
+        for kind in _plain(hint) if isinstance(value, Mapping) else ():
+            if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+                inside = problems(kind, value, lax=lax)
+                found += [Problem(f"{path}.{each.path}", each.message) for each in inside]
+        return found or [_problem(path, e, hint)]
+    return []
+
+
+def _parts(path: str, value: Any, hint: Any) -> Iterator[tuple[str, Any, Any]]:
+    """The members of a list or an object, each with its path and what it should be."""
+    for kind in _plain(hint):
+        arguments = get_args(kind)
+        if isinstance(value, list) and get_origin(kind) is tuple and arguments[1:] == (...,):
+            yield from ((f"{path}[{i}]", each, arguments[0]) for i, each in enumerate(value))
+        elif isinstance(value, Mapping) and get_origin(kind) is dict:
+            yield from ((f"{path}.{key}", each, arguments[1]) for key, each in value.items())
+
+
+def _wrong_keys(path: str, value: Any, hint: Any) -> list[Problem]:
+    """The keys of an object that are none of those that there are."""
+    known = [get_args(kind)[0] for kind in _plain(hint) if get_origin(kind) is dict]
+    if not isinstance(value, Mapping) or len(known) != 1 or not (listed := choices(known[0])):
+        return []
+    return [
+        Problem(f"{path}.{key}", f"unknown parameter; known are {listed}")
+        for key in value
+        if str(key) not in listed.split(", ")
+    ]
+
+
+def _plain(hint: Any) -> Iterator[Any]:
+    """The types that a value may have, without what is said about them."""
+    origin = get_origin(hint)
+    if origin is Annotated:
+        yield from _plain(get_args(hint)[0])
+    elif origin in (Union, UnionType):
+        for each in get_args(hint):
+            yield from _plain(each)
+    else:
+        yield hint
 
 
 def _problem(name: str, error: msgspec.ValidationError, hint: Any = None) -> Problem:

@@ -134,6 +134,13 @@ class ArgumentTests(ApiCase):
         answer = self.ask("GET", "/2/instances?bulk=1&bulk=0")
         self.assertIn("bulk: is given more than once", answer.message)
 
+    def test_a_parameter_without_a_value_is_not_given_but_must_be_known(self) -> None:
+        self.assertEqual(self.ask("GET", "/2/tags?lock=").status, 200)
+        answer = self.ask("GET", "/2/instances?bulk=&one=&two")
+        self.assertEqual(
+            (answer.status, answer.message), (400, "one: unknown parameter; two: unknown parameter")
+        )
+
     def test_questions_take_no_locks(self) -> None:
         for path in ("/2/instances", "/2/nodes/node1", "/2/nodes/node1/role", "/2/tags"):
             answer = self.ask("GET", path + "?lock=1")

@@ -47,5 +47,11 @@ class OpenApiTests(SynchronousTestCase):
         self.assertEqual(schema["required"], ["__version__", "disks", "mode", "name", "nics"])
         self.assertNotIn("instance_name", schema["properties"])
         self.assertFalse(schema["additionalProperties"])
+        self.assertTrue(operation["requestBody"]["required"])
         names = [each["name"] for each in operation["parameters"]]
         self.assertEqual(names, ["dry-run", "reason"])
+
+    def test_a_body_that_need_not_be_there_may_be_null(self) -> None:
+        body = self.document["paths"]["/2/redistribute-config"]["put"]["requestBody"]
+        self.assertFalse(body["required"])
+        self.assertEqual(body["content"]["application/json"]["schema"]["type"], ["object", "null"])

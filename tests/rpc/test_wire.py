@@ -33,6 +33,11 @@ class AnswerTests(SynchronousTestCase):
     def test_a_result_of_another_type_is_no_answer(self) -> None:
         self.assertRaises(ProtocolError, result_of, AskVersion(), b'[true, {"protocol": "x"}]')
 
+    def test_an_error_of_no_form_is_no_answer(self) -> None:
+        for answer in (b"[false, 7]", b'[false, ["Nope", {}]]', b"[false, []]"):
+            error = self.assertRaises(ProtocolError, result_of, AskVersion(), answer)
+            self.assertEqual(str(error), "the answer to version is neither a result nor an error")
+
     @given(st.binary() | st.sampled_from([b"[true", b"[true,1,2]", b"[false]", b"{}", b"[]"]))
     def test_nonsense_is_an_error_on_purpose(self, answer: bytes) -> None:
         self.assertRaises(GanetiError, result_of, AskVersion(), answer)

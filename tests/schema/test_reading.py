@@ -40,9 +40,10 @@ class Thing(Record, tag_field="OP_ID", tag="OP_THING"):
     parts: tuple[Part, ...] = ()
     tag: Tag | None = None
     counts: dict[str, int] = {}
+    paint: tuple[dict[Colour, str], ...] | None = None
 
 
-NAMES = ("name", "timeout", "colour", "parts", "counts", "else")
+NAMES = ("name", "timeout", "colour", "parts", "counts", "paint", "else")
 documents = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(NAMES), inner),
@@ -80,6 +81,28 @@ class ReadingTests(SynchronousTestCase):
                 "tag: must be text or null, not a whole number",
                 "counts: must be an object, not a list",
                 "size: unknown parameter",
+            ],
+        )
+
+    def test_every_problem_inside_lists_and_objects_is_told(self) -> None:
+        document = {
+            "name": "a",
+            "parts": [{"size": "big", "else": 1}, 7],
+            "counts": {"a": 1, "b": "x", "c": None},
+            "paint": [{"green": "x", "red": 1, "black": "x"}],
+        }
+        unknown = "unknown parameter; known are red, blue"
+        self.assertEqual(
+            wrong(document),
+            [
+                "parts[0].size: must be a whole number, not text",
+                "parts[0].else: unknown parameter",
+                "parts[1]: must be an object, not a whole number",
+                "counts.b: must be a whole number, not text",
+                "counts.c: must be a whole number, not null",
+                "paint[0].red: must be text, not a whole number",
+                f"paint[0].green: {unknown}",
+                f"paint[0].black: {unknown}",
             ],
         )
 

@@ -96,7 +96,7 @@ ROUTES = (
         {
             "GET": asks(_job, result=dict[str, Any]),
             "DELETE": asks(
-                _cancel, parameters=(REASON,), access=Access.WRITE, result=tuple[bool, str]
+                _cancel, parameters=(REASON,), access=Access.WRITE, result=list[bool | str]
             ),
         },
     ),
