@@ -32,8 +32,11 @@ class WatcherTests(SharedCluster):
 
     def test_a_guest_that_has_gone_comes_back(self) -> None:
         for node in self.running.cluster.nodes:
+            # Pretended guests are in the memory of the node daemon, too.
+            self.running.kill("noded", node.number)
             for guest in Path(node.paths.run).glob("fake-hypervisor/*"):
                 guest.unlink()
+            self.running.daemon("noded", node.number).start()
         eventually(lambda: self.status() == "ERROR_down")
         self.assertEqual(self.watch().returncode, 0)
         eventually(lambda: self.status() == "running")
