@@ -11,7 +11,7 @@ import msgspec
 
 from ganeti.bootstrap.writing import local_files
 from ganeti.errors import Refused
-from ganeti.journal.interfaces import Delete, Edit
+from ganeti.journal.interfaces import Commit, Delete, Edit
 from ganeti.journal.reading import history as commits
 from ganeti.paths import Paths
 
@@ -27,10 +27,8 @@ def history(paths: Paths, *, everything: bool = False) -> Iterator[dict[str, Any
     :raises Refused: there is no journal on this node.
     :raises Damaged: the journal does not verify.
     """
-    if not os.path.isdir(paths.journal):
-        raise Refused(f"{paths.journal} is not here; the master and its candidates have a journal")
     names: dict[tuple[str, str], str] = {}
-    for position, commit in commits(local_files(), paths.journal):
+    for position, commit in _kept(paths):
         changed = [
             _told(edit, names)
             for edit in commit.edits
@@ -45,6 +43,26 @@ def history(paths: Paths, *, everything: bool = False) -> Iterator[dict[str, Any
                 "why": commit.why,
                 "changed": changed,
             }
+
+
+def checked(paths: Paths) -> dict[str, int]:
+    """How many commits the journal on this node has, and the first and last of them.
+
+    Each was seen to follow the one before, and to be as it was written.
+
+    :raises Refused: there is no journal on this node.
+    :raises Damaged: the journal does not verify; says where.
+    """
+    first = last = count = 0
+    for last, _ in _kept(paths):
+        first, count = first or last, count + 1
+    return {"commits": count, "first": first, "last": last}
+
+
+def _kept(paths: Paths) -> Iterator[tuple[int, Commit]]:
+    if not os.path.isdir(paths.journal):
+        raise Refused(f"{paths.journal} is not here; the master and its candidates have a journal")
+    return commits(local_files(), paths.journal)
 
 
 def _told(edit: Edit, names: dict[tuple[str, str], str]) -> str:

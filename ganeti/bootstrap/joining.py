@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import ssl
 import time
@@ -18,7 +19,7 @@ from ganeti.bootstrap.writing import (
     ssconf_of,
     write_ssconf,
 )
-from ganeti.errors import Code, ProtocolError, Refused
+from ganeti.errors import Code, Invalid, ProtocolError, Refused
 from ganeti.paths import NODED_PORT, Paths
 from ganeti.pki.enrolment import (
     AUTHORITY_CALL,
@@ -68,8 +69,11 @@ def invite(
     return token_of(invitation, secret_of(files.read(paths.authority_key)))
 
 
-def join(token: str, paths: Paths, name: str) -> Invitation:
+def join(token: str, paths: Paths, name: str, *, again: bool = False) -> Invitation:
     """Give this host, the node ``name``, its certificate; answers what the token said.
+
+    ``again`` is for a node whose certificate has expired, or is of an authority that its cluster
+    has no more: it gets another one, of a cluster of the same name.
 
     :raises Refused: the token is not for this node, the node is in a cluster already, or the
         cluster does not accept the token.
@@ -84,19 +88,43 @@ def join(token: str, paths: Paths, name: str) -> Invitation:
             " say so by GANETI_HOSTNAME",
             Code.INPUT,
         )
-    refuse_a_member(paths, "join another one")
+    if again:
+        _refuse_another_cluster(paths, invitation.cluster)
+    else:
+        refuse_a_member(paths, "join another one")
     key, wanted = new_request(name)
     master = _Master(invitation)
     authority = master.authority()
     granted = master.enrol(Application(token=token, request=wanted.decode("ascii")), authority)
     files = local_files()
     at_once(files.make_folder(paths.data))
+    if _authority_of(paths) != invitation.authority:
+        # Terms of masters that this cluster has never had.
+        at_once(files.remove(paths.term_file))
     at_once(files.replace(paths.authority, authority.encode("ascii"), mode=0o644))
     write_ssconf(paths, _first_ssconf(invitation))
     credentials = key + granted.certificate.encode("ascii")
     # Last, because this file is what says that the node is part of a cluster.
     at_once(files.replace(paths.node_certificate, credentials, mode=0o600))
     return invitation
+
+
+def _refuse_another_cluster(paths: Paths, cluster: str) -> None:
+    if os.path.exists(f"{paths.data}/ssconf_cluster_name"):
+        known = ssconf_of(paths, "cluster_name")
+        if known != cluster:
+            raise Refused(
+                f"this node is of the cluster {known}, and the token is of {cluster}; to join that"
+                " one, remove the node from its own first (gnt-node remove)"
+            )
+
+
+def _authority_of(paths: Paths) -> str | None:
+    """The fingerprint of the authority that this node trusts; None if there is none."""
+    try:
+        return fingerprint(local_files().read(paths.authority))
+    except (FileNotFoundError, Invalid):
+        return None
 
 
 class _Master:

@@ -30,7 +30,8 @@ def refuse_a_member(paths: Paths, what: str) -> None:
     if os.path.exists(paths.node_certificate):
         raise Refused(
             f"this node is part of a cluster already: {paths.node_certificate} is there; to {what},"
-            " remove it from its cluster first (gnt-node remove)",
+            " remove it from its cluster first (gnt-node remove); to join the same one again, use"
+            " --rejoin with --join",
             Code.EXISTS,
         )
 

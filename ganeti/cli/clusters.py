@@ -259,9 +259,14 @@ def destroy(session: Session, arguments: Arguments) -> int:
 
 def history(session: Session, arguments: Arguments) -> int:
     """Show who changed what and when."""
+    from ganeti.bootstrap.history import checked
     from ganeti.bootstrap.history import history as commits
     from ganeti.cli.output import timestamp
 
+    if arguments.get("check"):
+        chain = checked(session.paths)
+        told = f"{chain['commits']} commits, {chain['first']} to {chain['last']}: each follows"
+        return show_facts(session, arguments, chain, {"Journal": f"{told} the one before"})
     kept = commits(session.paths, everything=bool(arguments.get("all")))
     rows = deque(kept, maxlen=max(0, arguments["last"]) if "last" in arguments else None)
     if arguments.get("output"):

@@ -334,6 +334,7 @@ GNT_CLUSTER = tool(
         doc="Show who changed the configuration, when, why and by which job.",
         options=(
             Option(("--all",), "all", "The moves of jobs, too."),
+            Option(("--check",), "check", "Only verify that every commit follows the one before."),
             Option(("-n", "--last"), "last", "Only the last N changes.", INT),
             FORM,
         ),

@@ -100,7 +100,7 @@ def add(session: Session, arguments: Arguments) -> int:
             )
         session.say(f"Run this on {name} as root, within the hour:")
         session.say()
-        session.say(f"  {_join_command(session, name, address)}")
+        session.say(f"  {_join_command(session, name, address, bool(arguments.get('readd')))}")
         session.say()
         session.show(f"Waiting for its node daemon at {address} port {port} (Ctrl-C stops) ...")
         _wait(session, address, port)
@@ -129,10 +129,11 @@ def _token(session: Session, name: str, address: str) -> str:
     return invite(session.paths, node=name, addresses=[address])
 
 
-def _join_command(session: Session, name: str, address: str) -> str:
+def _join_command(session: Session, name: str, address: str, again: bool) -> str:
     below = f"GANETI_ROOTDIR=FOLDER GANETI_HOSTNAME={name} " if session.paths.root else ""
+    option = " --rejoin" if again else ""
     # Not as an argument: those of a process can be seen by everybody on its host.
-    return f"echo {_token(session, name, address)} | {below}ganeti-noded --join -"
+    return f"echo {_token(session, name, address)} | {below}ganeti-noded --join -{option}"
 
 
 def answers(address: str, port: int) -> bool:

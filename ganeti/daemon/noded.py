@@ -24,13 +24,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="become a node of the cluster that gave out the token in this file; - reads the token"
         " from standard input",
     )
+    options.add_argument(
+        "--rejoin",
+        action="store_true",
+        help="with --join: although this host has a certificate of that cluster, which has"
+        " expired, say",
+    )
     chosen = options.parse_args(argv)
     paths = of_this_node()
     if chosen.join is not None:
         from ganeti.bootstrap.joining import join
 
         try:
-            join(_token(chosen.join), paths, name_of_this_node())
+            join(_token(chosen.join), paths, name_of_this_node(), again=chosen.rejoin)
         except (GanetiError, OSError) as e:
             print(f"ganeti-noded: {e}", file=sys.stderr)
             return NODE_SETUP

@@ -7,10 +7,10 @@ import os
 
 import msgspec
 
-from ganeti.bootstrap.history import history
+from ganeti.bootstrap.history import checked, history
 from ganeti.errors import Refused
 from ganeti.journal.frames import digest_of, encode, header
-from ganeti.journal.interfaces import BEGINNING, NO_DIGEST, Commit, Delete, Edit, Put
+from ganeti.journal.interfaces import BEGINNING, NO_DIGEST, Commit, Damaged, Delete, Edit, Put
 from tests.bootstrap.host import Host
 
 WEB1 = Put(kind="instance", key="uuid-1", value=msgspec.Raw(b'{"name":"web1"}'))
@@ -67,6 +67,18 @@ class HistoryTests(Host):
         path = f"{self.paths.journal}/segment-{1:016}"
         os.truncate(path, os.path.getsize(path) - 1)
         self.assertEqual(len(list(history(self.paths))), 1)
+
+    def test_a_chain_is_checked(self) -> None:
+        self.written((WEB1,), (MOVE,), (GONE,))
+        self.assertEqual(checked(self.paths), {"commits": 3, "first": 1, "last": 3})
+
+    def test_damage_in_the_middle_is_told_with_its_place(self) -> None:
+        self.written((WEB1,), (MOVE,), (GONE,))
+        with open(f"{self.paths.journal}/segment-{1:016}", "r+b") as file:
+            file.seek(-200, os.SEEK_END)
+            file.write(b"?")
+        with self.assertRaisesRegex(Damaged, "is damaged: the frame at byte"):
+            checked(self.paths)
 
     def test_without_a_journal_it_says_where_there_is_one(self) -> None:
         with self.assertRaisesRegex(Refused, "the master and its candidates have a journal"):

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A node whose certificate does not work any more becomes a member again."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+from ganeti.bootstrap.joining import invite
+from ganeti.bootstrap.writing import local_files, write
+from ganeti.errors import GanetiError
+from ganeti.luxi.methods import QueryNodes
+from ganeti.opcodes.node import AddNode, ModifyNode
+from ganeti.pki.authority import Authority
+from tests.system.running import SharedCluster, eventually, refusal
+
+
+class RejoinTests(SharedCluster):
+    def role(self, name: str) -> str:
+        [[role]] = self.running.ask(QueryNodes(names=(name,), fields=("role",)))
+        return str(role)
+
+    def rejoined(self, certificate: bytes, authority: bytes, why: str) -> None:
+        cluster, node = self.running.cluster, self.running.cluster.node(3)
+        daemon = self.running.daemon("noded", 3)
+        self.running.perform(ModifyNode(node_name=node.name, offline=True))
+        self.running.kill("noded", 3)
+        write({node.paths.node_certificate: (certificate, 0o600)})
+        write({node.paths.authority: (authority, 0o644)})
+        self.assertIn(why, refusal(daemon.start))
+        token = invite(cluster.master.paths, node=node.name, addresses=[node.address])
+        self.assertIn("use --rejoin", refusal(lambda: daemon.start("--join", "-", token=token)))
+        daemon.start("--join", "-", "--rejoin", token=token)
+        self.running.perform(AddNode(node_name=node.name, readd=True))
+        self.assertEqual(self.role(node.name), "C")
+        eventually(lambda: self.in_sync(3))
+
+    def in_sync(self, number: int) -> bool:
+        from ganeti.bootstrap.copy import read
+
+        copies = []
+        for each in (1, number):
+            try:
+                copies.append(read(local_files(), self.running.cluster.node(each).paths.data).end)
+            except GanetiError:
+                return False
+        return copies[0] == copies[1]
+
+    def test_after_its_certificate_has_expired(self) -> None:
+        paths = self.running.cluster.master.paths
+        files = local_files()
+        authority = Authority.loaded(files.read(paths.authority), files.read(paths.authority_key))
+        name = self.running.cluster.node(3).name
+        old = authority.credentials([name], time.time() - 10 * 86400, life=timedelta(days=5))
+        self.rejoined(old.pem, authority.certificate, "has expired")
+
+    def test_after_its_cluster_was_made_anew(self) -> None:
+        other = Authority.founded(self.running.cluster.name, time.time())
+        name = self.running.cluster.node(3).name
+        own = other.credentials([name], time.time())
+        mine = self.running.cluster.master.paths.authority
+        self.rejoined(own.pem, local_files().read(mine), "was not issued by")
