@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Clients that do nothing but ask, and servers that do nothing but answer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+END = b"\x03"
+FINAL = frozenset(("success", "error", "canceled"))
+
+
+class Luxi:
+    """A blocking connection to a master."""
+
+    def __init__(self, path: str) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(120)
+        self._socket.connect(path)
+
+    def __call__(self, method: str, *arguments: Any) -> Any:
+        asked = {"method": method, "args": arguments, "version": 3000000}
+        self._socket.sendall(msgspec.json.encode(asked) + END)
+        answer = bytearray()
+        while not answer.endswith(END):
+            if not (piece := self._socket.recv(1 << 18)):
+                raise ConnectionError("the master hung up")
+            answer += piece
+        said = msgspec.json.decode(answer[:-1])
+        if not said["success"]:
+            raise RuntimeError(f"{method}: {said['result']}")
+        return said["result"]
+
+    def run(self, opcode: dict[str, Any]) -> None:
+        """Submit a job and wait until it has ended well."""
+        job = self("SubmitJob", [opcode])
+        seen: Any = None
+        serial = 0
+        while seen is None or seen[0] not in FINAL:
+            answer = self("WaitForJobChange", job, ["status", "opresult"], seen, serial, 60)
+            if answer != "nochange":
+                seen, log = answer
+                serial = max([serial, *(entry[0] for entry in log)])
+        if seen[0] != "success":
+            raise RuntimeError(f"job {job}: {seen}")
+
+    def run_all(self, opcodes: Sequence[dict[str, Any]]) -> float:
+        """Submit jobs at once and wait until all have ended well; the seconds that took."""
+        begun = time.time()
+        jobs = [number for _, number in self("SubmitManyJobs", [[each] for each in opcodes])]
+        while True:
+            rows = self("QueryJobs", jobs, ["status", "end_ts", "opresult"])
+            if all(row[0] in FINAL for row in rows):
+                break
+            time.sleep(0.02)
+        if bad := [row for row in rows if row[0] != "success"]:
+            raise RuntimeError(f"{len(bad)} jobs failed: {bad[0]}")
+        return float(max(seconds + parts / 1e6 for _, (seconds, parts), _ in rows) - begun)
+
+
+class _Asking(asyncio.Protocol):
+    """Sends the same request again whenever it was answered, until there were enough."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, request: bytes, left: list[int], done: asyncio.Future[None]) -> None:
+        self._request = request
+        self._left = left
+        self._done = done
+        self._missing = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self._next()
+
+    def data_received(self, data: bytes) -> None:
+        if not self._missing:
+            # The heads of all servers that are measured come in one piece.
+            head, _, body = data.partition(b"\r\n\r\n")
+            if not head.startswith(b"HTTP/1.1 200"):
+                self._done.set_exception(RuntimeError(head.decode("latin-1")))
+                return
+            length = head.lower().split(b"content-length:")[1].split(b"\r\n")[0]
+            self._missing = int(length) - len(body)
+        else:
+            self._missing -= len(data)
+        if not self._missing:
+            self._next()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._done.done():
+            self._done.set_exception(exc or ConnectionError("the server hung up"))
+
+    def _next(self) -> None:
+        if self._left[0] > 0:
+            self._left[0] -= 1
+            self.transport.write(self._request)
+        elif not self._done.done():
+            self._done.set_result(None)
+
+
+def _trusting() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def requests(url: str, login: str, count: int, *, clients: int = 1, stay: bool = True) -> float:
+    """Requests per second; ``login`` is that of HTTP Basic, in base64.
+
+    Without ``stay`` each client makes a new connection for each request.
+    """
+    place = urlsplit(url)
+    path = place.path + (f"?{place.query}" if place.query else "")
+    text = f"GET {path} HTTP/1.1\r\nHost: {place.netloc}\r\nAuthorization: Basic {login}\r\n\r\n"
+    context = _trusting()
+
+    async def client(left: list[int]) -> None:
+        loop = asyncio.get_running_loop()
+        while left[0] > 0:
+            turn = left
+            if not stay:
+                left[0] -= 1
+                turn = [1]
+            done: asyncio.Future[None] = loop.create_future()
+            transport, _ = await loop.create_connection(
+                lambda turn=turn, done=done: _Asking(text.encode(), turn, done),  # type: ignore[misc]
+                place.hostname or "localhost",
+                place.port or 443,
+                ssl=context,
+            )
+            await done
+            transport.abort()
+
+    async def all_clients() -> float:
+        begun = time.perf_counter()
+        left = [count]
+        await asyncio.gather(*(client(left) for _ in range(clients)))
+        return count / (time.perf_counter() - begun)
+
+    return asyncio.run(all_clients())
+
+
+def calls(path: str, count: int) -> float:
+    """Small questions per second, one after the other, on a Unix socket."""
+    ask = Luxi(path)
+    ask("QueryConfigValues", ["cluster_name"])
+    begun = time.perf_counter()
+    for _ in range(count):
+        ask("QueryConfigValues", ["cluster_name"])
+    return count / (time.perf_counter() - begun)
+
+
+def syncs(folder: str, count: int = 200) -> float:
+    """Appended records per second, each with its own fdatasync."""
+    path = f"{folder}/syncs"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    try:
+        begun = time.perf_counter()
+        for _ in range(count):
+            os.write(descriptor, b"x" * 500)
+            os.fdatasync(descriptor)
+        return count / (time.perf_counter() - begun)
+    finally:
+        os.close(descriptor)
+        os.unlink(path)
+
+
+def serve_bare(pem: str, port: int, path: str) -> None:
+    """A static resource of Twisted over TLS, and an echo of JSON on a Unix socket; never ends."""
+    from twisted.internet import reactor as installed
+    from twisted.internet import ssl as tls
+    from twisted.internet.protocol import Factory, Protocol
+    from twisted.web.resource import Resource
+    from twisted.web.server import Site
+    from twisted.web.static import Data
+
+    class Echo(Protocol):
+        def dataReceived(self, data: bytes) -> None:
+            asked = msgspec.json.decode(data[:-1])
+            answer = {"success": True, "result": asked["args"]}
+            assert self.transport is not None
+            self.transport.write(msgspec.json.encode(answer) + END)
+
+    reactor: Any = installed
+    root = Resource()
+    root.putChild(b"version", Data(b"2\n", "application/json"))
+    contexts = tls.DefaultOpenSSLContextFactory(pem, pem)
+    reactor.listenSSL(port, Site(root), contexts, interface="127.0.0.1")
+    reactor.listenUNIX(path, Factory.forProtocol(Echo))
+    reactor.run()
+
+
+def until(ready: Callable[[], object], seconds: float = 30) -> float:
+    """Try again and again until it works; the seconds that took."""
+    begun = time.perf_counter()
+    while True:
+        with suppress(OSError, ConnectionError):
+            ready()
+            return time.perf_counter() - begun
+        if time.perf_counter() > begun + seconds:
+            raise TimeoutError
+        time.sleep(0.005)
