@@ -145,17 +145,19 @@ class Questions:
 
     async def config_values(self, names: Sequence[str]) -> list[Any]:
         """Single values; null for names that are not known."""
-        settings = self._state().cluster
-        values = {
-            "cluster_name": settings.cluster_name,
-            "master_node": self._state().master.name,
-            "drain_flag": self._queue.drained,
-            "watcher_pause": self._watcher_pause(),
-            "modify_ssh_setup": settings.modify_ssh_setup,
-            "ssh_key_type": settings.ssh_key_type,
-            "ssh_key_bits": settings.ssh_key_bits,
-        }
-        return [values.get(name) for name in names]
+        return [self._config_value(name) for name in names]
+
+    def _config_value(self, name: str) -> Any:
+        match name:
+            case "master_node":
+                return self._state().master.name
+            case "drain_flag":
+                return self._queue.drained
+            case "watcher_pause":
+                return self._watcher_pause()
+            case "cluster_name" | "modify_ssh_setup" | "ssh_key_type" | "ssh_key_bits":
+                return getattr(self._state().cluster, name)
+        return None
 
     # --- rows
 
