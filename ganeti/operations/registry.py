@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ganeti.opcodes.opcode import Opcode
-from ganeti.operations import allocator, delay, group, questions, tags
+from ganeti.operations import allocator, delay, group, network, questions, tags
 from ganeti.operations.backup import export, prepare
 from ganeti.operations.backup import remove as remove_export
 from ganeti.operations.cluster import disks, end, redistribute, verify
@@ -45,6 +45,7 @@ _ALL: tuple[Operation[Any, Any], ...] = (
     redistribute.OPERATION,
     modify_cluster.OPERATION,
     *group.OPERATIONS,
+    *network.OPERATIONS,
     create.OPERATION,
     remove.OPERATION,
     start.OPERATION,

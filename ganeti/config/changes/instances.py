@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from itertools import count
 
 from ganeti.config.changes import ports
+from ganeti.config.changes.networks import with_addresses, without_addresses
 from ganeti.config.changes.objects import current, update
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change
 from ganeti.errors import Code, Refused
 from ganeti.model.disk import MIRRORED_BETWEEN_NODES, Disk, Template
-from ganeti.model.instance import Instance, Wanted, WantedBy
+from ganeti.model.instance import Instance, Nic, Wanted, WantedBy
 from ganeti.model.node import Node
 from ganeti.schema.records import replace
 
@@ -46,9 +47,10 @@ def add_instance(
         if with_port:
             port, state = ports.taken(state)
             added = replace(instance, network_port=port)
+        nics, state = with_addresses(state, instance.nics)
         for disk in disks:
             state = _put_new(state, disk)
-        return state.put(added)
+        return state.put(replace(added, nics=nics))
 
     return change
 
@@ -59,13 +61,29 @@ def remove_instance(instance: Instance) -> Change:
     def change(state: ClusterState) -> ClusterState:
         gone = current(state, instance)
         disks = state.disks_of(gone)
-        state = state.remove(gone)
+        state = without_addresses(state.remove(gone), gone.nics)
         for disk in disks:
             state = state.remove(disk)
         free = [port_of(disk) for disk in disks if disk.dev_type is Template.DRBD]
         if gone.network_port is not None:
             free.append(gone.network_port)
         return ports.given_back(state, free)
+
+    return change
+
+
+def carry(instance: Instance, nics: Sequence[Nic]) -> Change:
+    """Give an instance these network cards instead of those that it has."""
+
+    def change(state: ClusterState) -> ClusterState:
+        old = current(state, instance)
+        for nic in nics:
+            owner = state.macs.get(nic.mac.lower())
+            if owner not in (None, old.uuid):
+                name = state.instances[owner].name if owner else old.name
+                raise Refused(f"MAC address {nic.mac} belongs to {name}", Code.NOT_UNIQUE)
+        cards, state = with_addresses(without_addresses(state, old.nics), nics)
+        return state.put(replace(old, nics=cards))
 
     return change
 

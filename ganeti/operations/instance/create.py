@@ -35,6 +35,7 @@ from ganeti.operations.instance.arrival import (
     hook_variables,
     require_proof,
 )
+from ganeti.operations.instance.connections import connected, mac_prefix_of
 from ganeti.operations.instance.disks import attach_disks, create_disks, detach_disks
 from ganeti.operations.instance.hooks import environment
 from ganeti.operations.instance.layout import Site, lay_out
@@ -121,8 +122,9 @@ def plan(op: CreateInstance, state: ClusterState, facts: Facts) -> Create:
             raise Refused(f"the MAC address {nic.mac} belongs to {owner}", Code.NOT_UNIQUE)
     draft = _draft(order, op.instance_name, facts.identity)
     nodes = _nodes(op, order, draft, state, facts)
+    group = state.groups[nodes[0].group]
+    draft = replace(draft, nics=connected(_cards(order), group, state))
     if not op.ignore_ipolicy:
-        group = state.groups[nodes[0].group]
         policy = policy_filled(state.cluster, group)
         require_policy(_size(order, draft, state), policy, op.instance_name)
     if order.installs or (arrival and order.os):
@@ -178,6 +180,21 @@ def _size(order: Order, draft: Instance, state: ClusterState) -> Size:
     )
 
 
+def _cards(order: Order) -> tuple[Nic, ...]:
+    """The network cards, but for what is made up when they are."""
+    return tuple(
+        Nic(
+            mac=wish.mac or "",
+            ip=wish.ip,
+            nicparams=dict(wish.nicparams),
+            network=wish.network,
+            name=wish.name,
+            uuid="",
+        )
+        for wish in order.nics
+    )
+
+
 def _nodes(
     op: CreateInstance, order: Order, draft: Instance, state: ClusterState, facts: Facts
 ) -> tuple[Node, ...]:
@@ -213,8 +230,9 @@ def _nodes_wanted(order: Order) -> int:
 
 def consult(op: CreateInstance, state: ClusterState, facts: Facts) -> Consultation | None:
     """Ask an allocator where the instance goes, unless nodes are named."""
-    if op.mode is not CreationMode.CREATE or op.pnode_uuid or op.pnode:
+    if op.pnode_uuid or op.pnode:
         return None
+    op, _ = arriving(op, state, facts)
     order = order_of(op, state.cluster)
     size = _size(order, _draft(order, op.instance_name, facts.identity), state)
     request = {
@@ -314,19 +332,11 @@ def _made_up(plan: Create, tools: Tools) -> tuple[Instance, tuple[Disk, ...]]:
     disks = lay_out(plan.order.disks, plan.order.template, site, state, tools.ids)
     taken: set[str] = set()
     nics = []
-    for wish in plan.order.nics:
-        mac = wish.mac or new_mac(state, tools.ids.random, besides=taken)
+    for card in plan.draft.nics:
+        prefix = mac_prefix_of(card, state)
+        mac = card.mac or new_mac(state, tools.ids.random, prefix=prefix, besides=taken)
         taken.add(mac)
-        nics.append(
-            Nic(
-                mac=mac,
-                ip=wish.ip,
-                nicparams=dict(wish.nicparams),
-                network=wish.network,
-                name=wish.name,
-                uuid=tools.ids.uuid(),
-            )
-        )
+        nics.append(replace(card, mac=mac, uuid=tools.ids.uuid()))
     instance = replace(
         plan.draft,
         nics=tuple(nics),

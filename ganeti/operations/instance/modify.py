@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from ganeti.config.changes.instances import add_disk, remove_disk, want
+from ganeti.config.changes.instances import add_disk, carry, remove_disk, want
 from ganeti.config.changes.macs import new_mac
 from ganeti.config.changes.objects import together, update
 from ganeti.config.state import ClusterState
@@ -31,6 +31,7 @@ from ganeti.operations.instance.alterations import (
     disks_after,
     nics_after,
 )
+from ganeti.operations.instance.connections import connected, mac_prefix_of
 from ganeti.operations.instance.destination import template_of
 from ganeti.operations.instance.disks import attach_disks, create_disks, remove_disks
 from ganeti.operations.instance.hooks import instance_hooks
@@ -89,6 +90,9 @@ def plan(op: ModifyInstance, state: ClusterState, facts: Facts) -> Modify:
     rows: Rows = []
     fields = _parameters(op, subject, state, facts, rows)
     nics = nics_after(subject.instance, changes(op.nics), state)
+    group = state.groups[subject.primary.group]
+    cards = connected(nics.cards, group, state, before=subject.instance.nics)
+    nics = dataclasses.replace(nics, cards=cards)
     disks = disks_after(subject.instance, subject.disks, changes(op.disks))
     wanted = _wanted(op, subject, runs, rows)
     if disks.steps:
@@ -232,9 +236,10 @@ async def run(plan: Modify, tools: Tools) -> list[list[Any]]:
     for step in plan.disks.steps:
         await _change_disk(plan, step, tools)
     made: list[Change] = []
-    if plan.fields or plan.nics.changed:
-        cards = _finished(plan.nics.cards, tools) if plan.nics.changed else instance.nics
-        made.append(update(instance, **plan.fields, nics=cards))
+    if plan.fields:
+        made.append(update(instance, **plan.fields))
+    if plan.nics.changed:
+        made.append(carry(instance, _finished(plan.nics.cards, tools)))
     if plan.wanted is not None:
         made.append(want(instance, plan.wanted))
     if made:
@@ -247,7 +252,8 @@ def _finished(cards: Sequence[Nic], tools: Tools) -> tuple[Nic, ...]:
     state, taken = tools.config.state(), {card.mac for card in cards}
     finished = []
     for card in cards:
-        mac = card.mac or new_mac(state, tools.ids.random, besides=taken)
+        prefix = mac_prefix_of(card, state)
+        mac = card.mac or new_mac(state, tools.ids.random, prefix=prefix, besides=taken)
         taken.add(mac)
         finished.append(replace(card, mac=mac, uuid=card.uuid or tools.ids.uuid()))
     return tuple(finished)
