@@ -14,6 +14,7 @@ import msgspec
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from ganeti.config.formats import Checkpoint
 from ganeti.config.state import ClusterState
@@ -69,9 +70,13 @@ class Checkpoints:
         self._under_way = Deferred.fromCoroutine(self.write())
         self._under_way.addErrback(self._failed)
 
-    def _failed(self, failure: object) -> None:
+    def _failed(self, failure: Failure) -> None:
         # The journal has it all; only the next start takes longer.
-        self._log.error("the checkpoint could not be written: {why}", why=failure)
+        if failure.check(OSError):
+            why = failure.getErrorMessage()
+            self._log.error("the checkpoint could not be written: {why}", why=why)
+        else:
+            self._log.failure("writing the checkpoint broke", failure)
         self.changed()
 
     async def write(self) -> None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +28,7 @@ from ganeti.model.network import Network
 from ganeti.model.node import Node
 from ganeti.opcodes.tags import AddTags, GetTags, RemoveTags, SearchTags, TagKind
 from ganeti.operations.operation import Ending, Facts, Operation, Tools
+from ganeti.schema.patterns import Pattern
 
 Tagged = Cluster | Group | Node | Instance | Network
 
@@ -108,11 +108,8 @@ def plan_get(op: GetTags, state: ClusterState, facts: Facts) -> Found:
 
 def plan_search(op: SearchTags, state: ClusterState, facts: Facts) -> Found:
     """Find the tags that match, each with the path of what carries it."""
-    try:
-        pattern = re.compile(op.pattern)
-    except re.error as e:
-        raise Refused(f"'{op.pattern}' is no regular expression: {e}", Code.INPUT) from None
-    return Found([[path, tag] for path, tag in _all_tags(state) if pattern.search(tag)])
+    pattern = Pattern(op.pattern)
+    return Found([[path, tag] for path, tag in _all_tags(state) if pattern.found(tag)])
 
 
 def _all_tags(state: ClusterState) -> Iterator[tuple[str, str]]:

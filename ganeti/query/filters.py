@@ -7,13 +7,13 @@ A comparison on a field that has no value at the moment holds, as with existing 
 from __future__ import annotations
 
 import operator
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from ganeti.errors import Invalid
 from ganeti.query.fields import Compare, Field, Kind, Status, Table
+from ganeti.schema.patterns import Pattern
 
 R = TypeVar("R")
 Predicate: TypeAlias = Callable[[R], bool]
@@ -21,9 +21,6 @@ Test: TypeAlias = Callable[[Any], bool]
 
 MAX_DEPTH = 64
 """How deep filters may be nested; existing tools stop at 10."""
-
-MAX_PATTERN = 1024
-"""How long a regular expression may be."""
 
 
 class BadFilter(Invalid):
@@ -167,13 +164,11 @@ def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Field[Any], Any],
 def _searched(field: Field[Any], value: Any) -> Test:
     if field.kind not in (Kind.TEXT, Kind.OTHER) or not isinstance(value, str):
         raise BadFilter(f"{field.name} cannot be searched: =~ needs a field of text and a text")
-    if len(value) > MAX_PATTERN:
-        raise BadFilter(f"a regular expression may have {MAX_PATTERN} characters")
     try:
-        search = re.compile(value).search
-    except (re.error, OverflowError, RecursionError) as e:
-        raise BadFilter(f"{value} is not a regular expression: {e}") from None
-    return lambda found: isinstance(found, str) and search(found) is not None
+        pattern = Pattern(value)
+    except Invalid as e:
+        raise BadFilter(str(e)) from None
+    return lambda found: isinstance(found, str) and pattern.found(found)
 
 
 def _contains(field: Field[Any], value: Any) -> Test:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.errors import Refused, Unreachable
+from ganeti.errors import Invalid, Unreachable
 from ganeti.opcodes.cluster import Finding as Code
 from ganeti.opcodes.cluster import VerifyCluster, VerifyConfig, VerifyGroup
 from ganeti.opcodes.tags import AddTags, SearchTags, TagKind
@@ -39,7 +39,7 @@ class TagTests(SynchronousTestCase):
         self.assertEqual(plan.answer, [["/cluster", "prod-east"], ["/instances/web1", "prod"]])
 
     def test_nonsense_for_a_pattern_is_refused(self) -> None:
-        with self.assertRaisesRegex(Refused, "no regular expression"):
+        with self.assertRaisesRegex(Invalid, "not a regular expression"):
             tags.plan_search(SearchTags(pattern="("), a_cluster(), Facts())
 
 
