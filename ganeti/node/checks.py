@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import stat
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,8 @@ from ganeti.model.disk import Template
 from ganeti.node.files import replaceable
 from ganeti.paths import NODED_PORT, Paths
 from ganeti.pki.enrolment import fingerprint
-from ganeti.rpc.node import OSDefinition, VerifyNode
+from ganeti.pki.validity import valid_until
+from ganeti.rpc.node import CERTIFICATES, OSDefinition, VerifyNode
 from ganeti.storage.drbd import reading as drbd
 from ganeti.storage.folders import AllowedFolders
 from ganeti.storage.interfaces import IUnits, IVolumes
@@ -232,6 +234,17 @@ async def _certificate(node: Checks, _: object) -> list[str | None]:
         return ["ERROR", f"{node.paths.node_certificate}: {e}"]
 
 
+async def _certificates(node: Checks, _: object) -> dict[str, float]:
+    """The ends, in seconds since the epoch, of the certificates that this node has."""
+    ends = {}
+    for path in (node.paths.authority, node.paths.node_certificate, node.paths.rapi_certificate):
+        if node.files.stat(path) is not None:
+            # One that cannot be read is told of by whoever uses it.
+            with suppress(Invalid):
+                ends[path] = valid_until(node.files.read(path))
+    return ends
+
+
 async def _bridges(node: Checks, names: list[str]) -> list[str]:
     return [name for name in names if node.files.stat(f"/sys/class/net/{name}/bridge") is None]
 
@@ -274,6 +287,7 @@ CHECKS: Mapping[str, Check] = {
     "pvlist": Check(list[str], _devices),
     "lvlist": Check(str, _volumes),
     "client-cert": Check(Any, _certificate),
+    CERTIFICATES: Check(Any, _certificates),
     "drbd-version": Check(Any, _drbd_version),
     "drbd-list": Check(Any, _drbd_minors),
     "drbd-helper": Check(Any, _drbd_helper),

@@ -100,11 +100,16 @@ def fingerprint(pem: bytes) -> str:
 
     :raises Invalid: there is no certificate.
     """
-    found = _CERTIFICATE.search(pem.decode("latin-1"))
     try:
-        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(found[0] if found else "")).hexdigest()
+        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(first_certificate(pem))).hexdigest()
     except ValueError:
         raise Invalid("this is no certificate in PEM") from None
+
+
+def first_certificate(pem: bytes) -> str:
+    """The first certificate in ``pem``, in PEM; empty text if there is none."""
+    found = _CERTIFICATE.search(pem.decode("latin-1"))
+    return found[0] if found else ""
 
 
 def digest(text: str) -> str:

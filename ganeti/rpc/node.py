@@ -64,6 +64,10 @@ class AskVersion(Call[Version]):
     patience = URGENT
 
 
+CERTIFICATES = "certificates"
+"""A check of ours: the ends, in seconds since the epoch, of a node's certificates by path."""
+
+
 class VerifyNode(Call[dict[str, Any]]):
     """Check the node: for each key of ``what`` the answer has one, as existing tools name them."""
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -16,7 +17,7 @@ from ganeti.model.disk import Template
 from ganeti.node.checks import CHECKS, Checks
 from ganeti.node.disks import storage_doors
 from ganeti.paths import Paths
-from ganeti.pki.authority import Authority
+from ganeti.pki.authority import Authority, self_signed
 from ganeti.rpc.node import OSDefinition, VerifyNode
 from ganeti.storage.interfaces import Unit
 from ganeti.testing.builders import a_disk
@@ -153,6 +154,13 @@ class ChecksTests(SynchronousTestCase):
         self.assertEqual((error, len(text)), (None, 64))
         self.disk.overwrite(path, b"junk")
         self.assertEqual(self.verify(client_cert=None)["client-cert"][0], "ERROR")
+
+    def test_the_ends_of_certificates_are_told(self) -> None:
+        made = self_signed("node1", 1_700_000_000, timedelta(days=1))
+        self.put("/n1/var/lib/ganeti/server.pem", made.pem)
+        self.put("/n1/var/lib/ganeti/rapi.pem", b"junk")
+        ends = {"/n1/var/lib/ganeti/server.pem": 1_700_086_400.0}
+        self.assertEqual(self.verify(certificates=None)["certificates"], ends)
 
     def test_os_definitions_and_bridges_are_listed(self) -> None:
         self.put("/sys/class/net/br0/bridge/stp_state")

@@ -74,6 +74,24 @@ class VerifyTests(SynchronousTestCase):
         self.assertIn("instance web1: is to run, and does not", errors[0])
         self.assertIn("a guest that is no instance: ghost", errors[1])
 
+    def test_a_certificate_that_ends_soon_is_a_warning_and_then_an_error(self) -> None:
+        for days, level, when in (
+            (40, "", ""),
+            (20, "WARNING", "expires in 20 days"),
+            (3, "ERROR", "expires in 3 days"),
+            (-1, "ERROR", "has expired"),
+        ):
+            memory = MemoryTools(a_cluster(nodes=["node1"]))
+            answer = {"certificates": {"/server.pem": memory.tools.time.seconds() + days * 86400}}
+            facts = Facts({(NODE1, VerifyNode): answer, (NODE1, DescribeNode): some_facts()})
+            op = VerifyGroup(group_name="default", error_codes=True)
+            plan = verify.plan_group(op, memory.state(), facts)
+            good = self.successResultOf(verify.run_group(plan, memory.tools))
+            self.assertEqual(good, level != "ERROR")
+            told = [said for said in memory.progress.said if "ECLUSTERCERT" in said]
+            self.assertEqual(len(told), bool(level))
+            self.assertTrue(all(level in said and when in said for said in told), told)
+
     def test_a_silent_node_is_an_error_unless_ignored(self) -> None:
         trouble = Unreachable("node1", "no route")
         facts = Facts({(NODE1, VerifyNode): trouble, (NODE1, DescribeNode): trouble})

@@ -12,12 +12,16 @@ from ganeti.operations.operation import Progress
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong: its code, the kind and name of what it is about, and the words."""
+    """One thing that is wrong: its code, the kind and name of what it is about, and the words.
+
+    A ``warning`` is no error.
+    """
 
     code: Code
     kind: str
     name: str
     message: str
+    warning: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,8 @@ class Report:
         """Write the findings; whether none of them is an error."""
         good = True
         for each in findings:
-            level = "WARNING" if each.code in self.ignored else "ERROR"
+            minor = each.warning or each.code in self.ignored
+            level = "WARNING" if minor else "ERROR"
             good = good and level != "ERROR"
             if self.machine_readable:
                 code = each.code.value

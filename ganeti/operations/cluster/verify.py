@@ -22,7 +22,10 @@ from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.cluster.disks import disk_findings, disk_questions
 from ganeti.operations.cluster.findings import Finding, Report
 from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
-from ganeti.rpc.node import DescribeNode, NodeFacts, VerifyNode
+from ganeti.rpc.node import CERTIFICATES, DescribeNode, NodeFacts, VerifyNode
+
+SOON, URGENT = 30 * 86400, 7 * 86400
+"""Seconds before the end of a certificate: from when on it is told, and when it is an error."""
 
 MOST_SKEW = 150
 """Seconds by which the clocks of nodes may differ from the master's."""
@@ -123,6 +126,7 @@ def questions(op: VerifyGroup, state: ClusterState) -> Sequence[Question]:
         "hypervisor": list(cluster.enabled_hypervisors),
         "node-net-test": peers,
         "client-cert": None,
+        CERTIFICATES: None,
         "user-scripts": [],
     }
     if cluster.file_storage_dir and "file" in cluster.enabled_disk_templates:
@@ -185,6 +189,11 @@ def _node(node: Node, plan: Members, now: float) -> Iterator[Finding]:
     match answer.get("client-cert"):
         case [str(_), str(problem)]:
             yield finding(Code.ECLUSTERCLIENTCERT, problem)
+    for path, end in (answer.get(CERTIFICATES) or {}).items():
+        if (left := end - now) < SOON:
+            when = f"expires in {left / 86400:.0f} days" if left > 0 else "has expired"
+            message = f"{path} {when}; gnt-cluster renew-crypto makes new certificates"
+            yield Finding(Code.ECLUSTERCERT, "node", node.name, message, warning=left > URGENT)
 
 
 def _instance(instance: Instance, node: Node, plan: Members) -> Iterator[Finding]:
