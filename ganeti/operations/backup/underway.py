@@ -170,7 +170,7 @@ class _Watch:
             tools.progress.say(f"{self.of.what}: done, {moved:.1f} MiB at {rate:.1f} MiB/s")
         elif status.connected and not self._connected:
             self._connected, self._said = True, now
-            tools.progress.say(f"{self.of.what}: sending")
+            tools.progress.say(f"{self.of.what}: under way")
         elif self._connected and now - self._said >= _SAY:
             self._said = now
             tools.progress.say(f"{self.of.what}: {_progress(status)}")
