@@ -108,7 +108,7 @@ class _JobsConfiguration:
 class Performer:
     """Runs any opcode for a job; ``tools`` makes those that it gets in the name of its job."""
 
-    operations: Mapping[type[Opcode], Operation[Any, Any]]
+    operations: Callable[[], Mapping[type[Opcode], Operation[Any, Any]]]
     config: Config
     locks: Locks
     tools: Callable[[Configuration, Progress], Tools]
@@ -118,7 +118,7 @@ class Performer:
 
         :raises GanetiError: it was refused, or it failed; what could be taken back is.
         """
-        operation = self.operations.get(type(opcode))
+        operation = self.operations().get(type(opcode))
         if operation is None:
             raise Refused(f"this version does not carry out {opcode.op_id}")
         cause = Cause("job", opcode.summary, owner.job_id)
