@@ -4,16 +4,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 from ganeti.hypervisor.fake import FakeHypervisor
 from ganeti.hypervisor.interfaces import IHypervisor
-from ganeti.hypervisor.kvm.accelerator import Accelerators
-from ganeti.hypervisor.kvm.control import Monitors
-from ganeti.hypervisor.kvm.driver import KvmHypervisor
 from ganeti.paths import Paths
 from ganeti.system.interfaces import IFiles, IProcesses
 from ganeti.system.notes import LocalNotes
@@ -24,26 +21,60 @@ def hypervisors(
 ) -> Mapping[str, IHypervisor]:
     """Every hypervisor by its name; which of them are used is the cluster's to say."""
 
+    return OnDemand(
+        {
+            "fake": lambda: FakeHypervisor(LocalNotes(f"{paths.run}/fake-hypervisor")),
+            "kvm": lambda: _kvm(reactor, f"{paths.run}/kvm", files, processes),
+        }
+    )
+
+
+class OnDemand(Mapping[str, IHypervisor]):
+    """Hypervisors that are made, each once, when they are first looked up.
+
+    A node uses one or two of them, and each is some megabytes of code.
+    """
+
+    def __init__(self, makers: Mapping[str, Callable[[], IHypervisor]]) -> None:
+        self._makers = makers
+        self._made: dict[str, IHypervisor] = {}
+
+    def __getitem__(self, name: str) -> IHypervisor:
+        if name not in self._made:
+            self._made[name] = self._makers[name]()
+        return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._makers
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+
+def _kvm(reactor: Any, run: str, files: IFiles, processes: IProcesses) -> IHypervisor:
+    from ganeti.hypervisor.kvm.accelerator import Accelerators
+    from ganeti.hypervisor.kvm.control import Monitors
+    from ganeti.hypervisor.kvm.driver import KvmHypervisor
+
     def endpoint(path: str) -> IStreamClientEndpoint:
         # Not before there is a guest to talk to: this import alone costs some megabytes.
         from twisted.internet.endpoints import UNIXClientEndpoint
 
         return UNIXClientEndpoint(reactor, path)
 
-    run = f"{paths.run}/kvm"
-    return {
-        "fake": FakeHypervisor(LocalNotes(f"{paths.run}/fake-hypervisor")),
-        "kvm": KvmHypervisor(
-            folder=f"{run}/control",
-            notes=LocalNotes(f"{run}/guests"),
-            files=files,
-            processes=processes,
-            monitors=Monitors(endpoint, reactor),
-            accelerators=Accelerators(files, processes, LocalNotes(f"{run}/verdicts")),
-            clock=reactor,
-            attach=(sys.executable, _console_program()),
-        ),
-    }
+    return KvmHypervisor(
+        folder=f"{run}/control",
+        notes=LocalNotes(f"{run}/guests"),
+        files=files,
+        processes=processes,
+        monitors=Monitors(endpoint, reactor),
+        accelerators=Accelerators(files, processes, LocalNotes(f"{run}/verdicts")),
+        clock=reactor,
+        attach=(sys.executable, _console_program()),
+    )
 
 
 def _console_program() -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 import stat
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -157,6 +156,8 @@ def _remove(path: str) -> None:
 
 
 def _remove_folder(path: str) -> None:
+    import shutil  # not above: it brings every way to compress, and folders are seldom removed
+
     with suppress(FileNotFoundError):
         shutil.rmtree(path)
         _sync_folders((path,))

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -167,7 +166,7 @@ def _spawn(argv: Sequence[str], env: Mapping[str, str] | None, given: _Descripto
     environment = _CLEAN if env is None else env
     program = argv[0]
     if "/" not in program:
-        program = shutil.which(program, path=environment.get("PATH", MINIMAL_PATH)) or program
+        program = _found(program, environment.get("PATH", MINIMAL_PATH))
     return os.posix_spawn(
         program,
         tuple(argv),
@@ -178,6 +177,15 @@ def _spawn(argv: Sequence[str], env: Mapping[str, str] | None, given: _Descripto
         # Python ignores these, which programs would inherit.
         setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
     )
+
+
+def _found(program: str, path: str) -> str:
+    """Where the program is on a search path, of which the kernel knows nothing."""
+    for folder in path.split(":"):
+        place = f"{folder or '.'}/{program}"
+        if os.access(place, os.X_OK) and os.path.isfile(place):
+            return place
+    return program
 
 
 @contextmanager

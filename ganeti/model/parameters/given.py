@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any, get_type_hints
@@ -132,6 +131,8 @@ def _problem(parameter: Parameter, hint: Any, error: msgspec.ValidationError) ->
 
 
 def _unknown(name: str, known: Mapping[str, Parameter]) -> str:
+    import difflib  # only where somebody has mistyped
+
     near = difflib.get_close_matches(name, known, n=3)
     if near:
         return f"unknown parameter; did you mean {' or '.join(near)}?"
