@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import time
 from argparse import Namespace
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -73,6 +74,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         places=places,
         nodes=nodes,
         clock=reactor,
+        now=time.time,
         ids=SystemIdentifiers(),
         allocate=Allocators(
             files,

@@ -11,6 +11,7 @@ import gc
 import os
 import signal
 import sys
+import time
 from argparse import Namespace
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
@@ -144,8 +145,10 @@ class _Life:
             from twisted.internet import reactor, threads  # noqa: F401
 
             from ganeti.daemon.logs import LogFile, begin
+            from ganeti.daemon.steady import keep_steady
 
         real: Any = reactor  # which one it is, is known at run time only
+        keep_steady(real, time.time, time.monotonic)
         self._reactor = real
         self._log = LogFile(
             f"{self._paths.log}/{self._program.log}.log", self._program.name, also=self._terminal

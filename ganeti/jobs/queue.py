@@ -97,7 +97,7 @@ class Queue:
 
         :raises NotKept: the journal does not work; nothing runs.
         """
-        settled = recovered(self._store.jobs.values(), self._clock.seconds())
+        settled = recovered(self._store.jobs.values(), self._store.now())
         if settled:
             await self._store.keep_all(settled, why=Event.RESTARTED.value)
         self._stopped = False
@@ -177,7 +177,7 @@ class Queue:
         if self._room() < 1:
             raise QueueFull(f"{MOST_LIVE} jobs have not ended yet; wait for some of them")
         job_id = self._store.new_ids(1)[0]
-        job = new_job(job_id, opcodes, self._clock.seconds())
+        job = new_job(job_id, opcodes, self._store.now())
         await shielded(self._take([job], who))
         return job_id
 
@@ -193,7 +193,7 @@ class Queue:
         """
         self._refuse_if_closed(False)
         ids = self._store.new_ids(len(requests))
-        jobs, answers = new_jobs(requests, ids, self._clock.seconds(), self._room())
+        jobs, answers = new_jobs(requests, ids, self._store.now(), self._room())
         if jobs:
             await shielded(self._take(jobs, who))
         return answers
@@ -264,7 +264,7 @@ class Queue:
 
         :raises NotKept: some of them stay where they are.
         """
-        began = now = self._clock.seconds()
+        now, began = self._store.now(), self._clock.seconds()
         old = [job for job in self.jobs() if job.is_final and (age < 0 or _age(job, now) > age)]
         archived = 0
         while archived < len(old) and self._clock.seconds() - began <= timeout:
@@ -289,7 +289,7 @@ class Queue:
         """Cancel a job that no worker has; if that cannot be kept, it has its turn as before."""
         self._scheduler.remove(job.id)
         self._live.discard(job.id)
-        canceled = job.after(Event.CANCEL, self._clock.seconds())
+        canceled = job.after(Event.CANCEL, self._store.now())
         try:
             await self._kept(self._store.keep(canceled, why=Event.CANCEL.value))
         except NotKept:
@@ -332,7 +332,7 @@ class Queue:
         if not hopeless:
             return
         self._live.difference_update(each.job_id for each in hopeless)
-        now = self._clock.seconds()
+        now = self._store.now()
         ended = [
             self._store.jobs[each.job_id].after(Event.FAILED, now, to_wire(Failed(each.why)))
             for each in hopeless

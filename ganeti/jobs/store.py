@@ -52,7 +52,7 @@ class JobStore:
 
     def __init__(self, journal: IJournal, now: Callable[[], float]) -> None:
         self._journal = journal
-        self._now = now
+        self.now = now
         self._jobs: dict[int, Job] = {}
         self._said: dict[int, int] = {}
         self._serial = 0
@@ -215,7 +215,7 @@ class JobStore:
         self._drained = drained
 
     async def _commit(self, who: str, why: str, job: int | None, edits: Sequence[Edit]) -> None:
-        commit = Commit(at=self._now(), who=who, why=why, job=job, edits=tuple(edits))
+        commit = Commit(at=self.now(), who=who, why=why, job=job, edits=tuple(edits))
         await self._journal.append(commit)
 
     def _edits(self, job: Job) -> list[Edit]:

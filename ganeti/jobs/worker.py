@@ -95,7 +95,7 @@ class Worker:
         asked_before, self._canceled = self._canceled, True
         status = self.job.ops[index].status
         if status is Status.WAITING and self._running is not None:
-            self.job = self.job.after(Event.CANCEL, self._clock.seconds())
+            self.job = self.job.after(Event.CANCEL, self._store.now())
             self._running.cancel()
             # It may have ended in there already, or it may take a while to let go.
             if self.job.status in (Status.CANCELING, Status.CANCELED):
@@ -134,7 +134,7 @@ class Worker:
 
         :raises TypeError: it is neither text nor anything else that JSON knows.
         """
-        self.job = self.job.saying(index, self._clock.seconds(), kind, as_json(message))
+        self.job = self.job.saying(index, self._store.now(), kind, as_json(message))
         if self._saying is None:
             self._saying = self._clock.callLater(0, self._keep_messages)
 
@@ -145,7 +145,7 @@ class Worker:
         before = self.job
         if before.ops[index].status is not Status.WAITING:
             return
-        self.job = before.after(Event.LOCKED, self._clock.seconds())
+        self.job = before.after(Event.LOCKED, self._store.now())
         try:
             await self._store.keep(self.job, why=Event.LOCKED.value)
         except NotKept:
@@ -165,7 +165,7 @@ class Worker:
             opcode = self.job.ops[index].opcode
         except Invalid as e:
             return _failed(e)
-        self.job = self.job.after(Event.PICKED, self._clock.seconds())
+        self.job = self.job.after(Event.PICKED, self._store.now())
         task = _Task(self, index)
         running = self._running = Deferred.fromCoroutine(self._run(opcode, task))
         if not running.called and self.job.ops[index].status is Status.WAITING:
@@ -176,11 +176,11 @@ class Worker:
         if status is Status.CANCELING and outcome is _AGAIN:
             return _STOPPED
         if status is Status.WAITING and (outcome is _AGAIN or outcome is _INTERRUPTED):
-            self.job = self.job.after(Event.RESTARTED, self._clock.seconds())
+            self.job = self.job.after(Event.RESTARTED, self._store.now())
             return _AGAIN
         if status is Status.WAITING and outcome.event in (Event.FINISHED, Event.STOPPED):
             # It needed no locks, or canceled itself before it had any.
-            self.job = self.job.after(Event.LOCKED, self._clock.seconds())
+            self.job = self.job.after(Event.LOCKED, self._store.now())
         return outcome
 
     async def _outcome(self, running: Deferred[Ran], task: _Task) -> _Outcome:
@@ -209,7 +209,7 @@ class Worker:
         while True:
             await self._mending.mended()
             before = self.job
-            ended = before.after(outcome.event, self._clock.seconds(), outcome.result)
+            ended = before.after(outcome.event, self._store.now(), outcome.result)
             self.job = ended
             self._ending = True
             try:

@@ -7,7 +7,7 @@ out, by a commit of its own, and nobody waits for it until it has caught up and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from twisted.internet.defer import Deferred
@@ -39,6 +39,7 @@ class Candidates:
         nodes: Nodes,
         clock: IReactorTime,
         *,
+        now: Callable[[], float],
         master: str,
         checkpoint: CheckpointSource,
         before: frozenset[str] = frozenset(),
@@ -48,6 +49,7 @@ class Candidates:
         self._journal = journal
         self._nodes = nodes
         self._clock = clock
+        self._now = now
         self._master = master
         self._checkpoint = checkpoint
         self._recorded = before
@@ -220,7 +222,7 @@ class Candidates:
         ]
         why += [f"{uuid} is no candidate any more" for uuid in before - dict(there).keys()]
         return Commit(
-            at=self._clock.seconds(),
+            at=self._now(),
             who="master",
             why="; ".join(why),
             edits=(record_of(now),),

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,8 @@ from ganeti.system.interfaces import IFiles
 class Surroundings:
     """What the master is given: the way to files, nodes and programs, time and chance.
 
+    ``clock`` says how long something takes, ``now`` the time of day in seconds since the epoch.
+
     ``machine`` is the kind of processor, as ``uname -m`` says it.
     """
 
@@ -55,6 +57,7 @@ class Surroundings:
     places: Places
     nodes: Nodes
     clock: IReactorTime
+    now: Callable[[], float]
     ids: Identifiers
     allocate: Allocate
     shared: SharedFiles
@@ -75,13 +78,14 @@ class Master:
         self._around = around
         clock = around.clock
         self.journal = journal
-        self.jobs = JobStore(journal, clock.seconds)
+        self.jobs = JobStore(journal, around.now)
         found = recover(around.files, around.places, journal, self.jobs, around.ids.uuid)
-        self.config = Config(found.state, journal, clock.seconds)
+        self.config = Config(found.state, journal, around.now)
         self.candidates = Candidates(
             journal,
             around.nodes,
             clock,
+            now=around.now,
             master=found.state.cluster.master_node,
             checkpoint=lambda: self.checkpoints.whole(),
             before=found.in_sync,
@@ -130,7 +134,7 @@ class Master:
             nodes=self.nodes,
             progress=progress,
             ids=self._around.ids,
-            time=_Time(self._around.clock),
+            time=_Time(self._around.clock, self._around.now),
             submit=self._submit,
             allocate=self._around.allocate,
             copies=self.candidates,
@@ -181,6 +185,10 @@ def _operations() -> Mapping[type[Opcode], Operation[Any, Any]]:
 @dataclass(frozen=True)
 class _Time:
     clock: IReactorTime
+    now: Callable[[], float]
+
+    def date(self) -> float:
+        return self.now()
 
     def seconds(self) -> float:
         return self.clock.seconds()

@@ -139,8 +139,12 @@ class Identifiers(Protocol):
 class Time(Protocol):
     """The clock of the cluster."""
 
+    def date(self) -> float:
+        """The time of day, in seconds since the epoch; somebody may set it back or forward."""
+        ...
+
     def seconds(self) -> float:
-        """Seconds since the epoch."""
+        """Seconds that nobody sets, for how long something takes."""
         ...
 
     async def sleep(self, seconds: float) -> None: ...

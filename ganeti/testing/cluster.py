@@ -221,6 +221,7 @@ class MasterProcess:
             places=places,
             nodes=nodes,
             clock=self.clock,
+            now=self.clock.seconds,
             ids=self._ids,
             allocate=_no_allocator,
             shared=_NothingShared(),

@@ -100,6 +100,9 @@ class StandingTime:
     def __init__(self, now: float = 1_700_000_000.0) -> None:
         self.now = now
 
+    def date(self) -> float:
+        return self.now
+
     def seconds(self) -> float:
         return self.now
 

@@ -68,6 +68,7 @@ class Cluster:
             self.journal,
             self.nodes,
             self.clock,
+            now=self.clock.seconds,
             master=MASTER.uuid,
             checkpoint=self.checkpoint,
             before=self.recorded(self.journal),

@@ -36,6 +36,9 @@ class PassingTime:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
+    def date(self) -> float:
+        return self.seconds()
+
     def seconds(self) -> float:
         return float(self._clock.seconds())
 

@@ -163,7 +163,7 @@ async def _keep(plan: Export, target: Node, guest: Guest, tools: Tools) -> None:
                     await transfers.between(source, target, disk.iv_name, content, dump)
             await transfers.arrive()
         dumps = [(disk, disk.uuid) for disk in subject.disks]
-        text = described(state, subject.instance, dumps, tools.time.seconds())
+        text = described(state, subject.instance, dumps, tools.time.date())
         await tools.nodes.ask(target, calls.FinalizeExport(name=name, description=text))
 
 

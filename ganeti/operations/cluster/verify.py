@@ -147,7 +147,7 @@ async def run_group(plan: Members, tools: Tools) -> bool:
     report = Report(tools.progress, plan.op.error_codes, plan.op.ignore_errors)
     state, nodes = plan.state, _online(plan.group, plan.state)
     report.heading(f"Verifying the nodes of group {plan.group.name}")
-    findings = [each for node in nodes for each in _node(node, plan, tools.time.seconds())]
+    findings = [each for node in nodes for each in _node(node, plan, tools.time.date())]
     report.heading(f"Verifying the instances of group {plan.group.name}")
     for node in state.nodes_in(plan.group):
         for instance in state.primaries_on(node):
