@@ -11,9 +11,9 @@ from ganeti import __version__
 from ganeti.bootstrap.asking import Door, Peers
 from ganeti.bootstrap.copy import read, take_over
 from ganeti.bootstrap.daemons import MASTERD, RAPI, runs, start
-from ganeti.bootstrap.writing import at_once, local_files, ssconf_of, write, write_ssconf
+from ganeti.bootstrap.renewal import renew_rapi_certificate
+from ganeti.bootstrap.writing import at_once, local_files, ssconf_of, write_ssconf
 from ganeti.config.ssconf import ssconf
-from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, GanetiError, Refused
 from ganeti.paths import NODED_PORT, Paths
 from ganeti.rpc.node import ClaimTerm, StopMaster, Vote
@@ -49,7 +49,10 @@ def become_master(
     say(f"{office.granted} of {len(office.peers.doors)} nodes have voted for {name}")
     state = at_once(take_over(local_files(), paths.data, name, now=time.time()))
     write_ssconf(paths, ssconf(state, release=__version__))
-    _issue_rapi_certificate(paths, state, say)
+    if os.path.exists(paths.authority_key):
+        renew_rapi_certificate(paths, only_own=True)
+    else:
+        say(f"{paths.authority_key} is not here: the remote API keeps its certificate")
     start(paths, MASTERD, *_told(votes, port))
     say(f"{MASTERD} runs on {name}")
     if not runs(paths, RAPI):
@@ -187,27 +190,3 @@ class _Office:
 
 def _lines(paths: Paths, key: str) -> list[str]:
     return ssconf_of(paths, key).splitlines()
-
-
-def _issue_rapi_certificate(paths: Paths, state: ClusterState, say: Say) -> None:
-    """Give the remote API a certificate for this node, unless it has one of another authority."""
-    from ganeti.pki.authority import SERVER_USAGE, Authority
-
-    files = local_files()
-    if files.stat(paths.authority_key) is None:
-        say(f"{paths.authority_key} is not here: the remote API keeps its certificate")
-        return
-    authority = Authority.loaded(files.read(paths.authority), files.read(paths.authority_key))
-    if files.stat(paths.rapi_certificate) is not None and not authority.has_issued(
-        files.read(paths.rapi_certificate)
-    ):
-        return
-    cluster, master = state.cluster, state.master
-    doors = dict.fromkeys(
-        (
-            *(cluster.cluster_name, master.name, cluster.master_ip, master.primary_ip),
-            *("localhost", "127.0.0.1"),
-        )
-    )
-    issued = authority.credentials(doors, time.time(), usage=SERVER_USAGE)
-    write({paths.rapi_certificate: (issued.pem, 0o600)})

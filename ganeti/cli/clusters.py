@@ -11,6 +11,11 @@ from ganeti.cli.command import Arguments, Document
 from ganeti.cli.listing import show_facts
 from ganeti.cli.session import FAILURE, NOT_IN_CLUSTER, Ended, Session
 
+RENEWABLE = (
+    *("new_node_certificates", "new_rapi_certificate", "rapi_certificate"),
+    *("new_domain_secret", "domain_secret"),
+)
+
 
 def info(session: Session, arguments: Arguments) -> int:
     """Show the settings of the cluster."""
@@ -70,6 +75,34 @@ def failover(session: Session, arguments: Arguments) -> int:
         say=session.say,
         port=arguments.get("node_port", NODED_PORT),
     )
+    return 0
+
+
+def renew(session: Session, arguments: Arguments) -> int:
+    """Make new keys, certificates and secrets, and bring them to where they belong."""
+    from ganeti.bootstrap import renewal
+    from ganeti.cli.follow import carry_out
+    from ganeti.opcodes.cluster import RedistributeConfig, RenewCrypto
+
+    wanted = {name for name in RENEWABLE if name in arguments}
+    if not wanted:
+        raise Ended(FAILURE, "say what to renew: see gnt-cluster renew-crypto --help")
+    paths = session.paths
+    if "new_rapi_certificate" in wanted:
+        renewal.renew_rapi_certificate(paths)
+        session.say("The remote API has a new certificate.")
+    if "rapi_certificate" in wanted:
+        renewal.use_rapi_certificate(paths, arguments["rapi_certificate"])
+        session.say("The remote API uses the certificate given.")
+    if wanted & {"new_domain_secret", "domain_secret"}:
+        renewal.renew_domain_secret(paths, arguments.get("domain_secret"))
+        session.say("The cluster has another secret for moves between clusters.")
+    if wanted != {"new_node_certificates"} and (
+        code := carry_out(session, arguments, RedistributeConfig())
+    ):
+        return code
+    if "new_node_certificates" in wanted:
+        return carry_out(session, arguments, RenewCrypto(node_certificates=True))
     return 0
 
 

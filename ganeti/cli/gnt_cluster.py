@@ -251,6 +251,45 @@ GNT_CLUSTER = tool(
         ),
         run=clusters.failover,
     ),
+    Command(
+        name="renew-crypto",
+        doc="Make new keys and certificates; users of the remote API may have to be told.",
+        options=(
+            Option(
+                ("--new-node-certificates",),
+                "new_node_certificates",
+                "New keys and certificates for all nodes.",
+            ),
+            Option(
+                ("--new-rapi-certificate",),
+                "new_rapi_certificate",
+                "A new key and certificate for the remote API.",
+            ),
+            Option(
+                ("--rapi-certificate",),
+                "rapi_certificate",
+                "Let the remote API use the key and certificate in this file.",
+                TEXT,
+                metavar="FILE",
+            ),
+            Option(
+                ("--new-cluster-domain-secret",),
+                "new_domain_secret",
+                "A new secret for moves between clusters.",
+            ),
+            Option(
+                ("--cluster-domain-secret",),
+                "domain_secret",
+                "Use the secret in this file for moves between clusters.",
+                TEXT,
+                metavar="FILE",
+            ),
+            Option(("-f", "--force"), "force", "Do not ask."),
+        ),
+        submits=True,
+        confirm="Make new keys and certificates?",
+        run=clusters.renew,
+    ),
     Command(name="master-ping", doc="Succeed if the master daemon answers.", run=clusters.ping),
     Command(
         name="verify",

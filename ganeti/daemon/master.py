@@ -34,6 +34,7 @@ from ganeti.master.spreading import Spreading
 from ganeti.node.terms import Accepted, Terms
 from ganeti.operations.operation import SharedFile
 from ganeti.paths import Paths, name_of_this_node
+from ganeti.pki.issuing import IssuingProgram
 from ganeti.rpc.asking import Asker
 from ganeti.rpc.client import HttpWay
 from ganeti.system.files import LocalFiles
@@ -84,6 +85,9 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         ),
         shared=_Shared(files, paths),
         machine=os.uname().machine,
+        issue=IssuingProgram(
+            LocalProcesses(reactor, reactor), paths.authority, paths.authority_key
+        ),
     )
     master = Master(around, journal)
     known = _accepted(files, paths)
@@ -109,7 +113,13 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         if not failure.check(CancelledError) and not over.called:
             over.errback(failure)
 
+    certificate = [files.stat(paths.node_certificate)]
+
     def look() -> None:
+        # It is the node daemon that replaces it, at the bidding of a job.
+        if (found := files.stat(paths.node_certificate)) != certificate[0]:
+            certificate[0] = found
+            load(context, paths)
         accepted = _accepted(files, paths)
         reign.heard_here(accepted.term, accepted.master)
 

@@ -8,6 +8,7 @@ import signal
 import time
 from argparse import Namespace
 from collections.abc import Awaitable
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.task import deferLater
@@ -23,6 +24,7 @@ from ganeti.node.enrolment import Enrolment
 from ganeti.node.parts import Host, parts_of
 from ganeti.paths import Paths, name_of_this_node
 from ganeti.pki.issuing import IssuingProgram
+from ganeti.pki.requesting import RequestingProgram
 from ganeti.rpc.serving import CallSite
 from ganeti.system.files import LocalFiles
 from ganeti.system.images import LocalImages
@@ -44,7 +46,12 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     prove(paths, name)
     context = server_context(paths, strangers=True)
     files = LocalFiles(_in_thread(reactor))
-    host = host_of(reactor, paths, name, options.port, files)
+
+    def reload() -> None:
+        prove(paths, name)
+        load(context, paths)
+
+    host = replace(host_of(reactor, paths, name, options.port, files), reload=reload)
     enrolment = Enrolment(
         files,
         time.time,
@@ -65,7 +72,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         await site.end()
         await parts.replica.close()
 
-    return Running(stop, reload=lambda: load(context, paths))
+    return Running(stop, reload)
 
 
 def host_of(reactor: Any, paths: Paths, name: str, port: int, files: LocalFiles) -> Host:
@@ -86,6 +93,7 @@ def host_of(reactor: Any, paths: Paths, name: str, port: int, files: LocalFiles)
         stop=reactor.stop,
         port=port,
         is_master=lambda: holder(f"{paths.run}/{MASTER}.pid") is not None,
+        request=RequestingProgram(processes),
         stop_master=lambda: _stop(reactor, paths, RAPI, MASTER),
     )
 

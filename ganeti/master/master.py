@@ -40,6 +40,7 @@ from ganeti.operations.operation import (
     Tools,
 )
 from ganeti.operations.perform import Performer
+from ganeti.pki.issuing import Issue
 from ganeti.rpc.call import Nodes
 from ganeti.system.interfaces import IFiles
 
@@ -62,6 +63,7 @@ class Surroundings:
     allocate: Allocate
     shared: SharedFiles
     machine: str
+    issue: Issue
 
 
 class Master:
@@ -140,6 +142,7 @@ class Master:
             copies=self.candidates,
             shared=self._around.shared,
             answers=self.questions,
+            issue=self._around.issue,
         )
 
     async def _submit(self, jobs: Sequence[Sequence[Opcode]]) -> list[tuple[bool, int | str]]:

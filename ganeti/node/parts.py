@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from ganeti.hypervisor.interfaces import IHypervisor
 from ganeti.model.disk import Template
 from ganeti.node.checks import Checks, Reach
+from ganeti.node.credentials import Credentials, Requests, no_requests
 from ganeti.node.disks import Disks, storage_doors
 from ganeti.node.exports import Exports
 from ganeti.node.facts import Facts
@@ -42,6 +43,7 @@ class Host:
     ``now`` is the time in seconds since the epoch, ``clock`` what waits. ``reach`` opens and
     closes a connection to a peer, whose daemon listens at ``port``; ``stop`` ends the daemon.
     ``is_master`` says whether a master daemon runs here; ``stop_master`` ends it.
+    ``request`` makes keys; ``reload`` lets the daemon use its certificate as it is now.
     """
 
     name: str
@@ -59,6 +61,8 @@ class Host:
     port: int = NODED_PORT
     is_master: Callable[[], bool] = lambda: False
     stop_master: StopDaemons = no_daemons
+    request: Requests = no_requests
+    reload: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +70,7 @@ class Parts:
     """What answers the calls; see ``answers``."""
 
     checks: Checks
+    credentials: Credentials
     disks: Disks
     exports: Exports
     facts: Facts
@@ -106,6 +111,7 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> P
             reach=host.reach,
             port=host.port,
         ),
+        credentials=Credentials(host.files, host.paths, host.name, host.request, host.reload),
         disks=disks,
         exports=exports,
         facts=Facts(host.files, host.hypervisors, places),

@@ -14,6 +14,7 @@ from ganeti.errors import Code, Failed, Refused, Unreachable
 from ganeti.locking.names import LockRequest
 from ganeti.model.node import Node
 from ganeti.opcodes.opcode import Opcode
+from ganeti.pki.issuing import Issue
 from ganeti.rpc.call import Call, Nodes
 
 O = TypeVar("O", bound=Opcode)  # noqa: E741  # the opcode of an operation
@@ -230,6 +231,7 @@ class Tools:
     copies: Copies
     shared: SharedFiles
     answers: Answers
+    issue: Issue
 
 
 @dataclass(frozen=True)

@@ -196,6 +196,22 @@ class LeaveCluster(Call[None]):
     patience = URGENT
 
 
+class RequestCertificate(Call[str]):
+    """Make a new key; the answer is a signing request for it, in PEM."""
+
+    wire = "certificate_request"
+    patience = FAST
+
+
+class UseCertificate(Call[None]):
+    """Use the key that was made last, with this certificate (PEM), instead of the old ones."""
+
+    wire = "certificate_use"
+    patience = URGENT
+
+    certificate: str
+
+
 class StopMaster(Call[bool]):
     """End the master daemon and the remote API of a node that is not to be the master any more.
 

@@ -226,6 +226,7 @@ class MasterProcess:
             allocate=_no_allocator,
             shared=_NothingShared(),
             machine="x86_64",
+            issue=_no_authority,
         )
         self.master = Master(around, journal)
         members = list(self.master.config.state().nodes.values())
@@ -492,6 +493,10 @@ def _is_a_bug(result: Any) -> bool:
 class _NothingShared:
     async def read(self) -> Sequence[SharedFile]:
         return ()
+
+
+async def _no_authority(request: bytes, names: Sequence[str]) -> bytes:
+    raise Failed("there is no authority")
 
 
 async def _no_allocator(name: str, request: str, options: Sequence[str] = ()) -> str:

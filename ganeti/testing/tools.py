@@ -110,9 +110,13 @@ class StandingTime:
         self.now += seconds
 
 
+A_CERTIFICATE = b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"
+
+
 class MemoryTools:
     """Everything that an operation is given; ``tools`` is handed to its ``run``.
 
+    ``issued`` are the requests for certificates, each of which gets the same.
     ``allocators`` has what external allocators answer, by name; ``requests`` is what they got.
     """
 
@@ -129,6 +133,7 @@ class MemoryTools:
         self.files: list[SharedFile] = []
         self.allocators: dict[str, str] = {}
         self.requests: list[str] = []
+        self.issued: list[tuple[bytes, tuple[str, ...]]] = []
         self.tools = Tools(
             config=self,
             nodes=self.nodes,
@@ -140,6 +145,7 @@ class MemoryTools:
             copies=self,
             shared=self,
             answers=self,
+            issue=self._issue,
         )
 
     def state(self) -> ClusterState:
@@ -172,6 +178,10 @@ class MemoryTools:
     async def _submit(self, jobs: Sequence[Sequence[Opcode]]) -> list[tuple[bool, int | str]]:
         self.submitted += jobs
         return [(True, number) for number, _ in enumerate(jobs, start=1)]
+
+    async def _issue(self, request: bytes, names: Sequence[str]) -> bytes:
+        self.issued.append((request, tuple(names)))
+        return A_CERTIFICATE
 
     async def _allocate(self, name: str, request: str, options: Sequence[str] = ()) -> str:
         self.requests.append(request)

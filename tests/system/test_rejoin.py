@@ -54,6 +54,29 @@ class RejoinTests(SharedCluster):
         old = authority.credentials([name], time.time() - 10 * 86400, life=timedelta(days=5))
         self.rejoined(old.pem, authority.certificate, "has expired")
 
+    def test_nodes_get_new_certificates_while_they_work(self) -> None:
+        paths = [node.paths.node_certificate for node in self.running.cluster.nodes]
+        before = [local_files().read(path) for path in paths]
+        done = self.running.tool("cluster", "renew-crypto", "-f", "--new-node-certificates")
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+        after = [local_files().read(path) for path in paths]
+        self.assertEqual(len({*before, *after}), 6)
+        for number in (1, 2, 3):
+            self.running.kill("noded", number)
+            self.running.daemon("noded", number).start()
+        done = self.running.tool("cluster", "verify")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_the_remote_api_gets_a_new_certificate(self) -> None:
+        path = self.running.cluster.master.paths.rapi_certificate
+        before = local_files().read(path)
+        done = self.running.tool("cluster", "renew-crypto", "-f", "--new-rapi-certificate")
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+        self.assertNotEqual(local_files().read(path), before)
+        copy = self.running.cluster.node(2).paths.rapi_certificate
+        self.assertEqual(local_files().read(copy), local_files().read(path))
+        self.assertEqual(self.running.curl("GET", "/version")[0], 200)
+
     def test_after_its_cluster_was_made_anew(self) -> None:
         other = Authority.founded(self.running.cluster.name, time.time())
         name = self.running.cluster.node(3).name

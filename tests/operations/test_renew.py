@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Nodes get new keys and certificates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.errors import Failed, Refused, Unreachable
+from ganeti.opcodes.cluster import RenewCrypto
+from ganeti.operations.cluster import renew
+from ganeti.operations.operation import Facts
+from ganeti.pki.enrolment import fingerprint
+from ganeti.rpc.call import Call
+from ganeti.rpc.node import RequestCertificate, UseCertificate
+from ganeti.testing.builders import a_cluster, a_node
+from ganeti.testing.tools import A_CERTIFICATE, MemoryTools
+
+Answers = dict[type[Call[Any]], Any]
+
+NODES = [
+    a_node("node1"),
+    a_node("node2", master_candidate=False),
+    a_node("node3", offline=True, master_candidate=False),
+]
+
+
+class RenewTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        answers: Answers = {RequestCertificate: "a request", UseCertificate: None}
+        self.memory = MemoryTools(a_cluster(nodes=NODES), answers)
+        op = RenewCrypto(node_certificates=True)
+        self.plan = renew.plan(op, self.memory.state(), Facts())
+
+    def test_every_node_that_is_online_gets_one_for_its_name_and_address(self) -> None:
+        self.successResultOf(renew.run(self.plan, self.memory.tools))
+        online = [self.memory.state().node(name) for name in ("node1", "node2")]
+        self.assertEqual(
+            self.memory.issued,
+            [(b"a request", (node.name, node.primary_ip)) for node in online],
+        )
+        used = self.memory.nodes.calls(UseCertificate)
+        self.assertEqual([node for node, _ in used], ["node1", "node2"])
+
+    def test_candidates_are_known_by_their_new_certificates(self) -> None:
+        self.successResultOf(renew.run(self.plan, self.memory.tools))
+        state = self.memory.state()
+        known = {state.node("node1").uuid: fingerprint(A_CERTIFICATE)}
+        self.assertEqual(dict(state.cluster.candidate_certs), known)
+
+    def test_a_node_that_fails_keeps_its_own_and_does_not_stop_the_others(self) -> None:
+        memory = MemoryTools(a_cluster(nodes=NODES), {RequestCertificate: Unreachable("x", "gone")})
+        failure = self.failureResultOf(renew.run(self.plan, memory.tools), Failed)
+        self.assertIn("node1, node2", str(failure.value))
+        self.assertEqual(len(memory.progress.said), 2)
+
+    def test_what_is_not_there_is_not_renewed(self) -> None:
+        for op in (RenewCrypto(), RenewCrypto(renew_ssh_keys=True)):
+            self.assertRaises(Refused, renew.plan, op, self.memory.state(), Facts())
