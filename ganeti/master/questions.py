@@ -6,7 +6,7 @@ wherever what is in memory is fresh enough.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -29,10 +29,13 @@ from ganeti.rpc.transfers import ListExports
 from ganeti.views import cluster, exports, extstorage, oses
 from ganeti.views.catalogue import ROWS, TABLES
 from ganeti.views.instances.objects import InstanceObjects
+from ganeti.views.job_objects import JobObjects
 from ganeti.views.jobs import JOBS, JobRow
 from ganeti.views.live import Watch
 from ganeti.views.moment import Moment
 from ganeti.views.objects import objects
+
+K = TypeVar("K")
 
 MOST_KEPT = 8
 """Lists of fields for which encoded objects are kept."""
@@ -64,7 +67,8 @@ class Questions:
         self._release = release
         self._machine = machine
         self._info = ClusterInfo(release, machine)
-        self._kept: dict[tuple[str, ...], InstanceObjects] = {}
+        self._instances_kept = _Kept(InstanceObjects)
+        self._jobs_kept = _Kept(JobObjects)
         self._makers: Mapping[str, Callable[..., Awaitable[Sequence[Any]]]] = {
             "job": self._jobs,
             "lock": self._lock_rows,
@@ -90,11 +94,13 @@ class Questions:
     async def objects(
         self, what: str, fields: Sequence[str], names: Sequence[str] | None = None
     ) -> msgspec.Raw:
-        """Objects ``{field: value}``, encoded; instances from pieces that are kept."""
+        """Objects ``{field: value}``, encoded; instances and jobs from pieces that are kept."""
         table = _table(what)
+        if what == "job" and names is None:
+            return msgspec.Raw(self._jobs_kept.of(tuple(fields)).everything(self._queue.jobs()))
         moment = await self._moment(what, table, fields)
         if what == "instance":
-            kept = self._objects_of(tuple(fields))
+            kept = self._instances_kept.of(tuple(fields))
             some = kept.everything(moment) if names is None else kept.some(moment, names)
             return msgspec.Raw(some)
         rows = await self._rows(what, moment, fields, names)
@@ -185,14 +191,6 @@ class Questions:
             return ROWS[what](moment, names)
         return await self._makers[what](moment, fields, names)
 
-    def _objects_of(self, fields: tuple[str, ...]) -> InstanceObjects:
-        kept = self._kept.get(fields)
-        if kept is None:
-            if len(self._kept) >= MOST_KEPT:
-                del self._kept[next(iter(self._kept))]
-            kept = self._kept[fields] = InstanceObjects(fields)
-        return kept
-
     async def _jobs(
         self, moment: Moment, fields: Sequence[str], names: Sequence[Any] | None
     ) -> list[JobRow]:
@@ -277,3 +275,24 @@ def _table(what: str) -> Table[Any]:
         known = ", ".join(sorted(TABLES))
         raise Refused(f"there is nothing called {what} to ask about; there is: {known}", Code.INPUT)
     return TABLES[what]
+
+
+class _Kept(Generic[K]):
+    """What makes encoded objects, one for each list of fields that was asked for of late."""
+
+    def __init__(self, make: Callable[[Sequence[str]], K]) -> None:
+        self._make = make
+        self._kept: dict[tuple[str, ...], K] = {}
+
+    def of(self, fields: tuple[str, ...]) -> K:
+        """The one for these fields.
+
+        :raises Invalid: some of them are no fields.
+        """
+        kept = self._kept.get(fields)
+        if kept is None:
+            kept = self._make(fields)
+            if len(self._kept) >= MOST_KEPT:
+                del self._kept[next(iter(self._kept))]
+            self._kept[fields] = kept
+        return kept

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Lists of jobs as the remote API answers them, from pieces that are already encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ganeti.jobs.job import Job
+from ganeti.views.jobs import JOBS, JobRow
+from ganeti.views.objects import object_encoder
+
+
+class JobObjects:
+    """Jobs as JSON objects with always the same fields; one is encoded again when it has changed.
+
+    Most jobs of a queue have ended, and never change again.
+    """
+
+    def __init__(self, fields: Sequence[str]) -> None:
+        """:raises Invalid: some of ``fields`` are no fields of jobs."""
+        self._encode = object_encoder(JOBS, fields)
+        self._pieces: dict[int, tuple[Job, bytes]] = {}
+
+    def everything(self, jobs: Iterable[Job]) -> bytes:
+        """These jobs, all that there are, as a JSON list of objects."""
+        before, now = self._pieces, {}
+        for job in jobs:
+            known = before.get(job.id)
+            if known is None or known[0] is not job:
+                known = (job, self._encode(JobRow.of(job)))
+            now[job.id] = known
+        self._pieces = now
+        return b"[" + b",".join([encoded for _, encoded in now.values()]) + b"]"
