@@ -62,6 +62,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     )
     parts = parts_of(host)
     await parts.exports.tidy()
+    await parts.keys.tidy()
     site = CallSite(answers_of(parts), peer_name, reactor, enrolment.open())
     address = options.bind or address_of(name, paths)
     port = listen(reactor, address, options.port, TlsFactory(context, site, reactor))

@@ -41,7 +41,8 @@ _NO_SECRETS = (
 
 def _was_under_way(job: Job, index: int) -> list[Any]:
     op = job.ops[index]
-    said = f", and had last said: {op.log[-1][3]}" if op.log else ""
+    lines = [text for _, _, kind, text in op.log if kind == "message"]
+    said = f", and had last said: {lines[-1]}" if lines else ""
     return to_wire(
         Failed(
             f"the master daemon has restarted while {op.summary} was under way{said};"

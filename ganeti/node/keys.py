@@ -13,7 +13,7 @@ from ganeti.pki.enrolment import fingerprint
 from ganeti.rpc import transfers as calls
 from ganeti.system.interfaces import IFiles
 
-_LONGEST = 7 * 24 * 3600
+_LONGEST = 24 * 3600
 _NAME = re.compile(r"\Ax509-[A-Za-z0-9_.-]+\Z")
 
 
@@ -29,7 +29,7 @@ class Keys:
         # Here and not above: the library that makes certificates takes its time to load.
         from ganeti.pki.authority import self_signed
 
-        await self._remove_old()
+        await self.tidy()
         life = min(call.validity, _LONGEST)
         made = self_signed(calls.PEER, self._now(), timedelta(seconds=life))
         name = f"x509-{int(self._now())}-{fingerprint(made.certificate)[:16]}"
@@ -58,7 +58,7 @@ class Keys:
             )
         return key, certificate
 
-    async def _remove_old(self) -> None:
+    async def tidy(self) -> None:
         """Remove the keys of those who did not come back for them."""
         for name in self._files.names(self._folder):
             found = self._files.stat(f"{self._folder}/{name}/cert")

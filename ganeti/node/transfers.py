@@ -36,8 +36,9 @@ from ganeti.system.interfaces import (
     PipeEnd,
 )
 
-ABANDONED = 300.0
-"""Seconds without a question after which nobody is thought to wait for a transfer."""
+ABANDONED = 60.0
+"""Seconds without a question after which nobody waits for a transfer: the master asks all the
+time, and its jobs do not survive it."""
 
 MIB = 1 << 20
 
@@ -62,6 +63,7 @@ class _Transfer:
     began: float
     flow: IFlow
     sink: object
+    key: str | None = None
     expected: int | None = None
     announced: int | None = None
     problem: str | None = None
@@ -114,10 +116,12 @@ class Transfers:
         try:
             greeting = b"M=" + call.source.magic.encode()
             source = Awaited(listening, party, greeting, call.source.patience)
-            return await self._into(call.sink, source, listening.port)
+            started = await self._into(call.sink, source, listening.port)
         except BaseException:
             listening.close()
             raise
+        self._transfers[started.name].key = call.source.trust.key
+        return started
 
     async def start_export(self, call: calls.StartExport) -> calls.Started:
         """Begin to send, or to dump."""
@@ -128,7 +132,10 @@ class Transfers:
             party = self._party(to.trust, to.name)
             greeting = b"M=" + to.magic.encode()
             sink = Called(to.host, to.port, party, greeting, to.patience, to.tries)
-        return await self._from(call.source, sink, call.sink)
+        started = await self._from(call.source, sink, call.sink)
+        if isinstance(call.sink, calls.ToPeer):
+            self._transfers[started.name].key = call.sink.trust.key
+        return started
 
     async def status(self, call: calls.AskTransfers) -> list[calls.TransferStatus | None]:
         return [self._status(self._transfers.get(name)) for name in call.names]
@@ -195,7 +202,7 @@ class Transfers:
     def _new(self, flow: IFlow, sink: object, expected: int | None = None) -> _Transfer:
         # Names differ from those of a daemon that ran before this one, too.
         name = f"transfer-{int(self._now() * 1000)}-{next(self._numbers)}"
-        transfer = _Transfer(name, self._now(), flow, sink, expected)
+        transfer = _Transfer(name, self._now(), flow, sink, expected=expected)
         transfer.lonely = self._clock.callLater(ABANDONED, self._abandoned, transfer)
         self._transfers[name] = transfer
         return transfer
@@ -250,6 +257,8 @@ class Transfers:
         await self.forget(calls.ForgetTransfer(name=transfer.name))
         if isinstance(transfer.sink, calls.OfExport):
             await self._exports.give_up(transfer.sink)
+        if transfer.key is not None:
+            await self._keys.remove(calls.RemoveCertificate(name=transfer.key))
 
     # --- what is known
 

@@ -2,32 +2,30 @@
 """``move-instance``: moves instances between clusters, with nothing but their remote APIs.
 
 The source prepares an export and proves by the secret that both clusters share who it is; the
-destination makes the instance and says where it awaits the disks; the source sends them. The
-source's instance is removed by its own export job, once everything has arrived.
+destination makes the instance and says where it awaits the disks; the source, where it stands
+still, sends them. Only when all of that has succeeded, and it runs at the destination if it did at
+the source, is it removed there. Until then every failure is taken back: there is one whole
+instance at any time, and never two that run.
 """
 
 from __future__ import annotations
 
 import sys
+import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from time import localtime, strftime
 from typing import Any
 
-from ganeti.rapi.client import GANETI_RAPI_PORT, Error, GanetiRapiClient, Object
+from ganeti.rapi.client import GANETI_RAPI_PORT, Error, GanetiApiError, GanetiRapiClient, Object
+from ganeti.rapi.following import Cluster, Follower
 
 REMOTE_IMPORT = "remote-import"
 """The type of the log entry that says where the destination awaits the disks."""
 
-FINAL = frozenset({"success", "error", "canceled"})
-FIELDS = ("status", "opresult")
-
-Say = Callable[[str], None]
-
 
 class MoveFailed(Error):
-    """The instance was not moved; the message says how far it came, and where it is now."""
+    """The instance was not moved; the message says where it is now."""
 
 
 @dataclass(frozen=True)
@@ -47,143 +45,118 @@ class Wishes:
     compress: str = "none"
 
 
-class Follower:
-    """A job of one cluster, whose messages are passed on as they come."""
-
-    def __init__(self, client: GanetiRapiClient, job_id: int, cluster: str, say: Say) -> None:
-        self.job_id = job_id
-        self.result: Any = None
-        self._client = client
-        self._cluster = cluster
-        self._say = say
-        self._seen: Sequence[Any] | None = None
-        self._serial: int | None = None
-
-    def wait_for(self, kind: str) -> Any:
-        """The payload of the next message of this type.
-
-        :raises MoveFailed: the job ended without one.
-        """
-        while True:
-            ended, entries = self._next()
-            payload = None
-            for _, _, its_kind, its_payload in entries:
-                if its_kind == kind:
-                    payload = its_payload
-                else:
-                    self._show(its_payload)
-            if payload is not None:
-                return payload
-            if ended:
-                raise MoveFailed(self._ended())
-
-    def wait(self) -> Any:
-        """The result of the job's only opcode.
-
-        :raises MoveFailed: the job was not successful.
-        """
-        while True:
-            ended, entries = self._next()
-            for _, _, _, payload in entries:
-                self._show(payload)
-            if ended == "success":
-                return self.result
-            if ended:
-                raise MoveFailed(self._ended())
-
-    def cancel(self) -> None:
-        """Ask for the job's end, whatever state it is in."""
-        try:
-            self._client.CancelJob(self.job_id)
-        except Error as e:
-            self._say(f"{self._cluster}: job {self.job_id} could not be canceled: {e}")
-
-    def _next(self) -> tuple[str | None, Sequence[Any]]:
-        """The job's final status, or None, and its new messages; waits for either."""
-        changed = self._client.WaitForJobChange(self.job_id, FIELDS, self._seen, self._serial)
-        if changed is None:
-            return None, ()
-        self._seen, entries = changed["job_info"], changed["log_entries"] or ()
-        if entries:
-            self._serial = max(entry[0] for entry in entries)
-        status, results = self._seen or (None, None)
-        if status not in FINAL:
-            return None, entries
-        self.result = results[0] if results else None
-        return status, entries
-
-    def _show(self, payload: Any) -> None:
-        self._say(f"{self._cluster}: {payload}")
-
-    def _ended(self) -> str:
-        match self.result:
-            case [str(), [str(text), *_]]:
-                why = text
-            case _:
-                why = str(self.result)
-        return f"job {self.job_id} of {self._cluster} ended without success: {why}"
-
-
 @dataclass(frozen=True)
 class Mover:
-    """The two clusters, by the clients of their remote APIs and their names."""
+    """The two clusters."""
 
-    source: GanetiRapiClient
-    source_name: str
-    destination: GanetiRapiClient
-    destination_name: str
-    say: Say
+    source: Cluster
+    destination: Cluster
 
     def move(self, instance: str, wishes: Wishes) -> list[str]:
         """Move an instance; answers the nodes that it has at the destination.
 
-        :raises MoveFailed: it is still at the source, and not at the destination.
+        :raises MoveFailed: it is not at the destination, but still at the source.
         """
-        about = self.source.GetInstance(instance)
-        preparing = self.source.PrepareExport(instance, "remote")
-        prepared = self._at_source(preparing).wait()
-        self.say(f"{self.source_name}: {instance} is ready to be sent")
+        about = self.source.asked(lambda: self.source.client.GetInstance(instance))
+        ran = about["admin_state"] in ("up", True)
+        name = wishes.name or about["name"]
+        prepared = self.source.do(lambda: self.source.client.PrepareExport(instance, "remote"))
+        self.source.say(f"{self.source.name}: {instance} is ready to be sent")
         order = self._order(about, wishes, prepared)
-        arriving = self._at_destination(self.destination.CreateInstance(**order))
+        arriving = self.destination.job(self.destination.client.CreateInstance(**order))
         target = arriving.wait_for(REMOTE_IMPORT)
+        starting = False
         try:
+            if ran:
+                self.source.do(lambda: self.source.client.ShutdownInstance(instance))
             self._send(instance, wishes, prepared, target)
-        except Error:
-            # What was made there is taken back by the job itself, when it ends.
-            arriving.cancel()
-            self._settle(arriving)
-            raise
-        nodes: list[str] = arriving.wait()
+            nodes: list[str] = arriving.wait()
+            if ran and not wishes.keep_source:
+                starting = True
+                self.destination.do(lambda: self.destination.client.StartupInstance(name))
+        except (Error, KeyboardInterrupt) as e:
+            if self._taken_back(name, arriving) or not starting:
+                self._go_on(instance, ran=ran)
+            else:
+                self.source.say(
+                    f"{self.source.name}: {instance} stays stopped: nobody knows whether it runs"
+                    f" at {self.destination.name}"
+                )
+            if isinstance(e, KeyboardInterrupt):
+                raise
+            raise MoveFailed(f"{e}; it is still at {self.source.name}") from e
+        self._leave(instance, keep=wishes.keep_source, ran=ran)
         return nodes
 
     def _send(self, instance: str, wishes: Wishes, prepared: Object, target: Object) -> None:
-        sending = self.source.ExportInstance(
+        sending = self.source.client.ExportInstance(
             instance,
             "remote",
             target["disks"],
             shutdown=True,
-            remove_instance=not wishes.keep_source,
+            remove_instance=False,
             x509_key_name=prepared["x509_key_name"],
             destination_x509_ca=target["x509_ca"],
             compress=wishes.compress,
         )
-        result = self._at_source(sending).wait()
+        result = self.source.job(sending).wait()
         match result:
             case [True, [*disks]] if all(disks):
                 return
-        raise MoveFailed(f"{self.source_name} did not send everything: {result}")
+        raise MoveFailed(f"{self.source.name} did not send everything: {result}")
 
-    def _settle(self, job: Follower) -> None:
+    def _leave(self, instance: str, *, keep: bool, ran: bool) -> None:
+        """Let the source's instance go, or go on where both are kept."""
+        source = self.source
+        if keep and not ran:
+            return
         try:
-            job.wait()
+            if keep:
+                source.do(lambda: source.client.StartupInstance(instance))
+                self.destination.say(f"{self.destination.name}: the copy is not started")
+            else:
+                source.do(lambda: source.client.DeleteInstance(instance))
         except Error as e:
-            self.say(str(e))
+            raise MoveFailed(
+                f"{e}; {instance} is whole at {self.destination.name}, and is stopped, but still"
+                f" there, at {source.name}: remove it there"
+            ) from e
 
-    def _at_source(self, job_id: int) -> Follower:
-        return Follower(self.source, job_id, self.source_name, self.say)
+    def _taken_back(self, name: str, arriving: Follower) -> bool:
+        """Remove what is at the destination; whether it is gone for certain."""
+        arriving.end()
+        try:
+            if self._is_there(name):
+                self.destination.do(lambda: self.destination.client.DeleteInstance(name))
+        except Error as e:
+            self.destination.say(
+                f"{self.destination.name}: {name} may be left there: {e};"
+                f" once it can be reached: gnt-instance remove {name}"
+            )
+            return False
+        return True
 
-    def _at_destination(self, job_id: int) -> Follower:
-        return Follower(self.destination, job_id, self.destination_name, self.say)
+    def _go_on(self, instance: str, *, ran: bool) -> None:
+        """Let the source's instance run again if it did."""
+        if not ran:
+            return
+        try:
+            self.source.do(lambda: self.source.client.StartupInstance(instance))
+        except Error as e:
+            self.source.say(
+                f"{self.source.name}: {instance} is whole but stopped: {e};"
+                f" once it can be reached: gnt-instance start {instance}"
+            )
+
+    def _is_there(self, name: str) -> bool:
+        """Whether the destination still has what only our job can have made."""
+        try:
+            self.destination.asked(lambda: self.destination.client.GetInstance(name))
+        except GanetiApiError as e:
+            if e.code == 404:
+                return False
+            raise
+        return True
 
     def _order(self, about: Object, wishes: Wishes, prepared: Object) -> Object:
         """The request for the instance at the destination."""
@@ -201,7 +174,7 @@ class Mover:
             "pnode": wishes.primary,
             "snode": wishes.secondary,
             "iallocator": wishes.allocator,
-            "start": about["admin_state"] in ("up", True),
+            "start": False,
             "name_check": False,
             "ip_check": False,
             "source_handshake": prepared["handshake"],
@@ -232,11 +205,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     try:
         mover = Mover(
-            _client(chosen.source, chosen, "src"),
-            chosen.source,
-            _client(chosen.destination, chosen, "dest"),
-            chosen.destination,
-            lambda text: print(strftime("%H:%M:%S", localtime()), text, flush=True),
+            _cluster(chosen.source, chosen, "src"), _cluster(chosen.destination, chosen, "dest")
         )
     except OSError as e:
         print(f"Failure: {e}", file=sys.stderr)
@@ -262,8 +231,16 @@ def _move(mover: Mover, instance: str, chosen: Namespace) -> int:
     except Error as e:
         print(f"Failure: {instance} was not moved: {e}", file=sys.stderr)
         return 1
-    mover.say(f"{instance} is at {mover.destination_name} now, on {', '.join(nodes)}")
+    _say(f"{instance} is at {mover.destination.name} now, on {', '.join(nodes)}")
     return 0
+
+
+def _say(text: str) -> None:
+    print(time.strftime("%H:%M:%S"), text, flush=True)
+
+
+def _cluster(name: str, chosen: Namespace, side: str) -> Cluster:
+    return Cluster(_client(name, chosen, side), name, _say, time.sleep)
 
 
 def _client(cluster: str, chosen: Namespace, side: str) -> GanetiRapiClient:

@@ -173,6 +173,13 @@ class TransfersTests(SynchronousTestCase):
         status = self.status("node2", receiving)
         self.assertEqual((status.over, status.problem), (True, None))
 
+    def test_the_key_of_a_move_that_nobody_waits_for_goes_with_it(self) -> None:
+        made = self.ask("node2", calls.CreateCertificate(validity=3600))
+        self.receive(NEW, patience=2 * ABANDONED, key=made.name, peer=made.certificate)
+        self.clock.advance(ABANDONED + 1)
+        host = self.hosts["node2"]
+        self.assertEqual(host.disk.names(host.paths.crypto), [])
+
     def test_a_removed_key_cannot_be_used(self) -> None:
         made = self.ask("node1", calls.CreateCertificate(validity=3600))
         for _ in range(2):

@@ -58,8 +58,6 @@ class MethodTests(SharedCluster):
     def test_instances_are_exported_and_imported(self) -> None:
         self.assertEqual(self.problems(exports=True), [])
 
-    test_instances_are_exported_and_imported.todo = "exports"  # type: ignore[attr-defined]
-
 
 class ExampleTests(SharedCluster):
     """The examples work as printed, but for the name of the cluster.

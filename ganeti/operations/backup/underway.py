@@ -15,8 +15,8 @@ _LOOKS = (0.05, 1.0)
 """Seconds between two looks, at first and later."""
 _SAY = 10.0
 """Seconds between two lines about a transfer."""
-_PATIENCE = 60.0
-"""Seconds for which a node may give no answer; its daemon may be about to be started again."""
+_PATIENCE = 15.0
+"""Seconds for which a node may give no answer; a daemon that is started again knows nothing."""
 _LATER = 0.5
 """Seconds after which both ends of a transfer that failed know of it."""
 _MIB = 1 << 20
