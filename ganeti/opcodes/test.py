@@ -19,7 +19,7 @@ class Delay(Opcode, tag="OP_TEST_DELAY"):
 
     summary_field = "duration"
 
-    duration: Annotated[float, doc("How long, in seconds; a negative time fails.")]
+    duration: Annotated[float, doc("How long, in seconds; a negative time is refused.")]
     on_master: Annotated[bool, doc("Wait on the master.")] = True
     on_nodes: Annotated[tuple[Text, ...], doc("Wait on these nodes.")] = ()
     on_node_uuids: fields.NodeUUIDs = None

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ganeti.config.state import ClusterState
-from ganeti.errors import Failed
+from ganeti.errors import Code, Failed, Refused
 from ganeti.locking.names import LockRequest, node_lock, request
 from ganeti.model.node import Node
 from ganeti.opcodes.test import Delay
@@ -33,6 +33,8 @@ class Wait:
 
 def plan(op: Delay, state: ClusterState, facts: Facts) -> Wait:
     """Find the nodes, or refuse."""
+    if op.duration < 0:
+        raise Refused(f"nobody can wait {op.duration:g} seconds; give 0 or more", Code.INPUT)
     return Wait(op, tuple(state.node(name) for name in op.on_node_uuids or op.on_nodes))
 
 

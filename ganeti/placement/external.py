@@ -81,8 +81,11 @@ def _node(node: Node, state: ClusterState, present: Present | None) -> dict[str,
         "vm_capable": node.vm_capable,
         "ndparams": nd_filled(state.cluster, state.groups[node.group], node),
     }
-    if present is None or node.offline or not node.vm_capable:
+    if node.offline or not node.vm_capable:
         return facts
+    if present is None:
+        # Allocators refuse everything when a node that is there says nothing of itself.
+        return facts | {"offline": True}
     return facts | _live(node, state, present)
 
 

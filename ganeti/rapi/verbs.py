@@ -135,6 +135,8 @@ class submits:  # noqa: N801  # a word in a declaration
             elif target == "reason":
                 wrong = value is not None and not isinstance(value, list)
                 document["reason"] = value if wrong else [*(value or ()), *document["reason"]]
+            elif value is None and target in self._omissible:
+                continue
             elif target in document:
                 # Some clients send the same in the query and in the body, to please every server.
                 if document[target] != value:
@@ -142,6 +144,13 @@ class submits:  # noqa: N801  # a word in a declaration
             else:
                 document[target] = value
         return problems
+
+    @cached_property
+    def _omissible(self) -> frozenset[str]:
+        """What has a default that is not null; clients send null for what they leave out."""
+        return frozenset(
+            each.name for each in _described(self.opcode).values() if each.default is not None
+        )
 
     @cached_property
     def _fields(self) -> frozenset[str]:

@@ -45,6 +45,10 @@ class CheckedTests(SynchronousTestCase):
             checked(Backend, {"memory": "1g"}, path="be"), {"minmem": 1024, "maxmem": 1024}
         )
 
+    def test_what_is_wrong_with_an_old_name_is_told_once(self) -> None:
+        error = self.assertRaises(Invalid, checked, Backend, {"memory": "x"}, path="be")
+        self.assertEqual(len(error.problems), 1)
+
     def test_default_unsets(self) -> None:
         onto = {"acpi": False, "vga": "std"}
         self.assertEqual(checked(Kvm, {"acpi": "default"}, path="hv", onto=onto), {"vga": "std"})

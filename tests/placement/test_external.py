@@ -28,7 +28,7 @@ class RequestTests(SynchronousTestCase):
     def setUp(self) -> None:
         disk = a_disk("disk1", Template.DRBD, nodes=("node1", "node2"))
         state = a_cluster(
-            nodes=["node1", a_node("node2", offline=True)],
+            nodes=["node1", a_node("node2", offline=True), "node3"],
             instances=[an_instance("web1", disks=[disk])],
         )
         present = {uuid_of("node", name): HERE for name in ("node1", "node2")}
@@ -57,6 +57,11 @@ class RequestTests(SynchronousTestCase):
     def test_only_nodes_that_can_take_instances_have_room(self) -> None:
         nodes = self.request["nodes"]
         self.assertNotIn("free_memory", nodes["node2"])
+        self.assertEqual(
+            {name: node["offline"] for name, node in nodes.items()},
+            {"node1": False, "node2": True, "node3": True},
+            "a node of which nothing is known counts as offline",
+        )
         self.assertEqual(nodes["node1"]["i_pri_up_memory"], 128)
         # web1 uses 100 of its 128 MiB now, and may use the rest later.
         self.assertEqual(nodes["node1"]["free_memory"], 16000 - 28)

@@ -113,6 +113,13 @@ class ArgumentTests(ApiCase):
             self.assertEqual(answer.status, 400)
             self.assertIn("not in both", answer.message)
 
+    def test_null_stands_for_what_is_left_out(self) -> None:
+        body = {"network_name": "net1", "network": "192.0.2.0/24", "tags": None, "gateway": None}
+        self.assertEqual(self.ask("POST", "/2/networks", body).status, 200)
+        answer = self.ask("POST", "/2/networks", {**body, "network": None})
+        self.assertIn("network: must be text, not null", answer.message)
+        self.master.jobs.clear()
+
     def test_what_the_path_says_is_not_said_again(self) -> None:
         answer = self.ask("PUT", "/2/instances/web1/shutdown", {"instance_name": "web2"})
         self.assertEqual(answer.status, 400)

@@ -59,7 +59,8 @@ def checked(
                 except Invalid as e:
                     found += [Problem(f"{path}/{alias}{p.path}", p.message) for p in e.problems]
     if found:
-        raise Invalid(found)
+        # A name that sets several parameters has the same problem with each.
+        raise Invalid(list(dict.fromkeys(found)))
     return result
 
 
