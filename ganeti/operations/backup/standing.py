@@ -91,8 +91,8 @@ class _Standing:
                 await self._remove_snapshots()
                 if not self._stopped:
                     raise Refused(
-                        f"instance {self._guest.name} runs, and cannot be exported meanwhile: {e};"
-                        " let it be stopped for the export"
+                        f"instance {self._guest.name} runs, and cannot be exported meanwhile unless"
+                        f" it is stopped (leave out --noshutdown): {e}"
                     ) from None
                 return False
             self._snapshots.append(made)

@@ -156,7 +156,7 @@ class FileExportTests(BackupTests):
     def test_without_snapshots_a_running_instance_must_be_stopped(self) -> None:
         whole = self.whole()
         error = self.refusal(whole, "OP_BACKUP_EXPORT", target_node="node2", shutdown=False)
-        self.assertIn("let it be stopped for the export", str(error))
+        self.assertIn("leave out --noshutdown", str(error))
         self.assertEqual(self.exports(whole), {})
         self.do(whole, "OP_BACKUP_EXPORT", target_node="node2")
         self.assertEqual(whole.where("web1"), ["node1"])
