@@ -26,8 +26,6 @@ MISSING_COMMANDS = {
     "gnt-cluster command": NO_SSH,
     "gnt-cluster copyfile": NO_SSH,
     "gnt-cluster epo": LATER,
-    "gnt-cluster master-failover": LATER,
-    "gnt-cluster renew-crypto": LATER,
     "gnt-cluster show-ispecs-cmd": "gnt-cluster info --output json has the policy",
     "gnt-cluster upgrade": "packages are upgraded by the host's own means",
     "gnt-debug metad": "there is no daemon of this kind",
@@ -46,6 +44,21 @@ MISSING_OPTIONS = {
     **{
         f"{command} --roman": "numbers are for people and programs alike"
         for command in ("gnt-cluster info", "gnt-instance info")
+    },
+    "gnt-cluster master-failover --ignore-offline-nodes": "nodes that are offline never vote",
+    "gnt-cluster renew-crypto --new-cluster-certificate": "nodes have certificates of their own",
+    "gnt-cluster renew-crypto --new-confd-hmac-key": "there is no daemon of this kind",
+    **{
+        f"gnt-cluster renew-crypto --{what}": "consoles are not served by SPICE"
+        for what in ("new-spice-certificate", "spice-ca-certificate", "spice-certificate")
+    },
+    **{
+        f"gnt-cluster renew-crypto --{what}": NO_SSH
+        for what in ("new-ssh-keys", "no-ssh-key-check", "ssh-key-bits", "ssh-key-type")
+    },
+    **{
+        f"gnt-cluster renew-crypto {flag}": "the job tells all that is done"
+        for flag in ("-v", "--verbose")
     },
 }
 AS_KNOWN = {"string", "value", "int", "float"}
