@@ -202,7 +202,7 @@ STATES = (
     bad(
         "POST /2/instances",
         *("insufficient_resources", "MiB"),
-        body={**NEW, "disks": [{"size": 10000000}], "pnode": None, "snode": None},
+        body={**NEW, "disks": [{"size": 1000000}], "pnode": None, "snode": None},
     ),
     bad(
         "POST /2/instances/web1/replace-disks?mode=replace_new_secondary",

@@ -142,7 +142,9 @@ class IntruderTests(SharedCluster):
             os.kill(second, signal.SIGKILL)
         log = Path(self.running.daemon("masterd").log).read_text()
         # It hears of the other from a node that it asks, or from one that it sends its journal.
-        self.assertRegex(log, "is the master by now|is not the master any more|must not act any more")
+        self.assertRegex(
+            log, "is the master by now|is not the master any more|must not act any more"
+        )
         self.running.daemon("masterd").start()
         self.before = self.pids()
         self.assert_serves()
