@@ -50,6 +50,7 @@ def run_tool(tool: Tool) -> NoReturn:
     from ganeti.cli.session import FAILURE
     from ganeti.paths import of_this_node
 
+    _open_what_is_closed()
     try:
         code = run(tool, sys.argv[1:], terminal(of_this_node()))
         sys.stdout.flush()
@@ -63,6 +64,16 @@ def run_tool(tool: Tool) -> NoReturn:
         code = FAILURE
     # Everything is written; taking all modules apart again would take a while.
     os._exit(code)
+
+
+def _open_what_is_closed() -> None:
+    """Let what is written to a closed output go nowhere, and not into whatever is opened next."""
+    if sys.stdin is None or sys.stdout is None or sys.stderr is None:
+        while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass
+        os.close(descriptor)
+        sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def terminal(paths: Paths) -> Session:

@@ -70,6 +70,12 @@ class ProgramTests(SynchronousTestCase):
         self.assertEqual((done.returncode, done.stdout), (NOT_IN_CLUSTER, ""))
         self.assertRegex(done.stderr, "^Error: this node is not part of a cluster below .*\n$")
 
+    def test_closed_outputs_are_none_of_its_troubles(self) -> None:
+        closed = "import os; os.closerange(0, 2); os.execv(sys.executable, sys.orig_argv[:3]"
+        code = f"import sys; {closed} + [{CALL!r}] + sys.argv[1:])"
+        done = self.called("gnt_instance", "list", "--help", code=code)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
     def test_what_takes_long_to_load_is_not_loaded(self) -> None:
         for words in (("gnt_instance", "list", "web1"), ("gnt_instance", "startup", "web1")):
             self.assertEqual(self.called(*words, code=LOADED + CALL).stdout, "\n")
