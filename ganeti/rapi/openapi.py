@@ -12,7 +12,7 @@ import msgspec
 
 from ganeti import __version__
 from ganeti.rapi.access import Access
-from ganeti.rapi.arguments import Kind, Parameter
+from ganeti.rapi.arguments import LOCK, Kind, Parameter
 from ganeti.rapi.routes.route import DIGITS, Route
 from ganeti.rapi.verbs import Verb, asks, lists, shows, submits
 
@@ -148,6 +148,8 @@ def _operation_id(route: Route, method: str) -> str:
 
 def _parameter(declared: Parameter) -> Schema:
     schema = dict(_QUERY[declared.kind])
+    if declared is LOCK:
+        schema["enum"] = [0]
     if declared.default is not None:
         schema["default"] = int(declared.default)
     return {

@@ -102,4 +102,6 @@ def _invalid(call: type[Call[Any]], body: bytes, error: msgspec.DecodeError) -> 
         found = problems(call, msgspec.json.decode(body))
     except (msgspec.DecodeError, RecursionError):
         found = []
-    return Invalid([Problem(f"{call.wire}: {p.path}", p.message) for p in found] or str(error))
+    return Invalid(
+        [Problem(f"{call.wire}: {p.path}".rstrip(": "), p.message) for p in found] or str(error)
+    )

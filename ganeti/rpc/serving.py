@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 
 import msgspec
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IAddress, IPushProducer, IReactorTime, ITransport
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
@@ -22,6 +23,8 @@ from ganeti.errors import GanetiError
 from ganeti.rpc.http import Broken, Message, MessageReader, asked, response
 from ganeti.rpc.server import Answers, UnknownCall
 from ganeti.rpc.wire import Request, failure
+
+_INTERNET = (IPv4Address, IPv6Address)
 
 BODY_LIMIT = 256 * 1024 * 1024
 """Bytes: a checkpoint of a very large cluster, in base64, fits."""
@@ -65,7 +68,7 @@ class CallSite(ServerFactory):
 
     def buildProtocol(self, addr: IAddress | None) -> CallServer | None:
         if len(self._connections) >= MAX_CONNECTIONS:
-            self._log.warn("refused {peer}: {n} connections", peer=addr, n=MAX_CONNECTIONS)
+            self._log.warn("refused {peer}: {n} connections", peer=_called(addr), n=MAX_CONNECTIONS)
             return None
         return CallServer(self)
 
@@ -201,7 +204,7 @@ class CallServer(Protocol):
 
     @property
     def _called(self) -> str:
-        return self.peer or str(self.transport.getPeer())
+        return self.peer or _called(self.transport.getPeer())
 
     def _serve(self) -> None:
         while self._open and self._waiting and self._busy is None:
@@ -272,3 +275,8 @@ class CallServer(Protocol):
 
 def _explained(status: HTTPStatus, why: str) -> bytes:
     return msgspec.json.encode({"code": status, "message": status.phrase, "explain": why})
+
+
+def _called(address: object) -> str:
+    """What a log calls the other end of a connection."""
+    return f"{address.host}:{address.port}" if isinstance(address, _INTERNET) else str(address)

@@ -51,6 +51,11 @@ class OpenApiTests(SynchronousTestCase):
         names = [each["name"] for each in operation["parameters"]]
         self.assertEqual(names, ["dry-run", "reason"])
 
+    def test_locks_cannot_be_asked_for(self) -> None:
+        parameters = self.document["paths"]["/2/tags"]["get"]["parameters"]
+        [lock] = [each for each in parameters if each["name"] == "lock"]
+        self.assertEqual(lock["schema"]["enum"], [0])
+
     def test_a_body_that_need_not_be_there_may_be_null(self) -> None:
         body = self.document["paths"]["/2/redistribute-config"]["put"]["requestBody"]
         self.assertFalse(body["required"])

@@ -60,6 +60,11 @@ class AnswersTests(SynchronousTestCase):
         self.assertIsInstance(error, Invalid)
         self.assertRegex(str(error), "test_delay: duration: is required; .*colour")
 
+    def test_a_body_that_is_no_object_is_told(self) -> None:
+        self.answers.to(AskVersion, version)
+        error = self.refused(Request("version", 5, b"[]"), AskVersion())
+        self.assertEqual(str(error), "version: must be an object, not a list")
+
     def test_a_body_that_is_no_json_is_refused(self) -> None:
         self.answers.to(AskVersion, version)
         error = self.refused(Request("version", 5, b"\xff{"), AskVersion())
