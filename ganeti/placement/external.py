@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,7 +56,9 @@ def request_text(
         },
         "request": dict(request),
     }
-    return msgspec.json.encode(document, order="sorted").decode()
+    text = msgspec.json.encode(document, order="sorted").decode()
+    # Some programs read their files by the locale, which may know of ASCII only.
+    return text if text.isascii() else json.dumps(msgspec.json.decode(text))
 
 
 def _group(group: Group, state: ClusterState) -> dict[str, Any]:

@@ -66,6 +66,11 @@ class RequestTests(SynchronousTestCase):
         # web1 uses 100 of its 128 MiB now, and may use the rest later.
         self.assertEqual(nodes["node1"]["free_memory"], 16000 - 28)
 
+    def test_it_is_written_in_ascii(self) -> None:
+        text = request_text(a_cluster(), {}, {"type": "\u00e9\U0001f600"})
+        self.assertTrue(text.isascii())
+        self.assertEqual(json.loads(text)["request"], {"type": "\u00e9\U0001f600"})
+
     def test_instances_say_where_they_are_and_what_they_take(self) -> None:
         web1 = self.request["instances"]["web1"]
         self.assertEqual(web1["nodes"], ["node1", "node2"])
