@@ -20,7 +20,7 @@ _FINAL = frozenset({"success", "error", "canceled"})
 _FIELDS = ("status", "opstatus", "opresult")
 _WAITING = {
     "queued": "Job {job} waits in the queue; Ctrl-C leaves it there",
-    "waiting": "Job {job} waits for its locks; gnt-debug locks shows who holds them",
+    "waiting": "Job {job} waits for nodes to answer or for its locks; gnt-debug locks shows them",
 }
 """Told once each when nothing has happened for a while."""
 

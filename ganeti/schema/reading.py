@@ -102,8 +102,11 @@ def _inside(path: str, value: Any, hint: Any, lax: bool) -> list[Problem]:
     try:
         msgspec.convert(value, hint, strict=not lax)
     except msgspec.ValidationError as e:
-        found = [each for part in _parts(path, value, hint) for each in _inside(*part, lax)]
-        found += _wrong_keys(path, value, hint)
+        found = _wrong_keys(path, value, hint)
+        unknown = {each.path for each in found}
+        for part in _parts(path, value, hint):
+            if part[0] not in unknown:
+                found += _inside(*part, lax)
         for kind in _plain(hint) if isinstance(value, Mapping) else ():
             if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
                 inside = problems(kind, value, lax=lax)

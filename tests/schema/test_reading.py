@@ -89,7 +89,7 @@ class ReadingTests(SynchronousTestCase):
             "name": "a",
             "parts": [{"size": "big", "else": 1}, 7],
             "counts": {"a": 1, "b": "x", "c": None},
-            "paint": [{"green": "x", "red": 1, "black": "x"}],
+            "paint": [{"green": 7, "red": 1, "black": "x"}],
         }
         unknown = "unknown parameter; known are red, blue"
         self.assertEqual(
@@ -100,9 +100,9 @@ class ReadingTests(SynchronousTestCase):
                 "parts[1]: must be an object, not a whole number",
                 "counts.b: must be a whole number, not text",
                 "counts.c: must be a whole number, not null",
-                "paint[0].red: must be text, not a whole number",
                 f"paint[0].green: {unknown}",
                 f"paint[0].black: {unknown}",
+                "paint[0].red: must be text, not a whole number",
             ],
         )
 
