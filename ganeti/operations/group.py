@@ -20,6 +20,7 @@ from ganeti.model.parameters.node import NodeParameters
 from ganeti.model.parameters.policy import Policy
 from ganeti.opcodes.group import AddGroup, AssignNodes, ModifyGroup, RemoveGroup, RenameGroup
 from ganeti.operations.cluster.settings import disk_parameters
+from ganeti.operations.naming import require_label
 from ganeti.operations.operation import Ending, Facts, HookCall, Operation, Tools
 from ganeti.schema.records import replace
 
@@ -51,7 +52,8 @@ def _hooks(
     return HookCall(directory, "GROUP", more, here, here)
 
 
-def _require_free(name: str, state: ClusterState) -> None:
+def _require_free(name: str, path: str, state: ClusterState) -> None:
+    require_label(name, path)
     if state.knows(Kind.GROUP, name):
         raise Refused(f"there is a node group named {name} already", Code.EXISTS)
 
@@ -96,7 +98,7 @@ def _policy(op: AddGroup | ModifyGroup, before: Any, state: ClusterState) -> Any
 
 def plan_add(op: AddGroup, state: ClusterState, facts: Facts) -> Edit:
     """Decide what the new group is, or refuse."""
-    _require_free(op.group_name, state)
+    _require_free(op.group_name, "group_name", state)
     fields = {
         **_EMPTY,
         "alloc_policy": AllocPolicy.PREFERRED,
@@ -132,7 +134,7 @@ def plan_modify(op: ModifyGroup, state: ClusterState, facts: Facts) -> Edit:
 def plan_rename(op: RenameGroup, state: ClusterState, facts: Facts) -> Edit:
     """Decide whether the group can have the name, or refuse."""
     group = state.group(op.group_name)
-    _require_free(op.new_name, state)
+    _require_free(op.new_name, "new_name", state)
     more = {"OLD_NAME": group.name, "NEW_NAME": op.new_name}
     members = [node.uuid for node in state.nodes_in(group)]
     return Edit(

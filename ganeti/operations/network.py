@@ -16,6 +16,7 @@ from ganeti.config.changes.networks import (
     taken,
 )
 from ganeti.config.changes.objects import add, current, remove
+from ganeti.config.changes.tags import tags_checked
 from ganeti.config.state import ClusterState, Kind
 from ganeti.config.writer import Change
 from ganeti.errors import Code, Refused
@@ -31,6 +32,7 @@ from ganeti.opcodes.network import (
     RemoveNetwork,
 )
 from ganeti.operations.group import Edit, hooks, run
+from ganeti.operations.naming import require_label
 from ganeti.operations.operation import Facts, HookCall, Operation
 from ganeti.schema.records import replace
 
@@ -64,6 +66,7 @@ def _mac_prefix(given: str | None) -> str | None:
 
 def plan_add(op: AddNetwork, state: ClusterState, facts: Facts) -> Edit:
     """Decide what the new network is, or refuse."""
+    require_label(op.network_name, "network_name")
     if state.knows(Kind.NETWORK, op.network_name):
         raise Refused(f"there is a network named {op.network_name} already", Code.EXISTS)
     inside = ipaddress.IPv4Network(op.network, strict=False)
@@ -78,7 +81,7 @@ def plan_add(op: AddNetwork, state: ClusterState, facts: Facts) -> Edit:
         serial_no=1,
         ctime=0.0,
         mtime=0.0,
-        tags=tuple(sorted(set(op.tags))),
+        tags=tags_checked(op.tags),
         name=op.network_name,
         mac_prefix=_mac_prefix(op.mac_prefix),
         network=str(inside),

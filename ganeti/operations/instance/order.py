@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ganeti.config.changes.tags import tags_checked
 from ganeti.errors import Invalid, Problem, Refused
 from ganeti.model.cluster import Cluster
 from ganeti.model.disk import Template
@@ -69,6 +70,7 @@ def order_of(op: CreateInstance, cluster: Cluster) -> Order:
     if not is_name(op.instance_name):
         message = "must be letters, digits, dots, dashes and underscores, as in a host name"
         problems.append(Problem("instance_name", message))
+    tags = _collected(problems, (), lambda: tags_checked(op.tags))
     installs = not op.no_install
     if installs and not op.os_type:
         problems.append(Problem("os_type", "is required, unless no_install is set"))
@@ -86,7 +88,7 @@ def order_of(op: CreateInstance, cluster: Cluster) -> Order:
         beparams=beparams,
         osparams=dict(op.osparams),
         osparams_private=dict(op.osparams_private or {}),
-        tags=tuple(sorted(set(op.tags))),
+        tags=tags,
     )
 
 

@@ -19,6 +19,7 @@ from ganeti.model.node import Node, Role
 from ganeti.model.parameters.given import checked
 from ganeti.model.parameters.node import NodeParameters
 from ganeti.opcodes.node import AddNode
+from ganeti.operations.naming import require_address
 from ganeti.operations.node.hooks import membership_hooks
 from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
 from ganeti.rpc.node import AskVersion, VerifyNode
@@ -72,6 +73,8 @@ def plan(op: AddNode, state: ClusterState, facts: Facts) -> Add:
 
 def _drafted(op: AddNode, state: ClusterState) -> Node:
     """The record of the node, as it will be but for its UUID and role."""
+    require_address(op.primary_ip, "primary_ip")
+    require_address(op.secondary_ip, "secondary_ip")
     if op.readd:
         node = state.node(op.node_name)
         return replace(node, offline=False, primary_ip=op.primary_ip or node.primary_ip)

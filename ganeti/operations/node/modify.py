@@ -15,6 +15,7 @@ from ganeti.model.node import Node, Role
 from ganeti.model.parameters.given import checked
 from ganeti.model.parameters.node import NodeParameters
 from ganeti.opcodes.node import ModifyNode
+from ganeti.operations.naming import require_address
 from ganeti.operations.node.add import certificate_of
 from ganeti.operations.operation import Facts, HookCall, Operation, Tools
 
@@ -43,6 +44,7 @@ class Modify:
 def plan(op: ModifyNode, state: ClusterState, facts: Facts) -> Modify:
     """Decide what the node becomes, or refuse."""
     node = state.node(op.node_uuid or op.node_name)
+    require_address(op.secondary_ip, "secondary_ip")
     was = node.role(state.cluster.master_node)
     role = _new_role(op, node, was)
     if was is Role.MASTER and role is not Role.MASTER:
