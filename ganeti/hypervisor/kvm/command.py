@@ -40,6 +40,15 @@ class Machine:
     places: Places
 
 
+_SOFTWARE_EXTRA_KIB = 8
+"""What a guest in software has beyond its memory, so that what it writes survives a migration.
+
+QEMU before 9.0 looks for what such a guest changed since the last pass over its memory in one of
+two ways. The one for memory in multiples of 256 KiB forgets to watch the pages again, and later
+writes to them are lost. No multiple of 256 KiB takes that way.
+"""
+
+
 def read(hvparams: Parameters) -> Kvm:
     """The filled parameters as a record; names that are not ours are left out.
 
@@ -71,7 +80,7 @@ def command(
         *("-smbios", f"type=1,manufacturer=Ganeti,serial={escaped(guest.name)}"),
         *("-no-user-config", "-nodefaults", "-daemonize", "-pidfile", machine.places.pid),
         *_processor(guest, kvm, machine.accelerator),
-        *("-m", str(guest.memory)),
+        *("-m", _memory(guest, machine.accelerator)),
         *(("-mem-path", kvm.mem_path, "-mem-prealloc") if kvm.mem_path else ()),
         *_monitor(machine.places),
         *_serial(kvm, machine.places),
@@ -109,6 +118,12 @@ def _processor(guest: Guest, kvm: Kvm, accelerator: Accelerator) -> Iterator[str
     topology = {"sockets": kvm.cpu_sockets, "cores": kvm.cpu_cores, "threads": kvm.cpu_threads}
     wishes = [f"{name}={count}" for name, count in topology.items() if count]
     yield from ("-smp", ",".join([str(guest.vcpus), *wishes]))
+
+
+def _memory(guest: Guest, accelerator: Accelerator) -> str:
+    if accelerator is Accelerator.TCG:
+        return f"{guest.memory * 1024 + _SOFTWARE_EXTRA_KIB}K"
+    return f"{guest.memory}M"
 
 
 def _monitor(places: Places) -> Iterator[str]:

@@ -28,6 +28,7 @@ def called(
     disks: Sequence[AttachedDisk] = (),
     nics: Sequence[GuestNic] = (),
     how: dict[str, bool] | None = None,
+    memory: int = 128,
     **hvparams: Any,
 ) -> list[str]:
     guest = a_guest(
@@ -37,6 +38,7 @@ def called(
         hvparams={"kernel_path": "", **hvparams},
         nics=tuple(nics),
         network_port=11001,
+        beparams={"maxmem": memory, "minmem": memory, "vcpus": 1},
     )
     machine = Machine(binary="/qemu", accelerator=accelerator, places=places("/run", "web1"))
     return command(guest, disks, machine, **(how or {}))
@@ -53,7 +55,7 @@ class CommandTests(SynchronousTestCase):
         expected = (
             "/qemu -name web1 -uuid u1 -smbios type=1,manufacturer=Ganeti,serial=web1"
             " -no-user-config -nodefaults -daemonize -pidfile /run/web1.pid"
-            " -machine pc,accel=tcg -cpu max,la57=off -smp 1 -m 128"
+            " -machine pc,accel=tcg -cpu max,la57=off -smp 1 -m 131080K"
             " -chardev socket,id=qmp,path=/run/web1.qmp,server=on,wait=off"
             " -mon chardev=qmp,mode=control"
             " -chardev socket,id=serial,path=/run/web1.serial,server=on,wait=off"
@@ -73,6 +75,13 @@ class CommandTests(SynchronousTestCase):
         argv = called(Accelerator.KVM)
         self.assertEqual(after(argv, "-machine"), ["pc,accel=kvm"])
         self.assertNotIn("-cpu", argv)
+
+    def test_in_software_no_guest_has_memory_in_multiples_of_256_kib(self) -> None:
+        for memory in (4, 128, 1000):
+            [size] = after(called(memory=memory), "-m")
+            self.assertGreater(int(size.removesuffix("K")), memory * 1024)
+            self.assertTrue(int(size.removesuffix("K")) % 256, size)
+        self.assertEqual(after(called(Accelerator.KVM), "-m"), ["128M"])
 
     def test_processor_memory_and_machine(self) -> None:
         argv = called(
