@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
 
 from ganeti.errors import Code, Failed, Invalid
@@ -31,15 +31,18 @@ class Allocators:
         self._folder = folder
         self._numbers = count(1)
 
-    async def __call__(self, name: str, request: str, options: Sequence[str] = ()) -> str:
+    async def __call__(
+        self, name: str, request: Callable[[], Awaitable[str]], options: Sequence[str] = ()
+    ) -> str:
         """What the allocator of this name writes.
 
         :raises Failed: there is none (``Code.UNKNOWN``), or it did not succeed; with its words.
         """
         program = self._found(name)
+        text = await request()
         await self._files.make_folder(self._folder, mode=0o700)
         path = f"{self._folder}/{name}.{next(self._numbers)}"
-        await self._files.replace(path, request.encode(), mode=0o600)
+        await self._files.replace(path, text.encode(), mode=0o600)
         try:
             ended = await self._processes.run([program, path, *options], timeout=_PATIENCE)
         finally:

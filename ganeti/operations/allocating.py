@@ -14,7 +14,8 @@ from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Template
 from ganeti.model.node import Node
-from ganeti.operations.operation import Consultation, Facts
+from ganeti.operations.instance.placing import storage_units
+from ganeti.operations.operation import Consultation, Facts, Question
 from ganeti.placement.external import Present, nodes_of, request_text, result_of
 from ganeti.rpc.node import DescribeNode, NodeFacts
 
@@ -23,7 +24,7 @@ BUILT_IN = "hail"
 
 
 def consultation(
-    asked: str | None, request: Mapping[str, Any], state: ClusterState, facts: Facts
+    asked: str | None, request: Mapping[str, Any], state: ClusterState
 ) -> Consultation | None:
     """The question to the allocator that is ``asked`` for; None if that is the built-in one."""
     cluster = state.cluster
@@ -32,12 +33,22 @@ def consultation(
     if not name:
         return None
     options = _options(cluster.default_iallocator_params) if by_default else []
-    text = request_for(request, state, facts)
-    return Consultation(name, text, options, optional=name == BUILT_IN)
+    return Consultation(name, request, options, optional=name == BUILT_IN)
+
+
+def room(state: ClusterState) -> Question:
+    """How much room there is on every node that is online.
+
+    An allocator takes a node of which it hears nothing for a mistake, whatever it is asked.
+    """
+    asked = DescribeNode(
+        hypervisors=state.cluster.enabled_hypervisors, storage=storage_units(state.cluster)
+    )
+    return Question([node for node in state.nodes.values() if not node.offline], asked)
 
 
 def request_for(request: Mapping[str, Any], state: ClusterState, facts: Facts) -> str:
-    """The text that an allocator is given, with what is known of the nodes."""
+    """The text that an allocator is given, with what the nodes have answered to ``room``."""
     present = {
         node.uuid: _present(known, state)
         for node in state.nodes.values()

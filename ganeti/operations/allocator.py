@@ -14,9 +14,9 @@ from ganeti.model.disk import MIRRORED_BETWEEN_NODES, Template
 from ganeti.model.node import Node
 from ganeti.model.parameters.filling import be_defaults
 from ganeti.opcodes.test import AllocatorDirection, AllocatorMode, TestAllocator
-from ganeti.operations.allocating import consultation, request_for
+from ganeti.operations.allocating import consultation, request_for, room
 from ganeti.operations.instance.destination import relocation
-from ganeti.operations.instance.placing import candidates, storage_units
+from ganeti.operations.instance.placing import candidates
 from ganeti.operations.instance.sizes import placement_of
 from ganeti.operations.instance.subject import standing
 from ganeti.operations.instance.wishes import disks_wanted
@@ -40,18 +40,14 @@ class Shown:
 
 
 def questions(op: TestAllocator, state: ClusterState) -> Sequence[Question]:
-    online = [node for node in state.nodes.values() if not node.offline]
-    units = storage_units(state.cluster)
-    return [
-        Question(online, DescribeNode(hypervisors=state.cluster.enabled_hypervisors, storage=units))
-    ]
+    return [room(state)]
 
 
 def consult(op: TestAllocator, state: ClusterState, facts: Facts) -> Consultation | None:
     """Run the allocator, if that is asked for."""
     if op.direction is AllocatorDirection.IN:
         return None
-    return consultation(op.iallocator, _request(op, state), state, facts)
+    return consultation(op.iallocator, _request(op, state), state)
 
 
 def plan(op: TestAllocator, state: ClusterState, facts: Facts) -> Shown:

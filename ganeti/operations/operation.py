@@ -41,10 +41,13 @@ class Question:
 
 @dataclass(frozen=True)
 class Consultation:
-    """A question to an external allocator; ``optional`` if one that is not there is no loss."""
+    """A question to an external allocator; ``optional`` if one that is not there is no loss.
+
+    ``request`` is that part of the text that says what is asked for.
+    """
 
     name: str
-    request: str
+    request: Mapping[str, Any]
     options: Sequence[str] = ()
     optional: bool = False
 
@@ -160,8 +163,12 @@ class Submit(Protocol):
 class Allocate(Protocol):
     """Asks an external allocator."""
 
-    async def __call__(self, name: str, request: str, options: Sequence[str] = ()) -> str:
+    async def __call__(
+        self, name: str, request: Callable[[], Awaitable[str]], options: Sequence[str] = ()
+    ) -> str:
         """The text that the allocator of this name answers to the text of a request.
+
+        The text is made only for one that is there.
 
         :raises Failed: with the code ``UNKNOWN`` if there is none of that name.
         """

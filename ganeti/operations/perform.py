@@ -18,6 +18,7 @@ from ganeti.errors import Code, Failed, Refused
 from ganeti.journal.interfaces import Edit
 from ganeti.locking.names import LockRequest, covers
 from ganeti.opcodes.opcode import Opcode
+from ganeti.operations.allocating import request_for, room
 from ganeti.operations.hooks import run_after, run_before
 from ganeti.operations.operation import (
     Advice,
@@ -188,18 +189,23 @@ async def informed(
     """Everything that the plan of ``opcode`` is made from, besides the state."""
     facts = await gather(operation.questions(opcode, state), tools.nodes, identity)
     wanted = operation.consult(opcode, state, facts)
-    return facts if wanted is None else replace(facts, advice=await _advice(wanted, tools))
+    if wanted is None:
+        return facts
+    return replace(facts, advice=await _advice(wanted, state, tools))
 
 
-async def _advice(wanted: Consultation, tools: Tools) -> Advice | None:
+async def _advice(wanted: Consultation, state: ClusterState, tools: Tools) -> Advice | None:
+    async def text() -> str:
+        return request_for(wanted.request, state, await gather([room(state)], tools.nodes))
+
     try:
-        answer = await tools.allocate(wanted.name, wanted.request, wanted.options)
+        answer = await tools.allocate(wanted.name, text, wanted.options)
     except Failed as e:
         return None if wanted.optional and e.code is Code.UNKNOWN else Advice(wanted.name, e)
     return Advice(wanted.name, answer)
 
 
-async def gather(questions: Sequence[Question], nodes: Nodes, identity: str) -> Facts:
+async def gather(questions: Sequence[Question], nodes: Nodes, identity: str = "") -> Facts:
     """Ask all the questions; trouble is an answer, too."""
     answers: dict[tuple[str, Any], Any] = {}
     for question in questions:

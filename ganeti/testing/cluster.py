@@ -5,7 +5,7 @@ over doubles of disks, guests and programs, on a clock, from a seed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from random import Random
 from typing import Any, TypeVar
 
@@ -499,5 +499,7 @@ async def _no_authority(request: bytes, names: Sequence[str]) -> bytes:
     raise Failed("there is no authority")
 
 
-async def _no_allocator(name: str, request: str, options: Sequence[str] = ()) -> str:
+async def _no_allocator(
+    name: str, request: Callable[[], Awaitable[str]], options: Sequence[str] = ()
+) -> str:
     raise Failed(f"there is no allocator named {name}")

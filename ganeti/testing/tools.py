@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from random import Random
 from typing import Any, TypeVar
 from uuid import UUID
@@ -183,8 +183,10 @@ class MemoryTools:
         self.issued.append((request, tuple(names)))
         return A_CERTIFICATE
 
-    async def _allocate(self, name: str, request: str, options: Sequence[str] = ()) -> str:
-        self.requests.append(request)
+    async def _allocate(
+        self, name: str, request: Callable[[], Awaitable[str]], options: Sequence[str] = ()
+    ) -> str:
         if name not in self.allocators:
             raise Failed(f"there is no allocator {name}", Code.UNKNOWN)
+        self.requests.append(await request())
         return self.allocators[name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -31,7 +32,7 @@ class AllocatorTests(SynchronousTestCase):
     def ask(self, name: str, *options: str) -> Any:
         self.processes = MemoryProcesses(Clock(), self.programs)
         allocators = Allocators(MemoryFiles(self.disk), self.processes, PLACES, "/run/allocators")
-        return allocators(name, "{}", options)
+        return allocators(name, lambda: succeed("{}"), options)
 
     def test_the_first_of_a_name_gets_the_request_and_its_answer_is_given(self) -> None:
         self.install(f"{PLACES[1]}/mine", out=b"theirs")

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.errors import Code, Invalid, Refused
 from ganeti.model.disk import Template
 from ganeti.opcodes.instance.disks import ReplaceDisks
-from ganeti.testing.builders import a_cluster, a_disk, an_instance
+from ganeti.testing.builders import a_cluster, a_disk, a_node, an_instance
 from tests.operations.whole import WholeCluster
 
 NODES = ("node1", "node2", "node3")
@@ -98,6 +98,30 @@ class AllocatorTests(SynchronousTestCase):
         [[opcode]] = self.whole.memory.submitted
         assert isinstance(opcode, ReplaceDisks)
         self.assertEqual((opcode.remote_node, opcode.early_release), ("node3", True))
+
+    def test_it_hears_of_every_node_that_is_online_whatever_it_is_asked(self) -> None:
+        elsewhere = a_node("node4", group="other")
+        disk = a_disk("disk1", Template.DRBD, nodes=("node1", "node2"))
+        state = a_cluster(
+            nodes=[*NODES, elsewhere, a_node("node5", offline=True)],
+            groups=("default", "other"),
+            instances=[an_instance("web1"), an_instance("db1", disks=[disk])],
+        )
+        replace = {"instance_name": "db1", "mode": "replace_new_secondary"}
+        asking: dict[str, dict[str, Any]] = {
+            "OP_INSTANCE_CREATE": {**ORDER, "group_name": "default"},
+            "OP_INSTANCE_FAILOVER": {"instance_name": "web1"},
+            "OP_INSTANCE_REPLACE_DISKS": replace,
+            "OP_INSTANCE_RECREATE_DISKS": {"instance_name": "db1"},
+            "OP_NODE_EVACUATE": {"node_name": "node2", "mode": "secondary-only"},
+        }
+        for op_id, fields in asking.items():
+            self.whole = WholeCluster(state)
+            self.whole.memory.allocators["mine"] = json.dumps({"success": False, "info": "full"})
+            self.refusal(op_id, **fields, iallocator="mine")
+            [told] = [json.loads(text)["nodes"] for text in self.whole.memory.requests]
+            heard_of = [name for name, node in told.items() if "total_memory" in node]
+            self.assertEqual(heard_of, [*NODES, "node4"], op_id)
 
     def test_it_may_not_want_anything(self) -> None:
         remove = {"OP_ID": "OP_INSTANCE_REMOVE", "instance_name": "db1"}

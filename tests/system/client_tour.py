@@ -243,7 +243,7 @@ class Tour:
 
     STEPS: tuple[Callable[[Tour], None], ...] = (
         *(features, create, look, modify_tags, stop, start, reboot, reinstall, modify, migrate),
-        *(replace_disks, activate_disks, evacuate, migrate_node, change_roles),
+        *(replace_disks, activate_disks, export, import_, evacuate, migrate_node, change_roles),
         *(storage, jobs, questions, console, rename, errors, remove),
     )
 

@@ -251,7 +251,7 @@ def consult(op: CreateInstance, state: ClusterState, facts: Facts) -> Consultati
         "required_nodes": _nodes_wanted(order),
         "hypervisor": order.hypervisor,
     }
-    return consultation(op.iallocator, request, state, facts)
+    return consultation(op.iallocator, request, state)
 
 
 def _asked_for(

@@ -130,7 +130,7 @@ def consult_about_move(op: Move, state: ClusterState, facts: Facts) -> Consultat
     if subject.secondaries or op.target_node or op.target_node_uuid:
         return None
     request = relocation(subject, [subject.primary])
-    return consultation(op.iallocator, request, state, facts)
+    return consultation(op.iallocator, request, state)
 
 
 def relocation(subject: Subject, away_from: Sequence[Node]) -> dict[str, Any]:

@@ -155,7 +155,7 @@ def consult(op: RecreateDisks, state: ClusterState, facts: Facts) -> Consultatio
         return None
     subject = subject_of(op, state)
     wanted = {**relocation(subject, subject.nodes), "required_nodes": len(subject.nodes)}
-    return consultation(op.iallocator, wanted, state, facts)
+    return consultation(op.iallocator, wanted, state)
 
 
 async def run(plan: Recreate, tools: Tools) -> None:

@@ -200,7 +200,7 @@ def consult(op: ReplaceDisks, state: ClusterState, facts: Facts) -> Consultation
     if op.mode is not ReplacementMode.NEW_SECONDARY or op.iallocator is None:
         return None
     subject = _mirrored(op, state)
-    return consultation(op.iallocator, relocation(subject, subject.secondaries), state, facts)
+    return consultation(op.iallocator, relocation(subject, subject.secondaries), state)
 
 
 async def run(plan: Replace, tools: Tools) -> None:

@@ -97,7 +97,7 @@ def consult(op: EvacuateNode, state: ClusterState, facts: Facts) -> Consultation
         "instances": [instance.name for instance in by_name(leaving[op.mode])],
         "evac_mode": op.mode.value,
     }
-    wanted = consultation(op.iallocator, request, state, facts)
+    wanted = consultation(op.iallocator, request, state)
     if wanted is None or not op.ignore_soft_errors:
         return wanted
     return replace(wanted, options=[*wanted.options, "--ignore-soft-errors"])
