@@ -33,10 +33,7 @@ from ganeti.system.notes import LocalNotes
 from ganeti.system.processes import LocalProcesses
 from ganeti.system.threads import InThread
 from ganeti.testing.builders import a_disk, a_guest
-
-CACHE = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-MINI = Path(os.environ.get("GANETI_MINI_GUEST") or f"{CACHE}/ganeti/mini")
-"""Where ``tools/mini_guest`` puts a kernel and an initial RAM disk."""
+from tests.system.linux import MINI, require_linux
 
 PORT = 18102
 _PAGE = 4096
@@ -67,10 +64,7 @@ class KvmTests(TestCase):
     timeout = 120
 
     def setUp(self) -> None:
-        if shutil.which("qemu-system-x86_64") is None:
-            raise SkipTest("there is no qemu-system-x86_64: install qemu-system-x86")
-        if not (MINI / "vmlinuz").exists() or not (MINI / "initrd.img").exists():
-            raise SkipTest(f"there is no guest to boot in {MINI}: run tools/mini_guest")
+        require_linux()
         # The paths of sockets must be short, so it is not trial's folder.
         self.folder = tempfile.mkdtemp(prefix="ganeti-kvm-")
         self.addCleanup(shutil.rmtree, self.folder)
