@@ -57,6 +57,7 @@ class LoopbackTests(Placed):
         answers = Answers(lambda: 0)
         answers.to(AskVersion, self.version)
         answers.to(Delay, self.never)
+        self.begun: Deferred[None] = Deferred()
         self.ended: Deferred[None] = Deferred()
         self.site = CallSite(answers, peer_name, reactor)
         context = server_context(self.place(credentials, authority), strangers=True)
@@ -75,6 +76,7 @@ class LoopbackTests(Placed):
         return VERSION
 
     async def never(self, _: Delay) -> None:
+        self.begun.callback(None)
         try:
             await Deferred()
         finally:
@@ -144,7 +146,7 @@ class LoopbackTests(Placed):
         self.serve()
         asking = Deferred.fromCoroutine(self.master().ask(NODE, Delay(duration=9)))
         asking.addErrback(lambda _: None)
-        await deferLater(reactor, 0.05)
+        await self.begun
         asking.cancel()
         await self.ended
 
