@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import deferLater
+from twisted.internet.tcp import Connection
 from twisted.trial.unittest import TestCase
 
 from ganeti.daemon.tls import Connector, NoCertificate, client_context, prove, server_context
@@ -34,6 +36,17 @@ EARLY = OURS.credentials(["node1"], NOW + SKEW.total_seconds() + 1000).pem
 FOREIGN = THEIRS.credentials(["node1"], NOW).pem
 NODE = a_node("node1", primary_ip="127.0.0.1")
 VERSION = Version(protocol=1, release="3.0")
+
+
+def open_ones() -> list[object]:
+    """What the reactor still waits for."""
+    return [*reactor.getReaders(), *reactor.getWriters()]
+
+
+async def eventually(true: Callable[[], object]) -> None:
+    """Return when something has come true, for which the time-out of a test is the limit."""
+    while not true():
+        await deferLater(reactor, 0.005)
 
 
 class Placed(TestCase):
@@ -70,7 +83,7 @@ class LoopbackTests(Placed):
         self.way.close()
         await self.site.end()
         await maybeDeferred(self.port.stopListening)
-        await deferLater(reactor, 0.01)  # the last goodbyes
+        await eventually(lambda: not any(isinstance(each, Connection) for each in open_ones()))
 
     async def version(self, _: AskVersion) -> Version:
         return VERSION
@@ -105,8 +118,7 @@ class LoopbackTests(Placed):
         master = self.master()
         await master.ask(NODE, AskVersion())
         self.way.close()
-        await deferLater(reactor, 0.02)
-        self.assertIn("node1", self.connector.sessions)
+        await eventually(lambda: "node1" in self.connector.sessions)
         self.assertEqual(await master.ask(NODE, AskVersion()), VERSION)
 
     async def test_a_node_without_a_daemon_refuses(self) -> None:

@@ -72,7 +72,7 @@ class NodeDaemonTests(SynchronousTestCase):
         for name in self.paths:
             if pid := self.pid(name):
                 os.kill(pid, signal.SIGTERM)
-        for _ in range(500):
+        for _ in range(6000):
             if not any(map(self.pid, self.paths)):
                 return
             time.sleep(0.01)
@@ -144,7 +144,7 @@ class NodeDaemonTests(SynchronousTestCase):
         pid = self.pid("node1")
         assert pid is not None
         os.kill(pid, signal.SIGHUP)
-        for _ in range(500):
+        for _ in range(6000):
             if os.path.exists(path):
                 break
             time.sleep(0.01)
