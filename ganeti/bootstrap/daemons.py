@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 
 from ganeti.errors import Code, Failed
 from ganeti.paths import Paths
+from ganeti.system.modules import finding_modules
 from ganeti.system.pidfile import holder
 
 NODED, MASTERD, RAPI = "ganeti-noded", "ganeti-masterd", "ganeti-rapi"
@@ -43,6 +45,7 @@ def start(paths: Paths, daemon: str, *options: str) -> None:
     try:
         done = subprocess.run(
             command,
+            env={**os.environ, **finding_modules()},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -19,6 +19,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ganeti.system.modules import finding_modules
+
 LISTENING = 3
 """The file descriptor under which a worker finds the listening socket."""
 
@@ -55,7 +57,7 @@ class Workers:
             worker,
             self._command[0],
             [*self._command, "--worker", str(number)],
-            env=None,
+            env={**os.environ, **finding_modules()},
             childFDs={LEASH: "w", 1: 1, 2: 2, LISTENING: self._listening},
         )
 

@@ -6,7 +6,6 @@ A daemon that did it itself would keep the cryptography, 8 MiB, for as long as i
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from typing import Protocol
 
 from ganeti.errors import Code, Failed, Invalid
 from ganeti.system.interfaces import IProcesses
+from ganeti.system.modules import finding_modules
 
 PATIENCE = 60.0
 """Seconds."""
@@ -46,8 +46,9 @@ class IssuingProgram:
     async def __call__(self, request: bytes, names: Sequence[str]) -> bytes:
         """See ``Issue``."""
         command = [sys.executable, "-m", __name__, self.certificate, self.key, *names]
-        environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        ended = await self.processes.run(command, env=environment, stdin=request, timeout=PATIENCE)
+        ended = await self.processes.run(
+            command, env=finding_modules(), stdin=request, timeout=PATIENCE
+        )
         if ended.code == 0:
             return ended.out
         why = ended.err.decode("utf-8", "replace").strip()

@@ -6,12 +6,12 @@ A daemon that did it itself would keep the cryptography, 8 MiB, for as long as i
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
 
 from ganeti.errors import Code, Failed
 from ganeti.system.interfaces import IProcesses
+from ganeti.system.modules import finding_modules
 
 PATIENCE = 60.0
 """Seconds."""
@@ -31,8 +31,7 @@ class RequestingProgram:
         :raises Failed: none was made; says why.
         """
         command = [sys.executable, "-m", __name__, name]
-        environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        ended = await self.processes.run(command, env=environment, timeout=PATIENCE)
+        ended = await self.processes.run(command, env=finding_modules(), timeout=PATIENCE)
         key, found, request = ended.out.partition(_REQUEST)
         if ended.code != 0 or not found:
             why = ended.err.decode("utf-8", "replace").strip()
