@@ -27,6 +27,8 @@ from ganeti.model.parameters.policy import Policy, Range
 from ganeti.schema.types import Parameters
 
 FIRST_GROUP = "default"
+HELPER = "/bin/true"
+"""What DRBD is to ask before it fills a mirror, where nobody says otherwise."""
 COLLECTORS = ("cpu-avg-load", "diskstats", "drbd", "inst-status-xen", "lv", "xen-cpu-avg-load")
 
 SETTINGS: Mapping[str, Any] = MappingProxyType(
@@ -131,6 +133,7 @@ def founded(
     chosen = {
         **SETTINGS,
         "mac_prefix": f"aa:{random.getrandbits(8):02x}:{random.getrandbits(8):02x}",
+        "drbd_usermode_helper": HELPER if Template.DRBD in templates else None,
         **first_parameters(),
         **settings,
     }

@@ -26,10 +26,10 @@ from ganeti.node.files import replaceable
 from ganeti.paths import NODED_PORT, Paths
 from ganeti.pki.enrolment import fingerprint
 from ganeti.pki.validity import valid_until
-from ganeti.rpc.node import CERTIFICATES, OSDefinition, VerifyNode
+from ganeti.rpc.node import CERTIFICATES, OBSTACLES, OSDefinition, VerifyNode
 from ganeti.storage.drbd import reading as drbd
 from ganeti.storage.folders import AllowedFolders
-from ganeti.storage.interfaces import IUnits, IVolumes
+from ganeti.storage.interfaces import IDemanding, IUnits, IVolumes
 from ganeti.system.interfaces import IFiles
 
 Reach = Callable[[str, int], Awaitable[object]]
@@ -194,6 +194,16 @@ def _runs(node: Checks, path: str) -> bool:
     return found is not None and not found.folder and bool(found.mode & stat.S_IXUSR)
 
 
+async def _obstacles(node: Checks, templates: list[Template]) -> Any:
+    demanding = {template: IDemanding(node.drivers.get(template), None) for template in templates}
+    found = {
+        template.value: obstacle
+        for template, driver in demanding.items()
+        if driver is not None and (obstacle := driver.obstacle())
+    }
+    return found or FINE
+
+
 async def _oses(node: Checks, _: object) -> Any:
     return msgspec.to_builtins(list(node.oses()))
 
@@ -259,7 +269,7 @@ async def _drbd_minors(node: Checks, _: object) -> list[int]:
 
 async def _drbd_helper(node: Checks, _: object) -> tuple[bool, str]:
     """The program that the kernel calls when something happens to a mirror."""
-    helper = _text(node, "/sys/module/drbd/parameters/usermode_helper").strip()
+    helper = _text(node, drbd.HELPER).strip()
     return bool(helper), helper or "DRBD is not loaded; modprobe drbd usermode_helper=/bin/true"
 
 
@@ -282,6 +292,7 @@ CHECKS: Mapping[str, Check] = {
     "shared-file-storage-path": Check(str, _storage_folder),
     "allowed-file-storage-paths": Check(Any, _forbidden_folders),
     "user-scripts": Check(list[str], _scripts),
+    OBSTACLES: Check(list[Template], _obstacles),
     "oslist": Check(Any, _oses),
     "vglist": Check(Any, _groups),
     "pvlist": Check(list[str], _devices),

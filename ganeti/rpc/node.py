@@ -68,6 +68,10 @@ CERTIFICATES = "certificates"
 """A check of ours: the ends, in seconds since the epoch, of a node's certificates by path."""
 
 
+OBSTACLES = "storage-obstacles"
+"""A check of ours: why disks of the given templates would not work on a node, by template."""
+
+
 class VerifyNode(Call[dict[str, Any]]):
     """Check the node: for each key of ``what`` the answer has one, as existing tools name them."""
 

@@ -110,6 +110,13 @@ class IVolumes(Interface):
         """All volumes of this kind on this node, sorted by name."""
 
 
+class IDemanding(Interface):
+    """Storage that needs something of the node that may not be there."""
+
+    def obstacle() -> str:
+        """Why its disks would not work here, and what to do; empty if they will."""
+
+
 class ISnapshots(Interface):
     """Storage that can hold on to the content of a disk while it goes on changing."""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ganeti.errors import Refused
+from ganeti.storage.drbd.reading import HELPER
 from ganeti.system.interfaces import Stat
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.mirror import Copies, Copy, Key
@@ -39,6 +40,7 @@ class ScriptedDrbd:
         self._minors: set[int] = set()
         self._blank: set[str] = set()
         self._clean: set[int] = set()
+        self.helper = "/bin/true"
         self.files = DrbdFiles(self)
         self.programs: dict[str, Callable[[Ran], Script]] = {
             "drbdsetup": self._drbdsetup,
@@ -221,15 +223,18 @@ class DrbdFiles(MemoryFiles):
 
     def __init__(self, drbd: ScriptedDrbd) -> None:
         disk = MemoryDisk()
-        for folder in ("/proc", "/sys/block"):
+        for folder in ("/proc", "/sys/block", HELPER.rpartition("/")[0]):
             disk.add_folder(folder, 0o755)
-        disk.put("/proc/drbd", b"", 0o444, 0.0)
+        for path in ("/proc/drbd", HELPER):
+            disk.put(path, b"", 0o444, 0.0)
         super().__init__(disk)
         self._drbd = drbd
 
     def read(self, path: str) -> bytes:
         if path == "/proc/drbd":
             return self._drbd.proc().encode()
+        if path == HELPER:
+            return f"{self._drbd.helper}\n".encode()
         return f"{self._drbd.size(_minor_of(path))}\n".encode()
 
     def stat(self, path: str) -> Stat | None:

@@ -14,6 +14,7 @@ from ganeti.config.founding import founded, given_settings
 from ganeti.config.state import ClusterState
 from ganeti.config.verify import verify
 from ganeti.errors import Invalid
+from ganeti.model.disk import Template
 from ganeti.model.node import Role
 from ganeti.model.parameters.filling import hv_defaults
 from ganeti.model.parameters.given import consistent
@@ -72,6 +73,12 @@ class FoundedTests(SynchronousTestCase):
 
 
 class GivenSettingsTests(SynchronousTestCase):
+    def test_mirrored_disks_have_their_helper(self) -> None:
+        self.assertIsNone(a_new_cluster().cluster.drbd_usermode_helper)
+        for given, wanted in (({}, "/bin/true"), ({"drbd_usermode_helper": "/bin/ok"}, "/bin/ok")):
+            cluster = a_new_cluster(templates=(Template.DRBD,), **given).cluster
+            self.assertEqual(cluster.drbd_usermode_helper, wanted)
+
     def test_what_is_given_is_laid_over_what_is_usual(self) -> None:
         found = given_settings(
             {

@@ -19,6 +19,7 @@ from ganeti.node.disks import storage_doors
 from ganeti.paths import Paths
 from ganeti.pki.authority import Authority, self_signed
 from ganeti.rpc.node import OSDefinition, VerifyNode
+from ganeti.storage.drbd.volumes import DrbdVolumes
 from ganeti.storage.interfaces import Unit
 from ganeti.testing.builders import a_disk
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
@@ -45,13 +46,14 @@ class ChecksTests(SynchronousTestCase):
         paths = Paths("/n1")
         doors = storage_doors("node1", paths, files, MemoryImages(), MemoryProcesses(clock, {}))
         self.plain = MemoryVolumes()
+        drbd = DrbdVolumes(MemoryProcesses(clock, {}), files, self.plain, "node1")
         self.reached: list[str] = []
         self.checks = Checks(
             files=files,
             paths=paths,
             now=lambda: 1_700_000_000.25,
             hypervisors={"fake": MemoryHypervisor()},
-            drivers={Template.PLAIN: self.plain},
+            drivers={Template.PLAIN: self.plain, Template.DRBD: drbd},
             units={
                 "lvm-vg": MemoryUnits(Unit(name="vg0", size=100, free=40, used=60)),
                 "lvm-pv": MemoryUnits(
@@ -96,6 +98,13 @@ class ChecksTests(SynchronousTestCase):
         found = self.verify(hypervisor=["fake", "kvm"], instancelist=["fake", "kvm"])
         expected = {"fake": None, "kvm": "is not there on this node"}
         self.assertEqual(found, {"hypervisor": expected, "instancelist": []})
+
+    def test_what_stands_in_the_way_of_disks_is_told_by_template(self) -> None:
+        found = self.verify(storage_obstacles=["plain", "drbd"])["storage-obstacles"]
+        self.assertEqual(list(found), ["drbd"])
+        self.put("/proc/drbd")
+        self.put("/sys/module/drbd/parameters/usermode_helper", b"/bin/true\n")
+        self.assertEqual(self.verify(storage_obstacles=["plain", "drbd"]), {})
 
     def test_files_that_a_master_replaces_have_fingerprints(self) -> None:
         self.put("/n1/var/lib/ganeti/rapi/users", b"jack")

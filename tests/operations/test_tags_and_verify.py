@@ -74,6 +74,19 @@ class VerifyTests(SynchronousTestCase):
         self.assertIn("instance web1: is to run, and does not", errors[0])
         self.assertIn("a guest that is no instance: ghost", errors[1])
 
+    def test_storage_that_cannot_work_is_an_error(self) -> None:
+        for answer, told in (
+            ({"storage-obstacles": {"drbd": "load it"}}, "drbd disks do not work: load it"),
+            ({"vglist": {"other": 100}}, "has no volume group vg0"),
+            ({"vglist": "no lvm2"}, "its volume groups cannot be seen: no lvm2"),
+            ({"vglist": {"vg0": 100}}, ""),
+        ):
+            facts = runs("web1")
+            facts = Facts({**facts.answers, (NODE1, VerifyNode): answer})
+            good, errors = self.group(facts)
+            self.assertEqual((good, len(errors)), (not told, bool(told)))
+            self.assertTrue(all(told in each for each in errors), errors)
+
     def test_a_certificate_that_ends_soon_is_a_warning_and_then_an_error(self) -> None:
         for days, level, when in (
             (40, "", ""),

@@ -17,6 +17,7 @@ from ganeti.storage.drbd.reading import Minor
 from ganeti.storage.drbd.volumes import DrbdVolumes
 from ganeti.storage.interfaces import IMirror, ISnapshots, IVolumes, Local, VolumeStatus
 from ganeti.testing.builders import a_disk, a_node
+from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.drbd import ScriptedDrbd
 from ganeti.testing.mirror import Copies
 from ganeti.testing.processes import MemoryProcesses, Script
@@ -47,8 +48,8 @@ class DrbdVolumesTests(MirrorContract, SynchronousTestCase):
         self.scripted = ScriptedDrbd(copies, here, there)
         self.below = MemoryVolumes()
         self.processes = MemoryProcesses(self.clock, self.scripted.programs)
-        drbd = DrbdVolumes(self.processes, self.scripted.files, self.below, node)
-        return drbd, drbd
+        self.drbd = DrbdVolumes(self.processes, self.scripted.files, self.below, node)
+        return self.drbd, self.drbd
 
     def test_volumes_below_come_and_go_with_the_disk(self) -> None:
         self.whole()
@@ -69,6 +70,18 @@ class DrbdVolumesTests(MirrorContract, SynchronousTestCase):
         self.whole()
         self.refused(self.two.volumes.create(self.two.disk, owner="web1", primary=True))
         self.assertEqual(len(self.below.held), 2)
+
+    def test_a_helper_that_breaks_mirrors_is_refused_before_anything_is_made(self) -> None:
+        self.assertEqual(self.drbd.obstacle(), "")
+        self.scripted.helper = "/sbin/drbdadm"
+        making = self.two.volumes.create(self.two.disk, owner="web1", primary=True)
+        error = self.failureResultOf(Deferred.fromCoroutine(making), Refused).value
+        self.assertIn("echo /bin/true > /sys/module/drbd/parameters/usermode_helper", str(error))
+        self.assertEqual((str(error), self.below.held), (self.drbd.obstacle(), {}))
+
+    def test_without_the_module_it_is_said_how_to_load_it(self) -> None:
+        self.drbd = DrbdVolumes(self.processes, MemoryFiles(MemoryDisk()), self.below, "node1")
+        self.assertIn("modprobe drbd", self.drbd.obstacle())
 
     def test_looking_costs_no_process(self) -> None:
         self.whole()

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,8 @@ from ganeti.config.state import ClusterState
 from ganeti.config.verify import verify
 from ganeti.errors import Failed
 from ganeti.locking.names import LockRequest
-from ganeti.model.cluster import CONFIG_VERSION
+from ganeti.model.cluster import CONFIG_VERSION, Cluster
+from ganeti.model.disk import Template
 from ganeti.model.group import Group
 from ganeti.model.instance import Instance, Wanted
 from ganeti.model.node import Node
@@ -22,7 +23,7 @@ from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.cluster.disks import disk_findings, disk_questions
 from ganeti.operations.cluster.findings import Finding, Report
 from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
-from ganeti.rpc.node import CERTIFICATES, DescribeNode, NodeFacts, VerifyNode
+from ganeti.rpc.node import CERTIFICATES, OBSTACLES, DescribeNode, NodeFacts, VerifyNode
 
 SOON, URGENT = 30 * 86400, 7 * 86400
 """Seconds before the end of a certificate: from when on it is told, and when it is an error."""
@@ -127,8 +128,11 @@ def questions(op: VerifyGroup, state: ClusterState) -> Sequence[Question]:
         "node-net-test": peers,
         "client-cert": None,
         CERTIFICATES: None,
+        OBSTACLES: list(cluster.enabled_disk_templates),
         "user-scripts": [],
     }
+    if _volume_group(cluster):
+        what["vglist"] = None
     if cluster.file_storage_dir and "file" in cluster.enabled_disk_templates:
         what["file-storage-path"] = cluster.file_storage_dir
     return [
@@ -136,6 +140,12 @@ def questions(op: VerifyGroup, state: ClusterState) -> Sequence[Question]:
         Question(nodes, VerifyNode(what=what, cluster_name=cluster.cluster_name)),
         *disk_questions(state.group(op.group_name), state),
     ]
+
+
+def _volume_group(cluster: Cluster) -> str:
+    """The volume group that nodes must have; empty if none."""
+    uses = {Template.PLAIN.value, Template.DRBD.value} & {*cluster.enabled_disk_templates}
+    return cluster.volume_group_name or "" if uses else ""
 
 
 def plan_group(op: VerifyGroup, state: ClusterState, facts: Facts) -> Members:
@@ -186,6 +196,8 @@ def _node(node: Node, plan: Members, now: float) -> Iterator[Finding]:
         yield finding(Code.ENODEUSERSCRIPTS, f"the script {script} is missing or cannot be run")
     if problem := answer.get("file-storage-path"):
         yield finding(Code.ENODEFILESTORAGEPATHUNUSABLE, str(problem))
+    if node.vm_capable:
+        yield from _storage(node, plan, answer)
     match answer.get("client-cert"):
         case [str(_), str(problem)]:
             yield finding(Code.ECLUSTERCLIENTCERT, problem)
@@ -194,6 +206,20 @@ def _node(node: Node, plan: Members, now: float) -> Iterator[Finding]:
             when = f"expires in {left / 86400:.0f} days" if left > 0 else "has expired"
             message = f"{path} {when}; gnt-cluster renew-crypto makes new certificates"
             yield Finding(Code.ECLUSTERCERT, "node", node.name, message, warning=left > URGENT)
+
+
+def _storage(node: Node, plan: Members, answer: Mapping[str, Any]) -> Iterator[Finding]:
+    for template, obstacle in (answer.get(OBSTACLES) or {}).items():
+        code = Code.ENODEDRBDHELPER if template == Template.DRBD else Code.ENODELVM
+        yield Finding(code, "node", node.name, f"{template} disks do not work: {obstacle}")
+    wanted = _volume_group(plan.state.cluster)
+    match answer.get("vglist"):
+        case str(problem):
+            message = f"its volume groups cannot be seen: {problem}"
+            yield Finding(Code.ENODELVM, "node", node.name, message)
+        case dict(found) if wanted not in found:
+            message = f"has no volume group {wanted}; vgcreate it, or gnt-cluster modify --vg-name"
+            yield Finding(Code.ENODELVM, "node", node.name, message)
 
 
 def _instance(instance: Instance, node: Node, plan: Members) -> Iterator[Finding]:

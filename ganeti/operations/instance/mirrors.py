@@ -93,7 +93,9 @@ async def wait_for_sync(instance: Instance, disks: Sequence[Disk], tools: Tools)
         stuck = 0 if moving else stuck + 1
         if stuck >= _STUCK:
             names = ", ".join(disk.iv_name for disk, _ in late)
-            tools.progress.say(f"{names} of {instance.name} stay without a second current copy")
+            tools.progress.say(
+                f"instance {instance.name} is left without a second current copy of {names}"
+            )
             return False
         if tools.time.seconds() - said >= _SAY:
             said = tools.time.seconds()

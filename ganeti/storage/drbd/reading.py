@@ -11,6 +11,8 @@ from ganeti.storage.interfaces import Local, VolumeStatus
 
 MAJOR = 147
 PROC = "/proc/drbd"
+HELPER = "/sys/module/drbd/parameters/usermode_helper"
+"""Names the program that the kernel asks before it fills a mirror, and obeys."""
 
 _MINOR = re.compile(
     r"^\s*(?P<minor>\d+): cs:(?P<connection>\w+)"
@@ -34,6 +36,21 @@ _UNCONNECTED = _ALONE | {
 }
 _FILLED = frozenset({"SyncTarget", "PausedSyncT", "WFBitMapT", "WFSyncUUID", "StartingSyncT"})
 _NO_COPY = frozenset({"", "Diskless", "Failed", "Detaching"})
+
+
+def objection(helper: str) -> str:
+    """Why mirrors would not live with this helper, and what to do; empty if they will.
+
+    ``drbdadm``, DRBD's own, knows the mirrors of its configuration files. For all others it fails,
+    and the kernel breaks the connection that was about to be filled.
+    """
+    if helper.rpartition("/")[2] != "drbdadm":
+        return ""
+    return (
+        f"DRBD asks {helper}, which breaks the mirrors that it does not know; let it ask another: "
+        f"echo /bin/true > {HELPER}, and for the node's next start put 'options drbd "
+        "minor_count=128 usermode_helper=/bin/true' into /etc/modprobe.d/drbd.conf"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

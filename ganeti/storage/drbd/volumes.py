@@ -12,7 +12,15 @@ from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Disk
 from ganeti.model.mirror import Ends, ends_of
 from ganeti.storage.drbd import commands, reading
-from ganeti.storage.interfaces import IMirror, ISnapshots, IVolumes, Local, Volume, VolumeStatus
+from ganeti.storage.interfaces import (
+    IDemanding,
+    IMirror,
+    ISnapshots,
+    IVolumes,
+    Local,
+    Volume,
+    VolumeStatus,
+)
 from ganeti.system.interfaces import IFiles, IProcesses
 
 PATIENCE = 120.0
@@ -30,7 +38,7 @@ class Declined(Refused):
         self.number = number
 
 
-@implementer(IVolumes, IMirror, ISnapshots)
+@implementer(IVolumes, IMirror, ISnapshots, IDemanding)
 class DrbdVolumes:
     """Disks with two children, data and metadata, that are volumes of ``below``.
 
@@ -44,7 +52,13 @@ class DrbdVolumes:
         self._below = below
         self._here = here
 
+    def obstacle(self) -> str:
+        if self._files.stat(reading.PROC) is None:
+            return "DRBD is not loaded: modprobe drbd minor_count=128 usermode_helper=/bin/true"
+        return self._objection()
+
     async def create(self, disk: Disk, *, owner: str, primary: bool) -> None:
+        self._require_helper()
         data, meta = _children(disk)
         minor = self._ends(disk).local_minor
         if minor in self._minors():
@@ -79,6 +93,8 @@ class DrbdVolumes:
     async def attach(self, disk: Disk, *, primary: bool, ignore_size: bool = False) -> str:
         ends = self._ends(disk)
         found = self._minor(disk)
+        if found is None or not found.listens:
+            self._require_helper()
         if found is None or not found.has_copy:
             await self._bring_up(disk, ignore_size=ignore_size)
         if found is None or not found.listens:
@@ -130,6 +146,7 @@ class DrbdVolumes:
         if found.listens:
             await self._run(commands.net_options(ends, both=both))
         else:
+            self._require_helper()
             command = commands.connect(ends.local_minor, ends, disk.params or {}, both=both)
             await self._run(command)
 
@@ -161,6 +178,17 @@ class DrbdVolumes:
 
     async def snapshot(self, disk: Disk, name: str) -> Disk:
         return await ISnapshots(self._below).snapshot(_children(disk)[0], name)
+
+    def _objection(self) -> str:
+        if self._files.stat(reading.HELPER) is None:
+            return ""
+        helper = self._files.read(reading.HELPER).decode("utf-8", "replace")
+        return reading.objection(helper.strip())
+
+    def _require_helper(self) -> None:
+        """Refuse to connect a mirror that the kernel would break again."""
+        if objection := self._objection():
+            raise Refused(objection, Code.ENVIRONMENT)
 
     async def _bring_up(self, disk: Disk, *, ignore_size: bool) -> None:
         minor = self._ends(disk).local_minor
