@@ -188,6 +188,8 @@ def from_wire(value: Any) -> GanetiError:
             return Failed(text)
         case ["OpExecError", [str(text), str(code)]] if code in set(Code):
             return Failed(text, Code(code))
+        case ["ParameterError", [str(text)]]:
+            return Invalid(text)
         case [str(name), list(arguments)] if name in _BY_TEXT and arguments:
             return _BY_TEXT[name](str(arguments[0]))
         case ["JobQueueFull", list()]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.errors import to_wire
+from ganeti.errors import Invalid, from_wire, to_wire
 from ganeti.query.fields import Compare, Field, Kind, Status, Table
 from ganeti.query.filters import BadFilter, compile_filter
 
@@ -139,6 +139,12 @@ class FilterTests(SynchronousTestCase):
         error = self.assertRaises(BadFilter, compile_filter, TABLE, 5)
         self.assertEqual(to_wire(error)[0], "ParameterError")
         self.assertEqual(len(error.arguments()), 1)
+
+    def test_whoever_sent_a_bad_filter_is_told_that_it_was_bad(self) -> None:
+        error = self.assertRaises(BadFilter, compile_filter, TABLE, ["nosuch", "name", "x"])
+        told = from_wire(to_wire(error))
+        self.assertIsInstance(told, Invalid)
+        self.assertEqual(str(told), str(error))
 
     @given(
         st.recursive(
