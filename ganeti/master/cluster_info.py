@@ -8,7 +8,9 @@ from typing import Any
 import msgspec
 
 from ganeti.config.state import ClusterState
-from ganeti.model.cluster import CONFIG_VERSION
+from ganeti.model.cluster import CONFIG_VERSION, Cluster
+from ganeti.model.parameters.filling import hv_defaults
+from ganeti.model.parameters.hypervisors import HYPERVISORS
 
 OS_API_VERSION = 20
 EXPORT_VERSION = 0
@@ -84,6 +86,7 @@ class ClusterInfo:
         collectors = cluster.data_collectors
         return {
             **facts,
+            "hvparams": {**cluster.hvparams, **_hypervisors(cluster)},
             "name": cluster.cluster_name,
             "master": state.master.name,
             "software_version": self._release,
@@ -98,3 +101,8 @@ class ClusterInfo:
             "enabled_data_collectors": {name: each.active for name, each in collectors.items()},
             "data_collector_interval": {name: each.interval for name, each in collectors.items()},
         }
+
+
+def _hypervisors(cluster: Cluster) -> dict[str, Any]:
+    """The parameters of guests that set none: all that there are, for every hypervisor."""
+    return {name: hv_defaults(cluster, name) for name in HYPERVISORS}
