@@ -40,10 +40,14 @@ def _each(value: Callable[[OpInJob], Any]) -> Callable[[JobRow], Any]:
     return _of(lambda job: [value(op) for op in job.ops])
 
 
+_ALWAYS = {"dry_run": False, "debug_level": 0}
+"""Parameters that clients find in every opcode, given or not."""
+
+
 def shown(op: OpInJob) -> dict[str, Any]:
     """An opcode as anybody may see it; of one that is not understood any more, its name."""
     try:
-        return redacted(op.opcode)
+        return {**_ALWAYS, **redacted(op.opcode)}
     except Invalid:
         return {"OP_ID": msgspec.json.decode(op.input.raw).get("OP_ID")}
 

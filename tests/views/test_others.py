@@ -66,6 +66,14 @@ class JobTests(SynchronousTestCase):
         self.assertNotIn("xyz", str(found))
         self.assertIn("web1", str(found))
 
+    def test_every_opcode_says_whether_it_was_a_dry_run_and_what_it_logs(self) -> None:
+        row = JobRow.of(
+            a_job(Input.of(Delay(duration=3)), Input.of(Delay(duration=4, dry_run=True)))
+        )
+        [ops] = self.shown(row, "ops")
+        self.assertEqual([each["dry_run"] for each in ops], [False, True])
+        self.assertEqual([each["debug_level"] for each in ops], [0, 0])
+
     def test_an_opcode_that_nobody_understands_has_a_name(self) -> None:
         row = JobRow.of(a_job(Input(b'{"OP_ID":"OP_NEWER","x":1}')))
         self.assertEqual(self.shown(row, "ops", "summary"), [[{"OP_ID": "OP_NEWER"}], ["NEWER"]])
