@@ -24,6 +24,7 @@ from ganeti.operations.naming import require_label
 from ganeti.operations.operation import Ending, Facts, HookCall, Operation, Tools
 from ganeti.schema.records import replace
 
+_SETTINGS = ("alloc_policy", "ndparams", "diskparams", "hv_state", "disk_state", "ipolicy")
 _EMPTY: dict[str, Any] = {"ndparams": {}, "ipolicy": {}, "diskparams": {}}
 
 
@@ -128,7 +129,8 @@ def plan_modify(op: ModifyGroup, state: ClusterState, facts: Facts) -> Edit:
     policy = op.alloc_policy.value if op.alloc_policy else ""
     more = {"GROUP_NAME": group.name, "NEW_ALLOC_POLICY": policy}
     locks = request(exclusive=[group_lock(group.uuid)])
-    return Edit(update(group, **fields), locks, hooks=_hooks("group-modify", state, more))
+    changed = [[name, getattr(op, name)] for name in _SETTINGS if getattr(op, name) is not None]
+    return Edit(update(group, **fields), locks, changed, _hooks("group-modify", state, more))
 
 
 def plan_rename(op: RenameGroup, state: ClusterState, facts: Facts) -> Edit:

@@ -98,7 +98,8 @@ class GroupTests(SettingTests):
     def test_a_group_comes_changes_its_name_and_goes(self) -> None:
         self.do("OP_GROUP_ADD", group_name="west", alloc_policy="last_resort")
         self.assertIs(self.whole.state.group("west").alloc_policy, AllocPolicy.LAST_RESORT)
-        self.do("OP_GROUP_SET_PARAMS", group_name="west", alloc_policy="preferred")
+        changed = self.do("OP_GROUP_SET_PARAMS", group_name="west", alloc_policy="preferred")
+        self.assertEqual(changed, [["alloc_policy", AllocPolicy.PREFERRED]])
         new = self.do("OP_GROUP_RENAME", group_name="west", new_name="far-west")
         self.assertEqual(new, "far-west")
         self.do("OP_GROUP_REMOVE", group_name="far-west")
@@ -123,3 +124,21 @@ class GroupTests(SettingTests):
         self.do("OP_GROUP_ASSIGN_NODES", group_name="east", nodes=["node1", "node2"])
         east = self.whole.state.group("east")
         self.assertEqual(len(list(self.whole.state.nodes_in(east))), 2)
+
+
+class NodeTests(SettingTests):
+    def modify(self, **fields: Any) -> Any:
+        return self.do("OP_NODE_SET_PARAMS", node_name="node2", **fields)
+
+    def test_flags_that_change_are_told_as_texts(self) -> None:
+        drained = self.modify(drained=True, force=True)
+        self.assertEqual(drained, [["master_candidate", "False"], ["drained", "True"]])
+        self.assertEqual(self.modify(drained=True), [])
+        offline = self.modify(offline=True)
+        self.assertEqual(offline, [["drained", "False"], ["offline", "True"]])
+        self.assertEqual(self.modify(offline=False), [["offline", "False"]])
+
+    def test_something_must_be_changed(self) -> None:
+        told, code = self.refusal("OP_NODE_SET_PARAMS", node_name="node2", force=True)
+        self.assertEqual(code, Code.INPUT)
+        self.assertIn("nothing is to be changed", told)

@@ -15,10 +15,14 @@ from ganeti.model.node import Node, Role
 from ganeti.model.parameters.given import checked
 from ganeti.model.parameters.node import NodeParameters
 from ganeti.opcodes.node import ModifyNode
+from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.naming import require_address
 from ganeti.operations.node.add import certificate_of
 from ganeti.operations.operation import Facts, HookCall, Operation, Tools
 
+_SETTINGS = frozenset(ModifyNode.__struct_fields__) - {
+    *("node_name", "node_uuid", "force", "auto_promote", *Opcode.__struct_fields__)
+}
 _FLAGS = {
     "master_candidate": Role.CANDIDATE,
     "drained": Role.DRAINED,
@@ -44,6 +48,8 @@ class Modify:
 def plan(op: ModifyNode, state: ClusterState, facts: Facts) -> Modify:
     """Decide what the node becomes, or refuse."""
     node = state.node(op.node_uuid or op.node_name)
+    if all(getattr(op, name) is None for name in _SETTINGS):
+        raise Refused("nothing is to be changed; name what is", Code.INPUT)
     require_address(op.secondary_ip, "secondary_ip")
     was = node.role(state.cluster.master_node)
     role = _new_role(op, node, was)
@@ -120,7 +126,11 @@ async def run(plan: Modify, tools: Tools) -> list[list[Any]]:
         if plan.role is Role.CANDIDATE:
             certificate = await certificate_of(plan.node, state, tools)
         changes.append(set_role(plan.node, plan.role, certificate))
-        result.append(["role", plan.role.value])
+        result += [
+            [name, str(plan.role is flag)]
+            for name, flag in _FLAGS.items()
+            if flag in (plan.role, plan.was)
+        ]
     for each in plan.promoted:
         changes.append(set_role(each, Role.CANDIDATE, await certificate_of(each, state, tools)))
         tools.progress.say(f"node {each.name} becomes a master candidate")
