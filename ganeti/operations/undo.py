@@ -29,6 +29,10 @@ class Undo:
         """Run ``step`` if the block fails from here on; ``what`` completes *could not …*."""
         self._steps.append((what, step))
 
+    def forget(self) -> None:
+        """Never run the newest step: what it would take back was not done."""
+        self._steps.pop()
+
     async def __aenter__(self) -> Undo:
         return self
 

@@ -155,6 +155,11 @@ class MirroredDiskTests(SynchronousTestCase):
         self.copies.all().clear()
         self.do("OP_INSTANCE_RECREATE_DISKS", disks=[0, [1, {"size": 512}]])
         self.assertEqual(len(self.keys()), 4)
+        before = dict(self.copies.all())
+        for fields in ({}, {"disks": [1]}, {"nodes": ["node2", "node1"]}):
+            error = self.refusal("OP_INSTANCE_RECREATE_DISKS", **fields)
+            self.assertEqual(error.arguments()[1], Code.EXISTS)
+            self.assertEqual(self.copies.all(), before)
         self.copies.all().clear()
         self.do("OP_INSTANCE_RECREATE_DISKS", nodes=["node3", "node1"])
         state = self.whole.state

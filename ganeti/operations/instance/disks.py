@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from ganeti.config.state import ClusterState
-from ganeti.errors import Failed
+from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Disk
 from ganeti.model.instance import Instance
 from ganeti.model.node import Node
@@ -41,7 +41,13 @@ async def create_disks(
             create = CreateDisk(
                 disk=filled, owner=instance.name, primary=node.uuid == instance.primary_node
             )
-            await tools.nodes.ask(node, create)
+            try:
+                await tools.nodes.ask(node, create)
+            except Refused as e:
+                if e.code is Code.EXISTS:
+                    # The disk that is there is somebody's, and whole.
+                    undo.forget()
+                raise
 
 
 async def attach_disks(

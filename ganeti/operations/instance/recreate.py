@@ -18,6 +18,7 @@ from ganeti.model.instance import Wanted
 from ganeti.model.node import Node
 from ganeti.opcodes.instance.disks import RecreateDisks
 from ganeti.operations.allocating import advised, consultation, require_one
+from ganeti.operations.guests import with_parameters
 from ganeti.operations.instance.destination import relocation, require_usable, template_of
 from ganeti.operations.instance.disks import create_disks
 from ganeti.operations.instance.hooks import instance_hooks
@@ -34,6 +35,7 @@ from ganeti.operations.operation import (
 )
 from ganeti.operations.undo import Undo
 from ganeti.placement.scoring import choose
+from ganeti.rpc.disks import DescribeDisks
 from ganeti.rpc.node import DescribeNode
 from ganeti.schema.records import replace
 
@@ -158,8 +160,26 @@ def consult(op: RecreateDisks, state: ClusterState, facts: Facts) -> Consultatio
     return consultation(op.iallocator, wanted, state)
 
 
+async def _require_lost(plan: Recreate, state: ClusterState, tools: Tools) -> None:
+    """Refuse to make disks that are there: what is on them may be all that is left."""
+    instance = plan.subject.instance
+    disks = [state.disks[disk.uuid] for disk in plan.disks]
+    filled = tuple(with_parameters(state, instance, disk) for disk in disks)
+    for node in plan.nodes:
+        found = await tools.nodes.ask(node, DescribeDisks(disks=filled))
+        there = [disk.iv_name for disk, status in zip(disks, found, strict=True) if status]
+        if there:
+            raise Refused(
+                f"{', '.join(there)} of instance {instance.name} is there on {node.name}; name "
+                "the disks that are lost: --disk N",
+                Code.EXISTS,
+            )
+
+
 async def run(plan: Recreate, tools: Tools) -> None:
     instance, before = plan.subject.instance, tools.config.state()
+    if not plan.moves:
+        await _require_lost(plan, before, tools)
     old = [before.disks[disk.uuid] for disk in plan.disks]
     nodes = [node.uuid for node in plan.nodes]
     async with Undo(tools.progress) as undo:
