@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ganeti.luxi.methods import (
     QueryClusterInfo,
@@ -119,7 +119,15 @@ class Cluster:
         return path
 
 
-Body = Callable[[Cluster], Any]
+class Named(Protocol):
+    """What bodies are made of: names of nodes, and what earlier answers said."""
+
+    known: dict[str, Any]
+
+    def node(self, number: int) -> str: ...
+
+
+Body = Callable[[Named], Any]
 Check = Callable[[Cluster], str]
 
 
@@ -283,7 +291,7 @@ CREATION: dict[str, Any] = {
 
 
 def _creation(**over: Any) -> Body:
-    def body(c: Cluster) -> Any:
+    def body(c: Named) -> Any:
         made = {**CREATION, **over}
         names = {key: c.node(made[key]) for key in ("pnode", "snode", "src_node") if key in made}
         return {**made, **names}
@@ -553,7 +561,7 @@ def _prepare_remote(c: Cluster) -> str:
     return "the job's result has a handshake, the name of a key, and a signed certificate"
 
 
-def _remote_import(c: Cluster) -> Any:
+def remote_import(c: Named) -> Any:
     prepared = c.known["prepared"]
     return {
         **CREATION,
@@ -584,7 +592,7 @@ def _said(c: Cluster, number: int) -> Any:
     return entries[0][3] if entries else None
 
 
-@step("POST /2/instances", _remote_import, answer=_destinations)
+@step("POST /2/instances", remote_import, answer=_destinations)
 def _create_remote(c: Cluster) -> str:
     has(c.known["destinations"], "disks", "x509_ca")
     return "the job's log says where each disk is received, signed"
@@ -838,7 +846,7 @@ BEFORE: Mapping[Check, Callable[[Cluster], None]] = {
 }
 
 
-def names(cluster: Cluster) -> dict[str, Any]:
+def names(cluster: Named) -> dict[str, Any]:
     """What stands for names and numbers in the paths of steps."""
     return {**{f"node{n}": cluster.node(n) for n in (1, 2, 3)}, **cluster.known}
 

@@ -63,21 +63,24 @@ class Ended:
         return "", "", ""
 
 
-class Door:
-    """The remote API of a cluster; each request has a connection of its own."""
+@dataclass(frozen=True)
+class Raw:
+    """What a request is answered with, byte by byte."""
 
-    def __init__(self, running: RunningCluster) -> None:
-        self.running = running
-        self.address = urlsplit(running.cluster.rapi)
-        self._context = ssl.create_default_context(cafile=running.cluster.master.paths.authority)
-        self.login = RAPI_USER, running.cluster.password_file.read_text().strip()
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
-    def admit(self, name: str, password: str, *rights: str) -> None:
-        """Add a user; the daemon reads the file again as it has changed."""
-        with open(self.running.cluster.master.paths.rapi_users, "a", encoding="utf-8") as users:
-            users.write(" ".join((name, password, *rights)) + "\n")
 
-    def ask(
+class RemoteApi:
+    """A remote API of which only address and login are known; each request is a connection."""
+
+    def __init__(self, url: str, login: tuple[str, str], context: ssl.SSLContext) -> None:
+        self.address = urlsplit(url)
+        self.login = login
+        self._context = context
+
+    def send(
         self,
         method: str,
         path: str,
@@ -85,7 +88,7 @@ class Door:
         *,
         login: tuple[str, str] | None = NOTHING,
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
+    ) -> Raw:
         """Send a request, with a JSON ``body`` or one of bytes as they are."""
         said = dict(headers or {})
         login = self.login if login is NOTHING else login
@@ -103,7 +106,37 @@ class Door:
             answer = connection.getresponse()
             text = answer.read()
         named = {name.lower(): value for name, value in answer.getheaders()}
-        return Answer(answer.status, named, json.loads(text) if text else None)
+        return Raw(answer.status, named, text)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = NOTHING,
+        *,
+        login: tuple[str, str] | None = NOTHING,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send a request, and read the document of the answer."""
+        raw = self.send(method, path, body, login=login, headers=headers)
+        return Answer(raw.status, raw.headers, json.loads(raw.body) if raw.body else None)
+
+
+class Door(RemoteApi):
+    """The remote API of a cluster of the quick start, which is known from inside, too."""
+
+    def __init__(self, running: RunningCluster) -> None:
+        self.running = running
+        super().__init__(
+            running.cluster.rapi,
+            (RAPI_USER, running.cluster.password_file.read_text().strip()),
+            ssl.create_default_context(cafile=running.cluster.master.paths.authority),
+        )
+
+    def admit(self, name: str, password: str, *rights: str) -> None:
+        """Add a user; the daemon reads the file again as it has changed."""
+        with open(self.running.cluster.master.paths.rapi_users, "a", encoding="utf-8") as users:
+            users.write(" ".join((name, password, *rights)) + "\n")
 
     def job(self, number: int) -> Ended:
         """A job when it has ended, seen through the master's socket."""
