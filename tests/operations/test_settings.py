@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -12,6 +13,7 @@ from ganeti.errors import Code, GanetiError, Invalid, Refused
 from ganeti.model.cluster import Cluster
 from ganeti.model.disk import Template
 from ganeti.model.group import AllocPolicy
+from ganeti.pki.authority import self_signed
 from ganeti.testing.builders import a_cluster, a_disk, an_instance
 from tests.operations.whole import WholeCluster
 
@@ -137,6 +139,16 @@ class NodeTests(SettingTests):
         offline = self.modify(offline=True)
         self.assertEqual(offline, [["drained", "False"], ["offline", "True"]])
         self.assertEqual(self.modify(offline=False), [["offline", "False"]])
+
+    def test_a_node_that_was_offline_becomes_a_candidate_at_once(self) -> None:
+        self.modify(offline=True, force=True)
+        host = self.whole.hosts["node2"]
+        shown = self_signed("node2", 0.0, timedelta(days=1)).pem
+        host.disk.put("/node2/var/lib/ganeti/server.pem", shown, 0o400, 0.0)
+        back = self.modify(master_candidate=True)
+        self.assertEqual(back, [["master_candidate", "True"], ["offline", "False"]])
+        node = self.whole.state.node("node2")
+        self.assertEqual((node.master_candidate, node.offline), (True, False))
 
     def test_something_must_be_changed(self) -> None:
         told, code = self.refusal("OP_NODE_SET_PARAMS", node_name="node2", force=True)

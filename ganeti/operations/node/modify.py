@@ -19,6 +19,7 @@ from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.naming import require_address
 from ganeti.operations.node.add import certificate_of
 from ganeti.operations.operation import Facts, HookCall, Operation, Tools
+from ganeti.schema.records import replace
 
 _SETTINGS = frozenset(ModifyNode.__struct_fields__) - {
     *("node_name", "node_uuid", "force", "auto_promote", *Opcode.__struct_fields__)
@@ -124,7 +125,8 @@ async def run(plan: Modify, tools: Tools) -> list[list[Any]]:
     if plan.role is not plan.was:
         certificate = None
         if plan.role is Role.CANDIDATE:
-            certificate = await certificate_of(plan.node, state, tools)
+            # As a candidate it is not offline any more.
+            certificate = await certificate_of(replace(plan.node, offline=False), state, tools)
         changes.append(set_role(plan.node, plan.role, certificate))
         result += [
             [name, str(plan.role is flag)]
