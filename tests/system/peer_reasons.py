@@ -153,6 +153,21 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "All instances can leave a node by one request.",
         ),
         Reason(
+            'PUT /2/instances/web1/rename {"new_name": "web6", "name_check": false}',
+            "job",
+            "error OpPrereqError wrong_input",
+            "success",
+            "Without name_check no address is looked up, so that ip_check has nothing to check;"
+            " Ganeti wants to be told.",
+        ),
+        Reason(
+            "PUT /2/instances/web6/rename*",
+            "job",
+            "error OpPrereqError unknown_entity",
+            "success",
+            "The instance has its name from the request before.",
+        ),
+        Reason(
             "GET /2/query/os* | GET /2/query/cluster* | GET /2/query/extstorage*",
             "status",
             "500 | 502",
@@ -469,13 +484,6 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "OpPrereqError wrong_state",
             "OpPrereqError wrong_input",
             "The node where the instance is already is no destination, whatever its state.",
-        ),
-        Reason(
-            "PUT /2/instances/web1/rename*",
-            "error of the job",
-            "OpPrereqError wrong_input",
-            "OpPrereqError wrong_state",
-            "That the instance runs comes before what is wrong with its new name.",
         ),
         Reason(
             "POST /2/nodes/{node1}/modify* | PUT /2/nodes/{node1}/role*",

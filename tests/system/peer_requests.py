@@ -160,6 +160,7 @@ FACTS = (
     *(ask(f"GET /2/query/{kind}/fields") for kind in ("os", "lock", "extstorage", "cluster")),
 )
 
+UNCHECKED = {"name_check": False, "ip_check": False}
 NEW = {**portable(CREATION), "pnode": "{node1}"}
 
 
@@ -300,22 +301,17 @@ LATER = (
     ask("PUT /2/instances/web1/failover", {"target_node": "{node1}"}),
     ask("PUT /2/instances/web1/failover", {"target_node": "{node1}"}, said="to where it is"),
     ask("POST /2/instances/web1/recreate-disks", {}, said="running"),
-    ask("PUT /2/instances/web1/rename", {"new_name": "web5", "name_check": False}, said="running"),
+    ask("PUT /2/instances/web1/rename", {"new_name": "web5", **UNCHECKED}, said="running"),
     ask("PUT /2/instances/web1/shutdown", {"timeout": 5}),
     ask("PUT /2/instances/web1/shutdown", said="stopped already"),
     ask("GET /2/instances/web1/console", said="stopped"),
     ask("GET /2/instances/web1", said="stopped"),
     ask("PUT /2/instances/web1/migrate", {"target_node": "{node2}"}, said="stopped"),
     ask("POST /2/instances/web1/recreate-disks", {}),
-    ask("PUT /2/instances/web1/rename", {"new_name": "web5", "name_check": False}),
-    ask(
-        "PUT /2/instances/web1/rename",
-        {"new_name": "web5", "name_check": False, "ip_check": False},
-    ),
-    ask(
-        "PUT /2/instances/web5/rename",
-        {"new_name": "web1", "name_check": False, "ip_check": False},
-    ),
+    ask("PUT /2/instances/web1/rename", {"new_name": "web5", **UNCHECKED}),
+    ask("PUT /2/instances/web5/rename", {"new_name": "web1", **UNCHECKED}),
+    ask("PUT /2/instances/web1/rename", {"new_name": "web6", "name_check": False}),
+    ask("PUT /2/instances/web6/rename", {"new_name": "web1", **UNCHECKED}),
     ask("POST /2/instances/web1/reboot", said="stopped"),
     ask("PUT /2/instances/web1/shutdown?no_remember=1"),
     ask("PUT /2/instances/web1/startup", {"beparams": {"vcpus": 1}}),
