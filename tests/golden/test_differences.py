@@ -11,6 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.system.likeness import NOTHING_THERE, Difference, compare, named
 from tests.system.peer_answers import judge, report
 from tests.system.peer_reasons import REASONS, Reason, matches, page
+from tests.system.peer_requests import document, held, portable, refusals
+from tests.system.rapi_document import METHODS, resource_of
 
 PAGE = Path(__file__).parent.parent.parent / "doc" / "differences.md"
 
@@ -24,6 +26,29 @@ class PageTests(SynchronousTestCase):
         for reason in REASONS:
             self.assertRegex(reason.why, r"^[A-Z`/].*\.$")
         self.assertEqual(len(set(REASONS)), len(REASONS))
+
+
+class RequestTests(SynchronousTestCase):
+    def test_each_method_of_the_document_is_asked(self) -> None:
+        good = {(each.method, resource(each.path)) for each in (*document(), *held())}
+        bad = {(each.method, resource(each.path)) for each in refusals()}
+        needs_lvm = {
+            ("PUT", f"/2/nodes/[node_name]/storage/{what}") for what in ("modify", "repair")
+        }
+        self.assertEqual(set(METHODS) - good, needs_lvm)
+        self.assertEqual(set(METHODS) - bad, set())
+
+    def test_bodies_are_such_that_both_can_do_it(self) -> None:
+        body = portable({"os": "mini", "disk_template": "drbd", "pnode": "a", "snode": "b"})
+        self.assertEqual(body, {"os": "noop", "disk_template": "sharedfile", "pnode": "a"})
+
+
+def resource(path: str) -> str:
+    """The resource of the document that a path is one of, or nothing."""
+    try:
+        return resource_of(path)
+    except ValueError:
+        return ""
 
 
 class LikenessTests(SynchronousTestCase):

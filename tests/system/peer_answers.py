@@ -20,7 +20,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from tests.system import peer_requests
+from tests.system import peer_requests, peer_tables
 from tests.system.likeness import NOTHING_THERE, Difference, compare, short
 from tests.system.peer_reasons import REASONS, Reason
 from tests.system.peer_requests import Asked
@@ -74,10 +74,10 @@ def gather(theirs: Server, ours: Server) -> Iterator[Difference]:
     for server in both:
         server.meet()
         server.empty()
-    yield from asked_of(both, (*peer_requests.document(), *peer_requests.FACTS))
+    yield from asked_of(both, (*peer_requests.document(), *peer_tables.FACTS))
     for server in both:
         server.mend(offline=False)
-    yield from asked_of(both, (*peer_requests.LATER, *peer_requests.HTTP))
+    yield from asked_of(both, (*peer_tables.LATER, *peer_tables.HTTP))
     for server in both:
         server.mend(offline=True)
     for each in peer_requests.refusals():

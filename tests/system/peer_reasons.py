@@ -141,8 +141,8 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "400",
             "200*",
             (
-                "Without mode, instances lose their second copies on the node, as in the API"
-                " document; Ganeti 3 demands mode, in the body."
+                "Without mode, second copies of disks leave the node, as in the API document;"
+                " Ganeti 3 demands mode, in the body."
             ),
         ),
         Reason(
@@ -199,10 +199,7 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "status",
             "403",
             "200",
-            (
-                "Every user may ask; Ganeti wants the option read or write for this resource,"
-                " and for no other that only reads."
-            ),
+            "Every user may ask; Ganeti wants the option read or write for this.",
         ),
         Reason(
             "GET /2/jobs/1/wait*",
@@ -340,16 +337,6 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             ),
         ),
         Reason(
-            'POST /2/instances/web1/reinstall {"os": 3}',
-            "status",
-            "502",
-            "400",
-            (
-                "Values of a wrong type are told by name; Ganeti reports the trouble of one"
-                " daemon with the other."
-            ),
-        ),
-        Reason(
             "PUT /2/query/node*",
             "status",
             "500 | 502",
@@ -446,13 +433,6 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "200 error OpExecError",
             "404",
             "An OS definition that there is not is told before the instance is stopped.",
-        ),
-        Reason(
-            "POST /2/nodes/node9/evacuate* | POST /2/nodes/{node2}/evacuate*",
-            "status",
-            "400",
-            "200 error *",
-            "Without mode Ganeti 3 looks no further; see above.",
         ),
         Reason(
             "POST *replace-disks*",

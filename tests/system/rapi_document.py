@@ -593,7 +593,7 @@ def _said(c: Cluster, number: int) -> Any:
 
 
 @step("POST /2/instances", remote_import, answer=_destinations)
-def _create_remote(c: Cluster) -> str:
+def create_remote(c: Cluster) -> str:
     has(c.known["destinations"], "disks", "x509_ca")
     return "the job's log says where each disk is received, signed"
 
@@ -609,7 +609,7 @@ def _create_remote(c: Cluster) -> str:
         "destination_x509_ca": c.known["destinations"]["x509_ca"],
     },
 )
-def _export_remote(c: Cluster) -> str:
+def export_remote(c: Cluster) -> str:
     equal(c.door.job(c.known["importing"]).status, "success")
     equal(c.instance("web3"), [])
     equal(c.instance("web4", "status", "pnode"), ["running", c.node(2)])
