@@ -32,7 +32,7 @@ HEADERS = ("content-type", "www-authenticate", "allow", "connection", "location"
 
 
 def differences(asked: Asked, theirs: Seen, ours: Seen) -> Iterator[Difference]:
-    """Where two answers to a request differ; of what went differently, not how it looks."""
+    """Where two answers to a request differ; if in their outcome, then in nothing else."""
     request = asked.label
     note = f"{theirs.text} / {ours.text}"
     if theirs.status != ours.status:
@@ -41,8 +41,6 @@ def differences(asked: Asked, theirs: Seen, ours: Seen) -> Iterator[Difference]:
     yield from _headers(request, theirs, ours)
     left, right = theirs.job, ours.job
     if left is None or right is None:
-        if theirs.status >= 400 and theirs.value == "nothing":
-            return
         for what, left_one, right_one in compare(theirs.value, ours.value, asked.apart):
             yield Difference(request, what, left_one, right_one)
         return
@@ -90,6 +88,7 @@ def gather(theirs: Server, ours: Server) -> Iterator[Difference]:
 def asked_of(
     both: tuple[Server, Server], requests: Iterable[Asked], *, mend: bool = False
 ) -> Iterator[Difference]:
+    """Ask both each of these, with ``mend`` from the same state."""
     for asked in requests:
         seen = []
         for server in both:
