@@ -56,6 +56,19 @@ class AnswerTests(SynchronousTestCase):
         sent = framing.success(msgspec.Raw(b'[ {"a": 1.50} ]'))
         self.assertEqual(bytes(framing.result_of(sent[:-1])), b'[ {"a": 1.50} ]')
 
+    def test_long_results_pass_through_as_short_ones_do(self) -> None:
+        long = b"[" + b" " * framing.LONG + b"]"
+        for sent in (
+            framing.success(msgspec.Raw(long)),
+            b'{"result":%b,"success":true}\x03' % long,
+            b'{"success": true, "result": %b}\x03' % long,
+        ):
+            self.assertEqual(bytes(framing.result_of(sent[:-1])), long)
+
+    def test_long_errors_are_errors(self) -> None:
+        sent = framing.failure(to_wire(Refused("no" * framing.LONG)))
+        self.assertRaises(Refused, framing.result_of, sent[:-1])
+
     def test_errors_keep_their_class(self) -> None:
         for error in (Refused("no"), QueueFull("full")):
             sent = framing.failure(to_wire(error))
