@@ -6,6 +6,7 @@ wherever what is in memory is fresh enough.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -33,7 +34,7 @@ from ganeti.views.job_objects import JobObjects
 from ganeti.views.jobs import JOBS, JobRow
 from ganeti.views.live import Watch
 from ganeti.views.moment import Moment
-from ganeti.views.objects import objects
+from ganeti.views.objects import Listed, objects
 
 K = TypeVar("K")
 
@@ -69,6 +70,9 @@ class Questions:
         self._info = ClusterInfo(release, machine)
         self._instances_kept = _Kept(InstanceObjects)
         self._jobs_kept = _Kept(JobObjects)
+        self._lists_kept = {
+            what: _Kept(partial(Listed[Any], TABLES[what], rows)) for what, rows in ROWS.items()
+        }
         self._makers: Mapping[str, Callable[..., Awaitable[Sequence[Any]]]] = {
             "job": self._jobs,
             "lock": self._lock_rows,
@@ -94,7 +98,7 @@ class Questions:
     async def objects(
         self, what: str, fields: Sequence[str], names: Sequence[str] | None = None
     ) -> msgspec.Raw:
-        """Objects ``{field: value}``, encoded; instances and jobs from pieces that are kept."""
+        """Objects ``{field: value}``, encoded; what has not changed is not encoded again."""
         table = _table(what)
         if what == "job" and names is None:
             return msgspec.Raw(self._jobs_kept.of(tuple(fields)).everything(self._queue.jobs()))
@@ -103,6 +107,8 @@ class Questions:
             kept = self._instances_kept.of(tuple(fields))
             some = kept.everything(moment) if names is None else kept.some(moment, names)
             return msgspec.Raw(some)
+        if what in self._lists_kept and names is None:
+            return msgspec.Raw(self._lists_kept[what].of(tuple(fields)).everything(moment))
         rows = await self._rows(what, moment, fields, names)
         return msgspec.Raw(objects(table, fields, rows))
 
@@ -199,11 +205,10 @@ class Questions:
     def _job_rows(self, ids: Sequence[Any] | None, *, archived: bool) -> list[JobRow]:
         if ids is None:
             return [JobRow.of(job) for job in self._queue.jobs()]
-        live = {job.id: job for job in self._queue.jobs()} if len(ids) > 1 else {}
-        return [self._job_row(int(number), live, archived) for number in ids]
+        return [self._job_row(int(number), archived) for number in ids]
 
-    def _job_row(self, number: int, live: Mapping[int, Any], archived: bool) -> JobRow:
-        job = live.get(number) or self._queue.find(number)
+    def _job_row(self, number: int, archived: bool) -> JobRow:
+        job = self._queue.find(number)
         if job is not None:
             return JobRow.of(job)
         old = self._queue.archived(number) if archived else None

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any, TypeVar
@@ -53,6 +53,15 @@ class Moment:
     @cached_property
     def networks(self) -> Mapping[str, Network]:
         return self.state.networks
+
+    @cached_property
+    def users(self) -> Mapping[str, Sequence[Instance]]:
+        """The instances with a network card in a network, by the network's UUID."""
+        found: dict[str, list[Instance]] = {}
+        for instance in self.state.instances.values():
+            for uuid in {nic.network for nic in instance.nics if nic.network}:
+                found.setdefault(uuid, []).append(instance)
+        return found
 
     @cached_property
     def backend(self) -> Parameters:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import cached_property
 from ipaddress import IPv4Network
@@ -34,24 +35,27 @@ class NetworkRow:
     @cached_property
     def instances(self) -> list[str]:
         """Who has a network card in it."""
-        uuid, everyone = self.network.uuid, self.moment.state.instances.values()
-        return names_of(one for one in everyone if any(nic.network == uuid for nic in one.nics))
+        return names_of(self.moment.users.get(self.network.uuid, ()))
 
     @cached_property
     def taken(self) -> str:
         """One character for each address: ``X`` taken or reserved, ``.`` free."""
         own, outside = self.network.reservations or "", self.network.ext_reservations or ""
         length = max(len(own), len(outside))
-        pairs = zip(own.ljust(length, "0"), outside.ljust(length, "0"), strict=True)
-        return "".join("X" if "1" in pair else "." for pair in pairs)
+        # As numbers, for a network may have 65536 addresses and more.
+        taken = int(own.ljust(length, "0") or "0", 2) | int(outside.ljust(length, "0") or "0", 2)
+        return f"{taken:0{length}b}".translate(_SHOWN)[:length]
 
     @property
     def reserved(self) -> str:
         """The addresses that instances never get."""
         addresses = IPv4Network(self.network.network)
         bits = self.network.ext_reservations or ""
-        return ", ".join(str(addresses[at]) for at, bit in enumerate(bits) if bit == "1")
+        return ", ".join(str(addresses[found.start()]) for found in _ONE.finditer(bits))
 
+
+_ONE = re.compile("1")
+_SHOWN = str.maketrans("01", ".X")
 
 F = Field[NetworkRow]
 

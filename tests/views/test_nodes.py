@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.config.state import ClusterState
@@ -127,6 +130,15 @@ class NetworkTests(SynchronousTestCase):
                 [0, 4],
                 [0, "203.0.113.0, 203.0.113.1, 203.0.113.7"],
             ],
+        )
+
+    @given(st.text("01", max_size=20), st.text("01", max_size=20))
+    def test_an_address_is_taken_by_instances_or_reserved(self, own: str, outside: str) -> None:
+        network = a_network("net1", reservations=own, ext_reservations=outside)
+        each = zip_longest(own, outside)
+        self.assertEqual(
+            networks.NetworkRow(a_moment(a_cluster()), network).taken,
+            "".join("X" if "1" in pair else "." for pair in each),
         )
 
     def test_who_uses_it(self) -> None:

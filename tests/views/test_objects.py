@@ -16,16 +16,21 @@ from ganeti.errors import Invalid, Refused
 from ganeti.model.guest import GuestState
 from ganeti.schema.records import replace
 from ganeti.testing.builders import a_cluster, a_disk, a_network, a_nic, an_instance, uuid_of
+from ganeti.views.groups import GROUPS
+from ganeti.views.groups import rows as group_rows
 from ganeti.views.instances.objects import InstanceObjects
 from ganeti.views.instances.row import rows
 from ganeti.views.instances.table import INSTANCES
 from ganeti.views.live import Watch
 from ganeti.views.moment import Moment
+from ganeti.views.networks import NETWORKS
+from ganeti.views.networks import rows as network_rows
 from ganeti.views.nodes import NODES
 from ganeti.views.nodes import rows as node_rows
-from ganeti.views.objects import objects
+from ganeti.views.objects import Listed, objects
 from tests.views.moments import Told, a_moment, some_facts
 
+NODE_FIELDS = ("name", "mfree", "dfree", "pinst_list", "sinst_cnt", "offline", "role")
 FIELDS = (
     "name",
     "status",
@@ -49,6 +54,33 @@ class ObjectTests(SynchronousTestCase):
     def test_unknown_fields_are_refused(self) -> None:
         self.assertRaises(Invalid, objects, NODES, ["colour"], [])
         self.assertRaises(Invalid, InstanceObjects, ["colour"])
+
+
+class ListTests(SynchronousTestCase):
+    def test_when_nothing_changed_the_list_is_the_same_bytes(self) -> None:
+        state, told = a_cluster(nodes=["node1", "node2"]), Told({"node1": some_facts("a")})
+        watch = Watch(told)
+        found = Listed(NODES, node_rows, NODE_FIELDS)
+        first = found.everything(Moment(state, watch.now(state.nodes)))
+        self.assertIs(first, found.everything(Moment(state, watch.now(state.nodes))))
+
+    @settings(max_examples=40, deadline=None)
+    @given(st.randoms(use_true_random=False), st.lists(st.integers(0, 7), max_size=12))
+    def test_what_is_told_is_never_stale(self, chance: random.Random, steps: list[int]) -> None:
+        state, told = a_small_cluster(), Told({"node1": some_facts("a", "b")})
+        watch = Watch(told)
+        kinds = (
+            (NODES, node_rows, NODE_FIELDS),
+            (GROUPS, group_rows, ("name", "node_list", "pinst_list", "tags")),
+            (NETWORKS, network_rows, ("name", "inst_list", "map", "group_list")),
+        )
+        lists: list[Listed[Any]] = [Listed(*kind) for kind in kinds]
+        for step in steps:
+            state = CHANGES[step](state, told, chance)
+            moment = Moment(state, watch.now(state.nodes))
+            for (table, all_rows, fields), found in zip(kinds, lists, strict=True):
+                again = objects(table, fields, all_rows(moment))  # type: ignore[arg-type]
+                self.assertEqual(found.everything(moment), again)
 
 
 class InstanceTests(SynchronousTestCase):
