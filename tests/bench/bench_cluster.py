@@ -26,7 +26,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.bench.loads import Luxi, calls, requests, serve_bare, syncs, until
+from tests.bench.loads import Luxi, answer_size, calls, requests, serve_bare, syncs, until
 
 TREE = Path(__file__).parents[2]
 BARE_PORT = 5999
@@ -69,6 +69,8 @@ class Cluster:
         said = {key: shlex.split(value)[0] if value else "" for key, value in self.facts.items()}
         self.socket, self.url = said["LUXI_SOCKET"], said["RAPI_URL"]
         self.root, self.name = said["GANETI_ROOTDIR"], said["GANETI_HOSTNAME"]
+        self.pem = f"{self.root}/var/lib/ganeti/rapi.pem"
+        self.folder = os.path.dirname(self.root)
         login = f"{said['RAPI_USER']}:{said['RAPI_PASSWORD']}"
         self.login = base64.b64encode(login.encode()).decode()
         self.pids = {name: int(pid) for name, pid in said.items() if "_PID" in name}
@@ -149,6 +151,11 @@ def an_instance(name: str) -> dict[str, Any]:
     }
 
 
+def a_network(number: int) -> dict[str, Any]:
+    network = f"10.{number}.0.0/16"
+    return {"OP_ID": "OP_NETWORK_ADD", "network_name": f"net{number}", "network": network}
+
+
 def measure_jobs(cluster: Cluster, report: Report) -> None:
     master = Luxi(cluster.socket)
     master.run_all([a_delay() for _ in range(50)])
@@ -194,11 +201,26 @@ def measure_doors(cluster: Cluster, report: Report) -> None:
     report("LUXI, one client, calls/s", calls(cluster.socket, 3000))
 
 
-def measure_lists(cluster: Cluster, report: Report, instances: int) -> None:
-    for clients in (1, 16):
-        name = f"bulk list of {instances} instances, {clients} clients, requests/s"
-        url = f"{cluster.url}/2/instances?bulk=1"
-        report(name, requests(url, cluster.login, 200, clients=clients))
+def measure_lists(cluster: Cluster, report: Report) -> None:
+    """Each bulk list in turn with a bare resource of as many bytes; the best of three turns."""
+    Luxi(cluster.socket).run_all([a_network(number) for number in range(10)])
+    with bare(cluster) as (limit, _):
+        for kind in ("instances", "nodes", "jobs", "groups", "networks"):
+            path = f"/2/{kind}?bulk=1"
+            size = answer_size(cluster.url + path, cluster.login)
+            for clients in (1, 16):
+                names = [
+                    f"{path}, {what}, {clients} clients, requests/s"
+                    for what in (f"{size} bytes", "bare")
+                ]
+                urls = cluster.url + path, f"{limit}/bytes/{size}"
+                turns = [
+                    [requests(url, cluster.login, 200, clients=clients) for url in urls]
+                    for _ in range(3)
+                ]
+                for name, rates in zip(names, zip(*turns, strict=True), strict=True):
+                    report(name, max(rates))
+                report.share(*names)
 
 
 def measure_start(cluster: Cluster, report: Report, instances: int) -> None:
@@ -233,24 +255,32 @@ def measure_memory(cluster: Cluster, report: Report, when: str) -> None:
     report(f"daemons of the master {when}, PSS MiB", proportional)
 
 
-def measure_limits(report: Report, folder: str, pem: str) -> None:
-    path = f"{folder}/echo"
+@contextmanager
+def bare(cluster: Cluster) -> Iterator[tuple[str, str]]:
+    """The address and the socket of the bare servers of ``loads``, until the block ends."""
+    path = f"{cluster.folder}/echo"
     spawn = multiprocessing.get_context("spawn")
-    server = spawn.Process(target=serve_bare, args=(pem, BARE_PORT, path))
+    server = spawn.Process(target=serve_bare, args=(cluster.pem, BARE_PORT, path))
     server.start()
     try:
         until(lambda: os.stat(path))
-        url = f"https://127.0.0.1:{BARE_PORT}/version"
+        yield f"https://127.0.0.1:{BARE_PORT}", path
+    finally:
+        server.terminate()
+        server.join()
+        Path(path).unlink(missing_ok=True)
+
+
+def measure_limits(cluster: Cluster, report: Report) -> None:
+    with bare(cluster) as (limit, path):
+        url = f"{limit}/version"
         for clients in (1, 16):
             figure = requests(url, "", 2000, clients=clients)
             report(f"bare TLS resource, {clients} clients, requests/s", figure)
         figure = requests(url, "", 200, stay=False)
         report("bare TLS resource, new connections, requests/s", figure)
         report("bare echo of JSON, one client, calls/s", calls(path, 3000))
-        report("bare fdatasync, records/s", syncs(folder))
-    finally:
-        server.terminate()
-        server.join()
+        report("bare fdatasync, records/s", syncs(cluster.folder))
     for clients in (1, 16):
         limit = f"bare TLS resource, {clients} clients, requests/s"
         report.share(f"GET /version, {clients} clients, requests/s", limit)
@@ -290,10 +320,9 @@ def main() -> None:
         measure_doors(cluster, report)
         measure_tags(cluster, report, 0)
         measure_jobs(cluster, report)
-        folder = os.path.dirname(cluster.root)
-        measure_limits(report, folder, f"{cluster.root}/var/lib/ganeti/rapi.pem")
+        measure_limits(cluster, report)
         fill(cluster, chosen.instances)
-        measure_lists(cluster, report, chosen.instances)
+        measure_lists(cluster, report)
         measure_tags(cluster, report, chosen.instances)
         measure_memory(cluster, report, "after load")
         measure_start(cluster, report, chosen.instances)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
 import msgspec
 
@@ -72,11 +73,15 @@ class _Asking(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, request: bytes, left: list[int], done: asyncio.Future[None]) -> None:
+    def __init__(
+        self, request: bytes, left: list[int], done: asyncio.Future[None], waited: list[float]
+    ) -> None:
         self._request = request
         self._left = left
         self._done = done
+        self._waited = waited
         self._missing = 0
+        self._asked = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -95,6 +100,7 @@ class _Asking(asyncio.Protocol):
         else:
             self._missing -= len(data)
         if not self._missing:
+            self._waited.append(time.perf_counter() - self._asked)
             self._next()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -104,6 +110,7 @@ class _Asking(asyncio.Protocol):
     def _next(self) -> None:
         if self._left[0] > 0:
             self._left[0] -= 1
+            self._asked = time.perf_counter()
             self.transport.write(self._request)
         elif not self._done.done():
             self._done.set_result(None)
@@ -121,10 +128,18 @@ def requests(url: str, login: str, count: int, *, clients: int = 1, stay: bool =
 
     Without ``stay`` each client makes a new connection for each request.
     """
+    begun = time.perf_counter()
+    waits(url, login, count, clients=clients, stay=stay)
+    return count / (time.perf_counter() - begun)
+
+
+def waits(url: str, login: str, count: int, *, clients: int = 1, stay: bool = True) -> list[float]:
+    """The seconds that each of ``count`` answers took; see :func:`requests`."""
     place = urlsplit(url)
     path = place.path + (f"?{place.query}" if place.query else "")
     text = f"GET {path} HTTP/1.1\r\nHost: {place.netloc}\r\nAuthorization: Basic {login}\r\n\r\n"
     context = _trusting()
+    waited: list[float] = []
 
     async def client(left: list[int]) -> None:
         loop = asyncio.get_running_loop()
@@ -135,7 +150,7 @@ def requests(url: str, login: str, count: int, *, clients: int = 1, stay: bool =
                 turn = [1]
             done: asyncio.Future[None] = loop.create_future()
             transport, _ = await loop.create_connection(
-                lambda turn=turn, done=done: _Asking(text.encode(), turn, done),  # type: ignore[misc]
+                lambda turn=turn, done=done: _Asking(text.encode(), turn, done, waited),  # type: ignore[misc]
                 place.hostname or "localhost",
                 place.port or 443,
                 ssl=context,
@@ -143,13 +158,19 @@ def requests(url: str, login: str, count: int, *, clients: int = 1, stay: bool =
             await done
             transport.abort()
 
-    async def all_clients() -> float:
-        begun = time.perf_counter()
+    async def all_clients() -> None:
         left = [count]
         await asyncio.gather(*(client(left) for _ in range(clients)))
-        return count / (time.perf_counter() - begun)
 
-    return asyncio.run(all_clients())
+    asyncio.run(all_clients())
+    return waited
+
+
+def answer_size(url: str, login: str) -> int:
+    """How many bytes the body of an answer has."""
+    asked = Request(url, headers={"Authorization": f"Basic {login}"})
+    with urlopen(asked, context=_trusting()) as answer:
+        return len(answer.read())
 
 
 def calls(path: str, count: int) -> float:
@@ -178,13 +199,22 @@ def syncs(folder: str, count: int = 200) -> float:
 
 
 def serve_bare(pem: str, port: int, path: str) -> None:
-    """A static resource of Twisted over TLS, and an echo of JSON on a Unix socket; never ends."""
+    """Static resources of Twisted over TLS, and an echo of JSON on a Unix socket; never ends.
+
+    ``/version`` is as short as can be, ``/bytes/N`` is of N bytes.
+    """
     from twisted.internet import reactor as installed
     from twisted.internet import ssl as tls
     from twisted.internet.protocol import Factory, Protocol
     from twisted.web.resource import Resource
     from twisted.web.server import Site
     from twisted.web.static import Data
+
+    class Sizes(Resource):
+        def getChild(self, path: bytes, request: Any) -> Resource:
+            sized = Data(b"x" * int(path), "application/json")
+            self.putChild(path, sized)
+            return sized
 
     class Echo(Protocol):
         def dataReceived(self, data: bytes) -> None:
@@ -196,6 +226,7 @@ def serve_bare(pem: str, port: int, path: str) -> None:
     reactor: Any = installed
     root = Resource()
     root.putChild(b"version", Data(b"2\n", "application/json"))
+    root.putChild(b"bytes", Sizes())
     contexts = tls.DefaultOpenSSLContextFactory(pem, pem)
     reactor.listenSSL(port, Site(root), contexts, interface="127.0.0.1")
     reactor.listenUNIX(path, Factory.forProtocol(Echo))
