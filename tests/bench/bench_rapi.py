@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import socket
-import ssl
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from typing import Any
+
+from tests.bench.loads import Client, until
 
 BARE = 5999
 PORT = 5998
@@ -78,40 +77,6 @@ def serve_master(folder: str) -> None:
     reactor.run()
 
 
-class Client:
-    """Sends one request after the other."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._context.check_hostname = False
-        self._context.verify_mode = ssl.CERT_NONE
-        self._socket: ssl.SSLSocket | None = None
-
-    def connect(self) -> None:
-        plain = socket.create_connection(("127.0.0.1", self._port))
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket = self._context.wrap_socket(plain)
-
-    def close(self) -> None:
-        assert self._socket is not None
-        self._socket.close()
-
-    def ask(self, request: bytes) -> int:
-        """The status."""
-        assert self._socket is not None
-        self._socket.sendall(request)
-        data = self._socket.recv(1 << 18)
-        while (end := data.find(b"\r\n\r\n")) < 0:
-            data += self._socket.recv(1 << 18)
-        head = data[:end].lower()
-        length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
-        missing = length + end + 4 - len(data)
-        while missing > 0:
-            missing -= len(self._socket.recv(1 << 18))
-        return int(head.split()[1])
-
-
 def request(method: str, path: str) -> bytes:
     return (
         f"{method} {path} HTTP/1.1\r\nHost: localhost:5080\r\nAccept: */*\r\n"
@@ -120,29 +85,18 @@ def request(method: str, path: str) -> bytes:
 
 
 def measure(port: int, sent: bytes, requests: int, *, stay: bool) -> float:
-    client = Client(port)
-    client.connect()
+    client = Client("127.0.0.1", port)
     status = client.ask(sent)
     assert status == 200, (sent, status)
     begun = time.perf_counter()
     for _ in range(requests):
         if not stay:
             client.close()
-            client.connect()
+            client = Client("127.0.0.1", port)
         client.ask(sent)
     spent = time.perf_counter() - begun
     client.close()
     return requests / spent
-
-
-def until(ready: Callable[[], object]) -> None:
-    for _ in range(200):
-        try:
-            ready()
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise TimeoutError
 
 
 def prepare(folder: str) -> None:
@@ -174,9 +128,9 @@ def main() -> None:
             [*command, "-b", "127.0.0.1"], env=environment, stderr=subprocess.DEVNULL
         )
         try:
-            until(lambda: Client(PORT).connect())
+            until(lambda: Client("127.0.0.1", PORT).close())
             print(f"start to listening: {time.perf_counter() - begun:.2f} s")
-            until(lambda: Client(BARE).connect())
+            until(lambda: Client("127.0.0.1", BARE).close())
             until(lambda: os.stat(f"{folder}/var/run/ganeti/socket/ganeti-master"))
             print(f"memory idle: {_memory(daemon.pid)}")
             compare(requests)

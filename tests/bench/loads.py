@@ -7,6 +7,7 @@ import asyncio
 import os
 import socket
 import ssl
+import struct
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -17,6 +18,9 @@ from urllib.request import Request, urlopen
 import msgspec
 
 END = b"\x03"
+_TRUSTING = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+_TRUSTING.check_hostname = False
+_TRUSTING.verify_mode = ssl.CERT_NONE
 FINAL = frozenset(("success", "error", "canceled"))
 
 
@@ -68,6 +72,70 @@ class Luxi:
         return float(max(seconds + parts / 1e6 for _, (seconds, parts), _ in rows) - begun)
 
 
+class Client:
+    """A blocking connection over TLS, for requests one after the other, or for half of one."""
+
+    def __init__(self, host: str, port: int, *, buffer: int | None = None) -> None:
+        """``buffer`` is how many bytes the kernel takes before they are read."""
+        plain = socket.socket()
+        if buffer is not None:
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        plain.settimeout(60)
+        try:
+            plain.connect((host, port))
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket = _TRUSTING.wrap_socket(plain)
+        except OSError:
+            plain.close()
+            raise
+
+    def ask(self, request: bytes) -> int:
+        """Send a request; the status of its answer."""
+        self.send(request)
+        return self.status()
+
+    def send(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def status(self) -> int:
+        """The status of the next answer, once all of that is here."""
+        data = b""
+        while (end := data.find(b"\r\n\r\n")) < 0:
+            data += self._received()
+        head = data[:end].lower()
+        length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
+        missing = length + end + 4 - len(data)
+        while missing > 0:
+            missing -= len(self._received())
+        return int(head.split()[1])
+
+    def _received(self) -> bytes:
+        if not (data := self._socket.recv(1 << 18)):
+            raise ConnectionError("the server hung up")
+        return data
+
+    def is_open(self) -> bool:
+        """Whether the server has neither hung up nor said anything."""
+        self._socket.setblocking(False)
+        try:
+            self._socket.recv(1)
+        except ssl.SSLWantReadError:
+            return True
+        except OSError:
+            pass
+        finally:
+            self._socket.settimeout(60)
+        return False
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def abort(self) -> None:
+        """Close it so that the server hears of a reset."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
+
+
 class _Asking(asyncio.Protocol):
     """Sends the same request again whenever it was answered, until there were enough."""
 
@@ -116,13 +184,6 @@ class _Asking(asyncio.Protocol):
             self._done.set_result(None)
 
 
-def _trusting() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
 def requests(url: str, login: str, count: int, *, clients: int = 1, stay: bool = True) -> float:
     """Requests per second; ``login`` is that of HTTP Basic, in base64.
 
@@ -138,7 +199,6 @@ def waits(url: str, login: str, count: int, *, clients: int = 1, stay: bool = Tr
     place = urlsplit(url)
     path = place.path + (f"?{place.query}" if place.query else "")
     text = f"GET {path} HTTP/1.1\r\nHost: {place.netloc}\r\nAuthorization: Basic {login}\r\n\r\n"
-    context = _trusting()
     waited: list[float] = []
 
     async def client(left: list[int]) -> None:
@@ -153,7 +213,7 @@ def waits(url: str, login: str, count: int, *, clients: int = 1, stay: bool = Tr
                 lambda turn=turn, done=done: _Asking(text.encode(), turn, done, waited),  # type: ignore[misc]
                 place.hostname or "localhost",
                 place.port or 443,
-                ssl=context,
+                ssl=_TRUSTING,
             )
             await done
             transport.abort()
@@ -169,7 +229,7 @@ def waits(url: str, login: str, count: int, *, clients: int = 1, stay: bool = Tr
 def answer_size(url: str, login: str) -> int:
     """How many bytes the body of an answer has."""
     asked = Request(url, headers={"Authorization": f"Basic {login}"})
-    with urlopen(asked, context=_trusting()) as answer:
+    with urlopen(asked, context=_TRUSTING) as answer:
         return len(answer.read())
 
 
