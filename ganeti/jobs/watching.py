@@ -43,6 +43,12 @@ class Watchers:
         """
         waiting: Deferred[None] = Deferred()
         expires = None
+
+        def expire() -> None:
+            # Only this one: were all woken who watch the job, a thousand whose time is up together
+            # would look at it a million times.
+            _wake(waiting)
+
         try:
             while True:
                 job = self._jobs.get(job_id)
@@ -53,8 +59,7 @@ class Watchers:
                     return now, said
                 if expires is None:
                     patience = max(0.0, min(timeout, LONGEST))
-                    # Wakes all who watch this job; each knows whether its own time is up.
-                    expires = self._clock.callLater(patience, self._notify, job_id)
+                    expires = self._clock.callLater(patience, expire)
                 elif not expires.active():
                     return None
                 waiting = Deferred()
@@ -72,8 +77,7 @@ class Watchers:
 
     def _notify(self, job_id: int) -> None:
         for waiting in self._waiting.pop(job_id, ()):
-            if not waiting.called:
-                waiting.callback(None)
+            _wake(waiting)
 
     def _leave(self, job_id: int, waiting: Deferred[None]) -> None:
         others = self._waiting.get(job_id)
@@ -81,3 +85,8 @@ class Watchers:
             others.discard(waiting)
             if not others:
                 del self._waiting[job_id]
+
+
+def _wake(waiting: Deferred[None]) -> None:
+    if not waiting.called:
+        waiting.callback(None)

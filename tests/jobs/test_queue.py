@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Invalid, JobCanceled, JobLost, NotKept, QueueDrained, QueueFull, Refused
 from ganeti.jobs import queue as queue_module
+from ganeti.jobs.job import Job
 from ganeti.jobs.runner import Task
 from tests.jobs.rig import NOW, Rig, an_opcode
 
@@ -485,6 +486,24 @@ class WaitingTests(QueueTestCase):
         waiting = self.wait(1, "running")
         self.rig.settle()
         self.assertEqual(self.successResultOf(waiting), ("success", []))
+
+    def test_whose_time_is_up_wakes_no_others(self) -> None:
+        looks: list[int] = []
+
+        def look(job: Job) -> str:
+            looks.append(job.id)
+            return job.status.value
+
+        self.rig.submit("sleep")
+        self.rig.turn(2)
+        waiting = [
+            Deferred.fromCoroutine(self.queue.wait_for_change(1, look, "running", None, 0.5))
+            for _ in range(50)
+        ]
+        before = len(looks)
+        self.rig.clock.advance(0.5)
+        self.assertEqual([self.successResultOf(each) for each in waiting], [None] * 50)
+        self.assertEqual(len(looks) - before, 50)
 
     def test_messages_answer(self) -> None:
         async def talk(task: Task) -> None:
