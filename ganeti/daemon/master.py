@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from ganeti import __version__
+from ganeti.daemon import open_files
 from ganeti.daemon.allocators import Allocators
 from ganeti.daemon.identifiers import SystemIdentifiers
 from ganeti.daemon.service import Running
@@ -41,6 +42,10 @@ from ganeti.system.files import LocalFiles
 from ganeti.system.processes import LocalProcesses
 from ganeti.system.tls import words
 
+MOST_FILES = 16384
+"""How many files and connections may be open; each process of the remote API has a thousand of
+them if that many wait for jobs."""
+
 LOOK = 1.0
 """Seconds between two looks at whom this host's own node daemon obeys."""
 
@@ -53,6 +58,7 @@ FIRST_VOTES = 1.0
 
 async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     """Answer clients; jobs run once more than half of the nodes have voted for this master."""
+    open_files.allow(MOST_FILES)
     context = client_context(paths)
     files = LocalFiles(_in_thread(reactor))
     places = Places(paths.data)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import resource
 import ssl
 import time
 from argparse import Namespace
@@ -13,12 +12,13 @@ from typing import Any
 from twisted.internet.protocol import ServerFactory
 from twisted.internet.threads import deferToThreadPool
 
+from ganeti.daemon import open_files
 from ganeti.daemon.listening import listen
 from ganeti.daemon.options import address_of
 from ganeti.daemon.service import Running
 from ganeti.daemon.workers import Workers, accept_as_worker
 from ganeti.errors import Code, Failed, NotMaster
-from ganeti.luxi.async_client import MasterClient
+from ganeti.luxi.async_client import MOST_WAITING, MasterClient
 from ganeti.paths import Paths, name_of_this_node
 from ganeti.rapi.access import Doorkeeper, UsersFile
 from ganeti.rapi.api import Api
@@ -38,7 +38,8 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     if context is not None:
         _prepare(context)
         _load(context, options, paths)
-    master = MasterClient(reactor, reactor, paths.master_socket)
+    clients, waiting = _shares(options.max_clients)
+    master = MasterClient(reactor, reactor, paths.master_socket, most_waiting=waiting)
     users = UsersFile(paths.rapi_users, reactor.seconds)
     users.look()
     door = Doorkeeper(users, _in_thread(reactor), login_always=options.require_authentication)
@@ -46,7 +47,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         Api(ROUTES, master, door, time.time).answer,
         reactor,
         time.time,
-        most_connections=_clients(options.max_clients),
+        most_connections=clients,
     )
     factory: ServerFactory = site
     if context is not None:
@@ -120,15 +121,13 @@ def _no_password() -> str:
     return ""
 
 
-def _clients(wanted: int) -> int:
-    """How many clients there can be: as many as wanted, if the host allows so many files."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    files = wanted + OTHER_FILES
-    if hard != resource.RLIM_INFINITY:
-        files = min(files, hard)
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(files, soft), hard))
-    return max(1, min(wanted, files - OTHER_FILES))
+def _shares(wanted: int) -> tuple[int, int]:
+    """How many clients there can be, and how many of them can wait for jobs: as many as wanted,
+    if the host allows so many files. Who waits for a job takes a connection to the master, too.
+    """
+    room = open_files.allow(wanted + MOST_WAITING + OTHER_FILES) - OTHER_FILES
+    waiting = max(1, min(MOST_WAITING, room // 4))
+    return max(1, min(wanted, room - waiting)), waiting
 
 
 def _in_thread(reactor: Any) -> Callable[[Callable[[], bool]], Awaitable[bool]]:

@@ -27,6 +27,10 @@ ANSWER_SECONDS = 180.0
 MOST_CONNECTIONS = 16
 """How many connections there are for requests that do not wait for something to happen."""
 
+MOST_WAITING = 1000
+"""How many requests wait at once for something to happen, each with a connection of its own, so
+that neither end runs out of them; further ones have to wait before they can."""
+
 
 class _Line(Protocol):
     """One connection, with at most one request under way."""
@@ -107,6 +111,7 @@ class MasterClient:
         path: str,
         *,
         answer_seconds: float = ANSWER_SECONDS,
+        most_waiting: int = MOST_WAITING,
     ) -> None:
         self._unix = unix
         self._clock = clock
@@ -114,6 +119,7 @@ class MasterClient:
         self._answer_seconds = answer_seconds
         self._idle: list[_Line] = []
         self._turns = DeferredSemaphore(MOST_CONNECTIONS)
+        self._waits = DeferredSemaphore(most_waiting)
 
     async def ask(self, request: Request[R]) -> R:
         answer: R = msgspec.json.decode(await self.ask_raw(request))
@@ -121,13 +127,12 @@ class MasterClient:
 
     async def ask_raw(self, request: Request[Any]) -> msgspec.Raw:
         message = framing.request(request.named(), request)
-        if request.waits:
-            return framing.result_of(await self._exchange(request, message))
-        await self._turns.acquire()
+        turns = self._waits if request.waits else self._turns
+        await turns.acquire()
         try:
             return framing.result_of(await self._exchange(request, message))
         finally:
-            self._turns.release()
+            turns.release()
 
     def close(self) -> None:
         """Hang up what is idle; what is under way ends when it is answered or cancelled."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectError, ConnectionDone
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
@@ -69,6 +69,19 @@ class MasterClientTests(SynchronousTestCase):
             wait.cancel()
             self.failureResultOf(wait)
         self.assertTrue(all(wire.disconnected for wire in self.wires[:-1]))
+
+    def test_the_number_of_those_who_wait_is_bounded(self) -> None:
+        self.client = MasterClient(self.reactor, self.clock, "/run/master", most_waiting=2)
+        waits = [self.ask(WAIT) for _ in range(4)]
+        self.connect()
+        self.assertEqual(len(self.wires), 2)
+        waits[2].cancel()
+        self.failureResultOf(waits[2], CancelledError)
+        self.wires[0].protocol.dataReceived(ANSWER)
+        self.wires[0].protocol.dataReceived(ANSWER)
+        self.assertEqual([self.successResultOf(waits[at]) for at in (0, 3)], [["a"]] * 2)
+        waits[1].cancel()
+        self.failureResultOf(waits[1])
 
     def test_the_number_of_connections_is_bounded(self) -> None:
         asked = [self.ask(TAGS) for _ in range(MOST_CONNECTIONS + 1)]
