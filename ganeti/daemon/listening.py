@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -37,6 +38,15 @@ def listen(reactor: Any, address: str, port: int, factory: ServerFactory) -> Any
         number = getattr(e.socketError, "errno", None)
         why = _WORDS.get(number) or os.strerror(number) if number else str(e.socketError)
         raise Refused(f"cannot listen on {address} port {port}: {why}", Code.ENVIRONMENT) from None
+
+
+def keep_unsent(port: Any, size: int) -> None:
+    """Let the kernel take no more than ``size`` bytes for a client ahead of what it can receive.
+
+    Otherwise it takes megabytes for each client, as its own memory, which nobody counts. Holds for
+    connections that are accepted from now on, by whatever process.
+    """
+    port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, size)
 
 
 def reach(reactor: Any, host: str, port: int) -> Deferred[None]:

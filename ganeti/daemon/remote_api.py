@@ -13,7 +13,7 @@ from twisted.internet.protocol import ServerFactory
 from twisted.internet.threads import deferToThreadPool
 
 from ganeti.daemon import open_files
-from ganeti.daemon.listening import listen
+from ganeti.daemon.listening import keep_unsent, listen
 from ganeti.daemon.options import address_of
 from ganeti.daemon.service import Running
 from ganeti.daemon.workers import Workers, accept_as_worker
@@ -25,6 +25,9 @@ from ganeti.rapi.api import Api
 from ganeti.rapi.connection import Site
 from ganeti.rapi.routes.table import ROUTES
 from ganeti.system.tls import TlsFactory
+
+UNSENT = 128 * 1024
+"""How many bytes of an answer the kernel keeps for a client ahead of what it can receive."""
 
 OTHER_FILES = 100
 """How many files and connections the daemon has open besides those of its clients."""
@@ -58,6 +61,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     else:
         address = options.bind or address_of(name, paths)
         port = listen(reactor, address, options.port, factory)
+        keep_unsent(port, UNSENT)
         further = options.workers - 1
         workers = Workers(reactor, "ganeti.daemon.rapi", options.arguments, port.fileno(), further)
 

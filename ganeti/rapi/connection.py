@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ganeti.rapi import http
+from ganeti.rapi.complaints import Complaints
 from ganeti.rapi.problems import problem
 
 Answerer = Callable[[http.Request], Awaitable[http.Response]]
@@ -268,6 +269,7 @@ class Site(ServerFactory):
         self._unread: dict[Connection, int] = {}
         self._unread_bytes = 0
         self._watch: IDelayedCall | None = None
+        self._complain = Complaints(clock, self._log.warn)
 
     def buildProtocol(self, addr: IAddress | None) -> Connection:
         return Connection(self)
@@ -276,7 +278,7 @@ class Site(ServerFactory):
         """Count a connection; if there are too many, one that is idle has to go, or it itself."""
         if len(self._connections) >= self._most:
             idle = next((other for other in self._connections if other.idle), None)
-            self._log.warn(
+            self._complain(
                 "{n} connections: closing one that is idle" if idle else "{n} connections: full",
                 n=self._most,
             )
@@ -297,7 +299,7 @@ class Site(ServerFactory):
         self._unsent[connection] = size
         while sum(self._unsent.values()) > MOST_UNSENT and len(self._unsent) > 1:
             oldest = next(iter(self._unsent))
-            self._log.warn("a client reads too slowly: {peer}", peer=_called(oldest))
+            self._complain("a client reads too slowly: {peer}", peer=_called(oldest))
             self.sent(oldest)
             oldest.transport.abortConnection()
 
@@ -313,7 +315,7 @@ class Site(ServerFactory):
         self._unread[connection] = size
         while self._unread_bytes > MOST_UNREAD and len(self._unread) > 1:
             oldest = next(iter(self._unread))
-            self._log.warn("too many large requests: gave up {peer}", peer=_called(oldest))
+            self._complain("too many large requests: gave up {peer}", peer=_called(oldest))
             self.received(oldest)
             oldest.give_up()
 
