@@ -203,7 +203,7 @@ def meet(cluster: Cluster, daemons: Daemons, door: Door, name: str) -> None:
         time.sleep(LOOKS)
     if name.endswith("abort"):
         crowd.clear()
-    there = sum(client.is_open() for client in crowd)
+    there = sum(client.quiet() for client in crowd)
     show(f"{name}, later", daemons, f"{there} there", seconds)
     for client in crowd:
         client.close()

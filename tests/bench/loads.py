@@ -114,7 +114,7 @@ class Client:
             raise ConnectionError("the server hung up")
         return data
 
-    def is_open(self) -> bool:
+    def quiet(self) -> bool:
         """Whether the server has neither hung up nor said anything."""
         self._socket.setblocking(False)
         try:
