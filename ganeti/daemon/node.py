@@ -14,6 +14,7 @@ from typing import Any
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
 
+from ganeti.daemon import open_files
 from ganeti.daemon.hypervisors import hypervisors
 from ganeti.daemon.listening import listen, reach
 from ganeti.daemon.options import address_of, known_address
@@ -36,12 +37,16 @@ from ganeti.system.tls import TlsFactory, peer_name
 
 MASTER, RAPI = "ganeti-masterd", "ganeti-rapi"
 
+MOST_FILES = 4096
+"""How many files and connections may be open; strangers could have a thousand."""
+
 ENDING = 20.0
 """Seconds: a little more than a daemon gives to the work that is under way."""
 
 
 async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     """Listen for the master."""
+    open_files.allow(MOST_FILES)
     name = name_of_this_node()
     prove(paths, name)
     context = server_context(paths, strangers=True)

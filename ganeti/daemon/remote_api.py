@@ -7,6 +7,7 @@ import ssl
 import time
 from argparse import Namespace
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.protocol import ServerFactory
@@ -24,7 +25,7 @@ from ganeti.rapi.access import Doorkeeper, UsersFile
 from ganeti.rapi.api import Api
 from ganeti.rapi.connection import Site
 from ganeti.rapi.routes.table import ROUTES
-from ganeti.system.tls import TlsFactory
+from ganeti.system.tls import MOST_SHAKING, TlsFactory
 
 UNSENT = 128 * 1024
 """How many bytes of an answer the kernel keeps for a client ahead of what it can receive."""
@@ -41,8 +42,8 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     if context is not None:
         _prepare(context)
         _load(context, options, paths)
-    clients, waiting = _shares(options.max_clients)
-    master = MasterClient(reactor, reactor, paths.master_socket, most_waiting=waiting)
+    shares = _shares(options.max_clients)
+    master = MasterClient(reactor, reactor, paths.master_socket, most_waiting=shares.waiting)
     users = UsersFile(paths.rapi_users, reactor.seconds)
     users.look()
     door = Doorkeeper(users, _in_thread(reactor), login_always=options.require_authentication)
@@ -50,11 +51,11 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         Api(ROUTES, master, door, time.time).answer,
         reactor,
         time.time,
-        most_connections=clients,
+        most_connections=shares.clients,
     )
     factory: ServerFactory = site
     if context is not None:
-        factory = TlsFactory(context, site, reactor)
+        factory = TlsFactory(context, site, reactor, most_shaking=shares.shaking)
     workers = None
     if options.worker is not None:
         port = accept_as_worker(reactor, factory)
@@ -125,13 +126,24 @@ def _no_password() -> str:
     return ""
 
 
-def _shares(wanted: int) -> tuple[int, int]:
-    """How many clients there can be, and how many of them can wait for jobs: as many as wanted,
-    if the host allows so many files. Who waits for a job takes a connection to the master, too.
-    """
-    room = open_files.allow(wanted + MOST_WAITING + OTHER_FILES) - OTHER_FILES
+@dataclass(frozen=True)
+class _Shares:
+    """How the files that may be open are shared out."""
+
+    clients: int
+    waiting: int
+    """Clients that wait for jobs, each of which takes a connection to the master, too."""
+    shaking: int
+    """Strangers in the middle of the handshake."""
+
+
+def _shares(wanted: int) -> _Shares:
+    """As much as wanted for everybody, or less if the host does not allow so many files."""
+    files = open_files.allow(wanted + MOST_WAITING + MOST_SHAKING + OTHER_FILES)
+    room = files - OTHER_FILES
     waiting = max(1, min(MOST_WAITING, room // 4))
-    return max(1, min(wanted, room - waiting)), waiting
+    shaking = max(1, min(MOST_SHAKING, room // 4))
+    return _Shares(max(1, min(wanted, room - waiting - shaking)), waiting, shaking)
 
 
 def _in_thread(reactor: Any) -> Callable[[Callable[[], bool]], Awaitable[bool]]:

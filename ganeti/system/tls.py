@@ -27,6 +27,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 HANDSHAKE_PATIENCE = 10.0
+MOST_SHAKING = 1000
+"""How many connections of a server may be in the middle of the handshake."""
+
 _PIECE = 65536
 
 
@@ -236,17 +239,29 @@ class TlsLayer(Protocol):
 
 
 class TlsFactory(ServerFactory):
-    """Puts TLS below the connections that ``factory`` serves."""
+    """Puts TLS below the connections that ``factory`` serves.
+
+    It does not count those who have not shaken hands; there are ``most_shaking`` of them at most,
+    and the oldest gives way to a new one.
+    """
 
     noisy = False
     _log = Logger()
 
     def __init__(
-        self, context: ssl.SSLContext, factory: ServerFactory, clock: IReactorTime
+        self,
+        context: ssl.SSLContext,
+        factory: ServerFactory,
+        clock: IReactorTime,
+        *,
+        most_shaking: int = MOST_SHAKING,
     ) -> None:
         self._context = context
         self._factory = factory
         self._clock = clock
+        self._most = most_shaking
+        self._shaking: dict[TlsLayer, None] = {}
+        self._crowded = False
 
     def doStart(self) -> None:
         self._factory.doStart()
@@ -258,18 +273,35 @@ class TlsFactory(ServerFactory):
         protocol = self._factory.buildProtocol(addr)
         if protocol is None:
             return None
-        return TlsLayer(self._context, protocol, self._clock, _nothing, self._refused)
+        if len(self._shaking) >= self._most:
+            self._make_room()
+        layer = TlsLayer(self._context, protocol, self._clock, self._shaken, self._refused)
+        self._shaking[layer] = None
+        return layer
+
+    def _make_room(self) -> None:
+        if not self._crowded:
+            self._crowded = True
+            self._log.warn(
+                "{n} connections wait for a handshake: closing the oldest for each new one",
+                n=self._most,
+            )
+        oldest = next(iter(self._shaking))
+        del self._shaking[oldest]
+        oldest.abortConnection()
+
+    def _shaken(self, layer: TlsLayer) -> None:
+        self._shaking.pop(layer, None)
+        # Told once, and again only if it has been better in between.
+        self._crowded = self._crowded and len(self._shaking) > self._most / 2
 
     def _refused(self, layer: TlsLayer, reason: Failure) -> None:
+        self._shaken(layer)
         if isinstance(reason.value, ssl.SSLError | error.TimeoutError):
             peer = layer.getPeer()
             self._log.warn(
                 "{peer}:{port}: {why}", peer=peer.host, port=peer.port, why=words(reason)
             )
-
-
-def _nothing(_: TlsLayer) -> None:
-    """Served protocols hear of their connection by ``makeConnection`` alone."""
 
 
 def common_name(certificate: Any) -> str | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import base64
 import os
+import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,14 +21,14 @@ from tools.quickstart.founding import RAPI_USER
 from tools.quickstart.processes import end
 
 FILES = 300
-"""How many files the daemon may have open; a hundred are for itself, and some for who waits."""
+"""How many files the daemon may have open: a hundred for itself, and as many clients."""
 
-CROWD = 145
+CROWD = 95
 """So many can be served at once, and not so many with a second file for each."""
 
-JOBS = 800
+JOBS = 1500
 LONG = "word " * 1200
-"""The comment of a job: makes the list of all of them some five megabytes."""
+"""The comment of a job: makes the list of all of them some nine megabytes."""
 
 
 class LimitTests(SharedCluster):
@@ -35,24 +36,30 @@ class LimitTests(SharedCluster):
 
     def setUp(self) -> None:
         super().setUp()
-        cluster = self.running.cluster
-        rapi = self.running.daemon("rapi")
-        if (process := rapi.process()) is not None:
-            end([process], 20)
-        limited = f'ulimit -n {FILES}; exec "$0" -m ganeti.daemon.rapi'
-        done = run(
-            ["sh", "-c", limited, sys.executable],
-            environment=cluster.environment(cluster.master),
-        )
-        self.assertEqual(done.returncode, 0, done.stderr)
+        self.start_limited()
         pids = [self.running.daemon(kind).process() for kind in ("rapi", "masterd")]
         self.pids = [process.pid for process in pids if process is not None]
+        cluster = self.running.cluster
         password = cluster.password_file.read_text().strip()
         self.login = base64.b64encode(f"{RAPI_USER}:{password}".encode()).decode()
         place = urlsplit(cluster.rapi)
         self.at = place.hostname or "", place.port or 0
         self.assert_serves()
         self.before = self.files()
+
+    def start_limited(self) -> None:
+        """Start the daemon anew, with a log of its own."""
+        cluster = self.running.cluster
+        rapi = self.running.daemon("rapi")
+        if (process := rapi.process()) is not None:
+            end([process], 20)
+            os.unlink(rapi.log)
+        limited = f'ulimit -n {FILES}; exec "$0" -m ganeti.daemon.rapi'
+        done = run(
+            ["sh", "-c", limited, sys.executable],
+            environment=cluster.environment(cluster.master),
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
 
     def files(self) -> list[int]:
         """How many files the daemon and the master have open."""
@@ -123,6 +130,16 @@ class LimitTests(SharedCluster):
         log = Path(self.running.daemon("rapi").log).read_text()
         self.assertEqual(log.count("closing one that is idle"), 1)
         self.assertNotIn("Too many open files", log)
+
+    def test_more_who_do_not_shake_hands_than_there_are_files(self) -> None:
+        with ExitStack() as strangers:
+            for _ in range(2 * FILES):
+                strangers.enter_context(socket.create_connection(self.at))
+            self.assert_serves()
+            self.assertLess(self.files()[0], FILES)
+        self.assert_let_go()
+        log = Path(self.running.daemon("rapi").log).read_text()
+        self.assertEqual(log.count("wait for a handshake"), 1)
 
     def test_more_who_wait_for_a_job_than_can_at_once(self) -> None:
         with (

@@ -188,7 +188,8 @@ class HandshakeTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         site: Any = Site(Resource(), reactor=self.clock)
-        self.factory = TlsFactory(SERVER_CONTEXT, site, self.clock)
+        self.site = site
+        self.factory = TlsFactory(SERVER_CONTEXT, self.site, self.clock)
         self.wire = Wire()
         layer = self.factory.buildProtocol(None)
         assert isinstance(layer, TlsLayer)
@@ -205,6 +206,21 @@ class HandshakeTests(SynchronousTestCase):
         self.clock.advance(HANDSHAKE_PATIENCE)
         self.assertTrue(self.wire.disconnected)
         self.layer.connectionLost()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_of_too_many_who_shake_hands_the_oldest_goes(self) -> None:
+        factory = TlsFactory(SERVER_CONTEXT, self.site, self.clock, most_shaking=2)
+        wires = [Wire() for _ in range(4)]
+        layers = []
+        for wire in wires:
+            layer = factory.buildProtocol(None)
+            assert isinstance(layer, TlsLayer)
+            layer.makeConnection(wire)
+            layers.append(layer)
+        self.assertEqual([wire.disconnected for wire in wires], [True, True, False, False])
+        for layer in (*layers, self.layer):
+            layer.connectionLost()
+        self.assertEqual(factory._shaking, {})
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     @given(st.binary(min_size=1))
