@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from ganeti.errors import Invalid
+from ganeti.errors import Invalid, Problem
 from ganeti.query.fields import Compare, Field, Kind, Status, Table
 from ganeti.schema.patterns import Pattern
 
@@ -86,7 +86,7 @@ class _Compiler(Generic[R]):
             raise BadFilter(f"a filter may be nested {MAX_DEPTH} deep")
         match written:
             case ["&" | "|" as word, *parts]:
-                inner = [self.compiled(part, depth + 1) for part in parts]
+                inner = self._each(parts, depth + 1)
                 return _all_of(inner) if word == "&" else _any_of(inner)
             case ["!", part]:
                 negated = self.compiled(part, depth + 1)
@@ -104,6 +104,19 @@ class _Compiler(Generic[R]):
             case [str(word), *_]:
                 raise BadFilter(f"there is no operator {word}; known are {' '.join(_KNOWN)}")
         raise BadFilter("a filter must be null or a list that begins with an operator")
+
+    def _each(self, parts: list[Any], depth: int) -> list[Predicate[R]]:
+        """All parts, or everything that is wrong with them."""
+        made: list[Predicate[R]] = []
+        problems: list[Problem] = []
+        for part in parts:
+            try:
+                made.append(self.compiled(part, depth))
+            except BadFilter as e:
+                problems += e.problems
+        if problems:
+            raise BadFilter(problems)
+        return made
 
     def _field(self, name: str) -> Field[R]:
         field = self._table.fields.get(name)

@@ -125,6 +125,14 @@ class FilterTests(SynchronousTestCase):
         for written, message in WRONG:
             self.assertRaisesRegex(BadFilter, message, compile_filter, TABLE, written)
 
+    def test_everything_that_is_wrong_is_told_at_once(self) -> None:
+        written = ["&", ["==", "colour", "red"], ["|", ["?", "up"], ["~~", "name", "x"]]]
+        error = self.assertRaises(BadFilter, compile_filter, TABLE, written)
+        self.assertEqual(
+            [each.message.split(";")[0] for each in error.problems],
+            ["there is no field colour to filter by", "there is no operator ~~"],
+        )
+
     def test_a_comparison_without_data_holds(self) -> None:
         self.assertTrue(matches(["==", "ram", 5], {}))
         self.assertTrue(matches(["?", "up"], {}))
