@@ -20,6 +20,7 @@ from ganeti.jobs.scheduler import Hopeless, Scheduler, dependencies
 from ganeti.jobs.shield import shielded
 from ganeti.jobs.store import JobStore
 from ganeti.jobs.submission import new_job, new_jobs
+from ganeti.jobs.verdicts import Gate, Rejected, Rules
 from ganeti.jobs.watching import Watchers
 from ganeti.jobs.worker import Worker
 from ganeti.journal.interfaces import IJournal
@@ -86,6 +87,7 @@ class Queue:
         self._work: dict[int, Deferred[None]] = {}
         self._live: set[int] = set()
         self._hopeless: list[Hopeless] = []
+        self._rules: Rules | None = None
         self._picking: IDelayedCall | None = None
         self._stopped = True
         store.observe(self._published)
@@ -215,7 +217,7 @@ class Queue:
         """
         job = self.job(job_id)
         if (worker := self._workers.get(job_id)) is not None:
-            return await self._kept(worker.cancel(kill=kill))
+            return await self.kept(worker.cancel(kill=kill))
         if job_id not in self._live:
             ended = f"has ended in {job.status.value}" if job.is_final else "is about to end"
             return False, f"Job {job_id} {ended}"
@@ -234,16 +236,40 @@ class Queue:
         pending = job_id in self._live
         if pending and job_id not in self._workers:
             changed = job.with_priority(priority)
-            await self._kept(self._store.keep(changed, why="priority changed"))
+            await self.kept(self._store.keep(changed, why="priority changed"))
             self._scheduler.reprioritize(job_id, priority)
         # A worker may have taken it while that was under way.
         if (worker := self._workers.get(job_id)) is not None:
-            pending = await self._kept(worker.change_priority(priority))
+            pending = await self.kept(worker.change_priority(priority))
             if self._locks is not None:
                 self._locks.reprioritize(worker.owner, priority)
         if not pending:
             return False, f"Job {job_id} has nothing left that waits for its turn"
         return True, f"The priority of job {job_id} is {priority} for what has not begun"
+
+    def obey(self, rules: Rules | None) -> None:
+        """Let rules say which jobs begin, of those that have not and of all that follow.
+
+        A job that has begun goes on, whatever they say of it, and counts at the gate that it
+        would wait at.
+        """
+        self._rules = rules
+        undecided = [each.job_id for each in self._hopeless if each.event is Event.CANCEL]
+        self._hopeless = [each for each in self._hopeless if each.event is not Event.CANCEL]
+        for job_id in undecided:
+            if job_id in self._live:
+                self._enqueue(self._store.jobs[job_id])
+        gates: dict[int, Gate] = {}
+        for job_id in (*self._scheduler, *self._workers):
+            job = self._store.jobs.get(job_id)  # what runs may have ended, and be archived
+            verdict = None if job is None else self._verdict(job)
+            if isinstance(verdict, Gate):
+                gates[job_id] = verdict
+            elif verdict is not None and job_id not in self._workers:
+                self._scheduler.remove(job_id)
+                self._give_up([verdict])
+        self._scheduler.regate(gates, self._workers)
+        self._pick_soon()
 
     async def archive(self, job_id: int) -> bool:
         """Move a job that has ended to the archive; False if there is none or it has not ended.
@@ -278,7 +304,7 @@ class Queue:
     async def _take(self, jobs: Sequence[Job], who: str) -> None:
         self._live.update(job.id for job in jobs)
         try:
-            await self._kept(self._store.keep_new(jobs, who=who))
+            await self.kept(self._store.keep_new(jobs, who=who))
         except NotKept:
             self._live.difference_update(job.id for job in jobs)
             raise
@@ -291,7 +317,7 @@ class Queue:
         self._live.discard(job.id)
         canceled = job.after(Event.CANCEL, self._store.now())
         try:
-            await self._kept(self._store.keep(canceled, why=Event.CANCEL.value))
+            await self.kept(self._store.keep(canceled, why=Event.CANCEL.value))
         except NotKept:
             self._live.add(job.id)
             self._enqueue(job)
@@ -299,11 +325,15 @@ class Queue:
 
     async def _put_away(self, jobs: Sequence[Job]) -> None:
         await self._archive.keep(jobs)
-        await self._kept(self._store.drop(job.id for job in jobs))
+        await self.kept(self._store.drop(job.id for job in jobs))
         for job in jobs:
             self._watchers.changed(job.id)
 
-    async def _kept(self, keeping: Coroutine[Any, Any, T]) -> T:
+    async def kept(self, keeping: Coroutine[Any, Any, T]) -> T:
+        """Await a commit; if it fails, see to it that the journal works again.
+
+        :raises NotKept: it has failed.
+        """
         try:
             return await keeping
         except NotKept:
@@ -311,14 +341,28 @@ class Queue:
             raise
 
     def _enqueue(self, job: Job) -> None:
+        gate = None if self._rules is None else self._verdict(job)
+        if isinstance(gate, Hopeless):
+            self._give_up([gate])
+            return
         try:
-            hopeless = self._scheduler.add(job.id, job.priority, dependencies(job), self._status_of)
+            hopeless = self._scheduler.add(
+                job.id, job.priority, dependencies(job), self._status_of, gate
+            )
         except Invalid as e:
             hopeless = Hopeless(job.id, f"this version does not understand it: {e}")
         if hopeless is not None:
             self._give_up([hopeless])
         else:
             self._pick_soon()
+
+    def _verdict(self, job: Job) -> Gate | Hopeless | None:
+        """What the rules say of a job; one that has begun is neither stopped nor canceled."""
+        verdict = None if self._rules is None else self._rules(job)
+        has_begun = job.start_timestamp is not None
+        if isinstance(verdict, Rejected):
+            return None if has_begun else Hopeless(job.id, verdict.why, Event.CANCEL)
+        return None if verdict is not None and has_begun and not verdict.room else verdict
 
     def _give_up(self, jobs: Iterable[Hopeless]) -> None:
         # In a later turn, all together: others may depend on these, and again others on those.
@@ -333,12 +377,9 @@ class Queue:
             return
         self._live.difference_update(each.job_id for each in hopeless)
         now = self._store.now()
-        ended = [
-            self._store.jobs[each.job_id].after(Event.FAILED, now, to_wire(Failed(each.why)))
-            for each in hopeless
-        ]
+        ended = [_ended(self._store.jobs[each.job_id], each, now) for each in hopeless]
         try:
-            await self._kept(self._store.keep_all(ended, why=Event.FAILED.value))
+            await self.kept(self._store.keep_all(ended, why="it can never begin"))
         except NotKept:
             self._live.update(each.job_id for each in hopeless)
             self._give_up(hopeless)
@@ -382,6 +423,7 @@ class Queue:
     def _worker_ended(self, _: object, job_id: int) -> None:
         self._workers.pop(job_id, None)
         self._work.pop(job_id, None)
+        self._scheduler.left(job_id)
         self._pick_soon()
 
     def _refuse_if_closed(self, even_if_drained: bool) -> None:
@@ -392,6 +434,14 @@ class Queue:
 
     def _room(self) -> int:
         return MOST_LIVE - len(self._live)
+
+
+def _ended(job: Job, hopeless: Hopeless, now: float) -> Job:
+    if hopeless.event is not Event.CANCEL:
+        return job.after(hopeless.event, now, to_wire(Failed(hopeless.why)))
+    # Tools show what jobs say, and of the results only those of opcodes that have failed.
+    said = job.saying(job.current or 0, now, "message", hopeless.why)
+    return said.after(Event.CANCEL, now, hopeless.why)
 
 
 def _age(job: Job, now: float) -> float:

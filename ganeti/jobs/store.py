@@ -75,6 +75,10 @@ class JobStore:
         """The last job id that was given out."""
         return self._serial
 
+    def serial_kept(self) -> Edit:
+        """The edit that makes durable which ids were given out, refused jobs included."""
+        return Put(kind=QUEUE, key=SERIAL, value=_json(self._serial))
+
     def observe(self, observer: Callable[[Job], None]) -> None:
         """Call ``observer`` with each job that has become durable in a new state."""
         self._observers.append(observer)
@@ -101,7 +105,7 @@ class JobStore:
         :raises NotKept: there are no such jobs.
         """
         edits = [edit for job in jobs for edit in self._edits(job)]
-        edits.append(Put(kind=QUEUE, key=SERIAL, value=_json(self._serial)))
+        edits.append(self.serial_kept())
         await shielded(self._keep(jobs, "submitted", edits, None, who))
 
     async def keep_all(self, jobs: Sequence[Job], *, why: str) -> None:

@@ -14,6 +14,7 @@ from ganeti.errors import NotKept
 from ganeti.jobs.queue import Queue
 from ganeti.jobs.runner import Ran, Task
 from ganeti.jobs.store import JobStore
+from ganeti.jobs.verdicts import Rules
 from ganeti.journal.interfaces import Commit, IJournal, Position
 from ganeti.locking.keeper import LockKeeper
 from ganeti.locking.names import Mode
@@ -71,7 +72,12 @@ class Rig:
     ``restarted`` gives the rig of the next master, with what was durable.
     """
 
-    def __init__(self, journal: SyncedJournal | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        journal: SyncedJournal | None = None,
+        clock: Clock | None = None,
+        rules: Rules | None = None,
+    ) -> None:
         self.clock = clock or Clock()
         if clock is None:
             self.clock.advance(NOW)
@@ -94,7 +100,13 @@ class Rig:
             archive=self.archive,
             locks=self.locks,
         )
+        self.obey(rules)
         Deferred.fromCoroutine(self.queue.start())
+
+    def obey(self, rules: Rules | None) -> None:
+        """Let jobs be judged by ``rules``, also after a restart."""
+        self.rules = rules
+        self.queue.obey(rules)
 
     def submit(self, *acts: str, **parameters: Any) -> int:
         """Submit a job with one opcode per act, and answer its id once it is durable."""
@@ -140,7 +152,7 @@ class Rig:
         journal.commits = list(self.journal.commits)
         clock = Clock()
         clock.advance(self.clock.seconds())
-        return Rig(journal, clock)
+        return Rig(journal, clock, self.rules)
 
     async def _run(self, opcode: Opcode, task: Task) -> Ran:
         self.ran.append(task.job_id)

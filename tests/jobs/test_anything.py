@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import JobCanceled, Refused
 from ganeti.jobs.runner import Task
+from ganeti.jobs.verdicts import Gate, Rejected, Rules
 from tests.jobs.rig import Rig, an_opcode
 
 ACTS = ("", "sleep", "lock", "refuse", "walk")
@@ -24,9 +25,18 @@ steps = st.one_of(
     st.tuples(st.just("kill"), ids),
     st.tuples(st.just("priority"), ids),
     st.tuples(st.just("archive"), ids),
+    st.tuples(st.just("rules"), st.sampled_from(["none", "pause", "limit", "reject"])),
     st.tuples(st.sampled_from(["advance", "break", "restart", "sync"]), st.just(0)),
 )
 afterwards = st.sampled_from([(), ("turn",), ("sync",), ("turn", "sync", "turn")])
+
+
+RULES: dict[str, Rules | None] = {
+    "none": None,
+    "pause": lambda job: Gate("odd", 0) if job.id % 2 else None,
+    "limit": lambda job: Gate("all", 1),
+    "reject": lambda job: None if job.id % 2 else Rejected("even"),
+}
 
 
 class Master:
@@ -71,6 +81,8 @@ class Master:
                 self.ask(queue.change_priority(how, -how), lambda _: None)
             case "archive":
                 self.ask(queue.archive(how), lambda _: None)
+            case "rules":
+                self.rig.obey(RULES[how])
             case "sync":
                 self.rig.journal.sync()
             case "turn":
@@ -97,6 +109,7 @@ class AnythingTests(SynchronousTestCase):
             for each in then:
                 master.do(each, 0)
         rig = master.rig
+        rig.obey(None)
         rig.settle()
         there = {job.id for job in rig.queue.jobs()} | set(rig.archive.jobs)
         self.assertEqual(master.acknowledged - there, set())

@@ -10,9 +10,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.jobs.inputs import Input
 from ganeti.jobs.job import FINAL, Job, OpInJob, Status
 from ganeti.jobs.scheduler import Hopeless, Scheduler, dependencies
+from ganeti.jobs.verdicts import Gate
 from ganeti.opcodes.test import Delay
 
 SUCCESS = frozenset({Status.SUCCESS})
+PAUSED = Gate("paused", 0)
+TWO = Gate("two", 2)
+GATES = (None, PAUSED, TWO, Gate("one", 1))
+LEAVE = st.tuples(st.just("leave"), st.integers(0, 3))
 
 
 class OrderTests(SynchronousTestCase):
@@ -94,6 +99,92 @@ class OrderTests(SynchronousTestCase):
         while some := scheduler.pick(free):
             picked += some
         self.assertEqual(picked, [job_id for _, job_id in sorted(naive)])
+
+
+class GateTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.scheduler = Scheduler()
+
+    def add(self, job_id: int, gate: Gate | None = None, priority: int = 0) -> None:
+        self.scheduler.add(job_id, priority, {}, lambda _: None, gate)
+
+    def test_nobody_passes_a_gate_without_room(self) -> None:
+        self.add(1, PAUSED)
+        self.add(2)
+        self.assertEqual((self.scheduler.pick(9), self.scheduler.pick(9)), ([2], []))
+        self.assertEqual(list(self.scheduler), [1])
+
+    def test_as_many_pass_as_there_is_room_for_and_others_overtake_them(self) -> None:
+        for job_id in (1, 2, 3):
+            self.add(job_id, TWO)
+        self.add(4)
+        self.assertEqual(self.scheduler.pick(9), [1, 2, 4])
+        self.scheduler.left(4)
+        self.assertEqual(self.scheduler.pick(9), [])
+        self.scheduler.left(1)
+        self.assertEqual(self.scheduler.pick(9), [3])
+
+    def test_urgent_jobs_pass_first_and_each_gate_has_its_own_order(self) -> None:
+        self.add(1, TWO)
+        self.add(2, Gate("b", 1), priority=-1)
+        self.add(3, TWO, priority=-2)
+        self.add(4, priority=5)
+        self.scheduler.reprioritize(1, 9)
+        self.assertEqual(self.scheduler.pick(3), [3, 2, 4])
+        self.assertEqual(self.scheduler.pick(3), [1])
+
+    def test_one_that_waits_for_a_job_comes_to_its_gate_afterwards(self) -> None:
+        self.scheduler.add(2, 0, {1: SUCCESS}, {1: Status.RUNNING}.get, PAUSED)
+        self.scheduler.ended(1, Status.SUCCESS)
+        self.assertEqual(self.scheduler.pick(9), [])
+        self.scheduler.regate({}, [])
+        self.assertEqual(self.scheduler.pick(9), [2])
+
+    def test_those_that_run_count_at_a_new_gate(self) -> None:
+        for job_id in (1, 2, 3):
+            self.add(job_id)
+        self.assertEqual(self.scheduler.pick(2), [1, 2])
+        self.scheduler.regate(dict.fromkeys((1, 2, 3), TWO), [1, 2])
+        self.assertEqual(self.scheduler.pick(9), [])
+        self.scheduler.left(2)
+        self.assertEqual(self.scheduler.pick(9), [3])
+
+    def test_a_removed_job_frees_no_room(self) -> None:
+        for job_id in (1, 2):
+            self.add(job_id, Gate("a", 1))
+        self.assertEqual(self.scheduler.pick(9), [1])
+        self.scheduler.remove(2)
+        self.add(3, Gate("a", 1))
+        self.scheduler.left(2)
+        self.assertEqual(self.scheduler.pick(9), [])
+
+    @given(
+        st.lists(st.tuples(st.integers(-2, 2), st.sampled_from(GATES)), max_size=15),
+        st.lists(st.one_of(st.tuples(st.just("pick"), st.integers(0, 3)), LEAVE), max_size=30),
+    )
+    def test_each_pick_takes_what_a_look_at_all_jobs_would(
+        self, jobs: list[tuple[int, Gate | None]], steps: list[tuple[str, int]]
+    ) -> None:
+        scheduler = Scheduler()
+        waiting = {n: (priority, n) for n, (priority, _) in enumerate(jobs)}
+        running: list[int] = []
+        for n, (priority, gate) in enumerate(jobs):
+            scheduler.add(n, priority, {}, lambda _: None, gate)
+        for what, count in steps:
+            if what == "leave":
+                if count < len(running):
+                    scheduler.left(running.pop(count))
+                continue
+            expected: list[int] = []
+            for n in sorted(waiting, key=lambda n: waiting[n]):
+                gate = jobs[n][1]
+                inside = sum(jobs[other][1] == gate for other in (*running, *expected))
+                if len(expected) < count and (gate is None or inside < gate.room):
+                    expected.append(n)
+            for n in expected:
+                del waiting[n]
+            self.assertEqual(scheduler.pick(count), expected)
+            running += expected
 
 
 class DependencyTests(SynchronousTestCase):
