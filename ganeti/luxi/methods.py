@@ -18,7 +18,7 @@ from ganeti.errors import Invalid, ProtocolError
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import decode_opcodes
 from ganeti.schema.records import Record
-from ganeti.schema.types import Count, Priority
+from ganeti.schema.types import Priority
 
 R = TypeVar("R", covariant=True)
 
@@ -311,13 +311,16 @@ class QueryConfigValues(Request[Row]):
 
 
 class ReplaceFilter(Request[str]):
-    """Set a rule, or with no identifier add one; answers its identifier."""
+    """Set a rule, or with no identifier add one; answers its identifier.
+
+    The master looks into all of it, so that it can tell at once of everything that is wrong.
+    """
 
     changes = True
 
     uuid: str | None
-    priority: Count
-    predicates: list[Any]
+    priority: Any
+    predicates: Any
     action: Any
     reason: Any = ()
 

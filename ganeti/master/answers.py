@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 
-from ganeti.errors import Code, GanetiError, Refused
+from ganeti.errors import GanetiError
 from ganeti.jobs.job import Job
 from ganeti.jobs.queue import Queue
 from ganeti.luxi.server import Answerer
+from ganeti.master.job_filters import JobFilters
 from ganeti.master.questions import Questions
 from ganeti.master.watcher import WatcherPause
 from ganeti.opcodes.opcode import Opcode
@@ -21,7 +22,9 @@ NO_CHANGE = "nochange"
 """What clients of every version understand as: nothing has happened while you waited."""
 
 
-def answers(queue: Queue, questions: Questions, pause: WatcherPause) -> Mapping[str, Answerer]:
+def answers(
+    queue: Queue, questions: Questions, pause: WatcherPause, filters: JobFilters
+) -> Mapping[str, Answerer]:
     """For each method of the protocol, who answers it."""
     jobs = JobAnswers(queue)
     return {
@@ -49,8 +52,8 @@ def answers(queue: Queue, questions: Questions, pause: WatcherPause) -> Mapping[
         "QueryClusterInfo": questions.cluster_info,
         "QueryConfigValues": questions.config_values,
         "PickupJob": _internal,
-        "ReplaceFilter": _no_filters,
-        "DeleteFilter": _no_filters,
+        "ReplaceFilter": filters.replace,
+        "DeleteFilter": filters.delete,
     }
 
 
@@ -99,7 +102,3 @@ class JobAnswers:
 
 async def _internal(*_: Any) -> None:
     raise GanetiError("this method is for processes of the master only")
-
-
-async def _no_filters(*_: Any) -> None:
-    raise Refused("this version has no job filters", Code.INPUT)

@@ -23,6 +23,7 @@ from ganeti.master.answers import answers
 from ganeti.master.archive import JobArchive
 from ganeti.master.candidates import Candidates
 from ganeti.master.checkpoints import Checkpoints
+from ganeti.master.job_filters import JobFilters
 from ganeti.master.live import Live, WatchedNodes
 from ganeti.master.places import Places
 from ganeti.master.questions import Questions
@@ -105,6 +106,7 @@ class Master:
             archive=JobArchive(around.files, around.places),
             locks=self.locks,
         )
+        self.filters = JobFilters(self.config, self.jobs, self.queue, around.ids.uuid)
         self.questions = Questions(
             state=self.config.state,
             live=self.live,
@@ -155,7 +157,7 @@ class Master:
 
     def answers(self) -> Mapping[str, Answerer]:
         """Who answers each method of the protocol of clients."""
-        return answers(self.queue, self.questions, self.pause)
+        return answers(self.queue, self.questions, self.pause, self.filters)
 
     async def start(self) -> None:
         """Settle what a crash interrupted, and begin to run jobs."""

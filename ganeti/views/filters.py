@@ -44,7 +44,7 @@ def rows(moment: Moment, uuids: Iterable[str] | None = None) -> list[FilterRule]
     """
     rules = moment.state.filters
     if uuids is None:
-        return sorted(rules.values(), key=lambda each: (each.priority, each.watermark, each.uuid))
+        return sorted(rules.values(), key=lambda rule: rule.place)
     found = []
     for uuid in uuids:
         if uuid not in rules:
