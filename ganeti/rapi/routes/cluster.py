@@ -8,8 +8,9 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
-from ganeti.errors import Invalid, Problem
+from ganeti.errors import Invalid, Problem, RemoteError
 from ganeti.luxi.methods import (
     DeleteFilter,
     Query,
@@ -26,7 +27,7 @@ from ganeti.rapi.routes.route import Route
 from ganeti.rapi.routes.tags import tags_of
 from ganeti.rapi.verbs import Call, Document, asks, lists, reason_trail, submits, unknown
 from ganeti.schema.records import Record, doc
-from ganeti.schema.types import Count, Text
+from ganeti.schema.types import Text
 
 VERSION = 2
 
@@ -143,13 +144,26 @@ def _kind(call: Call) -> str:
 # Rules for jobs
 
 
-class Rule(Record):
-    """What happens to jobs that a rule is about."""
+def _of(kind: str, **more: Any) -> Meta:
+    """The type of what the master reads, as it knows everything that may be wrong with it."""
+    return Meta(extra_json_schema={"type": kind, **more})
 
-    priority: Annotated[Count, doc("Rules with lower numbers go first.")] = 0
-    predicates: Annotated[list[Any], doc("Which jobs it is about.")] = []
+
+class Rule(Record):
+    """What happens to jobs that a rule is about; null stands for the default."""
+
+    priority: Annotated[
+        Any, doc("Rules with lower numbers go first."), _of("integer", minimum=0)
+    ] = 0
+    predicates: Annotated[
+        Any,
+        doc("Which jobs it is about: [name, filter], the name one of jobid, opcode and reason."),
+        _of("array"),
+    ] = ()
     action: Annotated[Any, doc("ACCEPT, PAUSE, REJECT, CONTINUE, or [RATE_LIMIT, n].")] = "CONTINUE"
-    reason: Annotated[list[Any], doc("Who made the rule, why and when.")] = []
+    reason: Annotated[
+        Any, doc("Who makes the rule, why, and when in nanoseconds."), _of("array")
+    ] = ()
 
 
 async def _add_rule(call: Call, values: Mapping[str, Any], rule: Rule) -> Any:
@@ -163,12 +177,15 @@ async def _set_rule(call: Call, values: Mapping[str, Any], rule: Rule) -> Any:
 
 
 async def _set(call: Call, uuid: str | None, values: Mapping[str, Any], rule: Rule) -> Any:
+    trail = rule.reason or ()
+    if isinstance(trail, list | tuple):
+        trail = [*trail, *reason_trail(call, values.get("reason"))]
     request = ReplaceFilter(
         uuid=uuid,
-        priority=rule.priority,
-        predicates=rule.predicates,
-        action=rule.action,
-        reason=[*rule.reason, *reason_trail(call, values.get("reason"))],
+        priority=0 if rule.priority is None else rule.priority,
+        predicates=() if rule.predicates is None else rule.predicates,
+        action="CONTINUE" if rule.action is None else rule.action,
+        reason=trail,
     )
     return await call.master.ask_raw(request)
 
@@ -178,13 +195,20 @@ async def _rule(call: Call, _: Mapping[str, Any], __: Any) -> Any:
     uuid = call.path["filter_uuid"]
     rows = await call.master.ask(QueryFilters(uuids=(uuid,), fields=FILTER_FIELDS))
     if not rows:
-        raise unknown("filter", uuid)
+        raise unknown("job filter", uuid)
     return dict(zip(FILTER_FIELDS, rows[0], strict=True))
 
 
 async def _remove_rule(call: Call, _: Mapping[str, Any], __: Any) -> Any:
     """Remove a rule."""
-    return await call.master.ask(DeleteFilter(uuid=call.path["filter_uuid"]))
+    uuid = call.path["filter_uuid"]
+    try:
+        return await call.master.ask(DeleteFilter(uuid=uuid))
+    except RemoteError:
+        # The master's error for a rule that there is not says nothing of its kind.
+        if [uuid] in await call.master.ask(QueryFilters(uuids=None, fields=("uuid",))):
+            raise
+        raise unknown("job filter", uuid) from None
 
 
 def _permitted(body: Any) -> Document:

@@ -43,7 +43,7 @@ class Route:
         """What reason trails call the resource: ``instances_name_startup``."""
         words = ("" if s == "{disk}" else "name" if s[:1] == "{" else s for s in self.segments[1:])
         name = "_".join(filter(None, words)).replace("-", "_")
-        return name.replace("jobs_name", "jobs_id")
+        return name.replace("jobs_name", "jobs_id").replace("filters_name", "filters_uuid")
 
 
 @dataclass(frozen=True)
