@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 _FINAL = frozenset({"success", "error", "canceled"})
 _FIELDS = ("status", "opstatus", "opresult")
 _WAITING = {
-    "queued": "Job {job} waits in the queue; Ctrl-C leaves it there",
+    "queued": "Job {job} waits in the queue, perhaps because of a rule that gnt-filter list shows;"
+    " Ctrl-C leaves it there",
     "waiting": "Job {job} waits for nodes to answer or for its locks; gnt-debug locks shows them",
 }
 """Told once each when nothing has happened for a while."""
@@ -138,17 +139,22 @@ def show_plan(session: Session, results: Sequence[Any]) -> None:
 
 def stamped(session: Session, arguments: Arguments, opcode: Opcode) -> Opcode:
     """The opcode with what the options of jobs say, and with who asked."""
+    return replace(
+        opcode,
+        dry_run=True if arguments.get("dry_run") else opcode.dry_run,
+        priority=arguments.get("priority", opcode.priority),
+        reason=reason_trail(session, arguments),
+    )
+
+
+def reason_trail(session: Session, arguments: Arguments) -> tuple[tuple[str, str, int], ...]:
+    """Who asks, and why if that was said; times in nanoseconds."""
     now = int(session.clock() * 1e9)
     trail: list[tuple[str, str, int]] = []
     if arguments.get("reason"):
         trail.append(("gnt:user", arguments["reason"], now))
     trail.append(("gnt:client", f"{arguments.tool} {arguments.command.name}", now))
-    return replace(
-        opcode,
-        dry_run=True if arguments.get("dry_run") else opcode.dry_run,
-        priority=arguments.get("priority", opcode.priority),
-        reason=tuple(trail),
-    )
+    return tuple(trail)
 
 
 def follow(

@@ -61,7 +61,8 @@ class FollowTests(SynchronousTestCase):
 
     def test_who_waits_long_is_told_why_once(self) -> None:
         _, terminal = self.followed(QUEUED, "nochange", "nochange", DONE)
-        self.assertEqual(terminal.err, "Job 1 waits in the queue; Ctrl-C leaves it there\n")
+        said = "Job 1 waits in the queue, perhaps because of a rule that gnt-filter list shows;"
+        self.assertEqual(terminal.err, f"{said} Ctrl-C leaves it there\n")
 
     def test_a_failure_is_one_line_and_exit_code_1(self) -> None:
         code, terminal = self.followed(
