@@ -14,6 +14,7 @@ from ganeti.jobs.queue import Queue
 from ganeti.jobs.store import JobStore
 from ganeti.master.rules import Rulebook, rule_of
 from ganeti.model.filters import FilterRule
+from ganeti.schema.records import replace
 
 
 class JobFilters:
@@ -35,7 +36,7 @@ class JobFilters:
         """Set the rule ``uuid``, or without one a new rule; answers its UUID.
 
         The rule is durable, and no job begins against it, when this returns. A rule that is set
-        again gets a new watermark.
+        again gets a new watermark. Its reason trail says last when it was set.
 
         :raises Invalid: with everything that is wrong with it.
         :raises NotKept: the rules are as they were.
@@ -48,6 +49,9 @@ class JobFilters:
             action=action,
             reason=reason,
         )
+        # Under the name of whom clients know to answer them.
+        taken = ("luxid", "", int(self._jobs.now() * 1e9))
+        rule = replace(rule, reason_trail=(*rule.reason_trail, taken))
         # With the last job id, which may be that of a job that was refused and is nowhere else:
         # otherwise the first job after a restart could be older than the rule.
         also = [self._jobs.serial_kept()]

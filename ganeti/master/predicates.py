@@ -6,8 +6,9 @@ A predicate is ``[name, filter]``. The filter of ``jobid`` is about the field ``
 and its ``OP_ID``, and that of ``reason`` about an entry of a reason trail; it is enough that one
 opcode, or one entry of one opcode's trail, matches.
 
-A parameter that an opcode does not have, or that is null, is not equal to anything, neither more
-nor less, not found in and not true.
+What is said of a parameter that an opcode does not have, or that is null, is neither true nor
+false, and nor is its opposite: ``["!=", "instance_name", "web1"]`` is true of opcodes about other
+instances, and not of those that are about none.
 """
 
 from __future__ import annotations
@@ -83,9 +84,31 @@ def _predicate(written: Any, watermark: int) -> Predicate:
 _NAMES = ("jobid", "opcode", "reason")
 
 
+Test: TypeAlias = Callable[[Any], bool]
+
+
 def _any_of(table: Table[Any], rows: Callable[[Subject], Iterable[Any]], written: Any) -> Predicate:
-    matches = compile_filter(table, written).matches
+    compile_filter(table, written)  # refuses what is wrong, all of it at once
+    matches = _surely(table, written, True)
     return lambda subject: any(map(matches, rows(subject)))
+
+
+def _surely(table: Table[Any], written: Any, wanted: bool) -> Test:
+    """Whether a filter, which must be right, is surely what is ``wanted``: true, or false."""
+    match written:
+        case ["&" | "|" as word, *parts]:
+            inner = [_surely(table, part, wanted) for part in parts]
+            if (word == "&") is wanted:
+                return lambda row: all(matches(row) for matches in inner)
+            return lambda row: any(matches(row) for matches in inner)
+        case ["!", part]:
+            return _surely(table, part, not wanted)
+        case ["!=", name, value]:
+            return _surely(table, ["==", name, value], not wanted)
+        case [_, name, *_]:
+            found, matches = table.fields[name].value, compile_filter(table, written).matches
+            return lambda row: found(row) is not None and matches(row) is wanted
+    return lambda _: wanted
 
 
 def _filled(written: Any, watermark: int, depth: int = 0) -> Any:

@@ -19,18 +19,18 @@ from ganeti.testing.cluster import SimulatedCluster
 
 DATA = Path(__file__).parent / "data"
 UUID = "0000000b-0000-4000-8000-00000000000b"
-RULE = {
+RULE: dict[str, Any] = {
     "uuid": UUID,
     "watermark": 0,
     "priority": 0,
     "predicates": [["opcode", ["=", "OP_ID", "OP_INSTANCE_CREATE"]]],
     "action": ["RATE_LIMIT", 2],
-    "reason_trail": [["luxid", "maintenance", 1700000000000000000]],
+    "reason_trail": [["gnt:user", "maintenance", 1700000000000000000]],
 }
 REPLACE = (
     b'{"method": "ReplaceFilter", "args": ["0000000b-0000-4000-8000-00000000000b", 0,'
     b' [["opcode", ["=", "OP_ID", "OP_INSTANCE_CREATE"]]], ["RATE_LIMIT", 2],'
-    b' [["luxid", "maintenance", 1700000000000000000]]], "version": 3000000}'
+    b' [["gnt:user", "maintenance", 1700000000000000000]]], "version": 3000000}'
 )
 QUERY = (
     b'{"method": "QueryFilters", "args": [null, ["watermark", "priority", "predicates", "action",'
@@ -42,16 +42,22 @@ DELETE = b'{"method": "DeleteFilter", "args": ["0000000b-0000-4000-8000-00000000
 class WireTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.cluster = SimulatedCluster(1)
+        self.now = int(self.cluster.clock.seconds() * 1e9)
         self.methods = Methods(self.cluster.master.answers())
 
     def ask(self, message: bytes) -> Any:
         answer = json.loads(self.cluster.wait(self.methods.answer(message))[:-1])
         return answer["success"], answer["result"]
 
+    def rule(self) -> dict[str, Any]:
+        """The rule as it was asked for, and when that was."""
+        return {**RULE, "reason_trail": [RULE["reason_trail"][0], ["luxid", "", self.now]]}
+
     def test_a_rule_is_set_shown_and_removed(self) -> None:
         self.assertEqual(self.ask(REPLACE), (True, UUID))
+        rule = self.rule()
         row = [
-            RULE[name]
+            rule[name]
             for name in ("watermark", "priority", "predicates", "action", "reason_trail", "uuid")
         ]
         self.assertEqual(self.ask(QUERY), (True, [row]))
@@ -73,7 +79,7 @@ class WireTests(SynchronousTestCase):
     def test_it_is_kept_where_it_is_looked_for(self) -> None:
         self.ask(REPLACE)
         text = Checkpoint().text(self.cluster.master.config.state())
-        self.assertEqual(json.loads(text)["filters"], {UUID: RULE})
+        self.assertEqual(json.loads(text)["filters"], {UUID: self.rule()})
 
 
 class OtherSoftwareTests(SynchronousTestCase):

@@ -16,7 +16,7 @@ from ganeti.opcodes.test import Delay
 from ganeti.testing.cluster import SimulatedCluster
 
 NEWER = [["jobid", [">", "id", "watermark"]]]
-TRAIL = [["gnt:user", "maintenance", 1_700_000_000_000_000_000]]
+TRAIL: list[list[Any]] = [["gnt:user", "maintenance", 1_700_000_000_000_000_000]]
 FIELDS = ("uuid", "watermark", "priority", "predicates", "action", "reason_trail")
 OTHER = "6bb0d4f5-0b0f-4a5e-8c5e-2b8b7ab3e8aa"
 
@@ -49,7 +49,9 @@ class SettingTests(FilterCase):
     def test_a_rule_is_shown_as_it_was_set(self) -> None:
         self.submit()
         uuid = self.set("PAUSE", NEWER)
-        row = [uuid, 1, 5, NEWER, "PAUSE", TRAIL]
+        taken = self.ask("QueryFilters", None, ["reason_trail"])[0][0][-1]
+        self.assertEqual((taken[0], taken[1], taken[2] > TRAIL[0][2]), ("luxid", "", True))
+        row = [uuid, 1, 5, NEWER, "PAUSE", [*TRAIL, taken]]
         self.assertEqual(self.ask("QueryFilters", None, FIELDS), [row])
         self.assertEqual(self.ask("QueryFilters", [uuid], FIELDS), [row])
         found = self.ask("Query", "filter", ["uuid"], ["=", "uuid", uuid])

@@ -16,6 +16,7 @@ from ganeti.master.predicates import Subject, all_of
 from ganeti.opcodes.instance.create import CreateInstance
 from ganeti.opcodes.instance.lifecycle import ShutdownInstance, StartInstance
 from ganeti.opcodes.opcode import Opcode
+from ganeti.opcodes.test import Delay
 from ganeti.query.filters import MAX_DEPTH
 
 
@@ -39,7 +40,10 @@ TRUE: list[list[Any]] = [
     [["opcode", ["<", "timeout", 31]]],
     [["opcode", ["=", "priority", 10]]],
     [["opcode", ["!=", "instance_name", "web1"]]],
+    [["opcode", ["!", ["=", "timeout", 31]]]],
     [["opcode", ["!", ["?", "force"]]]],
+    [["opcode", ["|", ["=", "node_name", "node1"], ["=", "instance_name", "web1"]]]],
+    [["opcode", ["!", ["&", ["=", "node_name", "node1"], ["=", "instance_name", "web2"]]]]],
     [["reason", ["=", "source", "gnt:user"]]],
     [["reason", ["&", ["=~", "reason", "^maint"], ["<", "timestamp", 6]]]],
     [["reason", ["=", "source", "gnt:opcode:instance_shutdown"]]],
@@ -55,6 +59,10 @@ FALSE: list[list[Any]] = [
     [["opcode", ["=~", "node_name", "."]]],
     [["opcode", ["=[]", "tags", "x"]]],
     [["opcode", ["?", "cleanup"]]],
+    [["opcode", ["!=", "node_name", "node1"]]],
+    [["opcode", ["!", ["?", "cleanup"]]]],
+    [["opcode", ["!", [">", "memory", 0]]]],
+    [["opcode", ["!", ["&", ["=", "node_name", "node1"], ["=~", "instance_name", "."]]]]],
     [["reason", ["=", "reason", "other"]]],
     [["reason", ["|"]]],
 ]
@@ -120,9 +128,12 @@ class PredicateTests(SynchronousTestCase):
 # Expressions, and what they mean said once more and plainly.
 
 jobs = st.builds(
-    lambda number, names: a_job(*(StartInstance(instance_name=n) for n in names), number=number),
+    lambda number, names: a_job(
+        *(StartInstance(instance_name=n) if n else Delay(duration=1.0) for n in names),
+        number=number,
+    ),
     st.integers(1, 9),
-    st.lists(st.sampled_from("abc"), min_size=1, max_size=3),
+    st.lists(st.sampled_from(["a", "b", ""]), min_size=1, max_size=3),
 )
 OPERATORS = {
     "=": lambda a, b: a == b,
@@ -150,14 +161,19 @@ def combined(plain: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     )
 
 
-def holds(written: Any, values: dict[str, Any], watermark: int) -> bool:
+def holds(written: Any, values: dict[str, Any], watermark: int) -> bool | None:
+    """Whether it is true, or None if nobody can say."""
     word, *rest = written
     if word == "!":
-        return not holds(rest[0], values, watermark)
+        inner = holds(rest[0], values, watermark)
+        return None if inner is None else not inner
     if word in ("&", "|"):
         parts = [holds(part, values, watermark) for part in rest]
-        return all(parts) if word == "&" else any(parts)
+        decisive = word == "|"
+        return decisive if decisive in parts else None if None in parts else not decisive
     name, value = rest
+    if values[name] is None:
+        return None
     return bool(OPERATORS[word](values[name], watermark if value == "watermark" else value))
 
 
@@ -176,9 +192,9 @@ garbage = st.recursive(
 class AnyPredicateTests(SynchronousTestCase):
     @given(jobs, combined(by_number), combined(by_name), st.integers(0, 9))
     def test_it_means_what_it_says(self, job: Job, about_id: Any, about_op: Any, mark: int) -> None:
-        names = [opcode["instance_name"] for opcode in Subject(job).opcodes]
-        expected = holds(about_id, {"id": job.id}, mark) and any(
-            holds(about_op, {"instance_name": name}, mark) for name in names
+        names = [opcode.get("instance_name") for opcode in Subject(job).opcodes]
+        expected = holds(about_id, {"id": job.id}, mark) is True and any(
+            holds(about_op, {"instance_name": name}, mark) is True for name in names
         )
         written = [["jobid", about_id], ["opcode", about_op]]
         self.assertIs(matches(written, job, mark), expected)
