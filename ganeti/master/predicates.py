@@ -28,6 +28,7 @@ from ganeti.query.filters import MAX_DEPTH, BadFilter, compile_filter
 from ganeti.schema.parameters import Parameter, parameters
 
 Document: TypeAlias = Mapping[str, Any]
+Test: TypeAlias = Callable[[Any], bool]
 
 
 class Subject:
@@ -82,9 +83,6 @@ def _predicate(written: Any, watermark: int) -> Predicate:
 
 
 _NAMES = ("jobid", "opcode", "reason")
-
-
-Test: TypeAlias = Callable[[Any], bool]
 
 
 def _any_of(table: Table[Any], rows: Callable[[Subject], Iterable[Any]], written: Any) -> Predicate:

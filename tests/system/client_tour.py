@@ -214,6 +214,22 @@ class Tour:
         assert known == ["success"], known
         assert client.CancelJob(job)[0] is False
 
+    def filters(self) -> None:
+        client = self.client
+        setting = [["opcode", ["=", "OP_ID", "OP_TAGS_SET"]]]
+        uuid = client.AddFilter(3, setting, "PAUSE")
+        assert uuid in client.GetFilters(), client.GetFilters()
+        held = client.AddClusterTags(["tour"])
+        assert client.GetJobStatus(held)["status"] == "queued", client.GetJobStatus(held)
+        assert client.ReplaceFilter(uuid, 4, setting, ["RATE_LIMIT", 1]) == uuid
+        self.done(held)
+        rule = client.GetFilter(uuid)
+        assert (rule["priority"], rule["action"]) == (4, ["RATE_LIMIT", 1]), rule
+        assert rule in client.GetFilters(bulk=True), rule
+        client.DeleteFilter(uuid)
+        assert uuid not in client.GetFilters()
+        self.done(client.DeleteClusterTags(["tour"]))
+
     def questions(self) -> None:
         answer = self.client.Query("instance", ["name"], ["=", "name", "tour1"])
         assert answer["data"] == [[[0, "tour1"]]], answer
@@ -244,7 +260,7 @@ class Tour:
     STEPS: tuple[Callable[[Tour], None], ...] = (
         *(features, create, look, modify_tags, stop, start, reboot, reinstall, modify, migrate),
         *(replace_disks, activate_disks, export, import_, evacuate, migrate_node, change_roles),
-        *(storage, jobs, questions, console, rename, errors, remove),
+        *(storage, jobs, filters, questions, console, rename, errors, remove),
     )
 
 

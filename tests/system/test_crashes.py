@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 from ganeti.errors import Failed
-from ganeti.luxi.methods import QueryInstances
+from ganeti.luxi.methods import QueryInstances, QueryJobs, SubmitJob
 from ganeti.opcodes.instance.lifecycle import RebootInstance, RebootType
+from ganeti.opcodes.test import Delay
 from tests.system.crash import crash
 from tests.system.running import SharedCluster, eventually
 
@@ -55,6 +56,35 @@ class CrashTests(SharedCluster):
         self.assertEqual(figures.problems, [], str(figures))
         self.assertEqual(figures.kills, KILLS)
         self.assertEqual(figures.known, len(figures.acknowledged))
+
+    def test_a_job_that_a_rule_holds_back_is_neither_lost_nor_started_by_a_crash(self) -> None:
+        delays = [["opcode", ["=", "OP_ID", "OP_TEST_DELAY"]]]
+        rule = {"priority": 5, "predicates": delays, "action": "PAUSE"}
+        status, uuid = self.running.curl("POST", "/2/filters", rule)
+        self.assertEqual(status, 200, uuid)
+        job = self.running.ask(SubmitJob(ops=(Delay(duration=0.0),)))
+        self.running.kill("masterd")
+        self.running.daemon("masterd").start()
+        shown = self.gnt("filter", "list", "--no-headers", "-o", "uuid,action")
+        self.assertEqual(shown.split(), [uuid, "PAUSE"])
+        # Another job that has its turn shows that this one could have had it.
+        urgent = '[["reason", ["=", "reason", "urgent"]]]'
+        other = self.gnt("filter", "add", "--action=ACCEPT", f"--predicates={urgent}").strip()
+        self.gnt("debug", "delay", "--reason=urgent", "0")
+        self.assertEqual(self.status(job), "queued")
+        self.gnt("filter", "delete", other)
+        self.gnt("filter", "delete", uuid)
+        eventually(lambda: self.status(job) == "success")
+
+    def gnt(self, tool: str, *arguments: str) -> str:
+        done = self.running.tool(tool, *arguments)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done.stdout
+
+    def status(self, job: int) -> str:
+        (row,) = self.running.ask(QueryJobs(ids=(job,), fields=("status",)))
+        assert row is not None
+        return str(row[0])
 
     def test_a_second_master_daemon_is_told_of_the_first(self) -> None:
         daemon = self.running.daemon("masterd")
