@@ -91,7 +91,7 @@ _RULE = (
         "What all must be true of a job that matches; none match every job.",
         JSON,
     ),
-    Option(("--priority",), "priority", "Rules with lower numbers are tried first; 0.", INT),
+    Option(("--priority",), "priority", "Lower numbers are tried first; 0 is the default.", INT),
 )
 _ONE = (Words("uuid", "filter-uuid"),)
 
