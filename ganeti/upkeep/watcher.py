@@ -199,15 +199,21 @@ def _tend(
         around.log.warning("instance %s is down, and is started", name)
     # First, so that tries are counted even if the master dies of them.
     _replace(path, msgspec.json.encode(todo.notes))
-    trail = ((SOURCE, "instance is down", int(around.now() * 1e9)),)
+    trail = _because(around, "instance is down")
     wanted: list[Opcode] = [StartInstance(instance_name=n, reason=trail) for n in todo.start]
     activate = set(todo.activate)
     if around.verify_disks and any(each.mirrored for each in seen):
         activate |= _unready(around, master, group) - {*todo.start}
     for name in sorted(activate):
         around.log.warning("the disks of instance %s are activated", name)
-        wanted.append(ActivateDisks(instance_name=name, ignore_size=False))
+        trail = _because(around, "disks are not active")
+        wanted.append(ActivateDisks(instance_name=name, ignore_size=False, reason=trail))
     _submit(around, master, wanted)
+
+
+def _because(around: Surroundings, why: str) -> tuple[tuple[str, str, int], ...]:
+    """The reason trail of a job; rules about jobs know the watcher by it."""
+    return ((SOURCE, why, int(around.now() * 1e9)),)
 
 
 def _submit(around: Surroundings, master: Asks, opcodes: Sequence[Opcode]) -> None:
@@ -221,7 +227,9 @@ def _submit(around: Surroundings, master: Asks, opcodes: Sequence[Opcode]) -> No
 def _unready(around: Surroundings, master: Asks, group: str) -> set[str]:
     """The instances of a group some of whose mirrored disks are not active."""
     job: Any
-    [[good, job]] = master.ask(SubmitManyJobs(jobs=((VerifyGroupDisks(group_name=group),),)))
+    trail = _because(around, "mirrored disks are looked at")
+    looking = VerifyGroupDisks(group_name=group, reason=trail)
+    [[good, job]] = master.ask(SubmitManyJobs(jobs=((looking,),)))
     until = around.now() + VERIFY_PATIENCE
     while good and around.now() < until:
         [row] = master.ask(QueryJobs(ids=(job,), fields=("status", "opresult")))

@@ -11,8 +11,16 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed
-from ganeti.luxi.methods import AutoArchiveJobs, QueryGroups, QueryInstances, QueryNodes
+from ganeti.luxi.methods import (
+    AutoArchiveJobs,
+    QueryGroups,
+    QueryInstances,
+    QueryJobs,
+    QueryNodes,
+)
 from ganeti.luxi.reach import MasterAway
+from ganeti.opcodes.group import VerifyGroupDisks
+from ganeti.opcodes.instance.disks import ActivateDisks
 from ganeti.opcodes.instance.lifecycle import StartInstance
 from ganeti.paths import Paths
 from ganeti.system.pidfile import PidFile
@@ -113,6 +121,23 @@ class WatcherTests(SynchronousTestCase):
         self.assertEqual(opcode.instance_name, "web1")
         self.assertEqual(opcode.reason, (("gnt:watcher", "instance is down", int(NOW * 1e9)),))
         self.assertIn("instance web1 does not stay up; it is left alone", self.said)
+
+    def test_all_its_jobs_say_whose_they_are_so_that_rules_about_jobs_can_tell(self) -> None:
+        self.runs("ganeti-masterd")
+        drbd = ["db1", "running", "node1", [], GROUP, "drbd"]
+        self.master.memory.canned.update(
+            {QueryInstances: [drbd], QueryJobs: [["success", [[{}, ["db1"], {}]]]]}
+        )
+        self.watch()
+        found = {type(op): op.reason for (op,) in self.master.memory.jobs.values()}
+        when = int(NOW * 1e9)
+        self.assertEqual(
+            found,
+            {
+                VerifyGroupDisks: (("gnt:watcher", "mirrored disks are looked at", when),),
+                ActivateDisks: (("gnt:watcher", "disks are not active", when),),
+            },
+        )
 
     def test_the_statuses_are_there_for_scripts(self) -> None:
         self.runs("ganeti-masterd")
