@@ -55,7 +55,7 @@ class JobFilters:
         # With the last job id, which may be that of a job that was refused and is nowhere else:
         # otherwise the first job after a restart could be older than the rule.
         also = [self._jobs.serial_kept()]
-        cause = Cause("client", f"job filter {rule.uuid} set")
+        cause = Cause("client", "job filter set")
         await self._queue.kept(self._config.change(_put(rule), because=cause, also=also))
         return rule.uuid
 
@@ -69,7 +69,7 @@ class JobFilters:
         if rule is None:
             # Clients know this error under no class of its own.
             raise GanetiError(f"there is no job filter {uuid}")
-        cause = Cause("client", f"job filter {uuid} removed")
+        cause = Cause("client", "job filter removed")
         await self._queue.kept(self._config.change(remove(rule), because=cause))
 
     def _changed(self, state: ClusterState, edits: tuple[Edited, ...]) -> None:
