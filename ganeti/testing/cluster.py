@@ -92,6 +92,8 @@ class SimulatedHost:
         self.disk.put("/proc/sys/kernel/random/boot_id", b"0d3f\n", 0o444, 0.0)
         self.disk.put(f"{OS_FOLDER}/ganeti_api_version", b"20\n", 0o444, 0.0)
         self.disk.put(f"{OS_FOLDER}/parameters.list", b"", 0o444, 0.0)
+        for path in (self.paths.authority, self.paths.node_certificate):
+            self.disk.put(path, b"", 0o600, 0.0)
         for script in _OS_SCRIPTS:
             self.disk.put(f"{OS_FOLDER}/{script}", b"#!/bin/sh\n", 0o755, 0.0)
 

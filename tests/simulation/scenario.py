@@ -54,6 +54,11 @@ def _rename(name: str, random: Random) -> dict[str, Any]:
     }
 
 
+def _move(name: str, random: Random) -> dict[str, Any]:
+    target = f"node{random.randint(1, 3)}"
+    return {**_about("OP_INSTANCE_MOVE", shutdown_timeout=1)(name, random), "target_node": target}
+
+
 def _evacuate(name: str, random: Random) -> dict[str, Any]:
     op_id = random.choice(("OP_NODE_EVACUATE", "OP_NODE_MIGRATE"))
     mode = {"mode": "primary-only"} if op_id == "OP_NODE_EVACUATE" else {}
@@ -78,6 +83,8 @@ _WORK = (
     _about("OP_INSTANCE_FAILOVER", shutdown_timeout=1),
     _about("OP_INSTANCE_FAILOVER", shutdown_timeout=1),
     _rename,
+    _move,
+    _move,
     _evacuate,
     _tag,
     lambda name, random: {"OP_ID": "OP_TEST_DELAY", "duration": random.uniform(0, 3)},

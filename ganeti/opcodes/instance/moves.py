@@ -62,7 +62,9 @@ class MoveInstance(Opcode, tag="OP_INSTANCE_MOVE"):
     target_node: Annotated[NodeName, doc("The node to move to.")]
     target_node_uuid: fields.TargetNodeUUID = None
     compress: fields.Compression = fields.NO_COMPRESSION
-    ignore_consistency: fields.IgnoreConsistency = False
+    ignore_consistency: Annotated[
+        bool, doc("Changes nothing: disks are copied only when the guest has stopped.")
+    ] = False
 
 
 class ChangeInstanceGroup(Opcode, tag="OP_INSTANCE_CHANGE_GROUP"):

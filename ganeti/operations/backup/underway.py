@@ -44,7 +44,9 @@ class Transfers:
     async def __aenter__(self) -> Transfers:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is GeneratorExit:
+            return  # thrown away with its process: nothing can be waited for any more
         for each in self._begun:
             try:
                 await self._tools.nodes.ask(each.node, calls.ForgetTransfer(name=each.name))

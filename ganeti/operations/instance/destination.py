@@ -72,7 +72,8 @@ def possible(op: Move, subject: Subject, state: ClusterState) -> list[Node]:
     if template not in REACHED_FROM_ANYWHERE:
         raise Refused(
             f"the {template.value} disks of instance {instance.name} are only on "
-            f"{subject.primary.name}; export it and import it on another node: gnt-backup export"
+            f"{subject.primary.name}; to stop it and copy them to another node: "
+            f"gnt-instance move -n NODE {instance.name}"
         )
     if target is not None:
         return [target]

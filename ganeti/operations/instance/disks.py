@@ -115,6 +115,6 @@ async def remove_disks(
                 continue
             try:
                 await tools.nodes.ask(node, RemoveDisk(disk=filled))
-            except Failed as e:
+            except (Failed, Refused) as e:
                 left.append(f"{disk.iv_name} on {node.name}: {e}")
     return left

@@ -120,7 +120,7 @@ def primary_target(
         places.require(replace(wish, template=template), target)
         return target
     if template not in REACHED_FROM_ANYWHERE:
-        raise Refused(f"its {template.value} disks are only on {node.name}")
+        raise Refused(f"its {template.value} disks are only on {node.name}; see gnt-instance move")
     return places.take(wish, asked)
 
 
