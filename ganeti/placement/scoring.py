@@ -112,9 +112,10 @@ def against(request: Placement, candidate: Candidate, rules: Sequence[Rule] = RU
 def explained(request: Placement, candidates: Iterable[Candidate]) -> str:
     """A line for each candidate: the chosen ones first, then those that would do, then why not."""
     able, reasons = _weighed(request, candidates)
-    chosen = able[: request.wanted] if len(able) >= request.wanted else []
+    chosen = _together(request, able)
+    rest = [each for each in able if each not in chosen]
     lines = [f"{each.node.name}: chosen, {_room(each)}" for each in chosen]
-    lines += [f"{each.node.name}: would do, {_room(each)}" for each in able[len(chosen) :]]
+    lines += [f"{each.node.name}: would do, {_room(each)}" for each in rest]
     lines += [f"{name}: {reason}" for name, reason in sorted(reasons.items())]
     return "\n".join(lines)
 
@@ -129,14 +130,24 @@ def choose(request: Placement, candidates: Iterable[Candidate]) -> Choice:
     """The best nodes for the request.
 
     Nodes with the most memory left come first, then those with fewer instances, so that load
-    spreads; a tie goes by name, so that the same question has the same answer.
+    spreads; a tie goes by name, so that the same question has the same answer. Two nodes are of
+    one group.
 
     :raises Refused: not enough nodes can take it; the message has a reason for each.
     """
     able, reasons = _weighed(request, candidates)
-    if len(able) < request.wanted:
-        raise Refused(_too_few(request, len(able), reasons), Code.RESOURCES)
-    return Choice([each.node for each in able[: request.wanted]], reasons)
+    if not (chosen := _together(request, able)):
+        raise Refused(_too_few(request, able, reasons), Code.RESOURCES)
+    return Choice([each.node for each in chosen], reasons)
+
+
+def _together(request: Placement, able: Sequence[Candidate]) -> list[Candidate]:
+    """The best of those that are ``able``, all of one group; none if no group has enough."""
+    for group in dict.fromkeys(each.node.group for each in able):
+        members = [each for each in able if each.node.group == group]
+        if len(members) >= request.wanted:
+            return members[: request.wanted]
+    return []
 
 
 def _weighed(
@@ -155,7 +166,11 @@ def _weighed(
     return able, reasons
 
 
-def _too_few(request: Placement, able: int, reasons: Mapping[str, str]) -> str:
-    need = "no node" if not able else "only one node"
+def _too_few(request: Placement, able: Sequence[Candidate], reasons: Mapping[str, str]) -> str:
+    if len(able) >= request.wanted:
+        need = "no node group has two nodes that"
+        reasons = {**reasons, **{each.node.name: "would do" for each in able}}
+    else:
+        need = "only one node" if able else "no node"
     each = "; ".join(f"{name} {reason}" for name, reason in sorted(reasons.items()))
     return f"{need} can take instance {request.name}: {each or 'there are no nodes'}"

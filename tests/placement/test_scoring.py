@@ -66,6 +66,18 @@ class RuleTests(SynchronousTestCase):
             choose(a_wish(wanted=2), nodes)
         self.assertEqual(caught.exception.code, Code.RESOURCES)
 
+    def test_two_nodes_are_of_one_group(self) -> None:
+        two = a_wish(wanted=2, template=Template.DRBD)
+        first = a_candidate(node=a_node("node1", group="a"), free=9000)
+        second = a_candidate(node=a_node("node2", group="b"), free=8000)
+        third = a_candidate(node=a_node("node3", group="b"), free=7000)
+        chosen = [node.name for node in choose(two, [first, second, third]).nodes]
+        self.assertEqual(chosen, ["node2", "node3"])
+        self.assertTrue(explained(two, [first, second, third]).startswith("node2: chosen"))
+        words = "no node group has two .*: node1 would do; node2 would do"
+        with self.assertRaisesRegex(Refused, words):
+            choose(two, [first, second])
+
     def test_every_node_has_a_line(self) -> None:
         nodes = [a_candidate("node2", free=0), a_candidate("node1"), a_candidate("node3")]
         lines = explained(a_wish(), nodes).splitlines()
