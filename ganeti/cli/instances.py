@@ -209,7 +209,7 @@ def batch_create(session: Session, arguments: Arguments) -> int:
     """Create the instances that a file describes."""
     import msgspec
 
-    from ganeti.cli.follow import carry_out, follow_further
+    from ganeti.cli.follow import carry_out
     from ganeti.opcodes.instance.create import AllocateInstances
     from ganeti.schema.reading import read
 
@@ -223,7 +223,16 @@ def batch_create(session: Session, arguments: Arguments) -> int:
     wanted = [{"OP_ID": "OP_INSTANCE_CREATE", "mode": "create", **each} for each in written]
     document = {"iallocator": arguments.get("iallocator"), "instances": wanted}
     opcode = read(AllocateInstances, document)
-    return carry_out(session, arguments, opcode, ended=follow_further)
+    return carry_out(session, arguments, opcode, ended=_show_allocated)
+
+
+def _show_allocated(session: Session, arguments: Arguments, result: Any) -> int:
+    """Show how the jobs go, and name the instances that have none; why was told before."""
+    code = show_jobs(session, arguments, result)
+    if result["failed"]:
+        session.tell(f"Failure: no place was found for {', '.join(result['failed'])}")
+        return FAILURE
+    return code
 
 
 def console(session: Session, arguments: Arguments) -> int:

@@ -15,6 +15,7 @@ from ganeti.operations.cluster import disks, end, redistribute, renew, verify
 from ganeti.operations.cluster import modify as modify_cluster
 from ganeti.operations.instance import (
     activate,
+    allocate,
     console,
     create,
     describe,
@@ -49,6 +50,7 @@ _ALL: tuple[Operation[Any, Any], ...] = (
     *group.OPERATIONS,
     *network.OPERATIONS,
     create.OPERATION,
+    allocate.OPERATION,
     remove.OPERATION,
     start.OPERATION,
     stop.OPERATION,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -37,6 +38,15 @@ class RequestTests(SynchronousTestCase):
         used = Terminal(**terminal)
         self.assertEqual(used.run(GNT_INSTANCE, *words), 0, used.err)
         return replace(used.job(), reason=())
+
+    def test_a_batch_fails_if_one_of_it_has_no_place(self) -> None:
+        file = self.mktemp()
+        Path(file).write_text('[{"instance_name": "a", "disks": [], "nics": []}]')
+        for failed, code in ((), 0), (("b", "c"), 1):
+            result = {"jobs": [], "allocatable": ["a"], "failed": failed}
+            terminal = Terminal(result=result)
+            self.assertEqual(terminal.run(GNT_INSTANCE, "batch-create", file), code)
+            self.assertEqual("no place was found for b, c" in terminal.err, bool(failed))
 
     def test_an_instance_is_made_from_options(self) -> None:
         self.assertEqual(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from ganeti.config.changes.instances import activated, add_instance, remove_instance, want
 from ganeti.config.changes.macs import new_mac
@@ -233,9 +234,17 @@ def consult(op: CreateInstance, state: ClusterState, facts: Facts) -> Consultati
     if op.pnode_uuid or op.pnode:
         return None
     op, _ = arriving(op, state, facts)
+    return consultation(op.iallocator, allocation(op, state), state)
+
+
+def allocation(op: CreateInstance, state: ClusterState) -> dict[str, Any]:
+    """The request for nodes for a new instance, in the form of the allocators' protocol.
+
+    :raises GanetiError: ``op`` makes no sense.
+    """
     order = order_of(op, state.cluster)
-    size = _size(order, _draft(order, op.instance_name, facts.identity), state)
-    request = {
+    size = _size(order, _draft(order, op.instance_name, ""), state)
+    return {
         "type": "allocate",
         "name": op.instance_name,
         "disk_template": order.template.value,
@@ -251,7 +260,6 @@ def consult(op: CreateInstance, state: ClusterState, facts: Facts) -> Consultati
         "required_nodes": _nodes_wanted(order),
         "hypervisor": order.hypervisor,
     }
-    return consultation(op.iallocator, request, state)
 
 
 def _asked_for(

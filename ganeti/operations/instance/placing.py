@@ -14,6 +14,7 @@ from ganeti.model.parameters.filling import be_filled, policy_filled
 from ganeti.operations.policy import Size, violations
 from ganeti.placement.request import Candidate, Space
 from ganeti.rpc.node import NodeFacts
+from ganeti.schema.records import replace
 
 _UNIT = {
     Template.FILE: "file",
@@ -96,6 +97,19 @@ def free_space(facts: NodeFacts, template: Template) -> int | None:
     """The MiB that disks of this template can still take; None where nobody knows."""
     unit = _UNIT.get(template)
     return max((each.free for each in facts.storage if each.kind == unit), default=None)
+
+
+def spent(facts: NodeFacts, template: Template, *, memory: int, disk: int) -> NodeFacts:
+    """What a node would say if this much more, in MiB, were in use on it."""
+    unit = _UNIT.get(template)
+    return replace(
+        facts,
+        memory_free=facts.memory_free - memory,
+        storage=tuple(
+            replace(each, free=each.free - disk) if each.kind == unit else each
+            for each in facts.storage
+        ),
+    )
 
 
 def _reserved(node: Node, state: ClusterState) -> int:
