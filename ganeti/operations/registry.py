@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ganeti.opcodes.opcode import Opcode
-from ganeti.operations import allocator, delay, group, network, questions, tags
+from ganeti.operations import allocator, delay, evacuate_group, group, network, questions, tags
 from ganeti.operations.backup import export, prepare
 from ganeti.operations.backup import remove as remove_export
 from ganeti.operations.cluster import disks, end, redistribute, renew, verify
@@ -16,6 +16,7 @@ from ganeti.operations.cluster import modify as modify_cluster
 from ganeti.operations.instance import (
     activate,
     allocate,
+    change_group,
     console,
     create,
     describe,
@@ -48,6 +49,7 @@ _ALL: tuple[Operation[Any, Any], ...] = (
     renew.OPERATION,
     modify_cluster.OPERATION,
     *group.OPERATIONS,
+    evacuate_group.OPERATION,
     *network.OPERATIONS,
     create.OPERATION,
     allocate.OPERATION,
@@ -63,6 +65,7 @@ _ALL: tuple[Operation[Any, Any], ...] = (
     failover.OPERATION,
     migrate.OPERATION,
     move.OPERATION,
+    change_group.OPERATION,
     replace_disks.OPERATION,
     grow.OPERATION,
     rename.OPERATION,

@@ -9,18 +9,16 @@ from functools import partial
 from typing import Any
 
 from ganeti.config.state import ClusterState
-from ganeti.errors import Code, Invalid, Refused
+from ganeti.errors import Code, Refused
 from ganeti.locking.names import LockRequest
 from ganeti.model.disk import MIRRORED_BETWEEN_NODES, REACHED_FROM_ANYWHERE
 from ganeti.model.instance import Instance
 from ganeti.model.node import Node
 from ganeti.opcodes.choices import EvacuationMode
-from ganeti.opcodes.instance.disks import ReplaceDisks
-from ganeti.opcodes.instance.moves import FailoverInstance, MigrateInstance
 from ganeti.opcodes.node import EvacuateNode
 from ganeti.opcodes.opcode import Opcode
-from ganeti.opcodes.registry import read_opcode
-from ganeti.operations.allocating import advised_result, consultation
+from ganeti.operations.advised import advised_jobs
+from ganeti.operations.allocating import consultation
 from ganeti.operations.node.leaving import (
     Leaving,
     Places,
@@ -32,10 +30,6 @@ from ganeti.operations.node.leaving import (
     room_questions,
 )
 from ganeti.operations.operation import Consultation, Facts, Operation, Question, Tools
-from ganeti.schema.records import replace as changed
-
-MAY_ASK_FOR = (FailoverInstance, MigrateInstance, ReplaceDisks)
-"""The opcodes of which an allocator may make jobs."""
 
 
 @dataclass(frozen=True)
@@ -108,31 +102,11 @@ def _advised(op: EvacuateNode, node: Node, facts: Facts) -> Leaving:
 
     :raises Refused: they are none that it may ask for, or some instances are to stay.
     """
-    match advised_result(facts):
-        case [list(), list(failed), list(jobs)]:
-            pass
-        case _:
-            raise Refused("the allocator did not answer with moves and jobs", Code.ENVIRONMENT)
-    stuck = tuple((str(name), str(reason or "no reason is given")) for name, reason in failed)
-    leaving = Leaving(node, tuple(_job(job, op) for job in jobs), stuck)
-    if stuck and not op.ignore_soft_errors:
+    advised = advised_jobs(facts, early_release=op.early_release)
+    leaving = Leaving(node, advised.jobs, advised.stuck)
+    if leaving.stuck and not op.ignore_soft_errors:
         raise Refused(f"not every instance can leave {node.name}: {leaving.told()}", Code.RESOURCES)
     return leaving
-
-
-def _job(written: list[Any], op: EvacuateNode) -> tuple[Opcode, ...]:
-    opcodes: list[Opcode] = []
-    for each in written:
-        try:
-            opcode = read_opcode(each)
-        except Invalid as e:
-            raise Refused(f"the allocator asks for what is no opcode: {e}", Code.ENVIRONMENT) from e
-        if not isinstance(opcode, MAY_ASK_FOR):
-            raise Refused(f"the allocator must not ask for {opcode.op_id}", Code.ENVIRONMENT)
-        if isinstance(opcode, ReplaceDisks):
-            opcode = changed(opcode, early_release=op.early_release)
-        opcodes.append(opcode)
-    return tuple(opcodes)
 
 
 def _asked(op: EvacuateNode, node: Node, state: ClusterState) -> Node | None:

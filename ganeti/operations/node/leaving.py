@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from ganeti.config.state import ClusterState
 from ganeti.errors import Refused
 from ganeti.model.disk import MIRRORED_BETWEEN_NODES, REACHED_FROM_ANYWHERE
+from ganeti.model.group import Group
 from ganeti.model.instance import Instance, Wanted
 from ganeti.model.node import Node
 from ganeti.opcodes.instance.disks import ReplaceDisks, ReplacementMode
@@ -21,6 +22,7 @@ from ganeti.operations.instance.placing import candidates, storage_units
 from ganeti.operations.instance.sizes import placement_of
 from ganeti.operations.instance.subject import require_online
 from ganeti.operations.operation import Facts, Question
+from ganeti.operations.policy import Size
 from ganeti.placement.request import Candidate, Placement
 from ganeti.placement.scoring import choose, disk_needed
 from ganeti.rpc.node import DescribeNode
@@ -28,7 +30,7 @@ from ganeti.rpc.node import DescribeNode
 
 @dataclass
 class Places:
-    """The room that the other nodes of a group have left, given out one after the other."""
+    """The room that some nodes have left, given out one after the other."""
 
     state: ClusterState
     nodes: Sequence[Node]
@@ -41,16 +43,31 @@ class Places:
         :raises Refused: there is none; the message says why not, for each.
         """
         nodes = [node for node in self.nodes if only in (None, node)]
-        if only is not None and only not in nodes:
-            nodes = [only]
+        return self._taken_of([only] if only is not None else nodes, wish, None)[0]
+
+    def take_in(self, group: Group, wish: Placement, size: Size) -> tuple[Node, ...]:
+        """As many nodes of ``group`` as ``wish`` needs, for an instance of this size.
+
+        :raises Refused: there are not enough, or the group does not take that size.
+        """
+        nodes = [node for node in self.nodes if node.group == group.uuid]
+        return self._taken_of(nodes, wish, size)
+
+    def _taken_of(
+        self, nodes: Sequence[Node], wish: Placement, size: Size | None
+    ) -> tuple[Node, ...]:
         found = candidates(
-            nodes, wish.template, self.state, lambda node: self.facts.known(node, DescribeNode)
+            nodes,
+            wish.template,
+            self.state,
+            lambda node: self.facts.known(node, DescribeNode),
+            size=size,
         )
-        left = [self._left(each) for each in found]
-        node = choose(wish, left).nodes[0]
-        memory, disk, count = self._taken.get(node.uuid, (0, 0, 0))
-        self._taken[node.uuid] = (memory + wish.memory, disk + disk_needed(wish), count + 1)
-        return node
+        chosen = tuple(choose(wish, [self._left(each) for each in found]).nodes)
+        for node in chosen:
+            memory, disk, count = self._taken.get(node.uuid, (0, 0, 0))
+            self._taken[node.uuid] = (memory + wish.memory, disk + disk_needed(wish), count + 1)
+        return chosen
 
     def require(self, wish: Placement, node: Node) -> None:
         """Take room on a node that holds the disks already."""
