@@ -11,7 +11,7 @@ from ganeti.opcodes.opcode import Opcode
 from ganeti.operations import allocator, delay, evacuate_group, group, network, questions, tags
 from ganeti.operations.backup import export, prepare
 from ganeti.operations.backup import remove as remove_export
-from ganeti.operations.cluster import disks, end, redistribute, renew, verify
+from ganeti.operations.cluster import disks, end, redistribute, renew, sizes, verify
 from ganeti.operations.cluster import modify as modify_cluster
 from ganeti.operations.instance import (
     activate,
@@ -45,6 +45,7 @@ _ALL: tuple[Operation[Any, Any], ...] = (
     *end.OPERATIONS,
     *verify.OPERATIONS,
     *disks.OPERATIONS,
+    sizes.OPERATION,
     redistribute.OPERATION,
     renew.OPERATION,
     modify_cluster.OPERATION,

@@ -198,12 +198,25 @@ def grown(disk: Disk, amount: int) -> Change:
 
     def change(state: ClusterState) -> ClusterState:
         old = current(state, disk)
-        children = old.children
-        if children:
-            children = (replace(children[0], size=children[0].size + amount), *children[1:])
-        return state.put(replace(old, size=old.size + amount, children=children))
+        return state.put(_of_size(old, old.size + amount))
 
     return change
+
+
+def sized(disk: Disk, size: int) -> Change:
+    """Record that a disk has ``size`` MiB, and its volume for data as well."""
+
+    def change(state: ClusterState) -> ClusterState:
+        return state.put(_of_size(current(state, disk), size))
+
+    return change
+
+
+def _of_size(disk: Disk, size: int) -> Disk:
+    children = disk.children
+    if children:
+        children = (replace(children[0], size=size), *children[1:])
+    return replace(disk, size=size, children=children)
 
 
 def add_disk(instance: Instance, disk: Disk, index: int | None = None) -> Change:
