@@ -239,16 +239,37 @@ def health(session: Session, arguments: Arguments) -> int:
 
 
 def _show_power(session: Session, arguments: Arguments, results: list[Any] | None) -> int:
-    from ganeti.cli.output import plain, table
+    from ganeti.cli.follow import show_plan
+    from ganeti.cli.output import table
 
     if not results or not results[0]:
         return 0
-    rows = [[str(name), plain(said)] for (_, name), (_, said) in results[0]]
+    if arguments.get("dry_run"):
+        show_plan(session, results)
+        return 0
+    rows = [[str(name), _power_told(*answer)] for (_, name), answer in results[0]]
     headers = not arguments.get("no_headers")
     separator = arguments.get("separator")
     for line in table(("Node", "Said"), rows, headers=headers, separator=separator):
         session.say(line)
-    return 0
+    return FAILURE if any(status == _NO_DATA for _, (status, _) in results[0]) else 0
+
+
+_NO_DATA, _UNAVAILABLE = 2, 3
+"""The helper failed, or there is none."""
+_MARKS = {_NO_DATA: "(nodata)", _UNAVAILABLE: "(unavail)"}
+
+
+def _power_told(status: int, said: Any) -> str:
+    """What a helper said, in words."""
+    if status in _MARKS:
+        return _MARKS[status]
+    match said:
+        case {"powered": powered}:
+            return "powered" if powered else "unpowered"
+        case list():
+            return ", ".join(f"{item}={state}" for item, state in said) or "-"
+    return "done"
 
 
 def volumes(session: Session, arguments: Arguments) -> int:

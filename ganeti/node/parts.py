@@ -23,6 +23,7 @@ from ganeti.node.keys import Keys
 from ganeti.node.membership import Membership, StopDaemons, no_daemons
 from ganeti.node.names import Names
 from ganeti.node.oses import OSDefinitions
+from ganeti.node.power import PowerHelpers
 from ganeti.node.replicas import Replica
 from ganeti.node.scripts import Scripts
 from ganeti.node.terms import Terms
@@ -81,6 +82,7 @@ class Parts:
     membership: Membership
     names: Names
     oses: OSDefinitions
+    power: PowerHelpers
     replica: Replica
     scripts: Scripts
     terms: Terms
@@ -122,6 +124,7 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> P
         names=Names(host.names),
         membership=Membership(host.files, host.paths, host.clock, host.stop, host.stop_master),
         oses=oses,
+        power=PowerHelpers(host.files, host.processes),
         replica=Replica(host.files, host.paths.data, in_use=host.is_master),
         scripts=scripts,
         terms=Terms(host.files, host.paths.term_file),

@@ -35,7 +35,7 @@ from ganeti.operations.instance import (
     stop,
 )
 from ganeti.operations.node import add as add_node
-from ganeti.operations.node import evacuate, storage
+from ganeti.operations.node import evacuate, power, storage
 from ganeti.operations.node import migrate as migrate_node
 from ganeti.operations.node import modify as modify_node
 from ganeti.operations.node import remove as remove_node
@@ -77,6 +77,7 @@ _ALL: tuple[Operation[Any, Any], ...] = (
     modify_node.OPERATION,
     migrate_node.OPERATION,
     evacuate.OPERATION,
+    power.OPERATION,
     *storage.OPERATIONS,
     prepare.OPERATION,
     export.OPERATION,

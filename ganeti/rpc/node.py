@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from ganeti.model.guest import GuestState
-from ganeti.rpc.call import FAST, SLOW, URGENT, Call
+from ganeti.rpc.call import FAST, NORMAL, SLOW, URGENT, Call
 from ganeti.schema.records import Record
 from ganeti.schema.types import Parameters, Text
 
@@ -80,6 +80,21 @@ class VerifyNode(Call[dict[str, Any]]):
 
     what: dict[str, Any]
     cluster_name: str
+
+
+class RunPowerHelper(Call[str]):
+    """Let a helper on this node do a command for the power of ``remote_node``; what it writes.
+
+    It may take ``timeout`` seconds.
+    """
+
+    wire = "run_oob"
+    patience = NORMAL
+
+    oob_program: Text
+    command: Text
+    remote_node: Text
+    timeout: float
 
 
 class Delay(Call[None]):

@@ -118,6 +118,11 @@ class TableTests(SynchronousTestCase):
         )
 
     def test_power_is_told_by_node(self) -> None:
-        terminal = Terminal(result=[[[0, "node1"], [0, True]]])
-        self.assertEqual(terminal.run(GNT_NODE, "power", "status", "node1"), 0)
-        self.assertEqual(terminal.out, "Node  Said\nnode1 Y\n")
+        said = [[0, {"powered": True}], [3, None], [0, [["fan", "OK"], ["disk", "WARNING"]]]]
+        terminal = Terminal(result=[[[0, f"node{n}"], each] for n, each in enumerate(said)])
+        self.assertEqual(terminal.run(GNT_NODE, "power", "--separator=:", "status"), 0)
+        told = "Node:Said\nnode0:powered\nnode1:(unavail)\nnode2:fan=OK, disk=WARNING\n"
+        self.assertEqual(terminal.out, told)
+        terminal = Terminal(result=[[[0, "node1"], [2, None]]])
+        self.assertEqual(terminal.run(GNT_NODE, "health"), 1)
+        self.assertIn("(nodata)", terminal.out)
