@@ -126,6 +126,11 @@ class Paths:
         return f"{self.conf}/hooks"
 
     @property
+    def restricted_commands(self) -> str:
+        """The folder of programs that users of the cluster may run on the node."""
+        return f"{self.conf}/restricted-commands"
+
+    @property
     def file_storage_paths(self) -> str:
         """The file that lists the folders in which disks may be made."""
         return f"{self.conf}/file-storage-paths"

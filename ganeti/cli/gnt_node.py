@@ -167,6 +167,18 @@ GNT_NODE = tool(
         run=nodes.health,
     ),
     Command(
+        name="restricted-command",
+        doc="Run a command on nodes that their administrators allow.",
+        words=(Words("command", "command"), *NODES),
+        options=(
+            Option(("-g", "--node-group"), "group", "On the nodes of this group.", TEXT),
+            Option(("-M", "--show-machine-names"), "named", "Begin each line with the node."),
+            Option(("--sync",), "sync", "Wait until no job uses the nodes."),
+        ),
+        submits=True,
+        run=nodes.restricted_command,
+    ),
+    Command(
         name="volumes",
         doc="List the logical volumes of nodes.",
         words=NODES,

@@ -272,6 +272,44 @@ def _power_told(status: int, said: Any) -> str:
     return "done"
 
 
+def restricted_command(session: Session, arguments: Arguments) -> int:
+    """Run a command on nodes, by default on all that are online, and show what it writes."""
+    from ganeti.cli.follow import results_of, show_plan
+    from ganeti.opcodes.node import RunRestrictedCommand
+
+    names = tuple(arguments.get("names", [])) or _online(session, arguments.get("group"))
+    opcode = RunRestrictedCommand(
+        nodes=names, command=arguments["command"], use_locking=bool(arguments.get("sync"))
+    )
+    results = results_of(session, arguments, opcode)
+    if results is None:
+        return 0
+    if arguments.get("dry_run"):
+        show_plan(session, results)
+        return 0
+    for name, (well, said) in zip(names, results[0], strict=True):
+        if not arguments.get("named"):
+            session.say(f"--- {name}" + ("" if well else ": failed"))
+        for line in said.splitlines():
+            session.say(f"{name}: {line}" if arguments.get("named") else line)
+    return 0 if all(well for well, _ in results[0]) else FAILURE
+
+
+def _online(session: Session, group: str | None) -> tuple[str, ...]:
+    """The nodes that are online, of one group or of all."""
+    from ganeti.cli.output import objects
+    from ganeti.luxi.methods import Query
+
+    wanted: list[Any] = ["!", ["?", "offline"]]
+    if group is not None:
+        wanted = ["&", wanted, ["|", ["==", "group", group], ["==", "group.uuid", group]]]
+    found = objects(session.ask(Query(what="node", fields=("name",), qfilter=wanted)))
+    if not found:
+        where = "" if group is None else f" of the group {group}"
+        raise Ended(FAILURE, f"no node{where} is online")
+    return tuple(str(each["name"]) for each in found)
+
+
 def volumes(session: Session, arguments: Arguments) -> int:
     """List the logical volumes of nodes."""
     from ganeti.opcodes.node import ListVolumes

@@ -26,6 +26,7 @@ def answers_of(parts: Parts) -> Answers:
     answers.to(node.RequestCertificate, parts.credentials.request)
     answers.to(node.RunHooks, parts.hooks.run)
     answers.to(node.RunPowerHelper, parts.power.run)
+    answers.to(node.RunRestrictedCommand, parts.commands.run)
     answers.to(node.StopMaster, parts.membership.stop_master)
     answers.to(node.UploadFile, parts.files.upload)
     answers.to(node.UseCertificate, parts.credentials.use)

@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from ganeti.hypervisor.interfaces import IHypervisor
 from ganeti.model.disk import Template
 from ganeti.node.checks import Checks, Reach
+from ganeti.node.commands import RestrictedCommands
 from ganeti.node.credentials import Credentials, Requests, no_requests
 from ganeti.node.disks import Disks, storage_doors
 from ganeti.node.exports import Exports
@@ -71,6 +72,7 @@ class Parts:
     """What answers the calls; see ``answers``."""
 
     checks: Checks
+    commands: RestrictedCommands
     credentials: Credentials
     disks: Disks
     exports: Exports
@@ -112,6 +114,9 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> P
             oses=oses.all,
             reach=host.reach,
             port=host.port,
+        ),
+        commands=RestrictedCommands(
+            host.files, host.processes, host.clock, host.paths.restricted_commands
         ),
         credentials=Credentials(host.files, host.paths, host.name, host.request, host.reload),
         disks=disks,

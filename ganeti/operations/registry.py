@@ -35,7 +35,7 @@ from ganeti.operations.instance import (
     stop,
 )
 from ganeti.operations.node import add as add_node
-from ganeti.operations.node import evacuate, power, storage
+from ganeti.operations.node import commands, evacuate, power, storage
 from ganeti.operations.node import migrate as migrate_node
 from ganeti.operations.node import modify as modify_node
 from ganeti.operations.node import remove as remove_node
@@ -78,6 +78,7 @@ _ALL: tuple[Operation[Any, Any], ...] = (
     migrate_node.OPERATION,
     evacuate.OPERATION,
     power.OPERATION,
+    commands.OPERATION,
     *storage.OPERATIONS,
     prepare.OPERATION,
     export.OPERATION,

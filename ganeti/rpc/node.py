@@ -82,6 +82,16 @@ class VerifyNode(Call[dict[str, Any]]):
     cluster_name: str
 
 
+class RunRestrictedCommand(Call[str]):
+    """Run a command that the node's administrator allows, without arguments; what it writes."""
+
+    wire = "restricted_command"
+    patience = SLOW
+    ends_with_asker = True
+
+    cmd: Text
+
+
 class RunPowerHelper(Call[str]):
     """Let a helper on this node do a command for the power of ``remote_node``; what it writes.
 

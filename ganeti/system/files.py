@@ -70,6 +70,8 @@ class LocalFiles:
             mtime=found.st_mtime,
             mode=stat.S_IMODE(found.st_mode),
             folder=stat.S_ISDIR(found.st_mode),
+            owner=found.st_uid,
+            group=found.st_gid,
         )
 
     async def replace(self, path: str, content: bytes, *, mode: int = 0o640) -> None:

@@ -11,12 +11,17 @@ from zope.interface import Attribute, Interface
 
 @dataclass(frozen=True)
 class Stat:
-    """What is known of a file: size in bytes, times in seconds, mode bits, whether a folder."""
+    """What is known of a file: size in bytes, times in seconds, mode bits, whether a folder.
+
+    ``owner`` and ``group`` are the numbers of those it belongs to.
+    """
 
     size: int
     mtime: float
     mode: int
     folder: bool
+    owner: int
+    group: int
 
 
 class ILog(Interface):

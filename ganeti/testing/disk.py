@@ -37,13 +37,17 @@ class _File:
     synced: int
 
 
+ROOT = (0, 0)
+
+
 class MemoryDisk:
     """Files and folders, and what became durable of them.
 
     Whatever changes something is a write and has a number, from 1. A replacement, rename or
     removal is atomic: when the disk crashes at it, it has happened or not, as chance decides. Of
     bytes that were appended but not yet synced, a crash leaves a part from their beginning, in
-    which sectors may be missing, that is read as zeros.
+    which sectors may be missing, that is read as zeros. What is not in ``owners``, which has
+    user and group by path, belongs to root.
     """
 
     def __init__(self, random: Random | None = None) -> None:
@@ -52,6 +56,7 @@ class MemoryDisk:
         self._random = random or Random(0)
         self._files: dict[str, _File] = {}
         self._folders: dict[str, int] = {"/": 0o755}
+        self.owners: dict[str, tuple[int, int]] = {}
         self._failing: dict[int, int] = {}
         self._crash_at: int | None = None
         self._error: int | None = None
@@ -82,6 +87,7 @@ class MemoryDisk:
         self.crashed = True
         found = MemoryDisk(self._random)
         found._folders = dict(self._folders)
+        found.owners = dict(self.owners)
         for path, file in self._files.items():
             found.put(path, self._remains(file.content, file.synced), file.mode, file.mtime)
         return found
@@ -271,13 +277,21 @@ class MemoryFiles:
 
     def stat(self, path: str) -> Stat | None:
         self.disk.alive()
+        owner, group = self.disk.owners.get(path, ROOT)
         if (mode := self.disk.folder_mode(path)) is not None:
-            return Stat(size=0, mtime=0.0, mode=mode, folder=True)
+            return Stat(size=0, mtime=0.0, mode=mode, folder=True, owner=owner, group=group)
         try:
             file = self.disk.file(path)
         except OSError:
             return None
-        return Stat(size=len(file.content), mtime=file.mtime, mode=file.mode, folder=False)
+        return Stat(
+            size=len(file.content),
+            mtime=file.mtime,
+            mode=file.mode,
+            folder=False,
+            owner=owner,
+            group=group,
+        )
 
     async def replace(self, path: str, content: bytes, *, mode: int = 0o640) -> None:
         await self.replace_all({path: content}, mode=mode)

@@ -13,7 +13,7 @@ from ganeti.bootstrap.founding import found
 from ganeti.cli.gnt_node import GNT_NODE
 from ganeti.luxi.methods import Query
 from ganeti.opcodes.instance.moves import FailoverInstance
-from ganeti.opcodes.node import AddNode, EvacuateNode, ModifyNode
+from ganeti.opcodes.node import AddNode, EvacuateNode, ModifyNode, RunRestrictedCommand
 from ganeti.paths import Paths
 from ganeti.pki.enrolment import read_token
 from ganeti.schema.records import replace
@@ -116,6 +116,19 @@ class TableTests(SynchronousTestCase):
         self.assertEqual(
             terminal.out, "Node:Phys:Vg:Name:Size:Instance\nnode1:/dev/sda:xenvg:a:2048:-\n"
         )
+
+    def test_a_restricted_command_runs_where_it_can_and_says_how_it_went(self) -> None:
+        rows = answer({"name": "text"}, ["node1"], ["node2"])
+        terminal = Terminal({Query: rows}, result=[[True, "well\nso far\n"], [False, "no"]])
+        self.assertEqual(terminal.run(GNT_NODE, "restricted-command", "-g", "a", "look"), 1)
+        self.assertEqual(terminal.out, "--- node1\nwell\nso far\n--- node2: failed\nno\n")
+        self.assertEqual(
+            replace(terminal.job(), reason=()),
+            RunRestrictedCommand(nodes=("node1", "node2"), command="look"),
+        )
+        terminal = Terminal(result=[[True, "well\n"]])
+        self.assertEqual(terminal.run(GNT_NODE, "restricted-command", "-M", "look", "node3"), 0)
+        self.assertEqual(terminal.out, "node3: well\n")
 
     def test_power_is_told_by_node(self) -> None:
         said = [[0, {"powered": True}], [3, None], [0, [["fan", "OK"], ["disk", "WARNING"]]]]

@@ -22,7 +22,9 @@ else:
 
 
 class FilesContract(Case):
-    """Files in a folder that is there and empty."""
+    """Files in a folder that is there and empty; what is made there belongs to ``user``."""
+
+    user = 0
 
     def setUp(self) -> None:
         self.folder, self.files = self.make()
@@ -50,6 +52,7 @@ class FilesContract(Case):
         found = self.files.stat(self.path("a"))
         assert found is not None
         self.assertEqual((found.size, found.mode, found.folder), (3, 0o600, False))
+        self.assertEqual(found.owner, self.user)
 
     def test_many_files_are_replaced_and_leave_nothing_else(self) -> None:
         contents = {self.path(f"f{number:03}"): b"%d" % number for number in range(150)}

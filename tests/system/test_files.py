@@ -28,6 +28,8 @@ class MemoryFilesTests(FilesContract, SynchronousTestCase):
 
 
 class LocalFilesTests(FilesContract, SynchronousTestCase):
+    user = os.geteuid()
+
     def make(self) -> tuple[str, IFiles]:
         folder = os.path.realpath(self.mktemp())
         os.mkdir(folder)
