@@ -9,7 +9,7 @@ from typing import Any
 from ganeti.config.state import ClusterState
 from ganeti.locking.names import LockRequest
 from ganeti.opcodes.cluster import DescribeCluster, QueryConfigValues
-from ganeti.opcodes.os import DiagnoseOSes
+from ganeti.opcodes.os import DiagnoseExtStorage, DiagnoseOSes
 from ganeti.opcodes.query import Query, QueryFields
 from ganeti.operations.operation import Facts, Operation, Tools
 
@@ -42,6 +42,10 @@ async def _oses(plan: Asked, tools: Tools) -> Any:
     return await tools.answers.rows("os", plan.op.names, plan.op.output_fields)
 
 
+async def _providers(plan: Asked, tools: Tools) -> Any:
+    return await tools.answers.rows("extstorage", plan.op.names, plan.op.output_fields)
+
+
 async def _cluster(plan: Asked, tools: Tools) -> Any:
     return await tools.answers.cluster_info()
 
@@ -54,6 +58,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation(Query, plan, _query),
     Operation(QueryFields, plan, _fields),
     Operation(DiagnoseOSes, plan, _oses),
+    Operation(DiagnoseExtStorage, plan, _providers),
     Operation(DescribeCluster, plan, _cluster),
     Operation(QueryConfigValues, plan, _values),
 )
