@@ -26,6 +26,7 @@ from ganeti.testing.builders import (
     an_instance,
     uuid_of,
 )
+from ganeti.testing.storage import Held
 from tests.operations.whole import WholeCluster
 
 NODES = ("node1", "node2", "node3")
@@ -109,9 +110,23 @@ class WellTests(MoveTests):
         self.successResultOf(self.move(whole))
         left = dict(whole.volumes["node2"].held)
         again = self.whole()
-        again.volumes["node2"].held.update(left)
+        again.tools.ids.uuid()  # another job is another one
+        again.volumes["node2"].held.update(left, **{"vg0/other": Held(8)})
         self.successResultOf(self.move(again))
-        self.assertEqual(again.volumes["node2"].held.keys(), left.keys())
+        held = again.volumes["node2"].held
+        self.assertEqual((len(held), "vg0/other" in held, held.keys() & left), (3, True, set()))
+
+    def test_what_cannot_be_taken_away_is_not_in_the_way(self) -> None:
+        whole = self.whole()
+        self.successResultOf(self.move(whole))
+        left = dict(whole.volumes["node2"].held)
+        again = self.whole()
+        again.tools.ids.uuid()
+        again.volumes["node2"].held.update(left)
+        again.volumes["node2"].trouble["remove"] = Refused("it is in use")
+        self.successResultOf(self.move(again))
+        self.assertIn("what an earlier move has left stays: disk/0 on node2", again.said)
+        self.assertEqual(len(again.volumes["node2"].held), 4)
 
     def test_a_dry_run_tells_what_is_copied(self) -> None:
         whole, op = self.whole(), MoveInstance(instance_name="web1", target_node="node2")

@@ -36,6 +36,11 @@ def _create(name: str, random: Random) -> dict[str, Any]:
     }
 
 
+def _several(name: str, random: Random) -> dict[str, Any]:
+    orders = [_create(each, random) for each in NAMES[: random.randint(1, 3)]]
+    return {"OP_ID": "OP_INSTANCE_MULTI_ALLOC", "instances": orders}
+
+
 def _about(op_id: str, **more: Any) -> Any:
     return lambda name, random: {"OP_ID": op_id, "instance_name": name, **more}
 
@@ -69,6 +74,7 @@ _WORK = (
     _create,
     _create,
     _create,
+    _several,
     _about("OP_INSTANCE_REMOVE", shutdown_timeout=1),
     _about("OP_INSTANCE_STARTUP"),
     _about("OP_INSTANCE_STARTUP"),
@@ -89,6 +95,7 @@ _WORK = (
     _tag,
     lambda name, random: {"OP_ID": "OP_TEST_DELAY", "duration": random.uniform(0, 3)},
     lambda name, random: {"OP_ID": "OP_CLUSTER_VERIFY"},
+    lambda name, random: {"OP_ID": "OP_CLUSTER_REPAIR_DISK_SIZES"},
 )
 
 

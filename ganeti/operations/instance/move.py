@@ -40,6 +40,7 @@ from ganeti.operations.operation import Facts, HookCall, Operation, Question, To
 from ganeti.operations.undo import Undo
 from ganeti.rpc.instances import StartInstance
 from ganeti.rpc.node import DescribeNode
+from ganeti.rpc.storage import ListVolumes
 from ganeti.rpc.transfers import OfDisk
 from ganeti.schema.records import replace
 
@@ -112,7 +113,7 @@ def plan(op: MoveInstance, state: ClusterState, facts: Facts) -> Move:
         connected(instance.nics, state.groups[target.group], state, before=instance.nics)
         if not op.ignore_ipolicy:
             require_policy_of(target, instance, subject.disks, state)
-    copies = tuple(_copy(disk, target) for disk in subject.disks)
+    copies = tuple(_copy(disk, target, facts.identity) for disk in subject.disks)
     return Move(op, subject, target, copies, instance.name in here.guests)
 
 
@@ -136,20 +137,27 @@ def _require_copyable(subject: Subject, target: Node) -> None:
         )
 
 
-def _copy(disk: Disk, node: Node) -> Disk:
+def _copy(disk: Disk, node: Node, identity: str) -> Disk:
     """The disk as it is on ``node``, under a name that nothing else has there.
 
-    What has the old name on that node is not ours, or is what an earlier move could not remove.
-    What has the new one is what a move to that node has left that broke off with its master: the
-    name is the same for the same disk and node, so that it is found again.
+    Not under its old one: what has that is not ours, or was left by an earlier move. Not under
+    one that another try has had, either: that may still be written to for a while.
     """
-    unique, number = uuid5(NAMESPACE_OID, f"{disk.uuid} on {node.uuid}"), disk.iv_name[5:]
+    unique, number = f"{_mark(disk, node)}.{identity[:8]}", disk.iv_name[5:]
     place, name = disk.logical_id
     if disk.dev_type is Template.PLAIN:
         new = f"{unique}.disk{number}"
     else:
         new = posixpath.join(posixpath.dirname(str(name)), f"{unique}.file.disk{number}")
     return replace(disk, logical_id=(place, new), nodes=(node.uuid,))
+
+
+def _mark(disk: Disk, node: Node) -> str:
+    """How the names of all copies of a disk begin that moves make on ``node``.
+
+    So the next one finds what is left of one that broke off together with its master.
+    """
+    return str(uuid5(NAMESPACE_OID, f"{disk.uuid} on {node.uuid}"))
 
 
 async def run(plan: Move, tools: Tools) -> None:
@@ -172,9 +180,21 @@ async def run(plan: Move, tools: Tools) -> None:
 async def _make_room(plan: Move, tools: Tools, undo: Undo) -> None:
     """Make the new disks, empty, while the guest still runs."""
     state = tools.config.state()
-    if left := await remove_disks(state, plan.arrived, plan.copies, tools):
-        raise Failed(f"what an earlier move has left is in the way: {'; '.join(left)}")
+    there = await tools.nodes.ask(plan.target, ListVolumes(template=template_of(plan.subject)))
+    left = [
+        replace(copy, logical_id=(copy.logical_id[0], _within(copy, volume.name)))
+        for copy in plan.copies
+        for volume in there
+        if posixpath.basename(volume.name).startswith(_mark(copy, plan.target))
+    ]
+    for each in await remove_disks(state, plan.arrived, left, tools):
+        tools.progress.say(f"what an earlier move has left stays: {each}")
     await create_disks(state, plan.arrived, plan.copies, tools, undo)
+
+
+def _within(disk: Disk, volume: str) -> str:
+    """The name of a volume as disks like ``disk`` have it: without that of its volume group."""
+    return posixpath.basename(volume) if disk.dev_type is Template.PLAIN else volume
 
 
 async def _hold(plan: Move, tools: Tools, undo: Undo) -> None:
