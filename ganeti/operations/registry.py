@@ -8,11 +8,21 @@ from types import MappingProxyType
 from typing import Any
 
 from ganeti.opcodes.opcode import Opcode
-from ganeti.operations import allocator, delay, evacuate_group, group, network, questions, tags
+from ganeti.operations import (
+    allocator,
+    delay,
+    evacuate_group,
+    group,
+    left_out,
+    network,
+    questions,
+    tags,
+)
 from ganeti.operations.backup import export, prepare
 from ganeti.operations.backup import remove as remove_export
 from ganeti.operations.cluster import disks, end, redistribute, renew, sizes, verify
 from ganeti.operations.cluster import modify as modify_cluster
+from ganeti.operations.cluster import rename as rename_cluster
 from ganeti.operations.instance import (
     activate,
     allocate,
@@ -49,6 +59,7 @@ _ALL: tuple[Operation[Any, Any], ...] = (
     redistribute.OPERATION,
     renew.OPERATION,
     modify_cluster.OPERATION,
+    rename_cluster.OPERATION,
     *group.OPERATIONS,
     evacuate_group.OPERATION,
     *network.OPERATIONS,

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Giving the cluster another name, and the address that this name resolves to."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ganeti.config.changes.cluster import update_cluster
+from ganeti.config.state import ClusterState
+from ganeti.errors import Code, Invalid, Problem, Refused
+from ganeti.locking.names import LockRequest
+from ganeti.opcodes.cluster import RenameCluster
+from ganeti.operations.instance.order import is_name
+from ganeti.operations.operation import Ending, Facts, HookCall, Operation, Question, Tools
+from ganeti.rpc.node import ResolveName
+
+
+@dataclass(frozen=True)
+class Rename:
+    """The name and the address that the cluster had, and those that it gets."""
+
+    old: tuple[str, str]
+    new: tuple[str, str]
+
+    @property
+    def locks(self) -> LockRequest:
+        return {}
+
+
+def questions(op: RenameCluster, state: ClusterState) -> Sequence[Question]:
+    return [Question([state.master], ResolveName(name=op.name))]
+
+
+def plan(op: RenameCluster, state: ClusterState, facts: Facts) -> Rename:
+    """Find the new address, or refuse."""
+    if not is_name(op.name):
+        message = "must be letters, digits, dots, dashes and underscores, as in a host name"
+        raise Invalid([Problem("name", message)])
+    cluster = state.cluster
+    family = ipaddress.ip_address(cluster.master_ip).version
+    found = facts.of(state.master, ResolveName).addresses
+    alike = [each for each in found if ipaddress.ip_address(each).version == family]
+    if not alike:
+        raise Refused(
+            f"the name {op.name} does not resolve to an address like {cluster.master_ip}; put it "
+            "into the DNS or /etc/hosts of the master",
+            Code.RESOLVER,
+        )
+    address = cluster.master_ip if cluster.master_ip in alike else alike[0]
+    if (op.name, address) == (cluster.cluster_name, cluster.master_ip):
+        raise Refused(f"the cluster is {op.name} at {address} already", Code.INPUT)
+    for owner in _owners(address, state):
+        raise Refused(f"{op.name} resolves to {address}, which is that of {owner}", Code.NOT_UNIQUE)
+    return Rename((cluster.cluster_name, cluster.master_ip), (op.name, address))
+
+
+def _owners(address: str, state: ClusterState) -> Iterator[str]:
+    """Who else has an address; the master may have none but the cluster's."""
+    for node in state.nodes.values():
+        if node != state.master and address in (node.primary_ip, node.secondary_ip):
+            yield f"node {node.name}"
+    for instance in state.instances.values():
+        if address in [nic.ip for nic in instance.nics]:
+            yield f"instance {instance.name}"
+
+
+async def run(plan: Rename, tools: Tools) -> Ending:
+    name, address = plan.new
+    tools.progress.say(f"the cluster is {name} from now on, and its address {address}")
+    tools.progress.say(
+        "the remote API's certificate is for the old name; for one that says the new one: "
+        "gnt-cluster renew-crypto --new-rapi-certificate"
+    )
+    return Ending(name, update_cluster(cluster_name=name, master_ip=address))
+
+
+def hooks(plan: Rename, state: ClusterState) -> HookCall:
+    more = {"OP_TARGET": plan.old[0], "NEW_NAME": plan.new[0]}
+    return HookCall("cluster-rename", "CLUSTER", more, [state.cluster.master_node], [*state.nodes])
+
+
+def preview(plan: Rename) -> dict[str, str]:
+    """What a dry run shows."""
+    return {"name": plan.new[0], "address": plan.new[1]}
+
+
+OPERATION = Operation(RenameCluster, plan, run, questions, hooks, preview)
