@@ -98,6 +98,7 @@ _ALL: tuple[Operation[Any, Any], ...] = (
     *tags.OPERATIONS,
     delay.OPERATION,
     allocator.OPERATION,
+    *left_out.OPERATIONS,
 )
 
 OPERATIONS: Mapping[type[Opcode], Operation[Any, Any]] = MappingProxyType(
