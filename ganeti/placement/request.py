@@ -48,7 +48,8 @@ class Candidate:
     ``reserved`` is the memory, in MiB, that the node must keep for the instances of whichever
     single other node may fail: the largest sum over its peers. ``vcpus`` are those of the guests
     that it has, of which there may be ``vcpu_ratio`` for each processor, if there is a limit.
-    ``objection`` is why its group does not take the instance at all.
+    ``objection`` is why its group does not take the instance at all; a group that is the
+    ``last_resort`` takes only what no other can take.
     """
 
     node: Node
@@ -58,6 +59,7 @@ class Candidate:
     vcpus: int = 0
     vcpu_ratio: float | None = None
     objection: str | None = None
+    last_resort: bool = False
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,7 @@ def choose(request: Placement, candidates: Iterable[Candidate]) -> Choice:
 
     Nodes with the most memory left come first, then those with fewer instances, so that load
     spreads; a tie goes by name, so that the same question has the same answer. Two nodes are of
-    one group.
+    one group, and groups that are the last resort come last.
 
     :raises Refused: not enough nodes can take it; the message has a reason for each.
     """
@@ -162,8 +162,12 @@ def _weighed(
             able.append(candidate)
         else:
             reasons[candidate.node.name] = reason
-    able.sort(key=lambda each: (-(each.space.memory or 0), each.instances, each.node.name))
+    able.sort(key=_rank)
     return able, reasons
+
+
+def _rank(each: Candidate) -> tuple[bool, int, int, str]:
+    return each.last_resort, -(each.space.memory or 0), each.instances, each.node.name
 
 
 def _too_few(request: Placement, able: Sequence[Candidate], reasons: Mapping[str, str]) -> str:

@@ -9,11 +9,12 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Code, Invalid, Refused
+from ganeti.model.group import AllocPolicy
 from ganeti.opcodes.instance.create import AllocateInstances
 from ganeti.opcodes.registry import read_opcode
 from ganeti.operations.instance.allocate import OPERATION
 from ganeti.operations.perform import informed
-from ganeti.testing.builders import a_cluster, a_node
+from ganeti.testing.builders import a_cluster, a_group, a_node
 from tests.operations.whole import WholeCluster
 
 NODES = ("node1", "node2", "node3")
@@ -77,6 +78,13 @@ class AllocateTests(SynchronousTestCase):
         self.do(*(order(f"web{number}") for number in range(6)))
         taken = [primary for primary, _ in self.places().values()]
         self.assertEqual(sorted(map(str, taken)), sorted(NODES * 2))
+
+    def test_a_group_that_is_the_last_resort_gets_what_fits_nowhere_else(self) -> None:
+        spare = a_group("spare", alloc_policy=AllocPolicy.LAST_RESORT)
+        nodes = [a_node("node1", group="spare"), a_node("node2")]
+        self.whole = WholeCluster(a_cluster(nodes=nodes, groups=["default", spare]))
+        self.do(*(order(name, beparams=LARGE) for name in ("web1", "web2")))
+        self.assertEqual(self.places(), {"web1": ["node2", None], "web2": ["node1", None]})
 
     def test_what_a_node_keeps_for_its_peers_is_taken_too(self) -> None:
         self.whole = WholeCluster(a_cluster(nodes=NODES[:2]))

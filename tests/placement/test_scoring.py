@@ -66,6 +66,13 @@ class RuleTests(SynchronousTestCase):
             choose(a_wish(wanted=2), nodes)
         self.assertEqual(caught.exception.code, Code.RESOURCES)
 
+    def test_the_last_resort_comes_last_however_much_room_it_has(self) -> None:
+        last = a_candidate("node1", free=9000, last_resort=True)
+        some = a_candidate("node2", free=2000)
+        self.assertEqual([n.name for n in choose(a_wish(), [last, some]).nodes], ["node2"])
+        full = a_candidate("node2", free=0)
+        self.assertEqual([n.name for n in choose(a_wish(), [last, full]).nodes], ["node1"])
+
     def test_two_nodes_are_of_one_group(self) -> None:
         two = a_wish(wanted=2, template=Template.DRBD)
         first = a_candidate(node=a_node("node1", group="a"), free=9000)

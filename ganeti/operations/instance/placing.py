@@ -9,6 +9,7 @@ from typing import Protocol
 from ganeti.config.state import ClusterState
 from ganeti.model.cluster import Cluster
 from ganeti.model.disk import Template
+from ganeti.model.group import AllocPolicy
 from ganeti.model.node import Node
 from ganeti.model.parameters.filling import be_filled, policy_filled
 from ganeti.operations.policy import Size, violations
@@ -74,6 +75,7 @@ def candidates(
                 sum(int(filled["vcpus"]) for filled in here),
                 policy["vcpu-ratio"],
                 objections[node.group],
+                state.groups[node.group].alloc_policy is AllocPolicy.LAST_RESORT,
             )
         )
     return found
