@@ -31,7 +31,8 @@ from ganeti.model.node import Node
 from ganeti.node.answers import answers_of
 from ganeti.node.parts import Host, parts_of
 from ganeti.node.terms import Terms
-from ganeti.opcodes.instance.lifecycle import ShutdownInstance, StartInstance
+from ganeti.opcodes.instance.create import CreateInstance
+from ganeti.opcodes.instance.lifecycle import RemoveInstance, ShutdownInstance, StartInstance
 from ganeti.opcodes.instance.moves import MigrateInstance
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.operation import SharedFile
@@ -431,7 +432,13 @@ class SimulatedCluster:
         self.pass_time(1.0)
 
     def reconcile(self) -> None:
-        """Do what the watcher does: make what runs what is wanted, and settle what broke off."""
+        """Do what the watcher does: make what runs what is wanted, and settle what broke off.
+
+        What a dying master was about to make is removed, as an administrator would.
+        """
+        for name in self._half_made():
+            self.submit(RemoveInstance(instance_name=name, ignore_failures=True))
+        self.settle()
         for instance in self.master.config.state().instances.values():
             if instance.admin_state is Wanted.UP and instance.name not in self.running():
                 self.submit(MigrateInstance(instance_name=instance.name, cleanup=True))
@@ -444,6 +451,18 @@ class SimulatedCluster:
             elif instance.admin_state is not Wanted.UP and runs:
                 self.submit(ShutdownInstance(instance_name=instance.name, timeout=0))
         self.settle()
+
+    def _half_made(self) -> list[str]:
+        """Instances that a master was making when it died, and that nothing has run of since."""
+        broken_off = {
+            op.opcode.instance_name
+            for job in self.master.queue.jobs()
+            for op in job.ops
+            if "the master daemon has restarted" in str(op.result)
+            and isinstance(op.opcode, CreateInstance)
+        }
+        there = {each.name for each in self.master.config.state().instances.values()}
+        return sorted(broken_off & there - set(self.running()))
 
     # --- what must be true
 
