@@ -231,7 +231,8 @@ class Connection(Protocol):
 
     def _refuse(self, status: HTTPStatus, why: str) -> None:
         response = problem(status, why)
-        self.transport.write(http.head_of(response, self._site.now(), keep=False) + response.body)
+        head = http.head_of(response, self._site.now(), keep=False)
+        self.transport.write(b"".join((head, response.body, http.END)))
         # Closing now, with bytes of the client unread, would take the answer from it.
         self._ending = True
         self._reader = http.RequestReader()

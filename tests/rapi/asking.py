@@ -104,6 +104,7 @@ def answers(data: bytes, method: str = "GET") -> list[Answer]:
         start, *lines = head.decode("latin-1").split("\r\n")
         headers = {name: value for name, _, value in (line.partition(": ") for line in lines)}
         length = 0 if method == "HEAD" else int(headers.get("Content-Length", 0))
+        assert len(data) >= length, f"{len(data)} bytes of {length}"
         found.append(Answer(int(start.split()[1]), headers, data[:length]))
         data = data[length:]
     return found
