@@ -147,6 +147,8 @@ class FilterTests(SynchronousTestCase):
         error = self.assertRaises(BadFilter, compile_filter, TABLE, 5)
         self.assertEqual(to_wire(error)[0], "ParameterError")
         self.assertEqual(len(error.arguments()), 1)
+        read = from_wire(to_wire(error))
+        self.assertEqual((type(read), str(read)), (Invalid, str(error)))
 
     def test_whoever_sent_a_bad_filter_is_told_that_it_was_bad(self) -> None:
         error = self.assertRaises(BadFilter, compile_filter, TABLE, ["nosuch", "name", "x"])
