@@ -135,7 +135,7 @@ class submits:  # noqa: N801  # a word in a declaration
             elif target == "reason":
                 wrong = value is not None and not isinstance(value, list)
                 document["reason"] = value if wrong else [*(value or ()), *document["reason"]]
-            elif value is None and target in self._omissible:
+            elif value is None and (target in document or target in self._omissible):
                 continue
             elif target in document:
                 # Some clients send the same in the query and in the body, to please every server.

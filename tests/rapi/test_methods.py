@@ -171,6 +171,11 @@ class TagsTests(MethodsCase):
                 dry = self.opcode(method, query + "&dry-run=1")
                 self.assertEqual(dry, {**expected, "dry_run": True})
 
+    def test_null_in_the_body_leaves_a_parameter_to_the_query(self) -> None:
+        query = "/2/instances/web1/deactivate-disks?dry-run=1&force=1"
+        asked = self.opcode("PUT", query, {"dry_run": None, "force": None})
+        self.assertEqual((asked["dry_run"], asked["force"]), (True, True))
+
     def test_tags_must_be_given_once_and_as_a_list(self) -> None:
         for path, body, problem in (
             ("/2/tags", None, "tag: is required"),
