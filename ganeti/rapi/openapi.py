@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from ganeti import __version__
+from ganeti.rapi import responses
 from ganeti.rapi.access import Access
 from ganeti.rapi.arguments import LOCK, Kind, Parameter
+from ganeti.rapi.routes.nodes import FLAGS
 from ganeti.rapi.routes.route import DIGITS, Route
-from ganeti.rapi.verbs import Verb, asks, lists, shows, submits
+from ganeti.rapi.verbs import Verb, asks, submits
 
 Schema = dict[str, Any]
 
@@ -28,24 +30,9 @@ _QUERY: dict[Kind, Schema] = {
     Kind.MANY: {"type": "array", "items": {"type": "string"}},
 }
 
-_ERROR: Schema = {
-    "type": "object",
-    "properties": {
-        "code": {"type": "integer", "description": "The HTTP status."},
-        "message": {"type": "string", "description": "What was wrong, and what to do."},
-        "explain": {"type": "string", "description": "What the status means in general."},
-    },
-    "required": ["code", "message", "explain"],
-}
-
-_ANY_OBJECT: Schema = {"type": "object"}
-
 _BODIES: dict[str, Schema] = {
-    "_tags": {"type": "array", "items": {"type": "string"}},
-    "_flags": {
-        "type": "string",
-        "enum": ["drained", "master-candidate", "offline", "regular"],
-    },
+    "_tags": {"type": ["array", "null"], "items": {"type": "string"}},
+    "_flags": {"type": "string", "enum": sorted(FLAGS)},
 }
 """Bodies that are no objects, by what reads them."""
 
@@ -68,7 +55,14 @@ def description(routes: Iterable[Route]) -> Schema:
         },
         key=lambda kind: kind.__name__,
     )
-    _, components = msgspec.json.schema_components(kinds, ref_template=_REF)
+    results = {
+        verb.result: None
+        for route in routes
+        for verb in route.verbs.values()
+        if isinstance(verb, asks)
+    }
+    schemas, components = msgspec.json.schema_components([*kinds, *results], ref_template=_REF)
+    answers = dict(zip(results, schemas[len(kinds) :], strict=True))
     return {
         "openapi": "3.1.0",
         "info": {
@@ -78,27 +72,27 @@ def description(routes: Iterable[Route]) -> Schema:
             " tells what became of them.",
         },
         "security": [{}, {"basic": []}],
-        "paths": {route.path: _path(route, components) for route in routes},
+        "paths": {route.path: _path(route, components, answers) for route in routes},
         "components": {
-            "schemas": {**components, "Error": _ERROR},
+            "schemas": {**components, "Error": responses.ERROR},
             "securitySchemes": {"basic": {"type": "http", "scheme": "basic"}},
-            "responses": {
-                "Error": {
-                    "description": "It was not done.",
-                    "content": {"application/json": {"schema": _reference("Error")}},
-                }
-            },
+            "responses": responses.ERRORS,
         },
     }
 
 
-def _reference(name: str) -> Schema:
-    return {"$ref": _REF.format(name=name)}
-
-
-def _path(route: Route, components: dict[str, Schema]) -> Schema:
+def _path(route: Route, components: dict[str, Schema], answers: Mapping[Any, Schema]) -> Schema:
     described: Schema = {
-        method.lower(): _operation(route, method, verb, components)
+        method.lower(): {
+            **_operation(route, method, verb, components),
+            "responses": {
+                "200": {
+                    "description": "The answer.",
+                    "content": {"application/json": {"schema": responses.result(verb, answers)}},
+                },
+                **responses.errors(route, verb),
+            },
+        }
         for method, verb in route.verbs.items()
     }
     if route.variables:
@@ -111,7 +105,7 @@ def _path(route: Route, components: dict[str, Schema]) -> Schema:
 
 def _variable(name: str) -> Schema:
     if name in DIGITS:
-        return {"type": "integer", "minimum": 0}
+        return {"type": "integer", "minimum": 0, "maximum": DIGITS[name]}
     return {"type": "string", "minLength": 1}
 
 
@@ -119,20 +113,14 @@ def _operation(route: Route, method: str, verb: Verb, components: dict[str, Sche
     described: Schema = {
         "operationId": _operation_id(route, method),
         "summary": verb.doc,
-        "responses": {
-            "200": {
-                "description": "The answer.",
-                "content": {"application/json": {"schema": _result(verb)}},
-            },
-            "default": {"$ref": "#/components/responses/Error"},
-        },
     }
     if verb.parameters:
-        described["parameters"] = [_parameter(each) for each in verb.parameters]
+        described["parameters"] = [_parameter(each, verb, components) for each in verb.parameters]
     if (body := _body(verb, route, components)) is not None:
+        needed = "null" not in body.get("type", ())
         described["requestBody"] = {
             "content": {"application/json": {"schema": body}},
-            "required": bool(body.get("required")),
+            "required": needed,
         }
     if verb.access is not Access.OPEN:
         described["security"] = [{"basic": []}]
@@ -146,10 +134,14 @@ def _operation_id(route: Route, method: str) -> str:
     return f"{method.lower()}_{start}{'_'.join(words)}"
 
 
-def _parameter(declared: Parameter) -> Schema:
+def _parameter(declared: Parameter, verb: Verb, components: dict[str, Schema]) -> Schema:
     schema = dict(_QUERY[declared.kind])
     if declared is LOCK:
         schema["enum"] = [0]
+    if declared.kind is Kind.TEXT and isinstance(verb, submits):
+        schema = _inside(declared, components[verb.opcode.__name__])
+    if declared.required and schema.get("type") == "string":
+        schema["minLength"] = 1  # nothing is as good as not given
     if declared.default is not None:
         schema["default"] = int(declared.default)
     return {
@@ -161,20 +153,17 @@ def _parameter(declared: Parameter) -> Schema:
     }
 
 
-def _result(verb: Verb) -> Schema:
-    if isinstance(verb, submits):
-        return {"type": "integer", "description": "The number of the job."}
-    if isinstance(verb, lists):
-        return {"type": "array", "items": _ANY_OBJECT}
-    if isinstance(verb, shows):
-        return _ANY_OBJECT
-    assert isinstance(verb, asks)
-    return msgspec.json.schema(verb.result)
+def _inside(declared: Parameter, opcode: Schema) -> Schema:
+    """What the field that a parameter of text is for may be, other than null."""
+    field = opcode["properties"].get(declared.target, _QUERY[Kind.TEXT])
+    kinds = [each for each in field.get("anyOf", [field]) if each != {"type": "null"}]
+    [kind] = kinds
+    return {name: each for name, each in kind.items() if name not in ("default", "description")}
 
 
 def _body(verb: Verb, route: Route, components: dict[str, Schema]) -> Schema | None:
-    if isinstance(verb, asks):
-        return _reference(verb.body.__name__) if verb.body is not None else None
+    if isinstance(verb, asks) and verb.body is not None:
+        return _omissible(dict(components[verb.body.__name__]))
     if not isinstance(verb, submits):
         return None
     if verb.body.__name__ in _BODIES:
@@ -195,7 +184,10 @@ def _body(verb: Verb, route: Route, components: dict[str, Schema]) -> Schema | N
         properties["__version__"] = {"const": 1}
         required |= {"__version__"}
     schema["required"] = sorted(required)
-    if not required:
-        schema["type"] = ["object", "null"]
+    return _omissible(schema)
+
+
+def _omissible(schema: Schema) -> Schema:
+    """The schema of a body, which may be null, or not there, if nothing in it is required."""
     schema.pop("title", None)
-    return schema
+    return schema if schema["required"] else {**schema, "type": ["object", "null"]}

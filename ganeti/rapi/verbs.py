@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
+from http import HTTPStatus
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -288,7 +289,8 @@ class asks:  # noqa: N801
     """Whatever ``answer`` makes of the call, the values of its parameters, and its body.
 
     ``body`` is the record that the body is read as; without one there must be none. ``result``
-    is the type of the answer, for the description of the API.
+    is the type of the answer, and ``errors`` are statuses of its own with their reasons, for the
+    description of the API.
     """
 
     answer: Answer
@@ -296,6 +298,7 @@ class asks:  # noqa: N801
     access: Access = Access.OPEN
     body: type[Record] | None = None
     result: Any = Any
+    errors: Mapping[HTTPStatus, str] = field(default_factory=dict)
 
     @property
     def doc(self) -> str:

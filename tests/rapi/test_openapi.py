@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.rapi.routes.instances import FIELDS
 from ganeti.rapi.routes.table import ROUTES
 from ganeti.testing.master import MemoryMaster
 from tests.rapi.asking import Asker
@@ -60,3 +61,69 @@ class OpenApiTests(SynchronousTestCase):
         body = self.document["paths"]["/2/redistribute-config"]["put"]["requestBody"]
         self.assertFalse(body["required"])
         self.assertEqual(body["content"]["application/json"]["schema"]["type"], ["object", "null"])
+
+    def test_bodies_that_clients_leave_out_may_be_left_out(self) -> None:
+        for path, method, kind in (
+            ("/2/instances/{instance_name}/reinstall", "post", "object"),
+            ("/2/jobs/{job_id}/wait", "get", "object"),
+            ("/2/tags", "put", "array"),
+        ):
+            body = self.document["paths"][path][method]["requestBody"]
+            self.assertFalse(body["required"])
+            schema = body["content"]["application/json"]["schema"]
+            self.assertEqual(schema["type"], [kind, "null"])
+
+    def test_the_role_of_a_node_must_be_said(self) -> None:
+        body = self.document["paths"]["/2/nodes/{node_name}/role"]["put"]["requestBody"]
+        self.assertTrue(body["required"])
+
+    def test_choices_in_the_query_are_told(self) -> None:
+        operation = self.document["paths"]["/2/instances/{instance_name}/reboot"]["post"]
+        [kind] = [each for each in operation["parameters"] if each["name"] == "type"]
+        choices = self.resolved(kind["schema"])["enum"]
+        self.assertEqual(set(choices), {"soft", "hard", "full"})
+
+    def test_what_must_be_given_in_the_query_is_not_empty(self) -> None:
+        parameters = self.document["paths"]["/2/query/{resource}"]["get"]["parameters"]
+        [fields] = [each for each in parameters if each["name"] == "fields"]
+        self.assertEqual((fields["required"], fields["schema"]["minLength"]), (True, 1))
+
+    def test_numbers_in_paths_have_their_limits(self) -> None:
+        path = self.document["paths"]["/2/instances/{instance_name}/disk/{disk}/grow"]
+        [disk] = [each for each in path["parameters"] if each["name"] == "disk"]
+        self.assertEqual(disk["schema"], {"type": "integer", "minimum": 0, "maximum": 15})
+
+    def test_errors_are_told_one_by_one(self) -> None:
+        statuses = self.statuses("/2/info", "get")
+        self.assertIn("401", statuses)
+        self.assertTrue(statuses.isdisjoint({"403", "404", "503", "default"}))
+        self.assertLess({"403", "404"}, self.statuses("/2/nodes/{node_name}/modify", "post"))
+        self.assertIn("503", self.statuses("/2/instances/{instance_name}/console", "get"))
+
+    def statuses(self, path: str, method: str) -> set[str]:
+        return set(self.document["paths"][path][method]["responses"])
+
+    def test_what_lists_and_objects_hold_is_told(self) -> None:
+        for path, method in (("/2/instances", "get"), ("/2/instances/{instance_name}", "get")):
+            answer = self.document["paths"][path][method]["responses"]["200"]
+            schema = answer["content"]["application/json"]["schema"]
+            if path == "/2/instances":
+                brief, schema = schema["items"]["anyOf"]
+                self.assertEqual(brief["required"], ["id", "name", "uri"])
+            self.assertEqual(schema["required"], list(FIELDS))
+            self.assertFalse(schema["additionalProperties"])
+
+    def test_no_answer_is_left_undescribed(self) -> None:
+        for path, methods in self.document["paths"].items():
+            for method, operation in methods.items():
+                if method != "parameters":
+                    answer = operation["responses"]["200"]["content"]["application/json"]
+                    self.assertTrue(answer["schema"], f"{method} {path}")
+
+    def resolved(self, schema: dict[str, Any]) -> dict[str, Any]:
+        if "$ref" not in schema:
+            return schema
+        found: dict[str, Any] = self.document
+        for step in schema["$ref"].removeprefix("#/").split("/"):
+            found = found[step]
+        return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict
 
 import msgspec
 from msgspec import Meta
@@ -20,6 +20,7 @@ from ganeti.luxi.methods import (
     ReplaceFilter,
 )
 from ganeti.opcodes.cluster import ModifyCluster, RedistributeConfig
+from ganeti.query.fields import Kind as FieldKind
 from ganeti.rapi.access import Access
 from ganeti.rapi.arguments import REASON, Kind, Parameter, object_of
 from ganeti.rapi.problems import Problematic
@@ -54,6 +55,37 @@ async def _version(_: Call, __: Mapping[str, Any], ___: Any) -> Any:
 async def _features(_: Call, __: Mapping[str, Any], ___: Any) -> Any:
     """What this server can do that older ones could not."""
     return FEATURES
+
+
+class Facts(TypedDict):
+    """Facts about the cluster; there are more than those listed here."""
+
+    name: str
+    master: str
+    uuid: str
+    software_version: str
+    protocol_version: int
+    config_version: int
+    os_api_version: int
+    export_version: int
+    architecture: tuple[str, str]
+    default_hypervisor: str
+    enabled_hypervisors: list[str]
+    hvparams: dict[str, dict[str, Any]]
+    beparams: dict[str, dict[str, Any]]
+    nicparams: dict[str, dict[str, Any]]
+    ipolicy: dict[str, Any]
+    candidate_pool_size: int
+    master_netdev: str
+    mac_prefix: str
+    volume_group_name: str | None
+    vg_name: str | None
+    drbd_usermode_helper: str | None
+    drbd_helper: str | None
+    file_storage_dir: str | None
+    ctime: float
+    mtime: float
+    tags: list[str]
 
 
 class _Copied(msgspec.Struct):
@@ -104,6 +136,39 @@ class Question(Record):
     fields: Annotated[tuple[Text, ...] | None, doc("The columns of the answer.")] = None
     qfilter: Annotated[list[Any] | None, doc("Which objects; all if not given.")] = None
     filter: Annotated[list[Any] | None, doc("The older name of qfilter.")] = None
+
+
+class Column(TypedDict):
+    """What a column holds."""
+
+    name: str
+    title: str
+    kind: FieldKind
+    doc: str
+
+
+class Table(TypedDict):
+    """Rows of cells; each is a status, 0 if it is well, and a value."""
+
+    fields: list[Column]
+    data: list[list[tuple[int, Any]]]
+
+
+class Columns(TypedDict):
+    """The columns that there are."""
+
+    fields: list[Column]
+
+
+class SavedRule(TypedDict):
+    """A rule as it is kept."""
+
+    watermark: int
+    priority: int
+    predicates: list[Any]
+    action: Any
+    reason_trail: list[Any]
+    uuid: str
 
 
 async def _ask(call: Call, values: Mapping[str, Any], _: Any) -> Any:
@@ -228,7 +293,7 @@ _NEEDED_COLUMNS = Parameter("fields", Kind.WORDS, _COLUMNS.doc, required=True)
 ROUTES = (
     Route("/version", {"GET": asks(_version, result=int)}),
     Route("/2/features", {"GET": asks(_features, result=list[str])}),
-    Route("/2/info", {"GET": asks(_info, result=dict[str, Any])}),
+    Route("/2/info", {"GET": asks(_info, result=Facts)}),
     Route("/2/modify", {"PUT": submits(ModifyCluster, query=("force",), body=_permitted)}),
     Route("/2/os", {"GET": asks(_oses, result=list[str])}),
     Route("/2/redistribute-config", {"PUT": submits(RedistributeConfig)}),
@@ -236,21 +301,19 @@ ROUTES = (
     Route(
         "/2/query/{resource}",
         {
-            "GET": asks(
-                _ask, parameters=(_NEEDED_COLUMNS,), access=Access.LOGIN, result=dict[str, Any]
-            ),
+            "GET": asks(_ask, parameters=(_NEEDED_COLUMNS,), access=Access.LOGIN, result=Table),
             "PUT": asks(
                 _ask_some,
                 parameters=(_COLUMNS, REASON),
                 access=Access.LOGIN,
                 body=Question,
-                result=dict[str, Any],
+                result=Table,
             ),
         },
     ),
     Route(
         "/2/query/{resource}/fields",
-        {"GET": asks(_fields, parameters=(_COLUMNS,), result=dict[str, Any])},
+        {"GET": asks(_fields, parameters=(_COLUMNS,), result=Columns)},
     ),
     Route(
         "/2/filters",
@@ -271,7 +334,7 @@ ROUTES = (
     Route(
         "/2/filters/{filter_uuid}",
         {
-            "GET": asks(_rule, result=dict[str, Any]),
+            "GET": asks(_rule, result=SavedRule),
             "PUT": asks(
                 _set_rule, parameters=(REASON,), access=Access.WRITE, body=Rule, result=str
             ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.luxi.methods import Query, QueryInstances, SubmitJob
@@ -143,6 +143,19 @@ async def _require_os(call: Call, name: str) -> None:
         raise Refused(f"os: there is no {name}; there are {', '.join(sorted(known))}", Code.UNKNOWN)
 
 
+class Console(TypedDict):
+    """How to get at a console; what is not there does not matter for the kind."""
+
+    instance: str
+    kind: Literal["ssh", "vnc", "spice", "msg"]
+    message: NotRequired[str | None]
+    host: NotRequired[str | None]
+    port: NotRequired[int | None]
+    user: NotRequired[str | None]
+    command: NotRequired[list[str] | None]
+    display: NotRequired[str | None]
+
+
 async def _console(call: Call, _: Mapping[str, Any], __: Any) -> Any:
     """How to get at the console of a running instance."""
     name = call.path["instance_name"]
@@ -202,7 +215,17 @@ ROUTES = (
             )
         },
     ),
-    Route(_ONE + "/console", {"GET": asks(_console, access=Access.LOGIN)}),
+    Route(
+        _ONE + "/console",
+        {
+            "GET": asks(
+                _console,
+                access=Access.LOGIN,
+                result=Console,
+                errors={HTTPStatus.SERVICE_UNAVAILABLE: "The instance is not running."},
+            )
+        },
+    ),
     Route(
         _ONE + "/reboot",
         {

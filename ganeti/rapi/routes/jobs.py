@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict
 
 from ganeti.errors import JobLost
 from ganeti.luxi.methods import CancelJob, QueryJobs, WaitForJobChange
@@ -22,6 +22,28 @@ FIELDS = (*BULK_FIELDS, "oplog", "opresult")
 
 WAIT_SECONDS = 10
 """How long one request waits for a change."""
+
+
+class Job(TypedDict):
+    """What became of a job; lists have an item for each of its opcodes."""
+
+    id: int
+    ops: list[dict[str, Any]]
+    status: str
+    summary: list[str]
+    opstatus: list[str]
+    received_ts: tuple[int, int] | None
+    start_ts: tuple[int, int] | None
+    end_ts: tuple[int, int] | None
+    oplog: list[list[tuple[int, tuple[int, int], str, Any]]]
+    opresult: list[Any]
+
+
+class Change(TypedDict):
+    """The fields that were asked for as they are now, and what was logged since."""
+
+    job_info: list[Any] | None
+    log_entries: list[tuple[int, tuple[int, int], str, Any]] | None
 
 
 class Watch(Record):
@@ -94,11 +116,11 @@ ROUTES = (
     Route(
         "/2/jobs/{job_id}",
         {
-            "GET": asks(_job, result=dict[str, Any]),
+            "GET": asks(_job, result=Job),
             "DELETE": asks(
-                _cancel, parameters=(REASON,), access=Access.WRITE, result=list[bool | str]
+                _cancel, parameters=(REASON,), access=Access.WRITE, result=tuple[bool, str]
             ),
         },
     ),
-    Route("/2/jobs/{job_id}/wait", {"GET": asks(_wait, body=Watch, result=dict[str, Any] | None)}),
+    Route("/2/jobs/{job_id}/wait", {"GET": asks(_wait, body=Watch, result=Change | None)}),
 )

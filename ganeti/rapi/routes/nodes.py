@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from ganeti.errors import Invalid
 from ganeti.luxi.methods import QueryNodes, QueryObjects
@@ -38,6 +38,8 @@ ROLES = {
     "R": "regular",
 }
 """The role of a node by its letter."""
+
+Role: TypeAlias = Literal["master", "master-candidate", "drained", "offline", "regular"]
 
 FLAGS: Mapping[str, Document] = {
     "regular": {"master_candidate": False, "offline": False, "drained": False},
@@ -123,7 +125,7 @@ ROUTES = (
     Route(
         _ONE + "/role",
         {
-            "GET": asks(_role, parameters=(LOCK,), result=str),
+            "GET": asks(_role, parameters=(LOCK,), result=Role),
             "PUT": submits(ModifyNode, query=("force", _PROMOTE), body=_flags),
         },
     ),

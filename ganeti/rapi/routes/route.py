@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,8 +14,8 @@ from ganeti.errors import Invalid
 from ganeti.rapi.problems import Problematic
 from ganeti.rapi.verbs import Verb
 
-DIGITS = frozenset(("job_id", "disk"))
-"""Variables that stand for numbers."""
+DIGITS = {"job_id": 10**15 - 1, "disk": 15}
+"""Variables that stand for numbers, and the largest that they can be."""
 
 
 @dataclass(frozen=True)
@@ -117,9 +118,14 @@ class Router:
             raise _nothing(path)
         variables = dict(zip(branch.route.variables, values, strict=True))
         for name, value in variables.items():
-            if name in DIGITS and not (value.isascii() and value.isdigit() and len(value) < 16):
+            if name in DIGITS and not _number(value) <= DIGITS[name]:
                 raise _nothing(path)
         return Match(branch.route, variables)
+
+
+def _number(text: str) -> float:
+    """The number that digits spell; more than any other if it is none, or very long."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else math.inf
 
 
 def _decoded(segment: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 
@@ -13,6 +13,13 @@ from ganeti.rapi.openapi import description
 from ganeti.rapi.routes import cluster, groups, instances, jobs, nodes
 from ganeti.rapi.routes.route import Route
 from ganeti.rapi.verbs import Call, asks
+
+
+class Child(TypedDict):
+    """A resource below another."""
+
+    name: str
+    uri: str
 
 
 async def _top(_: Call, __: Mapping[str, Any], ___: Any) -> Any:
@@ -42,8 +49,8 @@ def _described() -> msgspec.Raw:
 
 
 ROUTES: tuple[Route, ...] = (
-    Route("/", {"GET": asks(_top, result=list[dict[str, str]])}),
-    Route("/2", {"GET": asks(_children_of_2, result=list[dict[str, str]])}),
+    Route("/", {"GET": asks(_top, result=list[Child])}),
+    Route("/2", {"GET": asks(_children_of_2, result=list[Child])}),
     Route("/2/openapi", {"GET": asks(_openapi, result=dict[str, Any])}),
     *cluster.ROUTES,
     *instances.ROUTES,
