@@ -164,7 +164,11 @@ class SharedCluster(SynchronousTestCase):
 
 
 def run(
-    command: list[str], *, said: str = "", environment: Mapping[str, str] | None = None
+    command: list[str],
+    *,
+    said: str = "",
+    environment: Mapping[str, str] | None = None,
+    patience: float = 2 * PATIENCE,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program of this tree to its end."""
     return subprocess.run(
@@ -173,7 +177,7 @@ def run(
         env={**os.environ, "PYTHONPATH": str(TREE), **(environment or {})},
         capture_output=True,
         text=True,
-        timeout=2 * PATIENCE,
+        timeout=patience,
     )
 
 
