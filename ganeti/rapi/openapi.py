@@ -13,7 +13,7 @@ import msgspec
 from ganeti import __version__
 from ganeti.rapi import responses
 from ganeti.rapi.access import Access
-from ganeti.rapi.arguments import LOCK, Kind, Parameter
+from ganeti.rapi.arguments import LOCK, REASON, Kind, Parameter
 from ganeti.rapi.routes.nodes import FLAGS
 from ganeti.rapi.routes.route import DIGITS, Route
 from ganeti.rapi.verbs import Verb, asks, submits
@@ -62,6 +62,9 @@ def description(routes: Iterable[Route]) -> Schema:
         if isinstance(verb, asks)
     }
     schemas, components = msgspec.json.schema_components([*kinds, *results], ref_template=_REF)
+    for component in components.values():
+        if "OP_ID" in component.get("required", ()):
+            component["required"].remove("OP_ID")  # the path says it
     answers = dict(zip(results, schemas[len(kinds) :], strict=True))
     return {
         "openapi": "3.1.0",
@@ -138,7 +141,7 @@ def _parameter(declared: Parameter, verb: Verb, components: dict[str, Schema]) -
     schema = dict(_QUERY[declared.kind])
     if declared is LOCK:
         schema["enum"] = [0]
-    if declared.kind is Kind.TEXT and isinstance(verb, submits):
+    if declared.kind is Kind.TEXT and declared is not REASON and isinstance(verb, submits):
         schema = _inside(declared, components[verb.opcode.__name__])
     if declared.required and schema.get("type") == "string":
         schema["minLength"] = 1  # nothing is as good as not given
@@ -170,7 +173,7 @@ def _body(verb: Verb, route: Route, components: dict[str, Schema]) -> Schema | N
         return _BODIES[verb.body.__name__]
     schema = copy.deepcopy(components[verb.opcode.__name__])
     properties = schema["properties"]
-    hidden = {"OP_ID", "reason", *verb.fixed, *route.variables}
+    hidden = {"OP_ID", "reason", *verb.fixed, *verb.withheld, *route.variables}
     for name in hidden:
         properties.pop(name, None)
     required = {name for name in schema.get("required", ()) if name not in hidden}

@@ -75,6 +75,7 @@ class submits:  # noqa: N801  # a word in a declaration
     those in ``query`` can be given there, too, and with ``alone`` either there or in the body.
     ``fixed`` are parameters made of the path, such as ``{"nodes": ["{node_name}"]}``. What a body
     that is no object means is for ``body``; ``shape`` has the last word on the document.
+    ``withheld`` are parameters that ``body`` refuses, whoever gives them.
     """
 
     opcode: type[Opcode]
@@ -85,6 +86,7 @@ class submits:  # noqa: N801  # a word in a declaration
     alone: bool = False
     body: Callable[[Any], Document] = object_of
     shape: Callable[[Document], Document] = _same
+    withheld: frozenset[str] = frozenset()
     access: Access = Access.WRITE
 
     @property

@@ -73,6 +73,12 @@ class OpenApiTests(SynchronousTestCase):
             schema = body["content"]["application/json"]["schema"]
             self.assertEqual(schema["type"], [kind, "null"])
 
+    def test_what_nobody_may_set_is_not_described(self) -> None:
+        body = self.document["paths"]["/2/modify"]["put"]["requestBody"]
+        properties = body["content"]["application/json"]["schema"]["properties"]
+        self.assertIn("mac_prefix", properties)
+        self.assertNotIn("compression_tools", properties)
+
     def test_the_role_of_a_node_must_be_said(self) -> None:
         body = self.document["paths"]["/2/nodes/{node_name}/role"]["put"]["requestBody"]
         self.assertTrue(body["required"])
@@ -82,6 +88,21 @@ class OpenApiTests(SynchronousTestCase):
         [kind] = [each for each in operation["parameters"] if each["name"] == "type"]
         choices = self.resolved(kind["schema"])["enum"]
         self.assertEqual(set(choices), {"soft", "hard", "full"})
+
+    def test_the_reason_in_the_query_is_a_text(self) -> None:
+        for path in ("/2/instances/{instance_name}/reboot", "/2/nodes/{node_name}/modify"):
+            parameters = self.document["paths"][path]["post"]["parameters"]
+            [reason] = [each for each in parameters if each["name"] == "reason"]
+            self.assertEqual(reason["schema"], {"type": "string"})
+
+    def test_a_change_of_storage_may_be_in_the_query(self) -> None:
+        body = self.document["paths"]["/2/nodes/{node_name}/storage/modify"]["put"]["requestBody"]
+        self.assertFalse(body["required"])
+
+    def test_an_instance_among_others_needs_no_identifier_of_its_kind(self) -> None:
+        required = self.document["components"]["schemas"]["CreateInstance"]["required"]
+        self.assertIn("instance_name", required)
+        self.assertNotIn("OP_ID", required)
 
     def test_what_must_be_given_in_the_query_is_not_empty(self) -> None:
         parameters = self.document["paths"]["/2/query/{resource}"]["get"]["parameters"]

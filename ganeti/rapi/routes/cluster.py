@@ -276,13 +276,17 @@ async def _remove_rule(call: Call, _: Mapping[str, Any], __: Any) -> Any:
         raise unknown("job filter", uuid) from None
 
 
+_LOCAL = ("compression_tools",)
+"""Settings that only administrators on the cluster's nodes may change."""
+
+
 def _permitted(body: Any) -> Document:
     """The body of a change of the cluster, without what only administrators on its nodes may."""
     document = object_of(body)
-    if "compression_tools" in document:
+    for name in document.keys() & set(_LOCAL):
         raise Problematic(
             HTTPStatus.FORBIDDEN,
-            "compression_tools: programs to run cannot be set from here; use gnt-cluster modify",
+            f"{name}: programs to run cannot be set from here; use gnt-cluster modify",
         )
     return document
 
@@ -294,7 +298,14 @@ ROUTES = (
     Route("/version", {"GET": asks(_version, result=int)}),
     Route("/2/features", {"GET": asks(_features, result=list[str])}),
     Route("/2/info", {"GET": asks(_info, result=Facts)}),
-    Route("/2/modify", {"PUT": submits(ModifyCluster, query=("force",), body=_permitted)}),
+    Route(
+        "/2/modify",
+        {
+            "PUT": submits(
+                ModifyCluster, query=("force",), body=_permitted, withheld=frozenset(_LOCAL)
+            )
+        },
+    ),
     Route("/2/os", {"GET": asks(_oses, result=list[str])}),
     Route("/2/redistribute-config", {"PUT": submits(RedistributeConfig)}),
     tags_of("cluster", "/2", None),

@@ -143,7 +143,12 @@ ROUTES = (
     Route(
         _ONE + "/storage/modify",
         {
-            "PUT": submits(ModifyStorage, query=(_TYPE, _UNIT, _ALLOCATABLE), shape=_allocatable),
+            "PUT": submits(
+                ModifyStorage,
+                query=(_TYPE, _UNIT, _ALLOCATABLE),
+                defaults={"changes": {}},
+                shape=_allocatable,
+            ),
         },
     ),
     Route(_ONE + "/storage/repair", {"PUT": submits(RepairStorage, query=(_TYPE, _UNIT))}),
