@@ -184,8 +184,6 @@ def from_wire(value: Any) -> GanetiError:
     match value:
         case ["OpPrereqError", [str(text), str(code)]] if code in set(Code):
             return Invalid(text) if code == Code.INPUT else Refused(text, Code(code))
-        case ["ParameterError", [str(text)]]:
-            return Invalid(text)
         case ["OpExecError", [str(text)]]:
             return Failed(text)
         case ["OpExecError", [str(text), str(code)]] if code in set(Code):
