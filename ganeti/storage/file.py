@@ -13,6 +13,7 @@ from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Disk
 from ganeti.storage.folders import AllowedFolders, Place
 from ganeti.storage.interfaces import IUnits, IVolumes, Local, Unit, Volume, VolumeStatus
+from ganeti.storage.loss import lost
 from ganeti.system.interfaces import IImages
 
 MIB = 1 << 20
@@ -83,7 +84,7 @@ class FileVolumes:
     def _present(self, disk: Disk) -> str:
         path = self._place(disk).path
         if self._images.size(path) is None:
-            raise Refused(f"{disk.iv_name} has lost its file {path}", Code.UNKNOWN)
+            raise lost(disk, f"file {path}")
         return path
 
 

@@ -12,6 +12,7 @@ from ganeti.errors import Code, GanetiError, Refused
 from ganeti.model.disk import Disk
 from ganeti.schema import records
 from ganeti.storage.interfaces import ISnapshots, IUnits, IVolumes, Unit, Volume, VolumeStatus
+from ganeti.storage.loss import lost
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class MemoryVolumes:
 
     def _present(self, disk: Disk) -> Held:
         if name_of(disk) not in self.held:
-            raise Refused(f"there is no volume {name_of(disk)}", Code.UNKNOWN)
+            raise lost(disk, f"volume {name_of(disk)}")
         return self.held[name_of(disk)]
 
     def _stumble(self, operation: str) -> None:

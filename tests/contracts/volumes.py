@@ -136,6 +136,11 @@ class VolumesContract(Case):
         ):
             self.assertEqual(self.refusal(work), Code.UNKNOWN)
 
+    def test_who_uses_what_is_not_there_hears_how_it_is_made_anew(self) -> None:
+        using = Deferred.fromCoroutine(self.volumes.attach(self.disk(), primary=True))
+        error = self.failureResultOf(using, Refused).value
+        self.assertIn("gnt-instance recreate-disks", str(error))
+
     def test_disks_are_described_in_their_order(self) -> None:
         one, none, two = self.created("one", 32), self.disk("none"), self.created("two", 64)
         found = self.done(self.volumes.describe([two, none, one]))

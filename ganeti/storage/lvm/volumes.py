@@ -12,6 +12,7 @@ from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Disk
 from ganeti.schema.records import replace
 from ganeti.storage.interfaces import ISnapshots, IVolumes, Local, Volume, VolumeStatus
+from ganeti.storage.loss import lost
 from ganeti.storage.lvm.reports import OWNER_TAG, LogicalVolume
 from ganeti.storage.lvm.tools import Lvm
 
@@ -55,7 +56,12 @@ class LogicalVolumes:
         await self._lvm.run("lvrename", group, name, new_name)
 
     async def attach(self, disk: Disk, *, primary: bool, ignore_size: bool = False) -> str:
-        await self._lvm.run("lvchange", "-a", "y", _full(disk))
+        try:
+            await self._lvm.run("lvchange", "-a", "y", _full(disk))
+        except Refused as e:
+            if e.code is not Code.UNKNOWN:
+                raise
+            raise lost(disk, f"volume {_full(disk)}") from e
         return f"/dev/{_full(disk)}"
 
     async def detach(self, disk: Disk) -> None:
@@ -94,7 +100,7 @@ class LogicalVolumes:
         for each in await self._lvm.volumes():
             if (each.group, each.name) == _id(disk):
                 return each
-        raise Refused(f"there is no volume {_full(disk)}", Code.UNKNOWN)
+        raise lost(disk, f"volume {_full(disk)}")
 
 
 def create_arguments(disk: Disk, group: str, name: str, owner: str) -> tuple[str, ...]:
