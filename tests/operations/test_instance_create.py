@@ -75,6 +75,11 @@ class CreateTests(SynchronousTestCase):
         self.assertIs(instance.admin_state, Wanted.UP)
         self.assertEqual(verify(self.memory.state()), [])
 
+    def test_a_hypervisor_that_nobody_drives_is_refused(self) -> None:
+        # Clusters that are taken over from other versions can have it enabled.
+        self.memory = MemoryTools(a_cluster(nodes=NODES, enabled_hypervisors=("lxc",)))
+        self.assertIn("lxc", str(self.refusal()))
+
     def test_an_instance_that_is_not_to_run_is_not_started(self) -> None:
         self.successResultOf(self.create(start=False))
         self.assertIs(self.memory.state().instance("web1").admin_state, Wanted.DOWN)

@@ -74,6 +74,12 @@ class ClusterTests(SettingTests):
             with self.subTest(**fields):
                 self.assertEqual(self.refused(**fields)[1], Code.STATE)
 
+    def test_a_hypervisor_that_nobody_drives_is_not_enabled(self) -> None:
+        message, code = self.refused(enabled_hypervisors=["fake", "lxc"])
+        self.assertEqual(code, Code.INPUT)
+        self.assertIn("enabled_hypervisors[1]", message)
+        self.assertIn("kvm", message)
+
     def test_a_volume_group_must_be_on_every_node(self) -> None:
         told, code = self.refused(vg_name="vg9")
         self.assertEqual(code, Code.ENVIRONMENT)

@@ -112,6 +112,8 @@ def _enabled(op: ModifyCluster, cluster: Cluster) -> Fields:
             if not given:
                 raise Invalid([Problem(name, "must name at least one")])
             fields[name] = tuple(dict.fromkeys(each.value for each in given))
+    for number, hypervisor in enumerate(op.enabled_hypervisors or ()):
+        _hypervisor(hypervisor.value, "enabled_hypervisors", f"[{number}]")
     return fields
 
 
@@ -150,10 +152,13 @@ def _hypervisors(op: ModifyCluster, cluster: Cluster) -> Fields:
     return {"hvparams": found}
 
 
-def _hypervisor(name: str, path: str) -> type[ParameterSet]:
+def _hypervisor(name: str, path: str, place: str = "") -> type[ParameterSet]:
     if name not in HYPERVISORS:
         known = ", ".join(HYPERVISORS)
-        raise Invalid([Problem(f"{path}/{name}", f"is no hypervisor; there are {known}")])
+        where = f"{path}{place or f'/{name}'}"
+        raise Invalid(
+            [Problem(where, f"{name} is no hypervisor of this version; there are {known}")]
+        )
     return HYPERVISORS[name]
 
 

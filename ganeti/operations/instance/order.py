@@ -56,6 +56,9 @@ def order_of(op: CreateInstance, cluster: Cluster) -> Order:
     if hypervisor not in cluster.enabled_hypervisors:
         enabled = ", ".join(cluster.enabled_hypervisors)
         raise Refused(f"the hypervisor {hypervisor} is not enabled; enabled are: {enabled}")
+    if hypervisor not in HYPERVISORS:
+        known = ", ".join(HYPERVISORS)
+        raise Refused(f"this version cannot run guests with {hypervisor}; it can with: {known}")
     template = op.disk_template or Template(cluster.enabled_disk_templates[0])
     require_layout(template, cluster)
     problems: list[Problem] = []
