@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import re
 import sys
 import time
 from collections import Counter
@@ -19,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import jsonschema_rs
 import schemathesis
@@ -180,7 +181,7 @@ class Fuzz:
             problems.append(f"the daemons were {self._daemons}, and are {now}")
         for daemon in daemons(running.cluster):
             with open(daemon.log, encoding="utf-8") as log:
-                problems += [f"{daemon.log}: {line}" for line in log if "Traceback" in line]
+                problems += [f"{daemon.program}, {each}" for each in unexpected(log.read())]
         # Verification tells of instances on nodes that were set offline, and is right.
         rows = running.ask(QueryNodes(names=(), fields=("name", "offline")))
         running.perform(
@@ -206,6 +207,18 @@ class Fuzz:
             process = daemon.process()
             found[f"{daemon.program} of {daemon.node.name}"] = process.pid if process else 0
         return found
+
+
+def unexpected(log: str) -> Iterator[str]:
+    """The tracebacks in a log, each once and with how often it is there."""
+    found = Counter(
+        event.partition("\n")[2]
+        # All lines of an event but the first begin with a tab.
+        for event in re.split(r"\n(?!\t)", log)
+        if "Traceback" in event
+    )
+    for text, times in found.items():
+        yield f"{times} times:\n{text}"
 
 
 def _told(operation: str, check: str, exchange: Interaction) -> str:
@@ -336,10 +349,10 @@ def counting(document: dict[str, Any]) -> Callable[..., bool]:
         whole = {"allOf": [schema], "components": widened["components"]}
         return jsonschema_rs.is_valid(whole, value)
 
-    def queried(name: str, value: Any, known: Mapping[str, Mapping[str, Any]]) -> bool:
-        # What is empty is as if it were not given, and whatever is there once is a text.
-        text = known.get(name, {}).get("type") == "string" and not isinstance(value, list | dict)
-        return name in known and (value == "" or fits(str(value) if text else value, known[name]))
+    def queried(texts: list[str], schema: Mapping[str, Any]) -> bool:
+        # What is empty is as if it were not given, and null is null.
+        said = [text for text in texts if text not in ("", "null")]
+        return not said or fits(said if schema.get("type") == "array" else said[0], schema)
 
     def counts(_: HookContext, failure: Failure, case: Case[Any], response: Response) -> bool:
         operation = case.operation
@@ -356,7 +369,10 @@ def counting(document: dict[str, Any]) -> Callable[..., bool]:
         else:
             content = body and body["content"]["application/json"]["schema"]
             right = body is not None and fits(case.body, content)
-        return not (right and all(queried(name, case.query[name], known) for name in case.query))
+        query = parse_qs(urlsplit(str(response.request.url)).query, keep_blank_values=True)
+        return not right or not all(
+            name in known and queried(texts, known[name]) for name, texts in query.items()
+        )
 
     return counts
 
