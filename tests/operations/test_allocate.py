@@ -149,12 +149,19 @@ class AllocateTests(SynchronousTestCase):
             self.assertEqual(error.arguments()[1], Code.ENVIRONMENT)
 
     def test_a_dry_run_shows_the_places(self) -> None:
-        op = read_opcode(
-            {"OP_ID": "OP_INSTANCE_MULTI_ALLOC", "instances": [order("web1"), drbd("db1")]}
-        )
+        orders = [order("web1"), drbd("db1"), order("big", beparams={"memory": 20000})]
+        op = read_opcode({"OP_ID": "OP_INSTANCE_MULTI_ALLOC", "instances": orders})
         assert isinstance(op, AllocateInstances)
         state, tools = self.whole.state, self.whole.tools
         facts = self.successResultOf(informed(OPERATION, op, state, tools, ""))
         shown = OPERATION.preview(OPERATION.plan(op, state, facts))
-        places = {"web1": ["node1"], "db1": ["node2", "node3"]}
-        self.assertEqual(shown, {"allocatable": places, "failed": {}})
+        self.assertIn("no node can take instance big", shown.pop("reasons")["big"])
+        self.assertEqual(
+            shown,
+            {
+                "jobs": [],
+                "allocatable": ["web1", "db1"],
+                "failed": ["big"],
+                "nodes": {"web1": ["node1"], "db1": ["node2", "node3"]},
+            },
+        )

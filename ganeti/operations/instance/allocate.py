@@ -230,19 +230,25 @@ async def run(plan: Allocate, tools: Tools) -> dict[str, Any]:
     for name, reason in plan.failed:
         tools.progress.say(f"there is no place for {name}: {reason}")
     submitted = await tools.submit([(job,) for job in plan.jobs]) if plan.jobs else []
-    return {
-        "jobs": [list(row) for row in submitted],
-        "allocatable": [job.instance_name for job in plan.jobs],
-        "failed": [name for name, _ in plan.failed],
-    }
+    return _result(plan, [list(row) for row in submitted])
 
 
 def preview(plan: Allocate) -> dict[str, Any]:
-    """What a dry run shows: where each instance would go, and why others would not."""
+    """What a dry run shows: the result without jobs, where each would go, and why others not."""
     pairs = zip(plan.jobs, plan.nodes, strict=True)
     return {
-        "allocatable": {job.instance_name: [node.name for node in nodes] for job, nodes in pairs},
-        "failed": dict(plan.failed),
+        **_result(plan, []),
+        "nodes": {job.instance_name: [node.name for node in nodes] for job, nodes in pairs},
+        "reasons": dict(plan.failed),
+    }
+
+
+def _result(plan: Allocate, jobs: list[Any]) -> dict[str, Any]:
+    """What clients expect, whether jobs were submitted or not."""
+    return {
+        "jobs": jobs,
+        "allocatable": [job.instance_name for job in plan.jobs],
+        "failed": [name for name, _ in plan.failed],
     }
 
 
