@@ -210,6 +210,11 @@ class InstancesTests(MethodsCase):
             asked = QueryObjects(what="instance", fields=instances.FIELDS, names=names)
             self.assertEqual(self.master.asked[-1], asked)
 
+    def test_several_are_created_only_if_the_request_names_them(self) -> None:
+        for body in ({}, {"iallocator": "hail"}):
+            answer = self.ask("POST", "/2/instances-multi-alloc", body)
+            self.assertEqual((answer.status, answer.message), (400, "instances: is required"))
+
     def test_creation(self) -> None:
         self.assertEqual(self.opcode("POST", "/2/instances", CREATION), CREATED)
         dry = self.opcode("POST", "/2/instances?dry-run=1", CREATION)

@@ -93,7 +93,9 @@ def _indexes(document: Document) -> Document:
 
 def _each_created(document: Document) -> Document:
     """Gives the instances that are to be placed together their names inside."""
-    instances = document.get("instances")
+    if "instances" not in document:
+        raise Invalid([Problem("instances", "is required")])
+    instances = document["instances"]
     if not isinstance(instances, list):
         return document
     renamed = [
