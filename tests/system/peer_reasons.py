@@ -47,46 +47,14 @@ def matches(patterns: str, text: str) -> bool:
 BY_KIND: Mapping[str, tuple[Reason, ...]] = {
     "What is not there": (
         Reason(
-            "POST /2/filters* | PUT /2/filters* | DELETE /2/filters*",
-            "status",
-            "200 | 500 | 502",
-            "400",
-            "There are no rules for jobs (job filters) yet, and a request for one says so.",
-        ),
-        Reason(
-            "GET /2/filters/{rule}*",
-            "status",
-            "200",
-            "404",
-            "As there are no rules for jobs yet, none is found.",
-        ),
-        Reason(
-            "GET /2/filters?bulk=1",
-            "field []",
-            "{}",
-            "–",
-            "As there are no rules for jobs yet, the list of them is empty.",
-        ),
-        Reason(
-            "POST /2/instances-multi-alloc*",
-            "job | error of the job",
-            "*",
-            "*OpPrereqError wrong_state",
-            "Several instances are not placed in one job yet; create them one by one.",
-        ),
-        Reason(
-            "GET /2/instances/many* | DELETE /2/instances/many*",
-            "status | job",
-            "200 | success",
-            "404 | error OpPrereqError unknown_entity",
-            "The instances that were to be placed in one job were not made.",
-        ),
-        Reason(
             "POST /2/nodes/{node1}/powercycle",
             "error of the job",
             "OpPrereqError wrong_input",
             "OpPrereqError wrong_state",
-            "Nodes are not power-cycled yet.",
+            (
+                "A node does not restart its own host; its out-of-band helper does, by gnt-node"
+                " power cycle."
+            ),
         ),
         Reason(
             "GET /2/info*",
@@ -235,6 +203,13 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "*",
             "A running job stops at its next step that can be taken back; Ganeti lets it go on.",
         ),
+        Reason(
+            "POST /2/filters",
+            "status",
+            "400",
+            "200",
+            "Without a body a rule for jobs has its defaults, as with an empty object.",
+        ),
     ),
     "Wrong input is refused": (
         Reason(
@@ -344,6 +319,20 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "A question that makes no sense is the client's mistake, not the server's.",
         ),
         Reason(
+            "POST /2/filters {* | PUT /2/filters/* {*",
+            "status",
+            "500 | 502",
+            "400",
+            "A rule for jobs that makes no sense is the client's mistake, not the server's.",
+        ),
+        Reason(
+            'POST /2/filters {"predicates": [["jobid", ["=", "colour", 1]]]}',
+            "status",
+            "200",
+            "400",
+            "A rule for jobs by a field that there is not is refused; Ganeti takes it.",
+        ),
+        Reason(
             "GET /2/query/nosuch*",
             "status",
             "502",
@@ -426,6 +415,33 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "500",
             "404",
             "What there is not is not found; Ganeti answers 500 to this.",
+        ),
+        Reason(
+            "DELETE /2/filters/*",
+            "status",
+            "500",
+            "404",
+            "A rule for jobs that there is not is not found; Ganeti answers 500 to this.",
+        ),
+        Reason(
+            (
+                "POST /2/instances-multi-alloc*(both are there) |"
+                " POST /2/instances-multi-alloc*gentoo*"
+            ),
+            "job",
+            "success",
+            "error OpPrereqError already_exists | error OpPrereqError unknown_entity",
+            (
+                "None of several instances is made if one of them can be made nowhere; Ganeti"
+                " submits jobs that fail."
+            ),
+        ),
+        Reason(
+            'POST /2/instances-multi-alloc*"iallocator": "nosuch"}',
+            "error of the job",
+            "OpExecError",
+            "OpPrereqError unknown_entity",
+            "An allocator that there is not is told before anything is tried.",
         ),
         Reason(
             "POST /2/instances/web1/reinstall?os=gentoo*",
@@ -632,6 +648,19 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "Opcodes show what was asked for; Ganeti shows what its checks made of it.",
         ),
         Reason(
+            "POST /2/instances-multi-alloc*",
+            (
+                "field ops[].instances[].* (job) | type of ops[].instances[].comment (job) |"
+                " value of ops[].instances[].pnode (job)"
+            ),
+            "*",
+            "*",
+            (
+                "Several instances show as they were asked for, and stay on the nodes that are"
+                " named; Ganeti shows what its checks and the allocator have filled in."
+            ),
+        ),
+        Reason(
             "PUT /2/instances/web1/modify*",
             "* ops[].nics* (job) | * ops[].disks* (job)",
             "*",
@@ -676,6 +705,20 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
                 "A dry run of a creation answers names of nodes, as the creation does, and as"
                 " the API document says."
             ),
+        ),
+        Reason(
+            "POST /2/instances-multi-alloc?dry-run=1*",
+            "field opresult[].nodes (job) | field opresult[].reasons (job)",
+            "–",
+            "{}",
+            "A dry run says where each instance would go, and why others have no place.",
+        ),
+        Reason(
+            "PUT /2/tags?tag=ruled (rejected)",
+            "type of opresult[] (job)",
+            "null",
+            "text",
+            "The result of a job that a rule rejects says which rule it was.",
         ),
         Reason(
             "PUT /2/nodes/{node3}/role*",
@@ -790,6 +833,13 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "*",
             "*",
             "The quick start has an OS definition more, and pretends to have a volume group.",
+        ),
+        Reason(
+            "GET /2/info*",
+            "type of drbd_helper | type of drbd_usermode_helper",
+            "null",
+            "text",
+            "The quick start enables mirrored disks, which need a helper.",
         ),
         Reason(
             "*",

@@ -36,6 +36,8 @@ class Asked:
     """Whether its job is not waited for."""
     said: str = ""
     """What is said about it besides."""
+    chosen: tuple[str, ...] = ()
+    """Keys of what each cluster chooses for itself."""
 
     @property
     def apart(self) -> frozenset[str]:
@@ -45,7 +47,9 @@ class Asked:
         if self.path == "/2/jobs/{running}/wait":
             # How far it is, and what it has said, is a matter of milliseconds.
             return frozenset(("job_info", "log_entries"))
-        return _PER_JOB if self.path in ("/2/jobs", "/2/jobs?bulk=1") else frozenset(("oplog",))
+        if self.path in ("/2/jobs", "/2/jobs?bulk=1"):
+            return _PER_JOB
+        return frozenset(("oplog", *self.chosen))
 
     @property
     def label(self) -> str:

@@ -135,6 +135,8 @@ class Server:
 
     def empty(self) -> None:
         """Remove what an earlier run has left."""
+        for row in self.value("GET", "/2/filters"):
+            self.value("DELETE", f"/2/filters/{row['uuid']}")
         for row in self.value("GET", "/2/instances"):
             self.done("DELETE", f"/2/instances/{row['id']}")
         for owner in ("/2", *(f"/2/nodes/{name}" for name in self.nodes)):

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.system.peer_requests import OS, UNCHECKED, ask
 
 COLUMNS = {
@@ -30,6 +32,127 @@ FACTS = (
 def _lan(path: str) -> str:
     return f"/2/networks/lan{path}"
 
+
+NEVER = {"priority": 3, "predicates": [["jobid", [">", "id", 1000000]]], "action": "REJECT"}
+RULES = (
+    ask("GET /2/filters"),
+    ask("POST /2/filters", NEVER, keeps="rule"),
+    ask("GET /2/filters", said="one rule"),
+    ask("GET /2/filters?bulk=1"),
+    ask("GET /2/filters/{rule}"),
+    ask("GET /2/query/filter?fields=uuid,priority,predicates,action", said="one rule"),
+    ask("PUT /2/filters/{rule}", {**NEVER, "priority": 4, "action": "ACCEPT"}, keeps="rule"),
+    ask("GET /2/filters/{rule}", said="changed"),
+    ask("PUT /2/filters/{rule}", {"action": "DANCE"}),
+    ask("PUT /2/filters/{rule}", {"predicates": [["reason", ["=~", "reason", "^x"]]]}),
+    ask("GET /2/filters/{rule}", said="of reasons"),
+    ask("PUT /2/filters/{rule}", {}),
+    ask("GET /2/filters/{rule}", said="of defaults"),
+    ask("DELETE /2/filters/{rule}"),
+    ask("GET /2/filters/{rule}", said="removed"),
+    ask("DELETE /2/filters/{rule}", said="removed"),
+    ask("PUT /2/filters/{rule}", {**NEVER, "action": ["RATE_LIMIT", 2]}, keeps="rule"),
+    ask("GET /2/filters/{rule}", said="made again"),
+    ask("DELETE /2/filters/{rule}", said="made again"),
+    ask("POST /2/filters?reason=because", {"reason": [["me", "why", 1]], **NEVER}, keeps="rule"),
+    ask("GET /2/filters/{rule}", said="with a reason"),
+    ask("DELETE /2/filters/{rule}", said="with a reason"),
+    # At work
+    ask(
+        "POST /2/filters",
+        {"predicates": [["opcode", ["=", "OP_ID", "OP_TAGS_SET"]]], "action": "REJECT"},
+        keeps="rule",
+    ),
+    ask("PUT /2/tags?tag=ruled", said="rejected"),
+    ask("PUT /2/filters/{rule}", {"action": ["RATE_LIMIT", 1]}, keeps="rule"),
+    ask("PUT /2/tags?tag=ruled", said="one at a time"),
+    ask("DELETE /2/filters/{rule}", said="at work"),
+    ask("DELETE /2/tags?tag=ruled", said="without rules"),
+    # Bad ones
+    ask("GET /2/filters/nosuch"),
+    ask("PUT /2/filters/nosuch", NEVER),
+    ask("DELETE /2/filters/nosuch"),
+    ask("POST /2/filters", {"priority": -1}),
+    ask("POST /2/filters", {"priority": "soon"}),
+    ask("POST /2/filters", {"action": "DANCE"}),
+    ask("POST /2/filters", {"action": "RATE_LIMIT"}),
+    ask("POST /2/filters", {"action": ["RATE_LIMIT", 0]}),
+    ask("POST /2/filters", {"predicates": {"jobid": 1}}),
+    ask("POST /2/filters", {"predicates": [["colour", ["=", "red"]]]}),
+    ask("POST /2/filters", {"predicates": [["jobid", ["=", "colour", 1]]]}),
+    ask("POST /2/filters", {"predicates": [["jobid", ["nosuch", "id", 1]]]}),
+    ask("POST /2/filters", {"reason": "because"}),
+    ask("POST /2/filters", {"colour": "red"}),
+    ask("POST /2/filters", b"[]"),
+    ask("POST /2/filters"),
+)
+"""Rules for jobs."""
+
+
+def _many(*names: str, **over: Any) -> dict[str, Any]:
+    plain = {
+        "mode": "create",
+        "disk_template": "diskless",
+        "disks": [],
+        "nics": [],
+        "os_type": OS,
+        "beparams": {"memory": 32},
+        "hypervisor": "fake",
+        **UNCHECKED,
+    }
+    return {"instances": [{"instance_name": name, **plain, **over} for name in names]}
+
+
+HAIL = {"iallocator": "hail"}
+ALLOC = "POST /2/instances-multi-alloc"
+MANY = (
+    ask(f"{ALLOC}?dry-run=1", {**_many("many1", "many2"), **HAIL}),
+    ask(ALLOC, {**_many("many1", "many2"), **HAIL}),
+    ask("GET /2/instances/many1", chosen=("pnode",)),
+    ask("GET /2/instances/many2/info?static=1", chosen=("pnode",)),
+    ask(ALLOC, {**_many("many1", "many2"), **HAIL}, said="both are there"),
+    ask("DELETE /2/instances/many1"),
+    ask("DELETE /2/instances/many2"),
+    ask("DELETE /2/instances/many2", said="once more"),
+    ask(ALLOC, _many("many1", pnode="{node2}"), said="with its node"),
+    ask("DELETE /2/instances/many1", said="with its node"),
+    ask(
+        ALLOC,
+        {**_many("many1", disk_template="file", disks=[{"size": 8}], nics=[{}]), **HAIL},
+        said="with a disk",
+    ),
+    ask("GET /2/instances/many1", chosen=("pnode",), said="with a disk"),
+    ask("DELETE /2/instances/many1", said="with a disk"),
+    ask(
+        ALLOC,
+        {**_many("many1", "many2", beparams={"memory": 30000}), **HAIL},
+        said="without room",
+    ),
+    ask("DELETE /2/instances/many1", said="without room"),
+    ask("DELETE /2/instances/many2", said="without room"),
+    ask(ALLOC, {"instances": []}),
+    ask(ALLOC, {"instances": [], **HAIL}),
+    ask(ALLOC, {}),
+    ask(ALLOC, {"instances": {"many1": {}}, **HAIL}),
+    ask(ALLOC, {"instances": [{"instance_name": "many1"}], **HAIL}),
+    ask(ALLOC, {**_many("many1", colour="red"), **HAIL}),
+    ask(ALLOC, {**_many("many1", disk_template="paper"), **HAIL}),
+    ask(ALLOC, {**_many("many1", beparams={"wings": 2}), **HAIL}),
+    ask(ALLOC, {**_many("many1", os_type="gentoo"), **HAIL}),
+    ask("DELETE /2/instances/many1", said="of an OS that there is not"),
+    ask(ALLOC, {**_many("many1", "many1"), **HAIL}, said="of one name"),
+    ask("DELETE /2/instances/many1", said="of one name"),
+    ask(ALLOC, {**_many("many1"), "iallocator": "nosuch"}),
+    ask(ALLOC, {**_many("many1", iallocator="hail")}),
+    ask("DELETE /2/instances/many1", said="with an allocator of its own"),
+    ask(ALLOC, {**_many("many1", pnode="node9")}),
+    ask(ALLOC, {**_many("many1", pnode="{node1}"), **HAIL}, said="with both"),
+    ask("DELETE /2/instances/many1", said="with both"),
+    ask(ALLOC, {**_many("many1"), **HAIL, "opportunistic_locking": True}, said="of what is free"),
+    ask("DELETE /2/instances/many1", said="of what is free"),
+    ask(ALLOC, {**_many("many1"), **HAIL, "colour": "red"}),
+)
+"""Several instances at once."""
 
 LATER = (
     ask("GET /2/instances/web1"),
@@ -92,27 +215,7 @@ LATER = (
     ask(f"PUT {_lan('/disconnect')}", {"group_name": "default"}),
     ask(f"DELETE {_lan('')}"),
     ask(f"DELETE {_lan('')}", said="once more"),
-    # Rules for jobs
-    ask("GET /2/filters"),
-    ask(
-        "POST /2/filters",
-        {"priority": 3, "predicates": [["jobid", [">", "id", 1000000]]], "action": "REJECT"},
-        keeps="rule",
-    ),
-    ask("GET /2/filters?bulk=1"),
-    ask("GET /2/filters/{rule}"),
-    ask(
-        "PUT /2/filters/{rule}",
-        {"priority": 4, "predicates": [["jobid", [">", "id", 1000000]]], "action": "ACCEPT"},
-        keeps="rule",
-    ),
-    ask("GET /2/filters/{rule}", said="changed"),
-    ask("DELETE /2/filters/{rule}"),
-    ask("GET /2/filters/{rule}", said="removed"),
-    ask("DELETE /2/filters/{rule}", said="removed"),
-    ask("POST /2/filters", {"priority": -1}),
-    ask("POST /2/filters", {"action": "DANCE"}),
-    ask("POST /2/filters", {"predicates": [["colour", ["=", "red"]]]}),
+    *RULES,
     # Questions
     *(ask(f"GET /2/query/{kind}?fields={','.join(fields)}") for kind, fields in COLUMNS.items()),
     ask("GET /2/query/instance"),
@@ -165,32 +268,7 @@ LATER = (
     ask("PUT /2/instances/web1/startup", said="running"),
     ask("PUT /2/instances/web1/startup?no_remember=1", said="running"),
     ask("PUT /2/instances/web1/modify", {"offline": True}, said="running"),
-    ask(
-        "POST /2/instances-multi-alloc",
-        {
-            "instances": [
-                {
-                    "instance_name": name,
-                    "mode": "create",
-                    "disk_template": "diskless",
-                    "disks": [],
-                    "nics": [],
-                    "os_type": OS,
-                    "beparams": {"memory": 32},
-                    "name_check": False,
-                    "ip_check": False,
-                    "hypervisor": "fake",
-                }
-                for name in ("many1", "many2")
-            ],
-            "iallocator": "hail",
-        },
-    ),
-    ask("POST /2/instances-multi-alloc", {"instances": []}),
-    ask("GET /2/instances/many1"),
-    ask("DELETE /2/instances/many1"),
-    ask("DELETE /2/instances/many2"),
-    ask("DELETE /2/instances/many2", said="once more"),
+    *MANY,
     # More of nodes and of the cluster
     ask("POST /2/nodes/{node3}/modify", {"ndparams": {"spindle_count": 2}}),
     ask("POST /2/nodes/{node3}/modify", {}),
@@ -235,6 +313,10 @@ HTTP = (
     ask("GET /2/instances/web1/console", login="nobody"),
     ask("GET /2/nosuch", login="nobody"),
     ask("DELETE /2/info", login="nobody"),
+    *(ask("POST /2/filters", {}, login=login) for login in ("nobody", "plain", "reader")),
+    *(ask("DELETE /2/filters/nosuch", login=login) for login in ("nobody", "reader")),
+    *(ask("GET /2/filters/nosuch", login=login) for login in ("nobody", "plain")),
+    *(ask("POST /2/instances-multi-alloc", {}, login=login) for login in ("nobody", "reader")),
     ask("POST /2/instances", b"{nope", login="nobody"),
     ask("POST /2/instances", b"{nope", login="reader"),
     ask("GET /2/info", headers={"Authorization": "Bearer abc"}, login="nobody", said="Bearer"),
