@@ -51,6 +51,11 @@ class StartTests(SynchronousTestCase):
         self.assertIs(memory.state().instance("web1").admin_state, Wanted.UP)
         self.assertEqual(memory.nodes.calls(), [("node1", "StartInstance")])
 
+    def test_a_hypervisor_that_nothing_drives_is_refused(self) -> None:
+        taken_over = a_cluster(instances=[an_instance("web1", hypervisor="xen-pvm")])
+        with self.assertRaisesRegex(Refused, "cannot run guests with xen-pvm; it can with: fake"):
+            start.plan(StartOpcode(instance_name="web1"), taken_over, facts())
+
     def test_an_offline_node_is_told_of_with_the_way_out(self) -> None:
         state = a_cluster(
             nodes=["node1", a_node("node2", offline=True)],

@@ -21,7 +21,7 @@ from ganeti.model.instance import Nic, Wanted
 from ganeti.model.parameters.backend import Backend
 from ganeti.model.parameters.filling import be_filled, hv_filled, policy_filled
 from ganeti.model.parameters.given import DEFAULT, checked, consistent
-from ganeti.model.parameters.hypervisors import HYPERVISORS
+from ganeti.model.parameters.hypervisors import driven
 from ganeti.opcodes.instance.changes import changes
 from ganeti.opcodes.instance.modify import ModifyInstance
 from ganeti.operations.instance.alterations import (
@@ -137,7 +137,7 @@ def _runs(subject: Subject, facts: Facts) -> bool:
 
 def _hvparams(op: ModifyInstance, subject: Subject) -> Parameters:
     instance = subject.instance
-    kind = HYPERVISORS[instance.hypervisor]
+    kind = driven(instance.hypervisor)
     return checked(kind, op.hvparams, path="hvparams", onto=instance.hvparams, for_one=True)
 
 

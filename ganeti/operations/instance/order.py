@@ -14,7 +14,7 @@ from ganeti.model.cluster import Cluster
 from ganeti.model.disk import Template
 from ganeti.model.parameters.backend import Backend
 from ganeti.model.parameters.given import checked
-from ganeti.model.parameters.hypervisors import HYPERVISORS
+from ganeti.model.parameters.hypervisors import driven
 from ganeti.opcodes.instance.create import CreateInstance
 from ganeti.operations.instance.layout import require_layout
 from ganeti.operations.instance.wishes import (
@@ -56,9 +56,7 @@ def order_of(op: CreateInstance, cluster: Cluster) -> Order:
     if hypervisor not in cluster.enabled_hypervisors:
         enabled = ", ".join(cluster.enabled_hypervisors)
         raise Refused(f"the hypervisor {hypervisor} is not enabled; enabled are: {enabled}")
-    if hypervisor not in HYPERVISORS:
-        known = ", ".join(HYPERVISORS)
-        raise Refused(f"this version cannot run guests with {hypervisor}; it can with: {known}")
+    kind = driven(hypervisor)
     template = op.disk_template or Template(cluster.enabled_disk_templates[0])
     require_layout(template, cluster)
     problems: list[Problem] = []
@@ -67,7 +65,7 @@ def order_of(op: CreateInstance, cluster: Cluster) -> Order:
     hvparams = _collected(
         problems,
         {},
-        lambda: checked(HYPERVISORS[hypervisor], op.hvparams, path="hvparams", for_one=True),
+        lambda: checked(kind, op.hvparams, path="hvparams", for_one=True),
     )
     beparams = _collected(problems, {}, lambda: checked(Backend, op.beparams, path="beparams"))
     if not is_name(op.instance_name):

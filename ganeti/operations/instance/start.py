@@ -16,7 +16,7 @@ from ganeti.model.guest import Guest
 from ganeti.model.instance import Instance, Wanted
 from ganeti.model.parameters.backend import Backend
 from ganeti.model.parameters.given import checked
-from ganeti.model.parameters.hypervisors import HYPERVISORS
+from ganeti.model.parameters.hypervisors import driven
 from ganeti.opcodes.instance.lifecycle import StartInstance as StartOpcode
 from ganeti.operations.guests import guest_of
 from ganeti.operations.instance.disks import attach_disks
@@ -57,7 +57,7 @@ def plan(op: StartOpcode, state: ClusterState, facts: Facts) -> Start:
             f"instance {instance.name} is marked offline; "
             f"to take it back: gnt-instance modify --online {instance.name}"
         )
-    hvparams = checked(HYPERVISORS[instance.hypervisor], op.hvparams, path="hvparams")
+    hvparams = checked(driven(instance.hypervisor), op.hvparams, path="hvparams")
     beparams = checked(Backend, op.beparams, path="beparams")
     guest = guest_of(state, instance, hvparams=hvparams, beparams=beparams)
     if node.offline:
