@@ -8,6 +8,7 @@ import time
 from argparse import Namespace
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from random import SystemRandom
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -22,17 +23,18 @@ from ganeti.daemon.allocators import Allocators
 from ganeti.daemon.identifiers import SystemIdentifiers
 from ganeti.daemon.service import Running
 from ganeti.daemon.tls import Connector, client_context, load
-from ganeti.errors import NotMaster
+from ganeti.errors import Refused
 from ganeti.journal.file import FileJournal
 from ganeti.luxi.connection import LuxiService
 from ganeti.luxi.methods import METHODS
 from ganeti.luxi.server import Answerer, Methods
 from ganeti.master.master import Master, Surroundings
 from ganeti.master.places import Places
-from ganeti.master.reign import Reign
+from ganeti.master.quorum import Quorum
 from ganeti.master.sharing import Sharing
 from ganeti.master.spreading import Spreading
-from ganeti.node.terms import Accepted, Terms
+from ganeti.master.startup import Mandate, Startup
+from ganeti.node.voter import read_state
 from ganeti.operations.operation import SharedFile
 from ganeti.paths import Paths, name_of_this_node
 from ganeti.pki.issuing import IssuingProgram
@@ -49,15 +51,15 @@ them if that many wait for jobs."""
 LOOK = 1.0
 """Seconds between two looks at whom this host's own node daemon obeys."""
 
-LOOK_AROUND = 5.0
-"""Seconds between two questions to nodes, one after the other, whom they obey."""
+TAKE_OVER_TIMEOUT = 30.0
+"""Seconds in which a master that takes over must have been elected: a lease, and a few attempts."""
 
 FIRST_VOTES = 1.0
 """Seconds for which the nodes' votes may hold up the word that the daemon has started."""
 
 
 async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
-    """Answer clients; jobs run once more than half of the nodes have voted for this master."""
+    """Answer clients; jobs run once a majority of the nodes has granted this master a term."""
     open_files.allow(MOST_FILES)
     context = client_context(paths)
     files = LocalFiles(_in_thread(reactor))
@@ -71,10 +73,10 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     nodes = Asker(
         way,
         reactor,
-        term=lambda: reign.term(),
+        term=lambda: startup.quorum.term(),
         master=name,
-        elected=lambda: reign.begun,
-        deposed=lambda error: reign.heard(error),
+        elected=lambda: startup.quorum.elected,
+        deposed=lambda error: startup.quorum.heard(error),
     )
     around = Surroundings(
         files=files,
@@ -94,25 +96,40 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         issue=IssuingProgram(
             LocalProcesses(reactor, reactor), paths.authority, paths.authority_key
         ),
+        name=name,
     )
-    master = Master(around, journal)
-    known = _accepted(files, paths)
-    _require_master(master, name, known)
-    reign = Reign(
-        nodes, name, lambda: list(master.config.state().nodes.values()), reactor, over.errback
+    mandate = Mandate(
+        take_over=options.take_over,
+        voting=not options.no_voting,
+        accept_loss=options.accept_loss,
     )
-    spreading = Spreading(nodes, master.config.state, reactor, __version__)
-    master.config.observe(spreading.changed)
-    sharing = Sharing(nodes, master.config.state, around.shared, reactor)
-    answers = _once_begun(master.answers(), reign.wait)
-    sockets = LuxiService(reactor, (paths.master_socket, paths.query_socket), Methods(answers))
+    startup = Startup(
+        around,
+        journal,
+        lambda: read_state(files, paths.term_file),
+        SystemRandom(),
+        lost=over.errback,
+        replaced=lambda master: answer_by(master),
+    )
+    startup.require_mandate(mandate)
+    quorum = startup.quorum
+    methods: dict[str, Answerer] = {}
+
+    def answer_by(master: Master) -> None:
+        methods.update(_when_ready(master.answers(), quorum))
+
+    answer_by(startup.master)
+    state = lambda: startup.master.config.state()  # noqa: E731  # the master may be made again
+    spreading = Spreading(nodes, state, reactor, __version__)
+    sharing = Sharing(nodes, state, around.shared, reactor)
+    sockets = LuxiService(reactor, (paths.master_socket, paths.query_socket), Methods(methods))
     sockets.start()
 
     async def begin() -> None:
-        await reign.begin(known.term, votes_needed=not options.no_voting)
-        await master.start()
+        await startup.begin(mandate)
+        startup.master.config.observe(spreading.changed)
+        startup.master.config.observe(sharing.changed)
         spreading.soon()
-        master.config.observe(sharing.changed)
         sharing.soon()
 
     def failed(failure: Failure) -> None:
@@ -126,32 +143,29 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         if (found := files.stat(paths.node_certificate)) != certificate[0]:
             certificate[0] = found
             load(context, paths)
-        accepted = _accepted(files, paths)
-        reign.heard_here(accepted.term, accepted.master)
+        granted = read_state(files, paths.term_file)
+        quorum.observed(granted.term, granted.master)
 
-    def look_around() -> Deferred[None]:
-        return Deferred.fromCoroutine(reign.look_around())
-
-    # Others may hear of a newer master long before this one has anything to ask them.
-    looking = [
-        _every(LOOK, look, reactor, failed),
-        _every(LOOK_AROUND, look_around, reactor, failed),
-    ]
+    looking = _every(LOOK, look, reactor, failed)
     beginning = Deferred.fromCoroutine(begin()).addErrback(failed)
 
     async def stop() -> None:
-        for loop in looking:
-            if loop.running:
-                loop.stop()
+        if looking.running:
+            looking.stop()
         await sockets.stop()
         beginning.cancel()
         spreading.stop()
         sharing.stop()
-        await master.stop(replaced=reign.over)
+        await startup.master.stop(replaced=quorum.lost)
+        await quorum.release()
         way.close()
 
     # If others have a master by now, whoever starts this one should be told.
-    await _within(FIRST_VOTES, beginning, reactor)
+    await _within(TAKE_OVER_TIMEOUT if mandate.take_over else FIRST_VOTES, beginning, reactor)
+    if mandate.take_over and not quorum.begun and not over.called:
+        over.errback(
+            Refused(f"no majority of the nodes has voted for {name}: {quorum.explained()}")
+        )
     if over.called:
         await stop()
         await over
@@ -181,28 +195,12 @@ async def _within(seconds: float, work: Deferred[None], reactor: Any) -> None:
     await waiting
 
 
-def _require_master(master: Master, name: str, known: Accepted) -> None:
-    """Refuse to run on a node that the configuration or the node daemon does not call the master.
-
-    :raises NotMaster: says which node is.
-    """
-    named = master.config.state().master.name
-    for other in (named, known.master or named):
-        if other != name:
-            raise NotMaster(
-                f"{other} is the master, and this is {name}; to make this node the master:"
-                " gnt-cluster master-failover"
-            )
-
-
-def _once_begun(
-    answers: Mapping[str, Answerer], begun: Callable[[], Awaitable[None]]
-) -> dict[str, Answerer]:
-    """The answers, with those that change anything waiting until the master may act."""
+def _when_ready(answers: Mapping[str, Answerer], quorum: Quorum) -> dict[str, Answerer]:
+    """The answers, with those that change anything refused while this master may not act."""
 
     def waiting(answer: Answerer) -> Answerer:
         async def wait(*arguments: Any) -> Any:
-            await begun()
+            await quorum.ready()
             return await answer(*arguments)
 
         return wait
@@ -211,11 +209,6 @@ def _once_begun(
         name: waiting(answer) if METHODS[name].changes else answer
         for name, answer in answers.items()
     }
-
-
-def _accepted(files: LocalFiles, paths: Paths) -> Accepted:
-    """The master that this host's own node daemon obeys."""
-    return Terms(files, paths.term_file).accepted
 
 
 @dataclass(frozen=True)

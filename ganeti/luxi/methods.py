@@ -333,6 +333,18 @@ class DeleteFilter(Request[None]):
     uuid: str
 
 
+# The quorum
+
+
+class ConfirmNodesDown(Request[None]):
+    """Go on without the votes of these nodes, by name: a person says that they are down.
+
+    Ours: clients of Ganeti do not know it. Not held back while there is no majority: it ends that.
+    """
+
+    names: tuple[str, ...]
+
+
 def _refuse_locking(use_locking: bool) -> None:
     if use_locking:
         raise Invalid("questions never take locks; ask without use_locking")

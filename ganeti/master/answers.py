@@ -23,7 +23,11 @@ NO_CHANGE = "nochange"
 
 
 def answers(
-    queue: Queue, questions: Questions, pause: WatcherPause, filters: JobFilters
+    queue: Queue,
+    questions: Questions,
+    pause: WatcherPause,
+    filters: JobFilters,
+    confirm_down: Answerer,
 ) -> Mapping[str, Answerer]:
     """For each method of the protocol, who answers it."""
     jobs = JobAnswers(queue)
@@ -54,6 +58,7 @@ def answers(
         "PickupJob": _internal,
         "ReplaceFilter": filters.replace,
         "DeleteFilter": filters.delete,
+        "ConfirmNodesDown": confirm_down,
     }
 
 

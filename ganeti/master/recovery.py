@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import msgspec
 
@@ -15,20 +14,12 @@ from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, Invalid
 from ganeti.jobs.job import Job, decode
 from ganeti.jobs.store import JobStore
-from ganeti.journal.in_sync import marker_at, recorded
 from ganeti.journal.interfaces import IJournal
+from ganeti.journal.marker import marker_at
 from ganeti.master.places import Places
 from ganeti.system.interfaces import IFiles
 
 _JOB_FILE = re.compile(r"\Ajob-([1-9][0-9]*)\Z")
-
-
-@dataclass(frozen=True)
-class Recovered:
-    """The configuration, and the candidates, by UUID, that had every acknowledged commit."""
-
-    state: ClusterState
-    in_sync: frozenset[str]
 
 
 def recover(
@@ -37,8 +28,8 @@ def recover(
     journal: IJournal,
     jobs: JobStore,
     ids: Callable[[], str],
-) -> Recovered:
-    """Everything as it was when the last commit was made durable; the jobs are put into ``jobs``.
+) -> ClusterState:
+    """Return the configuration as of the last durable commit, and put the jobs into ``jobs``.
 
     ``ids`` makes UUIDs for objects of old formats that have none.
 
@@ -48,13 +39,11 @@ def recover(
     state = _configuration(files, places, ids)
     jobs.load(_jobs(files, places), _serial(files, places), files.stat(places.drained) is not None)
     marker = marker_at(files, places.marker)
-    in_sync = frozenset(marker.in_sync)
     for _, commit in journal.replay(marker.position):
         state = apply(state, commit.edits)
-        in_sync = recorded(commit.edits, in_sync)
         for edit in commit.edits:
             jobs.replay(edit)
-    return Recovered(state.settled(), in_sync)
+    return state.settled()
 
 
 def _configuration(files: IFiles, places: Places, ids: Callable[[], str]) -> ClusterState:

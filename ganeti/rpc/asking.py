@@ -21,7 +21,7 @@ from ganeti.errors import (
 )
 from ganeti.model.node import Node
 from ganeti.rpc.call import Call
-from ganeti.rpc.node import ClaimTerm
+from ganeti.rpc.quorum import RequestVote
 from ganeti.rpc.wire import OldTerm, Request, UnclaimedTerm, request_of, result_of
 
 R = TypeVar("R")
@@ -111,16 +111,22 @@ class Asker:
             return Failed(str(e), getattr(e, "code", None))
 
     async def _claim(self, node: Node) -> None:
-        term, instead = self._term(), None if self._elected() else ()
-        claim = ClaimTerm(term=term, master=self._master, instead=instead)
-        vote = await self._ask_once(node, claim)
-        if not vote.granted and (vote.term, vote.master) != (term, self._master):
-            error = NotMaster(
-                f"node {node.name} has accepted {vote.master} as master of term {vote.term};"
-                f" this master's term is {term}"
-            )
-            self._learned(error, term)
-            raise error
+        term = self._term()
+        if not self._elected():
+            raise Unreachable(node.name, f"it has not granted term {term} to {self._master}")
+        request = RequestVote(term=term, master=self._master, elected=True)
+        ballot = await self._ask_once(node, request)
+        found = ballot.state
+        if ballot.granted or (found.term, found.master) == (term, self._master):
+            return
+        if found.term < term:
+            raise Unreachable(node.name, f"it does not grant term {term} to {self._master}")
+        error = NotMaster(
+            f"node {node.name} has granted term {found.term} to {found.master};"
+            f" this master's term is {term}"
+        )
+        self._learned(error, term)
+        raise error
 
     def _learned(self, error: NotMaster, term: int) -> None:
         if term == self._term():  # and not of one that we have left ourselves

@@ -242,34 +242,21 @@ class UseCertificate(Call[None]):
 
 
 class StopMaster(Call[bool]):
-    """End the master daemon and the remote API of a node that is not to be the master any more.
+    """End the master daemon and the remote API of a node, to hand the role over to another one.
 
-    The answer says whether any of them ran; none does.
+    The answer says whether any of them ran; none does. If no other node has become the master
+    within ``ganeti.node.membership.HAND_OVER`` seconds, they are started again.
     """
 
     wire = "node_stop_master"
     patience = FAST
 
 
-class Vote(Record):
-    """A node's answer to a master that claims a term."""
+class ResumeMaster(Call[bool]):
+    """Start the master daemon of a node again that was stopped for another one, which did not come.
 
-    granted: bool
-    term: int
-    master: str
-
-
-class ClaimTerm(Call[Vote]):
-    """Ask the node to accept ``master`` for ``term``; a claim of term 0 only asks whom it obeys.
-
-    Granted if the term is newer than the node's own, and the master that it has accepted is this
-    one or one of those ``instead`` of which this one is; None is for a master that most nodes have
-    accepted, which is so instead of any other.
+    The answer says whether it was started: only if the node has granted no other master a term.
     """
 
-    wire = "term_claim"
-    patience = 10
-
-    term: int
-    master: str
-    instead: tuple[str, ...] | None = ()
+    wire = "node_resume_master"
+    patience = FAST

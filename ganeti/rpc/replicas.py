@@ -8,18 +8,18 @@ from ganeti.schema.records import Record
 
 
 class ReplicaEnd(Record):
-    """How far a node's copy of the journal reaches, and the hash of its last frame in hex."""
+    """A mark of the journal: a position and, in hex, the digest of the frame there."""
 
     position: int
     digest: str
 
 
-class KeepFrames(Call[ReplicaEnd]):
+class AppendFrames(Call[ReplicaEnd]):
     """Append whole frames, base64 of the bytes on the master's disk; durable when answered.
 
     ``after`` is the end the frames must follow; a node whose copy ends elsewhere fails and keeps
     nothing. With ``cut``, what the copy has after that mark was never acknowledged and is cut off
-    first; then there may be no frames.
+    first; then there may be no frames. A copy whose checkpoint holds more than ``after`` fails.
     """
 
     wire = "journal_append"
@@ -31,15 +31,32 @@ class KeepFrames(Call[ReplicaEnd]):
 
 
 class DescribeReplica(Call[ReplicaEnd]):
-    """Where the node's copy of the journal ends, or the mark of its commit ``at`` a position.
+    """Return where the node's copy of the journal ends, or its mark ``at`` a position.
 
-    A node whose copy does not have that commit fails.
+    A node fails whose copy does not have that commit, or whose checkpoint and frames are not of
+    one history.
     """
 
     wire = "journal_end"
     patience = 10
 
     at: int | None = None
+
+
+class FrameBatch(Record):
+    """Whole frames in base64, and the mark that they end with."""
+
+    frames: str
+    end: ReplicaEnd
+
+
+class ReadFrames(Call[FrameBatch]):
+    """Return about a MiB of the copy's frames that follow ``after``; none at its end."""
+
+    wire = "journal_read"
+    patience = 30
+
+    after: ReplicaEnd
 
 
 class ResetReplica(Call[ReplicaEnd]):

@@ -13,7 +13,7 @@ from twisted.logger import Logger
 
 from ganeti.errors import Code, Failed, GanetiError, Invalid, Problem
 from ganeti.rpc.call import Call
-from ganeti.rpc.node import ClaimTerm
+from ganeti.rpc.quorum import DescribeVote, RequestVote
 from ganeti.rpc.wire import OldTerm, Request, UnclaimedTerm, failure, success
 from ganeti.schema.reading import problems
 
@@ -67,7 +67,7 @@ class Answers:
         if known is None:
             raise UnknownCall(f"this node answers no call named {request.name}")
         try:
-            if known.call is not ClaimTerm:
+            if known.call not in (DescribeVote, RequestVote):
                 self._check(request.term)
             return success(await known.give(known.decoder.decode(request.body)))
         except msgspec.DecodeError as e:

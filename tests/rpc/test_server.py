@@ -4,7 +4,8 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed, GanetiError, Invalid, Refused
-from ganeti.rpc.node import AskVersion, ClaimTerm, Delay, Version, Vote
+from ganeti.rpc.node import AskVersion, Delay, Version
+from ganeti.rpc.quorum import Ballot, RequestVote, VoterState
 from ganeti.rpc.server import Answers, UnknownCall
 from ganeti.rpc.wire import OldTerm, Request, UnclaimedTerm, request_of, result_of
 
@@ -43,14 +44,16 @@ class AnswersTests(SynchronousTestCase):
         error = self.refused(request_of(AskVersion(), 6), AskVersion())
         self.assertIsInstance(error, UnclaimedTerm)
 
-    def test_a_claim_is_heard_whatever_its_term(self) -> None:
-        async def grant(call: ClaimTerm) -> Vote:
-            return Vote(granted=True, term=call.term, master=call.master)
+    def test_a_request_for_a_vote_is_heard_whatever_its_term(self) -> None:
+        ballot = Ballot(granted=True, state=VoterState(term=9, master="node2"))
 
-        self.answers.to(ClaimTerm, grant)
-        claim = ClaimTerm(term=9, master="node2")
-        answer = self.successResultOf(self.answers.answer(request_of(claim, 9)))
-        self.assertEqual(result_of(claim, answer), Vote(granted=True, term=9, master="node2"))
+        async def grant(_: RequestVote) -> Ballot:
+            return ballot
+
+        self.answers.to(RequestVote, grant)
+        request = RequestVote(term=9, master="node2")
+        answer = self.successResultOf(self.answers.answer(request_of(request, 9)))
+        self.assertEqual(result_of(request, answer), ballot)
 
     def test_every_problem_of_a_bad_body_is_listed(self) -> None:
         async def wait(_: Delay) -> None: ...
