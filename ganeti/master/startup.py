@@ -12,7 +12,7 @@ from random import Random
 
 from twisted.logger import Logger
 
-from ganeti.errors import GanetiError, NotMaster, Refused
+from ganeti.errors import Failed, GanetiError, NotMaster, Refused
 from ganeti.journal.file import FileJournal
 from ganeti.master.adoption import adopt
 from ganeti.master.follower import to_wire
@@ -87,7 +87,10 @@ class Startup:
         return self._reported
 
     def _own_term(self) -> int:
-        state = self._voter()
+        try:
+            state = self._voter()
+        except (OSError, Failed):
+            return 0  # this host's own vote does not count while its file cannot be read
         return state.term if state.master == self._around.name else 0
 
     def require_mandate(self, mandate: Mandate) -> None:
