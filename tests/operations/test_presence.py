@@ -230,3 +230,65 @@ class FailoverTests(Presences):
         whole.network.vanish("node3")
         self.do(whole, "OP_INSTANCE_FAILOVER", target_node="node2")
         self.assertEqual((self.primary(whole), whole.where("web1")), ("node2", []))
+
+
+class StopTests(Presences):
+    def test_a_shutdown_stops_every_copy(self) -> None:
+        for template in (Template.DISKLESS, Template.SHAREDFILE):
+            whole = self.whole(template)
+            self.run_on(whole, *NODES)
+            self.do(whole, "OP_INSTANCE_SHUTDOWN")
+            self.assertEqual(whole.where("web1"), [])
+            self.assertIs(whole.state.instance("web1").admin_state, Wanted.DOWN)
+
+    def test_a_shutdown_stops_a_copy_on_the_secondary_node(self) -> None:
+        whole = self.mirrored_on_its_secondary()
+        self.do(whole, "OP_INSTANCE_SHUTDOWN")
+        self.assertEqual(whole.where("web1"), [])
+        self.assertFalse(any(copy.writable for copy in whole.copies.all().values()))
+        self.do(whole, "OP_INSTANCE_STARTUP")
+        self.assertEqual(whole.where("web1"), ["node1"])
+
+    def test_a_copy_is_stopped_although_the_primary_node_is_offline(self) -> None:
+        nodes = [a_node("node2"), a_node("node1", offline=True)]
+        whole = WholeCluster(a_cluster(nodes=nodes, instances=["web1"]))
+        self.run_on(whole, "node2")
+        self.do(whole, "OP_INSTANCE_SHUTDOWN", ignore_offline_nodes=True)
+        self.assertEqual(whole.where("web1"), [])
+
+    def test_a_node_that_does_not_answer_is_named_in_the_log(self) -> None:
+        whole = self.whole(Template.DISKLESS)
+        self.do(whole, "OP_INSTANCE_STARTUP")
+        whole.network.vanish("node3")
+        self.do(whole, "OP_INSTANCE_SHUTDOWN")
+        self.assertIn("whether instance web1 runs on node3 is not known", whole.said)
+
+    def test_a_copy_that_does_not_stop_leaves_the_instance_wanted_as_it_was(self) -> None:
+        whole = self.whole(Template.DISKLESS)
+        self.run_on(whole, "node2")
+        whole.network.lose_request("node2", call="instance_shutdown")
+        self.failureResultOf(whole.do("OP_INSTANCE_SHUTDOWN", instance_name="web1"), Failed)
+        self.assertIs(whole.state.instance("web1").admin_state, Wanted.UP)
+
+
+class RemoveTests(Presences):
+    def test_every_copy_is_stopped_first(self) -> None:
+        whole = self.whole(Template.SHAREDFILE)
+        self.run_on(whole, *NODES)
+        self.do(whole, "OP_INSTANCE_REMOVE")
+        self.assertEqual((whole.where("web1"), len(whole.state.instances)), ([], 0))
+
+    def test_a_node_that_does_not_answer_keeps_it_even_if_failures_are_ignored(self) -> None:
+        for lenient in (False, True):
+            whole = self.whole(Template.SHAREDFILE)
+            whole.network.vanish("node3")
+            error = self.refusal(whole, "OP_INSTANCE_REMOVE", ignore_failures=lenient)
+            self.assertIn("gnt-node modify --offline=yes node3", str(error))
+
+    def test_a_node_that_stops_answering_keeps_it_too(self) -> None:
+        whole = self.whole(Template.SHAREDFILE)
+        self.run_on(whole, "node2")
+        whole.network.lose_request("node2", call="instance_shutdown")
+        working = whole.do("OP_INSTANCE_REMOVE", instance_name="web1", ignore_failures=True)
+        self.failureResultOf(working, Failed)
+        self.assertEqual(len(whole.state.instances), 1)

@@ -241,7 +241,7 @@ async def _remove_instance(plan: Export, tools: Tools) -> None:
         shutdown_timeout=plan.op.shutdown_timeout,
         ignore_failures=plan.op.ignore_remove_failures,
     )
-    await remove.run(remove.Remove(op, plan.subject), tools)
+    await remove.run(remove.Remove(op, plan.subject, plan.found), tools)
 
 
 def hooks(plan: Export, state: ClusterState) -> HookCall:
