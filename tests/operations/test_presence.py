@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -10,8 +11,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.errors import Code, Failed, GanetiError, Refused
 from ganeti.model.disk import Template
 from ganeti.model.instance import Wanted
+from ganeti.opcodes.instance.moves import MigrateInstance
 from ganeti.operations.guests import guest_of
-from ganeti.testing.builders import Built, a_cluster, a_disk, a_node, an_instance
+from ganeti.operations.instance import migrate
+from ganeti.operations.operation import Facts
+from ganeti.rpc.instances import ListGuests
+from ganeti.rpc.wire import Request
+from ganeti.testing.builders import Built, a_cluster, a_disk, a_node, an_instance, uuid_of
 from tests.operations.whole import WholeCluster
 
 NODES = ("node1", "node2", "node3")
@@ -292,3 +298,58 @@ class RemoveTests(Presences):
         working = whole.do("OP_INSTANCE_REMOVE", instance_name="web1", ignore_failures=True)
         self.failureResultOf(working, Failed)
         self.assertEqual(len(whole.state.instances), 1)
+
+
+class CleanupTests(Presences):
+    def test_the_node_that_runs_it_becomes_its_primary_node(self) -> None:
+        diskless = self.whole(Template.DISKLESS)
+        self.run_on(diskless, "node2")
+        for whole in (diskless, self.mirrored_on_its_secondary()):
+            self.do(whole, "OP_INSTANCE_MIGRATE", cleanup=True)
+            self.assertEqual((self.primary(whole), whole.where("web1")), ("node2", ["node2"]))
+
+    def test_also_if_it_is_in_another_group(self) -> None:
+        nodes = [a_node("node1"), a_node("node2", group="other")]
+        state = a_cluster(nodes=nodes, groups=("default", "other"), instances=["web1"])
+        whole = WholeCluster(state)
+        self.run_on(whole, "node2")
+        self.do(whole, "OP_INSTANCE_MIGRATE", cleanup=True)
+        self.assertEqual(self.primary(whole), "node2")
+
+    def whole_offline(self) -> WholeCluster:
+        nodes = [a_node("node2"), a_node("node1", offline=True), a_node("node3")]
+        return WholeCluster(a_cluster(nodes=nodes, instances=["web1"]))
+
+    def test_also_if_its_primary_node_is_marked_offline(self) -> None:
+        whole = self.whole_offline()
+        self.run_on(whole, "node2")
+        self.do(whole, "OP_INSTANCE_MIGRATE", cleanup=True)
+        self.assertEqual(self.primary(whole), "node2")
+
+    def test_a_guest_that_is_held_is_not_woken_while_its_primary_node_is_offline(self) -> None:
+        nowhere: dict[tuple[str, Any], Any] = {
+            (uuid_of("node", name), ListGuests): {} for name in ("node2", "node3")
+        }
+        op = MigrateInstance(instance_name="web1", cleanup=True)
+        with self.assertRaisesRegex(Refused, "node1 is offline"):
+            migrate.plan(op, self.whole_offline().state, Facts(nowhere))
+
+    def test_nor_if_the_one_that_runs_ends_meanwhile(self) -> None:
+        whole = self.whole_offline()
+        self.run_on(whole, "node2")
+
+        async def ends_once_seen(request: Request, answer: Callable[[], Awaitable[bytes]]) -> bytes:
+            seen = await answer()
+            if whole.where("web1"):
+                await whole.guests["node2"].stop("web1", hard=True)
+            return seen
+
+        whole.network.misbehave("node2", ends_once_seen)
+        working = whole.do("OP_INSTANCE_MIGRATE", instance_name="web1", cleanup=True)
+        error = self.failureResultOf(working, Refused).value
+        self.assertIn("node1 is offline", str(error))
+
+    def test_a_node_that_does_not_answer_may_run_it(self) -> None:
+        whole = self.whole(Template.DISKLESS)
+        whole.network.vanish("node2")
+        self.assertIn(SILENT, str(self.refusal(whole, "OP_INSTANCE_MIGRATE", cleanup=True)))
