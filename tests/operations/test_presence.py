@@ -353,3 +353,47 @@ class CleanupTests(Presences):
         whole = self.whole(Template.DISKLESS)
         whole.network.vanish("node2")
         self.assertIn(SILENT, str(self.refusal(whole, "OP_INSTANCE_MIGRATE", cleanup=True)))
+
+
+class CreateTests(Presences):
+    NEW = {
+        "mode": "create",
+        "disk_template": "diskless",
+        "disks": [],
+        "nics": [],
+        "no_install": True,
+        "name_check": False,
+        "ip_check": False,
+    }
+
+    def with_a_stray(self) -> WholeCluster:
+        """A cluster one of whose nodes runs a guest that the configuration does not know."""
+        whole = WholeCluster(a_cluster(nodes=NODES, instances=[an_instance_on(Template.DISKLESS)]))
+        self.run_on(whole, "node3")
+        whole.memory.config = WholeCluster(a_cluster(nodes=NODES)).memory.config
+        return whole
+
+    def test_a_guest_of_that_name_runs_already(self) -> None:
+        for where in ({"pnode": "node1"}, {"pnode": "node3"}, {}):
+            with self.subTest(where=where):
+                error = self.refusal(self.with_a_stray(), "OP_INSTANCE_CREATE", **self.NEW, **where)
+                self.assertIn("node3 runs a guest named web1 that belongs to no", str(error))
+
+    def test_several_at_once_are_refused_alike(self) -> None:
+        each = {"OP_ID": "OP_INSTANCE_CREATE", "instance_name": "web1", **self.NEW}
+        working = self.with_a_stray().do("OP_INSTANCE_MULTI_ALLOC", instances=[each])
+        error = self.failureResultOf(working, Refused).value
+        self.assertIn("node3 runs a guest named web1", str(error))
+
+    def test_an_instance_does_not_get_the_name_of_such_a_guest(self) -> None:
+        whole = self.with_a_stray()
+        self.do(whole, "OP_INSTANCE_CREATE", **{**self.NEW, "instance_name": "db1", "start": False})
+        new = {"instance_name": "db1", "new_name": "web1", "name_check": False}
+        error = self.failureResultOf(whole.do("OP_INSTANCE_RENAME", **new), Refused).value
+        self.assertIn("node3 runs a guest named web1", str(error))
+
+    def test_a_node_that_does_not_answer_is_no_obstacle(self) -> None:
+        whole = WholeCluster(a_cluster(nodes=NODES))
+        whole.network.vanish("node3")
+        self.do(whole, "OP_INSTANCE_CREATE", **self.NEW, pnode="node1")
+        self.assertEqual(whole.where("web1"), ["node1"])

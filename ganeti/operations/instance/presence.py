@@ -9,7 +9,7 @@ that it does not, or is marked offline.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ganeti.config.state import ClusterState
@@ -149,6 +149,25 @@ def require_stopped(found: Presence) -> None:
             f"stop it first: gnt-instance shutdown {instance.name}"
         )
     require_known(found)
+
+
+def require_no_guest(name: str, nodes: Iterable[Node], facts: Facts) -> None:
+    """Refuse a new name that a running guest has, which belongs to no instance.
+
+    A node that does not answer is no obstacle: it was never told to run this instance.
+
+    :raises Refused: one of ``nodes``, as far as they were asked, runs a guest of this name.
+    """
+    for node in nodes:
+        for call in (ListGuests, DescribeNode):
+            answer = facts.answers.get((node.uuid, call), {})
+            guests = answer.guests if isinstance(answer, NodeFacts) else answer
+            if not isinstance(guests, Failed) and name in guests:
+                raise Refused(
+                    f"node {node.name} runs a guest named {name} that belongs to no instance; stop "
+                    "it on that node, or choose another name",
+                    Code.NOT_UNIQUE,
+                )
 
 
 def runs_elsewhere(name: str, node: Node) -> Refused:

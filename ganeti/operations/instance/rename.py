@@ -23,6 +23,7 @@ from ganeti.operations.instance.order import is_name
 from ganeti.operations.instance.presence import (
     presence,
     presence_questions,
+    require_no_guest,
     require_stopped,
 )
 from ganeti.operations.instance.subject import Subject, require_online, subject_of
@@ -74,6 +75,7 @@ def plan(op: RenameInstance, state: ClusterState, facts: Facts) -> Rename:
             Code.INPUT,
         )
     require_name(op, op.new_name, state, facts)
+    require_no_guest(op.new_name, state.nodes.values(), facts)
     moved = tuple(
         (disk, _moved(disk, instance.name, op.new_name))
         for disk in subject.disks
