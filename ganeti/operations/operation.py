@@ -80,7 +80,7 @@ class Facts:
         answer = self.answers[node.uuid, call]
         if isinstance(answer, Unreachable):
             raise Refused(
-                f"{answer}; start its node daemon, or mark it offline: "
+                f"{answer}; start its node daemon, or power it off and mark it offline: "
                 f"gnt-node modify --offline=yes {node.name}",
                 Code.INTERNAL,
             )
