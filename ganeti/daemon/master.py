@@ -27,6 +27,7 @@ from ganeti.journal.file import FileJournal
 from ganeti.luxi.connection import LuxiService
 from ganeti.luxi.methods import METHODS
 from ganeti.luxi.server import Answerer, Methods
+from ganeti.master.absent import end_calls_to_absent_nodes
 from ganeti.master.master import Master, Surroundings
 from ganeti.master.places import Places
 from ganeti.master.reign import Reign
@@ -38,6 +39,7 @@ from ganeti.paths import Paths, name_of_this_node
 from ganeti.pki.issuing import IssuingProgram
 from ganeti.rpc.asking import Asker
 from ganeti.rpc.client import HttpWay
+from ganeti.rpc.liveness import ProbedWay
 from ganeti.system.files import LocalFiles
 from ganeti.system.processes import LocalProcesses
 from ganeti.system.tls import words
@@ -65,7 +67,8 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     for folder in (places.queue, paths.sockets):
         await files.make_folder(folder)
     journal = await FileJournal.open(files, places.journal, reactor)
-    way = HttpWay(Connector(reactor, context), reactor, port=options.node_port, words=words)
+    http = HttpWay(Connector(reactor, context), reactor, port=options.node_port, words=words)
+    way = ProbedWay(http, reactor)
     name = name_of_this_node()
     over: Deferred[None] = Deferred()
     nodes = Asker(
@@ -98,6 +101,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     master = Master(around, journal)
     known = _accepted(files, paths)
     _require_master(master, name, known)
+    master.config.observe(end_calls_to_absent_nodes(way.give_up))
     reign = Reign(
         nodes, name, lambda: list(master.config.state().nodes.values()), reactor, over.errback
     )
@@ -148,7 +152,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         spreading.stop()
         sharing.stop()
         await master.stop(replaced=reign.over)
-        way.close()
+        http.close()
 
     # If others have a master by now, whoever starts this one should be told.
     await _within(FIRST_VOTES, beginning, reactor)

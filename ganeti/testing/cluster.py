@@ -22,6 +22,7 @@ from ganeti.config.verify import verify
 from ganeti.errors import Failed, GanetiError, JobLost, NotMaster
 from ganeti.hypervisor.interfaces import IHypervisor
 from ganeti.journal.file import FileJournal
+from ganeti.master.absent import end_calls_to_absent_nodes
 from ganeti.master.master import Master, Surroundings
 from ganeti.master.places import Places
 from ganeti.master.reign import Reign
@@ -38,6 +39,7 @@ from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.operation import SharedFile
 from ganeti.paths import Paths
 from ganeti.rpc.asking import Asker, Lost
+from ganeti.rpc.liveness import ProbedWay
 from ganeti.rpc.node import ClaimTerm, Vote
 from ganeti.rpc.wire import Request
 from ganeti.schema.records import replace
@@ -211,8 +213,9 @@ class MasterProcess:
         host, files = self.host, MemoryFiles(self.host.disk, self.clock)
         places = Places(host.paths.data)
         journal = await FileJournal.open(files, places.journal, self.clock)
+        way = ProbedWay(self.wire, self.clock)
         nodes = Asker(
-            self.wire,
+            way,
             self.clock,
             term=lambda: reign.term(),
             master=host.name,
@@ -232,6 +235,7 @@ class MasterProcess:
             issue=_no_authority,
         )
         self.master = Master(around, journal)
+        self.master.config.observe(end_calls_to_absent_nodes(way.give_up))
         members = list(self.master.config.state().nodes.values())
         reign = Reign(nodes, host.name, lambda: members, self.clock, self._over)
         await reign.begin(Terms(files, host.paths.term_file).accepted.term)
