@@ -180,7 +180,8 @@ class _Monitor:
 
     def _stop_probing(self) -> None:
         if self._timer is not None:
-            self._timer.cancel()
+            if self._timer.active():
+                self._timer.cancel()
             self._timer = None
         if self._probing is not None:
             self._probing.cancel()

@@ -171,9 +171,7 @@ async def _let_go(plan: Failover, tools: Tools, undo: Undo) -> None:
         return
     tools.progress.say(f"stopping {instance.name} on {primary.name}")
     try:
-        await stop_guest(plan.subject, plan.timeout, tools)
-        if plan.restarts:
-            undo.by(f"start {instance.name} on {primary.name} again", partial(_back, plan, tools))
+        await _stop(plan, tools, undo)
         await detach_disks(
             tools.config.state(), instance, plan.subject.disks, tools, only_on=primary
         )
@@ -188,6 +186,20 @@ async def _let_go(plan: Failover, tools: Tools, undo: Undo) -> None:
             f"{e}; nobody knows whether {instance.name} still runs on {primary.name}: make "
             "sure that it does not"
         )
+
+
+async def _stop(plan: Failover, tools: Tools, undo: Undo) -> None:
+    """Stop the guest, which is started again if the job is canceled or a later step fails."""
+    name, primary = plan.subject.instance.name, plan.subject.primary
+    if plan.restarts:
+        # Registered first: a guest may still stop when a cancel has ended the wait for that.
+        undo.by(f"start {name} on {primary.name} again", partial(_back, plan, tools))
+    try:
+        await tools.progress.interruptible(stop_guest(plan.subject, plan.timeout, tools))
+    except (Failed, Refused):
+        if plan.restarts:
+            undo.forget()
+        raise
 
 
 async def _back(plan: Failover, tools: Tools) -> None:
