@@ -28,6 +28,7 @@ from ganeti.journal.file import FileJournal
 from ganeti.luxi.connection import LuxiService
 from ganeti.luxi.methods import METHODS
 from ganeti.luxi.server import Answerer, Methods
+from ganeti.master.absent import end_calls_to_absent_nodes
 from ganeti.master.master import Master, Surroundings
 from ganeti.master.places import Places
 from ganeti.master.quorum import Quorum
@@ -40,6 +41,7 @@ from ganeti.paths import Paths, name_of_this_node
 from ganeti.pki.issuing import IssuingProgram
 from ganeti.rpc.asking import Asker
 from ganeti.rpc.client import HttpWay
+from ganeti.rpc.liveness import ProbedWay
 from ganeti.system.files import LocalFiles
 from ganeti.system.processes import LocalProcesses
 from ganeti.system.tls import words
@@ -67,7 +69,8 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     for folder in (places.queue, paths.sockets):
         await files.make_folder(folder)
     journal = await FileJournal.open(files, places.journal, reactor)
-    way = HttpWay(Connector(reactor, context), reactor, port=options.node_port, words=words)
+    http = HttpWay(Connector(reactor, context), reactor, port=options.node_port, words=words)
+    way = ProbedWay(http, reactor)
     name = name_of_this_node()
     over: Deferred[None] = Deferred()
     nodes = Asker(
@@ -117,6 +120,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
 
     def answer_by(master: Master) -> None:
         methods.update(_when_ready(master.answers(), quorum))
+        master.config.observe(end_calls_to_absent_nodes(way.give_up))
 
     answer_by(startup.master)
     state = lambda: startup.master.config.state()  # noqa: E731  # the master may be made again
@@ -158,7 +162,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         sharing.stop()
         await startup.master.stop(replaced=quorum.lost)
         await quorum.release()
-        way.close()
+        http.close()
 
     # If others have a master by now, whoever starts this one should be told.
     await _within(TAKE_OVER_TIMEOUT if mandate.take_over else FIRST_VOTES, beginning, reactor)

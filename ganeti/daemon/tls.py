@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from typing import Any
 
@@ -17,6 +18,16 @@ from ganeti.rpc.asking import Lost
 from ganeti.system.tls import TlsLayer, words
 
 CONNECT_PATIENCE = 5.0
+
+KEEPALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+)
+"""A host that lost its power and is back knows nothing of an old connection, which only shows when
+something is sent on it: the call that waits there would wait for ever, as the daemon that runs by
+now answers probes."""
 
 
 class NoCertificate(Failed):
@@ -159,7 +170,9 @@ class _Connecting(ClientFactory):
         if self._layer is not None and self._layer.session is not None:
             self._connector.sessions[self._name] = self._layer.session
 
-    def _ready(self, _: TlsLayer) -> None:
+    def _ready(self, layer: TlsLayer) -> None:
+        for level, option, value in KEEPALIVE:
+            layer.transport.getHandle().setsockopt(level, option, value)
         self.done.callback(None)
 
     def _fail(self, why: str) -> None:

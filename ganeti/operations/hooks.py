@@ -25,7 +25,8 @@ async def run_before(call: HookCall, op_id: str, state: ClusterState, tools: Too
     :raises HooksRefused: a script said no.
     :raises HooksUnreachable: not one node answered.
     """
-    answers = await _ask(call, "pre", call.before, op_id, state, tools, {})
+    asking = _ask(call, "pre", call.before, op_id, state, tools, {})
+    answers = await tools.progress.interruptible(asking)
     trouble = [answer for answer in answers.values() if isinstance(answer, Failed)]
     if answers and len(trouble) == len(answers):
         raise HooksUnreachable(f"no node could run the hooks of {call.directory}: {trouble[0]}")

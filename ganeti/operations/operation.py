@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Generic, Protocol, TypeVar
@@ -121,6 +121,13 @@ class Progress(Protocol):
         """Called between steps that can be taken back.
 
         :raises JobCanceled: the owner has canceled the job.
+        """
+        ...
+
+    async def interruptible(self, work: Coroutine[Any, Any, R]) -> R:
+        """Return what ``work`` does, which can be broken off at any moment and taken back.
+
+        :raises JobCanceled: the owner has canceled the job, and ``work`` was cancelled.
         """
         ...
 

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Asking nodes: terms, patience and the words for what went wrong, whatever carries the bytes."""
+"""Asking nodes: terms, time-outs and the words for what went wrong, whatever carries the bytes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as TimedOut
 from twisted.internet.interfaces import IReactorTime
 
 from ganeti.errors import (
@@ -29,6 +30,10 @@ R = TypeVar("R")
 
 class Lost(Exception):
     """There was no answer; the text says why."""
+
+
+class BadAnswer(Lost):
+    """There was an answer, but not to what was asked: the daemon at the other end is alive."""
 
 
 class Way(Protocol):
@@ -135,13 +140,12 @@ class Asker:
     async def _ask_once(self, node: Node, call: Call[R]) -> R:
         request = request_of(call, self._term())
         answer = Deferred.fromCoroutine(self._way.exchange(node, request))
-        patience = self._clock.callLater(call.patience, answer.cancel)
+        if (timeout := call.answer_timeout()) is not None:
+            answer.addTimeout(timeout, self._clock)
         try:
             return result_of(call, await answer)
-        except CancelledError:
-            if patience.active():  # somebody cancelled us, not the clock
-                raise
-            why = f"no answer to {call.wire} within {call.patience:g} seconds"
+        except TimedOut:
+            why = f"no answer to {call.wire} within {timeout:g} seconds"
             raise Unreachable(node.name, why) from None
         except (Lost, ProtocolError) as e:
             raise Unreachable(node.name, str(e)) from None
@@ -153,9 +157,6 @@ class Asker:
             raise
         except GanetiError as e:
             raise _told_by(node, e) from None
-        finally:
-            if patience.active():
-                patience.cancel()
 
 
 def _told_by(node: Node, error: GanetiError) -> GanetiError:

@@ -16,18 +16,29 @@ R = TypeVar("R", covariant=True)
 URGENT, FAST, NORMAL, SLOW = 60, 300, 900, 3600
 """How long an answer may take, in seconds: the classes that existing node daemons use."""
 
+WHILE_ALIVE = None
+"""For work on the data of disks and exports, whose size nothing bounds: see ``rpc.liveness``."""
+
 
 class Call(Record, Generic[R]):
     """Something that a node is asked to do, answered by an ``R``.
 
     ``wire`` is the call's name on the wire; ``patience`` bounds the wait for its answer, in
-    seconds. A node carries what it was asked to its end even if nobody waits for the answer any
-    more, unless ``ends_with_asker``: long work that may stop anywhere.
+    seconds, None if it takes as long as the data are large. A node carries what it was asked to its
+    end even if nobody waits for the answer any more, unless ``ends_with_asker``: long work that may
+    stop anywhere.
     """
 
     wire: ClassVar[str]
-    patience: ClassVar[float] = FAST
+    patience: ClassVar[float | None] = FAST
     ends_with_asker: ClassVar[bool] = False
+
+    def answer_timeout(self) -> float | None:
+        """Return how many seconds to wait for the answer; None while the node shows signs of life.
+
+        A call with a duration of its own adds that, so that no work is cut off.
+        """
+        return self.patience
 
 
 @cache

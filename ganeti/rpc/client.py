@@ -15,7 +15,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from ganeti.model.node import Node
-from ganeti.rpc.asking import Lost
+from ganeti.rpc.asking import BadAnswer, Lost
 from ganeti.rpc.http import Broken, Message, MessageReader, answered, request
 from ganeti.rpc.wire import Request
 
@@ -93,15 +93,15 @@ def _body(answer: Message, request: Request) -> bytes:
     try:
         status = answered(answer)
     except Broken as e:
-        raise Lost(str(e)) from None
+        raise BadAnswer(str(e)) from None
     if status == 200:
         return answer.body
     why = f"it answered {request.name} with HTTP status {status}"
     try:
         explained = msgspec.json.decode(answer.body)["explain"]
     except (msgspec.DecodeError, TypeError, KeyError):
-        raise Lost(why) from None
-    raise Lost(f"{why}: {explained}")
+        raise BadAnswer(why) from None
+    raise BadAnswer(f"{why}: {explained}")
 
 
 class CallClient(Protocol):

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ganeti.model.disk import Disk
-from ganeti.rpc.call import NORMAL, SLOW, URGENT, Call
+from ganeti.rpc.call import NORMAL, URGENT, WHILE_ALIVE, Call
 from ganeti.schema.records import Record
 from ganeti.schema.types import InstanceName, MiB
 
@@ -13,7 +13,7 @@ class CreateDisk(Call[None]):
     """Make a disk; ``owner`` is noted where the storage can keep a note."""
 
     wire = "blockdev_create"
-    patience = NORMAL
+    patience = WHILE_ALIVE
 
     disk: Disk
     owner: InstanceName
@@ -24,7 +24,7 @@ class RemoveDisk(Call[None]):
     """Remove a disk with what is on it; removing one that is not there succeeds."""
 
     wire = "blockdev_remove"
-    patience = NORMAL
+    patience = WHILE_ALIVE
 
     disk: Disk
 
@@ -54,7 +54,7 @@ class GrowDisk(Call[None]):
     """Make a disk larger by ``amount``."""
 
     wire = "blockdev_grow"
-    patience = NORMAL
+    patience = WHILE_ALIVE
 
     disk: Disk
     amount: MiB
@@ -152,7 +152,7 @@ class RenameDisk(Call[None]):
     """Move a volume to another ``logical_id``; its content stays."""
 
     wire = "blockdev_rename"
-    patience = NORMAL
+    patience = WHILE_ALIVE
 
     disk: Disk
     to: Disk
@@ -162,7 +162,7 @@ class SnapshotDisk(Call[Disk]):
     """Make a snapshot and answer a disk that reads it; for storage without snapshots, refuse."""
 
     wire = "blockdev_snapshot"
-    patience = NORMAL
+    patience = WHILE_ALIVE
 
     disk: Disk
     name: str
@@ -172,7 +172,7 @@ class WipeDisk(Call[None]):
     """Overwrite a part of a disk with zeros; ``offset`` and ``size`` in MiB."""
 
     wire = "blockdev_wipe"
-    patience = SLOW
+    patience = WHILE_ALIVE
     ends_with_asker = True
 
     disk: Disk

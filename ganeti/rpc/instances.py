@@ -6,7 +6,7 @@ from __future__ import annotations
 import enum
 
 from ganeti.model.guest import Guest, GuestState
-from ganeti.rpc.call import NORMAL, SLOW, URGENT, Call
+from ganeti.rpc.call import NORMAL, URGENT, WHILE_ALIVE, Call
 from ganeti.schema.records import Record
 from ganeti.schema.types import InstanceName, Parameters, Seconds
 
@@ -33,7 +33,7 @@ class StopInstance(Call[None]):
     """Stop a guest, hard once ``timeout`` is over; stopping one that does not run succeeds."""
 
     wire = "instance_shutdown"
-    patience = SLOW
+    patience = NORMAL
     ends_with_asker = True
 
     instance_name: InstanceName
@@ -41,23 +41,29 @@ class StopInstance(Call[None]):
     timeout: Seconds
     hvparams: Parameters = {}
 
+    def answer_timeout(self) -> float:
+        return self.timeout + self.patience
+
 
 class RebootInstance(Call[None]):
     """Reboot a running guest; ``full`` is the master's business and not asked of a node."""
 
     wire = "instance_reboot"
-    patience = SLOW
+    patience = NORMAL
 
     guest: Guest
     kind: Reboot
     timeout: Seconds
+
+    def answer_timeout(self) -> float:
+        return self.timeout + self.patience
 
 
 class InstallOS(Call[None]):
     """Run the OS definition's create script for a guest; ``reinstall`` is passed on to it."""
 
     wire = "instance_os_add"
-    patience = 24 * 3600
+    patience = WHILE_ALIVE
     ends_with_asker = True
 
     guest: Guest
@@ -69,7 +75,7 @@ class RenameOS(Call[None]):
     """Run the OS definition's rename script; ``guest`` has the new name."""
 
     wire = "instance_run_rename"
-    patience = SLOW
+    patience = WHILE_ALIVE
     ends_with_asker = True
 
     guest: Guest

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from ganeti.model.guest import GuestState
-from ganeti.rpc.call import FAST, NORMAL, SLOW, URGENT, Call
+from ganeti.rpc.call import FAST, SLOW, URGENT, Call
 from ganeti.schema.records import Record
 from ganeti.schema.types import Parameters, Text
 
@@ -99,22 +99,28 @@ class RunPowerHelper(Call[str]):
     """
 
     wire = "run_oob"
-    patience = NORMAL
+    patience = URGENT
 
     oob_program: Text
     command: Text
     remote_node: Text
     timeout: float
 
+    def answer_timeout(self) -> float:
+        return self.timeout + self.patience
+
 
 class Delay(Call[None]):
     """Do nothing for some seconds."""
 
     wire = "test_delay"
-    patience = SLOW
+    patience = URGENT
     ends_with_asker = True
 
     duration: float
+
+    def answer_timeout(self) -> float:
+        return self.duration + self.patience
 
 
 class HookResult(Record):

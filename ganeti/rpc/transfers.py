@@ -8,7 +8,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from ganeti.model.guest import Guest
-from ganeti.rpc.call import FAST, NORMAL, URGENT, Call
+from ganeti.rpc.call import FAST, NORMAL, URGENT, WHILE_ALIVE, Call
 from ganeti.schema.records import Record
 
 ExportName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=255)]
@@ -193,7 +193,7 @@ class FinalizeExport(Call[None]):
     """
 
     wire = "finalize_export"
-    patience = NORMAL
+    patience = WHILE_ALIVE
 
     name: ExportName
     description: str
@@ -203,6 +203,6 @@ class RemoveExport(Call[None]):
     """Remove an export; removing one that is not there succeeds."""
 
     wire = "export_remove"
-    patience = FAST
+    patience = WHILE_ALIVE
 
     name: ExportName

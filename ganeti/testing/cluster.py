@@ -22,6 +22,7 @@ from ganeti.config.verify import verify
 from ganeti.errors import Failed, GanetiError, JobLost, NotMaster
 from ganeti.hypervisor.interfaces import IHypervisor
 from ganeti.journal.file import FileJournal
+from ganeti.master.absent import end_calls_to_absent_nodes
 from ganeti.master.master import Master, Surroundings
 from ganeti.master.places import Places
 from ganeti.master.startup import Mandate, Startup
@@ -38,6 +39,7 @@ from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.operation import SharedFile
 from ganeti.paths import Paths
 from ganeti.rpc.asking import Asker, Lost
+from ganeti.rpc.liveness import ProbedWay
 from ganeti.rpc.wire import Request
 from ganeti.schema.records import replace
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
@@ -216,8 +218,9 @@ class MasterProcess:
         host, files = self.host, MemoryFiles(self.host.disk, self.clock)
         places = Places(host.paths.data)
         journal = await FileJournal.open(files, places.journal, self.clock)
+        self._way = ProbedWay(self.wire, self.clock)
         nodes = Asker(
-            self.wire,
+            self._way,
             self.clock,
             term=lambda: self._startup.quorum.term(),
             master=host.name,
@@ -251,6 +254,7 @@ class MasterProcess:
 
     def _use(self, master: Master) -> None:
         self.master = master
+        master.config.observe(end_calls_to_absent_nodes(self._way.give_up))
 
     def _over(self, error: NotMaster) -> None:
         self.ended = error

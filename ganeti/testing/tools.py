@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from random import Random
 from typing import Any, TypeVar
 from uuid import UUID
+
+from twisted.internet.defer import CancelledError, Deferred
 
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Cause, Change, Config
@@ -63,12 +65,21 @@ class ScriptedNodes:
 
 
 class MemoryProgress:
-    """A job's log as a list, and whether its owner has canceled it."""
+    """A job's log as a list, and whether its owner has canceled it.
+
+    ``cancel`` cancels it, and what can be interrupted just then.
+    """
 
     def __init__(self) -> None:
         self.said: list[str] = []
         self.noted: list[tuple[str, Any]] = []
         self.canceled: Callable[[], bool] = lambda: False
+        self._interruptible: list[Deferred[Any]] = []
+
+    def cancel(self) -> None:
+        self.canceled = lambda: True
+        for work in self._interruptible:
+            work.cancel()
 
     def say(self, message: str) -> None:
         self.said.append(message)
@@ -79,6 +90,17 @@ class MemoryProgress:
     def may_stop(self) -> None:
         if self.canceled():
             raise JobCanceled("the job was canceled")
+
+    async def interruptible(self, work: Coroutine[Any, Any, R]) -> R:
+        if self.canceled():
+            work.close()
+            raise JobCanceled("the job was canceled")
+        waiting = Deferred.fromCoroutine(work)
+        self._interruptible = [waiting]
+        try:
+            return await waiting
+        except CancelledError:
+            raise JobCanceled("the job was canceled") from None
 
 
 class SeededIdentifiers:

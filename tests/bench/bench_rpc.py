@@ -30,6 +30,7 @@ from ganeti.paths import Paths
 from ganeti.pki.authority import Authority
 from ganeti.rpc.asking import Asker
 from ganeti.rpc.client import HttpWay
+from ganeti.rpc.liveness import ProbedWay
 from ganeti.rpc.node import AskVersion, Version
 from ganeti.rpc.server import Answers
 from ganeti.rpc.serving import CallSite
@@ -130,7 +131,7 @@ async def of_call(paths: Paths, rounds: int) -> Cost:
     port = reactor.listenTCP(0, factory, interface=HERE)
     connect = Connector(reactor, client_context(paths))
     way = HttpWay(connect, reactor, port=port.getHost().port, words=words)
-    asker = Asker(way, reactor, term=lambda: 1, master="node1")
+    asker = Asker(ProbedWay(way, reactor), reactor, term=lambda: 1, master="node1")
     node = a_node("node1", primary_ip=HERE)
     cost = await measure(lambda: asker.ask(node, AskVersion()), rounds)
     way.close()

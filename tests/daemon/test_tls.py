@@ -12,10 +12,17 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import deferLater
-from twisted.internet.tcp import Connection
+from twisted.internet.tcp import Client, Connection
 from twisted.trial.unittest import TestCase
 
-from ganeti.daemon.tls import Connector, NoCertificate, client_context, prove, server_context
+from ganeti.daemon.tls import (
+    KEEPALIVE,
+    Connector,
+    NoCertificate,
+    client_context,
+    prove,
+    server_context,
+)
 from ganeti.errors import Unreachable
 from ganeti.model.node import Node
 from ganeti.paths import Paths
@@ -120,6 +127,13 @@ class LoopbackTests(Placed):
         self.way.close()
         await eventually(lambda: "node1" in self.connector.sessions)
         self.assertEqual(await master.ask(NODE, AskVersion()), VERSION)
+
+    async def test_a_connection_to_a_host_that_was_restarted_is_noticed(self) -> None:
+        self.serve()
+        await self.master().ask(NODE, AskVersion())
+        [connection] = [each for each in open_ones() if isinstance(each, Client)]
+        for level, option, value in KEEPALIVE:
+            self.assertEqual(connection.getHandle().getsockopt(level, option), value)
 
     async def test_a_node_without_a_daemon_refuses(self) -> None:
         self.serve()

@@ -355,6 +355,44 @@ class CancelTests(QueueTestCase):
         self.assertEqual((steps, self.rig.status(1)), ([0], "canceled"))
         self.assertEqual([op.status.value for op in self.queue.job(1).ops], ["canceled"] * 2)
 
+    async def wait(self, task: Task) -> None:
+        """Run for an hour that can be interrupted, after a second that cannot."""
+
+        async def hour() -> None:
+            await deferLater(self.rig.clock, 3600)
+
+        await task.locked()
+        await deferLater(self.rig.clock, 1)
+        await task.interruptible(hour())
+
+    def test_a_running_job_that_can_be_interrupted_ends_at_once(self) -> None:
+        self.rig.acts["wait"] = self.wait
+        self.rig.submit("wait", "")
+        self.rig.turn()
+        self.rig.clock.advance(1)
+        self.assertTrue(self.cancel(1)[0])
+        self.rig.turn()
+        self.assertEqual(self.rig.status(1), "canceled")
+        self.assertEqual([op.status.value for op in self.queue.job(1).ops], ["canceled"] * 2)
+
+    def test_one_that_was_canceled_before_is_not_begun(self) -> None:
+        self.rig.acts["wait"] = self.wait
+        self.rig.submit("wait")
+        self.rig.turn()
+        self.assertTrue(self.cancel(1)[0])
+        self.rig.turn()
+        self.assertEqual(self.rig.status(1), "running")
+        self.rig.clock.advance(1)
+        self.assertEqual(self.rig.status(1), "canceled")
+
+    def test_one_that_a_restart_interrupts_is_not_canceled(self) -> None:
+        self.rig.acts["wait"] = self.wait
+        self.rig.submit("wait")
+        self.rig.turn()
+        self.rig.clock.advance(1)
+        self.rig.stop()
+        self.assertEqual(self.rig.status(1), "error")
+
     def test_a_running_job_is_stopped_where_it_is_if_somebody_insists(self) -> None:
         self.rig.submit("sleep")
         self.rig.turn()

@@ -367,7 +367,7 @@ async def _install(plan: Create, guest: Guest, tools: Tools) -> None:
     tools.progress.say(f"installing {guest.os} on {guest.name}")
     debug = plan.op.debug_level or 0
     install = InstallOS(guest=_with_secrets(guest, plan.op), debug=debug)
-    await tools.nodes.ask(plan.nodes[0], install)
+    await tools.progress.interruptible(tools.nodes.ask(plan.nodes[0], install))
 
 
 def _with_secrets(guest: Guest, op: CreateInstance) -> Guest:

@@ -187,7 +187,7 @@ async def _let_go(plan: Failover, tools: Tools, undo: Undo) -> None:
         return
     tools.progress.say(f"stopping {instance.name} on {primary.name}")
     try:
-        await stop_guest(plan.subject, plan.timeout, tools)
+        await _stop(plan, tools, undo)
     except (Failed, Refused) as e:
         raise Failed(
             f"instance {instance.name} may still be running on {primary.name}: {e}; make sure "
@@ -195,8 +195,6 @@ async def _let_go(plan: Failover, tools: Tools, undo: Undo) -> None:
             f"gnt-node modify --offline=yes {primary.name}",
             e.code,
         ) from e
-    if plan.restarts:
-        undo.by(f"start {instance.name} on {primary.name} again", partial(_back, plan, tools))
     try:
         await detach_disks(
             tools.config.state(), instance, plan.subject.disks, tools, only_on=primary
@@ -209,6 +207,20 @@ async def _let_go(plan: Failover, tools: Tools, undo: Undo) -> None:
                 e.code,
             ) from e
         tools.progress.say(f"the disks of {instance.name} stay attached on {primary.name}: {e}")
+
+
+async def _stop(plan: Failover, tools: Tools, undo: Undo) -> None:
+    """Stop the guest, which is started again if the job is canceled or a later step fails."""
+    name, primary = plan.subject.instance.name, plan.subject.primary
+    if plan.restarts:
+        # Registered first: a guest may still stop when a cancel has ended the wait for that.
+        undo.by(f"start {name} on {primary.name} again", partial(_back, plan, tools))
+    try:
+        await tools.progress.interruptible(stop_guest(plan.subject, plan.timeout, tools))
+    except (Failed, Refused):
+        if plan.restarts:
+            undo.forget()
+        raise
 
 
 async def _back(plan: Failover, tools: Tools) -> None:

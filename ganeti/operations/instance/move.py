@@ -220,7 +220,7 @@ async def _hold(plan: Move, tools: Tools, undo: Undo) -> None:
             partial(detach_disks, state, instance, subject.disks, tools),
         )
     # Asked for in any case: a guest that began to run since the question must not write now.
-    await stop_guest(subject, plan.op.shutdown_timeout, tools)
+    await tools.progress.interruptible(stop_guest(subject, plan.op.shutdown_timeout, tools))
 
 
 async def _copy_all(plan: Move, tools: Tools) -> None:

@@ -6,12 +6,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ganeti.config.changes.instances import activated, remove_instance, want
-from ganeti.config.changes.objects import together
+from ganeti.config.changes.instances import remove_instance
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, Refused, Unreachable
 from ganeti.locking.names import LockRequest
-from ganeti.model.instance import Wanted
+from ganeti.model.instance import Wanted, WantedBy
 from ganeti.opcodes.instance.lifecycle import RemoveInstance
 from ganeti.operations.instance.disks import remove_disks
 from ganeti.operations.instance.hooks import instance_hooks
@@ -21,9 +20,10 @@ from ganeti.operations.instance.presence import (
     presence_questions,
     require_known,
 )
-from ganeti.operations.instance.stop import stop_everywhere
+from ganeti.operations.instance.stop import record_down, stop_everywhere
 from ganeti.operations.instance.subject import Subject, subject_of
 from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
+from ganeti.operations.undo import Undo
 
 
 @dataclass(frozen=True)
@@ -60,17 +60,11 @@ def plan(op: RemoveInstance, state: ClusterState, facts: Facts) -> Remove:
 
 async def run(plan: Remove, tools: Tools) -> None:
     instance, lenient = plan.subject.instance, plan.op.ignore_failures
-    if instance.admin_state is Wanted.UP:
-        # If this is interrupted, nobody must try to start what has perhaps no disks any more.
-        await tools.config.change(together(want(instance, Wanted.DOWN), activated(instance, False)))
-    try:
-        await stop_everywhere(plan.found, plan.op.shutdown_timeout, tools)
-    except Unreachable:
-        raise
-    except Failed as e:
-        if not lenient:
-            raise
-        tools.progress.say(f"instance {instance.name} was perhaps not stopped: {e}")
+    async with Undo(tools.progress) as undo:
+        if instance.admin_state is Wanted.UP:
+            # If this is interrupted, nobody must try to start what has perhaps no disks any more.
+            await record_down(plan.subject, WantedBy.ADMIN, tools, undo)
+        await _stop(plan, tools)
     state = tools.config.state()
     left = await remove_disks(state, instance, plan.subject.disks, tools)
     for each in left:
@@ -82,6 +76,19 @@ async def run(plan: Remove, tools: Tools) -> None:
             Code.ENVIRONMENT,
         )
     await tools.config.change(remove_instance(instance))
+
+
+async def _stop(plan: Remove, tools: Tools) -> None:
+    stopping = stop_everywhere(plan.found, plan.op.shutdown_timeout, tools)
+    try:
+        await tools.progress.interruptible(stopping)
+    except Unreachable:
+        raise
+    except Failed as e:
+        if not plan.op.ignore_failures:
+            raise
+        name = plan.subject.instance.name
+        tools.progress.say(f"instance {name} was perhaps not stopped: {e}")
 
 
 def hooks(plan: Remove, state: ClusterState) -> HookCall:

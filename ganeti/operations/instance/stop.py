@@ -65,13 +65,9 @@ async def run(plan: Stop, tools: Tools) -> None:
     async with Undo(tools.progress) as undo:
         if not plan.op.no_remember:
             source = plan.op.admin_state_source or WantedBy.ADMIN
-            down = want(instance, Wanted.DOWN, source)
-            await tools.config.change(together(down, activated(instance, False)))
-            undo.by(
-                f"record again what {instance.name} was to be", partial(_as_before, plan, tools)
-            )
+            await record_down(plan.subject, source, tools, undo)
         _tell_of_silent(plan.found, tools)
-        await stop_everywhere(plan.found, plan.op.timeout, tools)
+        await tools.progress.interruptible(stop_everywhere(plan.found, plan.op.timeout, tools))
         if node.offline and not plan.found.elsewhere:
             tools.progress.say(f"node {node.name} is offline: only the wanted state was recorded")
             return
@@ -117,11 +113,14 @@ async def _stop_on(node: Node, subject: Subject, timeout: int, tools: Tools) -> 
         await detach_disks(tools.config.state(), there, subject.disks, tools, only_on=node)
 
 
-async def _as_before(plan: Stop, tools: Tools) -> None:
-    """Record that the guest, which is not known to have stopped, is wanted as it was."""
-    before = plan.subject.instance
-    wanted = want(before, before.admin_state, before.admin_state_source)
-    await tools.config.change(together(wanted, activated(before, before.disks_active)))
+async def record_down(subject: Subject, source: WantedBy, tools: Tools, undo: Undo) -> None:
+    """Record that the instance is to be down; undone, what it was to be, for its guest may run."""
+    instance = subject.instance
+    down = want(instance, Wanted.DOWN, source)
+    wanted = want(instance, instance.admin_state, instance.admin_state_source)
+    before = together(wanted, activated(instance, instance.disks_active))
+    await tools.config.change(together(down, activated(instance, False)))
+    undo.by(f"record again what {instance.name} was to be", partial(tools.config.change, before))
 
 
 async def stop_guest(

@@ -118,7 +118,7 @@ def _may_be_candidate(node: Node, state: ClusterState) -> bool:
 async def run(plan: Add, tools: Tools) -> None:
     state = tools.config.state()
     node = plan.node if plan.known else replace(plan.node, uuid=tools.ids.uuid())
-    await tools.nodes.ask(node, AskVersion())
+    await tools.progress.interruptible(tools.nodes.ask(node, AskVersion()))
     role = Role.CANDIDATE if plan.candidate else Role.REGULAR
     certificate = await certificate_of(node, state, tools) if plan.candidate else None
     await tools.config.change(_taken_in(plan, node, role, certificate))
@@ -140,8 +140,8 @@ async def certificate_of(node: Node, state: ClusterState, tools: Tools) -> str:
     :raises Failed: it has none, or does not say.
     """
     verify = VerifyNode(what={CLIENT_CERTIFICATE: None}, cluster_name=state.cluster.cluster_name)
-    answer = (await tools.nodes.ask(node, verify)).get(CLIENT_CERTIFICATE)
-    match answer:
+    answers = await tools.progress.interruptible(tools.nodes.ask(node, verify))
+    match answer := answers.get(CLIENT_CERTIFICATE):
         case [None, str(fingerprint)]:
             return fingerprint
     raise Failed(f"node {node.name} does not show its certificate: {answer}")

@@ -150,7 +150,9 @@ def hooks(plan: Modify, state: ClusterState) -> HookCall:
         "MASTER_CAPABLE": str(node.master_capable),
         "VM_CAPABLE": str(node.vm_capable),
     }
-    here = [state.cluster.master_node, node.uuid]
+    master = [state.cluster.master_node]
+    # A node that goes offline may be dead already, and is not contacted afterwards either.
+    here = master if plan.role is Role.OFFLINE else [*master, node.uuid]
     return HookCall("node-modify", "NODE", environment, here, here)
 
 
