@@ -350,6 +350,16 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             ),
         ),
         Reason(
+            'PUT /2/instances/web1/startup {"depends": [[-1, ["success"]]]}',
+            "status",
+            "200*",
+            "400",
+            (
+                "A relative job id counts back within one request. One that counts further is"
+                " refused; Ganeti takes the job submitted before, which can be anybody's."
+            ),
+        ),
+        Reason(
             'PUT /2/networks/lan/modify {"add_reserved_ips": ["192.0.2.7"]}',
             "job",
             "success",

@@ -293,6 +293,7 @@ LATER = (
     ask("GET /2/jobs/1/wait"),
     ask("DELETE /2/jobs/1", said="ended"),
     ask("PUT /2/instances/web1/startup", {"depends": [[999999, ["success"]]]}),
+    ask("PUT /2/instances/web1/startup", {"depends": [[-1, ["success"]]]}),
     ask("PUT /2/instances/web1/startup?reason=because", said="running, with a reason"),
     ask("GET /2/instances/web1", said="at the end"),
 )
