@@ -319,6 +319,17 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "A question that makes no sense is the client's mistake, not the server's.",
         ),
         Reason(
+            'PUT /2/query/instance {"fields": ["name"], "qfilter": ["=~", "name", "(?=web)"]}',
+            "status",
+            "200",
+            "400",
+            (
+                "Regular expressions are searched for in linear time, by RE2, which has no"
+                " backreferences and no lookaround; Ganeti's backtrack, so that one request can"
+                " keep all others waiting."
+            ),
+        ),
+        Reason(
             "POST /2/filters {* | PUT /2/filters/* {*",
             "status",
             "500 | 502",

@@ -223,6 +223,7 @@ LATER = (
     ask("PUT /2/query/instance", {"fields": ["name"], "qfilter": ["=", "name", "web1"]}),
     ask("PUT /2/query/instance", {"fields": ["name"], "filter": ["=", "name", "web1"]}),
     ask("PUT /2/query/instance?fields=name", {"qfilter": ["=~", "name", "^web[12]$"]}),
+    ask("PUT /2/query/instance", {"fields": ["name"], "qfilter": ["=~", "name", "(?=web)"]}),
     ask("PUT /2/query/node", {"fields": ["name"], "qfilter": ["|", ["?", "offline"]]}),
     ask("PUT /2/query/node", {"fields": ["name"], "qfilter": ["nosuch", "name", "x"]}),
     ask("PUT /2/query/node", {"fields": ["name"], "qfilter": ["=", "nosuch", "x"]}),
