@@ -24,6 +24,7 @@ from ganeti.paths import Paths, name_of_this_node
 from ganeti.rapi.access import Doorkeeper, UsersFile
 from ganeti.rapi.api import Api
 from ganeti.rapi.connection import Site
+from ganeti.rapi.costly_queries import QueryLimit
 from ganeti.rapi.routes.table import ROUTES
 from ganeti.system.tls import MOST_SHAKING, TlsFactory
 
@@ -48,7 +49,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     users.look()
     door = Doorkeeper(users, _in_thread(reactor), login_always=options.require_authentication)
     site = Site(
-        Api(ROUTES, master, door, time.time).answer,
+        Api(ROUTES, QueryLimit(master), door, time.time).answer,
         reactor,
         time.time,
         most_connections=shares.clients,

@@ -29,6 +29,7 @@ from ganeti.master.places import Places
 from ganeti.master.questions import Questions
 from ganeti.master.recovery import recover
 from ganeti.master.running import OperationRunner
+from ganeti.master.slices import Slices
 from ganeti.master.watcher import WatcherPause
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.operation import (
@@ -114,6 +115,7 @@ class Master:
             queue=self.queue,
             locks=self.locks.rows,
             watcher_pause=self.pause.until,
+            slices=Slices(clock),
             release=__version__,
             machine=around.machine,
         )
