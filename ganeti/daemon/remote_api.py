@@ -47,7 +47,12 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     master = MasterClient(reactor, reactor, paths.master_socket, most_waiting=shares.waiting)
     users = UsersFile(paths.rapi_users, reactor.seconds)
     users.look()
-    door = Doorkeeper(users, _in_thread(reactor), login_always=options.require_authentication)
+    door = Doorkeeper(
+        users,
+        _in_thread(reactor),
+        reactor.seconds,
+        login_always=options.require_authentication,
+    )
     site = Site(
         Api(ROUTES, QueryLimit(master), door, time.time).answer,
         reactor,

@@ -29,6 +29,7 @@ from ganeti.master.places import Places
 from ganeti.master.questions import Questions
 from ganeti.master.recovery import recover
 from ganeti.master.running import OperationRunner
+from ganeti.master.shared_jobs import SharedJobs
 from ganeti.master.slices import Slices
 from ganeti.master.watcher import WatcherPause
 from ganeti.opcodes.opcode import Opcode
@@ -107,6 +108,7 @@ class Master:
             archive=JobArchive(around.files, around.places),
             locks=self.locks,
         )
+        self.shared = SharedJobs(self.queue, self.jobs)
         self.filters = JobFilters(self.config, self.jobs, self.queue, around.ids.uuid)
         self.questions = Questions(
             state=self.config.state,
@@ -154,12 +156,13 @@ class Master:
 
     def _changed(self, state: ClusterState, edits: tuple[Edited, ...]) -> None:
         self.checkpoints.changed()
+        self.shared.changed()
         if any(edit.kind is Kind.NODE for edit in edits):
             self.candidates.members(state.nodes.values())
 
     def answers(self) -> Mapping[str, Answerer]:
         """Who answers each method of the protocol of clients."""
-        return answers(self.queue, self.questions, self.pause, self.filters)
+        return answers(self.queue, self.shared, self.questions, self.pause, self.filters)
 
     async def start(self) -> None:
         """Settle what a crash interrupted, and begin to run jobs."""

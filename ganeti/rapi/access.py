@@ -16,6 +16,7 @@ from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
 
 from ganeti.rapi.problems import Problematic
+from ganeti.rapi.rate_limits import RateLimit
 from ganeti.rapi.users import REALM, User, read_users
 
 MOST_REMEMBERED = 1000
@@ -23,6 +24,12 @@ MOST_REMEMBERED = 1000
 
 LOOK_SECONDS = 1.0
 """How often the users file is looked at, at most."""
+
+METERED_BURST = 1000
+"""How many metered requests each user may make at once; scripts ask about every instance."""
+
+METERED_PER_SECOND = 10.0
+"""How many metered requests each user may make in the long run."""
 
 InThread = Callable[[Callable[[], bool]], Awaitable[bool]]
 
@@ -32,6 +39,7 @@ class Access(enum.Enum):
 
     OPEN = "nothing, unless the server wants a login from everybody"
     LOGIN = "a login"
+    METERED = "a login; each user can do this only so often"
     WRITE = "a login with the option write"
 
 
@@ -96,9 +104,20 @@ class Doorkeeper:
     """Lets requests pass, or says why not; slow checks run one at a time by ``in_thread``."""
 
     def __init__(
-        self, users: UsersFile, in_thread: InThread, *, login_always: bool = False
+        self,
+        users: UsersFile,
+        in_thread: InThread,
+        seconds: Callable[[], float],
+        *,
+        login_always: bool = False,
     ) -> None:
         self._users = users
+        self._metered = RateLimit(
+            "requests that submit jobs only to read",
+            seconds,
+            burst=METERED_BURST,
+            per_second=METERED_PER_SECOND,
+        )
         self._in_thread = in_thread
         self._login_always = login_always
         self._one_at_a_time = DeferredLock()
@@ -108,7 +127,8 @@ class Doorkeeper:
     async def admit(self, header: str | None, access: Access) -> User | None:
         """The user of the ``Authorization`` header, None where none is needed or given.
 
-        :raises Problematic: 401 for wrong or missing credentials, 403 for a user without the right.
+        :raises Problematic: 401 for wrong or missing credentials, 403 for a user without the
+            right, 429 for one who asks too often.
         """
         if header is None:
             if access is Access.OPEN and not self._login_always:
@@ -120,6 +140,8 @@ class Doorkeeper:
                 HTTPStatus.FORBIDDEN,
                 f"user {user.name} may only read; the option write in the users file allows more",
             )
+        if access is Access.METERED:
+            self._metered.take(user.name)
         return user
 
     async def _user(self, header: str) -> User:

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.luxi.methods import QueryTags
-from ganeti.rapi.access import Access, Doorkeeper, UsersFile
+from ganeti.rapi.access import METERED_BURST, Access, Doorkeeper, UsersFile
 from ganeti.rapi.users import scrypt_line
 from ganeti.testing.master import MemoryMaster
 from tests.rapi.asking import AUTO, Asker, at_once, basic
@@ -53,6 +53,18 @@ class RightsTests(SynchronousTestCase):
     def test_some_answers_need_a_login_of_any_kind(self) -> None:
         path = "/2/query/nonsense?fields=name"
         self.assertEqual([self.status("GET", path, h) for h in ("", JACK)], [401, 404])
+
+    def test_a_read_that_is_a_job_needs_a_login_and_is_metered_by_user(self) -> None:
+        path = "/2/instances/web1/info"
+        self.assertEqual([self.status("GET", path, h) for h in ("", JACK)], [401, 200])
+        self.assertEqual(len(self.master.jobs), 1)
+        for _ in range(METERED_BURST - 1):
+            self.status("GET", path, JACK)
+        refused = self.asker.ask("GET", path, headers=JACK)
+        self.assertEqual((refused.status, refused.headers["Retry-After"]), (429, "1"))
+        self.assertEqual(self.status("GET", path, basic("rita", "xyz789")), 200)
+        self.asker.clock.advance(1)
+        self.assertEqual(self.status("GET", path, JACK), 200)
 
     def test_a_server_can_want_a_login_from_everybody(self) -> None:
         self.asker = Asker(self.master, self.path, login_always=True)
@@ -103,7 +115,7 @@ class SlowHashTests(SynchronousTestCase):
             checks.append(Deferred())
             return await checks[-1]
 
-        door = Doorkeeper(UsersFile(path, lambda: 0.0), in_thread)
+        door = Doorkeeper(UsersFile(path, lambda: 0.0), in_thread, lambda: 0.0)
         header = basic("sue", "s3cret").split(": ")[1].strip()
         asked = [Deferred.fromCoroutine(door.admit(header, Access.LOGIN)) for _ in range(2)]
         self.assertEqual(len(checks), 1)
@@ -117,7 +129,7 @@ class SlowHashTests(SynchronousTestCase):
     def test_a_new_file_makes_everybody_be_checked_again(self) -> None:
         path, now = self.mktemp(), [0.0]
         header = basic("jack", "a").split(": ")[1].strip()
-        door = Doorkeeper(UsersFile(path, lambda: now[0]), at_once)
+        door = Doorkeeper(UsersFile(path, lambda: now[0]), at_once, lambda: now[0])
         for password, right in (("a", True), ("bb", False)):
             with open(path, "w") as file:
                 file.write(f"jack {password}")

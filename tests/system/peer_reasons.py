@@ -180,13 +180,13 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             ),
         ),
         Reason(
-            "GET /2/nodes/{node1}/storage*",
+            "GET /2/instances/web1/info*",
             "status",
+            "200*",
             "401",
-            "200 success",
             (
-                "Listing storage changes nothing, so that nobody has to log in for it (unless"
-                " the daemon was told so)."
+                "What is answered by a job needs a login, as each job has to be kept. Those who"
+                " ask the same share a job."
             ),
         ),
         Reason(
