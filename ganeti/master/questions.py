@@ -17,6 +17,7 @@ from ganeti.jobs.queue import Queue
 from ganeti.locking.table import LockRow
 from ganeti.master.cluster_info import ClusterInfo
 from ganeti.master.live import Live
+from ganeti.master.node_queries import SharedQuery
 from ganeti.master.slices import Slices, Task
 from ganeti.model.node import Node
 from ganeti.opcodes.tags import TagKind
@@ -26,7 +27,7 @@ from ganeti.query.fields import Source, Table
 from ganeti.query.filters import Filter, compile_filter
 from ganeti.rpc.call import Nodes
 from ganeti.rpc.instances import DescribeConsole
-from ganeti.rpc.node import DescribeOSes
+from ganeti.rpc.node import DescribeOSes, OSDefinition
 from ganeti.rpc.transfers import ListExports
 from ganeti.views import cluster, exports, extstorage, oses
 from ganeti.views.catalogue import ROWS, TABLES
@@ -38,6 +39,7 @@ from ganeti.views.moment import Moment
 from ganeti.views.objects import Listed, objects
 
 K = TypeVar("K")
+R = TypeVar("R")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -81,6 +83,8 @@ class Questions:
         self._slices = slices
         self._release = release
         self._machine = machine
+        self._definitions = SharedQuery(self._ask_definitions)
+        self._exported = SharedQuery(self._ask_exports)
         self._info = ClusterInfo(release, machine)
         self._instances_kept = _Kept(InstanceObjects)
         self._jobs_kept = _Kept(JobObjects)
@@ -266,24 +270,25 @@ class Questions:
     async def _oses(
         self, moment: Moment, fields: Sequence[str], names: Sequence[Any] | None
     ) -> Sequence[oses.OSRow]:
-        hosts = [node for node in moment.nodes.values() if node.vm_capable and not node.offline]
-        answers = await self._nodes.ask_all(hosts, DescribeOSes())
-        said = {
-            node.name: None if isinstance(answers[node.uuid], Failed) else answers[node.uuid]
-            for node in hosts
-        }
-        found = oses.rows(moment, said)  # type: ignore[arg-type]  # failures are None by now
+        found = oses.rows(moment, await self._definitions.answer())
         return [row for row in found if names is None or row.name in names]
+
+    async def _ask_definitions(self) -> Mapping[str, Sequence[OSDefinition] | None]:
+        nodes = self._state().nodes
+        hosts = [node for node in nodes.values() if node.vm_capable and not node.offline]
+        found = await self._nodes.ask_all(hosts, DescribeOSes())
+        return {nodes[uuid].name: answer for uuid, answer in _without_failures(found).items()}
 
     async def _exports(
         self, moment: Moment, fields: Sequence[str], names: Sequence[Any] | None
     ) -> Sequence[Any]:
-        hosts = [node for node in moment.nodes.values() if not node.offline]
-        answers = await self._nodes.ask_all(hosts, ListExports())
-        said: dict[str, Sequence[str] | None] = {node.uuid: None for node in moment.nodes.values()}
-        for uuid, answer in answers.items():
-            said[uuid] = None if isinstance(answer, Failed) else answer
+        answers = await self._exported.answer()
+        said = {node.uuid: answers.get(node.uuid) for node in moment.nodes.values()}
         return [row for row in exports.rows(moment, said) if names is None or row.node in names]
+
+    async def _ask_exports(self) -> Mapping[str, Sequence[str] | None]:
+        hosts = [node for node in self._state().nodes.values() if not node.offline]
+        return _without_failures(await self._nodes.ask_all(hosts, ListExports()))
 
     async def _providers(
         self, moment: Moment, fields: Sequence[str], names: Sequence[Any] | None
@@ -317,6 +322,12 @@ class Questions:
             except Failed:
                 continue
         return found
+
+
+def _without_failures(answers: Mapping[str, R | Failed]) -> dict[str, R | None]:
+    return {
+        uuid: None if isinstance(answer, Failed) else answer for uuid, answer in answers.items()
+    }
 
 
 def _table(what: str) -> Table[Any]:

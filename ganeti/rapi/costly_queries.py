@@ -20,9 +20,11 @@ from ganeti.luxi.methods import Query, Request
 R = TypeVar("R")
 
 MAX_QUERIES = 4
-"""How many such queries are under way at once; others wait in line."""
+"""How many such queries are under way at once, and as many that nodes are asked for; others wait
+in line."""
 
-COSTLY: tuple[type[Request[Any]], ...] = (Query,)
+OF_NODES = frozenset(("export", "extstorage", "os"))
+"""Kinds of objects that all nodes are asked for, which can take as long as a node is silent."""
 
 
 @implementer(IMaster)
@@ -31,17 +33,19 @@ class QueryLimit:
 
     def __init__(self, master: IMaster, *, max_queries: int = MAX_QUERIES) -> None:
         self._master = master
-        self._turns = DeferredSemaphore(max_queries)
+        self._rows = DeferredSemaphore(max_queries)
+        self._nodes = DeferredSemaphore(max_queries)
 
     async def ask(self, request: Request[R]) -> R:
         answer: R = msgspec.json.decode(await self.ask_raw(request))
         return answer
 
     async def ask_raw(self, request: Request[Any]) -> msgspec.Raw:
-        if not isinstance(request, COSTLY):
+        if not isinstance(request, Query):
             return await self._master.ask_raw(request)
-        await self._turns.acquire()
+        turns = self._nodes if request.what in OF_NODES else self._rows
+        await turns.acquire()
         try:
             return await self._master.ask_raw(request)
         finally:
-            self._turns.release()
+            turns.release()

@@ -45,9 +45,11 @@ class QueryLimitTests(SynchronousTestCase):
         self.assertEqual(len(self.slow.asked), 2)
         self.ask(QueryClusterInfo())
         self.assertEqual(len(self.slow.asked), 3)
+        self.ask(Query(what="os", fields=("name",)))
+        self.assertEqual(len(self.slow.asked), 4)
         self.slow.asked[0].callback(msgspec.Raw(b"1"))
         self.assertEqual(self.successResultOf(queries[0]), 1)
-        self.assertEqual(len(self.slow.asked), 4)
+        self.assertEqual(len(self.slow.asked), 5)
 
     def test_who_hangs_up_leaves_the_line(self) -> None:
         first, *_, waiting = (self.ask(QUERY) for _ in range(3))
