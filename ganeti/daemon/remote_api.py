@@ -24,6 +24,7 @@ from ganeti.paths import Paths, name_of_this_node
 from ganeti.rapi.access import Doorkeeper, UsersFile
 from ganeti.rapi.api import Api
 from ganeti.rapi.connection import Site
+from ganeti.rapi.costly_queries import QueryLimit
 from ganeti.rapi.routes.table import ROUTES
 from ganeti.system.tls import MOST_SHAKING, TlsFactory
 
@@ -46,9 +47,14 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     master = MasterClient(reactor, reactor, paths.master_socket, most_waiting=shares.waiting)
     users = UsersFile(paths.rapi_users, reactor.seconds)
     users.look()
-    door = Doorkeeper(users, _in_thread(reactor), login_always=options.require_authentication)
+    door = Doorkeeper(
+        users,
+        _in_thread(reactor),
+        reactor.seconds,
+        login_always=options.require_authentication,
+    )
     site = Site(
-        Api(ROUTES, master, door, time.time).answer,
+        Api(ROUTES, QueryLimit(master), door, time.time).answer,
         reactor,
         time.time,
         most_connections=shares.clients,

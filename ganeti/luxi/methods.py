@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What can be asked of the master: one record per method, its fields the positional arguments.
 
-Names, order and types are those that existing clients send. ``QueryObjects`` is an addition.
+Names, order and types are those that existing clients send. ``QueryObjects`` and
+``SubmitSharedJob`` are additions.
 """
 
 from __future__ import annotations
@@ -95,6 +96,10 @@ class SubmitJob(Request[int]):
 
 class SubmitJobToDrainedQueue(SubmitJob):
     """Queue one job even if the queue is closed to users."""
+
+
+class SubmitSharedJob(SubmitJob):
+    """Queue a job that only reads, or answer with the number of one that reads the same."""
 
 
 class SubmitManyJobs(Request[list[Row]]):

@@ -14,6 +14,7 @@ from ganeti.jobs.queue import Queue
 from ganeti.luxi.server import Answerer
 from ganeti.master.job_filters import JobFilters
 from ganeti.master.questions import Questions
+from ganeti.master.shared_jobs import SharedJobs
 from ganeti.master.watcher import WatcherPause
 from ganeti.opcodes.opcode import Opcode
 from ganeti.views.jobs import JOBS, JobRow
@@ -24,6 +25,7 @@ NO_CHANGE = "nochange"
 
 def answers(
     queue: Queue,
+    shared: SharedJobs,
     questions: Questions,
     pause: WatcherPause,
     filters: JobFilters,
@@ -34,6 +36,7 @@ def answers(
     return {
         "SubmitJob": jobs.submit,
         "SubmitJobToDrainedQueue": jobs.submit_even_if_drained,
+        "SubmitSharedJob": shared.submit,
         "SubmitManyJobs": jobs.submit_many,
         "CancelJob": jobs.cancel,
         "ChangeJobPriority": queue.change_priority,

@@ -33,6 +33,8 @@ from ganeti.master.questions import Questions
 from ganeti.master.quorum import READY_TIMEOUT, Quorum
 from ganeti.master.recovery import recover
 from ganeti.master.running import OperationRunner
+from ganeti.master.shared_jobs import SharedJobs
+from ganeti.master.slices import Slices
 from ganeti.master.watcher import WatcherPause
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.operation import (
@@ -115,6 +117,7 @@ class Master:
             archive=JobArchive(around.files, around.places),
             locks=self.locks,
         )
+        self.shared = SharedJobs(self.queue, self.jobs)
         self.filters = JobFilters(self.config, self.jobs, self.queue, around.ids.uuid)
         self.questions = Questions(
             state=self.config.state,
@@ -123,6 +126,7 @@ class Master:
             queue=self.queue,
             locks=self.locks.rows,
             watcher_pause=self.pause.until,
+            slices=Slices(clock),
             release=__version__,
             machine=around.machine,
         )
@@ -160,13 +164,21 @@ class Master:
 
     def _changed(self, state: ClusterState, edits: tuple[Edited, ...]) -> None:
         self.checkpoints.changed()
+        self.shared.changed()
         if any(edit.kind is Kind.NODE for edit in edits):
             self.candidates.members(state.nodes.values())
             self.quorum.members_changed()
 
     def answers(self) -> Mapping[str, Answerer]:
         """Who answers each method of the protocol of clients."""
-        return answers(self.queue, self.questions, self.pause, self.filters, self._confirm_down)
+        return answers(
+            self.queue,
+            self.shared,
+            self.questions,
+            self.pause,
+            self.filters,
+            self._confirm_down,
+        )
 
     async def _confirm_down(self, names: Sequence[str]) -> None:
         state = self.config.state()

@@ -25,7 +25,10 @@ class Opcode(Record, tag_field="OP_ID"):
     priority: Annotated[Priority, doc("Lower numbers run earlier.")] = 0
     depends: Annotated[
         tuple[tuple[int | str, tuple[str, ...]], ...] | None,
-        doc("Jobs that must have ended, each with the final statuses that will do."),
+        doc(
+            "Jobs that must have ended, each with the final statuses that will do. Negative ids"
+            " count back within one request for several jobs."
+        ),
     ] = None
     comment: Annotated[str | None, doc("Free text, kept with the job.")] = None
     reason: Annotated[

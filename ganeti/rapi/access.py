@@ -8,23 +8,37 @@ import binascii
 import enum
 import hashlib
 import os
-from collections.abc import Awaitable, Callable
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import TypeVar
 
-from twisted.internet.defer import DeferredLock
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
+from ganeti.rapi.login_limits import FailureLimit, InThread, SlowChecks, source_of
 from ganeti.rapi.problems import Problematic
+from ganeti.rapi.rate_limits import RateLimit
 from ganeti.rapi.users import REALM, User, read_users
 
 MOST_REMEMBERED = 1000
-"""How many checked credentials are remembered, so that a slow hash costs once and not always."""
+"""How many checked credentials are remembered, so that a slow hash costs once and not always: as
+many that were right, and as many that were wrong."""
+
+WRONG = "user or password is wrong"
 
 LOOK_SECONDS = 1.0
 """How often the users file is looked at, at most."""
 
-InThread = Callable[[Callable[[], bool]], Awaitable[bool]]
+T = TypeVar("T")
+
+METERED_BURST = 1000
+"""How many metered requests each user may make at once; scripts ask about every instance."""
+
+METERED_PER_SECOND = 10.0
+"""How many metered requests each user may make in the long run."""
 
 
 class Access(enum.Enum):
@@ -32,6 +46,7 @@ class Access(enum.Enum):
 
     OPEN = "nothing, unless the server wants a login from everybody"
     LOGIN = "a login"
+    METERED = "a login; each user can do this only so often"
     WRITE = "a login with the option write"
 
 
@@ -53,6 +68,16 @@ class UsersFile:
         """The user of that name, as the file is now (or was a second ago)."""
         self.look()
         return self._users.get(name)
+
+    def stand_in(self, name: str, key: bytes) -> User | None:
+        """Return a user whose check takes the place of one for an unknown name, always the same
+        for a name; None if there are no users. ``key`` keeps others from finding out which.
+        """
+        if not self._users:
+            return None
+        digest = hashlib.blake2b(name.encode(), key=key, digest_size=8).digest()
+        names = sorted(self._users)
+        return self._users[names[int.from_bytes(digest) % len(names)]]
 
     def look(self) -> None:
         """Read the file again if it may have changed and has."""
@@ -93,59 +118,108 @@ class _Remembered:
 
 
 class Doorkeeper:
-    """Lets requests pass, or says why not; slow checks run one at a time by ``in_thread``."""
+    """Lets requests pass, or says why not; slow checks run on other threads by ``in_thread``."""
 
     def __init__(
-        self, users: UsersFile, in_thread: InThread, *, login_always: bool = False
+        self,
+        users: UsersFile,
+        in_thread: InThread,
+        seconds: Callable[[], float],
+        *,
+        login_always: bool = False,
     ) -> None:
         self._users = users
+        self._metered = RateLimit(
+            "requests that submit jobs only to read",
+            seconds,
+            burst=METERED_BURST,
+            per_second=METERED_PER_SECOND,
+        )
         self._in_thread = in_thread
         self._login_always = login_always
-        self._one_at_a_time = DeferredLock()
+        self._checks = SlowChecks(in_thread)
+        self._failures = FailureLimit(seconds)
         self._key = os.urandom(32)
-        self._known: dict[bytes, _Remembered] = {}
+        self._known: OrderedDict[bytes, _Remembered] = OrderedDict()
+        # The edition of the file in which the credentials were wrong.
+        self._refused: OrderedDict[bytes, int] = OrderedDict()
+        self._attempts: dict[tuple[bytes, int], list[Deferred[bool]]] = {}
 
-    async def admit(self, header: str | None, access: Access) -> User | None:
+    async def admit(self, header: str | None, access: Access, host: str = "") -> User | None:
         """The user of the ``Authorization`` header, None where none is needed or given.
 
-        :raises Problematic: 401 for wrong or missing credentials, 403 for a user without the right.
+        ``host`` is the address of the client.
+
+        :raises Problematic: 401 for wrong or missing credentials, 403 for a user without the
+            right, 429 for one who asks too often or fails too often, 503 if too many log in.
         """
         if header is None:
             if access is Access.OPEN and not self._login_always:
                 return None
             raise _unauthorized("log in with a user of this cluster")
-        user = await self._user(header)
+        user = await self._user(header, source_of(host))
         if access is Access.WRITE and not user.writes:
             raise Problematic(
                 HTTPStatus.FORBIDDEN,
                 f"user {user.name} may only read; the option write in the users file allows more",
             )
+        if access is Access.METERED:
+            self._metered.take(user.name)
         return user
 
-    async def _user(self, header: str) -> User:
+    async def _user(self, header: str, source: str) -> User:
         self._users.look()
         mark = hashlib.blake2b(header.encode(), key=self._key, digest_size=16).digest()
         known = self._known.get(mark)
         if known is not None and known.edition == self._users.edition:
+            self._known.move_to_end(mark)
             return known.user
         name, password = _credentials(header)
+        # The same guess again tells nothing new, and costs nothing: a script with an old password
+        # is told so each time.
+        if self._refused.get(mark) == self._users.edition:
+            raise _unauthorized(WRONG)
+        self._failures.check(source, name)
         user = self._users.user(name)
         edition = self._users.edition
-        if user is None or not await self._right(user, password):
-            raise _unauthorized("user or password is wrong")
-        if len(self._known) >= MOST_REMEMBERED:
-            self._known.clear()
-        self._known[mark] = _Remembered(edition, user)
+        # An unknown name costs what the check of some user costs, so that the time that a refusal
+        # takes does not tell which names there are.
+        checked = user or self._users.stand_in(name, self._key)
+        right = checked is not None and await self._check(
+            checked, password, source, (mark, edition)
+        )
+        if user is None or not right:
+            self._failures.count(source, name)
+            _remember(self._refused, mark, edition)
+            raise _unauthorized(WRONG)
+        _remember(self._known, mark, _Remembered(edition, user))
         return user
 
-    async def _right(self, user: User, password: str) -> bool:
+    async def _check(
+        self, user: User, password: str, source: str, attempt: tuple[bytes, int]
+    ) -> bool:
+        """Check a password; the same attempt on many connections is checked once."""
         if not user.slow:
             return user.check(password)
-        await self._one_at_a_time.acquire()
-        try:
-            return await self._in_thread(lambda: user.check(password))
-        finally:
-            self._one_at_a_time.release()
+        under_way = attempt in self._attempts
+        waiting = self._attempts.setdefault(attempt, [])
+        waiter: Deferred[bool] = Deferred(waiting.remove)
+        waiting.append(waiter)
+        if not under_way:
+            checking = self._checks.run(source, lambda: user.check(password))
+            Deferred.fromCoroutine(checking).addBoth(self._checked, attempt)
+        return await waiter
+
+    def _checked(self, result: bool | Failure, attempt: tuple[bytes, int]) -> None:
+        for waiter in self._attempts.pop(attempt):
+            waiter.callback(result)
+
+
+def _remember(known: OrderedDict[bytes, T], mark: bytes, what: T) -> None:
+    known[mark] = what
+    known.move_to_end(mark)
+    if len(known) > MOST_REMEMBERED:
+        known.popitem(last=False)
 
 
 def _credentials(header: str) -> tuple[str, str]:

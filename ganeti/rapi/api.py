@@ -48,7 +48,8 @@ class Api:
             if request.method == "OPTIONS":
                 return Response(HTTPStatus.NO_CONTENT, headers=(("Allow", match.route.allowed),))
             verb = _verb(request.method, match.route)
-            user = await self._door.admit(request.headers.get("authorization"), verb.access)
+            header = request.headers.get("authorization")
+            user = await self._door.admit(header, verb.access, request.client)
             result = await verb(self._call(request, match))
         except GanetiError as e:
             return answer_to(e)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
+import msgspec
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import (
     IAddress,
@@ -140,7 +141,8 @@ class Connection(Protocol):
 
     async def _respond(self, request: http.Request) -> None:
         try:
-            response = await self._site.answer(request)
+            host = getattr(self.transport.getPeer(), "host", "")
+            response = await self._site.answer(msgspec.structs.replace(request, client=host))
             await self._send(request, response)
         except CancelledError:
             return  # the client hung up

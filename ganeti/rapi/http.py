@@ -49,6 +49,8 @@ class Request(msgspec.Struct, frozen=True):
     body: bytes
     keep: bool
     """Whether its sender wants to go on with the connection."""
+    client: str = ""
+    """The address of its sender."""
 
 
 class Response(msgspec.Struct, frozen=True):

@@ -243,11 +243,15 @@ class DependencyTests(QueueTestCase):
         self.rig.settle()
         self.assertEqual(self.rig.status(2), "success")
 
-    def test_negative_ids_count_back_from_a_single_job(self) -> None:
+    def test_a_negative_id_beyond_the_request_is_refused(self) -> None:
         self.rig.submit()
-        job_id = self.rig.submit(depends=((-1, ()),))
-        self.rig.settle()
-        self.assertEqual(self.rig.status(job_id), "success")
+        opcode = an_opcode(depends=((-1, ()),))
+        failure = self.failureResultOf(self.queue.submit([opcode]), Invalid)
+        self.assertIn("-1 counts back beyond this request", str(failure.value))
+        second = [an_opcode(depends=((-2, ()),))]
+        answers = self.successResultOf(self.queue.submit_many([[an_opcode()], second]))
+        self.assertIn("(earlier jobs in it: 1)", str(answers[1][1]))
+        self.assertEqual([job.id for job in self.queue.jobs()], [1, 3])
 
     def test_what_depends_on_a_failed_job_fails_with_it(self) -> None:
         self.successResultOf(self.queue.cancel(self.rig.submit()))

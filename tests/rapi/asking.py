@@ -71,7 +71,7 @@ class Asker:
             file.write(USERS)
         self.clock = Clock()
         self.users = UsersFile(users, self.clock.seconds)
-        door = Doorkeeper(self.users, at_once, login_always=login_always)
+        door = Doorkeeper(self.users, at_once, self.clock.seconds, login_always=login_always)
         api = Api(ROUTES, master, door, lambda: NOW)
         self.site = Site(api.answer, self.clock, lambda: NOW)
 
