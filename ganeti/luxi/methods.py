@@ -17,6 +17,7 @@ import msgspec
 from ganeti.errors import Invalid, ProtocolError
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import decode_opcodes
+from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.records import Record
 from ganeti.schema.types import Priority
 
@@ -49,10 +50,10 @@ class Request(Record, Generic[R], array_like=True):
         decode: Callable[[bytes | msgspec.Raw], Self] = _decoder(cls).decode
         try:
             return decode(encoded)
-        except msgspec.DecodeError as e:
+        except UNREADABLE as e:
             problem = e
         if cls.bare:
-            with suppress(msgspec.DecodeError):
+            with suppress(*UNREADABLE):
                 return decode(b"[%b]" % bytes(encoded))
         raise _unreadable(cls, problem)
 
@@ -71,7 +72,7 @@ def _decoder(kind: type[Request[Any]]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind, strict=False)
 
 
-def _unreadable(method: type[Request[Any]], error: msgspec.DecodeError) -> Invalid:
+def _unreadable(method: type[Request[Any]], error: Exception) -> Invalid:
     text = str(error).replace("`", "")
     for number, name in enumerate(method.__struct_encode_fields__):
         text = text.replace(f"$[{number}]", name)
@@ -121,7 +122,7 @@ def _argument(
 def _pieces(kind: type[Request[Any]], encoded: bytes | msgspec.Raw) -> list[msgspec.Raw]:
     try:
         return _raws.decode(encoded)
-    except msgspec.DecodeError as e:
+    except UNREADABLE as e:
         raise _unreadable(kind, e) from None
 
 
