@@ -19,7 +19,7 @@ from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import decode_opcodes
 from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.records import Record
-from ganeti.schema.types import Priority
+from ganeti.schema.types import Integer, Number, Priority
 
 R = TypeVar("R", covariant=True)
 
@@ -135,7 +135,7 @@ class CancelJob(Request[Row]):
     changes = True
     bare = True
 
-    job_id: int
+    job_id: Integer
     kill: bool | None = None
 
 
@@ -144,7 +144,7 @@ class ChangeJobPriority(Request[Row]):
 
     changes = True
 
-    job_id: int
+    job_id: Integer
     priority: Priority
 
 
@@ -154,7 +154,7 @@ class ArchiveJob(Request[bool]):
     changes = True
     bare = True
 
-    job_id: int
+    job_id: Integer
 
 
 class AutoArchiveJobs(Request[list[int]]):
@@ -162,14 +162,14 @@ class AutoArchiveJobs(Request[list[int]]):
 
     changes = True
 
-    age: int
-    timeout: int = LONGEST_WAIT
+    age: Integer
+    timeout: Integer = LONGEST_WAIT
 
 
 class PickupJob(Request[None]):
     """Internal to other servers; never answered here."""
 
-    job_id: int
+    job_id: Integer
 
 
 class WaitForJobChange(Request[Any]):
@@ -180,11 +180,11 @@ class WaitForJobChange(Request[Any]):
 
     waits = True
 
-    job_id: int
+    job_id: Integer
     fields: tuple[str, ...]
     prev_job_info: Any = None
-    prev_log_serial: int | None = None
-    timeout: float = LONGEST_WAIT
+    prev_log_serial: Integer | None = None
+    timeout: Number = LONGEST_WAIT
 
     def arguments(self) -> tuple[Any, ...]:
         *others, timeout = msgspec.structs.astuple(self)
@@ -202,7 +202,7 @@ class SetDrainFlag(Request[bool]):
 class SetWatcherPause(Request[Any]):
     """Keep the watcher from acting until a time in seconds since the epoch; answers that time."""
 
-    until: int | float | None = None
+    until: Integer | Number | None = None
 
 
 # Questions
@@ -237,7 +237,7 @@ class QueryObjects(Request[list[dict[str, Any]]]):
 class QueryJobs(Request[list[Row | None]]):
     """Rows of values of the given jobs, or of all that are not archived."""
 
-    ids: tuple[int, ...] | None
+    ids: tuple[Integer, ...] | None
     fields: tuple[str, ...]
 
 
