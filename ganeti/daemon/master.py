@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
@@ -20,8 +19,9 @@ from ganeti import __version__
 from ganeti.daemon import open_files
 from ganeti.daemon.allocators import Allocators
 from ganeti.daemon.identifiers import SystemIdentifiers
+from ganeti.daemon.periodic import PASSING, Periodic
 from ganeti.daemon.service import Running
-from ganeti.daemon.tls import Connector, client_context, load
+from ganeti.daemon.tls import Connector, NoCertificate, client_context, load
 from ganeti.errors import NotMaster
 from ganeti.journal.file import FileJournal
 from ganeti.luxi.connection import LuxiService
@@ -122,27 +122,27 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     certificate = [files.stat(paths.node_certificate)]
 
     def look() -> None:
-        # It is the node daemon that replaces it, at the bidding of a job.
-        if (found := files.stat(paths.node_certificate)) != certificate[0]:
-            certificate[0] = found
-            load(context, paths)
         accepted = _accepted(files, paths)
         reign.heard_here(accepted.term, accepted.master)
+        # It is the node daemon that replaces it, at the bidding of a job.
+        if (found := files.stat(paths.node_certificate)) != certificate[0]:
+            load(context, paths)
+            certificate[0] = found
 
     def look_around() -> Deferred[None]:
         return Deferred.fromCoroutine(reign.look_around())
 
     # Others may hear of a newer master long before this one has anything to ask them.
+    passing = (*PASSING, NoCertificate)
     looking = [
-        _every(LOOK, look, reactor, failed),
-        _every(LOOK_AROUND, look_around, reactor, failed),
+        Periodic("looking at this node's own files", LOOK, look, reactor, failed, passing=passing),
+        Periodic("asking nodes whom they obey", LOOK_AROUND, look_around, reactor, failed),
     ]
     beginning = Deferred.fromCoroutine(begin()).addErrback(failed)
 
     async def stop() -> None:
-        for loop in looking:
-            if loop.running:
-                loop.stop()
+        for each in looking:
+            each.stop()
         await sockets.stop()
         beginning.cancel()
         spreading.stop()
@@ -156,15 +156,6 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         await stop()
         await over
     return Running(stop, reload=lambda: load(context, paths), over=over)
-
-
-def _every(
-    seconds: float, work: Callable[[], Any], reactor: Any, failed: Callable[[Failure], None]
-) -> LoopingCall:
-    loop = LoopingCall(work)
-    loop.clock = reactor
-    loop.start(seconds, now=False).addErrback(failed)
-    return loop
 
 
 async def _within(seconds: float, work: Deferred[None], reactor: Any) -> None:
