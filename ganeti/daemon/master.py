@@ -6,13 +6,12 @@ from __future__ import annotations
 import os
 import time
 from argparse import Namespace
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from random import SystemRandom
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
@@ -21,8 +20,9 @@ from ganeti import __version__
 from ganeti.daemon import open_files
 from ganeti.daemon.allocators import Allocators
 from ganeti.daemon.identifiers import SystemIdentifiers
+from ganeti.daemon.periodic import PASSING, Periodic
 from ganeti.daemon.service import Running
-from ganeti.daemon.tls import Connector, client_context, load
+from ganeti.daemon.tls import Connector, NoCertificate, client_context, load
 from ganeti.errors import Refused
 from ganeti.journal.file import FileJournal
 from ganeti.luxi.connection import LuxiService
@@ -143,19 +143,21 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     certificate = [files.stat(paths.node_certificate)]
 
     def look() -> None:
-        # It is the node daemon that replaces it, at the bidding of a job.
-        if (found := files.stat(paths.node_certificate)) != certificate[0]:
-            certificate[0] = found
-            load(context, paths)
         granted = read_state(files, paths.term_file)
         quorum.observed(granted.term, granted.master)
+        # It is the node daemon that replaces it, at the bidding of a job.
+        if (found := files.stat(paths.node_certificate)) != certificate[0]:
+            load(context, paths)
+            certificate[0] = found
 
-    looking = _every(LOOK, look, reactor, failed)
+    passing = (*PASSING, NoCertificate)
+    looking = Periodic(
+        "looking at this node's own files", LOOK, look, reactor, failed, passing=passing
+    )
     beginning = Deferred.fromCoroutine(begin()).addErrback(failed)
 
     async def stop() -> None:
-        if looking.running:
-            looking.stop()
+        looking.stop()
         await sockets.stop()
         beginning.cancel()
         spreading.stop()
@@ -174,15 +176,6 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         await stop()
         await over
     return Running(stop, reload=lambda: load(context, paths), over=over)
-
-
-def _every(
-    seconds: float, work: Callable[[], Any], reactor: Any, failed: Callable[[Failure], None]
-) -> LoopingCall:
-    loop = LoopingCall(work)
-    loop.clock = reactor
-    loop.start(seconds, now=False).addErrback(failed)
-    return loop
 
 
 async def _within(seconds: float, work: Deferred[None], reactor: Any) -> None:

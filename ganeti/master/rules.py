@@ -16,10 +16,10 @@ from ganeti.master.predicates import Predicate, Subject, all_of
 from ganeti.model.filters import ACCEPT, ACTIONS, CONTINUE, PAUSE, RATE_LIMIT, REJECT, FilterRule
 from ganeti.schema.reading import read
 from ganeti.schema.records import Record
-from ganeti.schema.types import Count
+from ganeti.schema.types import Count, Line, Long
 
 Uuid: TypeAlias = Annotated[str, Meta(pattern=r"\A[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")]
-Entry: TypeAlias = tuple[str, str, int]
+Entry: TypeAlias = tuple[Line, Line, Long]
 
 
 class _Given(Record):

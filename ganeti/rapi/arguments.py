@@ -15,6 +15,7 @@ import msgspec
 from ganeti.errors import Invalid, Problem
 from ganeti.rapi.http import Request
 from ganeti.rapi.problems import Problematic
+from ganeti.schema.documents import MAX_DEPTH, UNREADABLE, nests_too_deep
 
 MOST_PARAMETERS = 1000
 
@@ -134,7 +135,7 @@ def body_of(request: Request) -> Any:
     """The body as decoded from JSON; None if there is none.
 
     :raises Problematic: it is not sent as JSON.
-    :raises Invalid: it is not JSON.
+    :raises Invalid: it is not JSON, or nests too deeply.
     """
     if not request.body:
         return None
@@ -145,9 +146,11 @@ def body_of(request: Request) -> Any:
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             "send the body as JSON in UTF-8, with the header Content-Type: application/json",
         )
+    if nests_too_deep(request.body):
+        raise Invalid(f"the body nests more than {MAX_DEPTH} levels")
     try:
         return msgspec.json.decode(request.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+    except UNREADABLE as e:
         raise Invalid(f"the body is not JSON: {e}") from None
 
 

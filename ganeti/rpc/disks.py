@@ -6,7 +6,7 @@ from __future__ import annotations
 from ganeti.model.disk import Disk
 from ganeti.rpc.call import NORMAL, URGENT, WHILE_ALIVE, Call
 from ganeti.schema.records import Record
-from ganeti.schema.types import InstanceName, MiB
+from ganeti.schema.types import InstanceName, Integer, Line, MiB, Number
 
 
 class CreateDisk(Call[None]):
@@ -64,11 +64,11 @@ class DiskStatus(Record, omit_defaults=True):
     """What a node says of a disk. ``local`` is ok, syncing, unknown or faulty; times in seconds."""
 
     path: str
-    major: int | None = None
-    minor: int | None = None
-    size: int | None = None
-    sync_percent: float | None = None
-    estimated_time: int | None = None
+    major: Integer | None = None
+    minor: Integer | None = None
+    size: Integer | None = None
+    sync_percent: Number | None = None
+    estimated_time: Integer | None = None
     degraded: bool = False
     local: str = "ok"
 
@@ -165,7 +165,7 @@ class SnapshotDisk(Call[Disk]):
     patience = WHILE_ALIVE
 
     disk: Disk
-    name: str
+    name: Line
 
 
 class WipeDisk(Call[None]):

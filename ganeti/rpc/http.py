@@ -63,6 +63,11 @@ class MessageReader:
         """Whether a part of a message is here, and the rest is not."""
         return bool(self._pending) or self._head is not None
 
+    @property
+    def size(self) -> int:
+        """How many bytes are kept of a message that is not whole."""
+        return len(self._pending)
+
     def receive(self, data: bytes) -> Iterator[Message]:
         """The messages that ``data`` completes.
 

@@ -8,7 +8,7 @@ import enum
 from ganeti.model.guest import Guest, GuestState
 from ganeti.rpc.call import NORMAL, URGENT, WHILE_ALIVE, Call
 from ganeti.schema.records import Record
-from ganeti.schema.types import InstanceName, Parameters, Seconds
+from ganeti.schema.types import InstanceName, Integer, Line, Parameters, Seconds
 
 
 class Reboot(enum.StrEnum):
@@ -37,7 +37,7 @@ class StopInstance(Call[None]):
     ends_with_asker = True
 
     instance_name: InstanceName
-    hypervisor: str
+    hypervisor: Line
     timeout: Seconds
     hvparams: Parameters = {}
 
@@ -68,7 +68,7 @@ class InstallOS(Call[None]):
 
     guest: Guest
     reinstall: bool = False
-    debug: int = 0
+    debug: Integer = 0
 
 
 class RenameOS(Call[None]):
@@ -88,7 +88,7 @@ class ListGuests(Call[dict[str, GuestState]]):
     wire = "all_instances_info"
     patience = URGENT
 
-    hypervisors: tuple[str, ...]
+    hypervisors: tuple[Line, ...]
 
 
 class Console(Record, omit_defaults=True):
@@ -98,7 +98,7 @@ class Console(Record, omit_defaults=True):
     kind: str
     message: str | None = None
     host: str | None = None
-    port: int | None = None
+    port: Integer | None = None
     user: str | None = None
     command: tuple[str, ...] | None = None
     display: str | None = None
@@ -117,9 +117,9 @@ class Migration(Record, omit_defaults=True):
     """Where a migration stands: ``status`` is active, completed, failed or cancelled; in bytes."""
 
     status: str
-    transferred: int = 0
-    total: int = 0
-    downtime_ms: int | None = None
+    transferred: Integer = 0
+    total: Integer = 0
+    downtime_ms: Integer | None = None
     message: str = ""
 
 
@@ -130,7 +130,7 @@ class AcceptInstance(Call[str]):
     patience = URGENT
 
     guest: Guest
-    address: str
+    address: Line
 
 
 class MigrateInstance(Call[None]):
@@ -140,7 +140,7 @@ class MigrateInstance(Call[None]):
     patience = URGENT
 
     guest: Guest
-    destination: str
+    destination: Line
     live: bool
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from ganeti.model.guest import GuestState
 from ganeti.rpc.call import FAST, SLOW, URGENT, Call
 from ganeti.schema.records import Record
-from ganeti.schema.types import Parameters, Text
+from ganeti.schema.types import Integer, Key, Line, Lines, Number, Parameters, Text
 
 
 class StorageSpace(Record):
@@ -16,8 +16,8 @@ class StorageSpace(Record):
 
     kind: str
     name: str
-    size: int
-    free: int
+    size: Integer
+    free: Integer
 
 
 class NodeFacts(Record):
@@ -26,13 +26,13 @@ class NodeFacts(Record):
     ``problems`` maps a hypervisor or storage unit that could not answer to the reason.
     """
 
-    memory_total: int
-    memory_free: int
-    memory_node: int
-    cpus: int
-    cpu_nodes: int
-    cpu_sockets: int
-    cpus_node: int
+    memory_total: Integer
+    memory_free: Integer
+    memory_node: Integer
+    cpus: Integer
+    cpu_nodes: Integer
+    cpu_sockets: Integer
+    cpus_node: Integer
     boot_id: str
     guests: dict[str, GuestState]
     storage: tuple[StorageSpace, ...]
@@ -45,15 +45,15 @@ class DescribeNode(Call[NodeFacts]):
     wire = "node_info"
     patience = URGENT
 
-    hypervisors: tuple[str, ...]
-    hvparams: dict[str, Parameters] = {}
-    storage: tuple[tuple[str, str], ...] = ()
+    hypervisors: tuple[Line, ...]
+    hvparams: dict[Key, Parameters] = {}
+    storage: tuple[tuple[Line, Line], ...] = ()
 
 
 class Version(Record):
     """The protocol and the release that a node speaks."""
 
-    protocol: int
+    protocol: Integer
     release: str
 
 
@@ -78,8 +78,8 @@ class VerifyNode(Call[dict[str, Any]]):
     wire = "node_verify"
     patience = FAST
 
-    what: dict[str, Any]
-    cluster_name: str
+    what: dict[Key, Any]
+    cluster_name: Line
 
 
 class RunRestrictedCommand(Call[str]):
@@ -104,7 +104,7 @@ class RunPowerHelper(Call[str]):
     oob_program: Text
     command: Text
     remote_node: Text
-    timeout: float
+    timeout: Number
 
     def answer_timeout(self) -> float:
         return self.timeout + self.patience
@@ -117,7 +117,7 @@ class Delay(Call[None]):
     patience = URGENT
     ends_with_asker = True
 
-    duration: float
+    duration: Number
 
     def answer_timeout(self) -> float:
         return self.duration + self.patience
@@ -127,7 +127,7 @@ class HookResult(Record):
     """What became of one hook script: ``status`` is 0 skipped, 1 failed, 2 succeeded."""
 
     script: str
-    status: int
+    status: Integer
     output: str
 
 
@@ -138,9 +138,9 @@ class RunHooks(Call[list[HookResult]]):
     patience = SLOW
     ends_with_asker = True
 
-    directory: str
-    phase: str
-    environment: dict[str, str]
+    directory: Line
+    phase: Line
+    environment: dict[Key, Line]
 
 
 class OSDefinition(Record):
@@ -152,7 +152,7 @@ class OSDefinition(Record):
     diagnosis: str
     variants: tuple[str, ...]
     parameters: tuple[tuple[str, str], ...]
-    api_versions: tuple[int, ...]
+    api_versions: tuple[Integer, ...]
     trusted: bool = True
 
 
@@ -189,7 +189,7 @@ class ValidateOS(Call[None]):
     wire = "os_validate"
     patience = FAST
 
-    os: str
+    os: Line
     osparams: Parameters
     force_variant: bool = False
 
@@ -200,7 +200,7 @@ class ValidateHypervisor(Call[None]):
     wire = "hypervisor_validate_params"
     patience = URGENT
 
-    hypervisor: str
+    hypervisor: Line
     hvparams: Parameters
 
 
@@ -210,7 +210,7 @@ class WriteSsconf(Call[None]):
     wire = "write_ssconf_files"
     patience = URGENT
 
-    values: dict[str, str]
+    values: dict[Key, Lines]
 
 
 class UploadFile(Call[None]):
@@ -220,8 +220,8 @@ class UploadFile(Call[None]):
     patience = URGENT
 
     path: Text
-    content: str
-    mode: int
+    content: Line
+    mode: Integer
 
 
 class LeaveCluster(Call[None]):
@@ -244,7 +244,7 @@ class UseCertificate(Call[None]):
     wire = "certificate_use"
     patience = URGENT
 
-    certificate: str
+    certificate: Lines
 
 
 class StopMaster(Call[bool]):

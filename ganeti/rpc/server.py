@@ -15,6 +15,7 @@ from ganeti.errors import Code, Failed, GanetiError, Invalid, Problem
 from ganeti.rpc.call import Call
 from ganeti.rpc.quorum import DescribeVote, RequestVote
 from ganeti.rpc.wire import OldTerm, Request, UnclaimedTerm, failure, success
+from ganeti.schema.documents import MAX_DEPTH, UNREADABLE, nests_too_deep
 from ganeti.schema.reading import problems
 
 C = TypeVar("C", bound=Call[Any])
@@ -69,9 +70,7 @@ class Answers:
         try:
             if known.call not in (DescribeVote, RequestVote):
                 self._check(request.term)
-            return success(await known.give(known.decoder.decode(request.body)))
-        except msgspec.DecodeError as e:
-            return failure(_invalid(known.call, request.body, e))
+            return success(await known.give(_read(known, request.body)))
         except GanetiError as e:
             return failure(e)
         except OSError as e:
@@ -97,10 +96,23 @@ class Answers:
             )
 
 
-def _invalid(call: type[Call[Any]], body: bytes, error: msgspec.DecodeError) -> Invalid:
+def _read(known: _Answer, body: bytes) -> Any:
+    """The call in ``body``.
+
+    :raises Invalid: with everything that is wrong with it.
+    """
+    if nests_too_deep(body):
+        raise Invalid(f"{known.call.wire}: the body nests more than {MAX_DEPTH} levels")
+    try:
+        return known.decoder.decode(body)
+    except UNREADABLE as e:
+        raise _invalid(known.call, body, e) from None
+
+
+def _invalid(call: type[Call[Any]], body: bytes, error: Exception) -> Invalid:
     try:
         found = problems(call, msgspec.json.decode(body))
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         found = []
     return Invalid(
         [Problem(f"{call.wire}: {p.path}".rstrip(": "), p.message) for p in found] or str(error)

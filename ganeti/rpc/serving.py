@@ -20,14 +20,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ganeti.errors import GanetiError
+from ganeti.rpc.body_limits import MAX_BODY, BodyBudget
 from ganeti.rpc.http import Broken, Message, MessageReader, asked, response
 from ganeti.rpc.server import Answers, UnknownCall
 from ganeti.rpc.wire import Request, failure
 
 _INTERNET = (IPv4Address, IPv6Address)
-
-BODY_LIMIT = 256 * 1024 * 1024
-"""Bytes: a checkpoint of a very large cluster, in base64, fits."""
 
 STRANGERS_BODY_LIMIT = 16 * 1024
 STRANGERS_PATIENCE = 10.0
@@ -60,6 +58,7 @@ class CallSite(ServerFactory):
         self.identity = identity
         self.clock = clock
         self.strangers = strangers or {}
+        self.bodies = BodyBudget()
         self._connections: set[CallServer] = set()
         self._work: set[Deferred[None]] = set()
         self._quiet: Deferred[None] = Deferred()
@@ -106,15 +105,19 @@ class CallSite(ServerFactory):
     def lost(self, connection: CallServer) -> None:
         """Do not count a connection any more."""
         self._connections.discard(connection)
+        self.bodies.release(connection)
 
-    def working(self, work: Deferred[None]) -> None:
-        """Remember a call that is under way until it ends."""
+    def working(self, work: Deferred[None], size: int) -> None:
+        """Remember a call that is under way, with a body of ``size`` bytes, until it ends."""
         self._work.add(work)
+        # By itself: it may go on when its connection is gone.
+        self.bodies.keep(work, size)
         work.addErrback(lambda failure: self._log.failure("an answer broke", failure))
         work.addBoth(lambda _: self._worked(work))
 
     def _worked(self, work: Deferred[None]) -> None:
         self._work.discard(work)
+        self.bodies.release(work)
         if not self._work:
             quiet, self._quiet = self._quiet, Deferred()
             quiet.callback(None)
@@ -147,7 +150,7 @@ class CallServer(Protocol):
         if not self._site.connected(self):
             self.hang_up()
         if self.peer is not None:
-            self._reader.body_limit = BODY_LIMIT
+            self._reader.body_limit = MAX_BODY
 
     def dataReceived(self, data: bytes) -> None:
         self._heard = self._site.clock.seconds()
@@ -156,6 +159,11 @@ class CallServer(Protocol):
         except Broken as e:
             self._log.warn("nonsense from {peer}: {why}", peer=self._called, why=str(e))
             self._refuse(e.status, str(e))
+            return
+        if not self._site.bodies.keep(self, self._kept):
+            self._log.warn("refused {peer}: too many large requests", peer=self._called)
+            why = "too many large requests are under way; make the call again later"
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, why)
             return
         self._serve()
         if self._waiting and self._open:
@@ -206,6 +214,11 @@ class CallServer(Protocol):
     def _called(self) -> str:
         return self.peer or _called(self.transport.getPeer())
 
+    @property
+    def _kept(self) -> int:
+        """How many bytes are kept of requests that are not being answered yet."""
+        return self._reader.size + sum(len(message.body) for message in self._waiting)
+
     def _serve(self) -> None:
         while self._open and self._waiting and self._busy is None:
             message = self._waiting.popleft()
@@ -220,7 +233,9 @@ class CallServer(Protocol):
             work = Deferred.fromCoroutine(self._respond(name, term, message))
             if not work.called:
                 self._busy = (name, work)
-                self._site.working(work)
+                self._site.bodies.keep(self, self._kept)
+                self._site.working(work, len(message.body))
+        self._site.bodies.keep(self, self._kept)
         return None
 
     def _name(self, message: Message) -> str:

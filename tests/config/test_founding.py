@@ -43,6 +43,11 @@ class FoundedTests(SynchronousTestCase):
         self.assertEqual(verify(state), [])
         self.assertEqual(loaded(Checkpoint().text(state), ids=lambda: ""), state)
 
+    def test_names_of_several_lines_are_refused(self) -> None:
+        for name in ("name", "master", "address"):
+            with self.assertRaisesRegex(Invalid, "must be one line of text"):
+                a_new_cluster(**{name: "a\nb"})
+
     def test_the_master_is_a_candidate_in_the_group_default(self) -> None:
         state = a_new_cluster()
         self.assertEqual(state.master.role(state.cluster.master_node), Role.MASTER)

@@ -9,9 +9,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.errors import Refused
+from ganeti.errors import Invalid, Refused
 from ganeti.node.hooks import FAILED, PATH, SKIPPED, SUCCEEDED, Hooks
 from ganeti.rpc.node import HookResult, RunHooks
+from ganeti.schema.reading import read
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.processes import MemoryProcesses, Script
 
@@ -34,6 +35,11 @@ class HooksTests(SynchronousTestCase):
 
     def run_hooks(self) -> list[HookResult]:
         return self.successResultOf(Deferred.fromCoroutine(self.hooks.run(CALL)))
+
+    def test_variables_of_several_lines_do_not_get_here(self) -> None:
+        for environment in ({"GANETI_A": "x\nGANETI_B=y"}, {"GANETI_A": "\0"}, {"A=B": "x"}):
+            call = {"directory": "instance-start", "phase": "pre", "environment": environment}
+            self.assertRaisesRegex(Invalid, "environment.*: must be ", read, RunHooks, call)
 
     def test_without_a_folder_nothing_happens(self) -> None:
         self.assertEqual((self.run_hooks(), self.processes.ran), ([], []))

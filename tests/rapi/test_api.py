@@ -29,6 +29,7 @@ from ganeti.luxi.reach import ConnectionLost, MasterAway, NotPermitted, TimedOut
 from ganeti.rapi.routes.route import Route
 from ganeti.rapi.routes.table import ROUTES
 from ganeti.rapi.verbs import Verb, submits
+from ganeti.schema.documents import MAX_DEPTH
 from ganeti.testing.master import MemoryMaster
 from tests.rapi.asking import AUTO, Asker
 from tests.rapi.test_methods import CREATION
@@ -161,6 +162,13 @@ class ArgumentTests(ApiCase):
 
 
 class BodyTests(ApiCase):
+    def test_a_body_that_nests_too_deep_is_refused(self) -> None:
+        for depth in (MAX_DEPTH + 1, 100_000):
+            raw = b"[" * depth + b"]" * depth
+            answer = self.ask("POST", "/2/instances", raw=raw)
+            self.assertEqual(answer.status, 400)
+            self.assertIn("nests more than 100 levels", answer.message)
+
     def test_a_body_is_json_and_says_so(self) -> None:
         for kind, raw, status in (
             ("application/json; charset=utf-8", b"{", 400),

@@ -8,6 +8,7 @@ from ganeti.rpc.node import AskVersion, Delay, Version
 from ganeti.rpc.quorum import Ballot, RequestVote, VoterState
 from ganeti.rpc.server import Answers, UnknownCall
 from ganeti.rpc.wire import OldTerm, Request, UnclaimedTerm, request_of, result_of
+from ganeti.schema.documents import MAX_DEPTH
 
 VERSION = Version(protocol=1, release="3.0")
 
@@ -72,6 +73,13 @@ class AnswersTests(SynchronousTestCase):
         self.answers.to(AskVersion, version)
         error = self.refused(Request("version", 5, b"\xff{"), AskVersion())
         self.assertIsInstance(error, Invalid)
+
+    def test_a_body_that_nests_too_deep_is_refused(self) -> None:
+        self.answers.to(AskVersion, version)
+        for depth in (MAX_DEPTH + 1, 100_000):
+            error = self.refused(Request("version", 5, b"[" * depth), AskVersion())
+            self.assertIsInstance(error, Invalid)
+            self.assertIn("nests more than 100 levels", str(error))
 
     def test_an_error_on_purpose_travels_as_it_is(self) -> None:
         async def refuse(_: AskVersion) -> Version:

@@ -9,6 +9,7 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Refused
+from ganeti.rpc.body_limits import UNCOUNTED, BodyBudget
 from ganeti.rpc.http import MessageReader, answered, request
 from ganeti.rpc.node import AskVersion, Delay, DescribeOSes, Version
 from ganeti.rpc.server import Answers
@@ -163,6 +164,38 @@ class HangingUpTests(Served):
         self.clock.advance(IDLE_PATIENCE + 5)
         self.assertTrue(self.transport.disconnecting)
         self.assertFalse(transport.disconnecting)
+
+
+class BodyTests(Served):
+    def setUp(self) -> None:
+        super().setUp()
+        self.site.bodies = BodyBudget(4 * UNCOUNTED)
+        self.large = request("os_diagnose", "x", "", b"{}" + b" " * 3 * UNCOUNTED)
+
+    def test_large_requests_are_bounded_over_all_connections(self) -> None:
+        self.connection.dataReceived(self.large[:-1])
+        late, transport = self.connect()
+        late.dataReceived(self.large[: 2 * UNCOUNTED])
+        self.assertIn(b" 503 ", transport.value())
+        self.assertIn(b"make the call again later", transport.value())
+        self.assertTrue(transport.disconnecting)
+        self.connection.dataReceived(self.large[-1:])
+        self.waiting.pop().callback(None)
+        self.assertEqual(self.answers(), [(200, b"[true,null]")])
+        self.assertEqual(self.site.bodies.kept, 0)
+
+    def test_a_request_counts_until_it_is_answered_even_if_nobody_waits_for_it(self) -> None:
+        self.connection.dataReceived(self.large)
+        self.connection.connectionLost()
+        self.assertGreater(self.site.bodies.kept, 3 * UNCOUNTED)
+        self.waiting.pop().callback(None)
+        self.assertEqual(self.site.bodies.kept, 0)
+
+    def test_half_a_request_does_not_count_when_its_connection_is_gone(self) -> None:
+        self.connection.dataReceived(self.large[:-1])
+        self.assertGreater(self.site.bodies.kept, 0)
+        self.connection.connectionLost()
+        self.assertEqual(self.site.bodies.kept, 0)
 
 
 class StrangerTests(Served):
