@@ -38,10 +38,13 @@ class Marker(Record):
     """``holds`` is the last commit that the files hold for certain, ``newest`` the last they may.
 
     The two differ only while files are being replaced, or after a crash in between.
+    ``config_digests`` identify the ``config.data`` that the master daemon has written, or is about
+    to write; without them, nothing is known of that.
     """
 
     holds: FileMark = written(BEGINNING)
     newest: FileMark = written(BEGINNING)
+    config_digests: tuple[str, ...] = ()
 
     @property
     def position(self) -> Position:
@@ -49,14 +52,18 @@ class Marker(Record):
         return self.holds.position
 
 
-def complete(mark: Mark) -> bytes:
+def complete(mark: Mark, config_digests: tuple[str, ...] = ()) -> bytes:
     """Return the marker of files that hold everything up to ``mark``, encoded."""
-    return msgspec.json.encode(Marker(holds=written(mark), newest=written(mark)))
+    marker = Marker(holds=written(mark), newest=written(mark), config_digests=config_digests)
+    return msgspec.json.encode(marker)
 
 
-def replacing(before: Marker, mark: Mark) -> bytes:
+def replacing(before: Marker, mark: Mark, config_digests: tuple[str, ...] = ()) -> bytes:
     """Return the marker, encoded, for the time in which files become those of ``mark``."""
-    return msgspec.json.encode(Marker(holds=before.holds, newest=written(mark)))
+    digests = (*before.config_digests, *config_digests)
+    return msgspec.json.encode(
+        Marker(holds=before.holds, newest=written(mark), config_digests=digests)
+    )
 
 
 def marker_at(files: IFiles, path: str) -> Marker:

@@ -22,6 +22,7 @@ from ganeti.jobs.store import JobStore
 from ganeti.journal.file import FileJournal
 from ganeti.journal.marker import complete, marker_at, replacing
 from ganeti.master.follower import CheckpointFiles
+from ganeti.master.hand_edits import digest_of
 from ganeti.master.places import Places
 from ganeti.system.interfaces import IFiles
 
@@ -89,17 +90,20 @@ class Checkpoints:
             }
             contents[self._places.serial] = b"%d\n" % self._jobs.serial
             contents[self._places.queue_version] = QUEUE_VERSION
-            if state is not self._written:
-                contents[self._places.config] = self._config.text(state)
             before = marker_at(self._files, self._places.marker)
+            digests = before.config_digests[-1:]
+            if state is not self._written:
+                text = self._config.text(state)
+                contents |= {self._places.config: text, self._places.base: text}
+                digests = (digest_of(text),)
             try:
                 # From here until the end, the files may hold more than the marker says for certain.
-                await self._files.replace(self._places.marker, replacing(before, mark))
+                await self._files.replace(self._places.marker, replacing(before, mark, digests))
                 await self._files.replace_all(contents)
                 for number in changed.gone:
                     await self._files.remove(self._places.job(number))
                 await self._mark_drained()
-                await self._files.replace(self._places.marker, complete(mark))
+                await self._files.replace(self._places.marker, complete(mark, digests))
             except OSError:
                 self._jobs.give_back(changed)
                 raise

@@ -93,15 +93,16 @@ class Master:
         require_one_history(
             marker_at(around.files, around.places.marker), journal, around.places.data
         )
-        state = recover(around.files, around.places, journal, self.jobs, around.ids.uuid)
-        self.config = Config(state, journal, around.now)
+        found = recover(around.files, around.places, journal, self.jobs, around.ids.uuid)
+        self._edit = found.edit
+        self.config = Config(found.state, journal, around.now)
         self.quorum = quorum
         self.candidates = Candidates(
             journal,
             around.nodes,
             clock,
             quorum,
-            master=state.node(around.name),
+            master=found.state.node(around.name),
             checkpoint=lambda: self.checkpoints.whole(),
         )
         self.locks = LockKeeper(clock)
@@ -195,6 +196,8 @@ class Master:
         self.journal.replicate_to(self.candidates)
         self.candidates.members(self.config.state().nodes.values())
         await self._begin_term()
+        if self._edit is not None:
+            await self.config.change(self._edit.apply, because=self._edit.cause)
         await self.queue.start()
 
     async def _begin_term(self) -> None:

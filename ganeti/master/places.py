@@ -28,6 +28,11 @@ class Places:
         return f"{self.journal}/checkpoint"
 
     @property
+    def base(self) -> str:
+        """``config.data`` as the master daemon has written it, to tell what was edited in it."""
+        return f"{self.journal}/config.base"
+
+    @property
     def watcher_pause(self) -> str:
         """Until when the watcher is to stay quiet."""
         return f"{self.data}/watcher.pause"

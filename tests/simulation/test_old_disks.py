@@ -149,3 +149,18 @@ class OldDiskTests(SynchronousTestCase):
             self.cluster.pass_time(10.0)
             self.tagged(f"after-{number}-{len(self.tags)}")
             self.assert_nothing_lost()
+
+    def test_an_edit_of_config_data_becomes_a_commit(self) -> None:
+        self.tagged("one")
+        self.cluster.pass_time(30.0)
+
+        def edit(host: SimulatedHost) -> None:
+            path = host.paths.config_file
+            text = host.disk.contents()[path]
+            host.disk.overwrite(path, text.replace(b'"one"', b'"edited"'))
+
+        self.restarted(edit)
+        self.assertEqual(self.cluster.master.config.state().cluster.tags, ("edited",))
+        self.cluster.kill_master()
+        self.cluster.start_master(self.cluster.hosts[1], TAKE_OVER)
+        self.assertEqual(self.cluster.master.config.state().cluster.tags, ("edited",))
