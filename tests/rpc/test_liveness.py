@@ -118,6 +118,18 @@ class LivenessTests(SynchronousTestCase):
         self.assertIsNone(self.successResultOf(asking))
         self.assertGreater(self.probes(), 3 * MAX_FAILED_PROBES)
 
+    def test_probes_that_failed_for_an_earlier_call_do_not_count(self) -> None:
+        self.network.hang("node1")
+        earlier = self.ask()
+        self.pass_time(DETECTION_TIME - 1)
+        earlier.cancel()
+        self.failureResultOf(earlier)
+        later = self.ask()
+        self.pass_time(DETECTION_TIME - 1)
+        self.assertNoResult(later)
+        later.cancel()
+        self.failureResultOf(later)
+
     def test_a_short_call_is_answered_without_a_probe(self) -> None:
         asking = self.ask(Delay(duration=PROBE_DELAY - 1))
         self.pass_time(PROBE_DELAY - 1)
