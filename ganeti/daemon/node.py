@@ -19,13 +19,14 @@ from ganeti.daemon.hypervisors import hypervisors
 from ganeti.daemon.listening import listen, reach
 from ganeti.daemon.options import address_of, known_address
 from ganeti.daemon.service import Running
-from ganeti.daemon.tls import load, prove, server_context
+from ganeti.daemon.tls import load, peer_of, prove, server_context
 from ganeti.node.answers import answers_of
 from ganeti.node.enrolment import Enrolment
 from ganeti.node.parts import Host, parts_of
 from ganeti.paths import Paths, name_of_this_node
 from ganeti.pki.issuing import IssuingProgram
 from ganeti.pki.requesting import RequestingProgram
+from ganeti.rpc.callers import Caller, CallerRole, Peer
 from ganeti.rpc.serving import CallSite
 from ganeti.system.files import LocalFiles
 from ganeti.system.images import LocalImages
@@ -33,7 +34,7 @@ from ganeti.system.names import SystemNames
 from ganeti.system.pidfile import holder
 from ganeti.system.processes import LocalProcesses
 from ganeti.system.streams import LocalStreams
-from ganeti.system.tls import TlsFactory, peer_name
+from ganeti.system.tls import TlsFactory
 
 MASTER, RAPI = "ganeti-masterd", "ganeti-rapi"
 
@@ -68,7 +69,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     parts = parts_of(host)
     await parts.exports.tidy()
     await parts.keys.tidy()
-    site = CallSite(answers_of(parts), peer_name, reactor, enrolment.open())
+    site = CallSite(answers_of(parts), peer_of, _AnyMember(name), reactor, enrolment.open())
     address = options.bind or address_of(name, paths)
     port = listen(reactor, address, options.port, TlsFactory(context, site, reactor))
 
@@ -79,6 +80,18 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         await parts.replica.close()
 
     return Running(stop, reload)
+
+
+class _AnyMember:
+    """``Callers`` to whom a certificate of the authority is that of the master."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def identify(self, peer: Peer | None) -> Caller:
+        if peer is None:
+            return Caller(CallerRole.STRANGER, "a peer without a certificate")
+        return Caller(CallerRole.MASTER, peer.name, local=peer.name == self._name)
 
 
 def host_of(reactor: Any, paths: Paths, name: str, port: int, files: LocalFiles) -> Host:

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from ganeti.errors import Code, Failed
 from ganeti.paths import Paths
 from ganeti.rpc.asking import Lost
+from ganeti.rpc.callers import Peer
 from ganeti.system.tls import TlsLayer, words
 
 CONNECT_PATIENCE = 5.0
@@ -105,6 +106,13 @@ _OWN = {
     20: "was not issued by the authority in ca.pem" + _AGAIN,
     62: "is another node's; start the daemon with the node's name in GANETI_HOSTNAME" + _AGAIN,
 }
+
+
+def peer_of(transport: object) -> Peer | None:
+    """Return whose certificate the other end of ``transport`` has shown, if any."""
+    if not isinstance(transport, TlsLayer) or (digest := transport.peer_fingerprint) is None:
+        return None
+    return Peer(transport.peer_name or "a node without a name", digest)
 
 
 class Connector:

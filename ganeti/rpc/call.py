@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_args, get_type
 
 from ganeti.errors import Failed
 from ganeti.model.node import Node
+from ganeti.rpc.callers import MASTER_ONLY, CallerRole
 from ganeti.schema.records import Record
 
 R = TypeVar("R", covariant=True)
@@ -23,11 +24,20 @@ class Call(Record, Generic[R]):
     ``wire`` is the call's name on the wire; ``patience`` bounds the wait for its answer, in
     seconds. A node carries what it was asked to its end even if nobody waits for the answer any
     more, unless ``ends_with_asker``: long work that may stop anywhere.
+
+    ``callers`` are the roles that may make the call; one that is ``local_only`` is answered to the
+    caller on this very node only.
     """
 
     wire: ClassVar[str]
     patience: ClassVar[float] = FAST
     ends_with_asker: ClassVar[bool] = False
+    callers: ClassVar[frozenset[CallerRole]] = MASTER_ONLY
+    local_only: ClassVar[bool] = False
+
+    def permitted(self) -> frozenset[CallerRole]:
+        """Return the roles that may make this very call; its fields may leave fewer of them."""
+        return self.callers
 
 
 @cache

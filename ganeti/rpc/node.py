@@ -7,6 +7,7 @@ from typing import Any
 
 from ganeti.model.guest import GuestState
 from ganeti.rpc.call import FAST, NORMAL, SLOW, URGENT, Call
+from ganeti.rpc.callers import ELECTORATE, MEMBERS, CallerRole
 from ganeti.schema.records import Record
 from ganeti.schema.types import Parameters, Text
 
@@ -95,11 +96,13 @@ class RunRestrictedCommand(Call[str]):
 class RunPowerHelper(Call[str]):
     """Let a helper on this node do a command for the power of ``remote_node``; what it writes.
 
-    It may take ``timeout`` seconds.
+    It may take ``timeout`` seconds. Helpers run on the master's own node, so no other node has to
+    run one for anybody.
     """
 
     wire = "run_oob"
     patience = NORMAL
+    local_only = True
 
     oob_program: Text
     command: Text
@@ -249,6 +252,7 @@ class StopMaster(Call[bool]):
 
     wire = "node_stop_master"
     patience = FAST
+    callers = ELECTORATE
 
 
 class Vote(Record):
@@ -269,7 +273,12 @@ class ClaimTerm(Call[Vote]):
 
     wire = "term_claim"
     patience = 10
+    callers = MEMBERS
 
     term: int
     master: str
     instead: tuple[str, ...] | None = ()
+
+    def permitted(self) -> frozenset[CallerRole]:
+        """Let every member ask, but only those claim that can become the master."""
+        return ELECTORATE if self.term > 0 else self.callers

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from ganeti.rpc.call import Call
+from ganeti.rpc.callers import ELECTORATE
 from ganeti.schema.records import Record
 
 
@@ -38,6 +39,7 @@ class DescribeReplica(Call[ReplicaEnd]):
 
     wire = "journal_end"
     patience = 10
+    callers = ELECTORATE
 
     at: int | None = None
 

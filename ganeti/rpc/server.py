@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Set
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from ganeti.errors import Code, Failed, GanetiError, Invalid, Problem
 from ganeti.rpc.call import Call
+from ganeti.rpc.callers import Caller, CallerRole, Forbidden
 from ganeti.rpc.node import ClaimTerm
 from ganeti.rpc.wire import OldTerm, Request, UnclaimedTerm, failure, success
 from ganeti.schema.reading import problems
@@ -58,18 +59,45 @@ class Answers:
         answer = self._by_name.get(name)
         return answer is None or not answer.call.ends_with_asker
 
-    async def answer(self, request: Request) -> bytes:
+    def authorize(self, name: str, term: int, caller: Caller) -> None:
+        """Check that ``caller``, as a master of ``term``, may make the call ``name``.
+
+        This needs the head of a request only. A member that takes itself for the master hears of
+        the newer term, and one whose term was not claimed here that it must be.
+
+        :raises UnknownCall: no such call is answered.
+        :raises Forbidden: the caller's role does not include the call.
+        :raises OldTerm: this node has accepted a newer master.
+        :raises UnclaimedTerm: this node has not accepted a master of that term yet.
+        """
+        known = self._known(name)
+        if caller.role in known.call.callers:
+            if known.call.local_only and not caller.local:
+                raise Forbidden(
+                    f"{name} is answered to the master's own node only, and {caller.name} is"
+                    " another one"
+                )
+            return
+        if CallerRole.MASTER in known.call.callers:
+            self._check(term)
+        raise _forbidden(name, known.call.callers, caller)
+
+    async def answer(self, request: Request, caller: Caller) -> bytes:
         """The encoded answer; whatever goes wrong is in it.
 
         :raises UnknownCall: no such call is answered.
+        :raises Forbidden: the caller's role does not include what the call asks for.
         """
-        known = self._by_name.get(request.name)
-        if known is None:
-            raise UnknownCall(f"this node answers no call named {request.name}")
+        known = self._known(request.name)
         try:
             if known.call is not ClaimTerm:
                 self._check(request.term)
-            return success(await known.give(known.decoder.decode(request.body)))
+            call = known.decoder.decode(request.body)
+            if caller.role not in (permitted := call.permitted()):
+                raise _forbidden(request.name, permitted, caller)
+            return success(await known.give(call))
+        except Forbidden:
+            raise
         except msgspec.DecodeError as e:
             return failure(_invalid(known.call, request.body, e))
         except GanetiError as e:
@@ -84,6 +112,12 @@ class Answers:
             text = f"{request.name} broke on the node ({type(e).__name__}); its log says more"
             return failure(Failed(text, Code.INTERNAL))
 
+    def _known(self, name: str) -> _Answer:
+        known = self._by_name.get(name)
+        if known is None:
+            raise UnknownCall(f"this node answers no call named {name}")
+        return known
+
     def _check(self, term: int) -> None:
         newest = self._newest_term()
         if term < newest:
@@ -95,6 +129,13 @@ class Answers:
             raise UnclaimedTerm(
                 f"term {term} was not claimed from this node, which knows term {newest}"
             )
+
+
+def _forbidden(name: str, permitted: Set[CallerRole], caller: Caller) -> Forbidden:
+    roles = ", ".join(role for role in CallerRole if role in permitted)
+    return Forbidden(
+        f"{name} may be called by: {roles}; to this node, {caller.name} is: {caller.role}"
+    )
 
 
 def _invalid(call: type[Call[Any]], body: bytes, error: msgspec.DecodeError) -> Invalid:

@@ -4,9 +4,11 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed, GanetiError, Invalid, Refused
+from ganeti.rpc.callers import Caller, CallerRole, Forbidden
 from ganeti.rpc.node import AskVersion, ClaimTerm, Delay, Version, Vote
 from ganeti.rpc.server import Answers, UnknownCall
 from ganeti.rpc.wire import OldTerm, Request, UnclaimedTerm, request_of, result_of
+from ganeti.testing.callers import MASTER
 
 VERSION = Version(protocol=1, release="3.0")
 
@@ -19,18 +21,21 @@ class AnswersTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.answers = Answers(lambda: 5)
 
+    async def answer(self, request: Request, caller: Caller = MASTER) -> bytes:
+        return await self.answers.answer(request, caller)
+
     def refused(self, request: Request, call: AskVersion | Delay) -> GanetiError:
-        answer = self.successResultOf(self.answers.answer(request))
+        answer = self.successResultOf(self.answer(request))
         error: GanetiError = self.assertRaises(GanetiError, result_of, call, answer)
         return error
 
     def test_a_call_is_answered_by_what_was_registered_for_it(self) -> None:
         self.answers.to(AskVersion, version)
-        answer = self.successResultOf(self.answers.answer(request_of(AskVersion(), 5)))
+        answer = self.successResultOf(self.answer(request_of(AskVersion(), 5)))
         self.assertEqual(result_of(AskVersion(), answer), VERSION)
 
     def test_an_unknown_call_is_said_to_be_unknown(self) -> None:
-        self.failureResultOf(self.answers.answer(request_of(AskVersion(), 5)), UnknownCall)
+        self.failureResultOf(self.answer(request_of(AskVersion(), 5)), UnknownCall)
 
     def test_a_master_of_an_older_term_is_refused_by_both_numbers(self) -> None:
         self.answers.to(AskVersion, version)
@@ -49,8 +54,14 @@ class AnswersTests(SynchronousTestCase):
 
         self.answers.to(ClaimTerm, grant)
         claim = ClaimTerm(term=9, master="node2")
-        answer = self.successResultOf(self.answers.answer(request_of(claim, 9)))
+        answer = self.successResultOf(self.answer(request_of(claim, 9)))
         self.assertEqual(result_of(claim, answer), Vote(granted=True, term=9, master="node2"))
+
+    def test_a_claim_of_one_that_cannot_be_the_master_is_refused(self) -> None:
+        self.answers.to(ClaimTerm, None)  # type: ignore[arg-type]  # never called
+        claim = request_of(ClaimTerm(term=9, master="node2"), 0)
+        plain = Caller(CallerRole.NODE, "node2")
+        self.failureResultOf(self.answer(claim, plain), Forbidden)
 
     def test_every_problem_of_a_bad_body_is_listed(self) -> None:
         async def wait(_: Delay) -> None: ...
