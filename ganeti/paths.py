@@ -74,6 +74,11 @@ class Paths:
         return f"{self.data}/term"
 
     @property
+    def member_list(self) -> str:
+        """The members of the cluster, with the fingerprints of their certificates."""
+        return f"{self.data}/members"
+
+    @property
     def sockets(self) -> str:
         return f"{self.run}/socket"
 

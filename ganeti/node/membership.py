@@ -79,6 +79,7 @@ class Membership:
             self._paths.rapi_certificate,
             self._paths.domain_secret,
             self._paths.term_file,
+            self._paths.member_list,
             self._paths.node_certificate,
             self._paths.authority,
         ):

@@ -21,6 +21,7 @@ from ganeti.node.files import Files
 from ganeti.node.hooks import Hooks
 from ganeti.node.instances import Instances
 from ganeti.node.keys import Keys
+from ganeti.node.members import MemberList
 from ganeti.node.membership import Membership, StopDaemons, no_daemons
 from ganeti.node.names import Names
 from ganeti.node.oses import OSDefinitions
@@ -81,6 +82,7 @@ class Parts:
     hooks: Hooks
     instances: Instances
     keys: Keys
+    members: MemberList
     membership: Membership
     names: Names
     oses: OSDefinitions
@@ -102,6 +104,7 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> P
     scripts = Scripts(oses, host.processes, host.files, logs, host.now)
     keys = Keys(host.files, host.paths.crypto, host.now)
     exports = Exports(host.files, host.paths)
+    terms = Terms(host.files, host.paths.term_file)
     return Parts(
         checks=Checks(
             files=host.files,
@@ -127,12 +130,13 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> P
         instances=Instances(host.hypervisors, disks.paths, scripts, host.clock, host.name),
         keys=keys,
         names=Names(host.names),
+        members=MemberList(host.files, host.paths.member_list, host.name, lambda: terms.accepted),
         membership=Membership(host.files, host.paths, host.clock, host.stop, host.stop_master),
         oses=oses,
         power=PowerHelpers(host.files, host.processes),
         replica=Replica(host.files, host.paths.data, in_use=host.is_master),
         scripts=scripts,
-        terms=Terms(host.files, host.paths.term_file),
+        terms=terms,
         transfers=Transfers(
             streams=host.streams,
             files=host.files,
