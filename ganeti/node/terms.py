@@ -7,11 +7,15 @@ import msgspec
 from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
 
-from ganeti.errors import Code, Failed
+from ganeti.errors import Code, Failed, Refused
 from ganeti.rpc.node import ClaimTerm, Vote
 from ganeti.schema.records import Record
 from ganeti.schema.types import Count
 from ganeti.system.interfaces import IFiles
+
+MAX_STEP = 10**6
+"""By how much a claimed term may be newer than the one before: each term is claimed by a person or
+by the start of a daemon, so a larger step is a mistake, and would use up the numbers."""
 
 
 class Accepted(Record):
@@ -48,8 +52,16 @@ class Terms:
         """Accept a master of a newer term than any before, if it may follow the one before it.
 
         The vote is on disk by then.
+
+        :raises Refused: the term is so much newer that it cannot be meant.
         """
         async with self._turn:
+            if call.term > self._accepted.term + MAX_STEP:
+                raise Refused(
+                    f"term {call.term} is claimed, but this node knows term"
+                    f" {self._accepted.term}; a new term is at most {MAX_STEP} more",
+                    Code.INPUT,
+                )
             granted = call.term > self._accepted.term and self._may_follow(call)
             if granted:
                 accepted = Accepted(term=call.term, master=call.master)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_args, get_type
 
 from ganeti.errors import Failed
 from ganeti.model.node import Node
-from ganeti.rpc.callers import MASTER_ONLY, CallerRole
+from ganeti.rpc.callers import MASTER_ONLY, Caller, CallerRole
 from ganeti.schema.records import Record
 
 R = TypeVar("R", covariant=True)
@@ -35,9 +35,11 @@ class Call(Record, Generic[R]):
     callers: ClassVar[frozenset[CallerRole]] = MASTER_ONLY
     local_only: ClassVar[bool] = False
 
-    def permitted(self) -> frozenset[CallerRole]:
-        """Return the roles that may make this very call; its fields may leave fewer of them."""
-        return self.callers
+    def require(self, caller: Caller) -> None:
+        """Check what ``callers`` cannot say, because it depends on the fields of the call.
+
+        :raises Forbidden: this caller may not make this very call.
+        """
 
 
 @cache

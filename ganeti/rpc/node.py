@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from ganeti.model.guest import GuestState
 from ganeti.rpc.call import FAST, NORMAL, SLOW, URGENT, Call
-from ganeti.rpc.callers import ELECTORATE, MEMBERS, CallerRole
+from ganeti.rpc.callers import ELECTORATE, MEMBERS, Caller, Forbidden
 from ganeti.schema.records import Record
 from ganeti.schema.types import Parameters, Text
 
@@ -263,6 +265,10 @@ class Vote(Record):
     master: str
 
 
+MAX_TERM = 2**53
+"""Terms are less than this: every reader of JSON has such numbers whole."""
+
+
 class ClaimTerm(Call[Vote]):
     """Ask the node to accept ``master`` for ``term``; a claim of term 0 only asks whom it obeys.
 
@@ -275,10 +281,16 @@ class ClaimTerm(Call[Vote]):
     patience = 10
     callers = MEMBERS
 
-    term: int
+    term: Annotated[int, Meta(ge=0, lt=MAX_TERM)]
     master: str
     instead: tuple[str, ...] | None = ()
 
-    def permitted(self) -> frozenset[CallerRole]:
-        """Let every member ask, but only those claim that can become the master."""
-        return ELECTORATE if self.term > 0 else self.callers
+    def require(self, caller: Caller) -> None:
+        """Let every member ask, but only master candidates claim, each for itself."""
+        if self.term > 0 and caller.role not in ELECTORATE:
+            raise Forbidden(
+                f"{caller.name} is no master candidate, as far as this node knows, and cannot claim"
+                " a term; make it one on the master: gnt-node modify --master-candidate=yes"
+            )
+        if self.term > 0 and caller.name != self.master:
+            raise Forbidden(f"{caller.name} cannot claim a term for {self.master}")

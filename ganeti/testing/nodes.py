@@ -18,7 +18,6 @@ from ganeti.rpc.asking import Asker, Lost
 from ganeti.rpc.call import Call
 from ganeti.rpc.server import Answers, UnknownCall
 from ganeti.rpc.wire import Request
-from ganeti.testing.callers import MASTER
 
 R = TypeVar("R")
 
@@ -139,7 +138,7 @@ class MemoryNodes:
 
     async def _work(self, name: str, answers: Answers, request: Request) -> bytes:
         """The answer; who does not wait for it any more does not keep the node from its work."""
-        work = Deferred.fromCoroutine(answers.answer(request, MASTER))
+        work = Deferred.fromCoroutine(answers.answer(request, None))
         if work.called:
             return await work
         finishes = answers.finishes(request.name)

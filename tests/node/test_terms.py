@@ -5,8 +5,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.errors import Failed
-from ganeti.node.terms import Terms
+from ganeti.errors import Failed, Refused
+from ganeti.node.terms import MAX_STEP, Terms
 from ganeti.rpc.node import ClaimTerm, Vote
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 
@@ -49,6 +49,14 @@ class TermsTests(SynchronousTestCase):
         self.assertEqual(self.claim(0, "node1"), Vote(granted=False, term=0, master=""))
         self.claim(3, "node1")
         self.assertEqual(self.claim(0, "node1"), Vote(granted=False, term=3, master="node1"))
+
+    def test_a_term_that_is_far_too_new_is_refused(self) -> None:
+        self.claim(3, "node1")
+        claim = ClaimTerm(term=4 + MAX_STEP, master="node1")
+        told = str(self.failureResultOf(self.terms.claim(claim), Refused).value)
+        self.assertIn("but this node knows term 3", told)
+        self.assertEqual(self.terms.newest(), 3)
+        self.assertTrue(self.claim(3 + MAX_STEP, "node1").granted)
 
     def test_a_vote_survives_a_crash_of_the_node(self) -> None:
         self.claim(3, "node1")

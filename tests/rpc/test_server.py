@@ -8,7 +8,6 @@ from ganeti.rpc.callers import Caller, CallerRole, Forbidden
 from ganeti.rpc.node import AskVersion, ClaimTerm, Delay, Version, Vote
 from ganeti.rpc.server import Answers, UnknownCall
 from ganeti.rpc.wire import OldTerm, Request, UnclaimedTerm, request_of, result_of
-from ganeti.testing.callers import MASTER
 
 VERSION = Version(protocol=1, release="3.0")
 
@@ -21,7 +20,7 @@ class AnswersTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.answers = Answers(lambda: 5)
 
-    async def answer(self, request: Request, caller: Caller = MASTER) -> bytes:
+    async def answer(self, request: Request, caller: Caller | None = None) -> bytes:
         return await self.answers.answer(request, caller)
 
     def refused(self, request: Request, call: AskVersion | Delay) -> GanetiError:
@@ -62,6 +61,22 @@ class AnswersTests(SynchronousTestCase):
         claim = request_of(ClaimTerm(term=9, master="node2"), 0)
         plain = Caller(CallerRole.NODE, "node2")
         self.failureResultOf(self.answer(claim, plain), Forbidden)
+
+    def test_a_candidate_claims_for_itself_only(self) -> None:
+        self.answers.to(ClaimTerm, None)  # type: ignore[arg-type]  # never called
+        claim = request_of(ClaimTerm(term=9, master="node2"), 0)
+        told = self.failureResultOf(
+            self.answer(claim, Caller(CallerRole.CANDIDATE, "node3")), Forbidden
+        ).value
+        self.assertEqual(str(told), "node3 cannot claim a term for node2")
+
+    def test_a_term_that_no_reader_could_keep_whole_is_invalid(self) -> None:
+        self.answers.to(ClaimTerm, None)  # type: ignore[arg-type]  # never called
+        for term in (-1, 2**53, 10**4000):
+            body = b'{"term": %d, "master": "node2"}' % term
+            answer = self.successResultOf(self.answer(Request("term_claim", 0, body)))
+            claim = ClaimTerm(term=0, master="node2")
+            self.assertRaises(Invalid, result_of, claim, answer)
 
     def test_every_problem_of_a_bad_body_is_listed(self) -> None:
         async def wait(_: Delay) -> None: ...
