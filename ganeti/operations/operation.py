@@ -16,6 +16,7 @@ from ganeti.model.node import Node
 from ganeti.opcodes.opcode import Opcode
 from ganeti.pki.issuing import Issue
 from ganeti.rpc.call import Call, Nodes
+from ganeti.rpc.node import HookDirectory
 
 O = TypeVar("O", bound=Opcode)  # noqa: E741  # the opcode of an operation
 P = TypeVar("P", bound="Plan")
@@ -256,7 +257,7 @@ class HookCall:
     ``environment`` without the prefix ``GANETI_``; nodes by UUID.
     """
 
-    directory: str
+    directory: HookDirectory
     object_type: str
     environment: Mapping[str, str]
     before: Sequence[str]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta
 
@@ -130,6 +130,52 @@ class HookResult(Record):
     output: str
 
 
+HookDirectory: TypeAlias = Literal[
+    "cluster-destroy",
+    "cluster-init",
+    "cluster-modify",
+    "cluster-rename",
+    "cluster-verify",
+    "disk-grow",
+    "group-add",
+    "group-evacuate",
+    "group-modify",
+    "group-remove",
+    "group-rename",
+    "instance-add",
+    "instance-change-group",
+    "instance-export",
+    "instance-failover",
+    "instance-migrate",
+    "instance-modify",
+    "instance-move",
+    "instance-reboot",
+    "instance-recreate-disks",
+    "instance-reinstall",
+    "instance-remove",
+    "instance-rename",
+    "instance-start",
+    "instance-stop",
+    "mirrors-replace",
+    "network-add",
+    "network-connect",
+    "network-disconnect",
+    "network-modify",
+    "network-remove",
+    "node-add",
+    "node-evacuate",
+    "node-migrate",
+    "node-modify",
+    "node-remove",
+]
+"""The operations that have hooks, as administrators name the folders of their scripts."""
+
+Phase: TypeAlias = Literal["pre", "post"]
+
+HookVariable: TypeAlias = Annotated[str, Meta(pattern=r"\A(GANETI_[^=\x00\n]+|PATH)\Z")]
+"""Other variables could make a script load what is not its own."""
+
+
 class RunHooks(Call[list[HookResult]]):
     """Run the scripts of a hook directory and phase, one after the other."""
 
@@ -137,9 +183,9 @@ class RunHooks(Call[list[HookResult]]):
     patience = SLOW
     ends_with_asker = True
 
-    directory: str
-    phase: str
-    environment: dict[str, str]
+    directory: HookDirectory
+    phase: Phase
+    environment: dict[HookVariable, str]
 
 
 class OSDefinition(Record):
