@@ -60,6 +60,11 @@ class Paths:
         return f"{self.data}/config.data"
 
     @property
+    def access_file(self) -> str:
+        """The part of the configuration that ``config.data`` has no place for."""
+        return f"{self.data}/access.json"
+
+    @property
     def journal(self) -> str:
         """The folder of the journal's segments."""
         return f"{self.data}/journal"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ganeti.config import access
 from ganeti.config.changes.cluster import update_cluster
 from ganeti.config.formats import loaded
 from ganeti.config.replay import apply
@@ -50,6 +51,8 @@ def read(files: IFiles, data: str) -> Copy:
         )
     marker = marker_at(files, f"{data}/journal/checkpoint")
     state, in_sync = loaded(files.read(path), ids=_no_id), frozenset(marker.in_sync)
+    beside = f"{data}/{access.NAME}"
+    state = access.restore(state, files.read(beside) if files.stat(beside) is not None else None)
     first = end = None
     try:
         for end, commit in history(files, f"{data}/journal"):

@@ -20,6 +20,7 @@ from ganeti.bootstrap.writing import (
     write,
     write_ssconf,
 )
+from ganeti.config import access
 from ganeti.config.formats import Checkpoint
 from ganeti.config.founding import founded
 from ganeti.config.founding import given_settings as given_settings
@@ -96,6 +97,7 @@ def found(
         write({paths.rapi_users: (_USERS, 0o640)})
     write(
         {
+            paths.access_file: (access.text(state), 0o640),
             paths.config_file: (Checkpoint().text(state), 0o640),
             paths.node_certificate: (own.pem, 0o600),
         }

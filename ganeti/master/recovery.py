@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from ganeti.config import access
 from ganeti.config.formats import loaded
 from ganeti.config.replay import apply
 from ganeti.config.state import ClusterState
@@ -65,7 +66,9 @@ def _configuration(files: IFiles, places: Places, ids: Callable[[], str]) -> Clu
             Code.ENVIRONMENT,
         )
     try:
-        return loaded(files.read(places.config), ids=ids)
+        state = loaded(files.read(places.config), ids=ids)
+        there = files.stat(places.access) is not None
+        return access.restore(state, files.read(places.access) if there else None)
     except Invalid as e:
         raise Failed(f"{places.config}: {e}", Code.ENVIRONMENT) from e
 

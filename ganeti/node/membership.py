@@ -75,6 +75,7 @@ class Membership:
             *state,
             *ssconf,
             self._paths.config_file,
+            self._paths.access_file,
             self._paths.authority_key,
             self._paths.rapi_certificate,
             self._paths.domain_secret,

@@ -14,7 +14,7 @@ from ganeti.schema.records import Record
 CheckpointFile: TypeAlias = Annotated[
     str,
     Meta(
-        pattern=r"\A(config\.data|journal/checkpoint"
+        pattern=r"\A(access\.json|config\.data|journal/checkpoint"
         r"|queue/(serial|version|drain|job-[1-9][0-9]{0,15}))\Z"
     ),
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ganeti.config.changes.nodes import set_role
+from ganeti.config.changes.nodes import certificates_of, certify
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, Refused
 from ganeti.locking.names import LockRequest, node_lock, request
@@ -52,15 +52,15 @@ async def run(plan: Renew, tools: Tools) -> None:
 
 
 async def _renew(node: Node, tools: Tools) -> None:
+    old = certificates_of(tools.config.state(), node)
     wanted = await tools.nodes.ask(node, RequestCertificate())
     names = tuple(dict.fromkeys((node.name, node.primary_ip)))
     issued = await tools.issue(wanted.encode("ascii"), names)
+    new = fingerprint(issued)
+    # Both, before the new one is used: a node that is interrupted goes on with either.
+    await tools.config.change(certify(node, *old, new))
     await tools.nodes.ask(node, UseCertificate(certificate=issued.decode("ascii")))
-    state = tools.config.state()
-    now = state.nodes[node.uuid]
-    if now.master_candidate:
-        role = now.role(state.cluster.master_node)
-        await tools.config.change(set_role(now, role, fingerprint(issued)))
+    await tools.config.change(certify(node, new))
 
 
 OPERATION = Operation(RenewCrypto, plan, run)

@@ -120,13 +120,13 @@ async def run(plan: Add, tools: Tools) -> None:
     node = plan.node if plan.known else replace(plan.node, uuid=tools.ids.uuid())
     await tools.nodes.ask(node, AskVersion())
     role = Role.CANDIDATE if plan.candidate else Role.REGULAR
-    certificate = await certificate_of(node, state, tools) if plan.candidate else None
+    certificate = await certificate_of(node, state, tools)
     await tools.config.change(_taken_in(plan, node, role, certificate))
     what = "again" if plan.known else "now"
     tools.progress.say(f"node {node.name} is {what} a member of the cluster, as {role.value}")
 
 
-def _taken_in(plan: Add, node: Node, role: Role, certificate: str | None) -> Change:
+def _taken_in(plan: Add, node: Node, role: Role, certificate: str) -> Change:
     if plan.known is None:
         member = replace(node, master_candidate=role is Role.CANDIDATE)
         return add_node(member, certificate)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ganeti.config.changes.nodes import certificate_of as recorded_certificate
 from ganeti.config.changes.nodes import set_role
 from ganeti.config.changes.objects import together, update
 from ganeti.config.state import ClusterState
@@ -126,7 +127,7 @@ async def run(plan: Modify, tools: Tools) -> list[list[Any]]:
         certificate = None
         if plan.role is Role.CANDIDATE:
             # As a candidate it is not offline any more.
-            certificate = await certificate_of(replace(plan.node, offline=False), state, tools)
+            certificate = await _recorded(replace(plan.node, offline=False), state, tools)
         changes.append(set_role(plan.node, plan.role, certificate))
         result += [
             [name, str(plan.role is flag)]
@@ -134,10 +135,15 @@ async def run(plan: Modify, tools: Tools) -> list[list[Any]]:
             if flag in (plan.role, plan.was)
         ]
     for each in plan.promoted:
-        changes.append(set_role(each, Role.CANDIDATE, await certificate_of(each, state, tools)))
+        changes.append(set_role(each, Role.CANDIDATE, await _recorded(each, state, tools)))
         tools.progress.say(f"node {each.name} becomes a master candidate")
     await tools.config.change(together(*changes))
     return result
+
+
+async def _recorded(node: Node, state: ClusterState, tools: Tools) -> str:
+    """The fingerprint of a node's certificate; one of which none is recorded is asked."""
+    return recorded_certificate(state, node) or await certificate_of(node, state, tools)
 
 
 def hooks(plan: Modify, state: ClusterState) -> HookCall:
