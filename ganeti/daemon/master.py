@@ -21,7 +21,7 @@ from ganeti.daemon import open_files
 from ganeti.daemon.allocators import Allocators
 from ganeti.daemon.identifiers import SystemIdentifiers
 from ganeti.daemon.service import Running
-from ganeti.daemon.tls import Connector, client_context, load
+from ganeti.daemon.tls import Connector, client_context
 from ganeti.errors import NotMaster
 from ganeti.journal.file import FileJournal
 from ganeti.luxi.connection import LuxiService
@@ -59,13 +59,13 @@ FIRST_VOTES = 1.0
 async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     """Answer clients; jobs run once more than half of the nodes have voted for this master."""
     open_files.allow(MOST_FILES)
-    context = client_context(paths)
     files = LocalFiles(_in_thread(reactor))
     places = Places(paths.data)
     for folder in (places.queue, paths.sockets):
         await files.make_folder(folder)
     journal = await FileJournal.open(files, places.journal, reactor)
-    way = HttpWay(Connector(reactor, context), reactor, port=options.node_port, words=words)
+    connector = Connector(reactor, client_context(paths))
+    way = HttpWay(connector, reactor, port=options.node_port, words=words)
     name = name_of_this_node()
     over: Deferred[None] = Deferred()
     nodes = Asker(
@@ -101,9 +101,9 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     reign = Reign(
         nodes, name, lambda: list(master.config.state().nodes.values()), reactor, over.errback
     )
-    spreading = Spreading(nodes, master.config.state, reactor, __version__)
+    spreading = Spreading(master.nodes, master.config.state, reactor, __version__)
     master.config.observe(spreading.changed)
-    sharing = Sharing(nodes, master.config.state, around.shared, reactor)
+    sharing = Sharing(master.nodes, master.config.state, around.shared, reactor)
     answers = _once_begun(master.answers(), reign.wait)
     sockets = LuxiService(reactor, (paths.master_socket, paths.query_socket), Methods(answers))
     sockets.start()
@@ -121,11 +121,15 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
 
     certificate = [files.stat(paths.node_certificate)]
 
+    def reload() -> None:
+        connector.reload(paths)
+        way.close()  # nodes are about to refuse the certificate that these were opened with
+
     def look() -> None:
         # It is the node daemon that replaces it, at the bidding of a job.
         if (found := files.stat(paths.node_certificate)) != certificate[0]:
             certificate[0] = found
-            load(context, paths)
+            reload()
         accepted = _accepted(files, paths)
         reign.heard_here(accepted.term, accepted.master)
 
@@ -155,7 +159,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     if over.called:
         await stop()
         await over
-    return Running(stop, reload=lambda: load(context, paths), over=over)
+    return Running(stop, reload=reload, over=over)
 
 
 def _every(

@@ -26,7 +26,6 @@ from ganeti.node.parts import Host, parts_of
 from ganeti.paths import Paths, name_of_this_node
 from ganeti.pki.issuing import IssuingProgram
 from ganeti.pki.requesting import RequestingProgram
-from ganeti.rpc.callers import Caller, CallerRole, Peer
 from ganeti.rpc.serving import CallSite
 from ganeti.system.files import LocalFiles
 from ganeti.system.images import LocalImages
@@ -65,11 +64,12 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         certificate=paths.authority,
         key=paths.authority_key,
         spent=f"{paths.data}/enrolled",
+        members=lambda: parts.members.members,
     )
     parts = parts_of(host)
     await parts.exports.tidy()
     await parts.keys.tidy()
-    site = CallSite(answers_of(parts), peer_of, _AnyMember(name), reactor, enrolment.open())
+    site = CallSite(answers_of(parts), peer_of, parts.members, reactor, enrolment.open())
     address = options.bind or address_of(name, paths)
     port = listen(reactor, address, options.port, TlsFactory(context, site, reactor))
 
@@ -80,18 +80,6 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         await parts.replica.close()
 
     return Running(stop, reload)
-
-
-class _AnyMember:
-    """``Callers`` to whom a certificate of the authority is that of the master."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def identify(self, peer: Peer | None) -> Caller:
-        if peer is None:
-            return Caller(CallerRole.STRANGER, "a peer without a certificate")
-        return Caller(CallerRole.MASTER, peer.name, local=peer.name == self._name)
 
 
 def host_of(reactor: Any, paths: Paths, name: str, port: int, files: LocalFiles) -> Host:

@@ -123,6 +123,15 @@ class Connector:
         self.context = context
         self.sessions: dict[str, ssl.SSLSession] = {}
 
+    def reload(self, paths: Paths) -> None:
+        """Let connections that are made from now on use the files as they are now.
+
+        :raises NoCertificate: with what is missing or wrong, and what to do.
+        """
+        load(self.context, paths)
+        # A session that is resumed shows the certificate that it has begun with.
+        self.sessions.clear()
+
     def __call__(self, protocol: Protocol, address: str, port: int, name: str) -> Deferred[None]:
         """Connect ``protocol`` to the node ``name``.
 

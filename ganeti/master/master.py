@@ -25,6 +25,7 @@ from ganeti.master.candidates import Candidates
 from ganeti.master.checkpoints import Checkpoints
 from ganeti.master.job_filters import JobFilters
 from ganeti.master.live import Live, WatchedNodes
+from ganeti.master.members import MemberDistribution
 from ganeti.master.places import Places
 from ganeti.master.questions import Questions
 from ganeti.master.recovery import recover
@@ -84,9 +85,10 @@ class Master:
         self.jobs = JobStore(journal, around.now)
         found = recover(around.files, around.places, journal, self.jobs, around.ids.uuid)
         self.config = Config(found.state, journal, around.now)
+        self.members = MemberDistribution(around.nodes, self.config.state, clock)
         self.candidates = Candidates(
             journal,
-            around.nodes,
+            self.members,
             clock,
             now=around.now,
             master=found.state.cluster.master_node,
@@ -95,8 +97,8 @@ class Master:
         )
         self.locks = LockKeeper(clock)
         self.pause = WatcherPause(around.files, around.places.watcher_pause)
-        self.live = Live(around.nodes, self.config.state, clock)
-        self.nodes = WatchedNodes(around.nodes, self.live.changed)
+        self.live = Live(self.members, self.config.state, clock)
+        self.nodes = WatchedNodes(self.members, self.live.changed)
         self.queue = Queue(
             store=self.jobs,
             journal=journal,
@@ -145,6 +147,7 @@ class Master:
             shared=self._around.shared,
             answers=self.questions,
             issue=self._around.issue,
+            members=self.members,
         )
 
     async def _submit(self, jobs: Sequence[Sequence[Opcode]]) -> list[tuple[bool, int | str]]:
@@ -152,6 +155,8 @@ class Master:
 
     def _changed(self, state: ClusterState, edits: tuple[Edited, ...]) -> None:
         self.checkpoints.changed()
+        # First, so that whoever is asked because of this change knows the members as they are now.
+        self.members.changed(state, edits)
         if any(edit.kind is Kind.NODE for edit in edits):
             self.candidates.members(state.nodes.values())
 
@@ -161,6 +166,7 @@ class Master:
 
     async def start(self) -> None:
         """Settle what a crash interrupted, and begin to run jobs."""
+        self.members.soon()
         self.journal.replicate_to(self.candidates)
         self.candidates.members(self.config.state().nodes.values())
         await self.queue.start()
@@ -172,6 +178,7 @@ class Master:
         """
         await self.queue.stop()
         self.live.stop()
+        self.members.stop()
         if replaced:
             self.candidates.stop()
         await self.checkpoints.stop(write=not replaced)

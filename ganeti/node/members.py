@@ -12,17 +12,8 @@ from twisted.logger import Logger
 from ganeti.errors import Code, Failed, Refused
 from ganeti.node.terms import Accepted
 from ganeti.rpc.callers import Caller, CallerRole, Peer
-from ganeti.rpc.members import Members, UpdateMembers
-from ganeti.schema.records import Record
-from ganeti.schema.types import Count
+from ganeti.rpc.members import MemberFile, Members, UpdateMembers
 from ganeti.system.interfaces import IFiles
-
-
-class Kept(Record):
-    """A list of members and the term of the master that sent it, as they are in the file."""
-
-    term: Count
-    members: Members
 
 
 class MemberList:
@@ -79,7 +70,7 @@ class MemberList:
                     f" term {accepted.term}: no node would obey it any more",
                     Code.INPUT,
                 )
-            kept, new = self._kept, Kept(term=accepted.term, members=call.members)
+            kept, new = self._kept, MemberFile(term=accepted.term, members=call.members)
             if kept is None or _age(kept) < _age(new):
                 if kept is None or not kept.members.says_the_same(new.members):
                     self._log.info(
@@ -92,16 +83,16 @@ class MemberList:
             assert self._kept is not None
             return self._kept.members.revision
 
-    def _use(self, kept: Kept | None) -> None:
+    def _use(self, kept: MemberFile | None) -> None:
         self._kept = kept
         self._owners: Mapping[str, str] = dict(kept.members.names()) if kept else {}
 
 
-def _age(kept: Kept) -> tuple[int, int]:
+def _age(kept: MemberFile) -> tuple[int, int]:
     return kept.term, kept.members.revision
 
 
-def read(files: IFiles, path: str) -> Kept | None:
+def read(files: IFiles, path: str) -> MemberFile | None:
     """Return what is in the file; None if there is none.
 
     :raises Failed: it is damaged.
@@ -109,7 +100,7 @@ def read(files: IFiles, path: str) -> Kept | None:
     if files.stat(path) is None:
         return None
     try:
-        return msgspec.json.decode(files.read(path), type=Kept)
+        return msgspec.json.decode(files.read(path), type=MemberFile)
     except msgspec.DecodeError as e:
         raise Failed(
             f"{path} is damaged ({e}); join this node to its cluster again (gnt-node add --readd"
@@ -118,6 +109,6 @@ def read(files: IFiles, path: str) -> Kept | None:
         ) from None
 
 
-async def write(files: IFiles, path: str, kept: Kept) -> None:
+async def write(files: IFiles, path: str, kept: MemberFile) -> None:
     """Replace the file, durably."""
     await files.replace(path, msgspec.json.encode(kept), mode=0o600)

@@ -208,6 +208,17 @@ class Copies(Protocol):
         ...
 
 
+class MemberUpdates(Protocol):
+    """What nodes know of the members of the cluster, and of their certificates."""
+
+    async def distribute(self) -> Mapping[str, Failed]:
+        """Bring the list of members, as it is now, to every node that is not offline.
+
+        Returns what went wrong with which node, by name; each other node uses the list by then.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class SharedFile:
     """A file of the master that other nodes keep a copy of; ``mode`` in permission bits."""
@@ -240,6 +251,7 @@ class Tools:
     shared: SharedFiles
     answers: Answers
     issue: Issue
+    members: MemberUpdates
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,13 @@ class Members(Record):
         return (self.certificates, self.candidates) == (other.certificates, other.candidates)
 
 
+class MemberFile(Record):
+    """A list of members and the term of the master that sent it, as they are in a node's file."""
+
+    term: Count
+    members: Members
+
+
 class UpdateMembers(Call[int]):
     """Replace the node's list of members; the answer is the revision that the node keeps now.
 

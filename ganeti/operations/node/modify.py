@@ -17,6 +17,7 @@ from ganeti.model.parameters.given import checked
 from ganeti.model.parameters.node import NodeParameters
 from ganeti.opcodes.node import ModifyNode
 from ganeti.opcodes.opcode import Opcode
+from ganeti.operations.members import enforce_members
 from ganeti.operations.naming import require_address
 from ganeti.operations.node.add import certificate_of
 from ganeti.operations.operation import Facts, HookCall, Operation, Tools
@@ -138,6 +139,8 @@ async def run(plan: Modify, tools: Tools) -> list[list[Any]]:
         changes.append(set_role(each, Role.CANDIDATE, await _recorded(each, state, tools)))
         tools.progress.say(f"node {each.name} becomes a master candidate")
     await tools.config.change(together(*changes))
+    if plan.role is not plan.was:
+        await enforce_members(tools)
     return result
 
 
