@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ganeti.config import access
 from ganeti.config.formats import loaded
 from ganeti.config.replay import apply
 from ganeti.config.state import ClusterState
@@ -43,6 +44,8 @@ def read(files: IFiles, data: str) -> Copy:
         )
     marker = marker_at(files, f"{data}/journal/checkpoint")
     state = loaded(files.read(path), ids=_no_id)
+    beside = f"{data}/{access.NAME}"
+    state = access.restore(state, files.read(beside) if files.stat(beside) is not None else None)
     log = Segments(files, f"{data}/journal")
     try:
         log.read_only()

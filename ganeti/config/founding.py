@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from ganeti.config.records import decoded, encoder
-from ganeti.config.state import KINDS, ClusterState, collected
+from ganeti.config.state import KINDS, ClusterState, Stored, collected
 from ganeti.errors import Invalid, Problem
+from ganeti.model.access import NodeCertificates
 from ganeti.model.cluster import Cluster, DataCollector
 from ganeti.model.disk import Template
 from ganeti.model.group import AllocPolicy, Group
@@ -150,10 +151,12 @@ def founded(
         **chosen,
     )
     # What was given has not come through a document, which is where types are checked.
-    records = [
+    records: list[Stored] = [
         decoded(KINDS[type(record)], record.uuid, encoder.encode(record))
         for record in (cluster, group, node)
     ]
+    if certificate:
+        records.append(NodeCertificates(uuid=node.uuid, fingerprints=(certificate,)))
     return collected(records, serial_no=1, ctime=now, mtime=now)
 
 

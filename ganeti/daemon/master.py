@@ -22,7 +22,7 @@ from ganeti.daemon.allocators import Allocators
 from ganeti.daemon.identifiers import SystemIdentifiers
 from ganeti.daemon.periodic import PASSING, Periodic
 from ganeti.daemon.service import Running
-from ganeti.daemon.tls import Connector, NoCertificate, client_context, load
+from ganeti.daemon.tls import Connector, NoCertificate, client_context
 from ganeti.errors import Refused
 from ganeti.journal.file import FileJournal
 from ganeti.luxi.connection import LuxiService
@@ -63,13 +63,13 @@ FIRST_VOTES = 1.0
 async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     """Answer clients; jobs run once a majority of the nodes has granted this master a term."""
     open_files.allow(MOST_FILES)
-    context = client_context(paths)
     files = LocalFiles(_in_thread(reactor))
     places = Places(paths.data)
     for folder in (places.queue, paths.sockets):
         await files.make_folder(folder)
     journal = await FileJournal.open(files, places.journal, reactor)
-    http = HttpWay(Connector(reactor, context), reactor, port=options.node_port, words=words)
+    connector = Connector(reactor, client_context(paths))
+    http = HttpWay(connector, reactor, port=options.node_port, words=words)
     way = ProbedWay(http, reactor)
     name = name_of_this_node()
     over: Deferred[None] = Deferred()
@@ -123,18 +123,22 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         master.config.observe(end_calls_to_absent_nodes(way.give_up))
 
     answer_by(startup.master)
-    state = lambda: startup.master.config.state()  # noqa: E731  # the master may be made again
-    spreading = Spreading(nodes, state, reactor, __version__)
-    sharing = Sharing(nodes, state, around.shared, reactor)
+    background: list[Spreading | Sharing] = []
     sockets = LuxiService(reactor, (paths.master_socket, paths.query_socket), Methods(methods))
     sockets.start()
 
     async def begin() -> None:
         await startup.begin(mandate)
-        startup.master.config.observe(spreading.changed)
-        startup.master.config.observe(sharing.changed)
-        spreading.soon()
-        sharing.soon()
+        master = startup.master
+        background.extend(
+            (
+                Spreading(master.nodes, master.config.state, reactor, __version__),
+                Sharing(master.nodes, master.config.state, around.shared, reactor),
+            )
+        )
+        for each in background:
+            master.config.observe(each.changed)
+            each.soon()
 
     def failed(failure: Failure) -> None:
         if not failure.check(CancelledError) and not over.called:
@@ -142,12 +146,16 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
 
     certificate = [files.stat(paths.node_certificate)]
 
+    def reload() -> None:
+        connector.reload(paths)
+        http.close()  # nodes are about to refuse the certificate that these were opened with
+
     def look() -> None:
         granted = read_state(files, paths.term_file)
         quorum.observed(granted.term, granted.master)
         # It is the node daemon that replaces it, at the bidding of a job.
         if (found := files.stat(paths.node_certificate)) != certificate[0]:
-            load(context, paths)
+            reload()
             certificate[0] = found
 
     passing = (*PASSING, NoCertificate)
@@ -160,8 +168,8 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         looking.stop()
         await sockets.stop()
         beginning.cancel()
-        spreading.stop()
-        sharing.stop()
+        for each in background:
+            each.stop()
         await startup.master.stop(replaced=quorum.lost)
         await quorum.release()
         http.close()
@@ -175,7 +183,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     if over.called:
         await stop()
         await over
-    return Running(stop, reload=lambda: load(context, paths), over=over)
+    return Running(stop, reload=reload, over=over)
 
 
 async def _within(seconds: float, work: Deferred[None], reactor: Any) -> None:

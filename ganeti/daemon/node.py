@@ -21,7 +21,7 @@ from ganeti.daemon.hypervisors import hypervisors
 from ganeti.daemon.listening import listen, reach
 from ganeti.daemon.options import address_of, known_address
 from ganeti.daemon.service import Running
-from ganeti.daemon.tls import load, prove, server_context
+from ganeti.daemon.tls import load, peer_of, prove, server_context
 from ganeti.node.answers import answers_of
 from ganeti.node.enrolment import Enrolment
 from ganeti.node.parts import Host, parts_of
@@ -35,7 +35,7 @@ from ganeti.system.names import SystemNames
 from ganeti.system.pidfile import holder
 from ganeti.system.processes import LocalProcesses
 from ganeti.system.streams import LocalStreams
-from ganeti.system.tls import TlsFactory, peer_name
+from ganeti.system.tls import TlsFactory
 
 MASTER, RAPI = "ganeti-masterd", "ganeti-rapi"
 
@@ -66,11 +66,12 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         certificate=paths.authority,
         key=paths.authority_key,
         spent=f"{paths.data}/enrolled",
+        members=lambda: parts.members.members,
     )
     parts = parts_of(host)
     await parts.exports.tidy()
     await parts.keys.tidy()
-    site = CallSite(answers_of(parts), peer_name, reactor, enrolment.open())
+    site = CallSite(answers_of(parts), peer_of, parts.members, reactor, enrolment.open())
     address = options.bind or address_of(name, paths)
     port = listen(reactor, address, options.port, TlsFactory(context, site, reactor))
 

@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from ganeti.errors import Code, Failed
 from ganeti.paths import Paths
 from ganeti.rpc.asking import Lost
+from ganeti.rpc.callers import Peer
 from ganeti.system.tls import TlsLayer, words
 
 CONNECT_PATIENCE = 5.0
@@ -118,6 +119,13 @@ _OWN = {
 }
 
 
+def peer_of(transport: object) -> Peer | None:
+    """Return whose certificate the other end of ``transport`` has shown, if any."""
+    if not isinstance(transport, TlsLayer) or (digest := transport.peer_fingerprint) is None:
+        return None
+    return Peer(transport.peer_name or "a node without a name", digest)
+
+
 class Connector:
     """Opens TLS connections to nodes, shortening the handshake with those it has met before."""
 
@@ -125,6 +133,15 @@ class Connector:
         self.reactor = reactor
         self.context = context
         self.sessions: dict[str, ssl.SSLSession] = {}
+
+    def reload(self, paths: Paths) -> None:
+        """Let connections that are made from now on use the files as they are now.
+
+        :raises NoCertificate: with what is missing or wrong, and what to do.
+        """
+        load(self.context, paths)
+        # A session that is resumed shows the certificate that it has begun with.
+        self.sessions.clear()
 
     def __call__(self, protocol: Protocol, address: str, port: int, name: str) -> Deferred[None]:
         """Connect ``protocol`` to the node ``name``.

@@ -60,7 +60,8 @@ def complete(mark: Mark, config_digests: tuple[str, ...] = ()) -> bytes:
 
 def replacing(before: Marker, mark: Mark, config_digests: tuple[str, ...] = ()) -> bytes:
     """Return the marker, encoded, for the time in which files become those of ``mark``."""
-    digests = (*before.config_digests, *config_digests)
+    # Nothing is known of a file that was there before the first marker, or came from a master.
+    digests = (*before.config_digests, *config_digests) if before.config_digests else ()
     return msgspec.json.encode(
         Marker(holds=before.holds, newest=written(mark), config_digests=digests)
     )

@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ganeti.config import access
 from ganeti.config.formats import Checkpoint
 from ganeti.config.state import ClusterState
 from ganeti.jobs.job import encode
@@ -99,6 +100,9 @@ class Checkpoints:
             try:
                 # From here until the end, the files may hold more than the marker says for certain.
                 await self._files.replace(self._places.marker, replacing(before, mark, digests))
+                if access.differs(state, self._written):
+                    # Before config.data: see there.
+                    await self._files.replace(self._places.access, access.text(state))
                 await self._files.replace_all(contents)
                 for number in changed.gone:
                     await self._files.remove(self._places.job(number))
@@ -118,7 +122,8 @@ class Checkpoints:
         await self.write()
         async with self._turn:
             marker = marker_at(self._files, self._places.marker)
-            paths = [self._places.config, self._places.serial, self._places.queue_version]
+            paths = [self._places.access, self._places.config]
+            paths += [self._places.serial, self._places.queue_version]
             paths += [
                 f"{self._places.queue}/{name}"
                 for name in self._files.names(self._places.queue)

@@ -28,6 +28,7 @@ from ganeti.master.candidates import Candidates
 from ganeti.master.checkpoints import Checkpoints
 from ganeti.master.job_filters import JobFilters
 from ganeti.master.live import Live, WatchedNodes
+from ganeti.master.members import MemberDistribution
 from ganeti.master.places import Places
 from ganeti.master.questions import Questions
 from ganeti.master.quorum import READY_TIMEOUT, Quorum
@@ -97,9 +98,10 @@ class Master:
         self._edit = found.edit
         self.config = Config(found.state, journal, around.now)
         self.quorum = quorum
+        self.members = MemberDistribution(around.nodes, self.config.state, clock)
         self.candidates = Candidates(
             journal,
-            around.nodes,
+            self.members,
             clock,
             quorum,
             master=found.state.node(around.name),
@@ -107,8 +109,8 @@ class Master:
         )
         self.locks = LockKeeper(clock)
         self.pause = WatcherPause(around.files, around.places.watcher_pause)
-        self.live = Live(around.nodes, self.config.state, clock)
-        self.nodes = WatchedNodes(around.nodes, self.live.changed, quorum.confirm)
+        self.live = Live(self.members, self.config.state, clock)
+        self.nodes = WatchedNodes(self.members, self.live.changed, quorum.confirm)
         self.queue = Queue(
             store=self.jobs,
             journal=journal,
@@ -158,6 +160,7 @@ class Master:
             shared=self._around.shared,
             answers=self.questions,
             issue=self._around.issue,
+            members=self.members,
         )
 
     async def _submit(self, jobs: Sequence[Sequence[Opcode]]) -> list[tuple[bool, int | str]]:
@@ -166,6 +169,8 @@ class Master:
     def _changed(self, state: ClusterState, edits: tuple[Edited, ...]) -> None:
         self.checkpoints.changed()
         self.shared.changed()
+        # First, so that whoever is asked because of this change knows the members as they are now.
+        self.members.changed(state, edits)
         if any(edit.kind is Kind.NODE for edit in edits):
             self.candidates.members(state.nodes.values())
             self.quorum.members_changed()
@@ -193,6 +198,7 @@ class Master:
 
         :raises NotKept: it could not be kept.
         """
+        self.members.soon()
         self.journal.replicate_to(self.candidates)
         self.candidates.members(self.config.state().nodes.values())
         await self._begin_term()
@@ -217,6 +223,7 @@ class Master:
     def discard(self) -> None:
         """Give up a master that was never started."""
         self.live.stop()
+        self.members.stop()
 
     async def stop(self, *, replaced: bool = False) -> None:
         """Stop jobs and questions, and leave a checkpoint behind.
@@ -230,6 +237,7 @@ class Master:
         try:
             await self.queue.stop()
             self.live.stop()
+            self.members.stop()
             await self.checkpoints.stop(write=not replaced)
             await self.journal.close()
         finally:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ganeti.config import access
+
 JOBS_PER_ARCHIVE_FOLDER = 10_000
 
 
@@ -17,6 +19,11 @@ class Places:
     @property
     def config(self) -> str:
         return f"{self.data}/config.data"
+
+    @property
+    def access(self) -> str:
+        """The part of the configuration that ``config.data`` has no place for."""
+        return f"{self.data}/{access.NAME}"
 
     @property
     def journal(self) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from ganeti.config import access
 from ganeti.config.formats import loaded
 from ganeti.config.replay import apply
 from ganeti.config.state import ClusterState
@@ -50,15 +51,18 @@ def recover(
     marker = marker_at(files, places.marker)
     text = _config_text(files, places)
     base = _base_of(files, places, marker) if is_edited(text, marker.config_digests) else text
-    first = state = _loaded(base, places.config, ids)
+    beside = files.read(places.access) if files.stat(places.access) is not None else None
+    first = state = _loaded(base, beside, places.config, ids)
     jobs.load(_jobs(files, places), _serial(files, places), files.stat(places.drained) is not None)
     for _, commit in journal.replay(marker.position):
         state = apply(state, commit.edits)
         for edit in commit.edits:
             jobs.replay(edit)
     state = state.settled()
-    edited = None if base is text else adoption(first, _loaded(text, places.config, ids), state)
-    return Recovered(state, edited)
+    if base is text:
+        return Recovered(state, None)
+    edited = _loaded(text, beside, places.config, ids)
+    return Recovered(state, adoption(first, edited, state))
 
 
 def _config_text(files: IFiles, places: Places) -> bytes:
@@ -85,9 +89,10 @@ def _base_of(files: IFiles, places: Places, marker: Marker) -> bytes:
     )
 
 
-def _loaded(text: bytes, path: str, ids: Callable[[], str]) -> ClusterState:
+def _loaded(text: bytes, beside: bytes | None, path: str, ids: Callable[[], str]) -> ClusterState:
+    """The state in ``config.data`` and in the file ``beside`` it."""
     try:
-        return loaded(text, ids=ids)
+        return access.restore(loaded(text, ids=ids), beside)
     except Invalid as e:
         raise Failed(f"{path}: {e}", Code.ENVIRONMENT) from e
 

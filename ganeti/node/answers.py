@@ -6,7 +6,7 @@ from __future__ import annotations
 from ganeti.node.parts import Parts
 from ganeti.rpc import disks as disk
 from ganeti.rpc import instances as instance
-from ganeti.rpc import node, quorum, storage
+from ganeti.rpc import members, node, quorum, storage
 from ganeti.rpc import replicas as replica
 from ganeti.rpc import transfers as transfer
 from ganeti.rpc.server import Answers
@@ -15,6 +15,8 @@ from ganeti.rpc.server import Answers
 def answers_of(parts: Parts) -> Answers:
     """The calls that a node of these parts answers."""
     answers = Answers(parts.voter.term)
+
+    answers.to(members.UpdateMembers, parts.members.update)
 
     answers.to(node.AskVersion, parts.membership.version)
     answers.to(node.Delay, parts.membership.delay)

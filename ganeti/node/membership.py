@@ -135,10 +135,12 @@ class Membership:
             *state,
             *ssconf,
             self._paths.config_file,
+            self._paths.access_file,
             self._paths.authority_key,
             self._paths.rapi_certificate,
             self._paths.domain_secret,
             self._paths.term_file,
+            self._paths.member_list,
             self._paths.node_certificate,
             self._paths.authority,
         ):

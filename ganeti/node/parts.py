@@ -21,6 +21,7 @@ from ganeti.node.files import Files
 from ganeti.node.hooks import Hooks
 from ganeti.node.instances import Instances
 from ganeti.node.keys import Keys
+from ganeti.node.members import MemberList
 from ganeti.node.membership import (
     Membership,
     StartDaemons,
@@ -89,6 +90,7 @@ class Parts:
     hooks: Hooks
     instances: Instances
     keys: Keys
+    members: MemberList
     membership: Membership
     names: Names
     oses: OSDefinitions
@@ -144,6 +146,7 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> P
         instances=Instances(host.hypervisors, disks.paths, scripts, host.clock, host.name),
         keys=keys,
         names=Names(host.names),
+        members=MemberList(host.files, host.paths.member_list, host.name, lambda: voter.state),
         membership=Membership(
             host.files,
             host.paths,

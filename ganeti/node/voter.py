@@ -153,6 +153,10 @@ class Voter:
             return False
         if call.elected or call.master == self._state.master:
             return True
+        # A node that was removed or is offline votes no more, and so leads no more either.
+        known = {name for group in self._state.replica_set.groups() for name in group}
+        if known and call.master not in known:
+            return False
         # So that a master that was replaced while it was away does not replace its successor.
         if self._state.master not in ("", *call.instead):
             return False

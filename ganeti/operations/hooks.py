@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from ganeti.config.state import ClusterState
 from ganeti.errors import Failed, HooksRefused, HooksUnreachable
 from ganeti.operations.operation import HookCall, Tools
-from ganeti.rpc.node import HookResult, RunHooks
+from ganeti.rpc.node import HookResult, Phase, RunHooks
 
 VERSION = 2
 PATH = "/sbin:/bin:/usr/sbin:/usr/bin"
@@ -48,7 +48,7 @@ async def run_after(
 
 async def _ask(
     call: HookCall,
-    phase: str,
+    phase: Phase,
     nodes: Sequence[str],
     op_id: str,
     state: ClusterState,

@@ -16,6 +16,7 @@ from ganeti.model.node import Node
 from ganeti.opcodes.opcode import Opcode
 from ganeti.pki.issuing import Issue
 from ganeti.rpc.call import Call, Nodes
+from ganeti.rpc.node import HookDirectory
 
 O = TypeVar("O", bound=Opcode)  # noqa: E741  # the opcode of an operation
 P = TypeVar("P", bound="Plan")
@@ -214,6 +215,17 @@ class Copies(Protocol):
         ...
 
 
+class MemberUpdates(Protocol):
+    """What nodes know of the members of the cluster, and of their certificates."""
+
+    async def distribute(self) -> Mapping[str, Failed]:
+        """Bring the list of members, as it is now, to every node that is not offline.
+
+        Returns what went wrong with which node, by name; each other node uses the list by then.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class SharedFile:
     """A file of the master that other nodes keep a copy of; ``mode`` in permission bits."""
@@ -246,6 +258,7 @@ class Tools:
     shared: SharedFiles
     answers: Answers
     issue: Issue
+    members: MemberUpdates
 
 
 @dataclass(frozen=True)
@@ -263,7 +276,7 @@ class HookCall:
     ``environment`` without the prefix ``GANETI_``; nodes by UUID.
     """
 
-    directory: str
+    directory: HookDirectory
     object_type: str
     environment: Mapping[str, str]
     before: Sequence[str]

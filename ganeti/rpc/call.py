@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_args, get_type
 
 from ganeti.errors import Failed
 from ganeti.model.node import Node
+from ganeti.rpc.callers import MASTER_ONLY, Caller, CallerRole
 from ganeti.schema.records import Record
 
 R = TypeVar("R", covariant=True)
@@ -27,11 +28,22 @@ class Call(Record, Generic[R]):
     seconds, None if it takes as long as the data are large. A node carries what it was asked to its
     end even if nobody waits for the answer any more, unless ``ends_with_asker``: long work that may
     stop anywhere.
+
+    ``callers`` are the roles that may make the call; one that is ``local_only`` is answered to the
+    caller on this very node only.
     """
 
     wire: ClassVar[str]
     patience: ClassVar[float | None] = FAST
     ends_with_asker: ClassVar[bool] = False
+    callers: ClassVar[frozenset[CallerRole]] = MASTER_ONLY
+    local_only: ClassVar[bool] = False
+
+    def require(self, caller: Caller) -> None:
+        """Check what ``callers`` cannot say, because it depends on the fields of the call.
+
+        :raises Forbidden: this caller may not make this very call.
+        """
 
     def answer_timeout(self) -> float | None:
         """Return how many seconds to wait for the answer; None while the node shows signs of life.

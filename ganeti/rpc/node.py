@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal, TypeAlias
+
+from msgspec import Meta
 
 from ganeti.model.guest import GuestState
 from ganeti.rpc.call import FAST, SLOW, URGENT, Call
+from ganeti.rpc.callers import ELECTORATE
 from ganeti.schema.records import Record
 from ganeti.schema.types import Integer, Key, Line, Lines, Number, Parameters, Text
 
@@ -95,11 +98,13 @@ class RunRestrictedCommand(Call[str]):
 class RunPowerHelper(Call[str]):
     """Let a helper on this node do a command for the power of ``remote_node``; what it writes.
 
-    It may take ``timeout`` seconds.
+    It may take ``timeout`` seconds. Helpers run on the master's own node, so no other node has to
+    run one for anybody.
     """
 
     wire = "run_oob"
     patience = URGENT
+    local_only = True
 
     oob_program: Text
     command: Text
@@ -131,6 +136,52 @@ class HookResult(Record):
     output: str
 
 
+HookDirectory: TypeAlias = Literal[
+    "cluster-destroy",
+    "cluster-init",
+    "cluster-modify",
+    "cluster-rename",
+    "cluster-verify",
+    "disk-grow",
+    "group-add",
+    "group-evacuate",
+    "group-modify",
+    "group-remove",
+    "group-rename",
+    "instance-add",
+    "instance-change-group",
+    "instance-export",
+    "instance-failover",
+    "instance-migrate",
+    "instance-modify",
+    "instance-move",
+    "instance-reboot",
+    "instance-recreate-disks",
+    "instance-reinstall",
+    "instance-remove",
+    "instance-rename",
+    "instance-start",
+    "instance-stop",
+    "mirrors-replace",
+    "network-add",
+    "network-connect",
+    "network-disconnect",
+    "network-modify",
+    "network-remove",
+    "node-add",
+    "node-evacuate",
+    "node-migrate",
+    "node-modify",
+    "node-remove",
+]
+"""The operations that have hooks, as administrators name the folders of their scripts."""
+
+Phase: TypeAlias = Literal["pre", "post"]
+
+HookVariable: TypeAlias = Annotated[str, Meta(pattern=r"\A(GANETI_[^=\x00\n]+|PATH)\Z")]
+"""Other variables could make a script load what is not its own."""
+
+
 class RunHooks(Call[list[HookResult]]):
     """Run the scripts of a hook directory and phase, one after the other."""
 
@@ -138,9 +189,9 @@ class RunHooks(Call[list[HookResult]]):
     patience = SLOW
     ends_with_asker = True
 
-    directory: Line
-    phase: Line
-    environment: dict[Key, Line]
+    directory: HookDirectory
+    phase: Phase
+    environment: dict[HookVariable, Line]
 
 
 class OSDefinition(Record):
@@ -256,6 +307,7 @@ class StopMaster(Call[bool]):
 
     wire = "node_stop_master"
     patience = FAST
+    callers = ELECTORATE
 
 
 class ResumeMaster(Call[bool]):
@@ -266,3 +318,4 @@ class ResumeMaster(Call[bool]):
 
     wire = "node_resume_master"
     patience = FAST
+    callers = ELECTORATE

@@ -18,6 +18,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from ganeti.rpc.call import Call
+from ganeti.rpc.callers import ELECTORATE, MEMBERS, Caller, Forbidden
 from ganeti.rpc.replicas import ReplicaEnd
 from ganeti.schema.records import Record
 
@@ -116,6 +117,7 @@ class DescribeVote(Call[Ballot]):
 
     wire = "vote_info"
     patience = 5
+    callers = MEMBERS
 
     at: Term | None = None
 
@@ -130,11 +132,17 @@ class RequestVote(Call[Ballot]):
 
     wire = "vote_request"
     patience = 5
+    callers = ELECTORATE
 
     term: Term
     master: str
     instead: tuple[str, ...] = ()
     elected: bool = False
+
+    def require(self, caller: Caller) -> None:
+        """Let a candidate ask for votes for itself only."""
+        if caller.name != self.master:
+            raise Forbidden(f"{caller.name} cannot ask for votes for {self.master}")
 
 
 class RenewLease(Call[int]):

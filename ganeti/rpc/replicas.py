@@ -3,8 +3,22 @@
 
 from __future__ import annotations
 
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta
+
 from ganeti.rpc.call import Call
+from ganeti.rpc.callers import ELECTORATE
 from ganeti.schema.records import Record
+
+CheckpointFile: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"\A(access\.json|config\.data|journal/checkpoint"
+        r"|queue/(serial|version|drain|job-[1-9][0-9]{0,15}))\Z"
+    ),
+]
+"""A file of a checkpoint, by its path below a node's data folder, where there are keys, too."""
 
 
 class ReplicaEnd(Record):
@@ -39,6 +53,7 @@ class DescribeReplica(Call[ReplicaEnd]):
 
     wire = "journal_end"
     patience = 10
+    callers = ELECTORATE
 
     at: int | None = None
 
@@ -62,14 +77,14 @@ class ReadFrames(Call[FrameBatch]):
 class ResetReplica(Call[ReplicaEnd]):
     """Replace the copy by a checkpoint: files, base64 by name, and the end they stand for.
 
-    Names are relative to the node's data folder. Files that are not named go away in the queue's
-    folder, and stay elsewhere.
+    Names are ``CheckpointFile``. Files that are not named go away in the queue's folder, and stay
+    elsewhere.
     """
 
     wire = "journal_reset"
     patience = 60
 
-    files: dict[str, str]
+    files: dict[CheckpointFile, str]
     end: ReplicaEnd
 
 
@@ -82,5 +97,5 @@ class KeepCheckpoint(Call[ReplicaEnd]):
     wire = "journal_checkpoint"
     patience = 60
 
-    files: dict[str, str]
+    files: dict[CheckpointFile, str]
     end: ReplicaEnd

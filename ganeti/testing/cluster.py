@@ -15,6 +15,8 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from ganeti.bootstrap.copy import Copy, read
+from ganeti.config import access
+from ganeti.config.changes.nodes import certify
 from ganeti.config.formats import Checkpoint
 from ganeti.config.founding import founded
 from ganeti.config.state import ClusterState
@@ -315,12 +317,15 @@ class SimulatedCluster:
             ids=self.ids.uuid,
             random=self.random,
             now=self.clock.seconds(),
+            certificate=first.name,
         )
         for host in others:
             member = replace(
                 state.master, uuid=self.ids.uuid(), name=host.name, primary_ip=host.address
             )
             state = state.put(member)
+            state = certify(member, host.name)(state)
+        first.disk.put(first.paths.access_file, access.text(state), 0o640, 0.0)
         first.disk.put(first.paths.config_file, Checkpoint().text(state), 0o640, 0.0)
 
     # --- daemons

@@ -138,7 +138,7 @@ class MemoryNodes:
 
     async def _work(self, name: str, answers: Answers, request: Request) -> bytes:
         """The answer; who does not wait for it any more does not keep the node from its work."""
-        work = Deferred.fromCoroutine(answers.answer(request))
+        work = Deferred.fromCoroutine(answers.answer(request, None))
         if work.called:
             return await work
         finishes = answers.finishes(request.name)

@@ -15,8 +15,10 @@ from ganeti.config.writer import Cause, Change, Config
 from ganeti.errors import Code, Failed, JobCanceled, Unreachable
 from ganeti.model.node import Node
 from ganeti.opcodes.opcode import Opcode
+from ganeti.operations.members import members_of
 from ganeti.operations.operation import SharedFile, Tools
 from ganeti.rpc.call import Call
+from ganeti.rpc.members import Members
 from ganeti.testing.journal import MemoryJournal
 
 R = TypeVar("R")
@@ -139,6 +141,7 @@ class MemoryTools:
     """Everything that an operation is given; ``tools`` is handed to its ``run``.
 
     ``issued`` are the requests for certificates, each of which gets the same.
+    ``distributed`` are the lists of members that nodes got; those that are ``uninformed`` did not.
     ``allocators`` has what external allocators answer, by name; ``requests`` is what they got.
     """
 
@@ -155,6 +158,8 @@ class MemoryTools:
         self.files: list[SharedFile] = []
         self.allocators: dict[str, str] = {}
         self.requests: list[str] = []
+        self.distributed: list[Members | None] = []
+        self.uninformed: dict[str, Failed] = {}
         self.issued: list[tuple[bytes, tuple[str, ...]]] = []
         self.tools = Tools(
             config=self,
@@ -168,6 +173,7 @@ class MemoryTools:
             shared=self,
             answers=self,
             issue=self._issue,
+            members=self,
         )
 
     def state(self) -> ClusterState:
@@ -178,6 +184,10 @@ class MemoryTools:
 
     def out_of_sync(self) -> Mapping[str, str]:
         return self.behind
+
+    async def distribute(self) -> Mapping[str, Failed]:
+        self.distributed.append(members_of(self.state()))
+        return self.uninformed
 
     async def query(self, what: str, fields: Sequence[str], qfilter: Any = None) -> dict[str, Any]:
         return {"fields": list(fields), "data": []}

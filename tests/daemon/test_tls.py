@@ -20,6 +20,7 @@ from ganeti.daemon.tls import (
     Connector,
     NoCertificate,
     client_context,
+    peer_of,
     prove,
     server_context,
 )
@@ -32,8 +33,9 @@ from ganeti.rpc.client import HttpWay
 from ganeti.rpc.node import AskVersion, Delay, Version
 from ganeti.rpc.server import Answers
 from ganeti.rpc.serving import CallSite
-from ganeti.system.tls import TlsFactory, peer_name, words
+from ganeti.system.tls import TlsFactory, words
 from ganeti.testing.builders import a_node
+from ganeti.testing.callers import AnyCaller
 
 NOW = time.time()
 OURS, THEIRS = Authority.founded("ours", NOW), Authority.founded("ours", NOW)
@@ -79,7 +81,7 @@ class LoopbackTests(Placed):
         answers.to(Delay, self.never)
         self.begun: Deferred[None] = Deferred()
         self.ended: Deferred[None] = Deferred()
-        self.site = CallSite(answers, peer_name, reactor)
+        self.site = CallSite(answers, peer_of, AnyCaller(), reactor)
         context = server_context(self.place(credentials, authority), strangers=True)
         self.port: Any = reactor.listenTCP(
             0, TlsFactory(context, self.site, reactor), interface="127.0.0.1"

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import posixpath
 
+import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.errors import Invalid, Refused
+from ganeti.errors import Invalid
 from ganeti.node.hooks import FAILED, PATH, SKIPPED, SUCCEEDED, Hooks
 from ganeti.rpc.node import HookResult, RunHooks
 from ganeti.schema.reading import read
@@ -76,7 +77,13 @@ class HooksTests(SynchronousTestCase):
         [found] = self.run_hooks()
         self.assertEqual((found.status, "cannot start" in found.output), (FAILED, True))
 
-    def test_no_other_folder_can_be_named(self) -> None:
-        for directory, phase in (("../x", "pre"), ("instance-start", "during"), ("", "pre")):
-            call = RunHooks(directory=directory, phase=phase, environment={})
-            self.failureResultOf(Deferred.fromCoroutine(self.hooks.run(call)), Refused)
+    def test_no_other_folder_and_no_other_variable_can_be_named(self) -> None:
+        good = {"directory": "instance-start", "phase": "pre", "environment": {}}
+        self.assertEqual(msgspec.convert(good, RunHooks).directory, "instance-start")
+        for bad in (
+            {"directory": "../x"},
+            {"directory": "instance-explode"},
+            {"phase": "during"},
+            {"environment": {"LD_PRELOAD": "/tmp/x.so"}},
+        ):
+            self.assertRaises(msgspec.ValidationError, msgspec.convert, {**good, **bad}, RunHooks)

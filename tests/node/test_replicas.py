@@ -8,6 +8,7 @@ from base64 import b64encode
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -243,3 +244,22 @@ class ReplicaTests(SynchronousTestCase):
         here = self.opened(self.disk)
         self.done(here.append(a_commit(2)))
         self.assertEqual(self.end(), to_wire(here.end_mark()))
+
+
+class CheckpointFileTests(SynchronousTestCase):
+    def test_a_checkpoint_has_no_other_files_than_its_own(self) -> None:
+        end = {"position": 0, "digest": "00" * 32}
+        for name in ("config.data", "queue/job-7", "queue/serial", "journal/checkpoint"):
+            read = msgspec.convert({"files": {name: ""}, "end": end}, ResetReplica)
+            self.assertEqual(list(read.files), [name])
+        for name in (
+            "ca.key",
+            "server.pem",
+            "members",
+            "queue/../ca.key",
+            "/config.data",
+            "queue/x",
+        ):
+            for call in (ResetReplica, KeepCheckpoint):
+                with self.assertRaises(msgspec.ValidationError):
+                    msgspec.convert({"files": {name: ""}, "end": end}, call)

@@ -163,6 +163,13 @@ class VoterTests(SynchronousTestCase):
         self.assertFalse(self.request(4, "node2", "node9"))
         self.assertTrue(self.request(4, "node9"))
 
+    def test_one_that_does_not_vote_becomes_no_master(self) -> None:
+        self.request(3, "node1")
+        self.renew(ReplicaSet(term=3, generation=1, voters=("node1", "node2", "node9")))
+        self.clock.advance(PROMISE)
+        self.assertFalse(self.request(4, "node3", "node1"))
+        self.assertTrue(self.request(4, "node2", "node1"))
+
     # --- what it is sent
 
     def test_a_newer_set_is_on_disk_when_it_is_answered(self) -> None:
