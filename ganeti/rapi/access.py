@@ -135,7 +135,6 @@ class Doorkeeper:
             burst=METERED_BURST,
             per_second=METERED_PER_SECOND,
         )
-        self._in_thread = in_thread
         self._login_always = login_always
         self._checks = SlowChecks(in_thread)
         self._failures = FailureLimit(seconds)
@@ -211,8 +210,9 @@ class Doorkeeper:
         return await waiter
 
     def _checked(self, result: bool | Failure, attempt: tuple[bytes, int]) -> None:
-        for waiter in self._attempts.pop(attempt):
-            waiter.callback(result)
+        for waiter in tuple(self._attempts.pop(attempt)):
+            if not waiter.called:
+                waiter.callback(result)
 
 
 def _remember(known: OrderedDict[bytes, T], mark: bytes, what: T) -> None:

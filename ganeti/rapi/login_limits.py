@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from http import HTTPStatus
 from ipaddress import AddressValueError, IPv6Address
 
@@ -33,6 +34,7 @@ MAX_NAME = 64
 """How many characters of a user name are remembered; longer names have one share."""
 
 
+@lru_cache(maxsize=1024)
 def source_of(host: str) -> str:
     """Return what the clients at an address have in common: of IPv6 it is the network of 64 bits,
     in which one client can have as many addresses as it likes.
