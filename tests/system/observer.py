@@ -331,7 +331,7 @@ def lost(cluster: PartitionedCluster, master: int, ledger: Ledger) -> list[str]:
     statuses: dict[int, str] = {}
     for number, row in zip(numbers, rows, strict=True):
         each = by_number[number]
-        if row is None:
+        if row is None or row[1] is None:
             problems.append(f"job {number}, acknowledged on node {each.node}, is not known")
             continue
         statuses[number] = row[1]
@@ -381,8 +381,8 @@ def two_masters(ledger: Ledger, attempts: Iterable[Attempt]) -> list[str]:
     """Return what old masters acknowledged after their successor had acknowledged something."""
     problems = []
     order = sorted(attempts, key=lambda each: each.began)
-    ends = [*(each.began for each in order[1:]), float("inf")]
-    for each, end in zip(order, ends, strict=True):
+    for place, each in enumerate(order):
+        end = order[place + 1].began if place + 1 < len(order) else float("inf")
         then = [job for job in ledger.jobs if each.began <= job.sent < end]
         first = min((job.answered for job in then if job.node == each.node), default=None)
         problems += [

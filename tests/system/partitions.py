@@ -386,7 +386,7 @@ class PartitionedCluster:
 
     def add_node(self, *options: str) -> int:
         """Have a new host join, as ``gnt-node add`` with these options does; return its number."""
-        number, master = self.network.add(), self.master()
+        master, number = self.master(), self.network.add()
         said = msgspec.structs.replace(self.cluster.said, nodes=number)
         self.cluster = replace(self.cluster, said=said)
         node = self.node(number)
