@@ -309,6 +309,10 @@ class PartitionedCluster:
             self.send(number, daemon, which)
             eventually(lambda: before is None or self.pid(number, daemon) != before)  # noqa: B023
 
+    def guest_folders(self) -> dict[int, Path]:
+        """Return the folders with the notes of the guests on each node."""
+        return {each: Path(self.node(each).paths.run) / "fake-hypervisor" for each in self.numbers}
+
     # --- programs on a node
 
     def command(self, number: int, *arguments: str) -> tuple[list[str], dict[str, str]]:
@@ -331,14 +335,21 @@ class PartitionedCluster:
         return self.python(number, *_tool(name), *arguments, timeout=timeout)
 
     def start_tool(self, number: int, name: str, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start a tool on a node, to be waited for or killed."""
+        """Start a tool on a node, to be waited for or killed; its errors can be read."""
         command, environment = self.command(number, *_tool(name), *arguments)
         quiet = subprocess.DEVNULL
-        return subprocess.Popen(command, env=environment, stdin=quiet, stdout=quiet, stderr=quiet)
+        return subprocess.Popen(
+            command, env=environment, stdin=quiet, stdout=quiet, stderr=subprocess.PIPE
+        )
 
     def watch(self, number: int) -> None:
         """Run the watcher on a node once, as cron does every few minutes."""
-        self.python(number, "-m", "ganeti.daemon.watcher", "--no-verify-disks")
+        self.start_watcher(number).communicate()
+
+    def start_watcher(self, number: int) -> subprocess.Popen[bytes]:
+        """Start one run of the watcher on a node, to be waited for."""
+        command, environment = self.command(number, "-m", "ganeti.daemon.watcher")
+        return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
 
     def fail_over(self, number: int, *options: str) -> subprocess.CompletedProcess[str]:
         """Make a node the master, if the cluster lets it."""
@@ -382,6 +393,10 @@ class PartitionedCluster:
             for daemon in DAEMONS:
                 self.thaw(number, daemon)
             self.start(number, "noded")
+        if not self.masters():
+            # As cron does.
+            for number in self.numbers:
+                self.watch(number)
         return self.master()
 
     def add_node(self, *options: str) -> int:
