@@ -291,7 +291,8 @@ class PartitionTests(Scenarios):
         self.cluster.perform(old, a_shared_instance("roam", self.cluster.name(second)))
         self.cluster.network.cut([old, second], most)
         self.try_to_tag(old, "cut1", "cut2", "cut3")
-        made, move = a_diskless_instance("made-when-cut"), MigrateInstance(instance_name="roam")
+        made = a_diskless_instance("made-when-cut")
+        move = MigrateInstance(instance_name="roam", target_node=self.cluster.name(old))
         self.ask(old, made, move, timeout=4 * CLIENT_TIMEOUT)
         new = self.fail_over(*most)
         self.try_to_tag(old, "cut4")
@@ -431,14 +432,14 @@ class FailoverTests(Scenarios):
 
     def test_one_that_is_refused_leaves_the_master_that_there_was(self) -> None:
         second = self.others(self.first)[0]
-        self.cluster.stop(second, "noded")
-        old = self.cluster.snapshot(second)
-        self.tag(self.first, "without-second")
-        self.cluster.restore(second, old)
-        self.cluster.start(second, "noded")
-        # The copy there lacks what was acknowledged, if it has not been brought up to date yet.
+        self.tag(self.first, "before")
+        config = Path(self.cluster.node(second).paths.config_file)
+        whole, broken = config.read_bytes(), b"this cannot be read"
+        config.write_bytes(broken)
         self.attempts.append(Attempt.now(second))
         done = self.cluster.fail_over(second)
+        if config.read_bytes() == broken:
+            config.write_bytes(whole)
         master = second if done.returncode == 0 else self.first
         self.assertEqual(self.cluster.masters(), [master], done.stdout + done.stderr)
         self.tag(master, "goes-on")
@@ -459,7 +460,7 @@ class FailoverTests(Scenarios):
         self.assert_kept()
 
     def test_one_that_is_killed_in_the_middle_can_be_done_again(self) -> None:
-        for seconds in (0.3, 0.6, 0.9):
+        for seconds in (0.3, 0.7):
             master = self.cluster.master()
             second = self.others(master)[0]
             self.tag(master, f"before{seconds}")
