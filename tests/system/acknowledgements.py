@@ -12,9 +12,10 @@ import random
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from ganeti.errors import GanetiError
@@ -27,6 +28,7 @@ from ganeti.opcodes.instance.lifecycle import RemoveInstance, ShutdownInstance, 
 from ganeti.opcodes.instance.moves import FailoverInstance, MigrateInstance
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.tags import AddTags, RemoveTags, TagKind
+from ganeti.opcodes.test import Delay
 from tests.system.partitions import PartitionedCluster
 from tests.system.running import PATIENCE, eventually
 from tools.quickstart.orders import FINAL
@@ -39,6 +41,9 @@ CLIENT_INTERVAL = 0.05
 
 CLIENT_TIMEOUT = 5.0
 """Seconds that a client waits for an acknowledgement, and for the end of its job."""
+
+PULSE_INTERVAL = 0.1
+"""Seconds between the jobs of the client of each node that waits for no job's end."""
 
 KEPT = 10
 """How many tags and instances of its own a client leaves there."""
@@ -121,7 +126,11 @@ def _status(client: Client, job: int, timeout: float) -> str:
 
 
 class Clients:
-    """Clients of every node, which ask the master there, if there is one, for changes."""
+    """Clients of every node, which ask the master there, if there is one, for changes.
+
+    One more of each node asks for jobs that do nothing and waits for none to end, so that the time
+    without an acknowledgement is not that of the jobs.
+    """
 
     def __init__(
         self, cluster: PartitionedCluster, ledger: Ledger, seed: int, moving: Sequence[str] = ()
@@ -134,12 +143,18 @@ class Clients:
         self._turns: list[threading.Lock] = []
         self._threads: list[threading.Thread] = []
         for number in cluster.numbers:
+            self._add(number, PULSE_INTERVAL, self._pulse)
             for client in range(CLIENTS):
-                turn, wishes = threading.Lock(), _Wishes(f"{seed}-{number}-{client}")
-                self._turns.append(turn)
-                self._threads.append(
-                    threading.Thread(target=self._ask, args=(number, wishes, turn))
-                )
+                wishes = _Wishes(f"{seed}-{number}-{client}")
+                self._add(number, CLIENT_INTERVAL, partial(self._change, wishes))
+
+    def _add(self, number: int, interval: float, ask: Callable[[int, Client], None]) -> None:
+        """Add a client of a node, which does ``ask`` again and again."""
+        turn = threading.Lock()
+        self._turns.append(turn)
+        self._threads.append(
+            threading.Thread(target=self._repeat, args=(number, interval, turn, ask))
+        )
 
     def __enter__(self) -> Clients:
         for thread in self._threads:
@@ -159,16 +174,24 @@ class Clients:
                 turns.enter_context(turn)
             yield
 
-    def _ask(self, number: int, wishes: _Wishes, turn: threading.Lock) -> None:
-        while not self._over.wait(CLIENT_INTERVAL):
-            with turn:
+    def _repeat(
+        self,
+        number: int,
+        interval: float,
+        turn: threading.Lock,
+        ask: Callable[[int, Client], None],
+    ) -> None:
+        while not self._over.wait(interval):
+            # A connection for each job: one that a paused master leaves must not block.
+            with turn, self._cluster.client(number, CLIENT_TIMEOUT) as client:
                 if self._cluster.runs(number, "masterd"):
-                    self._ask_once(number, wishes)
+                    ask(number, client)
 
-    def _ask_once(self, number: int, wishes: _Wishes) -> None:
-        # A connection for each job: one that a paused master leaves must not block.
-        with self._cluster.client(number, CLIENT_TIMEOUT) as client:
-            taken = submit(client, number, wishes.next(self._moving), self._ledger)
+    def _pulse(self, number: int, client: Client) -> None:
+        submit(client, number, Delay(duration=0.0), self._ledger, timeout=0.0)
+
+    def _change(self, wishes: _Wishes, number: int, client: Client) -> None:
+        taken = submit(client, number, wishes.next(self._moving), self._ledger)
         if taken is not None and taken.succeeded:
             wishes.succeeded(taken.opcode)
 
