@@ -55,7 +55,7 @@ class Daemon:
         command = [sys.executable, "-m", f"ganeti.daemon.{self.kind}", *options]
         try:
             done = subprocess.run(
-                command,
+                self.cluster.command(self.node, command),
                 input=token,
                 env={**os.environ, **self.cluster.environment(self.node)},
                 stdout=subprocess.DEVNULL,

@@ -133,6 +133,13 @@ class Cluster:
             "PYTHONPATH": f"{TREE}:{search}" if search else str(TREE),
         }
 
+    def command(self, node: Node, command: list[str]) -> list[str]:
+        """Return the command line that runs ``command`` where the node's daemons run.
+
+        That is this host; a cluster whose nodes are in namespaces overrides it.
+        """
+        return command
+
     def make_reachable(self) -> None:
         """See that the short link is there, and nobody else's.
 
