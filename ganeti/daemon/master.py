@@ -111,6 +111,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         journal,
         lambda: read_state(files, paths.term_file),
         SystemRandom(),
+        process=os.getpid(),
         lost=over.errback,
         replaced=lambda master: answer_by(master),
     )

@@ -102,7 +102,7 @@ def host_of(reactor: Any, paths: Paths, name: str, port: int, files: LocalFiles)
         reach=lambda host, port: reach(reactor, known_address(host, paths) or host, port),
         stop=reactor.stop,
         port=port,
-        is_master=lambda: holder(f"{paths.run}/{MASTER}.pid") is not None,
+        master_pid=lambda: holder(f"{paths.run}/{MASTER}.pid") or 0,
         request=RequestingProgram(processes),
         stop_master=lambda: _stop(reactor, paths, RAPI, MASTER),
         start_master=lambda: _start(reactor, paths, port, MASTER, RAPI),

@@ -69,13 +69,15 @@ class Quorum:
         lost: Callable[[NotMaster], None],
         acknowledged: Callable[[], ReplicaEnd],
         own_term: Callable[[], int],
+        process: int,
         random: Random,
     ) -> None:
         """``members`` are the cluster's nodes as the configuration knows them now.
 
         ``lost`` is called, once, when a newer master is heard of after the term has begun.
         ``acknowledged`` is the newest acknowledged commit, which nodes are told; ``own_term`` the
-        term that this host's own node daemon has granted to this master, 0 if none.
+        term that this host's own node daemon has granted to this master, 0 if none. ``process``
+        identifies this master daemon to it.
         """
         self._nodes = nodes
         self._name = name
@@ -84,6 +86,7 @@ class Quorum:
         self._lost_to = lost
         self._acknowledged = acknowledged
         self._own_term = own_term
+        self._process = process
         self._random = random
         self._term = 0
         self._elected = self._begun = self._stopped = False
@@ -226,6 +229,7 @@ class Quorum:
             # First a question, which promises nothing: one that cannot win, because it is cut off
             # from the others, must not drive the number on by which the true master works.
             asked = await self._ask(DescribeVote())
+            self._require_only(asked.get(self._name))
             current = self._known_set(asked.values())
             self._in_effect = current
             if not voting:
@@ -300,6 +304,18 @@ class Quorum:
             for name, ballot in asked.items()
             if ballot.state.master not in ("", self._name) and ballot.state.term >= known
         }
+
+    def _require_only(self, own: Ballot | None) -> None:
+        """Refuse to begin beside another master daemon in the name of this node.
+
+        Such as one that was started from a copy of this node's folder: nodes would take the one for
+        the other, and need not wait for its lease.
+        """
+        if own is not None and own.serves not in (0, self._process):
+            raise NotMaster(
+                f"another master daemon of {self._name} runs already (process {own.serves}); this"
+                " one, if it was started from a copy of the node's folder, must not"
+            )
 
     def _followed_by_majority(self, rivals: Mapping[str, Ballot], current: ReplicaSet) -> bool:
         by_master: dict[str, set[str]] = {}

@@ -53,10 +53,11 @@ class Startup:
         voter: Callable[[], VoterState],
         random: Random,
         *,
+        process: int,
         lost: Callable[[NotMaster], None],
         replaced: Callable[[Master], None] = lambda _: None,
     ) -> None:
-        """``voter`` reads what this host's own node daemon has granted.
+        """``voter`` reads what this host's own node daemon has granted; ``process`` is this one's.
 
         :raises Failed: a file of the checkpoint is missing or damaged.
         :raises Damaged: the journal does not verify.
@@ -74,6 +75,7 @@ class Startup:
             lost=lost,
             acknowledged=self._acknowledged,
             own_term=self._own_term,
+            process=process,
             random=random,
         )
         self.master = Master(around, journal, self.quorum)

@@ -51,8 +51,8 @@ class Host:
 
     ``now`` is the time in seconds since the epoch, ``clock`` what waits. ``reach`` opens and
     closes a connection to a peer, whose daemon listens at ``port``; ``stop`` ends the daemon.
-    ``is_master`` says whether a master daemon runs here; ``stop_master`` ends it, ``start_master``
-    starts it again, with the remote API.
+    ``master_pid`` is the process of the master daemon here, 0 if none runs; ``stop_master`` ends
+    it, ``start_master`` starts it again, with the remote API.
     ``request`` makes keys; ``reload`` lets the daemon use its certificate as it is now.
     """
 
@@ -69,7 +69,7 @@ class Host:
     reach: Reach
     stop: Callable[[], object]
     port: int = NODED_PORT
-    is_master: Callable[[], bool] = lambda: False
+    master_pid: Callable[[], int] = lambda: 0
     stop_master: StopDaemons = no_daemons
     start_master: StartDaemons = no_start
     request: Requests = no_requests
@@ -112,13 +112,13 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> P
     scripts = Scripts(oses, host.processes, host.files, logs, host.now)
     keys = Keys(host.files, host.paths.crypto, host.now)
     exports = Exports(host.files, host.paths)
-    replica = Replica(host.files, host.paths.data, in_use=host.is_master)
+    replica = Replica(host.files, host.paths.data, in_use=lambda: bool(host.master_pid()))
     voter = Voter(
         host.files,
         host.paths.term_file,
         host.clock,
         replica=replica,
-        serves=host.is_master,
+        serves=host.master_pid,
         name=host.name,
     )
     return Parts(
@@ -154,7 +154,7 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> P
             host.stop,
             host.stop_master,
             start_master=host.start_master,
-            is_mine=lambda: voter.state.master == host.name and not host.is_master(),
+            is_mine=lambda: voter.state.master == host.name and not host.master_pid(),
         ),
         oses=oses,
         power=PowerHelpers(host.files, host.processes),

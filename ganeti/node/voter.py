@@ -68,10 +68,10 @@ class Voter:
         clock: IReactorTime,
         *,
         replica: Replica | None = None,
-        serves: Callable[[], bool] = lambda: False,
+        serves: Callable[[], int] = lambda: 0,
         name: str = "",
     ) -> None:
-        """``name`` is this node's; ``serves`` tells whether a master daemon runs here."""
+        """``name`` is this node's; ``serves`` the process of the master daemon here, 0 if none."""
         self._files = files
         self._path = path
         self._clock = clock

@@ -101,7 +101,8 @@ class Ballot(Record):
 
     ``lease`` is for how many more seconds the node grants no other master a term. ``copy`` is the
     end of the node's own copy of the journal, ``common`` its mark at the position that was asked
-    for; None without a usable copy. ``serves`` says whether a master daemon runs there.
+    for; None without a usable copy. ``serves`` is the process of the master daemon there, 0 if none
+    runs.
     """
 
     granted: bool
@@ -109,7 +110,7 @@ class Ballot(Record):
     lease: float = 0.0
     copy: ReplicaEnd | None = None
     common: ReplicaEnd | None = None
-    serves: bool = False
+    serves: int = 0
 
 
 class DescribeVote(Call[Ballot]):

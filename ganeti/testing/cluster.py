@@ -6,6 +6,7 @@ over doubles of disks, guests and programs, on a clock, from a seed.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from itertools import count
 from random import Random
 from typing import Any, TypeVar
 
@@ -86,7 +87,7 @@ class SimulatedHost:
         self.disk = MemoryDisk(random)
         self.images = MemoryImages()
         self.guests = MemoryHypervisor()
-        self.has_master = False
+        self.master_pid = 0
         self._clock = clock
         self._random = random
         self._install()
@@ -127,7 +128,7 @@ class SimulatedHost:
             now=self._clock.seconds,
             reach=lambda host, port: _reached(),
             stop=lambda: None,
-            is_master=lambda: self.has_master,
+            master_pid=lambda: self.master_pid,
         )
 
     def recover(self) -> None:
@@ -209,7 +210,7 @@ class MasterProcess:
         self.ended: NotMaster | None = None
         self._ids = cluster.ids
         self._random = cluster.random
-        host.has_master = True
+        host.master_pid = next(cluster.pids)
 
     async def begin(self, mandate: Mandate) -> None:
         """Recover, be elected, and run jobs.
@@ -247,6 +248,7 @@ class MasterProcess:
             journal,
             lambda: read_state(files, host.paths.term_file),
             self._random,
+            process=host.master_pid,
             lost=self._over,
             replaced=self._use,
         )
@@ -273,7 +275,7 @@ class MasterProcess:
         """End the process where it is."""
         self.clock.die()
         self.wire.cut = True
-        self.host.has_master = False
+        self.host.master_pid = 0
 
 
 class SimulatedCluster:
@@ -290,6 +292,7 @@ class SimulatedCluster:
         self.ids = SeededIdentifiers(self.random)
         self.acknowledged: list[int] = []
         self.doubles: set[str] = set()
+        self.pids = count(1)
         self._submitting: set[Deferred[int]] = set()
         self.network = MemoryNodes(
             clock=self.clock, delay=lambda: self.random.uniform(0.0002, 0.02)

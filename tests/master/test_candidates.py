@@ -93,6 +93,7 @@ class Cluster:
             lost=lambda _: None,
             acknowledged=lambda: to_wire(self.journal.acknowledged()),
             own_term=self.voters["node1"].term,
+            process=1,
             random=self.random,
         )
         self.candidates = Candidates(

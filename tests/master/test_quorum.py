@@ -58,6 +58,7 @@ class MasterOf:
             lost=self.lost.append,
             acknowledged=lambda: self.acknowledged,
             own_term=lambda: self.own_term,
+            process=1,
             random=Random(1),
         )
 
@@ -65,6 +66,7 @@ class MasterOf:
 class QuorumTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
+        self.serves = 0
         self.network = MemoryNodes(clock=self.clock)
         self.members = [a_node(name) for name in NAMES[:3]]
         self.disks = {name: MemoryDisk() for name in NAMES}
@@ -78,7 +80,10 @@ class QuorumTests(SynchronousTestCase):
             master.quorum.stop()
 
     def start_node(self, name: str) -> None:
-        voter = self.voters[name] = Voter(MemoryFiles(self.disks[name]), "/term", self.clock)
+        serves = (lambda: self.serves) if name == "node1" else (lambda: 0)
+        voter = self.voters[name] = Voter(
+            MemoryFiles(self.disks[name]), "/term", self.clock, serves=serves, name=name
+        )
         answers = Answers(voter.term)
         answers.to(DescribeVote, voter.describe)
         answers.to(RequestVote, voter.request)
@@ -169,6 +174,14 @@ class QuorumTests(SynchronousTestCase):
         electing = Deferred.fromCoroutine(self.master("node1").quorum.elect(1))
         error = self.failureResultOf(electing, NotMaster).value
         self.assertIn("node2 is the master now", str(error))
+
+    def test_a_second_master_daemon_of_one_node_does_not_begin(self) -> None:
+        self.begun()
+        self.serves = 4711
+        electing = Deferred.fromCoroutine(self.master().quorum.elect(1))
+        told = str(self.failureResultOf(electing, NotMaster).value)
+        self.assertIn("another master daemon of node1 runs already (process 4711)", told)
+        self.assertEqual(self.granted(), [(1, "node1")] * 3)
 
     def test_another_node_takes_over_only_when_the_lease_has_ended(self) -> None:
         old = self.begun()

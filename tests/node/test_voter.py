@@ -30,7 +30,7 @@ class VoterTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.disk = MemoryDisk()
         self.clock = Clock()
-        self.serves = False
+        self.serves = 0
         self.voter = self.started()
 
     def started(self) -> Voter:
@@ -159,7 +159,7 @@ class VoterTests(SynchronousTestCase):
     def test_the_host_of_a_running_master_votes_for_no_other(self) -> None:
         self.request(3, "node9")
         self.clock.advance(PROMISE)
-        self.serves = True
+        self.serves = 4711
         self.assertFalse(self.request(4, "node2", "node9"))
         self.assertTrue(self.request(4, "node9"))
 
