@@ -117,15 +117,15 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     )
     startup.require_mandate(mandate)
     quorum = startup.quorum
-    methods: dict[str, Answerer] = {}
+    methods = Methods({})
 
     def answer_by(master: Master) -> None:
-        methods.update(_when_ready(master.answers(), quorum))
+        methods.use(_when_ready(master.answers(), quorum))
         master.config.observe(end_calls_to_absent_nodes(way.give_up))
 
     answer_by(startup.master)
     background: list[Spreading | Sharing] = []
-    sockets = LuxiService(reactor, (paths.master_socket, paths.query_socket), Methods(methods))
+    sockets = LuxiService(reactor, (paths.master_socket, paths.query_socket), methods)
     sockets.start()
 
     async def begin() -> None:

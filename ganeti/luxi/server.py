@@ -27,6 +27,10 @@ class Methods:
     _log = Logger()
 
     def __init__(self, answers: Mapping[str, Answerer]) -> None:
+        self.use(answers)
+
+    def use(self, answers: Mapping[str, Answerer]) -> None:
+        """Have these answer from now on, also on connections that are open."""
         if unknown := answers.keys() - METHODS.keys():
             raise ValueError(f"no such methods: {', '.join(sorted(unknown))}")
         self._answers = dict(answers)

@@ -31,6 +31,19 @@ class AnswerTests(SynchronousTestCase):
         decoded = json.loads(answer[:-1])
         return decoded["success"], decoded["result"]
 
+    def test_others_can_answer_from_some_moment_on(self) -> None:
+        async def before(*_: object) -> list[str]:
+            return ["before"]
+
+        async def after(*_: object) -> list[str]:
+            return ["after"]
+
+        message = b'{"method": "QueryTags", "args": ["node", "node1"]}'
+        methods = Methods({"QueryTags": before})
+        methods.use({"QueryTags": after})
+        answer = self.successResultOf(methods.answer(message))
+        self.assertIn(b"after", answer)
+
     def test_the_coroutine_gets_converted_arguments(self) -> None:
         asked = self.ask(b'{"method": "QueryTags", "args": ["node", "node1"]}')
         self.assertEqual(asked, (True, ["node", "node1"]))
