@@ -485,7 +485,7 @@ context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 context.load_verify_locations(authority)
 context.load_cert_chain(certificate)
 with context.wrap_socket(socket.create_connection((address, 1811), 5), server_hostname=name) as to:
-    head = f"POST /term_claim HTTP/1.1\\r\\nHost: {name}\\r\\nX-Ganeti-Term: 0\\r\\n"
+    head = f"POST /vote_request HTTP/1.1\\r\\nHost: {name}\\r\\nX-Ganeti-Term: 0\\r\\n"
     head += "Content-Type: application/json\\r\\nConnection: close\\r\\n"
     to.sendall(f"{head}Content-Length: {len(body)}\\r\\n\\r\\n{body}".encode())
     to.recv(65536)
