@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from contextlib import suppress
 from typing import Any, TextIO
@@ -21,7 +22,12 @@ from twisted.logger import (
 )
 from zope.interface import implementer
 
+from ganeti.schema.types import CONTROL
+
 MINUTE = 60.0
+
+_CONTROL = re.compile(rf"(?!\n)[{CONTROL}]")
+"""What would end a line, or be a command, to some reader of the log; lines have their indent."""
 
 
 @implementer(ILogObserver)
@@ -69,6 +75,7 @@ class LogFile:
         text = eventAsText(
             event, includeTraceback=True, includeTimestamp=False, includeSystem=False
         )
+        text = _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
         moment = event.get("log_time", 0.0)
         level = event.get("log_level", LogLevel.info).name.upper()
         milliseconds = int(moment % 1 * 1000)

@@ -17,15 +17,19 @@ from ganeti.rapi.arguments import LOCK, REASON, Kind, Parameter
 from ganeti.rapi.routes.nodes import FLAGS
 from ganeti.rapi.routes.route import DIGITS, Route
 from ganeti.rapi.verbs import Verb, asks, submits
-from ganeti.schema.types import Value
+from ganeti.schema.types import ONE_LINE, Value
 
 Schema = dict[str, Any]
 
 _REF = "#/components/schemas/{name}"
 
 _VALUE = "Value"
-_VALUES: Schema = msgspec.json.schema(Value)
-"""What values of parameters can be, said once and under this name."""
+_VALUES: Schema = {
+    "description": "What a parameter can be; also lists and objects of these, three levels deep.",
+    "type": ["array", "boolean", "null", "number", "object", "string"],
+    "pattern": ONE_LINE,
+}
+"""Said once, under this name, and without its levels, which are long and tell readers little."""
 
 _QUERY: dict[Kind, Schema] = {
     Kind.FLAG: {"type": "integer", "enum": [0, 1]},
@@ -90,9 +94,12 @@ def description(routes: Iterable[Route]) -> Schema:
     }
 
 
+_SPELT_OUT: Schema = msgspec.json.schema(Value)
+
+
 def _with_values_named(schema: Any) -> Any:
     """The schema with a reference where it says what values can be: it says so a hundred times."""
-    if schema == _VALUES:
+    if schema == _SPELT_OUT:
         return {"$ref": _REF.format(name=_VALUE)}
     if isinstance(schema, dict):
         return {name: _with_values_named(each) for name, each in schema.items()}

@@ -43,6 +43,10 @@ class LogFileTests(SynchronousTestCase):
         self.assertTrue(rest)
         self.assertTrue(all(line.startswith("\t") for line in rest))
 
+    def test_control_characters_are_shown_and_not_obeyed(self) -> None:
+        self.log({"log_format": "{x}", "x": "a\tb\x1b[2J\r\0\u2028c", "log_time": 0.0})
+        self.assertTrue(self.written().endswith("INFO a\tb\\x1b[2J\\r\\x00\\u2028c\n"))
+
     def test_a_full_disk_costs_lines_and_their_number_is_told(self) -> None:
         os.rename(self.path, self.path + ".1")
         os.symlink("/dev/full", self.path)

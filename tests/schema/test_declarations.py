@@ -117,7 +117,8 @@ class DeclarationTests(SynchronousTestCase):
             *(each for name, kind in (*asked, *answered) for each in fields_of(kind, name)),
         ]
         for path, kind in found:
-            if isinstance(kind, inspect.IntType) and path.split(".")[0] not in ELSEWHERE:
+            bounded = inspect.IntType | inspect.FloatType
+            if isinstance(kind, bounded) and path.split(".")[0] not in ELSEWHERE:
                 self.assertTrue(kind.ge is not None or kind.gt is not None, path)
                 self.assertTrue(kind.le is not None or kind.lt is not None, path)
 

@@ -9,9 +9,9 @@ from msgspec import Meta
 
 from ganeti.model.parameters.declaration import AbsolutePath, ParameterSet, Size, shared
 from ganeti.schema.records import doc
-from ganeti.schema.types import Count, Line, Port
+from ganeti.schema.types import MAX_INTEGER, Count, Line, Port
 
-Speed = Annotated[float, Meta(ge=0)]
+Speed = Annotated[float, Meta(ge=0, le=MAX_INTEGER)]
 
 
 class NodeParameters(ParameterSet):

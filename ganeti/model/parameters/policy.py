@@ -12,9 +12,9 @@ from ganeti.errors import Problem
 from ganeti.model.disk import Template
 from ganeti.model.parameters.declaration import ParameterSet
 from ganeti.schema.records import Record, doc
-from ganeti.schema.types import Count
+from ganeti.schema.types import MAX_INTEGER, Count
 
-Ratio = Annotated[float, Meta(gt=0)]
+Ratio = Annotated[float, Meta(gt=0, le=MAX_INTEGER)]
 
 
 class Specs(Record, rename="kebab"):
