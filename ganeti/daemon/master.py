@@ -33,6 +33,7 @@ from ganeti.master.reign import Reign
 from ganeti.master.sharing import Sharing
 from ganeti.master.spreading import Spreading
 from ganeti.node.terms import Accepted, Terms
+from ganeti.operations.members import issued_to
 from ganeti.operations.operation import SharedFile
 from ganeti.paths import Paths, name_of_this_node
 from ganeti.pki.issuing import IssuingProgram
@@ -64,7 +65,11 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     for folder in (places.queue, paths.sockets):
         await files.make_folder(folder)
     journal = await FileJournal.open(files, places.journal, reactor)
-    connector = Connector(reactor, client_context(paths))
+    connector = Connector(
+        reactor,
+        client_context(paths),
+        lambda name, fingerprint: fingerprint in issued_to(master.config.state(), name),
+    )
     way = HttpWay(connector, reactor, port=options.node_port, words=words)
     name = name_of_this_node()
     over: Deferred[None] = Deferred()

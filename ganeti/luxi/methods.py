@@ -333,6 +333,21 @@ class DeleteFilter(Request[None]):
     uuid: str
 
 
+# New nodes
+
+
+class EnrolNode(Request[dict[str, Any]]):
+    """Internal: what a new node has sent to the node daemon here, its token and signing request.
+
+    Answers the node's ``Membership``; the same question again gets the same answer.
+    """
+
+    changes = True
+
+    token: str
+    request: str
+
+
 def _refuse_locking(use_locking: bool) -> None:
     if use_locking:
         raise Invalid("questions never take locks; ask without use_locking")

@@ -12,6 +12,7 @@ from ganeti.errors import GanetiError
 from ganeti.jobs.job import Job
 from ganeti.jobs.queue import Queue
 from ganeti.luxi.server import Answerer
+from ganeti.master.enrolment import Enrolment
 from ganeti.master.job_filters import JobFilters
 from ganeti.master.questions import Questions
 from ganeti.master.watcher import WatcherPause
@@ -23,7 +24,11 @@ NO_CHANGE = "nochange"
 
 
 def answers(
-    queue: Queue, questions: Questions, pause: WatcherPause, filters: JobFilters
+    queue: Queue,
+    questions: Questions,
+    pause: WatcherPause,
+    filters: JobFilters,
+    enrolment: Enrolment,
 ) -> Mapping[str, Answerer]:
     """For each method of the protocol, who answers it."""
     jobs = JobAnswers(queue)
@@ -54,6 +59,7 @@ def answers(
         "PickupJob": _internal,
         "ReplaceFilter": filters.replace,
         "DeleteFilter": filters.delete,
+        "EnrolNode": enrolment.enrol,
     }
 
 

@@ -23,6 +23,7 @@ from ganeti.master.answers import answers
 from ganeti.master.archive import JobArchive
 from ganeti.master.candidates import Candidates
 from ganeti.master.checkpoints import Checkpoints
+from ganeti.master.enrolment import Enrolment
 from ganeti.master.job_filters import JobFilters
 from ganeti.master.live import Live, WatchedNodes
 from ganeti.master.members import MemberDistribution
@@ -109,6 +110,9 @@ class Master:
             locks=self.locks,
         )
         self.filters = JobFilters(self.config, self.jobs, self.queue, around.ids.uuid)
+        self.enrolment = Enrolment(
+            self.config, around.files, around.places, around.issue, around.now, clock
+        )
         self.questions = Questions(
             state=self.config.state,
             live=self.live,
@@ -162,11 +166,12 @@ class Master:
 
     def answers(self) -> Mapping[str, Answerer]:
         """Who answers each method of the protocol of clients."""
-        return answers(self.queue, self.questions, self.pause, self.filters)
+        return answers(self.queue, self.questions, self.pause, self.filters, self.enrolment)
 
     async def start(self) -> None:
         """Settle what a crash interrupted, and begin to run jobs."""
         self.members.soon()
+        self.enrolment.schedule_expiry()
         self.journal.replicate_to(self.candidates)
         self.candidates.members(self.config.state().nodes.values())
         await self.queue.start()
@@ -179,6 +184,7 @@ class Master:
         await self.queue.stop()
         self.live.stop()
         self.members.stop()
+        self.enrolment.stop()
         if replaced:
             self.candidates.stop()
         await self.checkpoints.stop(write=not replaced)
