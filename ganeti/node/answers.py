@@ -16,7 +16,7 @@ def answers_of(parts: Parts) -> Answers:
     """The calls that a node of these parts answers."""
     answers = Answers(parts.terms.newest)
 
-    answers.to(members.UpdateMembers, parts.members.update)
+    answers.to(members.UpdateMembers, parts.candidacy.update)
 
     answers.to(node.AskVersion, parts.membership.version)
     answers.to(node.ClaimTerm, parts.terms.claim)
@@ -72,10 +72,11 @@ def answers_of(parts: Parts) -> Answers:
     answers.to(storage.ModifyStorage, parts.units.modify)
     answers.to(storage.RepairStorage, parts.units.repair)
 
-    answers.to(replica.DescribeReplica, parts.replica.describe)
-    answers.to(replica.KeepCheckpoint, parts.replica.keep_checkpoint)
-    answers.to(replica.KeepFrames, parts.replica.keep_frames)
-    answers.to(replica.ResetReplica, parts.replica.reset)
+    required = parts.candidacy.required
+    answers.to(replica.DescribeReplica, required(parts.replica.describe))
+    answers.to(replica.KeepCheckpoint, required(parts.replica.keep_checkpoint))
+    answers.to(replica.KeepFrames, required(parts.replica.keep_frames))
+    answers.to(replica.ResetReplica, required(parts.replica.reset))
 
     answers.to(transfer.AskTransfers, parts.transfers.status)
     answers.to(transfer.CreateCertificate, parts.keys.create)

@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from ganeti.hypervisor.interfaces import IHypervisor
 from ganeti.model.disk import Template
+from ganeti.node.candidacy import Candidacy
 from ganeti.node.checks import Checks, Reach
 from ganeti.node.commands import RestrictedCommands
 from ganeti.node.credentials import Credentials, Requests, no_requests
@@ -72,6 +73,7 @@ class Host:
 class Parts:
     """What answers the calls; see ``answers``."""
 
+    candidacy: Candidacy
     checks: Checks
     commands: RestrictedCommands
     credentials: Credentials
@@ -105,7 +107,10 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> P
     keys = Keys(host.files, host.paths.crypto, host.now)
     exports = Exports(host.files, host.paths)
     terms = Terms(host.files, host.paths.term_file)
+    members = MemberList(host.files, host.paths.member_list, host.name, lambda: terms.accepted)
+    replica = Replica(host.files, host.paths.data, in_use=host.is_master)
     return Parts(
+        candidacy=Candidacy(host.files, host.paths, members, host.is_master, replica.close),
         checks=Checks(
             files=host.files,
             paths=host.paths,
@@ -125,16 +130,16 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> P
         disks=disks,
         exports=exports,
         facts=Facts(host.files, host.hypervisors, places),
-        files=Files(host.files, host.paths),
+        files=Files(host.files, host.paths, members.is_candidate),
         hooks=Hooks(host.files, host.processes, host.paths.hooks),
         instances=Instances(host.hypervisors, disks.paths, scripts, host.clock, host.name),
         keys=keys,
         names=Names(host.names),
-        members=MemberList(host.files, host.paths.member_list, host.name, lambda: terms.accepted),
+        members=members,
         membership=Membership(host.files, host.paths, host.clock, host.stop, host.stop_master),
         oses=oses,
         power=PowerHelpers(host.files, host.processes),
-        replica=Replica(host.files, host.paths.data, in_use=host.is_master),
+        replica=replica,
         scripts=scripts,
         terms=terms,
         transfers=Transfers(
