@@ -68,7 +68,8 @@ def invite(
         until=int(time.time() if now is None else now) + TOKEN_LIFE,
         nonce=secrets.token_hex(16),
     )
-    return token_of(invitation, secret_of(files.read(paths.authority_key)))
+    secret = secret_of(files.read(paths.authority_key), files.read(paths.domain_secret))
+    return token_of(invitation, secret)
 
 
 def join(token: str, paths: Paths, name: str, *, again: bool = False) -> Invitation:

@@ -20,6 +20,7 @@ from ganeti import __version__
 from ganeti.daemon import open_files
 from ganeti.daemon.allocators import Allocators
 from ganeti.daemon.identifiers import SystemIdentifiers
+from ganeti.daemon.rotation import RotationProgram
 from ganeti.daemon.service import Running
 from ganeti.daemon.tls import Connector, client_context
 from ganeti.errors import NotMaster
@@ -99,6 +100,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         issue=IssuingProgram(
             LocalProcesses(reactor, reactor), paths.authority, paths.authority_key
         ),
+        rotate=RotationProgram(LocalProcesses(reactor, reactor), paths),
     )
     master = Master(around, journal)
     known = _accepted(files, paths)

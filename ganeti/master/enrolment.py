@@ -57,7 +57,10 @@ class Enrolment:
         :raises Refused: the token is not of this cluster, has expired, or was spent already.
         """
         async with self._turn:
-            secret = secret_of(self._files.read(self._places.authority_key))
+            secret = secret_of(
+                self._files.read(self._places.authority_key),
+                self._files.read(self._places.domain_secret),
+            )
             invitation = check_token(token, secret, self._now())
             application = digest(request)
             spent = self._config.state().spent_tokens.get(invitation.nonce)

@@ -39,8 +39,10 @@ from ganeti.operations.operation import (
     Identifiers,
     Operation,
     Progress,
+    Rotate,
     SharedFiles,
     Tools,
+    no_rotation,
 )
 from ganeti.operations.perform import Performer
 from ganeti.pki.issuing import Issue
@@ -67,6 +69,7 @@ class Surroundings:
     shared: SharedFiles
     machine: str
     issue: Issue
+    rotate: Rotate = no_rotation
 
 
 class Master:
@@ -152,6 +155,7 @@ class Master:
             answers=self.questions,
             issue=self._around.issue,
             members=self.members,
+            rotate=self._around.rotate,
         )
 
     async def _submit(self, jobs: Sequence[Sequence[Opcode]]) -> list[tuple[bool, int | str]]:

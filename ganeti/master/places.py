@@ -34,6 +34,10 @@ class Places:
         return f"{self.data}/ca.key"
 
     @property
+    def domain_secret(self) -> str:
+        return f"{self.data}/cluster-domain-secret"
+
+    @property
     def journal(self) -> str:
         return f"{self.data}/journal"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from ganeti.config.changes.nodes import certificates_of
 from ganeti.config.state import ClusterState, Kind
+from ganeti.opcodes.cluster import RedistributeConfig, RenewCrypto
 from ganeti.operations.operation import Tools
 from ganeti.rpc.members import Members
 
@@ -36,6 +37,16 @@ def issued_to(state: ClusterState, name: str) -> frozenset[str]:
     member = certificates_of(state, state.nodes[uuid]) if uuid else ()
     joined = (each for each in state.spent_tokens.values() if each.node == name)
     return frozenset((*member, *(each.fingerprint for each in joined)))
+
+
+async def replace_secrets(name: str, tools: Tools) -> None:
+    """Queue a job that replaces what the node ``name`` has known as a master candidate."""
+    rotation = [RenewCrypto(shared_secrets=True), RedistributeConfig()]
+    [(queued, job)] = await tools.submit([rotation])
+    told = f"job {job} replaces them" if queued else f"they were not replaced: {job}"
+    tools.progress.say(
+        f"node {name} has known the cluster domain secret and the remote API's key: {told}"
+    )
 
 
 async def enforce_members(tools: Tools) -> None:

@@ -39,7 +39,7 @@ INVITATION = Invitation(
     until=int(NOW) + 100,
     nonce="0123",
 )
-TOKEN = token_of(INVITATION, secret_of(AUTHORITY.key))
+TOKEN = token_of(INVITATION, secret_of(AUTHORITY.key, b"a secret"))
 NODE1 = a_node("node1")
 
 
@@ -53,6 +53,7 @@ class EnrolmentTests(SynchronousTestCase):
         places = Places("/data")
         self.disk.put(places.authority, AUTHORITY.certificate, 0o644, 0)
         self.disk.put(places.authority_key, AUTHORITY.key, 0o600, 0)
+        self.disk.put(places.domain_secret, b"a secret", 0o600, 0)
         self.journal = MemoryJournal()
         state = certify(NODE1, "aa")(a_cluster(nodes=[NODE1])).settled()
         self.config = Config(state, self.journal, self.clock.seconds)
@@ -117,6 +118,10 @@ class EnrolmentTests(SynchronousTestCase):
         self.clock.advance(1)
         self.assertEqual(dict(self.config.state().spent_tokens), {})
         self.assertIn("has expired", str(self.refused()))
+
+    def test_tokens_of_one_that_knew_the_secrets_do_not_outlive_their_replacement(self) -> None:
+        self.disk.put("/data/cluster-domain-secret", b"another", 0o600, 0)
+        self.assertIn("was not made by this cluster's master", str(self.refused()))
 
     def test_a_token_is_not_spent_on_a_request_that_cannot_be_granted(self) -> None:
         self.assertIsInstance(self.refused(request=b"nonsense"), Invalid)
