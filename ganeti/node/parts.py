@@ -150,6 +150,7 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> P
             scripts=scripts,
             keys=keys,
             exports=exports,
+            members=members,
             clock=host.clock,
             now=host.now,
         ),
