@@ -15,7 +15,7 @@ import msgspec
 from ganeti.errors import Code, Failed, GanetiError, ProtocolError, from_wire
 from ganeti.paths import Paths
 from ganeti.rpc.call import Call
-from ganeti.rpc.http import Broken, MessageReader, answered, request
+from ganeti.rpc.http import Broken, MessageReader, answered, explanation, request
 from ganeti.rpc.wire import request_of, result_of
 
 R = TypeVar("R")
@@ -68,8 +68,8 @@ class Door:
         try:
             while data := connection.recv(65536):
                 for message in reader.receive(data):
-                    if answered(message) != 200:
-                        raise ProtocolError(f"{self} answers {message.body!r}")
+                    if (status := answered(message)) != 200:
+                        raise ProtocolError(f"{self} answers {status}: {explanation(message)}")
                     return message.body
         except Broken as e:
             raise ProtocolError(f"{self} answers nonsense: {e}") from None

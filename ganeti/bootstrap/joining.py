@@ -8,6 +8,7 @@ import secrets
 import ssl
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import msgspec
 
@@ -67,7 +68,8 @@ def invite(
         until=int(time.time() if now is None else now) + TOKEN_LIFE,
         nonce=secrets.token_hex(16),
     )
-    return token_of(invitation, secret_of(files.read(paths.authority_key)))
+    secret = secret_of(files.read(paths.authority_key), files.read(paths.domain_secret))
+    return token_of(invitation, secret)
 
 
 def join(token: str, paths: Paths, name: str, *, again: bool = False) -> Invitation:
@@ -104,9 +106,8 @@ def join(token: str, paths: Paths, name: str, *, again: bool = False) -> Invitat
         at_once(files.remove(paths.term_file))
     at_once(files.replace(paths.authority, authority.encode("ascii"), mode=0o644))
     write_ssconf(paths, _first_ssconf(invitation))
-    if granted.members is not None:
-        kept = MemberFile(term=0, members=msgspec.convert(granted.members, Members))
-        at_once(files.replace(paths.member_list, msgspec.json.encode(kept), mode=0o600))
+    kept = MemberFile(term=0, members=granted.members)
+    at_once(files.replace(paths.member_list, msgspec.json.encode(kept), mode=0o600))
     credentials = key + granted.certificate.encode("ascii")
     # Last, because this file is what says that the node is part of a cluster.
     at_once(files.replace(paths.node_certificate, credentials, mode=0o600))
@@ -129,6 +130,14 @@ def _authority_of(paths: Paths) -> str | None:
         return fingerprint(local_files().read(paths.authority))
     except (FileNotFoundError, Invalid):
         return None
+
+
+@dataclass(frozen=True)
+class Granted:
+    """What a new node has got: its certificate, in PEM, and whom it may obey."""
+
+    certificate: str
+    members: Members
 
 
 class _Master:
@@ -154,13 +163,15 @@ class _Master:
             )
         return answer
 
-    def enrol(self, application: Application, authority: str) -> Membership:
-        """The certificate for this node."""
+    def enrol(self, application: Application, authority: str) -> Granted:
+        """The certificate for this node, and the members of its cluster."""
         context = ssl.create_default_context(cadata=authority)
         body = self._door.ask(context, ENROL_CALL, msgspec.json.encode(application))
         answer = answer_of(body, self._door)
         try:
-            return msgspec.convert(answer, Membership)
+            granted = msgspec.convert(answer, Membership)
+            members = msgspec.convert(granted.members, Members)
+            return Granted(granted.certificate, members)
         except msgspec.ValidationError as e:
             raise ProtocolError(f"{self._door} granted nonsense: {e}") from None
 

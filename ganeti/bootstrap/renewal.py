@@ -7,12 +7,13 @@ import os
 import secrets
 import signal
 import ssl
+import sys
 import time
 
 from ganeti.bootstrap.daemons import RAPI
 from ganeti.bootstrap.writing import local_files, ssconf_of, write
-from ganeti.errors import Code, Invalid, Refused
-from ganeti.paths import Paths
+from ganeti.errors import Code, GanetiError, Invalid, Refused
+from ganeti.paths import Paths, of_this_node
 from ganeti.system.pidfile import holder
 
 
@@ -76,3 +77,21 @@ def _use(paths: Paths, pem: bytes) -> None:
     write({paths.rapi_certificate: (pem, 0o600)})
     if pid := holder(f"{paths.run}/{RAPI}.pid"):
         os.kill(pid, signal.SIGHUP)
+
+
+def main(paths: Paths) -> int:
+    """Replace the secrets that master candidates share, on the master; returns the exit code.
+
+    A certificate of the remote API that another authority has issued stays.
+    """
+    try:
+        renew_domain_secret(paths)
+        renew_rapi_certificate(paths, only_own=True)
+    except (GanetiError, OSError) as e:
+        print(e, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(of_this_node()))

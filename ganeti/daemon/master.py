@@ -21,6 +21,7 @@ from ganeti.daemon import open_files
 from ganeti.daemon.allocators import Allocators
 from ganeti.daemon.identifiers import SystemIdentifiers
 from ganeti.daemon.periodic import PASSING, Periodic
+from ganeti.daemon.rotation import RotationProgram
 from ganeti.daemon.service import Running
 from ganeti.daemon.tls import Connector, NoCertificate, client_context
 from ganeti.errors import Refused
@@ -36,6 +37,7 @@ from ganeti.master.sharing import Sharing
 from ganeti.master.spreading import Spreading
 from ganeti.master.startup import Mandate, Startup
 from ganeti.node.voter import read_state
+from ganeti.operations.members import issued_to
 from ganeti.operations.operation import SharedFile
 from ganeti.paths import Paths, name_of_this_node
 from ganeti.pki.issuing import IssuingProgram
@@ -68,7 +70,15 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     for folder in (places.queue, paths.sockets):
         await files.make_folder(folder)
     journal = await FileJournal.open(files, places.journal, reactor)
-    connector = Connector(reactor, client_context(paths))
+    connector = Connector(
+        reactor,
+        client_context(paths),
+        # A copy that has yet to be completed may not know the certificates of today.
+        lambda name, fingerprint: (
+            not startup.quorum.begun
+            or fingerprint in issued_to(startup.master.config.state(), name)
+        ),
+    )
     http = HttpWay(connector, reactor, port=options.node_port, words=words)
     way = ProbedWay(http, reactor)
     name = name_of_this_node()
@@ -99,6 +109,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         issue=IssuingProgram(
             LocalProcesses(reactor, reactor), paths.authority, paths.authority_key
         ),
+        rotate=RotationProgram(LocalProcesses(reactor, reactor), paths),
         name=name,
     )
     mandate = Mandate(

@@ -26,7 +26,7 @@ from ganeti.node.answers import answers_of
 from ganeti.node.enrolment import Enrolment
 from ganeti.node.parts import Host, parts_of
 from ganeti.paths import NODED_PORT, Paths, name_of_this_node
-from ganeti.pki.issuing import IssuingProgram
+from ganeti.pki.enrolment import Application
 from ganeti.pki.requesting import RequestingProgram
 from ganeti.rpc.serving import CallSite
 from ganeti.system.files import LocalFiles
@@ -59,15 +59,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         load(context, paths)
 
     host = replace(host_of(reactor, paths, name, options.port, files), reload=reload)
-    enrolment = Enrolment(
-        files,
-        time.time,
-        IssuingProgram(host.processes, paths.authority, paths.authority_key),
-        certificate=paths.authority,
-        key=paths.authority_key,
-        spent=f"{paths.data}/enrolled",
-        members=lambda: parts.members.members,
-    )
+    enrolment = Enrolment(files, paths, _Forward(reactor, paths))
     parts = parts_of(host)
     await parts.exports.tidy()
     await parts.keys.tidy()
@@ -83,6 +75,28 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         await parts.replica.close()
 
     return Running(stop, reload)
+
+
+class _Forward:
+    """Hands applications of new nodes to the master daemon on this host."""
+
+    def __init__(self, reactor: Any, paths: Paths) -> None:
+        self._reactor = reactor
+        self._path = paths.master_socket
+
+    async def __call__(self, application: Application) -> dict[str, Any] | None:
+        # Here and not above: only the master's node needs it, and only when a node joins.
+        from ganeti.luxi.async_client import MasterClient
+        from ganeti.luxi.methods import EnrolNode
+        from ganeti.luxi.reach import MasterAway
+
+        client = MasterClient(self._reactor, self._reactor, self._path)
+        try:
+            return await client.ask(EnrolNode(token=application.token, request=application.request))
+        except MasterAway:
+            return None
+        finally:
+            client.close()
 
 
 def host_of(reactor: Any, paths: Paths, name: str, port: int, files: LocalFiles) -> Host:

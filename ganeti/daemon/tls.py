@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import socket
 import ssl
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IConnector
@@ -126,12 +127,25 @@ def peer_of(transport: object) -> Peer | None:
     return Peer(transport.peer_name or "a node without a name", digest)
 
 
-class Connector:
-    """Opens TLS connections to nodes, shortening the handshake with those it has met before."""
+Accepts: TypeAlias = Callable[[str, str], bool]
+"""Whether a node of this name may show the certificate with this fingerprint."""
 
-    def __init__(self, reactor: Any, context: ssl.SSLContext) -> None:
+
+class Connector:
+    """Opens TLS connections to nodes, shortening the handshake with those it has met before.
+
+    A node must prove its name, and its certificate must be one that ``accepts`` knows as its own.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        context: ssl.SSLContext,
+        accepts: Accepts = lambda name, fingerprint: True,
+    ) -> None:
         self.reactor = reactor
         self.context = context
+        self.accepts = accepts
         self.sessions: dict[str, ssl.SSLSession] = {}
 
     def reload(self, paths: Paths) -> None:
@@ -188,9 +202,16 @@ class _Connecting(ClientFactory):
             self._connector.sessions[self._name] = self._layer.session
 
     def _ready(self, layer: TlsLayer) -> None:
-        for level, option, value in KEEPALIVE:
-            layer.transport.getHandle().setsockopt(level, option, value)
-        self.done.callback(None)
+        if self._connector.accepts(self._name, layer.peer_fingerprint or ""):
+            for level, option, value in KEEPALIVE:
+                layer.transport.getHandle().setsockopt(level, option, value)
+            self.done.callback(None)
+        else:
+            layer.abortConnection()
+            self._fail(
+                "its certificate is not one that this cluster has issued to it and still accepts;"
+                f" to join it again: gnt-node add --readd {self._name}"
+            )
 
     def _fail(self, why: str) -> None:
         if not self.done.called:

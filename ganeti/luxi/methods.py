@@ -351,6 +351,21 @@ class ConfirmNodesDown(Request[None]):
     names: tuple[str, ...]
 
 
+# New nodes
+
+
+class EnrolNode(Request[dict[str, Any]]):
+    """Internal: what a new node has sent to the node daemon here, its token and signing request.
+
+    Answers the node's ``Membership``; the same question again gets the same answer.
+    """
+
+    changes = True
+
+    token: str
+    request: str
+
+
 def _refuse_locking(use_locking: bool) -> None:
     if use_locking:
         raise Invalid("questions never take locks; ask without use_locking")

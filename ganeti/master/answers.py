@@ -12,6 +12,7 @@ from ganeti.errors import GanetiError
 from ganeti.jobs.job import Job
 from ganeti.jobs.queue import Queue
 from ganeti.luxi.server import Answerer
+from ganeti.master.enrolment import Enrolment
 from ganeti.master.job_filters import JobFilters
 from ganeti.master.questions import Questions
 from ganeti.master.shared_jobs import SharedJobs
@@ -29,6 +30,7 @@ def answers(
     questions: Questions,
     pause: WatcherPause,
     filters: JobFilters,
+    enrolment: Enrolment,
     confirm_down: Answerer,
 ) -> Mapping[str, Answerer]:
     """For each method of the protocol, who answers it."""
@@ -62,6 +64,7 @@ def answers(
         "ReplaceFilter": filters.replace,
         "DeleteFilter": filters.delete,
         "ConfirmNodesDown": confirm_down,
+        "EnrolNode": enrolment.enrol,
     }
 
 

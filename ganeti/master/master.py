@@ -26,6 +26,7 @@ from ganeti.master.answers import answers
 from ganeti.master.archive import JobArchive
 from ganeti.master.candidates import Candidates
 from ganeti.master.checkpoints import Checkpoints
+from ganeti.master.enrolment import Enrolment
 from ganeti.master.job_filters import JobFilters
 from ganeti.master.live import Live, WatchedNodes
 from ganeti.master.members import MemberDistribution
@@ -44,8 +45,10 @@ from ganeti.operations.operation import (
     Identifiers,
     Operation,
     Progress,
+    Rotate,
     SharedFiles,
     Tools,
+    no_rotation,
 )
 from ganeti.operations.perform import Performer
 from ganeti.pki.issuing import Issue
@@ -73,6 +76,7 @@ class Surroundings:
     machine: str
     issue: Issue
     name: str
+    rotate: Rotate = no_rotation
 
 
 class Master:
@@ -122,6 +126,9 @@ class Master:
         )
         self.shared = SharedJobs(self.queue, self.jobs)
         self.filters = JobFilters(self.config, self.jobs, self.queue, around.ids.uuid)
+        self.enrolment = Enrolment(
+            self.config, around.files, around.places, around.issue, around.now, clock
+        )
         self.questions = Questions(
             state=self.config.state,
             live=self.live,
@@ -161,6 +168,7 @@ class Master:
             answers=self.questions,
             issue=self._around.issue,
             members=self.members,
+            rotate=self._around.rotate,
         )
 
     async def _submit(self, jobs: Sequence[Sequence[Opcode]]) -> list[tuple[bool, int | str]]:
@@ -183,6 +191,7 @@ class Master:
             self.questions,
             self.pause,
             self.filters,
+            self.enrolment,
             self._confirm_down,
         )
 
@@ -199,6 +208,7 @@ class Master:
         :raises NotKept: it could not be kept.
         """
         self.members.soon()
+        self.enrolment.schedule_expiry()
         self.journal.replicate_to(self.candidates)
         self.candidates.members(self.config.state().nodes.values())
         await self._begin_term()
@@ -238,6 +248,7 @@ class Master:
             await self.queue.stop()
             self.live.stop()
             self.members.stop()
+            self.enrolment.stop()
             await self.checkpoints.stop(write=not replaced)
             await self.journal.close()
         finally:

@@ -131,9 +131,9 @@ class MemberDistribution:
         )
 
     async def _inform(self, node: Node) -> None:
-        trouble = await self._inform_all([node])
-        if node.uuid in trouble:
-            raise trouble[node.uuid]
+        if (members := self._newest) is not None:
+            await self._nodes.ask(node, UpdateMembers(members=members))
+            self._confirmed[node.uuid] = members
 
     async def _inform_all(self, nodes: Sequence[Node]) -> Mapping[str, Failed]:
         """Return what went wrong, by the UUID of the node."""

@@ -26,6 +26,18 @@ class Places:
         return f"{self.data}/{access.NAME}"
 
     @property
+    def authority(self) -> str:
+        return f"{self.data}/ca.pem"
+
+    @property
+    def authority_key(self) -> str:
+        return f"{self.data}/ca.key"
+
+    @property
+    def domain_secret(self) -> str:
+        return f"{self.data}/cluster-domain-secret"
+
+    @property
     def journal(self) -> str:
         return f"{self.data}/journal"
 

@@ -14,7 +14,7 @@ from functools import partial
 from random import Random
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -37,6 +37,9 @@ from ganeti.rpc.replicas import ReplicaEnd
 
 PAUSE = 1.0
 """Seconds between two attempts to gather votes; up to as much again by chance, against ties."""
+
+STRAGGLERS = 0.5
+"""Seconds for which the other nodes are waited for when a majority has answered in an election."""
 
 READY_TIMEOUT = 6.0
 """Seconds for which a request waits for the lease before it is refused: longer than a lease, so
@@ -273,21 +276,53 @@ class Quorum:
             await deferLater(self._clock, PAUSE * (1 + self._random.random()))
 
     async def _ask(self, call: DescribeVote | RequestVote) -> dict[str, Ballot]:
-        """The ballots of the nodes that answer, by name; why others do not is remembered."""
+        """The ballots of the nodes that answer, by name; why others do not is remembered.
+
+        Once a majority has answered, the others are given ``STRAGGLERS`` seconds.
+        """
         members = [node for node in self._members() if not node.offline]
-        asked_at = self._clock.seconds()
-        answers = await self._nodes.ask_all(members, call)
         found: dict[str, Ballot] = {}
-        for node in members:
-            answer = answers[node.uuid]
-            if isinstance(answer, Ballot):
-                found[node.name] = answer
-                self._silent.pop(node.name, None)
-                if answer.granted:
-                    self._heard[node.name] = asked_at
-            else:
-                self._silent[node.name] = str(answer)
+        asking = {
+            node.name: Deferred.fromCoroutine(self._ballot(node, call, found)) for node in members
+        }
+        pending: Deferred[None] = Deferred()
+        timer: IDelayedCall | None = None
+
+        def answered(_: None, name: str) -> None:
+            nonlocal timer
+            asking.pop(name, None)
+            if not asking:
+                _fire(pending)
+            elif timer is None and 2 * len(found) > len(members):
+                timer = self._clock.callLater(STRAGGLERS, _fire, pending)
+
+        for name, work in list(asking.items()):
+            work.addCallback(answered, name)
+        try:
+            if asking:
+                await pending
+        finally:
+            if timer is not None and timer.active():
+                timer.cancel()
+            for name, work in list(asking.items()):
+                self._silent.setdefault(name, "no answer yet")
+                work.addErrback(lambda _: None)  # of no interest any more
+                work.cancel()
         return found
+
+    async def _ballot(
+        self, node: Node, call: DescribeVote | RequestVote, found: dict[str, Ballot]
+    ) -> None:
+        asked_at = self._clock.seconds()
+        try:
+            ballot = await self._nodes.ask(node, call)
+        except GanetiError as e:
+            self._silent[node.name] = str(e)
+        else:
+            found[node.name] = ballot
+            self._silent.pop(node.name, None)
+            if ballot.granted:
+                self._heard[node.name] = asked_at
 
     def _known_set(self, ballots: Iterable[Ballot]) -> ReplicaSet:
         """The newest replica set; for a cluster that never had one, all nodes vote."""

@@ -139,7 +139,7 @@ class Startup:
         await self.master.start()
 
     async def _adopt(self, election: Election, mandate: Mandate) -> frozenset[str]:
-        """Complete the journal from other copies; answers the copies that are trusted at first."""
+        """Complete the journal from the copies of those that voted; answers which are trusted."""
         name, state = self._around.name, self.master.config.state()
         found = election.replica_set
         if not found.in_sync and state.master.name == name:
@@ -148,7 +148,7 @@ class Startup:
         others = [
             node
             for node in state.nodes.values()
-            if node.name != name and not node.offline and node.master_candidate
+            if node.name != name and node.name in election.ballots and node.master_candidate
         ]
         acknowledged = {
             voter: ballot.state.acknowledged for voter, ballot in election.ballots.items()
@@ -166,5 +166,6 @@ class Startup:
             self.master.discard()
             self.master = Master(self._around, self._journal, self.quorum)
             self._replaced(self.master)
-        whole = name in found.in_sync
-        return frozenset(found.in_sync) if whole else frozenset((name,))
+        # One that has not voted would keep every commit waiting until it is put out of the set.
+        whole = frozenset(found.in_sync) if name in found.in_sync else frozenset[str]()
+        return whole & election.ballots.keys() | {name}

@@ -16,7 +16,7 @@ def answers_of(parts: Parts) -> Answers:
     """The calls that a node of these parts answers."""
     answers = Answers(parts.voter.term)
 
-    answers.to(members.UpdateMembers, parts.members.update)
+    answers.to(members.UpdateMembers, parts.candidacy.update)
 
     answers.to(node.AskVersion, parts.membership.version)
     answers.to(node.Delay, parts.membership.delay)
@@ -77,11 +77,12 @@ def answers_of(parts: Parts) -> Answers:
     answers.to(quorum.RenewLease, parts.voter.renew)
     answers.to(quorum.RequestVote, parts.voter.request)
 
-    answers.to(replica.DescribeReplica, parts.replica.describe)
-    answers.to(replica.KeepCheckpoint, parts.replica.keep_checkpoint)
-    answers.to(replica.AppendFrames, parts.replica.append_frames)
-    answers.to(replica.ReadFrames, parts.replica.read_frames)
-    answers.to(replica.ResetReplica, parts.replica.reset)
+    required = parts.candidacy.required
+    answers.to(replica.DescribeReplica, required(parts.replica.describe))
+    answers.to(replica.KeepCheckpoint, required(parts.replica.keep_checkpoint))
+    answers.to(replica.AppendFrames, required(parts.replica.append_frames))
+    answers.to(replica.ReadFrames, required(parts.replica.read_frames))
+    answers.to(replica.ResetReplica, required(parts.replica.reset))
 
     answers.to(transfer.AskTransfers, parts.transfers.status)
     answers.to(transfer.CreateCertificate, parts.keys.create)

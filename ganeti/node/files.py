@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
 
 from ganeti.errors import Code, Invalid, Problem, Refused
+from ganeti.node.candidacy import secrets
 from ganeti.paths import Paths
 from ganeti.rpc.node import UploadFile, WriteSsconf
 from ganeti.system.interfaces import IFiles
@@ -51,17 +53,22 @@ def replaceable(paths: Paths) -> dict[str, str]:
 
 
 class Files:
-    """Answers the calls that replace files of this node."""
+    """Answers the calls that replace files of this node.
 
-    def __init__(self, files: IFiles, paths: Paths) -> None:
+    ``is_candidate`` says whether it may have what only master candidates have.
+    """
+
+    def __init__(self, files: IFiles, paths: Paths, is_candidate: Callable[[], bool]) -> None:
         self._files = files
+        self._is_candidate = is_candidate
+        self._secrets = secrets(paths)
         self._data = paths.data
         self._replaceable = replaceable(paths)
 
     async def upload(self, call: UploadFile) -> None:
         """Replace a file of the list, durably.
 
-        :raises Refused: the file is not on the list.
+        :raises Refused: the file is not on the list, or this node must not have it.
         """
         if call.path not in self._replaceable:
             raise Refused(
@@ -74,6 +81,11 @@ class Files:
         except binascii.Error as e:
             raise Invalid([Problem("content", f"must be base64: {e}")]) from None
         path = self._replaceable[call.path]
+        if path in self._secrets and not self._is_candidate():
+            raise Refused(
+                f"this node is no master candidate, so it must not have {call.path}; make it one"
+                " first: gnt-node modify --master-candidate=yes"
+            )
         await self._files.make_folder(path.rpartition("/")[0])
         await self._files.replace(path, content, mode=call.mode & 0o777)
 

@@ -54,6 +54,12 @@ class MemberList:
         """Whether this node may keep what only master candidates have."""
         return self._kept is not None and self._name in self._kept.members.candidates
 
+    def fingerprints(self, name: str | None = None) -> frozenset[str]:
+        """Return the certificates that any member, or the one of this name, may show."""
+        if self._kept is None:
+            return frozenset()
+        return frozenset(shown for shown, owner in self._owners.items() if name in (None, owner))
+
     async def update(self, call: UpdateMembers) -> int:
         """Use a newer list; it is on disk when this returns.
 

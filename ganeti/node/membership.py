@@ -12,6 +12,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from ganeti import __version__
+from ganeti.node.candidacy import secrets
 from ganeti.paths import Paths
 from ganeti.rpc.node import (
     AskVersion,
@@ -28,6 +29,10 @@ PROTOCOL = 3_000_000
 
 LAST_WORDS = 0.5
 """Seconds between the answer that the node has left, and the end of the daemon."""
+
+
+STAYS = frozenset({"export"})
+"""What stays below the data folder of a node that leaves: exports may be the only copy left."""
 
 
 StopDaemons: TypeAlias = Callable[[], Awaitable[bool]]
@@ -121,29 +126,20 @@ class Membership:
 
     async def leave(self, _: LeaveCluster) -> None:
         """Forget the cluster: its state, secrets and certificates, the node's own last."""
-        data = self._paths.data
-        state = [
-            f"{folder}/{name}"
-            for folder in (self._paths.journal, self._paths.queue)
-            for name in self._files.names(folder)
-            if name != "archive"
-        ]
-        ssconf = [
-            f"{data}/{name}" for name in self._files.names(data) if name.startswith("ssconf_")
-        ]
+        data, paths = self._paths.data, self._paths
+        last = (paths.node_certificate, paths.authority)
+        others = [f"{data}/{name}" for name in self._files.names(data) if name not in STAYS]
         for path in (
-            *state,
-            *ssconf,
-            self._paths.config_file,
-            self._paths.access_file,
-            self._paths.authority_key,
-            self._paths.rapi_certificate,
-            self._paths.domain_secret,
-            self._paths.term_file,
-            self._paths.member_list,
-            self._paths.node_certificate,
-            self._paths.authority,
+            *secrets(paths),
+            *(path for path in others if path not in last),
+            paths.crypto,
+            f"{paths.conf}/vnc-cluster-password",
+            *last,
         ):
-            await self._files.remove(path)
+            found = self._files.stat(path)
+            if found is not None and found.folder:
+                await self._files.remove_folder(path)
+            else:
+                await self._files.remove(path)
         self._log.info("this node has left its cluster")
         self._clock.callLater(LAST_WORDS, self._stop)

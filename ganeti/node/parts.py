@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from ganeti.hypervisor.interfaces import IHypervisor
 from ganeti.model.disk import Template
+from ganeti.node.candidacy import Candidacy
 from ganeti.node.checks import Checks, Reach
 from ganeti.node.commands import RestrictedCommands
 from ganeti.node.credentials import Credentials, Requests, no_requests
@@ -80,6 +81,7 @@ class Host:
 class Parts:
     """What answers the calls; see ``answers``."""
 
+    candidacy: Candidacy
     checks: Checks
     commands: RestrictedCommands
     credentials: Credentials
@@ -121,7 +123,11 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> P
         serves=host.master_pid,
         name=host.name,
     )
+    members = MemberList(host.files, host.paths.member_list, host.name, lambda: voter.state)
     return Parts(
+        candidacy=Candidacy(
+            host.files, host.paths, members, lambda: bool(host.master_pid()), replica.close
+        ),
         checks=Checks(
             files=host.files,
             paths=host.paths,
@@ -141,12 +147,12 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> P
         disks=disks,
         exports=exports,
         facts=Facts(host.files, host.hypervisors, places),
-        files=Files(host.files, host.paths),
+        files=Files(host.files, host.paths, members.is_candidate),
         hooks=Hooks(host.files, host.processes, host.paths.hooks),
         instances=Instances(host.hypervisors, disks.paths, scripts, host.clock, host.name),
         keys=keys,
         names=Names(host.names),
-        members=MemberList(host.files, host.paths.member_list, host.name, lambda: voter.state),
+        members=members,
         membership=Membership(
             host.files,
             host.paths,
@@ -168,6 +174,7 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> P
             scripts=scripts,
             keys=keys,
             exports=exports,
+            members=members,
             clock=host.clock,
             now=host.now,
         ),

@@ -21,6 +21,7 @@ from ganeti.errors import Code, Failed, GanetiError
 from ganeti.model.guest import Guest
 from ganeti.node.exports import Exports
 from ganeti.node.keys import Keys
+from ganeti.node.members import MemberList
 from ganeti.node.piping import from_script, into_script
 from ganeti.paths import Paths
 from ganeti.rpc import transfers as calls
@@ -87,6 +88,7 @@ class Transfers:
         scripts: Scripts,
         keys: Keys,
         exports: Exports,
+        members: MemberList,
         clock: IReactorTime,
         now: Callable[[], float],
     ) -> None:
@@ -97,6 +99,7 @@ class Transfers:
         self._scripts = scripts
         self._keys = keys
         self._exports = exports
+        self._members = members
         self._clock = clock
         self._now = now
         self._transfers: dict[str, _Transfer] = {}
@@ -304,7 +307,7 @@ class Transfers:
         if trust.key is None:
             own = self._paths.node_certificate
             authority = self._files.read(self._paths.authority).decode()
-            return Party(own, own, authority, name)
+            return Party(own, own, authority, name, self._members.fingerprints(name))
         if not trust.peer:
             raise Failed("a key of a move needs the peer's certificate", Code.INPUT)
         key, certificate = self._keys.pair(trust.key)

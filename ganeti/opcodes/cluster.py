@@ -61,8 +61,12 @@ class SshKeyType(enum.StrEnum):
 
 
 class RenewCrypto(Opcode, tag="OP_CLUSTER_RENEW_CRYPTO"):
-    """Renew the certificates or the ssh keys of all nodes."""
+    """Renew the certificates or the ssh keys of all nodes, or the secrets of the candidates."""
 
+    shared_secrets: Annotated[
+        bool,
+        doc("Make a new cluster domain secret, and a new key and certificate for the remote API."),
+    ] = False
     node_certificates: Annotated[bool, doc("Renew the nodes' certificates.")] = False
     renew_ssh_keys: Annotated[bool, doc("Renew the nodes' ssh keys.")] = False
     ssh_key_type: Annotated[SshKeyType | None, doc("The kind of the new ssh keys.")] = None

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from ganeti.config.changes.nodes import certificates_of
-from ganeti.config.state import ClusterState
+from ganeti.config.state import ClusterState, Kind
+from ganeti.opcodes.cluster import RedistributeConfig, RenewCrypto
 from ganeti.operations.operation import Tools
 from ganeti.rpc.members import Members
 
@@ -23,6 +24,28 @@ def members_of(state: ClusterState) -> Members | None:
         candidates=tuple(
             sorted(node.name for node in state.nodes.values() if node.master_candidate)
         ),
+    )
+
+
+def issued_to(state: ClusterState, name: str) -> frozenset[str]:
+    """Return the fingerprints of the certificates that a node of this name may have.
+
+    Those that are recorded of a member, and those that it has got by a token and that are to be
+    recorded when it is added.
+    """
+    uuid = state.names.get((Kind.NODE, name))
+    member = certificates_of(state, state.nodes[uuid]) if uuid else ()
+    joined = (each for each in state.spent_tokens.values() if each.node == name)
+    return frozenset((*member, *(each.fingerprint for each in joined)))
+
+
+async def replace_secrets(name: str, tools: Tools) -> None:
+    """Queue a job that replaces what the node ``name`` has known as a master candidate."""
+    rotation = [RenewCrypto(shared_secrets=True), RedistributeConfig()]
+    [(queued, job)] = await tools.submit([rotation])
+    told = f"job {job} replaces them" if queued else f"they were not replaced: {job}"
+    tools.progress.say(
+        f"node {name} has known the cluster domain secret and the remote API's key: {told}"
     )
 
 

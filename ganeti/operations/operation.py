@@ -226,6 +226,22 @@ class MemberUpdates(Protocol):
         ...
 
 
+class Rotate(Protocol):
+    """Replaces secrets that master candidates share, on the master."""
+
+    async def __call__(self) -> None:
+        """Make a new cluster domain secret, and a new key and certificate for the remote API.
+
+        :raises Failed: some were not replaced; says why.
+        """
+        ...
+
+
+async def no_rotation() -> None:
+    """There is nothing here that makes secrets."""
+    raise Failed("this master makes no secrets")
+
+
 @dataclass(frozen=True)
 class SharedFile:
     """A file of the master that other nodes keep a copy of; ``mode`` in permission bits."""
@@ -259,6 +275,7 @@ class Tools:
     answers: Answers
     issue: Issue
     members: MemberUpdates
+    rotate: Rotate = no_rotation
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 """How a node that has nothing gets its certificate: by a short-lived token of the master.
 
 The token says where the master listens, which authority to trust, and for which node it is; only
-a holder of the authority's key can have made it. It works once. Nothing here needs more than the
+a master candidate can have made it. It works once. Nothing here needs more than the
 standard library and msgspec, so that tools which make tokens start quickly.
 """
 
@@ -68,9 +68,12 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
     members: dict[str, Any] | None = None
 
 
-def secret_of(authority_key: bytes) -> bytes:
-    """What tokens are signed with, from the authority's private key in PEM."""
-    return hmac.digest(authority_key, b"ganeti enrolment tokens", "sha256")
+def secret_of(authority_key: bytes, domain_secret: bytes) -> bytes:
+    """Return what tokens are signed with, from the authority's key in PEM and another secret.
+
+    The other one is replaced when a node that has known both is no master candidate any more.
+    """
+    return hmac.digest(authority_key, b"ganeti enrolment tokens\0" + domain_secret, "sha256")
 
 
 def token_of(invitation: Invitation, secret: bytes) -> str:

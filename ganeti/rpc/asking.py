@@ -101,6 +101,10 @@ class Asker:
                 if isinstance(answer, NotMaster):
                     raise answer
                 answers[node.uuid] = answer
+        except GeneratorExit:
+            # Collected, together with those below, which are in no state to be cancelled.
+            asked.clear()
+            raise
         finally:
             for one in asked:
                 one.addErrback(lambda _: None)  # of no interest once one has ended it all

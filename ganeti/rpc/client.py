@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Protocol as TypingProtocol
 
-import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReactorTime, ITransport
@@ -16,7 +15,7 @@ from twisted.python.failure import Failure
 
 from ganeti.model.node import Node
 from ganeti.rpc.asking import BadAnswer, Lost
-from ganeti.rpc.http import Broken, Message, MessageReader, answered, request
+from ganeti.rpc.http import Broken, Message, MessageReader, answered, explanation, request
 from ganeti.rpc.wire import Request
 
 ANSWER_LIMIT = 256 * 1024 * 1024
@@ -100,12 +99,7 @@ def _body(answer: Message, request: Request) -> bytes:
         raise BadAnswer(str(e)) from None
     if status == 200:
         return answer.body
-    why = f"it answered {request.name} with HTTP status {status}"
-    try:
-        explained = msgspec.json.decode(answer.body)["explain"]
-    except (msgspec.DecodeError, TypeError, KeyError):
-        raise BadAnswer(why) from None
-    raise BadAnswer(f"{why}: {explained}")
+    raise BadAnswer(f"it answered {request.name} with HTTP status {status}: {explanation(answer)}")
 
 
 class CallClient(Protocol):

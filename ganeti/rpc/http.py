@@ -13,6 +13,8 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import TypeAlias
 
+import msgspec
+
 HEAD_LIMIT = 8192
 _SHORT = 256
 _END_OF_HEAD = b"\r\n\r\n"
@@ -191,3 +193,11 @@ def answered(message: Message) -> int:
     if line is None:
         raise Broken(HTTPStatus.BAD_GATEWAY, "the first line is not an answer of HTTP/1.1")
     return int(line[1])
+
+
+def explanation(message: Message) -> str:
+    """Return what a response that is no success says about why."""
+    try:
+        return str(msgspec.json.decode(message.body)["explain"])
+    except (msgspec.DecodeError, TypeError, KeyError):
+        return "it does not say why"

@@ -234,12 +234,15 @@ class Party:
 
     ``key`` and ``certificate`` are PEM files of ours; ``trusted`` is the PEM text of all
     certificates that may vouch for the peer, ``name`` whom the peer's must name, if given.
+    ``accepted`` are the SHA-256 digests, in hex, of the certificates that the peer may show; None
+    leaves it at what is trusted.
     """
 
     key: str
     certificate: str
     trusted: str
     name: str | None = None
+    accepted: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)

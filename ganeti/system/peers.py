@@ -8,6 +8,7 @@ all of it is in its place: so neither takes a broken connection for the end.
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import select
 import socket
@@ -168,6 +169,7 @@ def _welcome(connection: socket.socket, context: ssl.SSLContext, end: Awaited) -
     try:
         if end.party.name is not None and end.party.name not in _names(tls):
             raise NotTheOne(f"its certificate does not name {end.party.name}")
+        _require_accepted(tls, end.party)
         greeting = bytearray()
         while len(greeting) < len(end.greeting):
             more = tls.recv(len(end.greeting) - len(greeting))
@@ -222,6 +224,7 @@ def _connect(end: Called, context: ssl.SSLContext, brake: Brake) -> Connection:
         connection.close()
         raise
     try:
+        _require_accepted(tls, end.party)
         tls.sendall(end.greeting)
     except BaseException:
         tls.close()
@@ -249,6 +252,15 @@ def _context(party: Party, *, server: bool) -> ssl.SSLContext:
     if server:
         context.num_tickets = 0  # nobody comes twice
     return context
+
+
+def _require_accepted(tls: ssl.SSLSocket, party: Party) -> None:
+    """:raises NotTheOne: the peer's certificate is not one that is accepted."""
+    shown = hashlib.sha256(tls.getpeercert(binary_form=True) or b"").hexdigest()
+    if party.accepted is not None and shown not in party.accepted:
+        raise NotTheOne(
+            f"its certificate (SHA-256 {shown[:16]}...) is not one of the cluster's members"
+        )
 
 
 def _names(tls: ssl.SSLSocket) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import msgspec
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Clock
 
@@ -14,6 +15,7 @@ from ganeti.model.disk import Template
 from ganeti.node.answers import answers_of
 from ganeti.node.parts import NO_VOLUMES, Host, Parts, parts_of
 from ganeti.paths import Paths
+from ganeti.rpc.members import MemberFile, Members
 from ganeti.rpc.server import Answers
 from ganeti.storage.interfaces import IVolumes
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
@@ -32,7 +34,7 @@ class MemoryHost:
     ``parts`` and ``answers`` are the daemon, anew after each ``restart``. It has the OS
     definitions ``oses``, whose scripts take ``script_time`` seconds of the clock, and guests of
     the hypervisor ``fake``, unless others are given. ``volumes`` are drivers in place of its own.
-    Hosts of one ``network`` reach each other.
+    Hosts of one ``network`` reach each other. It takes itself for a master candidate.
     """
 
     parts: Parts
@@ -77,6 +79,9 @@ class MemoryHost:
             self._put(path, mode=0o755)
         for path in (self.paths.authority, self.paths.node_certificate):
             self._put(path)
+        members = Members(revision=0, certificates={name: (name,)}, candidates=(name,))
+        known = MemberFile(term=0, members=members)
+        self._put(self.paths.member_list, msgspec.json.encode(known))
         self.restart()
 
     def restart(self) -> None:

@@ -121,11 +121,15 @@ class MemoryNodes:
         """Carry a request to the node's ``Answers`` and the answer back."""
         self.asked.append((node.name, request.name))
         await self._travel()
-        answers = self._answers.get(node.name)
-        if answers is None:
+        if node.name not in self._answers:
             raise Lost("connection refused")
 
         async def answer() -> bytes:
+            # Of the daemon that runs now: a request that a slow node has not begun with when its
+            # daemon is started again must not be carried out by what the former one knew.
+            answers = self._answers.get(node.name)
+            if answers is None:
+                raise Lost("the connection was lost")
             try:
                 return await self._work(node.name, answers, request)
             except UnknownCall as e:

@@ -141,6 +141,7 @@ class MemoryTools:
     """Everything that an operation is given; ``tools`` is handed to its ``run``.
 
     ``issued`` are the requests for certificates, each of which gets the same.
+    ``rotations`` counts how often secrets were replaced.
     ``distributed`` are the lists of members that nodes got; those that are ``uninformed`` did not.
     ``allocators`` has what external allocators answer, by name; ``requests`` is what they got.
     """
@@ -160,6 +161,7 @@ class MemoryTools:
         self.requests: list[str] = []
         self.distributed: list[Members | None] = []
         self.uninformed: dict[str, Failed] = {}
+        self.rotations = 0
         self.issued: list[tuple[bytes, tuple[str, ...]]] = []
         self.tools = Tools(
             config=self,
@@ -174,6 +176,7 @@ class MemoryTools:
             answers=self,
             issue=self._issue,
             members=self,
+            rotate=self._rotate,
         )
 
     def state(self) -> ClusterState:
@@ -210,6 +213,9 @@ class MemoryTools:
     async def _submit(self, jobs: Sequence[Sequence[Opcode]]) -> list[tuple[bool, int | str]]:
         self.submitted += jobs
         return [(True, number) for number, _ in enumerate(jobs, start=1)]
+
+    async def _rotate(self) -> None:
+        self.rotations += 1
 
     async def _issue(self, request: bytes, names: Sequence[str]) -> bytes:
         self.issued.append((request, tuple(names)))

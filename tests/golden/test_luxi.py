@@ -17,4 +17,5 @@ class LuxiTests(SynchronousTestCase):
         ours = {name: list(kind.__struct_fields__) for name, kind in METHODS.items()}
         self.assertEqual(ours.pop("QueryObjects"), ["what", "fields", "names"])
         self.assertEqual(ours.pop("SubmitSharedJob"), ["ops"])
+        self.assertEqual(ours.pop("EnrolNode"), ["token", "request"])
         self.assertEqual(ours, json.loads(path.read_text()))

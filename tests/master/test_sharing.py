@@ -35,7 +35,7 @@ class SharingTests(SynchronousTestCase):
         self.disks = {node.name: MemoryDisk() for node in self.state.nodes.values()}
         for name, disk in self.disks.items():
             answers = Answers(lambda: 0)
-            answers.to(UploadFile, Files(MemoryFiles(disk), Paths()).upload)
+            answers.to(UploadFile, Files(MemoryFiles(disk), Paths(), lambda: True).upload)
             self.network.add(name, answers)
         self.sharing = Sharing(self.network, lambda: self.state, self, self.clock)
         self.sharing.soon()

@@ -77,6 +77,7 @@ class NodeTests(SynchronousTestCase):
     def test_a_node_that_leaves_forgets_its_term_and_certificates_and_ends(self) -> None:
         self.ask(RequestVote(term=3, master="node1"))
         self.host.disk.put(f"{self.host.paths.data}/ssconf_node_list", b"", 0o400, 0.0)
+        self.host.disk.add_folder(self.host.paths.queue, 0o750)
         self.host.disk.put(f"{self.host.paths.queue}/job-1", b"", 0o600, 0.0)
         self.successResultOf(self.host.parts.membership.leave(LeaveCluster()))
         self.clock.advance(1)

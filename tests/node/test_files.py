@@ -15,7 +15,8 @@ from ganeti.paths import Paths
 from ganeti.rpc.node import UploadFile, WriteSsconf
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 
-USERS = "/var/lib/ganeti/rapi/users"
+DATA = "/var/lib/ganeti"
+USERS = f"{DATA}/rapi/users"
 
 
 def upload(path: str, content: str = "") -> UploadFile:
@@ -28,7 +29,8 @@ class FilesTests(SynchronousTestCase):
         self.disk = MemoryDisk()
         self.disk.add_folder("/n1/var/lib/ganeti", 0o750)
         self.memory = MemoryFiles(self.disk)
-        self.files = Files(self.memory, Paths("/n1"))
+        self.candidate = True
+        self.files = Files(self.memory, Paths("/n1"), lambda: self.candidate)
 
     def test_a_file_of_the_list_is_replaced_below_the_root_of_the_node(self) -> None:
         self.successResultOf(
@@ -37,6 +39,13 @@ class FilesTests(SynchronousTestCase):
         found = self.memory.stat(f"/n1{USERS}")
         self.assertEqual(self.memory.read(f"/n1{USERS}"), b"jack abc write")
         self.assertEqual(found and found.mode & 0o777, 0o640)
+
+    def test_secrets_do_not_come_to_a_node_that_is_no_candidate(self) -> None:
+        self.candidate = False
+        for path in (USERS, f"{DATA}/ca.key", f"{DATA}/rapi.pem", f"{DATA}/cluster-domain-secret"):
+            told = self.failureResultOf(self.files.upload(upload(path)), Refused).value
+            self.assertIn("is no master candidate", str(told))
+        self.successResultOf(self.files.upload(upload(f"{DATA}/ca.pem")))
 
     def test_nothing_else_can_be_replaced(self) -> None:
         for path in (

@@ -56,6 +56,13 @@ class MemberListTests(SynchronousTestCase):
         self.accepted = VoterState()
         self.assertEqual((self.role("aa"), self.role("bb")), ("candidate", "candidate"))
 
+    def test_it_has_the_certificates_of_all_members_or_of_one(self) -> None:
+        self.assertEqual(self.list.fingerprints(), set())
+        self.update()
+        self.assertEqual(self.list.fingerprints(), {"aa", "bb", "cc", "dd"})
+        self.assertEqual(self.list.fingerprints("node3"), {"cc", "dd"})
+        self.assertEqual(self.list.fingerprints("node9"), set())
+
     def test_a_list_outlives_the_power(self) -> None:
         self.update()
         self.disk = self.disk.after_crash()

@@ -81,6 +81,11 @@ class RenewTests(SynchronousTestCase):
         self.assertIn("node1, node2", str(failure.value))
         self.assertEqual(len(memory.progress.said), 2)
 
+    def test_the_secrets_of_the_candidates_are_replaced_without_the_certificates(self) -> None:
+        plan = renew.plan(RenewCrypto(shared_secrets=True), self.memory.state(), Facts())
+        self.successResultOf(renew.run(plan, self.memory.tools))
+        self.assertEqual((self.memory.rotations, self.memory.issued), (1, []))
+
     def test_what_is_not_there_is_not_renewed(self) -> None:
         for op in (RenewCrypto(), RenewCrypto(renew_ssh_keys=True)):
             self.assertRaises(Refused, renew.plan, op, self.memory.state(), Facts())

@@ -8,12 +8,14 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.config.changes.nodes import certify
 from ganeti.config.verify import verify
 from ganeti.errors import Code, GanetiError, Invalid, Refused
 from ganeti.model.cluster import Cluster
 from ganeti.model.disk import Template
 from ganeti.model.group import AllocPolicy
 from ganeti.pki.authority import self_signed
+from ganeti.pki.enrolment import fingerprint
 from ganeti.testing.builders import a_cluster, a_disk, an_instance
 from tests.operations.whole import WholeCluster
 
@@ -151,6 +153,8 @@ class NodeTests(SettingTests):
         host = self.whole.hosts["node2"]
         shown = self_signed("node2", 0.0, timedelta(days=1)).pem
         host.disk.put("/node2/var/lib/ganeti/server.pem", shown, 0o400, 0.0)
+        known = certify(self.whole.state.node("node2"), fingerprint(shown))
+        self.successResultOf(self.whole.tools.config.change(known))
         back = self.modify(master_candidate=True)
         self.assertEqual(back, [["master_candidate", "True"], ["offline", "False"]])
         node = self.whole.state.node("node2")

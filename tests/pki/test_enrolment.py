@@ -21,7 +21,7 @@ INVITATION = Invitation(
     until=1000,
     nonce="0123",
 )
-SECRET = secret_of(b"a key")
+SECRET = secret_of(b"a key", b"")
 
 
 class TokenTests(SynchronousTestCase):
@@ -39,7 +39,7 @@ class TokenTests(SynchronousTestCase):
 
     def test_a_token_of_another_cluster_is_refused(self) -> None:
         with self.assertRaisesRegex(Refused, "not made by this cluster"):
-            check_token(self.token, secret_of(b"another key"), 1)
+            check_token(self.token, secret_of(b"another key", b""), 1)
 
     @given(st.integers(min_value=0), st.characters(min_codepoint=33, max_codepoint=126))
     def test_a_changed_token_is_never_accepted(self, place: int, letter: str) -> None:

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.rpc.http import Broken, Message, MessageReader, answered, asked, request, response
+from ganeti.rpc.http import (
+    Broken,
+    Message,
+    MessageReader,
+    answered,
+    asked,
+    explanation,
+    request,
+    response,
+)
 
 
 def read(*pieces: bytes, body_limit: int = 100) -> list[Message]:
@@ -29,6 +38,16 @@ class ReaderTests(SynchronousTestCase):
     def test_an_answer_is_read_as_it_was_written(self) -> None:
         [message] = read(response(HTTPStatus.NOT_FOUND, b"no", last=True))
         self.assertEqual((answered(message), message.body, message.last), (404, b"no", True))
+
+    def test_an_answer_may_explain_itself(self) -> None:
+        said = {
+            b'{"explain": "not today"}': "not today",
+            b"<html>": "it does not say why",
+            b"[]": "it does not say why",
+        }
+        for body, why in said.items():
+            [message] = read(response(HTTPStatus.FORBIDDEN, body))
+            self.assertEqual(explanation(message), why)
 
     @given(
         st.lists(st.binary(max_size=100), max_size=4),

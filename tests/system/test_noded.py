@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 import msgspec
@@ -25,7 +27,9 @@ class NodeDaemonTests(SynchronousTestCase):
     """A node1 that has certificates, and a node2 that has nothing yet."""
 
     def setUp(self) -> None:
-        root = os.path.abspath(self.mktemp())
+        # Not below the folder of the tests: the path of a socket must be short.
+        root = tempfile.mkdtemp(prefix="gnt-")
+        self.addCleanup(shutil.rmtree, root)
         self.paths = {name: Paths(f"{root}/{name}") for name in ("node1", "node2")}
         self.ports = {name: _free_port() for name in self.paths}
         found(
@@ -39,11 +43,17 @@ class NodeDaemonTests(SynchronousTestCase):
         self.addCleanup(self.end)
 
     def run_it(self, name: str, *options: str, said: str = "") -> tuple[int, str]:
+        return self.run_daemon(name, "noded", "-p", str(self.ports[name]), *options, said=said)
+
+    def run_master(self) -> None:
+        """Start both daemons of node1: nodes join through the master."""
+        self.assertEqual(self.run_it("node1"), (0, ""))
+        port = str(self.ports["node1"])
+        self.assertEqual(self.run_daemon("node1", "masterd", "--node-port", port), (0, ""))
+
+    def run_daemon(self, name: str, daemon: str, *options: str, said: str = "") -> tuple[int, str]:
         done = subprocess.run(
-            [
-                *(sys.executable, "-m", "ganeti.daemon.noded"),
-                *("-p", str(self.ports[name]), *options),
-            ],
+            [sys.executable, "-m", f"ganeti.daemon.{daemon}", *options],
             env={
                 **os.environ,
                 "GANETI_ROOTDIR": self.paths[name].root,
@@ -61,25 +71,27 @@ class NodeDaemonTests(SynchronousTestCase):
         port = self.ports["node1"]
         return invite(self.paths["node1"], node="node2", addresses=["127.0.0.1"], port=port)
 
-    def pid(self, name: str) -> int | None:
+    def pid(self, name: str, daemon: str = "noded") -> int | None:
         try:
-            with open(f"{self.paths[name].run}/ganeti-noded.pid") as file:
+            with open(f"{self.paths[name].run}/ganeti-{daemon}.pid") as file:
                 return int(file.read())
         except FileNotFoundError:
             return None
 
     def end(self) -> None:
-        for name in self.paths:
-            if pid := self.pid(name):
-                os.kill(pid, signal.SIGTERM)
-        for _ in range(6000):
-            if not any(map(self.pid, self.paths)):
-                return
-            time.sleep(0.01)
-        self.fail("a daemon did not remove its pid file")
+        for daemon in ("masterd", "noded"):
+            for name in self.paths:
+                if pid := self.pid(name, daemon):
+                    os.kill(pid, signal.SIGTERM)
+            for _ in range(6000):
+                if not any(self.pid(name, daemon) for name in self.paths):
+                    break
+                time.sleep(0.01)
+            else:
+                self.fail(f"{daemon} did not remove its pid file")
 
-    def log(self, name: str) -> str:
-        with open(f"{self.paths[name].log}/node-daemon.log") as file:
+    def log(self, name: str, daemon: str = "node") -> str:
+        with open(f"{self.paths[name].log}/{daemon}-daemon.log") as file:
             return file.read()
 
     def test_a_node_without_a_certificate_says_how_to_get_one(self) -> None:
@@ -107,10 +119,10 @@ class NodeDaemonTests(SynchronousTestCase):
         self.assertRegex(told, "cannot listen on 127.0.0.1 port .* another program listens there")
 
     def test_a_node_joins_by_its_token_once(self) -> None:
-        self.run_it("node1")
+        self.run_master()
         token = self.token()
         self.assertEqual(self.run_it("node2", "--join", "-", said=token), (0, ""))
-        self.assertIn("node node2 has its certificate", self.log("node1"))
+        self.assertIn("node node2 has its certificate", self.log("node1", "master"))
         code, told = self.run_it("node2", "--join", "-", said=token)
         self.assertEqual(code, 12)
         self.assertIn("part of a cluster already", told)
@@ -118,8 +130,14 @@ class NodeDaemonTests(SynchronousTestCase):
         code, told = self.run_it("node2", "--join", "-", said=token)
         self.assertIn("the token was used already", told)
 
-    def test_a_token_is_read_from_a_file_that_must_be_there(self) -> None:
+    def test_a_node_does_not_join_where_no_master_runs(self) -> None:
         self.run_it("node1")
+        code, told = self.run_it("node2", "--join", "-", said=self.token())
+        self.assertEqual(code, 12)
+        self.assertIn("no master daemon runs here: the master is node1", told)
+
+    def test_a_token_is_read_from_a_file_that_must_be_there(self) -> None:
+        self.run_master()
         path = self.mktemp()
         code, told = self.run_it("node2", "--join", path)
         self.assertEqual(code, 12)

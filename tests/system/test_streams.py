@@ -8,6 +8,7 @@ import os
 import random
 import threading
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +18,7 @@ from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import TestCase
 
 from ganeti.pki.authority import self_signed
-from ganeti.system.interfaces import Called, FileEnd, Party, PipeEnd
+from ganeti.system.interfaces import Awaited, Called, FileEnd, Party, PipeEnd
 from ganeti.system.streams import LocalStreams
 from ganeti.testing.disk import MemoryDisk
 from ganeti.testing.streams import MemoryStreams
@@ -102,6 +103,23 @@ class LocalStreamsTests(StreamsContract, TestCase):
         receiving.finish(well=True)
         self.assertEqual(await self.over(sending), "")
         self.assertEqual(self.content(self.path("b")), data)
+
+    async def test_who_is_trusted_and_no_member_is_turned_away_on_both_sides(self) -> None:
+        member = replace(self.receiver, accepted=frozenset({"ab" * 32}))
+        listening = self.streams.listen(HERE)
+        source = Awaited(listening, member, GREETING, 0.3)
+        receiving = self.streams.begin(source, FileEnd(self.path("b"), create=True))
+        sink = Called(HERE, listening.port, self.sender, GREETING, 5, 1)
+        sending = self.streams.begin(FileEnd(self.put("a", b"data")), sink)
+        self.assertNotEqual(await self.over(sending), "")
+        self.assertIn("is not one of the cluster's members", await self.over(receiving))
+        receiving, port = self.receive(FileEnd(self.path("b"), create=True), patience=0.3)
+        sender = replace(self.sender, accepted=frozenset())
+        sink = Called(HERE, port, sender, GREETING, 5, 1)
+        sending = self.streams.begin(FileEnd(self.path("a")), sink)
+        self.assertIn("is not one of the cluster's members", await self.over(sending))
+        await self.over(receiving)
+        self.assertFalse(self.content(self.path("b")), "nothing of it has arrived")
 
     async def test_who_shows_another_certificate_is_turned_away(self) -> None:
         receiving, port = self.receive(FileEnd(self.path("b"), create=True), patience=0.3)

@@ -8,7 +8,7 @@ import secrets
 import shlex
 import shutil
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -80,10 +80,11 @@ def _create(cluster: Cluster, progress: Progress, settings: dict[str, Any]) -> N
     _start(Daemon(cluster, master, "noded"), progress)
     others = cluster.nodes[1:]
     with ThreadPoolExecutor(max_workers=len(others) + 2) as pool:
+        master_runs = pool.submit(_start, Daemon(cluster, master, "masterd"), progress)
         starting = [
-            pool.submit(_start, Daemon(cluster, master, "masterd"), progress),
+            master_runs,
             pool.submit(_start, rapi_of(cluster), progress),
-            *(pool.submit(_join, cluster, node, progress) for node in others),
+            *(pool.submit(_join, cluster, node, progress, master_runs) for node in others),
         ]
     for each in starting:
         each.result()
@@ -182,7 +183,8 @@ def _write_tools(cluster: Cluster) -> None:
         script.chmod(0o755)
 
 
-def _join(cluster: Cluster, node: Node, progress: Progress) -> None:
+def _join(cluster: Cluster, node: Node, progress: Progress, master_runs: Future[None]) -> None:
+    master_runs.result()
     token = invite(cluster.master.paths, node=node.name, addresses=[node.address])
     _start(Daemon(cluster, node, "noded"), progress, "--join", "-", token=token)
 

@@ -10,7 +10,7 @@ from ganeti.config.changes.nodes import certificates_of, certify
 from ganeti.config.changes.objects import together
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, Refused, Unreachable
-from ganeti.locking.names import LockRequest, node_lock, request
+from ganeti.locking.names import CLUSTER, LockRequest, node_lock, request
 from ganeti.model.node import Node
 from ganeti.opcodes.cluster import RenewCrypto
 from ganeti.operations.members import enforce_members
@@ -24,23 +24,25 @@ RELOAD = 5.0
 
 @dataclass(frozen=True)
 class Renew:
-    """The nodes that get certificates."""
+    """The nodes that get certificates, and whether the candidates get new secrets."""
 
     nodes: tuple[Node, ...]
+    shared_secrets: bool
 
     @property
     def locks(self) -> LockRequest:
-        return request(exclusive=[node_lock(node.uuid) for node in self.nodes])
+        secrets = [CLUSTER] if self.shared_secrets else []
+        return request(exclusive=[*(node_lock(node.uuid) for node in self.nodes), *secrets])
 
 
 def plan(op: RenewCrypto, state: ClusterState, facts: Facts) -> Renew:
     """Find the nodes, or refuse what this cluster does not have."""
     if op.renew_ssh_keys:
         raise Refused("this cluster has no ssh keys of its own to renew", Code.INPUT)
-    if not op.node_certificates:
+    if not (op.node_certificates or op.shared_secrets):
         raise Refused("nothing to renew was named; use --new-node-certificates", Code.INPUT)
-    online = (node for node in state.nodes.values() if not node.offline)
-    return Renew(tuple(sorted(online, key=lambda node: node.name)))
+    online = (n for n in state.nodes.values() if op.node_certificates and not n.offline)
+    return Renew(tuple(sorted(online, key=lambda node: node.name)), op.shared_secrets)
 
 
 async def run(plan: Renew, tools: Tools) -> None:
@@ -49,6 +51,11 @@ async def run(plan: Renew, tools: Tools) -> None:
     Until a node uses its new certificate the old one is good, too, and no longer: what was
     renewed because somebody else has it is worth nothing when this returns.
     """
+    if plan.shared_secrets:
+        await tools.rotate()
+        tools.progress.say("the cluster domain secret and the remote API's key were replaced")
+    if not plan.nodes:
+        return
     renewal = _Renewal(plan.nodes, tools)
     await renewal.issue()
     await renewal.announce()

@@ -19,7 +19,7 @@ from ganeti.model.node import Node, Role
 from ganeti.model.parameters.given import checked
 from ganeti.model.parameters.node import NodeParameters
 from ganeti.opcodes.node import AddNode
-from ganeti.operations.members import enforce_members
+from ganeti.operations.members import enforce_members, issued_to
 from ganeti.operations.naming import require_address
 from ganeti.operations.node.hooks import membership_hooks
 from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
@@ -139,13 +139,19 @@ def _taken_in(plan: Add, node: Node, role: Role, certificate: str) -> Change:
 async def certificate_of(node: Node, state: ClusterState, tools: Tools) -> str:
     """The fingerprint of the certificate that a node shows.
 
-    :raises Failed: it has none, or does not say.
+    :raises Failed: it has none, does not say, or shows one that was not issued to it.
     """
     verify = VerifyNode(what={CLIENT_CERTIFICATE: None}, cluster_name=state.cluster.cluster_name)
     answers = await tools.progress.interruptible(tools.nodes.ask(node, verify))
     match answer := answers.get(CLIENT_CERTIFICATE):
-        case [None, str(fingerprint)]:
+        case [None, str(fingerprint)] if fingerprint in issued_to(state, node.name):
             return fingerprint
+        case [None, str(fingerprint)]:
+            raise Failed(
+                f"node {node.name} shows the certificate {fingerprint[:16]}..., which it has not"
+                " got by a token of this cluster within the last day; stop its node daemon, and"
+                " join it again with the command that gnt-node add then gives"
+            )
     raise Failed(f"node {node.name} does not show its certificate: {answer}")
 
 

@@ -17,7 +17,7 @@ from ganeti.model.parameters.given import checked
 from ganeti.model.parameters.node import NodeParameters
 from ganeti.opcodes.node import ModifyNode
 from ganeti.opcodes.opcode import Opcode
-from ganeti.operations.members import enforce_members
+from ganeti.operations.members import enforce_members, replace_secrets
 from ganeti.operations.naming import require_address
 from ganeti.operations.node.add import certificate_of
 from ganeti.operations.operation import Facts, HookCall, Operation, Tools
@@ -141,6 +141,13 @@ async def run(plan: Modify, tools: Tools) -> list[list[Any]]:
     await tools.config.change(together(*changes))
     if plan.role is not plan.was:
         await enforce_members(tools)
+    if plan.was is Role.CANDIDATE and plan.role is Role.OFFLINE:
+        tools.progress.say(
+            f"node {plan.node.name} keeps the secrets of a candidate until it is back; if it fell"
+            " into other hands, remove it from the cluster"
+        )
+    elif plan.was is Role.CANDIDATE and plan.role is not Role.CANDIDATE:
+        await replace_secrets(plan.node.name, tools)
     return result
 
 

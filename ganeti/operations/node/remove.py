@@ -11,7 +11,7 @@ from ganeti.errors import Failed, Refused
 from ganeti.locking.names import Kind, LockRequest, all_of, request
 from ganeti.model.node import Node
 from ganeti.opcodes.node import RemoveNode
-from ganeti.operations.members import enforce_members
+from ganeti.operations.members import enforce_members, replace_secrets
 from ganeti.operations.node.hooks import membership_hooks
 from ganeti.operations.operation import Facts, HookCall, Operation, Tools
 from ganeti.rpc.node import LeaveCluster
@@ -48,13 +48,19 @@ def plan(op: RemoveNode, state: ClusterState, facts: Facts) -> Remove:
 async def run(plan: Remove, tools: Tools) -> None:
     await tools.config.change(remove_node(plan.node))
     await enforce_members(tools)
-    if plan.node.offline:
-        return
+    if not plan.node.offline:
+        await _dismiss(plan.node, tools)
+    # Whether it was one or not: an offline node may have been a candidate until it failed.
+    if plan.node.master_candidate or plan.node.offline:
+        await replace_secrets(plan.node.name, tools)
+
+
+async def _dismiss(node: Node, tools: Tools) -> None:
     try:
-        await tools.nodes.ask(plan.node, LeaveCluster())
+        await tools.nodes.ask(node, LeaveCluster())
     except Failed as e:
         tools.progress.say(
-            f"{e}; node {plan.node.name} is no member any more, but its daemon may still run: "
+            f"{e}; node {node.name} is no member any more, but its daemon may still run: "
             "stop it and remove its certificates there"
         )
 

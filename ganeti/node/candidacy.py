@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a node keeps and answers only while it is a master candidate.
+
+Keys and secrets of the cluster, users, and the copy of its state leave the node with the role: the
+list of members says that it has lost it, and the answer to that call is that they are gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from ganeti.errors import Code, Failed, Refused
+from ganeti.node.members import MemberList
+from ganeti.paths import Paths
+from ganeti.rpc.call import Call
+from ganeti.rpc.members import UpdateMembers
+from ganeti.system.interfaces import IFiles
+
+C = TypeVar("C", bound=Call[object])
+R = TypeVar("R")
+
+
+def secrets(paths: Paths) -> tuple[str, ...]:
+    """Return the files that only master candidates may have, the keys first."""
+    return (
+        paths.authority_key,
+        paths.domain_secret,
+        paths.rapi_certificate,
+        paths.rapi_users,
+        f"{paths.data}/hmac.key",
+        paths.config_file,
+        paths.access_file,
+    )
+
+
+def state_folders(paths: Paths) -> tuple[str, ...]:
+    """Return the folders with the copy of the cluster's state."""
+    return paths.journal, paths.queue
+
+
+class Candidacy:
+    """Answers for a candidate, and ends when the node is none any more.
+
+    ``is_master`` says whether a master daemon runs on this node, to which the files belong then;
+    ``close`` gives back the files of the copy.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        files: IFiles,
+        paths: Paths,
+        members: MemberList,
+        is_master: Callable[[], bool],
+        close: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._files = files
+        self._paths = paths
+        self._members = members
+        self._is_master = is_master
+        self._close = close
+        self._running = 0
+        self._idle: list[Deferred[None]] = []
+
+    def required(
+        self, answer: Callable[[C], Awaitable[R]]
+    ) -> Callable[[C], Coroutine[Any, Any, R]]:
+        """Return ``answer`` for a call that only candidates answer."""
+
+        async def guarded(call: C) -> R:
+            if not self._members.is_candidate():
+                raise Refused(
+                    f"this node is no master candidate and answers no {call.wire}; make it one on"
+                    " the master: gnt-node modify --master-candidate=yes"
+                )
+            self._running += 1
+            try:
+                return await answer(call)
+            finally:
+                self._running -= 1
+                if not self._running:
+                    idle, self._idle = self._idle, []
+                    for each in idle:
+                        each.callback(None)
+
+        return guarded
+
+    async def update(self, call: UpdateMembers) -> int:
+        """Use a newer list of members, and give up what this node may not have by it.
+
+        :raises Failed: it could not be given up yet.
+        """
+        revision = await self._members.update(call)
+        if not self._members.is_candidate():
+            await self._end()
+        return revision
+
+    async def _end(self) -> None:
+        paths = self._paths
+        folders = [path for path in state_folders(paths) if self._files.names(path)]
+        there = [path for path in secrets(paths) if self._files.stat(path) is not None]
+        if not folders and not there:
+            return
+        if self._is_master():
+            raise Failed(
+                "this node is no master candidate any more, and a master daemon still runs here;"
+                " it ends when it hears of its successor, or stop it",
+                Code.ENVIRONMENT,
+            )
+        if self._running:
+            idle: Deferred[None] = Deferred(self._idle.remove)
+            self._idle.append(idle)
+            await idle
+        for path in there:
+            await self._files.remove(path)
+        await self._close()
+        for folder in folders:
+            await self._files.remove_folder(folder)
+        self._log.info("this node is no master candidate: the cluster's state and keys are gone")

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A node daemon's whole site on loopback, called with real certificates of every role."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import time
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from twisted.internet import reactor as installed
+from twisted.internet.defer import maybeDeferred
+from twisted.internet.task import deferLater
+from twisted.internet.tcp import Connection
+from twisted.trial.unittest import TestCase
+
+from ganeti.daemon.tls import Connector, client_context, peer_of, server_context
+from ganeti.node.enrolment import Enrolment
+from ganeti.paths import Paths
+from ganeti.pki.authority import Authority
+from ganeti.pki.enrolment import AUTHORITY_CALL, ENROL_CALL, fingerprint
+from ganeti.rpc.asking import Lost
+from ganeti.rpc.callers import CallerRole
+from ganeti.rpc.client import HttpWay
+from ganeti.rpc.members import Members, UpdateMembers
+from ganeti.rpc.node import AskVersion, RunPowerHelper, StopMaster
+from ganeti.rpc.quorum import DescribeVote, RequestVote
+from ganeti.rpc.serving import CallSite
+from ganeti.rpc.wire import Request, request_of
+from ganeti.schema.records import replace
+from ganeti.system.tls import TlsFactory, words
+from ganeti.testing.builders import a_node
+from ganeti.testing.disk import MemoryFiles
+from ganeti.testing.host import MemoryHost
+from tools.permissions import calls
+
+reactor: Any = installed
+NOW = time.time()
+OURS, THEIRS = Authority.founded("ours", NOW), Authority.founded("ours", NOW)
+ROLES = {
+    "node1": CallerRole.MASTER,
+    "node2": CallerRole.CANDIDATE,
+    "node3": CallerRole.NODE,
+    "node4": CallerRole.STRANGER,
+}
+"""The callers, all with certificates of the authority; node4 has been removed. node1 is called."""
+
+PEMS = {name: OURS.credentials([name, "127.0.0.1"], NOW).pem for name in ROLES}
+OTHER = OURS.credentials(["node1"], NOW).pem
+EXPIRED = OURS.credentials(["node1"], NOW - 10**6, life=timedelta(days=1)).pem
+FOREIGN = THEIRS.credentials(["node1"], NOW).pem
+MEMBERS = Members(
+    revision=1,
+    certificates={
+        **{name: (fingerprint(PEMS[name]),) for name in ("node1", "node2", "node3")},
+        "node9": (fingerprint(EXPIRED), fingerprint(FOREIGN)),
+    },
+    candidates=("node1", "node2", "node9"),
+)
+NODE = a_node("node1", primary_ip="127.0.0.1")
+TERM = 3
+UNREADABLE = b"[]"
+"""The body of a call that is never carried out: who may make the call is told what is wrong."""
+
+
+class RoleTests(TestCase):
+    """node1 has accepted itself as the master of term 3."""
+
+    def setUp(self) -> None:
+        self.host = MemoryHost("node1")
+        parts = self.host.parts
+        self.successResultOf(parts.voter.request(RequestVote(term=TERM, master="node1")))
+        self.successResultOf(self.inform(MEMBERS))
+        paths = self.place(PEMS["node1"])
+        enrolment = Enrolment(MemoryFiles(self.host.disk), self.host.paths, self.nobody)
+        self.site = CallSite(self.host.answers, peer_of, parts.members, reactor, enrolment.open())
+        factory = TlsFactory(server_context(paths, strangers=True), self.site, reactor)
+        self.port: Any = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.ways: list[HttpWay] = []
+        self.addCleanup(self.stop)
+
+    async def stop(self) -> None:
+        for way in self.ways:
+            way.close()
+        await self.site.end()
+        await maybeDeferred(self.port.stopListening)
+        while any(isinstance(each, Connection) for each in reactor.getReaders()):
+            await deferLater(reactor, 0.005)
+
+    async def nobody(self, _: object) -> None:
+        """No master daemon runs here."""
+
+    async def inform(self, members: Members) -> None:
+        await self.host.parts.candidacy.update(UpdateMembers(members=members))
+
+    def place(self, credentials: bytes) -> Paths:
+        paths = Paths(os.path.abspath(self.mktemp()))
+        os.makedirs(paths.data)
+        for path, content in (
+            (paths.authority, OURS.certificate),
+            (paths.node_certificate, credentials),
+        ):
+            with open(path, "wb") as file:
+                file.write(content)
+        return paths
+
+    def way(self, credentials: bytes | None) -> HttpWay:
+        if credentials is None:
+            context = ssl.create_default_context(cadata=OURS.certificate.decode())
+        else:
+            context = client_context(self.place(credentials))
+        connector = Connector(reactor, context)
+        way = HttpWay(connector, reactor, port=self.port.getHost().port, words=words)
+        self.ways.append(way)
+        return way
+
+    async def call(self, way: HttpWay, request: Request) -> str:
+        """Make a call; answers what came of it."""
+        try:
+            answer = msgspec.json.decode(await way.exchange(NODE, request))
+        except Lost as e:
+            return str(e)
+        return "done" if answer[0] else str(answer[1][0])
+
+    async def allowed(self, credentials: bytes | None) -> set[str]:
+        """The names of the calls that the owner of a certificate may make."""
+        way, found = self.way(credentials), set()
+        names = (AUTHORITY_CALL, ENROL_CALL, *(call.wire for call in calls()))
+        for name in names:
+            outcome = await self.call(way, Request(name, TERM, UNREADABLE))
+            if "403" not in outcome:
+                self.assertIn(outcome, ("done", "OpPrereqError", "ParameterError"), name)
+                found.add(name)
+        return found
+
+    def declared(self, role: CallerRole) -> set[str]:
+        return {AUTHORITY_CALL, ENROL_CALL} | {
+            call.wire for call in calls() if role in call.callers
+        }
+
+    async def test_every_member_may_make_the_calls_of_its_role_and_no_others(self) -> None:
+        for name, role in ROLES.items():
+            self.assertEqual(await self.allowed(PEMS[name]), self.declared(role), name)
+
+    async def test_who_shows_no_certificate_is_a_stranger(self) -> None:
+        self.assertEqual(await self.allowed(None), {AUTHORITY_CALL, ENROL_CALL})
+
+    async def test_a_certificate_that_was_not_recorded_gives_no_role(
+        self,
+    ) -> None:
+        outcome = await self.call(self.way(OTHER), request_of(AskVersion(), TERM))
+        self.assertIn("403: the certificate of node1", outcome)
+
+    async def test_certificates_that_do_not_verify_open_no_connection(self) -> None:
+        for pem, why in ((EXPIRED, "has expired"), (FOREIGN, "another cluster's")):
+            outcome = await self.call(self.way(pem), request_of(AskVersion(), TERM))
+            self.assertIn(why, outcome)
+
+    async def test_a_removed_node_is_refused_on_the_connection_that_it_has(self) -> None:
+        way = self.way(PEMS["node3"])
+        question = request_of(DescribeVote(), 0)
+        self.assertEqual(await self.call(way, question), "done")
+        left = {name: known for name, known in MEMBERS.certificates.items() if name != "node3"}
+        await self.inform(replace(MEMBERS, revision=2, certificates=left))
+        self.assertIn("403", await self.call(way, question))
+
+    async def test_a_demoted_candidate_ends_no_master_any_more(self) -> None:
+        way = self.way(PEMS["node2"])
+        self.assertEqual(await self.call(way, request_of(StopMaster(), TERM)), "done")
+        await self.inform(replace(MEMBERS, revision=2, candidates=("node1",)))
+        self.assertIn("403: node_stop_master", await self.call(way, request_of(StopMaster(), TERM)))
+
+    async def test_a_plain_node_cannot_depose_the_master(self) -> None:
+        claim = request_of(RequestVote(term=TERM + 1, master="node3", elected=True), TERM)
+        outcome = await self.call(self.way(PEMS["node3"]), claim)
+        self.assertIn("403: vote_request may be called by: candidate, master", outcome)
+        self.assertEqual(self.host.parts.voter.term(), TERM)
+
+    async def test_the_master_that_was_replaced_hears_of_the_newer_term(self) -> None:
+        claim = request_of(RequestVote(term=TERM + 1, master="node2", elected=True), 0)
+        self.assertEqual(await self.call(self.way(PEMS["node2"]), claim), "done")
+        outcome = await self.call(self.way(PEMS["node1"]), request_of(AskVersion(), TERM))
+        self.assertEqual(outcome, "OldTerm")
+
+    async def test_no_node_runs_a_power_helper_for_a_master_elsewhere(self) -> None:
+        claim = request_of(RequestVote(term=TERM + 1, master="node2", elected=True), 0)
+        way = self.way(PEMS["node2"])
+        await self.call(way, claim)
+        run = RunPowerHelper(oob_program="/bin/sh", command="-c", remote_node="id", timeout=1)
+        outcome = await self.call(way, request_of(run, TERM + 1))
+        self.assertIn("403: run_oob is answered to the master's own node only", outcome)
+
+    async def test_a_resumed_session_has_the_certificate_that_it_has_begun_with(self) -> None:
+        way = self.way(PEMS["node3"])
+        question = request_of(DescribeVote(), 0)
+        await self.call(way, question)
+        way.close()
+        await deferLater(reactor, 0.02)
+        left = {"node1": MEMBERS.certificates["node1"]}
+        await self.inform(replace(MEMBERS, revision=2, certificates=left))
+        self.assertIn("403", await self.call(way, question))
