@@ -10,9 +10,8 @@ from random import Random
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import Clock
-from zope.interface import implementer
+from twisted.python.failure import Failure
 
 from ganeti.bootstrap.copy import Copy, read, take_over
 from ganeti.config.formats import Checkpoint
@@ -27,7 +26,6 @@ from ganeti.master.places import Places
 from ganeti.master.reign import Reign
 from ganeti.model.disk import Template
 from ganeti.model.instance import Wanted
-from ganeti.model.node import Node
 from ganeti.node.answers import answers_of
 from ganeti.node.parts import Host, parts_of
 from ganeti.node.terms import Terms
@@ -37,23 +35,29 @@ from ganeti.opcodes.instance.moves import MigrateInstance
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.operation import SharedFile
 from ganeti.paths import Paths
-from ganeti.rpc.asking import Asker, Lost
+from ganeti.rpc.asking import Asker
 from ganeti.rpc.node import ClaimTerm, Vote
-from ganeti.rpc.wire import Request
 from ganeti.schema.records import replace
+from ganeti.testing.clocks import HostClock, ProcessClock
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.hypervisor import MemoryHypervisor
 from ganeti.testing.images import MemoryImages
+from ganeti.testing.links import Links
 from ganeti.testing.names import MemoryNames
 from ganeti.testing.nodes import MemoryNodes
 from ganeti.testing.processes import MemoryProcesses, Script
 from ganeti.testing.streams import MemoryNetwork, MemoryStreams
 from ganeti.testing.tools import SeededIdentifiers
+from ganeti.testing.wire import Switch, Wire
 
 T = TypeVar("T")
 
 BEGINNING = 1_700_000_000
 """The time, in seconds since the epoch, at which every simulation begins."""
+
+LOOK, LOOK_AROUND = 1.0, 5.0
+"""Seconds between two looks of a master daemon at whom its own host's node daemon obeys, and
+between two questions to other nodes, as ``ganeti.daemon.master`` has them."""
 
 LONGEST = 24 * 3600.0
 """Seconds of simulated time after which a cluster that is not quiet counts as stuck."""
@@ -67,22 +71,37 @@ class Stuck(AssertionError):
 
 
 class SimulatedHost:
-    """A node's machine: what survives a restart of its daemons, and the daemon that runs now."""
+    """A node's machine: what survives a restart of its daemons, and the daemon that runs now.
+
+    ``clock`` is that of the machine, ``daemon_clock`` that of the node daemon.
+    """
+
+    daemon_clock: ProcessClock
 
     def __init__(
-        self, name: str, address: str, clock: Clock, random: Random, network: MemoryNetwork
+        self,
+        name: str,
+        address: str,
+        clock: HostClock,
+        random: Random,
+        network: MemoryNetwork,
     ) -> None:
         self.name = name
-        self._network = network
         self.address = address
+        self.clock = clock
         self.paths = Paths()
         self.disk = MemoryDisk(random)
         self.images = MemoryImages()
         self.guests = MemoryHypervisor()
-        self.has_master = False
-        self._clock = clock
+        self.process: MasterProcess | None = None
+        self._network = network
         self._random = random
         self._install()
+
+    @property
+    def has_master(self) -> bool:
+        """Whether a master daemon runs here."""
+        return self.process is not None and not self.process.dead
 
     def _install(self) -> None:
         """The files that the operating system and the package bring."""
@@ -98,30 +117,35 @@ class SimulatedHost:
         for script in _OS_SCRIPTS:
             self.disk.put(f"{OS_FOLDER}/{script}", b"#!/bin/sh\n", 0o755, 0.0)
 
-    @property
-    def files(self) -> MemoryFiles:
-        return MemoryFiles(self.disk, self._clock, latency=0.0002)
-
     def daemon(self) -> Host:
         """What a node daemon that is started now finds."""
+        self.daemon_clock = clock = ProcessClock(self.clock)
+        self.streams = MemoryStreams(self.disk, clock, self._network, host=self.name)
         takes = self._random.uniform(0.0, 2.0)
         programs = {f"{OS_FOLDER}/{script}": Script(takes=takes) for script in _OS_SCRIPTS}
         hypervisors: dict[str, IHypervisor] = {"fake": self.guests}
         return Host(
             name=self.name,
             paths=self.paths,
-            files=self.files,
+            files=MemoryFiles(self.disk, clock, latency=0.0002),
             images=self.images,
-            processes=MemoryProcesses(self._clock, programs),
+            processes=MemoryProcesses(clock, programs),
             names=MemoryNames(),
-            streams=MemoryStreams(self.disk, self._clock, self._network),
+            streams=self.streams,
             hypervisors=hypervisors,
-            clock=self._clock,
-            now=self._clock.seconds,
+            clock=clock,
+            now=clock.now,
             reach=lambda host, port: _reached(),
             stop=lambda: None,
             is_master=lambda: self.has_master,
+            stop_master=self._stop_master,
         )
+
+    async def _stop_master(self) -> bool:
+        if self.process is None or self.process.dead:
+            return False
+        await self.process.stop()
+        return True
 
     def recover(self) -> None:
         """The machine comes back after a power cut, with what its disk has kept."""
@@ -135,73 +159,40 @@ async def _reached() -> None:
 _MEMINFO = b"MemTotal: 16777216 kB\nMemFree: 8388608 kB\nBuffers: 0 kB\nCached: 0 kB\n"
 
 
-@implementer(IReactorTime)
-class MortalClock:
-    """The clock of a process: when the process dies, nothing that it waits for happens any more."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._calls: list[IDelayedCall] = []
-
-    def seconds(self) -> float:
-        return self._clock.seconds()
-
-    def callLater(
-        self,
-        delay: float,
-        callable: Callable[..., Any],  # noqa: A002  # the name that the interface gives it
-        *args: object,
-        **kwargs: object,
-    ) -> IDelayedCall:
-        made = self._clock.callLater(delay, callable, *args, **kwargs)
-        self._calls = [each for each in self._calls if each.active()]
-        self._calls.append(made)
-        return made
-
-    def getDelayedCalls(self) -> Sequence[IDelayedCall]:
-        return [each for each in self._calls if each.active()]
-
-    def die(self) -> None:
-        """End the process."""
-        for call in self.getDelayedCalls():
-            call.cancel()
-        # What the dead leave to their garbage collection happens on a clock that stands still.
-        self._clock = Clock()
-
-
-class Wire:
-    """A process's way to the nodes; what a dead one has sent arrives, and it hears no answers.
-
-    ``closed`` are the nodes, by name, that it cannot reach.
-    """
-
-    def __init__(self, network: MemoryNodes) -> None:
-        self._network = network
-        self.cut = False
-        self.closed: frozenset[str] = frozenset()
-
-    async def exchange(self, node: Node, request: Request) -> bytes:
-        if node.name in self.closed:
-            raise Lost("no route to host")
-        if not self.cut:
-            answer = await self._network.exchange(node, request)
-            if not self.cut:
-                return answer
-        return await Deferred()
-
-
 class MasterProcess:
-    """A master daemon on one of the hosts; ``ended`` says why it has ended by itself."""
+    """A master daemon on one of the hosts; ``ended`` says why it has ended by itself.
+
+    ``term`` is its term once that has ``begun``, which is when clients' changes are no longer held
+    back.
+    """
 
     master: Master
 
     def __init__(self, cluster: SimulatedCluster, host: SimulatedHost) -> None:
         self.host = host
-        self.clock = MortalClock(cluster.clock)
-        self.wire = Wire(cluster.network)
+        self.clock = ProcessClock(host.clock)
+        self.wire = Wire(cluster.switch, host.name, self.clock)
+        self.begun = False
         self.ended: NotMaster | None = None
         self._ids = cluster.ids
-        host.has_master = True
+        self._reign: Reign | None = None
+        assert not host.has_master, f"a master daemon runs on {host.name} already"
+        host.process = self
+
+    @property
+    def dead(self) -> bool:
+        """Whether the process has ended."""
+        return self.clock.dead
+
+    @property
+    def acts(self) -> bool:
+        """Whether clients that reach the process can have something changed."""
+        return self.begun and self.ended is None and not self.dead
+
+    @property
+    def term(self) -> int:
+        """The newest term that it has claimed."""
+        return self._reign.term() if self._reign is not None else 0
 
     async def begin(self) -> None:
         """Recover, be elected, and run jobs.
@@ -224,7 +215,7 @@ class MasterProcess:
             places=places,
             nodes=nodes,
             clock=self.clock,
-            now=self.clock.seconds,
+            now=self.clock.now,
             ids=self._ids,
             allocate=_no_allocator,
             shared=_NothingShared(),
@@ -233,9 +224,36 @@ class MasterProcess:
         )
         self.master = Master(around, journal)
         members = list(self.master.config.state().nodes.values())
-        reign = Reign(nodes, host.name, lambda: members, self.clock, self._over)
+        self._reign = reign = Reign(nodes, host.name, lambda: members, self.clock, self._over)
         await reign.begin(Terms(files, host.paths.term_file).accepted.term)
         await self.master.start()
+        self.begun = True
+        self._every(LOOK, lambda: self._look(files, reign))
+        self._every(LOOK_AROUND, lambda: self._look_around(reign))
+
+    def _every(self, seconds: float, work: Callable[[], object]) -> None:
+        def turn() -> None:
+            if self.ended is None:
+                work()
+                self.clock.callLater(seconds, turn)
+
+        self.clock.callLater(seconds, turn)
+
+    def _look(self, files: MemoryFiles, reign: Reign) -> None:
+        if self.host.disk.crashed:
+            return
+        accepted = Terms(files, self.host.paths.term_file).accepted
+        reign.heard_here(accepted.term, accepted.master)
+
+    def _look_around(self, reign: Reign) -> None:
+        looking = Deferred.fromCoroutine(reign.look_around())
+        looking.addErrback(lambda failure: failure.trap(GanetiError))
+
+    async def stop(self) -> None:
+        """End the process in an orderly way, as its init script does."""
+        if self.begun and self.ended is None:
+            await self.master.stop()
+        self.die()
 
     def _over(self, error: NotMaster) -> None:
         self.ended = error
@@ -245,8 +263,6 @@ class MasterProcess:
     def die(self) -> None:
         """End the process where it is."""
         self.clock.die()
-        self.wire.cut = True
-        self.host.has_master = False
 
 
 class SimulatedCluster:
@@ -256,20 +272,35 @@ class SimulatedCluster:
     answered.
     """
 
-    def __init__(self, seed: int, nodes: int = 3) -> None:
+    def __init__(
+        self, seed: int, nodes: int = 3, *, candidates: int | None = None, skew: float = 0.0
+    ) -> None:
+        """``candidates`` of the nodes can become the master, or all of them; the clocks of hosts
+        are slower or faster than the true one by up to ``skew`` seconds in each second.
+        """
         self.random = Random(seed)
         self.clock = Clock()
         self.clock.advance(BEGINNING)
+        self.began = self.clock.seconds()
         self.ids = SeededIdentifiers(self.random)
         self.acknowledged: list[int] = []
         self.doubles: set[str] = set()
+        self.processes: list[MasterProcess] = []
+        self.watchers: list[Callable[[], None]] = []
         self._submitting: set[Deferred[int]] = set()
-        self.network = MemoryNodes(
-            clock=self.clock, delay=lambda: self.random.uniform(0.0002, 0.02)
-        )
-        network = MemoryNetwork()
+        self._candidates = nodes if candidates is None else candidates
+        self.network = MemoryNodes(clock=self.clock)
+        self.links = Links(self.clock, self.random, lambda: self.random.uniform(0.0002, 0.02))
+        self.switch = Switch(self.network, self.links, self.random)
+        network = MemoryNetwork(self.links.connected)
         self.hosts = [
-            SimulatedHost(f"node{n}", f"192.0.2.{n}", self.clock, self.random, network)
+            SimulatedHost(
+                f"node{n}",
+                f"192.0.2.{n}",
+                HostClock(self.clock, rate=1.0 + self.random.uniform(-skew, skew)),
+                self.random,
+                network,
+            )
             for n in range(1, nodes + 1)
         ]
         for host in self.hosts:
@@ -291,27 +322,51 @@ class SimulatedCluster:
             random=self.random,
             now=self.clock.seconds(),
         )
-        for host in others:
+        for number, host in enumerate(others, 2):
             member = replace(
-                state.master, uuid=self.ids.uuid(), name=host.name, primary_ip=host.address
+                state.master,
+                uuid=self.ids.uuid(),
+                name=host.name,
+                primary_ip=host.address,
+                master_candidate=number <= self._candidates,
             )
             state = state.put(member)
         first.disk.put(first.paths.config_file, Checkpoint().text(state), 0o640, 0.0)
 
     # --- daemons
 
+    def kill_node(self, host: SimulatedHost) -> None:
+        """Kill the node's daemon; its guests and disks are as they were."""
+        if host.name in self.switch.daemons:
+            host.daemon_clock.die()
+            host.daemon_clock.keep(self.network.crash(host.name))
+            host.streams.die()
+
     def restart_node(self, host: SimulatedHost) -> None:
-        """Start the node's daemon anew; its guests and disks are as they were."""
+        """Start the node's daemon again; its guests and disks are as they were."""
+        self.kill_node(host)
         self.network.add(host.name, answers_of(parts_of(host.daemon())))
+        self.switch.daemons[host.name] = host.daemon_clock
         self.network.behave(host.name)
+
+    def launch_master(self, host: SimulatedHost) -> tuple[MasterProcess, Deferred[None]]:
+        """Start a master daemon on a host, and do not wait until its term has begun."""
+        process = MasterProcess(self, host)
+        self.processes.append(process)
+
+        def failed(failure: Failure) -> Failure:
+            process.die()
+            return failure
+
+        return process, Deferred.fromCoroutine(process.begin()).addErrback(failed)
 
     def start_master(self, host: SimulatedHost | None = None) -> None:
         """Start a master daemon on a host, the first one by default, from what is on its disk.
 
         :raises NotMaster: another host has the master.
         """
-        self.process = MasterProcess(self, host or self.hosts[0])
-        self.wait(self.process.begin())
+        self.process, beginning = self.launch_master(host or self.hosts[0])
+        self.wait(beginning)
 
     @property
     def master(self) -> Master:
@@ -350,6 +405,15 @@ class SimulatedCluster:
         files = [MemoryFiles(host.disk, self.clock) for host in self.hosts]
         return max(Terms(each, self.hosts[0].paths.term_file).accepted.term for each in files)
 
+    def power_off(self, host: SimulatedHost) -> None:
+        """Let a host lose its power: its daemons, its guests, and what its disk had not synced."""
+        if host.process is not None:
+            host.process.die()
+        self.kill_node(host)
+        self.network.remove(host.name)
+        host.recover()
+        host.guests = MemoryHypervisor()
+
     def kill_master(self) -> None:
         """Let the master's process end where it is, and its disk lose what was not synced."""
         self.process.die()
@@ -360,7 +424,7 @@ class SimulatedCluster:
     @property
     def alive(self) -> bool:
         """Whether a master's process is there."""
-        return not self.process.wire.cut
+        return not self.process.dead
 
     @property
     def crashed(self) -> bool:
@@ -369,9 +433,10 @@ class SimulatedCluster:
 
     # --- work
 
-    def submit(self, *opcodes: Opcode) -> None:
-        """Submit a job; its number is noted when it is answered."""
-        submitting = Deferred.fromCoroutine(self.master.queue.submit(opcodes))
+    def submit(self, *opcodes: Opcode, to: MasterProcess | None = None) -> None:
+        """Submit a job, by default to the newest master; its number is noted when answered."""
+        process = to or self.process
+        submitting = Deferred.fromCoroutine(process.master.queue.submit(opcodes))
         self._submitting.add(submitting)
         submitting.addCallback(self.acknowledged.append)
         submitting.addErrback(lambda failure: failure.trap(GanetiError, OSError))
@@ -385,13 +450,13 @@ class SimulatedCluster:
         if self.clock.seconds() < until and not self.crashed:
             self._move_on(until)
 
-    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+    def wait(self, work: Coroutine[Any, Any, T] | Deferred[T]) -> T:
         """What ``work`` returns, after as much time as it takes.
 
         :raises Stuck: nothing happens any more, and it has not returned.
         """
         results: list[T] = []
-        running = Deferred.fromCoroutine(work)
+        running = work if isinstance(work, Deferred) else Deferred.fromCoroutine(work)
         running.addCallback(results.append)
         until = self.clock.seconds() + LONGEST
         while not running.called or running.paused:
@@ -412,6 +477,8 @@ class SimulatedCluster:
             for name, hosts in self.running().items()
             if len(hosts) > 1
         )
+        for watch in self.watchers:
+            watch()
 
     def _next(self) -> float | None:
         return min((call.getTime() for call in self.clock.getDelayedCalls()), default=None)

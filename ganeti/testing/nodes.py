@@ -74,6 +74,16 @@ class MemoryNodes:
             _tell(waiting, Failure(Lost("the connection was lost")))
             work.cancel()
 
+    def crash(self, name: str) -> Sequence[object]:
+        """The node's daemon is killed: nobody gets an answer, and what it does is never ended.
+
+        Whoever is given that must keep it: being collected would end it.
+        """
+        under_way = self._under_way.pop(name, {})
+        for waiting in list(under_way.values()):
+            _tell(waiting, Failure(Lost("the connection was lost")))
+        return list(under_way)
+
     def behave(self, name: str) -> None:
         """The node answers as it should again."""
         self._misbehaving.pop(name, None)
@@ -121,11 +131,13 @@ class MemoryNodes:
         """Carry a request to the node's ``Answers`` and the answer back."""
         self.asked.append((node.name, request.name))
         await self._travel()
-        answers = self._answers.get(node.name)
-        if answers is None:
+        if node.name not in self._answers:
             raise Lost("connection refused")
 
         async def answer() -> bytes:
+            # Only now, because another daemon may run there since the request was sent.
+            if (answers := self._answers.get(node.name)) is None:
+                raise Lost("connection refused")
             try:
                 return await self._work(node.name, answers, request)
             except UnknownCall as e:

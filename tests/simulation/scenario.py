@@ -139,7 +139,7 @@ def calm(cluster: SimulatedCluster) -> None:
         cluster.kill_master()
     for host in cluster.hosts:
         host.disk.heal()
-        cluster.restart_node(host)
+        cluster.network.behave(host.name)
     if not cluster.alive:
         cluster.start_master()
     cluster.settle()

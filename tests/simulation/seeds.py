@@ -15,16 +15,18 @@ from twisted.logger import (
     textFileLogObserver,
 )
 
+from tests.simulation import campaign
 from tests.simulation.scenario import MODES, play, writes_of
 
 
 def main() -> int:
     options = ArgumentParser(description=__doc__)
-    options.add_argument("mode", choices=MODES)
+    options.add_argument("mode", choices=[*MODES, *campaign.MODES])
     options.add_argument("--first", type=int, default=0, help="the first seed")
     options.add_argument("--seeds", type=int, default=1, help="how many")
     options.add_argument("--every-write", action="store_true", help="each write in turn goes wrong")
     options.add_argument("--log", choices=("info", "warn", "error"), help="show the cluster's log")
+    options.add_argument("--trace", action="store_true", help="show what was done to the cluster")
     chosen = options.parse_args()
     observers = []
     if chosen.log:
@@ -35,7 +37,13 @@ def main() -> int:
     for seed in range(chosen.first, chosen.first + chosen.seeds):
         writes = range(1, writes_of(seed) + 1) if chosen.every_write else [None]
         for write in writes:
-            found = play(MODES[chosen.mode], seed, write=write)
+            if chosen.mode in MODES:
+                found = play(MODES[chosen.mode], seed, write=write)
+            else:
+                playing = campaign.Campaign(seed, chosen.mode)
+                found = playing.play()
+                if chosen.trace:
+                    print("\n".join(playing.log))
             played += 1
             bad += bool(found)
             for problem in found:
