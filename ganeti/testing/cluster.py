@@ -5,7 +5,9 @@ over doubles of disks, guests and programs, on a clock, from a seed.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from random import Random
 from typing import Any, TypeVar
 
@@ -24,6 +26,7 @@ from ganeti.journal.file import FileJournal
 from ganeti.master.master import Master, Surroundings
 from ganeti.master.places import Places
 from ganeti.master.reign import Reign
+from ganeti.master.sharing import Sharing
 from ganeti.model.disk import Template
 from ganeti.model.instance import Wanted
 from ganeti.node.answers import answers_of
@@ -35,9 +38,11 @@ from ganeti.opcodes.instance.moves import MigrateInstance
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.operation import SharedFile
 from ganeti.paths import Paths
+from ganeti.pki.enrolment import fingerprint
 from ganeti.rpc.asking import Asker
 from ganeti.rpc.node import ClaimTerm, Vote
 from ganeti.schema.records import replace
+from ganeti.testing.certificates import authority, node_credentials, server_credentials
 from ganeti.testing.clocks import HostClock, ProcessClock
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.hypervisor import MemoryHypervisor
@@ -98,6 +103,23 @@ class SimulatedHost:
         self._random = random
         self._install()
 
+    def join(self) -> None:
+        """Get what a node gets when it joins the cluster: its own certificate."""
+        own = node_credentials(self.name, self.address, BEGINNING)
+        self.disk.put(self.paths.node_certificate, own.pem, 0o600, 0.0)
+        self.disk.put(self.paths.authority, authority(BEGINNING).certificate, 0o644, 0.0)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Return where the files are that only the master and its candidates may have."""
+        paths = self.paths
+        return (
+            paths.authority_key,
+            paths.domain_secret,
+            paths.rapi_certificate,
+            paths.rapi_users,
+        )
+
     @property
     def has_master(self) -> bool:
         """Whether a master daemon runs here."""
@@ -112,8 +134,7 @@ class SimulatedHost:
         self.disk.put("/proc/sys/kernel/random/boot_id", b"0d3f\n", 0o444, 0.0)
         self.disk.put(f"{OS_FOLDER}/ganeti_api_version", b"20\n", 0o444, 0.0)
         self.disk.put(f"{OS_FOLDER}/parameters.list", b"", 0o444, 0.0)
-        for path in (self.paths.authority, self.paths.node_certificate):
-            self.disk.put(path, b"", 0o600, 0.0)
+        self.join()
         for script in _OS_SCRIPTS:
             self.disk.put(f"{OS_FOLDER}/{script}", b"#!/bin/sh\n", 0o755, 0.0)
 
@@ -136,7 +157,7 @@ class SimulatedHost:
             clock=clock,
             now=clock.now,
             reach=lambda host, port: _reached(),
-            stop=lambda: None,
+            stop=clock.die,
             is_master=lambda: self.has_master,
             stop_master=self._stop_master,
         )
@@ -218,16 +239,19 @@ class MasterProcess:
             now=self.clock.now,
             ids=self._ids,
             allocate=_no_allocator,
-            shared=_NothingShared(),
+            shared=_Shared(files, host),
             machine="x86_64",
             issue=_no_authority,
         )
         self.master = Master(around, journal)
         members = list(self.master.config.state().nodes.values())
+        sharing = Sharing(nodes, self.master.config.state, around.shared, self.clock)
         self._reign = reign = Reign(nodes, host.name, lambda: members, self.clock, self._over)
         await reign.begin(Terms(files, host.paths.term_file).accepted.term)
         await self.master.start()
         self.begun = True
+        self.master.config.observe(sharing.changed)
+        sharing.soon()
         self._every(LOOK, lambda: self._look(files, reign))
         self._every(LOOK_AROUND, lambda: self._look_around(reign))
 
@@ -287,7 +311,7 @@ class SimulatedCluster:
         self.doubles: set[str] = set()
         self.processes: list[MasterProcess] = []
         self.watchers: list[Callable[[], None]] = []
-        self._submitting: set[Deferred[int]] = set()
+        self._submitting: dict[Deferred[int], MasterProcess] = {}
         self._candidates = nodes if candidates is None else candidates
         self.network = MemoryNodes(clock=self.clock)
         self.links = Links(self.clock, self.random, lambda: self.random.uniform(0.0002, 0.02))
@@ -316,6 +340,7 @@ class SimulatedCluster:
             address="192.0.2.100",
             master=first.name,
             master_address=first.address,
+            certificate=_fingerprint(first),
             hypervisors=("fake",),
             templates=(Template.FILE, Template.DISKLESS),
             ids=self.ids.uuid,
@@ -331,7 +356,19 @@ class SimulatedCluster:
                 master_candidate=number <= self._candidates,
             )
             state = state.put(member)
+            if member.master_candidate:
+                known = {**state.cluster.candidate_certs, member.uuid: _fingerprint(host)}
+                state = state.put(replace(state.cluster, candidate_certs=known))
         first.disk.put(first.paths.config_file, Checkpoint().text(state), 0o640, 0.0)
+        contents = (
+            authority(BEGINNING).key,
+            b"secret\n",
+            server_credentials(BEGINNING).pem,
+            b"user secret write\n",
+        )
+        first.disk.add_folder(posixpath.dirname(first.paths.rapi_users), 0o750)
+        for path, content in zip(first.secrets, contents, strict=True):
+            first.disk.put(path, content, 0o600, 0.0)
 
     # --- daemons
 
@@ -413,11 +450,18 @@ class SimulatedCluster:
         self.network.remove(host.name)
         host.recover()
         host.guests = MemoryHypervisor()
+        host.process = None
+
+    def restore(self, host: SimulatedHost, old: MemoryDisk, folder: str = "/") -> None:
+        """Bring an old disk of a host back, or one folder of it, while its daemons do not run."""
+        if host.process is not None:
+            host.process.die()
+        self.kill_node(host)
+        host.disk.restore(old, folder)
 
     def kill_master(self) -> None:
         """Let the master's process end where it is, and its disk lose what was not synced."""
         self.process.die()
-        self._submitting.clear()
         self.process.host.recover()
         self.restart_node(self.process.host)
 
@@ -437,10 +481,10 @@ class SimulatedCluster:
         """Submit a job, by default to the newest master; its number is noted when answered."""
         process = to or self.process
         submitting = Deferred.fromCoroutine(process.master.queue.submit(opcodes))
-        self._submitting.add(submitting)
+        self._submitting[submitting] = process
         submitting.addCallback(self.acknowledged.append)
         submitting.addErrback(lambda failure: failure.trap(GanetiError, OSError))
-        submitting.addBoth(lambda _: self._submitting.discard(submitting))
+        submitting.addBoth(lambda _: self._submitting.pop(submitting))
 
     def pass_time(self, seconds: float) -> None:
         """Let everything happen that happens within some seconds."""
@@ -489,7 +533,7 @@ class SimulatedCluster:
         :raises Stuck: some do not.
         """
         until = self.clock.seconds() + LONGEST
-        while self._submitting or any(not job.is_final for job in self.master.queue.jobs()):
+        while self._waits() or any(not job.is_final for job in self.master.queue.jobs()):
             next_call = self._next()
             if next_call is None or next_call > until:
                 waiting = [job.id for job in self.master.queue.jobs() if not job.is_final]
@@ -497,6 +541,10 @@ class SimulatedCluster:
             self._move_on(next_call)
         # The last commit is there; what follows it in the same turn is not yet.
         self.pass_time(1.0)
+
+    def _waits(self) -> bool:
+        """Whether a client waits for an answer; those of a dead master wait for ever."""
+        return any(not process.dead for process in self._submitting.values())
 
     def reconcile(self) -> None:
         """Do what the watcher does: make what runs what is wanted, and settle what broke off.
@@ -525,7 +573,7 @@ class SimulatedCluster:
             op.opcode.instance_name
             for job in self.master.queue.jobs()
             for op in job.ops
-            if "the master daemon has restarted" in str(op.result)
+            if any(words in str(op.result) for words in _BROKEN_OFF)
             and isinstance(op.opcode, CreateInstance)
         }
         there = {each.name for each in self.master.config.state().instances.values()}
@@ -573,14 +621,34 @@ class SimulatedCluster:
         return self.master.config.state()
 
 
+_BROKEN_OFF = ("the master daemon has restarted", "the master daemon was stopped")
+"""What the result of an opcode says that a master has not carried to its end."""
+
+
+def _fingerprint(host: SimulatedHost) -> str:
+    own = node_credentials(host.name, host.address, BEGINNING)
+    return fingerprint(own.certificate)
+
+
 def _is_a_bug(result: Any) -> bool:
     """Whether the result of an opcode tells of an exception that nobody expected."""
     return "internal error" in str(result) or "broke on the node" in str(result)
 
 
-class _NothingShared:
+@dataclass(frozen=True)
+class _Shared:
+    """The files of a host that every master candidate has a copy of."""
+
+    files: MemoryFiles
+    host: SimulatedHost
+
     async def read(self) -> Sequence[SharedFile]:
-        return ()
+        paths = (self.host.paths.authority, *self.host.secrets)
+        return [
+            SharedFile(path, self.files.read(path), 0o600)
+            for path in paths
+            if self.files.stat(path) is not None
+        ]
 
 
 async def _no_authority(request: bytes, names: Sequence[str]) -> bytes:

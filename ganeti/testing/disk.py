@@ -92,6 +92,29 @@ class MemoryDisk:
             found.put(path, self._remains(file.content, file.synced), file.mode, file.mtime)
         return found
 
+    def snapshot(self) -> MemoryDisk:
+        """Return a copy of the disk as readers see it now."""
+        copy = MemoryDisk(self._random)
+        copy._folders = dict(self._folders)
+        copy.owners = dict(self.owners)
+        for path, file in self._files.items():
+            copy.put(path, bytes(file.content), file.mode, file.mtime)
+        return copy
+
+    def restore(self, old: MemoryDisk, folder: str = "/") -> None:
+        """Make everything below a folder as it was on an old disk; nothing may use it now."""
+        if folder == "/":
+            self._files, self._folders = {}, {}
+        else:
+            self.take_folder(folder)
+        inside = folder.rstrip("/") + "/"
+        for path, mode in old._folders.items():
+            if f"{path}/".startswith(inside):
+                self._folders[path] = mode
+        for path, file in old._files.items():
+            if path.startswith(inside):
+                self.put(path, bytes(file.content), file.mode, file.mtime)
+
     def _remains(self, content: bytearray, synced: int) -> bytes:
         left = content[: self._random.randint(synced, len(content))]
         for start in range(synced - synced % SECTOR, len(left), SECTOR):

@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from ganeti.errors import GanetiError
+from ganeti.opcodes.node import ModifyNode
 from ganeti.testing.cluster import MasterProcess, SimulatedCluster, SimulatedHost, Stuck
+from ganeti.testing.disk import MemoryDisk
 from ganeti.testing.operator import fail_over
+from tests.simulation.end_state import leftovers
 from tests.simulation.oracle import Oracle
 from tests.simulation.scenario import some_work
 
@@ -23,13 +26,19 @@ PAUSES = (0.0, 0.01, 0.5, 3.0, 12.0)
 class Campaign:
     """A cluster of five hosts under a mode's faults, an administrator, and the oracle."""
 
-    def __init__(self, seed: int, mode: str, *, skew: float = 0.0) -> None:
+    def __init__(
+        self, seed: int, fault: Fault, *, skew: float = 0.0, failovers: float = 0.1
+    ) -> None:
+        """``failovers`` is the chance of one at each step while a master acts."""
         self.cluster = SimulatedCluster(seed, NODES, candidates=CANDIDATES, skew=skew)
         self.random = self.cluster.random
         self.oracle = Oracle(self.cluster)
         self.problems: list[str] = []
         self.log: list[str] = []
-        self._fault = MODES[mode]
+        self.old_disks: list[tuple[SimulatedHost, MemoryDisk]] = []
+        self.distrusted: set[SimulatedHost] = set()
+        self._fault = fault
+        self._failovers = failovers
         self._working: set[Deferred[Any]] = set()
         # Until the candidates have what they need to be in sync.
         self.cluster.pass_time(5.0)
@@ -71,9 +80,18 @@ class Campaign:
         for process in self.acting():
             if self.random.random() < 0.7:
                 self.cluster.submit(some_work(self.random), to=process)
-        if self.random.random() < (0.1 if self.acting() else 0.5):
+        if self.random.random() < (self._failovers if self.acting() else 0.5):
             self.start_failover()
         self.cluster.pass_time(self.random.choice(PAUSES))
+
+    def later(self, seconds: float, what: str, work: Callable[[], object]) -> None:
+        """Do something at a later time, even if no step is taken then."""
+
+        def do() -> None:
+            self.note(what)
+            work()
+
+        self.cluster.clock.callLater(seconds, do)
 
     def start_failover(self) -> None:
         """Let an administrator make some candidate the master, and go on meanwhile."""
@@ -103,10 +121,22 @@ class Campaign:
             host.disk.heal()
             host.daemon_clock.resume()
             self.cluster.network.behave(host.name)
-            if host.daemon_clock.dead:
-                self.cluster.restart_node(host)
+            self.start_daemon(host)
         for process in self.cluster.processes:
             process.clock.resume()
+
+    def start_daemon(self, host: SimulatedHost) -> None:
+        """Start the node daemon of a host, as init does when it boots or the daemon has died."""
+        if host.daemon_clock.dead:
+            self.cluster.restart_node(host)
+
+    def start_master(self, host: SimulatedHost) -> None:
+        """Start the master daemon of a host where one has been killed."""
+        if not host.has_master and not host.disk.crashed:
+            _, beginning = self.cluster.launch_master(host)
+            beginning.addErrback(
+                lambda failure: self.note(f"{host.name}: {failure.getErrorMessage()}")
+            )
 
     def end(self) -> None:
         """Mend everything, see that there is one master, and let all work end."""
@@ -120,9 +150,19 @@ class Campaign:
             self.problems.append(f"masters in the end: {[each.host.name for each in acting]}")
         if not acting or self.oracle.violations:
             return
+        self.take_back_offline_nodes()
         self.cluster.settle()
         self.cluster.reconcile()
+        # Until what a job's end was followed by has reached all candidates.
+        self.cluster.pass_time(100.0)
         self.problems += self.cluster.problems()
+        self.problems += leftovers(self.cluster)
+
+    def take_back_offline_nodes(self) -> None:
+        """Mark nodes that are offline as in use again, now that their daemons run."""
+        for node in self.cluster.master.config.state().nodes.values():
+            if node.offline:
+                self.cluster.submit(ModifyNode(node_name=node.name, offline=False))
 
     def find_master(self) -> None:
         """Have the administrator start a master if there is none."""
@@ -149,56 +189,3 @@ class Campaign:
 
 Fault: TypeAlias = Callable[[Campaign], None]
 """Lets something go wrong in a campaign, or get better."""
-
-
-def _sides(campaign: Campaign) -> tuple[list[str], list[str]]:
-    names = [host.name for host in campaign.hosts]
-    campaign.random.shuffle(names)
-    size = campaign.random.randint(1, len(names) - 1)
-    return names[:size], names[size:]
-
-
-def partition(campaign: Campaign) -> None:
-    """Part the hosts into two groups, or heal all links."""
-    _part(campaign, one_way=False)
-
-
-def one_way(campaign: Campaign) -> None:
-    """Let one group of hosts not reach another one, which reaches it, or heal all links."""
-    _part(campaign, one_way=True)
-
-
-def _part(campaign: Campaign, *, one_way: bool) -> None:
-    links = campaign.cluster.links
-    if campaign.random.random() < 0.4:
-        campaign.note("links heal")
-        links.heal_all()
-    else:
-        side, others = _sides(campaign)
-        campaign.note(f"{side} {'-/->' if one_way else '-/-'} {others}")
-        links.part(side, others, one_way=one_way)
-
-
-def flapping(campaign: Campaign) -> None:
-    """Let the link between two hosts come and go."""
-    random, links = campaign.random, campaign.cluster.links
-    if random.random() < 0.2:
-        campaign.note("links heal")
-        links.heal_all()
-    else:
-        one, other = random.sample(campaign.hosts, 2)
-        up, down = random.choice((0.5, 5.0, 20.0)), random.choice((0.5, 5.0, 20.0))
-        campaign.note(f"{one.name} flaps to {other.name}: {up} s up, {down} s down")
-        links.flap(one.name, other.name, up, down)
-
-
-MODES: Mapping[str, Fault] = {
-    "partition": partition,
-    "one-way": one_way,
-    "flapping": flapping,
-}
-
-
-def play(mode: str, seed: int) -> list[str]:
-    """Return what is wrong after a seed of a mode; nothing should be."""
-    return Campaign(seed, mode).play()

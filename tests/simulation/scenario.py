@@ -12,6 +12,7 @@ from ganeti.config.formats import Checkpoint
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import read_opcode
 from ganeti.testing.cluster import SimulatedCluster
+from tests.simulation.end_state import leftovers
 
 NAMES = ("web1", "web2", "db1", "mail1")
 
@@ -183,7 +184,8 @@ def play(trouble: Trouble, seed: int, *, write: int | None = None) -> list[str]:
     cluster = SimulatedCluster(seed)
     storm(cluster, STEPS, trouble=trouble(cluster, write))
     calm(cluster)
-    found = cluster.problems()
+    cluster.pass_time(100.0)
+    found = [*cluster.problems(), *leftovers(cluster)]
     before = Checkpoint().text(cluster.master.config.state())
     if Checkpoint().text(cluster.reopened()) != before:
         found.append("what was in memory differs from what is on disk")
