@@ -10,6 +10,7 @@ from types import MappingProxyType
 from twisted.internet.interfaces import IReactorTime
 
 from ganeti.hypervisor.interfaces import IHypervisor
+from ganeti.journal.segments import SEGMENT_SIZE
 from ganeti.model.disk import Template
 from ganeti.node.checks import Checks, Reach
 from ganeti.node.commands import RestrictedCommands
@@ -46,6 +47,7 @@ class Host:
     closes a connection to a peer, whose daemon listens at ``port``; ``stop`` ends the daemon.
     ``is_master`` says whether a master daemon runs here; ``stop_master`` ends it.
     ``request`` makes keys; ``reload`` lets the daemon use its certificate as it is now.
+    ``segment_size`` is how many bytes the journal's copy has in a file.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Host:
     stop_master: StopDaemons = no_daemons
     request: Requests = no_requests
     reload: Callable[[], None] = lambda: None
+    segment_size: int = SEGMENT_SIZE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +133,9 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> P
         membership=Membership(host.files, host.paths, host.clock, host.stop, host.stop_master),
         oses=oses,
         power=PowerHelpers(host.files, host.processes),
-        replica=Replica(host.files, host.paths.data, in_use=host.is_master),
+        replica=Replica(
+            host.files, host.paths.data, segment_size=host.segment_size, in_use=host.is_master
+        ),
         scripts=scripts,
         terms=Terms(host.files, host.paths.term_file),
         transfers=Transfers(

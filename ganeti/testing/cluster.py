@@ -99,6 +99,8 @@ class SimulatedHost:
         self.images = MemoryImages()
         self.guests = MemoryHypervisor()
         self.process: MasterProcess | None = None
+        # Small, so that segments are begun and forgotten within minutes, and not with each commit.
+        self.segment_size = random.choice((2 << 10, 16 << 10, 16 << 20))
         self._network = network
         self._random = random
         self._install()
@@ -160,6 +162,7 @@ class SimulatedHost:
             stop=clock.die,
             is_master=lambda: self.has_master,
             stop_master=self._stop_master,
+            segment_size=self.segment_size,
         )
 
     async def _stop_master(self) -> bool:
@@ -222,7 +225,9 @@ class MasterProcess:
         """
         host, files = self.host, MemoryFiles(self.host.disk, self.clock)
         places = Places(host.paths.data)
-        journal = await FileJournal.open(files, places.journal, self.clock)
+        journal = await FileJournal.open(
+            files, places.journal, self.clock, segment_size=host.segment_size
+        )
         nodes = Asker(
             self.wire,
             self.clock,
@@ -244,10 +249,15 @@ class MasterProcess:
             issue=_no_authority,
         )
         self.master = Master(around, journal)
+        known = Terms(files, host.paths.term_file).accepted
+        named = self.master.config.state().master.name
+        for other in (named, known.master or named):
+            if other != host.name:
+                raise NotMaster(f"{other} is the master, and this is {host.name}")
         members = list(self.master.config.state().nodes.values())
         sharing = Sharing(nodes, self.master.config.state, around.shared, self.clock)
         self._reign = reign = Reign(nodes, host.name, lambda: members, self.clock, self._over)
-        await reign.begin(Terms(files, host.paths.term_file).accepted.term)
+        await reign.begin(known.term)
         await self.master.start()
         self.begun = True
         self.master.config.observe(sharing.changed)
@@ -485,6 +495,11 @@ class SimulatedCluster:
         submitting.addCallback(self.acknowledged.append)
         submitting.addErrback(lambda failure: failure.trap(GanetiError, OSError))
         submitting.addBoth(lambda _: self._submitting.pop(submitting))
+
+    def cancel(self, job_id: int, *, at: MasterProcess) -> None:
+        """Ask a master to cancel a job, whatever it answers."""
+        canceling = Deferred.fromCoroutine(at.master.queue.cancel(job_id))
+        canceling.addErrback(lambda failure: failure.trap(GanetiError, OSError) and None)
 
     def pass_time(self, seconds: float) -> None:
         """Let everything happen that happens within some seconds."""

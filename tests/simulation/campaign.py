@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from random import Random
 from typing import Any, TypeAlias
 
 from twisted.internet.defer import Deferred
@@ -16,7 +17,7 @@ from ganeti.testing.disk import MemoryDisk
 from ganeti.testing.operator import fail_over
 from tests.simulation.end_state import leftovers
 from tests.simulation.oracle import Oracle
-from tests.simulation.scenario import some_work
+from tests.simulation.scenario import some_cancellation, some_job
 
 NODES, CANDIDATES, STEPS = 5, 4, 25
 PAUSES = (0.0, 0.01, 0.5, 3.0, 12.0)
@@ -31,6 +32,7 @@ class Campaign:
     ) -> None:
         """``failovers`` is the chance of one at each step while a master acts."""
         self.cluster = SimulatedCluster(seed, NODES, candidates=CANDIDATES, skew=skew)
+        self.seed = seed
         self.random = self.cluster.random
         self.oracle = Oracle(self.cluster)
         self.problems: list[str] = []
@@ -61,9 +63,11 @@ class Campaign:
 
     # --- what happens
 
-    def play(self) -> list[str]:
-        """Play the whole scenario; answers what is wrong."""
-        for _ in range(STEPS):
+    def play(self, steps: Iterable[int] = range(STEPS)) -> list[str]:
+        """Play the scenario, or some of its steps; answers what is wrong."""
+        for number in steps:
+            # Each step has a chance of its own, so that it is the same one without those before.
+            self.random = Random(f"{self.seed} {number}")
             self.step()
             if self.oracle.violations:
                 return self.oracle.violations
@@ -79,7 +83,9 @@ class Campaign:
             self._fault(self)
         for process in self.acting():
             if self.random.random() < 0.7:
-                self.cluster.submit(some_work(self.random), to=process)
+                job = some_job(self.random, self.cluster.acknowledged)
+                self.cluster.submit(*job, to=process)
+            some_cancellation(self.random, self.cluster, process)
         if self.random.random() < (self._failovers if self.acting() else 0.5):
             self.start_failover()
         self.cluster.pass_time(self.random.choice(PAUSES))
@@ -93,9 +99,9 @@ class Campaign:
 
         self.cluster.clock.callLater(seconds, do)
 
-    def start_failover(self) -> None:
-        """Let an administrator make some candidate the master, and go on meanwhile."""
-        host = self.random.choice(self.candidates)
+    def start_failover(self, among: Sequence[SimulatedHost] = ()) -> None:
+        """Let an administrator make some host the master, and go on meanwhile."""
+        host = self.random.choice(among or self.candidates)
         self.note(f"failover to {host.name}")
         self.begin(fail_over(self.cluster, host), f"failover to {host.name}")
 

@@ -24,10 +24,16 @@ def _part(campaign: Campaign, *, one_way: bool) -> None:
         links.heal_all()
         if random.random() < 0.5:
             return
-    names = [host.name for host in campaign.hosts]
-    random.shuffle(names)
-    size = random.randint(1, len(names) - 1)
-    side, others = names[:size], names[size:]
+    hosts = list(campaign.hosts)
+    random.shuffle(hosts)
+    size = random.randint(1, len(hosts) - 1)
+    if (acting := campaign.acting()) and random.random() < 0.5:
+        # What is most dangerous: a master in the minority, and a failover among the others.
+        hosts.sort(key=lambda host: host != acting[-1].host)
+        size = random.randint(1, 2)
+        pause = random.choice((0.1, 5.0, 15.0, 40.0))
+        campaign.later(pause, "the others", lambda: campaign.start_failover(hosts[size:]))
+    side, others = [host.name for host in hosts[:size]], [host.name for host in hosts[size:]]
     campaign.note(f"{side} {'-/->' if one_way else '-/-'} {others}")
     links.part(side, others, one_way=one_way)
 
@@ -247,9 +253,9 @@ class Mode:
 
 
 MODES: Mapping[str, Mode] = {
-    "partition": Mode(partition),
-    "one-way": Mode(one_way),
-    "flapping": Mode(flapping),
+    "partition": Mode(partition, failovers=0.25),
+    "one-way": Mode(one_way, failovers=0.25),
+    "flapping": Mode(flapping, failovers=0.25),
     "delays": Mode(delays),
     "pauses": Mode(pauses),
     "skew": Mode(skew, skew=0.05),

@@ -16,7 +16,7 @@ import msgspec
 
 from ganeti.config.state import ClusterState, Edited, Kind, Stored
 from ganeti.errors import JobLost
-from ganeti.jobs.job import Job, encode
+from ganeti.jobs.job import Job, Status, encode
 from ganeti.journal.segments import Elsewhere
 from ganeti.node.terms import Accepted
 from ganeti.rpc.node import ClaimTerm, StopMaster
@@ -133,6 +133,17 @@ class Oracle:
         elif known is not None and known.is_final and _result(known) != _result(job):
             self._violated(f"{self._who(process)} changes the result of job {job.id}")
         self.promised.jobs[job.id] = job
+        if known is None or known.start_timestamp is None:
+            self._check_dependencies(process, job)
+
+    def _check_dependencies(self, process: MasterProcess, job: Job) -> None:
+        """See that a job which has begun is not ahead of those that it depends on."""
+        if job.ops[0].status not in (Status.RUNNING, Status.SUCCESS):
+            return
+        for other, _ in job.ops[0].opcode.depends or ():
+            found = process.master.queue.find(int(other))
+            if found is not None and not found.is_final:
+                self._violated(f"{self._who(process)} begins job {job.id} before job {other} ends")
 
     def _state_shown(
         self, process: MasterProcess, state: ClusterState, edits: tuple[Edited, ...]

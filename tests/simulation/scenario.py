@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any, TypeAlias
 
 from ganeti.config.formats import Checkpoint
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import read_opcode
-from ganeti.testing.cluster import SimulatedCluster
+from ganeti.schema.records import replace
+from ganeti.testing.cluster import MasterProcess, SimulatedCluster
 from tests.simulation.end_state import leftovers
+from tests.simulation.oracle import Oracle
 
 NAMES = ("web1", "web2", "db1", "mail1")
 
@@ -100,6 +102,22 @@ _WORK = (
 )
 
 
+def some_job(random: Random, acknowledged: Sequence[int]) -> list[Opcode]:
+    """Return a job that anybody might submit, which may depend on one that was acknowledged."""
+    opcodes = [some_work(random) for _ in range(random.choice((1, 1, 2)))]
+    if acknowledged and random.random() < 0.2:
+        ended = random.choice(((), ("success",), ("error", "canceled")))
+        depends = ((random.choice(acknowledged[-5:]), ended),)
+        opcodes[0] = replace(opcodes[0], depends=depends)
+    return opcodes
+
+
+def some_cancellation(random: Random, cluster: SimulatedCluster, master: MasterProcess) -> None:
+    """Cancel one of the last jobs now and then, whatever it does."""
+    if cluster.acknowledged and random.random() < 0.1:
+        cluster.cancel(random.choice(cluster.acknowledged[-5:]), at=master)
+
+
 def some_trouble(cluster: SimulatedCluster) -> None:
     """Something goes wrong with a node, or gets better."""
     random, network = cluster.random, cluster.network
@@ -128,9 +146,8 @@ def storm(cluster: SimulatedCluster, steps: int, *, trouble: float) -> None:
             return
         if cluster.random.random() < trouble:
             some_trouble(cluster)
-        cluster.submit(
-            *(some_work(cluster.random) for _ in range(cluster.random.choice((1, 1, 2))))
-        )
+        cluster.submit(*some_job(cluster.random, cluster.acknowledged))
+        some_cancellation(cluster.random, cluster, cluster.process)
         cluster.pass_time(cluster.random.choice((0.0, 0.001, 0.05, 2.0)))
 
 
@@ -182,6 +199,7 @@ MODES: Mapping[str, Trouble] = {"plain": _plain, "nodes": _nodes, "disk": _disk,
 def play(trouble: Trouble, seed: int, *, write: int | None = None) -> list[str]:
     """What is wrong after a scenario; nothing should be."""
     cluster = SimulatedCluster(seed)
+    oracle = Oracle(cluster)
     storm(cluster, STEPS, trouble=trouble(cluster, write))
     calm(cluster)
     cluster.pass_time(100.0)
@@ -189,7 +207,7 @@ def play(trouble: Trouble, seed: int, *, write: int | None = None) -> list[str]:
     before = Checkpoint().text(cluster.master.config.state())
     if Checkpoint().text(cluster.reopened()) != before:
         found.append("what was in memory differs from what is on disk")
-    return found
+    return [*oracle.violations, *found]
 
 
 def writes_of(seed: int) -> int:
