@@ -247,10 +247,11 @@ class FileJournal:
         copied = Deferred.fromCoroutine(self._replicas.keep(group.after, frames, group.end))
         try:
             await self._segments.write(frames, group.end)
-        finally:
-            # Also after a failure: until this returns, the replicas are busy with these frames.
-            everywhere = await copied
-        if everywhere:
+        except Exception:
+            # Until this returns, the replicas are busy with these frames.
+            await copied
+            raise
+        if await copied:
             self._acknowledge(group)
         else:
             self._held += group.waiting

@@ -97,13 +97,16 @@ class SimulatedHost:
         self.paths = Paths()
         self.disk = MemoryDisk(random)
         self.images = MemoryImages()
-        self.guests = MemoryHypervisor()
+        self.guests = self._no_guests()
         self.process: MasterProcess | None = None
         # Small, so that segments are begun and forgotten within minutes, and not with each commit.
         self.segment_size = random.choice((2 << 10, 16 << 10, 16 << 20))
         self._network = network
         self._random = random
         self._install()
+
+    def _no_guests(self) -> MemoryHypervisor:
+        return MemoryHypervisor(reaches=lambda address: self._network.reaches(self.name, address))
 
     def join(self) -> None:
         """Get what a node gets when it joins the cluster: its own certificate."""
@@ -175,6 +178,10 @@ class SimulatedHost:
         """The machine comes back after a power cut, with what its disk has kept."""
         self.disk = self.disk.after_crash()
 
+    def lose_guests(self) -> None:
+        """Let everything that runs here end, as when the machine loses its power."""
+        self.guests = self._no_guests()
+
 
 async def _reached() -> None:
     return None
@@ -223,7 +230,8 @@ class MasterProcess:
 
         :raises NotMaster: another one is the master.
         """
-        host, files = self.host, MemoryFiles(self.host.disk, self.clock)
+        host = self.host
+        files = MemoryFiles(host.disk, self.clock, latency=0.0005)
         places = Places(host.paths.data)
         journal = await FileJournal.open(
             files, places.journal, self.clock, segment_size=host.segment_size
@@ -326,7 +334,7 @@ class SimulatedCluster:
         self.network = MemoryNodes(clock=self.clock)
         self.links = Links(self.clock, self.random, lambda: self.random.uniform(0.0002, 0.02))
         self.switch = Switch(self.network, self.links, self.random)
-        network = MemoryNetwork(self.links.connected)
+        network = MemoryNetwork(self.links.connected, self._host_at)
         self.hosts = [
             SimulatedHost(
                 f"node{n}",
@@ -341,6 +349,9 @@ class SimulatedCluster:
             self.restart_node(host)
         self._found()
         self.start_master()
+
+    def _host_at(self, address: str) -> str:
+        return next(host.name for host in self.hosts if host.address == address)
 
     def _found(self) -> None:
         """Write the first state of the cluster, with all its nodes, to the master's disk."""
@@ -459,7 +470,7 @@ class SimulatedCluster:
         self.kill_node(host)
         self.network.remove(host.name)
         host.recover()
-        host.guests = MemoryHypervisor()
+        host.lose_guests()
         host.process = None
 
     def restore(self, host: SimulatedHost, old: MemoryDisk, folder: str = "/") -> None:

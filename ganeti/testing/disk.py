@@ -52,6 +52,7 @@ class MemoryDisk:
 
     def __init__(self, random: Random | None = None) -> None:
         self.writes = 0
+        self.stall = 0.0
         self.crashed = False
         self._random = random or Random(0)
         self._files: dict[str, _File] = {}
@@ -72,8 +73,9 @@ class MemoryDisk:
         self._error = error
 
     def heal(self) -> None:
-        """Let writes succeed again."""
+        """Let writes succeed again, and be as quick as usual."""
         self._error = self._crash_at = None
+        self.stall = 0.0
         self._failing.clear()
 
     def crash(self, at: int | None = None) -> None:
@@ -286,7 +288,7 @@ class MemoryFiles:
         :raises Crashed: the disk crashed meanwhile, and not ``or_else`` the write was done before.
         """
         if self._clock is not None:
-            await deferLater(self._clock, self._latency)
+            await deferLater(self._clock, self._latency + self.disk.stall)
         if not or_else:
             self.disk.alive()
 

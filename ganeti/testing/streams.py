@@ -27,13 +27,23 @@ from ganeti.testing.disk import MemoryDisk
 class MemoryNetwork:
     """Who listens where; hosts that share it reach each other, whatever their addresses.
 
-    Unless ``connected`` says of two hosts, by their names, that they do not.
+    Unless ``connected`` says of two hosts, by their names, that they do not; ``host_at`` knows the
+    name of the host with an address.
     """
 
-    def __init__(self, connected: Callable[[str, str], bool] = lambda one, other: True) -> None:
+    def __init__(
+        self,
+        connected: Callable[[str, str], bool] = lambda one, other: True,
+        host_at: Callable[[str], str] = lambda address: address,
+    ) -> None:
         self.connected = connected
+        self._host_at = host_at
         self.listening: dict[int, MemoryListening] = {}
         self.next_port = 20000
+
+    def reaches(self, host: str, address: str) -> bool:
+        """Whether a host reaches an address, and is reached from there."""
+        return self.connected(host, self._host_at(address))
 
 
 @implementer(IListening)

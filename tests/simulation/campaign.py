@@ -19,26 +19,30 @@ from tests.simulation.end_state import leftovers
 from tests.simulation.oracle import Oracle
 from tests.simulation.scenario import some_cancellation, some_job
 
-NODES, CANDIDATES, STEPS = 5, 4, 25
+STEPS = 25
 PAUSES = (0.0, 0.01, 0.5, 3.0, 12.0)
 """How many seconds may pass between two steps."""
 
 
 class Campaign:
-    """A cluster of five hosts under a mode's faults, an administrator, and the oracle."""
+    """A cluster of three to five hosts under a mode's faults, an administrator, and the oracle."""
 
     def __init__(
         self, seed: int, fault: Fault, *, skew: float = 0.0, failovers: float = 0.1
     ) -> None:
         """``failovers`` is the chance of one at each step while a master acts."""
-        self.cluster = SimulatedCluster(seed, NODES, candidates=CANDIDATES, skew=skew)
+        self.random = Random(seed)
+        nodes = self.random.choice((3, 4, 5, 5))
+        candidates = self.random.randint(2, nodes)
+        self.cluster = SimulatedCluster(seed, nodes, candidates=candidates, skew=skew)
+        self.candidates = self.hosts[:candidates]
         self.seed = seed
-        self.random = self.cluster.random
         self.oracle = Oracle(self.cluster)
         self.problems: list[str] = []
         self.log: list[str] = []
         self.old_disks: list[tuple[SimulatedHost, MemoryDisk]] = []
         self.distrusted: set[SimulatedHost] = set()
+        self.cluster.watchers.append(self._cut_power)
         self._fault = fault
         self._failovers = failovers
         self._working: set[Deferred[Any]] = set()
@@ -48,10 +52,6 @@ class Campaign:
     @property
     def hosts(self) -> list[SimulatedHost]:
         return self.cluster.hosts
-
-    @property
-    def candidates(self) -> list[SimulatedHost]:
-        return self.hosts[:CANDIDATES]
 
     def acting(self) -> list[MasterProcess]:
         """Return the masters that clients can have something changed by."""
@@ -130,6 +130,25 @@ class Campaign:
             self.start_daemon(host)
         for process in self.cluster.processes:
             process.clock.resume()
+
+    def power_off(self, host: SimulatedHost, seconds: float) -> None:
+        """Cut the power of a host for some seconds; init starts its daemons when it boots."""
+        had_master = host.has_master
+        self.note(f"{host.name} loses its power for {seconds} s")
+        self.cluster.power_off(host)
+
+        def boot() -> None:
+            self.start_daemon(host)
+            if had_master:
+                self.start_master(host)
+
+        self.later(seconds, f"{host.name} boots", boot)
+
+    def _cut_power(self) -> None:
+        """Cut the power of hosts whose disk has reached the write at which it was to go."""
+        for host in self.hosts:
+            if host.disk.crashed:
+                self.power_off(host, 5.0)
 
     def start_daemon(self, host: SimulatedHost) -> None:
         """Start the node daemon of a host, as init does when it boots or the daemon has died."""

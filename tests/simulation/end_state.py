@@ -34,7 +34,7 @@ _LEFT = re.compile(
 def leftovers(cluster: SimulatedCluster) -> list[str]:
     """Return everything that is on some disk and should not be, or the other way round."""
     state = cluster.master.config.state()
-    found = list(_out_of_sync(cluster))
+    found = [*_out_of_sync(cluster), *_records(state)]
     known = _known_leftovers(cluster)
     for host in cluster.hosts:
         node = next((each for each in state.nodes.values() if each.name == host.name), None)
@@ -52,6 +52,12 @@ def _out_of_sync(cluster: SimulatedCluster) -> Iterator[str]:
     nodes = cluster.master.config.state().nodes
     for uuid, reason in cluster.master.candidates.out_of_sync().items():
         yield f"{nodes[uuid].name} does not come back into the in-sync set: {reason}"
+
+
+def _records(state: ClusterState) -> Iterator[str]:
+    owned = {uuid for instance in state.instances.values() for uuid in instance.disks}
+    for uuid in sorted(set(state.disks) - owned):
+        yield f"the configuration has disk {uuid}, which belongs to no instance"
 
 
 def _known_leftovers(cluster: SimulatedCluster) -> set[str]:

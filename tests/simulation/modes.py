@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -121,21 +122,30 @@ def crashes(campaign: Campaign) -> None:
             cluster.kill_node(host)
             campaign.later(pause, "the node daemon starts", lambda: campaign.start_daemon(host))
         case _:
-            power_cut(campaign, host, pause)
+            campaign.power_off(host, pause)
 
 
-def power_cut(campaign: Campaign, host: SimulatedHost, pause: float) -> None:
-    """Cut the power of a host for some seconds; its master daemon starts again if it had one."""
-    had_master = host.has_master
-    campaign.note(f"{host.name} loses its power for {pause} s")
-    campaign.cluster.power_off(host)
-
-    def boot() -> None:
-        campaign.start_daemon(host)
-        if had_master:
-            campaign.start_master(host)
-
-    campaign.later(pause, f"{host.name} boots", boot)
+def disks(campaign: Campaign) -> None:
+    """Let the disk of a host fail, be full, be slow, or lose its power in the midst of a write."""
+    random = campaign.random
+    host = random.choice(campaign.hosts)
+    disk, at = host.disk, host.disk.writes + random.randint(1, 30)
+    match random.randrange(4):
+        case 0:
+            campaign.note(f"the power of {host.name} goes at one of the next writes")
+            disk.crash(at=at)
+        case 1:
+            error = random.choice((errno.ENOSPC, errno.EIO))
+            campaign.note(f"one of the next writes of {host.name} fails: {errno.errorcode[error]}")
+            disk.fail(at, error)
+        case 2:
+            campaign.note(f"the disk of {host.name} is full for a while")
+            disk.break_down()
+            campaign.later(random.choice(DURATIONS), "there is room", disk.heal)
+        case _:
+            disk.stall = random.choice((0.1, 2.0, 7.0, 30.0))
+            campaign.note(f"each write of {host.name} takes {disk.stall} s")
+            campaign.later(random.choice(DURATIONS), "the disk is quick again", disk.heal)
 
 
 def old_disk(campaign: Campaign) -> None:
@@ -235,7 +245,7 @@ def membership(campaign: Campaign) -> None:
 
 def chaos(campaign: Campaign) -> None:
     """Let any of the faults strike."""
-    faults = (partition, one_way, flapping, delays, pauses, skew, crashes, succession)
+    faults = (partition, one_way, flapping, delays, pauses, skew, crashes, disks, succession)
     campaign.random.choice(faults)(campaign)
 
 
@@ -260,6 +270,7 @@ MODES: Mapping[str, Mode] = {
     "pauses": Mode(pauses),
     "skew": Mode(skew, skew=0.05),
     "crashes": Mode(crashes),
+    "disks": Mode(disks),
     "old-disk": Mode(old_disk),
     "succession": Mode(succession, failovers=0.0),
     "membership": Mode(membership, failovers=0.05),

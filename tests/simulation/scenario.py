@@ -139,15 +139,19 @@ def some_trouble(cluster: SimulatedCluster) -> None:
             network.behave(host.name)
 
 
-def storm(cluster: SimulatedCluster, steps: int, *, trouble: float) -> None:
-    """Submit work while things go wrong with a chance of ``trouble`` at each step."""
+def storm(cluster: SimulatedCluster, steps: int, *, trouble: float, cancel: bool = False) -> None:
+    """Submit work while things go wrong with a chance of ``trouble`` at each step.
+
+    With ``cancel`` some of the jobs are canceled, whatever they do.
+    """
     for _ in range(steps):
         if cluster.crashed:
             return
         if cluster.random.random() < trouble:
             some_trouble(cluster)
         cluster.submit(*some_job(cluster.random, cluster.acknowledged))
-        some_cancellation(cluster.random, cluster, cluster.process)
+        if cancel:
+            some_cancellation(cluster.random, cluster, cluster.process)
         cluster.pass_time(cluster.random.choice((0.0, 0.001, 0.05, 2.0)))
 
 
@@ -200,7 +204,7 @@ def play(trouble: Trouble, seed: int, *, write: int | None = None) -> list[str]:
     """What is wrong after a scenario; nothing should be."""
     cluster = SimulatedCluster(seed)
     oracle = Oracle(cluster)
-    storm(cluster, STEPS, trouble=trouble(cluster, write))
+    storm(cluster, STEPS, trouble=trouble(cluster, write), cancel=True)
     calm(cluster)
     cluster.pass_time(100.0)
     found = [*cluster.problems(), *leftovers(cluster)]
@@ -214,5 +218,5 @@ def writes_of(seed: int) -> int:
     """How often the master's host writes to its disk in the scenario of this seed."""
     cluster = SimulatedCluster(seed)
     before = cluster.hosts[0].disk.writes
-    storm(cluster, STEPS, trouble=0.1)
+    storm(cluster, STEPS, trouble=0.1, cancel=True)
     return cluster.hosts[0].disk.writes - before

@@ -55,21 +55,6 @@ MUTANTS = (
         ),
     ),
     Mutant(
-        name="config-edits-in-any-order",
-        file=_WRITER,
-        before="""
-    return sorted(last.values(), key=lambda edited: edited.record is not None)
-""",
-        after="""
-    return sorted(last.values(), key=lambda edited: edited.record is None)
-""",
-        reason="a name is taken before it is free, so that the journal cannot be replayed",
-        modes=(
-            "plain",
-            "crash",
-        ),
-    ),
-    Mutant(
         name="config-disks-outlive-instance",
         file=_INSTANCES,
         before="""

@@ -74,19 +74,12 @@ MUTANTS = (
         ),
     ),
     Mutant(
-        name="store-number-given-twice",
+        name="store-number-of-two-jobs",
         file=_STORE,
-        before="""
-                self._serial = max(self._serial, job.id)
-""",
-        after="""
-                self._serial = self._serial or job.id
-""",
-        reason="numbers of jobs that came after the checkpoint are given out again",
-        modes=(
-            "crash",
-            "crashes",
-        ),
+        before="        self._serial += count\n",
+        after="        self._serial = max(self._jobs, default=0) + count\n",
+        reason="two jobs that are submitted at the same time get the same number",
+        modes=("plain", "crash"),
     ),
     Mutant(
         name="store-shows-what-is-not-durable",

@@ -78,27 +78,39 @@ MUTANTS = (
         name="journal-acknowledges-early",
         file=_FILE,
         before="""
-        try:
-            await self._segments.write(frames, group.end)
-        finally:
-            # Also after a failure: until this returns, the replicas are busy with these frames.
-            everywhere = await copied
+            await copied
+            raise
+        if await copied:
+            self._acknowledge(group)
 """,
         after="""
+            await copied
+            raise
+        self._acknowledge(group)
+        if await copied:
+            pass
+""",
+        reason="changes are acknowledged before the candidates have them",
+        modes=("crashes", "succession", "partition"),
+        seeds=400,
+    ),
+    Mutant(
+        name="journal-acknowledges-unwritten",
+        file=_FILE,
+        before="""
+        copied = Deferred.fromCoroutine(self._replicas.keep(group.after, frames, group.end))
+        try:
+""",
+        after="""
+        copied = Deferred.fromCoroutine(self._replicas.keep(group.after, frames, group.end))
         for mark, kept in group.waiting:
             self._acknowledged = mark
             kept.callback(None)
         group.waiting.clear()
         try:
-            await self._segments.write(frames, group.end)
-        finally:
-            everywhere = await copied
 """,
         reason="changes are acknowledged before they are on any disk",
-        modes=(
-            "crash",
-            "crashes",
-        ),
+        modes=("crash", "crashes"),
     ),
     Mutant(
         name="journal-order-of-segments",
