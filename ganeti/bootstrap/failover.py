@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from ganeti.bootstrap.asking import Door, Peers
 from ganeti.bootstrap.daemons import MASTERD, RAPI, runs, start
 from ganeti.bootstrap.renewal import renew_rapi_certificate
-from ganeti.bootstrap.writing import ssconf_of
+from ganeti.bootstrap.writing import ssconf_of, write_ssconf
 from ganeti.errors import Code, Failed, GanetiError, Refused
 from ganeti.paths import NODED_PORT, Paths
 from ganeti.rpc.node import ResumeMaster, StopMaster
@@ -69,6 +69,8 @@ def become_master(
             cluster.resume(node, say)
         raise
     say(f"{MASTERD} runs on {name}")
+    # The master daemon is about to tell all nodes; the remote API looks here when it starts.
+    write_ssconf(paths, {"master_node": name})
     if os.path.exists(paths.authority_key):
         renew_rapi_certificate(paths, only_own=True)
     else:

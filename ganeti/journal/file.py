@@ -258,9 +258,11 @@ class FileJournal:
         copied = Deferred.fromCoroutine(self._replicas.keep(group.after, frames, group.end))
         try:
             await self._segments.write(frames, group.end)
-        finally:
-            # Also after a failure: until this returns, the replicas are busy with these frames.
+        except Exception:
+            # Until this returns, the replicas are busy with these frames.
             await copied
+            raise
+        await copied
         # Last: a lease that was good before the disk was slow may have ended meanwhile.
         await self._replicas.confirm()
         self._acknowledge(group)

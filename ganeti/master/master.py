@@ -102,7 +102,7 @@ class Master:
         self._edit = found.edit
         self.config = Config(found.state, journal, around.now)
         self.quorum = quorum
-        self.members = MemberDistribution(around.nodes, self.config.state, clock)
+        self.members = MemberDistribution(around.nodes, self.config.state, clock, quorum.agreed)
         self.candidates = Candidates(
             journal,
             self.members,

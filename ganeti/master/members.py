@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -37,11 +37,17 @@ class MemberDistribution:
     _log = Logger()
 
     def __init__(
-        self, nodes: Nodes, state: Callable[[], ClusterState], clock: IReactorTime
+        self,
+        nodes: Nodes,
+        state: Callable[[], ClusterState],
+        clock: IReactorTime,
+        agreed: Callable[[], Awaitable[None]],
     ) -> None:
+        """``agreed`` returns when a majority of the nodes has agreed on who votes."""
         self._nodes = nodes
         self._state = state
         self._clock = clock
+        self._agreed = agreed
         self._newest = members_of(state())
         self._confirmed: dict[str, Members] = {}
         self._timer: IDelayedCall | None = None
@@ -75,7 +81,7 @@ class MemberDistribution:
                 self.soon()
 
     async def distribute(self) -> Mapping[str, Failed]:
-        """Bring the list to every node that is not offline.
+        """Bring the list to every node that is not offline, and have a majority agree on who votes.
 
         The answer is what went wrong with which node, by name; the others use it.
         """
@@ -83,6 +89,7 @@ class MemberDistribution:
         trouble = await self._inform_all(nodes)
         if trouble:
             self.soon(RETRY)
+        await self._agreed()
         return {node.name: trouble[node.uuid] for node in nodes if node.uuid in trouble}
 
     def soon(self, pause: float = 0.0) -> None:

@@ -100,6 +100,7 @@ class Quorum:
         self._heard: dict[str, float] = {}
         self._kept: dict[str, int] = {}
         self._silent: dict[str, str] = {}
+        self._online: dict[str, Node] = {}
         self._renewing: dict[str, Deferred[None]] = {}
         self._waiting: list[Deferred[None]] = []
         self._observers: list[Observer] = []
@@ -403,6 +404,22 @@ class Quorum:
         if voters and voters != before and not current.old_voters:
             self._propose(current.in_sync, voters)
 
+    async def agreed(self) -> None:
+        """Return when a majority has agreed that nodes which are gone or offline do not vote.
+
+        Before that, their votes may still be needed: such a node must not forget its own.
+
+        :raises NotMaster: a newer master was heard of.
+        """
+        while not self._stopped and self._lost is None:
+            there = {node.name for node in self._members() if not node.offline}
+            if not self._proposed and set(self._in_effect.voters) <= there:
+                return
+            waiting: Deferred[None] = Deferred(self._forget_waiting)
+            self._waiting.append(waiting)
+            await waiting
+        raise self._lost or NotMaster("the master daemon is stopping")
+
     def confirm_down(self, names: Collection[str]) -> None:
         """Do not count on these nodes' votes: a person says that they are down.
 
@@ -491,13 +508,26 @@ class Quorum:
             # daemon runs; so it need not answer for a cluster of one node to go on.
             self._heard[self._name] = self._clock.seconds()
             self._advance()
-        for node in self._members():
-            if not node.offline and node.name not in self._renewing:
+        for node in self._targets():
+            if node.name not in self._renewing:
                 renewing = Deferred.fromCoroutine(self._renew(node))
                 if not renewing.called:
                     self._renewing[node.name] = renewing
                 renewing.addErrback(self._renewal_broke)
                 renewing.addBoth(partial(self._renewed, node.name))
+
+    def _targets(self) -> list[Node]:
+        """The nodes to renew the lease with: the members, and those that still vote.
+
+        A node that is removed or marked offline has a vote until a majority has agreed, perhaps
+        with it, that it has none.
+        """
+        members = {node.name: node for node in self._members() if not node.offline}
+        self._online.update(members)
+        sets = (self._in_effect, *self._proposed)
+        voting = {name for each in sets for group in each.groups() for name in group} - self._down
+        former = [self._online[name] for name in voting - members.keys() if name in self._online]
+        return [*members.values(), *former]
 
     def _renewed(self, name: str, _: None) -> None:
         self._renewing.pop(name, None)

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from twisted.internet.interfaces import IReactorTime
 
 from ganeti.hypervisor.interfaces import IHypervisor
+from ganeti.journal.segments import SEGMENT_SIZE
 from ganeti.model.disk import Template
 from ganeti.node.candidacy import Candidacy
 from ganeti.node.checks import Checks, Reach
@@ -55,6 +56,7 @@ class Host:
     ``master_pid`` is the process of the master daemon here, 0 if none runs; ``stop_master`` ends
     it, ``start_master`` starts it again, with the remote API.
     ``request`` makes keys; ``reload`` lets the daemon use its certificate as it is now.
+    ``segment_size`` is how many bytes the journal's copy has in a file.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Host:
     start_master: StartDaemons = no_start
     request: Requests = no_requests
     reload: Callable[[], None] = lambda: None
+    segment_size: int = SEGMENT_SIZE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +117,12 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> P
     scripts = Scripts(oses, host.processes, host.files, logs, host.now)
     keys = Keys(host.files, host.paths.crypto, host.now)
     exports = Exports(host.files, host.paths)
-    replica = Replica(host.files, host.paths.data, in_use=lambda: bool(host.master_pid()))
+    replica = Replica(
+        host.files,
+        host.paths.data,
+        segment_size=host.segment_size,
+        in_use=lambda: bool(host.master_pid()),
+    )
     voter = Voter(
         host.files,
         host.paths.term_file,

@@ -149,6 +149,9 @@ class Voter:
         self._promised = self._clock.seconds()
 
     def _may_grant(self, call: RequestVote) -> bool:
+        if call.elected and call.term == self._state.term:
+            # Two asked for votes in one term, and a majority has elected the other one.
+            return True
         if not self._state.term < call.term <= self._state.term + MAX_TERM_STEP:
             return False
         if call.elected or call.master == self._state.master:

@@ -69,7 +69,8 @@ class Answers:
         :raises UnknownCall: no such call is answered.
         :raises Forbidden: the caller's role does not include the call.
         :raises OldTerm: this node has accepted a newer master.
-        :raises UnclaimedTerm: this node has not accepted a master of that term yet.
+        :raises UnclaimedTerm: this node has not accepted a master of that term yet, or another one:
+            of two that asked for votes in one term, a majority may have elected the other.
         """
         known = self._known(name)
         if caller.role in known.call.callers:
@@ -81,6 +82,8 @@ class Answers:
             return
         if CallerRole.MASTER in known.call.callers:
             self._check(term)
+            if caller.role is CallerRole.CANDIDATE and term == self._newest_term() > 0:
+                raise other_master(caller.name, term)
         raise _forbidden(name, known.call.callers, caller)
 
     async def answer(self, request: Request, caller: Caller | None) -> bytes:
@@ -130,6 +133,11 @@ class Answers:
             raise UnclaimedTerm(
                 f"term {term} was not claimed from this node, which knows term {newest}"
             )
+
+
+def other_master(name: str, term: int) -> UnclaimedTerm:
+    """Tell a master that this node has granted its term to another one."""
+    return UnclaimedTerm(f"this node has not granted term {term} to {name}, but to another node")
 
 
 def _forbidden(name: str, permitted: Set[CallerRole], caller: Caller) -> Forbidden:

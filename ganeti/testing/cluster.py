@@ -5,15 +5,16 @@ over doubles of disks, guests and programs, on a clock, from a seed.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from itertools import count
 from random import Random
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import Clock
-from zope.interface import implementer
+from twisted.python.failure import Failure
 
 from ganeti.bootstrap.copy import Copy, read
 from ganeti.config import access
@@ -28,10 +29,11 @@ from ganeti.journal.file import FileJournal
 from ganeti.master.absent import end_calls_to_absent_nodes
 from ganeti.master.master import Master, Surroundings
 from ganeti.master.places import Places
+from ganeti.master.quorum import Quorum
+from ganeti.master.sharing import Sharing
 from ganeti.master.startup import Mandate, Startup
 from ganeti.model.disk import Template
 from ganeti.model.instance import Wanted
-from ganeti.model.node import Node
 from ganeti.node.answers import answers_of
 from ganeti.node.parts import Host, parts_of
 from ganeti.node.voter import read_state
@@ -41,23 +43,31 @@ from ganeti.opcodes.instance.moves import MigrateInstance
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.operation import SharedFile
 from ganeti.paths import Paths
-from ganeti.rpc.asking import Asker, Lost
+from ganeti.pki.enrolment import fingerprint
+from ganeti.rpc.asking import Asker
 from ganeti.rpc.liveness import ProbedWay
-from ganeti.rpc.wire import Request
 from ganeti.schema.records import replace
+from ganeti.testing.certificates import authority, node_credentials, server_credentials
+from ganeti.testing.clocks import HostClock, ProcessClock
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.hypervisor import MemoryHypervisor
 from ganeti.testing.images import MemoryImages
+from ganeti.testing.links import Links
 from ganeti.testing.names import MemoryNames
 from ganeti.testing.nodes import MemoryNodes
 from ganeti.testing.processes import MemoryProcesses, Script
 from ganeti.testing.streams import MemoryNetwork, MemoryStreams
 from ganeti.testing.tools import SeededIdentifiers
+from ganeti.testing.wire import Switch, Wire
 
 T = TypeVar("T")
 
 BEGINNING = 1_700_000_000
 """The time, in seconds since the epoch, at which every simulation begins."""
+
+LOOK, LOOK_AROUND = 1.0, 5.0
+"""Seconds between two looks of a master daemon at whom its own host's node daemon obeys, and
+between two questions to other nodes, as ``ganeti.daemon.master`` has them."""
 
 LONGEST = 24 * 3600.0
 """Seconds of simulated time after which a cluster that is not quiet counts as stuck."""
@@ -75,22 +85,59 @@ class Stuck(AssertionError):
 
 
 class SimulatedHost:
-    """A node's machine: what survives a restart of its daemons, and the daemon that runs now."""
+    """A node's machine: what survives a restart of its daemons, and the daemon that runs now.
+
+    ``clock`` is that of the machine, ``daemon_clock`` that of the node daemon.
+    """
+
+    daemon_clock: ProcessClock
 
     def __init__(
-        self, name: str, address: str, clock: Clock, random: Random, network: MemoryNetwork
+        self,
+        name: str,
+        address: str,
+        clock: HostClock,
+        random: Random,
+        network: MemoryNetwork,
     ) -> None:
         self.name = name
-        self._network = network
         self.address = address
+        self.clock = clock
         self.paths = Paths()
         self.disk = MemoryDisk(random)
         self.images = MemoryImages()
-        self.guests = MemoryHypervisor()
-        self.master_pid = 0
-        self._clock = clock
+        self.guests = self._no_guests()
+        self.process: MasterProcess | None = None
+        # Small, so that segments are begun and forgotten within minutes, and not with each commit.
+        self.segment_size = random.choice((2 << 10, 16 << 10, 16 << 20))
+        self._network = network
         self._random = random
         self._install()
+
+    def _no_guests(self) -> MemoryHypervisor:
+        return MemoryHypervisor(reaches=lambda address: self._network.reaches(self.name, address))
+
+    def join(self) -> None:
+        """Get what a node gets when it joins the cluster: its own certificate."""
+        own = node_credentials(self.name, self.address, BEGINNING)
+        self.disk.put(self.paths.node_certificate, own.pem, 0o600, 0.0)
+        self.disk.put(self.paths.authority, authority(BEGINNING).certificate, 0o644, 0.0)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Return where the files are that only the master and its candidates may have."""
+        paths = self.paths
+        return (
+            paths.authority_key,
+            paths.domain_secret,
+            paths.rapi_certificate,
+            paths.rapi_users,
+        )
+
+    @property
+    def has_master(self) -> bool:
+        """Whether a master daemon runs here."""
+        return self.process is not None and not self.process.dead
 
     def _install(self) -> None:
         """The files that the operating system and the package bring."""
@@ -101,39 +148,48 @@ class SimulatedHost:
         self.disk.put("/proc/sys/kernel/random/boot_id", b"0d3f\n", 0o444, 0.0)
         self.disk.put(f"{OS_FOLDER}/ganeti_api_version", b"20\n", 0o444, 0.0)
         self.disk.put(f"{OS_FOLDER}/parameters.list", b"", 0o444, 0.0)
-        for path in (self.paths.authority, self.paths.node_certificate):
-            self.disk.put(path, b"", 0o600, 0.0)
+        self.join()
         for script in _OS_SCRIPTS:
             self.disk.put(f"{OS_FOLDER}/{script}", b"#!/bin/sh\n", 0o755, 0.0)
 
-    @property
-    def files(self) -> MemoryFiles:
-        return MemoryFiles(self.disk, self._clock, latency=0.0002)
-
     def daemon(self) -> Host:
         """What a node daemon that is started now finds."""
+        self.daemon_clock = clock = ProcessClock(self.clock)
+        self.streams = MemoryStreams(self.disk, clock, self._network, host=self.name)
         takes = self._random.uniform(0.0, 2.0)
         programs = {f"{OS_FOLDER}/{script}": Script(takes=takes) for script in _OS_SCRIPTS}
         hypervisors: dict[str, IHypervisor] = {"fake": self.guests}
         return Host(
             name=self.name,
             paths=self.paths,
-            files=self.files,
+            files=MemoryFiles(self.disk, clock, latency=0.0002),
             images=self.images,
-            processes=MemoryProcesses(self._clock, programs),
+            processes=MemoryProcesses(clock, programs),
             names=MemoryNames(),
-            streams=MemoryStreams(self.disk, self._clock, self._network),
+            streams=self.streams,
             hypervisors=hypervisors,
-            clock=self._clock,
-            now=self._clock.seconds,
+            clock=clock,
+            now=clock.now,
             reach=lambda host, port: _reached(),
-            stop=lambda: None,
-            master_pid=lambda: self.master_pid,
+            stop=clock.die,
+            master_pid=lambda: self.process.pid if self.process and self.has_master else 0,
+            stop_master=self._stop_master,
+            segment_size=self.segment_size,
         )
+
+    async def _stop_master(self) -> bool:
+        if self.process is None or self.process.dead:
+            return False
+        await self.process.stop()
+        return True
 
     def recover(self) -> None:
         """The machine comes back after a power cut, with what its disk has kept."""
         self.disk = self.disk.after_crash()
+
+    def lose_guests(self) -> None:
+        """Let everything that runs here end, as when the machine loses its power."""
+        self.guests = self._no_guests()
 
 
 async def _reached() -> None:
@@ -143,74 +199,42 @@ async def _reached() -> None:
 _MEMINFO = b"MemTotal: 16777216 kB\nMemFree: 8388608 kB\nBuffers: 0 kB\nCached: 0 kB\n"
 
 
-@implementer(IReactorTime)
-class MortalClock:
-    """The clock of a process: when the process dies, nothing that it waits for happens any more."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._calls: list[IDelayedCall] = []
-
-    def seconds(self) -> float:
-        return self._clock.seconds()
-
-    def callLater(
-        self,
-        delay: float,
-        callable: Callable[..., Any],  # noqa: A002  # the name that the interface gives it
-        *args: object,
-        **kwargs: object,
-    ) -> IDelayedCall:
-        made = self._clock.callLater(delay, callable, *args, **kwargs)
-        self._calls = [each for each in self._calls if each.active()]
-        self._calls.append(made)
-        return made
-
-    def getDelayedCalls(self) -> Sequence[IDelayedCall]:
-        return [each for each in self._calls if each.active()]
-
-    def die(self) -> None:
-        """End the process."""
-        for call in self.getDelayedCalls():
-            call.cancel()
-        # What the dead leave to their garbage collection happens on a clock that stands still.
-        self._clock = Clock()
-
-
-class Wire:
-    """A process's way to the nodes; what a dead one has sent arrives, and it hears no answers.
-
-    ``closed`` are the nodes, by name, that it cannot reach.
-    """
-
-    def __init__(self, network: MemoryNodes) -> None:
-        self._network = network
-        self.cut = False
-        self.closed: frozenset[str] = frozenset()
-
-    async def exchange(self, node: Node, request: Request) -> bytes:
-        if node.name in self.closed:
-            raise Lost("no route to host")
-        if not self.cut:
-            answer = await self._network.exchange(node, request)
-            if not self.cut:
-                return answer
-        return await Deferred()
-
-
 class MasterProcess:
-    """A master daemon on one of the hosts; ``ended`` says why it has ended by itself."""
+    """A master daemon on one of the hosts; ``ended`` says why it has ended by itself.
+
+    ``term`` is its term once that has ``begun``, which is when clients' changes are no longer held
+    back.
+    """
 
     master: Master
 
     def __init__(self, cluster: SimulatedCluster, host: SimulatedHost) -> None:
         self.host = host
-        self.clock = MortalClock(cluster.clock)
-        self.wire = Wire(cluster.network)
+        self.clock = ProcessClock(host.clock)
+        self.wire = Wire(cluster.switch, host.name, self.clock)
+        self.begun = False
         self.ended: NotMaster | None = None
         self._ids = cluster.ids
+        self.pid = next(cluster.pids)
         self._random = cluster.random
-        host.master_pid = next(cluster.pids)
+        self._startup: Startup | None = None
+        assert not host.has_master, f"a master daemon runs on {host.name} already"
+        host.process = self
+
+    @property
+    def dead(self) -> bool:
+        """Whether the process has ended."""
+        return self.clock.dead
+
+    @property
+    def acts(self) -> bool:
+        """Whether clients that reach the process can have something changed."""
+        return self.begun and self.ended is None and not self.dead
+
+    @property
+    def term(self) -> int:
+        """The newest term that it has been granted."""
+        return self._startup.quorum.term() if self._startup is not None else 0
 
     async def begin(self, mandate: Mandate) -> None:
         """Recover, be elected, and run jobs.
@@ -218,64 +242,85 @@ class MasterProcess:
         :raises NotMaster: another one is the master.
         :raises Refused: this host's copy is not the one to go on from.
         """
-        host, files = self.host, MemoryFiles(self.host.disk, self.clock)
+        host = self.host
+        files = MemoryFiles(host.disk, self.clock, latency=0.0005)
         places = Places(host.paths.data)
-        journal = await FileJournal.open(files, places.journal, self.clock)
+        journal = await FileJournal.open(
+            files, places.journal, self.clock, segment_size=host.segment_size
+        )
         self._way = ProbedWay(self.wire, self.clock)
         nodes = Asker(
             self._way,
             self.clock,
-            term=lambda: self._startup.quorum.term(),
+            term=lambda: startup.quorum.term(),
             master=host.name,
-            elected=lambda: self._startup.quorum.elected,
-            deposed=lambda error: self._startup.quorum.heard(error),
+            elected=lambda: startup.quorum.elected,
+            deposed=lambda error: startup.quorum.heard(error),
         )
         around = Surroundings(
             files=files,
             places=places,
             nodes=nodes,
             clock=self.clock,
-            now=self.clock.seconds,
+            now=self.clock.now,
             ids=self._ids,
             allocate=_no_allocator,
-            shared=_NothingShared(),
+            shared=_Shared(files, host),
             machine="x86_64",
             issue=_no_authority,
             name=host.name,
         )
-        self._startup = Startup(
+        self._startup = startup = Startup(
             around,
             journal,
             lambda: read_state(files, host.paths.term_file),
             self._random,
-            process=host.master_pid,
+            process=self.pid,
             lost=self._over,
             replaced=self._use,
         )
-        self._use(self._startup.master)
-        self._startup.require_mandate(mandate)
-        await self._startup.begin(mandate)
+        self._use(startup.master)
+        startup.require_mandate(mandate)
+        await startup.begin(mandate)
+        self.begun = True
+        sharing = Sharing(self.master.nodes, self.master.config.state, around.shared, self.clock)
+        self.master.config.observe(sharing.changed)
+        sharing.soon()
+        self._every(LOOK, lambda: self._look(files, startup.quorum))
 
     def _use(self, master: Master) -> None:
         self.master = master
         master.config.observe(end_calls_to_absent_nodes(self._way.give_up))
+
+    def _every(self, seconds: float, work: Callable[[], object]) -> None:
+        def turn() -> None:
+            if self.ended is None:
+                work()
+                self.clock.callLater(seconds, turn)
+
+        self.clock.callLater(seconds, turn)
+
+    def _look(self, files: MemoryFiles, quorum: Quorum) -> None:
+        if self.host.disk.crashed:
+            return
+        granted = read_state(files, self.host.paths.term_file)
+        quorum.observed(granted.term, granted.master)
+
+    async def stop(self) -> None:
+        """End the process in an orderly way, as its init script does."""
+        if self.begun and self.ended is None and self._startup is not None:
+            await self.master.stop()
+            await self._startup.quorum.release()
+        self.die()
 
     def _over(self, error: NotMaster) -> None:
         self.ended = error
         ending = Deferred.fromCoroutine(self.master.stop(replaced=True))
         ending.addBoth(lambda _: self.die())
 
-    async def stop(self) -> None:
-        """End the process in good order."""
-        await self.master.stop()
-        await self._startup.quorum.release()
-        self.die()
-
     def die(self) -> None:
         """End the process where it is."""
         self.clock.die()
-        self.wire.cut = True
-        self.host.master_pid = 0
 
 
 class SimulatedCluster:
@@ -285,27 +330,45 @@ class SimulatedCluster:
     answered.
     """
 
-    def __init__(self, seed: int, nodes: int = 3) -> None:
+    def __init__(
+        self, seed: int, nodes: int = 3, *, candidates: int | None = None, skew: float = 0.0
+    ) -> None:
+        """``candidates`` of the nodes can become the master, or all of them; the clocks of hosts
+        are slower or faster than the true one by up to ``skew`` seconds in each second.
+        """
         self.random = Random(seed)
         self.clock = Clock()
         self.clock.advance(BEGINNING)
+        self.began = self.clock.seconds()
         self.ids = SeededIdentifiers(self.random)
         self.acknowledged: list[int] = []
         self.doubles: set[str] = set()
         self.pids = count(1)
-        self._submitting: set[Deferred[int]] = set()
-        self.network = MemoryNodes(
-            clock=self.clock, delay=lambda: self.random.uniform(0.0002, 0.02)
-        )
-        network = MemoryNetwork()
+        self.processes: list[MasterProcess] = []
+        self.watchers: list[Callable[[], None]] = []
+        self._submitting: dict[Deferred[int], MasterProcess] = {}
+        self._candidates = nodes if candidates is None else candidates
+        self.network = MemoryNodes(clock=self.clock)
+        self.links = Links(self.clock, self.random, lambda: self.random.uniform(0.0002, 0.02))
+        self.switch = Switch(self.network, self.links, self.random)
+        network = MemoryNetwork(self.links.connected, self._host_at)
         self.hosts = [
-            SimulatedHost(f"node{n}", f"192.0.2.{n}", self.clock, self.random, network)
+            SimulatedHost(
+                f"node{n}",
+                f"192.0.2.{n}",
+                HostClock(self.clock, rate=1.0 + self.random.uniform(-skew, skew)),
+                self.random,
+                network,
+            )
             for n in range(1, nodes + 1)
         ]
         for host in self.hosts:
             self.restart_node(host)
         self._found()
         self.start_master()
+
+    def _host_at(self, address: str) -> str:
+        return next(host.name for host in self.hosts if host.address == address)
 
     def _found(self) -> None:
         """Write the first state of the cluster, with all its nodes, to the master's disk."""
@@ -315,28 +378,68 @@ class SimulatedCluster:
             address="192.0.2.100",
             master=first.name,
             master_address=first.address,
+            certificate=_fingerprint(first),
             hypervisors=("fake",),
             templates=(Template.FILE, Template.DISKLESS),
             ids=self.ids.uuid,
             random=self.random,
             now=self.clock.seconds(),
-            certificate=first.name,
         )
-        for host in others:
+        for number, host in enumerate(others, 2):
             member = replace(
-                state.master, uuid=self.ids.uuid(), name=host.name, primary_ip=host.address
+                state.master,
+                uuid=self.ids.uuid(),
+                name=host.name,
+                primary_ip=host.address,
+                master_candidate=number <= self._candidates,
             )
             state = state.put(member)
-            state = certify(member, host.name)(state)
+            state = certify(member, _fingerprint(host))(state)
+            if member.master_candidate:
+                known = {**state.cluster.candidate_certs, member.uuid: _fingerprint(host)}
+                state = state.put(replace(state.cluster, candidate_certs=known))
         first.disk.put(first.paths.access_file, access.text(state), 0o640, 0.0)
         first.disk.put(first.paths.config_file, Checkpoint().text(state), 0o640, 0.0)
+        contents = (
+            authority(BEGINNING).key,
+            b"secret\n",
+            server_credentials(BEGINNING).pem,
+            b"user secret write\n",
+        )
+        first.disk.add_folder(posixpath.dirname(first.paths.rapi_users), 0o750)
+        for path, content in zip(first.secrets, contents, strict=True):
+            first.disk.put(path, content, 0o600, 0.0)
 
     # --- daemons
 
+    def kill_node(self, host: SimulatedHost) -> None:
+        """Kill the node's daemon; its guests and disks are as they were."""
+        if host.name in self.switch.daemons:
+            host.daemon_clock.die()
+            host.daemon_clock.keep(self.network.crash(host.name))
+            host.streams.die()
+
     def restart_node(self, host: SimulatedHost) -> None:
-        """Start the node's daemon anew; its guests and disks are as they were."""
-        self.network.add(host.name, answers_of(parts_of(host.daemon())))
+        """Start the node's daemon again; its guests and disks are as they were."""
+        self.kill_node(host)
+        parts = parts_of(host.daemon())
+        self.network.add(host.name, answers_of(parts))
+        self.switch.voters[host.name] = parts.voter
+        self.switch.daemons[host.name] = host.daemon_clock
         self.network.behave(host.name)
+
+    def launch_master(
+        self, host: SimulatedHost, mandate: Mandate = RESTART
+    ) -> tuple[MasterProcess, Deferred[None]]:
+        """Start a master daemon on a host, and do not wait until its term has begun."""
+        process = MasterProcess(self, host)
+        self.processes.append(process)
+
+        def failed(failure: Failure) -> Failure:
+            process.die()
+            return failure
+
+        return process, Deferred.fromCoroutine(process.begin(mandate)).addErrback(failed)
 
     def start_master(self, host: SimulatedHost | None = None, mandate: Mandate = RESTART) -> None:
         """Start a master daemon on a host, the first one by default, from what is on its disk.
@@ -344,12 +447,8 @@ class SimulatedCluster:
         :raises NotMaster: another host has the master.
         :raises Refused: the host's copy is not the one to go on from.
         """
-        self.process = MasterProcess(self, host or self.hosts[0])
-        try:
-            self.wait(self.process.begin(mandate))
-        except GanetiError:
-            self.process.die()
-            raise
+        self.process, beginning = self.launch_master(host or self.hosts[0], mandate)
+        self.wait(beginning)
 
     @property
     def master(self) -> Master:
@@ -379,17 +478,33 @@ class SimulatedCluster:
         """What a host has of the journal and its checkpoint."""
         return read(MemoryFiles(host.disk, self.clock), host.paths.data)
 
+    def power_off(self, host: SimulatedHost) -> None:
+        """Let a host lose its power: its daemons, its guests, and what its disk had not synced."""
+        if host.process is not None:
+            host.process.die()
+        self.kill_node(host)
+        self.network.remove(host.name)
+        host.recover()
+        host.lose_guests()
+        host.process = None
+
+    def restore(self, host: SimulatedHost, old: MemoryDisk, folder: str = "/") -> None:
+        """Bring an old disk of a host back, or one folder of it, while its daemons do not run."""
+        if host.process is not None:
+            host.process.die()
+        self.kill_node(host)
+        host.disk.restore(old, folder)
+
     def kill_master(self) -> None:
         """Let the master's process end where it is, and its disk lose what was not synced."""
         self.process.die()
-        self._submitting.clear()
         self.process.host.recover()
         self.restart_node(self.process.host)
 
     @property
     def alive(self) -> bool:
         """Whether a master's process is there."""
-        return not self.process.wire.cut
+        return not self.process.dead
 
     @property
     def crashed(self) -> bool:
@@ -398,13 +513,19 @@ class SimulatedCluster:
 
     # --- work
 
-    def submit(self, *opcodes: Opcode) -> None:
-        """Submit a job; its number is noted when it is answered."""
-        submitting = Deferred.fromCoroutine(self.master.queue.submit(opcodes))
-        self._submitting.add(submitting)
+    def submit(self, *opcodes: Opcode, to: MasterProcess | None = None) -> None:
+        """Submit a job, by default to the newest master; its number is noted when answered."""
+        process = to or self.process
+        submitting = Deferred.fromCoroutine(process.master.queue.submit(opcodes))
+        self._submitting[submitting] = process
         submitting.addCallback(self.acknowledged.append)
         submitting.addErrback(lambda failure: failure.trap(GanetiError, OSError))
-        submitting.addBoth(lambda _: self._submitting.discard(submitting))
+        submitting.addBoth(lambda _: self._submitting.pop(submitting))
+
+    def cancel(self, job_id: int, *, at: MasterProcess) -> None:
+        """Ask a master to cancel a job, whatever it answers."""
+        canceling = Deferred.fromCoroutine(at.master.queue.cancel(job_id))
+        canceling.addErrback(lambda failure: failure.trap(GanetiError, OSError) and None)
 
     def pass_time(self, seconds: float) -> None:
         """Let everything happen that happens within some seconds."""
@@ -414,13 +535,13 @@ class SimulatedCluster:
         if self.clock.seconds() < until and not self.crashed:
             self._move_on(until)
 
-    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+    def wait(self, work: Coroutine[Any, Any, T] | Deferred[T]) -> T:
         """What ``work`` returns, after as much time as it takes.
 
         :raises Stuck: nothing happens any more, and it has not returned.
         """
         results: list[T] = []
-        running = Deferred.fromCoroutine(work)
+        running = work if isinstance(work, Deferred) else Deferred.fromCoroutine(work)
         running.addCallback(results.append)
         until = self.clock.seconds() + LONGEST
         while not running.called or running.paused:
@@ -441,6 +562,8 @@ class SimulatedCluster:
             for name, hosts in self.running().items()
             if len(hosts) > 1
         )
+        for watch in self.watchers:
+            watch()
 
     def _next(self) -> float | None:
         return min((call.getTime() for call in self.clock.getDelayedCalls()), default=None)
@@ -451,7 +574,7 @@ class SimulatedCluster:
         :raises Stuck: some do not.
         """
         until = self.clock.seconds() + LONGEST
-        while self._submitting or any(not job.is_final for job in self.master.queue.jobs()):
+        while self._waits() or any(not job.is_final for job in self.master.queue.jobs()):
             next_call = self._next()
             if next_call is None or next_call > until:
                 waiting = [job.id for job in self.master.queue.jobs() if not job.is_final]
@@ -459,6 +582,10 @@ class SimulatedCluster:
             self._move_on(next_call)
         # The last commit is there; what follows it in the same turn is not yet.
         self.pass_time(1.0)
+
+    def _waits(self) -> bool:
+        """Whether a client waits for an answer; those of a dead master wait for ever."""
+        return any(not process.dead for process in self._submitting.values())
 
     def reconcile(self) -> None:
         """Do what the watcher does: make what runs what is wanted, and settle what broke off.
@@ -487,7 +614,7 @@ class SimulatedCluster:
             op.opcode.instance_name
             for job in self.master.queue.jobs()
             for op in job.ops
-            if "the master daemon has restarted" in str(op.result)
+            if any(words in str(op.result) for words in _BROKEN_OFF)
             and isinstance(op.opcode, CreateInstance)
         }
         there = {each.name for each in self.master.config.state().instances.values()}
@@ -534,14 +661,34 @@ class SimulatedCluster:
         return self.master.config.state()
 
 
+_BROKEN_OFF = ("the master daemon has restarted", "the master daemon was stopped")
+"""What the result of an opcode says that a master has not carried to its end."""
+
+
+def _fingerprint(host: SimulatedHost) -> str:
+    own = node_credentials(host.name, host.address, BEGINNING)
+    return fingerprint(own.certificate)
+
+
 def _is_a_bug(result: Any) -> bool:
     """Whether the result of an opcode tells of an exception that nobody expected."""
     return "internal error" in str(result) or "broke on the node" in str(result)
 
 
-class _NothingShared:
+@dataclass(frozen=True)
+class _Shared:
+    """The files of a host that every master candidate has a copy of."""
+
+    files: MemoryFiles
+    host: SimulatedHost
+
     async def read(self) -> Sequence[SharedFile]:
-        return ()
+        paths = (self.host.paths.authority, *self.host.secrets)
+        return [
+            SharedFile(path, self.files.read(path), 0o600)
+            for path in paths
+            if self.files.stat(path) is not None
+        ]
 
 
 async def _no_authority(request: bytes, names: Sequence[str]) -> bytes:

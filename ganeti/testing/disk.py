@@ -52,6 +52,7 @@ class MemoryDisk:
 
     def __init__(self, random: Random | None = None) -> None:
         self.writes = 0
+        self.stall = 0.0
         self.crashed = False
         self._random = random or Random(0)
         self._files: dict[str, _File] = {}
@@ -72,8 +73,9 @@ class MemoryDisk:
         self._error = error
 
     def heal(self) -> None:
-        """Let writes succeed again."""
+        """Let writes succeed again, and be as quick as usual."""
         self._error = self._crash_at = None
+        self.stall = 0.0
         self._failing.clear()
 
     def crash(self, at: int | None = None) -> None:
@@ -91,6 +93,29 @@ class MemoryDisk:
         for path, file in self._files.items():
             found.put(path, self._remains(file.content, file.synced), file.mode, file.mtime)
         return found
+
+    def snapshot(self) -> MemoryDisk:
+        """Return a copy of the disk as readers see it now."""
+        copy = MemoryDisk(self._random)
+        copy._folders = dict(self._folders)
+        copy.owners = dict(self.owners)
+        for path, file in self._files.items():
+            copy.put(path, bytes(file.content), file.mode, file.mtime)
+        return copy
+
+    def restore(self, old: MemoryDisk, folder: str = "/") -> None:
+        """Make everything below a folder as it was on an old disk; nothing may use it now."""
+        if folder == "/":
+            self._files, self._folders = {}, {}
+        else:
+            self.take_folder(folder)
+        inside = folder.rstrip("/") + "/"
+        for path, mode in old._folders.items():
+            if f"{path}/".startswith(inside):
+                self._folders[path] = mode
+        for path, file in old._files.items():
+            if path.startswith(inside):
+                self.put(path, bytes(file.content), file.mode, file.mtime)
 
     def _remains(self, content: bytearray, synced: int) -> bytes:
         left = content[: self._random.randint(synced, len(content))]
@@ -263,7 +288,7 @@ class MemoryFiles:
         :raises Crashed: the disk crashed meanwhile, and not ``or_else`` the write was done before.
         """
         if self._clock is not None:
-            await deferLater(self._clock, self._latency)
+            await deferLater(self._clock, self._latency + self.disk.stall)
         if not or_else:
             self.disk.alive()
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from zope.interface import implementer
 
@@ -30,7 +30,8 @@ class MemoryHypervisor:
     """Guests that exist only in this object, and what was asked for in ``asked``.
 
     ``stubborn`` guests ignore a polite stop; ``unstartable`` ones do not start; ``breaks_at`` is
-    the step of a migration that fails here.
+    the step of a migration that fails here. ``reaches`` says of the address of another host whether
+    guests can be sent there.
     """
 
     def __init__(
@@ -39,11 +40,13 @@ class MemoryHypervisor:
         stubborn: Iterable[str] = (),
         unstartable: Iterable[str] = (),
         breaks_at: str | None = None,
+        reaches: Callable[[str], bool] = lambda address: True,
     ) -> None:
         self._guests = FakeHypervisor(MemoryNotes())
         self.stubborn = set(stubborn)
         self.unstartable = set(unstartable)
         self.breaks_at = breaks_at
+        self.reaches = reaches
         self.asked: list[tuple[str, str]] = []
         self.disks: dict[str, tuple[str, ...]] = {}
 
@@ -82,6 +85,8 @@ class MemoryHypervisor:
 
     async def migrate(self, guest: Guest, destination: str, *, live: bool) -> None:
         self._ask("migrate", guest.name)
+        if not self.reaches(destination.rpartition(":")[0]):
+            raise Failed(f"{destination} cannot be reached")
         await self._guests.migrate(guest, destination, live=live)
 
     async def sending(self, guest: Guest) -> Sending:

@@ -74,6 +74,16 @@ class MemoryNodes:
             _tell(waiting, Failure(Lost("the connection was lost")))
             work.cancel()
 
+    def crash(self, name: str) -> Sequence[object]:
+        """The node's daemon is killed: nobody gets an answer, and what it does is never ended.
+
+        Whoever is given that must keep it: being collected would end it.
+        """
+        under_way = self._under_way.pop(name, {})
+        for waiting in list(under_way.values()):
+            _tell(waiting, Failure(Lost("the connection was lost")))
+        return list(under_way)
+
     def behave(self, name: str) -> None:
         """The node answers as it should again."""
         self._misbehaving.pop(name, None)

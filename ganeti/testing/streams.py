@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from zope.interface import implementer
@@ -23,11 +25,25 @@ from ganeti.testing.disk import MemoryDisk
 
 
 class MemoryNetwork:
-    """Who listens where; hosts that share it reach each other, whatever their addresses."""
+    """Who listens where; hosts that share it reach each other, whatever their addresses.
 
-    def __init__(self) -> None:
+    Unless ``connected`` says of two hosts, by their names, that they do not; ``host_at`` knows the
+    name of the host with an address.
+    """
+
+    def __init__(
+        self,
+        connected: Callable[[str, str], bool] = lambda one, other: True,
+        host_at: Callable[[str], str] = lambda address: address,
+    ) -> None:
+        self.connected = connected
+        self._host_at = host_at
         self.listening: dict[int, MemoryListening] = {}
         self.next_port = 20000
+
+    def reaches(self, host: str, address: str) -> bool:
+        """Whether a host reaches an address, and is reached from there."""
+        return self.connected(host, self._host_at(address))
 
 
 @implementer(IListening)
@@ -55,9 +71,15 @@ class MemoryStreams:
     """
 
     def __init__(
-        self, disk: MemoryDisk, clock: IReactorTime, network: MemoryNetwork | None = None
+        self,
+        disk: MemoryDisk,
+        clock: IReactorTime,
+        network: MemoryNetwork | None = None,
+        *,
+        host: str = "",
     ) -> None:
         self.disk = disk
+        self.host = host
         self.network = network or MemoryNetwork()
         self.clock = clock
         self.takes = 1.0
@@ -88,6 +110,11 @@ class MemoryStreams:
         self.flows.append(flow)
         flow.begin()
         return flow
+
+    def die(self) -> None:
+        """The process has died: its peers see their connections closed, and nothing listens."""
+        for flow in self.flows:
+            flow.die()
 
     def content(self, source: FileEnd | PipeEnd | Awaited) -> bytes:
         """What a source on this host gives."""
@@ -145,7 +172,13 @@ class MemoryFlow:
         if isinstance(self.sink, Called):
             listening = self.streams.network.listening.get(self.sink.port)
             peer = listening.flow if listening is not None else None
-            if listening is None or peer is None or peer.over or not self._known_to(peer):
+            if (
+                listening is None
+                or peer is None
+                or peer.over
+                or not self._reaches(peer)
+                or not self._known_to(peer)
+            ):
                 self._tries -= 1
                 if not self._tries:
                     where = f"{self.sink.host} port {self.sink.port}"
@@ -157,6 +190,9 @@ class MemoryFlow:
             self.peer, peer.peer, peer.connected = peer, self, True
         self.connected = True
         self.streams.clock.callLater(self.streams.takes, self._arrive)
+
+    def _reaches(self, peer: MemoryFlow) -> bool:
+        return self.streams.network.connected(self.streams.host, peer.streams.host)
 
     def _known_to(self, peer: MemoryFlow) -> bool:
         assert isinstance(self.sink, Called) and isinstance(peer.source, Awaited)
@@ -175,6 +211,9 @@ class MemoryFlow:
         if self.peer is None:
             self.streams.keep(self.sink, data)
             self._end(True)
+        elif not self._reaches(self.peer):
+            self.peer._end(_broken_off())
+            self._end(Failed("the connection timed out", Code.ENVIRONMENT))
         else:
             self.peer.moved = len(data)
             self.peer.streams.keep(self.peer.sink, data)
@@ -194,15 +233,22 @@ class MemoryFlow:
     def finish(self, *, well: bool) -> None:
         if self.peer is not None and not self._finished and isinstance(self.source, Awaited):
             self._finished = True
-            broken = Failed("the peer broke off before everything was there", Code.ENVIRONMENT)
-            self.peer._end(True if well else broken)
+            self.peer._end(True if well else _broken_off())
 
     def stop(self) -> None:
         if not self.over:
             self._end(Failed("the transfer was stopped"))
             if self.peer is not None:
-                broken = Failed("the peer broke off before everything was there", Code.ENVIRONMENT)
-                self.peer._end(broken)
+                self.peer._end(_broken_off())
+
+    def die(self) -> None:
+        """The process of this flow has died."""
+        if not self.over:
+            self.over = True
+            if isinstance(self.source, Awaited):
+                self.source.listening.close()
+            if self.peer is not None:
+                self.peer._end(_broken_off())
 
     def _end_unconnected(self, why: Failed) -> None:
         if not self.connected:
@@ -224,3 +270,7 @@ class MemoryFlow:
 def _tell(waiting: Deferred[None]) -> None:
     if not waiting.called:
         waiting.callback(None)
+
+
+def _broken_off() -> Failed:
+    return Failed("the peer broke off before everything was there", Code.ENVIRONMENT)

@@ -23,6 +23,10 @@ from ganeti.testing.builders import a_cluster, a_node
 NODES = [a_node(name, master_candidate=name != "node3") for name in ("node1", "node2", "node3")]
 
 
+async def agreed() -> None:
+    """A majority knows who votes."""
+
+
 class Nodes:
     """Nodes that remember the names of the calls; those that are ``away`` do not answer."""
 
@@ -59,7 +63,7 @@ class MemberDistributionTests(SynchronousTestCase):
         self.state = a_cluster(nodes=NODES)
         for node in NODES:
             self.state = certify(node, node.name)(self.state)
-        self.members = MemberDistribution(self.raw, lambda: self.state, self.clock)
+        self.members = MemberDistribution(self.raw, lambda: self.state, self.clock, agreed)
         self.addCleanup(lambda: self.assertEqual(self.clock.getDelayedCalls(), []))
         self.addCleanup(self.members.stop)
 
@@ -133,7 +137,7 @@ class MemberDistributionTests(SynchronousTestCase):
 
     def test_without_a_certificate_of_the_master_nobody_gets_a_list(self) -> None:
         self.state = a_cluster(nodes=NODES, candidate_certs={})
-        members = MemberDistribution(self.raw, lambda: self.state, self.clock)
+        members = MemberDistribution(self.raw, lambda: self.state, self.clock, agreed)
         self.assertEqual(self.successResultOf(members.distribute()), {})
         self.assertEqual(self.raw.heard, [])
 

@@ -368,6 +368,20 @@ class QuorumTests(SynchronousTestCase):
         found = master.quorum.in_effect
         self.assertEqual((found.voters, found.old_voters), (NAMES[:2], ()))
 
+    def test_a_node_may_leave_when_a_majority_has_agreed_that_it_does_not_vote(self) -> None:
+        self.members = self.of("node1", "node2")
+        master = self.begun()
+        self.members = self.of("node1")
+        self.cut_off("node2")
+        master.quorum.members_changed()
+        agreeing = Deferred.fromCoroutine(master.quorum.agreed())
+        self.run_for(5)
+        self.assertNoResult(agreeing)
+        self.heal()
+        self.run_for(3)
+        self.successResultOf(agreeing)
+        self.assertEqual(master.quorum.in_effect.voters, ("node1",))
+
     def test_voters_change_only_with_a_majority_of_the_old_ones(self) -> None:
         self.members = self.of(*NAMES)
         master = self.begun()

@@ -156,6 +156,12 @@ class VoterTests(SynchronousTestCase):
         self.request(3, "node1")
         self.assertTrue(self.request(4, "node2", elected=True))
 
+    def test_the_loser_of_a_term_obeys_the_one_that_a_majority_has_elected_in_it(self) -> None:
+        self.request(3, "node9")
+        self.assertFalse(self.request(3, "node2"))
+        self.assertTrue(self.request(3, "node2", elected=True))
+        self.assertEqual(self.granted(), (3, "node2"))
+
     def test_the_host_of_a_running_master_votes_for_no_other(self) -> None:
         self.request(3, "node9")
         self.clock.advance(PROMISE)

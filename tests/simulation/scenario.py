@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any, TypeAlias
 
 from ganeti.config.formats import Checkpoint
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import read_opcode
-from ganeti.testing.cluster import SimulatedCluster
+from ganeti.schema.records import replace
+from ganeti.testing.cluster import MasterProcess, SimulatedCluster
+from tests.simulation.end_state import leftovers
+from tests.simulation.oracle import Oracle
 
 NAMES = ("web1", "web2", "db1", "mail1")
 
@@ -99,6 +102,22 @@ _WORK = (
 )
 
 
+def some_job(random: Random, acknowledged: Sequence[int]) -> list[Opcode]:
+    """Return a job that anybody might submit, which may depend on one that was acknowledged."""
+    opcodes = [some_work(random) for _ in range(random.choice((1, 1, 2)))]
+    if acknowledged and random.random() < 0.2:
+        ended = random.choice(((), ("success",), ("error", "canceled")))
+        depends = ((random.choice(acknowledged[-5:]), ended),)
+        opcodes[0] = replace(opcodes[0], depends=depends)
+    return opcodes
+
+
+def some_cancellation(random: Random, cluster: SimulatedCluster, master: MasterProcess) -> None:
+    """Cancel one of the last jobs now and then, whatever it does."""
+    if cluster.acknowledged and random.random() < 0.1:
+        cluster.cancel(random.choice(cluster.acknowledged[-5:]), at=master)
+
+
 def some_trouble(cluster: SimulatedCluster) -> None:
     """Something goes wrong with a node, or gets better."""
     random, network = cluster.random, cluster.network
@@ -120,16 +139,19 @@ def some_trouble(cluster: SimulatedCluster) -> None:
             network.behave(host.name)
 
 
-def storm(cluster: SimulatedCluster, steps: int, *, trouble: float) -> None:
-    """Submit work while things go wrong with a chance of ``trouble`` at each step."""
+def storm(cluster: SimulatedCluster, steps: int, *, trouble: float, cancel: bool = False) -> None:
+    """Submit work while things go wrong with a chance of ``trouble`` at each step.
+
+    With ``cancel`` some of the jobs are canceled, whatever they do.
+    """
     for _ in range(steps):
         if cluster.crashed:
             return
         if cluster.random.random() < trouble:
             some_trouble(cluster)
-        cluster.submit(
-            *(some_work(cluster.random) for _ in range(cluster.random.choice((1, 1, 2))))
-        )
+        cluster.submit(*some_job(cluster.random, cluster.acknowledged))
+        if cancel:
+            some_cancellation(cluster.random, cluster, cluster.process)
         cluster.pass_time(cluster.random.choice((0.0, 0.001, 0.05, 2.0)))
 
 
@@ -139,7 +161,7 @@ def calm(cluster: SimulatedCluster) -> None:
         cluster.kill_master()
     for host in cluster.hosts:
         host.disk.heal()
-        cluster.restart_node(host)
+        cluster.network.behave(host.name)
     if not cluster.alive:
         cluster.start_master()
     cluster.settle()
@@ -181,18 +203,20 @@ MODES: Mapping[str, Trouble] = {"plain": _plain, "nodes": _nodes, "disk": _disk,
 def play(trouble: Trouble, seed: int, *, write: int | None = None) -> list[str]:
     """What is wrong after a scenario; nothing should be."""
     cluster = SimulatedCluster(seed)
-    storm(cluster, STEPS, trouble=trouble(cluster, write))
+    oracle = Oracle(cluster)
+    storm(cluster, STEPS, trouble=trouble(cluster, write), cancel=True)
     calm(cluster)
-    found = cluster.problems()
+    cluster.pass_time(100.0)
+    found = [*cluster.problems(), *leftovers(cluster)]
     before = Checkpoint().text(cluster.master.config.state())
     if Checkpoint().text(cluster.reopened()) != before:
         found.append("what was in memory differs from what is on disk")
-    return found
+    return [*oracle.violations, *found]
 
 
 def writes_of(seed: int) -> int:
     """How often the master's host writes to its disk in the scenario of this seed."""
     cluster = SimulatedCluster(seed)
     before = cluster.hosts[0].disk.writes
-    storm(cluster, STEPS, trouble=0.1)
+    storm(cluster, STEPS, trouble=0.1, cancel=True)
     return cluster.hosts[0].disk.writes - before

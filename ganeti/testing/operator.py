@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What an administrator does on a simulated host: ``gnt-cluster master-failover``, over its links.
+
+The steps are those of ``ganeti.bootstrap.failover``, which asks over blocking sockets.
+"""
+
+from __future__ import annotations
+
+from ganeti.bootstrap.copy import read
+from ganeti.errors import GanetiError, Refused
+from ganeti.master.startup import Mandate
+from ganeti.model.node import Node
+from ganeti.rpc.asking import Asker
+from ganeti.rpc.node import StopMaster
+from ganeti.rpc.quorum import Ballot, DescribeVote, ReplicaSet, newest
+from ganeti.testing.clocks import ProcessClock
+from ganeti.testing.cluster import MasterProcess, SimulatedCluster, SimulatedHost
+from ganeti.testing.disk import MemoryFiles
+from ganeti.testing.wire import Wire
+
+TAKE_OVER = Mandate(take_over=True)
+
+
+async def fail_over(cluster: SimulatedCluster, host: SimulatedHost) -> MasterProcess:
+    """Make a host the master's, and start the master daemon there.
+
+    :raises GanetiError: it was refused, or it failed.
+    """
+    if host.has_master:
+        raise Refused(f"a master daemon runs on {host.name} already")
+    clock = ProcessClock(host.clock)
+    copy = read(MemoryFiles(host.disk, clock), host.paths.data)
+    members = [node for node in copy.state.nodes.values() if not node.offline]
+    if not copy.state.node(host.name).master_candidate:
+        raise Refused(f"{host.name} is no master candidate")
+    term = [0]
+    wire = Wire(cluster.switch, host.name, clock)
+    nodes = Asker(wire, clock, term=lambda: term[0], master=host.name)
+    answers = await nodes.ask_all(members, DescribeVote())
+    ballots = {
+        node.name: (node, ballot)
+        for node in members
+        if isinstance(ballot := answers[node.uuid], Ballot)
+    }
+    _require_mandate(host.name, members, {name: ballot for name, (_, ballot) in ballots.items()})
+    stopped = []
+    for node, ballot in ballots.values():
+        if ballot.serves and node.name != host.name:
+            term[0] = ballot.state.term
+            await nodes.ask(node, StopMaster())
+            stopped.append(node.name)
+    if host.has_master:
+        raise Refused(f"a master daemon runs on {host.name} already")
+    try:
+        process, beginning = cluster.launch_master(host, TAKE_OVER)
+        await beginning
+    except GanetiError:
+        for other in cluster.hosts:
+            if other.name in stopped and not other.has_master:
+                # As its node daemon does when it is told that the failover was refused.
+                cluster.launch_master(other)[1].addErrback(lambda f: f.trap(GanetiError) and None)
+        raise
+    return process
+
+
+def _require_mandate(name: str, members: list[Node], ballots: dict[str, Ballot]) -> None:
+    """Refuse what the new master would refuse, before the old one is stopped."""
+    if name not in ballots:
+        raise Refused("this node's own node daemon must run")
+    found = newest(ballot.state.replica_set for ballot in ballots.values())
+    if not found.voters:
+        found = ReplicaSet(voters=tuple(node.name for node in members))
+    if not found.has_majority(ballots):
+        raise Refused("too few nodes answer")
+    if found.in_sync and name not in found.in_sync:
+        raise Refused(f"the copy on {name} was not in sync")

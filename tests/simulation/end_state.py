@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What must be on the disks of all hosts when a cluster has settled, byte for byte."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ganeti.bootstrap.copy import read
+from ganeti.config.formats import Checkpoint
+from ganeti.config.state import ClusterState
+from ganeti.errors import GanetiError
+from ganeti.jobs.job import encode
+from ganeti.jobs.store import JobStore
+from ganeti.journal.file import FileJournal
+from ganeti.master.places import Places
+from ganeti.master.recovery import recover
+from ganeti.model.node import Node, Role
+from ganeti.node.voter import read_state
+from ganeti.testing.cluster import SimulatedCluster, SimulatedHost
+from ganeti.testing.disk import MemoryFiles
+
+OWN_FILES = re.compile(
+    r"config\.data|access\.json|members|journal/(segment-\d{16}|checkpoint|config\.base)"
+    r"|queue/(job-\d+|serial|version|drain)"
+    r"|term|server\.pem|ca\.pem|ca\.key|rapi\.pem|rapi/users|cluster-domain-secret|ssconf_\w+"
+)
+"""What may be below the data folder of a host."""
+
+_LEFT = re.compile(
+    r"master daemon (has restarted|was stopped)|could not remove disk"
+    r"|is left on|stays:|not removed:"
+)
+
+
+def leftovers(cluster: SimulatedCluster) -> list[str]:
+    """Return everything that is on some disk and should not be, or the other way round."""
+    state = cluster.master.config.state()
+    found = [*_out_of_sync(cluster), *_records(state)]
+    known = _known_leftovers(cluster)
+    for host in cluster.hosts:
+        node = next((each for each in state.nodes.values() if each.name == host.name), None)
+        found += _images(host, node, state, known)
+        found += _files(host)
+        role = node.role(state.cluster.master_node) if node is not None else None
+        if role is Role.CANDIDATE:
+            found += _copy(cluster, host)
+        elif role is not Role.MASTER:
+            found += _secrets(host, role.value if role is not None else "no member")
+    return found
+
+
+def _out_of_sync(cluster: SimulatedCluster) -> Iterator[str]:
+    nodes = cluster.master.config.state().nodes
+    for uuid, reason in cluster.master.candidates.out_of_sync().items():
+        yield f"{nodes[uuid].name} does not come back into the in-sync set: {reason}"
+
+
+def _records(state: ClusterState) -> Iterator[str]:
+    owned = {uuid for instance in state.instances.values() for uuid in instance.disks}
+    for uuid in sorted(set(state.disks) - owned):
+        yield f"the configuration has disk {uuid}, which belongs to no instance"
+
+
+def _known_leftovers(cluster: SimulatedCluster) -> set[str]:
+    """Return the names of instances of which some job has said that it left something behind.
+
+    Whoever reads that removes it: a job that a dying master has broken off says so, and one that
+    could not ask a node to remove a disk.
+    """
+    return {
+        name
+        for job in cluster.master.queue.jobs()
+        for op in job.ops
+        if _LEFT.search(f"{op.result} {op.log}")
+        for name in [*_names(op.opcode), *re.findall(r"disk/\d+ of (\S+) on ", f"{op.log}")]
+    }
+
+
+def _names(opcode: object) -> list[str]:
+    names = [getattr(opcode, field, None) for field in ("instance_name", "new_name")]
+    return [name for name in names if isinstance(name, str)]
+
+
+def _images(
+    host: SimulatedHost, node: Node | None, state: ClusterState, known: set[str]
+) -> Iterator[str]:
+    named = set()
+    if node is not None:
+        for instance in state.instances.values():
+            if node.uuid == instance.primary_node:
+                named |= {str(state.disks[uuid].logical_id[1]) for uuid in instance.disks}
+    for path in sorted(host.images.sizes.keys() - named):
+        if path.split("/")[-2] in known:
+            continue
+        yield f"{host.name} has the image {path}, which belongs to no instance there"
+    for path in sorted(named - host.images.sizes.keys()):
+        yield f"{host.name} lacks the image {path}"
+
+
+def _files(host: SimulatedHost) -> Iterator[str]:
+    data = f"{host.paths.data}/"
+    for path in host.disk.contents():
+        if path.startswith(data) and not OWN_FILES.fullmatch(path.removeprefix(data)):
+            yield f"{host.name} has a file that should not be there: {path}"
+
+
+def _secrets(host: SimulatedHost, role: str) -> Iterator[str]:
+    for path in host.secrets:
+        if path in host.disk.contents():
+            yield f"{host.name} has {path}, and is {role}"
+
+
+def _copy(cluster: SimulatedCluster, host: SimulatedHost) -> Iterator[str]:
+    """Compare what a master on this host would begin with, with what the master has."""
+    master = cluster.master
+    # On a disk of its own, as opening the journal may change it.
+    files = MemoryFiles(host.disk.snapshot())
+    places = Places(host.paths.data)
+    try:
+        journal = cluster.wait(FileJournal.open(files, places.journal, cluster.clock))
+        jobs = JobStore(journal, cluster.clock.seconds)
+        recovered = recover(files, places, journal, jobs, cluster.ids.uuid)
+        outside = read(files, host.paths.data)
+    except GanetiError as e:
+        yield f"the copy on {host.name} cannot be read: {e}"
+        return
+    if journal.end() != master.journal.end():
+        yield f"the copy on {host.name} ends with {journal.end()}, not {master.journal.end()}"
+        return
+    if journal.end_mark() != master.journal.end_mark():
+        yield f"the copy on {host.name} has another commit {journal.end()}"
+    text = Checkpoint().text(master.config.state())
+    for how, state in (("a master", recovered.state), ("the tools", outside.state)):
+        if Checkpoint().text(state) != text:
+            yield f"{how} would read another configuration from the copy on {host.name}"
+    ours = {job.id: encode(job) for job in master.queue.jobs()}
+    theirs = {number: encode(job) for number, job in jobs.jobs.items()}
+    if ours != theirs:
+        differ = sorted(n for n in ours.keys() | theirs.keys() if ours.get(n) != theirs.get(n))
+        yield f"the copy on {host.name} has other jobs: {differ}"
+    if jobs.serial < max(ours, default=0):
+        yield f"the copy on {host.name} would give job numbers out again after {jobs.serial}"
+    voter = read_state(files, host.paths.term_file)
+    if voter.replica_set != master.quorum.in_effect:
+        yield f"{host.name} has kept another replica set: {voter.replica_set}"

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The modes of the simulation across machines: which faults strike, and how often."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ganeti.opcodes.node import AddNode, ModifyNode, RemoveNode
+from ganeti.testing.cluster import SimulatedHost
+from tests.simulation.campaign import Campaign, Fault
+
+DURATIONS = (0.5, 3.0, 8.0, 20.0, 60.0)
+"""How many seconds a pause or an outage may last."""
+
+
+# --- links
+
+
+def _part(campaign: Campaign, *, one_way: bool) -> None:
+    random, links = campaign.random, campaign.cluster.links
+    if random.random() < 0.7:
+        campaign.note("links heal")
+        links.heal_all()
+        if random.random() < 0.5:
+            return
+    hosts = list(campaign.hosts)
+    random.shuffle(hosts)
+    size = random.randint(1, len(hosts) - 1)
+    if (acting := campaign.acting()) and random.random() < 0.5:
+        # What is most dangerous: a master in the minority, and a failover among the others.
+        hosts.sort(key=lambda host: host != acting[-1].host)
+        size = random.randint(1, 2)
+        pause = random.choice((0.1, 5.0, 15.0, 40.0))
+        campaign.later(pause, "the others", lambda: campaign.start_failover(hosts[size:]))
+    side, others = [host.name for host in hosts[:size]], [host.name for host in hosts[size:]]
+    campaign.note(f"{side} {'-/->' if one_way else '-/-'} {others}")
+    links.part(side, others, one_way=one_way)
+
+
+def partition(campaign: Campaign) -> None:
+    """Part the hosts into two groups, or heal all links."""
+    _part(campaign, one_way=False)
+
+
+def one_way(campaign: Campaign) -> None:
+    """Let one group of hosts not reach another one, which reaches it, or heal all links."""
+    _part(campaign, one_way=True)
+
+
+def flapping(campaign: Campaign) -> None:
+    """Let the link between two hosts come and go."""
+    random, links = campaign.random, campaign.cluster.links
+    if random.random() < 0.2:
+        campaign.note("links heal")
+        links.heal_all()
+        return
+    one, other = random.sample(campaign.hosts, 2)
+    up, down = random.choice((0.5, 5.0, 20.0)), random.choice((0.5, 5.0, 20.0))
+    campaign.note(f"{one.name} flaps to {other.name}: {up} s up, {down} s down")
+    links.flap(one.name, other.name, up, down)
+
+
+def delays(campaign: Campaign) -> None:
+    """Let messages in one direction be late, and some connections be reset."""
+    random = campaign.random
+    source, destination = random.sample(campaign.hosts, 2)
+    delay, loss = random.choice((0.1, 2.0, 8.0, 20.0)), random.choice((0.0, 0.05, 0.3))
+    campaign.note(f"{source.name} to {destination.name}: up to {delay} s, loss {loss}")
+    campaign.cluster.links.disturb(source.name, destination.name, delay=delay, loss=loss)
+
+
+# --- time
+
+
+def pauses(campaign: Campaign) -> None:
+    """Pause a master daemon, a node daemon, or a whole host."""
+    random = campaign.random
+    host, seconds = random.choice(campaign.hosts), random.choice(DURATIONS)
+    masters = [process.clock for process in campaign.acting()]
+    which = random.choice(("master", "daemon", "host"))
+    clocks = [host.daemon_clock]
+    if which == "master" and masters:
+        clocks = [random.choice(masters)]
+    elif which == "host" and host.process is not None:
+        clocks.append(host.process.clock)
+    campaign.note(f"{which} on {host.name} is paused for {seconds} s")
+    for clock in clocks:
+        clock.pause()
+        campaign.later(seconds, f"{which} of {host.name} goes on", clock.resume)
+
+
+def skew(campaign: Campaign) -> None:
+    """Let the wall clock of a host jump; and pause something now and then."""
+    random = campaign.random
+    if random.random() < 0.4:
+        pauses(campaign)
+        return
+    host = random.choice(campaign.hosts)
+    jump = random.choice((-86400.0, -30.0, -1.0, 1.0, 30.0, 86400.0))
+    campaign.note(f"the clock of {host.name} jumps by {jump} s")
+    host.clock.jump(jump)
+
+
+# --- processes and disks
+
+
+def crashes(campaign: Campaign) -> None:
+    """Kill a master or a node daemon, or cut the power of a host; init starts them again."""
+    random, cluster = campaign.random, campaign.cluster
+    host = random.choice(campaign.hosts)
+    pause = random.choice(DURATIONS)
+    match random.randrange(3):
+        case 0 if acting := campaign.acting():
+            process = random.choice(acting)
+            campaign.note(f"the master on {process.host.name} is killed")
+            process.die()
+            campaign.later(pause, "the master starts", lambda: campaign.start_master(process.host))
+        case 1:
+            campaign.note(f"the node daemon of {host.name} is killed")
+            cluster.kill_node(host)
+            campaign.later(pause, "the node daemon starts", lambda: campaign.start_daemon(host))
+        case _:
+            campaign.power_off(host, pause)
+
+
+def disks(campaign: Campaign) -> None:
+    """Let the disk of a host fail, be full, be slow, or lose its power in the midst of a write."""
+    random = campaign.random
+    host = random.choice(campaign.hosts)
+    disk, at = host.disk, host.disk.writes + random.randint(1, 30)
+    match random.randrange(4):
+        case 0:
+            campaign.note(f"the power of {host.name} goes at one of the next writes")
+            disk.crash(at=at)
+        case 1:
+            error = random.choice((errno.ENOSPC, errno.EIO))
+            campaign.note(f"one of the next writes of {host.name} fails: {errno.errorcode[error]}")
+            disk.fail(at, error)
+        case 2:
+            campaign.note(f"the disk of {host.name} is full for a while")
+            disk.break_down()
+            campaign.later(random.choice(DURATIONS), "there is room", disk.heal)
+        case _:
+            disk.stall = random.choice((0.1, 2.0, 7.0, 30.0))
+            campaign.note(f"each write of {host.name} takes {disk.stall} s")
+            campaign.later(random.choice(DURATIONS), "the disk is quick again", disk.heal)
+
+
+def old_disk(campaign: Campaign) -> None:
+    """Keep a copy of a host's disk, or bring one back: a failure of that host.
+
+    No other host fails before the cluster has made that copy whole again.
+    """
+    random, cluster = campaign.random, campaign.cluster
+    campaign.distrusted = {host for host in campaign.distrusted if not is_trusted(campaign, host)}
+    if campaign.old_disks and not campaign.distrusted and random.random() < 0.5:
+        host, old = campaign.old_disks.pop(random.randrange(len(campaign.old_disks)))
+        everything = random.random() < 0.5
+        campaign.note(f"an old disk of {host.name} is back{'' if everything else ' (data)'}")
+        had_master = host.has_master
+        cluster.restore(host, old, "/" if everything else host.paths.data)
+        campaign.distrusted.add(host)
+        cluster.restart_node(host)
+        if had_master and random.random() < 0.5:
+            campaign.start_master(host)
+    elif len(campaign.old_disks) < 3:
+        host = random.choice(campaign.hosts)
+        campaign.note(f"a copy of the disk of {host.name} is made")
+        campaign.old_disks.append((host, host.disk.snapshot()))
+
+
+def is_trusted(campaign: Campaign, host: SimulatedHost) -> bool:
+    """Whether a master has found the host's copy whole, or it is no candidate and obeys one."""
+    for process in campaign.acting():
+        state = process.master.config.state()
+        node = next((each for each in state.nodes.values() if each.name == host.name), None)
+        if node is None or node.name in process.master.quorum.in_effect.in_sync:
+            return True
+        if not node.master_candidate:
+            return True
+    return False
+
+
+# --- people
+
+
+def succession(campaign: Campaign) -> None:
+    """Move the master role: planned, after a crash of the master, or twice at once."""
+    random = campaign.random
+    match random.randrange(3):
+        case 0 if acting := campaign.acting():
+            process = random.choice(acting)
+            campaign.note(f"the master on {process.host.name} is killed")
+            process.die()
+        case 1:
+            campaign.start_failover()
+    campaign.start_failover()
+
+
+def membership(campaign: Campaign) -> None:
+    """Demote, promote, drain, mark offline, remove or add a node."""
+    random, cluster = campaign.random, campaign.cluster
+    acting = campaign.acting()
+    if not acting:
+        return
+    process, host = acting[-1], random.choice(campaign.hosts)
+    known = any(n.name == host.name for n in process.master.config.state().nodes.values())
+    name = host.name
+    if not known:
+        campaign.note(f"{name} joins")
+        host.join()
+        cluster.restart_node(host)
+        cluster.submit(AddNode(node_name=name, primary_ip=host.address), to=process)
+        return
+    if host.daemon_clock.dead:
+        campaign.note(f"{name} boots and is added again")
+        cluster.restart_node(host)
+        cluster.submit(AddNode(node_name=name, readd=True), to=process)
+        return
+    match random.randrange(6):
+        case 0:
+            campaign.note(f"{name} is demoted")
+            demotion = ModifyNode(node_name=name, master_candidate=False, force=True)
+            cluster.submit(demotion, to=process)
+        case 1 | 2:
+            campaign.note(f"{name} is promoted")
+            cluster.submit(ModifyNode(node_name=name, master_candidate=True), to=process)
+        case 3:
+            campaign.note(f"{name} is drained, or not")
+            drained = random.random() < 0.5
+            cluster.submit(ModifyNode(node_name=name, drained=drained, force=True), to=process)
+        case 4 if not host.has_master:
+            campaign.note(f"{name} loses its power and is marked offline")
+            cluster.power_off(host)
+            cluster.submit(ModifyNode(node_name=name, offline=True, force=True), to=process)
+        case 5:
+            campaign.note(f"{name} is removed")
+            cluster.submit(RemoveNode(node_name=name), to=process)
+
+
+# --- all of them
+
+
+def chaos(campaign: Campaign) -> None:
+    """Let any of the faults strike."""
+    faults = (partition, one_way, flapping, delays, pauses, skew, crashes, disks, succession)
+    campaign.random.choice(faults)(campaign)
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A kind of campaign: its fault, how wrong clocks run, how often the master role moves."""
+
+    fault: Fault
+    skew: float = 0.0
+    failovers: float = 0.1
+
+    def campaign(self, seed: int) -> Campaign:
+        """Return the campaign of a seed, which has not been played yet."""
+        return Campaign(seed, self.fault, skew=self.skew, failovers=self.failovers)
+
+
+MODES: Mapping[str, Mode] = {
+    "partition": Mode(partition, failovers=0.25),
+    "one-way": Mode(one_way, failovers=0.25),
+    "flapping": Mode(flapping, failovers=0.25),
+    "delays": Mode(delays),
+    "pauses": Mode(pauses),
+    "skew": Mode(skew, skew=0.05),
+    "crashes": Mode(crashes),
+    "disks": Mode(disks),
+    "old-disk": Mode(old_disk),
+    "succession": Mode(succession, failovers=0.0),
+    "membership": Mode(membership, failovers=0.05),
+    "chaos": Mode(chaos, skew=0.05),
+}

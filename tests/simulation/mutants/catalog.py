@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""All mutants."""
+
+from __future__ import annotations
+
+from tests.simulation.mutants import config, jobs, journal, nodes, operations
+
+MUTANTS = (
+    *journal.MUTANTS,
+    *config.MUTANTS,
+    *jobs.MUTANTS,
+    *operations.MUTANTS,
+    *nodes.MUTANTS,
+)

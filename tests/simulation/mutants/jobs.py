@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Bugs in the queue, in the life of jobs, and in locks."""
+
+from __future__ import annotations
+
+from tests.simulation.mutants.mutant import Mutant
+
+_QUEUE = "ganeti/jobs/queue.py"
+_STORE = "ganeti/jobs/store.py"
+_WORKER = "ganeti/jobs/worker.py"
+_RECOVERY = "ganeti/jobs/recovery.py"
+_MENDING = "ganeti/jobs/mending.py"
+_SCHEDULER = "ganeti/jobs/scheduler.py"
+_NAMES = "ganeti/locking/names.py"
+_TABLE = "ganeti/locking/table.py"
+_KEEPER = "ganeti/locking/keeper.py"
+_PERFORM = "ganeti/operations/perform.py"
+
+MUTANTS = (
+    Mutant(
+        name="queue-answers-before-durable",
+        file=_QUEUE,
+        before="""
+        job = new_job(job_id, opcodes, self._store.now())
+        await shielded(self._take([job], who))
+""",
+        after="""
+        job = new_job(job_id, opcodes, self._store.now())
+        shielded(self._take([job], who)).addErrback(lambda _: None)
+""",
+        reason="a job is acknowledged that a crash makes unknown",
+        modes=(
+            "crash",
+            "crashes",
+            "disk",
+        ),
+    ),
+    Mutant(
+        name="queue-forgets-waiting-jobs",
+        file=_QUEUE,
+        before="""
+                self._live.add(job.id)
+                self._enqueue(job)
+
+""",
+        after="""
+                self._live.add(job.id)
+                if job.start_timestamp is None:
+                    self._enqueue(job)
+
+""",
+        reason="a job of which an opcode has ended is never carried on after a restart",
+        modes=(
+            "crash",
+            "crashes",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="recovery-runs-twice",
+        file=_RECOVERY,
+        before="""
+            case Status.RUNNING:
+                after = job.after(Event.RESTARTED, now, _was_under_way(job, index))
+            case Status.WAITING | Status.CANCELING:
+""",
+        after="""
+            case Status.WAITING | Status.CANCELING:
+""",
+        reason="a job that ran when the master died never ends",
+        modes=(
+            "crash",
+            "crashes",
+        ),
+    ),
+    Mutant(
+        name="store-number-of-two-jobs",
+        file=_STORE,
+        before="        self._serial += count\n",
+        after="        self._serial = max(self._jobs, default=0) + count\n",
+        reason="two jobs that are submitted at the same time get the same number",
+        modes=("plain", "crash"),
+    ),
+    Mutant(
+        name="store-shows-what-is-not-durable",
+        file=_STORE,
+        before="""
+        for job in jobs:
+            self._said[job.id] = job.log_serial
+        try:
+""",
+        after="""
+        for job in jobs:
+            self._said[job.id] = job.log_serial
+            self._publish(job)
+        try:
+""",
+        reason="clients see the end of a job that a crash takes back",
+        modes=(
+            "crashes",
+            "disk",
+            "crash",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="worker-acts-before-durable",
+        file=_WORKER,
+        before="""
+            self._mending.broke()
+            self.job = before
+            task.unkept = True
+            raise
+""",
+        after="""
+            self._mending.broke()
+""",
+        reason="an opcode runs although it is not durable that it does",
+        modes=("disk",),
+        seeds=400,
+    ),
+    Mutant(
+        name="mending-tries-once",
+        file=_MENDING,
+        before="""
+                self._log.warn("the job queue stands still: {why}", why=str(e))
+""",
+        after="""
+                return
+""",
+        reason="a journal that cannot be repaired at the first attempt stays broken",
+        modes=("disk",),
+        seeds=400,
+    ),
+    Mutant(
+        name="scheduler-ignores-dependencies",
+        file=_SCHEDULER,
+        before="""
+            if status not in FINAL:
+                open_ones[other] = will_do
+""",
+        after="""
+            if status not in FINAL:
+                continue
+""",
+        reason="a job begins before one that it depends on has ended",
+        modes=(
+            "plain",
+            "succession",
+        ),
+    ),
+    Mutant(
+        name="locks-shared-among-writers",
+        file=_NAMES,
+        before="""
+    Mode.EXCLUSIVE: tuple(Mode),
+    Mode.SHARED: (Mode.EXCLUSIVE, Mode.SOME_EXCLUSIVE),
+    Mode.SOME_EXCLUSIVE: (Mode.EXCLUSIVE, Mode.SHARED),
+""",
+        after="""
+    Mode.EXCLUSIVE: (Mode.SHARED, Mode.SOME_SHARED, Mode.SOME_EXCLUSIVE),
+    Mode.SHARED: (Mode.EXCLUSIVE, Mode.SOME_EXCLUSIVE),
+    Mode.SOME_EXCLUSIVE: (Mode.EXCLUSIVE, Mode.SHARED),
+""",
+        reason="two jobs hold one instance exclusively",
+        modes=(
+            "plain",
+            "nodes",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="locks-kept-by-the-canceled",
+        file=_KEEPER,
+        before="""
+            self._sleeping.pop(owner, None)
+            self._wake(self._table.release(owner))
+""",
+        after="""
+            if self._sleeping.pop(owner, None) is None:
+                self._wake(self._table.release(owner))
+""",
+        reason="a job that is canceled while it waits stays in the queue for its locks",
+        modes=(
+            "plain",
+            "succession",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="locks-overtake",
+        file=_TABLE,
+        before="""
+            self._leave(waiting)
+            return self._grant(self._freed(waiting.wants, waiting.place))
+""",
+        after="""
+            self._leave(waiting)
+            self._freed(waiting.wants, waiting.place)
+            return []
+""",
+        reason="whom a canceled job has blocked is never woken",
+        modes=(
+            "plain",
+            "succession",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="plan-of-an-old-state",
+        file=_PERFORM,
+        before="""
+                plan = operation.plan(opcode, self.config.state(), asked.facts)
+                if covers(wanted, plan.locks):
+""",
+        after="""
+                if covers(wanted, plan.locks):
+""",
+        reason="a job acts on what it saw before it had its locks",
+        modes=(
+            "plain",
+            "nodes",
+        ),
+    ),
+    Mutant(
+        name="facts-of-an-old-state",
+        file=_PERFORM,
+        before="""
+                    asked = await self._ask(operation, opcode, tools, identity)
+                plan = operation.plan(opcode, self.config.state(), asked.facts)
+                if covers""",
+        after="""
+                    pass
+                plan = operation.plan(opcode, self.config.state(), asked.facts)
+                if covers""",
+        reason="a job acts on what nodes said before it had its locks",
+        modes=(
+            "plain",
+            "nodes",
+        ),
+        seeds=400,
+    ),
+)

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Bugs in the journal's files, in its frames, and in checkpoints."""
+
+from __future__ import annotations
+
+from tests.simulation.mutants.mutant import Mutant
+
+_FILE = "ganeti/journal/file.py"
+_SEGMENTS = "ganeti/journal/segments.py"
+_FRAMES = "ganeti/journal/frames.py"
+_CHECKPOINTS = "ganeti/master/checkpoints.py"
+_STORE = "ganeti/jobs/store.py"
+
+MUTANTS = (
+    Mutant(
+        name="journal-torn-end-stays",
+        file=_SEGMENTS,
+        before="""
+        if self._size < len(last.data):
+            await self._log.truncate(self._size)
+""",
+        after="",
+        reason="what a crash has torn stays in the file, and the next frame is written after it",
+        modes=(
+            "crash",
+            "crashes",
+        ),
+    ),
+    Mutant(
+        name="journal-tip-after-failure",
+        file=_FILE,
+        before="self._refusal, self._tip = why, self._acknowledged",
+        after="self._refusal = why",
+        reason="after a failed sync, the next frame follows one that was not kept",
+        modes=("disk",),
+    ),
+    Mutant(
+        name="journal-failure-not-cut",
+        file=_FILE,
+        before="""
+                    with suppress(OSError):
+                        await self._segments.cut(self._acknowledged)
+""",
+        after="",
+        reason="what a failed sync has left is in the file, and is found after a restart",
+        modes=("disk",),
+        seeds=400,
+    ),
+    Mutant(
+        name="journal-repair-keeps-refused",
+        file=_FILE,
+        before="""
+    async def _repair(self) -> None:
+        await self._segments.cut(self._acknowledged)
+""",
+        after="""
+    async def _repair(self) -> None:
+""",
+        reason="the journal takes changes again after frames that it has refused",
+        modes=("disk",),
+        seeds=400,
+    ),
+    Mutant(
+        name="journal-pending-group-lives-on",
+        file=_FILE,
+        before="""
+        self._writing = None
+        self._pending.clear()
+""",
+        after="""
+        self._writing = None
+""",
+        reason="changes that were refused after a failed sync are written by the next one",
+        modes=("disk",),
+        seeds=400,
+    ),
+    Mutant(
+        name="journal-acknowledges-early",
+        file=_FILE,
+        before="""
+            await copied
+            raise
+        if await copied:
+            self._acknowledge(group)
+""",
+        after="""
+            await copied
+            raise
+        self._acknowledge(group)
+        if await copied:
+            pass
+""",
+        reason="changes are acknowledged before the candidates have them",
+        modes=("crashes", "succession", "partition"),
+        seeds=400,
+    ),
+    Mutant(
+        name="journal-acknowledges-unwritten",
+        file=_FILE,
+        before="""
+        copied = Deferred.fromCoroutine(self._replicas.keep(group.after, frames, group.end))
+        try:
+""",
+        after="""
+        copied = Deferred.fromCoroutine(self._replicas.keep(group.after, frames, group.end))
+        for mark, kept in group.waiting:
+            self._acknowledged = mark
+            kept.callback(None)
+        group.waiting.clear()
+        try:
+""",
+        reason="changes are acknowledged before they are on any disk",
+        modes=("crash", "crashes"),
+    ),
+    Mutant(
+        name="journal-order-of-segments",
+        file=_SEGMENTS,
+        before="""
+        while len(self._firsts) > 1 and self._firsts[1] <= before:
+""",
+        after="""
+        while len(self._firsts) > 1 and self._firsts[0] <= before:
+""",
+        reason="a segment is forgotten although it has commits that no checkpoint has",
+        modes=(
+            "crashes",
+            "crash",
+            "plain",
+        ),
+    ),
+    Mutant(
+        name="journal-digest-not-chained",
+        file=_FRAMES,
+        before="""
+        after = Mark(after.position + 1, sha256(view[start:stop]).digest())
+""",
+        after="""
+        after = Mark(after.position + 1, sha256(view[start + 12 : stop]).digest())
+""",
+        reason="a reader and a writer compute different digests of a frame",
+        modes=("crash",),
+    ),
+    Mutant(
+        name="journal-crc-not-checked",
+        file=_FRAMES,
+        before="""
+    if marker != MARKER or stop > len(view) or crc32(view[start + _CRC_FROM : stop]) != crc:
+""",
+        after="""
+    if marker != MARKER or stop > len(view):
+""",
+        reason="a torn frame of the right length, with a sector of zeros, is taken for a whole one",
+        modes=(
+            "crash",
+            "crashes",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="checkpoint-marker-first",
+        file=_CHECKPOINTS,
+        before="""
+            try:
+                await self._files.replace_all(contents)
+""",
+        after="""
+            try:
+                early = Marker(position=position, in_sync=tuple(sorted(self._in_sync())))
+                await self._files.replace(self._places.marker, msgspec.json.encode(early))
+                await self._files.replace_all(contents)
+""",
+        reason="after a crash the marker is ahead of the files of its checkpoint",
+        modes=(
+            "crash",
+            "crashes",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="checkpoint-marker-too-new",
+        file=_CHECKPOINTS,
+        before="                marker = Marker(position=position, in_sync",
+        after="                marker = Marker(position=self._journal.end(), in_sync",
+        reason="commits that came while the checkpoint was written are skipped by the next start",
+        modes=(
+            "crash",
+            "crashes",
+            "succession",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="checkpoint-forgets-jobs",
+        file=_CHECKPOINTS,
+        before="""
+                self._jobs.give_back(changed)
+                raise
+""",
+        after="""
+                raise
+""",
+        reason="jobs of a checkpoint that could not be written are in no later one",
+        modes=(
+            "disk",
+            "crashes",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="checkpoint-old-configuration",
+        file=_CHECKPOINTS,
+        before="""
+            if state is not self._written:
+""",
+        after="""
+            if self._written is None:
+""",
+        reason="only the first checkpoint of a master has its configuration",
+        modes=("plain",),
+    ),
+    Mutant(
+        name="replay-loses-messages",
+        file=_STORE,
+        before="""
+                self._settle(job if old is None else job.with_logs_of(old))
+""",
+        after="""
+                self._settle(job)
+""",
+        reason="what a job has said before its last move is gone after a restart",
+        modes=(
+            "plain",
+            "crash",
+        ),
+    ),
+)

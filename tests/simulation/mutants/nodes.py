@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Bugs in what nodes do with the calls of masters."""
+
+from __future__ import annotations
+
+from tests.simulation.mutants.mutant import Mutant
+
+_INSTANCES = "ganeti/node/instances.py"
+_SERVER = "ganeti/rpc/server.py"
+
+MUTANTS = (
+    Mutant(
+        name="node-obeys-old-masters",
+        file=_SERVER,
+        before="""
+        if term < newest:
+""",
+        after="""
+        if term < 0:
+""",
+        reason="a node carries out what a master asks that was replaced",
+        modes=(
+            "succession",
+            "partition",
+        ),
+    ),
+    Mutant(
+        name="node-obeys-unclaimed-terms",
+        file=_SERVER,
+        before="""
+        if term > newest:
+""",
+        after="""
+        if term > newest + 1000:
+""",
+        reason="a node carries out what a master asks that it has not accepted",
+        modes=(
+            "succession",
+            "crashes",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="node-does-not-take-turns",
+        file=_INSTANCES,
+        before="""
+        await lock.acquire()
+        try:
+            yield
+""",
+        after="""
+        lock = DeferredLock()
+        await lock.acquire()
+        try:
+            yield
+""",
+        reason="two requests about one guest are carried out at the same time",
+        modes=(
+            "nodes",
+            "crashes",
+            "pauses",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="node-stop-does-not-insist",
+        file=_INSTANCES,
+        before="""
+        with suppress(NotRunning):
+            await hypervisor.stop(name, hard=True)
+""",
+        after="""
+        return
+""",
+        reason="a guest that ignores a request to shut down goes on running",
+        modes=(
+            "plain",
+            "nodes",
+        ),
+        seeds=400,
+    ),
+)

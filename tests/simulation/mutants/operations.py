@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Bugs in what opcodes do, and in taking it back."""
+
+from __future__ import annotations
+
+from tests.simulation.mutants.mutant import Mutant
+
+_UNDO = "ganeti/operations/undo.py"
+_DISKS = "ganeti/operations/instance/disks.py"
+_CREATE = "ganeti/operations/instance/create.py"
+_SENDING = "ganeti/operations/instance/sending.py"
+_SETTLING = "ganeti/operations/instance/settling.py"
+_FAILOVER = "ganeti/operations/instance/failover.py"
+_MOVE = "ganeti/operations/instance/move.py"
+_RENAME = "ganeti/operations/instance/rename.py"
+_REMOVE = "ganeti/operations/instance/remove.py"
+_STOP = "ganeti/operations/instance/stop.py"
+
+MUTANTS = (
+    Mutant(
+        name="undo-oldest-first",
+        file=_UNDO,
+        before="reversed(self._steps if kind else [])",
+        after="(self._steps if kind else [])",
+        reason="what was done first is taken back first, so that later steps cannot be",
+        modes=("nodes",),
+        seeds=400,
+    ),
+    Mutant(
+        name="undo-stops-at-a-failure",
+        file=_UNDO,
+        before="""
+                self._progress.say(f"could not {what}; see the master's log")
+""",
+        after="""
+                self._progress.say(f"could not {what}; see the master's log")
+                return
+""",
+        reason="after a step that cannot be taken back, the others stay too",
+        modes=(
+            "nodes",
+            "crashes",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="create-leaves-disks",
+        file=_DISKS,
+        before="""
+            undo.by(f"remove {disk.iv_name} of {instance.name} on {node.name}", remove)
+""",
+        after="",
+        reason="the disks of an instance that could not be created stay on their node",
+        modes=(
+            "nodes",
+            "disk",
+        ),
+    ),
+    Mutant(
+        name="create-removes-others-disks",
+        file=_DISKS,
+        before="""
+                    undo.forget()
+""",
+        after="""
+                    pass
+""",
+        reason="a creation that finds a disk in its place removes it, whose ever it is",
+        modes=(
+            "nodes",
+            "crashes",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="migration-runs-before-it-is-recorded",
+        file=_SENDING,
+        before="""
+        await tools.config.change(moved_to(subject.instance, target))
+    except Exception as e:
+""",
+        after="""
+        await tools.nodes.ask(target, EndMigrationHere(guest=guest, arrived=True))
+        await tools.config.change(moved_to(subject.instance, target))
+    except Exception as e:
+""",
+        reason="the guest runs on its new node before the configuration says that it is there",
+        modes=(
+            "crash",
+            "disk",
+            "crashes",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="migration-taken-back-on-one-side",
+        file=_SENDING,
+        before="""
+    try:
+        await tools.nodes.ask(target, EndMigrationHere(guest=guest, arrived=False))
+    except GanetiError as e:
+        left.append(str(e))
+    try:
+""",
+        after="""
+    try:
+""",
+        reason="a guest that was not sent is awaited on its target for ever",
+        modes=(
+            "nodes",
+            "disk",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="migration-source-lives-on",
+        file=_SENDING,
+        before="""
+        await tools.nodes.ask(source, EndMigrationThere(guest=guest, left=True))
+""",
+        after="""
+        await tools.nodes.ask(source, EndMigrationThere(guest=guest, left=False))
+""",
+        reason="the guest goes on running on its old node, too",
+        modes=("plain",),
+    ),
+    Mutant(
+        name="migration-ends-unseen",
+        file=_SENDING,
+        before="""
+            silent += 1
+            if silent >= _PATIENCE:
+                raise
+""",
+        after="""
+            return ran, Migration(status="completed", transferred=0, total=0)
+""",
+        reason="a node that does not answer is taken to have sent the guest",
+        modes=(
+            "nodes",
+            "crashes",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="cleanup-lets-both-run",
+        file=_SETTLING,
+        before="""
+    await _drop(plan, guest, here, tools)
+    if here.uuid !=""",
+        after="    if here.uuid !=",
+        reason="what was sent and what was awaited stay after a cleanup",
+        modes=(
+            "crash",
+            "nodes",
+            "crashes",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="cleanup-trusts-the-sender",
+        file=_SETTLING,
+        before="""
+    if sender != primary:
+        try:
+            await tools.nodes.ask(primary, EndMigrationHere(guest=guest, arrived=True))
+            return primary, True
+""",
+        after="""
+    if sender is None:
+        try:
+            await tools.nodes.ask(primary, EndMigrationHere(guest=guest, arrived=True))
+            return primary, True
+""",
+        reason="a guest that has arrived as a whole is woken where it came from",
+        modes=(
+            "crash",
+            "crashes",
+            "disk",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="failover-does-not-stop",
+        file=_FAILOVER,
+        before="""
+        await stop_guest(plan.subject, plan.timeout, tools)
+        if plan.restarts:
+""",
+        after="""
+        if plan.restarts:
+""",
+        reason="the guest is started on its new node while it runs on the old one",
+        modes=("plain",),
+    ),
+    Mutant(
+        name="failover-goes-on-without-an-answer",
+        file=_FAILOVER,
+        before="""
+        if not plan.careless:
+            raise Failed(
+""",
+        after="""
+        if False:
+            raise Failed(
+""",
+        reason="a node that does not answer is taken to have stopped the guest",
+        modes=(
+            "nodes",
+            "crashes",
+        ),
+    ),
+    Mutant(
+        name="move-leaves-old-disks",
+        file=_MOVE,
+        before="""
+    for each in await remove_disks(state, instance, plan.subject.disks, tools):
+""",
+        after="""
+    for each in await remove_disks(state, instance, (), tools):
+""",
+        reason="the disks of an instance stay on the node that it has left",
+        modes=("plain",),
+    ),
+    Mutant(
+        name="move-copies-what-runs",
+        file=_MOVE,
+        before="""
+    await stop_guest(subject, plan.op.shutdown_timeout, tools)
+""",
+        after="""
+    if plan.runs:
+        await stop_guest(subject, plan.op.shutdown_timeout, tools)
+    if not plan.runs:
+        await detach_disks(state, instance, subject.disks, tools)
+""",
+        reason="a guest that began to run since it was asked for goes on while it is copied",
+        modes=(
+            "nodes",
+            "crashes",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="rename-not-taken-back",
+        file=_RENAME,
+        before="""
+            undo.by(f"give {old.iv_name} its old place", partial(ask, back))
+""",
+        after="""
+            del back
+""",
+        reason="a rename that failed leaves the disks at their new places",
+        modes=(
+            "disk",
+            "nodes",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="remove-forgets-before-it-removes",
+        file=_REMOVE,
+        before="""
+    left = await remove_disks(state, instance, plan.subject.disks, tools)
+""",
+        after="""
+    await tools.config.change(remove_instance(instance))
+    left = await remove_disks(state, instance, plan.subject.disks, tools)
+    return
+""",
+        reason="an instance is forgotten although its disks could not be removed",
+        modes=(
+            "nodes",
+            "crashes",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="stop-keeps-the-wish",
+        file=_STOP,
+        before="""
+            undo.by(
+                f"record again what {instance.name} was to be", partial(_as_before, plan, tools)
+            )
+""",
+        after="",
+        reason="an instance that could not be stopped is recorded as down and runs",
+        modes=(
+            "nodes",
+            "crashes",
+        ),
+        seeds=400,
+    ),
+)

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Some seeds of each mode across machines, as ``python -m tests.simulation.seeds`` plays them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.simulation.modes import MODES
+
+SEEDS = 5
+"""How many seeds of a mode are played each time."""
+
+
+class ModeTests(SynchronousTestCase):
+    def play(self, mode: str) -> None:
+        """Play in a process of its own, where the order of sets is always the same."""
+        command = [sys.executable, "-m", "tests.simulation.seeds", mode]
+        played = subprocess.run(
+            [*command, "--seeds", str(SEEDS)],
+            env={**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.assertEqual(played.returncode, 0, played.stdout + played.stderr)
+
+    def test_daemons_that_die_and_hosts_without_power_lose_nothing(self) -> None:
+        self.play("crashes")
+
+    def test_the_master_role_moves_under_load_and_loses_nothing(self) -> None:
+        self.play("succession")
+
+    def test_frozen_daemons_and_hosts_that_go_on_later_lose_nothing(self) -> None:
+        self.play("pauses")
+
+    def test_clocks_that_run_fast_or_slow_or_jump_lose_nothing(self) -> None:
+        self.play("skew")
+
+    def test_partitions_cost_nothing_that_was_acknowledged(self) -> None:
+        self.play("partition")
+
+    def test_links_that_carry_one_direction_only_cost_nothing(self) -> None:
+        self.play("one-way")
+
+    def test_links_that_come_and_go_cost_nothing(self) -> None:
+        self.play("flapping")
+
+    def test_old_disks_bring_back_nothing(self) -> None:
+        self.play("old-disk")
+
+    def test_nodes_that_come_go_and_change_their_role_take_nothing_along(self) -> None:
+        self.play("membership")
+
+    def test_all_of_it_at_once_costs_nothing(self) -> None:
+        self.play("chaos")

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The oracle and the checks of disks find what they are there to find."""
+
+from __future__ import annotations
+
+import gc
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.opcodes.tags import AddTags, TagKind
+from ganeti.rpc.wire import Request
+from ganeti.testing.cluster import SimulatedCluster
+from tests.simulation.end_state import leftovers
+from tests.simulation.oracle import Oracle
+
+
+class OracleTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.cluster = SimulatedCluster(1)
+        self.oracle = Oracle(self.cluster)
+        self.cluster.pass_time(5.0)
+
+    def tearDown(self) -> None:
+        # As in the other simulations: what the dead leave behind.
+        gc.collect()
+        self.flushLoggedErrors()
+
+    def tag(self, tag: str) -> None:
+        self.cluster.submit(AddTags(kind=TagKind.CLUSTER, tags=(tag,)))
+        self.cluster.settle()
+
+    def test_what_is_kept_from_master_to_master_is_no_violation(self) -> None:
+        self.tag("one")
+        self.cluster.kill_master()
+        self.cluster.fail_over(self.cluster.hosts[1])
+        self.tag("two")
+        self.assertEqual(self.oracle.violations, [])
+        self.assertGreater(self.oracle.acknowledgements, 0)
+
+    def test_jobs_and_changes_that_a_later_master_does_not_know_are_lost(self) -> None:
+        old = [(host, host.disk.snapshot()) for host in self.cluster.hosts]
+        self.tag("one")
+        for host, disk in old:
+            self.cluster.restore(host, disk)
+            self.cluster.restart_node(host)
+        self.cluster.start_master()
+        found = "\n".join(self.oracle.violations)
+        self.assertIn("has lost job 1, which was acknowledged", found)
+        self.assertIn("has lost an acknowledged change of cluster", found)
+        self.assertRegex(found, r"lacks commits \d+ to \d+")
+        self.tag("another")
+        self.assertIn("gives the number 1 out again", "\n".join(self.oracle.violations))
+
+    def test_a_master_whose_successor_has_begun_acknowledges_nothing_any_more(self) -> None:
+        self.oracle.begun = (self.cluster.process.term + 1, "node2")
+        self.tag("late")
+        self.assertIn("acknowledges something after node2 has begun", self.oracle.violations[0])
+
+    def test_a_node_does_nothing_for_an_older_term_or_for_others_than_its_master(self) -> None:
+        term, observe = self.cluster.process.term, self.cluster.switch.observe
+        assert observe is not None
+        for caller, asked in (("node1", term), ("node1", term - 1), ("node2", term)):
+            observe(caller, "node3", Request("instance_start", asked, b"{}"))(b"[true,null]")
+        old, stranger = self.oracle.violations
+        self.assertIn(f"instance_start for node1 in term {term - 1}", old)
+        self.assertIn("instance_start for node2, although node1 is the master", stranger)
+        observe("node2", "node3", Request("instance_start", 0, b"{}"))(b'[false,["X",[]]]')
+        self.assertEqual(len(self.oracle.violations), 2)
+
+
+class LeftoversTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.cluster = SimulatedCluster(1, candidates=2)
+        self.cluster.submit(AddTags(kind=TagKind.CLUSTER, tags=("one",)))
+        self.cluster.settle()
+        self.cluster.pass_time(60.0)
+        self.candidate, self.plain = self.cluster.hosts[1:]
+
+    def tearDown(self) -> None:
+        gc.collect()
+        self.flushLoggedErrors()
+
+    def test_a_cluster_that_works_leaves_nothing_behind(self) -> None:
+        self.assertEqual(leftovers(self.cluster), [])
+
+    def test_images_of_no_instance_and_unknown_files_are_found(self) -> None:
+        self.plain.images.sizes["/srv/ganeti/file-storage/web1/x.file.disk0"] = 1
+        self.plain.disk.put(f"{self.plain.paths.data}/config.data.tmp", b"", 0o600, 0.0)
+        image, file = leftovers(self.cluster)
+        self.assertIn("which belongs to no instance there", image)
+        self.assertIn("config.data.tmp", file)
+
+    def test_secrets_on_a_node_that_is_no_candidate_are_found(self) -> None:
+        self.plain.disk.put(self.plain.paths.authority_key, b"key", 0o600, 0.0)
+        self.assertEqual(
+            leftovers(self.cluster), ["node3 has /var/lib/ganeti/ca.key, and is regular"]
+        )
+
+    def test_a_copy_with_another_job_or_a_damaged_end_is_found(self) -> None:
+        self.cluster.submit(AddTags(kind=TagKind.CLUSTER, tags=("two",)))
+        self.cluster.settle()
+        folder = self.candidate.paths.journal
+        (name,) = (n for n in self.candidate.disk.names(folder) if n.startswith("segment"))
+        path = f"{folder}/{name}"
+        content = self.candidate.disk.contents()[path]
+        self.candidate.disk.overwrite(path, content[:-1])
+        (found,) = leftovers(self.cluster)
+        self.assertRegex(found, r"the copy on node2 ends with \d+, not \d+")
