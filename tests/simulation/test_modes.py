@@ -9,8 +9,6 @@ import sys
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.simulation.modes import MODES
-
 SEEDS = 5
 """How many seeds of a mode are played each time."""
 
