@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from ganeti.schema.records import Record
+from ganeti.schema.types import Count, Line, Lines
 
 
 class NodeCertificates(Record):
@@ -13,8 +14,8 @@ class NodeCertificates(Record):
     while the node changes from one to the next.
     """
 
-    uuid: str
-    fingerprints: tuple[str, ...]
+    uuid: Line
+    fingerprints: tuple[Line, ...]
 
 
 class SpentToken(Record):
@@ -24,9 +25,9 @@ class SpentToken(Record):
     that the same ``application``, given by its digest, gets the same ``certificate`` (PEM) again.
     """
 
-    uuid: str
-    node: str
-    until: int
-    application: str
-    certificate: str
-    fingerprint: str
+    uuid: Line
+    node: Line
+    until: Count
+    application: Line
+    certificate: Lines
+    fingerprint: Line

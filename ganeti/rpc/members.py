@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ganeti.rpc.call import Call
 from ganeti.rpc.callers import CallerRole
 from ganeti.schema.records import Record
-from ganeti.schema.types import Count
+from ganeti.schema.types import Count, Line
 
 
 class Members(Record):
@@ -20,8 +20,8 @@ class Members(Record):
     """
 
     revision: Count
-    certificates: dict[str, tuple[str, ...]]
-    candidates: tuple[str, ...]
+    certificates: dict[Line, tuple[Line, ...]]
+    candidates: tuple[Line, ...]
 
     def names(self) -> Iterator[tuple[str, str]]:
         """Return each fingerprint with the name of its node."""
@@ -49,7 +49,7 @@ class MemberFile(Record):
     members: Members
 
 
-class UpdateMembers(Call[int]):
+class UpdateMembers(Call[Count]):
     """Replace the node's list of members; the answer is the revision that the node keeps now.
 
     From that moment on the node refuses those that are not in it, also on open connections.

@@ -21,6 +21,7 @@ from ganeti.rpc.call import Call
 from ganeti.rpc.callers import ELECTORATE, MEMBERS, Caller, Forbidden
 from ganeti.rpc.replicas import ReplicaEnd
 from ganeti.schema.records import Record
+from ganeti.schema.types import Count, Line
 
 LEASE = 4.0
 """Seconds for which a master may acknowledge after a majority has heard from it."""
@@ -42,6 +43,8 @@ MAX_TERM = 2**53 - 1
 MAX_TERM_STEP = 1_000_000
 """How far a node lets one vote move its term: nobody can use up the numbers."""
 
+Seconds = Annotated[float, Meta(ge=0, le=3600)]
+
 Term = Annotated[int, Meta(ge=0, le=MAX_TERM)]
 
 
@@ -54,9 +57,9 @@ class ReplicaSet(Record):
 
     term: Term = 0
     generation: Term = 0
-    in_sync: tuple[str, ...] = ()
-    voters: tuple[str, ...] = ()
-    old_voters: tuple[str, ...] = ()
+    in_sync: tuple[Line, ...] = ()
+    voters: tuple[Line, ...] = ()
+    old_voters: tuple[Line, ...] = ()
 
     @property
     def order(self) -> tuple[int, int]:
@@ -91,7 +94,7 @@ class VoterState(Record):
     """
 
     term: Term = 0
-    master: str = ""
+    master: Line = ""
     replica_set: ReplicaSet = ReplicaSet()
     acknowledged: ReplicaEnd = ReplicaEnd(position=0, digest="")
 
@@ -107,10 +110,10 @@ class Ballot(Record):
 
     granted: bool
     state: VoterState
-    lease: float = 0.0
+    lease: Seconds = 0.0
     copy: ReplicaEnd | None = None
     common: ReplicaEnd | None = None
-    serves: int = 0
+    serves: Count = 0
 
 
 class DescribeVote(Call[Ballot]):
@@ -136,8 +139,8 @@ class RequestVote(Call[Ballot]):
     callers = ELECTORATE
 
     term: Term
-    master: str
-    instead: tuple[str, ...] = ()
+    master: Line
+    instead: tuple[Line, ...] = ()
     elected: bool = False
 
     def require(self, caller: Caller) -> None:
@@ -146,7 +149,7 @@ class RequestVote(Call[Ballot]):
             raise Forbidden(f"{caller.name} cannot ask for votes for {self.master}")
 
 
-class RenewLease(Call[int]):
+class RenewLease(Call[Term]):
     """Tell the node that its master is there; the answer is the generation of the set it has.
 
     ``replica_set`` is sent to nodes that lack it, and is on disk when this is answered.

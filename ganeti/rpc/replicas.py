@@ -10,6 +10,7 @@ from msgspec import Meta
 from ganeti.rpc.call import Call
 from ganeti.rpc.callers import ELECTORATE
 from ganeti.schema.records import Record
+from ganeti.schema.types import Count
 
 CheckpointFile: TypeAlias = Annotated[
     str,
@@ -21,11 +22,15 @@ CheckpointFile: TypeAlias = Annotated[
 """A file of a checkpoint, by its path below a node's data folder, where there are keys, too."""
 
 
+Digest: TypeAlias = Annotated[str, Meta(pattern=r"\A[0-9a-f]*\Z")]
+"""SHA-256 in hex; empty where there is no commit."""
+
+
 class ReplicaEnd(Record):
     """A mark of the journal: a position and, in hex, the digest of the frame there."""
 
-    position: int
-    digest: str
+    position: Count
+    digest: Digest
 
 
 class AppendFrames(Call[ReplicaEnd]):
@@ -55,7 +60,7 @@ class DescribeReplica(Call[ReplicaEnd]):
     patience = 10
     callers = ELECTORATE
 
-    at: int | None = None
+    at: Count | None = None
 
 
 class FrameBatch(Record):

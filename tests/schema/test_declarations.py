@@ -34,6 +34,7 @@ SEVERAL_LINES = {
     "export_start.sink.trust.peer": "PEM; written to a file of its own",
     "finalize_export.description": "a whole file",
     "import_start.source.trust.peer": "PEM; written to a file of its own",
+    "spent-token.certificate": "PEM; sent to the node that it is for",
     "write_ssconf_files.values": "whole files, whose items are checked where they are joined",
     **{f"{name}.comment": "kept in the job only" for name in OPCODES},
     "OP_INSTANCE_MULTI_ALLOC.instances.comment": "kept in the job only",
@@ -50,8 +51,8 @@ ANYTHING = {
 }  # fmt: skip
 """What has no type, and why."""
 
-ELSEWHERE = {"term_claim", "journal_append", "journal_checkpoint", "journal_end", "journal_reset"}
-"""Calls of the replication protocol, which has types of its own."""
+ELSEWHERE = {"journal_append", "journal_checkpoint", "journal_reset"}
+"""Calls with frames and files in base64, which is checked where it is decoded."""
 
 
 def fields_of(

@@ -23,11 +23,12 @@ class SilenceTests(SynchronousTestCase):
         # So that replication, which has time-outs of its own, does not wait for it.
         self.cluster.submit(ModifyNode(node_name="node3", master_candidate=False, force=True))
         self.cluster.settle()
+        self.before = len(self.cluster.master.queue.jobs())
 
     def results(self) -> list[tuple[Status, str]]:
-        """What became of the jobs, without the first one."""
+        """What became of the jobs that the test has submitted."""
         jobs = self.cluster.master.queue.jobs()
-        return [(job.status, str(job.ops[0].result)) for job in jobs[1:]]
+        return [(job.status, str(job.ops[0].result)) for job in jobs[self.before :]]
 
     def statuses(self) -> list[Status]:
         return [status for status, _ in self.results()]
@@ -41,7 +42,7 @@ class SilenceTests(SynchronousTestCase):
         self.cluster.network.hang("node3")
 
     def cancel(self, number: int) -> None:
-        Deferred.fromCoroutine(self.cluster.master.queue.cancel(number + 1))
+        Deferred.fromCoroutine(self.cluster.master.queue.cancel(self.before + number))
         self.cluster.pass_time(1.0)
 
     def test_the_jobs_end_and_then_it_is_marked_offline(self) -> None:
