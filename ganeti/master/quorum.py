@@ -245,7 +245,8 @@ class Quorum:
             strange = {n: b for n, b in rivals.items() if b.state.master not in allowed}
             if self._followed_by_majority(strange, current):
                 raise _replaced(*_newest_rival(strange))
-            willing = asked.keys() - strange.keys()
+            # Votes may be split among several that take over at once; one asks for all of them.
+            willing = asked.keys() if take_over else asked.keys() - strange.keys()
             if current.has_majority(willing, without=self._down):
                 term = max(known, *(ballot.state.term for ballot in asked.values())) + 1
                 # Nodes that missed a change obey a master that was replaced before our time.

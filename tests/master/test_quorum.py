@@ -223,6 +223,21 @@ class QuorumTests(SynchronousTestCase):
         self.assertGreaterEqual(len(won), 1)
         self.assertEqual(len({master for _, master in self.granted()[1:]}), 1)
 
+    def test_after_a_tie_one_of_those_that_take_over_wins(self) -> None:
+        self.members = self.of(*NAMES[:4])
+        for name, master in zip(NAMES[:4], ("node2", "node2", "node3", "node3"), strict=True):
+            vote = RequestVote(term=6, master=master, elected=True)
+            self.successResultOf(self.voters[name].request(vote))
+        electing = [
+            Deferred.fromCoroutine(self.master(name).quorum.elect(6, take_over=True))
+            for name in ("node2", "node3")
+        ]
+        for each in electing:
+            each.addErrback(lambda failure: failure.trap(NotMaster) and None)
+        self.run_for(30)
+        won = [each for each in electing if isinstance(getattr(each, "result", None), Election)]
+        self.assertGreaterEqual(len(won), 1)
+
     def test_without_voting_a_person_answers_for_the_nodes_that_do_not(self) -> None:
         self.begun()
         self.cut_off("node1", "node3")
