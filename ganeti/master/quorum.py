@@ -265,6 +265,7 @@ class Quorum:
                     self._term, self._elected, self._in_effect = term, True, current
                     self._log.info("a majority has granted term {term}", term=term)
                     return Election(term, current, {name: ballots[name] for name in granted})
+                await self._give_back(term, known, granted)
             elif strange and not take_over:
                 raise _replaced(*_newest_rival(strange))
             silent = frozenset(self._silent)
@@ -276,6 +277,20 @@ class Quorum:
                     silent=", ".join(sorted(silent)) or "none",
                 )
             await deferLater(self._clock, PAUSE * (1 + self._random.random()))
+
+    async def _give_back(self, term: int, known: int, granted: Collection[str]) -> None:
+        """Free the nodes that have granted a term which was not won.
+
+        Else each of two that have split the votes would keep its half from the other for ever.
+        """
+        nodes = [node for node in self._members() if node.name in granted]
+        self._term = term
+        try:
+            await self._nodes.ask_all(nodes, ReleaseLease())
+        except GanetiError as e:
+            self._log.info("votes for term {term} were not given back: {e}", term=term, e=e)
+        finally:
+            self._term = known
 
     async def _ask(self, call: DescribeVote | RequestVote) -> dict[str, Ballot]:
         """The ballots of the nodes that answer, by name; why others do not is remembered.
