@@ -218,7 +218,8 @@ def _when_ready(answers: Mapping[str, Answerer], quorum: Quorum) -> dict[str, An
     def waiting(answer: Answerer) -> Answerer:
         async def wait(*arguments: Any) -> Any:
             await quorum.ready()
-            return await answer(*arguments)
+            # A majority that is lost from now on must not let the client wait for ever.
+            return await quorum.bounded(answer(*arguments))
 
         return wait
 

@@ -8,10 +8,11 @@ the lease acknowledges nothing, and one that hears of a newer master ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from random import Random
+from typing import TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -46,6 +47,7 @@ READY_TIMEOUT = 6.0
 that a short loss of contact is not seen by clients."""
 
 Observer = Callable[[], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,37 @@ class Quorum:
         finally:
             if timer.active():
                 timer.cancel()
+
+    async def bounded(self, answer: Awaitable[T]) -> T:
+        """Return what is awaited, which goes on if the lease is lost for too long meanwhile.
+
+        :raises Refused: it was, so that nobody can say whether what was asked for will be done.
+        """
+
+        async def result() -> T:
+            return await answer
+
+        work = Deferred.fromCoroutine(result())
+        waiting: Deferred[T] = Deferred(lambda _: work.cancel())
+        without = [0]
+
+        def look() -> None:
+            without[0] = 0 if self.holds() else without[0] + 1
+            if without[0] < READY_TIMEOUT:
+                timers[:] = [self._clock.callLater(1.0, look)]
+                return
+            why = f"{self.explained()}. It is not known whether this request will be carried out"
+            waiting.errback(Refused(why, Code.TEMPORARY))
+
+        def done(result: T | Failure) -> None:
+            if timers[-1].active():
+                timers[-1].cancel()
+            if not waiting.called:
+                waiting.callback(result)
+
+        timers = [self._clock.callLater(1.0, look)]
+        work.addBoth(done)
+        return await waiting
 
     def explained(self) -> str:
         """Return why no change can be made now, and what makes it possible."""

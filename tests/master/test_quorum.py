@@ -276,6 +276,25 @@ class QuorumTests(SynchronousTestCase):
         self.assertIn("node2: node node2 cannot be reached: connection refused", told)
         self.assertIn("gnt-cluster confirm-down node2 node3", told)
 
+    def test_a_change_that_was_begun_when_the_lease_ends_does_not_wait_for_ever(self) -> None:
+        master = self.begun()
+        work: Deferred[int] = Deferred()
+        waiting = Deferred.fromCoroutine(master.quorum.bounded(work))
+        self.run_for(60)
+        self.assertNoResult(waiting)
+        self.cut_off("node2", "node3")
+        self.run_for(LEASE + READY_TIMEOUT + 2)
+        told = str(self.failureResultOf(waiting, Refused).value)
+        self.assertIn("not known whether this request will be carried out", told)
+        work.callback(1)
+
+    def test_what_is_done_in_time_is_answered(self) -> None:
+        master = self.begun()
+        work: Deferred[int] = Deferred()
+        waiting = Deferred.fromCoroutine(master.quorum.bounded(work))
+        work.callback(7)
+        self.assertEqual(self.successResultOf(waiting), 7)
+
     def test_a_person_can_say_that_nodes_are_down(self) -> None:
         master = self.begun()
         self.assertRaises(Refused, master.quorum.confirm_down, ["node2"])
