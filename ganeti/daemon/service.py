@@ -11,7 +11,6 @@ import gc
 import os
 import signal
 import sys
-import time
 from argparse import Namespace
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
@@ -142,13 +141,12 @@ class _Life:
 
         with leaner_imports():
             import msgspec  # noqa: F401  # here, where it is loaded for less
-            from twisted.internet import reactor, threads  # noqa: F401
+            from twisted.internet import threads  # noqa: F401
 
             from ganeti.daemon.logs import LogFile, begin
-            from ganeti.daemon.steady import keep_steady
+            from ganeti.daemon.monotonic_clock import install
 
-        real: Any = reactor  # which one it is, is known at run time only
-        keep_steady(real, time.time, time.monotonic)
+        real: Any = install()
         self._reactor = real
         self._log = LogFile(
             f"{self._paths.log}/{self._program.log}.log", self._program.name, also=self._terminal
