@@ -2,7 +2,7 @@
 """What all daemons do around their own work: fork, pid file, log, signals, an orderly end.
 
 Who starts a daemon is told the truth: the command returns when the daemon listens, or with the
-reason why it does not. Twisted is imported in the daemon's own process only.
+reason why it does not. The reactor is made in the daemon's own process only.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import signal
 import sys
 from argparse import Namespace
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -56,6 +57,8 @@ class Program:
     name: str
     log: str
     start: Callable[[Any, Namespace, Paths], Awaitable[Running]]
+    lean: bool = True
+    """Whether to load Twisted without what this daemon does not use, pyOpenSSL above all."""
 
 
 def run(program: Program, options: Namespace, paths: Paths) -> int:
@@ -139,7 +142,7 @@ class _Life:
     def _react(self) -> None:
         from ganeti.daemon.lean import leaner_imports
 
-        with leaner_imports():
+        with leaner_imports() if self._program.lean else nullcontext():
             import msgspec  # noqa: F401  # here, where it is loaded for less
             from twisted.internet import threads  # noqa: F401
 

@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import enum
 import hashlib
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 
-from twisted.internet.defer import DeferredLock
+from twisted.cred.checkers import ICredentialsChecker
+from twisted.cred.credentials import IUsernamePassword
+from twisted.cred.error import LoginFailed, UnauthorizedLogin
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
+from twisted.web.guard import BasicCredentialFactory
+from zope.interface import implementer
 
 from ganeti.rapi.problems import Problematic
 from ganeti.rapi.users import REALM, User, read_users
@@ -86,26 +90,66 @@ class UsersFile:
             self._log.warn("{path}: {problem}", path=self._path, problem=each)
 
 
+@implementer(ICredentialsChecker)
+class UsersFileChecker:
+    """Check names and passwords against the users file; slow checks run one at a time.
+
+    ``in_thread`` runs a check that takes a while.
+    """
+
+    credentialInterfaces = (IUsernamePassword,)
+
+    def __init__(self, users: UsersFile, in_thread: InThread) -> None:
+        self._users = users
+        self._in_thread = in_thread
+        self._one_at_a_time = DeferredLock()
+
+    def requestAvatarId(self, credentials: Any) -> Deferred[bytes | tuple[()]]:
+        """Return the name of the user, or fail with ``UnauthorizedLogin``."""
+        return Deferred.fromCoroutine(self._check(credentials.username, credentials.password))
+
+    async def _check(self, name: bytes, password: bytes) -> bytes | tuple[()]:
+        try:
+            user = self._users.user(name.decode("utf-8"))
+            if user is not None and await self._right(user, password.decode("utf-8")):
+                return name
+        except UnicodeDecodeError:
+            pass
+        raise UnauthorizedLogin
+
+    async def _right(self, user: User, password: str) -> bool:
+        if not user.slow:
+            return user.check(password)
+        await self._one_at_a_time.acquire()
+        try:
+            return await self._in_thread(lambda: user.check(password))
+        finally:
+            self._one_at_a_time.release()
+
+
 @dataclass(frozen=True)
 class _Remembered:
     edition: int
     user: User
 
 
-class Doorkeeper:
-    """Lets requests pass, or says why not; slow checks run one at a time by ``in_thread``."""
+class Authenticator:
+    """Find out who sends a request, and whether that user may do what is asked for.
+
+    What ``checker`` has said of credentials is remembered until ``users`` is read again.
+    """
 
     def __init__(
-        self, users: UsersFile, in_thread: InThread, *, login_always: bool = False
+        self, users: UsersFile, checker: ICredentialsChecker, *, login_always: bool = False
     ) -> None:
         self._users = users
-        self._in_thread = in_thread
+        self._checker = checker
         self._login_always = login_always
-        self._one_at_a_time = DeferredLock()
+        self._basic = BasicCredentialFactory(REALM.encode("ascii"))
         self._key = os.urandom(32)
         self._known: dict[bytes, _Remembered] = {}
 
-    async def admit(self, header: str | None, access: Access) -> User | None:
+    async def authenticate(self, header: bytes | None, access: Access) -> User | None:
         """The user of the ``Authorization`` header, None where none is needed or given.
 
         :raises Problematic: 401 for wrong or missing credentials, 403 for a user without the right.
@@ -122,44 +166,35 @@ class Doorkeeper:
             )
         return user
 
-    async def _user(self, header: str) -> User:
+    async def _user(self, header: bytes) -> User:
         self._users.look()
-        mark = hashlib.blake2b(header.encode(), key=self._key, digest_size=16).digest()
+        mark = hashlib.blake2b(header, key=self._key, digest_size=16).digest()
         known = self._known.get(mark)
         if known is not None and known.edition == self._users.edition:
             return known.user
-        name, password = _credentials(header)
-        user = self._users.user(name)
+        credentials = self._credentials(header)
         edition = self._users.edition
-        if user is None or not await self._right(user, password):
+        try:
+            name = await self._checker.requestAvatarId(credentials)
+        except LoginFailed:
+            name = ()
+        user = self._users.user(name.decode("utf-8")) if isinstance(name, bytes) else None
+        if user is None:
             raise _unauthorized("user or password is wrong")
         if len(self._known) >= MOST_REMEMBERED:
             self._known.clear()
         self._known[mark] = _Remembered(edition, user)
         return user
 
-    async def _right(self, user: User, password: str) -> bool:
-        if not user.slow:
-            return user.check(password)
-        await self._one_at_a_time.acquire()
+    def _credentials(self, header: bytes) -> IUsernamePassword:
+        scheme, _, coded = header.partition(b" ")
+        if scheme.lower() != self._basic.scheme:
+            raise _unauthorized("log in by HTTP Basic authentication")
         try:
-            return await self._in_thread(lambda: user.check(password))
-        finally:
-            self._one_at_a_time.release()
-
-
-def _credentials(header: str) -> tuple[str, str]:
-    scheme, _, coded = header.partition(" ")
-    if scheme.lower() != "basic":
-        raise _unauthorized("log in by HTTP Basic authentication")
-    try:
-        text = base64.b64decode(coded.strip(), validate=True).decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        raise _unauthorized("the credentials cannot be read") from None
-    name, colon, password = text.partition(":")
-    if not colon:
-        raise _unauthorized("the credentials cannot be read")
-    return name, password
+            credentials: IUsernamePassword = self._basic.decode(coded.strip(), None)
+        except LoginFailed:
+            raise _unauthorized("the credentials cannot be read") from None
+        return credentials
 
 
 def _unauthorized(why: str) -> Problematic:

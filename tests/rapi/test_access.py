@@ -5,11 +5,15 @@ from __future__ import annotations
 
 import os
 
+from twisted.cred.checkers import ICredentialsChecker
+from twisted.cred.credentials import UsernamePassword
+from twisted.cred.error import UnauthorizedLogin
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
 
 from ganeti.luxi.methods import QueryTags
-from ganeti.rapi.access import Access, Doorkeeper, UsersFile
+from ganeti.rapi.access import Access, Authenticator, UsersFile, UsersFileChecker
 from ganeti.rapi.users import scrypt_line
 from ganeti.testing.master import MemoryMaster
 from tests.rapi.asking import AUTO, Asker, at_once, basic
@@ -59,6 +63,26 @@ class RightsTests(SynchronousTestCase):
         self.assertEqual([self.status("GET", "/2/tags", h) for h in ("", JACK)], [401, 200])
 
 
+class CheckerTests(SynchronousTestCase):
+    """What ``twisted.cred`` asks of a checker."""
+
+    def setUp(self) -> None:
+        path = self.mktemp()
+        with open(path, "w") as file:
+            file.write("jack {cleartext}abc123")
+        self.checker = UsersFileChecker(UsersFile(path, lambda: 0.0), at_once)
+        verifyObject(ICredentialsChecker, self.checker)
+
+    def test_the_right_password_gives_the_name_of_the_user(self) -> None:
+        login = UsernamePassword(b"jack", b"abc123")
+        self.assertEqual(self.successResultOf(self.checker.requestAvatarId(login)), b"jack")
+
+    def test_anything_else_is_unauthorized(self) -> None:
+        for name, password in ((b"jack", b"abc"), (b"fred", b"abc123"), (b"jack", b"\xff")):
+            login = UsernamePassword(name, password)
+            self.failureResultOf(self.checker.requestAvatarId(login), UnauthorizedLogin)
+
+
 class UsersFileTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.path = self.mktemp()
@@ -103,26 +127,28 @@ class SlowHashTests(SynchronousTestCase):
             checks.append(Deferred())
             return await checks[-1]
 
-        door = Doorkeeper(UsersFile(path, lambda: 0.0), in_thread)
-        header = basic("sue", "s3cret").split(": ")[1].strip()
-        asked = [Deferred.fromCoroutine(door.admit(header, Access.LOGIN)) for _ in range(2)]
+        users = UsersFile(path, lambda: 0.0)
+        authenticate = Authenticator(users, UsersFileChecker(users, in_thread)).authenticate
+        header = basic("sue", "s3cret").split(": ")[1].strip().encode()
+        asked = [Deferred.fromCoroutine(authenticate(header, Access.LOGIN)) for _ in range(2)]
         self.assertEqual(len(checks), 1)
         checks[0].callback(True)
         checks[1].callback(True)
         for each in asked:
             self.successResultOf(each)
-        self.successResultOf(door.admit(header, Access.LOGIN))
+        self.successResultOf(authenticate(header, Access.LOGIN))
         self.assertEqual(len(checks), 2)
 
     def test_a_new_file_makes_everybody_be_checked_again(self) -> None:
         path, now = self.mktemp(), [0.0]
-        header = basic("jack", "a").split(": ")[1].strip()
-        door = Doorkeeper(UsersFile(path, lambda: now[0]), at_once)
+        header = basic("jack", "a").split(": ")[1].strip().encode()
+        users = UsersFile(path, lambda: now[0])
+        authenticator = Authenticator(users, UsersFileChecker(users, at_once))
         for password, right in (("a", True), ("bb", False)):
             with open(path, "w") as file:
                 file.write(f"jack {password}")
             now[0] += 1
-            asked = door.admit(header, Access.OPEN)
+            asked = authenticator.authenticate(header, Access.OPEN)
             if right:
                 self.successResultOf(asked)
             else:
