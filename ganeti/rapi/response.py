@@ -96,7 +96,9 @@ class AnswerProducer:
 
     def resume_writing(self) -> None:
         while self._rest and not self._paused:
-            piece, self._rest = bytes(self._rest[:PIECE]), self._rest[PIECE:]
+            # A short last piece goes with the one before it, which saves a turn of the reactor.
+            size = PIECE if len(self._rest) >= 2 * PIECE else len(self._rest)
+            piece, self._rest = bytes(self._rest[:size]), self._rest[size:]
             self._request.write(piece if self._rest else piece + END)
         if not self._paused and not self._ended:
             self._ended = True

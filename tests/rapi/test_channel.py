@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from typing import Any
 
 from hypothesis import given
@@ -36,6 +38,7 @@ CHUNKS = (
 )
 ASK = b"GET /1 HTTP/1.1\r\nHost: x\r\n"
 DONE = Failure(ConnectionDone())
+LARGE = bytes(3 * PIECE)
 
 
 class Sizes(Resource):
@@ -53,6 +56,8 @@ class Sizes(Resource):
         if path == b"wait":
             self.waiting.append(request)
             request.notifyFinish().addErrback(lambda _: self.hung_up.append(request))
+        elif path == b"large":
+            send(request, Response(200, memoryview(LARGE)))
         elif path == b"body":
             assert request.content is not None
             send(request, Response(200, request.content.getvalue()))
@@ -279,6 +284,18 @@ class WritingTests(ChannelCase):
             client.pauseProducing()
             client.dataReceived(GET % str(3 * PIECE).encode())
         self.assertEqual([transport.disconnected for _, transport in clients], [True, False])
+
+    def test_nothing_refers_to_an_answer_whose_client_is_given_up(self) -> None:
+        gc.disable()
+        self.addCleanup(gc.enable)
+        before = sys.getrefcount(LARGE)
+        for end in (Channel.abort, lambda channel: channel.connectionLost(DONE)):
+            channel, _ = self.connect()
+            channel.pauseProducing()
+            channel.dataReceived(GET % b"large")
+            self.assertGreater(sys.getrefcount(LARGE), before)
+            end(channel)
+            self.assertEqual(sys.getrefcount(LARGE), before)
 
     def test_answers_that_were_read_do_not_count(self) -> None:
         for _ in range(3):
