@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509 import load_pem_x509_certificates
 from OpenSSL.crypto import X509, PKey
-from OpenSSL.SSL import Connection
+from OpenSSL.SSL import NO_OVERLAPPING_PROTOCOLS, Connection, Context
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.internet.ssl import AcceptableCiphers, CertificateOptions, TLSVersion
 from twisted.protocols.tls import TLSMemoryBIOProtocol
@@ -22,6 +22,9 @@ from ganeti.errors import Code, Failed
 
 CIPHERS = AcceptableCiphers.fromOpenSSLCipherString("ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:!aNULL")
 """For TLS 1.2, with forward secrecy; those of TLS 1.3 all have it."""
+
+
+HTTP = b"http/1.1"
 
 
 @implementer(IOpenSSLServerConnectionCreator)
@@ -46,7 +49,7 @@ class ServerCertificate:
         """
         certificate, key = self._files
         try:
-            self._context = _options(_read(certificate), _read(key)).getContext()
+            self._context = _context(_read(certificate), _read(key))
         except FileNotFoundError:
             raise Failed(
                 f"there is no certificate in {certificate} with a key in {key}; gnt-cluster"
@@ -68,14 +71,14 @@ def _read(path: str) -> bytes:
         return file.read()
 
 
-def _options(certificates: bytes, private_key: bytes) -> CertificateOptions:
+def _context(certificates: bytes, private_key: bytes) -> Context:
     own, *chain = load_pem_x509_certificates(certificates)
     # Fails for an encrypted key: OpenSSL would ask for its password on a terminal.
     key: Any = load_pem_private_key(private_key, password=None)
     form = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
     if own.public_key().public_bytes(*form) != key.public_key().public_bytes(*form):
         raise ValueError("the key belongs to another certificate")
-    return CertificateOptions(
+    options = CertificateOptions(
         privateKey=PKey.from_cryptography_key(key),
         certificate=X509.from_cryptography(own),
         extraCertChain=[X509.from_cryptography(each) for each in chain],
@@ -83,5 +86,12 @@ def _options(certificates: bytes, private_key: bytes) -> CertificateOptions:
         acceptableCiphers=CIPHERS,
         # A client resumes its session by a ticket, which costs the server no memory.
         enableSessionTickets=True,
-        acceptableProtocols=[b"http/1.1"],
     )
+    context = options.getContext()
+    # Not by acceptableProtocols, which ends the connection of a client that offers others only.
+    context.set_alpn_select_callback(_select_protocol)
+    return context
+
+
+def _select_protocol(_: Connection, offered: list[bytes]) -> Any:  # the sentinel's type is hidden
+    return HTTP if HTTP in offered else NO_OVERLAPPING_PROTOCOLS

@@ -37,7 +37,7 @@ READ_TIMEOUT = 20.0
 """How long a request may take to arrive, from its first byte to its last."""
 
 LINGER_TIMEOUT = 2.0
-"""How long a client may go on sending after it was told that this is of no use."""
+"""How long a client may go on sending after its request was refused."""
 
 WRITE_TIMEOUT = 30.0
 

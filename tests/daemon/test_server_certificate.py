@@ -111,6 +111,11 @@ class ConnectionTests(CertificateCase):
         client = self.connect(context=context)
         self.assertEqual(client.tls.selected_alpn_protocol(), "http/1.1")
 
+    def test_a_client_that_offers_other_protocols_only_is_served_without_an_agreement(self) -> None:
+        context = client_context(AUTHORITY.certificate)
+        context.set_alpn_protocols(["http/1.0"])
+        self.assertIsNone(self.connect(context=context).tls.selected_alpn_protocol())
+
     def test_a_new_certificate_is_shown_to_new_connections_and_old_ones_go_on(self) -> None:
         old = self.connect()
         self.write(SECOND)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Whoever is watched hears that its deadline has passed, and nothing runs for nobody."""
+"""Deadlines are checked once a second, and only while something is watched."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class DeadlinesTests(SynchronousTestCase):
         self.clock = Clock()
         self.deadlines = Deadlines(self.clock)
 
-    def test_only_those_hear_of_it_whose_deadline_has_passed(self) -> None:
+    def test_only_those_are_told_whose_deadline_has_passed(self) -> None:
         several = [FakeTimed(1.5), FakeTimed(5.0), FakeTimed(None)]
         for each in several:
             self.deadlines.watch(each)
         self.clock.pump([INTERVAL] * 3)
         self.assertEqual([each.passed for each in several], [1, 0, 0])
 
-    def test_who_is_forgotten_hears_nothing_and_no_timer_is_left(self) -> None:
+    def test_no_timer_is_left_when_nothing_is_watched(self) -> None:
         one = FakeTimed(0.5)
         self.deadlines.watch(one)
         self.deadlines.forget(one)
