@@ -60,6 +60,11 @@ class Paths:
         return f"{self.data}/config.data"
 
     @property
+    def access_file(self) -> str:
+        """The part of the configuration that ``config.data`` has no place for."""
+        return f"{self.data}/access.json"
+
+    @property
     def journal(self) -> str:
         """The folder of the journal's segments."""
         return f"{self.data}/journal"
@@ -72,6 +77,11 @@ class Paths:
     def term_file(self) -> str:
         """The newest term of a master that this node knows of."""
         return f"{self.data}/term"
+
+    @property
+    def member_list(self) -> str:
+        """The members of the cluster, with the fingerprints of their certificates."""
+        return f"{self.data}/members"
 
     @property
     def sockets(self) -> str:

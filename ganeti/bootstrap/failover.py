@@ -1,68 +1,101 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Making this node the master instead of another one."""
+"""Making this node the master instead of another one: check, stop the old one, take over.
+
+What decides is done by the new master daemon, once it has the votes (``ganeti.master.startup``).
+The checks here come before the old master is stopped, so that a failover that would be refused
+leaves everything as it is.
+"""
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from ganeti import __version__
 from ganeti.bootstrap.asking import Door, Peers
-from ganeti.bootstrap.copy import read, take_over
 from ganeti.bootstrap.daemons import MASTERD, RAPI, runs, start
 from ganeti.bootstrap.renewal import renew_rapi_certificate
-from ganeti.bootstrap.writing import at_once, local_files, ssconf_of, write_ssconf
-from ganeti.config.ssconf import ssconf
+from ganeti.bootstrap.writing import ssconf_of
 from ganeti.errors import Code, Failed, GanetiError, Refused
 from ganeti.paths import NODED_PORT, Paths
-from ganeti.rpc.node import ClaimTerm, StopMaster, Vote
-from ganeti.rpc.replicas import DescribeReplica, ReplicaEnd
+from ganeti.rpc.node import ResumeMaster, StopMaster
+from ganeti.rpc.quorum import Ballot, DescribeVote, ReplicaSet, newest
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person answers for.
+
+    Without ``voting``, nodes that do not answer are down and run no master; with ``accept_loss``,
+    acknowledged changes may be lost.
+    """
+
+    voting: bool = True
+    accept_loss: bool = False
+
+
+WITHOUT_OVERRIDE = Options()
 
 
 def become_master(
     paths: Paths,
     name: str,
+    options: Options = WITHOUT_OVERRIDE,
     *,
-    votes: bool = True,
-    accept_loss: bool = False,
     say: Say = lambda _: None,
     port: int = NODED_PORT,
 ) -> None:
     """Make this node, ``name``, the master; its daemons run when this returns.
 
-    A master daemon that runs elsewhere, on a node that answers, is ended first. Without ``votes``
-    this is done although most nodes do not answer; with ``accept_loss`` although commits that were
-    acknowledged may be missing here. ``say`` is told what is done. Done again, it goes on.
+    ``say`` is told what is done. Interrupted, it can be done again; meanwhile the node whose master
+    was stopped starts it again by itself.
 
     :raises Refused: says what speaks against it, and what would make it possible.
     :raises Failed: something did not work; says what, and how far it came.
     """
     _refuse_if_pointless(paths, name)
-    office = _Office(paths, name, port)
-    office.look(votes)
-    office.end_the_old(say)
-    office.require_whole(accept_loss)
-    office.claim(votes)
-    say(f"{office.granted} of {len(office.peers.doors)} nodes have voted for {name}")
-    state = at_once(take_over(local_files(), paths.data, name, now=time.time()))
-    write_ssconf(paths, ssconf(state, release=__version__))
+    cluster = _Cluster(paths, name, port)
+    cluster.look()
+    if problems := cluster.problems(options):
+        raise Refused("; ".join(problems))
+    say(f"{cluster.answering} of {cluster.size} nodes answer")
+    stopped = cluster.stop_others(say)
+    try:
+        start(paths, MASTERD, *_daemon_options(options, port))
+    except Failed:
+        for node in stopped:
+            cluster.resume(node, say)
+        raise
+    say(f"{MASTERD} runs on {name}")
     if os.path.exists(paths.authority_key):
         renew_rapi_certificate(paths, only_own=True)
     else:
         say(f"{paths.authority_key} is not here: the remote API keeps its certificate")
-    start(paths, MASTERD, *_told(votes, port))
-    say(f"{MASTERD} runs on {name}")
     if not runs(paths, RAPI):
         start(paths, RAPI)
         say(f"{RAPI} runs on {name}")
 
 
-def _told(votes: bool, port: int) -> list[str]:
-    options = [] if votes else ["--no-voting"]
-    return options if port == NODED_PORT else [*options, f"--node-port={port}"]
+def possible_loss(paths: Paths, name: str, *, port: int = NODED_PORT) -> list[str]:
+    """Return what speaks against making this node the master, as an administrator would weigh it.
+
+    :raises Refused: this node can be no master at all.
+    """
+    _refuse_if_pointless(paths, name)
+    cluster = _Cluster(paths, name, port)
+    cluster.look()
+    return cluster.problems(Options())
+
+
+def _daemon_options(options: Options, port: int) -> list[str]:
+    chosen = ["--take-over"]
+    if not options.voting:
+        chosen.append("--no-voting")
+    if options.accept_loss:
+        chosen.append("--accept-loss")
+    return chosen if port == NODED_PORT else [*chosen, f"--node-port={port}"]
 
 
 def _refuse_if_pointless(paths: Paths, name: str) -> None:
@@ -78,115 +111,125 @@ def _refuse_if_pointless(paths: Paths, name: str) -> None:
         )
 
 
-class _Office:
-    """The nodes, as this one sees them, and whom they obey."""
+class _Cluster:
+    """The nodes as this one sees them: their votes, their copies, and where a master runs."""
 
     def __init__(self, paths: Paths, name: str, port: int) -> None:
         offline = set(ssconf_of(paths, "offline_nodes").splitlines())
-        known = dict(line.split(" ", 1) for line in _lines(paths, "node_primary_ips"))
+        known = dict(
+            line.split(" ", 1) for line in ssconf_of(paths, "node_primary_ips").splitlines()
+        )
         doors = [Door(node, ip, port) for node, ip in known.items() if node not in offline]
-        self._paths = paths
         self._name = name
-        self._before = ssconf_of(paths, "master_node")
-        self.peers = Peers(paths, doors)
-        self.votes: Mapping[str, Vote] = {}
-        self.silent: Mapping[str, GanetiError] = {}
-        self.granted = 0
+        self._master = ssconf_of(paths, "master_node")
+        self._peers = Peers(paths, doors)
+        self._ballots: Mapping[str, Ballot] = {}
+        self._silent: Mapping[str, GanetiError] = {}
 
-    def look(self, votes: bool) -> None:
-        """Ask every node whom it obeys, which promises nothing.
+    def look(self) -> None:
+        """Ask every node for its vote and its copy, which promises nothing.
 
-        :raises Refused: too few answer.
+        :raises Refused: this node's own daemon does not answer.
         """
-        claim = ClaimTerm(term=0, master=self._name)
-        self._sort(self.peers.ask_all(dict.fromkeys(self.peers.doors, (claim, 0))))
-        if self._name not in self.votes:
-            why = self.silent.get(self._name, "it is marked offline")
-            raise Refused(f"this node's own node daemon must run: {why}")
-        if votes and len(self.votes) * 2 <= len(self.peers.doors):
-            silent = "; ".join(str(error) for error in self.silent.values())
-            raise Refused(
-                f"only {len(self.votes)} of {len(self.peers.doors)} nodes answer, and more than"
-                f" half must agree ({silent}). If it is certain that no master daemon runs on"
-                " any other node: --no-voting"
-            )
+        try:
+            mine = self._peers.ask(self._name, DescribeVote(), 0)
+        except (GanetiError, KeyError) as e:
+            why = "it is marked offline" if isinstance(e, KeyError) else e
+            raise Refused(f"this node's own node daemon must run: {why}") from None
+        question = DescribeVote(at=mine.copy.position if mine.copy else None)
+        answers = self._peers.ask_all(dict.fromkeys(self._peers.doors, (question, 0)))
+        self._ballots = {
+            name: each for name, each in answers.items() if isinstance(each, Ballot)
+        } | {self._name: mine}
+        self._silent = {
+            name: each
+            for name, each in answers.items()
+            if isinstance(each, GanetiError) and name != self._name
+        }
 
-    def end_the_old(self, say: Say) -> None:
-        """See to it that no other master daemon runs, as far as nodes answer.
+    @property
+    def answering(self) -> int:
+        """How many nodes answer."""
+        return len(self._ballots)
+
+    @property
+    def size(self) -> int:
+        """How many nodes were asked."""
+        return len(self._peers.doors)
+
+    def problems(self, options: Options) -> list[str]:
+        """Return what speaks against this node as the master, unless a person answers for it."""
+        found = []
+        replica_set = newest(ballot.state.replica_set for ballot in self._ballots.values())
+        if options.voting:
+            found += self._missing_votes(replica_set)
+        if not options.accept_loss:
+            found += self._missing_commits(replica_set)
+        return found
+
+    def _missing_votes(self, replica_set: ReplicaSet) -> list[str]:
+        voters = replica_set if replica_set.voters else ReplicaSet(voters=tuple(self._peers.doors))
+        if voters.has_majority(self._ballots):
+            return []
+        count = len(frozenset().union(*voters.groups()))
+        silent = "; ".join(map(str, self._silent.values()))
+        told = (
+            f"only {len(self._ballots)} of {count} nodes answer, and more than half must agree"
+            f" ({silent}). If it is certain that no master daemon runs on any other node:"
+            " --no-voting"
+        )
+        return [told]
+
+    def _missing_commits(self, replica_set: ReplicaSet) -> list[str]:
+        mine = self._ballots[self._name]
+        in_sync = replica_set.in_sync or (self._master,)
+        better = [
+            f"the copy on {name} has {ballot.copy.position - mine.copy.position} more commits,"
+            " which do not follow those here"
+            for name, ballot in self._ballots.items()
+            if mine.copy is not None
+            and ballot.copy is not None
+            and name in in_sync
+            and ballot.copy.position > mine.copy.position
+            and ballot.common != mine.copy
+        ]
+        if mine.copy is None:
+            better = ["the copy here is damaged, or its files are not of one history"]
+        elif self._name not in in_sync:
+            better = ["it was put out of the in-sync set"]
+        if not better:
+            return []
+        others = ", ".join(name for name in in_sync if name != self._name)
+        told = (
+            f"acknowledged changes may be missing from the copy of the state on {self._name}:"
+            f" {'; '.join(better)}. Make {others or 'another node'} the master; to go on and lose"
+            " those changes: --accept-loss"
+        )
+        return [told]
+
+    def stop_others(self, say: Say) -> list[str]:
+        """Stop the master daemons of other nodes, as far as they answer; returns where one ran.
 
         :raises Failed: one does not end.
         """
-        masters = {self._before, *(vote.master for vote in self.votes.values())}
-        for master in sorted(masters - {self._name, ""}):
-            if master not in self.votes:
+        stopped = []
+        masters = {self._master, *(ballot.state.master for ballot in self._ballots.values())}
+        running = {name for name, ballot in self._ballots.items() if ballot.serves}
+        for master in sorted((masters | running) - {self._name, ""}):
+            if master not in self._ballots:
                 say(f"{master} does not answer; going on without it")
-            elif self.peers.ask(master, StopMaster(), self.votes[master].term, patience=60.0):
+            elif self._peers.ask(master, StopMaster(), self._term(master), patience=60.0):
                 say(f"the master daemon of {master} has ended")
+                stopped.append(master)
+        return stopped
 
-    def require_whole(self, accept_loss: bool) -> None:
-        """Compare this node's copy of the journal with the others.
+    def resume(self, node: str, say: Say) -> None:
+        """Let a node start its master daemon again."""
+        try:
+            if self._peers.ask(node, ResumeMaster(), self._term(node), patience=60.0):
+                say(f"the master daemon of {node} has been started again")
+        except GanetiError as e:
+            say(f"{node} does not start its master daemon again: {e}")
 
-        :raises Refused: something that was acknowledged is missing here, or may be.
-        """
-        copy = read(local_files(), self._paths.data)
-        candidates = {*_lines(self._paths, "master_candidates"), self._before}
-        asked = {
-            name: (DescribeReplica(), vote.term)
-            for name, vote in self.votes.items()
-            if name in candidates and name != self._name
-        }
-        ends = self.peers.ask_all(asked)
-        ahead = {
-            name: end.position
-            for name, end in ends.items()
-            if isinstance(end, ReplicaEnd) and end.position > copy.end
-        }
-        problems = [
-            f"the copy on {name} has {position - copy.end} more commits"
-            for name, position in ahead.items()
-        ]
-        if not copy.is_whole(self._name):
-            problems.append("it was not in sync when the master last wrote who is")
-        if problems and not accept_loss:
-            better = max(ahead, key=lambda name: ahead[name], default="a candidate that is in sync")
-            raise Refused(
-                f"the copy of the journal on {self._name} may lack what was acknowledged:"
-                f" {'; '.join(problems)}. Make {better} the master, or start the master daemon on"
-                f" {self._before} once; to go on and lose it: --accept-loss"
-            )
-
-    def claim(self, votes: bool) -> None:
-        """Have the nodes obey this one.
-
-        :raises Failed: too few do.
-        """
-        masters = tuple(sorted({vote.master for vote in self.votes.values()} - {"", self._name}))
-        claim = ClaimTerm(
-            term=max(vote.term for vote in self.votes.values()) + 1,
-            master=self._name,
-            instead=masters if votes else None,
-        )
-        self._sort(self.peers.ask_all(dict.fromkeys(self.votes, (claim, 0))))
-        self.granted = sum(vote.granted for vote in self.votes.values())
-        mine = self.votes.get(self._name)
-        if mine is None or not mine.granted or (votes and not self._most(self.granted)):
-            raise Failed(
-                f"only {self.granted} of {len(self.peers.doors)} nodes have voted for"
-                f" {self._name}; see which node is the master (gnt-cluster getmaster), and do this"
-                " again"
-            )
-        # Whatever an older master has sent here is done when this is answered.
-        self.peers.ask(self._name, DescribeReplica(), mine.term)
-
-    def _most(self, count: int) -> bool:
-        return count * 2 > len(self.peers.doors)
-
-    def _sort(self, answers: Mapping[str, Vote | GanetiError]) -> None:
-        self.votes = {name: each for name, each in answers.items() if isinstance(each, Vote)}
-        self.silent = {
-            name: each for name, each in answers.items() if isinstance(each, GanetiError)
-        }
-
-
-def _lines(paths: Paths, key: str) -> list[str]:
-    return ssconf_of(paths, key).splitlines()
+    def _term(self, name: str) -> int:
+        return self._ballots[name].state.term

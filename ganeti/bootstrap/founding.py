@@ -11,6 +11,8 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from ganeti import __version__
 from ganeti.bootstrap.writing import (
     at_once,
@@ -20,6 +22,7 @@ from ganeti.bootstrap.writing import (
     write,
     write_ssconf,
 )
+from ganeti.config import access
 from ganeti.config.formats import Checkpoint
 from ganeti.config.founding import founded
 from ganeti.config.founding import given_settings as given_settings
@@ -28,6 +31,7 @@ from ganeti.config.state import ClusterState
 from ganeti.model.disk import Template
 from ganeti.paths import Paths
 from ganeti.pki.enrolment import fingerprint
+from ganeti.rpc.members import MemberFile, Members
 
 
 def found(
@@ -96,12 +100,20 @@ def found(
         write({paths.rapi_users: (_USERS, 0o640)})
     write(
         {
+            paths.member_list: (_members(master, fingerprint(own.certificate)), 0o600),
+            paths.access_file: (access.text(state), 0o640),
             paths.config_file: (Checkpoint().text(state), 0o640),
             paths.node_certificate: (own.pem, 0o600),
         }
     )
     at_once(local_files().remove(under_way))
     return state
+
+
+def _members(master: str, certificate: str) -> bytes:
+    """The file with the first list of members."""
+    first = Members(revision=1, certificates={master: (certificate,)}, candidates=(master,))
+    return msgspec.json.encode(MemberFile(term=0, members=first))
 
 
 _USERS = b"""\

@@ -33,6 +33,7 @@ from ganeti.pki.enrolment import (
     secret_of,
     token_of,
 )
+from ganeti.rpc.members import MemberFile, Members
 
 
 def invite(
@@ -103,6 +104,9 @@ def join(token: str, paths: Paths, name: str, *, again: bool = False) -> Invitat
         at_once(files.remove(paths.term_file))
     at_once(files.replace(paths.authority, authority.encode("ascii"), mode=0o644))
     write_ssconf(paths, _first_ssconf(invitation))
+    if granted.members is not None:
+        kept = MemberFile(term=0, members=msgspec.convert(granted.members, Members))
+        at_once(files.replace(paths.member_list, msgspec.json.encode(kept), mode=0o600))
     credentials = key + granted.certificate.encode("ascii")
     # Last, because this file is what says that the node is part of a cluster.
     at_once(files.replace(paths.node_certificate, credentials, mode=0o600))

@@ -58,23 +58,40 @@ def getmaster(session: Session, arguments: Arguments) -> int:
 
 def failover(session: Session, arguments: Arguments) -> int:
     """Make this node the master."""
-    from ganeti.bootstrap.failover import become_master
+    from ganeti.bootstrap.failover import Options, become_master, possible_loss
     from ganeti.paths import NODED_PORT
 
-    if arguments.get("no_voting") and not arguments.get("yes_do_it"):
+    options = Options(
+        voting=not arguments.get("no_voting"), accept_loss=bool(arguments.get("accept_loss"))
+    )
+    port = arguments.get("node_port", NODED_PORT)
+    overridden = options != Options()
+    if overridden and not arguments.get("yes_do_it"):
+        for problem in possible_loss(session.paths, session.host(), port=port):
+            session.say(problem)
         session.confirm(
-            "Without the votes of most nodes, another master may be at work: is it certain that no"
-            " master daemon runs on any other node?",
+            "Changes that another master has acknowledged may be lost, and guests may run twice if"
+            " a master daemon runs on another node. Make this node the master all the same?",
             "--yes-do-it",
         )
-    become_master(
-        session.paths,
-        session.host(),
-        votes=not arguments.get("no_voting"),
-        accept_loss=bool(arguments.get("accept_loss")),
-        say=session.say,
-        port=arguments.get("node_port", NODED_PORT),
-    )
+    become_master(session.paths, session.host(), options, say=session.say, port=port)
+    return 0
+
+
+def confirm_down(session: Session, arguments: Arguments) -> int:
+    """Let the master go on without the votes of nodes that are down."""
+    from ganeti.luxi.methods import ConfirmNodesDown
+
+    names = tuple(arguments["names"])
+    if not arguments.get("yes_do_it"):
+        session.confirm(
+            f"The master will go on without the votes of {', '.join(names)}. If a master daemon"
+            " runs on one of them, what it acknowledges is lost, and guests may run twice. Is it"
+            " certain that they are down?",
+            "--yes-do-it",
+        )
+    session.ask(ConfirmNodesDown(names=names))
+    session.say(f"The master goes on without the votes of {', '.join(names)}.")
     return 0
 
 

@@ -252,6 +252,13 @@ GNT_CLUSTER = tool(
         run=clusters.failover,
     ),
     Command(
+        name="confirm-down",
+        doc="Let the master go on without the votes of nodes that are certainly down.",
+        words=(Words("names", "node", 1, None),),
+        options=(YES_DO_IT,),
+        run=clusters.confirm_down,
+    ),
+    Command(
         name="renew-crypto",
         doc="Make new keys and certificates; users of the remote API may have to be told.",
         options=(

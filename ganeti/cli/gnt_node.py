@@ -45,6 +45,11 @@ ADD = Command(
         Option(("--token-only",), "token_only", "Print the token for the new node, and no more."),
         Option(("--joined",), "joined", "Its node daemon runs already; do not wait for it."),
         Option(("--port",), "port", "Where its node daemon listens.", INT),
+        Option(
+            ("--witness",),
+            "witness",
+            "It only votes: it runs no instances and never becomes master.",
+        ),
         Option(("-v", "--verbose"), "verbose", "Accepted for scripts that say it."),
         Option(("--no-node-setup",), "no_node_setup", "As it is here anyway: nothing by ssh."),
         Option(("--no-ssh-key-check",), "no_ssh_key_check", "Accepted for scripts that say it."),
@@ -52,7 +57,7 @@ ADD = Command(
     ),
     flags=STATES,
     without=("node_setup",),
-    given=nodes.states,
+    given=nodes.new_node,
     run=nodes.add,
 )
 

@@ -211,12 +211,13 @@ def batch_create(session: Session, arguments: Arguments) -> int:
 
     from ganeti.cli.follow import carry_out
     from ganeti.opcodes.instance.create import AllocateInstances
+    from ganeti.schema.documents import UNREADABLE
     from ganeti.schema.reading import read
 
     try:
         with open(arguments["file"], "rb") as file:
             written = msgspec.json.decode(file.read())
-    except (OSError, msgspec.DecodeError) as e:
+    except (OSError, *UNREADABLE) as e:
         raise Ended(FAILURE, f"{arguments['file']} cannot be read: {e}") from None
     if not isinstance(written, list) or not all(isinstance(each, dict) for each in written):
         raise Ended(FAILURE, f"{arguments['file']} must be a JSON list of objects")

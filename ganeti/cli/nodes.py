@@ -69,6 +69,12 @@ def states(arguments: Arguments) -> Document:
     }
 
 
+def new_node(arguments: Arguments) -> Document:
+    """What is recorded of a new node; one that only votes can do nothing else."""
+    only_votes: Document = {"vm_capable": False, "master_capable": False}
+    return {**states(arguments), **(only_votes if arguments.get("witness") else {})}
+
+
 def show_changes(session: Session, arguments: Arguments, result: Any) -> int:
     """Tell what was changed."""
     if result:

@@ -194,7 +194,7 @@ def json_value(text: str) -> Any:
     """JSON."""
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError as e:
+    except (msgspec.DecodeError, RecursionError) as e:
         raise ValueError(f"is not JSON: {e}") from None
 
 

@@ -20,6 +20,7 @@ from ganeti.model.group import Group
 from ganeti.model.instance import Instance
 from ganeti.model.network import Network
 from ganeti.model.node import Node
+from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.reading import problems
 from ganeti.schema.records import Record
 
@@ -62,7 +63,7 @@ def loaded(text: bytes, *, ids: Callable[[], str]) -> ClusterState:
     """
     try:
         file = _decoder.decode(text)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return _state(_converted(text, ids))
     return _state(file) if file.version == CONFIG_VERSION else _state(_converted(text, ids))
 
@@ -70,7 +71,7 @@ def loaded(text: bytes, *, ids: Callable[[], str]) -> ClusterState:
 def _converted(text: bytes, ids: Callable[[], str]) -> ConfigFile:
     try:
         document = msgspec.json.decode(text)
-    except msgspec.DecodeError as e:
+    except UNREADABLE as e:
         raise Invalid(
             f"config.data is damaged: {e}; copy it from another master candidate or a backup"
         ) from None

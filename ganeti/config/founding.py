@@ -10,8 +10,10 @@ from typing import Any
 
 import msgspec
 
-from ganeti.config.state import ClusterState, collected
+from ganeti.config.records import decoded, encoder
+from ganeti.config.state import KINDS, ClusterState, Stored, collected
 from ganeti.errors import Invalid, Problem
+from ganeti.model.access import NodeCertificates
 from ganeti.model.cluster import Cluster, DataCollector
 from ganeti.model.disk import Template
 from ganeti.model.group import AllocPolicy, Group
@@ -148,7 +150,14 @@ def founded(
         candidate_certs={node.uuid: certificate} if certificate else {},
         **chosen,
     )
-    return collected((cluster, group, node), serial_no=1, ctime=now, mtime=now)
+    # What was given has not come through a document, which is where types are checked.
+    records: list[Stored] = [
+        decoded(KINDS[type(record)], record.uuid, encoder.encode(record))
+        for record in (cluster, group, node)
+    ]
+    if certificate:
+        records.append(NodeCertificates(uuid=node.uuid, fingerprints=(certificate,)))
+    return collected(records, serial_no=1, ctime=now, mtime=now)
 
 
 class _Given:

@@ -10,8 +10,10 @@ from types import MappingProxyType
 from typing import Any
 
 from ganeti.config.state import ClusterState, Edited, Kind
+from ganeti.errors import Code, Failed
 from ganeti.model.node import Node
 from ganeti.model.parameters.filling import hv_defaults, nd_filled
+from ganeti.schema.types import ONE_LINE
 
 _HYPERVISORS = ("chroot", "fake", "kvm", "lxc", "xen-hvm", "xen-pvm")
 """All whose parameters have a file, whether this software knows them or not."""
@@ -68,7 +70,7 @@ def _node_facts(fact: Callable[[Node], str]) -> Callable[[ClusterState], str]:
 
 
 def _cluster(field: str) -> Callable[[ClusterState], str]:
-    return lambda state: str(getattr(state.cluster, field))
+    return lambda state: _line(str(getattr(state.cluster, field)))
 
 
 def _cluster_list(field: str) -> Callable[[ClusterState], str]:
@@ -93,7 +95,7 @@ _TEXTS: Mapping[str, Callable[[ClusterState], str]] = MappingProxyType(
         "master_candidates_ips": lambda state: _lines(
             node.primary_ip for node in _nodes(state) if node.master_candidate
         ),
-        "master_node": lambda state: state.master.name,
+        "master_node": lambda state: _line(state.master.name),
         "networks": lambda state: _named(state.networks.values()),
         "node_list": _node_list(lambda node: True),
         "node_primary_ips": _node_facts(lambda node: f"{node.name} {node.primary_ip}"),
@@ -161,4 +163,23 @@ def _assignments(values: Mapping[str, Any]) -> str:
 
 
 def _lines(items: Iterable[str]) -> str:
-    return "\n".join(items)
+    return "\n".join(map(_line, items))
+
+
+def _line(item: str) -> str:
+    """The item, which is not more than one line to any reader of the file.
+
+    No such text can get into the configuration: this is for the day when it did.
+
+    :raises Failed: it is more.
+    """
+    if not _IS_LINE(item):
+        raise Failed(
+            f"{item!r} in the configuration contains control characters and cannot be written to"
+            " ssconf files; rename the object, or correct its parameters",
+            Code.INTERNAL,
+        )
+    return item
+
+
+_IS_LINE = re.compile(ONE_LINE).match

@@ -16,6 +16,7 @@ import msgspec
 from immutables import Map
 
 from ganeti.errors import Code, Refused
+from ganeti.model.access import NodeCertificates, SpentToken
 from ganeti.model.cluster import Cluster
 from ganeti.model.disk import MIRRORED_BETWEEN_NODES, Disk, Template
 from ganeti.model.filters import FilterRule
@@ -25,7 +26,9 @@ from ganeti.model.network import Network
 from ganeti.model.node import Node
 from ganeti.schema.records import replace
 
-Stored: TypeAlias = Cluster | Node | Group | Instance | Disk | Network | FilterRule
+Stored: TypeAlias = (
+    Cluster | Node | Group | Instance | Disk | Network | FilterRule | NodeCertificates | SpentToken
+)
 S = TypeVar("S", bound=Stored)
 
 
@@ -39,6 +42,8 @@ class Kind(enum.StrEnum):
     DISK = "disk"
     NETWORK = "network"
     FILTER = "filter"
+    CERTIFICATE = "certificate"
+    SPENT_TOKEN = "spent-token"
 
 
 TYPES: Mapping[Kind, type[Stored]] = {
@@ -49,6 +54,8 @@ TYPES: Mapping[Kind, type[Stored]] = {
     Kind.DISK: Disk,
     Kind.NETWORK: Network,
     Kind.FILTER: FilterRule,
+    Kind.CERTIFICATE: NodeCertificates,
+    Kind.SPENT_TOKEN: SpentToken,
 }
 KINDS: Mapping[type[Stored], Kind] = {kind: name for name, kind in TYPES.items()}
 
@@ -118,6 +125,16 @@ class ClusterState(msgspec.Struct, frozen=True):
     @property
     def filters(self) -> Map[str, FilterRule]:
         return self._all(Kind.FILTER, FilterRule)
+
+    @property
+    def certificates(self) -> Map[str, NodeCertificates]:
+        """The certificates that nodes may show, by the nodes' UUIDs."""
+        return self._all(Kind.CERTIFICATE, NodeCertificates)
+
+    @property
+    def spent_tokens(self) -> Map[str, SpentToken]:
+        """Tokens that do not work any more, by their nonces."""
+        return self._all(Kind.SPENT_TOKEN, SpentToken)
 
     def _all(self, kind: Kind, _: type[S]) -> Map[str, S]:
         return self.objects.get(kind, Map())  # type: ignore[return-value]  # by kind, as put

@@ -12,7 +12,6 @@ from ganeti.config.changes.instances import port_of
 from ganeti.config.state import ClusterState, Kind, Stored, collected
 from ganeti.errors import Refused
 from ganeti.model.disk import Disk, Template
-from ganeti.model.filters import FilterRule
 from ganeti.model.instance import Instance
 
 
@@ -44,6 +43,15 @@ def _nodes(state: ClusterState) -> Iterator[str]:
         if found is None or not found.master_candidate:
             called = found.name if found else uuid
             yield f"node {called} has a candidate's certificate and is no candidate"
+    for uuid, certificates in state.certificates.items():
+        if uuid not in state.nodes:
+            yield f"there are certificates of an unknown node, {uuid}"
+        elif not certificates.fingerprints:
+            yield f"node {state.nodes[uuid].name} has no certificate that it may show"
+    yield from _twice(
+        "certificate",
+        (each for found in state.certificates.values() for each in found.fingerprints),
+    )
     yield from _twice("address", (node.primary_ip for node in state.nodes.values()))
 
 
@@ -139,8 +147,9 @@ def _ports(state: ClusterState) -> Iterator[str]:
 def _serials(state: ClusterState) -> Iterator[str]:
     for kind, same in state.objects.items():
         for record in same.values():
-            if not isinstance(record, FilterRule) and record.serial_no < 1:
-                yield f"{kind} {record.uuid} has the serial number {record.serial_no}"
+            serial = getattr(record, "serial_no", 1)  # some kinds have none
+            if serial < 1:
+                yield f"{kind} {record.uuid} has the serial number {serial}"
 
 
 def _indexes(state: ClusterState) -> Iterator[str]:

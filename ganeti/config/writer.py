@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from ganeti.config.records import META_KEY, META_KIND, Meta, decoded, encoder
 from ganeti.config.state import ClusterState, Edited, Stored
 from ganeti.journal.interfaces import Commit, Delete, Edit, IJournal, Put
+from ganeti.model.access import NodeCertificates, SpentToken
 from ganeti.model.filters import FilterRule
 from ganeti.schema.records import replace
 
@@ -156,10 +157,14 @@ def _net(after: ClusterState) -> list[Edited]:
     return sorted(last.values(), key=lambda edited: edited.record is not None)
 
 
+_UNSTAMPED = (FilterRule, NodeCertificates, SpentToken)
+"""Records without a serial number and times."""
+
+
 def _moved_on(old: Stored | None, record: Stored, now: float) -> Stored:
-    if isinstance(record, FilterRule):
+    if isinstance(record, _UNSTAMPED):
         return record
-    if old is None or isinstance(old, FilterRule):
+    if old is None or isinstance(old, _UNSTAMPED):
         return replace(record, serial_no=1, ctime=now, mtime=now)
     return replace(record, serial_no=old.serial_no + 1, mtime=now)
 

@@ -6,12 +6,12 @@ from __future__ import annotations
 import os
 import time
 from argparse import Namespace
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
+from random import SystemRandom
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
@@ -20,24 +20,28 @@ from ganeti import __version__
 from ganeti.daemon import open_files
 from ganeti.daemon.allocators import Allocators
 from ganeti.daemon.identifiers import SystemIdentifiers
+from ganeti.daemon.periodic import PASSING, Periodic
 from ganeti.daemon.service import Running
-from ganeti.daemon.tls import Connector, client_context, load
-from ganeti.errors import NotMaster
+from ganeti.daemon.tls import Connector, NoCertificate, client_context
+from ganeti.errors import Refused
 from ganeti.journal.file import FileJournal
 from ganeti.luxi.connection import LuxiService
 from ganeti.luxi.methods import METHODS
 from ganeti.luxi.server import Answerer, Methods
+from ganeti.master.absent import end_calls_to_absent_nodes
 from ganeti.master.master import Master, Surroundings
 from ganeti.master.places import Places
-from ganeti.master.reign import Reign
+from ganeti.master.quorum import Quorum
 from ganeti.master.sharing import Sharing
 from ganeti.master.spreading import Spreading
-from ganeti.node.terms import Accepted, Terms
+from ganeti.master.startup import Mandate, Startup
+from ganeti.node.voter import read_state
 from ganeti.operations.operation import SharedFile
 from ganeti.paths import Paths, name_of_this_node
 from ganeti.pki.issuing import IssuingProgram
 from ganeti.rpc.asking import Asker
 from ganeti.rpc.client import HttpWay
+from ganeti.rpc.liveness import ProbedWay
 from ganeti.system.files import LocalFiles
 from ganeti.system.processes import LocalProcesses
 from ganeti.system.tls import words
@@ -49,32 +53,33 @@ them if that many wait for jobs."""
 LOOK = 1.0
 """Seconds between two looks at whom this host's own node daemon obeys."""
 
-LOOK_AROUND = 5.0
-"""Seconds between two questions to nodes, one after the other, whom they obey."""
+TAKE_OVER_TIMEOUT = 30.0
+"""Seconds in which a master that takes over must have been elected: a lease, and a few attempts."""
 
 FIRST_VOTES = 1.0
 """Seconds for which the nodes' votes may hold up the word that the daemon has started."""
 
 
 async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
-    """Answer clients; jobs run once more than half of the nodes have voted for this master."""
+    """Answer clients; jobs run once a majority of the nodes has granted this master a term."""
     open_files.allow(MOST_FILES)
-    context = client_context(paths)
     files = LocalFiles(_in_thread(reactor))
     places = Places(paths.data)
     for folder in (places.queue, paths.sockets):
         await files.make_folder(folder)
     journal = await FileJournal.open(files, places.journal, reactor)
-    way = HttpWay(Connector(reactor, context), reactor, port=options.node_port, words=words)
+    connector = Connector(reactor, client_context(paths))
+    http = HttpWay(connector, reactor, port=options.node_port, words=words)
+    way = ProbedWay(http, reactor)
     name = name_of_this_node()
     over: Deferred[None] = Deferred()
     nodes = Asker(
         way,
         reactor,
-        term=lambda: reign.term(),
+        term=lambda: startup.quorum.term(),
         master=name,
-        elected=lambda: reign.begun,
-        deposed=lambda error: reign.heard(error),
+        elected=lambda: startup.quorum.elected,
+        deposed=lambda error: startup.quorum.heard(error),
     )
     around = Surroundings(
         files=files,
@@ -94,26 +99,46 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         issue=IssuingProgram(
             LocalProcesses(reactor, reactor), paths.authority, paths.authority_key
         ),
+        name=name,
     )
-    master = Master(around, journal)
-    known = _accepted(files, paths)
-    _require_master(master, name, known)
-    reign = Reign(
-        nodes, name, lambda: list(master.config.state().nodes.values()), reactor, over.errback
+    mandate = Mandate(
+        take_over=options.take_over,
+        voting=not options.no_voting,
+        accept_loss=options.accept_loss,
     )
-    spreading = Spreading(nodes, master.config.state, reactor, __version__)
-    master.config.observe(spreading.changed)
-    sharing = Sharing(nodes, master.config.state, around.shared, reactor)
-    answers = _once_begun(master.answers(), reign.wait)
-    sockets = LuxiService(reactor, (paths.master_socket, paths.query_socket), Methods(answers))
+    startup = Startup(
+        around,
+        journal,
+        lambda: read_state(files, paths.term_file),
+        SystemRandom(),
+        lost=over.errback,
+        replaced=lambda master: answer_by(master),
+    )
+    startup.require_mandate(mandate)
+    quorum = startup.quorum
+    methods: dict[str, Answerer] = {}
+
+    def answer_by(master: Master) -> None:
+        methods.update(_when_ready(master.answers(), quorum))
+        master.config.observe(end_calls_to_absent_nodes(way.give_up))
+
+    answer_by(startup.master)
+    background: list[Spreading | Sharing] = []
+    sockets = LuxiService(reactor, (paths.master_socket, paths.query_socket), Methods(methods))
     sockets.start()
 
     async def begin() -> None:
-        await reign.begin(known.term, votes_needed=not options.no_voting)
-        await master.start()
-        spreading.soon()
-        master.config.observe(sharing.changed)
-        sharing.soon()
+        await startup.begin(mandate)
+        master = startup.master
+        background.extend(
+            (
+                Spreading(master.nodes, master.config.state, reactor, __version__),
+                Sharing(master.nodes, master.config.state, around.shared, reactor),
+            )
+        )
+        for each in background:
+            master.config.observe(each.changed)
+            each.soon()
 
     def failed(failure: Failure) -> None:
         if not failure.check(CancelledError) and not over.called:
@@ -121,50 +146,44 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
 
     certificate = [files.stat(paths.node_certificate)]
 
+    def reload() -> None:
+        connector.reload(paths)
+        http.close()  # nodes are about to refuse the certificate that these were opened with
+
     def look() -> None:
+        granted = read_state(files, paths.term_file)
+        quorum.observed(granted.term, granted.master)
         # It is the node daemon that replaces it, at the bidding of a job.
         if (found := files.stat(paths.node_certificate)) != certificate[0]:
+            reload()
             certificate[0] = found
-            load(context, paths)
-        accepted = _accepted(files, paths)
-        reign.heard_here(accepted.term, accepted.master)
 
-    def look_around() -> Deferred[None]:
-        return Deferred.fromCoroutine(reign.look_around())
-
-    # Others may hear of a newer master long before this one has anything to ask them.
-    looking = [
-        _every(LOOK, look, reactor, failed),
-        _every(LOOK_AROUND, look_around, reactor, failed),
-    ]
+    passing = (*PASSING, NoCertificate)
+    looking = Periodic(
+        "looking at this node's own files", LOOK, look, reactor, failed, passing=passing
+    )
     beginning = Deferred.fromCoroutine(begin()).addErrback(failed)
 
     async def stop() -> None:
-        for loop in looking:
-            if loop.running:
-                loop.stop()
+        looking.stop()
         await sockets.stop()
         beginning.cancel()
-        spreading.stop()
-        sharing.stop()
-        await master.stop(replaced=reign.over)
-        way.close()
+        for each in background:
+            each.stop()
+        await startup.master.stop(replaced=quorum.lost)
+        await quorum.release()
+        http.close()
 
     # If others have a master by now, whoever starts this one should be told.
-    await _within(FIRST_VOTES, beginning, reactor)
+    await _within(TAKE_OVER_TIMEOUT if mandate.take_over else FIRST_VOTES, beginning, reactor)
+    if mandate.take_over and not quorum.begun and not over.called:
+        over.errback(
+            Refused(f"no majority of the nodes has voted for {name}: {quorum.explained()}")
+        )
     if over.called:
         await stop()
         await over
-    return Running(stop, reload=lambda: load(context, paths), over=over)
-
-
-def _every(
-    seconds: float, work: Callable[[], Any], reactor: Any, failed: Callable[[Failure], None]
-) -> LoopingCall:
-    loop = LoopingCall(work)
-    loop.clock = reactor
-    loop.start(seconds, now=False).addErrback(failed)
-    return loop
+    return Running(stop, reload=reload, over=over)
 
 
 async def _within(seconds: float, work: Deferred[None], reactor: Any) -> None:
@@ -181,28 +200,12 @@ async def _within(seconds: float, work: Deferred[None], reactor: Any) -> None:
     await waiting
 
 
-def _require_master(master: Master, name: str, known: Accepted) -> None:
-    """Refuse to run on a node that the configuration or the node daemon does not call the master.
-
-    :raises NotMaster: says which node is.
-    """
-    named = master.config.state().master.name
-    for other in (named, known.master or named):
-        if other != name:
-            raise NotMaster(
-                f"{other} is the master, and this is {name}; to make this node the master:"
-                " gnt-cluster master-failover"
-            )
-
-
-def _once_begun(
-    answers: Mapping[str, Answerer], begun: Callable[[], Awaitable[None]]
-) -> dict[str, Answerer]:
-    """The answers, with those that change anything waiting until the master may act."""
+def _when_ready(answers: Mapping[str, Answerer], quorum: Quorum) -> dict[str, Answerer]:
+    """The answers, with those that change anything refused while this master may not act."""
 
     def waiting(answer: Answerer) -> Answerer:
         async def wait(*arguments: Any) -> Any:
-            await begun()
+            await quorum.ready()
             return await answer(*arguments)
 
         return wait
@@ -211,11 +214,6 @@ def _once_begun(
         name: waiting(answer) if METHODS[name].changes else answer
         for name, answer in answers.items()
     }
-
-
-def _accepted(files: LocalFiles, paths: Paths) -> Accepted:
-    """The master that this host's own node daemon obeys."""
-    return Terms(files, paths.term_file).accepted
 
 
 @dataclass(frozen=True)

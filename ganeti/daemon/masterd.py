@@ -22,6 +22,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="begin even if most nodes do not answer; only if no other node is the master",
     )
     options.add_argument(
+        "--take-over",
+        action="store_true",
+        help="become the master instead of another node; see gnt-cluster master-failover",
+    )
+    options.add_argument(
+        "--accept-loss",
+        action="store_true",
+        help="begin even if acknowledged changes are missing from this node's copy",
+    )
+    options.add_argument(
         "--node-port",
         type=int,
         default=NODED_PORT,

@@ -14,16 +14,18 @@ from typing import Any
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
 
+from ganeti.bootstrap.daemons import runs
+from ganeti.bootstrap.daemons import start as start_daemon
 from ganeti.daemon import open_files
 from ganeti.daemon.hypervisors import hypervisors
 from ganeti.daemon.listening import listen, reach
 from ganeti.daemon.options import address_of, known_address
 from ganeti.daemon.service import Running
-from ganeti.daemon.tls import load, prove, server_context
+from ganeti.daemon.tls import load, peer_of, prove, server_context
 from ganeti.node.answers import answers_of
 from ganeti.node.enrolment import Enrolment
 from ganeti.node.parts import Host, parts_of
-from ganeti.paths import Paths, name_of_this_node
+from ganeti.paths import NODED_PORT, Paths, name_of_this_node
 from ganeti.pki.issuing import IssuingProgram
 from ganeti.pki.requesting import RequestingProgram
 from ganeti.rpc.serving import CallSite
@@ -33,7 +35,7 @@ from ganeti.system.names import SystemNames
 from ganeti.system.pidfile import holder
 from ganeti.system.processes import LocalProcesses
 from ganeti.system.streams import LocalStreams
-from ganeti.system.tls import TlsFactory, peer_name
+from ganeti.system.tls import TlsFactory
 
 MASTER, RAPI = "ganeti-masterd", "ganeti-rapi"
 
@@ -64,16 +66,18 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         certificate=paths.authority,
         key=paths.authority_key,
         spent=f"{paths.data}/enrolled",
+        members=lambda: parts.members.members,
     )
     parts = parts_of(host)
     await parts.exports.tidy()
     await parts.keys.tidy()
-    site = CallSite(answers_of(parts), peer_name, reactor, enrolment.open())
+    site = CallSite(answers_of(parts), peer_of, parts.members, reactor, enrolment.open())
     address = options.bind or address_of(name, paths)
     port = listen(reactor, address, options.port, TlsFactory(context, site, reactor))
 
     async def stop() -> None:
         await port.stopListening()
+        parts.membership.close()
         await parts.transfers.close()
         await site.end()
         await parts.replica.close()
@@ -101,6 +105,7 @@ def host_of(reactor: Any, paths: Paths, name: str, port: int, files: LocalFiles)
         is_master=lambda: holder(f"{paths.run}/{MASTER}.pid") is not None,
         request=RequestingProgram(processes),
         stop_master=lambda: _stop(reactor, paths, RAPI, MASTER),
+        start_master=lambda: _start(reactor, paths, port, MASTER, RAPI),
     )
 
 
@@ -118,6 +123,15 @@ async def _stop(reactor: Any, paths: Paths, *daemons: str) -> bool:
                 told = wanted
             await deferLater(reactor, 0.05)
     return any_ran
+
+
+async def _start(reactor: Any, paths: Paths, port: int, *daemons: str) -> None:
+    """Start daemons of this node that do not run, in order."""
+    in_thread = _in_thread(reactor)
+    for daemon in daemons:
+        if not runs(paths, daemon):
+            options = [f"--node-port={port}"] if daemon == MASTER and port != NODED_PORT else []
+            await in_thread(start_daemon, paths, daemon, *options)
 
 
 def _in_thread(reactor: Any) -> Any:

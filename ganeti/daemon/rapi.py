@@ -25,6 +25,7 @@ from ganeti.errors import NotMaster
 from ganeti.luxi.async_client import MOST_WAITING, MasterClient
 from ganeti.paths import RAPI_PORT, Paths, name_of_this_node, of_this_node
 from ganeti.rapi.access import Authenticator, UsersFile, UsersFileChecker
+from ganeti.rapi.costly_queries import QueryLimit
 from ganeti.rapi.resource import Api, resource_tree
 from ganeti.rapi.routes.table import ROUTES
 from ganeti.rapi.site import MAX_CONNECTIONS, MAX_HANDSHAKES, ApiSite
@@ -99,10 +100,11 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     authenticator = Authenticator(
         users,
         UsersFileChecker(users, _in_thread(reactor)),
+        reactor.seconds,
         login_always=options.require_authentication,
     )
     site = ApiSite(
-        resource_tree(ROUTES, Api(master, authenticator, time.time)),
+        resource_tree(ROUTES, Api(QueryLimit(master), authenticator, time.time)),
         reactor,
         max_connections=shares.clients,
         max_handshakes=shares.handshakes,

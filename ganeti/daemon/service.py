@@ -213,15 +213,16 @@ class _Life:
         return ending.addErrback(lambda failure: Logger().failure("did not end in order", failure))
 
     def _reload(self) -> None:
-        self._log.reopen()
-        if self._running is None:
-            return
-        try:
-            self._running.reload()
-        except (GanetiError, OSError) as e:
-            from twisted.logger import Logger
+        from twisted.logger import Logger
 
-            Logger().error("goes on as it was: {why}", why=str(e))
+        steps = [self._log.reopen]
+        if self._running is not None:
+            steps.append(self._running.reload)
+        for step in steps:
+            try:
+                step()
+            except (GanetiError, OSError) as e:
+                Logger().error("goes on as it was: {why}", why=str(e))
 
     def _failed(self, error: BaseException) -> None:
         self._tell(_code_of(error), f"{self._program.name}: {error}")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from typing import Any
 
@@ -14,9 +15,20 @@ from twisted.python.failure import Failure
 from ganeti.errors import Code, Failed
 from ganeti.paths import Paths
 from ganeti.rpc.asking import Lost
+from ganeti.rpc.callers import Peer
 from ganeti.system.tls import TlsLayer, words
 
 CONNECT_PATIENCE = 5.0
+
+KEEPALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+)
+"""A host that lost its power and is back knows nothing of an old connection, which only shows when
+something is sent on it: the call that waits there would wait for ever, as the daemon that runs by
+now answers probes."""
 
 
 class NoCertificate(Failed):
@@ -107,6 +119,13 @@ _OWN = {
 }
 
 
+def peer_of(transport: object) -> Peer | None:
+    """Return whose certificate the other end of ``transport`` has shown, if any."""
+    if not isinstance(transport, TlsLayer) or (digest := transport.peer_fingerprint) is None:
+        return None
+    return Peer(transport.peer_name or "a node without a name", digest)
+
+
 class Connector:
     """Opens TLS connections to nodes, shortening the handshake with those it has met before."""
 
@@ -114,6 +133,15 @@ class Connector:
         self.reactor = reactor
         self.context = context
         self.sessions: dict[str, ssl.SSLSession] = {}
+
+    def reload(self, paths: Paths) -> None:
+        """Let connections that are made from now on use the files as they are now.
+
+        :raises NoCertificate: with what is missing or wrong, and what to do.
+        """
+        load(self.context, paths)
+        # A session that is resumed shows the certificate that it has begun with.
+        self.sessions.clear()
 
     def __call__(self, protocol: Protocol, address: str, port: int, name: str) -> Deferred[None]:
         """Connect ``protocol`` to the node ``name``.
@@ -159,7 +187,9 @@ class _Connecting(ClientFactory):
         if self._layer is not None and self._layer.session is not None:
             self._connector.sessions[self._name] = self._layer.session
 
-    def _ready(self, _: TlsLayer) -> None:
+    def _ready(self, layer: TlsLayer) -> None:
+        for level, option, value in KEEPALIVE:
+            layer.transport.getHandle().setsockopt(level, option, value)
         self.done.callback(None)
 
     def _fail(self, why: str) -> None:

@@ -52,14 +52,20 @@ class Workers:
     def _start(self, number: int) -> None:
         if self._stopping:
             return
-        worker = self._running[number] = _Worker(lambda reason: self._ended(number, reason))
-        worker.process = self._reactor.spawnProcess(
-            worker,
-            self._command[0],
-            [*self._command, "--worker", str(number)],
-            env={**os.environ, **finding_modules()},
-            childFDs={LEASH: "w", 1: 1, 2: 2, LISTENING: self._listening},
-        )
+        worker = _Worker(lambda reason: self._ended(number, reason))
+        try:
+            worker.process = self._reactor.spawnProcess(
+                worker,
+                self._command[0],
+                [*self._command, "--worker", str(number)],
+                env={**os.environ, **finding_modules()},
+                childFDs={LEASH: "w", 1: 1, 2: 2, LISTENING: self._listening},
+            )
+        except OSError as e:  # such as no descriptors for its pipes, or no memory
+            self._log.error("worker {n} cannot be started yet: {why}", n=number, why=str(e))
+            self._reactor.callLater(RESTART_SECONDS, self._start, number)
+            return
+        self._running[number] = worker
 
     def _ended(self, number: int, reason: Failure) -> None:
         del self._running[number]

@@ -15,6 +15,7 @@ import msgspec
 from ganeti.errors import Failed, Invalid, to_wire
 from ganeti.jobs.inputs import Input
 from ganeti.opcodes.opcode import Opcode
+from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.records import Record, replace
 
 Stamp: TypeAlias = tuple[int, int]
@@ -290,7 +291,7 @@ def decode(raw: bytes | msgspec.Raw) -> Job:
     """
     try:
         return _decoder.decode(raw)
-    except msgspec.DecodeError as e:
+    except UNREADABLE as e:
         raise Invalid(f"not a job: {e}") from None
 
 

@@ -168,7 +168,7 @@ class Queue:
     ) -> int:
         """Take a job; it is durable when this answers with its id.
 
-        Negative job ids in dependencies count back from the new job's own.
+        Negative job ids in dependencies count back within the request, so here they are refused.
 
         :raises QueueDrained: an administrator has closed the queue.
         :raises QueueFull: too many jobs have not ended yet.

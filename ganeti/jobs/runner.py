@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from ganeti.journal.interfaces import Edit
 from ganeti.opcodes.opcode import Opcode
+
+R = TypeVar("R")
 
 Finish: TypeAlias = Callable[[Sequence[Edit]], Awaitable[object]]
 """Commits the last change of an opcode along with the given edits; raises ``NotKept``."""
@@ -47,6 +49,13 @@ class Task(Protocol):
 
     def cancel_requested(self) -> bool:
         """Whether to stop at the next step that can be taken back, by raising ``JobCanceled``."""
+        ...
+
+    async def interruptible(self, work: Coroutine[Any, Any, R]) -> R:
+        """Return what ``work`` does, and cancel it when the job is canceled.
+
+        :raises JobCanceled: the job was canceled before ``work`` had ended.
+        """
         ...
 
 

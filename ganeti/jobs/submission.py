@@ -73,20 +73,31 @@ def _absolute(
         except ValueError:
             problems.append(Problem(where, f"{other!r} is not a job id"))
             continue
-        meant = _meant(named, job_id, earlier)
-        if meant is None:
-            problems.append(Problem(where, f"the job that {named} stands for was not accepted"))
-        elif not 0 < meant < job_id:
-            problems.append(Problem(where, f"there is no job {named} before this one"))
-        else:
-            found.append((meant, statuses))
+        try:
+            found.append((_resolve(named, job_id, earlier), statuses))
+        except Invalid as e:
+            problems.append(Problem(where, str(e)))
     if problems:
         raise Invalid(problems)
     return tuple(found)
 
 
-def _meant(named: int, job_id: int, earlier: Earlier) -> int | None:
-    """Negative ids count back within the request, and before its beginning to older jobs."""
+def _resolve(named: int, job_id: int, earlier: Earlier) -> int:
+    """Return the job that an id stands for; negative ids count back within the request.
+
+    :raises Invalid: there is no such job. An id that counts back beyond the request is refused
+        rather than resolved to the job submitted before: that job can be anybody's.
+    """
     if named >= 0:
+        if not 0 < named < job_id:
+            raise Invalid(f"there is no job {named} before this one")
         return named
-    return earlier[named] if -named <= len(earlier) else job_id + named
+    if -named > len(earlier):
+        raise Invalid(
+            f"relative job id {named} counts back beyond this request (earlier jobs in it:"
+            f" {len(earlier)}); name jobs of other requests by their id"
+        )
+    meant = earlier[named]
+    if meant is None:
+        raise Invalid(f"the job that {named} stands for was not accepted")
+    return meant

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -21,6 +21,8 @@ from ganeti.jobs.job import Event, Job, Status, as_json
 from ganeti.jobs.mending import Mending
 from ganeti.jobs.runner import Finish, Ran, Runner
 from ganeti.jobs.store import JobStore
+
+R = TypeVar("R")
 
 CANCELED = "Job canceled by request"
 
@@ -61,6 +63,7 @@ class Worker:
         self._clock = clock
         self._running: Deferred[Ran] | None = None
         self._saying: IDelayedCall | None = None
+        self._interruptible: set[Deferred[Any]] = set()
         self._canceled = False
         self._stopping = False
         self._ending = False
@@ -106,6 +109,8 @@ class Worker:
                 return True, f"Job {self.job.id} is stopped where it is"
             if not asked_before:
                 self.say(index, "cancel requested; stopping at the next step that can be undone")
+            for waiting in list(self._interruptible):
+                waiting.cancel()
             return True, f"Job {self.job.id} stops at its next step that can be undone"
         elif status is Status.QUEUED:
             return True, f"Job {self.job.id} ends before its next opcode"
@@ -155,6 +160,25 @@ class Worker:
             raise
         if self._canceled:
             raise JobCanceled(CANCELED)
+
+    async def interruptible(self, work: Coroutine[Any, Any, R]) -> R:
+        """Return what ``work`` does, and cancel it when the job is canceled.
+
+        :raises JobCanceled: the job was canceled before ``work`` had ended.
+        """
+        if self._canceled:
+            work.close()
+            raise JobCanceled(CANCELED)
+        waiting = Deferred.fromCoroutine(work)
+        self._interruptible.add(waiting)
+        try:
+            return await waiting
+        except CancelledError:
+            if self._canceled:
+                raise JobCanceled(CANCELED) from None
+            raise
+        finally:
+            self._interruptible.discard(waiting)
 
     async def _opcode(self, index: int) -> _Outcome:
         """Run one opcode, from picked to whatever came of it."""
@@ -277,3 +301,6 @@ class _Task:
 
     def cancel_requested(self) -> bool:
         return self._worker._canceled
+
+    async def interruptible(self, work: Coroutine[Any, Any, R]) -> R:
+        return await self._worker.interruptible(work)

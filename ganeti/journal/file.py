@@ -65,7 +65,6 @@ class FileJournal:
         self._replicas: IReplicas | None = None
         self._tip = self._acknowledged = self._segments.end
         self._writing: _Group | None = None
-        self._held: list[tuple[Mark, _Kept]] = []
         self._pending: deque[_Group] = deque()
         self._errands: deque[tuple[Errand, Deferred[None]]] = deque()
         self._working = False
@@ -109,7 +108,7 @@ class FileJournal:
 
     async def close(self) -> None:
         """Finish what was taken, take nothing more, and give the files back."""
-        while self._pending or self._writing is not None or self._held:
+        while self._pending or self._writing is not None:
             await self._between(_nothing)
         self._refusal = self._refusal or "it is closed"
         await self._segments.close()
@@ -150,6 +149,18 @@ class FileJournal:
         await self._segments.forget(before)
 
     # --- for copies and checkpoints
+
+    def acknowledged(self) -> Mark:
+        """The mark of the last durable commit."""
+        return self._acknowledged
+
+    async def adopt(self, frames: bytes, end: Mark) -> None:
+        """Append frames of another copy of this log, which follow its end, before it takes commits.
+
+        :raises OSError: they could not be kept.
+        """
+        await self._segments.write(frames, end)
+        self._tip = self._acknowledged = end
 
     def end_mark(self) -> Mark:
         """How far the files reach; the last group may still be on its way to the replicas."""
@@ -249,17 +260,14 @@ class FileJournal:
             await self._segments.write(frames, group.end)
         finally:
             # Also after a failure: until this returns, the replicas are busy with these frames.
-            everywhere = await copied
-        if everywhere:
-            self._acknowledge(group)
-        else:
-            self._held += group.waiting
-            self._writing = None
+            await copied
+        # Last: a lease that was good before the disk was slow may have ended meanwhile.
+        await self._replicas.confirm()
+        self._acknowledge(group)
 
     def _acknowledge(self, group: _Group) -> None:
         self._writing = None
-        waiting, self._held = [*self._held, *group.waiting], []
-        for mark, kept in waiting:
+        for mark, kept in group.waiting:
             self._acknowledged = mark
             kept.callback(None)
 
@@ -272,7 +280,7 @@ class FileJournal:
         self._refusal, self._tip = why, self._acknowledged
         if self._replicas is not None:
             self._replicas.cut(self._acknowledged)
-        lost, self._held = self._held, []
+        lost: list[tuple[Mark, _Kept]] = []
         for group in (self._writing, *self._pending):
             lost += group.waiting if group is not None else ()
         self._writing = None

@@ -120,15 +120,19 @@ class IJournal(Interface):
 class IReplicas(Interface):
     """Copies of the log on other hosts, which get every group of frames as it is written."""
 
-    async def keep(after: Mark, frames: bytes, end: Mark) -> bool:
+    async def keep(after: Mark, frames: bytes, end: Mark) -> None:
         """Keep whole frames that follow ``after`` and end with ``end``.
 
-        True if every replica of the recorded set has them durably. One that fails or is late is
-        put out of the set, so that this always ends in bounded time; then a commit that says so
-        has been appended, this is False, and nothing may be acknowledged before that commit is:
-        else, after a crash, the record would count on a replica that lacks something.
+        They are durable with every replica that counts as in sync when this returns. A replica that
+        fails or is late is put out of the set first, which takes a majority of the voting nodes.
 
         :raises NotMaster: a replica follows a newer master; nothing may be acknowledged any more.
+        """
+
+    async def confirm() -> None:
+        """Return when this master may acknowledge: it holds the lease of a majority.
+
+        :raises NotMaster: there is a newer master.
         """
 
     def cut(end: Mark) -> None:

@@ -87,6 +87,20 @@ class Segments:
         if self._size < len(last.data):
             await self._log.truncate(self._size)
 
+    def read_only(self) -> None:
+        """Find the end of the log without changing anything; another process may be writing it.
+
+        :raises Damaged: the last segment does not verify.
+        :raises Elsewhere: there is no log.
+        """
+        self._firsts = self._found()
+        if not self._firsts:
+            raise Elsewhere(f"there is no journal in {self._folder}")
+        last = self._read(self._firsts[-1])
+        self.end, self._size = last.after, last.start
+        for frame in last.frames():
+            self.end, self._size = frame.mark, frame.stop
+
     async def close(self) -> None:
         """Give the last file back."""
         if self._log is not None:

@@ -169,9 +169,11 @@ class MasterClient:
             if line.open:
                 return line
         made: Deferred[_Line] = Deferred(lambda _: connector.disconnect())
-        connector = self._unix.connectUNIX(self._path, _Lines(made), timeout=CONNECT_SECONDS)
         try:
+            connector = self._unix.connectUNIX(self._path, _Lines(made), timeout=CONNECT_SECONDS)
             return await made
+        except OSError as e:  # such as no descriptor for the socket
+            raise not_connected(self._path, e.errno, str(e)) from None
         except ConnectError as e:
             number = e.osError if isinstance(e.osError, int) else getattr(e.osError, "errno", None)
             raise not_connected(self._path, number, str(e)) from None

@@ -18,6 +18,7 @@ from twisted.internet.interfaces import (
     IWriteDescriptor,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -38,6 +39,8 @@ class Connection(Protocol):
 
     A client that does not read its answers gets no further ones until it does.
     """
+
+    _log = Logger()
 
     def __init__(self, methods: Methods) -> None:
         self._methods = methods
@@ -61,7 +64,7 @@ class Connection(Protocol):
             return
         if self._waiting and not self._busy:
             self._busy = True
-            self._work = Deferred.fromCoroutine(self._answer())
+            self._work = Deferred.fromCoroutine(self._answer()).addErrback(self._broke)
         if self._busy and len(self._waiting) > MOST_WAITING and self._reading:
             self._reading = False
             self._transport().pauseProducing()
@@ -79,6 +82,12 @@ class Connection(Protocol):
         if not self._reading:
             self._reading = True
             self._transport().resumeProducing()
+
+    def _broke(self, failure: Failure) -> None:
+        # No answer can be sent any more: the client hears of it by the closed connection.
+        self._log.failure("answering a client failed", failure)
+        self._waiting.clear()
+        self._transport().abortConnection()
 
     def _send(self, answer: bytes) -> None:
         transport = self._transport()

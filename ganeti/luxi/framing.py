@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ganeti.errors import GanetiError, Invalid, ProtocolError, from_wire
+from ganeti.schema.documents import MAX_DEPTH, UNREADABLE, nests_too_deep
 
 END = b"\x03"
 """Ends a message; JSON escapes control characters, so it cannot occur inside."""
@@ -75,9 +76,11 @@ def read_envelope(message: bytes) -> Envelope:
 
     :raises ProtocolError: it is no request, and why.
     """
+    if nests_too_deep(message):
+        raise ProtocolError(f"the request cannot be read: it nests more than {MAX_DEPTH} levels")
     try:
         return _envelopes.decode(message)
-    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+    except UNREADABLE as e:
         raise ProtocolError(f"the request cannot be read: {e}") from None
 
 
@@ -109,7 +112,7 @@ def result_of(message: bytes) -> msgspec.Raw:
         return msgspec.Raw(memoryview(message)[len(_SUCCESS) : -len(_CLOSE)])
     try:
         answer = _answers.decode(message)
-    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+    except UNREADABLE as e:
         raise ProtocolError(f"the master's answer cannot be read: {e}") from None
     if answer.success:
         return answer.result

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What can be asked of the master: one record per method, its fields the positional arguments.
 
-Names, order and types are those that existing clients send. ``QueryObjects`` is an addition.
+Names, order and types are those that existing clients send. ``QueryObjects`` and
+``SubmitSharedJob`` are additions.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import msgspec
 from ganeti.errors import Invalid, ProtocolError
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import decode_opcodes
+from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.records import Record
-from ganeti.schema.types import Priority
+from ganeti.schema.types import Integer, Number, Priority
 
 R = TypeVar("R", covariant=True)
 
@@ -49,10 +51,10 @@ class Request(Record, Generic[R], array_like=True):
         decode: Callable[[bytes | msgspec.Raw], Self] = _decoder(cls).decode
         try:
             return decode(encoded)
-        except msgspec.DecodeError as e:
+        except UNREADABLE as e:
             problem = e
         if cls.bare:
-            with suppress(msgspec.DecodeError):
+            with suppress(*UNREADABLE):
                 return decode(b"[%b]" % bytes(encoded))
         raise _unreadable(cls, problem)
 
@@ -71,7 +73,7 @@ def _decoder(kind: type[Request[Any]]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind, strict=False)
 
 
-def _unreadable(method: type[Request[Any]], error: msgspec.DecodeError) -> Invalid:
+def _unreadable(method: type[Request[Any]], error: Exception) -> Invalid:
     text = str(error).replace("`", "")
     for number, name in enumerate(method.__struct_encode_fields__):
         text = text.replace(f"$[{number}]", name)
@@ -95,6 +97,10 @@ class SubmitJob(Request[int]):
 
 class SubmitJobToDrainedQueue(SubmitJob):
     """Queue one job even if the queue is closed to users."""
+
+
+class SubmitSharedJob(SubmitJob):
+    """Queue a job that only reads, or answer with the number of one that reads the same."""
 
 
 class SubmitManyJobs(Request[list[Row]]):
@@ -121,7 +127,7 @@ def _argument(
 def _pieces(kind: type[Request[Any]], encoded: bytes | msgspec.Raw) -> list[msgspec.Raw]:
     try:
         return _raws.decode(encoded)
-    except msgspec.DecodeError as e:
+    except UNREADABLE as e:
         raise _unreadable(kind, e) from None
 
 
@@ -134,7 +140,7 @@ class CancelJob(Request[Row]):
     changes = True
     bare = True
 
-    job_id: int
+    job_id: Integer
     kill: bool | None = None
 
 
@@ -143,7 +149,7 @@ class ChangeJobPriority(Request[Row]):
 
     changes = True
 
-    job_id: int
+    job_id: Integer
     priority: Priority
 
 
@@ -153,7 +159,7 @@ class ArchiveJob(Request[bool]):
     changes = True
     bare = True
 
-    job_id: int
+    job_id: Integer
 
 
 class AutoArchiveJobs(Request[list[int]]):
@@ -161,14 +167,14 @@ class AutoArchiveJobs(Request[list[int]]):
 
     changes = True
 
-    age: int
-    timeout: int = LONGEST_WAIT
+    age: Integer
+    timeout: Integer = LONGEST_WAIT
 
 
 class PickupJob(Request[None]):
     """Internal to other servers; never answered here."""
 
-    job_id: int
+    job_id: Integer
 
 
 class WaitForJobChange(Request[Any]):
@@ -179,11 +185,11 @@ class WaitForJobChange(Request[Any]):
 
     waits = True
 
-    job_id: int
+    job_id: Integer
     fields: tuple[str, ...]
     prev_job_info: Any = None
-    prev_log_serial: int | None = None
-    timeout: float = LONGEST_WAIT
+    prev_log_serial: Integer | None = None
+    timeout: Number = LONGEST_WAIT
 
     def arguments(self) -> tuple[Any, ...]:
         *others, timeout = msgspec.structs.astuple(self)
@@ -201,7 +207,7 @@ class SetDrainFlag(Request[bool]):
 class SetWatcherPause(Request[Any]):
     """Keep the watcher from acting until a time in seconds since the epoch; answers that time."""
 
-    until: int | float | None = None
+    until: Integer | Number | None = None
 
 
 # Questions
@@ -236,7 +242,7 @@ class QueryObjects(Request[list[dict[str, Any]]]):
 class QueryJobs(Request[list[Row | None]]):
     """Rows of values of the given jobs, or of all that are not archived."""
 
-    ids: tuple[int, ...] | None
+    ids: tuple[Integer, ...] | None
     fields: tuple[str, ...]
 
 
@@ -331,6 +337,18 @@ class DeleteFilter(Request[None]):
     changes = True
 
     uuid: str
+
+
+# The quorum
+
+
+class ConfirmNodesDown(Request[None]):
+    """Go on without the votes of these nodes, by name: a person says that they are down.
+
+    Ours: clients of Ganeti do not know it. Not held back while there is no majority: it ends that.
+    """
+
+    names: tuple[str, ...]
 
 
 def _refuse_locking(use_locking: bool) -> None:

@@ -34,6 +34,15 @@ class Methods:
     async def answer(self, message: bytes) -> bytes:
         """The answer to a message, ready to be sent; failures are answers, too."""
         try:
+            return await self._answer(message)
+        except CancelledError:
+            raise
+        except Exception:
+            # Whatever it is: a client that gets no answer waits until its time-out.
+            return framing.failure(["GenericError", [self._unexpected(message)]])
+
+    async def _answer(self, message: bytes) -> bytes:
+        try:
             envelope = framing.read_envelope(message)
             request = method(envelope.method).read(envelope.args)
         except (ProtocolError, Invalid) as e:
@@ -44,15 +53,23 @@ class Methods:
             return framing.success(await answerer(*request.arguments()))
         except GanetiError as e:
             return framing.failure(to_wire(e))
-        except CancelledError:
-            raise
-        except Exception:
-            return framing.failure(["GenericError", [self._unexpected(envelope.method)]])
 
-    def _unexpected(self, name: str) -> str:
+    def _unexpected(self, message: bytes) -> str:
         reference = uuid4().hex[:12]
-        self._log.failure("{method} broke; reference {reference}", method=name, reference=reference)
+        self._log.failure(
+            "answering {method} failed; reference {reference}",
+            method=_method_of(message),
+            reference=reference,
+        )
         return f"internal error; the log of the master daemon has it under {reference}"
+
+
+def _method_of(message: bytes) -> str:
+    """What the message asks for, for the log; its arguments may be secret."""
+    try:
+        return framing.read_envelope(message).method
+    except ProtocolError:
+        return "an unreadable request"
 
 
 async def _unanswered(*_: Any) -> None:

@@ -14,6 +14,7 @@ from ganeti.jobs.queue import Queue
 from ganeti.luxi.server import Answerer
 from ganeti.master.job_filters import JobFilters
 from ganeti.master.questions import Questions
+from ganeti.master.shared_jobs import SharedJobs
 from ganeti.master.watcher import WatcherPause
 from ganeti.opcodes.opcode import Opcode
 from ganeti.views.jobs import JOBS, JobRow
@@ -23,13 +24,19 @@ NO_CHANGE = "nochange"
 
 
 def answers(
-    queue: Queue, questions: Questions, pause: WatcherPause, filters: JobFilters
+    queue: Queue,
+    shared: SharedJobs,
+    questions: Questions,
+    pause: WatcherPause,
+    filters: JobFilters,
+    confirm_down: Answerer,
 ) -> Mapping[str, Answerer]:
     """For each method of the protocol, who answers it."""
     jobs = JobAnswers(queue)
     return {
         "SubmitJob": jobs.submit,
         "SubmitJobToDrainedQueue": jobs.submit_even_if_drained,
+        "SubmitSharedJob": shared.submit,
         "SubmitManyJobs": jobs.submit_many,
         "CancelJob": jobs.cancel,
         "ChangeJobPriority": queue.change_priority,
@@ -54,6 +61,7 @@ def answers(
         "PickupJob": _internal,
         "ReplaceFilter": filters.replace,
         "DeleteFilter": filters.delete,
+        "ConfirmNodesDown": confirm_down,
     }
 
 

@@ -10,19 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ganeti.config import access
 from ganeti.config.formats import Checkpoint
 from ganeti.config.state import ClusterState
 from ganeti.jobs.job import encode
 from ganeti.jobs.store import JobStore
 from ganeti.journal.file import FileJournal
-from ganeti.journal.in_sync import Marker, marker_at
+from ganeti.journal.marker import complete, marker_at, replacing
 from ganeti.master.follower import CheckpointFiles
+from ganeti.master.hand_edits import digest_of
 from ganeti.master.places import Places
 from ganeti.system.interfaces import IFiles
 
@@ -44,7 +45,6 @@ class Checkpoints:
         journal: FileJournal,
         state: Callable[[], ClusterState],
         jobs: JobStore,
-        in_sync: Callable[[], frozenset[str]],
         clock: IReactorTime,
     ) -> None:
         self._files = files
@@ -52,7 +52,6 @@ class Checkpoints:
         self._journal = journal
         self._state = state
         self._jobs = jobs
-        self._in_sync = in_sync
         self._clock = clock
         self._config = Checkpoint()
         self._written: ClusterState | None = None
@@ -85,27 +84,35 @@ class Checkpoints:
         :raises OSError: it could not be written; the one before still stands.
         """
         async with self._turn:
-            position, state = self._journal.end(), self._state()
+            mark, state = self._journal.acknowledged(), self._state()
             changed = self._jobs.take_changed()
             contents = {
                 self._places.job(number): encode(job) for number, job in changed.jobs.items()
             }
             contents[self._places.serial] = b"%d\n" % self._jobs.serial
             contents[self._places.queue_version] = QUEUE_VERSION
+            before = marker_at(self._files, self._places.marker)
+            digests = before.config_digests[-1:]
             if state is not self._written:
-                contents[self._places.config] = self._config.text(state)
+                text = self._config.text(state)
+                contents |= {self._places.config: text, self._places.base: text}
+                digests = (digest_of(text),)
             try:
+                # From here until the end, the files may hold more than the marker says for certain.
+                await self._files.replace(self._places.marker, replacing(before, mark, digests))
+                if access.differs(state, self._written):
+                    # Before config.data: see there.
+                    await self._files.replace(self._places.access, access.text(state))
                 await self._files.replace_all(contents)
                 for number in changed.gone:
                     await self._files.remove(self._places.job(number))
                 await self._mark_drained()
-                marker = Marker(position=position, in_sync=tuple(sorted(self._in_sync())))
-                await self._files.replace(self._places.marker, msgspec.json.encode(marker))
+                await self._files.replace(self._places.marker, complete(mark, digests))
             except OSError:
                 self._jobs.give_back(changed)
                 raise
             self._written = state
-            await self._journal.forget(position)
+            await self._journal.forget(mark.position)
 
     async def whole(self) -> CheckpointFiles:
         """A checkpoint as it is now, for a candidate that lacks too much to catch up otherwise.
@@ -115,7 +122,8 @@ class Checkpoints:
         await self.write()
         async with self._turn:
             marker = marker_at(self._files, self._places.marker)
-            paths = [self._places.config, self._places.serial, self._places.queue_version]
+            paths = [self._places.access, self._places.config]
+            paths += [self._places.serial, self._places.queue_version]
             paths += [
                 f"{self._places.queue}/{name}"
                 for name in self._files.names(self._places.queue)

@@ -23,9 +23,9 @@ from ganeti.journal.segments import Elsewhere, Frames
 from ganeti.model.node import Node
 from ganeti.rpc.call import Call, Nodes
 from ganeti.rpc.replicas import (
+    AppendFrames,
     DescribeReplica,
     KeepCheckpoint,
-    KeepFrames,
     ReplicaEnd,
     ResetReplica,
 )
@@ -60,9 +60,9 @@ class Group(Frames):
     """Frames on their way to every candidate; they are made text once for all."""
 
     @cached_property
-    def call(self) -> KeepFrames:
+    def call(self) -> AppendFrames:
         text = b64encode(self.data).decode("ascii")
-        return KeepFrames(after=to_wire(self.after), frames=text)
+        return AppendFrames(after=to_wire(self.after), frames=text)
 
 
 @dataclass(frozen=True)
@@ -221,14 +221,26 @@ class Follower:
             self._log.warn("{node} has no usable copy: {why}", node=self.node.name, why=str(e))
             common = None
         # Of the beginning nobody can make the configuration: that is in no commit.
-        if common is None or common == BEGINNING:
-            self.drop("it has no copy of this journal yet, and is getting one")
-            self._changed()
-            await self._reset()
-        else:
-            # What follows was never acknowledged. Cutting off nothing makes its disk work too, so
-            # that one whose disk hangs is noticed while nobody waits for it.
+        if common is not None and common != BEGINNING and await self._cut_to(common):
+            return
+        self.drop("it has no copy of this journal yet, and is getting one")
+        self._changed()
+        await self._reset()
+
+    async def _cut_to(self, common: Mark) -> bool:
+        """Let the copy end with ``common``; False if that cannot be done to it.
+
+        What follows was never acknowledged. Cutting off nothing makes its disk work too, so that
+        one whose disk hangs is noticed while nobody waits for it.
+        """
+        try:
             await self._keep(Group(common, b"", common), cut=True)
+        except Failed as e:
+            if not _about_the_copy(e):
+                raise
+            self._log.warn("{node}: {why}", node=self.node.name, why=str(e))
+            return False
+        return True
 
     async def _common(self) -> Mark | None:
         """The last mark that the copy and the journal have in common; None if they have none.
@@ -306,7 +318,7 @@ class Follower:
         return self._queue[0].after if self._queue else self._journal.end_mark()
 
     async def _keep(self, group: Group, *, cut: bool = False) -> None:
-        call = KeepFrames(after=group.call.after, frames="", cut=True) if cut else group.call
+        call = AppendFrames(after=group.call.after, frames="", cut=True) if cut else group.call
         answer = await self._ask(call, within=self._patience.bound)
         self._unkept += len(group.data)
         if answer != to_wire(group.end):

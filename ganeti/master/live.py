@@ -7,7 +7,7 @@ answer knows its age; what jobs do on a node makes its answer old at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -177,13 +177,22 @@ def storage_units(state: ClusterState) -> tuple[tuple[str, str], ...]:
 
 
 class WatchedNodes:
-    """The nodes, with a look at every call that changes what they would say of themselves."""
+    """The nodes as jobs ask them: only while ``confirm`` says that this master holds its lease, and
+    with a look at every call that changes what they would say of themselves.
+    """
 
-    def __init__(self, nodes: Nodes, changed: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        nodes: Nodes,
+        changed: Callable[[str], None],
+        confirm: Callable[[], Awaitable[None]],
+    ) -> None:
         self._nodes = nodes
         self._changed = changed
+        self._confirm = confirm
 
     async def ask(self, node: Node, call: Call[R]) -> R:
+        await self._confirm()
         try:
             return await self._nodes.ask(node, call)
         finally:
@@ -191,6 +200,7 @@ class WatchedNodes:
                 self._changed(node.uuid)
 
     async def ask_all(self, nodes: Sequence[Node], call: Call[R]) -> Mapping[str, R | Failed]:
+        await self._confirm()
         try:
             return await self._nodes.ask_all(nodes, call)
         finally:

@@ -12,11 +12,14 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from ganeti import __version__
+from ganeti.config.changes.cluster import update_cluster
 from ganeti.config.state import ClusterState, Edited, Kind
-from ganeti.config.writer import Config
+from ganeti.config.writer import Cause, Config
 from ganeti.jobs.queue import Queue
 from ganeti.jobs.store import JobStore
 from ganeti.journal.file import FileJournal
+from ganeti.journal.interfaces import Commit
+from ganeti.journal.marker import marker_at, require_one_history
 from ganeti.locking.keeper import LockKeeper
 from ganeti.luxi.server import Answerer
 from ganeti.master.answers import answers
@@ -25,10 +28,14 @@ from ganeti.master.candidates import Candidates
 from ganeti.master.checkpoints import Checkpoints
 from ganeti.master.job_filters import JobFilters
 from ganeti.master.live import Live, WatchedNodes
+from ganeti.master.members import MemberDistribution
 from ganeti.master.places import Places
 from ganeti.master.questions import Questions
+from ganeti.master.quorum import READY_TIMEOUT, Quorum
 from ganeti.master.recovery import recover
 from ganeti.master.running import OperationRunner
+from ganeti.master.shared_jobs import SharedJobs
+from ganeti.master.slices import Slices
 from ganeti.master.watcher import WatcherPause
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.operation import (
@@ -52,7 +59,7 @@ class Surroundings:
 
     ``clock`` says how long something takes, ``now`` the time of day in seconds since the epoch.
 
-    ``machine`` is the kind of processor, as ``uname -m`` says it.
+    ``machine`` is the kind of processor, as ``uname -m`` says it; ``name`` that of this node.
     """
 
     files: IFiles
@@ -65,6 +72,7 @@ class Surroundings:
     shared: SharedFiles
     machine: str
     issue: Issue
+    name: str
 
 
 class Master:
@@ -72,31 +80,37 @@ class Master:
 
     _log = Logger()
 
-    def __init__(self, around: Surroundings, journal: FileJournal) -> None:
+    def __init__(self, around: Surroundings, journal: FileJournal, quorum: Quorum) -> None:
         """Make the master from what is durable; nothing runs before ``start``.
 
         :raises Failed: a file of the checkpoint is missing or damaged.
-        :raises Damaged: the journal does not verify.
+        :raises Damaged: the journal does not verify, or is not of the checkpoint's history.
+        :raises Refused: the cluster has no node of this name.
         """
         self._around = around
         clock = around.clock
         self.journal = journal
         self.jobs = JobStore(journal, around.now)
+        require_one_history(
+            marker_at(around.files, around.places.marker), journal, around.places.data
+        )
         found = recover(around.files, around.places, journal, self.jobs, around.ids.uuid)
+        self._edit = found.edit
         self.config = Config(found.state, journal, around.now)
+        self.quorum = quorum
+        self.members = MemberDistribution(around.nodes, self.config.state, clock)
         self.candidates = Candidates(
             journal,
-            around.nodes,
+            self.members,
             clock,
-            now=around.now,
-            master=found.state.cluster.master_node,
+            quorum,
+            master=found.state.node(around.name),
             checkpoint=lambda: self.checkpoints.whole(),
-            before=found.in_sync,
         )
         self.locks = LockKeeper(clock)
         self.pause = WatcherPause(around.files, around.places.watcher_pause)
-        self.live = Live(around.nodes, self.config.state, clock)
-        self.nodes = WatchedNodes(around.nodes, self.live.changed)
+        self.live = Live(self.members, self.config.state, clock)
+        self.nodes = WatchedNodes(self.members, self.live.changed, quorum.confirm)
         self.queue = Queue(
             store=self.jobs,
             journal=journal,
@@ -106,6 +120,7 @@ class Master:
             archive=JobArchive(around.files, around.places),
             locks=self.locks,
         )
+        self.shared = SharedJobs(self.queue, self.jobs)
         self.filters = JobFilters(self.config, self.jobs, self.queue, around.ids.uuid)
         self.questions = Questions(
             state=self.config.state,
@@ -114,6 +129,7 @@ class Master:
             queue=self.queue,
             locks=self.locks.rows,
             watcher_pause=self.pause.until,
+            slices=Slices(clock),
             release=__version__,
             machine=around.machine,
         )
@@ -123,7 +139,6 @@ class Master:
             journal,
             self.config.state,
             self.jobs,
-            self.candidates.in_sync,
             clock,
         )
         self.jobs.observe(lambda job: self.checkpoints.changed())
@@ -145,6 +160,7 @@ class Master:
             shared=self._around.shared,
             answers=self.questions,
             issue=self._around.issue,
+            members=self.members,
         )
 
     async def _submit(self, jobs: Sequence[Sequence[Opcode]]) -> list[tuple[bool, int | str]]:
@@ -152,32 +168,87 @@ class Master:
 
     def _changed(self, state: ClusterState, edits: tuple[Edited, ...]) -> None:
         self.checkpoints.changed()
+        self.shared.changed()
+        # First, so that whoever is asked because of this change knows the members as they are now.
+        self.members.changed(state, edits)
         if any(edit.kind is Kind.NODE for edit in edits):
             self.candidates.members(state.nodes.values())
+            self.quorum.members_changed()
 
     def answers(self) -> Mapping[str, Answerer]:
         """Who answers each method of the protocol of clients."""
-        return answers(self.queue, self.questions, self.pause, self.filters)
+        return answers(
+            self.queue,
+            self.shared,
+            self.questions,
+            self.pause,
+            self.filters,
+            self._confirm_down,
+        )
+
+    async def _confirm_down(self, names: Sequence[str]) -> None:
+        state = self.config.state()
+        self.quorum.confirm_down([state.node(name).name for name in names])
 
     async def start(self) -> None:
-        """Settle what a crash interrupted, and begin to run jobs."""
+        """Make the term known by its first commit, settle what a crash interrupted, run jobs.
+
+        That commit is acknowledged when every copy in sync has all that came before it, so nothing
+        that is seen from then on can be lost with this master.
+
+        :raises NotKept: it could not be kept.
+        """
+        self.members.soon()
         self.journal.replicate_to(self.candidates)
         self.candidates.members(self.config.state().nodes.values())
+        await self._begin_term()
+        if self._edit is not None:
+            await self.config.change(self._edit.apply, because=self._edit.cause)
         await self.queue.start()
+
+    async def _begin_term(self) -> None:
+        state, term = self.config.state(), self.quorum.term()
+        node = state.node(self._around.name)
+        if node.uuid != state.cluster.master_node:
+            why = f"{node.name} is the master, after {state.master.name}, in term {term}"
+            await self.config.change(
+                update_cluster(master_node=node.uuid), because=Cause("master-failover", why)
+            )
+        else:
+            why = f"{node.name} is the master in term {term}"
+            await self.journal.append(
+                Commit(at=self._around.now(), who="master", why=why, edits=())
+            )
+
+    def discard(self) -> None:
+        """Give up a master that was never started."""
+        self.live.stop()
+        self.members.stop()
 
     async def stop(self, *, replaced: bool = False) -> None:
         """Stop jobs and questions, and leave a checkpoint behind.
 
-        One who was ``replaced`` leaves none: the files are its successor's.
+        One that was ``replaced`` leaves none: the files are its successor's. One without a majority
+        does not wait for it: what was not acknowledged is settled by the next master.
         """
-        await self.queue.stop()
-        self.live.stop()
-        if replaced:
-            self.candidates.stop()
-        await self.checkpoints.stop(write=not replaced)
-        await self.journal.close()
+        if replaced or not self.quorum.holds():
+            self._acknowledge_nothing()
+        timer = self._around.clock.callLater(READY_TIMEOUT, self._acknowledge_nothing)
+        try:
+            await self.queue.stop()
+            self.live.stop()
+            self.members.stop()
+            await self.checkpoints.stop(write=not replaced)
+            await self.journal.close()
+        finally:
+            if timer.active():
+                timer.cancel()
         # Last, because what was taken until now is kept by the candidates too.
+        self._acknowledge_nothing()
+
+    def _acknowledge_nothing(self) -> None:
         self.candidates.stop()
+        self.quorum.stop()
 
 
 def _operations() -> Mapping[type[Opcode], Operation[Any, Any]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ganeti.config import access
+
 JOBS_PER_ARCHIVE_FOLDER = 10_000
 
 
@@ -19,6 +21,11 @@ class Places:
         return f"{self.data}/config.data"
 
     @property
+    def access(self) -> str:
+        """The part of the configuration that ``config.data`` has no place for."""
+        return f"{self.data}/{access.NAME}"
+
+    @property
     def journal(self) -> str:
         return f"{self.data}/journal"
 
@@ -26,6 +33,11 @@ class Places:
     def marker(self) -> str:
         """Which commits the files hold."""
         return f"{self.journal}/checkpoint"
+
+    @property
+    def base(self) -> str:
+        """``config.data`` as the master daemon has written it, to tell what was edited in it."""
+        return f"{self.journal}/config.base"
 
     @property
     def watcher_pause(self) -> str:

@@ -17,6 +17,8 @@ from ganeti.jobs.queue import Queue
 from ganeti.locking.table import LockRow
 from ganeti.master.cluster_info import ClusterInfo
 from ganeti.master.live import Live
+from ganeti.master.node_queries import SharedQuery
+from ganeti.master.slices import Slices, Task
 from ganeti.model.node import Node
 from ganeti.opcodes.tags import TagKind
 from ganeti.operations.guests import guest_of
@@ -25,7 +27,7 @@ from ganeti.query.fields import Source, Table
 from ganeti.query.filters import Filter, compile_filter
 from ganeti.rpc.call import Nodes
 from ganeti.rpc.instances import DescribeConsole
-from ganeti.rpc.node import DescribeOSes
+from ganeti.rpc.node import DescribeOSes, OSDefinition
 from ganeti.rpc.transfers import ListExports
 from ganeti.views import cluster, exports, extstorage, oses
 from ganeti.views.catalogue import ROWS, TABLES
@@ -37,6 +39,18 @@ from ganeti.views.moment import Moment
 from ganeti.views.objects import Listed, objects
 
 K = TypeVar("K")
+R = TypeVar("R")
+
+_encode = msgspec.json.Encoder().encode
+
+MAX_COLUMNS = 1000
+"""How many fields one query may be for; no kind of object has so many."""
+
+MAX_CELLS = 2_500_000
+"""How many values one answer may have: each takes some 50 bytes of memory until it is sent."""
+
+FILE_STEPS = 50
+"""How many steps, each about a comparison, reading a file counts for."""
 
 MOST_KEPT = 8
 """Lists of fields for which encoded objects are kept."""
@@ -54,6 +68,7 @@ class Questions:
         queue: Queue,
         locks: Callable[[], Sequence[LockRow]],
         watcher_pause: Callable[[], float | None],
+        slices: Slices,
         release: str,
         machine: str,
     ) -> None:
@@ -65,8 +80,11 @@ class Questions:
         self._queue = queue
         self._locks = locks
         self._watcher_pause = watcher_pause
+        self._slices = slices
         self._release = release
         self._machine = machine
+        self._definitions = SharedQuery(self._ask_definitions)
+        self._exported = SharedQuery(self._ask_exports)
         self._info = ClusterInfo(release, machine)
         self._instances_kept = _Kept(InstanceObjects)
         self._jobs_kept = _Kept(JobObjects)
@@ -85,11 +103,30 @@ class Questions:
     # --- the methods
 
     async def query(self, what: str, fields: Sequence[str], qfilter: Any = None) -> dict[str, Any]:
-        """Rows with a status for each value: ``{"fields": …, "data": …}``."""
+        """Rows with a status for each value: ``{"fields": …, "data": …}``, the data encoded.
+
+        What takes long is done in slices, so that others are answered meanwhile.
+
+        :raises Refused: it takes too long, or is about too much.
+        """
         table = _table(what)
-        chosen = compile_filter(table, qfilter)
-        rows = await self._matching(what, table, fields, chosen)
-        return table.response(fields, rows)
+        if len(fields) > MAX_COLUMNS:
+            raise Refused(f"a query may be for {MAX_COLUMNS} fields", Code.INPUT)
+        task = self._slices.task(f"the query for kind {what}")
+        rows = await self._matching(what, table, fields, compile_filter(table, qfilter), task)
+        if len(rows) * len(fields) > MAX_CELLS:
+            raise Refused(
+                f"{len(rows)} objects with {len(fields)} fields are more than {MAX_CELLS} values;"
+                " ask for fewer objects or fields at once",
+                Code.RESOURCES,
+            )
+        cells = table.cells(fields)
+        # Encoded row by row: encoding a long list at once would keep others waiting, too.
+        data = await task.map(lambda row: _encode(cells(row)), rows, steps=len(fields))
+        return {
+            "fields": table.definitions(fields),
+            "data": msgspec.Raw(b"[%b]" % b",".join(data)),
+        }
 
     async def fields(self, what: str, names: Sequence[str] | None = None) -> dict[str, Any]:
         """The definitions of fields."""
@@ -174,13 +211,24 @@ class Questions:
     # --- rows
 
     async def _matching(
-        self, what: str, table: Table[Any], fields: Sequence[str], chosen: Filter[Any]
-    ) -> list[Any]:
+        self,
+        what: str,
+        table: Table[Any],
+        fields: Sequence[str],
+        chosen: Filter[Any],
+        task: Task,
+    ) -> Sequence[Any]:
         needed = [*fields, *chosen.fields]
         moment = await self._moment(what, table, needed)
         names = chosen.names if what in ROWS or what == "job" else None
-        rows = await self._rows(what, moment, needed, names)
-        return [row for row in rows if chosen.matches(row)]
+        rows: Sequence[Any]
+        if what == "job" and names is not None:
+            # Each job that is archived is a file to read.
+            ids = list(map(int, names))
+            rows = await task.map(lambda number: self._job_row(number, True), ids, steps=FILE_STEPS)
+        else:
+            rows = await self._rows(what, moment, needed, names)
+        return await task.filter(chosen.matches, rows, steps=1 + chosen.conditions)
 
     async def _moment(self, what: str, table: Table[Any], fields: Iterable[str]) -> Moment:
         sources = table.sources(fields)
@@ -222,24 +270,25 @@ class Questions:
     async def _oses(
         self, moment: Moment, fields: Sequence[str], names: Sequence[Any] | None
     ) -> Sequence[oses.OSRow]:
-        hosts = [node for node in moment.nodes.values() if node.vm_capable and not node.offline]
-        answers = await self._nodes.ask_all(hosts, DescribeOSes())
-        said = {
-            node.name: None if isinstance(answers[node.uuid], Failed) else answers[node.uuid]
-            for node in hosts
-        }
-        found = oses.rows(moment, said)  # type: ignore[arg-type]  # failures are None by now
+        found = oses.rows(moment, await self._definitions.answer())
         return [row for row in found if names is None or row.name in names]
+
+    async def _ask_definitions(self) -> Mapping[str, Sequence[OSDefinition] | None]:
+        nodes = self._state().nodes
+        hosts = [node for node in nodes.values() if node.vm_capable and not node.offline]
+        found = await self._nodes.ask_all(hosts, DescribeOSes())
+        return {nodes[uuid].name: answer for uuid, answer in _without_failures(found).items()}
 
     async def _exports(
         self, moment: Moment, fields: Sequence[str], names: Sequence[Any] | None
     ) -> Sequence[Any]:
-        hosts = [node for node in moment.nodes.values() if not node.offline]
-        answers = await self._nodes.ask_all(hosts, ListExports())
-        said: dict[str, Sequence[str] | None] = {node.uuid: None for node in moment.nodes.values()}
-        for uuid, answer in answers.items():
-            said[uuid] = None if isinstance(answer, Failed) else answer
+        answers = await self._exported.answer()
+        said = {node.uuid: answers.get(node.uuid) for node in moment.nodes.values()}
         return [row for row in exports.rows(moment, said) if names is None or row.node in names]
+
+    async def _ask_exports(self) -> Mapping[str, Sequence[str] | None]:
+        hosts = [node for node in self._state().nodes.values() if not node.offline]
+        return _without_failures(await self._nodes.ask_all(hosts, ListExports()))
 
     async def _providers(
         self, moment: Moment, fields: Sequence[str], names: Sequence[Any] | None
@@ -273,6 +322,12 @@ class Questions:
             except Failed:
                 continue
         return found
+
+
+def _without_failures(answers: Mapping[str, R | Failed]) -> dict[str, R | None]:
+    return {
+        uuid: None if isinstance(answer, Failed) else answer for uuid, answer in answers.items()
+    }
 
 
 def _table(what: str) -> Table[Any]:

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 
 import msgspec
 
+from ganeti.config import access
 from ganeti.config.formats import loaded
 from ganeti.config.replay import apply
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, Invalid
 from ganeti.jobs.job import Job, decode
 from ganeti.jobs.store import JobStore
-from ganeti.journal.in_sync import marker_at, recorded
 from ganeti.journal.interfaces import IJournal
+from ganeti.journal.marker import Marker, marker_at
+from ganeti.master.hand_edits import Adoption, adoption, is_edited
 from ganeti.master.places import Places
 from ganeti.system.interfaces import IFiles
 
@@ -25,10 +27,10 @@ _JOB_FILE = re.compile(r"\Ajob-([1-9][0-9]*)\Z")
 
 @dataclass(frozen=True)
 class Recovered:
-    """The configuration, and the candidates, by UUID, that had every acknowledged commit."""
+    """The configuration as of the last durable commit, and what was edited in its file since."""
 
     state: ClusterState
-    in_sync: frozenset[str]
+    edit: Adoption | None
 
 
 def recover(
@@ -38,36 +40,61 @@ def recover(
     jobs: JobStore,
     ids: Callable[[], str],
 ) -> Recovered:
-    """Everything as it was when the last commit was made durable; the jobs are put into ``jobs``.
+    """Return the configuration as of the last durable commit, and put the jobs into ``jobs``.
 
     ``ids`` makes UUIDs for objects of old formats that have none.
 
     :raises Failed: a file of the checkpoint is missing or damaged; says what to do.
     :raises Damaged: the journal does not verify.
+    :raises Refused: ``config.data`` was edited, and the edit cannot become a commit.
     """
-    state = _configuration(files, places, ids)
-    jobs.load(_jobs(files, places), _serial(files, places), files.stat(places.drained) is not None)
     marker = marker_at(files, places.marker)
-    in_sync = frozenset(marker.in_sync)
+    text = _config_text(files, places)
+    base = _base_of(files, places, marker) if is_edited(text, marker.config_digests) else text
+    beside = files.read(places.access) if files.stat(places.access) is not None else None
+    first = state = _loaded(base, beside, places.config, ids)
+    jobs.load(_jobs(files, places), _serial(files, places), files.stat(places.drained) is not None)
     for _, commit in journal.replay(marker.position):
         state = apply(state, commit.edits)
-        in_sync = recorded(commit.edits, in_sync)
         for edit in commit.edits:
             jobs.replay(edit)
-    return Recovered(state.settled(), in_sync)
+    state = state.settled()
+    if base is text:
+        return Recovered(state, None)
+    edited = _loaded(text, beside, places.config, ids)
+    return Recovered(state, adoption(first, edited, state))
 
 
-def _configuration(files: IFiles, places: Places, ids: Callable[[], str]) -> ClusterState:
+def _config_text(files: IFiles, places: Places) -> bytes:
     if files.stat(places.config) is None:
         raise Failed(
             f"there is no {places.config}: this node is not the master of a cluster. "
             "To make a new cluster: gnt-cluster init",
             Code.ENVIRONMENT,
         )
+    return files.read(places.config)
+
+
+def _base_of(files: IFiles, places: Places, marker: Marker) -> bytes:
+    """The file as the master daemon had written it before somebody edited it."""
+    if files.stat(places.base) is not None:
+        base = files.read(places.base)
+        if not is_edited(base, marker.config_digests):
+            return base
+    raise Failed(
+        f"{places.config} was edited, and {places.base}, which tells how it was before, is missing"
+        " or was edited, too. Copy the former from another master candidate or from a backup, or"
+        " make another candidate the master",
+        Code.ENVIRONMENT,
+    )
+
+
+def _loaded(text: bytes, beside: bytes | None, path: str, ids: Callable[[], str]) -> ClusterState:
+    """The state in ``config.data`` and in the file ``beside`` it."""
     try:
-        return loaded(files.read(places.config), ids=ids)
+        return access.restore(loaded(text, ids=ids), beside)
     except Invalid as e:
-        raise Failed(f"{places.config}: {e}", Code.ENVIRONMENT) from e
+        raise Failed(f"{path}: {e}", Code.ENVIRONMENT) from e
 
 
 def _jobs(files: IFiles, places: Places) -> list[Job]:

@@ -16,10 +16,10 @@ from ganeti.master.predicates import Predicate, Subject, all_of
 from ganeti.model.filters import ACCEPT, ACTIONS, CONTINUE, PAUSE, RATE_LIMIT, REJECT, FilterRule
 from ganeti.schema.reading import read
 from ganeti.schema.records import Record
-from ganeti.schema.types import Count
+from ganeti.schema.types import Count, Line, Long
 
 Uuid: TypeAlias = Annotated[str, Meta(pattern=r"\A[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")]
-Entry: TypeAlias = tuple[str, str, int]
+Entry: TypeAlias = tuple[Line, Line, Long]
 
 
 class _Given(Record):
@@ -83,8 +83,7 @@ class Rulebook:
     """What the rules say of a job: the first that it matches, and that decides anything, holds.
 
     A rule that is not understood, which may have come with a configuration that other software
-    wrote, or whose search takes longer than others can wait, decides nothing, and the log says
-    so; the queue is never held up by its rules.
+    wrote, decides nothing, and the log says so; the queue is never held up by its rules.
     """
 
     def __init__(self, rules: Iterable[FilterRule]) -> None:
@@ -106,36 +105,21 @@ class _Standing:
 
     def __init__(self, rule: FilterRule) -> None:
         self.rule = rule
-        self._matches: Predicate | None = None
-        self._make_ready()
+        self._matches = self._predicate()
 
     def applies(self, subject: Subject) -> bool:
         """Whether it is about this job."""
-        if self._matches is None:
-            return False
-        try:
-            return self._matches(subject)
-        except Invalid:
-            # A search has so much time in all, as befits a question; this one is asked for good.
-            self._make_ready()
-        try:
-            return self._matches(subject)
-        except Invalid as e:
-            self._give_up(e)
-            return False
+        return self._matches is not None and self._matches(subject)
 
-    def _make_ready(self) -> None:
+    def _predicate(self) -> Predicate | None:
         try:
             if wrong := _wrong_action(self.rule.action):
                 raise Invalid(wrong)
-            self._matches = all_of(self.rule.predicates, self.rule.watermark)
+            return all_of(self.rule.predicates, self.rule.watermark)
         except Invalid as e:
-            self._give_up(e)
-
-    def _give_up(self, error: Invalid) -> None:
-        self._matches = None
-        uuid = self.rule.uuid
-        self._log.error("job filter {uuid} decides nothing: {why}", uuid=uuid, why=str(error))
+            uuid = self.rule.uuid
+            self._log.error("job filter {uuid} decides nothing: {why}", uuid=uuid, why=str(e))
+            return None
 
 
 def _verdict(rule: FilterRule) -> Verdict:

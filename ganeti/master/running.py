@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ganeti.errors import JobCanceled
 from ganeti.jobs.runner import Ran, Task
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.perform import Performer
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,9 @@ class _Owner:
     def may_stop(self) -> None:
         if self.task.cancel_requested():
             raise JobCanceled("the job was canceled while it ran; what it did was taken back")
+
+    async def interruptible(self, work: Coroutine[Any, Any, R]) -> R:
+        return await self.task.interruptible(work)
 
     async def locked(self) -> None:
         await self.task.locked()

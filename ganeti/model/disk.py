@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 import enum
-from typing import Any
 
 from ganeti.model.named import Stored
-from ganeti.schema.types import Parameters
+from ganeti.schema.types import Integer, Line, Parameters, Value
 
 
 class Template(enum.StrEnum):
@@ -55,12 +54,12 @@ class Disk(Stored, omit_defaults=True):
     """
 
     dev_type: Template
-    logical_id: tuple[Any, ...]
+    logical_id: tuple[Value, ...]
     children: tuple[Disk, ...]
-    nodes: tuple[str, ...]
-    iv_name: str
-    size: int
+    nodes: tuple[Line, ...]
+    iv_name: Line
+    size: Integer
     mode: Mode
-    name: str | None = None
-    spindles: int | None = None
+    name: Line | None = None
+    spindles: Integer | None = None
     params: Parameters | None = None

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from ganeti.schema.records import Record
+from ganeti.schema.types import Integer, Line, Value
 
 ACCEPT = "ACCEPT"
 PAUSE = "PAUSE"
@@ -23,12 +24,12 @@ class FilterRule(Record):
     ``watermark`` is the last job id that had been given out when the rule was set.
     """
 
-    uuid: str
-    watermark: int
-    priority: int
+    uuid: Line
+    watermark: Integer
+    priority: Integer
     predicates: tuple[tuple[Any, ...], ...]
     action: Any
-    reason_trail: tuple[tuple[Any, ...], ...]
+    reason_trail: tuple[tuple[Value, ...], ...]
 
     @property
     def place(self) -> tuple[int, int, str]:

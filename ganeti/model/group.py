@@ -6,7 +6,7 @@ from __future__ import annotations
 import enum
 
 from ganeti.model.named import Tagged
-from ganeti.schema.types import Parameters
+from ganeti.schema.types import Key, Line, Parameters
 
 
 class AllocPolicy(enum.StrEnum):
@@ -20,12 +20,12 @@ class AllocPolicy(enum.StrEnum):
 class Group(Tagged, omit_defaults=True):
     """A node group; which nodes belong to it is written in the nodes, ``members`` is historical."""
 
-    name: str
-    members: tuple[str, ...] | None = None
+    name: Line
+    members: tuple[Line, ...] | None = None
     ndparams: Parameters
     alloc_policy: AllocPolicy
     ipolicy: Parameters
-    diskparams: dict[str, Parameters]
-    networks: dict[str, Parameters]
+    diskparams: dict[Key, Parameters]
+    networks: dict[Key, Parameters]
     hv_state_static: Parameters | None = None
     disk_state_static: Parameters | None = None

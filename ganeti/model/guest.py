@@ -5,32 +5,32 @@ from __future__ import annotations
 
 from ganeti.model.disk import Disk
 from ganeti.schema.records import Record
-from ganeti.schema.types import Parameters
+from ganeti.schema.types import Integer, Line, Number, Parameters
 
 
 class GuestNetwork(Record):
     """The network that a network card belongs to, for scripts; empty text where not set."""
 
-    name: str
-    uuid: str
-    tags: tuple[str, ...] = ()
-    subnet: str = ""
-    gateway: str = ""
-    subnet6: str = ""
-    gateway6: str = ""
-    mac_prefix: str = ""
+    name: Line
+    uuid: Line
+    tags: tuple[Line, ...] = ()
+    subnet: Line = ""
+    gateway: Line = ""
+    subnet6: Line = ""
+    gateway6: Line = ""
+    mac_prefix: Line = ""
 
 
 class GuestNic(Record):
     """A network card with its mode, link and VLAN."""
 
-    uuid: str
-    mac: str
-    mode: str
-    link: str
-    vlan: str = ""
-    ip: str | None = None
-    name: str | None = None
+    uuid: Line
+    mac: Line
+    mode: Line
+    link: Line
+    vlan: Line = ""
+    ip: Line | None = None
+    name: Line | None = None
     network: GuestNetwork | None = None
 
 
@@ -41,21 +41,21 @@ class Guest(Record):
     ``primary`` and ``secondaries`` are node UUIDs.
     """
 
-    name: str
-    uuid: str
-    hypervisor: str
+    name: Line
+    uuid: Line
+    hypervisor: Line
     hvparams: Parameters
     beparams: Parameters
-    os: str
+    os: Line
     osparams: Parameters
-    primary: str
-    secondaries: tuple[str, ...]
+    primary: Line
+    secondaries: tuple[Line, ...]
     nics: tuple[GuestNic, ...]
     disks: tuple[Disk, ...]
-    ctime: float
-    mtime: float
-    tags: tuple[str, ...] = ()
-    network_port: int | None = None
+    ctime: Number
+    mtime: Number
+    tags: tuple[Line, ...] = ()
+    network_port: Integer | None = None
 
     @property
     def memory(self) -> int:
@@ -74,7 +74,7 @@ class GuestState(Record):
     """What a hypervisor says of a running guest: memory in MiB, CPU time in seconds."""
 
     name: str
-    memory: int
-    vcpus: int
-    cpu_time: float = 0.0
+    memory: Integer
+    vcpus: Integer
+    cpu_time: Number = 0.0
     paused: bool = False

@@ -7,7 +7,7 @@ import enum
 
 from ganeti.model.named import Tagged
 from ganeti.schema.records import Record
-from ganeti.schema.types import Parameters
+from ganeti.schema.types import Integer, Line, Parameters
 
 
 class Wanted(enum.StrEnum):
@@ -28,21 +28,21 @@ class WantedBy(enum.StrEnum):
 class Nic(Record, omit_defaults=True):
     """A network card; ``nicparams`` holds only what differs from the cluster's defaults."""
 
-    mac: str
-    ip: str | None = None
+    mac: Line
+    ip: Line | None = None
     nicparams: Parameters
-    network: str | None = None
-    name: str | None = None
-    uuid: str
+    network: Line | None = None
+    name: Line | None = None
+    uuid: Line
 
 
 class Instance(Tagged, omit_defaults=True):
     """A virtual machine; ``primary_node`` and ``disks`` are UUIDs."""
 
-    name: str
-    primary_node: str
-    os: str
-    hypervisor: str
+    name: Line
+    primary_node: Line
+    os: Line
+    hypervisor: Line
     hvparams: Parameters
     beparams: Parameters
     osparams: Parameters
@@ -50,6 +50,6 @@ class Instance(Tagged, omit_defaults=True):
     admin_state: Wanted
     admin_state_source: WantedBy
     nics: tuple[Nic, ...]
-    disks: tuple[str, ...]
+    disks: tuple[Line, ...]
     disks_active: bool
-    network_port: int | None = None
+    network_port: Integer | None = None

@@ -4,18 +4,19 @@
 from __future__ import annotations
 
 from ganeti.schema.records import Record
+from ganeti.schema.types import Integer, Line, Number
 
 
 class Stored(Record, omit_defaults=True):
     """An object of the configuration; ``serial_no`` and ``mtime`` move with every change of it."""
 
-    uuid: str
-    serial_no: int
-    ctime: float
-    mtime: float
+    uuid: Line
+    serial_no: Integer
+    ctime: Number
+    mtime: Number
 
 
 class Tagged(Stored, omit_defaults=True):
     """An object that carries tags, kept sorted."""
 
-    tags: tuple[str, ...]
+    tags: tuple[Line, ...]

@@ -4,16 +4,17 @@
 from __future__ import annotations
 
 from ganeti.model.named import Tagged
+from ganeti.schema.types import Line
 
 
 class Network(Tagged, omit_defaults=True):
     """An IPv4 network; the reservations have one ``0`` or ``1`` for each of its addresses."""
 
-    name: str
-    mac_prefix: str | None = None
-    network: str
-    network6: str | None = None
-    gateway: str | None = None
-    gateway6: str | None = None
-    reservations: str | None = None
-    ext_reservations: str | None = None
+    name: Line
+    mac_prefix: Line | None = None
+    network: Line
+    network6: Line | None = None
+    gateway: Line | None = None
+    gateway6: Line | None = None
+    reservations: Line | None = None
+    ext_reservations: Line | None = None

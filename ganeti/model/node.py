@@ -6,7 +6,7 @@ from __future__ import annotations
 import enum
 
 from ganeti.model.named import Tagged
-from ganeti.schema.types import Parameters
+from ganeti.schema.types import Line, Parameters
 
 
 class Role(enum.StrEnum):
@@ -31,13 +31,13 @@ ROLE_LETTERS = {
 class Node(Tagged, omit_defaults=True):
     """A host; ``group`` is the UUID of its node group."""
 
-    name: str
-    primary_ip: str
-    secondary_ip: str
+    name: Line
+    primary_ip: Line
+    secondary_ip: Line
     master_candidate: bool
     offline: bool
     drained: bool
-    group: str
+    group: Line
     master_capable: bool
     vm_capable: bool
     ndparams: Parameters

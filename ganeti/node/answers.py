@@ -6,7 +6,7 @@ from __future__ import annotations
 from ganeti.node.parts import Parts
 from ganeti.rpc import disks as disk
 from ganeti.rpc import instances as instance
-from ganeti.rpc import node, storage
+from ganeti.rpc import members, node, quorum, storage
 from ganeti.rpc import replicas as replica
 from ganeti.rpc import transfers as transfer
 from ganeti.rpc.server import Answers
@@ -14,16 +14,18 @@ from ganeti.rpc.server import Answers
 
 def answers_of(parts: Parts) -> Answers:
     """The calls that a node of these parts answers."""
-    answers = Answers(parts.terms.newest)
+    answers = Answers(parts.voter.term)
+
+    answers.to(members.UpdateMembers, parts.members.update)
 
     answers.to(node.AskVersion, parts.membership.version)
-    answers.to(node.ClaimTerm, parts.terms.claim)
     answers.to(node.Delay, parts.membership.delay)
     answers.to(node.DescribeNode, parts.facts.describe)
     answers.to(node.DescribeOSes, parts.oses.describe)
     answers.to(node.LeaveCluster, parts.membership.leave)
     answers.to(node.ResolveName, parts.names.resolve)
     answers.to(node.RequestCertificate, parts.credentials.request)
+    answers.to(node.ResumeMaster, parts.membership.resume_master)
     answers.to(node.RunHooks, parts.hooks.run)
     answers.to(node.RunPowerHelper, parts.power.run)
     answers.to(node.RunRestrictedCommand, parts.commands.run)
@@ -70,9 +72,15 @@ def answers_of(parts: Parts) -> Answers:
     answers.to(storage.ModifyStorage, parts.units.modify)
     answers.to(storage.RepairStorage, parts.units.repair)
 
+    answers.to(quorum.DescribeVote, parts.voter.describe)
+    answers.to(quorum.ReleaseLease, parts.voter.release)
+    answers.to(quorum.RenewLease, parts.voter.renew)
+    answers.to(quorum.RequestVote, parts.voter.request)
+
     answers.to(replica.DescribeReplica, parts.replica.describe)
     answers.to(replica.KeepCheckpoint, parts.replica.keep_checkpoint)
-    answers.to(replica.KeepFrames, parts.replica.keep_frames)
+    answers.to(replica.AppendFrames, parts.replica.append_frames)
+    answers.to(replica.ReadFrames, parts.replica.read_frames)
     answers.to(replica.ResetReplica, parts.replica.reset)
 
     answers.to(transfer.AskTransfers, parts.transfers.status)

@@ -26,6 +26,7 @@ from ganeti.pki.enrolment import (
     secret_of,
 )
 from ganeti.pki.issuing import Issue
+from ganeti.rpc.members import Members
 from ganeti.rpc.wire import success
 from ganeti.system.interfaces import IFiles
 
@@ -58,6 +59,7 @@ class Enrolment:
         certificate: str,
         key: str,
         spent: str,
+        members: Callable[[], Members | None],
     ) -> None:
         self._files = files
         self._now = now
@@ -65,6 +67,7 @@ class Enrolment:
         self._certificate = certificate
         self._key = key
         self._spent = spent
+        self._members = members
         self._turn = DeferredLock()
 
     def open(self) -> Mapping[str, Callable[[bytes], Awaitable[bytes]]]:
@@ -95,7 +98,11 @@ class Enrolment:
         self._log.info("node {node} has its certificate", node=invitation.node)
         authority = self._files.read(self._certificate)
         return success(
-            Membership(certificate=issued.decode("ascii"), authority=authority.decode("ascii"))
+            Membership(
+                certificate=issued.decode("ascii"),
+                authority=authority.decode("ascii"),
+                members=msgspec.to_builtins(self._members()),
+            )
         )
 
     async def _spend(self, invitation: Invitation, request: str) -> None:

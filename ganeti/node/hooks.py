@@ -6,13 +6,12 @@ from __future__ import annotations
 import re
 import stat
 
-from ganeti.errors import Code, Failed, Refused
+from ganeti.errors import Failed
 from ganeti.rpc.node import HookResult, RunHooks
 from ganeti.system.interfaces import IFiles, IProcesses
 
 PATH = "/sbin:/bin:/usr/sbin:/usr/bin"
 _NAME = re.compile(r"[a-zA-Z0-9_-]+")
-_PHASES = ("pre", "post")
 SKIPPED, FAILED, SUCCEEDED = 0, 1, 2
 
 
@@ -29,11 +28,7 @@ class Hooks:
 
         Operations ask for this all the time and nearly always there is nothing: that costs one
         look at the folder.
-
-        :raises Refused: the directory or phase is not one that hooks can have.
         """
-        if call.phase not in _PHASES or not _NAME.fullmatch(call.directory):
-            raise Refused(f"no hooks are called {call.directory}-{call.phase}", Code.INPUT)
         place = f"{call.directory}-{call.phase}.d"
         folder = f"{self._folder}/{place}"
         if self._files.stat(folder) is None:
@@ -49,7 +44,7 @@ class Hooks:
             return HookResult(script=script, status=SKIPPED, output="")
         try:
             ended = await self._processes.run(
-                [f"{folder}/{name}"], env={"PATH": PATH, **environment}
+                [f"{folder}/{name}"], env={**environment, "PATH": PATH}
             )
         except Failed as e:
             return HookResult(script=script, status=FAILED, output=str(e))

@@ -3,16 +3,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeAlias
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from ganeti import __version__
 from ganeti.paths import Paths
-from ganeti.rpc.node import AskVersion, Delay, LeaveCluster, StopMaster, Version
+from ganeti.rpc.node import (
+    AskVersion,
+    Delay,
+    LeaveCluster,
+    ResumeMaster,
+    StopMaster,
+    Version,
+)
 from ganeti.system.interfaces import IFiles
 
 PROTOCOL = 3_000_000
@@ -26,13 +34,31 @@ StopDaemons: TypeAlias = Callable[[], Awaitable[bool]]
 """Returns when daemons have ended, and whether there were any."""
 
 
+StartDaemons: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
+"""Starts daemons; returns when they run.
+
+:raises Failed: they do not start.
+"""
+
+HAND_OVER = 45.0
+"""Seconds after which a master that was stopped for another one is started again, if none has come:
+longer than ``gnt-cluster master-failover`` tries."""
+
+
 async def no_daemons() -> bool:
     """There are none."""
     return False
 
 
+async def no_start() -> None:
+    """There is nothing to start."""
+
+
 class Membership:
-    """``stop`` ends the daemon, ``stop_master`` the master daemon and the remote API, if any."""
+    """``stop`` ends the daemon, ``stop_master`` the master daemon and the remote API, if any.
+
+    ``is_mine`` tells whether the node still obeys a master daemon of its own that does not run.
+    """
 
     _log = Logger()
 
@@ -43,18 +69,52 @@ class Membership:
         clock: IReactorTime,
         stop: Callable[[], object],
         stop_master: StopDaemons,
+        *,
+        start_master: StartDaemons = no_start,
+        is_mine: Callable[[], bool] = lambda: False,
     ) -> None:
         self._files = files
         self._paths = paths
         self._clock = clock
         self._stop = stop
         self._stop_master = stop_master
+        self._start_master = start_master
+        self._is_mine = is_mine
+        self._handing_over: IDelayedCall | None = None
 
     async def version(self, _: AskVersion) -> Version:
         return Version(protocol=PROTOCOL, release=__version__)
 
     async def stop_master(self, _: StopMaster) -> bool:
-        return await self._stop_master()
+        """End the master daemon here; start it again should nobody take the role over.
+
+        So a failover that is interrupted, or refused after all, leaves the cluster its master.
+        """
+        ran = await self._stop_master()
+        if ran:
+            if self._handing_over is not None and self._handing_over.active():
+                self._handing_over.cancel()
+            self._handing_over = self._clock.callLater(HAND_OVER, self._take_back)
+        return ran
+
+    async def resume_master(self, _: ResumeMaster) -> bool:
+        """Start the master daemon here again, unless another node has become the master."""
+        self.close()
+        if mine := self._is_mine():
+            self._log.warn("no other node has become the master; starting it here again")
+            await self._start_master()
+        return mine
+
+    def _take_back(self) -> None:
+        resuming = Deferred.fromCoroutine(self.resume_master(ResumeMaster()))
+        resuming.addErrback(
+            lambda failure: self._log.failure("the master daemon does not start", failure)
+        )
+
+    def close(self) -> None:
+        """Start nothing any more: this daemon ends."""
+        if self._handing_over is not None and self._handing_over.active():
+            self._handing_over.cancel()
 
     async def delay(self, call: Delay) -> None:
         await deferLater(self._clock, call.duration)
@@ -75,10 +135,12 @@ class Membership:
             *state,
             *ssconf,
             self._paths.config_file,
+            self._paths.access_file,
             self._paths.authority_key,
             self._paths.rapi_certificate,
             self._paths.domain_secret,
             self._paths.term_file,
+            self._paths.member_list,
             self._paths.node_certificate,
             self._paths.authority,
         ):

@@ -21,15 +21,22 @@ from ganeti.node.files import Files
 from ganeti.node.hooks import Hooks
 from ganeti.node.instances import Instances
 from ganeti.node.keys import Keys
-from ganeti.node.membership import Membership, StopDaemons, no_daemons
+from ganeti.node.members import MemberList
+from ganeti.node.membership import (
+    Membership,
+    StartDaemons,
+    StopDaemons,
+    no_daemons,
+    no_start,
+)
 from ganeti.node.names import Names
 from ganeti.node.oses import OSDefinitions
 from ganeti.node.power import PowerHelpers
 from ganeti.node.replicas import Replica
 from ganeti.node.scripts import Scripts
-from ganeti.node.terms import Terms
 from ganeti.node.transfers import Transfers
 from ganeti.node.units import Units
+from ganeti.node.voter import Voter
 from ganeti.paths import NODED_PORT, Paths
 from ganeti.storage.drivers import drivers, units
 from ganeti.storage.interfaces import IVolumes
@@ -44,7 +51,8 @@ class Host:
 
     ``now`` is the time in seconds since the epoch, ``clock`` what waits. ``reach`` opens and
     closes a connection to a peer, whose daemon listens at ``port``; ``stop`` ends the daemon.
-    ``is_master`` says whether a master daemon runs here; ``stop_master`` ends it.
+    ``is_master`` says whether a master daemon runs here; ``stop_master`` ends it, ``start_master``
+    starts it again, with the remote API.
     ``request`` makes keys; ``reload`` lets the daemon use its certificate as it is now.
     """
 
@@ -63,6 +71,7 @@ class Host:
     port: int = NODED_PORT
     is_master: Callable[[], bool] = lambda: False
     stop_master: StopDaemons = no_daemons
+    start_master: StartDaemons = no_start
     request: Requests = no_requests
     reload: Callable[[], None] = lambda: None
 
@@ -81,15 +90,16 @@ class Parts:
     hooks: Hooks
     instances: Instances
     keys: Keys
+    members: MemberList
     membership: Membership
     names: Names
     oses: OSDefinitions
     power: PowerHelpers
     replica: Replica
     scripts: Scripts
-    terms: Terms
     transfers: Transfers
     units: Units
+    voter: Voter
 
 
 def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> Parts:
@@ -102,6 +112,15 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> P
     scripts = Scripts(oses, host.processes, host.files, logs, host.now)
     keys = Keys(host.files, host.paths.crypto, host.now)
     exports = Exports(host.files, host.paths)
+    replica = Replica(host.files, host.paths.data, in_use=host.is_master)
+    voter = Voter(
+        host.files,
+        host.paths.term_file,
+        host.clock,
+        replica=replica,
+        serves=host.is_master,
+        name=host.name,
+    )
     return Parts(
         checks=Checks(
             files=host.files,
@@ -127,12 +146,20 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> P
         instances=Instances(host.hypervisors, disks.paths, scripts, host.clock, host.name),
         keys=keys,
         names=Names(host.names),
-        membership=Membership(host.files, host.paths, host.clock, host.stop, host.stop_master),
+        members=MemberList(host.files, host.paths.member_list, host.name, lambda: voter.state),
+        membership=Membership(
+            host.files,
+            host.paths,
+            host.clock,
+            host.stop,
+            host.stop_master,
+            start_master=host.start_master,
+            is_mine=lambda: voter.state.master == host.name and not host.is_master(),
+        ),
         oses=oses,
         power=PowerHelpers(host.files, host.processes),
-        replica=Replica(host.files, host.paths.data, in_use=host.is_master),
+        replica=replica,
         scripts=scripts,
-        terms=Terms(host.files, host.paths.term_file),
         transfers=Transfers(
             streams=host.streams,
             files=host.files,
@@ -145,4 +172,5 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> P
             now=host.now,
         ),
         units=Units(places, storage),
+        voter=voter,
     )

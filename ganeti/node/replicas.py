@@ -7,7 +7,7 @@ The folder is what a master keeps, so that this node can become the master.
 from __future__ import annotations
 
 import posixpath
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -19,11 +19,20 @@ from ganeti.errors import Code, Failed
 from ganeti.journal.file import explained
 from ganeti.journal.frames import scan
 from ganeti.journal.interfaces import Damaged, Mark
+from ganeti.journal.marker import (
+    Marker,
+    complete,
+    marker_at,
+    replacing,
+    require_one_history,
+)
 from ganeti.journal.segments import SEGMENT_SIZE, Elsewhere, Segments
 from ganeti.rpc.replicas import (
+    AppendFrames,
     DescribeReplica,
+    FrameBatch,
     KeepCheckpoint,
-    KeepFrames,
+    ReadFrames,
     ReplicaEnd,
     ResetReplica,
 )
@@ -31,6 +40,9 @@ from ganeti.system.interfaces import IFiles
 
 QUEUE = "queue"
 """The folder whose files are all of a checkpoint: one that a checkpoint lacks is of the past."""
+
+CONFIG, MARKER = "config.data", "journal/checkpoint"
+"""Files that every checkpoint has; the second is written by the node itself, first and last."""
 
 
 class Replica:
@@ -59,15 +71,53 @@ class Replica:
         self._checkpoint_lock = DeferredLock()
 
     async def describe(self, call: DescribeReplica) -> ReplicaEnd:
-        """Where the copy ends, or the mark of an earlier commit in it.
+        """Return where the copy ends, or the mark of an earlier commit in it.
 
-        :raises Failed: it is damaged, cannot be read, or does not have the commit.
+        :raises Failed: it is damaged, cannot be read, or does not have the commit; or its
+            checkpoint is not of the same history.
         """
         async with self._turn():
             segments = await self._segments()
-            return to_wire(segments.end if call.at is None else segments.mark_at(call.at))
+            if call.at is not None:
+                return to_wire(segments.mark_at(call.at))
+            require_one_history(self._marker(), segments, self._data)
+            return to_wire(segments.end)
 
-    async def keep_frames(self, call: KeepFrames) -> ReplicaEnd:
+    async def ends(self, at: int | None) -> tuple[ReplicaEnd | None, ReplicaEnd | None]:
+        """Return the end of a usable copy, and its mark at a position; None where there is none.
+
+        Also while a master daemon runs here: then the answer may be overtaken at any moment.
+        """
+        async with self._lock:
+            segments = self._new()
+            try:
+                segments.read_only()
+                require_one_history(self._marker(), segments, self._data)
+                if self._files.stat(f"{self._data}/{CONFIG}") is None:
+                    return None, None
+            except (Failed, Damaged, Elsewhere, OSError):
+                return None, None
+            try:
+                common = None if at is None else to_wire(segments.mark_at(at))
+            except (Damaged, Elsewhere, OSError):
+                common = None
+            return to_wire(segments.end), common
+
+    async def read_frames(self, call: ReadFrames) -> FrameBatch:
+        """Return some of the frames that follow a mark of the copy.
+
+        :raises Failed: the mark is not in it, or it cannot be read.
+        """
+        after = from_wire(call.after)
+        async with self._turn():
+            segments = await self._segments()
+            require_one_history(self._marker(), segments, self._data)
+            for piece in segments.frames_after(after):
+                frames = b64encode(piece.data).decode("ascii")
+                return FrameBatch(frames=frames, end=to_wire(piece.end))
+            return FrameBatch(frames="", end=call.after)
+
+    async def append_frames(self, call: AppendFrames) -> ReplicaEnd:
         """Append frames that follow the copy's end, and answer the new one.
 
         :raises Failed: they do not, or could not be kept; nothing of them is.
@@ -78,6 +128,7 @@ class Replica:
         async with self._turn():
             segments = await self._segments()
             if call.cut:
+                self._require_older_checkpoint(after)
                 await segments.cut(after)
             elif segments.end != after:
                 raise Failed(
@@ -91,20 +142,21 @@ class Replica:
     async def reset(self, call: ResetReplica) -> ReplicaEnd:
         """Replace the copy by a checkpoint; the frames after it are to follow.
 
-        :raises Failed: it could not be; the copy may be empty then.
+        Everything is checked before anything is removed.
+
+        :raises Failed: it is no checkpoint, or could not be kept; the copy may be unusable then.
         """
+        end = from_wire(call.end)
         contents = self._paths(call.files)
         async with self._checkpoint_lock, self._turn():
             segments, self._known = self._known or self._new(), None
-            # First, so that never the frames of one history follow the checkpoint of another.
+            # First, so that never the frames of one history follow the checkpoint of another: a
+            # checkpoint without its log does not count as a copy.
             await segments.clear()
-            await self._keep_files(contents)
-            await self._forget_jobs(contents)
-            await segments.begin(from_wire(call.end))
+            await self._replace_files(contents, end)
+            await segments.begin(end)
             self._known = segments
-            self._log.info(
-                "the copy of the journal begins anew after {end}", end=segments.end.position
-            )
+            self._log.info("the copy of the journal begins again after {end}", end=end.position)
             return to_wire(segments.end)
 
     async def keep_checkpoint(self, call: KeepCheckpoint) -> ReplicaEnd:
@@ -112,19 +164,22 @@ class Replica:
 
         :raises Failed: the copy does not reach as far, or the files could not be kept.
         """
+        end = from_wire(call.end)
         contents = self._paths(call.files)
         async with self._checkpoint_lock:
             async with self._turn():
                 segments = await self._segments()
-                if segments.mark_at(call.end.position) != from_wire(call.end):
+                if segments.mark_at(end.position) != end:
                     raise Failed("the checkpoint is of another history than the copy")
+                # From here on nothing before this commit can be cut off.
+                marker = replacing(self._marker(), end)
+                await self._files.replace(f"{self._data}/{MARKER}", marker)
             # Frames may be kept meanwhile: commits of the whole cluster wait for them.
             with _told(self._data):
-                await self._keep_files(contents)
-                await self._forget_jobs(contents)
+                await self._replace_files(contents, end)
             async with self._turn():
                 segments = await self._segments()
-                await segments.forget(call.end.position)
+                await segments.forget(end.position)
                 return to_wire(segments.end)
 
     async def close(self) -> None:
@@ -166,12 +221,34 @@ class Replica:
         for name in files:
             if posixpath.normpath(name) != name or name.startswith(("/", "..")) or name == ".":
                 raise Failed(f"a checkpoint cannot have a file named {name!r}", Code.INPUT)
-        return {f"{self._data}/{name}": decoded(text) for name, text in files.items()}
+        if CONFIG not in files:
+            raise Failed(f"this is no checkpoint: it has no {CONFIG}", Code.INPUT)
+        return {
+            f"{self._data}/{name}": decoded(text) for name, text in files.items() if name != MARKER
+        }
 
-    async def _keep_files(self, contents: Mapping[str, bytes]) -> None:
+    async def _replace_files(self, contents: Mapping[str, bytes], end: Mark) -> None:
         for folder in dict.fromkeys(map(posixpath.dirname, contents)):
             await self._files.make_folder(folder)
+        await self._files.make_folder(self._folder)
         await self._files.replace_all(contents)
+        await self._forget_jobs(contents)
+        await self._files.replace(f"{self._data}/{MARKER}", complete(end))
+
+    def _marker(self) -> Marker:
+        return marker_at(self._files, f"{self._data}/{MARKER}")
+
+    def _require_older_checkpoint(self, after: Mark) -> None:
+        """Refuse to cut off commits that the checkpoint holds: its files cannot be taken back.
+
+        :raises Failed: the copy must be replaced as a whole.
+        """
+        newest = self._marker().newest
+        if newest.position > after.position:
+            raise Failed(
+                f"the checkpoint of the copy holds commits up to {newest.position}, and those after"
+                f" {after.position} were to be cut off"
+            )
 
     async def _forget_jobs(self, contents: Mapping[str, bytes]) -> None:
         folder = f"{self._data}/{QUEUE}"

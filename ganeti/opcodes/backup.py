@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import enum
-from typing import Annotated, Any
+from typing import Annotated
 
 from ganeti.opcodes import fields
 from ganeti.opcodes.opcode import Opcode
 from ganeti.schema.records import doc
-from ganeti.schema.types import Text
+from ganeti.schema.types import Integer, Lines, Number, Text, Value
 
 
 class ExportMode(enum.StrEnum):
@@ -39,7 +39,7 @@ class ExportInstance(Opcode, tag="OP_BACKUP_EXPORT"):
     compress: fields.Compression = fields.NO_COMPRESSION
     shutdown_timeout: fields.ShutdownTimeout = fields.SHUTDOWN_TIMEOUT
     target_node: Annotated[
-        Text | tuple[Any, ...],
+        Text | tuple[Value, ...],
         doc("The node that keeps it; with mode remote, where each disk is received."),
     ]
     target_node_uuid: fields.TargetNodeUUID = None
@@ -50,17 +50,17 @@ class ExportInstance(Opcode, tag="OP_BACKUP_EXPORT"):
     ] = False
     mode: Annotated[ExportMode, doc("Where the export goes.")] = ExportMode.LOCAL
     x509_key_name: Annotated[
-        tuple[Any, ...] | None, doc("The signed name of the key made by prepare; mode remote.")
+        tuple[Value, ...] | None, doc("The signed name of the key made by prepare; mode remote.")
     ] = None
     destination_x509_ca: Annotated[
-        Text | None, doc("The signed certificate of the other cluster, in PEM; mode remote.")
+        Lines | None, doc("The signed certificate of the other cluster, in PEM; mode remote.")
     ] = None
     zero_free_space: Annotated[bool, doc("Overwrite free space with zeros before.")] = False
     zeroing_timeout_fixed: Annotated[
-        int | None, doc("How long zeroing may take at least, in seconds.")
+        Integer | None, doc("How long zeroing may take at least, in seconds.")
     ] = None
     zeroing_timeout_per_mib: Annotated[
-        float | None, doc("How much longer zeroing may take per MiB, in seconds.")
+        Number | None, doc("How much longer zeroing may take per MiB, in seconds.")
     ] = None
     long_sleep: Annotated[
         bool, doc("Keep the instance stopped until the whole export is done.")

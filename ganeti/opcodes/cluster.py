@@ -11,7 +11,7 @@ from ganeti.opcodes import fields
 from ganeti.opcodes.choices import Hypervisor
 from ganeti.opcodes.opcode import Opcode
 from ganeti.schema.records import doc
-from ganeti.schema.types import Count, GroupName, Parameters, Positive, Text
+from ganeti.schema.types import Count, GroupName, Integer, Key, Line, Parameters, Positive, Text
 
 
 class ActivateMasterIP(Opcode, tag="OP_CLUSTER_ACTIVATE_MASTER_IP"):
@@ -86,9 +86,9 @@ class ListAction(enum.StrEnum):
     REMOVE = "remove"
 
 
-UidRanges: TypeAlias = tuple[tuple[int, int], ...]
+UidRanges: TypeAlias = tuple[tuple[Integer, Integer], ...]
 OSChanges: TypeAlias = tuple[tuple[ListAction, Text], ...]
-ByName: TypeAlias = dict[str, Parameters]
+ByName: TypeAlias = dict[Key, Parameters]
 
 
 class ModifyCluster(Opcode, tag="OP_CLUSTER_SET_PARAMS"):
@@ -97,7 +97,7 @@ class ModifyCluster(Opcode, tag="OP_CLUSTER_SET_PARAMS"):
     force: fields.Force = False
     hv_state: fields.HvState = None
     disk_state: fields.DiskState = None
-    vg_name: Annotated[str | None, doc("The volume group; empty text turns LVM off.")] = None
+    vg_name: Annotated[Line | None, doc("The volume group; empty text turns LVM off.")] = None
     enabled_hypervisors: Annotated[
         tuple[Hypervisor, ...] | None, doc("The enabled hypervisors, the default one first.")
     ] = None
@@ -130,14 +130,14 @@ class ModifyCluster(Opcode, tag="OP_CLUSTER_SET_PARAMS"):
     ndparams: fields.NdParams = None
     ipolicy: fields.Policy = None
     drbd_helper: Annotated[
-        str | None, doc("The helper program of DRBD; empty text turns DRBD off.")
+        Line | None, doc("The helper program of DRBD; empty text turns DRBD off.")
     ] = None
-    default_iallocator: Annotated[str | None, doc("The allocator where none is named.")] = None
+    default_iallocator: Annotated[Line | None, doc("The allocator where none is named.")] = None
     default_iallocator_params: Annotated[
         Parameters | None, doc("Parameters for the default allocator.")
     ] = None
     mac_prefix: Annotated[Text | None, doc("The first three bytes of MAC addresses.")] = None
-    master_netdev: Annotated[str | None, doc("The network device of the master's address.")] = None
+    master_netdev: Annotated[Line | None, doc("The network device of the master's address.")] = None
     master_netmask: Annotated[
         Count | None, doc("The netmask of the master's address, in bits.")
     ] = None
@@ -155,14 +155,14 @@ class ModifyCluster(Opcode, tag="OP_CLUSTER_SET_PARAMS"):
         tuple[Template, ...] | None, doc("The disk templates that may be used, default first.")
     ] = None
     modify_etc_hosts: Annotated[bool | None, doc("Keep /etc/hosts of the nodes up to date.")] = None
-    file_storage_dir: Annotated[str | None, doc("Folder for file disks.")] = None
-    shared_file_storage_dir: Annotated[str | None, doc("Folder for shared file disks.")] = None
-    gluster_storage_dir: Annotated[str | None, doc("Folder for disks on Gluster.")] = None
-    install_image: Annotated[str | None, doc("The image that safe installations run from.")] = None
+    file_storage_dir: Annotated[Line | None, doc("Folder for file disks.")] = None
+    shared_file_storage_dir: Annotated[Line | None, doc("Folder for shared file disks.")] = None
+    gluster_storage_dir: Annotated[Line | None, doc("Folder for disks on Gluster.")] = None
+    install_image: Annotated[Line | None, doc("The image that safe installations run from.")] = None
     instance_communication_network: Annotated[
-        str | None, doc("The network between instances and their nodes; empty text for none.")
+        Line | None, doc("The network between instances and their nodes; empty text for none.")
     ] = None
-    zeroing_image: Annotated[str | None, doc("The image that zeroes free space.")] = None
+    zeroing_image: Annotated[Line | None, doc("The image that zeroes free space.")] = None
     compression_tools: Annotated[
         tuple[Text, ...] | None, doc("The compression tools that may be used.")
     ] = None
@@ -170,10 +170,10 @@ class ModifyCluster(Opcode, tag="OP_CLUSTER_SET_PARAMS"):
         bool | None, doc("Let users stop their instance from inside.")
     ] = None
     enabled_data_collectors: Annotated[
-        dict[str, bool] | None, doc("Which monitoring collectors run.")
+        dict[Key, bool] | None, doc("Which monitoring collectors run.")
     ] = None
     data_collector_interval: Annotated[
-        dict[str, int] | None, doc("How often collectors run, in microseconds.")
+        dict[Key, Integer] | None, doc("How often collectors run, in microseconds.")
     ] = None
 
 

@@ -11,7 +11,17 @@ from ganeti.opcodes.choices import FileDriver as _FileDriver
 from ganeti.opcodes.choices import Hypervisor
 from ganeti.opcodes.choices import MigrationMode as _MigrationMode
 from ganeti.schema.records import doc
-from ganeti.schema.types import GroupName, InstanceName, Name, NodeName, Parameters, Seconds, Text
+from ganeti.schema.types import (
+    GroupName,
+    InstanceName,
+    Integer,
+    Line,
+    Name,
+    NodeName,
+    Parameters,
+    Seconds,
+    Text,
+)
 
 SHUTDOWN_TIMEOUT = 120
 """How long a guest may take to shut down, in seconds, where nothing else is said."""
@@ -100,10 +110,10 @@ AllowRuntimeChanges: TypeAlias = Annotated[
 # --- what it is made of
 
 NicKey: TypeAlias = Literal["mac", "ip", "mode", "link", "bridge", "vlan", "network", "name"]
-NicParams: TypeAlias = dict[NicKey, str | None]
+NicParams: TypeAlias = dict[NicKey, Line | None]
 """A network card as asked for; what is missing takes the cluster's default."""
 
-DiskParams: TypeAlias = dict[Text, str | int | None]
+DiskParams: TypeAlias = dict[Text, Line | Integer | None]
 """A disk as asked for: size (MiB, or text with a unit), mode, name, vg, metavg, adopt, spindles,
 access, provider; further keys are parameters of the external storage provider."""
 
@@ -133,7 +143,7 @@ SecretParams: TypeAlias = Annotated[
     doc("OS parameters that are passed to the scripts and neither stored nor shown.", secret=True),
 ]
 Compression: TypeAlias = Annotated[
-    str, doc("The tool that compresses data between nodes, or none.")
+    Line, doc("The tool that compresses data between nodes, or none.")
 ]
 Tags: TypeAlias = Annotated[tuple[Text, ...], doc("Tags to begin with.")]
 

@@ -10,7 +10,7 @@ from ganeti.opcodes import fields
 from ganeti.opcodes.choices import NicMode
 from ganeti.opcodes.opcode import Opcode
 from ganeti.schema.records import doc
-from ganeti.schema.types import Name, Text
+from ganeti.schema.types import Line, Name, Text
 
 Gateway = Annotated[Text | None, doc("The router's IPv4 address.")]
 Network6 = Annotated[Text | None, doc("The IPv6 network, as prefix/length.")]
@@ -77,7 +77,7 @@ class ConnectNetwork(Opcode, tag="OP_NETWORK_CONNECT"):
     network_name: fields.TheNetwork
     network_mode: Annotated[NicMode, doc("How network cards are attached to it.")]
     network_link: Annotated[Text, doc("The bridge, switch or routing table of the nodes.")]
-    network_vlan: Annotated[str, doc("The VLAN, where the link is a switch.")] = ""
+    network_vlan: Annotated[Line, doc("The VLAN, where the link is a switch.")] = ""
     conflicts_check: fields.ConflictsCheck = True
 
 

@@ -10,7 +10,7 @@ from ganeti.opcodes import fields
 from ganeti.opcodes.choices import EvacuationMode, StorageType
 from ganeti.opcodes.opcode import Opcode
 from ganeti.schema.records import doc
-from ganeti.schema.types import Parameters, Text
+from ganeti.schema.types import Integer, Number, Parameters, Text
 
 
 class AddNode(Opcode, tag="OP_NODE_ADD"):
@@ -173,11 +173,11 @@ class CommandPower(Opcode, tag="OP_OOB_COMMAND"):
     node_names: fields.ListedNodes = ()
     node_uuids: fields.NodeUUIDs = None
     command: Annotated[PowerCommand, doc("What to do.")]
-    timeout: Annotated[int, doc("How long the helper may take, in seconds.")] = 60
+    timeout: Annotated[Integer, doc("How long the helper may take, in seconds.")] = 60
     ignore_status: Annotated[bool, doc("Switch off even nodes that are not marked as offline.")] = (
         False
     )
-    power_delay: Annotated[float, doc("Seconds between switching on two nodes.")] = 2.0
+    power_delay: Annotated[Number, doc("Seconds between switching on two nodes.")] = 2.0
 
 
 class RunRestrictedCommand(Opcode, tag="OP_RESTRICTED_COMMAND"):

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 
 from ganeti.schema.records import Record, doc
-from ganeti.schema.types import Count, Priority
+from ganeti.schema.types import Count, Integer, Line, Lines, Priority, Value
 
 
 class Opcode(Record, tag_field="OP_ID"):
@@ -24,12 +24,15 @@ class Opcode(Record, tag_field="OP_ID"):
     debug_level: Annotated[Count | None, doc("How much the job logs.")] = None
     priority: Annotated[Priority, doc("Lower numbers run earlier.")] = 0
     depends: Annotated[
-        tuple[tuple[int | str, tuple[str, ...]], ...] | None,
-        doc("Jobs that must have ended, each with the final statuses that will do."),
+        tuple[tuple[Integer | Line, tuple[Line, ...]], ...] | None,
+        doc(
+            "Jobs that must have ended, each with the final statuses that will do. Negative ids"
+            " count back within one request for several jobs."
+        ),
     ] = None
-    comment: Annotated[str | None, doc("Free text, kept with the job.")] = None
+    comment: Annotated[Lines | None, doc("Free text, kept with the job.")] = None
     reason: Annotated[
-        tuple[tuple[Any, ...], ...] | None, doc("Who asked, why and when: the reason trail.")
+        tuple[tuple[Value, ...], ...] | None, doc("Who asked, why and when: the reason trail.")
     ] = ()
 
     def __repr__(self) -> str:

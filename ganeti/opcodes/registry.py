@@ -16,6 +16,7 @@ import msgspec
 
 from ganeti.errors import Invalid, Problem
 from ganeti.opcodes.opcode import Opcode, op_id
+from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.reading import read
 
 _INSTANCE = tuple(
@@ -89,11 +90,11 @@ def decode_opcode(raw: bytes | msgspec.Raw) -> Opcode:
         kind = OPCODES.get(_head.decode(raw).OP_ID)
         if kind is not None:
             return _decoder(kind).decode(raw)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         pass  # read again below, by what finds every problem
     try:
         document = msgspec.json.decode(raw)
-    except msgspec.DecodeError as e:
+    except UNREADABLE as e:
         raise Invalid(f"not JSON: {e}") from None
     return read_opcode(document)
 
@@ -105,7 +106,7 @@ def decode_opcodes(raw: bytes | msgspec.Raw) -> tuple[Opcode, ...]:
     """
     try:
         written = _raws.decode(raw)
-    except msgspec.DecodeError as e:
+    except UNREADABLE as e:
         raise Invalid(f"must be a list of opcodes: {e}") from None
     found: list[Opcode] = []
     wrong: list[Problem] = []

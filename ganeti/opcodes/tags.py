@@ -9,7 +9,7 @@ from typing import Annotated
 from ganeti.opcodes import fields
 from ganeti.opcodes.opcode import Opcode
 from ganeti.schema.records import doc
-from ganeti.schema.types import Text
+from ganeti.schema.types import Line, Text
 
 
 class TagKind(enum.StrEnum):
@@ -23,14 +23,14 @@ class TagKind(enum.StrEnum):
 
 
 Kind = Annotated[TagKind, doc("What kind of object carries the tags.")]
-Owner = Annotated[str | None, doc("The name of the object; not needed for the cluster.")]
+Owner = Annotated[Line | None, doc("The name of the object; not needed for the cluster.")]
 
 
 class AddTags(Opcode, tag="OP_TAGS_SET"):
     """Add tags to an object."""
 
     kind: Kind
-    tags: Annotated[tuple[str, ...], doc("The tags to add.")]
+    tags: Annotated[tuple[Line, ...], doc("The tags to add.")]
     name: Owner = None
 
 
@@ -38,7 +38,7 @@ class RemoveTags(Opcode, tag="OP_TAGS_DEL"):
     """Remove tags from an object."""
 
     kind: Kind
-    tags: Annotated[tuple[str, ...], doc("The tags to remove.")]
+    tags: Annotated[tuple[Line, ...], doc("The tags to remove.")]
     name: Owner = None
 
 

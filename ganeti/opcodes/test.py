@@ -11,7 +11,7 @@ from ganeti.opcodes import fields
 from ganeti.opcodes.choices import EvacuationMode, Hypervisor
 from ganeti.opcodes.opcode import Opcode
 from ganeti.schema.records import doc
-from ganeti.schema.types import Count, Text
+from ganeti.schema.types import Count, Lines, Number, Text, Value
 
 
 class Delay(Opcode, tag="OP_TEST_DELAY"):
@@ -19,7 +19,7 @@ class Delay(Opcode, tag="OP_TEST_DELAY"):
 
     summary_field = "duration"
 
-    duration: Annotated[float, doc("How long, in seconds; a negative time is refused.")]
+    duration: Annotated[Number, doc("How long, in seconds; a negative time is refused.")]
     on_master: Annotated[bool, doc("Wait on the master.")] = True
     on_nodes: Annotated[tuple[Text, ...], doc("Wait on these nodes.")] = ()
     on_node_uuids: fields.NodeUUIDs = None
@@ -55,7 +55,7 @@ class TestAllocator(Opcode, tag="OP_TEST_ALLOCATOR"):
     mode: Annotated[AllocatorMode, doc("What the allocator is asked for.")]
     name: Annotated[Text, doc("The name of the instance.")]
     nics: Annotated[tuple[fields.NicParams, ...] | None, doc("Its network cards.")] = None
-    disks: Annotated[tuple[Any, ...] | None, doc("Its disks.")] = None
+    disks: Annotated[tuple[Value, ...] | None, doc("Its disks.")] = None
     hypervisor: Annotated[Hypervisor | None, doc("Its hypervisor.")] = None
     iallocator: fields.Iallocator = None
     tags: Annotated[tuple[Text, ...], doc("Its tags.")] = ()
@@ -76,7 +76,7 @@ class TestQueue(Opcode, tag="OP_TEST_JQUEUE"):
 
     notify_waitlock: Annotated[bool, doc("Tell the test when waiting for locks.")] = False
     notify_exec: Annotated[bool, doc("Tell the test when running.")] = False
-    log_messages: Annotated[tuple[str, ...], doc("Messages for the job's log.")] = ()
+    log_messages: Annotated[tuple[Lines, ...], doc("Messages for the job's log.")] = ()
     fail: Annotated[bool, doc("Fail in the end.")] = False
 
 

@@ -54,7 +54,8 @@ async def _once(plan: Wait, tools: Tools) -> None:
             await tools.time.sleep(min(left, STEP))
             left -= STEP
     if plan.nodes:
-        answers = await tools.nodes.ask_all(plan.nodes, DelayThere(duration=plan.op.duration))
+        there = tools.nodes.ask_all(plan.nodes, DelayThere(duration=plan.op.duration))
+        answers = await tools.progress.interruptible(there)
         for trouble in answers.values():
             if isinstance(trouble, Failed):
                 raise trouble

@@ -22,6 +22,7 @@ from ganeti.opcodes.group import AddGroup, AssignNodes, ModifyGroup, RemoveGroup
 from ganeti.operations.cluster.settings import disk_parameters
 from ganeti.operations.naming import require_label
 from ganeti.operations.operation import Ending, Facts, HookCall, Operation, Tools
+from ganeti.rpc.node import HookDirectory
 from ganeti.schema.records import replace
 
 _SETTINGS = ("alloc_policy", "ndparams", "diskparams", "hv_state", "disk_state", "ipolicy")
@@ -47,7 +48,7 @@ def hooks(plan: Edit, state: ClusterState) -> HookCall | None:
 
 
 def _hooks(
-    directory: str, state: ClusterState, more: dict[str, str], nodes: Sequence[str] = ()
+    directory: HookDirectory, state: ClusterState, more: dict[str, str], nodes: Sequence[str] = ()
 ) -> HookCall:
     here = [state.cluster.master_node, *nodes]
     return HookCall(directory, "GROUP", more, here, here)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from ganeti.config.state import ClusterState
 from ganeti.errors import Failed, HooksRefused, HooksUnreachable
 from ganeti.operations.operation import HookCall, Tools
-from ganeti.rpc.node import HookResult, RunHooks
+from ganeti.rpc.node import HookResult, Phase, RunHooks
 
 VERSION = 2
 PATH = "/sbin:/bin:/usr/sbin:/usr/bin"
@@ -25,7 +25,8 @@ async def run_before(call: HookCall, op_id: str, state: ClusterState, tools: Too
     :raises HooksRefused: a script said no.
     :raises HooksUnreachable: not one node answered.
     """
-    answers = await _ask(call, "pre", call.before, op_id, state, tools, {})
+    asking = _ask(call, "pre", call.before, op_id, state, tools, {})
+    answers = await tools.progress.interruptible(asking)
     trouble = [answer for answer in answers.values() if isinstance(answer, Failed)]
     if answers and len(trouble) == len(answers):
         raise HooksUnreachable(f"no node could run the hooks of {call.directory}: {trouble[0]}")
@@ -47,7 +48,7 @@ async def run_after(
 
 async def _ask(
     call: HookCall,
-    phase: str,
+    phase: Phase,
     nodes: Sequence[str],
     op_id: str,
     state: ClusterState,

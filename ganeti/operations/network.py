@@ -34,6 +34,7 @@ from ganeti.opcodes.network import (
 from ganeti.operations.group import Edit, hooks, run
 from ganeti.operations.naming import require_label
 from ganeti.operations.operation import Facts, HookCall, Operation
+from ganeti.rpc.node import HookDirectory
 from ganeti.schema.records import replace
 
 _MAC_PREFIX = re.compile(r"\A[0-9a-f][02468ace](:[0-9a-f]{2}){2}\Z")
@@ -53,7 +54,7 @@ def _described(network: Network) -> dict[str, str]:
     return {f"NETWORK_{name}": value for name, value in known.items() if value}
 
 
-def _hooks(directory: str, network: Network, state: ClusterState) -> HookCall:
+def _hooks(directory: HookDirectory, network: Network, state: ClusterState) -> HookCall:
     here = [state.cluster.master_node]
     return HookCall(directory, "NETWORK", _described(network), here, here)
 
@@ -156,7 +157,11 @@ def plan_remove(op: RemoveNetwork, state: ClusterState, facts: Facts) -> Edit:
 
 
 def _connection_hooks(
-    directory: str, network: Network, group: Group, state: ClusterState, how: dict[str, Any]
+    directory: HookDirectory,
+    network: Network,
+    group: Group,
+    state: ClusterState,
+    how: dict[str, Any],
 ) -> HookCall:
     nodes = [node.uuid for node in state.nodes_in(group)]
     more = {

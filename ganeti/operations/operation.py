@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Generic, Protocol, TypeVar
@@ -16,6 +16,7 @@ from ganeti.model.node import Node
 from ganeti.opcodes.opcode import Opcode
 from ganeti.pki.issuing import Issue
 from ganeti.rpc.call import Call, Nodes
+from ganeti.rpc.node import HookDirectory
 
 O = TypeVar("O", bound=Opcode)  # noqa: E741  # the opcode of an operation
 P = TypeVar("P", bound="Plan")
@@ -80,7 +81,7 @@ class Facts:
         answer = self.answers[node.uuid, call]
         if isinstance(answer, Unreachable):
             raise Refused(
-                f"{answer}; start its node daemon, or mark it offline: "
+                f"{answer}; start its node daemon, or power it off and mark it offline: "
                 f"gnt-node modify --offline=yes {node.name}",
                 Code.INTERNAL,
             )
@@ -121,6 +122,13 @@ class Progress(Protocol):
         """Called between steps that can be taken back.
 
         :raises JobCanceled: the owner has canceled the job.
+        """
+        ...
+
+    async def interruptible(self, work: Coroutine[Any, Any, R]) -> R:
+        """Return what ``work`` does, which can be broken off at any moment and taken back.
+
+        :raises JobCanceled: the owner has canceled the job, and ``work`` was cancelled.
         """
         ...
 
@@ -207,6 +215,17 @@ class Copies(Protocol):
         ...
 
 
+class MemberUpdates(Protocol):
+    """What nodes know of the members of the cluster, and of their certificates."""
+
+    async def distribute(self) -> Mapping[str, Failed]:
+        """Bring the list of members, as it is now, to every node that is not offline.
+
+        Returns what went wrong with which node, by name; each other node uses the list by then.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class SharedFile:
     """A file of the master that other nodes keep a copy of; ``mode`` in permission bits."""
@@ -239,6 +258,7 @@ class Tools:
     shared: SharedFiles
     answers: Answers
     issue: Issue
+    members: MemberUpdates
 
 
 @dataclass(frozen=True)
@@ -256,7 +276,7 @@ class HookCall:
     ``environment`` without the prefix ``GANETI_``; nodes by UUID.
     """
 
-    directory: str
+    directory: HookDirectory
     object_type: str
     environment: Mapping[str, str]
     before: Sequence[str]

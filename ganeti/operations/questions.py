@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from ganeti.config.state import ClusterState
 from ganeti.locking.names import LockRequest
 from ganeti.opcodes.cluster import DescribeCluster, QueryConfigValues
@@ -31,7 +33,7 @@ def plan(op: Any, state: ClusterState, facts: Facts) -> Asked:
 
 
 async def _query(plan: Asked, tools: Tools) -> Any:
-    return await tools.answers.query(plan.op.what.value, plan.op.fields, plan.op.qfilter)
+    return _decoded(await tools.answers.query(plan.op.what.value, plan.op.fields, plan.op.qfilter))
 
 
 async def _fields(plan: Asked, tools: Tools) -> Any:
@@ -47,7 +49,12 @@ async def _providers(plan: Asked, tools: Tools) -> Any:
 
 
 async def _cluster(plan: Asked, tools: Tools) -> Any:
-    return await tools.answers.cluster_info()
+    return _decoded(await tools.answers.cluster_info())
+
+
+def _decoded(answer: Any) -> Any:
+    """Return an answer, parts of which are encoded, in the form of the results of jobs."""
+    return msgspec.json.decode(msgspec.json.encode(answer))
 
 
 async def _values(plan: Asked, tools: Tools) -> Any:

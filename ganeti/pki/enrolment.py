@@ -14,6 +14,7 @@ import hashlib
 import hmac
 import re
 import ssl
+from typing import Any
 
 import msgspec
 
@@ -56,10 +57,15 @@ class Application(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Membership(msgspec.Struct, frozen=True, kw_only=True):
-    """What the new node gets: its certificate and the authority's, in PEM."""
+    """What the new node gets: its certificate and the authority's, in PEM.
+
+    ``members`` is the list of the cluster's members, in the form in which nodes keep it: from its
+    first moment the new node knows whom it may obey.
+    """
 
     certificate: str
     authority: str
+    members: dict[str, Any] | None = None
 
 
 def secret_of(authority_key: bytes) -> bytes:

@@ -18,6 +18,7 @@ from ganeti.model.instance import Instance, Nic, Wanted
 from ganeti.model.node import Node
 from ganeti.model.parameters.filling import be_filled, nd_filled, nic_filled, policy_filled
 from ganeti.placement.scoring import METADATA
+from ganeti.schema.documents import UNREADABLE
 
 VERSION = 2
 
@@ -168,7 +169,7 @@ def result_of(name: str, text: str) -> Any:
     """
     try:
         answer = msgspec.json.decode(text)
-    except msgspec.DecodeError as e:
+    except UNREADABLE as e:
         raise Refused(f"allocator {name} did not answer in JSON: {e}", Code.ENVIRONMENT) from None
     match answer:
         case {"success": bool(success), "info": str(info), "result": result}:

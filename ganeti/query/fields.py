@@ -106,10 +106,14 @@ class Table(Generic[R]):
         """Where the values of these fields come from."""
         return frozenset(self.fields[name].source for name in names if name in self.fields)
 
+    def cells(self, names: Sequence[str]) -> Callable[[R], Row]:
+        """Return what makes the cells of a row, in the order of ``names``."""
+        values = [field.value for field in self.chosen(names)]
+        return lambda row: [cell(value(row)) for value in values]
+
     def select(self, names: Sequence[str], rows: Iterable[R]) -> list[Row]:
         """The cells of ``rows``, in the order of ``names``."""
-        values = [field.value for field in self.chosen(names)]
-        return [[cell(value(row)) for value in values] for row in rows]
+        return list(map(self.cells(names), rows))
 
     def response(self, names: Sequence[str], rows: Iterable[R]) -> dict[str, Any]:
         """The answer to a query: definitions and cells."""

@@ -6,29 +6,42 @@ from __future__ import annotations
 import enum
 import hashlib
 import os
-from collections.abc import Awaitable, Callable
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.cred.checkers import ICredentialsChecker
-from twisted.cred.credentials import IUsernamePassword
+from twisted.cred.credentials import IUsernamePassword, UsernamePassword
 from twisted.cred.error import LoginFailed, UnauthorizedLogin
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.web.guard import BasicCredentialFactory
 from zope.interface import implementer
 
+from ganeti.rapi.login_limits import FailureLimit, InThread, SlowChecks, source_of
 from ganeti.rapi.problems import Problematic
+from ganeti.rapi.rate_limits import RateLimit
 from ganeti.rapi.users import REALM, User, read_users
 
 MOST_REMEMBERED = 1000
-"""How many checked credentials are remembered, so that a slow hash costs once and not always."""
+"""How many checked credentials are remembered, so that a slow hash costs once and not always: as
+many that were right, and as many that were wrong."""
+
+WRONG = "user or password is wrong"
 
 LOOK_SECONDS = 1.0
 """How often the users file is looked at, at most."""
 
-InThread = Callable[[Callable[[], bool]], Awaitable[bool]]
+T = TypeVar("T")
+
+METERED_BURST = 1000
+"""How many metered requests each user may make at once; scripts ask about every instance."""
+
+METERED_PER_SECOND = 10.0
+"""How many metered requests each user may make in the long run."""
 
 
 class Access(enum.Enum):
@@ -36,6 +49,7 @@ class Access(enum.Enum):
 
     OPEN = "nothing, unless the server wants a login from everybody"
     LOGIN = "a login"
+    METERED = "a login; each user can do this only so often"
     WRITE = "a login with the option write"
 
 
@@ -57,6 +71,16 @@ class UsersFile:
         """The user of that name, as the file is now (or was a second ago)."""
         self.look()
         return self._users.get(name)
+
+    def stand_in(self, name: str, key: bytes) -> User | None:
+        """Return a user whose check takes the place of one for an unknown name, always the same
+        for a name; None if there are no users. ``key`` keeps others from finding out which.
+        """
+        if not self._users:
+            return None
+        digest = hashlib.blake2b(name.encode(), key=key, digest_size=8).digest()
+        names = sorted(self._users)
+        return self._users[names[int.from_bytes(digest) % len(names)]]
 
     def look(self) -> None:
         """Read the file again if it may have changed and has."""
@@ -90,41 +114,73 @@ class UsersFile:
             self._log.warn("{path}: {problem}", path=self._path, problem=each)
 
 
+class Login(UsernamePassword):
+    """A name and a password as a client sent them; ``source`` is where the client is."""
+
+    username: bytes
+    password: bytes
+
+    def __init__(self, username: bytes, password: bytes, source: str = "") -> None:
+        super().__init__(username, password)
+        self.source = source
+
+
 @implementer(ICredentialsChecker)
 class UsersFileChecker:
-    """Check names and passwords against the users file; slow checks run one at a time.
+    """Check names and passwords against the users file.
 
-    ``in_thread`` runs a check that takes a while.
+    Slow checks run on other threads by ``in_thread``, those of different sources in turn, and the
+    same attempt on many connections is checked once.
     """
 
     credentialInterfaces = (IUsernamePassword,)
 
     def __init__(self, users: UsersFile, in_thread: InThread) -> None:
         self._users = users
-        self._in_thread = in_thread
-        self._one_at_a_time = DeferredLock()
+        self._checks = SlowChecks(in_thread)
+        self._key = os.urandom(32)
+        self._attempts: dict[tuple[bytes, int], list[Deferred[bool]]] = {}
 
     def requestAvatarId(self, credentials: Any) -> Deferred[bytes | tuple[()]]:
-        """Return the name of the user, or fail with ``UnauthorizedLogin``."""
-        return Deferred.fromCoroutine(self._check(credentials.username, credentials.password))
+        """Return the name of the user.
 
-    async def _check(self, name: bytes, password: bytes) -> bytes | tuple[()]:
+        It fails with ``UnauthorizedLogin``, or with :class:`Problematic` if too many log in.
+        """
+        return Deferred.fromCoroutine(self._checked_name(credentials))
+
+    async def _checked_name(self, login: Any) -> bytes | tuple[()]:
         try:
-            user = self._users.user(name.decode("utf-8"))
-            if user is not None and await self._right(user, password.decode("utf-8")):
-                return name
+            name, password = login.username.decode("utf-8"), login.password.decode("utf-8")
         except UnicodeDecodeError:
-            pass
-        raise UnauthorizedLogin
+            raise UnauthorizedLogin from None
+        user = self._users.user(name)
+        # An unknown name costs what the check of some user costs, so that the time that a refusal
+        # takes does not tell which names there are.
+        checked = user or self._users.stand_in(name, self._key)
+        right = checked is not None and await self._check(checked, password, login)
+        if user is None or not right:
+            raise UnauthorizedLogin
+        return bytes(login.username)
 
-    async def _right(self, user: User, password: str) -> bool:
+    async def _check(self, user: User, password: str, login: Any) -> bool:
         if not user.slow:
             return user.check(password)
-        await self._one_at_a_time.acquire()
-        try:
-            return await self._in_thread(lambda: user.check(password))
-        finally:
-            self._one_at_a_time.release()
+        said = b"\0".join((login.username, login.password))
+        mark = hashlib.blake2b(said, key=self._key, digest_size=16).digest()
+        attempt = mark, self._users.edition
+        under_way = attempt in self._attempts
+        waiting = self._attempts.setdefault(attempt, [])
+        waiter: Deferred[bool] = Deferred(waiting.remove)
+        waiting.append(waiter)
+        if not under_way:
+            checking = self._checks.run(getattr(login, "source", ""), lambda: user.check(password))
+            Deferred.fromCoroutine(checking).addBoth(self._end, attempt)
+        return await waiter
+
+    def _end(self, result: bool | Failure, attempt: tuple[bytes, int]) -> None:
+        for waiter in tuple(self._attempts.pop(attempt)):
+            if not waiter.called:
+                waiter.callback(result)
 
 
 @dataclass(frozen=True)
@@ -140,61 +196,98 @@ class Authenticator:
     """
 
     def __init__(
-        self, users: UsersFile, checker: ICredentialsChecker, *, login_always: bool = False
+        self,
+        users: UsersFile,
+        checker: ICredentialsChecker,
+        seconds: Callable[[], float],
+        *,
+        login_always: bool = False,
     ) -> None:
         self._users = users
         self._checker = checker
+        self._metered = RateLimit(
+            "requests that submit jobs only to read",
+            seconds,
+            burst=METERED_BURST,
+            per_second=METERED_PER_SECOND,
+        )
         self._login_always = login_always
+        self._failures = FailureLimit(seconds)
         self._basic = BasicCredentialFactory(REALM.encode("ascii"))
         self._key = os.urandom(32)
-        self._known: dict[bytes, _Remembered] = {}
+        self._known: OrderedDict[bytes, _Remembered] = OrderedDict()
+        # The edition of the file in which the credentials were wrong.
+        self._refused: OrderedDict[bytes, int] = OrderedDict()
 
-    async def authenticate(self, header: bytes | None, access: Access) -> User | None:
+    async def authenticate(
+        self, header: bytes | None, access: Access, host: str = ""
+    ) -> User | None:
         """The user of the ``Authorization`` header, None where none is needed or given.
 
-        :raises Problematic: 401 for wrong or missing credentials, 403 for a user without the right.
+        ``host`` is the address of the client.
+
+        :raises Problematic: 401 for wrong or missing credentials, 403 for a user without the
+            right, 429 for one who asks too often or fails too often, 503 if too many log in.
         """
         if header is None:
             if access is Access.OPEN and not self._login_always:
                 return None
             raise _unauthorized("log in with a user of this cluster")
-        user = await self._user(header)
+        user = await self._user(header, source_of(host))
         if access is Access.WRITE and not user.writes:
             raise Problematic(
                 HTTPStatus.FORBIDDEN,
                 f"user {user.name} may only read; the option write in the users file allows more",
             )
+        if access is Access.METERED:
+            self._metered.take(user.name)
         return user
 
-    async def _user(self, header: bytes) -> User:
+    async def _user(self, header: bytes, source: str) -> User:
         self._users.look()
         mark = hashlib.blake2b(header, key=self._key, digest_size=16).digest()
         known = self._known.get(mark)
         if known is not None and known.edition == self._users.edition:
+            self._known.move_to_end(mark)
             return known.user
-        credentials = self._credentials(header)
+        name, login = self._login(header, source)
+        # The same guess again tells nothing new, and costs nothing: a script with an old password
+        # is told so each time.
         edition = self._users.edition
+        if self._refused.get(mark) == edition:
+            raise _unauthorized(WRONG)
+        self._failures.check(source, name)
         try:
-            name = await self._checker.requestAvatarId(credentials)
+            await self._checker.requestAvatarId(login)
         except LoginFailed:
-            name = ()
-        user = self._users.user(name.decode("utf-8")) if isinstance(name, bytes) else None
+            user = None
+        else:
+            user = self._users.user(name)
         if user is None:
-            raise _unauthorized("user or password is wrong")
-        if len(self._known) >= MOST_REMEMBERED:
-            self._known.clear()
-        self._known[mark] = _Remembered(edition, user)
+            self._failures.count(source, name)
+            _remember(self._refused, mark, edition)
+            raise _unauthorized(WRONG)
+        _remember(self._known, mark, _Remembered(edition, user))
         return user
 
-    def _credentials(self, header: bytes) -> IUsernamePassword:
+    def _login(self, header: bytes, source: str) -> tuple[str, Login]:
         scheme, _, coded = header.partition(b" ")
         if scheme.lower() != self._basic.scheme:
             raise _unauthorized("log in by HTTP Basic authentication")
         try:
-            credentials: IUsernamePassword = self._basic.decode(coded.strip(), None)
-        except LoginFailed:
+            sent = self._basic.decode(coded.strip(), None)
+            name = sent.username.decode("utf-8")
+            sent.password.decode("utf-8")
+        except (LoginFailed, UnicodeDecodeError):
             raise _unauthorized("the credentials cannot be read") from None
-        return credentials
+        return name, Login(sent.username, sent.password, source)
+
+
+def _remember(known: OrderedDict[bytes, T], mark: bytes, what: T) -> None:
+    known[mark] = what
+    known.move_to_end(mark)
+    if len(known) > MOST_REMEMBERED:
+        known.popitem(last=False)
 
 
 def _unauthorized(why: str) -> Problematic:

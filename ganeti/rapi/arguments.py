@@ -14,6 +14,7 @@ import msgspec
 
 from ganeti.errors import Invalid, Problem
 from ganeti.rapi.problems import Problematic
+from ganeti.schema.documents import MAX_DEPTH, UNREADABLE, nests_too_deep
 
 MOST_PARAMETERS = 1000
 
@@ -133,7 +134,7 @@ def body_of(content: bytes, content_type: str) -> Any:
     """The body as decoded from JSON; None if there is none.
 
     :raises Problematic: it is not sent as JSON.
-    :raises Invalid: it is not JSON.
+    :raises Invalid: it is not JSON, or nests too deeply.
     """
     if not content:
         return None
@@ -144,9 +145,11 @@ def body_of(content: bytes, content_type: str) -> Any:
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             "send the body as JSON in UTF-8, with the header Content-Type: application/json",
         )
+    if nests_too_deep(content):
+        raise Invalid(f"the body nests more than {MAX_DEPTH} levels")
     try:
         return msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+    except UNREADABLE as e:
         raise Invalid(f"the body is not JSON: {e}") from None
 
 

@@ -17,10 +17,15 @@ from ganeti.rapi.arguments import LOCK, REASON, Kind, Parameter
 from ganeti.rapi.routes.nodes import FLAGS
 from ganeti.rapi.routes.route import DIGITS, Route
 from ganeti.rapi.verbs import Verb, asks, submits
+from ganeti.schema.types import Value
 
 Schema = dict[str, Any]
 
 _REF = "#/components/schemas/{name}"
+
+_VALUE = "Value"
+_VALUES: Schema = msgspec.json.schema(Value)
+"""What values of parameters can be, said once and under this name."""
 
 _QUERY: dict[Kind, Schema] = {
     Kind.FLAG: {"type": "integer", "enum": [0, 1]},
@@ -62,6 +67,7 @@ def description(routes: Iterable[Route]) -> Schema:
         if isinstance(verb, asks)
     }
     schemas, components = msgspec.json.schema_components([*kinds, *results], ref_template=_REF)
+    components = {_VALUE: _VALUES, **_with_values_named(components)}
     for component in components.values():
         if "OP_ID" in component.get("required", ()):
             component["required"].remove("OP_ID")  # the path says it
@@ -82,6 +88,17 @@ def description(routes: Iterable[Route]) -> Schema:
             "responses": responses.ERRORS,
         },
     }
+
+
+def _with_values_named(schema: Any) -> Any:
+    """The schema with a reference where it says what values can be: it says so a hundred times."""
+    if schema == _VALUES:
+        return {"$ref": _REF.format(name=_VALUE)}
+    if isinstance(schema, dict):
+        return {name: _with_values_named(each) for name, each in schema.items()}
+    if isinstance(schema, list):
+        return [_with_values_named(each) for each in schema]
+    return schema
 
 
 def _path(route: Route, components: dict[str, Schema], answers: Mapping[Any, Schema]) -> Schema:

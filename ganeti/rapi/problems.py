@@ -48,6 +48,10 @@ STATUS_OF_CODE = {
 """For refusals and failures, by their classification."""
 
 
+QUEUE_SECONDS = "5"
+"""How soon a client may try again when the job queue is full."""
+
+
 class Problematic(GanetiError):
     """A request that HTTP has a status of its own for."""
 
@@ -74,6 +78,8 @@ def status_of(error: GanetiError) -> HTTPStatus:
 def answer_to(error: GanetiError) -> Response:
     """The answer that reports ``error``."""
     headers = error.headers if isinstance(error, Problematic) else ()
+    if isinstance(error, QueueFull):
+        headers = (("Retry-After", QUEUE_SECONDS),)
     return problem(status_of(error), str(error), headers)
 
 

@@ -111,7 +111,8 @@ class RouteResource(Resource):
             return Response(HTTPStatus.NO_CONTENT, headers=(("Allow", route.allowed),))
         verb = _verb(method, route)
         credentials = request.getHeader(b"authorization")
-        user = await self._api.authenticator.authenticate(credentials, verb.access)
+        host = getattr(request.getClientAddress(), "host", "")
+        user = await self._api.authenticator.authenticate(credentials, verb.access, host)
         result = await verb(self._call(request, route, path))
         if verb.access is Access.WRITE:
             self._log.info(

@@ -35,6 +35,7 @@ _ERRORS: Mapping[str, str] = {
     "414": "The first line is too long.",
     "415": "The body is not JSON in UTF-8.",
     "431": "The headers are too long.",
+    "429": "This client asks too often; the header Retry-After says how many seconds to wait.",
     "5XX": "The cluster cannot answer now, or something broke.",
 }
 """Why a request is answered with which status, whatever it asks for."""

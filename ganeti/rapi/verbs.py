@@ -15,7 +15,7 @@ from msgspec.inspect import BoolType, IntType, ListType, Type, UnionType, VarTup
 
 from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.luxi.interfaces import IMaster
-from ganeti.luxi.methods import QueryObjects, Request, SubmitJob
+from ganeti.luxi.methods import QueryObjects, Request, SubmitJob, SubmitSharedJob
 from ganeti.opcodes.opcode import Opcode
 from ganeti.rapi.access import Access
 from ganeti.rapi.arguments import (
@@ -168,6 +168,19 @@ class submits:  # noqa: N801  # a word in a declaration
     def _outside(self, problem: Problem) -> Problem:
         name = problem.path.split(".")[0].split("[")[0]
         return Problem(self.outside.get(name, name) + problem.path[len(name) :], problem.message)
+
+
+@dataclass(frozen=True)
+class submits_shared(submits):  # noqa: N801
+    """The same for an opcode that only reads: who asks the same shares a job.
+
+    It takes a login, and each user may do so only so often: every job has to be kept.
+    """
+
+    access: Access = Access.METERED
+
+    async def __call__(self, call: Call) -> Any:
+        return await call.master.ask(SubmitSharedJob(ops=(self.read(call),)))
 
 
 def reason_trail(call: Call, why: str | None) -> list[Any]:

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Asking nodes: terms, patience and the words for what went wrong, whatever carries the bytes."""
+"""Asking nodes: terms, time-outs and the words for what went wrong, whatever carries the bytes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as TimedOut
 from twisted.internet.interfaces import IReactorTime
 
 from ganeti.errors import (
@@ -21,7 +22,7 @@ from ganeti.errors import (
 )
 from ganeti.model.node import Node
 from ganeti.rpc.call import Call
-from ganeti.rpc.node import ClaimTerm
+from ganeti.rpc.quorum import RequestVote
 from ganeti.rpc.wire import OldTerm, Request, UnclaimedTerm, request_of, result_of
 
 R = TypeVar("R")
@@ -29,6 +30,10 @@ R = TypeVar("R")
 
 class Lost(Exception):
     """There was no answer; the text says why."""
+
+
+class BadAnswer(Lost):
+    """There was an answer, but not to what was asked: the daemon at the other end is alive."""
 
 
 class Way(Protocol):
@@ -111,16 +116,22 @@ class Asker:
             return Failed(str(e), getattr(e, "code", None))
 
     async def _claim(self, node: Node) -> None:
-        term, instead = self._term(), None if self._elected() else ()
-        claim = ClaimTerm(term=term, master=self._master, instead=instead)
-        vote = await self._ask_once(node, claim)
-        if not vote.granted and (vote.term, vote.master) != (term, self._master):
-            error = NotMaster(
-                f"node {node.name} has accepted {vote.master} as master of term {vote.term};"
-                f" this master's term is {term}"
-            )
-            self._learned(error, term)
-            raise error
+        term = self._term()
+        if not self._elected():
+            raise Unreachable(node.name, f"it has not granted term {term} to {self._master}")
+        request = RequestVote(term=term, master=self._master, elected=True)
+        ballot = await self._ask_once(node, request)
+        found = ballot.state
+        if ballot.granted or (found.term, found.master) == (term, self._master):
+            return
+        if found.term < term:
+            raise Unreachable(node.name, f"it does not grant term {term} to {self._master}")
+        error = NotMaster(
+            f"node {node.name} has granted term {found.term} to {found.master};"
+            f" this master's term is {term}"
+        )
+        self._learned(error, term)
+        raise error
 
     def _learned(self, error: NotMaster, term: int) -> None:
         if term == self._term():  # and not of one that we have left ourselves
@@ -129,13 +140,12 @@ class Asker:
     async def _ask_once(self, node: Node, call: Call[R]) -> R:
         request = request_of(call, self._term())
         answer = Deferred.fromCoroutine(self._way.exchange(node, request))
-        patience = self._clock.callLater(call.patience, answer.cancel)
+        if (timeout := call.answer_timeout()) is not None:
+            answer.addTimeout(timeout, self._clock)
         try:
             return result_of(call, await answer)
-        except CancelledError:
-            if patience.active():  # somebody cancelled us, not the clock
-                raise
-            why = f"no answer to {call.wire} within {call.patience:g} seconds"
+        except TimedOut:
+            why = f"no answer to {call.wire} within {timeout:g} seconds"
             raise Unreachable(node.name, why) from None
         except (Lost, ProtocolError) as e:
             raise Unreachable(node.name, str(e)) from None
@@ -147,9 +157,6 @@ class Asker:
             raise
         except GanetiError as e:
             raise _told_by(node, e) from None
-        finally:
-            if patience.active():
-                patience.cancel()
 
 
 def _told_by(node: Node, error: GanetiError) -> GanetiError:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_args, get_type
 
 from ganeti.errors import Failed
 from ganeti.model.node import Node
+from ganeti.rpc.callers import MASTER_ONLY, Caller, CallerRole
 from ganeti.schema.records import Record
 
 R = TypeVar("R", covariant=True)
@@ -16,18 +17,40 @@ R = TypeVar("R", covariant=True)
 URGENT, FAST, NORMAL, SLOW = 60, 300, 900, 3600
 """How long an answer may take, in seconds: the classes that existing node daemons use."""
 
+WHILE_ALIVE = None
+"""For work on the data of disks and exports, whose size nothing bounds: see ``rpc.liveness``."""
+
 
 class Call(Record, Generic[R]):
     """Something that a node is asked to do, answered by an ``R``.
 
     ``wire`` is the call's name on the wire; ``patience`` bounds the wait for its answer, in
-    seconds. A node carries what it was asked to its end even if nobody waits for the answer any
-    more, unless ``ends_with_asker``: long work that may stop anywhere.
+    seconds, None if it takes as long as the data are large. A node carries what it was asked to its
+    end even if nobody waits for the answer any more, unless ``ends_with_asker``: long work that may
+    stop anywhere.
+
+    ``callers`` are the roles that may make the call; one that is ``local_only`` is answered to the
+    caller on this very node only.
     """
 
     wire: ClassVar[str]
-    patience: ClassVar[float] = FAST
+    patience: ClassVar[float | None] = FAST
     ends_with_asker: ClassVar[bool] = False
+    callers: ClassVar[frozenset[CallerRole]] = MASTER_ONLY
+    local_only: ClassVar[bool] = False
+
+    def require(self, caller: Caller) -> None:
+        """Check what ``callers`` cannot say, because it depends on the fields of the call.
+
+        :raises Forbidden: this caller may not make this very call.
+        """
+
+    def answer_timeout(self) -> float | None:
+        """Return how many seconds to wait for the answer; None while the node shows signs of life.
+
+        A call with a duration of its own adds that, so that no work is cut off.
+        """
+        return self.patience
 
 
 @cache

@@ -15,7 +15,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from ganeti.model.node import Node
-from ganeti.rpc.asking import Lost
+from ganeti.rpc.asking import BadAnswer, Lost
 from ganeti.rpc.http import Broken, Message, MessageReader, answered, request
 from ganeti.rpc.wire import Request
 
@@ -55,24 +55,28 @@ class HttpWay:
         self._clock = clock
         self._port = port
         self._idle: dict[str, list[CallClient]] = {}
+        self._closed = 0
 
     async def exchange(self, node: Node, request: Request) -> bytes:
         """The body of the node's answer.
 
         :raises Lost: there was none; nobody knows whether the node did it.
         """
-        connection = self._take(node.primary_ip)
+        connection, closed = self._take(node.primary_ip), self._closed
         if connection is None:
             connection = CallClient(self._words)
             await self._connect(connection, node.primary_ip, self._port, node.name)
         answer = await connection.ask(node.name, request)
-        if connection.usable:
+        if closed != self._closed:
+            connection.hang_up()
+        elif connection.usable:
             connection.idle_since = self._clock.seconds()
             self._idle.setdefault(node.primary_ip, []).append(connection)
         return _body(answer, request)
 
     def close(self) -> None:
-        """Close the connections that nobody uses now."""
+        """Close the connections that nobody uses now, and each of the others after its answer."""
+        self._closed += 1
         idle, self._idle = self._idle, {}
         for connections in idle.values():
             for connection in connections:
@@ -93,15 +97,15 @@ def _body(answer: Message, request: Request) -> bytes:
     try:
         status = answered(answer)
     except Broken as e:
-        raise Lost(str(e)) from None
+        raise BadAnswer(str(e)) from None
     if status == 200:
         return answer.body
     why = f"it answered {request.name} with HTTP status {status}"
     try:
         explained = msgspec.json.decode(answer.body)["explain"]
     except (msgspec.DecodeError, TypeError, KeyError):
-        raise Lost(why) from None
-    raise Lost(f"{why}: {explained}")
+        raise BadAnswer(why) from None
+    raise BadAnswer(f"{why}: {explained}")
 
 
 class CallClient(Protocol):

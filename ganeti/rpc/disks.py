@@ -4,16 +4,16 @@
 from __future__ import annotations
 
 from ganeti.model.disk import Disk
-from ganeti.rpc.call import NORMAL, SLOW, URGENT, Call
+from ganeti.rpc.call import NORMAL, URGENT, WHILE_ALIVE, Call
 from ganeti.schema.records import Record
-from ganeti.schema.types import InstanceName, MiB
+from ganeti.schema.types import InstanceName, Integer, Line, MiB, Number
 
 
 class CreateDisk(Call[None]):
     """Make a disk; ``owner`` is noted where the storage can keep a note."""
 
     wire = "blockdev_create"
-    patience = NORMAL
+    patience = WHILE_ALIVE
 
     disk: Disk
     owner: InstanceName
@@ -24,7 +24,7 @@ class RemoveDisk(Call[None]):
     """Remove a disk with what is on it; removing one that is not there succeeds."""
 
     wire = "blockdev_remove"
-    patience = NORMAL
+    patience = WHILE_ALIVE
 
     disk: Disk
 
@@ -54,7 +54,7 @@ class GrowDisk(Call[None]):
     """Make a disk larger by ``amount``."""
 
     wire = "blockdev_grow"
-    patience = NORMAL
+    patience = WHILE_ALIVE
 
     disk: Disk
     amount: MiB
@@ -64,11 +64,11 @@ class DiskStatus(Record, omit_defaults=True):
     """What a node says of a disk. ``local`` is ok, syncing, unknown or faulty; times in seconds."""
 
     path: str
-    major: int | None = None
-    minor: int | None = None
-    size: int | None = None
-    sync_percent: float | None = None
-    estimated_time: int | None = None
+    major: Integer | None = None
+    minor: Integer | None = None
+    size: Integer | None = None
+    sync_percent: Number | None = None
+    estimated_time: Integer | None = None
     degraded: bool = False
     local: str = "ok"
 
@@ -152,7 +152,7 @@ class RenameDisk(Call[None]):
     """Move a volume to another ``logical_id``; its content stays."""
 
     wire = "blockdev_rename"
-    patience = NORMAL
+    patience = WHILE_ALIVE
 
     disk: Disk
     to: Disk
@@ -162,17 +162,17 @@ class SnapshotDisk(Call[Disk]):
     """Make a snapshot and answer a disk that reads it; for storage without snapshots, refuse."""
 
     wire = "blockdev_snapshot"
-    patience = NORMAL
+    patience = WHILE_ALIVE
 
     disk: Disk
-    name: str
+    name: Line
 
 
 class WipeDisk(Call[None]):
     """Overwrite a part of a disk with zeros; ``offset`` and ``size`` in MiB."""
 
     wire = "blockdev_wipe"
-    patience = SLOW
+    patience = WHILE_ALIVE
     ends_with_asker = True
 
     disk: Disk

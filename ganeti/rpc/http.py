@@ -7,10 +7,11 @@ Bodies have a length that is said beforehand; nothing is sent in chunks, compres
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
+from typing import TypeAlias
 
 HEAD_LIMIT = 8192
 _SHORT = 256
@@ -33,12 +34,14 @@ class Broken(Exception):
 class Message:
     """A request or response: its first line, its headers by lower-case name, its body.
 
-    Messages with the same head share ``headers``.
+    Messages with the same head share ``headers``. The body of one that is ``discarded`` was
+    thrown away as it arrived.
     """
 
     start: bytes
     headers: Mapping[bytes, bytes]
     body: bytes
+    discarded: bool = False
 
     @property
     def last(self) -> bool:
@@ -49,19 +52,36 @@ class Message:
         )
 
 
-class MessageReader:
-    """Collects bytes and gives back whole messages."""
+Admit: TypeAlias = Callable[[bytes, Mapping[bytes, bytes]], int | None]
+"""Decides by the first line and the headers of a message how long its body may be, in bytes.
 
-    def __init__(self, *, body_limit: int) -> None:
-        self.body_limit = body_limit
+None: the body is not of interest; discard it. Raises ``Broken`` to read nothing more.
+"""
+
+
+class MessageReader:
+    """Collects bytes and gives back whole messages.
+
+    ``admit`` is asked before anything of a body is read.
+    """
+
+    def __init__(self, *, body_limit: int, admit: Admit | None = None) -> None:
+        self._body_limit = body_limit
+        self._admit = admit
         self._pending = bytearray()
         self._head: tuple[bytes, dict[bytes, bytes]] | None = None
-        self._length = 0
+        self._missing = 0
+        self._discarding = False
 
     @property
     def midway(self) -> bool:
         """Whether a part of a message is here, and the rest is not."""
         return bool(self._pending) or self._head is not None
+
+    @property
+    def size(self) -> int:
+        """How many bytes are kept of a message that is not whole."""
+        return len(self._pending)
 
     def receive(self, data: bytes) -> Iterator[Message]:
         """The messages that ``data`` completes.
@@ -78,16 +98,26 @@ class MessageReader:
                         raise Broken(status, f"headers are longer than {HEAD_LIMIT} bytes")
                     return
                 parse = _known if end <= _SHORT else _parse
-                self._head = parse(bytes(self._pending[:end]))
-                self._length = _length(self._head[1], self.body_limit)
+                self._begin(parse(bytes(self._pending[:end])))
                 del self._pending[: end + len(_END_OF_HEAD)]
-            if len(self._pending) < self._length:
+            if self._discarding:
+                dropped = min(len(self._pending), self._missing)
+                del self._pending[:dropped]
+                self._missing -= dropped
+            if len(self._pending) < self._missing:
                 return
+            assert self._head is not None
             start, headers = self._head
-            body = bytes(self._pending[: self._length])
-            del self._pending[: self._length]
+            body = bytes(self._pending[: self._missing])
+            del self._pending[: self._missing]
             self._head = None
-            yield Message(start, headers, body)
+            yield Message(start, headers, body, self._discarding)
+
+    def _begin(self, head: tuple[bytes, dict[bytes, bytes]]) -> None:
+        limit = self._body_limit if self._admit is None else self._admit(*head)
+        self._discarding = limit is None
+        self._missing = _length(head[1], self._body_limit if limit is None else limit)
+        self._head = head
 
 
 @lru_cache(maxsize=256)
@@ -141,12 +171,12 @@ def response(status: HTTPStatus, body: bytes, *, last: bool = False) -> bytes:
     return head + body
 
 
-def asked(message: Message) -> tuple[str, str]:
-    """Method and path of a request.
+def asked(start: bytes) -> tuple[str, str]:
+    """Return method and path, as the first line of a request has them.
 
     :raises Broken: it is none.
     """
-    line = _REQUEST.match(message.start)
+    line = _REQUEST.match(start)
     if line is None:
         raise Broken(HTTPStatus.BAD_REQUEST, "the first line is not a request of HTTP/1.1")
     return line[1].decode("ascii"), line[2].decode("ascii")

@@ -6,9 +6,9 @@ from __future__ import annotations
 import enum
 
 from ganeti.model.guest import Guest, GuestState
-from ganeti.rpc.call import NORMAL, SLOW, URGENT, Call
+from ganeti.rpc.call import NORMAL, URGENT, WHILE_ALIVE, Call
 from ganeti.schema.records import Record
-from ganeti.schema.types import InstanceName, Parameters, Seconds
+from ganeti.schema.types import InstanceName, Integer, Line, Parameters, Seconds
 
 
 class Reboot(enum.StrEnum):
@@ -33,43 +33,49 @@ class StopInstance(Call[None]):
     """Stop a guest, hard once ``timeout`` is over; stopping one that does not run succeeds."""
 
     wire = "instance_shutdown"
-    patience = SLOW
+    patience = NORMAL
     ends_with_asker = True
 
     instance_name: InstanceName
-    hypervisor: str
+    hypervisor: Line
     timeout: Seconds
     hvparams: Parameters = {}
+
+    def answer_timeout(self) -> float:
+        return self.timeout + self.patience
 
 
 class RebootInstance(Call[None]):
     """Reboot a running guest; ``full`` is the master's business and not asked of a node."""
 
     wire = "instance_reboot"
-    patience = SLOW
+    patience = NORMAL
 
     guest: Guest
     kind: Reboot
     timeout: Seconds
+
+    def answer_timeout(self) -> float:
+        return self.timeout + self.patience
 
 
 class InstallOS(Call[None]):
     """Run the OS definition's create script for a guest; ``reinstall`` is passed on to it."""
 
     wire = "instance_os_add"
-    patience = 24 * 3600
+    patience = WHILE_ALIVE
     ends_with_asker = True
 
     guest: Guest
     reinstall: bool = False
-    debug: int = 0
+    debug: Integer = 0
 
 
 class RenameOS(Call[None]):
     """Run the OS definition's rename script; ``guest`` has the new name."""
 
     wire = "instance_run_rename"
-    patience = SLOW
+    patience = WHILE_ALIVE
     ends_with_asker = True
 
     guest: Guest
@@ -82,7 +88,7 @@ class ListGuests(Call[dict[str, GuestState]]):
     wire = "all_instances_info"
     patience = URGENT
 
-    hypervisors: tuple[str, ...]
+    hypervisors: tuple[Line, ...]
 
 
 class Console(Record, omit_defaults=True):
@@ -92,7 +98,7 @@ class Console(Record, omit_defaults=True):
     kind: str
     message: str | None = None
     host: str | None = None
-    port: int | None = None
+    port: Integer | None = None
     user: str | None = None
     command: tuple[str, ...] | None = None
     display: str | None = None
@@ -111,9 +117,9 @@ class Migration(Record, omit_defaults=True):
     """Where a migration stands: ``status`` is active, completed, failed or cancelled; in bytes."""
 
     status: str
-    transferred: int = 0
-    total: int = 0
-    downtime_ms: int | None = None
+    transferred: Integer = 0
+    total: Integer = 0
+    downtime_ms: Integer | None = None
     message: str = ""
 
 
@@ -124,7 +130,7 @@ class AcceptInstance(Call[str]):
     patience = URGENT
 
     guest: Guest
-    address: str
+    address: Line
 
 
 class MigrateInstance(Call[None]):
@@ -134,7 +140,7 @@ class MigrateInstance(Call[None]):
     patience = URGENT
 
     guest: Guest
-    destination: str
+    destination: Line
     live: bool
 
 

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal, TypeAlias
+
+from msgspec import Meta
 
 from ganeti.model.guest import GuestState
-from ganeti.rpc.call import FAST, NORMAL, SLOW, URGENT, Call
+from ganeti.rpc.call import FAST, SLOW, URGENT, Call
+from ganeti.rpc.callers import ELECTORATE
 from ganeti.schema.records import Record
-from ganeti.schema.types import Parameters, Text
+from ganeti.schema.types import Integer, Key, Line, Lines, Number, Parameters, Text
 
 
 class StorageSpace(Record):
@@ -16,8 +19,8 @@ class StorageSpace(Record):
 
     kind: str
     name: str
-    size: int
-    free: int
+    size: Integer
+    free: Integer
 
 
 class NodeFacts(Record):
@@ -26,13 +29,13 @@ class NodeFacts(Record):
     ``problems`` maps a hypervisor or storage unit that could not answer to the reason.
     """
 
-    memory_total: int
-    memory_free: int
-    memory_node: int
-    cpus: int
-    cpu_nodes: int
-    cpu_sockets: int
-    cpus_node: int
+    memory_total: Integer
+    memory_free: Integer
+    memory_node: Integer
+    cpus: Integer
+    cpu_nodes: Integer
+    cpu_sockets: Integer
+    cpus_node: Integer
     boot_id: str
     guests: dict[str, GuestState]
     storage: tuple[StorageSpace, ...]
@@ -45,15 +48,15 @@ class DescribeNode(Call[NodeFacts]):
     wire = "node_info"
     patience = URGENT
 
-    hypervisors: tuple[str, ...]
-    hvparams: dict[str, Parameters] = {}
-    storage: tuple[tuple[str, str], ...] = ()
+    hypervisors: tuple[Line, ...]
+    hvparams: dict[Key, Parameters] = {}
+    storage: tuple[tuple[Line, Line], ...] = ()
 
 
 class Version(Record):
     """The protocol and the release that a node speaks."""
 
-    protocol: int
+    protocol: Integer
     release: str
 
 
@@ -78,8 +81,8 @@ class VerifyNode(Call[dict[str, Any]]):
     wire = "node_verify"
     patience = FAST
 
-    what: dict[str, Any]
-    cluster_name: str
+    what: dict[Key, Any]
+    cluster_name: Line
 
 
 class RunRestrictedCommand(Call[str]):
@@ -95,34 +98,88 @@ class RunRestrictedCommand(Call[str]):
 class RunPowerHelper(Call[str]):
     """Let a helper on this node do a command for the power of ``remote_node``; what it writes.
 
-    It may take ``timeout`` seconds.
+    It may take ``timeout`` seconds. Helpers run on the master's own node, so no other node has to
+    run one for anybody.
     """
 
     wire = "run_oob"
-    patience = NORMAL
+    patience = URGENT
+    local_only = True
 
     oob_program: Text
     command: Text
     remote_node: Text
-    timeout: float
+    timeout: Number
+
+    def answer_timeout(self) -> float:
+        return self.timeout + self.patience
 
 
 class Delay(Call[None]):
     """Do nothing for some seconds."""
 
     wire = "test_delay"
-    patience = SLOW
+    patience = URGENT
     ends_with_asker = True
 
-    duration: float
+    duration: Number
+
+    def answer_timeout(self) -> float:
+        return self.duration + self.patience
 
 
 class HookResult(Record):
     """What became of one hook script: ``status`` is 0 skipped, 1 failed, 2 succeeded."""
 
     script: str
-    status: int
+    status: Integer
     output: str
+
+
+HookDirectory: TypeAlias = Literal[
+    "cluster-destroy",
+    "cluster-init",
+    "cluster-modify",
+    "cluster-rename",
+    "cluster-verify",
+    "disk-grow",
+    "group-add",
+    "group-evacuate",
+    "group-modify",
+    "group-remove",
+    "group-rename",
+    "instance-add",
+    "instance-change-group",
+    "instance-export",
+    "instance-failover",
+    "instance-migrate",
+    "instance-modify",
+    "instance-move",
+    "instance-reboot",
+    "instance-recreate-disks",
+    "instance-reinstall",
+    "instance-remove",
+    "instance-rename",
+    "instance-start",
+    "instance-stop",
+    "mirrors-replace",
+    "network-add",
+    "network-connect",
+    "network-disconnect",
+    "network-modify",
+    "network-remove",
+    "node-add",
+    "node-evacuate",
+    "node-migrate",
+    "node-modify",
+    "node-remove",
+]
+"""The operations that have hooks, as administrators name the folders of their scripts."""
+
+Phase: TypeAlias = Literal["pre", "post"]
+
+HookVariable: TypeAlias = Annotated[str, Meta(pattern=r"\A(GANETI_[^=\x00\n]+|PATH)\Z")]
+"""Other variables could make a script load what is not its own."""
 
 
 class RunHooks(Call[list[HookResult]]):
@@ -132,9 +189,9 @@ class RunHooks(Call[list[HookResult]]):
     patience = SLOW
     ends_with_asker = True
 
-    directory: str
-    phase: str
-    environment: dict[str, str]
+    directory: HookDirectory
+    phase: Phase
+    environment: dict[HookVariable, Line]
 
 
 class OSDefinition(Record):
@@ -146,7 +203,7 @@ class OSDefinition(Record):
     diagnosis: str
     variants: tuple[str, ...]
     parameters: tuple[tuple[str, str], ...]
-    api_versions: tuple[int, ...]
+    api_versions: tuple[Integer, ...]
     trusted: bool = True
 
 
@@ -183,7 +240,7 @@ class ValidateOS(Call[None]):
     wire = "os_validate"
     patience = FAST
 
-    os: str
+    os: Line
     osparams: Parameters
     force_variant: bool = False
 
@@ -194,7 +251,7 @@ class ValidateHypervisor(Call[None]):
     wire = "hypervisor_validate_params"
     patience = URGENT
 
-    hypervisor: str
+    hypervisor: Line
     hvparams: Parameters
 
 
@@ -204,7 +261,7 @@ class WriteSsconf(Call[None]):
     wire = "write_ssconf_files"
     patience = URGENT
 
-    values: dict[str, str]
+    values: dict[Key, Lines]
 
 
 class UploadFile(Call[None]):
@@ -214,8 +271,8 @@ class UploadFile(Call[None]):
     patience = URGENT
 
     path: Text
-    content: str
-    mode: int
+    content: Line
+    mode: Integer
 
 
 class LeaveCluster(Call[None]):
@@ -238,38 +295,27 @@ class UseCertificate(Call[None]):
     wire = "certificate_use"
     patience = URGENT
 
-    certificate: str
+    certificate: Lines
 
 
 class StopMaster(Call[bool]):
-    """End the master daemon and the remote API of a node that is not to be the master any more.
+    """End the master daemon and the remote API of a node, to hand the role over to another one.
 
-    The answer says whether any of them ran; none does.
+    The answer says whether any of them ran; none does. If no other node has become the master
+    within ``ganeti.node.membership.HAND_OVER`` seconds, they are started again.
     """
 
     wire = "node_stop_master"
     patience = FAST
+    callers = ELECTORATE
 
 
-class Vote(Record):
-    """A node's answer to a master that claims a term."""
+class ResumeMaster(Call[bool]):
+    """Start the master daemon of a node again that was stopped for another one, which did not come.
 
-    granted: bool
-    term: int
-    master: str
-
-
-class ClaimTerm(Call[Vote]):
-    """Ask the node to accept ``master`` for ``term``; a claim of term 0 only asks whom it obeys.
-
-    Granted if the term is newer than the node's own, and the master that it has accepted is this
-    one or one of those ``instead`` of which this one is; None is for a master that most nodes have
-    accepted, which is so instead of any other.
+    The answer says whether it was started: only if the node has granted no other master a term.
     """
 
-    wire = "term_claim"
-    patience = 10
-
-    term: int
-    master: str
-    instead: tuple[str, ...] | None = ()
+    wire = "node_resume_master"
+    patience = FAST
+    callers = ELECTORATE

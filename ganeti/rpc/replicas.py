@@ -3,23 +3,37 @@
 
 from __future__ import annotations
 
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta
+
 from ganeti.rpc.call import Call
+from ganeti.rpc.callers import ELECTORATE
 from ganeti.schema.records import Record
+
+CheckpointFile: TypeAlias = Annotated[
+    str,
+    Meta(
+        pattern=r"\A(access\.json|config\.data|journal/checkpoint"
+        r"|queue/(serial|version|drain|job-[1-9][0-9]{0,15}))\Z"
+    ),
+]
+"""A file of a checkpoint, by its path below a node's data folder, where there are keys, too."""
 
 
 class ReplicaEnd(Record):
-    """How far a node's copy of the journal reaches, and the hash of its last frame in hex."""
+    """A mark of the journal: a position and, in hex, the digest of the frame there."""
 
     position: int
     digest: str
 
 
-class KeepFrames(Call[ReplicaEnd]):
+class AppendFrames(Call[ReplicaEnd]):
     """Append whole frames, base64 of the bytes on the master's disk; durable when answered.
 
     ``after`` is the end the frames must follow; a node whose copy ends elsewhere fails and keeps
     nothing. With ``cut``, what the copy has after that mark was never acknowledged and is cut off
-    first; then there may be no frames.
+    first; then there may be no frames. A copy whose checkpoint holds more than ``after`` fails.
     """
 
     wire = "journal_append"
@@ -31,28 +45,46 @@ class KeepFrames(Call[ReplicaEnd]):
 
 
 class DescribeReplica(Call[ReplicaEnd]):
-    """Where the node's copy of the journal ends, or the mark of its commit ``at`` a position.
+    """Return where the node's copy of the journal ends, or its mark ``at`` a position.
 
-    A node whose copy does not have that commit fails.
+    A node fails whose copy does not have that commit, or whose checkpoint and frames are not of
+    one history.
     """
 
     wire = "journal_end"
     patience = 10
+    callers = ELECTORATE
 
     at: int | None = None
+
+
+class FrameBatch(Record):
+    """Whole frames in base64, and the mark that they end with."""
+
+    frames: str
+    end: ReplicaEnd
+
+
+class ReadFrames(Call[FrameBatch]):
+    """Return about a MiB of the copy's frames that follow ``after``; none at its end."""
+
+    wire = "journal_read"
+    patience = 30
+
+    after: ReplicaEnd
 
 
 class ResetReplica(Call[ReplicaEnd]):
     """Replace the copy by a checkpoint: files, base64 by name, and the end they stand for.
 
-    Names are relative to the node's data folder. Files that are not named go away in the queue's
-    folder, and stay elsewhere.
+    Names are ``CheckpointFile``. Files that are not named go away in the queue's folder, and stay
+    elsewhere.
     """
 
     wire = "journal_reset"
     patience = 60
 
-    files: dict[str, str]
+    files: dict[CheckpointFile, str]
     end: ReplicaEnd
 
 
@@ -65,5 +97,5 @@ class KeepCheckpoint(Call[ReplicaEnd]):
     wire = "journal_checkpoint"
     patience = 60
 
-    files: dict[str, str]
+    files: dict[CheckpointFile, str]
     end: ReplicaEnd

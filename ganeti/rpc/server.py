@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Set
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,8 +13,10 @@ from twisted.logger import Logger
 
 from ganeti.errors import Code, Failed, GanetiError, Invalid, Problem
 from ganeti.rpc.call import Call
-from ganeti.rpc.node import ClaimTerm
+from ganeti.rpc.callers import Caller, CallerRole, Forbidden
+from ganeti.rpc.quorum import DescribeVote, RequestVote
 from ganeti.rpc.wire import OldTerm, Request, UnclaimedTerm, failure, success
+from ganeti.schema.documents import MAX_DEPTH, UNREADABLE, nests_too_deep
 from ganeti.schema.reading import problems
 
 C = TypeVar("C", bound=Call[Any])
@@ -58,20 +60,47 @@ class Answers:
         answer = self._by_name.get(name)
         return answer is None or not answer.call.ends_with_asker
 
-    async def answer(self, request: Request) -> bytes:
-        """The encoded answer; whatever goes wrong is in it.
+    def authorize(self, name: str, term: int, caller: Caller) -> None:
+        """Check that ``caller``, as a master of ``term``, may make the call ``name``.
+
+        This needs the head of a request only. A member that takes itself for the master hears of
+        the newer term, and one whose term was not claimed here that it must be.
 
         :raises UnknownCall: no such call is answered.
+        :raises Forbidden: the caller's role does not include the call.
+        :raises OldTerm: this node has accepted a newer master.
+        :raises UnclaimedTerm: this node has not accepted a master of that term yet.
         """
-        known = self._by_name.get(request.name)
-        if known is None:
-            raise UnknownCall(f"this node answers no call named {request.name}")
+        known = self._known(name)
+        if caller.role in known.call.callers:
+            if known.call.local_only and not caller.local:
+                raise Forbidden(
+                    f"{name} is answered to the master's own node only, and {caller.name} is"
+                    " another one"
+                )
+            return
+        if CallerRole.MASTER in known.call.callers:
+            self._check(term)
+        raise _forbidden(name, known.call.callers, caller)
+
+    async def answer(self, request: Request, caller: Caller | None) -> bytes:
+        """The encoded answer; whatever goes wrong is in it.
+
+        The caller has passed ``authorize``; None stands for one in this process.
+
+        :raises UnknownCall: no such call is answered.
+        :raises Forbidden: the caller may not ask for this.
+        """
+        known = self._known(request.name)
         try:
-            if known.call is not ClaimTerm:
+            if known.call not in (DescribeVote, RequestVote):
                 self._check(request.term)
-            return success(await known.give(known.decoder.decode(request.body)))
-        except msgspec.DecodeError as e:
-            return failure(_invalid(known.call, request.body, e))
+            call = _read(known, request.body)
+            if caller is not None:
+                call.require(caller)
+            return success(await known.give(call))
+        except Forbidden:
+            raise
         except GanetiError as e:
             return failure(e)
         except OSError as e:
@@ -83,6 +112,12 @@ class Answers:
             self._log.failure("{call} broke", call=request.name)
             text = f"{request.name} broke on the node ({type(e).__name__}); its log says more"
             return failure(Failed(text, Code.INTERNAL))
+
+    def _known(self, name: str) -> _Answer:
+        known = self._by_name.get(name)
+        if known is None:
+            raise UnknownCall(f"this node answers no call named {name}")
+        return known
 
     def _check(self, term: int) -> None:
         newest = self._newest_term()
@@ -97,10 +132,30 @@ class Answers:
             )
 
 
-def _invalid(call: type[Call[Any]], body: bytes, error: msgspec.DecodeError) -> Invalid:
+def _forbidden(name: str, permitted: Set[CallerRole], caller: Caller) -> Forbidden:
+    roles = ", ".join(role for role in CallerRole if role in permitted)
+    return Forbidden(
+        f"{name} may be called by: {roles}; to this node, {caller.name} is: {caller.role}"
+    )
+
+
+def _read(known: _Answer, body: bytes) -> Any:
+    """The call in ``body``.
+
+    :raises Invalid: with everything that is wrong with it.
+    """
+    if nests_too_deep(body):
+        raise Invalid(f"{known.call.wire}: the body nests more than {MAX_DEPTH} levels")
+    try:
+        return known.decoder.decode(body)
+    except UNREADABLE as e:
+        raise _invalid(known.call, body, e) from None
+
+
+def _invalid(call: type[Call[Any]], body: bytes, error: Exception) -> Invalid:
     try:
         found = problems(call, msgspec.json.decode(body))
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         found = []
     return Invalid(
         [Problem(f"{call.wire}: {p.path}".rstrip(": "), p.message) for p in found] or str(error)

@@ -6,16 +6,16 @@ from __future__ import annotations
 from ganeti.model.disk import Template
 from ganeti.rpc.call import FAST, NORMAL, Call
 from ganeti.schema.records import Record
-from ganeti.schema.types import Text
+from ganeti.schema.types import Integer, Text
 
 
 class StorageUnit(Record):
     """A place for disks; sizes in MiB. One that is not ``healthy`` has lost a part of itself."""
 
     name: str
-    size: int
-    free: int
-    used: int
+    size: Integer
+    free: Integer
+    used: Integer
     allocatable: bool
     group: str
     healthy: bool
@@ -56,7 +56,7 @@ class StoredVolume(Record):
     """A volume that is there, whether or not an instance has it; ``size`` in MiB."""
 
     name: str
-    size: int
+    size: Integer
     attached: bool
     opened: bool
     owner: str

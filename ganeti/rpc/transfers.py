@@ -8,15 +8,16 @@ from typing import Annotated
 from msgspec import Meta
 
 from ganeti.model.guest import Guest
-from ganeti.rpc.call import FAST, NORMAL, URGENT, Call
+from ganeti.rpc.call import FAST, NORMAL, URGENT, WHILE_ALIVE, Call
 from ganeti.schema.records import Record
+from ganeti.schema.types import Integer, Line, Lines, Number
 
-ExportName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=255)]
+ExportName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*\Z", max_length=255)]
 """The name of an export, which is that of a folder."""
 
-DumpName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=255)]
+DumpName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*\Z", max_length=255)]
 
-Magic = Annotated[str, Meta(pattern=r"^[-_.a-zA-Z0-9]{5,100}$")]
+Magic = Annotated[str, Meta(pattern=r"^[-_.a-zA-Z0-9]{5,100}\Z")]
 """What a sender says first, so that a receiver knows what it gets."""
 
 PEER = "ganeti.example.com"
@@ -30,14 +31,14 @@ class OfDisk(Record, tag="disk"):
     """The content of a disk of a guest: as its OS definition's scripts see it, or ``raw``."""
 
     guest: Guest
-    index: int
+    index: Integer
     raw: bool
 
 
 class OfExport(Record, tag="export"):
     """A dump in an export: ``path`` is its folder, absolute or below the folder of exports."""
 
-    path: str
+    path: Line
     dump: DumpName
 
 
@@ -48,28 +49,28 @@ class Trust(Record, omit_defaults=True):
     whoever may be at the other end.
     """
 
-    key: str | None = None
-    peer: str | None = None
+    key: Line | None = None
+    peer: Lines | None = None
 
 
 class FromPeer(Record, tag="from-peer"):
     """What another node sends: it connects to ``address`` within ``patience`` seconds."""
 
-    address: str
+    address: Line
     magic: Magic
-    patience: float
+    patience: Number
     trust: Trust = Trust()
 
 
 class ToPeer(Record, tag="to-peer"):
     """A node that awaits us; ``name`` is what its certificate must say."""
 
-    host: str
-    port: int
+    host: Line
+    port: Integer
     magic: Magic
-    patience: float
-    tries: int
-    name: str
+    patience: Number
+    tries: Integer
+    name: Line
     trust: Trust = Trust()
 
 
@@ -77,7 +78,7 @@ class Started(Record, omit_defaults=True):
     """A transfer that has begun: its name on the node, and the port at which it is awaited."""
 
     name: str
-    port: int | None = None
+    port: Integer | None = None
 
 
 class StartImport(Call[Started]):
@@ -107,10 +108,10 @@ class TransferStatus(Record, omit_defaults=True):
     """
 
     connected: bool
-    moved: int
-    rate: float
-    expected: int | None = None
-    eta: float | None = None
+    moved: Integer
+    rate: Number
+    expected: Integer | None = None
+    eta: Number | None = None
     over: bool = False
     problem: str | None = None
 
@@ -124,7 +125,7 @@ class AskTransfers(Call[list[TransferStatus | None]]):
     wire = "impexp_status"
     patience = URGENT
 
-    names: tuple[str, ...]
+    names: tuple[Line, ...]
 
 
 class StopTransfer(Call[None]):
@@ -133,7 +134,7 @@ class StopTransfer(Call[None]):
     wire = "impexp_abort"
     patience = URGENT
 
-    name: str
+    name: Line
 
 
 class ForgetTransfer(Call[None]):
@@ -142,7 +143,7 @@ class ForgetTransfer(Call[None]):
     wire = "impexp_cleanup"
     patience = URGENT
 
-    name: str
+    name: Line
 
 
 class NewCertificate(Record):
@@ -158,7 +159,7 @@ class CreateCertificate(Call[NewCertificate]):
     wire = "x509_cert_create"
     patience = URGENT
 
-    validity: int
+    validity: Integer
 
 
 class RemoveCertificate(Call[None]):
@@ -167,7 +168,7 @@ class RemoveCertificate(Call[None]):
     wire = "x509_cert_remove"
     patience = URGENT
 
-    name: str
+    name: Line
 
 
 class ListExports(Call[list[str]]):
@@ -183,7 +184,7 @@ class DescribeExport(Call[str]):
     wire = "export_info"
     patience = FAST
 
-    path: str
+    path: Line
 
 
 class FinalizeExport(Call[None]):
@@ -193,16 +194,16 @@ class FinalizeExport(Call[None]):
     """
 
     wire = "finalize_export"
-    patience = NORMAL
+    patience = WHILE_ALIVE
 
     name: ExportName
-    description: str
+    description: Lines
 
 
 class RemoveExport(Call[None]):
     """Remove an export; removing one that is not there succeeds."""
 
     wire = "export_remove"
-    patience = FAST
+    patience = WHILE_ALIVE
 
     name: ExportName

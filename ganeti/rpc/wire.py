@@ -15,6 +15,7 @@ import msgspec
 
 from ganeti.errors import GanetiError, NotMaster, ProtocolError, from_wire, to_wire
 from ganeti.rpc.call import Call, answer_type
+from ganeti.schema.documents import UNREADABLE
 
 R = TypeVar("R")
 
@@ -75,7 +76,7 @@ def result_of(call: Call[R], answer: bytes) -> R:
                 raise UnclaimedTerm(text)
             case [False, [str(), [*_]] as error]:
                 raise from_wire(error)
-    except (msgspec.DecodeError, RecursionError) as e:
+    except UNREADABLE as e:
         raise ProtocolError(f"the answer to {call.wire} makes no sense: {e}") from None
     raise ProtocolError(f"the answer to {call.wire} is neither a result nor an error")
 

@@ -13,6 +13,7 @@ from msgspec import inspect
 from msgspec.inspect import EnumType, LiteralType, Metadata, type_info
 
 from ganeti.errors import Invalid, Problem
+from ganeti.schema.types import RULES
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -26,7 +27,8 @@ _CALLED = {
 }
 _TYPE = re.compile(r"`([a-z]+(?: \| [a-z]+)*)`")
 _CHOICE = re.compile(r"^Invalid (?:enum )?value (.*)$", re.DOTALL)
-_WHERE = re.compile(r"^(?P<what>.*?) - at `\$(?P<path>.*)`$", re.DOTALL)
+_RULES = {f"Expected `str` matching regex {pattern!r}": words for pattern, words in RULES.items()}
+_WHERE = re.compile(r"^(?P<what>.*?) - at (?:`key` in )?`\$(?P<path>.*)`$", re.DOTALL)
 
 
 def read(kind: type[T], document: Any, *, lax: bool = False) -> T:
@@ -78,6 +80,8 @@ def phrased(message: str, choices: str = "") -> tuple[str, str]:
     what, path = (where["what"], where["path"]) if where else (message, "")
     if choice := _CHOICE.match(what):
         return path, f"must be one of {choices}, not {choice[1]}" if choices else what
+    if what in _RULES:
+        return path, _RULES[what]
     what = _TYPE.sub(lambda found: " or ".join(map(_words, found[1].split(" | "))), what)
     return path, what.replace("Expected ", "must be ", 1).replace(", got ", ", not ")
 
@@ -119,17 +123,20 @@ def _parts(path: str, value: Any, hint: Any) -> Iterator[tuple[str, Any, Any]]:
     """The members of a list or an object, each with its path and what it should be."""
     for kind in _plain(hint):
         arguments = get_args(kind)
-        if isinstance(value, list) and get_origin(kind) is tuple and arguments[1:] == (...,):
+        of_one_kind = get_origin(kind) is list or arguments[1:] == (...,)
+        if isinstance(value, list) and of_one_kind:
             yield from ((f"{path}[{i}]", each, arguments[0]) for i, each in enumerate(value))
         elif isinstance(value, Mapping) and get_origin(kind) is dict:
             yield from ((f"{path}.{key}", each, arguments[1]) for key, each in value.items())
 
 
 def _wrong_keys(path: str, value: Any, hint: Any) -> list[Problem]:
-    """The keys of an object that are none of those that there are."""
+    """The keys of an object that are none of those that there are, or that can be."""
     known = [get_args(kind)[0] for kind in _plain(hint) if get_origin(kind) is dict]
-    if not isinstance(value, Mapping) or len(known) != 1 or not (listed := choices(known[0])):
+    if not isinstance(value, Mapping) or len(known) != 1:
         return []
+    if not (listed := choices(known[0])):
+        return [each for key in value for each in _inside(f"{path}.{key}", key, known[0], False)]
     return [
         Problem(f"{path}.{key}", f"unknown parameter; known are {listed}")
         for key in value

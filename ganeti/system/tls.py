@@ -7,6 +7,7 @@ costs twice the processor time of this one (tests/bench/bench_rpc.py measures it
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -154,6 +155,12 @@ class TlsLayer(Protocol):
     def peer_name(self) -> str | None:
         """The common name in the peer's certificate; None if it has shown none."""
         return common_name(self._tls.getpeercert())
+
+    @property
+    def peer_fingerprint(self) -> str | None:
+        """The SHA-256 digest of the peer's certificate, in hex; None if it has shown none."""
+        certificate = self._tls.getpeercert(binary_form=True)
+        return hashlib.sha256(certificate).hexdigest() if certificate else None
 
     @property
     def session(self) -> ssl.SSLSession | None:
@@ -311,11 +318,6 @@ def common_name(certificate: Any) -> str | None:
             if key == "commonName":
                 return str(value)
     return None
-
-
-def peer_name(transport: object) -> str | None:
-    """The name in the certificate that the other end of ``transport`` has shown, if any."""
-    return transport.peer_name if isinstance(transport, TlsLayer) else None
 
 
 _VERIFICATION = {

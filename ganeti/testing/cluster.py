@@ -14,7 +14,9 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
-from ganeti.bootstrap.copy import Copy, read, take_over
+from ganeti.bootstrap.copy import Copy, read
+from ganeti.config import access
+from ganeti.config.changes.nodes import certify
 from ganeti.config.formats import Checkpoint
 from ganeti.config.founding import founded
 from ganeti.config.state import ClusterState
@@ -22,15 +24,16 @@ from ganeti.config.verify import verify
 from ganeti.errors import Failed, GanetiError, JobLost, NotMaster
 from ganeti.hypervisor.interfaces import IHypervisor
 from ganeti.journal.file import FileJournal
+from ganeti.master.absent import end_calls_to_absent_nodes
 from ganeti.master.master import Master, Surroundings
 from ganeti.master.places import Places
-from ganeti.master.reign import Reign
+from ganeti.master.startup import Mandate, Startup
 from ganeti.model.disk import Template
 from ganeti.model.instance import Wanted
 from ganeti.model.node import Node
 from ganeti.node.answers import answers_of
 from ganeti.node.parts import Host, parts_of
-from ganeti.node.terms import Terms
+from ganeti.node.voter import read_state
 from ganeti.opcodes.instance.create import CreateInstance
 from ganeti.opcodes.instance.lifecycle import RemoveInstance, ShutdownInstance, StartInstance
 from ganeti.opcodes.instance.moves import MigrateInstance
@@ -38,7 +41,7 @@ from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.operation import SharedFile
 from ganeti.paths import Paths
 from ganeti.rpc.asking import Asker, Lost
-from ganeti.rpc.node import ClaimTerm, Vote
+from ganeti.rpc.liveness import ProbedWay
 from ganeti.rpc.wire import Request
 from ganeti.schema.records import replace
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
@@ -60,6 +63,10 @@ LONGEST = 24 * 3600.0
 
 OS_FOLDER = "/usr/share/ganeti/os/noop"
 _OS_SCRIPTS = ("create", "import", "export", "rename", "verify")
+
+
+RESTART = Mandate()
+"""What a master may do that is started again where it was."""
 
 
 class Stuck(AssertionError):
@@ -201,23 +208,26 @@ class MasterProcess:
         self.wire = Wire(cluster.network)
         self.ended: NotMaster | None = None
         self._ids = cluster.ids
+        self._random = cluster.random
         host.has_master = True
 
-    async def begin(self) -> None:
+    async def begin(self, mandate: Mandate) -> None:
         """Recover, be elected, and run jobs.
 
         :raises NotMaster: another one is the master.
+        :raises Refused: this host's copy is not the one to go on from.
         """
         host, files = self.host, MemoryFiles(self.host.disk, self.clock)
         places = Places(host.paths.data)
         journal = await FileJournal.open(files, places.journal, self.clock)
+        self._way = ProbedWay(self.wire, self.clock)
         nodes = Asker(
-            self.wire,
+            self._way,
             self.clock,
-            term=lambda: reign.term(),
+            term=lambda: self._startup.quorum.term(),
             master=host.name,
-            elected=lambda: reign.begun,
-            deposed=lambda error: reign.heard(error),
+            elected=lambda: self._startup.quorum.elected,
+            deposed=lambda error: self._startup.quorum.heard(error),
         )
         around = Surroundings(
             files=files,
@@ -230,17 +240,34 @@ class MasterProcess:
             shared=_NothingShared(),
             machine="x86_64",
             issue=_no_authority,
+            name=host.name,
         )
-        self.master = Master(around, journal)
-        members = list(self.master.config.state().nodes.values())
-        reign = Reign(nodes, host.name, lambda: members, self.clock, self._over)
-        await reign.begin(Terms(files, host.paths.term_file).accepted.term)
-        await self.master.start()
+        self._startup = Startup(
+            around,
+            journal,
+            lambda: read_state(files, host.paths.term_file),
+            self._random,
+            lost=self._over,
+            replaced=self._use,
+        )
+        self._use(self._startup.master)
+        self._startup.require_mandate(mandate)
+        await self._startup.begin(mandate)
+
+    def _use(self, master: Master) -> None:
+        self.master = master
+        master.config.observe(end_calls_to_absent_nodes(self._way.give_up))
 
     def _over(self, error: NotMaster) -> None:
         self.ended = error
         ending = Deferred.fromCoroutine(self.master.stop(replaced=True))
         ending.addBoth(lambda _: self.die())
+
+    async def stop(self) -> None:
+        """End the process in good order."""
+        await self.master.stop()
+        await self._startup.quorum.release()
+        self.die()
 
     def die(self) -> None:
         """End the process where it is."""
@@ -290,12 +317,15 @@ class SimulatedCluster:
             ids=self.ids.uuid,
             random=self.random,
             now=self.clock.seconds(),
+            certificate=first.name,
         )
         for host in others:
             member = replace(
                 state.master, uuid=self.ids.uuid(), name=host.name, primary_ip=host.address
             )
             state = state.put(member)
+            state = certify(member, host.name)(state)
+        first.disk.put(first.paths.access_file, access.text(state), 0o640, 0.0)
         first.disk.put(first.paths.config_file, Checkpoint().text(state), 0o640, 0.0)
 
     # --- daemons
@@ -305,13 +335,18 @@ class SimulatedCluster:
         self.network.add(host.name, answers_of(parts_of(host.daemon())))
         self.network.behave(host.name)
 
-    def start_master(self, host: SimulatedHost | None = None) -> None:
+    def start_master(self, host: SimulatedHost | None = None, mandate: Mandate = RESTART) -> None:
         """Start a master daemon on a host, the first one by default, from what is on its disk.
 
         :raises NotMaster: another host has the master.
+        :raises Refused: the host's copy is not the one to go on from.
         """
         self.process = MasterProcess(self, host or self.hosts[0])
-        self.wait(self.process.begin())
+        try:
+            self.wait(self.process.begin(mandate))
+        except GanetiError:
+            self.process.die()
+            raise
 
     @property
     def master(self) -> Master:
@@ -326,29 +361,20 @@ class SimulatedCluster:
     def fail_over(self, host: SimulatedHost) -> MasterProcess:
         """Make a host the master's; answers the process that was the master.
 
+        The old one is ended first where that is possible, as ``gnt-cluster master-failover`` does.
+
         :raises NotMaster: most nodes do not want it.
+        :raises Refused: an acknowledged commit may be missing there.
         """
         old = self.process
-        claim = ClaimTerm(term=self._newest() + 1, master=host.name, instead=(old.host.name,))
-        members = list(old.master.config.state().nodes.values())
-        votes = self.wait(self.network.ask_all(members, claim))
-        if sum(isinstance(vote, Vote) and vote.granted for vote in votes.values()) * 2 <= len(
-            members
-        ):
-            raise NotMaster("most nodes do not vote for it")
-        files, data = MemoryFiles(host.disk, self.clock), host.paths.data
-        assert self.copy_of(host).is_whole(host.name), "an acknowledged commit may be missing"
-        self.wait(take_over(files, data, host.name, now=self.clock.seconds()))
-        self.start_master(host)
+        if self.alive and not old.wire.closed:
+            self.wait(old.stop())
+        self.start_master(host, Mandate(take_over=True))
         return old
 
     def copy_of(self, host: SimulatedHost) -> Copy:
         """What a host has of the journal and its checkpoint."""
         return read(MemoryFiles(host.disk, self.clock), host.paths.data)
-
-    def _newest(self) -> int:
-        files = [MemoryFiles(host.disk, self.clock) for host in self.hosts]
-        return max(Terms(each, self.hosts[0].paths.term_file).accepted.term for each in files)
 
     def kill_master(self) -> None:
         """Let the master's process end where it is, and its disk lose what was not synced."""
@@ -500,8 +526,7 @@ class SimulatedCluster:
 
     def reopened(self) -> ClusterState:
         """The state that a master which is started now finds, after this one has stopped."""
-        self.wait(self.master.stop())
-        self.process.die()
+        self.wait(self.process.stop())
         self.start_master(self.process.host)
         return self.master.config.state()
 

@@ -11,7 +11,7 @@ from zope.interface import implementer
 
 from ganeti.errors import GanetiError
 from ganeti.luxi.interfaces import IMaster
-from ganeti.luxi.methods import Request, SubmitJob, SubmitJobToDrainedQueue, SubmitManyJobs
+from ganeti.luxi.methods import Request, SubmitJob, SubmitManyJobs
 from ganeti.luxi.reach import MasterAway
 from ganeti.opcodes.opcode import Opcode
 
@@ -61,7 +61,7 @@ class MemoryMaster:
 
     def _submitted(self, request: Request[Any]) -> Any:
         match request:
-            case SubmitJob(ops=ops) | SubmitJobToDrainedQueue(ops=ops):
+            case SubmitJob(ops=ops):
                 return self._job(ops)
             case SubmitManyJobs(jobs=jobs):
                 return [[True, self._job(ops)] for ops in jobs]

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from ganeti.errors import Failed
 from ganeti.model.node import Node
-from ganeti.rpc.asking import Asker, Lost
+from ganeti.rpc.asking import Asker, BadAnswer, Lost
 from ganeti.rpc.call import Call
 from ganeti.rpc.server import Answers, UnknownCall
 from ganeti.rpc.wire import Request
@@ -129,7 +129,7 @@ class MemoryNodes:
             try:
                 return await self._work(node.name, answers, request)
             except UnknownCall as e:
-                raise Lost(f"it answered with status 404: {e}") from None
+                raise BadAnswer(f"it answered with status 404: {e}") from None
 
         how = self._misbehaving.get(node.name)
         told = await (answer() if how is None else how(request, answer))
@@ -138,7 +138,7 @@ class MemoryNodes:
 
     async def _work(self, name: str, answers: Answers, request: Request) -> bytes:
         """The answer; who does not wait for it any more does not keep the node from its work."""
-        work = Deferred.fromCoroutine(answers.answer(request))
+        work = Deferred.fromCoroutine(answers.answer(request, None))
         if work.called:
             return await work
         finishes = answers.finishes(request.name)

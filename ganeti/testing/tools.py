@@ -3,18 +3,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from random import Random
 from typing import Any, TypeVar
 from uuid import UUID
+
+from twisted.internet.defer import CancelledError, Deferred
 
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Cause, Change, Config
 from ganeti.errors import Code, Failed, JobCanceled, Unreachable
 from ganeti.model.node import Node
 from ganeti.opcodes.opcode import Opcode
+from ganeti.operations.members import members_of
 from ganeti.operations.operation import SharedFile, Tools
 from ganeti.rpc.call import Call
+from ganeti.rpc.members import Members
 from ganeti.testing.journal import MemoryJournal
 
 R = TypeVar("R")
@@ -63,12 +67,21 @@ class ScriptedNodes:
 
 
 class MemoryProgress:
-    """A job's log as a list, and whether its owner has canceled it."""
+    """A job's log as a list, and whether its owner has canceled it.
+
+    ``cancel`` cancels it, and what can be interrupted just then.
+    """
 
     def __init__(self) -> None:
         self.said: list[str] = []
         self.noted: list[tuple[str, Any]] = []
         self.canceled: Callable[[], bool] = lambda: False
+        self._interruptible: list[Deferred[Any]] = []
+
+    def cancel(self) -> None:
+        self.canceled = lambda: True
+        for work in self._interruptible:
+            work.cancel()
 
     def say(self, message: str) -> None:
         self.said.append(message)
@@ -79,6 +92,17 @@ class MemoryProgress:
     def may_stop(self) -> None:
         if self.canceled():
             raise JobCanceled("the job was canceled")
+
+    async def interruptible(self, work: Coroutine[Any, Any, R]) -> R:
+        if self.canceled():
+            work.close()
+            raise JobCanceled("the job was canceled")
+        waiting = Deferred.fromCoroutine(work)
+        self._interruptible = [waiting]
+        try:
+            return await waiting
+        except CancelledError:
+            raise JobCanceled("the job was canceled") from None
 
 
 class SeededIdentifiers:
@@ -117,6 +141,7 @@ class MemoryTools:
     """Everything that an operation is given; ``tools`` is handed to its ``run``.
 
     ``issued`` are the requests for certificates, each of which gets the same.
+    ``distributed`` are the lists of members that nodes got; those that are ``uninformed`` did not.
     ``allocators`` has what external allocators answer, by name; ``requests`` is what they got.
     """
 
@@ -133,6 +158,8 @@ class MemoryTools:
         self.files: list[SharedFile] = []
         self.allocators: dict[str, str] = {}
         self.requests: list[str] = []
+        self.distributed: list[Members | None] = []
+        self.uninformed: dict[str, Failed] = {}
         self.issued: list[tuple[bytes, tuple[str, ...]]] = []
         self.tools = Tools(
             config=self,
@@ -146,6 +173,7 @@ class MemoryTools:
             shared=self,
             answers=self,
             issue=self._issue,
+            members=self,
         )
 
     def state(self) -> ClusterState:
@@ -156,6 +184,10 @@ class MemoryTools:
 
     def out_of_sync(self) -> Mapping[str, str]:
         return self.behind
+
+    async def distribute(self) -> Mapping[str, Failed]:
+        self.distributed.append(members_of(self.state()))
+        return self.uninformed
 
     async def query(self, what: str, fields: Sequence[str], qfilter: Any = None) -> dict[str, Any]:
         return {"fields": list(fields), "data": []}

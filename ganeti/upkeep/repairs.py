@@ -65,9 +65,18 @@ class Repairs:
 
 
 def repairs(
-    notes: Notes, instances: Sequence[Seen], boots: dict[str, str | None], now: float
+    notes: Notes,
+    instances: Sequence[Seen],
+    boots: dict[str, str | None],
+    now: float,
+    *,
+    counts: bool = True,
 ) -> Repairs:
-    """Decide what is to be done; ``boots`` are the nodes, each with its boot if it answers."""
+    """Decide what is to be done; ``boots`` are the nodes, each with its boot if it answers.
+
+    ``counts`` is whether starts are counted. They are not while a node does not answer: a start may
+    be refused because of that node, which says nothing of whether the instance stays up.
+    """
     rebooted = {
         node
         for node, boot in boots.items()
@@ -86,8 +95,11 @@ def repairs(
             given_up.append(each.name)
         elif each.status == DOWN:
             start.append(each.name)
-            count = tried.restart_count + 1
-            tries[each.name] = msgspec.structs.replace(tried, restart_count=count, restart_when=now)
+            if counts:
+                count = tried.restart_count + 1
+                tries[each.name] = msgspec.structs.replace(
+                    tried, restart_count=count, restart_when=now
+                )
         elif each.mirrored and each.status not in _WITHOUT_DISKS and rebooted & {*each.nodes[1:]}:
             # A start, above, activates the disks of the others.
             activate.append(each.name)

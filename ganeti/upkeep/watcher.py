@@ -165,18 +165,19 @@ def _run_hooks(paths: Paths, log: Logger) -> None:
 
 def _tend_groups(around: Surroundings, master: Asks) -> None:
     groups = master.ask(QueryGroups(names=(), fields=("uuid", "name")))
-    nodes = master.ask(QueryNodes(names=(), fields=("name", "group.uuid", "bootid")))
+    nodes = master.ask(QueryNodes(names=(), fields=("name", "group.uuid", "bootid", "offline")))
+    all_answer = all(boot or offline for _, _, boot, offline in nodes)
     fields = ("name", "status", "pnode", "snodes", "pnode.group.uuid", "disk_template")
     instances = master.ask(QueryInstances(names=(), fields=fields))
     merged = []
     for uuid, name in sorted(groups):
-        boots = {node: boot for node, group, boot in nodes if group == uuid}
+        boots = {node: boot for node, group, boot, _ in nodes if group == uuid}
         seen = [
             Seen(instance, status, (pnode, *(snodes or ())), template == "drbd")
             for instance, status, pnode, snodes, group, template in instances
             if group == uuid
         ]
-        _tend(around, master, uuid, str(name), seen, boots)
+        _tend(around, master, uuid, str(name), seen, boots, counts=all_answer)
         lines = [f"{each.name} {each.status}" for each in seen]
         _write(f"{around.paths.data}/watcher.{uuid}.instance-status", lines)
         merged += lines
@@ -190,9 +191,11 @@ def _tend(
     group: str,
     seen: Sequence[Seen],
     boots: dict[str, str | None],
+    *,
+    counts: bool,
 ) -> None:
     path = f"{around.paths.data}/watcher.{uuid}.data"
-    todo = repairs(_notes(path, around.log), seen, boots, around.now())
+    todo = repairs(_notes(path, around.log), seen, boots, around.now(), counts=counts)
     for name in todo.given_up:
         around.log.warning("instance %s does not stay up; it is left alone", name)
     for name in todo.start:

@@ -25,16 +25,18 @@ from twisted.internet.endpoints import (
 from twisted.internet.protocol import Protocol, ServerFactory
 from twisted.internet.ssl import CertificateOptions, PrivateCertificate
 
-from ganeti.daemon.tls import Connector, client_context, server_context
+from ganeti.daemon.tls import Connector, client_context, peer_of, server_context
 from ganeti.paths import Paths
 from ganeti.pki.authority import Authority
 from ganeti.rpc.asking import Asker
 from ganeti.rpc.client import HttpWay
+from ganeti.rpc.liveness import ProbedWay
 from ganeti.rpc.node import AskVersion, Version
 from ganeti.rpc.server import Answers
 from ganeti.rpc.serving import CallSite
-from ganeti.system.tls import TlsFactory, peer_name, words
+from ganeti.system.tls import TlsFactory, words
 from ganeti.testing.builders import a_node
+from ganeti.testing.callers import AnyCaller
 
 reactor: Any = installed
 HERE = "127.0.0.1"
@@ -125,12 +127,12 @@ async def of_call(paths: Paths, rounds: int) -> Cost:
 
     answers = Answers(lambda: 1)
     answers.to(AskVersion, version)
-    site = CallSite(answers, peer_name, reactor)
+    site = CallSite(answers, peer_of, AnyCaller(), reactor)
     factory = TlsFactory(server_context(paths, strangers=True), site, reactor)
     port = reactor.listenTCP(0, factory, interface=HERE)
     connect = Connector(reactor, client_context(paths))
     way = HttpWay(connect, reactor, port=port.getHost().port, words=words)
-    asker = Asker(way, reactor, term=lambda: 1, master="node1")
+    asker = Asker(ProbedWay(way, reactor), reactor, term=lambda: 1, master="node1")
     node = a_node("node1", primary_ip=HERE)
     cost = await measure(lambda: asker.ask(node, AskVersion()), rounds)
     way.close()

@@ -66,6 +66,20 @@ class LoadedTests(SynchronousTestCase):
         ):
             self.assertIn(part, found)
 
+    def test_text_of_several_lines_is_told_by_its_place(self) -> None:
+        document = json.loads(GOOD)
+        web = uuid_of("instance", "web1")
+        document["cluster"]["file_storage_dir"] = "/srv\n/etc"
+        document["cluster"]["osparams"] = {"noop": {"url": "http://x\0"}}
+        document["instances"][web]["name"] = "web1\nweb2"
+        found = wrong(document)
+        for part in (
+            "cluster/file_storage_dir",
+            "cluster/osparams.noop.url",
+            f"instances/{web}/name",
+        ):
+            self.assertIn(f"{part}: must be one line of text without control characters", found)
+
     def test_an_object_under_another_uuid_is_told(self) -> None:
         document = json.loads(GOOD)
         document["instances"]["x"] = document["instances"].pop(uuid_of("instance", "web1"))

@@ -9,6 +9,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.config import access
 from ganeti.config.formats import Checkpoint, loaded
 from ganeti.config.founding import founded, given_settings
 from ganeti.config.state import ClusterState
@@ -41,7 +42,13 @@ class FoundedTests(SynchronousTestCase):
     def test_it_verifies_and_survives_being_written(self) -> None:
         state = a_new_cluster()
         self.assertEqual(verify(state), [])
-        self.assertEqual(loaded(Checkpoint().text(state), ids=lambda: ""), state)
+        written = loaded(Checkpoint().text(state), ids=lambda: "")
+        self.assertEqual(access.restore(written, access.text(state)), state)
+
+    def test_names_of_several_lines_are_refused(self) -> None:
+        for name in ("name", "master", "address"):
+            with self.assertRaisesRegex(Invalid, "must be one line of text"):
+                a_new_cluster(**{name: "a\nb"})
 
     def test_the_master_is_a_candidate_in_the_group_default(self) -> None:
         state = a_new_cluster()

@@ -11,6 +11,7 @@ from ganeti.config.changes.objects import update
 from ganeti.config.changes.tags import add_tags
 from ganeti.config.ssconf import affects_ssconf, ssconf
 from ganeti.config.writer import Change
+from ganeti.errors import Failed
 from ganeti.model.instance import Wanted
 from ganeti.testing.builders import a_cluster, an_instance
 
@@ -41,6 +42,16 @@ class SsconfTests(SynchronousTestCase):
             state = change(STATE)
             self.assertNotEqual(ssconf(state, release=""), ssconf(STATE, release=""))
             self.assertTrue(affects_ssconf(state.edits), state.edits)
+
+    def test_what_would_be_two_lines_is_not_written(self) -> None:
+        for change in (
+            update(WEB, name="web1\nweb2"),
+            update_cluster(cluster_name="a\nmaster_node"),
+            update_cluster(hvparams={"kvm": {"kernel_args": "ro\nvga=std"}}),
+            update_cluster(tags=("a\0",)),
+        ):
+            with self.assertRaisesRegex(Failed, "contains control characters"):
+                ssconf(change(STATE), release="")
 
     def test_changes_that_do_not_matter_are_known(self) -> None:
         for change in DO_NOT:

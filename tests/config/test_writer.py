@@ -54,6 +54,19 @@ class ConfigTests(SynchronousTestCase):
         assert isinstance(state, ClusterState)
         return state
 
+    def test_what_others_could_not_hold_is_not_kept(self) -> None:
+        web = self.start.instance("web1")
+        for change in (
+            update(web, name="web1\nweb2"),
+            update(web, osparams={"url": "x\0"}),
+            update(web, hvparams={"kernel_args": ["ro\r"]}),
+            update(self.start.node("node2"), ndparams={"ssh_port": 10**30}),
+            update_cluster(file_storage_dir="/srv\n/etc"),
+        ):
+            kept = self.config.change(change, because=WHY)
+            self.failureResultOf(kept, Invalid)
+        self.assertEqual((self.config.state(), self.journal.end()), (self.start, 0))
+
     def test_a_change_moves_serial_numbers_and_times_on(self) -> None:
         state = self.change(add_tags(self.start.instance("web1"), ["a"]))
         web = state.instance("web1")

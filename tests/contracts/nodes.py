@@ -11,7 +11,8 @@ from twisted.trial.unittest import TestCase
 
 from ganeti.errors import Code, Failed, NotMaster, Refused, Unreachable
 from ganeti.rpc.call import Nodes
-from ganeti.rpc.node import AskVersion, ClaimTerm, Delay, DescribeOSes, LeaveCluster, Version, Vote
+from ganeti.rpc.node import AskVersion, Delay, DescribeOSes, LeaveCluster, Version
+from ganeti.rpc.quorum import Ballot, RequestVote, VoterState
 from ganeti.rpc.server import Answers
 from ganeti.testing.builders import a_node
 
@@ -31,14 +32,14 @@ class Peer:
     """A node that answers some calls, refuses others, and has accepted a term."""
 
     def __init__(self, term: int = TERM) -> None:
-        self.vote = Vote(granted=True, term=term, master=MASTER)
+        self.vote = VoterState(term=term, master=MASTER)
         self.given_up: Deferred[None] = Deferred()
         self.begun: Deferred[None] = Deferred()
         self.awaited: Deferred[None] = Deferred()
         self.finished: Deferred[None] = Deferred()
         self.answers = Answers(lambda: self.vote.term)
         self.answers.to(AskVersion, self.version)
-        self.answers.to(ClaimTerm, self.claim)
+        self.answers.to(RequestVote, self.grant)
         self.answers.to(Delay, self.delay)
         self.answers.to(DescribeOSes, self.refuse)
         self.answers.to(LeaveCluster, self.wait)
@@ -46,9 +47,9 @@ class Peer:
     async def version(self, _: AskVersion) -> Version:
         return VERSION
 
-    async def claim(self, call: ClaimTerm) -> Vote:
-        self.vote = Vote(granted=True, term=call.term, master=call.master)
-        return self.vote
+    async def grant(self, call: RequestVote) -> Ballot:
+        self.vote = VoterState(term=call.term, master=call.master)
+        return Ballot(granted=True, state=self.vote)
 
     async def delay(self, _: Delay) -> None:
         await Deferred(lambda _: self.given_up.callback(None))
@@ -118,7 +119,7 @@ class NodesContract(Case):
         away = Peer(term=TERM - 1)
         nodes = self.nodes({"node1": away.answers})
         self.assertEqual(await nodes.ask(NODE1, AskVersion()), VERSION)
-        self.assertEqual(away.vote, Vote(granted=True, term=TERM, master=MASTER))
+        self.assertEqual(away.vote, VoterState(term=TERM, master=MASTER))
 
     async def test_a_node_with_a_newer_term_ends_the_master(self) -> None:
         nodes = self.nodes({"node1": Peer(term=TERM + 1).answers})

@@ -14,9 +14,11 @@ from twisted.trial.unittest import TestCase
 
 from ganeti.rpc.asking import Asker, Lost
 from ganeti.rpc.call import Nodes
+from ganeti.rpc.callers import Peer
 from ganeti.rpc.client import HttpWay
 from ganeti.rpc.server import Answers
 from ganeti.rpc.serving import CallSite
+from ganeti.testing.callers import AnyCaller
 from ganeti.testing.nodes import MemoryNodes
 from tests.contracts.nodes import MASTER, NODE1, NODE2, TERM, NodesContract
 
@@ -36,7 +38,7 @@ class HttpNodesTests(NodesContract, TestCase):
         self.ports: dict[str, int] = {}
         way = HttpWay(self.connect, reactor, port=0)
         for name, answers in peers.items():
-            site = CallSite(answers, lambda _: MASTER, reactor)
+            site = CallSite(answers, lambda _: Peer(MASTER, "ab"), AnyCaller(), reactor)
             port = reactor.listenTCP(0, site, interface=ADDRESSES[name])
             self.ports[ADDRESSES[name]] = port.getHost().port
             self.addCleanup(deferLater, reactor, 0.01)

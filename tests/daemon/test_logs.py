@@ -3,12 +3,13 @@ from __future__ import annotations
 
 import io
 import os
+from typing import Any
 
-from twisted.logger import LogLevel
+from twisted.logger import FilteringLogObserver, LogEvent, LogLevel, eventAsText
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.daemon.logs import LogFile
+from ganeti.daemon.logs import LogFile, Throttle
 
 
 class LogFileTests(SynchronousTestCase):
@@ -42,9 +43,60 @@ class LogFileTests(SynchronousTestCase):
         self.assertTrue(rest)
         self.assertTrue(all(line.startswith("\t") for line in rest))
 
+    def test_a_full_disk_costs_lines_and_their_number_is_told(self) -> None:
+        os.rename(self.path, self.path + ".1")
+        os.symlink("/dev/full", self.path)
+        self.log.reopen()
+        for text in ("one", "two"):
+            self.log({"log_format": text, "log_time": 0.0})
+        os.unlink(self.path)
+        self.log.reopen()
+        self.log({"log_format": "three", "log_time": 0.0})
+        self.assertRegex(
+            self.written(), r"\A.* ERROR 2 lines could not be written here\n.* INFO three\n\Z"
+        )
+
+    def test_a_log_that_cannot_be_opened_anew_goes_on_in_the_old_file(self) -> None:
+        os.rename(self.path, self.path + ".1")
+        os.mkdir(self.path)
+        self.assertRaises(OSError, self.log.reopen)
+        self.log({"log_format": "still there", "log_time": 0.0})
+        self.path += ".1"
+        self.assertIn("INFO still there", self.written())
+
     def test_a_log_is_its_owners_alone_and_begins_anew_after_it_was_moved(self) -> None:
         self.assertEqual(os.stat(self.path).st_mode & 0o777, 0o600)
         os.rename(self.path, self.path + ".1")
         self.log.reopen()
         self.log({"log_format": "after", "log_time": 0.0})
         self.assertIn("INFO after", self.written())
+
+
+class ThrottleTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.told: list[str] = []
+        observer: Any = self.hear  # any callable is one
+        self.observer = FilteringLogObserver(observer, [Throttle()])
+
+    def hear(self, event: LogEvent) -> None:
+        self.told.append(eventAsText(event, includeTimestamp=False))
+
+    def tell(
+        self, seconds: float, namespace: str = "twisted.internet.tcp.Port", **more: Any
+    ) -> None:
+        event = {"log_format": "no room for {who}", "log_time": seconds, "log_namespace": namespace}
+        self.observer({**event, "log_level": LogLevel.info, **more})
+
+    def test_what_twisted_repeats_is_told_once_a_minute_and_counted(self) -> None:
+        for number in range(1000):
+            self.tell(number / 1000, who=number)
+        self.tell(61.0, who="the last")
+        first, second = self.told
+        self.assertIn("no room for 0", first)
+        self.assertIn("no room for the last; 999 times before", second)
+
+    def test_failures_and_what_we_say_ourselves_are_all_told(self) -> None:
+        for number in range(3):
+            self.tell(0.0, "ganeti.jobs", who=number)
+            self.tell(0.0, who=number, log_failure=Failure(ValueError(number)))
+        self.assertEqual(len(self.told), 6)

@@ -12,10 +12,18 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import deferLater
-from twisted.internet.tcp import Connection
+from twisted.internet.tcp import Client, Connection
 from twisted.trial.unittest import TestCase
 
-from ganeti.daemon.tls import Connector, NoCertificate, client_context, prove, server_context
+from ganeti.daemon.tls import (
+    KEEPALIVE,
+    Connector,
+    NoCertificate,
+    client_context,
+    peer_of,
+    prove,
+    server_context,
+)
 from ganeti.errors import Unreachable
 from ganeti.model.node import Node
 from ganeti.paths import Paths
@@ -25,8 +33,9 @@ from ganeti.rpc.client import HttpWay
 from ganeti.rpc.node import AskVersion, Delay, Version
 from ganeti.rpc.server import Answers
 from ganeti.rpc.serving import CallSite
-from ganeti.system.tls import TlsFactory, peer_name, words
+from ganeti.system.tls import TlsFactory, words
 from ganeti.testing.builders import a_node
+from ganeti.testing.callers import AnyCaller
 
 NOW = time.time()
 OURS, THEIRS = Authority.founded("ours", NOW), Authority.founded("ours", NOW)
@@ -72,7 +81,7 @@ class LoopbackTests(Placed):
         answers.to(Delay, self.never)
         self.begun: Deferred[None] = Deferred()
         self.ended: Deferred[None] = Deferred()
-        self.site = CallSite(answers, peer_name, reactor)
+        self.site = CallSite(answers, peer_of, AnyCaller(), reactor)
         context = server_context(self.place(credentials, authority), strangers=True)
         self.port: Any = reactor.listenTCP(
             0, TlsFactory(context, self.site, reactor), interface="127.0.0.1"
@@ -120,6 +129,13 @@ class LoopbackTests(Placed):
         self.way.close()
         await eventually(lambda: "node1" in self.connector.sessions)
         self.assertEqual(await master.ask(NODE, AskVersion()), VERSION)
+
+    async def test_a_connection_to_a_host_that_was_restarted_is_noticed(self) -> None:
+        self.serve()
+        await self.master().ask(NODE, AskVersion())
+        [connection] = [each for each in open_ones() if isinstance(each, Client)]
+        for level, option, value in KEEPALIVE:
+            self.assertEqual(connection.getHandle().getsockopt(level, option), value)
 
     async def test_a_node_without_a_daemon_refuses(self) -> None:
         self.serve()

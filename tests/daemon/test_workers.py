@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -11,9 +12,9 @@ import tempfile
 from typing import Any
 
 from twisted.internet import reactor as installed
-from twisted.internet.task import deferLater
+from twisted.internet.task import Clock, deferLater
 from twisted.internet.threads import deferToThread
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 import ganeti
 from ganeti.daemon import workers
@@ -28,6 +29,32 @@ def _restore(name: str, value: str | None) -> None:
         del os.environ[name]
     else:
         os.environ[name] = value
+
+
+class StarvingReactor(Clock):
+    """Can start no process for the first few attempts."""
+
+    def __init__(self, failures: int) -> None:
+        super().__init__()
+        self.failures = failures
+        self.started: list[str] = []
+
+    def spawnProcess(self, protocol: object, program: str, args: list[str], **_: Any) -> object:
+        if self.failures:
+            self.failures -= 1
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        self.started.append(args[-1])
+        return object()
+
+
+class StarvingTests(SynchronousTestCase):
+    def test_a_worker_that_cannot_be_started_is_started_later(self) -> None:
+        starving = StarvingReactor(failures=3)
+        Workers(starving, "ganeti.daemon.rapi", OPTIONS, 0, 1)
+        starving.pump([workers.RESTART_SECONDS] * 2)
+        self.assertEqual(starving.started, [])
+        starving.advance(workers.RESTART_SECONDS)
+        self.assertEqual((starving.started, starving.getDelayedCalls()), (["1"], []))
 
 
 class WorkersTests(TestCase):

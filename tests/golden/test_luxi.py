@@ -16,4 +16,5 @@ class LuxiTests(SynchronousTestCase):
         path = Path(__file__).parent / "data" / "luxi.json"
         ours = {name: list(kind.__struct_fields__) for name, kind in METHODS.items()}
         self.assertEqual(ours.pop("QueryObjects"), ["what", "fields", "names"])
+        self.assertEqual(ours.pop("SubmitSharedJob"), ["ops"])
         self.assertEqual(ours, json.loads(path.read_text()))

@@ -20,7 +20,7 @@ ACTS = ("", "sleep", "lock", "refuse", "walk")
 ids = st.integers(1, 6)
 steps = st.one_of(
     st.tuples(st.just("submit"), st.lists(st.sampled_from(ACTS), min_size=1, max_size=2)),
-    st.tuples(st.just("submit after"), st.integers(-2, 3)),
+    st.tuples(st.just("submit after"), st.integers(-1, 5)),
     st.tuples(st.just("cancel"), ids),
     st.tuples(st.just("kill"), ids),
     st.tuples(st.just("priority"), ids),

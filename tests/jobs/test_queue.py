@@ -243,11 +243,15 @@ class DependencyTests(QueueTestCase):
         self.rig.settle()
         self.assertEqual(self.rig.status(2), "success")
 
-    def test_negative_ids_count_back_from_a_single_job(self) -> None:
+    def test_a_negative_id_beyond_the_request_is_refused(self) -> None:
         self.rig.submit()
-        job_id = self.rig.submit(depends=((-1, ()),))
-        self.rig.settle()
-        self.assertEqual(self.rig.status(job_id), "success")
+        opcode = an_opcode(depends=((-1, ()),))
+        failure = self.failureResultOf(self.queue.submit([opcode]), Invalid)
+        self.assertIn("-1 counts back beyond this request", str(failure.value))
+        second = [an_opcode(depends=((-2, ()),))]
+        answers = self.successResultOf(self.queue.submit_many([[an_opcode()], second]))
+        self.assertIn("(earlier jobs in it: 1)", str(answers[1][1]))
+        self.assertEqual([job.id for job in self.queue.jobs()], [1, 3])
 
     def test_what_depends_on_a_failed_job_fails_with_it(self) -> None:
         self.successResultOf(self.queue.cancel(self.rig.submit()))
@@ -354,6 +358,44 @@ class CancelTests(QueueTestCase):
         self.rig.settle()
         self.assertEqual((steps, self.rig.status(1)), ([0], "canceled"))
         self.assertEqual([op.status.value for op in self.queue.job(1).ops], ["canceled"] * 2)
+
+    async def wait(self, task: Task) -> None:
+        """Run for an hour that can be interrupted, after a second that cannot."""
+
+        async def hour() -> None:
+            await deferLater(self.rig.clock, 3600)
+
+        await task.locked()
+        await deferLater(self.rig.clock, 1)
+        await task.interruptible(hour())
+
+    def test_a_running_job_that_can_be_interrupted_ends_at_once(self) -> None:
+        self.rig.acts["wait"] = self.wait
+        self.rig.submit("wait", "")
+        self.rig.turn()
+        self.rig.clock.advance(1)
+        self.assertTrue(self.cancel(1)[0])
+        self.rig.turn()
+        self.assertEqual(self.rig.status(1), "canceled")
+        self.assertEqual([op.status.value for op in self.queue.job(1).ops], ["canceled"] * 2)
+
+    def test_one_that_was_canceled_before_is_not_begun(self) -> None:
+        self.rig.acts["wait"] = self.wait
+        self.rig.submit("wait")
+        self.rig.turn()
+        self.assertTrue(self.cancel(1)[0])
+        self.rig.turn()
+        self.assertEqual(self.rig.status(1), "running")
+        self.rig.clock.advance(1)
+        self.assertEqual(self.rig.status(1), "canceled")
+
+    def test_one_that_a_restart_interrupts_is_not_canceled(self) -> None:
+        self.rig.acts["wait"] = self.wait
+        self.rig.submit("wait")
+        self.rig.turn()
+        self.rig.clock.advance(1)
+        self.rig.stop()
+        self.assertEqual(self.rig.status(1), "error")
 
     def test_a_running_job_is_stopped_where_it_is_if_somebody_insists(self) -> None:
         self.rig.submit("sleep")

@@ -281,7 +281,7 @@ class CrashTests(SynchronousTestCase):
         requests = [
             [an_opcode("lock"), an_opcode("talk")],
             [an_opcode("lock", priority=-10)],
-            [an_opcode(depends=((-1, ("success",)),))],
+            [an_opcode(depends=((2, ("success",)),))],
             [an_opcode("sleep"), an_opcode()],
         ]
         for request in requests:

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from ganeti.errors import NotKept
+from ganeti.errors import NotKept, NotMaster
 from ganeti.journal.file import FileJournal
 from ganeti.journal.interfaces import BEGINNING, Commit, Damaged, IJournal, IReplicas, Mark
 from ganeti.journal.segments import Elsewhere, Segments
@@ -215,28 +215,40 @@ class FileJournalTests(JournalContract, SynchronousTestCase):
             with self.assertRaises(Elsewhere):
                 list(self.file_journal.frames_after(mark))
 
-    def test_what_replicas_hold_back_returns_with_the_next_group(self) -> None:
+    def test_nothing_is_acknowledged_before_replicas_have_it_and_the_lease_is_good(self) -> None:
         replicas = Reluctant()
         self.file_journal.replicate_to(replicas)
-        first = self.begun(self.journal.append(a_commit(1)))
+        appending = self.begun(self.journal.append(a_commit(1)))
         self.clock.pump([0] * 9)
-        self.assertNoResult(first)
+        replicas.copied.callback(None)
+        self.clock.pump([0] * 9)
+        self.assertNoResult(appending)
         self.assertEqual(self.journal.end(), 0)
-        self.assertEqual(self.done(self.journal.append(a_commit(2))), 2)
-        self.assertEqual(self.successResultOf(first), 1)
-        self.assertEqual([end.position for _, end in replicas.kept], [1, 2])
+        replicas.confirmed.callback(None)
+        self.assertEqual(self.successResultOf(appending), 1)
 
-    def test_what_was_held_back_is_cut_off_with_what_failed(self) -> None:
+    def test_what_a_replaced_master_could_not_keep_is_cut_off(self) -> None:
         replicas = Reluctant()
         self.file_journal.replicate_to(replicas)
-        first = self.begun(self.journal.append(a_commit(1)))
+        appending = self.begun(self.journal.append(a_commit(1)))
         self.clock.pump([0] * 9)
-        self.break_down()
-        self.trouble(self.journal.append(a_commit(2)))
-        self.failureResultOf(first, NotKept)
-        self.heal()
-        self.done(self.journal.reopen())
+        replicas.copied.callback(None)
+        replicas.confirmed.errback(NotMaster("node2 is the master now"))
+        self.clock.pump([0] * 9)
+        self.failureResultOf(appending, NotKept)
         self.assertEqual((replicas.ends, self.replayed()), ([BEGINNING], []))
+        self.failureResultOf(self.begun(self.journal.reopen()), NotMaster)
+
+    def test_frames_of_another_copy_are_adopted(self) -> None:
+        self.appended(1)
+        other = self.file_journal
+        self.appended(2, 3)
+        self.disk = MemoryDisk()
+        journal = self.opened()
+        for piece in other.frames_after(BEGINNING):
+            self.done(journal.adopt(piece.data, piece.end))
+        self.assertEqual(list(journal.replay(0)), list(other.replay(0)))
+        self.assertEqual(self.done(journal.append(a_commit(4))), 4)
 
     def test_a_closed_journal_has_kept_what_it_took(self) -> None:
         waiting = self.begun(self.journal.append(a_commit(1)))
@@ -247,15 +259,18 @@ class FileJournalTests(JournalContract, SynchronousTestCase):
 
 @implementer(IReplicas)
 class Reluctant:
-    """Replicas that let nothing be acknowledged before the second group."""
+    """Replicas that keep frames, and confirm the lease, when they are told to."""
 
     def __init__(self) -> None:
-        self.kept: list[tuple[bytes, Mark]] = []
+        self.copied: Deferred[None] = Deferred()
+        self.confirmed: Deferred[None] = Deferred()
         self.ends: list[Mark] = []
 
-    async def keep(self, after: Mark, frames: bytes, end: Mark) -> bool:
-        self.kept.append((frames, end))
-        return len(self.kept) > 1
+    async def keep(self, after: Mark, frames: bytes, end: Mark) -> None:
+        await self.copied
+
+    async def confirm(self) -> None:
+        await self.confirmed
 
     def cut(self, end: Mark) -> None:
         self.ends.append(end)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -57,6 +58,19 @@ class MasterClientTests(SynchronousTestCase):
             self.assertEqual(self.successResultOf(asked), ["a"])
         self.assertEqual(len(self.wires), 1)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_no_descriptor_for_a_connection_is_a_reason_and_no_accident(self) -> None:
+        def connect(*_: object, **__: object) -> None:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        self.reactor.connectUNIX = connect  # type: ignore[method-assign]  # as a host would
+        error = self.failureResultOf(self.ask(TAGS), MasterAway).value
+        self.assertRegex(str(error), "cannot be reached at /run/master: .*Too many open files")
+        del self.reactor.connectUNIX
+        asked = self.ask(TAGS)
+        self.connect()
+        self.wires[0].protocol.dataReceived(ANSWER)
+        self.assertEqual(self.successResultOf(asked), ["a"])
 
     def test_a_wait_holds_nobody_up(self) -> None:
         waits = [self.ask(WAIT) for _ in range(MOST_CONNECTIONS + 1)]

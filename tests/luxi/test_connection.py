@@ -66,6 +66,15 @@ class ConnectionTests(SynchronousTestCase):
         self.assertEqual(list(self.answers())[1:], ["at once"])
         self.assertFalse(self.transport.disconnecting)
 
+    def test_a_transport_that_fails_ends_the_connection(self) -> None:
+        def write(data: bytes) -> None:
+            raise MemoryError("no room for the answer")
+
+        self.transport.write = write  # type: ignore[method-assign]  # as a full host would
+        self.ask("cluster", "cluster")
+        self.assertTrue(self.transport.disconnected or self.transport.disconnecting)
+        self.assertEqual(len(self.flushLoggedErrors(MemoryError)), 1)
+
     def test_a_request_without_end_is_cut_off(self) -> None:
         for _ in range(65):
             self.connection.dataReceived(b"x" * 1024 * 1024)

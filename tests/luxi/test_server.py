@@ -9,7 +9,9 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Code, Refused
+from ganeti.luxi.methods import METHODS
 from ganeti.luxi.server import Methods
+from ganeti.schema.documents import MAX_DEPTH
 
 
 async def tags(kind: str, name: str | None) -> list[str]:
@@ -17,6 +19,8 @@ async def tags(kind: str, name: str | None) -> list[str]:
         raise Refused("there is no instance lost", Code.UNKNOWN)
     if name == "broken":
         raise KeyError(name)
+    if name == "odd":
+        raise Refused("file names \udcff are bytes", Code.STATE)
     return [kind, name or ""]
 
 
@@ -50,6 +54,30 @@ class AnswerTests(SynchronousTestCase):
         self.assertEqual((success, name), (False, "GenericError"))
         self.assertRegex(text, "log of the master daemon has it under [0-9a-f]{12}")
         self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+
+    def test_a_request_that_nests_too_deep_is_answered(self) -> None:
+        for depth in (MAX_DEPTH, 5000):
+            args = b"[" * depth + b"]" * depth
+            success, text = self.ask(b'{"method": "QueryTags", "args": %b}' % args)
+            self.assertEqual((success, type(text)), (False, str))
+            self.assertIn("nests more than 100 levels", text)
+
+    def test_arguments_that_are_not_utf8_are_answered(self) -> None:
+        for kind in METHODS:
+            success, text = self.ask(b'{"method": "%b", "args": ["\xff"]}' % kind.encode())
+            self.assertEqual((success, type(text)), (False, str), kind)
+
+    def test_a_number_of_thousands_of_digits_is_answered(self) -> None:
+        for method, others in ((b"CancelJob", b""), (b"WaitForJobChange", b", [], null")):
+            args = b"9" * 5000 + others
+            success, text = self.ask(b'{"method": "%b", "args": [%b]}' % (method, args))
+            self.assertEqual((success, type(text)), (False, str))
+
+    def test_an_answer_that_cannot_be_encoded_is_an_error(self) -> None:
+        success, (name, (text,)) = self.ask(b'{"method": "QueryTags", "args": ["a", "odd"]}')
+        self.assertEqual((success, name), (False, "GenericError"))
+        self.assertIn("log of the master daemon", text)
+        self.assertEqual(len(self.flushLoggedErrors(UnicodeEncodeError)), 1)
 
     def test_only_known_methods_can_be_answered(self) -> None:
         self.assertRaisesRegex(ValueError, "Nope", Methods, {"Nope": tags})

@@ -25,6 +25,12 @@ class FilterCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.cluster = SimulatedCluster(1)
 
+    def tearDown(self) -> None:
+        # What the coroutines of the dead cluster leave to the garbage collection.
+        del self.cluster
+        gc.collect()
+        self.flushLoggedErrors()
+
     def ask(self, method: str, *arguments: Any) -> Any:
         """What the master answers, as clients have it."""
         asking: Any = self.cluster.master.answers()[method](*arguments)

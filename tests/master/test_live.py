@@ -75,10 +75,26 @@ class LiveTests(SynchronousTestCase):
         self.assertEqual(len(self.nodes.asked), 1)
         self.assertEqual(self.live.age(self.node.uuid), 4)
 
+    async def confirm(self) -> None:
+        """The lease is in force."""
+
+    def test_jobs_ask_only_while_the_lease_is_in_force(self) -> None:
+        lease: Deferred[None] = Deferred()
+
+        async def confirm() -> None:
+            await lease
+
+        watched = WatchedNodes(self.nodes, self.live.changed, confirm)
+        stop = StopInstance(instance_name="web1", hypervisor="fake", timeout=1)
+        Deferred.fromCoroutine(watched.ask(self.node, stop))
+        self.assertEqual(self.nodes.asked, [])
+        lease.callback(None)
+        self.assertEqual(len(self.nodes.asked), 1)
+
     def test_what_a_job_does_makes_the_answer_old(self) -> None:
         self.refresh()
         self.nodes.asked[0][1].callback(FACTS)
-        watched = WatchedNodes(self.nodes, self.live.changed)
+        watched = WatchedNodes(self.nodes, self.live.changed, self.confirm)
         stop = StopInstance(instance_name="web1", hypervisor="fake", timeout=1)
         Deferred.fromCoroutine(watched.ask(self.node, stop))
         self.nodes.asked[1][1].callback(None)

@@ -16,7 +16,8 @@ from ganeti.rpc.instances import (
     StartInstance,
     StopInstance,
 )
-from ganeti.rpc.node import ClaimTerm, LeaveCluster
+from ganeti.rpc.node import LeaveCluster
+from ganeti.rpc.quorum import RequestVote
 from ganeti.testing.builders import a_guest, a_node
 from ganeti.testing.host import MemoryHost
 from ganeti.testing.nodes import MemoryNodes
@@ -64,9 +65,9 @@ class NodeTests(SynchronousTestCase):
         self.assertEqual(self.ask(ListGuests(hypervisors=("fake",))), {})
 
     def test_the_term_outlives_the_power(self) -> None:
-        self.assertTrue(self.ask(ClaimTerm(term=3, master="node1")).granted)
+        self.assertTrue(self.ask(RequestVote(term=3, master="node1")).granted)
         self.host.power_cut()
-        self.assertEqual(self.host.parts.terms.newest(), 3)
+        self.assertEqual(self.host.parts.voter.term(), 3)
 
     def test_a_failure_on_the_node_names_it(self) -> None:
         reboot = RebootInstance(guest=WEB1, kind=Reboot.SOFT, timeout=1)
@@ -74,7 +75,7 @@ class NodeTests(SynchronousTestCase):
         self.assertEqual(str(told), "node1: instance web1 does not run on this node")
 
     def test_a_node_that_leaves_forgets_its_term_and_certificates_and_ends(self) -> None:
-        self.ask(ClaimTerm(term=3, master="node1"))
+        self.ask(RequestVote(term=3, master="node1"))
         self.host.disk.put(f"{self.host.paths.data}/ssconf_node_list", b"", 0o400, 0.0)
         self.host.disk.put(f"{self.host.paths.queue}/job-1", b"", 0o600, 0.0)
         self.successResultOf(self.host.parts.membership.leave(LeaveCluster()))

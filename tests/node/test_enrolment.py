@@ -18,6 +18,7 @@ from ganeti.pki.enrolment import (
     secret_of,
     token_of,
 )
+from ganeti.rpc.members import Members
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 
 NOW = 1_700_000_000.0
@@ -35,6 +36,7 @@ INVITATION = Invitation(
     until=int(NOW) + 100,
     nonce="0123",
 )
+MEMBERS = Members(revision=1, certificates={"node1": ("aa",)}, candidates=("node1",))
 TOKEN = token_of(INVITATION, secret_of(AUTHORITY.key))
 
 
@@ -54,6 +56,7 @@ class EnrolmentTests(SynchronousTestCase):
             certificate="/ca.pem",
             key="/ca.key",
             spent="/enrolled",
+            members=lambda: MEMBERS,
         )
 
     async def issue(self, request: bytes, names: Sequence[str]) -> bytes:
@@ -65,6 +68,7 @@ class EnrolmentTests(SynchronousTestCase):
         said, result = msgspec.json.decode(self.successResultOf(self.enrolment.enrol(body)))
         self.assertTrue(said)
         self.assertEqual(result["authority"].encode(), AUTHORITY.certificate)
+        self.assertEqual(msgspec.convert(result["members"], Members), MEMBERS)
         return x509.load_pem_x509_certificate(result["certificate"].encode())
 
     def refused(self, body: bytes) -> GanetiError:

@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import posixpath
 
+import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.errors import Refused
+from ganeti.errors import Invalid
 from ganeti.node.hooks import FAILED, PATH, SKIPPED, SUCCEEDED, Hooks
 from ganeti.rpc.node import HookResult, RunHooks
+from ganeti.schema.reading import read
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.processes import MemoryProcesses, Script
 
@@ -34,6 +36,11 @@ class HooksTests(SynchronousTestCase):
 
     def run_hooks(self) -> list[HookResult]:
         return self.successResultOf(Deferred.fromCoroutine(self.hooks.run(CALL)))
+
+    def test_variables_of_several_lines_do_not_get_here(self) -> None:
+        for environment in ({"GANETI_A": "x\nGANETI_B=y"}, {"GANETI_A": "\0"}, {"A=B": "x"}):
+            call = {"directory": "instance-start", "phase": "pre", "environment": environment}
+            self.assertRaisesRegex(Invalid, "environment.*: must be ", read, RunHooks, call)
 
     def test_without_a_folder_nothing_happens(self) -> None:
         self.assertEqual((self.run_hooks(), self.processes.ran), ([], []))
@@ -70,7 +77,13 @@ class HooksTests(SynchronousTestCase):
         [found] = self.run_hooks()
         self.assertEqual((found.status, "cannot start" in found.output), (FAILED, True))
 
-    def test_no_other_folder_can_be_named(self) -> None:
-        for directory, phase in (("../x", "pre"), ("instance-start", "during"), ("", "pre")):
-            call = RunHooks(directory=directory, phase=phase, environment={})
-            self.failureResultOf(Deferred.fromCoroutine(self.hooks.run(call)), Refused)
+    def test_no_other_folder_and_no_other_variable_can_be_named(self) -> None:
+        good = {"directory": "instance-start", "phase": "pre", "environment": {}}
+        self.assertEqual(msgspec.convert(good, RunHooks).directory, "instance-start")
+        for bad in (
+            {"directory": "../x"},
+            {"directory": "instance-explode"},
+            {"phase": "during"},
+            {"environment": {"LD_PRELOAD": "/tmp/x.so"}},
+        ):
+            self.assertRaises(msgspec.ValidationError, msgspec.convert, {**good, **bad}, RunHooks)

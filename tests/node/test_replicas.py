@@ -8,6 +8,7 @@ from base64 import b64encode
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -17,9 +18,10 @@ from ganeti.journal.file import FileJournal
 from ganeti.journal.interfaces import BEGINNING, Mark
 from ganeti.node.replicas import Replica, to_wire
 from ganeti.rpc.replicas import (
+    AppendFrames,
     DescribeReplica,
     KeepCheckpoint,
-    KeepFrames,
+    ReadFrames,
     ReplicaEnd,
     ResetReplica,
 )
@@ -59,13 +61,13 @@ class ReplicaTests(SynchronousTestCase):
         for number in numbers:
             self.done(self.master.append(a_commit(number)))
 
-    def frames(self, after: int, until: int) -> KeepFrames:
+    def frames(self, after: int, until: int) -> AppendFrames:
         mark = self.master.mark_at(after)
         [piece] = self.master.frames_after(mark, until=until)
-        return KeepFrames(after=to_wire(mark), frames=text(piece.data))
+        return AppendFrames(after=to_wire(mark), frames=text(piece.data))
 
     def kept(self, after: int, until: int) -> ReplicaEnd:
-        return self.done(self.replica.keep_frames(self.frames(after, until)))
+        return self.done(self.replica.append_frames(self.frames(after, until)))
 
     def end(self) -> ReplicaEnd:
         return self.done(self.replica.describe(DescribeReplica()))
@@ -87,19 +89,19 @@ class ReplicaTests(SynchronousTestCase):
     def test_what_does_not_follow_the_end_is_refused_and_nothing_kept(self) -> None:
         self.committed(1, 2, 3)
         self.kept(0, 1)
-        self.refused(self.replica.keep_frames(self.frames(2, 3)), "ends with commit 1")
-        self.refused(self.replica.keep_frames(self.frames(0, 1)), "ends with commit 1")
+        self.refused(self.replica.append_frames(self.frames(2, 3)), "ends with commit 1")
+        self.refused(self.replica.append_frames(self.frames(0, 1)), "ends with commit 1")
         self.assertEqual(self.end(), to_wire(self.master.mark_at(1)))
 
     def test_frames_that_do_not_verify_are_refused(self) -> None:
         self.committed(1, 2)
         call = self.frames(0, 2)
-        torn = KeepFrames(after=call.after, frames=call.frames[:-8])
-        other = KeepFrames(after=to_wire(Mark(0, b"x" * 32)), frames=call.frames)
-        nonsense = KeepFrames(after=call.after, frames="?")
-        self.refused(self.replica.keep_frames(torn), "not whole")
-        self.refused(self.replica.keep_frames(other), "do not follow commit 0")
-        self.refused(self.replica.keep_frames(nonsense), "base64")
+        torn = AppendFrames(after=call.after, frames=call.frames[:-8])
+        other = AppendFrames(after=to_wire(Mark(0, b"x" * 32)), frames=call.frames)
+        nonsense = AppendFrames(after=call.after, frames="?")
+        self.refused(self.replica.append_frames(torn), "not whole")
+        self.refused(self.replica.append_frames(other), "do not follow commit 0")
+        self.refused(self.replica.append_frames(nonsense), "base64")
         self.assertEqual(self.end(), to_wire(BEGINNING))
 
     def test_what_was_never_acknowledged_is_cut_off_when_the_master_says_so(self) -> None:
@@ -107,17 +109,18 @@ class ReplicaTests(SynchronousTestCase):
         self.kept(0, 3)
         mark = to_wire(self.master.mark_at(1))
         self.assertEqual(
-            self.done(self.replica.keep_frames(KeepFrames(after=mark, frames="", cut=True))), mark
+            self.done(self.replica.append_frames(AppendFrames(after=mark, frames="", cut=True))),
+            mark,
         )
         self.assertEqual([n for n, _ in self.opened(self.disk).replay(0)], [1])
-        foreign = KeepFrames(after=to_wire(Mark(1, b"x" * 32)), frames="", cut=True)
-        self.refused(self.replica.keep_frames(foreign), "another one")
+        foreign = AppendFrames(after=to_wire(Mark(1, b"x" * 32)), frames="", cut=True)
+        self.refused(self.replica.append_frames(foreign), "another one")
 
     def test_a_full_disk_is_a_failure_and_goes_on_when_there_is_room(self) -> None:
         self.committed(1, 2)
         self.kept(0, 1)
         self.disk.break_down(errno.ENOSPC)
-        self.refused(self.replica.keep_frames(self.frames(1, 2)), "disk is full")
+        self.refused(self.replica.append_frames(self.frames(1, 2)), "disk is full")
         self.disk.heal()
         self.assertEqual(self.end(), to_wire(self.master.mark_at(1)))
         self.assertEqual(self.kept(1, 2), to_wire(self.master.end_mark()))
@@ -140,6 +143,7 @@ class ReplicaTests(SynchronousTestCase):
             sorted(self.disk.contents()),
             [
                 f"{DATA}/config.data",
+                f"{DATA}/journal/checkpoint",
                 f"{DATA}/journal/segment-{3:016}",
                 f"{DATA}/queue/job-2",
                 f"{DATA}/server.pem",
@@ -165,9 +169,10 @@ class ReplicaTests(SynchronousTestCase):
         self.disk.overwrite(path, content.replace(b"change 2", b"CHANGE 2"))
         replica = Replica(MemoryFiles(self.disk), DATA)
         self.refused(replica.describe(DescribeReplica()), "is damaged")
-        self.done(replica.reset(ResetReplica(files={}, end=to_wire(BEGINNING))))
+        files = {"config.data": text(b"new")}
+        self.done(replica.reset(ResetReplica(files=files, end=to_wire(BEGINNING))))
         self.assertEqual(
-            self.done(replica.keep_frames(self.frames(0, 3))), to_wire(self.master.end_mark())
+            self.done(replica.append_frames(self.frames(0, 3))), to_wire(self.master.end_mark())
         )
 
     def test_a_checkpoint_lets_segments_go(self) -> None:
@@ -184,6 +189,49 @@ class ReplicaTests(SynchronousTestCase):
         self.assertGreater(journal.begins_after(), 0)
         self.assertEqual([n for n, _ in journal.replay(7)], [8, 9])
 
+    def test_what_is_no_checkpoint_destroys_nothing(self) -> None:
+        self.committed(1, 2)
+        self.kept(0, 2)
+        before, end = self.disk.contents(), to_wire(self.master.mark_at(1))
+        for files in ({}, {"queue/job-1": ""}, {"config.data": "?"}, {"config.data": "", "/x": ""}):
+            self.refused(self.replica.reset(ResetReplica(files=files, end=end)), ".")
+        no_mark = ResetReplica(files={"config.data": ""}, end=ReplicaEnd(position=1, digest="x"))
+        self.refused(self.replica.reset(no_mark), "not the mark of a commit")
+        self.assertEqual(self.disk.contents(), before)
+
+    def test_what_a_checkpoint_holds_cannot_be_cut_off(self) -> None:
+        self.committed(*range(1, 6))
+        self.kept(0, 5)
+        mark = to_wire(self.master.mark_at(4))
+        call = KeepCheckpoint(files={"config.data": text(b"new")}, end=mark)
+        self.done(self.replica.keep_checkpoint(call))
+        cut = AppendFrames(after=to_wire(self.master.mark_at(3)), frames="", cut=True)
+        self.refused(self.replica.append_frames(cut), "holds commits up to 4")
+        self.done(self.replica.append_frames(AppendFrames(after=mark, frames="", cut=True)))
+
+    def test_a_checkpoint_that_a_crash_interrupted_counts_as_written(self) -> None:
+        self.committed(*range(1, 6))
+        self.kept(0, 5)
+        call = KeepCheckpoint(
+            files={"config.data": text(b"new")}, end=to_wire(self.master.mark_at(4))
+        )
+        self.disk.crash(at=self.disk.writes + 2)
+        Deferred.fromCoroutine(self.replica.keep_checkpoint(call)).addErrback(lambda _: None)
+        self.replica = Replica(MemoryFiles(self.disk.after_crash()), DATA, segment_size=1000)
+        cut = AppendFrames(after=to_wire(self.master.mark_at(3)), frames="", cut=True)
+        self.refused(self.replica.append_frames(cut), "holds commits up to 4")
+
+    def test_a_new_master_reads_what_it_lacks(self) -> None:
+        self.committed(*range(1, 6))
+        self.kept(0, 5)
+        batch = self.done(
+            self.replica.read_frames(ReadFrames(after=to_wire(self.master.mark_at(2))))
+        )
+        self.assertEqual(batch.frames, self.frames(2, 5).frames)
+        self.assertEqual(batch.end, to_wire(self.master.end_mark()))
+        batch = self.done(self.replica.read_frames(ReadFrames(after=batch.end)))
+        self.assertEqual(batch.frames, "")
+
     def test_a_file_cannot_be_outside_of_the_data_folder(self) -> None:
         for name in ("/etc/passwd", "../passwd", "queue/../../passwd", ".", ""):
             call = ResetReplica(files={name: ""}, end=to_wire(BEGINNING))
@@ -196,3 +244,22 @@ class ReplicaTests(SynchronousTestCase):
         here = self.opened(self.disk)
         self.done(here.append(a_commit(2)))
         self.assertEqual(self.end(), to_wire(here.end_mark()))
+
+
+class CheckpointFileTests(SynchronousTestCase):
+    def test_a_checkpoint_has_no_other_files_than_its_own(self) -> None:
+        end = {"position": 0, "digest": "00" * 32}
+        for name in ("config.data", "queue/job-7", "queue/serial", "journal/checkpoint"):
+            read = msgspec.convert({"files": {name: ""}, "end": end}, ResetReplica)
+            self.assertEqual(list(read.files), [name])
+        for name in (
+            "ca.key",
+            "server.pem",
+            "members",
+            "queue/../ca.key",
+            "/config.data",
+            "queue/x",
+        ):
+            for call in (ResetReplica, KeepCheckpoint):
+                with self.assertRaises(msgspec.ValidationError):
+                    msgspec.convert({"files": {name: ""}, "end": end}, call)

@@ -14,12 +14,14 @@ from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import OPCODES
 from ganeti.opcodes.writing import Secrecy, secrecy
 from ganeti.schema.parameters import parameters
+from ganeti.schema.types import Value
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "data" / "opcodes.json"
 FACTS = json.loads(GOLDEN.read_text())
 CHOICES: dict[frozenset[str], str] = {
     frozenset(words): name for name, words in FACTS["choices"].items()
 }
+ANY = inspect.type_info(Value)
 GENERIC = {each.name for each in parameters(Opcode)}
 
 NARROWER = {
@@ -94,6 +96,8 @@ def bare(kind: str) -> str:
 
 def written(kind: inspect.Type) -> str:
     """A type in the language of the facts."""
+    if kind == ANY:
+        return "any"
     match kind:
         case inspect.Metadata(type=inner):
             return written(inner)
@@ -101,8 +105,10 @@ def written(kind: inspect.Type) -> str:
             return "nestr" if least else "str"
         case inspect.IntType(ge=0, lt=16):
             return "disk_index"
-        case inspect.IntType(ge=least):
-            return "int" if least is None else ("int>=0", "int>0")[least]
+        case inspect.IntType(ge=0 | 1 as least):
+            return ("int>=0", "int>0")[least]
+        case inspect.IntType():
+            return "int"
         case inspect.EnumType(cls=choices):
             return "enum:" + CHOICES[frozenset(map(str, choices))]
         case inspect.LiteralType(values=words):

@@ -91,7 +91,7 @@ class StopTests(SynchronousTestCase):
     def test_a_running_instance_is_wanted_down_and_stopped(self) -> None:
         memory = MemoryTools(a_cluster(instances=["web1"]))
         op = ShutdownInstance(instance_name="web1", timeout=7)
-        self.successResultOf(stop.run(stop.plan(op, memory.state(), Facts()), memory.tools))
+        self.successResultOf(stop.run(stop.plan(op, memory.state(), facts()), memory.tools))
         self.assertIs(memory.state().instance("web1").admin_state, Wanted.DOWN)
         [(_, call)] = memory.nodes.asked
         assert isinstance(call, StopInstance)
@@ -100,7 +100,7 @@ class StopTests(SynchronousTestCase):
     def test_one_that_cannot_be_stopped_is_wanted_as_before(self) -> None:
         memory = MemoryTools(a_cluster(instances=["web1"]))
         memory.nodes.answers[StopInstance] = Unreachable("node1", "no route")
-        plan = stop.plan(ShutdownInstance(instance_name="web1"), memory.state(), Facts())
+        plan = stop.plan(ShutdownInstance(instance_name="web1"), memory.state(), facts())
         self.failureResultOf(stop.run(plan, memory.tools), Unreachable)
         instance = memory.state().instance("web1")
         self.assertEqual((instance.admin_state, instance.disks_active), (Wanted.UP, True))
@@ -112,7 +112,7 @@ class StopTests(SynchronousTestCase):
         )
         memory = MemoryTools(state)
         op = ShutdownInstance(instance_name="web1", ignore_offline_nodes=True)
-        self.successResultOf(stop.run(stop.plan(op, state, Facts()), memory.tools))
+        self.successResultOf(stop.run(stop.plan(op, state, facts()), memory.tools))
         self.assertEqual(memory.nodes.asked, [])
         self.assertIs(memory.state().instance("web1").admin_state, Wanted.DOWN)
 
@@ -143,7 +143,7 @@ class RemoveTests(SynchronousTestCase):
 
     def run_it(self, **over: Any) -> Any:
         op = RemoveInstance(instance_name="web1", **over)
-        return remove.run(remove.plan(op, self.memory.state(), Facts()), self.memory.tools)
+        return remove.run(remove.plan(op, self.memory.state(), facts()), self.memory.tools)
 
     def test_the_guest_is_stopped_before_its_disks_go(self) -> None:
         self.successResultOf(self.run_it())

@@ -92,7 +92,7 @@ class FailoverTests(MoveTests):
         whole = self.whole()
         whole.network.vanish("node1")
         error = self.refusal(whole, "OP_INSTANCE_FAILOVER", target_node="node2")
-        self.assertIn("if that node is dead for sure", str(error))
+        self.assertIn("gnt-node modify --offline=yes node1", str(error))
         self.assertEqual(whole.where("web1"), ["node1"])
 
     def test_a_start_that_fails_says_where_it_is(self) -> None:

@@ -29,8 +29,9 @@ class NamingTests(SynchronousTestCase):
         return str(self.failureResultOf(self.whole.do(op_id, **fields), Invalid).value)
 
     def test_names_of_groups_and_networks_fit_into_lists_and_addresses(self) -> None:
-        for name in ("a\nb", "a/b", " a", "\x1b[2J"):
-            rule = "must be printable, without slashes, and without spaces at its ends"
+        control = "must be one line of text without control characters"
+        shape = "must be printable, without slashes, and without spaces at its ends"
+        for name, rule in (("a\nb", control), ("\x1b[2J", control), ("a/b", shape), (" a", shape)):
             self.assertEqual(
                 [
                     self.refusal("OP_GROUP_ADD", group_name=name),

@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.config.changes.nodes import certificates_of, certify
 from ganeti.errors import Failed, Refused, Unreachable
 from ganeti.opcodes.cluster import RenewCrypto
 from ganeti.operations.cluster import renew
@@ -48,6 +49,31 @@ class RenewTests(SynchronousTestCase):
         state = self.memory.state()
         known = {state.node("node1").uuid: fingerprint(A_CERTIFICATE)}
         self.assertEqual(dict(state.cluster.candidate_certs), known)
+
+    def test_old_certificates_are_good_until_the_new_ones_are_used_and_not_longer(self) -> None:
+        change = certify(self.memory.state().node("node2"), "old")
+        self.successResultOf(self.memory.change(change))
+        self.successResultOf(renew.run(self.plan, self.memory.tools))
+        new = fingerprint(A_CERTIFICATE)
+        lists = [members for members in self.memory.distributed if members]
+        self.assertEqual(
+            [members.certificates["node2"] for members in lists], [("old", new), (new,)]
+        )
+
+    def test_the_master_keeps_its_own_if_a_node_would_not_know_the_new_one(self) -> None:
+        self.memory.uninformed = {"node2": Failed("gone")}
+        failure = self.failureResultOf(renew.run(self.plan, self.memory.tools), Failed)
+        self.assertIn("old certificates: node1", str(failure.value))
+        self.assertIn("node2 would not know the new one", "".join(self.memory.progress.said))
+        self.assertEqual([node for node, _ in self.memory.nodes.calls(UseCertificate)], ["node2"])
+
+    def test_of_a_node_that_does_not_say_which_it_uses_both_are_good(self) -> None:
+        self.memory.nodes.answers[UseCertificate] = Unreachable("node2", "gone")
+        change = certify(self.memory.state().node("node2"), "old")
+        self.successResultOf(self.memory.change(change))
+        self.failureResultOf(renew.run(self.plan, self.memory.tools), Failed)
+        known = certificates_of(self.memory.state(), self.memory.state().node("node2"))
+        self.assertEqual(known, ("old", fingerprint(A_CERTIFICATE)))
 
     def test_a_node_that_fails_keeps_its_own_and_does_not_stop_the_others(self) -> None:
         memory = MemoryTools(a_cluster(nodes=NODES), {RequestCertificate: Unreachable("x", "gone")})

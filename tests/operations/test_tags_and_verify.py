@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Invalid, Unreachable
@@ -57,8 +59,10 @@ class VerifyTests(SynchronousTestCase):
         self.assertFalse(self.successResultOf(verify.run_config(plan, memory.tools)))
         self.assertIn("ENODERPC:node:node2", memory.progress.said[-1])
 
-    def group(self, facts: Facts, **over: object) -> tuple[bool, list[str]]:
-        memory = MemoryTools(a_cluster(nodes=["node1"], instances=["web1"]))
+    def group(
+        self, facts: Facts, nodes: Sequence[str] = ("node1",), **over: object
+    ) -> tuple[bool, list[str]]:
+        memory = MemoryTools(a_cluster(nodes=nodes, instances=["web1"]))
         op = VerifyGroup(group_name="default", **over)  # type: ignore[arg-type]
         plan = verify.plan_group(op, memory.state(), facts)
         good = self.successResultOf(verify.run_group(plan, memory.tools))
@@ -73,6 +77,18 @@ class VerifyTests(SynchronousTestCase):
         self.assertEqual(len(errors), 2)
         self.assertIn("instance web1: is to run, and does not", errors[0])
         self.assertIn("a guest that is no instance: ghost", errors[1])
+
+    def test_an_instance_on_a_wrong_node_or_on_two_is_found_with_the_way_out(self) -> None:
+        for here, message in (
+            ((), "its primary node is node1; to make node2 that: gnt-instance migrate --cleanup"),
+            (("web1",), "on its primary node node1; find out which copy has the right data"),
+        ):
+            node2 = some_facts(runs=("web1",))
+            answers = dict(runs(*here).answers)
+            answers[uuid_of("node", "node2"), DescribeNode] = node2
+            _, errors = self.group(Facts(answers), nodes=("node1", "node2"))
+            [error] = [each for each in errors if "web1: runs on node2" in each]
+            self.assertIn(message, error)
 
     def test_storage_that_cannot_work_is_an_error(self) -> None:
         for answer, told in (

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Invalid, from_wire, to_wire
 from ganeti.query.fields import Compare, Field, Kind, Status, Table
-from ganeti.query.filters import BadFilter, compile_filter
+from ganeti.query.filters import MAX_CONDITIONS, MAX_PARTS, BadFilter, compile_filter
 
 Row = dict[str, Any]
 
@@ -64,6 +64,9 @@ TRUE: list[Any] = [
     ["&"],
     ["&", ["==", "ram", 512], ["?", "up"]],
     ["|", ["==", "ram", 1], ["?", "up"]],
+    ["|", ["==", "name", "db1"], ["=", "name", "web1.EXAMPLE"], ["==", "ram", 1]],
+    ["|", ["==", "ram", 1], ["==", "ram", 512]],
+    ["|", ["==", "ended", 1], ["==", "id", "7"]],
 ]
 FALSE: list[Any] = [
     ["==", "name", "we"],
@@ -78,6 +81,8 @@ FALSE: list[Any] = [
     [">", "tags", 5],
     ["|"],
     ["&", ["?", "up"], ["==", "ram", 1]],
+    ["|", ["==", "name", "we"], ["==", "name", "example.com"]],
+    ["|", ["==", "tags", "red"], ["==", "tags", "big"]],
 ]
 WRONG: list[tuple[Any, str]] = [
     (["==", "colour", "red"], "no field colour"),
@@ -91,6 +96,9 @@ WRONG: list[tuple[Any, str]] = [
     (["==", "ram", True], "text or a whole number"),
     (["==", "ram", 1.5], "text or a whole number"),
     (["=~", "name", "("], "not a regular expression"),
+    (["=~", "name", "(?=web)"], "without backreferences and lookaround"),
+    (["|", ["==", "ram", "a"], ["==", "ram", "b"]], "a is not; ram is a number; b is not"),
+    (["==", "id", "9" * 5000], "18 digits"),
     (["=~", "name", "x" * 2000], "1024 characters"),
     (["=~", "ram", "5"], "cannot be searched"),
     (["=[]", "name", "x"], "not a list"),
@@ -171,6 +179,26 @@ class FilterTests(SynchronousTestCase):
             compile_filter(TABLE, written).matches(ROW)
         except BadFilter as e:
             self.assertTrue(str(e))
+
+
+class SizeTests(SynchronousTestCase):
+    def test_a_long_list_of_names_is_one_condition(self) -> None:
+        names = ["|", *(["==", "name", f"db{number}"] for number in range(10_000))]
+        chosen = compile_filter(TABLE, [*names, ["==", "name", "web1"]])
+        self.assertEqual(chosen.conditions, 1)
+        self.assertTrue(chosen.matches(ROW))
+        self.assertFalse(compile_filter(TABLE, names).matches(ROW))
+
+    def test_a_filter_of_too_much_is_refused(self) -> None:
+        for part, count, why in (
+            (["==", "name", "web1"], MAX_PARTS, "parts"),
+            ([">", "ram", 5], MAX_CONDITIONS + 1, "conditions"),
+            (["=~", "name", "(?:ab?){900}"], 20, "expressions of this filter are too long"),
+        ):
+            written = ["|", *([part] * count)]
+            error = self.assertRaises(BadFilter, compile_filter, TABLE, written)
+            self.assertIn(why, str(error))
+            self.assertLess(len(error.problems), 101)
 
 
 class NamesTests(SynchronousTestCase):

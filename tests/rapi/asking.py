@@ -73,7 +73,9 @@ class Asker:
         self.clock = Clock()
         self.users = UsersFile(users, self.clock.seconds)
         self.checker = UsersFileChecker(self.users, at_once)
-        authenticator = Authenticator(self.users, self.checker, login_always=login_always)
+        authenticator = Authenticator(
+            self.users, self.checker, self.clock.seconds, login_always=login_always
+        )
         api = Api(master, authenticator, lambda: NOW)
         self.site = ApiSite(resource_tree(ROUTES, api), self.clock)
 

@@ -4,16 +4,25 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.cred.credentials import UsernamePassword
 from twisted.cred.error import UnauthorizedLogin
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from ganeti.luxi.methods import QueryTags
-from ganeti.rapi.access import Access, Authenticator, UsersFile, UsersFileChecker
+from ganeti.rapi.access import (
+    METERED_BURST,
+    Access,
+    Authenticator,
+    UsersFile,
+    UsersFileChecker,
+)
+from ganeti.rapi.login_limits import MAX_PER_SOURCE, MAX_RUNNING
 from ganeti.rapi.users import scrypt_line
 from ganeti.testing.master import MemoryMaster
 from tests.rapi.asking import AUTO, Asker, at_once, basic
@@ -57,6 +66,18 @@ class RightsTests(SynchronousTestCase):
     def test_some_answers_need_a_login_of_any_kind(self) -> None:
         path = "/2/query/nonsense?fields=name"
         self.assertEqual([self.status("GET", path, h) for h in ("", JACK)], [401, 404])
+
+    def test_a_read_that_is_a_job_needs_a_login_and_is_metered_by_user(self) -> None:
+        path = "/2/instances/web1/info"
+        self.assertEqual([self.status("GET", path, h) for h in ("", JACK)], [401, 200])
+        self.assertEqual(len(self.master.jobs), 1)
+        for _ in range(METERED_BURST - 1):
+            self.status("GET", path, JACK)
+        refused = self.asker.ask("GET", path, headers=JACK)
+        self.assertEqual((refused.status, refused.headers["Retry-After"]), (429, "1"))
+        self.assertEqual(self.status("GET", path, basic("rita", "xyz789")), 200)
+        self.asker.clock.advance(1)
+        self.assertEqual(self.status("GET", path, JACK), 200)
 
     def test_a_server_can_want_a_login_from_everybody(self) -> None:
         self.asker = Asker(self.master, self.path, login_always=True)
@@ -117,33 +138,93 @@ class UsersFileTests(SynchronousTestCase):
 
 
 class SlowHashTests(SynchronousTestCase):
-    def test_a_slow_check_is_done_once_and_one_at_a_time(self) -> None:
-        path = self.mktemp()
-        with open(path, "w") as file:
+    def setUp(self) -> None:
+        self.path = self.mktemp()
+        with open(self.path, "w") as file:
             file.write(scrypt_line("sue", "s3cret", b"0" * 16))
-        checks: list[Deferred[bool]] = []
+        self.checks: list[Deferred[bool]] = []
+        self.clock = Clock()
+        users = UsersFile(self.path, self.clock.seconds)
+        checker = UsersFileChecker(users, self.in_thread)
+        self.authenticator = Authenticator(users, checker, self.clock.seconds)
 
-        async def in_thread(check: object) -> bool:
-            checks.append(Deferred())
-            return await checks[-1]
+    async def in_thread(self, check: object) -> bool:
+        self.checks.append(Deferred())
+        return await self.checks[-1]
 
-        users = UsersFile(path, lambda: 0.0)
-        authenticate = Authenticator(users, UsersFileChecker(users, in_thread)).authenticate
-        header = basic("sue", "s3cret").split(": ")[1].strip().encode()
-        asked = [Deferred.fromCoroutine(authenticate(header, Access.LOGIN)) for _ in range(2)]
-        self.assertEqual(len(checks), 1)
-        checks[0].callback(True)
-        checks[1].callback(True)
-        for each in asked:
-            self.successResultOf(each)
-        self.successResultOf(authenticate(header, Access.LOGIN))
-        self.assertEqual(len(checks), 2)
+    def login(self, name: str, password: str, host: str = "192.0.2.1") -> Deferred[Any]:
+        header = basic(name, password).split(": ")[1].strip().encode()
+        authenticating = self.authenticator.authenticate(header, Access.LOGIN, host)
+        return Deferred.fromCoroutine(authenticating)
 
+    def test_the_same_login_on_many_connections_is_checked_once(self) -> None:
+        asked = [self.login("sue", "s3cret") for _ in range(50)]
+        self.assertEqual(len(self.checks), 1)
+        self.checks[0].callback(True)
+        for each in [*asked, self.login("sue", "s3cret")]:
+            self.assertEqual(self.successResultOf(each).name, "sue")
+        self.assertEqual(len(self.checks), 1)
+
+    def test_a_check_that_began_before_the_file_changed_is_not_shared(self) -> None:
+        before = self.login("sue", "s3cret")
+        with open(self.path, "a") as file:
+            file.write("\njack a\n")
+        self.clock.advance(1)
+        after = self.login("sue", "s3cret")
+        self.checks[0].callback(True)
+        self.successResultOf(before)
+        self.checks[1].callback(False)
+        self.failureResultOf(after)
+
+    def test_an_unknown_name_takes_what_a_known_one_takes(self) -> None:
+        unknown = self.login("nobody", "s3cret")
+        self.assertEqual(len(self.checks), 1)
+        self.checks[0].callback(True)  # the check of somebody else's password
+        self.assertEqual(self.failureResultOf(unknown).value.status, 401)
+
+    def test_a_flood_of_logins_keeps_its_own_kind_waiting(self) -> None:
+        flood = [self.login("sue", f"guess{number}") for number in range(100)]
+        refused = [each for each in flood if each.called]
+        self.assertEqual({self.failureResultOf(each).value.status for each in refused}, {429})
+        self.assertEqual(len(refused), 100 - MAX_RUNNING - MAX_PER_SOURCE)
+        other = self.login("sue", "s3cret", "192.0.2.2")
+        for number, check in enumerate(self.checks):
+            check.callback(number == MAX_RUNNING + 1)  # the second that was made to wait
+        self.assertEqual(self.successResultOf(other).name, "sue")
+        for each in set(flood) - set(refused):
+            self.assertEqual(self.failureResultOf(each).value.status, 401)
+
+    def test_a_wrong_login_is_checked_once_and_refused_each_time(self) -> None:
+        for _ in range(50):
+            failed = self.login("sue", "old")
+            if not failed.called:
+                self.checks[-1].callback(False)
+            self.assertEqual(self.failureResultOf(failed).value.status, 401)
+        self.assertEqual(len(self.checks), 1)
+
+    def test_failures_use_up_the_share_of_a_name_at_its_address_only(self) -> None:
+        for number in range(10):
+            failed = self.login("sue", f"guess{number}")
+            self.checks[-1].callback(False)
+            self.assertEqual(self.failureResultOf(failed).value.status, 401)
+        for name, host, status in (("sue", "192.0.2.1", 429), ("sue", "192.0.2.2", 401)):
+            failed = self.login(name, "wrong", host)
+            if not failed.called:
+                self.checks[-1].callback(False)
+            self.assertEqual(self.failureResultOf(failed).value.status, status)
+        self.clock.advance(5)
+        asked = self.login("sue", "s3cret")
+        self.checks[-1].callback(True)
+        self.assertEqual(self.successResultOf(asked).name, "sue")
+
+
+class NewFileTests(SynchronousTestCase):
     def test_a_new_file_makes_everybody_be_checked_again(self) -> None:
         path, now = self.mktemp(), [0.0]
         header = basic("jack", "a").split(": ")[1].strip().encode()
         users = UsersFile(path, lambda: now[0])
-        authenticator = Authenticator(users, UsersFileChecker(users, at_once))
+        checker = UsersFileChecker(users, at_once)
+        authenticator = Authenticator(users, checker, lambda: now[0])
         for password, right in (("a", True), ("bb", False)):
             with open(path, "w") as file:
                 file.write(f"jack {password}")

@@ -35,6 +35,7 @@ from ganeti.rapi.resource import Api, resource_tree
 from ganeti.rapi.routes.route import Route
 from ganeti.rapi.routes.table import ROUTES
 from ganeti.rapi.verbs import Verb, submits
+from ganeti.schema.documents import MAX_DEPTH
 from ganeti.testing.master import MemoryMaster
 from tests.rapi.asking import AUTO, NOW, Asker
 from tests.rapi.test_methods import CREATION
@@ -76,7 +77,11 @@ class TreeTests(ApiCase):
         self.assertIn(b"200 OK", transport.value())
 
     def test_a_path_is_declared_once(self) -> None:
-        api = Api(self.master, Authenticator(self.asker.users, self.asker.checker), lambda: NOW)
+        api = Api(
+            self.master,
+            Authenticator(self.asker.users, self.asker.checker, lambda: NOW),
+            lambda: NOW,
+        )
         self.assertRaises(ValueError, resource_tree, [*ROUTES, ROUTES[0]], api)
 
     def test_every_declared_path_has_its_resource(self) -> None:
@@ -196,6 +201,13 @@ class ArgumentTests(ApiCase):
 
 
 class BodyTests(ApiCase):
+    def test_a_body_that_nests_too_deep_is_refused(self) -> None:
+        for depth in (MAX_DEPTH + 1, 100_000):
+            raw = b"[" * depth + b"]" * depth
+            answer = self.ask("POST", "/2/instances", raw=raw)
+            self.assertEqual(answer.status, 400)
+            self.assertIn("nests more than 100 levels", answer.message)
+
     def test_a_body_is_json_and_says_so(self) -> None:
         for kind, raw, status in (
             ("application/json; charset=utf-8", b"{", 400),

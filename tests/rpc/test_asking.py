@@ -7,7 +7,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed, NotMaster, Refused, Unreachable
 from ganeti.rpc.call import URGENT
-from ganeti.rpc.node import AskVersion, ClaimTerm, Version, Vote
+from ganeti.rpc.node import AskVersion, Version
+from ganeti.rpc.quorum import Ballot, RequestVote, VoterState
 from ganeti.rpc.server import Answers
 from ganeti.testing.builders import a_node
 from ganeti.testing.nodes import MemoryNodes
@@ -20,21 +21,21 @@ class NodeSide:
     """A node that counts how often it was asked for its version, with a term."""
 
     def __init__(self, term: int = 0) -> None:
-        self.accepted = Vote(granted=True, term=term, master="node9")
+        self.accepted = VoterState(term=term, master="node9")
         self.done = 0
         self.answers = Answers(lambda: self.accepted.term)
         self.answers.to(AskVersion, self.version)
-        self.answers.to(ClaimTerm, self.claim)
+        self.answers.to(RequestVote, self.grant)
 
     async def version(self, _: AskVersion) -> Version:
         self.done += 1
         return VERSION
 
-    async def claim(self, call: ClaimTerm) -> Vote:
-        if call.term > self.accepted.term:
-            self.accepted = Vote(granted=True, term=call.term, master=call.master)
-            return self.accepted
-        return Vote(granted=False, term=self.accepted.term, master=self.accepted.master)
+    async def grant(self, call: RequestVote) -> Ballot:
+        granted = call.term > self.accepted.term
+        if granted:
+            self.accepted = VoterState(term=call.term, master=call.master)
+        return Ballot(granted=granted, state=self.accepted)
 
 
 class AskTests(SynchronousTestCase):
@@ -131,8 +132,8 @@ class TermTests(SynchronousTestCase):
         side = NodeSide(term=3)
         nodes = self.nodes(side)
         self.assertEqual(self.successResultOf(nodes.ask(NODE1, AskVersion())), VERSION)
-        self.assertEqual([call for _, call in nodes.asked], ["version", "term_claim", "version"])
-        self.assertEqual(side.accepted, Vote(granted=True, term=4, master="node2"))
+        self.assertEqual([call for _, call in nodes.asked], ["version", "vote_request", "version"])
+        self.assertEqual(side.accepted, VoterState(term=4, master="node2"))
 
     def test_a_replaced_master_learns_that_it_is_none(self) -> None:
         nodes = self.nodes(NodeSide(term=5))

@@ -4,12 +4,16 @@ from __future__ import annotations
 from collections import Counter
 from importlib import import_module
 from pkgutil import iter_modules
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti import rpc
-from ganeti.rpc.call import Call, answer_type
+from ganeti.rpc.call import WHILE_ALIVE, Call, answer_type
+from ganeti.rpc.disks import CreateDisk, GrowDisk, RemoveDisk, RenameDisk, SnapshotDisk, WipeDisk
+from ganeti.rpc.instances import InstallOS, RenameOS
+from ganeti.rpc.transfers import FinalizeExport, RemoveExport
 
 
 def declared() -> list[type[Call[Any]]]:
@@ -27,3 +31,22 @@ class DeclarationTests(SynchronousTestCase):
         for call in declared():
             answer_type(call)
             self.assertTrue(call.__doc__)
+
+    def test_a_call_that_says_how_long_it_takes_is_not_cut_off_before(self) -> None:
+        lasting = [
+            (call, field)
+            for call in declared()
+            for field in ("timeout", "duration")
+            if field in call.__struct_fields__
+        ]
+        self.assertGreaterEqual(len(lasting), 4)
+        for call, field in lasting:
+            asked: Any = SimpleNamespace(**{field: 7200.0}, patience=call.patience)
+            timeout = call.answer_timeout(asked)
+            self.assertTrue(timeout is None or timeout > 7200.0, call.__name__)
+
+    def test_work_on_data_of_any_size_is_bounded_by_signs_of_life_only(self) -> None:
+        bounded = {call.__name__ for call in declared() if call.patience is not WHILE_ALIVE}
+        work = (InstallOS, RenameOS, CreateDisk, RemoveDisk, GrowDisk, WipeDisk, SnapshotDisk)
+        for call in (*work, RenameDisk, FinalizeExport, RemoveExport):
+            self.assertNotIn(call.__name__, bounded)

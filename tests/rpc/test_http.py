@@ -23,7 +23,7 @@ class ReaderTests(SynchronousTestCase):
 
     def test_a_request_is_read_as_it_was_written(self) -> None:
         [message] = read(request("version", "node1", "X-Ganeti-Term: 3\r\n", b"{}"))
-        self.assertEqual(asked(message), ("POST", "/version"))
+        self.assertEqual(asked(message.start), ("POST", "/version"))
         self.assertEqual((message.headers[b"x-ganeti-term"], message.body), (b"3", b"{}"))
 
     def test_an_answer_is_read_as_it_was_written(self) -> None:
@@ -46,7 +46,7 @@ class ReaderTests(SynchronousTestCase):
     def test_any_bytes_are_messages_or_broken_ones(self, data: bytes) -> None:
         try:
             for message in read(data + b"\r\n\r\n"):
-                asked(message)
+                asked(message.start)
         except Broken:
             pass
 
@@ -56,6 +56,23 @@ class ReaderTests(SynchronousTestCase):
     def test_a_body_that_is_too_long_is_refused_before_it_comes(self) -> None:
         head = b"POST /x HTTP/1.1\r\nContent-Length: 101\r\n\r\n"
         self.assertEqual(self.broken(head), 413)
+
+    def test_a_body_that_is_not_of_interest_is_dropped_as_it_arrives(self) -> None:
+        reader = MessageReader(
+            body_limit=10**6, admit=lambda start, _: None if b"/x" in start else 5
+        )
+        stream = request("x", "y", "", b"a" * 10**5) + request("z", "y", "", b"short")
+        found = [
+            message
+            for at in range(0, len(stream), 999)
+            for message in reader.receive(stream[at : at + 999])
+        ]
+        self.assertEqual([(m.discarded, m.body) for m in found], [(True, b""), (False, b"short")])
+
+    def test_how_much_is_read_follows_from_the_head(self) -> None:
+        reader = MessageReader(body_limit=10**6, admit=lambda *_: 5)
+        broken = self.assertRaises(Broken, list, reader.receive(request("x", "y", "", b"longer")))
+        self.assertEqual(broken.status, 413)
 
     def test_lengths_and_headers_that_smugglers_use_are_refused(self) -> None:
         for line, status in (

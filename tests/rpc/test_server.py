@@ -4,9 +4,12 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed, GanetiError, Invalid, Refused
-from ganeti.rpc.node import AskVersion, ClaimTerm, Delay, Version, Vote
+from ganeti.rpc.callers import Caller, CallerRole, Forbidden
+from ganeti.rpc.node import AskVersion, Delay, Version
+from ganeti.rpc.quorum import Ballot, RequestVote, VoterState
 from ganeti.rpc.server import Answers, UnknownCall
 from ganeti.rpc.wire import OldTerm, Request, UnclaimedTerm, request_of, result_of
+from ganeti.schema.documents import MAX_DEPTH
 
 VERSION = Version(protocol=1, release="3.0")
 
@@ -19,18 +22,21 @@ class AnswersTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.answers = Answers(lambda: 5)
 
+    async def answer(self, request: Request, caller: Caller | None = None) -> bytes:
+        return await self.answers.answer(request, caller)
+
     def refused(self, request: Request, call: AskVersion | Delay) -> GanetiError:
-        answer = self.successResultOf(self.answers.answer(request))
+        answer = self.successResultOf(self.answer(request))
         error: GanetiError = self.assertRaises(GanetiError, result_of, call, answer)
         return error
 
     def test_a_call_is_answered_by_what_was_registered_for_it(self) -> None:
         self.answers.to(AskVersion, version)
-        answer = self.successResultOf(self.answers.answer(request_of(AskVersion(), 5)))
+        answer = self.successResultOf(self.answer(request_of(AskVersion(), 5)))
         self.assertEqual(result_of(AskVersion(), answer), VERSION)
 
     def test_an_unknown_call_is_said_to_be_unknown(self) -> None:
-        self.failureResultOf(self.answers.answer(request_of(AskVersion(), 5)), UnknownCall)
+        self.failureResultOf(self.answer(request_of(AskVersion(), 5)), UnknownCall)
 
     def test_a_master_of_an_older_term_is_refused_by_both_numbers(self) -> None:
         self.answers.to(AskVersion, version)
@@ -43,14 +49,37 @@ class AnswersTests(SynchronousTestCase):
         error = self.refused(request_of(AskVersion(), 6), AskVersion())
         self.assertIsInstance(error, UnclaimedTerm)
 
-    def test_a_claim_is_heard_whatever_its_term(self) -> None:
-        async def grant(call: ClaimTerm) -> Vote:
-            return Vote(granted=True, term=call.term, master=call.master)
+    def test_a_request_for_a_vote_is_heard_whatever_its_term(self) -> None:
+        ballot = Ballot(granted=True, state=VoterState(term=9, master="node2"))
 
-        self.answers.to(ClaimTerm, grant)
-        claim = ClaimTerm(term=9, master="node2")
-        answer = self.successResultOf(self.answers.answer(request_of(claim, 9)))
-        self.assertEqual(result_of(claim, answer), Vote(granted=True, term=9, master="node2"))
+        async def grant(_: RequestVote) -> Ballot:
+            return ballot
+
+        self.answers.to(RequestVote, grant)
+        request = RequestVote(term=9, master="node2")
+        answer = self.successResultOf(self.answer(request_of(request, 9)))
+        self.assertEqual(result_of(request, answer), ballot)
+
+    def test_a_vote_for_one_that_cannot_be_the_master_is_refused(self) -> None:
+        self.answers.to(RequestVote, None)  # type: ignore[arg-type]  # never called
+        plain = Caller(CallerRole.NODE, "node2")
+        self.assertRaises(Forbidden, self.answers.authorize, RequestVote.wire, 5, plain)
+
+    def test_a_candidate_asks_for_votes_for_itself_only(self) -> None:
+        self.answers.to(RequestVote, None)  # type: ignore[arg-type]  # never called
+        request = request_of(RequestVote(term=9, master="node2"), 0)
+        told = self.failureResultOf(
+            self.answer(request, Caller(CallerRole.CANDIDATE, "node3")), Forbidden
+        ).value
+        self.assertEqual(str(told), "node3 cannot ask for votes for node2")
+
+    def test_a_term_that_no_reader_could_keep_whole_is_invalid(self) -> None:
+        self.answers.to(RequestVote, None)  # type: ignore[arg-type]  # never called
+        for term in (-1, 2**53, 10**4000):
+            body = b'{"term": %d, "master": "node2"}' % term
+            answer = self.successResultOf(self.answer(Request(RequestVote.wire, 0, body)))
+            request = RequestVote(term=0, master="node2")
+            self.assertRaises(Invalid, result_of, request, answer)
 
     def test_every_problem_of_a_bad_body_is_listed(self) -> None:
         async def wait(_: Delay) -> None: ...
@@ -69,6 +98,13 @@ class AnswersTests(SynchronousTestCase):
         self.answers.to(AskVersion, version)
         error = self.refused(Request("version", 5, b"\xff{"), AskVersion())
         self.assertIsInstance(error, Invalid)
+
+    def test_a_body_that_nests_too_deep_is_refused(self) -> None:
+        self.answers.to(AskVersion, version)
+        for depth in (MAX_DEPTH + 1, 100_000):
+            error = self.refused(Request("version", 5, b"[" * depth), AskVersion())
+            self.assertIsInstance(error, Invalid)
+            self.assertIn("nests more than 100 levels", str(error))
 
     def test_an_error_on_purpose_travels_as_it_is(self) -> None:
         async def refuse(_: AskVersion) -> Version:

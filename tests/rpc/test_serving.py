@@ -9,8 +9,17 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Refused
+from ganeti.rpc.body_limits import UNCOUNTED, BodyBudget
+from ganeti.rpc.callers import CallerRole, Peer
 from ganeti.rpc.http import MessageReader, answered, request
-from ganeti.rpc.node import AskVersion, Delay, DescribeOSes, Version
+from ganeti.rpc.node import (
+    AskVersion,
+    Delay,
+    DescribeOSes,
+    RunPowerHelper,
+    Version,
+)
+from ganeti.rpc.quorum import Ballot, DescribeVote, RequestVote, VoterState
 from ganeti.rpc.server import Answers
 from ganeti.rpc.serving import (
     IDLE_PATIENCE,
@@ -20,6 +29,7 @@ from ganeti.rpc.serving import (
     CallServer,
     CallSite,
 )
+from ganeti.testing.callers import FixedCallers
 
 ASK = request("version", "node1", "X-Ganeti-Term: 0\r\n", b"{}")
 VERSION = [True, {"protocol": 1, "release": "3.0"}]
@@ -28,18 +38,23 @@ VERSION = [True, {"protocol": 1, "release": "3.0"}]
 class Served(SynchronousTestCase):
     """A site with a call that answers at once, and two that wait to be told."""
 
-    peer: str | None = "node1"
+    peer: Peer | None = Peer("node1", "aa")
 
     def setUp(self) -> None:
         self.clock = Clock()
+        self.term = 0
         self.waiting: list[Deferred[None]] = []
         self.canceled: list[object] = []
-        answers = Answers(lambda: 0)
+        answers = Answers(lambda: self.term)
         answers.to(AskVersion, self.version)
         answers.to(Delay, self.wait)
         answers.to(DescribeOSes, self.wait)
+        answers.to(DescribeVote, self.describe)
+        answers.to(RequestVote, self.grant)
+        answers.to(RunPowerHelper, self.power)
         strangers = {"hello": self.hello}
-        self.site = CallSite(answers, lambda _: self.peer, self.clock, strangers)
+        self.callers = FixedCallers({"aa": CallerRole.MASTER})
+        self.site = CallSite(answers, lambda _: self.peer, self.callers, self.clock, strangers)
         self.site.doStart()
         self.addCleanup(lambda: self.assertEqual(self.clock.getDelayedCalls(), []))
         self.addCleanup(self.site.doStop)
@@ -51,6 +66,15 @@ class Served(SynchronousTestCase):
     async def wait(self, call: object) -> None:
         self.waiting.append(Deferred(lambda _: self.canceled.append(type(call))))
         await self.waiting[-1]
+
+    async def describe(self, _: DescribeVote) -> Ballot:
+        return Ballot(granted=False, state=VoterState())
+
+    async def grant(self, call: RequestVote) -> Ballot:
+        return Ballot(granted=True, state=VoterState(term=call.term, master=call.master))
+
+    async def power(self, _: RunPowerHelper) -> str:
+        return "on"
 
     async def hello(self, body: bytes) -> bytes:
         if body == b"refuse":
@@ -105,6 +129,94 @@ class CallTests(Served):
         self.connection.dataReceived(request("version", "x", "Connection: close\r\n", b"{}"))
         self.assertEqual(len(self.answers()), 1)
         self.assertTrue(self.transport.disconnecting)
+
+
+CLAIM = b'{"term": 7, "master": "node1"}'
+POWER = b'{"oob_program": "/x", "command": "y", "remote_node": "z", "timeout": 1}'
+
+
+class RoleTests(Served):
+    """Members of the cluster that are not its master, and one that was a member."""
+
+    def become(self, role: CallerRole) -> None:
+        self.callers.roles["aa"] = role
+
+    def ask(self, name: str, body: bytes = b"{}", term: int = 0) -> tuple[int, object]:
+        self.connection.dataReceived(request(name, "x", f"X-Ganeti-Term: {term}\r\n", body))
+        [(status, answer)] = self.answers()
+        assert isinstance(answer, bytes)
+        return status, json.loads(answer)
+
+    def why(self, name: str, body: bytes = b"{}") -> str:
+        status, answer = self.ask(name, body)
+        assert status == 403 and isinstance(answer, dict), (status, answer)
+        return str(answer["explain"])
+
+    def test_only_the_master_is_obeyed(self) -> None:
+        for role in (CallerRole.NODE, CallerRole.CANDIDATE):
+            self.become(role)
+            expected = f"version may be called by: master; to this node, node1 is: {role}"
+            self.assertEqual(self.why("version"), expected)
+        self.become(CallerRole.MASTER)
+        self.assertEqual(self.ask("version"), (200, VERSION))
+
+    def test_every_member_may_ask_whom_a_node_obeys_and_candidates_may_claim(self) -> None:
+        self.become(CallerRole.NODE)
+        self.assertEqual(self.ask("vote_info", b"{}")[0], 200)
+        self.assertIn("may be called by: candidate, master", self.why("vote_request", CLAIM))
+        self.become(CallerRole.CANDIDATE)
+        self.assertEqual(self.ask("vote_request", CLAIM)[0], 200)
+
+    def test_a_master_of_another_term_hears_of_the_term_and_not_of_its_role(self) -> None:
+        self.become(CallerRole.CANDIDATE)
+        self.term = 5
+        for term, error in ((4, "OldTerm"), (6, "UnclaimedTerm")):
+            status, answer = self.ask("version", b"{}", term)
+            assert isinstance(answer, list)
+            self.assertEqual((status, answer[1][0]), (200, error))
+
+    def test_a_power_helper_runs_for_the_master_on_its_own_node_only(self) -> None:
+        self.assertEqual(self.ask("run_oob", POWER), (200, [True, "on"]))
+        self.peer = Peer("node2", "aa")
+        self.connection, self.transport = self.connect()
+        self.assertIn("node2 is another one", self.why("run_oob", POWER))
+
+    def test_a_certificate_that_is_revoked_is_refused_on_its_open_connection(self) -> None:
+        self.assertEqual(self.ask("version"), (200, VERSION))
+        del self.callers.roles["aa"]
+        self.connection.dataReceived(ASK)
+        self.assertIn("is not that of a member", self.explained()[1])
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_a_connection_whose_certificate_is_revoked_is_closed(self) -> None:
+        del self.callers.roles["aa"]
+        self.clock.advance(STRANGERS_PATIENCE + 5)
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_a_call_that_waits_is_refused_if_its_caller_is_demoted_meanwhile(self) -> None:
+        self.connection.dataReceived(request("os_diagnose", "x", "", b"{}") + ASK)
+        self.become(CallerRole.NODE)
+        self.waiting[0].callback(None)
+        self.assertEqual([status for status, _ in self.answers()], [200, 403])
+
+    def test_a_member_that_may_not_call_is_told_so_without_its_body_being_kept(self) -> None:
+        self.become(CallerRole.NODE)
+        self.connection.dataReceived(request("version", "x", "", b"a" * 10**6))
+        self.assertEqual(self.explained()[0], 403)
+        self.assertFalse(self.transport.disconnecting)
+
+    def test_who_becomes_the_master_in_the_middle_of_a_call_makes_it_again(self) -> None:
+        self.become(CallerRole.NODE)
+        message = request("version", "x", "", b"{}")
+        self.connection.dataReceived(message[:-1])
+        self.become(CallerRole.MASTER)
+        self.connection.dataReceived(message[-1:])
+        self.assertIn("make the call again", self.explained()[1])
+
+    def test_bodies_of_members_are_small(self) -> None:
+        self.become(CallerRole.NODE)
+        self.connection.dataReceived(request("vote_info", "x", "", b" " * 70_000))
+        self.assertEqual(self.explained()[0], 413)
 
 
 class HangingUpTests(Served):
@@ -163,6 +275,38 @@ class HangingUpTests(Served):
         self.clock.advance(IDLE_PATIENCE + 5)
         self.assertTrue(self.transport.disconnecting)
         self.assertFalse(transport.disconnecting)
+
+
+class BodyTests(Served):
+    def setUp(self) -> None:
+        super().setUp()
+        self.site.bodies = BodyBudget(4 * UNCOUNTED)
+        self.large = request("os_diagnose", "x", "", b"{}" + b" " * 3 * UNCOUNTED)
+
+    def test_large_requests_are_bounded_over_all_connections(self) -> None:
+        self.connection.dataReceived(self.large[:-1])
+        late, transport = self.connect()
+        late.dataReceived(self.large[: 2 * UNCOUNTED])
+        self.assertIn(b" 503 ", transport.value())
+        self.assertIn(b"make the call again later", transport.value())
+        self.assertTrue(transport.disconnecting)
+        self.connection.dataReceived(self.large[-1:])
+        self.waiting.pop().callback(None)
+        self.assertEqual(self.answers(), [(200, b"[true,null]")])
+        self.assertEqual(self.site.bodies.kept, 0)
+
+    def test_a_request_counts_until_it_is_answered_even_if_nobody_waits_for_it(self) -> None:
+        self.connection.dataReceived(self.large)
+        self.connection.connectionLost()
+        self.assertGreater(self.site.bodies.kept, 3 * UNCOUNTED)
+        self.waiting.pop().callback(None)
+        self.assertEqual(self.site.bodies.kept, 0)
+
+    def test_half_a_request_does_not_count_when_its_connection_is_gone(self) -> None:
+        self.connection.dataReceived(self.large[:-1])
+        self.assertGreater(self.site.bodies.kept, 0)
+        self.connection.connectionLost()
+        self.assertEqual(self.site.bodies.kept, 0)
 
 
 class StrangerTests(Served):

@@ -14,7 +14,7 @@ from ganeti.errors import Invalid
 from ganeti.schema.parameters import parameters
 from ganeti.schema.reading import problems, read
 from ganeti.schema.records import Record, doc, replace
-from ganeti.schema.types import MiB, Name, Seconds, Tag
+from ganeti.schema.types import MiB, Name, Parameters, Seconds, Tag
 
 
 class Colour(enum.StrEnum):
@@ -40,6 +40,7 @@ class Thing(Record, tag_field="OP_ID", tag="OP_THING"):
     parts: tuple[Part, ...] = ()
     tag: Tag | None = None
     counts: dict[str, int] = {}
+    extra: Parameters = {}
     paint: tuple[dict[Colour, str], ...] | None = None
 
 
@@ -103,6 +104,18 @@ class ReadingTests(SynchronousTestCase):
                 f"paint[0].green: {unknown}",
                 f"paint[0].black: {unknown}",
                 "paint[0].red: must be text, not a whole number",
+            ],
+        )
+
+    def test_control_characters_are_told_in_words(self) -> None:
+        document = {"name": "a\nb", "extra": {"x": [{"y": "\0"}], "a=b": 1, "z": "\u2028"}}
+        self.assertEqual(
+            wrong(document),
+            [
+                "name: must be one line of text without control characters",
+                "extra.a=b: must be a name: one line of text without control characters and '='",
+                "extra.x[0].y: must be one line of text without control characters",
+                "extra.z: must be one line of text without control characters",
             ],
         )
 

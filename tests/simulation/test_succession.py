@@ -58,8 +58,7 @@ class SuccessionTests(SynchronousTestCase):
         cluster.submit(AddTags(kind=TagKind.CLUSTER, tags=("after",)))
         cluster.pass_time(30.0)
         master = cluster.master
-        uuid = master.config.state().node(first.name).uuid
-        self.assertIn(uuid, master.candidates.in_sync())
+        self.assertIn(first.name, master.quorum.in_effect.in_sync)
         self.assert_sound(cluster, 1)
 
     def test_it_does_not_begin_again_while_its_successor_leads(self) -> None:

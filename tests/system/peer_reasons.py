@@ -180,13 +180,13 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             ),
         ),
         Reason(
-            "GET /2/nodes/{node1}/storage*",
+            "GET /2/instances/web1/info*",
             "status",
+            "200*",
             "401",
-            "200 success",
             (
-                "Listing storage changes nothing, so that nobody has to log in for it (unless"
-                " the daemon was told so)."
+                "What is answered by a job needs a login, as each job has to be kept. Those who"
+                " ask the same share a job."
             ),
         ),
         Reason(
@@ -319,6 +319,17 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "A question that makes no sense is the client's mistake, not the server's.",
         ),
         Reason(
+            'PUT /2/query/instance {"fields": ["name"], "qfilter": ["=~", "name", "(?=web)"]}',
+            "status",
+            "200",
+            "400",
+            (
+                "Regular expressions are searched for in linear time, by RE2, which has no"
+                " backreferences and no lookaround; Ganeti's backtrack, so that one request can"
+                " keep all others waiting."
+            ),
+        ),
+        Reason(
             "POST /2/filters {* | PUT /2/filters/* {*",
             "status",
             "500 | 502",
@@ -347,6 +358,16 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             (
                 "A job that depends on one that there is not is not taken; Ganeti takes it, and"
                 " it fails."
+            ),
+        ),
+        Reason(
+            'PUT /2/instances/web1/startup {"depends": [[-1, ["success"]]]}',
+            "status",
+            "200*",
+            "400",
+            (
+                "A relative job id counts back within one request. One that counts further is"
+                " refused; Ganeti takes the job submitted before, which can be anybody's."
             ),
         ),
         Reason(

@@ -223,6 +223,7 @@ LATER = (
     ask("PUT /2/query/instance", {"fields": ["name"], "qfilter": ["=", "name", "web1"]}),
     ask("PUT /2/query/instance", {"fields": ["name"], "filter": ["=", "name", "web1"]}),
     ask("PUT /2/query/instance?fields=name", {"qfilter": ["=~", "name", "^web[12]$"]}),
+    ask("PUT /2/query/instance", {"fields": ["name"], "qfilter": ["=~", "name", "(?=web)"]}),
     ask("PUT /2/query/node", {"fields": ["name"], "qfilter": ["|", ["?", "offline"]]}),
     ask("PUT /2/query/node", {"fields": ["name"], "qfilter": ["nosuch", "name", "x"]}),
     ask("PUT /2/query/node", {"fields": ["name"], "qfilter": ["=", "nosuch", "x"]}),
@@ -293,6 +294,7 @@ LATER = (
     ask("GET /2/jobs/1/wait"),
     ask("DELETE /2/jobs/1", said="ended"),
     ask("PUT /2/instances/web1/startup", {"depends": [[999999, ["success"]]]}),
+    ask("PUT /2/instances/web1/startup", {"depends": [[-1, ["success"]]]}),
     ask("PUT /2/instances/web1/startup?reason=because", said="running, with a reason"),
     ask("GET /2/instances/web1", said="at the end"),
 )

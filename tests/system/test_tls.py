@@ -22,7 +22,7 @@ from twisted.web.server import Site
 from zope.interface.verify import verifyObject
 
 from ganeti.pki.authority import Authority
-from ganeti.system.tls import HANDSHAKE_PATIENCE, TlsFactory, TlsLayer, peer_name, words
+from ganeti.system.tls import HANDSHAKE_PATIENCE, TlsFactory, TlsLayer, words
 
 AUTHORITY = Authority.founded("cluster1", time.time())
 SERVER, CLIENT = (
@@ -117,12 +117,12 @@ class LayerTests(SynchronousTestCase):
 
     def test_each_side_knows_the_other_by_its_certificate(self) -> None:
         pair = self.pair()
-        self.assertEqual(peer_name(pair.here.transport), "node1.example.com")
-        self.assertEqual(peer_name(pair.there.transport), "node2")
+        self.assertEqual(pair.client.peer_name, "node1.example.com")
+        self.assertEqual(pair.server.peer_name, "node2")
         verifyObject(ISSLTransport, pair.client)
 
     def test_who_shows_no_certificate_has_no_name(self) -> None:
-        self.assertIsNone(peer_name(self.pair(NOBODY_CONTEXT).there.transport))
+        self.assertIsNone(self.pair(NOBODY_CONTEXT).server.peer_name)
 
     @settings(max_examples=20, deadline=None)
     @given(st.lists(st.binary(max_size=40_000), max_size=4), st.integers(1, 5000))

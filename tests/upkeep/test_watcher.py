@@ -44,7 +44,7 @@ class WatcherTests(SynchronousTestCase):
             {
                 AutoArchiveJobs: [0, 0],
                 QueryGroups: [[GROUP, "default"]],
-                QueryNodes: [["node1", GROUP, "boot1"]],
+                QueryNodes: [["node1", GROUP, "boot1", False]],
                 QueryInstances: lambda _: [
                     ["web1", self.status, "node1", [], GROUP, "file"],
                     ["db1", "running", "node1", [], GROUP, "file"],
@@ -121,6 +121,24 @@ class WatcherTests(SynchronousTestCase):
         self.assertEqual(opcode.instance_name, "web1")
         self.assertEqual(opcode.reason, (("gnt:watcher", "instance is down", int(NOW * 1e9)),))
         self.assertIn("instance web1 does not stay up; it is left alone", self.said)
+
+    def test_tries_are_not_counted_while_a_node_does_not_answer(self) -> None:
+        self.runs("ganeti-masterd")
+        self.status = "ERROR_down"
+        silent = ["node2", GROUP, None, False]
+        self.master.memory.canned[QueryNodes] = [["node1", GROUP, "boot1", False], silent]
+        for _ in range(7):
+            self.watch()
+        self.assertEqual(len(self.master.memory.jobs), 7)
+
+    def test_a_node_that_is_marked_offline_need_not_answer(self) -> None:
+        self.runs("ganeti-masterd")
+        self.status = "ERROR_down"
+        offline = ["node2", GROUP, None, True]
+        self.master.memory.canned[QueryNodes] = [["node1", GROUP, "boot1", False], offline]
+        for _ in range(7):
+            self.watch()
+        self.assertEqual(len(self.master.memory.jobs), 5)
 
     def test_all_its_jobs_say_whose_they_are_so_that_rules_about_jobs_can_tell(self) -> None:
         self.runs("ganeti-masterd")

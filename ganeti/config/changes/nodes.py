@@ -10,6 +10,7 @@ from ganeti.config.changes.objects import add, current
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change
 from ganeti.errors import Refused
+from ganeti.model.access import NodeCertificates
 from ganeti.model.node import Node, Role
 from ganeti.schema.records import replace
 
@@ -26,10 +27,11 @@ FLAGS: Mapping[Role, tuple[bool, bool, bool]] = MappingProxyType(
 
 
 def add_node(node: Node, certificate: str | None = None) -> Change:
-    """Add a new node, for a candidate with the fingerprint of its certificate."""
+    """Add a new node with the fingerprint of its certificate."""
 
     def change(state: ClusterState) -> ClusterState:
-        return _certified(add(node)(state), node, certificate)
+        state = add(node)(state)
+        return certify(node, certificate)(state) if certificate else state
 
     return change
 
@@ -48,13 +50,15 @@ def remove_node(node: Node) -> Change:
             raise Refused(
                 f"node {gone.name} has instances: {', '.join(living)}; move or remove them first"
             )
-        return _certified(state.remove(gone), gone, None)
+        state = _noted(state.remove(gone), gone, None)
+        known = state.certificates.get(gone.uuid)
+        return state.remove(known) if known else state
 
     return change
 
 
 def set_role(node: Node, role: Role, certificate: str | None = None) -> Change:
-    """Give a node a role; a candidate or master comes with its certificate's fingerprint."""
+    """Give a node a role, and if need be the fingerprint of its certificate."""
 
     def change(state: ClusterState) -> ClusterState:
         old = current(state, node)
@@ -67,13 +71,45 @@ def set_role(node: Node, role: Role, certificate: str | None = None) -> Change:
         state = state.put(new)
         if role is Role.MASTER:
             state = state.put(replace(state.cluster, master_node=old.uuid))
-        known = state.cluster.candidate_certs.get(old.uuid)
-        return _certified(state, old, (certificate or known) if candidate else None)
+        if certificate:
+            return certify(new, certificate)(state)
+        return _noted(state, old, certificate_of(state, old) if candidate else None)
 
     return change
 
 
-def _certified(state: ClusterState, node: Node, certificate: str | None) -> ClusterState:
+def certify(node: Node, *fingerprints: str) -> Change:
+    """Let a node show these certificates only, the newest last."""
+
+    def change(state: ClusterState) -> ClusterState:
+        now = current(state, node)
+        record = NodeCertificates(uuid=now.uuid, fingerprints=tuple(dict.fromkeys(fingerprints)))
+        if state.certificates.get(now.uuid) != record:
+            state = state.put(record)
+        return _noted(state, now, fingerprints[-1] if now.master_candidate else None)
+
+    return change
+
+
+def certificates_of(state: ClusterState, node: Node) -> tuple[str, ...]:
+    """Return the fingerprints of the certificates that a node may show, as far as recorded.
+
+    A configuration that other software has written has those of the candidates only.
+    """
+    if known := state.certificates.get(node.uuid):
+        return known.fingerprints
+    candidate = state.cluster.candidate_certs.get(node.uuid)
+    return (candidate,) if candidate else ()
+
+
+def certificate_of(state: ClusterState, node: Node) -> str | None:
+    """Return the fingerprint of the newest certificate that a node may show, if it is recorded."""
+    known = certificates_of(state, node)
+    return known[-1] if known else None
+
+
+def _noted(state: ClusterState, node: Node, certificate: str | None) -> ClusterState:
+    """Keep the list of the candidates' certificates, which scripts on nodes read."""
     cluster = state.cluster
     certificates = {**cluster.candidate_certs}
     if certificate is None:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from ganeti.errors import ProtocolError
+from ganeti.schema.documents import UNREADABLE
 
 LONGEST = 8 << 20
 """The longest line that is waited for, in bytes; QEMU's own are a few kilobytes."""
@@ -76,7 +77,7 @@ def encoded(command: str, arguments: Mapping[str, Any]) -> bytes:
 def _message(line: bytes) -> Message:
     try:
         content = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         content = None
     match content:
         case {"return": value}:

@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from ganeti.errors import Problem
 from ganeti.schema.records import Record, doc
+from ganeti.schema.types import CONTROL, MAX_INTEGER
 
 
 class ParameterSet(Record):
@@ -44,20 +45,20 @@ def shared(text: str) -> Meta:
     return doc(text, shared=True)
 
 
-Size: TypeAlias = Annotated[int, Meta(ge=0, extra={"unit": "MiB"})]
+Size: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_INTEGER, extra={"unit": "MiB"})]
 """MiB; users may write a unit behind it."""
 
 AbsolutePath: TypeAlias = Annotated[
     str,
-    Meta(pattern=r"\A(/[^\0]*)?\Z", extra={"rule": "must be an absolute path, or empty"}),
+    Meta(pattern=rf"\A(/[^{CONTROL}]*)?\Z", extra={"rule": "must be an absolute path, or empty"}),
 ]
 RequiredPath: TypeAlias = Annotated[
-    str, Meta(pattern=r"\A/[^\0]+\Z", extra={"rule": "must be an absolute path"})
+    str, Meta(pattern=rf"\A/[^{CONTROL}]+\Z", extra={"rule": "must be an absolute path"})
 ]
 Image: TypeAlias = Annotated[
     str,
     Meta(
-        pattern=r"\A(/[^\0]*|[a-z]+://.+)?\Z",
+        pattern=rf"\A(/[^{CONTROL}]*|[a-z]+://[^{CONTROL}]+)?\Z",
         extra={"rule": "must be an absolute path or a URL, or empty"},
     ),
 ]

@@ -16,7 +16,7 @@ from ganeti.model.parameters.declaration import (
     shared,
 )
 from ganeti.schema.records import doc
-from ganeti.schema.types import Count
+from ganeti.schema.types import Count, Line
 
 _CPUS = r"(all|\d+(-\d+)?(,\d+(-\d+)?)*)"
 CpuMask: TypeAlias = Annotated[
@@ -90,7 +90,7 @@ class Kvm(ParameterSet):
     cpu_mask: Annotated[CpuMask, doc("The host's CPUs that the guest's may run on.")] = "all"
     cpu_sockets: Annotated[Count, doc("CPU sockets; 0 leaves it to QEMU.")] = 0
     cpu_threads: Annotated[Count, doc("Threads of each core; 0 leaves it to QEMU.")] = 0
-    cpu_type: Annotated[str, doc("The CPU model with its flags; empty leaves it to QEMU.")] = ""
+    cpu_type: Annotated[Line, doc("The CPU model with its flags; empty leaves it to QEMU.")] = ""
     disk_aio: Annotated[Literal["native", "threads"], doc("How QEMU reads and writes disks.")] = (
         "threads"
     )
@@ -105,16 +105,16 @@ class Kvm(ParameterSet):
     initrd_path: Annotated[AbsolutePath, doc("The initial RAM disk that goes with the kernel.")] = (
         ""
     )
-    kernel_args: Annotated[str, doc("Arguments for the kernel, besides root and console.")] = "ro"
+    kernel_args: Annotated[Line, doc("Arguments for the kernel, besides root and console.")] = "ro"
     kernel_path: Annotated[
         AbsolutePath, doc("A kernel of the host to start; empty: the guest boots by itself.")
     ] = "/boot/vmlinuz-3-kvmU"
-    keymap: Annotated[str, doc("The keyboard map of the VNC console.")] = ""
+    keymap: Annotated[Line, doc("The keyboard map of the VNC console.")] = ""
     kvm_accel: Annotated[
         Literal["auto", "kvm", "tcg"],
         doc("How QEMU runs the guest: with KVM, in software, or auto: with KVM where it works."),
     ] = "auto"
-    kvm_extra: Annotated[str, doc("Further arguments for QEMU, in a shell's quoting.")] = ""
+    kvm_extra: Annotated[Line, doc("Further arguments for QEMU, in a shell's quoting.")] = ""
     kvm_flag: Annotated[
         Literal["", "disabled", "enabled"],
         doc("An older way to say kvm_accel=tcg (disabled) or kvm (enabled)."),
@@ -125,11 +125,11 @@ class Kvm(ParameterSet):
     ] = "host"
     kvm_path: Annotated[RequiredPath, doc("The QEMU program.")] = "/usr/bin/kvm"
     kvm_pci_reservations: Annotated[PciSlots, doc("PCI slots kept for QEMU's own devices.")] = 12
-    machine_version: Annotated[str, doc("QEMU's machine type; empty takes its default.")] = ""
+    machine_version: Annotated[Line, doc("QEMU's machine type; empty takes its default.")] = ""
     mem_path: Annotated[AbsolutePath, doc("Where huge pages for its memory are mounted.")] = ""
     migration_bandwidth: Annotated[Count, shared("MiB/s that a migration may take.")] = 32
     migration_caps: Annotated[
-        str, doc("QEMU's migration capabilities to switch on, with ':' between them.")
+        Line, doc("QEMU's migration capabilities to switch on, with ':' between them.")
     ] = ""
     migration_downtime: Annotated[Count, doc("Milliseconds that a migration may stop it.")] = 30
     migration_mode: Annotated[
@@ -140,20 +140,20 @@ class Kvm(ParameterSet):
     reboot_behavior: Annotated[
         Literal["exit", "reboot"], doc("What a reboot from inside the guest does.")
     ] = "reboot"
-    root_path: Annotated[str | None, doc("The root file system, for the kernel's arguments.")] = (
+    root_path: Annotated[Line | None, doc("The root file system, for the kernel's arguments.")] = (
         "/dev/vda1"
     )
     scsi_controller_type: Annotated[
         Literal["lsi", "megasas", "virtio-scsi-pci"], doc("The SCSI controller, if it has one.")
     ] = "lsi"
-    security_domain: Annotated[str, doc("The user QEMU runs as, with security_model=user.")] = ""
+    security_domain: Annotated[Line, doc("The user QEMU runs as, with security_model=user.")] = ""
     security_model: Annotated[
         Literal["none", "pool", "user"], doc("Whether QEMU runs as root, a pool's user, or a user.")
     ] = "none"
     serial_console: Annotated[bool, doc("Whether it has a serial console.")] = True
     serial_speed: Annotated[SerialSpeed, doc("The speed of the serial console.")] = 38400
-    soundhw: Annotated[str, doc("Its sound cards.")] = ""
-    spice_bind: Annotated[str, doc("Address or device where SPICE listens; empty: no SPICE.")] = ""
+    soundhw: Annotated[Line, doc("Its sound cards.")] = ""
+    spice_bind: Annotated[Line, doc("Address or device where SPICE listens; empty: no SPICE.")] = ""
     spice_image_compression: Annotated[
         Literal["", "auto_glz", "auto_lz", "glz", "lz", "off", "quic"],
         doc("How SPICE compresses images."),
@@ -167,7 +167,7 @@ class Kvm(ParameterSet):
     spice_streaming_video: Annotated[
         Literal["", "all", "filter", "off"], doc("What SPICE streams as video.")
     ] = ""
-    spice_tls_ciphers: Annotated[str, doc("The ciphers of SPICE over TLS.")] = (
+    spice_tls_ciphers: Annotated[Line, doc("The ciphers of SPICE over TLS.")] = (
         "HIGH:-DES:-3DES:-EXPORT:-DH"
     )
     spice_use_tls: Annotated[bool, doc("Whether SPICE uses TLS.")] = False
@@ -175,7 +175,7 @@ class Kvm(ParameterSet):
     spice_zlib_glz_wan_compression: Annotated[
         WanCompression, doc("Whether SPICE uses zlib on slow links.")
     ] = ""
-    usb_devices: Annotated[str, doc("USB devices to attach, with commas between them.")] = ""
+    usb_devices: Annotated[Line, doc("USB devices to attach, with commas between them.")] = ""
     usb_mouse: Annotated[Literal["", "mouse", "tablet"], doc("A USB pointing device.")] = ""
     use_chroot: Annotated[bool, doc("Whether QEMU is confined to an empty folder.")] = False
     use_guest_agent: Annotated[bool, doc("Whether there is a channel to QEMU's guest agent.")] = (
@@ -185,11 +185,11 @@ class Kvm(ParameterSet):
         False
     )
     user_shutdown: Annotated[bool, doc("Whether a stop from inside is taken as wanted.")] = False
-    vga: Annotated[str, doc("The kind of its graphics card.")] = ""
+    vga: Annotated[Line, doc("The kind of its graphics card.")] = ""
     vhost_net: Annotated[bool, doc("Whether the kernel moves its network packets.")] = False
     virtio_net_queues: Annotated[Queues, doc("Queues of each paravirtual network card.")] = 1
     vnc_bind_address: Annotated[
-        str, doc("Address or directory where VNC listens; empty: no VNC.")
+        Line, doc("Address or directory where VNC listens; empty: no VNC.")
     ] = ""
     vnc_password_file: Annotated[AbsolutePath, doc("The file with VNC's password.")] = ""
     vnc_tls: Annotated[bool, doc("Whether VNC uses TLS.")] = False

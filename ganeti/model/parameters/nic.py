@@ -10,6 +10,7 @@ from msgspec import Meta
 from ganeti.errors import Problem
 from ganeti.model.parameters.declaration import ParameterSet
 from ganeti.schema.records import doc
+from ganeti.schema.types import Line
 
 Vlan = Annotated[
     str,
@@ -23,7 +24,9 @@ Vlan = Annotated[
 class NicParameters(ParameterSet):
     """The parameters of a network card."""
 
-    link: Annotated[str, doc("The bridge, switch or routing table it is connected to.")] = "xen-br0"
+    link: Annotated[Line, doc("The bridge, switch or routing table it is connected to.")] = (
+        "xen-br0"
+    )
     mode: Annotated[
         Literal["bridged", "openvswitch", "pool", "routed"], doc("How it is connected.")
     ] = "bridged"

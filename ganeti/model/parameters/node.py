@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from ganeti.model.parameters.declaration import AbsolutePath, ParameterSet, Size, shared
 from ganeti.schema.records import doc
-from ganeti.schema.types import Count, Port
+from ganeti.schema.types import Count, Line, Port
 
 Speed = Annotated[float, Meta(ge=0)]
 
@@ -25,8 +25,8 @@ class NodeParameters(ParameterSet):
         AbsolutePath, doc("The program that switches the node's power from outside.")
     ] = ""
     ovs: Annotated[bool, doc("Whether to set up Open vSwitch on it.")] = False
-    ovs_link: Annotated[str | None, doc("The device that connects its Open vSwitch.")] = ""
-    ovs_name: Annotated[str | None, doc("The name of its Open vSwitch.")] = "switch1"
+    ovs_link: Annotated[Line | None, doc("The device that connects its Open vSwitch.")] = ""
+    ovs_name: Annotated[Line | None, doc("The name of its Open vSwitch.")] = "switch1"
     spindle_count: Annotated[Count, doc("How many disk spindles it has.")] = 1
     ssh_port: Annotated[Port, doc("Where its SSH daemon listens.")] = 22
 

@@ -13,6 +13,8 @@ from typing import Annotated, Any, NamedTuple, TypeAlias
 
 from msgspec import Meta
 
+from ganeti.schema.types import Value
+
 LAST = -1
 
 
@@ -26,7 +28,7 @@ class Action(enum.StrEnum):
     REMOVE = "remove"
 
 
-ListChange: TypeAlias = tuple[Any, ...]
+ListChange: TypeAlias = tuple[Value, ...]
 ListChanges: TypeAlias = tuple[Annotated[ListChange, Meta(min_length=2, max_length=3)], ...]
 
 

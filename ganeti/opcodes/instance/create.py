@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import enum
-from typing import Annotated, Any
+from typing import Annotated
 
 from ganeti.opcodes import fields
 from ganeti.opcodes.opcode import Opcode
 from ganeti.schema.records import doc
-from ganeti.schema.types import Seconds, Text
+from ganeti.schema.types import Integer, Lines, Seconds, Text, Value
 
 
 class CreationMode(enum.StrEnum):
@@ -57,7 +57,8 @@ class CreateInstance(Opcode, tag="OP_INSTANCE_CREATE"):
     snode: Annotated[Text | None, doc("The node for the second copy of mirrored disks.")] = None
     snode_uuid: Annotated[Text | None, doc("UUID of the secondary node.")] = None
     source_handshake: Annotated[
-        tuple[Any, ...] | None, doc("Proof of the source cluster that it may send; remote import.")
+        tuple[Value, ...] | None,
+        doc("Proof of the source cluster that it may send; remote import."),
     ] = None
     source_instance_name: Annotated[
         Text | None, doc("The instance's name in its source cluster; remote import.")
@@ -66,7 +67,7 @@ class CreateInstance(Opcode, tag="OP_INSTANCE_CREATE"):
         Seconds, doc("How long to wait for the source to stop the instance, in seconds.")
     ] = fields.SHUTDOWN_TIMEOUT
     source_x509_ca: Annotated[
-        Text | None, doc("The signed certificate of the source cluster, in PEM; remote import.")
+        Lines | None, doc("The signed certificate of the source cluster, in PEM; remote import.")
     ] = None
     src_node: Annotated[Text | None, doc("The node that holds the export.")] = None
     src_node_uuid: Annotated[Text | None, doc("UUID of the node that holds the export.")] = None
@@ -84,10 +85,10 @@ class CreateInstance(Opcode, tag="OP_INSTANCE_CREATE"):
         bool, doc("Give the instance a network card to talk with its node.")
     ] = False
     helper_startup_timeout: Annotated[
-        int | None, doc("How long the installing helper guest may take to start, in seconds.")
+        Integer | None, doc("How long the installing helper guest may take to start, in seconds.")
     ] = None
     helper_shutdown_timeout: Annotated[
-        int | None, doc("How long the installing helper guest may take to end, in seconds.")
+        Integer | None, doc("How long the installing helper guest may take to end, in seconds.")
     ] = None
 
 

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import enum
-from typing import Annotated, Any
+from typing import Annotated
 
 from ganeti.opcodes import fields
 from ganeti.opcodes.opcode import Opcode
 from ganeti.schema.records import doc
-from ganeti.schema.types import DiskIndex, MiB, Text
+from ganeti.schema.types import DiskIndex, MiB, Text, Value
 
 
 class ActivateDisks(Opcode, tag="OP_INSTANCE_ACTIVATE_DISKS"):
@@ -55,7 +55,7 @@ class RecreateDisks(Opcode, tag="OP_INSTANCE_RECREATE_DISKS"):
     instance_name: fields.TheInstance
     instance_uuid: fields.InstanceUUID = None
     disks: Annotated[
-        tuple[Any, ...],
+        tuple[Value, ...],
         doc("Which disks: indexes, or [index, parameters] each; empty means all."),
     ] = ()
     nodes: Annotated[tuple[Text, ...], doc("The nodes for the new disks, primary first.")] = ()

@@ -81,7 +81,11 @@ class RemoveInstance(Opcode, tag="OP_INSTANCE_REMOVE"):
     instance_uuid: fields.InstanceUUID = None
     shutdown_timeout: fields.ShutdownTimeout = fields.SHUTDOWN_TIMEOUT
     ignore_failures: Annotated[
-        bool, doc("Forget the instance even if it cannot be stopped or its disks not removed.")
+        bool,
+        doc(
+            "Forget the instance even if it cannot be stopped or its disks not removed. A node "
+            "that does not answer must be marked offline first."
+        ),
     ] = False
 
 

@@ -27,6 +27,12 @@ from ganeti.operations.backup.standing import Manner, standing
 from ganeti.operations.backup.underway import Transfers
 from ganeti.operations.instance import remove
 from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.presence import (
+    Presence,
+    presence,
+    presence_questions,
+    require_nowhere_else,
+)
 from ganeti.operations.instance.subject import Subject, require_online, subject_of
 from ganeti.operations.instance.systems import require_os
 from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
@@ -46,7 +52,7 @@ class Export:
     op: ExportInstance
     subject: Subject
     target: Node | None
-    running: bool
+    found: Presence
 
     @property
     def locks(self) -> LockRequest:
@@ -72,7 +78,10 @@ def questions(op: ExportInstance, state: ClusterState) -> Sequence[Question]:
     if subject.primary.offline:
         return ()
     present = DescribeNode(hypervisors=(subject.instance.hypervisor,))
-    return [Question([subject.primary], call) for call in (present, DescribeOSes())]
+    return [
+        *(Question([subject.primary], call) for call in (present, DescribeOSes())),
+        *presence_questions(subject, state, besides=[subject.primary]),
+    ]
 
 
 def plan(op: ExportInstance, state: ClusterState, facts: Facts) -> Export:
@@ -95,10 +104,12 @@ def plan(op: ExportInstance, state: ClusterState, facts: Facts) -> Export:
         )
     if instance.os:
         require_os(instance.os, facts.of(node, DescribeOSes), node.name, force_variant=True)
-    running = instance.name in facts.of(node, DescribeNode).guests
-    if op.remove_instance and running and not op.shutdown:
+    facts.of(node, DescribeNode)
+    found = presence(subject, state, facts)
+    require_nowhere_else(found)
+    if op.remove_instance and found.here and not op.shutdown:
         raise Refused("an instance that is removed after its export must be stopped for it")
-    return Export(op, subject, target, running)
+    return Export(op, subject, target, found)
 
 
 def _require_sense(op: ExportInstance) -> None:
@@ -123,7 +134,7 @@ def _require_sense(op: ExportInstance) -> None:
 async def run(plan: Export, tools: Tools) -> tuple[bool, list[bool]]:
     op, subject = plan.op, plan.subject
     manner = Manner(
-        running=plan.running,
+        running=plan.found.here,
         shutdown=op.shutdown,
         timeout=op.shutdown_timeout,
         long_sleep=op.long_sleep,
@@ -230,7 +241,7 @@ async def _remove_instance(plan: Export, tools: Tools) -> None:
         shutdown_timeout=plan.op.shutdown_timeout,
         ignore_failures=plan.op.ignore_remove_failures,
     )
-    await remove.run(remove.Remove(op, plan.subject), tools)
+    await remove.run(remove.Remove(op, plan.subject, plan.found), tools)
 
 
 def hooks(plan: Export, state: ClusterState) -> HookCall:

@@ -71,7 +71,7 @@ class _Standing:
         if manner.shutdown:
             tools.progress.say(f"stopping {subject.instance.name}")
             self._stopped = True
-            await stop_guest(subject, manner.timeout, tools)
+            await tools.progress.interruptible(stop_guest(subject, manner.timeout, tools))
         if not await self._snapshot():
             return self._guest
         if self._stopped and not manner.long_sleep and not manner.goes:

@@ -114,7 +114,6 @@ class Transfers:
         waiting = [_Watch(each) for each in self._begun]
         nap = _LOOKS[0]
         while waiting:
-            self._tools.progress.may_stop()
             waiting = [watch for watch in waiting if not await watch.look(self._tools)]
             if any(watch.problem for watch in waiting):
                 await self._explain(waiting)
@@ -146,8 +145,8 @@ class _Watch:
         """Whether it is over and well; else ``problem`` says what is wrong, if something is."""
         now = tools.time.seconds()
         try:
-            asked = calls.AskTransfers(names=(self.of.name,))
-            [status] = await tools.nodes.ask(self.of.node, asked)
+            asked = tools.nodes.ask(self.of.node, calls.AskTransfers(names=(self.of.name,)))
+            [status] = await tools.progress.interruptible(asked)
         except Unreachable as e:
             self._silent_since = now if self._silent_since is None else self._silent_since
             if now - self._silent_since > _PATIENCE:

@@ -3,17 +3,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ganeti.config.changes.nodes import set_role
+from ganeti.config.changes.nodes import certificates_of, certify
+from ganeti.config.changes.objects import together
 from ganeti.config.state import ClusterState
-from ganeti.errors import Code, Failed, Refused
+from ganeti.errors import Code, Failed, Refused, Unreachable
 from ganeti.locking.names import LockRequest, node_lock, request
 from ganeti.model.node import Node
 from ganeti.opcodes.cluster import RenewCrypto
+from ganeti.operations.members import enforce_members
 from ganeti.operations.operation import Facts, Operation, Tools
 from ganeti.pki.enrolment import fingerprint
 from ganeti.rpc.node import RequestCertificate, UseCertificate
+
+RELOAD = 5.0
+"""Seconds in which the master daemon has certainly seen that its node has a new certificate."""
 
 
 @dataclass(frozen=True)
@@ -38,29 +44,89 @@ def plan(op: RenewCrypto, state: ClusterState, facts: Facts) -> Renew:
 
 
 async def run(plan: Renew, tools: Tools) -> None:
-    failed = []
-    for node in plan.nodes:
-        try:
-            await _renew(node, tools)
-        except Failed as e:
-            failed.append(node.name)
-            tools.progress.say(f"node {node.name} keeps its certificate: {e}")
-        else:
-            tools.progress.say(f"node {node.name} has a new key and certificate")
-    if failed:
-        raise Failed(f"these nodes keep their old certificates: {', '.join(failed)}")
+    """Issue the certificates, let all nodes know them, and only then let them be used.
+
+    Until a node uses its new certificate the old one is good, too, and no longer: what was
+    renewed because somebody else has it is worth nothing when this returns.
+    """
+    renewal = _Renewal(plan.nodes, tools)
+    await renewal.issue()
+    await renewal.announce()
+    await renewal.use()
+    await renewal.revoke()
+    if renewal.failed:
+        raise Failed(f"these nodes keep their old certificates: {', '.join(renewal.failed)}")
 
 
-async def _renew(node: Node, tools: Tools) -> None:
-    wanted = await tools.nodes.ask(node, RequestCertificate())
-    names = tuple(dict.fromkeys((node.name, node.primary_ip)))
-    issued = await tools.issue(wanted.encode("ascii"), names)
-    await tools.nodes.ask(node, UseCertificate(certificate=issued.decode("ascii")))
-    state = tools.config.state()
-    now = state.nodes[node.uuid]
-    if now.master_candidate:
-        role = now.role(state.cluster.master_node)
-        await tools.config.change(set_role(now, role, fingerprint(issued)))
+class _Renewal:
+    """The certificates, by name of node, that nodes had, that they get, and that are left."""
+
+    def __init__(self, nodes: Sequence[Node], tools: Tools) -> None:
+        self._nodes = {node.name: node for node in nodes}
+        self._tools = tools
+        self._old: dict[str, tuple[str, ...]] = {}
+        self._issued: dict[str, bytes] = {}
+        self._left: dict[str, tuple[str, ...]] = {}
+        self.failed: list[str] = []
+
+    async def issue(self) -> None:
+        """Have each node make a key, and issue a certificate for it."""
+        for name, node in self._nodes.items():
+            names = tuple(dict.fromkeys((name, node.primary_ip)))
+            try:
+                wanted = await self._tools.nodes.ask(node, RequestCertificate())
+                self._issued[name] = await self._tools.issue(wanted.encode("ascii"), names)
+            except Failed as e:
+                self._keeps(name, e)
+            self._old[name] = certificates_of(self._tools.config.state(), node)
+
+    async def announce(self) -> None:
+        """Let all nodes accept old and new certificates."""
+        issued = self._issued.items()
+        await self._certify({name: (*self._old[name], fingerprint(new)) for name, new in issued})
+        lacking = await self._tools.members.distribute()
+        if lacking and self._master in self._issued:
+            del self._issued[self._master]
+            # They would take it for a stranger, and nobody could inform them any more.
+            self._left[self._master] = self._old[self._master]
+            self._keeps(self._master, Failed(f"{', '.join(lacking)} would not know the new one"))
+
+    async def use(self) -> None:
+        """Let each node use its new certificate."""
+        for name, new in self._issued.items():
+            use = UseCertificate(certificate=new.decode("ascii"))
+            try:
+                await self._tools.nodes.ask(self._nodes[name], use)
+            except Unreachable as e:
+                self._keeps(name, e)  # or not: both stay good
+            except Failed as e:
+                self._left[name] = self._old[name]
+                self._keeps(name, e)
+            else:
+                self._left[name] = (fingerprint(new),)
+                self._tools.progress.say(f"node {name} has a new key and certificate")
+
+    async def revoke(self) -> None:
+        """Let no node accept a certificate any more that is not used."""
+        if self._master in self._issued:
+            await self._tools.time.sleep(RELOAD)
+        await self._certify(self._left)
+        await enforce_members(self._tools)
+
+    @property
+    def _master(self) -> str:
+        return self._tools.config.state().master.name
+
+    async def _certify(self, certificates: Mapping[str, tuple[str, ...]]) -> None:
+        changes = [
+            certify(self._nodes[name], *known) for name, known in certificates.items() if known
+        ]
+        if changes:
+            await self._tools.config.change(together(*changes))
+
+    def _keeps(self, name: str, why: Failed) -> None:
+        self.failed.append(name)
+        self._tools.progress.say(f"node {name} keeps its certificate: {why}")
 
 
 OPERATION = Operation(RenewCrypto, plan, run)

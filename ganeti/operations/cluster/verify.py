@@ -22,6 +22,8 @@ from ganeti.opcodes.cluster import OptionalCheck, VerifyCluster, VerifyConfig, V
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.cluster.disks import disk_findings, disk_questions
 from ganeti.operations.cluster.findings import Finding, Report
+from ganeti.operations.instance.presence import possible_hosts
+from ganeti.operations.instance.subject import standing
 from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
 from ganeti.rpc.node import CERTIFICATES, OBSTACLES, DescribeNode, NodeFacts, VerifyNode
 
@@ -250,9 +252,27 @@ def _strangers(nodes: Sequence[Node], plan: Members) -> Iterator[Finding]:
                 message = f"runs a guest that is no instance: {guest}"
                 yield Finding(Code.ENODEORPHANINSTANCE, "node", node.name, message)
             elif instance.primary_node != node.uuid:
-                right = plan.state.nodes[instance.primary_node].name
-                message = f"runs on {node.name}, and its primary node is {right}"
+                message = _wrong_node(instance, node, plan)
                 yield Finding(Code.EINSTANCEWRONGNODE, "instance", guest, message)
+
+
+def _wrong_node(instance: Instance, node: Node, plan: Members) -> str:
+    primary = plan.state.nodes[instance.primary_node]
+    if node not in possible_hosts(standing(instance, plan.state), plan.state):
+        return (
+            f"runs on {node.name}, which does not have its disks, and its primary node is "
+            f"{primary.name}; stop it on {node.name}"
+        )
+    facts = _facts(primary, plan)
+    if facts is not None and instance.name in facts.guests:
+        return (
+            f"runs on {node.name} and on its primary node {primary.name}; find out which copy has "
+            f"the right data; gnt-instance shutdown {instance.name} stops both"
+        )
+    return (
+        f"runs on {node.name}, and its primary node is {primary.name}; to make {node.name} that: "
+        f"gnt-instance migrate --cleanup {instance.name}"
+    )
 
 
 def _spare(node: Node, plan: Members) -> Iterator[Finding]:

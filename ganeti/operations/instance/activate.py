@@ -13,6 +13,12 @@ from ganeti.locking.names import LockRequest
 from ganeti.opcodes.instance.disks import ActivateDisks, DeactivateDisks
 from ganeti.operations.instance.disks import attach_disks, detach_disks
 from ganeti.operations.instance.mirrors import wait_for_sync
+from ganeti.operations.instance.presence import (
+    presence,
+    presence_questions,
+    require_not_elsewhere,
+    require_nowhere_else,
+)
 from ganeti.operations.instance.subject import Subject, require_online, subject_of
 from ganeti.operations.operation import Facts, Operation, Question, Tools
 from ganeti.rpc.node import DescribeNode
@@ -30,12 +36,17 @@ class Activate:
         return self.subject.locks
 
 
+def activate_questions(op: ActivateDisks, state: ClusterState) -> Sequence[Question]:
+    return presence_questions(subject_of(op, state), state)
+
+
 def plan_activate(op: ActivateDisks, state: ClusterState, facts: Facts) -> Activate:
     """Decide where the disks are attached, or refuse."""
     subject = subject_of(op, state)
     require_online(
         subject.primary, f"the disks of instance {subject.instance.name} cannot be activated"
     )
+    require_nowhere_else(presence(subject, state, facts))
     return Activate(op, subject)
 
 
@@ -72,17 +83,24 @@ def questions(op: DeactivateDisks, state: ClusterState) -> Sequence[Question]:
     subject = subject_of(op, state)
     if subject.primary.offline or op.force:
         return ()
-    return [Question([subject.primary], DescribeNode(hypervisors=(subject.instance.hypervisor,)))]
+    asked = DescribeNode(hypervisors=(subject.instance.hypervisor,))
+    return [
+        Question([subject.primary], asked),
+        *presence_questions(subject, state, besides=[subject.primary]),
+    ]
 
 
 def plan_deactivate(op: DeactivateDisks, state: ClusterState, facts: Facts) -> Deactivate:
     """Decide whether the disks may be given back, or refuse."""
     subject = subject_of(op, state)
     name, node = subject.instance.name, subject.primary
-    if not op.force and not node.offline and name in facts.of(node, DescribeNode).guests:
-        raise Refused(
-            f"instance {name} runs on {node.name}; stop it first: gnt-instance shutdown {name}"
-        )
+    if not op.force and not node.offline:
+        runs = name in facts.of(node, DescribeNode).guests
+        require_not_elsewhere(presence(subject, state, facts))
+        if runs:
+            raise Refused(
+                f"instance {name} runs on {node.name}; stop it first: gnt-instance shutdown {name}"
+            )
     return Deactivate(subject)
 
 
@@ -93,5 +111,5 @@ async def run_deactivate(plan: Deactivate, tools: Tools) -> None:
         await tools.config.change(activated(instance, False))
 
 
-ACTIVATE = Operation(ActivateDisks, plan_activate, run_activate)
+ACTIVATE = Operation(ActivateDisks, plan_activate, run_activate, activate_questions)
 DEACTIVATE = Operation(DeactivateDisks, plan_deactivate, run_deactivate, questions)

@@ -44,6 +44,7 @@ from ganeti.operations.instance.mirrors import wait_for_sync
 from ganeti.operations.instance.naming import name_questions, require_name
 from ganeti.operations.instance.order import Order, order_of
 from ganeti.operations.instance.placing import ON_PAPER, candidates, storage_units
+from ganeti.operations.instance.presence import require_no_guest
 from ganeti.operations.instance.start import require_memory, wanted_up
 from ganeti.operations.instance.systems import require_os
 from ganeti.operations.operation import (
@@ -91,6 +92,14 @@ def questions(op: CreateInstance, state: ClusterState) -> Sequence[Question]:
     units = storage_units(state.cluster)
     asked = DescribeNode(hypervisors=state.cluster.enabled_hypervisors, storage=units)
     found = [Question(online, asked), *name_questions(op, op.instance_name, state)]
+    others = [
+        node
+        for node in state.nodes.values()
+        if node.vm_capable and not node.offline and node not in online
+    ]
+    if others:
+        present = DescribeNode(hypervisors=state.cluster.enabled_hypervisors)
+        found.append(Question(others, present))
     found += export_questions(op, state)
     if op.mode is not CreationMode.CREATE or (op.os_type is not None and not op.no_install):
         found.append(Question(online, DescribeOSes()))
@@ -117,6 +126,7 @@ def plan(op: CreateInstance, state: ClusterState, facts: Facts) -> Create:
     op, arrival = arriving(op, state, facts)
     order = order_of(op, state.cluster)
     require_name(op, op.instance_name, state, facts)
+    require_no_guest(op.instance_name, state.nodes.values(), facts)
     for nic in order.nics:
         if nic.mac is not None and nic.mac in state.macs:
             owner = state.instances[state.macs[nic.mac]].name
@@ -357,7 +367,7 @@ async def _install(plan: Create, guest: Guest, tools: Tools) -> None:
     tools.progress.say(f"installing {guest.os} on {guest.name}")
     debug = plan.op.debug_level or 0
     install = InstallOS(guest=_with_secrets(guest, plan.op), debug=debug)
-    await tools.nodes.ask(plan.nodes[0], install)
+    await tools.progress.interruptible(tools.nodes.ask(plan.nodes[0], install))
 
 
 def _with_secrets(guest: Guest, op: CreateInstance) -> Guest:

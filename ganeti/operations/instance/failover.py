@@ -2,7 +2,8 @@
 """Stopping an instance on its node and starting it on another one.
 
 The old node has let go before the configuration names the new one, and only then is the
-instance started there: so it runs nowhere but on its primary node, wherever this breaks off.
+instance started there: so it runs nowhere but on its primary node, wherever this breaks off. A node
+that does not answer has not let go; only an administrator can say so, by marking it offline.
 """
 
 from __future__ import annotations
@@ -27,6 +28,12 @@ from ganeti.operations.instance.destination import (
 from ganeti.operations.instance.disks import attach_disks, detach_disks
 from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.mirrors import require_current
+from ganeti.operations.instance.presence import (
+    presence,
+    presence_questions,
+    require_not_elsewhere,
+    require_nowhere_else,
+)
 from ganeti.operations.instance.settling import (
     Settling,
     plan_settling,
@@ -46,7 +53,8 @@ from ganeti.rpc.node import DescribeNode
 class Failover:
     """An instance and the node that it goes to by a restart.
 
-    ``careless`` goes on although the old node cannot say that the instance has stopped.
+    ``careless`` goes on although the copies of its disks may not be current, or stay attached on
+    the old node.
     """
 
     subject: Subject
@@ -72,7 +80,17 @@ def questions(op: FailoverInstance, state: ClusterState) -> Sequence[Question]:
     subject = subject_of(op, state)
     if op.cleanup:
         return settling_questions(subject, state)
-    return move_questions(op, subject, state)
+    return move_presence_questions(move_questions(op, subject, state), subject, state)
+
+
+def move_presence_questions(
+    asked: list[Question], subject: Subject, state: ClusterState
+) -> list[Question]:
+    """Return the questions of a move together with those where else the instance runs."""
+    described = [
+        node for each in asked if isinstance(each.call, DescribeNode) for node in each.nodes
+    ]
+    return [*asked, *presence_questions(subject, state, besides=described)]
 
 
 def plan(op: FailoverInstance, state: ClusterState, facts: Facts) -> Failover | Settling:
@@ -102,12 +120,16 @@ def failover_to(
 ) -> Failover:
     """The plan to restart an instance on ``target``.
 
-    :raises Refused: there is not enough memory, or the copies of its disks are not current.
+    :raises Refused: there is not enough memory, the copies of its disks are not current, or it is
+        not certain that it runs on no other node than its primary one.
     """
     plan = Failover(subject, target, timeout, careless)
     present = facts.of(target, DescribeNode)
-    if subject.instance.name in present.guests:
-        raise runs_there(subject, target)
+    found = presence(subject, state, facts)
+    if plan.restarts or subject.instance.disks_active:
+        require_nowhere_else(found)
+    else:
+        require_not_elsewhere(found)
     if plan.restarts:
         require_memory(guest_of(state, subject.instance), present, target.name)
     if subject.instance.disks_active and not careless:
@@ -118,15 +140,6 @@ def failover_to(
             "wait until they are, or use --ignore-consistency, which may lose data",
         )
     return plan
-
-
-def runs_there(subject: Subject, target: Node) -> Refused:
-    """The refusal of a move to a node on which the instance runs already."""
-    name = subject.instance.name
-    return Refused(
-        f"instance {name} runs on {target.name}, which is not its primary node; to put it right: "
-        f"gnt-instance migrate --cleanup {name}"
-    )
 
 
 async def run(plan: Failover | Settling, tools: Tools) -> None:
@@ -161,7 +174,10 @@ async def run_failover(plan: Failover, tools: Tools) -> None:
 
 
 async def _let_go(plan: Failover, tools: Tools, undo: Undo) -> None:
-    """Stop the instance and detach its disks, on a node that may be gone."""
+    """Stop the instance and detach its disks, unless its node is marked offline.
+
+    :raises Failed: the instance may go on running there.
+    """
     instance, primary = plan.subject.instance, plan.subject.primary
     if primary.offline:
         tools.progress.say(
@@ -171,23 +187,40 @@ async def _let_go(plan: Failover, tools: Tools, undo: Undo) -> None:
         return
     tools.progress.say(f"stopping {instance.name} on {primary.name}")
     try:
-        await stop_guest(plan.subject, plan.timeout, tools)
-        if plan.restarts:
-            undo.by(f"start {instance.name} on {primary.name} again", partial(_back, plan, tools))
+        await _stop(plan, tools, undo)
+    except (Failed, Refused) as e:
+        raise Failed(
+            f"instance {instance.name} may still be running on {primary.name}: {e}; make sure "
+            "that its node daemon answers, or power it off and mark it offline: "
+            f"gnt-node modify --offline=yes {primary.name}",
+            e.code,
+        ) from e
+    try:
         await detach_disks(
             tools.config.state(), instance, plan.subject.disks, tools, only_on=primary
         )
     except (Failed, Refused) as e:
         if not plan.careless:
             raise Failed(
-                f"instance {instance.name} could not be taken off {primary.name}: {e}; if that "
-                "node is dead for sure, mark it offline, or use --ignore-consistency",
+                f"the disks of instance {instance.name} could not be detached on {primary.name}: "
+                f"{e}; to leave them attached there: --ignore-consistency",
                 e.code,
             ) from e
-        tools.progress.say(
-            f"{e}; nobody knows whether {instance.name} still runs on {primary.name}: make "
-            "sure that it does not"
-        )
+        tools.progress.say(f"the disks of {instance.name} stay attached on {primary.name}: {e}")
+
+
+async def _stop(plan: Failover, tools: Tools, undo: Undo) -> None:
+    """Stop the guest, which is started again if the job is canceled or a later step fails."""
+    name, primary = plan.subject.instance.name, plan.subject.primary
+    if plan.restarts:
+        # Registered first: a guest may still stop when a cancel has ended the wait for that.
+        undo.by(f"start {name} on {primary.name} again", partial(_back, plan, tools))
+    try:
+        await tools.progress.interruptible(stop_guest(plan.subject, plan.timeout, tools))
+    except (Failed, Refused):
+        if plan.restarts:
+            undo.forget()
+        raise
 
 
 async def _back(plan: Failover, tools: Tools) -> None:

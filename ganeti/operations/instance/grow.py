@@ -16,6 +16,11 @@ from ganeti.operations.instance.disks import attach_disks, detach_disks, places
 from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.mirrors import mirrored, sent, wait_for_sync
 from ganeti.operations.instance.placing import free_space, storage_units
+from ganeti.operations.instance.presence import (
+    presence,
+    presence_questions,
+    require_nowhere_else,
+)
 from ganeti.operations.instance.sizes import require_policy_of
 from ganeti.operations.instance.subject import Subject, require_online, subject_of
 from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
@@ -41,8 +46,12 @@ class Grow:
 
 
 def questions(op: GrowOpcode, state: ClusterState) -> Sequence[Question]:
-    online = [node for node in subject_of(op, state).nodes if not node.offline]
-    return [Question(online, DescribeNode(hypervisors=(), storage=storage_units(state.cluster)))]
+    subject = subject_of(op, state)
+    online = [node for node in subject.nodes if not node.offline]
+    return [
+        Question(online, DescribeNode(hypervisors=(), storage=storage_units(state.cluster))),
+        *presence_questions(subject, state),
+    ]
 
 
 def plan(op: GrowOpcode, state: ClusterState, facts: Facts) -> Grow:
@@ -59,6 +68,7 @@ def plan(op: GrowOpcode, state: ClusterState, facts: Facts) -> Grow:
         raise Refused(
             f"{disk.iv_name} of {name} has {disk.size} MiB, and disks do not shrink", Code.INPUT
         )
+    require_nowhere_else(presence(subject, state, facts))
     for node in subject.nodes:
         require_online(node, f"{disk.iv_name} of {name} cannot grow there")
         free = free_space(facts.of(node, DescribeNode), disk.dev_type)

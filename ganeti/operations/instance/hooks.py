@@ -12,6 +12,7 @@ from ganeti.model.instance import Instance
 from ganeti.operations.guests import guest_of
 from ganeti.operations.instance.subject import Subject
 from ganeti.operations.operation import HookCall
+from ganeti.rpc.node import HookDirectory
 
 _WITH_DRIVER = frozenset(
     {Template.FILE, Template.SHAREDFILE, Template.GLUSTER, Template.BLOCKDEV, Template.RBD}
@@ -19,7 +20,7 @@ _WITH_DRIVER = frozenset(
 
 
 def instance_hooks(
-    directory: str,
+    directory: HookDirectory,
     subject: Subject,
     state: ClusterState,
     more: Mapping[str, str],

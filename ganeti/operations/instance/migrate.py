@@ -30,12 +30,13 @@ from ganeti.operations.instance.failover import (
     Failover,
     failover_to,
     move_locks,
+    move_presence_questions,
     roles,
     run_failover,
-    runs_there,
 )
 from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.mirrors import require_current
+from ganeti.operations.instance.presence import presence, require_nowhere_else
 from ganeti.operations.instance.sending import Passage, send
 from ganeti.operations.instance.settling import (
     Settling,
@@ -82,7 +83,7 @@ def questions(op: MigrateInstance, state: ClusterState) -> Sequence[Question]:
     subject = subject_of(op, state)
     if op.cleanup:
         return settling_questions(subject, state)
-    return move_questions(op, subject, state)
+    return move_presence_questions(move_questions(op, subject, state), subject, state)
 
 
 def plan(op: MigrateInstance, state: ClusterState, facts: Facts) -> Migrate | Restart | Settling:
@@ -96,8 +97,7 @@ def plan(op: MigrateInstance, state: ClusterState, facts: Facts) -> Migrate | Re
     if reason is not None:
         return _restart(op, subject, target, reason, state, facts)
     present = facts.of(target, DescribeNode)
-    if subject.instance.name in present.guests:
-        raise runs_there(subject, target)
+    require_nowhere_else(presence(subject, state, facts))
     needed = facts.of(subject.primary, DescribeNode).guests[subject.instance.name].memory
     if present.memory_free < needed:
         raise Refused(

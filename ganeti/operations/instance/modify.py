@@ -37,6 +37,12 @@ from ganeti.operations.instance.disks import attach_disks, create_disks, remove_
 from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.layout import Site, lay_out
 from ganeti.operations.instance.mirrors import wait_for_sync
+from ganeti.operations.instance.presence import (
+    presence,
+    presence_questions,
+    require_known,
+    require_not_elsewhere,
+)
 from ganeti.operations.instance.sizes import size_of
 from ganeti.operations.instance.subject import Subject, require_online, subject_of
 from ganeti.operations.instance.systems import require_os
@@ -69,10 +75,13 @@ class Modify:
 
 def questions(op: ModifyInstance, state: ClusterState) -> Sequence[Question]:
     subject = subject_of(op, state)
-    if subject.primary.offline:
-        return ()
     here, hypervisor = [subject.primary], subject.instance.hypervisor
-    found = [Question(here, DescribeNode(hypervisors=(hypervisor,)))]
+    found: list[Question] = []
+    if op.disks or op.offline:
+        found += presence_questions(subject, state, besides=here)
+    if subject.primary.offline:
+        return found
+    found.append(Question(here, DescribeNode(hypervisors=(hypervisor,))))
     if op.os_name is not None and not op.force:
         found.append(Question(here, DescribeOSes()))
     if op.hvparams:
@@ -94,6 +103,11 @@ def plan(op: ModifyInstance, state: ClusterState, facts: Facts) -> Modify:
     cards = connected(nics.cards, group, state, before=subject.instance.nics)
     nics = dataclasses.replace(nics, cards=cards)
     disks = disks_after(subject.instance, subject.disks, changes(op.disks))
+    if disks.removes or op.offline:
+        found = presence(subject, state, facts)
+        require_not_elsewhere(found)
+        if disks.removes:
+            require_known(found)
     wanted = _wanted(op, subject, runs, rows)
     if disks.steps:
         _require_disks_can_change(subject, disks, runs)

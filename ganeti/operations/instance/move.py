@@ -29,7 +29,7 @@ from ganeti.operations.guests import guest_of
 from ganeti.operations.instance.connections import connected
 from ganeti.operations.instance.destination import require_usable, template_of
 from ganeti.operations.instance.disks import create_disks, detach_disks, remove_disks
-from ganeti.operations.instance.failover import move_locks, runs_there
+from ganeti.operations.instance.failover import move_locks
 from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.placing import free_space, storage_units
 from ganeti.operations.instance.sizes import require_policy_of
@@ -99,7 +99,11 @@ def plan(op: MoveInstance, state: ClusterState, facts: Facts) -> Move:
     require_usable(target, f"instance {instance.name} cannot move there")
     here, there = facts.of(source, DescribeNode), facts.of(target, DescribeNode)
     if instance.name in there.guests:
-        raise runs_there(subject, target)
+        # Not of this instance, whose disks are on its primary node only: no command can adopt it.
+        raise Refused(
+            f"node {target.name} runs another guest named {instance.name}, which does not use the "
+            "disks of the instance; stop it on that node"
+        )
     if instance.admin_state is Wanted.UP:
         require_memory(guest_of(state, instance), there, target.name)
     free, needed = free_space(there, template_of(subject)), sum(d.size for d in subject.disks)
@@ -216,7 +220,7 @@ async def _hold(plan: Move, tools: Tools, undo: Undo) -> None:
             partial(detach_disks, state, instance, subject.disks, tools),
         )
     # Asked for in any case: a guest that began to run since the question must not write now.
-    await stop_guest(subject, plan.op.shutdown_timeout, tools)
+    await tools.progress.interruptible(stop_guest(subject, plan.op.shutdown_timeout, tools))
 
 
 async def _copy_all(plan: Move, tools: Tools) -> None:

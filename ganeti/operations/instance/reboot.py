@@ -16,6 +16,11 @@ from ganeti.opcodes.instance.lifecycle import RebootType
 from ganeti.operations.guests import guest_of
 from ganeti.operations.instance.disks import attach_disks, detach_disks
 from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.presence import (
+    presence,
+    presence_questions,
+    require_nowhere_else,
+)
 from ganeti.operations.instance.start import require_memory, wanted_up
 from ganeti.operations.instance.stop import stop_guest
 from ganeti.operations.instance.subject import Subject, require_online, subject_of
@@ -44,7 +49,10 @@ def questions(op: RebootOpcode, state: ClusterState) -> Sequence[Question]:
     if subject.primary.offline:
         return ()
     hypervisors = (subject.instance.hypervisor,)
-    return [Question([subject.primary], DescribeNode(hypervisors=hypervisors))]
+    return [
+        Question([subject.primary], DescribeNode(hypervisors=hypervisors)),
+        *presence_questions(subject, state, besides=[subject.primary]),
+    ]
 
 
 def plan(op: RebootOpcode, state: ClusterState, facts: Facts) -> Reboot:
@@ -59,8 +67,10 @@ def plan(op: RebootOpcode, state: ClusterState, facts: Facts) -> Reboot:
         )
     present = facts.of(node, DescribeNode)
     guest = guest_of(state, instance)
+    found = presence(subject, state, facts)
+    require_nowhere_else(found)
     require_memory(guest, present, node.name)
-    return Reboot(op, subject, guest, instance.name in present.guests)
+    return Reboot(op, subject, guest, found.here)
 
 
 async def run(plan: Reboot, tools: Tools) -> None:

@@ -14,7 +14,6 @@ from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.locking.names import LockRequest, node_lock, request
 from ganeti.model.disk import MIRRORED_BETWEEN_NODES, Disk, Template
-from ganeti.model.instance import Wanted
 from ganeti.model.node import Node
 from ganeti.opcodes.instance.disks import RecreateDisks
 from ganeti.operations.allocating import advised, consultation, require_one
@@ -23,6 +22,7 @@ from ganeti.operations.instance.destination import relocation, require_usable, t
 from ganeti.operations.instance.disks import create_disks
 from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.placing import candidates, storage_units
+from ganeti.operations.instance.presence import presence, presence_questions, require_stopped
 from ganeti.operations.instance.sizes import placement_of
 from ganeti.operations.instance.subject import Subject, require_online, subject_of
 from ganeti.operations.operation import (
@@ -69,7 +69,8 @@ def questions(op: RecreateDisks, state: ClusterState) -> Sequence[Question]:
     asked = DescribeNode(hypervisors=hypervisors, storage=storage_units(state.cluster))
     members = state.nodes_in(state.groups[subject.primary.group])
     wanted = {node.uuid: node for node in (*subject.nodes, *members, *_named(op, state))}
-    return [Question([node for node in wanted.values() if not node.offline], asked)]
+    online = [node for node in wanted.values() if not node.offline]
+    return [Question(online, asked), *presence_questions(subject, state)]
 
 
 def _named(op: RecreateDisks, state: ClusterState) -> list[Node]:
@@ -82,14 +83,7 @@ def plan(op: RecreateDisks, state: ClusterState, facts: Facts) -> Recreate:
     instance = subject.instance
     if template_of(subject) is Template.DISKLESS:
         raise Refused(f"instance {instance.name} has no disks", Code.INPUT)
-    primary = subject.primary
-    if instance.admin_state is Wanted.UP or (
-        not primary.offline and instance.name in facts.of(primary, DescribeNode).guests
-    ):
-        raise Refused(
-            f"instance {instance.name} is to run, or does; "
-            f"stop it first: gnt-instance shutdown {instance.name}"
-        )
+    require_stopped(presence(subject, state, facts))
     nodes = _nodes(op, subject, state, facts)
     disks = _wanted(op, subject)
     if nodes != subject.nodes and len(disks) != len(subject.disks):

@@ -12,11 +12,11 @@ from ganeti.config.changes.objects import update
 from ganeti.config.state import ClusterState
 from ganeti.errors import Refused
 from ganeti.locking.names import LockRequest
-from ganeti.model.instance import Wanted
 from ganeti.opcodes.instance.lifecycle import ReinstallInstance
 from ganeti.operations.guests import guest_of
 from ganeti.operations.instance.disks import attach_disks, detach_disks
 from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.presence import presence, presence_questions, require_stopped
 from ganeti.operations.instance.subject import Subject, require_online, subject_of
 from ganeti.operations.instance.systems import require_os
 from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
@@ -44,7 +44,10 @@ def questions(op: ReinstallInstance, state: ClusterState) -> Sequence[Question]:
     if subject.primary.offline:
         return ()
     present = DescribeNode(hypervisors=(subject.instance.hypervisor,))
-    return [Question([subject.primary], call) for call in (present, DescribeOSes())]
+    return [
+        *(Question([subject.primary], call) for call in (present, DescribeOSes())),
+        *presence_questions(subject, state, besides=[subject.primary]),
+    ]
 
 
 def plan(op: ReinstallInstance, state: ClusterState, facts: Facts) -> Reinstall:
@@ -52,11 +55,7 @@ def plan(op: ReinstallInstance, state: ClusterState, facts: Facts) -> Reinstall:
     subject = subject_of(op, state)
     instance, node = subject.instance, subject.primary
     require_online(node, f"instance {instance.name} cannot be reinstalled")
-    if instance.admin_state is Wanted.UP or instance.name in facts.of(node, DescribeNode).guests:
-        raise Refused(
-            f"instance {instance.name} is to run, or does; "
-            f"stop it first: gnt-instance shutdown {instance.name}"
-        )
+    require_stopped(presence(subject, state, facts))
     os = op.os_type or instance.os
     if not os:
         raise Refused(f"instance {instance.name} has no OS definition; name one")

@@ -1,34 +1,46 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Removing an instance with its disks."""
+"""Removing an instance with its disks, after stopping it on every node that runs it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ganeti.config.changes.instances import activated, remove_instance, want
-from ganeti.config.changes.objects import together
+from ganeti.config.changes.instances import remove_instance
 from ganeti.config.state import ClusterState
-from ganeti.errors import Code, Failed, Refused
+from ganeti.errors import Code, Failed, Refused, Unreachable
 from ganeti.locking.names import LockRequest
-from ganeti.model.instance import Wanted
+from ganeti.model.instance import Wanted, WantedBy
 from ganeti.opcodes.instance.lifecycle import RemoveInstance
 from ganeti.operations.instance.disks import remove_disks
 from ganeti.operations.instance.hooks import instance_hooks
-from ganeti.operations.instance.stop import stop_guest
+from ganeti.operations.instance.presence import (
+    Presence,
+    presence,
+    presence_questions,
+    require_known,
+)
+from ganeti.operations.instance.stop import record_down, stop_everywhere
 from ganeti.operations.instance.subject import Subject, subject_of
-from ganeti.operations.operation import Facts, HookCall, Operation, Tools
+from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
+from ganeti.operations.undo import Undo
 
 
 @dataclass(frozen=True)
 class Remove:
-    """An instance that is to go."""
+    """An instance that is to go, and where it was found to run."""
 
     op: RemoveInstance
     subject: Subject
+    found: Presence
 
     @property
     def locks(self) -> LockRequest:
         return self.subject.locks
+
+
+def questions(op: RemoveInstance, state: ClusterState) -> Sequence[Question]:
+    return presence_questions(subject_of(op, state), state)
 
 
 def plan(op: RemoveInstance, state: ClusterState, facts: Facts) -> Remove:
@@ -40,21 +52,19 @@ def plan(op: RemoveInstance, state: ClusterState, facts: Facts) -> Remove:
             f"instance {subject.instance.name} cannot be removed while these of its nodes are "
             f"offline: {', '.join(offline)}; use --ignore-failures to forget it all the same"
         )
-    return Remove(op, subject)
+    found = presence(subject, state, facts)
+    # Not even with --ignore-failures: nothing would be left to tell of a guest that runs on.
+    require_known(found)
+    return Remove(op, subject, found)
 
 
 async def run(plan: Remove, tools: Tools) -> None:
     instance, lenient = plan.subject.instance, plan.op.ignore_failures
-    if instance.admin_state is Wanted.UP:
-        # If this is interrupted, nobody must try to start what has perhaps no disks any more.
-        await tools.config.change(together(want(instance, Wanted.DOWN), activated(instance, False)))
-    if not plan.subject.primary.offline:
-        try:
-            await stop_guest(plan.subject, plan.op.shutdown_timeout, tools)
-        except Failed as e:
-            if not lenient:
-                raise
-            tools.progress.say(f"instance {instance.name} was perhaps not stopped: {e}")
+    async with Undo(tools.progress) as undo:
+        if instance.admin_state is Wanted.UP:
+            # If this is interrupted, nobody must try to start what has perhaps no disks any more.
+            await record_down(plan.subject, WantedBy.ADMIN, tools, undo)
+        await _stop(plan, tools)
     state = tools.config.state()
     left = await remove_disks(state, instance, plan.subject.disks, tools)
     for each in left:
@@ -68,10 +78,23 @@ async def run(plan: Remove, tools: Tools) -> None:
     await tools.config.change(remove_instance(instance))
 
 
+async def _stop(plan: Remove, tools: Tools) -> None:
+    stopping = stop_everywhere(plan.found, plan.op.shutdown_timeout, tools)
+    try:
+        await tools.progress.interruptible(stopping)
+    except Unreachable:
+        raise
+    except Failed as e:
+        if not plan.op.ignore_failures:
+            raise
+        name = plan.subject.instance.name
+        tools.progress.say(f"instance {name} was perhaps not stopped: {e}")
+
+
 def hooks(plan: Remove, state: ClusterState) -> HookCall:
     master = [state.cluster.master_node]
     more = {"SHUTDOWN_TIMEOUT": str(plan.op.shutdown_timeout)}
     return instance_hooks("instance-remove", plan.subject, state, more, before=master)
 
 
-OPERATION = Operation(RemoveInstance, plan, run, hooks=hooks)
+OPERATION = Operation(RemoveInstance, plan, run, questions, hooks)

@@ -13,7 +13,6 @@ from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, Refused
 from ganeti.locking.names import LockRequest, instance_lock, request
 from ganeti.model.disk import Disk, Template
-from ganeti.model.instance import Wanted
 from ganeti.opcodes.instance.lifecycle import RenameInstance
 from ganeti.operations.guests import guest_of
 from ganeti.operations.instance.disks import attach_disks, detach_disks
@@ -21,6 +20,12 @@ from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.mirrors import sent
 from ganeti.operations.instance.naming import name_questions, require_name
 from ganeti.operations.instance.order import is_name
+from ganeti.operations.instance.presence import (
+    presence,
+    presence_questions,
+    require_no_guest,
+    require_stopped,
+)
 from ganeti.operations.instance.subject import Subject, require_online, subject_of
 from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
 from ganeti.operations.undo import Undo
@@ -53,6 +58,7 @@ def questions(op: RenameInstance, state: ClusterState) -> Sequence[Question]:
     if not subject.primary.offline:
         asked = DescribeNode(hypervisors=(subject.instance.hypervisor,))
         found.append(Question([subject.primary], asked))
+        found += presence_questions(subject, state, besides=[subject.primary])
     return found
 
 
@@ -61,17 +67,15 @@ def plan(op: RenameInstance, state: ClusterState, facts: Facts) -> Rename:
     subject = subject_of(op, state)
     instance, node = subject.instance, subject.primary
     require_online(node, f"instance {instance.name} cannot be renamed")
-    if instance.admin_state is Wanted.UP or instance.name in facts.of(node, DescribeNode).guests:
-        raise Refused(
-            f"instance {instance.name} is to run, or does; "
-            f"stop it first: gnt-instance shutdown {instance.name}"
-        )
+    # Nodes know guests by their names: one that runs on would not be found under the new one.
+    require_stopped(presence(subject, state, facts))
     if not is_name(op.new_name):
         raise Refused(
             f"{op.new_name} cannot be a name: letters, digits, dots, dashes and underscores can",
             Code.INPUT,
         )
     require_name(op, op.new_name, state, facts)
+    require_no_guest(op.new_name, state.nodes.values(), facts)
     moved = tuple(
         (disk, _moved(disk, instance.name, op.new_name))
         for disk in subject.disks

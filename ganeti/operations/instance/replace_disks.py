@@ -19,6 +19,11 @@ from ganeti.operations.instance.disks import attach_disks, detach_disks
 from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.mirrors import ask_about, broken_on, require_current
 from ganeti.operations.instance.placing import candidates, storage_units
+from ganeti.operations.instance.presence import (
+    presence,
+    presence_questions,
+    require_nowhere_else,
+)
 from ganeti.operations.instance.sizes import placement_of, require_policy_of
 from ganeti.operations.instance.subject import Subject, require_online, subject_of
 from ganeti.operations.operation import Consultation, Facts, HookCall, Operation, Question, Tools
@@ -49,7 +54,7 @@ class Replace:
 
 def questions(op: ReplaceDisks, state: ClusterState) -> Sequence[Question]:
     subject = _mirrored(op, state)
-    found: list[Question] = []
+    found = presence_questions(subject, state)
     if subject.instance.disks_active:
         found += ask_about(state, subject.instance, subject.disks, subject.nodes)
     if op.mode is ReplacementMode.NEW_SECONDARY:
@@ -89,6 +94,7 @@ def plan(op: ReplaceDisks, state: ClusterState, facts: Facts) -> Replace:
     _check(op)
     disks = _wanted(op, subject)
     require_online(subject.primary, "its copies of the disks are out of reach")
+    require_nowhere_else(presence(subject, state, facts))
     active = subject.instance.disks_active
     match op.mode:
         case ReplacementMode.AUTO:

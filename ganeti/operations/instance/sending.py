@@ -105,10 +105,10 @@ async def _watch(source: Node, guest: Guest, began: float, tools: Tools) -> tupl
     """
     ran, said, silent = began, began, 0
     while True:
-        tools.progress.may_stop()
         asked = tools.time.seconds()
+        status = tools.nodes.ask(source, MigrationStatus(guest=guest))
         try:
-            found = await tools.nodes.ask(source, MigrationStatus(guest=guest))
+            found = await tools.progress.interruptible(status)
         except Unreachable:
             silent += 1
             if silent >= _PATIENCE:

@@ -2,24 +2,29 @@
 """Putting an instance right whose move broke off: it runs once, and the record says where.
 
 A guest that was being sent may be held on both nodes and run on none. It runs on where it was
-sent to only if the configuration says so; whoever is told to let it run is the only one.
+sent to only if the configuration says so; whoever is told to let it run is the only one. A node
+that runs it, and is not its primary node, becomes that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ganeti.config.changes.instances import moved_to
 from ganeti.config.state import ClusterState
-from ganeti.errors import Code, Failed, Refused, Unreachable
+from ganeti.errors import Failed, Refused, Unreachable
 from ganeti.locking.names import LockRequest, node_lock, request
-from ganeti.model.disk import REACHED_FROM_ANYWHERE
 from ganeti.model.guest import Guest
 from ganeti.model.node import Node
 from ganeti.operations.guests import guest_of
-from ganeti.operations.instance.destination import template_of
 from ganeti.operations.instance.mirrors import let_one_write, mirrored
+from ganeti.operations.instance.presence import (
+    possible_hosts,
+    presence,
+    presence_questions,
+    require_known,
+    runs_twice,
+)
 from ganeti.operations.instance.subject import Subject, require_online
 from ganeti.operations.operation import Facts, Question, Tools
 from ganeti.rpc.instances import (
@@ -28,7 +33,6 @@ from ganeti.rpc.instances import (
     ListGuests,
     MigrationStatus,
 )
-from ganeti.rpc.node import DescribeNode
 
 _SENT = frozenset({"active", "completed"})
 """How the sending of a guest that is held stands."""
@@ -47,20 +51,9 @@ class Settling:
         return {**shared, **self.subject.locks}
 
 
-def _nodes(subject: Subject, state: ClusterState) -> list[Node]:
-    """The nodes that may have the instance."""
-    if template_of(subject) not in REACHED_FROM_ANYWHERE:
-        return list(subject.nodes)
-    members = state.nodes_in(state.groups[subject.primary.group])
-    wanted = [node for node in members if not node.offline or node == subject.primary]
-    return sorted(wanted, key=lambda node: node.name)
-
-
 def settling_questions(subject: Subject, state: ClusterState) -> list[Question]:
     """On which nodes the instance runs."""
-    asked = DescribeNode(hypervisors=(subject.instance.hypervisor,))
-    online = [node for node in _nodes(subject, state) if not node.offline]
-    return [Question(online, asked)]
+    return presence_questions(subject, state)
 
 
 def plan_settling(subject: Subject, state: ClusterState, facts: Facts) -> Settling:
@@ -68,21 +61,22 @@ def plan_settling(subject: Subject, state: ClusterState, facts: Facts) -> Settli
 
     :raises Refused: a node that may have it does not answer, or it runs in two places.
     """
-    name, nodes = subject.instance.name, tuple(_nodes(subject, state))
-    for node in nodes:
-        require_online(node, f"nobody knows whether instance {name} is there")
-    running = [node for node in nodes if name in facts.of(node, DescribeNode).guests]
-    if len(running) > 1:
-        raise _in_two_places(name, running)
-    return Settling(subject, nodes)
+    name, found = subject.instance.name, presence(subject, state, facts)
+    if len(found.nodes) > 1:
+        raise runs_twice(name, found.nodes)
+    require_known(found)
+    if not found.nodes:
+        _require_complete(subject)
+    return Settling(subject, tuple(possible_hosts(subject, state)))
 
 
-def _in_two_places(name: str, nodes: Sequence[Node]) -> Refused:
-    return Refused(
-        f"instance {name} runs on {' and on '.join(node.name for node in nodes)}; decide which "
-        "one has the right data, and stop the other one by hand",
-        Code.INTERNAL,
-    )
+def _require_complete(subject: Subject) -> None:
+    """Refuse to wake up a guest while the one that it was sent to may have run and written.
+
+    :raises Refused: a node that has the instance's disks, or is its primary one, is offline.
+    """
+    for node in subject.nodes:
+        require_online(node, f"nobody knows whether instance {subject.instance.name} is there")
 
 
 async def run_settling(plan: Settling, tools: Tools) -> None:
@@ -94,12 +88,13 @@ async def run_settling(plan: Settling, tools: Tools) -> None:
     guest, primary = guest_of(state, instance), plan.subject.primary
     running = await _running(plan, tools)
     if len(running) > 1:
-        raise _in_two_places(instance.name, running)
+        raise runs_twice(instance.name, running)
     if running:
         [here] = running
         await tools.nodes.ask(here, EndMigrationThere(guest=guest, left=False))
         woken = True
     else:
+        _require_complete(plan.subject)
         here, woken = await _woken(plan, guest, tools)
     await _drop(plan, guest, here, tools)
     if here.uuid != tools.config.state().instances[guest.uuid].primary_node:

@@ -21,6 +21,11 @@ from ganeti.opcodes.instance.lifecycle import StartInstance as StartOpcode
 from ganeti.operations.guests import guest_of
 from ganeti.operations.instance.disks import attach_disks
 from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.presence import (
+    presence,
+    presence_questions,
+    require_nowhere_else,
+)
 from ganeti.operations.instance.subject import Subject, subject_of
 from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
 from ganeti.rpc.instances import StartInstance
@@ -45,7 +50,10 @@ def questions(op: StartOpcode, state: ClusterState) -> Sequence[Question]:
     if subject.primary.offline:
         return ()
     hypervisors = (subject.instance.hypervisor,)
-    return [Question([subject.primary], DescribeNode(hypervisors=hypervisors))]
+    return [
+        Question([subject.primary], DescribeNode(hypervisors=hypervisors)),
+        *presence_questions(subject, state, besides=[subject.primary]),
+    ]
 
 
 def plan(op: StartOpcode, state: ClusterState, facts: Facts) -> Start:
@@ -67,7 +75,9 @@ def plan(op: StartOpcode, state: ClusterState, facts: Facts) -> Start:
                 "use --ignore-offline to record only that the instance is to run"
             )
     else:
-        require_memory(guest, facts.of(node, DescribeNode), node.name)
+        present = facts.of(node, DescribeNode)
+        require_nowhere_else(presence(subject, state, facts))
+        require_memory(guest, present, node.name)
     return Start(op, subject, guest)
 
 

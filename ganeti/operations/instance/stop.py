@@ -1,37 +1,47 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Stopping an instance."""
+"""Stopping an instance, on every node that runs it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from ganeti.config.changes.instances import activated, want
 from ganeti.config.changes.objects import together
 from ganeti.config.state import ClusterState
-from ganeti.errors import Refused
+from ganeti.errors import Failed, Refused, Unreachable
 from ganeti.locking.names import LockRequest
 from ganeti.model.instance import Wanted, WantedBy
+from ganeti.model.node import Node
 from ganeti.opcodes.instance.lifecycle import ShutdownInstance
 from ganeti.operations.guests import guest_of
 from ganeti.operations.instance.disks import detach_disks
 from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.presence import Presence, presence, presence_questions
 from ganeti.operations.instance.subject import Subject, subject_of
-from ganeti.operations.operation import Facts, HookCall, Operation, Tools
+from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
 from ganeti.operations.undo import Undo
 from ganeti.rpc.instances import StopInstance
+from ganeti.schema.records import replace
 
 
 @dataclass(frozen=True)
 class Stop:
-    """An instance that is to stand still."""
+    """An instance that is to stand still, and where it was found to run."""
 
     op: ShutdownInstance
     subject: Subject
+    found: Presence
 
     @property
     def locks(self) -> LockRequest:
         return self.subject.locks
+
+
+def questions(op: ShutdownInstance, state: ClusterState) -> Sequence[Question]:
+    subject = subject_of(op, state)
+    return presence_questions(subject, state)
 
 
 def plan(op: ShutdownInstance, state: ClusterState, facts: Facts) -> Stop:
@@ -47,7 +57,7 @@ def plan(op: ShutdownInstance, state: ClusterState, facts: Facts) -> Stop:
             f"primary node {node.name} is offline; "
             "use --ignore-offline to record only that the instance is to be down"
         )
-    return Stop(op, subject)
+    return Stop(op, subject, presence(subject, state, facts))
 
 
 async def run(plan: Stop, tools: Tools) -> None:
@@ -55,27 +65,71 @@ async def run(plan: Stop, tools: Tools) -> None:
     async with Undo(tools.progress) as undo:
         if not plan.op.no_remember:
             source = plan.op.admin_state_source or WantedBy.ADMIN
-            down = want(instance, Wanted.DOWN, source)
-            await tools.config.change(together(down, activated(instance, False)))
-            undo.by(
-                f"record again what {instance.name} was to be", partial(_as_before, plan, tools)
-            )
-        if node.offline:
+            await record_down(plan.subject, source, tools, undo)
+        _tell_of_silent(plan.found, tools)
+        await tools.progress.interruptible(stop_everywhere(plan.found, plan.op.timeout, tools))
+        if node.offline and not plan.found.elsewhere:
             tools.progress.say(f"node {node.name} is offline: only the wanted state was recorded")
             return
-        await stop_guest(plan.subject, plan.op.timeout, tools)
     await detach_disks(tools.config.state(), instance, plan.subject.disks, tools)
 
 
-async def _as_before(plan: Stop, tools: Tools) -> None:
-    """Record that the guest, which is not known to have stopped, is wanted as it was."""
-    before = plan.subject.instance
-    wanted = want(before, before.admin_state, before.admin_state_source)
-    await tools.config.change(together(wanted, activated(before, before.disks_active)))
+def _tell_of_silent(found: Presence, tools: Tools) -> None:
+    """Name the nodes on which a copy of the instance may go on running."""
+    for node, reason in found.unknown:
+        # What the primary node does not do fails by itself.
+        if node != found.subject.primary:
+            tools.progress.say(
+                f"whether instance {found.subject.instance.name} runs on {node.name} is not known: "
+                f"{reason}"
+            )
 
 
-async def stop_guest(subject: Subject, timeout: int, tools: Tools) -> None:
-    """Stop the guest of an instance on its primary node, hard after ``timeout`` seconds."""
+async def stop_everywhere(found: Presence, timeout: int, tools: Tools) -> None:
+    """Stop the instance on its primary node, unless that is offline, and wherever else it runs.
+
+    :raises GanetiError: a node could not do it, or did not answer; all of them were asked to.
+    """
+    subject, errors = found.subject, list[Failed | Refused]()
+    primary = () if subject.primary.offline else (subject.primary,)
+    for node in (*primary, *found.elsewhere):
+        try:
+            await _stop_on(node, subject, timeout, tools)
+        except (Failed, Refused) as e:
+            errors.append(e)
+    if errors:
+        raise next((error for error in errors if isinstance(error, Unreachable)), errors[0])
+
+
+async def _stop_on(node: Node, subject: Subject, timeout: int, tools: Tools) -> None:
+    if node != subject.primary:
+        tools.progress.say(
+            f"instance {subject.instance.name} runs on {node.name}, which is not its primary node; "
+            "stopping it there"
+        )
+    await stop_guest(subject, timeout, tools, node=node)
+    if node not in subject.nodes:
+        there = replace(subject.instance, primary_node=node.uuid)
+        await detach_disks(tools.config.state(), there, subject.disks, tools, only_on=node)
+
+
+async def record_down(subject: Subject, source: WantedBy, tools: Tools, undo: Undo) -> None:
+    """Record that the instance is to be down; undone, what it was to be, for its guest may run."""
+    instance = subject.instance
+    down = want(instance, Wanted.DOWN, source)
+    wanted = want(instance, instance.admin_state, instance.admin_state_source)
+    before = together(wanted, activated(instance, instance.disks_active))
+    await tools.config.change(together(down, activated(instance, False)))
+    undo.by(f"record again what {instance.name} was to be", partial(tools.config.change, before))
+
+
+async def stop_guest(
+    subject: Subject, timeout: int, tools: Tools, *, node: Node | None = None
+) -> None:
+    """Stop the guest of an instance, hard after ``timeout`` seconds.
+
+    ``node`` is where, its primary node if it is not given.
+    """
     guest = guest_of(tools.config.state(), subject.instance, subject.disks)
     stop = StopInstance(
         instance_name=guest.name,
@@ -83,7 +137,7 @@ async def stop_guest(subject: Subject, timeout: int, tools: Tools) -> None:
         timeout=timeout,
         hvparams=guest.hvparams,
     )
-    await tools.nodes.ask(subject.primary, stop)
+    await tools.nodes.ask(node or subject.primary, stop)
 
 
 def hooks(plan: Stop, state: ClusterState) -> HookCall:
@@ -91,4 +145,4 @@ def hooks(plan: Stop, state: ClusterState) -> HookCall:
     return instance_hooks("instance-stop", plan.subject, state, more)
 
 
-OPERATION = Operation(ShutdownInstance, plan, run, hooks=hooks)
+OPERATION = Operation(ShutdownInstance, plan, run, questions, hooks)

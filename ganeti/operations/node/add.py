@@ -19,6 +19,7 @@ from ganeti.model.node import Node, Role
 from ganeti.model.parameters.given import checked
 from ganeti.model.parameters.node import NodeParameters
 from ganeti.opcodes.node import AddNode
+from ganeti.operations.members import enforce_members
 from ganeti.operations.naming import require_address
 from ganeti.operations.node.hooks import membership_hooks
 from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
@@ -118,15 +119,16 @@ def _may_be_candidate(node: Node, state: ClusterState) -> bool:
 async def run(plan: Add, tools: Tools) -> None:
     state = tools.config.state()
     node = plan.node if plan.known else replace(plan.node, uuid=tools.ids.uuid())
-    await tools.nodes.ask(node, AskVersion())
+    await tools.progress.interruptible(tools.nodes.ask(node, AskVersion()))
     role = Role.CANDIDATE if plan.candidate else Role.REGULAR
-    certificate = await certificate_of(node, state, tools) if plan.candidate else None
+    certificate = await certificate_of(node, state, tools)
     await tools.config.change(_taken_in(plan, node, role, certificate))
+    await enforce_members(tools)
     what = "again" if plan.known else "now"
     tools.progress.say(f"node {node.name} is {what} a member of the cluster, as {role.value}")
 
 
-def _taken_in(plan: Add, node: Node, role: Role, certificate: str | None) -> Change:
+def _taken_in(plan: Add, node: Node, role: Role, certificate: str) -> Change:
     if plan.known is None:
         member = replace(node, master_candidate=role is Role.CANDIDATE)
         return add_node(member, certificate)
@@ -140,8 +142,8 @@ async def certificate_of(node: Node, state: ClusterState, tools: Tools) -> str:
     :raises Failed: it has none, or does not say.
     """
     verify = VerifyNode(what={CLIENT_CERTIFICATE: None}, cluster_name=state.cluster.cluster_name)
-    answer = (await tools.nodes.ask(node, verify)).get(CLIENT_CERTIFICATE)
-    match answer:
+    answers = await tools.progress.interruptible(tools.nodes.ask(node, verify))
+    match answer := answers.get(CLIENT_CERTIFICATE):
         case [None, str(fingerprint)]:
             return fingerprint
     raise Failed(f"node {node.name} does not show its certificate: {answer}")

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from ganeti.config.state import ClusterState
 from ganeti.model.node import Node
 from ganeti.operations.operation import HookCall
+from ganeti.rpc.node import HookDirectory
 
 
 def membership_hooks(
-    directory: str, node: Node, state: ClusterState, *, after: Sequence[str] = ()
+    directory: HookDirectory, node: Node, state: ClusterState, *, after: Sequence[str] = ()
 ) -> HookCall:
     """The hooks of a node that comes or goes, on all others, and afterwards on ``after`` too."""
     others = [uuid for uuid in state.nodes if uuid != node.uuid]

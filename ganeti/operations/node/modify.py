@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ganeti.config.changes.nodes import certificate_of as recorded_certificate
 from ganeti.config.changes.nodes import set_role
 from ganeti.config.changes.objects import together, update
 from ganeti.config.state import ClusterState
@@ -16,6 +17,7 @@ from ganeti.model.parameters.given import checked
 from ganeti.model.parameters.node import NodeParameters
 from ganeti.opcodes.node import ModifyNode
 from ganeti.opcodes.opcode import Opcode
+from ganeti.operations.members import enforce_members
 from ganeti.operations.naming import require_address
 from ganeti.operations.node.add import certificate_of
 from ganeti.operations.operation import Facts, HookCall, Operation, Tools
@@ -126,7 +128,7 @@ async def run(plan: Modify, tools: Tools) -> list[list[Any]]:
         certificate = None
         if plan.role is Role.CANDIDATE:
             # As a candidate it is not offline any more.
-            certificate = await certificate_of(replace(plan.node, offline=False), state, tools)
+            certificate = await _recorded(replace(plan.node, offline=False), state, tools)
         changes.append(set_role(plan.node, plan.role, certificate))
         result += [
             [name, str(plan.role is flag)]
@@ -134,10 +136,17 @@ async def run(plan: Modify, tools: Tools) -> list[list[Any]]:
             if flag in (plan.role, plan.was)
         ]
     for each in plan.promoted:
-        changes.append(set_role(each, Role.CANDIDATE, await certificate_of(each, state, tools)))
+        changes.append(set_role(each, Role.CANDIDATE, await _recorded(each, state, tools)))
         tools.progress.say(f"node {each.name} becomes a master candidate")
     await tools.config.change(together(*changes))
+    if plan.role is not plan.was:
+        await enforce_members(tools)
     return result
+
+
+async def _recorded(node: Node, state: ClusterState, tools: Tools) -> str:
+    """The fingerprint of a node's certificate; one of which none is recorded is asked."""
+    return recorded_certificate(state, node) or await certificate_of(node, state, tools)
 
 
 def hooks(plan: Modify, state: ClusterState) -> HookCall:
@@ -150,7 +159,9 @@ def hooks(plan: Modify, state: ClusterState) -> HookCall:
         "MASTER_CAPABLE": str(node.master_capable),
         "VM_CAPABLE": str(node.vm_capable),
     }
-    here = [state.cluster.master_node, node.uuid]
+    master = [state.cluster.master_node]
+    # A node that goes offline may be dead already, and is not contacted afterwards either.
+    here = master if plan.role is Role.OFFLINE else [*master, node.uuid]
     return HookCall("node-modify", "NODE", environment, here, here)
 
 

@@ -22,6 +22,7 @@ from ganeti.model.parameters.filling import nd_filled
 from ganeti.opcodes.node import CommandPower, PowerCommand
 from ganeti.operations.operation import Facts, Operation, Tools
 from ganeti.rpc.node import RunPowerHelper
+from ganeti.schema.documents import UNREADABLE
 
 _NORMAL, _NO_DATA, _UNAVAILABLE = 0, 2, 3
 """How clients are told of a value, of one that could not be had, and of one that there is not."""
@@ -151,7 +152,7 @@ def said_of(command: PowerCommand, text: str) -> Any:
         return None
     try:
         said = msgspec.json.decode(text)
-    except msgspec.DecodeError as e:
+    except UNREADABLE as e:
         raise Failed(f"the helper did not answer in JSON: {e}", Code.ENVIRONMENT) from None
     if not understood(said):
         raise Failed(f"the helper's answer to {command} is none: {said}", Code.ENVIRONMENT)

@@ -11,6 +11,7 @@ from ganeti.errors import Failed, Refused
 from ganeti.locking.names import Kind, LockRequest, all_of, request
 from ganeti.model.node import Node
 from ganeti.opcodes.node import RemoveNode
+from ganeti.operations.members import enforce_members
 from ganeti.operations.node.hooks import membership_hooks
 from ganeti.operations.operation import Facts, HookCall, Operation, Tools
 from ganeti.rpc.node import LeaveCluster
@@ -46,6 +47,7 @@ def plan(op: RemoveNode, state: ClusterState, facts: Facts) -> Remove:
 
 async def run(plan: Remove, tools: Tools) -> None:
     await tools.config.change(remove_node(plan.node))
+    await enforce_members(tools)
     if plan.node.offline:
         return
     try:

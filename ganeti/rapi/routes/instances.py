@@ -42,6 +42,7 @@ from ganeti.rapi.verbs import (
     reason_trail,
     shows,
     submits,
+    submits_shared,
     unknown,
 )
 from ganeti.schema.reading import problems as problems_of
@@ -209,11 +210,10 @@ ROUTES = (
     Route(
         _ONE + "/info",
         {
-            "GET": submits(
+            "GET": submits_shared(
                 DescribeInstances,
                 query=("static",),
                 fixed={"instances": ["{instance_name}"]},
-                access=Access.OPEN,
             )
         },
     ),

@@ -17,11 +17,10 @@ from ganeti.opcodes.node import (
     PowercycleNode,
     RepairStorage,
 )
-from ganeti.rapi.access import Access
 from ganeti.rapi.arguments import LOCK, Kind, Parameter
 from ganeti.rapi.routes.route import Route
 from ganeti.rapi.routes.tags import tags_of
-from ganeti.rapi.verbs import Call, Document, asks, lists, submits, unknown
+from ganeti.rapi.verbs import Call, Document, asks, lists, submits, submits_shared, unknown
 
 FIELDS = (
     *("name", "offline", "master_candidate", "drained", "dtotal", "dfree", "sptotal", "spfree"),
@@ -132,11 +131,10 @@ ROUTES = (
     Route(
         _ONE + "/storage",
         {
-            "GET": submits(
+            "GET": submits_shared(
                 ListStorage,
                 query=("storage_type", _COLUMNS),
                 fixed={"nodes": ["{node_name}"]},
-                access=Access.OPEN,
             )
         },
     ),

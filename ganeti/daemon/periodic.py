@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Work that a daemon repeats, and that a lack of descriptors, memory or space does not end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+PASSING: tuple[type[Exception], ...] = (OSError, MemoryError)
+"""What may be over at the next attempt."""
+
+
+class Periodic:
+    """Does ``work`` every ``seconds``, which may be a coroutine's Deferred, until it is stopped.
+
+    Errors of the kinds ``passing`` are logged, once for as long as they are the same, and the work
+    is tried again when its time has come. Any other error ends it and is given to ``broken``.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        name: str,
+        seconds: float,
+        work: Callable[[], Any],
+        clock: IReactorTime,
+        broken: Callable[[Failure], None],
+        *,
+        passing: tuple[type[Exception], ...] = PASSING,
+    ) -> None:
+        self._name = name
+        self._work = work
+        self._passing = passing
+        self._trouble: str | None = None
+        self._loop = LoopingCall(self._attempt)
+        self._loop.clock = clock
+        self._loop.start(seconds, now=False).addErrback(broken)
+
+    def stop(self) -> None:
+        """Do it no more; what is under way ends by itself."""
+        if self._loop.running:
+            self._loop.stop()
+
+    def _attempt(self) -> Deferred[Any]:
+        return maybeDeferred(self._work).addCallbacks(self._worked, self._failed)
+
+    def _worked(self, _: object) -> None:
+        if self._trouble is not None:
+            self._trouble = None
+            self._log.info("{name} works again", name=self._name)
+
+    def _failed(self, failure: Failure) -> None:
+        failure.trap(*self._passing)
+        trouble = str(failure.value) or type(failure.value).__name__
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self._log.error("{name} failed, trying again: {why}", name=self._name, why=trouble)

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The list of members that nodes keep, as the configuration has it."""
+
+from __future__ import annotations
+
+from ganeti.config.changes.nodes import certificates_of
+from ganeti.config.state import ClusterState
+from ganeti.operations.operation import Tools
+from ganeti.rpc.members import Members
+
+
+def members_of(state: ClusterState) -> Members | None:
+    """Return the list of members for ``state``.
+
+    None if no certificate of the master is recorded: nodes with that list would obey nobody.
+    """
+    recorded = {node.name: certificates_of(state, node) for node in state.nodes.values()}
+    if not recorded.get(state.master.name):
+        return None
+    return Members(
+        revision=state.serial_no,
+        certificates={name: known for name, known in sorted(recorded.items()) if known},
+        candidates=tuple(
+            sorted(node.name for node in state.nodes.values() if node.master_candidate)
+        ),
+    )
+
+
+async def enforce_members(tools: Tools) -> None:
+    """Bring the list of members to the nodes: a change of it is in force when this returns.
+
+    A node that does not answer now gets it before anything else once it does; the job's owner is
+    told which these are.
+    """
+    for name, trouble in (await tools.members.distribute()).items():
+        tools.progress.say(
+            f"node {name} does not know of this yet, and will before it is asked anything else:"
+            f" {trouble}"
+        )

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Who the members of the cluster are: what a node must know to tell callers apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ganeti.rpc.call import Call
+from ganeti.rpc.callers import CallerRole
+from ganeti.schema.records import Record
+from ganeti.schema.types import Count
+
+
+class Members(Record):
+    """The nodes of the cluster by name, with the certificates that they may show.
+
+    A certificate is given by its fingerprint, as ``Peer`` has it. A node has two while it changes
+    from one to the next. ``candidates`` are the names of the master candidates, the master among
+    them. Of two lists of one term, the one with the higher ``revision`` is the newer.
+    """
+
+    revision: Count
+    certificates: dict[str, tuple[str, ...]]
+    candidates: tuple[str, ...]
+
+    def names(self) -> Iterator[tuple[str, str]]:
+        """Return each fingerprint with the name of its node."""
+        for name, fingerprints in self.certificates.items():
+            for fingerprint in fingerprints:
+                yield fingerprint, name
+
+    def role(self, name: str, master: str) -> CallerRole:
+        """Return what the node ``name`` is to a node that has accepted ``master``."""
+        if name not in self.certificates:
+            return CallerRole.STRANGER
+        if name == master:
+            return CallerRole.MASTER
+        return CallerRole.CANDIDATE if name in self.candidates else CallerRole.NODE
+
+    def says_the_same(self, other: Members) -> bool:
+        """Whether both tell the same members and candidates, whichever is newer."""
+        return (self.certificates, self.candidates) == (other.certificates, other.candidates)
+
+
+class MemberFile(Record):
+    """A list of members and the term of the master that sent it, as they are in a node's file."""
+
+    term: Count
+    members: Members
+
+
+class UpdateMembers(Call[int]):
+    """Replace the node's list of members; the answer is the revision that the node keeps now.
+
+    From that moment on the node refuses those that are not in it, also on open connections.
+    """
+
+    wire = "members_update"
+    patience = 10
+
+    members: Members

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Callers of a node whose roles a test decides."""
+
+from __future__ import annotations
+
+from ganeti.rpc.callers import Caller, CallerRole, Peer
+
+MASTER = Caller(CallerRole.MASTER, "node1", local=True)
+"""The master on the node that is called, who may make every call."""
+
+
+class FixedCallers:
+    """``Callers`` that knows peers by fingerprint; all others are strangers.
+
+    A test changes ``roles`` to promote, demote and revoke.
+    """
+
+    def __init__(self, roles: dict[str, CallerRole] | None = None, *, name: str = "node1") -> None:
+        self.roles = roles or {}
+        self._name = name
+
+    def identify(self, peer: Peer | None) -> Caller:
+        if peer is None:
+            return Caller(CallerRole.STRANGER, "a peer without a certificate")
+        role = self.roles.get(peer.fingerprint, CallerRole.STRANGER)
+        return Caller(role, peer.name, local=peer.name == self._name)
+
+
+class AnyCaller:
+    """``Callers`` to whom every peer with a certificate is the master on this node."""
+
+    def identify(self, peer: Peer | None) -> Caller:
+        return Caller(CallerRole.STRANGER, "nobody") if peer is None else MASTER

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: BSD-2-Clause
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.config import access
+from ganeti.config.changes.nodes import add_node, certify, remove_node, set_role
+from ganeti.config.changes.objects import add, remove
+from ganeti.config.verify import verify
+from ganeti.errors import Invalid
+from ganeti.model.access import NodeCertificates, SpentToken
+from ganeti.model.node import Role
+from ganeti.testing.builders import a_cluster, a_node
+
+NODE = a_node("node4", master_candidate=False)
+TOKEN = SpentToken(
+    uuid="0123", node="node4", until=9, application="ab", certificate="PEM", fingerprint="aa"
+)
+STATE = add_node(NODE, "aa")(a_cluster())
+
+
+class AccessFileTests(SynchronousTestCase):
+    def test_what_was_written_is_read_again(self) -> None:
+        state = add(TOKEN)(STATE).settled()
+        bare = remove(TOKEN)(remove(state.certificates[NODE.uuid])(state)).settled()
+        self.assertEqual(access.restore(bare, access.text(state)), state)
+
+    def test_without_the_file_there_is_nothing_of_it(self) -> None:
+        bare = a_cluster()
+        self.assertEqual(access.restore(bare, None), bare)
+
+    def test_equal_states_make_equal_bytes_and_other_objects_make_no_difference(self) -> None:
+        state = add_node(a_node("node5"))(STATE)
+        self.assertEqual(access.text(state), access.text(STATE))
+        self.assertFalse(access.differs(state, STATE))
+        self.assertTrue(access.differs(add(TOKEN)(state), STATE))
+
+    def test_a_damaged_file_is_refused(self) -> None:
+        for content in (b"{", b'{"version": 9}', b'{"version":1,"certificates":{"x":{"uuid":7}}}'):
+            self.assertRaises(Invalid, access.restore, STATE, content)
+
+
+class CertificateTests(SynchronousTestCase):
+    def test_every_node_has_its_certificates_and_candidates_are_listed_for_scripts(self) -> None:
+        self.assertEqual(STATE.certificates[NODE.uuid].fingerprints, ("aa",))
+        self.assertNotIn(NODE.uuid, STATE.cluster.candidate_certs)
+        state = set_role(NODE, Role.CANDIDATE)(STATE)
+        self.assertEqual(state.cluster.candidate_certs[NODE.uuid], "aa")
+        state = set_role(NODE, Role.REGULAR)(state)
+        self.assertNotIn(NODE.uuid, state.cluster.candidate_certs)
+        self.assertEqual(state.certificates[NODE.uuid].fingerprints, ("aa",))
+
+    def test_a_node_that_changes_its_certificate_may_show_both(self) -> None:
+        state = certify(NODE, "aa", "bb")(set_role(NODE, Role.CANDIDATE)(STATE))
+        self.assertEqual(state.certificates[NODE.uuid].fingerprints, ("aa", "bb"))
+        self.assertEqual(state.cluster.candidate_certs[NODE.uuid], "bb")
+
+    def test_the_certificates_go_with_the_node(self) -> None:
+        state = remove_node(NODE)(STATE)
+        self.assertEqual(dict(state.certificates), {})
+        self.assertEqual(list(verify(state)), list(verify(a_cluster())))
+
+    def test_certificates_of_no_node_and_of_two_nodes_are_found(self) -> None:
+        state = add(NodeCertificates(uuid="gone", fingerprints=("aa",)))(STATE)
+        found = "; ".join(verify(state))
+        self.assertIn("certificates of an unknown node, gone", found)
+        self.assertRegex(found, "certificate aa")
