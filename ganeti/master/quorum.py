@@ -94,7 +94,7 @@ class Quorum:
         self._process = process
         self._random = random
         self._term = 0
-        self._elected = self._begun = self._stopped = False
+        self._elected = self._begun = self._serves = self._stopped = False
         self._lost: NotMaster | None = None
         self._in_effect = ReplicaSet()
         self._proposed: list[ReplicaSet] = []
@@ -156,7 +156,10 @@ class Quorum:
 
         :raises NotMaster: a newer master was heard of, or this one is stopping.
         """
-        while not self.holds():
+        await self._until(self.holds)
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
             if self._lost is not None:
                 raise self._lost
             if self._stopped:
@@ -164,6 +167,11 @@ class Quorum:
             waiting: Deferred[None] = Deferred(self._forget_waiting)
             self._waiting.append(waiting)
             await waiting
+
+    def serve(self) -> None:
+        """Let clients make changes: the first commit of the term is kept."""
+        self._serves = True
+        self._wake()
 
     def _forget_waiting(self, waiting: Deferred[None]) -> None:
         if waiting in self._waiting:
@@ -175,7 +183,7 @@ class Quorum:
         :raises Refused: no majority answers; says which nodes are missing, and what to do.
         :raises NotMaster: there is a newer master.
         """
-        confirming = Deferred.fromCoroutine(self.confirm())
+        confirming = Deferred.fromCoroutine(self._until(lambda: self._serves and self.holds()))
         timer = self._clock.callLater(READY_TIMEOUT, confirming.cancel)
         try:
             await confirming

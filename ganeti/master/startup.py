@@ -137,6 +137,7 @@ class Startup:
         self._first = self._journal.end() + 1
         await self.quorum.begin(in_sync)
         await self.master.start()
+        self.quorum.serve()
 
     async def _adopt(self, election: Election, mandate: Mandate) -> frozenset[str]:
         """Complete the journal from the copies of those that voted; answers which are trusted."""
