@@ -33,12 +33,19 @@ async def second(*_: object) -> str:
     return "second"
 
 
+def asked(answer: Awaitable[Any]) -> Deferred[Any]:
+    async def result() -> Any:
+        return await answer
+
+    return Deferred.fromCoroutine(result())
+
+
 class WhenReadyTests(SynchronousTestCase):
     def test_a_change_waits_and_is_made_by_the_master_of_that_time(self) -> None:
         quorum = Waiting()
         current = [{"SubmitJob": first}]
         answers = when_ready(current, quorum)  # type: ignore[arg-type]  # what is used of it
-        submitting = Deferred.fromCoroutine(answers["SubmitJob"](()))  # type: ignore[arg-type]
+        submitting = asked(answers["SubmitJob"](()))
         self.assertNoResult(submitting)
         current[0] = {"SubmitJob": second}
         quorum.readied.callback(None)
@@ -46,4 +53,5 @@ class WhenReadyTests(SynchronousTestCase):
 
     def test_a_question_does_not_wait(self) -> None:
         answers = when_ready([{"QueryTags": first}], Waiting())  # type: ignore[arg-type]
-        self.assertEqual(self.successResultOf(answers["QueryTags"]("cluster", None)), "first")
+        asking = asked(answers["QueryTags"]("cluster", None))
+        self.assertEqual(self.successResultOf(asking), "first")
