@@ -259,13 +259,22 @@ class Quorum:
 
     # --- the election
 
-    async def elect(self, known: int, *, take_over: bool = False, voting: bool = True) -> Election:
+    async def elect(
+        self,
+        known: int,
+        *,
+        take_over: bool = False,
+        voting: bool = True,
+        accept_loss: bool = False,
+    ) -> Election:
         """Gather votes for a term newer than ``known`` until a majority has granted it.
 
         Only with ``take_over`` another master's nodes are asked to follow this one, when its lease
-        has ended. Without ``voting`` a person answers for the nodes that do not: they do not vote.
+        has ended. Without ``voting`` a person answers for the nodes that do not: they do not vote;
+        with ``accept_loss``, for what may be missing from the copy here.
 
         :raises NotMaster: a majority obeys another master.
+        :raises Refused: the copy here is not in sync.
         """
         self._term = known
         before: frozenset[str] | None = None
@@ -289,6 +298,8 @@ class Quorum:
             # Votes may be split among several that take over at once; one asks for all of them.
             willing = asked.keys() if take_over else asked.keys() - strange.keys()
             if current.has_majority(willing, without=self._down):
+                if current.in_sync and not accept_loss:
+                    require_in_sync(current, self._name)
                 term = max(known, *(ballot.state.term for ballot in asked.values())) + 1
                 # Nodes that missed a change obey a master that was replaced before our time.
                 instead = {
@@ -297,7 +308,10 @@ class Quorum:
                     if take_over or ballot.state.term < known
                 }
                 vote = RequestVote(
-                    term=term, master=self._name, instead=_ordered(instead - {"", self._name})
+                    term=term,
+                    master=self._name,
+                    instead=_ordered(instead - {"", self._name}),
+                    accept_loss=accept_loss,
                 )
                 ballots = await self._ask(vote)
                 granted = {name for name, ballot in ballots.items() if ballot.granted}
@@ -677,6 +691,20 @@ class Quorum:
                 await self._nodes.ask_all(members, ReleaseLease())
             except GanetiError as e:
                 self._log.info("the lease was not released everywhere: {why}", why=str(e))
+
+
+def require_in_sync(replica_set: ReplicaSet, name: str) -> None:
+    """Refuse a node whose copy was put out of the in-sync set.
+
+    :raises Refused: says which nodes are in it.
+    """
+    if name not in replica_set.in_sync:
+        others = ", ".join(replica_set.in_sync) or "none"
+        raise Refused(
+            f"the copy of the state on {name} is not in sync, so acknowledged changes may be"
+            f" missing from it (in sync: {others}). Make one of those the master, or bring it back;"
+            " to go on and lose those changes: gnt-cluster master-failover --accept-loss"
+        )
 
 
 def _fire(waiting: Deferred[None]) -> None:

@@ -120,7 +120,10 @@ class Startup:
         """
         known = self._voter().term
         election = await self.quorum.elect(
-            known, take_over=mandate.take_over, voting=mandate.voting
+            known,
+            take_over=mandate.take_over,
+            voting=mandate.voting,
+            accept_loss=mandate.accept_loss,
         )
         try:
             in_sync = await self._adopt(election, mandate)
