@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from ganeti import __version__
+from ganeti.config.state import ClusterState, Edited, Kind
 from ganeti.daemon import open_files
 from ganeti.daemon.allocators import Allocators
 from ganeti.daemon.identifiers import SystemIdentifiers
@@ -128,6 +129,12 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     )
     startup.require_mandate(mandate)
     quorum = startup.quorum
+
+    def certificates_changed(_: ClusterState, edits: tuple[Edited, ...]) -> None:
+        if any(edit.kind is Kind.CERTIFICATE for edit in edits):
+            connector.forget_sessions()
+            http.close()
+
     methods = Methods({})
     current: list[Mapping[str, Answerer]] = [{}]
 
@@ -136,6 +143,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         current[0] = master.answers()
         methods.use(when_ready(current, quorum))
         master.config.observe(end_calls_to_absent_nodes(way.give_up))
+        master.config.observe(certificates_changed)
 
     answer_by(startup.master)
     background: list[Spreading | Sharing] = []
