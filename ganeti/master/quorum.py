@@ -460,12 +460,15 @@ class Quorum:
             self._propose(in_sync)
 
     def members_changed(self) -> None:
-        """Adjust who votes to the nodes that there are, as soon as a majority agrees.
+        """Adjust who votes to the nodes that there are now, as soon as a majority agrees.
 
         Nodes that are gone or offline vote no more; others do once they have answered this master.
         """
-        if not self._begun:
-            return
+        if self._begun:
+            self._adjust_voters()
+            self._clock.callLater(0, self._renew_all)
+
+    def _adjust_voters(self) -> None:
         there = {node.name for node in self._members() if not node.offline}
         since = self._clock.seconds() - LEASE
         answering = {name for name, at in self._heard.items() if at > since}
@@ -476,15 +479,18 @@ class Quorum:
             self._propose(current.in_sync, voters)
 
     async def agreed(self) -> None:
-        """Return when a majority has agreed that nodes which are gone or offline do not vote.
+        """Return when a majority has agreed on who votes: no node that is gone or offline, and
+        every other one that answers.
 
-        Before that, their votes may still be needed: such a node must not forget its own.
+        Before that, the vote of one that goes may still be needed: it must not forget it.
 
         :raises NotMaster: a newer master was heard of.
         """
         while not self._stopped and self._lost is None:
             there = {node.name for node in self._members() if not node.offline}
-            if not self._proposed and set(self._in_effect.voters) <= there:
+            voters = set(self._in_effect.voters)
+            joining = there - voters - self._silent.keys()
+            if not self._proposed and voters <= there and not joining:
                 return
             waiting: Deferred[None] = Deferred(self._forget_waiting)
             self._waiting.append(waiting)
@@ -630,7 +636,7 @@ class Quorum:
             self._kept[node.name] = kept
             self._advance()
             if node.name not in self._current().voters:
-                self.members_changed()
+                self._adjust_voters()
             if current.generation == self._current().generation:
                 return
 
@@ -647,7 +653,7 @@ class Quorum:
                 if made.old_voters and not self._proposed:
                     self._leave_joint()
                 elif not self._proposed:
-                    self.members_changed()
+                    self._adjust_voters()
                 break
         if self.holds() or self._lost is not None:
             self._wake()
