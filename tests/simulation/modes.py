@@ -7,6 +7,7 @@ import errno
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ganeti.errors import GanetiError
 from ganeti.opcodes.node import AddNode, ModifyNode, RemoveNode
 from ganeti.testing.cluster import SimulatedHost
 from tests.simulation.campaign import Campaign, Fault
@@ -157,6 +158,8 @@ def old_disk(campaign: Campaign) -> None:
     campaign.distrusted = {host for host in campaign.distrusted if not is_trusted(campaign, host)}
     if campaign.old_disks and not campaign.distrusted and random.random() < 0.5:
         host, old = campaign.old_disks.pop(random.randrange(len(campaign.old_disks)))
+        if _is_needed(campaign, host):
+            return
         everything = random.random() < 0.5
         campaign.note(f"an old disk of {host.name} is back{'' if everything else ' (data)'}")
         had_master = host.has_master
@@ -176,11 +179,26 @@ def is_trusted(campaign: Campaign, host: SimulatedHost) -> bool:
     for process in campaign.acting():
         state = process.master.config.state()
         node = next((each for each in state.nodes.values() if each.name == host.name), None)
-        if node is None or node.name in process.master.quorum.in_effect.in_sync:
+        if node is None or not node.master_candidate:
             return True
-        if not node.master_candidate:
-            return True
+        if node.name in process.master.quorum.in_effect.in_sync:
+            # The master may not have noticed yet that the disk is an old one.
+            return process.host is host or _reaches(campaign, host, process.master.journal.end())
     return False
+
+
+def _reaches(campaign: Campaign, host: SimulatedHost, position: int) -> bool:
+    try:
+        return campaign.cluster.copy_of(host).end >= position
+    except GanetiError:
+        return False
+
+
+def _is_needed(campaign: Campaign, host: SimulatedHost) -> bool:
+    """Whether no other host has everything that was acknowledged."""
+    return any(
+        set(process.master.quorum.required()) <= {host.name} for process in campaign.acting()
+    )
 
 
 # --- people
