@@ -13,7 +13,7 @@ from random import Random
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 from twisted.python.failure import Failure
 
 from ganeti.bootstrap.copy import Copy, read
@@ -178,9 +178,15 @@ class SimulatedHost:
         )
 
     async def _stop_master(self) -> bool:
-        if self.process is None or self.process.dead:
+        process = self.process
+        if process is None or process.dead:
             return False
-        await self.process.stop()
+        stopping = Deferred.fromCoroutine(process.stop())
+        stopping.addErrback(lambda _: process.die())
+        process.clock.keep(stopping)
+        # It may also be killed meanwhile, and then that never ends.
+        while not process.dead:
+            await deferLater(self.daemon_clock, 0.1)
         return True
 
     def recover(self) -> None:

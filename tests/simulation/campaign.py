@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 
 from ganeti.errors import GanetiError
 from ganeti.opcodes.node import ModifyNode
+from ganeti.opcodes.tags import AddTags, TagKind
 from ganeti.testing.cluster import MasterProcess, SimulatedCluster, SimulatedHost, Stuck
 from ganeti.testing.disk import MemoryDisk
 from ganeti.testing.operator import fail_over
@@ -178,10 +179,18 @@ class Campaign:
         self.take_back_offline_nodes()
         self.cluster.settle()
         self.cluster.reconcile()
+        self.prove_that_it_works()
         # Until what a job's end was followed by has reached all candidates.
         self.cluster.pass_time(100.0)
         self.problems += self.cluster.problems()
         self.problems += leftovers(self.cluster)
+
+    def prove_that_it_works(self) -> None:
+        """Have something changed; with that, a copy that is not as it was left is noticed."""
+        self.cluster.submit(AddTags(kind=TagKind.CLUSTER, tags=("healed",)))
+        self.cluster.settle()
+        if "healed" not in self.cluster.master.config.state().cluster.tags:
+            self.problems.append("a change is not made although nothing fails any more")
 
     def take_back_offline_nodes(self) -> None:
         """Mark nodes that are offline as in use again, now that their daemons run."""

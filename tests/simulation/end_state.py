@@ -28,8 +28,8 @@ OWN_FILES = re.compile(
 """What may be below the data folder of a host."""
 
 _LEFT = re.compile(
-    r"master daemon (has restarted|was stopped)|could not remove disk"
-    r"|is left on|stays:|not removed:"
+    r"master daemon (has restarted|was stopped)|could not (remove disk|take \S+ out)"
+    r"|is left on|stays:|not removed:|journal could not keep the change"
 )
 
 
@@ -63,10 +63,10 @@ def _records(state: ClusterState) -> Iterator[str]:
 
 
 def _known_leftovers(cluster: SimulatedCluster) -> set[str]:
-    """Return the names of instances of which some job has said that it left something behind.
+    """Return the names of instances of which some job has said that it did things by halves.
 
-    Whoever reads that removes it: a job that a dying master has broken off says so, and one that
-    could not ask a node to remove a disk.
+    Whoever reads that ends what it has begun: a job that a dying master has broken off says so, one
+    that could not ask a node to remove a disk, and one whose last change could not be kept.
     """
     return {
         name
@@ -90,12 +90,14 @@ def _images(
         for instance in state.instances.values():
             if node.uuid == instance.primary_node:
                 named |= {str(state.disks[uuid].logical_id[1]) for uuid in instance.disks}
-    for path in sorted(host.images.sizes.keys() - named):
+    there = host.images.sizes.keys()
+    for path in sorted(there ^ named):
         if path.split("/")[-2] in known:
             continue
-        yield f"{host.name} has the image {path}, which belongs to no instance there"
-    for path in sorted(named - host.images.sizes.keys()):
-        yield f"{host.name} lacks the image {path}"
+        if path in there:
+            yield f"{host.name} has the image {path}, which belongs to no instance there"
+        else:
+            yield f"{host.name} lacks the image {path}"
 
 
 def _files(host: SimulatedHost) -> Iterator[str]:

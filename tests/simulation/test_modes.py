@@ -3,28 +3,17 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 from twisted.trial.unittest import SynchronousTestCase
 
-SEEDS = 5
+from tests.simulation.playing import played
+
+SEEDS = "5"
 """How many seeds of a mode are played each time."""
 
 
 class ModeTests(SynchronousTestCase):
     def play(self, mode: str) -> None:
-        """Play in a process of its own, where the order of sets is always the same."""
-        command = [sys.executable, "-m", "tests.simulation.seeds", mode]
-        played = subprocess.run(
-            [*command, "--seeds", str(SEEDS)],
-            env={**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": os.pathsep.join(sys.path)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        self.assertEqual(played.returncode, 0, played.stdout + played.stderr)
+        self.assertEqual(played(mode, "--seeds", SEEDS), "")
 
     def test_daemons_that_die_and_hosts_without_power_lose_nothing(self) -> None:
         self.play("crashes")
@@ -46,6 +35,12 @@ class ModeTests(SynchronousTestCase):
 
     def test_links_that_come_and_go_cost_nothing(self) -> None:
         self.play("flapping")
+
+    def test_late_messages_and_reset_connections_cost_nothing(self) -> None:
+        self.play("delays")
+
+    def test_disks_that_fail_or_stall_on_any_host_lose_nothing(self) -> None:
+        self.play("disks")
 
     def test_old_disks_bring_back_nothing(self) -> None:
         self.play("old-disk")
