@@ -40,7 +40,11 @@ PAUSE = 1.0
 """Seconds between two attempts to gather votes; up to as much again by chance, against ties."""
 
 STRAGGLERS = 0.5
-"""Seconds for which the other nodes are waited for when a majority has answered in an election."""
+"""Seconds for which the other nodes are waited for in an election when a majority is with us."""
+
+SLOW = 2.0
+"""Seconds for which they are waited for when a majority has answered, and some of it refused: time
+for a connection and a write to a slow disk."""
 
 READY_TIMEOUT = 6.0
 """Seconds for which a request waits for the lease before it is refused: longer than a lease, so
@@ -282,7 +286,14 @@ class Quorum:
         while True:
             # First a question, which promises nothing: one that cannot win, because it is cut off
             # from the others, must not drive the number on by which the true master works.
-            asked = await self._ask(DescribeVote())
+            asked = await self._ask(
+                DescribeVote(),
+                lambda ballot: (
+                    take_over
+                    or ballot.state.master in ("", self._name)
+                    or ballot.state.term < known
+                ),
+            )
             self._require_only(asked.get(self._name))
             current = self._known_set(asked.values())
             self._in_effect = current
@@ -313,7 +324,7 @@ class Quorum:
                     instead=_ordered(instead - {"", self._name}),
                     accept_loss=accept_loss,
                 )
-                ballots = await self._ask(vote)
+                ballots = await self._ask(vote, lambda ballot: ballot.granted)
                 granted = {name for name, ballot in ballots.items() if ballot.granted}
                 current = self._known_set(ballots[name] for name in granted)
                 if current.has_majority(granted, without=self._down):
@@ -347,10 +358,14 @@ class Quorum:
         finally:
             self._term = known
 
-    async def _ask(self, call: DescribeVote | RequestVote) -> dict[str, Ballot]:
+    async def _ask(
+        self, call: DescribeVote | RequestVote, with_us: Callable[[Ballot], bool]
+    ) -> dict[str, Ballot]:
         """The ballots of the nodes that answer, by name; why others do not is remembered.
 
-        Once a majority has answered, the others are given ``STRAGGLERS`` seconds.
+        Once a majority is ``with_us``, the others are given ``STRAGGLERS`` seconds; once a majority
+        has answered at all, ``SLOW``. Those that refuse are often the quickest, and must not keep
+        this from waiting for the votes of slow nodes.
         """
         members = [node for node in self._members() if not node.offline]
         found: dict[str, Ballot] = {}
@@ -360,13 +375,21 @@ class Quorum:
         pending: Deferred[None] = Deferred()
         timer: IDelayedCall | None = None
 
-        def answered(_: None, name: str) -> None:
+        def wait_at_most(seconds: float) -> None:
             nonlocal timer
+            if timer is None:
+                timer = self._clock.callLater(seconds, _fire, pending)
+            elif timer.active() and timer.getTime() > self._clock.seconds() + seconds:
+                timer.reset(seconds)
+
+        def answered(_: None, name: str) -> None:
             asking.pop(name, None)
             if not asking:
                 _fire(pending)
-            elif timer is None and 2 * len(found) > len(members):
-                timer = self._clock.callLater(STRAGGLERS, _fire, pending)
+            elif 2 * sum(map(with_us, found.values())) > len(members):
+                wait_at_most(STRAGGLERS)
+            elif 2 * len(found) > len(members):
+                wait_at_most(SLOW)
 
         for name, work in list(asking.items()):
             work.addCallback(answered, name)
@@ -395,6 +418,8 @@ class Quorum:
             self._silent.pop(node.name, None)
             if ballot.granted:
                 self._heard[node.name] = asked_at
+            elif isinstance(call, RequestVote):
+                self._silent[node.name] = "it has refused this master its vote"
 
     def _known_set(self, ballots: Iterable[Ballot]) -> ReplicaSet:
         """The newest replica set; for a cluster that never had one, all nodes vote."""

@@ -238,6 +238,20 @@ class QuorumTests(SynchronousTestCase):
         won = [each for each in electing if isinstance(getattr(each, "result", None), Election)]
         self.assertGreaterEqual(len(won), 1)
 
+    def test_slow_votes_are_waited_for_while_the_quick_ones_are_no_majority(self) -> None:
+        self.members = self.of(*NAMES)
+        # Its set is of before node1 came back into the in-sync set, so it refuses.
+        stale = ReplicaSet(term=1, generation=1, in_sync=("node2",), voters=NAMES)
+        newer = ReplicaSet(term=2, generation=1, in_sync=("node1",), voters=NAMES)
+        zero = ReplicaEnd(position=0, digest="")
+        for name in NAMES:
+            replica_set = stale if name in ("node2", "node3") else newer
+            renewal = RenewLease(acknowledged=zero, replica_set=replica_set)
+            self.successResultOf(self.voters[name].renew(renewal))
+        for name in ("node4", "node5"):
+            self.network.slow(name, 1.0)
+        self.elect(self.master())
+
     def test_without_voting_a_person_answers_for_the_nodes_that_do_not(self) -> None:
         self.begun()
         self.cut_off("node1", "node3")

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from tests.simulation.mutants import config, jobs, journal, nodes, operations
+from tests.simulation.mutants import config, jobs, journal, nodes, operations, replication
 
 MUTANTS = (
     *journal.MUTANTS,
@@ -11,4 +11,5 @@ MUTANTS = (
     *jobs.MUTANTS,
     *operations.MUTANTS,
     *nodes.MUTANTS,
+    *replication.MUTANTS,
 )

@@ -78,17 +78,15 @@ MUTANTS = (
         name="journal-acknowledges-early",
         file=_FILE,
         before="""
-            await copied
-            raise
-        if await copied:
-            self._acknowledge(group)
+        await copied
+        # Last: a lease that was good before the disk was slow may have ended meanwhile.
+        await self._replicas.confirm()
+        self._acknowledge(group)
 """,
         after="""
-            await copied
-            raise
         self._acknowledge(group)
-        if await copied:
-            pass
+        await copied
+        await self._replicas.confirm()
 """,
         reason="changes are acknowledged before the candidates have them",
         modes=("crashes", "succession", "partition"),
@@ -159,16 +157,8 @@ MUTANTS = (
     Mutant(
         name="checkpoint-marker-first",
         file=_CHECKPOINTS,
-        before="""
-            try:
-                await self._files.replace_all(contents)
-""",
-        after="""
-            try:
-                early = Marker(position=position, in_sync=tuple(sorted(self._in_sync())))
-                await self._files.replace(self._places.marker, msgspec.json.encode(early))
-                await self._files.replace_all(contents)
-""",
+        before="await self._files.replace(self._places.marker, replacing(before, mark, digests))",
+        after="await self._files.replace(self._places.marker, complete(mark, digests))",
         reason="after a crash the marker is ahead of the files of its checkpoint",
         modes=(
             "crash",
@@ -179,8 +169,10 @@ MUTANTS = (
     Mutant(
         name="checkpoint-marker-too-new",
         file=_CHECKPOINTS,
-        before="                marker = Marker(position=position, in_sync",
-        after="                marker = Marker(position=self._journal.end(), in_sync",
+        before="await self._files.replace(self._places.marker, complete(mark, digests))",
+        after="await self._files.replace(\n"
+        "                    self._places.marker, complete(self._journal.acknowledged(), digests)\n"
+        "                )",
         reason="commits that came while the checkpoint was written are skipped by the next start",
         modes=(
             "crash",

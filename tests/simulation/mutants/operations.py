@@ -183,13 +183,8 @@ MUTANTS = (
     Mutant(
         name="failover-does-not-stop",
         file=_FAILOVER,
-        before="""
-        await stop_guest(plan.subject, plan.timeout, tools)
-        if plan.restarts:
-""",
-        after="""
-        if plan.restarts:
-""",
+        before="        await _stop(plan, tools, undo)",
+        after="        pass",
         reason="the guest is started on its new node while it runs on the old one",
         modes=("plain",),
     ),
@@ -197,12 +192,13 @@ MUTANTS = (
         name="failover-goes-on-without-an-answer",
         file=_FAILOVER,
         before="""
-        if not plan.careless:
-            raise Failed(
+        raise Failed(
+            f"instance {instance.name} may still be running on {primary.name}: {e}; make sure "
 """,
         after="""
-        if False:
-            raise Failed(
+        return
+        raise Failed(
+            f"instance {instance.name} may still be running on {primary.name}: {e}; make sure "
 """,
         reason="a node that does not answer is taken to have stopped the guest",
         modes=(
@@ -226,13 +222,11 @@ MUTANTS = (
         name="move-copies-what-runs",
         file=_MOVE,
         before="""
-    await stop_guest(subject, plan.op.shutdown_timeout, tools)
+    await tools.progress.interruptible(stop_guest(subject, plan.op.shutdown_timeout, tools))
 """,
         after="""
     if plan.runs:
         await stop_guest(subject, plan.op.shutdown_timeout, tools)
-    if not plan.runs:
-        await detach_disks(state, instance, subject.disks, tools)
 """,
         reason="a guest that began to run since it was asked for goes on while it is copied",
         modes=(
@@ -279,9 +273,7 @@ MUTANTS = (
         name="stop-keeps-the-wish",
         file=_STOP,
         before="""
-            undo.by(
-                f"record again what {instance.name} was to be", partial(_as_before, plan, tools)
-            )
+    undo.by(f"record again what {instance.name} was to be", partial(tools.config.change, before))
 """,
         after="",
         reason="an instance that could not be stopped is recorded as down and runs",

@@ -1,0 +1,432 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Bugs in votes, leases, the replica set, and the copies of the journal."""
+
+from __future__ import annotations
+
+from tests.simulation.mutants.mutant import Mutant
+
+_QUORUM = "ganeti/master/quorum.py"
+_VOTER = "ganeti/node/voter.py"
+_RULES = "ganeti/rpc/quorum.py"
+_CANDIDATES = "ganeti/master/candidates.py"
+_FOLLOWER = "ganeti/master/follower.py"
+_ADOPTION = "ganeti/master/adoption.py"
+_REPLICA = "ganeti/node/replicas.py"
+_FILE = "ganeti/journal/file.py"
+_MARKER = "ganeti/journal/marker.py"
+
+MUTANTS = (
+    Mutant(
+        name="lease-not-confirmed",
+        file=_FILE,
+        before="""
+        await self._replicas.confirm()
+""",
+        after="",
+        reason="a master whose lease has ended acknowledges what its disk was slow to take",
+        modes=(
+            "pauses",
+            "partition",
+            "skew",
+        ),
+        seeds=200,
+    ),
+    Mutant(
+        name="lease-of-one-answer",
+        file=_QUORUM,
+        before="reverse=True)[len(group) // 2]",
+        after="reverse=True)[0]",
+        reason="a master takes the answer of one node for that of a majority",
+        modes=(
+            "partition",
+            "one-way",
+        ),
+        seeds=200,
+    ),
+    Mutant(
+        name="lease-from-the-answer",
+        file=_QUORUM,
+        before="self._heard[node.name] = max(asked_at, self._heard.get(node.name, 0.0))",
+        after="self._heard[node.name] = self._clock.seconds() + 5",
+        reason="a master counts its lease from later than the node counts its promise",
+        modes=(
+            "delays",
+            "pauses",
+            "partition",
+        ),
+        seeds=200,
+    ),
+    Mutant(
+        name="quorum-of-half",
+        file=_RULES,
+        before="2 * len(group & set(names)) > len(group)",
+        after="2 * len(group & set(names)) >= len(group)",
+        reason="half of the voting nodes suffice, so two masters can be elected in one term",
+        modes=(
+            "partition",
+            "succession",
+        ),
+        seeds=200,
+    ),
+    Mutant(
+        name="election-without-a-majority",
+        file=_QUORUM,
+        before="""
+                if current.has_majority(granted, without=self._down):
+                    self._term, self._elected""",
+        after="""
+                if granted:
+                    self._term, self._elected""",
+        reason="the vote of any node makes a master",
+        modes=(
+            "partition",
+            "succession",
+        ),
+        seeds=200,
+    ),
+    Mutant(
+        name="vote-despite-a-promise",
+        file=_VOTER,
+        before="        if self._lease() > 0:",
+        after="        if self._lease() < 0:",
+        reason="a node grants a term although it has promised another master not to",
+        modes=(
+            "succession",
+            "partition",
+        ),
+        seeds=200,
+    ),
+    Mutant(
+        name="vote-not-kept",
+        file=_VOTER,
+        before="""
+                await self._persist(state)
+                self._promised""",
+        after="""
+                self._state = state
+                self._promised""",
+        reason="a node forgets its vote when its daemon starts again, and obeys the old master",
+        modes=(
+            "crashes",
+            "succession",
+            "partition",
+        ),
+        seeds=200,
+    ),
+    Mutant(
+        name="vote-of-who-left",
+        file=_VOTER,
+        before="""
+        if known and call.master not in known:
+""",
+        after="""
+        if known and call.master in known - known:
+""",
+        reason="a node that was removed can become the master",
+        modes=("membership",),
+        seeds=200,
+    ),
+    Mutant(
+        name="vote-lost-in-a-tie",
+        file=_VOTER,
+        before="        if call.elected and call.term == self._state.term:",
+        after="        if call.elected and call.term < self._state.term:",
+        reason="a node that voted for the loser of a term obeys it for ever",
+        modes=(
+            "succession",
+            "flapping",
+            "partition",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="votes-not-given-back",
+        file=_QUORUM,
+        before="""
+                await self._give_back(term, known, granted)
+""",
+        after="",
+        reason="two that have split the votes keep their halves from each other",
+        modes=(
+            "succession",
+            "flapping",
+            "partition",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="set-counts-before-a-majority-has-it",
+        file=_QUORUM,
+        before="""
+        sets = (self._in_effect, *self._proposed)
+        return frozenset(name for each in sets""",
+        after="""
+        sets = (self._current(),)
+        return frozenset(name for each in sets""",
+        reason="commits stop waiting for a copy before a majority knows that it does not count",
+        modes=(
+            "partition",
+            "one-way",
+            "flapping",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="set-in-effect-at-once",
+        file=_QUORUM,
+        before="""
+            if made.has_majority(kept, without=self._down):
+                self._in_effect""",
+        after="""
+            if kept:
+                self._in_effect""",
+        reason="a replica set takes effect when one node has it",
+        modes=(
+            "partition",
+            "one-way",
+            "flapping",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="set-not-kept",
+        file=_VOTER,
+        before="if newer or (due and state",
+        after="if False or (due and state",
+        reason="a node has forgotten the newest replica set when it has been started again",
+        modes=(
+            "crashes",
+            "old-disk",
+            "chaos",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="set-of-an-old-message",
+        file=_VOTER,
+        before="sent.order > state.replica_set.order",
+        after="sent.order != state.replica_set.order",
+        reason="a replica set that was sent earlier replaces a newer one",
+        modes=(
+            "delays",
+            "flapping",
+            "chaos",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="voters-changed-at-once",
+        file=_QUORUM,
+        before="""
+        elif voters != before:
+            old = before
+""",
+        after="",
+        reason="voters are changed without a majority of the old ones",
+        modes=("membership",),
+        seeds=400,
+    ),
+    Mutant(
+        name="leaving-voter-not-asked",
+        file=_QUORUM,
+        before="        return [*members.values(), *former]",
+        after="        return [*members.values()]",
+        reason="a node that leaves is not asked for the vote that its leaving needs",
+        modes=("membership",),
+        seeds=400,
+    ),
+    Mutant(
+        name="leaving-not-awaited",
+        file=_QUORUM,
+        before="""
+            if not self._proposed and voters <= there and not joining:
+                return
+""",
+        after="""
+            return
+""",
+        reason="a node forgets its vote before the others can do without it",
+        modes=("membership",),
+        seeds=400,
+    ),
+    Mutant(
+        name="copy-not-awaited",
+        file=_CANDIDATES,
+        before="            if each.live and each.end.position >= end.position",
+        after="            if each.live",
+        reason="commits are acknowledged before the copies have them",
+        modes=(
+            "crashes",
+            "succession",
+            "partition",
+        ),
+        seeds=200,
+    ),
+    Mutant(
+        name="copy-in-sync-too-early",
+        file=_CANDIDATES,
+        before="for each in self._followers.values() if each.settled}",
+        after="for each in self._followers.values() if each.live}",
+        reason="a copy counts as in sync before it has all",
+        modes=(
+            "crashes",
+            "partition",
+            "chaos",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="copy-kept-after-a-time-out",
+        file=_CANDIDATES,
+        before="""
+            if follower.lacks(group.end):
+""",
+        after="""
+            if follower.lacks(group.end) and not follower.live:
+""",
+        reason="commits wait for ever for a copy that does not answer",
+        modes=(
+            "partition",
+            "pauses",
+        ),
+        seeds=200,
+    ),
+    Mutant(
+        name="copy-not-watched",
+        file=_FOLLOWER,
+        before="if self.live and not self._queue and self._clock.seconds() >= due:",
+        after="if self._stopped:",
+        reason="an old disk comes back as a copy in sync while nothing is written",
+        modes=(
+            "old-disk",
+            "chaos",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="copy-in-sync-without-comparing",
+        file=_FOLLOWER,
+        before="""
+        await self._compare()
+        await self._catch_up()
+""",
+        after="""
+        await self._catch_up()
+""",
+        reason="a copy is taken for one of this history without a look at it",
+        modes=(
+            "old-disk",
+            "crashes",
+            "partition",
+        ),
+        seeds=200,
+    ),
+    Mutant(
+        name="copy-takes-what-does-not-follow",
+        file=_REPLICA,
+        before="            elif segments.end != after:",
+        after="            elif segments.end.position < after.position:",
+        reason="a copy keeps frames that do not follow its end",
+        modes=(
+            "partition",
+            "delays",
+            "flapping",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="copy-cut-below-its-checkpoint",
+        file=_REPLICA,
+        before="""
+                self._require_older_checkpoint(after)
+""",
+        after="",
+        reason="commits are cut off whose effect stays in the files of the checkpoint",
+        modes=(
+            "crashes",
+            "succession",
+            "partition",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="copy-checkpoint-unmarked",
+        file=_REPLICA,
+        before="""
+                await self._files.replace(f"{self._data}/{MARKER}", marker)
+            # Frames""",
+        after="""
+            # Frames""",
+        reason="after a crash the files of a copy are ahead of its marker",
+        modes=(
+            "crashes",
+            "succession",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="copy-of-two-histories",
+        file=_MARKER,
+        before="""
+        if not same:
+            raise Damaged(""",
+        after="""
+        if same is None:
+            raise Damaged(""",
+        reason="frames of one history follow the checkpoint of another",
+        modes=(
+            "old-disk",
+            "crashes",
+            "chaos",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="copy-reset-in-place",
+        file=_REPLICA,
+        before="""
+            await segments.clear()
+            await self._replace_files(contents, end)
+""",
+        after="""
+            await self._replace_files(contents, end)
+            await segments.clear()
+""",
+        reason="a crash leaves the frames of the old copy after the new checkpoint",
+        modes=(
+            "crashes",
+            "old-disk",
+            "disks",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="master-adopts-nothing",
+        file=_ADOPTION,
+        before="        if await _has(nodes, node, journal.end_mark()):",
+        after="        if journal is None:",
+        reason="a new master does not take over what other copies have",
+        modes=(
+            "succession",
+            "crashes",
+            "disks",
+        ),
+        seeds=400,
+    ),
+    Mutant(
+        name="master-lacks-what-was-acknowledged",
+        file=_ADOPTION,
+        before="""
+    if not accept_loss:
+        _require_all(""",
+        after="""
+    if journal is None:
+        _require_all(""",
+        reason="a master begins from an old disk without what was acknowledged",
+        modes=(
+            "old-disk",
+            "chaos",
+        ),
+        seeds=400,
+    ),
+)
