@@ -16,8 +16,12 @@ PROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
 
 
 def lacking(requirement: str) -> bool:
-    """Whether a requirement ``NAME>=VERSION`` is not met."""
+    """Whether a requirement ``NAME>=VERSION`` is not met.
+
+    What extras such as ``NAME[tls]`` bring is not looked for; list it, too.
+    """
     name, _, least = requirement.partition(">=")
+    name = name.partition("[")[0]
     try:
         return _numbers(version(name)) < _numbers(least)
     except PackageNotFoundError:

@@ -68,8 +68,8 @@ class _StandIn(ModuleType):
 def leaner_imports() -> Iterator[None]:
     """While this lasts, Twisted and msgspec are imported for less; what is loaded already stays."""
     modules: dict[str, ModuleType | None] = sys.modules  # type: ignore[assignment]
-    # No connection of ours uses pyOpenSSL (see ganeti.system.tls), but each further part of Twisted
-    # looks for it. A None means "not installed".
+    # No connection of the daemons that load this way uses pyOpenSSL (see ganeti.system.tls), but
+    # each further part of Twisted looks for it. A None means "not installed".
     modules.setdefault("OpenSSL", None)
     instead: dict[str, ModuleType | None] = {name: _stand_in(name) for name in _USED}
     instead["ctypes"] = None  # which is for Windows

@@ -10,12 +10,20 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IAddress, IConnector
+from twisted.internet.interfaces import (
+    IAddress,
+    IConnector,
+    IProtocolFactory,
+    IStreamServerEndpoint,
+)
 from twisted.internet.protocol import ClientFactory, ServerFactory
 from twisted.python.failure import Failure
 
 from ganeti.errors import Code, Refused, Unreachable
 from ganeti.system.tls import words
+
+BACKLOG = 128
+"""How many connections wait until they are accepted."""
 
 REACH_PATIENCE = 5.0
 
@@ -33,11 +41,28 @@ def listen(reactor: Any, address: str, port: int, factory: ServerFactory) -> Any
     :raises Refused: the operating system does not let us; the text says what to do.
     """
     try:
-        return reactor.listenTCP(port, factory, backlog=128, interface=address)
+        return reactor.listenTCP(port, factory, backlog=BACKLOG, interface=address)
     except CannotListenError as e:
-        number = getattr(e.socketError, "errno", None)
-        why = _WORDS.get(number) or os.strerror(number) if number else str(e.socketError)
-        raise Refused(f"cannot listen on {address} port {port}: {why}", Code.ENVIRONMENT) from None
+        raise _refused(e, address, port) from None
+
+
+async def listen_at(
+    endpoint: IStreamServerEndpoint, factory: IProtocolFactory, address: str, port: int
+) -> Any:
+    """Accept connections at an endpoint, which is that of ``address`` and ``port``.
+
+    :raises Refused: the operating system does not let us; the text says what to do.
+    """
+    try:
+        return await endpoint.listen(factory)
+    except CannotListenError as e:
+        raise _refused(e, address, port) from None
+
+
+def _refused(error: CannotListenError, address: str, port: int) -> Refused:
+    number = getattr(error.socketError, "errno", None)
+    why = _WORDS.get(number) or os.strerror(number) if number else str(error.socketError)
+    return Refused(f"cannot listen on {address} port {port}: {why}", Code.ENVIRONMENT)
 
 
 def keep_unsent(port: Any, size: int) -> None:
@@ -47,6 +72,15 @@ def keep_unsent(port: Any, size: int) -> None:
     connections that are accepted from now on, by whatever process.
     """
     port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, size)
+
+
+def send_at_once(port: Any) -> None:
+    """Let what is written leave at once, also what does not fill a packet (``TCP_NODELAY``).
+
+    Otherwise an answer waits until the client has acknowledged the session ticket before it. Holds
+    for connections that are accepted from now on, by whatever process.
+    """
+    port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def reach(reactor: Any, host: str, port: int) -> Deferred[None]:

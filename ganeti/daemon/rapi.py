@@ -4,16 +4,41 @@
 from __future__ import annotations
 
 import sys
+import time
 from argparse import SUPPRESS, ArgumentTypeError, Namespace
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from ganeti.daemon.options import add_address, parser
-from ganeti.daemon.service import Program, Running, run
-from ganeti.paths import RAPI_PORT, Paths, of_this_node
+from twisted.internet.endpoints import SSL4ServerEndpoint, TCP4ServerEndpoint
+from twisted.internet.interfaces import IProtocolFactory, IStreamServerEndpoint
+from twisted.internet.threads import deferToThreadPool
+from twisted.protocols.tls import TLSMemoryBIOFactory
 
-MOST_CLIENTS = 4000
-MOST_WORKERS = 64
+from ganeti.daemon import open_files
+from ganeti.daemon.listening import BACKLOG, keep_unsent, listen_at, send_at_once
+from ganeti.daemon.options import add_address, address_of, parser
+from ganeti.daemon.server_certificate import ServerCertificate
+from ganeti.daemon.service import Program, Running, run
+from ganeti.daemon.workers import Workers, accept_as_worker
+from ganeti.errors import NotMaster
+from ganeti.luxi.async_client import MOST_WAITING, MasterClient
+from ganeti.paths import RAPI_PORT, Paths, name_of_this_node, of_this_node
+from ganeti.rapi.access import Authenticator, UsersFile, UsersFileChecker
+from ganeti.rapi.costly_queries import QueryLimit
+from ganeti.rapi.resource import Api, resource_tree
+from ganeti.rapi.routes.table import ROUTES
+from ganeti.rapi.site import MAX_CONNECTIONS, MAX_HANDSHAKES, ApiSite
+
+MODULE = "ganeti.daemon.rapi"
+
+MAX_WORKERS = 64
+
+UNSENT = 128 * 1024
+"""How many bytes of an answer the kernel keeps for a client ahead of what it can receive."""
+
+OTHER_FILES = 100
+"""How many files and connections the daemon has open besides those of its clients."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,15 +59,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--max-clients",
         type=int,
         metavar="N",
-        default=MOST_CLIENTS,
-        help=f"how many connections are open at once; default: {MOST_CLIENTS}",
+        default=MAX_CONNECTIONS,
+        help=f"how many connections are open at once; default: {MAX_CONNECTIONS}",
     )
     options.add_argument(
         "--workers",
         type=_count,
         metavar="N",
         default=1,
-        help="how many processes serve; each takes some 25 MiB; default: 1",
+        help="how many processes serve; each takes some 55 MiB; default: 1",
     )
     options.add_argument("--worker", type=int, help=SUPPRESS)
     options.add_argument("-i", "--interface", help=_IGNORED)
@@ -51,23 +76,124 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = "ganeti-rapi"
     if chosen.worker is not None:
         name, chosen.foreground = f"ganeti-rapi-worker-{chosen.worker}", True
-    return run(Program(name, "rapi-daemon", _start), chosen, of_this_node())
+    return run(Program(name, "rapi-daemon", start, lean=False), chosen, of_this_node())
 
 
 def _count(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= MOST_WORKERS:
-        raise ArgumentTypeError(f"must be a number from 1 to {MOST_WORKERS}")
+    if not text.isdigit() or not 1 <= int(text) <= MAX_WORKERS:
+        raise ArgumentTypeError(f"must be a number from 1 to {MAX_WORKERS}")
     return int(text)
 
 
 _IGNORED = "taken as other servers take it, and without effect; -b says where to listen"
 
 
-def _start(reactor: Any, options: Namespace, paths: Paths) -> Awaitable[Running]:
-    # Here and not above: the process that only waits for the daemon to listen needs none of it.
-    from ganeti.daemon.remote_api import start
+async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
+    """Listen for clients."""
+    name = name_of_this_node()
+    _require_master(paths, name)
+    certificate = None if options.no_ssl else _certificate(options, paths)
+    shares = _shares(options.max_clients)
+    master = MasterClient(reactor, reactor, paths.master_socket, most_waiting=shares.waiting)
+    users = UsersFile(paths.rapi_users, reactor.seconds)
+    users.look()
+    authenticator = Authenticator(
+        users,
+        UsersFileChecker(users, _in_thread(reactor)),
+        reactor.seconds,
+        login_always=options.require_authentication,
+    )
+    site = ApiSite(
+        resource_tree(ROUTES, Api(QueryLimit(master), authenticator, time.time)),
+        reactor,
+        max_connections=shares.clients,
+        max_handshakes=shares.handshakes,
+    )
+    workers = None
+    if options.worker is not None:
+        port = accept_as_worker(reactor, _over_tls(site, certificate))
+    else:
+        address = options.bind or address_of(name, paths)
+        endpoint = _endpoint(reactor, address, options.port, certificate)
+        port = await listen_at(endpoint, site, address, options.port)
+        keep_unsent(port, UNSENT)
+        send_at_once(port)
+        further = options.workers - 1
+        workers = Workers(reactor, MODULE, options.arguments, port.fileno(), further)
 
-    return start(reactor, options, paths)
+    async def stop() -> None:
+        # Before the socket is closed, which for all who share it closes it.
+        if workers is not None:
+            await workers.stop()
+        if (closing := port.stopListening()) is not None:
+            await closing
+        site.hang_up()
+        master.close()
+
+    def reload() -> None:
+        if certificate is not None:
+            certificate.reload()
+
+    return Running(stop, reload)
+
+
+def _endpoint(
+    reactor: Any, address: str, port: int, certificate: ServerCertificate | None
+) -> IStreamServerEndpoint:
+    # Both listen on addresses of IPv6, too.
+    if certificate is None:
+        return TCP4ServerEndpoint(reactor, port, BACKLOG, address)
+    return SSL4ServerEndpoint(reactor, port, certificate, BACKLOG, address)
+
+
+def _over_tls(factory: IProtocolFactory, certificate: ServerCertificate | None) -> IProtocolFactory:
+    """As an SSL endpoint does, for a socket that was inherited."""
+    return factory if certificate is None else TLSMemoryBIOFactory(certificate, False, factory)
+
+
+def _require_master(paths: Paths, name: str) -> None:
+    """Refuse to run on a node that the cluster does not call its master."""
+    try:
+        with open(f"{paths.data}/ssconf_master_node", encoding="utf-8") as file:
+            known = file.read().strip()
+    except FileNotFoundError:
+        return
+    if known != name:
+        raise NotMaster(
+            f"{known} is the master, and this is {name}; the remote API runs on the master only"
+        )
+
+
+def _certificate(options: Namespace, paths: Paths) -> ServerCertificate:
+    certificate = options.ssl_cert or options.ssl_key or paths.rapi_certificate
+    return ServerCertificate(certificate, options.ssl_key or certificate)
+
+
+@dataclass(frozen=True)
+class _Shares:
+    """How the files that may be open are shared out."""
+
+    clients: int
+    waiting: int
+    """Clients that wait for jobs, each of which takes a connection to the master, too."""
+    handshakes: int
+    """Connections in the middle of the TLS handshake."""
+
+
+def _shares(wanted: int) -> _Shares:
+    """As much as wanted for everybody, or less if the host does not allow so many files."""
+    files = open_files.allow(wanted + MOST_WAITING + MAX_HANDSHAKES + OTHER_FILES)
+    room = files - OTHER_FILES
+    waiting = max(1, min(MOST_WAITING, room // 4))
+    handshakes = max(1, min(MAX_HANDSHAKES, room // 4))
+    return _Shares(max(1, min(wanted, room - waiting - handshakes)), waiting, handshakes)
+
+
+def _in_thread(reactor: Any) -> Callable[[Callable[[], bool]], Awaitable[bool]]:
+    def in_thread(check: Callable[[], bool]) -> Awaitable[bool]:
+        return deferToThreadPool(reactor, reactor.getThreadPool(), check)
+
+    return in_thread
 
 
 if __name__ == "__main__":

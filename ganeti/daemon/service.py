@@ -2,7 +2,7 @@
 """What all daemons do around their own work: fork, pid file, log, signals, an orderly end.
 
 Who starts a daemon is told the truth: the command returns when the daemon listens, or with the
-reason why it does not. Twisted is imported in the daemon's own process only.
+reason why it does not. The reactor is made in the daemon's own process only.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import gc
 import os
 import signal
 import sys
-import time
 from argparse import Namespace
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -57,6 +57,8 @@ class Program:
     name: str
     log: str
     start: Callable[[Any, Namespace, Paths], Awaitable[Running]]
+    lean: bool = True
+    """Whether to load Twisted without what this daemon does not use, pyOpenSSL above all."""
 
 
 def run(program: Program, options: Namespace, paths: Paths) -> int:
@@ -140,15 +142,14 @@ class _Life:
     def _react(self) -> None:
         from ganeti.daemon.lean import leaner_imports
 
-        with leaner_imports():
+        with leaner_imports() if self._program.lean else nullcontext():
             import msgspec  # noqa: F401  # here, where it is loaded for less
-            from twisted.internet import reactor, threads  # noqa: F401
+            from twisted.internet import threads  # noqa: F401
 
             from ganeti.daemon.logs import LogFile, begin
-            from ganeti.daemon.steady import keep_steady
+            from ganeti.daemon.monotonic_clock import install
 
-        real: Any = reactor  # which one it is, is known at run time only
-        keep_steady(real, time.time, time.monotonic)
+        real: Any = install()
         self._reactor = real
         self._log = LogFile(
             f"{self._paths.log}/{self._program.log}.log", self._program.name, also=self._terminal

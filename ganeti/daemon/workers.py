@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReadDescriptor
-from twisted.internet.protocol import ProcessProtocol, ServerFactory
+from twisted.internet.interfaces import IProtocolFactory, IReadDescriptor
+from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -120,7 +120,7 @@ class _Leash:
         return "leash"
 
 
-def accept_as_worker(reactor: Any, factory: ServerFactory) -> Any:
+def accept_as_worker(reactor: Any, factory: IProtocolFactory) -> Any:
     """Accept connections from the inherited socket for as long as the keeper lives."""
     reactor.addReader(_Leash(reactor))
     with socket.socket(fileno=os.dup(LISTENING)) as listening:

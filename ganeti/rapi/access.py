@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import enum
 import hashlib
 import os
@@ -12,11 +10,16 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from twisted.cred.checkers import ICredentialsChecker
+from twisted.cred.credentials import IUsernamePassword, UsernamePassword
+from twisted.cred.error import LoginFailed, UnauthorizedLogin
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from twisted.web.guard import BasicCredentialFactory
+from zope.interface import implementer
 
 from ganeti.rapi.login_limits import FailureLimit, InThread, SlowChecks, source_of
 from ganeti.rapi.problems import Problematic
@@ -111,24 +114,97 @@ class UsersFile:
             self._log.warn("{path}: {problem}", path=self._path, problem=each)
 
 
+class Login(UsernamePassword):
+    """A name and a password as a client sent them; ``source`` is where the client is."""
+
+    username: bytes
+    password: bytes
+
+    def __init__(self, username: bytes, password: bytes, source: str = "") -> None:
+        super().__init__(username, password)
+        self.source = source
+
+
+@implementer(ICredentialsChecker)
+class UsersFileChecker:
+    """Check names and passwords against the users file.
+
+    Slow checks run on other threads by ``in_thread``, those of different sources in turn, and the
+    same attempt on many connections is checked once.
+    """
+
+    credentialInterfaces = (IUsernamePassword,)
+
+    def __init__(self, users: UsersFile, in_thread: InThread) -> None:
+        self._users = users
+        self._checks = SlowChecks(in_thread)
+        self._key = os.urandom(32)
+        self._attempts: dict[tuple[bytes, int], list[Deferred[bool]]] = {}
+
+    def requestAvatarId(self, credentials: Any) -> Deferred[bytes | tuple[()]]:
+        """Return the name of the user.
+
+        It fails with ``UnauthorizedLogin``, or with :class:`Problematic` if too many log in.
+        """
+        return Deferred.fromCoroutine(self._checked_name(credentials))
+
+    async def _checked_name(self, login: Any) -> bytes | tuple[()]:
+        try:
+            name, password = login.username.decode("utf-8"), login.password.decode("utf-8")
+        except UnicodeDecodeError:
+            raise UnauthorizedLogin from None
+        user = self._users.user(name)
+        # An unknown name costs what the check of some user costs, so that the time that a refusal
+        # takes does not tell which names there are.
+        checked = user or self._users.stand_in(name, self._key)
+        right = checked is not None and await self._check(checked, password, login)
+        if user is None or not right:
+            raise UnauthorizedLogin
+        return bytes(login.username)
+
+    async def _check(self, user: User, password: str, login: Any) -> bool:
+        if not user.slow:
+            return user.check(password)
+        said = b"\0".join((login.username, login.password))
+        mark = hashlib.blake2b(said, key=self._key, digest_size=16).digest()
+        attempt = mark, self._users.edition
+        under_way = attempt in self._attempts
+        waiting = self._attempts.setdefault(attempt, [])
+        waiter: Deferred[bool] = Deferred(waiting.remove)
+        waiting.append(waiter)
+        if not under_way:
+            checking = self._checks.run(getattr(login, "source", ""), lambda: user.check(password))
+            Deferred.fromCoroutine(checking).addBoth(self._end, attempt)
+        return await waiter
+
+    def _end(self, result: bool | Failure, attempt: tuple[bytes, int]) -> None:
+        for waiter in tuple(self._attempts.pop(attempt)):
+            if not waiter.called:
+                waiter.callback(result)
+
+
 @dataclass(frozen=True)
 class _Remembered:
     edition: int
     user: User
 
 
-class Doorkeeper:
-    """Lets requests pass, or says why not; slow checks run on other threads by ``in_thread``."""
+class Authenticator:
+    """Find out who sends a request, and whether that user may do what is asked for.
+
+    What ``checker`` has said of credentials is remembered until ``users`` is read again.
+    """
 
     def __init__(
         self,
         users: UsersFile,
-        in_thread: InThread,
+        checker: ICredentialsChecker,
         seconds: Callable[[], float],
         *,
         login_always: bool = False,
     ) -> None:
         self._users = users
+        self._checker = checker
         self._metered = RateLimit(
             "requests that submit jobs only to read",
             seconds,
@@ -136,15 +212,16 @@ class Doorkeeper:
             per_second=METERED_PER_SECOND,
         )
         self._login_always = login_always
-        self._checks = SlowChecks(in_thread)
         self._failures = FailureLimit(seconds)
+        self._basic = BasicCredentialFactory(REALM.encode("ascii"))
         self._key = os.urandom(32)
         self._known: OrderedDict[bytes, _Remembered] = OrderedDict()
         # The edition of the file in which the credentials were wrong.
         self._refused: OrderedDict[bytes, int] = OrderedDict()
-        self._attempts: dict[tuple[bytes, int], list[Deferred[bool]]] = {}
 
-    async def admit(self, header: str | None, access: Access, host: str = "") -> User | None:
+    async def authenticate(
+        self, header: bytes | None, access: Access, host: str = ""
+    ) -> User | None:
         """The user of the ``Authorization`` header, None where none is needed or given.
 
         ``host`` is the address of the client.
@@ -166,53 +243,44 @@ class Doorkeeper:
             self._metered.take(user.name)
         return user
 
-    async def _user(self, header: str, source: str) -> User:
+    async def _user(self, header: bytes, source: str) -> User:
         self._users.look()
-        mark = hashlib.blake2b(header.encode(), key=self._key, digest_size=16).digest()
+        mark = hashlib.blake2b(header, key=self._key, digest_size=16).digest()
         known = self._known.get(mark)
         if known is not None and known.edition == self._users.edition:
             self._known.move_to_end(mark)
             return known.user
-        name, password = _credentials(header)
+        name, login = self._login(header, source)
         # The same guess again tells nothing new, and costs nothing: a script with an old password
         # is told so each time.
-        if self._refused.get(mark) == self._users.edition:
+        edition = self._users.edition
+        if self._refused.get(mark) == edition:
             raise _unauthorized(WRONG)
         self._failures.check(source, name)
-        user = self._users.user(name)
-        edition = self._users.edition
-        # An unknown name costs what the check of some user costs, so that the time that a refusal
-        # takes does not tell which names there are.
-        checked = user or self._users.stand_in(name, self._key)
-        right = checked is not None and await self._check(
-            checked, password, source, (mark, edition)
-        )
-        if user is None or not right:
+        try:
+            await self._checker.requestAvatarId(login)
+        except LoginFailed:
+            user = None
+        else:
+            user = self._users.user(name)
+        if user is None:
             self._failures.count(source, name)
             _remember(self._refused, mark, edition)
             raise _unauthorized(WRONG)
         _remember(self._known, mark, _Remembered(edition, user))
         return user
 
-    async def _check(
-        self, user: User, password: str, source: str, attempt: tuple[bytes, int]
-    ) -> bool:
-        """Check a password; the same attempt on many connections is checked once."""
-        if not user.slow:
-            return user.check(password)
-        under_way = attempt in self._attempts
-        waiting = self._attempts.setdefault(attempt, [])
-        waiter: Deferred[bool] = Deferred(waiting.remove)
-        waiting.append(waiter)
-        if not under_way:
-            checking = self._checks.run(source, lambda: user.check(password))
-            Deferred.fromCoroutine(checking).addBoth(self._checked, attempt)
-        return await waiter
-
-    def _checked(self, result: bool | Failure, attempt: tuple[bytes, int]) -> None:
-        for waiter in tuple(self._attempts.pop(attempt)):
-            if not waiter.called:
-                waiter.callback(result)
+    def _login(self, header: bytes, source: str) -> tuple[str, Login]:
+        scheme, _, coded = header.partition(b" ")
+        if scheme.lower() != self._basic.scheme:
+            raise _unauthorized("log in by HTTP Basic authentication")
+        try:
+            sent = self._basic.decode(coded.strip(), None)
+            name = sent.username.decode("utf-8")
+            sent.password.decode("utf-8")
+        except (LoginFailed, UnicodeDecodeError):
+            raise _unauthorized("the credentials cannot be read") from None
+        return name, Login(sent.username, sent.password, source)
 
 
 def _remember(known: OrderedDict[bytes, T], mark: bytes, what: T) -> None:
@@ -220,20 +288,6 @@ def _remember(known: OrderedDict[bytes, T], mark: bytes, what: T) -> None:
     known.move_to_end(mark)
     if len(known) > MOST_REMEMBERED:
         known.popitem(last=False)
-
-
-def _credentials(header: str) -> tuple[str, str]:
-    scheme, _, coded = header.partition(" ")
-    if scheme.lower() != "basic":
-        raise _unauthorized("log in by HTTP Basic authentication")
-    try:
-        text = base64.b64decode(coded.strip(), validate=True).decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        raise _unauthorized("the credentials cannot be read") from None
-    name, colon, password = text.partition(":")
-    if not colon:
-        raise _unauthorized("the credentials cannot be read")
-    return name, password
 
 
 def _unauthorized(why: str) -> Problematic:

@@ -13,7 +13,6 @@ from urllib.parse import parse_qs
 import msgspec
 
 from ganeti.errors import Invalid, Problem
-from ganeti.rapi.http import Request
 from ganeti.rapi.problems import Problematic
 from ganeti.schema.documents import MAX_DEPTH, UNREADABLE, nests_too_deep
 
@@ -53,16 +52,16 @@ BULK = Parameter("bulk", Kind.FLAG, "Show details of each, not only names.")
 LOCK = Parameter("lock", Kind.FLAG, "Questions never take locks; only 0 is accepted.")
 
 
-def query_of(request: Request) -> Mapping[str, Sequence[str]]:
-    """The parameters of the query, decoded.
+def query_of(query: str) -> Mapping[str, Sequence[str]]:
+    """The parameters of the query of an address, decoded.
 
     :raises Invalid: it cannot be decoded.
     """
-    if not request.query:
+    if not query:
         return {}
     try:
         return parse_qs(
-            request.query,
+            query,
             keep_blank_values=True,
             max_num_fields=MOST_PARAMETERS,
             errors="strict",
@@ -131,25 +130,25 @@ _READ: Mapping[Kind, Callable[[Sequence[str]], Any]] = {
 }
 
 
-def body_of(request: Request) -> Any:
+def body_of(content: bytes, content_type: str) -> Any:
     """The body as decoded from JSON; None if there is none.
 
     :raises Problematic: it is not sent as JSON.
     :raises Invalid: it is not JSON, or nests too deeply.
     """
-    if not request.body:
+    if not content:
         return None
-    kind, _, parameters = request.headers.get("content-type", "").lower().partition(";")
+    kind, _, parameters = content_type.lower().partition(";")
     charset = parameters.replace(" ", "").replace('"', "")
     if kind.strip() != "application/json" or charset not in ("", "charset=utf-8"):
         raise Problematic(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             "send the body as JSON in UTF-8, with the header Content-Type: application/json",
         )
-    if nests_too_deep(request.body):
+    if nests_too_deep(content):
         raise Invalid(f"the body nests more than {MAX_DEPTH} levels")
     try:
-        return msgspec.json.decode(request.body)
+        return msgspec.json.decode(content)
     except UNREADABLE as e:
         raise Invalid(f"the body is not JSON: {e}") from None
 

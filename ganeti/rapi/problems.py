@@ -20,7 +20,7 @@ from ganeti.errors import (
     Refused,
 )
 from ganeti.luxi.reach import TimedOut, Unanswered
-from ganeti.rapi.http import Response
+from ganeti.rapi.response import Response
 
 STATUS: tuple[tuple[type[GanetiError], HTTPStatus], ...] = (
     (Invalid, HTTPStatus.BAD_REQUEST),

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the remote API costs, beside a bare static TLS resource of Twisted in the same run.
+"""What the remote API costs, beside a bare resource of ``twisted.web`` in the same run.
 
-``python -m tests.bench.bench_rapi [REQUESTS]`` prints requests per second of one client, with
-connections that stay and with a new one each time, and the memory of the daemon. The master is a
-process that answers from canned bytes.
+``python -m tests.bench.bench_rapi [REQUESTS]`` asks with 1 and 16 clients, with connections that
+stay and with a new one for each request. The bare resource has the same TLS settings, and answers
+as many bytes. Printed are requests per second of both, the share, and the processor time of each
+server per request, which depends less on what else the host does. The master is a process that
+answers from canned bytes.
 """
 
 from __future__ import annotations
@@ -16,29 +18,12 @@ import tempfile
 import time
 from typing import Any
 
-from tests.bench.loads import Client, until
+from tests.bench.loads import Client, answer_size, requests, serve_bare, until
 
 BARE = 5999
 PORT = 5998
 INSTANCES = 1000
-
-
-def serve_bare(folder: str) -> None:
-    """A few bytes over TLS, by Twisted."""
-    from twisted.internet import reactor as installed
-    from twisted.internet import ssl as tls
-    from twisted.web.resource import Resource
-    from twisted.web.server import Site
-    from twisted.web.static import Data
-
-    reactor: Any = installed
-    root = Resource()
-    root.putChild(b"version", Data(b"2\n", "application/json"))
-    pem = f"{folder}/var/lib/ganeti/rapi.pem"
-    reactor.listenSSL(
-        BARE, Site(root), tls.DefaultOpenSSLContextFactory(pem, pem), interface="127.0.0.1"
-    )
-    reactor.run()
+LOGIN = "YWRtaW46c2VjcmV0"
 
 
 def serve_master(folder: str) -> None:
@@ -51,11 +36,12 @@ def serve_master(folder: str) -> None:
 
     reactor: Any = installed
     names = [f"instance{number}.example.com" for number in range(INSTANCES)]
-    bulk = Raw(json.encode([{"name": name, "text": "x" * 1000} for name in names]))
+    rows = [{"name": name, "text": "x" * 1000} for name in names]
+    bulk, one = Raw(json.encode(rows)), Raw(json.encode(rows[:1]))
     info = {f"key{number}": "value" * 10 for number in range(60)}
 
-    async def objects(*_: object) -> Raw:
-        return bulk
+    async def objects(_: object, __: object, names: list[str] | None = None) -> Raw:
+        return one if names else bulk
 
     async def instances(*_: object) -> list[list[str]]:
         return [[name] for name in names]
@@ -77,28 +63,6 @@ def serve_master(folder: str) -> None:
     reactor.run()
 
 
-def request(method: str, path: str) -> bytes:
-    return (
-        f"{method} {path} HTTP/1.1\r\nHost: localhost:5080\r\nAccept: */*\r\n"
-        "Authorization: Basic YWRtaW46c2VjcmV0\r\nUser-Agent: bench\r\n\r\n"
-    ).encode()
-
-
-def measure(port: int, sent: bytes, requests: int, *, stay: bool) -> float:
-    client = Client("127.0.0.1", port)
-    status = client.ask(sent)
-    assert status == 200, (sent, status)
-    begun = time.perf_counter()
-    for _ in range(requests):
-        if not stay:
-            client.close()
-            client = Client("127.0.0.1", port)
-        client.ask(sent)
-    spent = time.perf_counter() - begun
-    client.close()
-    return requests / spent
-
-
 def prepare(folder: str) -> None:
     from ganeti.pki.authority import Authority
 
@@ -112,16 +76,16 @@ def prepare(folder: str) -> None:
 
 
 def main() -> None:
-    requests = int(sys.argv[1]) if len(sys.argv) > 1 else 3000
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 3000
     spawn = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
         prepare(folder)
         environment = {**os.environ, "GANETI_ROOTDIR": folder}
         command = [sys.executable, "-m", "ganeti.daemon.rapi", "-f", "-p", str(PORT)]
-        processes = [
-            spawn.Process(target=serve, args=(folder,)) for serve in (serve_bare, serve_master)
-        ]
-        for process in processes:
+        pem = f"{folder}/var/lib/ganeti/rapi.pem"
+        bare = spawn.Process(target=serve_bare, args=(pem, BARE, f"{folder}/echo"))
+        master = spawn.Process(target=serve_master, args=(folder,))
+        for process in (bare, master):
             process.start()
         begun = time.perf_counter()
         daemon = subprocess.Popen(
@@ -133,31 +97,63 @@ def main() -> None:
             until(lambda: Client("127.0.0.1", BARE).close())
             until(lambda: os.stat(f"{folder}/var/run/ganeti/socket/ganeti-master"))
             print(f"memory idle: {_memory(daemon.pid)}")
-            compare(requests)
+            compare(count, bare.pid or 0, daemon.pid)
             print(f"memory after load: {_memory(daemon.pid)}")
         finally:
             daemon.terminate()
             daemon.wait()
-            for process in processes:
+            for process in (bare, master):
                 process.terminate()
                 process.join()
 
 
-def compare(requests: int) -> None:
+REQUESTS = (
+    ("GET", "/version", 1),
+    ("GET", "/2/info", 1),
+    ("GET", "/2/instances/web1", 1),
+    ("GET", "/2/instances", 2),
+    ("GET", "/2/instances?bulk=1", 10),
+    ("PUT", "/2/tags?tag=a", 1),
+)
+"""Method, path, and how many times fewer of them are asked."""
+
+
+def compare(count: int, bare: int, daemon: int) -> None:
+    print(
+        f"{'':32} {'':>12} {'bare/s':>8} {'ours/s':>8} {'share':>6} {'bare us':>8} {'ours us':>8}"
+    )
     for stay in (True, False):
-        count = requests if stay else requests // 10
-        bare = measure(BARE, request("GET", "/version"), count, stay=stay)
-        print(f"{'kept' if stay else 'new'} connections: bare {bare:.0f}/s")
-        for method, path in (
-            ("GET", "/version"),
-            ("GET", "/2/info"),
-            ("GET", "/2/instances"),
-            ("GET", "/2/instances?bulk=1"),
-            ("PUT", "/2/tags?tag=a"),
-        ):
-            several = count // 10 if "bulk" in path else count
-            ours = measure(PORT, request(method, path), several, stay=stay)
-            print(f"  {method} {path:22} {ours:6.0f}/s, share {ours / bare:.2f}")
+        for method, path, fewer in REQUESTS:
+            url = f"https://127.0.0.1:{PORT}{path}"
+            size = 2 if method == "PUT" else answer_size(url, LOGIN)
+            still = f"https://127.0.0.1:{BARE}/bytes/{size}"
+            for clients in (1, 16):
+                several = count // fewer if stay else count // 10
+                limit, its = measure(still, bare, several, method, clients, stay)
+                ours, spent = measure(url, daemon, several, method, clients, stay)
+                kept = "kept" if stay else "new"
+                print(
+                    f"{method} {path:28} {kept:>4} x {clients:<5} {limit:8.0f} {ours:8.0f}"
+                    f" {ours / limit:6.2f} {its:8.0f} {spent:8.0f}",
+                    flush=True,
+                )
+
+
+def measure(
+    url: str, pid: int, count: int, method: str, clients: int, stay: bool
+) -> tuple[float, float]:
+    """Requests per second, and microseconds of the server's processor per request."""
+    requests(url, LOGIN, max(clients, count // 10), clients=clients, stay=stay, method=method)
+    before = _processor(pid)
+    figure = requests(url, LOGIN, count, clients=clients, stay=stay, method=method)
+    return figure, (_processor(pid) - before) / count * 1e6
+
+
+def _processor(pid: int) -> float:
+    """The seconds that a process has used a processor."""
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _memory(pid: int) -> str:

@@ -184,21 +184,44 @@ class _Asking(asyncio.Protocol):
             self._done.set_result(None)
 
 
-def requests(url: str, login: str, count: int, *, clients: int = 1, stay: bool = True) -> float:
+def requests(
+    url: str,
+    login: str,
+    count: int,
+    *,
+    clients: int = 1,
+    stay: bool = True,
+    method: str = "GET",
+) -> float:
     """Requests per second; ``login`` is that of HTTP Basic, in base64.
 
     Without ``stay`` each client makes a new connection for each request.
     """
     begun = time.perf_counter()
-    waits(url, login, count, clients=clients, stay=stay)
+    waits(url, login, count, clients=clients, stay=stay, method=method)
     return count / (time.perf_counter() - begun)
 
 
-def waits(url: str, login: str, count: int, *, clients: int = 1, stay: bool = True) -> list[float]:
+def waits(
+    url: str,
+    login: str,
+    count: int,
+    *,
+    clients: int = 1,
+    stay: bool = True,
+    method: str = "GET",
+) -> list[float]:
     """The seconds that each of ``count`` answers took; see :func:`requests`."""
     place = urlsplit(url)
     path = place.path + (f"?{place.query}" if place.query else "")
-    text = f"GET {path} HTTP/1.1\r\nHost: {place.netloc}\r\nAuthorization: Basic {login}\r\n\r\n"
+    lines = (
+        f"{method} {path} HTTP/1.1",
+        f"Host: {place.netloc}",
+        f"Authorization: Basic {login}",
+        "",
+        "",
+    )
+    text = "\r\n".join(lines)
     waited: list[float] = []
 
     async def client(left: list[int]) -> None:
@@ -258,13 +281,27 @@ def syncs(folder: str, count: int = 200) -> float:
         os.unlink(path)
 
 
+def tls_options(pem: str) -> Any:
+    """The TLS settings of the remote API, for a server of which nothing else is its."""
+    from twisted.internet import ssl as tls
+
+    with open(pem, "rb") as file:
+        own = tls.PrivateCertificate.loadPEM(file.read())
+    return tls.CertificateOptions(
+        privateKey=own.privateKey.original,
+        certificate=own.original,
+        raiseMinimumTo=tls.TLSVersion.TLSv1_2,
+        enableSessionTickets=True,
+        acceptableProtocols=[b"http/1.1"],
+    )
+
+
 def serve_bare(pem: str, port: int, path: str) -> None:
     """Static resources of Twisted over TLS, and an echo of JSON on a Unix socket; never ends.
 
     ``/version`` is as short as can be, ``/bytes/N`` is of N bytes.
     """
     from twisted.internet import reactor as installed
-    from twisted.internet import ssl as tls
     from twisted.internet.protocol import Factory, Protocol
     from twisted.web.resource import Resource
     from twisted.web.server import Site
@@ -272,9 +309,14 @@ def serve_bare(pem: str, port: int, path: str) -> None:
 
     class Sizes(Resource):
         def getChild(self, path: bytes, request: Any) -> Resource:
-            sized = Data(b"x" * int(path), "application/json")
+            sized = Static(b"x" * int(path), "application/json")
             self.putChild(path, sized)
             return sized
+
+    class Static(Data):
+        """Answers what puts something with the same bytes."""
+
+        render_PUT = Data.render_GET
 
     class Echo(Protocol):
         def dataReceived(self, data: bytes) -> None:
@@ -287,8 +329,8 @@ def serve_bare(pem: str, port: int, path: str) -> None:
     root = Resource()
     root.putChild(b"version", Data(b"2\n", "application/json"))
     root.putChild(b"bytes", Sizes())
-    contexts = tls.DefaultOpenSSLContextFactory(pem, pem)
-    reactor.listenSSL(port, Site(root), contexts, interface="127.0.0.1")
+    options = tls_options(pem)
+    reactor.listenSSL(port, Site(root), options, interface="127.0.0.1")
     reactor.listenUNIX(path, Factory.forProtocol(Echo))
     reactor.run()
 

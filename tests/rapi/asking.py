@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Sends requests through the real connections, without a socket."""
+"""Sends requests through the real HTTP channel, without a socket."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
-from ganeti.rapi.access import Doorkeeper, UsersFile
-from ganeti.rapi.api import Api
-from ganeti.rapi.connection import Connection, Site
+from ganeti.rapi.access import Authenticator, UsersFile, UsersFileChecker
+from ganeti.rapi.channel import Channel
+from ganeti.rapi.resource import Api, resource_tree
 from ganeti.rapi.routes.table import ROUTES
+from ganeti.rapi.site import ApiSite
 from ganeti.testing.master import MemoryMaster
 
 NOW = 1_700_000_000.0
@@ -71,11 +72,14 @@ class Asker:
             file.write(USERS)
         self.clock = Clock()
         self.users = UsersFile(users, self.clock.seconds)
-        door = Doorkeeper(self.users, at_once, self.clock.seconds, login_always=login_always)
-        api = Api(ROUTES, master, door, lambda: NOW)
-        self.site = Site(api.answer, self.clock, lambda: NOW)
+        self.checker = UsersFileChecker(self.users, at_once)
+        authenticator = Authenticator(
+            self.users, self.checker, self.clock.seconds, login_always=login_always
+        )
+        api = Api(master, authenticator, lambda: NOW)
+        self.site = ApiSite(resource_tree(ROUTES, api), self.clock)
 
-    def connect(self) -> tuple[Connection, StringTransport]:
+    def connect(self) -> tuple[Channel, StringTransport]:
         """A client's connection."""
         connection = self.site.buildProtocol(None)
         transport = StringTransport()

@@ -6,12 +6,22 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from twisted.cred.checkers import ICredentialsChecker
+from twisted.cred.credentials import UsernamePassword
+from twisted.cred.error import UnauthorizedLogin
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
 
 from ganeti.luxi.methods import QueryTags
-from ganeti.rapi.access import METERED_BURST, Access, Doorkeeper, UsersFile
+from ganeti.rapi.access import (
+    METERED_BURST,
+    Access,
+    Authenticator,
+    UsersFile,
+    UsersFileChecker,
+)
 from ganeti.rapi.login_limits import MAX_PER_SOURCE, MAX_RUNNING
 from ganeti.rapi.users import scrypt_line
 from ganeti.testing.master import MemoryMaster
@@ -74,6 +84,26 @@ class RightsTests(SynchronousTestCase):
         self.assertEqual([self.status("GET", "/2/tags", h) for h in ("", JACK)], [401, 200])
 
 
+class CheckerTests(SynchronousTestCase):
+    """What ``twisted.cred`` asks of a checker."""
+
+    def setUp(self) -> None:
+        path = self.mktemp()
+        with open(path, "w") as file:
+            file.write("jack {cleartext}abc123")
+        self.checker = UsersFileChecker(UsersFile(path, lambda: 0.0), at_once)
+        verifyObject(ICredentialsChecker, self.checker)
+
+    def test_the_right_password_gives_the_name_of_the_user(self) -> None:
+        login = UsernamePassword(b"jack", b"abc123")
+        self.assertEqual(self.successResultOf(self.checker.requestAvatarId(login)), b"jack")
+
+    def test_anything_else_is_unauthorized(self) -> None:
+        for name, password in ((b"jack", b"abc"), (b"fred", b"abc123"), (b"jack", b"\xff")):
+            login = UsernamePassword(name, password)
+            self.failureResultOf(self.checker.requestAvatarId(login), UnauthorizedLogin)
+
+
 class UsersFileTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.path = self.mktemp()
@@ -115,15 +145,17 @@ class SlowHashTests(SynchronousTestCase):
         self.checks: list[Deferred[bool]] = []
         self.clock = Clock()
         users = UsersFile(self.path, self.clock.seconds)
-        self.door = Doorkeeper(users, self.in_thread, self.clock.seconds)
+        checker = UsersFileChecker(users, self.in_thread)
+        self.authenticator = Authenticator(users, checker, self.clock.seconds)
 
     async def in_thread(self, check: object) -> bool:
         self.checks.append(Deferred())
         return await self.checks[-1]
 
     def login(self, name: str, password: str, host: str = "192.0.2.1") -> Deferred[Any]:
-        header = basic(name, password).split(": ")[1].strip()
-        return Deferred.fromCoroutine(self.door.admit(header, Access.LOGIN, host))
+        header = basic(name, password).split(": ")[1].strip().encode()
+        authenticating = self.authenticator.authenticate(header, Access.LOGIN, host)
+        return Deferred.fromCoroutine(authenticating)
 
     def test_the_same_login_on_many_connections_is_checked_once(self) -> None:
         asked = [self.login("sue", "s3cret") for _ in range(50)]
@@ -189,13 +221,15 @@ class SlowHashTests(SynchronousTestCase):
 class NewFileTests(SynchronousTestCase):
     def test_a_new_file_makes_everybody_be_checked_again(self) -> None:
         path, now = self.mktemp(), [0.0]
-        header = basic("jack", "a").split(": ")[1].strip()
-        door = Doorkeeper(UsersFile(path, lambda: now[0]), at_once, lambda: now[0])
+        header = basic("jack", "a").split(": ")[1].strip().encode()
+        users = UsersFile(path, lambda: now[0])
+        checker = UsersFileChecker(users, at_once)
+        authenticator = Authenticator(users, checker, lambda: now[0])
         for password, right in (("a", True), ("bb", False)):
             with open(path, "w") as file:
                 file.write(f"jack {password}")
             now[0] += 1
-            asked = door.admit(header, Access.OPEN)
+            asked = authenticator.authenticate(header, Access.OPEN)
             if right:
                 self.successResultOf(asked)
             else:

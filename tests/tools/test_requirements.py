@@ -13,3 +13,7 @@ class RequirementTests(SynchronousTestCase):
         self.assertFalse(lacking("msgspec>=0.20"))
         self.assertTrue(lacking("msgspec>=1000.1"))
         self.assertTrue(lacking("no-such-package>=1"))
+
+    def test_extras_belong_to_the_package(self) -> None:
+        self.assertFalse(lacking("Twisted[tls]>=24.7"))
+        self.assertTrue(lacking("Twisted[tls]>=1000.1"))

@@ -16,7 +16,7 @@ from twisted.internet import reactor as installed
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from ganeti.daemon.remote_api import start
+from ganeti.daemon.rapi import start
 from ganeti.errors import Failed, NotMaster
 from ganeti.luxi.connection import LuxiService
 from ganeti.luxi.server import Methods
@@ -67,8 +67,8 @@ class RemoteApiTests(TestCase):
             def __getattr__(self, name: str) -> Any:
                 return getattr(reactor, name)
 
-            def listenTCP(self, *arguments: Any, **named: Any) -> Any:
-                ports.append(reactor.listenTCP(*arguments, **named))
+            def listenSSL(self, *arguments: Any, **named: Any) -> Any:
+                ports.append(reactor.listenSSL(*arguments, **named))
                 return ports[0]
 
         running = await start(Noting(), Namespace(**{**vars(OPTIONS), **options}), self.paths)

@@ -8,6 +8,10 @@ from urllib.parse import urlencode
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Raw
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import (
@@ -26,12 +30,14 @@ from ganeti.errors import (
 from ganeti.luxi.methods import METHODS as METHODS_OF_MASTER
 from ganeti.luxi.methods import CancelJob, QueryObjects, QueryTags, SubmitJob
 from ganeti.luxi.reach import ConnectionLost, MasterAway, NotPermitted, TimedOut
+from ganeti.rapi.access import Authenticator
+from ganeti.rapi.resource import Api, resource_tree
 from ganeti.rapi.routes.route import Route
 from ganeti.rapi.routes.table import ROUTES
 from ganeti.rapi.verbs import Verb, submits
 from ganeti.schema.documents import MAX_DEPTH
 from ganeti.testing.master import MemoryMaster
-from tests.rapi.asking import AUTO, Asker
+from tests.rapi.asking import AUTO, NOW, Asker
 from tests.rapi.test_methods import CREATION
 
 METHODS = ("GET", "PUT", "POST", "DELETE", "PATCH", "TRACE")
@@ -49,6 +55,39 @@ class ApiCase(SynchronousTestCase):
 
     def tearDown(self) -> None:
         self.assertEqual(self.master.jobs, {})
+
+
+class TreeTests(ApiCase):
+    def test_a_client_that_hangs_up_cancels_what_it_asked_for(self) -> None:
+        canceled: list[Deferred[object]] = []
+        self.patch(self.master, "ask_raw", lambda _: Deferred(canceled.append))
+        channel, transport = self.asker.connect()
+        channel.dataReceived(b"GET /2/info HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.assertEqual((canceled, transport.value()), ([], b""))
+        channel.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(len(canceled), 1)
+
+    def test_a_client_that_hangs_up_after_its_answer_cancels_nothing(self) -> None:
+        asked: Deferred[object] = Deferred(lambda _: self.fail("canceled"))
+        self.patch(self.master, "ask_raw", lambda _: asked)
+        channel, transport = self.asker.connect()
+        channel.dataReceived(b"GET /2/info HTTP/1.1\r\nHost: x\r\n\r\n")
+        asked.callback(Raw(b"{}"))
+        channel.connectionLost(Failure(ConnectionDone()))
+        self.assertIn(b"200 OK", transport.value())
+
+    def test_a_path_is_declared_once(self) -> None:
+        api = Api(
+            self.master,
+            Authenticator(self.asker.users, self.asker.checker, lambda: NOW),
+            lambda: NOW,
+        )
+        self.assertRaises(ValueError, resource_tree, [*ROUTES, ROUTES[0]], api)
+
+    def test_every_declared_path_has_its_resource(self) -> None:
+        for route in ROUTES:
+            answer = self.ask("OPTIONS", address(route), headers="")
+            self.assertEqual((answer.status, answer.headers["Allow"]), (204, route.allowed))
 
 
 class MethodTests(ApiCase):

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The tree of resources that is made of the declared routes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import NOT_DONE_YET
+
+from ganeti.errors import GanetiError, Invalid
+from ganeti.luxi.interfaces import IMaster
+from ganeti.rapi.access import Access, Authenticator
+from ganeti.rapi.arguments import body_of, query_of
+from ganeti.rapi.problems import Problematic, answer_to
+from ganeti.rapi.response import Response, send
+from ganeti.rapi.routes.route import DIGITS, Route
+from ganeti.rapi.site import ApiRequest
+from ganeti.rapi.verbs import Call, Verb
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True)
+class Api:
+    """What all resources share; ``now`` tells the time in seconds since the epoch."""
+
+    master: IMaster
+    authenticator: Authenticator
+    now: Callable[[], float]
+
+
+def resource_tree(routes: Iterable[Route], api: Api) -> RouteResource:
+    """Return the root of the resources of ``routes``."""
+    root = RouteResource(api)
+    for route in routes:
+        resource = root
+        for segment in route.segments:
+            resource = resource.grow(segment)
+        if resource.route is not None:
+            raise ValueError(f"{route.path} is declared twice")
+        resource.route = route
+    return root
+
+
+class RouteResource(Resource):
+    """One place in the tree: answers all methods of its route, if there is one that ends here."""
+
+    _log = Logger()
+
+    def __init__(self, api: Api) -> None:
+        super().__init__()
+        self.route: Route | None = None
+        self._api = api
+        self._variable: RouteResource | None = None
+
+    def grow(self, segment: str) -> RouteResource:
+        """Return the child for a segment of a declared path, which is made if need be."""
+        if segment.startswith("{"):
+            self._variable = self._variable or RouteResource(self._api)
+            return self._variable
+        name = segment.encode("ascii")
+        child = self.children.get(name)
+        if child is None:
+            child = RouteResource(self._api)
+            self.putChild(name, child)
+        assert isinstance(child, RouteResource)
+        return child
+
+    def getChild(self, name: bytes, request: ApiRequest) -> IResource:
+        """Return the child for a segment that is no declared word: a variable, or an error."""
+        if self._variable is None or not name:
+            return Refusal(nothing_at(request))
+        try:
+            request.variables.append(name.decode("utf-8"))
+        except UnicodeDecodeError:
+            return Refusal(Invalid("the path is not UTF-8"))
+        return self._variable
+
+    def render(self, request: ApiRequest) -> int:
+        """Begin to answer; a client that hangs up cancels what is still to be done for it."""
+        answering = Deferred.fromCoroutine(self._respond(request))
+        if not answering.called:
+            request.notifyFinish().addErrback(lambda _: answering.cancel())
+        return NOT_DONE_YET
+
+    async def _respond(self, request: ApiRequest) -> None:
+        try:
+            response = await self._answer(request)
+        except GanetiError as e:
+            response = answer_to(e)
+        except CancelledError:
+            return  # the client has hung up
+        except Exception:
+            request.processingFailed(Failure())
+            return
+        send(request, response)
+
+    async def _answer(self, request: ApiRequest) -> Response:
+        route, path = self._match(request)
+        method = request.method.decode("ascii")
+        if method == "OPTIONS":
+            return Response(HTTPStatus.NO_CONTENT, headers=(("Allow", route.allowed),))
+        verb = _verb(method, route)
+        credentials = request.getHeader(b"authorization")
+        host = getattr(request.getClientAddress(), "host", "")
+        user = await self._api.authenticator.authenticate(credentials, verb.access, host)
+        result = await verb(self._call(request, route, path))
+        if verb.access is Access.WRITE:
+            self._log.info(
+                "{user}: {method} {path}: {result}",
+                user=user.name if user else "",
+                method=method,
+                path=request.path.decode("latin-1"),
+                result=result,
+            )
+        return Response(HTTPStatus.OK, _encoded(result))
+
+    def _match(self, request: ApiRequest) -> tuple[Route, Mapping[str, str]]:
+        if self.route is None:
+            raise nothing_at(request)
+        path = dict(zip(self.route.variables, request.variables, strict=True))
+        for name in path.keys() & DIGITS.keys():
+            if _number(path[name]) > DIGITS[name]:
+                raise nothing_at(request)
+        return self.route, path
+
+    def _call(self, request: ApiRequest, route: Route, path: Mapping[str, str]) -> Call:
+        query = request.uri.partition(b"?")[2]
+        content = request.content.getvalue() if request.content is not None else b""
+        return Call(
+            self._api.master,
+            path,
+            query_of(query.decode("latin-1")),
+            body_of(content, (request.getHeader(b"content-type") or b"").decode("latin-1")),
+            route.source,
+            self._api.now(),
+        )
+
+
+class Refusal(Resource):
+    """Answer every request with an error."""
+
+    isLeaf = True
+
+    def __init__(self, error: GanetiError) -> None:
+        super().__init__()
+        self._error = error
+
+    def render(self, request: ApiRequest) -> int:
+        send(request, answer_to(self._error))
+        return NOT_DONE_YET
+
+
+def nothing_at(request: ApiRequest) -> Problematic:
+    """Return the error for a path that has no resource."""
+    path = request.path.decode("latin-1")
+    return Problematic(HTTPStatus.NOT_FOUND, f"there is nothing at {path}; GET /2 lists what is")
+
+
+def _number(text: str) -> float:
+    """Return the number that digits spell; infinity if it is none, or very long."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else math.inf
+
+
+def _verb(method: str, route: Route) -> Verb:
+    try:
+        return route.verbs["GET" if method == "HEAD" else method]
+    except KeyError:
+        raise Problematic(
+            HTTPStatus.METHOD_NOT_ALLOWED,
+            f"method {method} is not allowed for this resource; use {route.allowed}",
+            (("Allow", route.allowed),),
+        ) from None
+
+
+def _encoded(result: Any) -> bytes | memoryview:
+    # What the master has encoded is not copied: it may be long.
+    return memoryview(result) if isinstance(result, msgspec.Raw) else _encode(result)

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Answers, and how they are written: no faster than the client reads them."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from twisted.internet.interfaces import IPushProducer
+from zope.interface import implementer
+
+from ganeti import __version__
+
+if TYPE_CHECKING:
+    from ganeti.rapi.site import ApiRequest
+
+SERVER = f"Ganeti {__version__}".encode("ascii")
+JSON = b"application/json"
+
+END = b"\n"
+"""After the body of an answer."""
+
+PIECE = 64 * 1024
+"""How many bytes of a large answer are encrypted and queued at once."""
+
+
+class Response(msgspec.Struct, frozen=True):
+    """An answer; the body is JSON, and is sent with a line end after it."""
+
+    status: int
+    body: bytes | memoryview = b""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Further headers."""
+
+
+def send(request: ApiRequest, response: Response) -> None:
+    """Answer ``request``, and finish it when the transport has taken the whole answer."""
+    if request.channel is None:
+        return  # the client has hung up
+    request.setResponseCode(int(response.status))
+    set_header = request.responseHeaders.setRawHeaders
+    set_header(b"Server", [SERVER])
+    for name, value in response.headers:
+        set_header(name, [value])
+    rest = response.body
+    if response.status != HTTPStatus.NO_CONTENT:
+        set_header(b"Content-Type", [JSON])
+        set_header(b"Content-Length", [b"%d" % (len(rest) + len(END))])
+    if request.method == b"HEAD" or response.status == HTTPStatus.NO_CONTENT:
+        request.write(b"")
+        rest = b""
+    elif len(rest) <= PIECE:
+        request.write(b"".join((rest, END)))
+        rest = b""
+    if rest or request.channel.congested:
+        AnswerProducer(request, rest).start()
+    else:
+        request.finish()
+
+
+@implementer(IPushProducer)
+class AnswerProducer:
+    """Write ``rest`` as fast as the client reads, and then finish the request.
+
+    The request is not finished before the transport has room again: otherwise the next request of
+    the client would be answered, however many answers it has not read.
+    """
+
+    def __init__(self, request: ApiRequest, rest: bytes | memoryview) -> None:
+        self._request = request
+        self._channel: Any = request.channel
+        self._rest: bytes | memoryview = rest
+        self._paused = False
+        self._ended = False
+
+    def start(self) -> None:
+        self._paused = self._channel.congested
+        self._channel.writing(len(self._rest))
+        self._request.registerProducer(self, True)
+        self.resume_writing()
+
+    def resumeProducing(self) -> None:
+        """The client has read what it was sent."""
+        self._paused = False
+        self.resume_writing()
+
+    def pauseProducing(self) -> None:
+        """The client reads more slowly than we write."""
+        self._paused = True
+
+    def stopProducing(self) -> None:
+        """The connection is lost, or has to be given up; let go of the answer now."""
+        self._ended = True
+        self._rest = b""
+
+    def resume_writing(self) -> None:
+        while self._rest and not self._paused:
+            # A short last piece goes with the one before it, which saves a turn of the reactor.
+            size = PIECE if len(self._rest) >= 2 * PIECE else len(self._rest)
+            piece, self._rest = bytes(self._rest[:size]), self._rest[size:]
+            self._request.write(piece if self._rest else piece + END)
+        if not self._paused and not self._ended:
+            self._ended = True
+            self._channel.written()
+            self._request.unregisterProducer()
+            self._request.finish()
