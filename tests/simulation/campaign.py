@@ -43,6 +43,7 @@ class Campaign:
         self.log: list[str] = []
         self.old_disks: list[tuple[SimulatedHost, MemoryDisk]] = []
         self.distrusted: set[SimulatedHost] = set()
+        self.isolated: set[SimulatedHost] = set()
         self.cluster.watchers.append(self._cut_power)
         self._fault = fault
         self._failovers = failovers
@@ -144,6 +145,17 @@ class Campaign:
                 self.start_master(host)
 
         self.later(seconds, f"{host.name} boots", boot)
+
+    def bring_back(self, host: SimulatedHost, old: MemoryDisk) -> None:
+        """Bring an old disk of a host back, or its data folder, and start its daemons again."""
+        everything = self.random.random() < 0.5
+        self.note(f"an old disk of {host.name} is back{'' if everything else ' (data)'}")
+        had_master = host.has_master
+        self.cluster.restore(host, old, "/" if everything else host.paths.data)
+        self.distrusted.add(host)
+        self.cluster.restart_node(host)
+        if had_master and self.random.random() < 0.5:
+            self.start_master(host)
 
     def _cut_power(self) -> None:
         """Cut the power of hosts whose disk has reached the write at which it was to go."""
