@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from ganeti import __version__
+from ganeti.config.state import ClusterState, Edited, Kind
 from ganeti.daemon import open_files
 from ganeti.daemon.allocators import Allocators
 from ganeti.daemon.identifiers import SystemIdentifiers
@@ -128,11 +129,21 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     )
     startup.require_mandate(mandate)
     quorum = startup.quorum
+
+    def certificates_changed(_: ClusterState, edits: tuple[Edited, ...]) -> None:
+        if any(edit.kind is Kind.CERTIFICATE for edit in edits):
+            connector.forget_sessions()
+            http.close()
+
     methods = Methods({})
+    current: list[Mapping[str, Answerer]] = [{}]
 
     def answer_by(master: Master) -> None:
-        methods.use(_when_ready(master.answers(), quorum))
+        # Also for requests that wait now: they are answered when the term has begun.
+        current[0] = master.answers()
+        methods.use(when_ready(current, quorum))
         master.config.observe(end_calls_to_absent_nodes(way.give_up))
+        master.config.observe(certificates_changed)
 
     answer_by(startup.master)
     background: list[Spreading | Sharing] = []
@@ -212,20 +223,24 @@ async def _within(seconds: float, work: Deferred[None], reactor: Any) -> None:
     await waiting
 
 
-def _when_ready(answers: Mapping[str, Answerer], quorum: Quorum) -> dict[str, Answerer]:
-    """The answers, with those that change anything refused while this master may not act."""
+def when_ready(current: Sequence[Mapping[str, Answerer]], quorum: Quorum) -> dict[str, Answerer]:
+    """The ``current`` answers, but changes are refused while this master may not act.
 
-    def waiting(answer: Answerer) -> Answerer:
+    A request that has to wait is answered by what is current then: the master may have been made
+    again from a longer journal meanwhile, and the one before must not take jobs.
+    """
+    [answers] = current
+
+    def waiting(name: str) -> Answerer:
         async def wait(*arguments: Any) -> Any:
             await quorum.ready()
             # A majority that is lost from now on must not let the client wait for ever.
-            return await quorum.bounded(answer(*arguments))
+            return await quorum.bounded(current[0][name](*arguments))
 
         return wait
 
     return {
-        name: waiting(answer) if METHODS[name].changes else answer
-        for name, answer in answers.items()
+        name: waiting(name) if METHODS[name].changes else answer for name, answer in answers.items()
     }
 
 

@@ -147,6 +147,15 @@ class Connector:
         self.context = context
         self.accepts = accepts
         self.sessions: dict[str, ssl.SSLSession] = {}
+        self.generation = 0
+
+    def forget_sessions(self) -> None:
+        """Have each node show its certificate again.
+
+        A session that is resumed shows the certificate that it has begun with.
+        """
+        self.generation += 1
+        self.sessions.clear()
 
     def reload(self, paths: Paths) -> None:
         """Let connections that are made from now on use the files as they are now.
@@ -154,8 +163,7 @@ class Connector:
         :raises NoCertificate: with what is missing or wrong, and what to do.
         """
         load(self.context, paths)
-        # A session that is resumed shows the certificate that it has begun with.
-        self.sessions.clear()
+        self.forget_sessions()
 
     def __call__(self, protocol: Protocol, address: str, port: int, name: str) -> Deferred[None]:
         """Connect ``protocol`` to the node ``name``.
@@ -181,6 +189,7 @@ class _Connecting(ClientFactory):
         self._wanted = protocol
         self._name = name
         self._layer: TlsLayer | None = None
+        self._generation = connector.generation
 
     def buildProtocol(self, addr: IAddress | None) -> TlsLayer:
         self._layer = TlsLayer(
@@ -198,7 +207,8 @@ class _Connecting(ClientFactory):
         self._fail(words(reason))
 
     def clientConnectionLost(self, connector: IConnector, reason: Failure) -> None:
-        if self._layer is not None and self._layer.session is not None:
+        current = self._generation == self._connector.generation
+        if current and self._layer is not None and self._layer.session is not None:
             self._connector.sessions[self._name] = self._layer.session
 
     def _ready(self, layer: TlsLayer) -> None:

@@ -17,6 +17,7 @@ from ganeti.journal.file import FileJournal
 from ganeti.journal.interfaces import Mark
 from ganeti.journal.segments import Elsewhere
 from ganeti.master.follower import to_wire
+from ganeti.master.quorum import require_in_sync
 from ganeti.model.node import Node
 from ganeti.rpc.call import Nodes
 from ganeti.rpc.quorum import ReplicaSet
@@ -60,20 +61,6 @@ async def adopt(
     if not accept_loss:
         _require_all(journal, ahead, acknowledged, replica_set, name)
     return adopted
-
-
-def require_in_sync(replica_set: ReplicaSet, name: str) -> None:
-    """Refuse a node whose copy was put out of the in-sync set.
-
-    :raises Refused: says which nodes are in it.
-    """
-    if name not in replica_set.in_sync:
-        others = ", ".join(replica_set.in_sync) or "none"
-        raise Refused(
-            f"the copy of the state on {name} is not in sync, so acknowledged changes may be"
-            f" missing from it (in sync: {others}). Make one of those the master, or bring it back;"
-            " to go on and lose those changes: gnt-cluster master-failover --accept-loss"
-        )
 
 
 def _position(end: ReplicaEnd | Failed) -> int:

@@ -36,6 +36,10 @@ NEAR = 256
 """A copy that lacks no more commits than this gets the rest together with what comes new."""
 
 
+VERIFY_INTERVAL = 5.0
+"""Seconds after which a copy that gets no commits is asked whether it is still there."""
+
+
 @dataclass(frozen=True)
 class CheckpointFiles:
     """A checkpoint: files by their name below the data folder, and the last commit in them."""
@@ -208,8 +212,25 @@ class Follower:
                 self.settled = True
                 self._changed()
             else:
-                self._idle = Deferred()
-                await self._idle
+                await self._rest()
+
+    async def _rest(self) -> None:
+        """Wait for something to do; now and then see that the copy is still what it was.
+
+        :raises Failed: it is not: the node has come back with an old disk.
+        """
+        self._idle = Deferred()
+        due = self._clock.seconds() + VERIFY_INTERVAL
+        timer = self._clock.callLater(VERIFY_INTERVAL, self._wake)
+        try:
+            await self._idle
+        finally:
+            if timer.active():
+                timer.cancel()
+        if self.live and not self._queue and self._clock.seconds() >= due:
+            call = DescribeReplica(at=self.end.position)
+            if await self._ask(call, within=self._patience.bound) != to_wire(self.end):
+                raise Failed(f"its copy has another commit {self.end.position} than it had")
 
     async def _compare(self) -> None:
         """See to it that the copy ends with a mark of the journal."""

@@ -94,7 +94,7 @@ class Quorum:
         self._process = process
         self._random = random
         self._term = 0
-        self._elected = self._begun = self._stopped = False
+        self._elected = self._begun = self._serves = self._stopped = False
         self._lost: NotMaster | None = None
         self._in_effect = ReplicaSet()
         self._proposed: list[ReplicaSet] = []
@@ -156,7 +156,10 @@ class Quorum:
 
         :raises NotMaster: a newer master was heard of, or this one is stopping.
         """
-        while not self.holds():
+        await self._until(self.holds)
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
             if self._lost is not None:
                 raise self._lost
             if self._stopped:
@@ -164,6 +167,11 @@ class Quorum:
             waiting: Deferred[None] = Deferred(self._forget_waiting)
             self._waiting.append(waiting)
             await waiting
+
+    def serve(self) -> None:
+        """Let clients make changes: the first commit of the term is kept."""
+        self._serves = True
+        self._wake()
 
     def _forget_waiting(self, waiting: Deferred[None]) -> None:
         if waiting in self._waiting:
@@ -175,7 +183,7 @@ class Quorum:
         :raises Refused: no majority answers; says which nodes are missing, and what to do.
         :raises NotMaster: there is a newer master.
         """
-        confirming = Deferred.fromCoroutine(self.confirm())
+        confirming = Deferred.fromCoroutine(self._until(lambda: self._serves and self.holds()))
         timer = self._clock.callLater(READY_TIMEOUT, confirming.cancel)
         try:
             await confirming
@@ -251,13 +259,22 @@ class Quorum:
 
     # --- the election
 
-    async def elect(self, known: int, *, take_over: bool = False, voting: bool = True) -> Election:
+    async def elect(
+        self,
+        known: int,
+        *,
+        take_over: bool = False,
+        voting: bool = True,
+        accept_loss: bool = False,
+    ) -> Election:
         """Gather votes for a term newer than ``known`` until a majority has granted it.
 
         Only with ``take_over`` another master's nodes are asked to follow this one, when its lease
-        has ended. Without ``voting`` a person answers for the nodes that do not: they do not vote.
+        has ended. Without ``voting`` a person answers for the nodes that do not: they do not vote;
+        with ``accept_loss``, for what may be missing from the copy here.
 
         :raises NotMaster: a majority obeys another master.
+        :raises Refused: the copy here is not in sync.
         """
         self._term = known
         before: frozenset[str] | None = None
@@ -281,6 +298,8 @@ class Quorum:
             # Votes may be split among several that take over at once; one asks for all of them.
             willing = asked.keys() if take_over else asked.keys() - strange.keys()
             if current.has_majority(willing, without=self._down):
+                if current.in_sync and not accept_loss:
+                    require_in_sync(current, self._name)
                 term = max(known, *(ballot.state.term for ballot in asked.values())) + 1
                 # Nodes that missed a change obey a master that was replaced before our time.
                 instead = {
@@ -289,7 +308,10 @@ class Quorum:
                     if take_over or ballot.state.term < known
                 }
                 vote = RequestVote(
-                    term=term, master=self._name, instead=_ordered(instead - {"", self._name})
+                    term=term,
+                    master=self._name,
+                    instead=_ordered(instead - {"", self._name}),
+                    accept_loss=accept_loss,
                 )
                 ballots = await self._ask(vote)
                 granted = {name for name, ballot in ballots.items() if ballot.granted}
@@ -438,12 +460,15 @@ class Quorum:
             self._propose(in_sync)
 
     def members_changed(self) -> None:
-        """Adjust who votes to the nodes that there are, as soon as a majority agrees.
+        """Adjust who votes to the nodes that there are now, as soon as a majority agrees.
 
         Nodes that are gone or offline vote no more; others do once they have answered this master.
         """
-        if not self._begun:
-            return
+        if self._begun:
+            self._adjust_voters()
+            self._clock.callLater(0, self._renew_all)
+
+    def _adjust_voters(self) -> None:
         there = {node.name for node in self._members() if not node.offline}
         since = self._clock.seconds() - LEASE
         answering = {name for name, at in self._heard.items() if at > since}
@@ -454,15 +479,18 @@ class Quorum:
             self._propose(current.in_sync, voters)
 
     async def agreed(self) -> None:
-        """Return when a majority has agreed that nodes which are gone or offline do not vote.
+        """Return when a majority has agreed on who votes: no node that is gone or offline, and
+        every other one that answers.
 
-        Before that, their votes may still be needed: such a node must not forget its own.
+        Before that, the vote of one that goes may still be needed: it must not forget it.
 
         :raises NotMaster: a newer master was heard of.
         """
         while not self._stopped and self._lost is None:
             there = {node.name for node in self._members() if not node.offline}
-            if not self._proposed and set(self._in_effect.voters) <= there:
+            voters = set(self._in_effect.voters)
+            joining = there - voters - self._silent.keys()
+            if not self._proposed and voters <= there and not joining:
                 return
             waiting: Deferred[None] = Deferred(self._forget_waiting)
             self._waiting.append(waiting)
@@ -608,7 +636,7 @@ class Quorum:
             self._kept[node.name] = kept
             self._advance()
             if node.name not in self._current().voters:
-                self.members_changed()
+                self._adjust_voters()
             if current.generation == self._current().generation:
                 return
 
@@ -625,7 +653,7 @@ class Quorum:
                 if made.old_voters and not self._proposed:
                     self._leave_joint()
                 elif not self._proposed:
-                    self.members_changed()
+                    self._adjust_voters()
                 break
         if self.holds() or self._lost is not None:
             self._wake()
@@ -669,6 +697,20 @@ class Quorum:
                 await self._nodes.ask_all(members, ReleaseLease())
             except GanetiError as e:
                 self._log.info("the lease was not released everywhere: {why}", why=str(e))
+
+
+def require_in_sync(replica_set: ReplicaSet, name: str) -> None:
+    """Refuse a node whose copy was put out of the in-sync set.
+
+    :raises Refused: says which nodes are in it.
+    """
+    if name not in replica_set.in_sync:
+        others = ", ".join(replica_set.in_sync) or "none"
+        raise Refused(
+            f"the copy of the state on {name} is not in sync, so acknowledged changes may be"
+            f" missing from it (in sync: {others}). Make one of those the master, or bring it back;"
+            " to go on and lose those changes: gnt-cluster master-failover --accept-loss"
+        )
 
 
 def _fire(waiting: Deferred[None]) -> None:

@@ -19,7 +19,7 @@ from ganeti.rpc.node import WriteSsconf
 TOGETHER = 0.2
 """Seconds for which changes are collected before the nodes are told."""
 
-AGAIN = 30.0
+AGAIN = 5.0
 """Seconds until a node that could not be told is tried again."""
 
 

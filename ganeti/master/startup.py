@@ -120,7 +120,10 @@ class Startup:
         """
         known = self._voter().term
         election = await self.quorum.elect(
-            known, take_over=mandate.take_over, voting=mandate.voting
+            known,
+            take_over=mandate.take_over,
+            voting=mandate.voting,
+            accept_loss=mandate.accept_loss,
         )
         try:
             in_sync = await self._adopt(election, mandate)
@@ -137,6 +140,7 @@ class Startup:
         self._first = self._journal.end() + 1
         await self.quorum.begin(in_sync)
         await self.master.start()
+        self.quorum.serve()
 
     async def _adopt(self, election: Election, mandate: Mandate) -> frozenset[str]:
         """Complete the journal from the copies of those that voted; answers which are trusted."""

@@ -154,7 +154,13 @@ class Voter:
             return True
         if not self._state.term < call.term <= self._state.term + MAX_TERM_STEP:
             return False
-        if call.elected or call.master == self._state.master:
+        if call.elected:
+            return True
+        # Before anything else, so that one that could not begin deposes no master.
+        in_sync = self._state.replica_set.in_sync
+        if in_sync and call.master not in in_sync and not call.accept_loss:
+            return False
+        if call.master == self._state.master:
             return True
         # A node that was removed or is offline votes no more, and so leads no more either.
         known = {name for group in self._state.replica_set.groups() for name in group}

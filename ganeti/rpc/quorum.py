@@ -131,7 +131,8 @@ class RequestVote(Call[Ballot]):
 
     Granted if the term is newer than the node's own, no lease of another master is in force, and
     the master that the node has accepted is this one or one of those ``instead`` of which it comes.
-    With ``elected`` a majority has granted the term already, which overrides both.
+    With ``elected`` a majority has granted the term already, which overrides both. A node whose
+    copy is not in sync gets no vote, unless a person has said to ``accept_loss``.
     """
 
     wire = "vote_request"
@@ -142,6 +143,7 @@ class RequestVote(Call[Ballot]):
     master: Line
     instead: tuple[Line, ...] = ()
     elected: bool = False
+    accept_loss: bool = False
 
     def require(self, caller: Caller) -> None:
         """Let a candidate ask for votes for itself only."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Coroutine
+from copy import deepcopy
 from random import Random
 from typing import Any, TypeVar
 
@@ -317,6 +318,17 @@ class CandidatesTests(SynchronousTestCase):
         for number in range(100, 120):
             frame = encode(a_commit(number), segments.end.digest, 0)
             await segments.write(frame, Mark(segments.end.position + 1, digest_of(frame)))
+
+    def test_one_that_comes_back_with_an_old_disk_is_noticed_without_a_commit(self) -> None:
+        self.kept(1)
+        self.cluster.run(1)
+        old = deepcopy(self.cluster.disks["node3"])
+        self.kept(2)
+        self.cluster.run(1)
+        self.cluster.disks["node3"] = old
+        self.cluster.start_node(NODE3)
+        self.cluster.run(60)
+        self.assert_in_sync(NODE2, NODE3)
 
     def test_nodes_that_are_no_candidates_any_more_leave_the_set(self) -> None:
         self.candidates.members((MASTER, NODE2, a_node("node3", offline=True)))

@@ -113,7 +113,7 @@ class QuorumTests(SynchronousTestCase):
         return election
 
     def begun(
-        self, name: str = "node1", *, in_sync: Iterable[str] = ("node1",), take_over: bool = False
+        self, name: str = "node1", *, in_sync: Iterable[str] = NAMES, take_over: bool = False
     ) -> MasterOf:
         master = self.master(name)
         election = Deferred.fromCoroutine(
@@ -378,8 +378,14 @@ class QuorumTests(SynchronousTestCase):
         self.run_for(2)
         self.cut_off("node1")
         self.heal("node3")
-        election = self.elect(self.master("node3"), take_over=True)
+        election = self.elect(self.master("node2"), take_over=True)
         self.assertEqual(election.replica_set.in_sync, ("node1", "node2"))
+
+    def test_one_that_is_not_in_sync_asks_for_no_vote(self) -> None:
+        self.begun(in_sync=["node1", "node2"])
+        electing = Deferred.fromCoroutine(self.master("node3").quorum.elect(1, take_over=True))
+        self.assertIn("node3 is not in sync", str(self.failureResultOf(electing, Refused).value))
+        self.assertEqual(self.granted(), [(1, "node1")] * 3)
 
     # --- who votes
 

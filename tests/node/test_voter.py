@@ -169,6 +169,14 @@ class VoterTests(SynchronousTestCase):
         self.assertFalse(self.request(4, "node2", "node9"))
         self.assertTrue(self.request(4, "node9"))
 
+    def test_one_whose_copy_is_not_in_sync_deposes_no_master(self) -> None:
+        self.request(3, "node1")
+        self.renew(ReplicaSet(term=3, generation=1, in_sync=("node1", "node2")))
+        self.clock.advance(PROMISE)
+        self.assertFalse(self.request(4, "node3", "node1"))
+        call = RequestVote(term=4, master="node3", instead=("node1",), accept_loss=True)
+        self.assertTrue(self.successResultOf(self.voter.request(call)).granted)
+
     def test_one_that_does_not_vote_becomes_no_master(self) -> None:
         self.request(3, "node1")
         self.renew(ReplicaSet(term=3, generation=1, voters=("node1", "node2", "node9")))

@@ -191,14 +191,14 @@ class Campaign:
         self.take_back_offline_nodes()
         self.cluster.settle()
         self.cluster.reconcile()
-        self.prove_that_it_works()
         # Until what a job's end was followed by has reached all candidates.
         self.cluster.pass_time(100.0)
         self.problems += self.cluster.problems()
         self.problems += leftovers(self.cluster)
+        self.prove_that_it_works()
 
     def prove_that_it_works(self) -> None:
-        """Have something changed; with that, a copy that is not as it was left is noticed."""
+        """Have something changed, which needs a majority of all nodes."""
         self.cluster.submit(AddTags(kind=TagKind.CLUSTER, tags=("healed",)))
         self.cluster.settle()
         if "healed" not in self.cluster.master.config.state().cluster.tags:

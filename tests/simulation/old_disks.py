@@ -10,6 +10,7 @@ from __future__ import annotations
 from ganeti.errors import GanetiError
 from ganeti.model.node import Node
 from ganeti.node.voter import read_state
+from ganeti.rpc.quorum import ReplicaSet
 from ganeti.testing.cluster import MasterProcess, SimulatedHost
 from ganeti.testing.disk import MemoryFiles
 from tests.simulation.campaign import Campaign
@@ -68,9 +69,19 @@ def _may_fail(campaign: Campaign, master: MasterProcess, host: SimulatedHost) ->
     """Whether the cluster can bear that one more host fails."""
     off = {each for each in campaign.hosts if each.daemon_clock.dead}
     failed = campaign.distrusted | campaign.isolated | off
-    in_sync = set(master.master.quorum.in_effect.in_sync)
-    intact = in_sync - {each.name for each in failed | {host}}
-    return host not in failed and 2 * len(failed | {host}) < len(campaign.hosts) and bool(intact)
+    names = {each.name for each in failed | {host}}
+    intact = all(set(each.in_sync) - names for each in _replica_sets(campaign, master))
+    return host not in failed and 2 * len(names) < len(campaign.hosts) and intact
+
+
+def _replica_sets(campaign: Campaign, master: MasterProcess) -> list[ReplicaSet]:
+    """Return the replica set in effect, and those that may be in effect next."""
+    current = master.master.quorum.in_effect
+    kept = [
+        read_state(MemoryFiles(host.disk), host.paths.term_file).replica_set
+        for host in campaign.hosts
+    ]
+    return [current, *(each for each in kept if each.order > current.order)]
 
 
 def _has_caught_up(campaign: Campaign, master: MasterProcess, host: SimulatedHost) -> bool:

@@ -545,6 +545,9 @@ class TwoNodeTests(Scenarios):
         self.cluster.network.cut([first, witness], [second])
         eventually(lambda: self.try_to_tag(first, "two-of-three"))
         self.assertEqual(self.assert_kept(), first)
+        # What the failover looks up there comes in the background.
+        told = f"{self.cluster.node(second).paths.data}/ssconf_master_candidates"
+        eventually(lambda: os.path.exists(told))
         self.cluster.network.cut([first], [second, witness])
         self.assertEqual(self.fail_over(second), second)
         self.tag(second, "with-the-witness")

@@ -104,9 +104,10 @@ class ExampleTests(SharedCluster):
 class RefusalTests(SharedCluster):
     """Bad requests are refused with the right status and a useful text, and change nothing.
 
-    web1 runs on nodes 1 and 2, web2 on node 2, and node 3 is offline.
+    web1 runs on nodes 1 and 2, web2 on node 2, and node 3 is offline; node 4 votes, too.
     """
 
+    options = ("--nodes", "4")
     ready: ClassVar[bool] = False
 
     def setUp(self) -> None:
@@ -210,7 +211,7 @@ CLASSES = {
 class ClassificationTests(SharedCluster):
     """Each of the document's nine classes comes out of a real situation."""
 
-    options = ("--nodes", "2")
+    options = ("--nodes", "3")
     seen: ClassVar[set[str]] = set()
 
     def setUp(self) -> None:
