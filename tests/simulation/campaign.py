@@ -43,6 +43,7 @@ class Campaign:
         self.log: list[str] = []
         self.old_disks: list[tuple[SimulatedHost, MemoryDisk]] = []
         self.distrusted: set[SimulatedHost] = set()
+        self.isolated: set[SimulatedHost] = set()
         self.cluster.watchers.append(self._cut_power)
         self._fault = fault
         self._failovers = failovers
@@ -145,6 +146,17 @@ class Campaign:
 
         self.later(seconds, f"{host.name} boots", boot)
 
+    def bring_back(self, host: SimulatedHost, old: MemoryDisk) -> None:
+        """Bring an old disk of a host back, or its data folder, and start its daemons again."""
+        everything = self.random.random() < 0.5
+        self.note(f"an old disk of {host.name} is back{'' if everything else ' (data)'}")
+        had_master = host.has_master
+        self.cluster.restore(host, old, "/" if everything else host.paths.data)
+        self.distrusted.add(host)
+        self.cluster.restart_node(host)
+        if had_master and self.random.random() < 0.5:
+            self.start_master(host)
+
     def _cut_power(self) -> None:
         """Cut the power of hosts whose disk has reached the write at which it was to go."""
         for host in self.hosts:
@@ -179,14 +191,14 @@ class Campaign:
         self.take_back_offline_nodes()
         self.cluster.settle()
         self.cluster.reconcile()
-        self.prove_that_it_works()
         # Until what a job's end was followed by has reached all candidates.
         self.cluster.pass_time(100.0)
         self.problems += self.cluster.problems()
         self.problems += leftovers(self.cluster)
+        self.prove_that_it_works()
 
     def prove_that_it_works(self) -> None:
-        """Have something changed; with that, a copy that is not as it was left is noticed."""
+        """Have something changed, which needs a majority of all nodes."""
         self.cluster.submit(AddTags(kind=TagKind.CLUSTER, tags=("healed",)))
         self.cluster.settle()
         if "healed" not in self.cluster.master.config.state().cluster.tags:

@@ -7,10 +7,9 @@ import errno
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ganeti.errors import GanetiError
 from ganeti.opcodes.node import AddNode, ModifyNode, RemoveNode
-from ganeti.testing.cluster import SimulatedHost
 from tests.simulation.campaign import Campaign, Fault
+from tests.simulation.old_disks import old_disk
 
 DURATIONS = (0.5, 3.0, 8.0, 20.0, 60.0)
 """How many seconds a pause or an outage may last."""
@@ -147,58 +146,6 @@ def disks(campaign: Campaign) -> None:
             disk.stall = random.choice((0.1, 2.0, 7.0, 30.0))
             campaign.note(f"each write of {host.name} takes {disk.stall} s")
             campaign.later(random.choice(DURATIONS), "the disk is quick again", disk.heal)
-
-
-def old_disk(campaign: Campaign) -> None:
-    """Keep a copy of a host's disk, or bring one back: a failure of that host.
-
-    No other host fails before the cluster has made that copy whole again.
-    """
-    random, cluster = campaign.random, campaign.cluster
-    campaign.distrusted = {host for host in campaign.distrusted if not is_trusted(campaign, host)}
-    if campaign.old_disks and not campaign.distrusted and random.random() < 0.5:
-        host, old = campaign.old_disks.pop(random.randrange(len(campaign.old_disks)))
-        if _is_needed(campaign, host):
-            return
-        everything = random.random() < 0.5
-        campaign.note(f"an old disk of {host.name} is back{'' if everything else ' (data)'}")
-        had_master = host.has_master
-        cluster.restore(host, old, "/" if everything else host.paths.data)
-        campaign.distrusted.add(host)
-        cluster.restart_node(host)
-        if had_master and random.random() < 0.5:
-            campaign.start_master(host)
-    elif len(campaign.old_disks) < 3:
-        host = random.choice(campaign.hosts)
-        campaign.note(f"a copy of the disk of {host.name} is made")
-        campaign.old_disks.append((host, host.disk.snapshot()))
-
-
-def is_trusted(campaign: Campaign, host: SimulatedHost) -> bool:
-    """Whether a master has found the host's copy whole, or it is no candidate and obeys one."""
-    for process in campaign.acting():
-        state = process.master.config.state()
-        node = next((each for each in state.nodes.values() if each.name == host.name), None)
-        if node is None or not node.master_candidate:
-            return True
-        if node.name in process.master.quorum.in_effect.in_sync:
-            # The master may not have noticed yet that the disk is an old one.
-            return process.host is host or _reaches(campaign, host, process.master.journal.end())
-    return False
-
-
-def _reaches(campaign: Campaign, host: SimulatedHost, position: int) -> bool:
-    try:
-        return campaign.cluster.copy_of(host).end >= position
-    except GanetiError:
-        return False
-
-
-def _is_needed(campaign: Campaign, host: SimulatedHost) -> bool:
-    """Whether no other host has everything that was acknowledged."""
-    return any(
-        set(process.master.quorum.required()) <= {host.name} for process in campaign.acting()
-    )
 
 
 # --- people
