@@ -17,6 +17,7 @@ from ganeti.master.places import Places
 from ganeti.master.recovery import recover
 from ganeti.model.node import Node, Role
 from ganeti.node.voter import read_state
+from ganeti.opcodes.node import RemoveNode
 from ganeti.testing.cluster import SimulatedCluster, SimulatedHost
 from ganeti.testing.disk import MemoryFiles
 
@@ -32,6 +33,11 @@ _LEFT = re.compile(
     r"|is left on|stays:|not removed:|journal could not keep the change"
 )
 
+_NOT_DISMISSED = re.compile(
+    r"its daemon may still run|master daemon (has restarted|was stopped)"
+    r"|journal could not keep the change"
+)
+
 
 def leftovers(cluster: SimulatedCluster) -> list[str]:
     """Return everything that is on some disk and should not be, or the other way round."""
@@ -45,7 +51,7 @@ def leftovers(cluster: SimulatedCluster) -> list[str]:
         role = node.role(state.cluster.master_node) if node is not None else None
         if role is Role.CANDIDATE:
             found += _copy(cluster, host)
-        elif role is not Role.MASTER:
+        elif role is not Role.MASTER and not (node is None and _not_dismissed(cluster, host.name)):
             found += _secrets(host, role.value if role is not None else "no member")
     return found
 
@@ -75,6 +81,16 @@ def _known_leftovers(cluster: SimulatedCluster) -> set[str]:
         if _LEFT.search(f"{op.result} {op.log}")
         for name in [*_names(op.opcode), *re.findall(r"disk/\d+ of (\S+) on ", f"{op.log}")]
     }
+
+
+def _not_dismissed(cluster: SimulatedCluster, name: str) -> bool:
+    """Return whether a job has said that a node it removed was not told, or was broken off."""
+    return any(
+        _NOT_DISMISSED.search(f"{op.result} {op.log}")
+        for job in cluster.master.queue.jobs()
+        for op in job.ops
+        if isinstance(op.opcode, RemoveNode) and op.opcode.node_name == name
+    )
 
 
 def _names(opcode: object) -> list[str]:

@@ -48,7 +48,9 @@ def plan(op: RemoveNode, state: ClusterState, facts: Facts) -> Remove:
 async def run(plan: Remove, tools: Tools) -> None:
     await tools.config.change(remove_node(plan.node))
     await enforce_members(tools)
-    if not plan.node.offline:
+    if plan.node.offline:
+        tools.progress.say(f"node {plan.node.name} is offline; {_leftovers(plan.node)}")
+    else:
         await _dismiss(plan.node, tools)
     # Whether it was one or not: an offline node may have been a candidate until it failed.
     if plan.node.master_candidate or plan.node.offline:
@@ -59,10 +61,15 @@ async def _dismiss(node: Node, tools: Tools) -> None:
     try:
         await tools.nodes.ask(node, LeaveCluster())
     except Failed as e:
-        tools.progress.say(
-            f"{e}; node {node.name} is no member any more, but its daemon may still run: "
-            "stop it and remove its certificates there"
-        )
+        tools.progress.say(f"{e}; {_leftovers(node)}")
+
+
+def _leftovers(node: Node) -> str:
+    """Return what a person must do about a node that could not be told to leave."""
+    return (
+        f"node {node.name} is no member any more, but its daemon may still run: stop it and "
+        "remove its certificates there"
+    )
 
 
 def hooks(plan: Remove, state: ClusterState) -> HookCall:
