@@ -81,13 +81,22 @@ class Files:
         except binascii.Error as e:
             raise Invalid([Problem("content", f"must be base64: {e}")]) from None
         path = self._replaceable[call.path]
+        self._require_candidate(path, call)
+        await self._files.make_folder(path.rpartition("/")[0])
+        await self._files.replace(path, content, mode=call.mode & 0o777)
+        try:
+            self._require_candidate(path, call)
+        except Refused:
+            # The role has ended meanwhile, and what went with it was gone before this came.
+            await self._files.remove(path)
+            raise
+
+    def _require_candidate(self, path: str, call: UploadFile) -> None:
         if path in self._secrets and not self._is_candidate():
             raise Refused(
                 f"this node is no master candidate, so it must not have {call.path}; make it one"
                 " first: gnt-node modify --master-candidate=yes"
             )
-        await self._files.make_folder(path.rpartition("/")[0])
-        await self._files.replace(path, content, mode=call.mode & 0o777)
 
     async def write_ssconf(self, call: WriteSsconf) -> None:
         """Replace the ``ssconf_*`` files that differ, each atomically.

@@ -89,6 +89,10 @@ class MemberList:
             assert self._kept is not None
             return self._kept.members.revision
 
+    def forget(self) -> None:
+        """Know no member any more: this node leaves the cluster."""
+        self._use(None)
+
     def _use(self, kept: MemberFile | None) -> None:
         self._kept = kept
         self._owners: Mapping[str, str] = dict(kept.members.names()) if kept else {}

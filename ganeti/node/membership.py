@@ -62,7 +62,8 @@ async def no_start() -> None:
 class Membership:
     """``stop`` ends the daemon, ``stop_master`` the master daemon and the remote API, if any.
 
-    ``is_mine`` tells whether the node still obeys a master daemon of its own that does not run.
+    ``is_mine`` tells whether the node still obeys a master daemon of its own that does not run,
+    ``forget_members`` makes it one that has no members.
     """
 
     _log = Logger()
@@ -77,6 +78,7 @@ class Membership:
         *,
         start_master: StartDaemons = no_start,
         is_mine: Callable[[], bool] = lambda: False,
+        forget_members: Callable[[], None] = lambda: None,
     ) -> None:
         self._files = files
         self._paths = paths
@@ -85,6 +87,7 @@ class Membership:
         self._stop_master = stop_master
         self._start_master = start_master
         self._is_mine = is_mine
+        self._forget_members = forget_members
         self._handing_over: IDelayedCall | None = None
 
     async def version(self, _: AskVersion) -> Version:
@@ -126,6 +129,8 @@ class Membership:
 
     async def leave(self, _: LeaveCluster) -> None:
         """Forget the cluster: its state, secrets and certificates, the node's own last."""
+        # First: what is being written meanwhile is then removed again.
+        self._forget_members()
         data, paths = self._paths.data, self._paths
         last = (paths.node_certificate, paths.authority)
         others = [f"{data}/{name}" for name in self._files.names(data) if name not in STAYS]

@@ -169,6 +169,7 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> P
             host.stop_master,
             start_master=host.start_master,
             is_mine=lambda: voter.state.master == host.name and not host.master_pid(),
+            forget_members=members.forget,
         ),
         oses=oses,
         power=PowerHelpers(host.files, host.processes),

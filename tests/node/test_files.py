@@ -47,6 +47,20 @@ class FilesTests(SynchronousTestCase):
             self.assertIn("is no master candidate", str(told))
         self.successResultOf(self.files.upload(upload(f"{DATA}/ca.pem")))
 
+    def test_a_secret_that_is_being_written_when_the_role_ends_does_not_stay(self) -> None:
+        class Slow(MemoryFiles):
+            async def replace(self, path: str, content: bytes, **named: int) -> None:
+                await written
+                await super().replace(path, content, **named)
+
+        written: Deferred[None] = Deferred()
+        files = Files(Slow(self.disk), Paths("/n1"), lambda: self.candidate)
+        uploading = Deferred.fromCoroutine(files.upload(upload(USERS, "jack abc write")))
+        self.candidate = False
+        written.callback(None)
+        self.failureResultOf(uploading, Refused)
+        self.assertEqual(self.disk.contents(), {})
+
     def test_nothing_else_can_be_replaced(self) -> None:
         for path in (
             "/etc/passwd",
