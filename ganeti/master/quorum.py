@@ -323,6 +323,7 @@ class Quorum:
                     master=self._name,
                     instead=_ordered(instead - {"", self._name}),
                     accept_loss=accept_loss,
+                    replica_set=current,
                 )
                 ballots = await self._ask(vote, lambda ballot: ballot.granted)
                 granted = {name for name, ballot in ballots.items() if ballot.granted}

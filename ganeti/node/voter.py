@@ -21,6 +21,7 @@ from ganeti.rpc.quorum import (
     RenewLease,
     RequestVote,
     VoterState,
+    newest,
 )
 from ganeti.rpc.replicas import ReplicaEnd
 from ganeti.schema.records import replace
@@ -157,13 +158,13 @@ class Voter:
         if call.elected:
             return True
         # Before anything else, so that one that could not begin deposes no master.
-        in_sync = self._state.replica_set.in_sync
-        if in_sync and call.master not in in_sync and not call.accept_loss:
+        current = newest((self._state.replica_set, call.replica_set))
+        if current.in_sync and call.master not in current.in_sync and not call.accept_loss:
             return False
         if call.master == self._state.master:
             return True
         # A node that was removed or is offline votes no more, and so leads no more either.
-        known = {name for group in self._state.replica_set.groups() for name in group}
+        known = {name for group in current.groups() for name in group}
         if known and call.master not in known:
             return False
         # So that a master that was replaced while it was away does not replace its successor.

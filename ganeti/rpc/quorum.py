@@ -132,7 +132,9 @@ class RequestVote(Call[Ballot]):
     Granted if the term is newer than the node's own, no lease of another master is in force, and
     the master that the node has accepted is this one or one of those ``instead`` of which it comes.
     With ``elected`` a majority has granted the term already, which overrides both. A node whose
-    copy is not in sync gets no vote, unless a person has said to ``accept_loss``.
+    copy is not in sync gets no vote, unless a person has said to ``accept_loss``: what counts is
+    the newest ``replica_set`` that it or the asked node has been sent, as either may have missed
+    one.
     """
 
     wire = "vote_request"
@@ -144,6 +146,7 @@ class RequestVote(Call[Ballot]):
     instead: tuple[Line, ...] = ()
     elected: bool = False
     accept_loss: bool = False
+    replica_set: ReplicaSet = ReplicaSet()
 
     def require(self, caller: Caller) -> None:
         """Let a candidate ask for votes for itself only."""

@@ -177,6 +177,15 @@ class VoterTests(SynchronousTestCase):
         call = RequestVote(term=4, master="node3", instead=("node1",), accept_loss=True)
         self.assertTrue(self.successResultOf(self.voter.request(call)).granted)
 
+    def test_a_set_that_this_node_has_missed_says_who_is_in_sync(self) -> None:
+        self.request(3, "node1")
+        self.renew(ReplicaSet(term=3, generation=2, in_sync=("node1",)))
+        self.clock.advance(PROMISE)
+        for term, generation, granted in ((3, 1, False), (4, 1, True)):
+            missed = ReplicaSet(term=term, generation=generation, in_sync=("node2",))
+            call = RequestVote(term=5, master="node2", instead=("node1",), replica_set=missed)
+            self.assertIs(self.successResultOf(self.voter.request(call)).granted, granted)
+
     def test_one_that_does_not_vote_becomes_no_master(self) -> None:
         self.request(3, "node1")
         self.renew(ReplicaSet(term=3, generation=1, voters=("node1", "node2", "node9")))
