@@ -98,7 +98,10 @@ class Session:
         :raises Ended: nobody is there; ``otherwise`` is the option to use instead.
         """
         if self._answer is None:
-            raise Ended(NOT_CONFIRMED, f"nobody is there to be asked; use {otherwise}")
+            raise Ended(
+                NOT_CONFIRMED,
+                f"standard input is not a terminal, so this cannot be confirmed; use {otherwise}",
+            )
         try:
             return self._answer(text).strip()
         except EOFError:

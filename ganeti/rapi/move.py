@@ -79,7 +79,7 @@ class Mover:
                 self._go_on(instance, ran=ran)
             else:
                 self.source.say(
-                    f"{self.source.name}: {instance} stays stopped: nobody knows whether it runs"
+                    f"{self.source.name}: {instance} stays stopped: it is unknown whether it runs"
                     f" at {self.destination.name}"
                 )
             if isinstance(e, KeyboardInterrupt):

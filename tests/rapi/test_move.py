@@ -173,7 +173,7 @@ class MoveTests(SynchronousTestCase):
         with self.assertRaisesRegex(MoveFailed, "who knows"):
             self.move(source, destination)
         self.assertEqual(self.places(source)[-1], "PUT /2/instances/web1/export")
-        self.assertIn("old: web1 stays stopped: nobody knows whether it runs at new", self.said)
+        self.assertIn("old: web1 stays stopped: it is unknown whether it runs at new", self.said)
 
     def test_one_that_cannot_be_removed_here_is_said_to_be_at_both(self) -> None:
         broken = ended("error", ["OpExecError", ["node1 is away"]])

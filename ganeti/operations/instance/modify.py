@@ -179,7 +179,7 @@ def _parameters(
         rows += [(f"os_private/{name}", "<redacted>") for name in op.osparams_private]
     if op.os_name is not None:
         if not op.force:
-            require_online(subject.primary, f"nobody knows whether it has {op.os_name}")
+            require_online(subject.primary, f"it is unknown whether it has {op.os_name}")
             definitions = facts.of(subject.primary, DescribeOSes)
             name = subject.primary.name
             require_os(op.os_name, definitions, name, force_variant=op.force_variant)
@@ -200,7 +200,7 @@ def _wanted(op: ModifyInstance, subject: Subject, runs: bool, rows: Rows) -> Wan
         return None
     if op.offline and (runs or instance.admin_state is Wanted.UP):
         raise Refused(
-            f"instance {instance.name} is to run, or does; "
+            f"instance {instance.name} is running, or its wanted state is up; "
             f"stop it first: gnt-instance shutdown {instance.name}"
         )
     wanted = Wanted.OFFLINE if op.offline else Wanted.DOWN

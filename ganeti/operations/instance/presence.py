@@ -145,7 +145,7 @@ def require_stopped(found: Presence) -> None:
     instance = found.subject.instance
     if instance.admin_state is Wanted.UP or found.here:
         raise Refused(
-            f"instance {instance.name} is to run, or does; "
+            f"instance {instance.name} is running, or its wanted state is up; "
             f"stop it first: gnt-instance shutdown {instance.name}"
         )
     require_known(found)

@@ -154,7 +154,7 @@ async def _take_back(passage: Passage, guest: Guest, tools: Tools) -> str:
         await tools.nodes.ask(source, EndMigrationThere(guest=guest, left=False))
     except GanetiError as e:
         return (
-            f"nobody knows whether it goes on running on {source.name} ({e}); once that node "
+            f"it is unknown whether it goes on running on {source.name} ({e}); once that node "
             f"answers: gnt-instance migrate --cleanup {guest.name}"
         )
     state = tools.config.state()

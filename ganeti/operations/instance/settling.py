@@ -76,7 +76,7 @@ def _require_complete(subject: Subject) -> None:
     :raises Refused: a node that has the instance's disks, or is its primary one, is offline.
     """
     for node in subject.nodes:
-        require_online(node, f"nobody knows whether instance {subject.instance.name} is there")
+        require_online(node, f"it is unknown whether instance {subject.instance.name} is there")
 
 
 async def run_settling(plan: Settling, tools: Tools) -> None:
