@@ -9,6 +9,7 @@ leaves everything as it is.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -38,6 +39,12 @@ class Options:
 
 WITHOUT_OVERRIDE = Options()
 
+RACE_RETRIES = 3
+"""How often a master daemon is started again that has lost its votes in a race with another one."""
+
+RACE_TIMEOUT, RACE_INTERVAL = 20.0, 0.5
+"""Seconds for which the other one is waited for, and between two looks at it."""
+
 
 def become_master(
     paths: Paths,
@@ -63,8 +70,8 @@ def become_master(
     say(f"{cluster.answering} of {cluster.size} nodes answer")
     stopped = cluster.stop_others(say)
     try:
-        start(paths, MASTERD, *_daemon_options(options, port))
-    except Failed:
+        _start_master(paths, cluster, options, port, say)
+    except GanetiError:
         for node in stopped:
             cluster.resume(node, say)
         raise
@@ -78,6 +85,25 @@ def become_master(
     if not runs(paths, RAPI):
         start(paths, RAPI)
         say(f"{RAPI} runs on {name}")
+
+
+def _start_master(paths: Paths, cluster: _Cluster, options: Options, port: int, say: Say) -> None:
+    """Start the master daemon, again if another failover at the same time kept both from the role.
+
+    Of two that ask for votes at once, the one that a majority elects can meet a node that has voted
+    for the other one in a newer term, and ends; the other one may not be fit to be the master.
+
+    :raises Failed: it does not start, and not because of such a race.
+    """
+    for last in (*[False] * RACE_RETRIES, True):
+        try:
+            start(paths, MASTERD, *_daemon_options(options, port))
+        except Failed as e:
+            if last or not cluster.has_no_master(options):
+                raise
+            say(f"{e}; but no other node has become the master: trying again")
+        else:
+            return
 
 
 def possible_loss(paths: Paths, name: str, *, port: int = NODED_PORT) -> list[str]:
@@ -148,6 +174,29 @@ class _Cluster:
             for name, each in answers.items()
             if isinstance(each, GanetiError) and name != self._name
         }
+
+    def has_no_master(self, options: Options) -> bool:
+        """Return whether no other node's master daemon runs or is elected, and this node is fit.
+
+        One that runs and that no majority obeys is waited for: it is elected soon, or ends.
+
+        :raises Refused: this node's own daemon does not answer.
+        """
+        until = time.monotonic() + RACE_TIMEOUT
+        while True:
+            self.look()
+            rivals = {name for name, ballot in self._ballots.items() if ballot.serves}
+            rivals.discard(self._name)
+            if not rivals:
+                return not self.problems(options)
+            if time.monotonic() >= until or any(map(self._is_obeyed, rivals)):
+                return False
+            time.sleep(RACE_INTERVAL)
+
+    def _is_obeyed(self, master: str) -> bool:
+        """Return whether more than half of the nodes that answer obey this master."""
+        obey = [ballot.state.master == master for ballot in self._ballots.values()]
+        return 2 * sum(obey) > len(obey)
 
     @property
     def answering(self) -> int:

@@ -458,10 +458,6 @@ class FailoverTests(Scenarios):
         self.tag(master, "after")
         self.assert_kept()
 
-    test_two_at_once_end_with_one_master.skip = (  # type: ignore[attr-defined]
-        "known fault: in 1 of 14 runs the cluster had no master that answered after two minutes"
-    )
-
     def test_one_that_is_killed_in_the_middle_can_be_done_again(self) -> None:
         for seconds in (0.3, 0.7):
             master = self.cluster.master()
