@@ -10,6 +10,8 @@ from __future__ import annotations
 from base64 import b64decode
 from collections.abc import Collection, Iterable, Mapping
 
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from ganeti.errors import Code, Failed, Refused
@@ -25,6 +27,10 @@ from ganeti.rpc.replicas import DescribeReplica, ReadFrames, ReplicaEnd
 
 _log = Logger()
 
+RELEASE_PAUSE, RELEASE_TIMEOUT = 0.5, 4.0
+"""Seconds between two questions for a copy that a master daemon on its node has in use or that
+cannot be read, and for how long it is asked for: less than a node keeps its promise."""
+
 
 async def adopt(
     journal: FileJournal,
@@ -33,6 +39,7 @@ async def adopt(
     replica_set: ReplicaSet,
     acknowledged: Mapping[str, ReplicaEnd],
     name: str,
+    clock: IReactorTime,
     *,
     accept_loss: bool = False,
 ) -> bool:
@@ -47,7 +54,7 @@ async def adopt(
     if not accept_loss:
         require_in_sync(replica_set, name)
     adopted = False
-    ends = await nodes.ask_all(list(candidates), DescribeReplica())
+    ends = await _ends(nodes, candidates, clock)
     ahead: list[str] = []
     for node in sorted(candidates, key=lambda each: _position(ends[each.uuid]), reverse=True):
         end = ends[node.uuid]
@@ -61,6 +68,26 @@ async def adopt(
     if not accept_loss:
         _require_all(journal, ahead, acknowledged, replica_set, name)
     return adopted
+
+
+async def _ends(
+    nodes: Nodes, candidates: Collection[Node], clock: IReactorTime
+) -> Mapping[str, ReplicaEnd | Failed]:
+    """Ask where the copies end, by UUID.
+
+    A master daemon that wanted the role as well owns the copy on its node until it has noticed
+    that another one was elected, and ends.
+    """
+    waited = 0.0
+    while True:
+        ends = await nodes.ask_all(list(candidates), DescribeReplica())
+        busy = any(
+            isinstance(end, Failed) and end.code is Code.ENVIRONMENT for end in ends.values()
+        )
+        if not busy or waited >= RELEASE_TIMEOUT:
+            return ends
+        await deferLater(clock, RELEASE_PAUSE)
+        waited += RELEASE_PAUSE
 
 
 def _position(end: ReplicaEnd | Failed) -> int:

@@ -56,11 +56,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Election:
-    """What nodes answered when a term was won: the newest replica set, and the ballots."""
+    """What nodes answered when a term was won: the newest replica set, and the ballots.
+
+    ``refused`` are the nodes that answered and gave their vote to another one, or to none.
+    """
 
     term: int
     replica_set: ReplicaSet
     ballots: Mapping[str, Ballot]
+    refused: frozenset[str]
 
 
 class Quorum:
@@ -331,7 +335,8 @@ class Quorum:
                 if current.has_majority(granted, without=self._down):
                     self._term, self._elected, self._in_effect = term, True, current
                     self._log.info("a majority has granted term {term}", term=term)
-                    return Election(term, current, {name: ballots[name] for name in granted})
+                    won = {name: ballots[name] for name in granted}
+                    return Election(term, current, won, frozenset(ballots.keys() - granted))
                 await self._give_back(term, known, granted)
             elif strange and not take_over:
                 raise _replaced(*_newest_rival(strange))

@@ -143,16 +143,21 @@ class Startup:
         self.quorum.serve()
 
     async def _adopt(self, election: Election, mandate: Mandate) -> frozenset[str]:
-        """Complete the journal from the copies of those that voted; answers which are trusted."""
+        """Complete the journal from the copies that are there; answers which are trusted.
+
+        They are those of the nodes that voted, and those in sync of nodes that want the role as
+        well: that a majority has elected this one makes them follow it.
+        """
         name, state = self._around.name, self.master.config.state()
         found = election.replica_set
         if not found.in_sync and state.master.name == name:
             # A cluster that never had a replica set: only its master's copy counts.
             found = ReplicaSet(in_sync=(name,), voters=found.voters)
+        there = election.ballots.keys() | (election.refused & frozenset(found.in_sync))
         others = [
             node
             for node in state.nodes.values()
-            if node.name != name and node.name in election.ballots and node.master_candidate
+            if node.name != name and node.name in there and node.master_candidate
         ]
         acknowledged = {
             voter: ballot.state.acknowledged for voter, ballot in election.ballots.items()
@@ -164,6 +169,7 @@ class Startup:
             found,
             acknowledged,
             name,
+            self._around.clock,
             accept_loss=mandate.accept_loss,
         )
         if grown:

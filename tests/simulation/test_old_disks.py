@@ -164,3 +164,29 @@ class OldDiskTests(SynchronousTestCase):
         self.cluster.kill_master()
         self.cluster.start_master(self.cluster.hosts[1], TAKE_OVER)
         self.assertEqual(self.cluster.master.config.state().cluster.tags, ("edited",))
+
+
+class RaceTests(SynchronousTestCase):
+    def tearDown(self) -> None:
+        gc.collect()
+        self.flushLoggedErrors()
+
+    def test_a_copy_whose_host_wants_the_role_as_well_is_not_passed_over(self) -> None:
+        for seed in range(10):
+            cluster = SimulatedCluster(seed, nodes=3, candidates=2)
+            cluster.pass_time(5.0)
+            first, second = cluster.hosts[:2]
+            old = first.disk.snapshot()
+            cluster.submit(AddTags(kind=TagKind.CLUSTER, tags=("one",)))
+            # The nodes without a copy have not been told yet of what is acknowledged.
+            while "one" not in cluster.master.config.state().cluster.tags:
+                cluster.pass_time(0.02)
+            cluster.restore(first, old)
+            cluster.restart_node(first)
+            for host in (first, second):
+                _, beginning = cluster.launch_master(host, TAKE_OVER)
+                beginning.addErrback(lambda failure: failure.trap(GanetiError) and None)
+            cluster.pass_time(30.0)
+            (process,) = (each for each in cluster.processes if each.acts)
+            tags = process.master.config.state().cluster.tags
+            self.assertIn("one", tags, f"seed {seed}: {process.host.name} has lost it")
