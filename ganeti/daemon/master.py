@@ -36,7 +36,7 @@ from ganeti.master.places import Places
 from ganeti.master.quorum import Quorum
 from ganeti.master.sharing import Sharing
 from ganeti.master.spreading import Spreading
-from ganeti.master.startup import Mandate, Startup
+from ganeti.master.startup import TAKE_OVER_TIMEOUT, Mandate, Startup
 from ganeti.node.voter import read_state
 from ganeti.operations.members import issued_to
 from ganeti.operations.operation import SharedFile
@@ -55,9 +55,6 @@ them if that many wait for jobs."""
 
 LOOK = 1.0
 """Seconds between two looks at whom this host's own node daemon obeys."""
-
-TAKE_OVER_TIMEOUT = 30.0
-"""Seconds in which a master that takes over must have been elected: a lease, and a few attempts."""
 
 FIRST_VOTES = 1.0
 """Seconds for which the nodes' votes may hold up the word that the daemon has started."""

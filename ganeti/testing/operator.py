@@ -6,9 +6,11 @@ The steps are those of ``ganeti.bootstrap.failover``, which asks over blocking s
 
 from __future__ import annotations
 
+from twisted.internet.defer import TimeoutError as TimedOut
+
 from ganeti.bootstrap.copy import read
 from ganeti.errors import GanetiError, Refused
-from ganeti.master.startup import Mandate
+from ganeti.master.startup import TAKE_OVER_TIMEOUT, Mandate
 from ganeti.model.node import Node
 from ganeti.rpc.asking import Asker
 from ganeti.rpc.node import StopMaster
@@ -53,12 +55,14 @@ async def fail_over(cluster: SimulatedCluster, host: SimulatedHost) -> MasterPro
         raise Refused(f"a master daemon runs on {host.name} already")
     try:
         process, beginning = cluster.launch_master(host, TAKE_OVER)
-        await beginning
-    except GanetiError:
+        await beginning.addTimeout(TAKE_OVER_TIMEOUT, clock)
+    except (GanetiError, TimedOut) as e:
         for other in cluster.hosts:
             if other.name in stopped and not other.has_master:
                 # As its node daemon does when it is told that the failover was refused.
                 cluster.launch_master(other)[1].addErrback(lambda f: f.trap(GanetiError) and None)
+        if isinstance(e, TimedOut):
+            raise Refused(f"no majority of the nodes has voted for {host.name}") from None
         raise
     return process
 
