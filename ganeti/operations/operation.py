@@ -132,6 +132,13 @@ class Progress(Protocol):
         """
         ...
 
+    async def journal_recovered(self) -> None:
+        """Return when the journal, which could not keep a change, works again.
+
+        :raises CancelledError: the daemon is stopping.
+        """
+        ...
+
 
 class Identifiers(Protocol):
     """Names and numbers that nobody can guess."""

@@ -69,13 +69,15 @@ class ScriptedNodes:
 class MemoryProgress:
     """A job's log as a list, and whether its owner has canceled it.
 
-    ``cancel`` cancels it, and what can be interrupted just then.
+    ``cancel`` cancels it, and what can be interrupted just then. ``recover`` is what makes the
+    journal work again.
     """
 
     def __init__(self) -> None:
         self.said: list[str] = []
         self.noted: list[tuple[str, Any]] = []
         self.canceled: Callable[[], bool] = lambda: False
+        self.recover: Callable[[], Awaitable[None]] | None = None
         self._interruptible: list[Deferred[Any]] = []
 
     def cancel(self) -> None:
@@ -92,6 +94,10 @@ class MemoryProgress:
     def may_stop(self) -> None:
         if self.canceled():
             raise JobCanceled("the job was canceled")
+
+    async def journal_recovered(self) -> None:
+        assert self.recover is not None, "nothing makes the journal work again"
+        await self.recover()
 
     async def interruptible(self, work: Coroutine[Any, Any, R]) -> R:
         if self.canceled():
