@@ -67,6 +67,8 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     places = Places(paths.data)
     for folder in (places.queue, paths.sockets):
         await files.make_folder(folder)
+    for folder in (paths.data, places.queue):
+        await files.sync_folder(folder)
     journal = await FileJournal.open(files, places.journal, reactor)
     connector = Connector(
         reactor,

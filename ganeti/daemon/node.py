@@ -53,6 +53,8 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     prove(paths, name)
     context = server_context(paths, strangers=True)
     files = LocalFiles(_in_thread(reactor))
+    # What this daemon says it has (a vote, a list of members) must not be gone after a power cut.
+    await files.sync_folder(paths.data)
 
     def reload() -> None:
         prove(paths, name)

@@ -78,7 +78,14 @@ class IFiles(Interface):
         """Make a folder and its parents; one that is there is left as it is."""
 
     async def open_log(path: str, *, mode: int = 0o640) -> ILog:
-        """Open, or durably create, a file to append to."""
+        """Open, or durably create, a file to append to.
+
+        What is in it is durable when this returns, whoever has written it: a process that was
+        killed while it wrote may have left bytes, or a new name, which only the page cache has.
+        """
+
+    async def sync_folder(path: str) -> None:
+        """Make the names in a folder durable, as a process that was killed may have left them."""
 
 
 class INotes(Interface):
