@@ -28,6 +28,11 @@ def required(groups: Sequence[str] = ()) -> list[str]:
     return wanted
 
 
+def lowest(requirement: str) -> str:
+    """Return the requirement that only the lowest version of ``NAME>=VERSION`` meets."""
+    return requirement.replace(">=", "==")
+
+
 def lacking(requirement: str) -> bool:
     """Return whether a requirement ``NAME>=VERSION`` is not met.
 
@@ -76,6 +81,11 @@ def main() -> int:
     options = ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     options.add_argument("groups", nargs="*", metavar="GROUP", help="also what these groups need")
     options.add_argument(
+        "--lowest",
+        action="store_true",
+        help="print all requirements, each as its lowest version and no other",
+    )
+    options.add_argument(
         "--check",
         nargs=2,
         metavar=("PACKAGE", "MODULE"),
@@ -86,8 +96,8 @@ def main() -> int:
         works, told = check(*chosen.check)
         print(told)
         return 0 if works else 1
-    for requirement in filter(lacking, required(chosen.groups)):
-        print(requirement)
+    wanted = required(chosen.groups)
+    print(*(map(lowest, wanted) if chosen.lowest else filter(lacking, wanted)), sep="\n")
     return 0
 
 

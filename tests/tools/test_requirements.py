@@ -7,7 +7,7 @@ import re
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tools.requirements import PROJECT, check, lacking, required
+from tools.requirements import PROJECT, check, lacking, lowest, required
 
 
 class RequirementTests(SynchronousTestCase):
@@ -19,6 +19,9 @@ class RequirementTests(SynchronousTestCase):
     def test_extras_belong_to_the_package(self) -> None:
         self.assertFalse(lacking("Twisted[tls]>=24.7"))
         self.assertTrue(lacking("Twisted[tls]>=1000.1"))
+
+    def test_the_lowest_version_keeps_its_extras(self) -> None:
+        self.assertEqual(lowest("Twisted[tls]>=26.10"), "Twisted[tls]==26.10")
 
 
 class CheckTests(SynchronousTestCase):
