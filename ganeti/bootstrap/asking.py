@@ -17,6 +17,7 @@ from ganeti.paths import Paths
 from ganeti.rpc.call import Call
 from ganeti.rpc.http import Broken, MessageReader, answered, explanation, request
 from ganeti.rpc.wire import request_of, result_of
+from ganeti.schema.documents import UNREADABLE
 
 R = TypeVar("R")
 
@@ -120,6 +121,6 @@ def answer_of(body: bytes, door: Door) -> Any:
                 return result
             case [False, error]:
                 raise from_wire(error)
-    except msgspec.DecodeError as e:
+    except UNREADABLE as e:
         raise ProtocolError(f"{door} answers nonsense: {e}") from None
     raise ProtocolError(f"{door} gave no answer that makes sense")

@@ -26,22 +26,7 @@ def main(name: str) -> NoReturn:
     """Do what the command line says of the tool of this name, and end the process."""
     # A tool is over before there is garbage that would be worth a search: a tenth of its time.
     gc.disable()
-    _load_msgspec()
     run_tool(getattr(importlib.import_module(f"ganeti.cli.{name}"), name.upper()))
-
-
-def _load_msgspec() -> None:
-    """Load msgspec without typing_extensions, which it looks for first.
-
-    It needs nothing of it that typing lacks in our versions of Python, and loading it would take
-    a tenth of the time of a call.
-    """
-    if "typing_extensions" not in sys.modules:
-        sys.modules["typing_extensions"] = None  # type: ignore[assignment]
-        try:
-            import msgspec  # noqa: F401
-        finally:
-            del sys.modules["typing_extensions"]
 
 
 def run_tool(tool: Tool) -> NoReturn:

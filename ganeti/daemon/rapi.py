@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = "ganeti-rapi"
     if chosen.worker is not None:
         name, chosen.foreground = f"ganeti-rapi-worker-{chosen.worker}", True
-    return run(Program(name, "rapi-daemon", start, lean=False), chosen, of_this_node())
+    return run(Program(name, "rapi-daemon", start), chosen, of_this_node())
 
 
 def _count(text: str) -> int:

@@ -157,7 +157,7 @@ class GanetiRapiClient:
         status, answer = self._exchange(method, path, headers, content)
         try:
             value = json.loads(answer) if answer else None
-        except ValueError:
+        except (ValueError, RecursionError):
             raise GanetiApiError(f"{method} {path}: the answer is not JSON", status) from None
         if status != 200:
             message = value.get("message") if isinstance(value, dict) else None

@@ -15,6 +15,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from ganeti.schema.documents import UNREADABLE
+
 HEAD_LIMIT = 8192
 _SHORT = 256
 _END_OF_HEAD = b"\r\n\r\n"
@@ -199,5 +201,5 @@ def explanation(message: Message) -> str:
     """Return what a response that is no success says about why."""
     try:
         return str(msgspec.json.decode(message.body)["explain"])
-    except (msgspec.DecodeError, TypeError, KeyError):
+    except (*UNREADABLE, TypeError, KeyError):
         return "it does not say why"

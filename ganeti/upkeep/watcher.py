@@ -31,6 +31,7 @@ from ganeti.opcodes.instance.disks import ActivateDisks
 from ganeti.opcodes.instance.lifecycle import StartInstance
 from ganeti.opcodes.opcode import Opcode
 from ganeti.paths import Paths
+from ganeti.schema.documents import UNREADABLE
 from ganeti.upkeep.repairs import Notes, Seen, repairs
 
 R = TypeVar("R")
@@ -255,7 +256,7 @@ def _notes(path: str, log: Logger) -> Notes:
             return msgspec.json.decode(file.read(), type=Notes)
     except FileNotFoundError:
         return Notes()
-    except msgspec.DecodeError as e:
+    except UNREADABLE as e:
         log.error("%s is damaged (%s), and begins anew", path, e)
         return Notes()
 

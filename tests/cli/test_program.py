@@ -20,7 +20,7 @@ TREE = Path(__file__).parent.parent.parent
 CALL = "import sys; from ganeti.cli.program import main; main(sys.argv.pop(1))"
 LOADED = """
 import os, sys
-SLOW = {"twisted", "argparse", "dataclasses", "inspect", "typing_extensions", "asyncio"}
+SLOW = {"twisted", "argparse", "dataclasses", "asyncio"}
 end = os._exit
 def told(code):
     print(*sorted(SLOW & set(sys.modules)))

@@ -172,10 +172,11 @@ class WatcherTests(SynchronousTestCase):
 
     def test_damaged_notes_begin_anew(self) -> None:
         self.runs("ganeti-masterd")
-        self.write(f"{self.paths.data}/watcher.{GROUP}.data", "{")
-        self.assertEqual(self.watch(), 0)
-        text = self.read(f"{self.paths.data}/watcher.{GROUP}.data")
-        self.assertEqual(text, '{"node":{"node1":{"bootid":"boot1"}},"instance":{}}')
+        for content in ("{", '{"x":' + "[" * 100_000):
+            self.write(f"{self.paths.data}/watcher.{GROUP}.data", content)
+            self.assertEqual(self.watch(), 0)
+            text = self.read(f"{self.paths.data}/watcher.{GROUP}.data")
+            self.assertEqual(text, '{"node":{"node1":{"bootid":"boot1"}},"instance":{}}')
 
     def test_hooks_run_in_order_and_what_they_say_of_trouble_is_logged(self) -> None:
         folder, told = f"{self.paths.hooks}/watcher", f"{self.paths.root}/told"

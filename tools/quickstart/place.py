@@ -17,6 +17,7 @@ import msgspec
 
 from ganeti.errors import Code, Failed, Refused
 from ganeti.paths import NODED_PORT, RAPI_PORT, Paths
+from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.records import Record
 
 TREE = Path(__file__).resolve().parent.parent.parent
@@ -171,7 +172,7 @@ def find(folder: Path) -> Cluster | None:
         return None
     try:
         return Cluster(folder, msgspec.json.decode(text, type=Description))
-    except msgspec.DecodeError as e:
+    except UNREADABLE as e:
         raise Failed(f"{folder / _DESCRIPTION} cannot be read ({e}); remove {folder}") from None
 
 
