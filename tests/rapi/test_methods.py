@@ -445,9 +445,15 @@ class JobsTests(MethodsCase):
 
     def test_waiting_for_nothing_answers_null(self) -> None:
         body = {"fields": ["status"], "previous_job_info": ["running"]}
-        for nothing in ("nochange", [["running"], []]):
-            self.master.canned[WaitForJobChange] = nothing
-            self.assertIsNone(self.get("/2/jobs/7/wait", body))
+        self.master.canned[WaitForJobChange] = "nochange"
+        self.assertIsNone(self.get("/2/jobs/7/wait", body))
+
+    def test_waiting_for_an_ended_job_answers_what_it_ended_with(self) -> None:
+        for known in (["success"], ["running"]):
+            body = {"fields": ["status"], "previous_job_info": known, "previous_log_serial": 4}
+            self.master.canned[WaitForJobChange] = [["success"], []]
+            answer = self.get("/2/jobs/7/wait", body)
+            self.assertEqual(answer, {"job_info": ["success"], "log_entries": []})
 
 
 class ReasonTests(MethodsCase):
