@@ -153,6 +153,14 @@ class ModifyTests(ChangeTests):
         self.modify(offline=False)
         self.assertIs(self.web1.admin_state, Wanted.DOWN)
 
+    def test_asking_for_the_state_that_it_has_succeeds(self) -> None:
+        self.assertEqual(self.modify(offline=False), [["admin_state", "down"]])
+        for _ in range(2):
+            self.assertEqual(self.modify(offline=True), [["admin_state", "offline"]])
+        self.assertIs(self.web1.admin_state, Wanted.OFFLINE)
+        rows = self.modify(instance_name="web2", offline=False)
+        self.assertEqual((rows, self.whole.where("web2")), ([["admin_state", "up"]], ["node1"]))
+
     def test_memory_that_its_node_has_not_is_refused_unless_forced(self) -> None:
         more = {"instance_name": "web2", "beparams": {"memory": 20000}}
         self.assertEqual(self.unmodified(**more)[1], Code.RESOURCES)
