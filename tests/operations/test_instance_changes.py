@@ -49,6 +49,10 @@ class RenameTests(ChangeTests):
         self.assertFalse(self.whole.state.instances.get("web1"))
         self.assertEqual(self.whole.state.instance("shop1").uuid, self.web1_before)
 
+    def test_it_may_be_given_the_name_that_it_has(self) -> None:
+        self.assertEqual(self.do("OP_INSTANCE_RENAME", new_name="web1"), "web1")
+        self.assertEqual(self.web1.uuid, self.web1_before)
+
     @property
     def web1_before(self) -> str:
         return an_instance("web1").instance.uuid
