@@ -26,7 +26,13 @@ STATES = (
     Option(("--hypervisor-state",), "hv_state", "", IDENTKEYVAL, many=True),
     Option(("--disk-state",), "disk_state", "", IDENTKEYVAL, many=True),
 )
-NEW_SECONDARY = Option(("-n", "--new-secondary"), "remote_node", "", TEXT, metavar="NODE")
+NEW_SECONDARY = Option(
+    ("-n", "--new-secondary"),
+    "remote_node",
+    "The node that becomes the new secondary; only second copies leave then.",
+    TEXT,
+    metavar="NODE",
+)
 TIMEOUT = Option(("--oob-timeout",), "timeout", "How long the helper may take, in seconds.", INT)
 
 ADD = Command(

@@ -168,6 +168,11 @@ def _wait(session: Session, address: str, port: int) -> None:
 def evacuation(arguments: Arguments) -> Document:
     """Which instances leave, and where to."""
     primary, secondary = arguments.get("primary_only"), arguments.get("secondary_only")
+    if primary and "remote_node" in arguments:
+        raise Ended(
+            FAILURE, "-n is where second copies of disks go; it does not go together with -p"
+        )
+    secondary = secondary or "remote_node" in arguments
     if primary and secondary:
         raise Ended(FAILURE, "-p and -s do not go together; without them, both leave")
     mode = "primary-only" if primary else "secondary-only" if secondary else "all"

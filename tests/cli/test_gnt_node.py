@@ -84,15 +84,22 @@ class ChangeTests(SynchronousTestCase):
         )
 
     def test_evacuation_follows_its_jobs(self) -> None:
-        made = self.made("evacuate", "-f", "-p", "-n", "node3", "node1", result={"jobs": []})
+        made = self.made("evacuate", "-f", "-p", "-I", "hail", "node1", result={"jobs": []})
         self.assertEqual(
             made,
             EvacuateNode(
                 node_name="node1",
                 mode="primary-only",  # type: ignore[arg-type]
-                remote_node="node3",
+                iallocator="hail",
             ),
         )
+
+    def test_a_new_secondary_is_for_second_copies_only(self) -> None:
+        made = self.made("evacuate", "-f", "-n", "node3", "node1", result={"jobs": []})
+        self.assertEqual((made.mode, made.remote_node), ("secondary-only", "node3"))
+        terminal = Terminal()
+        self.assertEqual(terminal.run(GNT_NODE, "evacuate", "-f", "-p", "-n", "n3", "n1"), 1)
+        self.assertIn("does not go together with -p", terminal.err)
 
     def test_failing_over_a_node_is_one_job_for_each_instance(self) -> None:
         rows = answer({"pinst_list": "other"}, [["db1", "web1"]])
