@@ -160,8 +160,16 @@ GNT_NODE = tool(
         options=(
             FORCE,
             TIMEOUT,
-            Option(("--auto-promote",), "auto_promote", "Accepted for scripts that say it."),
-            Option(("--ignore-status",), "ignore_status", "Switch off nodes that are not offline."),
+            Option(
+                ("--auto-promote",),
+                "auto_promote",
+                "Let other nodes become master candidates instead of those that go offline.",
+            ),
+            Option(
+                ("--ignore-status",),
+                "ignore_status",
+                "Switch nodes off without marking them offline first.",
+            ),
             Option(("--power-delay",), "power_delay", "Seconds between two nodes.", FLOAT),
             NO_HEADERS,
             SEPARATOR,

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ganeti.cli.clusters import by_name
 from ganeti.cli.command import Arguments, Document
 from ganeti.cli.session import FAILURE, NODE_SETUP, Ended, Session
+
+if TYPE_CHECKING:
+    from ganeti.opcodes.opcode import Opcode
 
 _INFO = (
     *("name", "pip", "sip", "master", "master_candidate", "drained", "offline", "group"),
@@ -218,22 +221,34 @@ def power(session: Session, arguments: Arguments) -> int:
     from ganeti.cli.follow import results_of
     from ganeti.opcodes.node import CommandPower, PowerCommand
 
-    what = arguments["what"]
+    command = PowerCommand(f"power-{arguments['what']}")
     names = arguments.get("names", [])
-    if what in ("off", "cycle") and not arguments.get("force"):
-        session.confirm(f"Power {what} {', '.join(names) or 'all nodes'}?", "-f/--force")
-    results = results_of(
-        session,
-        arguments,
-        CommandPower(
-            node_names=tuple(names),
-            command=PowerCommand(f"power-{what}"),
-            timeout=arguments.get("timeout", 60),
-            ignore_status=bool(arguments.get("ignore_status")),
-            power_delay=arguments.get("power_delay", 2.0),
-        ),
+    if command in (PowerCommand.POWER_OFF, PowerCommand.POWER_CYCLE):
+        if not names:
+            raise Ended(FAILURE, f"power {arguments['what']}: name the nodes")
+        if not arguments.get("force"):
+            session.confirm(f"Power {arguments['what']} {', '.join(names)}?", "-f/--force")
+    ignore_status = bool(arguments.get("ignore_status"))
+    first: list[Opcode] = []
+    if command is PowerCommand.POWER_OFF and not ignore_status:
+        first = _taken_out_of_use(names, auto_promote=bool(arguments.get("auto_promote")))
+    switch = CommandPower(
+        node_names=tuple(names),
+        command=command,
+        timeout=arguments.get("timeout", 60),
+        # A dry run does not mark nodes offline, so that they are not when it gets there.
+        ignore_status=ignore_status or bool(first and arguments.get("dry_run")),
+        power_delay=arguments.get("power_delay", 2.0),
     )
-    return _show_power(session, arguments, results)
+    results = results_of(session, arguments, *first, switch)
+    return _show_power(session, arguments, results and results[-1:])
+
+
+def _taken_out_of_use(names: Sequence[str], *, auto_promote: bool) -> list[Opcode]:
+    """The requests that mark nodes offline, which they are to be before they lose their power."""
+    from ganeti.opcodes.node import ModifyNode
+
+    return [ModifyNode(node_name=name, offline=True, auto_promote=auto_promote) for name in names]
 
 
 def health(session: Session, arguments: Arguments) -> int:
