@@ -126,6 +126,14 @@ class SettingsTests(SynchronousTestCase):
             },
         )
 
+    def test_every_part_of_a_policy_can_be_reset(self) -> None:
+        changed = self.changed(
+            *("--ipolicy-bounds-specs", "default", "--ipolicy-disk-templates", "default"),
+            *("--ipolicy-std-specs", "memory-size=default", "--ipolicy-vcpu-ratio", "default"),
+        )
+        reset = dict.fromkeys(("minmax", "disk-templates", "vcpu-ratio"), "default")
+        self.assertEqual(changed.ipolicy, {**reset, "std": {"memory-size": "default"}})
+
 
 class AnswerTests(SynchronousTestCase):
     def test_versions_are_told(self) -> None:
