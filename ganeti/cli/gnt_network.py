@@ -24,13 +24,14 @@ _INFO = (
 
 def info(session: Session, arguments: Arguments) -> int:
     """Tell everything about networks."""
+    from ganeti.cli.network_facts import told
     from ganeti.cli.output import objects
     from ganeti.luxi.methods import Query
     from ganeti.query.arguments import filter_from
 
     wanted = filter_from(arguments.get("names", []))
     networks = objects(session.ask(Query(what="network", fields=_INFO, qfilter=wanted)))
-    return show_facts(session, arguments, networks, networks)
+    return show_facts(session, arguments, networks, [told(each) for each in networks])
 
 
 def in_groups(session: Session, arguments: Arguments) -> int:

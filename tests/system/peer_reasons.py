@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tests.golden.cli_differences import tables
 from tests.system.likeness import NOTHING_THERE, Difference
 from tests.system.peer_requests import LEFT_OUT
 
@@ -907,8 +908,9 @@ def page() -> str:
     for kind, reasons in BY_KIND.items():
         lines = ["| request | what | Ganeti | here | why |", "|---|---|---|---|---|"]
         parts += [f"## {kind}\n", *lines, *map(_line, reasons), ""]
-    parts += ["## Not compared\n", *(f"* {what}: {why}" for what, why in LEFT_OUT.items())]
-    return "\n".join(parts) + "\n"
+    parts += ["## Not compared\n", *(f"* {what}: {why}" for what, why in LEFT_OUT.items()), ""]
+    parts += ["# Where the command-line tools differ from Ganeti's\n", *tables()]
+    return "\n".join(parts)
 
 
 def _line(reason: Reason) -> str:

@@ -11,6 +11,7 @@ import stat
 import tempfile
 from pathlib import Path
 
+import yaml
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.paths import NODED_PORT
@@ -61,6 +62,25 @@ class QuickstartTests(SharedCluster):
         done = self.running.quickstart("status")
         self.assertEqual(done.returncode, 0)
         self.assertRegex(done.stdout, "first.trial +instance +running on node")
+
+    def test_every_description_is_yaml(self) -> None:
+        run = ("run", "gnt-network", "add", "--network", "192.0.2.0/24", "lan")
+        self.assertEqual(self.running.quickstart(*run).returncode, 0)
+        for command, names in (
+            ("gnt-cluster info", {"Cluster name", "Master node"}),
+            ("gnt-cluster version", {"Software version"}),
+            ("gnt-node info", {"Node name", "primary for instances"}),
+            ("gnt-instance info --all", {"Instance name", "NICs", "Disks"}),
+            ("gnt-group info", {"name", "ipolicy"}),
+            ("gnt-network info", {"Network name", "Usage map"}),
+            ("gnt-job info 1", {"Job ID", "Opcodes"}),
+            ("gnt-os info", {"noop"}),
+            ("gnt-os diagnose", {"noop"}),
+        ):
+            done = self.running.quickstart("run", *command.split())
+            self.assertEqual(done.returncode, 0, done.stderr)
+            found = yaml.safe_load(done.stdout)
+            self.assertLessEqual(names, set(found[0] if isinstance(found, list) else found))
 
     def test_scripts_learn_all_they_need(self) -> None:
         known = self.env()
