@@ -797,6 +797,13 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
         ),
         Reason(
             "GET /2/info*",
+            "field beparams.default.memory",
+            "–",
+            "*",
+            "The memory of guests has its name of the API document, too.",
+        ),
+        Reason(
+            "GET /2/info*",
             "value of hvparams.kvm.kernel_path",
             '"/boot/vmlinuz-3-kvmU"',
             '""',
