@@ -102,6 +102,9 @@ GNT_NETWORK = tool(
         words=NETWORK,
     ),
     Command(
+        name="rename", opcode="OP_NETWORK_RENAME", words=(*NETWORK, Words("new_name", "new-name"))
+    ),
+    Command(
         name="connect",
         opcode="OP_NETWORK_CONNECT",
         words=(*NETWORK, GROUPS),

@@ -99,6 +99,13 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
         ),
         Reason(
             "GET /2/instances*",
+            "field custom_osparams | field [].custom_osparams",
+            "–",
+            "*",
+            "The parameters for the OS definition that are the instance's own, as in Ganeti 3.1.",
+        ),
+        Reason(
+            "GET /2/instances*",
             "field [].name",
             "–",
             "*",

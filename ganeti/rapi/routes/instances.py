@@ -54,7 +54,8 @@ FIELDS = (
     *("nic.modes", "nic.uuids", "nic.names", "nic.links", "nic.networks", "nic.networks.names"),
     *("nic.bridges", "network_port", "disk.sizes", "disk.spindles", "disk_usage", "disk.uuids"),
     *("disk.names", "beparams", "hvparams", "oper_state", "oper_ram", "oper_vcpus", "status"),
-    *("custom_hvparams", "custom_beparams", "custom_nicparams", "ctime", "mtime", "uuid"),
+    *("custom_hvparams", "custom_beparams", "custom_nicparams", "custom_osparams"),
+    *("ctime", "mtime", "uuid"),
     *("serial_no", "tags"),
 )
 
