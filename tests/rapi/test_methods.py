@@ -313,9 +313,10 @@ class InstancesTests(MethodsCase):
             self.assertEqual(len(steps), 2)
 
     def test_nothing_is_stopped_for_an_os_that_there_is_not(self) -> None:
-        answer = self.ask("POST", "/2/instances/web1/reinstall?os=gentoo")
-        self.assertEqual((answer.status, self.master.jobs), (404, {}))
-        self.assertIn("there is no gentoo; there are bad, deb", answer.message)
+        for path, body in (("?os=gentoo", None), ("", {"os": "gentoo"})):
+            answer = self.ask("POST", f"/2/instances/web1/reinstall{path}", body)
+            self.assertEqual((answer.status, self.master.jobs), (400, {}))
+            self.assertIn("os: there is no OS definition gentoo; there are bad", answer.message)
 
     def test_exports(self) -> None:
         self.assertEqual(

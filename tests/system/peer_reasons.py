@@ -476,7 +476,7 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "POST /2/instances/web1/reinstall?os=gentoo*",
             "status",
             "200 error OpExecError",
-            "404",
+            "400",
             "An OS definition that there is not is told before the instance is stopped.",
         ),
         Reason(
