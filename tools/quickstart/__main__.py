@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import re
 import shlex
@@ -276,6 +277,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # for locales without UTF-8
     options = _parser().parse_args(arguments, argparse.Namespace(name="default", folder=CLUSTERS))
     try:
         return COMMANDS.get(options.what or "", up)(options)
