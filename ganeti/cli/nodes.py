@@ -96,6 +96,7 @@ def add(session: Session, arguments: Arguments) -> int:
     from ganeti.cli.follow import carry_out
     from ganeti.paths import NODED_PORT
 
+    arguments = _with_full_name(session, arguments)
     name = arguments["node_name"]
     address = arguments.get("primary_ip") or _known_address(session, arguments)
     port = arguments.get("port", NODED_PORT)
@@ -118,9 +119,23 @@ def add(session: Session, arguments: Arguments) -> int:
     return carry_out(session, arguments, opcode)
 
 
+def _with_full_name(session: Session, arguments: Arguments) -> Arguments:
+    """The arguments with the name by which the new node knows itself, which its token is for."""
+    from ganeti.cli.addresses import full_name
+
+    name = arguments["node_name"]
+    # Nodes of a virtual cluster have the names that they are given.
+    if "." in name or session.paths.root or arguments.get("readd"):
+        return arguments
+    full = full_name(name)
+    if full != name:
+        session.tell(f"Note: {name} is {full}")
+    return arguments.plus({"node_name": full})
+
+
 def _known_address(session: Session, arguments: Arguments) -> str:
     """The address of a node that gives none: its own if it is one already, or that of its name."""
-    from ganeti.cli.founding import resolved
+    from ganeti.cli.addresses import resolved
     from ganeti.cli.output import objects
     from ganeti.luxi.methods import Query
 
@@ -129,7 +144,7 @@ def _known_address(session: Session, arguments: Arguments) -> str:
         wanted = ["==", "name", name]
         found = objects(session.ask(Query(what="node", fields=("pip",), qfilter=wanted)))
         return str(found[0]["pip"])
-    return resolved(name, "--primary-ip")
+    return resolved(name, "--primary-ip", loopback=bool(session.paths.root))
 
 
 def _token(session: Session, name: str, address: str) -> str:
