@@ -275,7 +275,7 @@ def init(session: Session, arguments: Arguments) -> int:
     from ganeti.cli.founding import choices
 
     host = session.host()
-    found(session.paths, master=host, **choices(arguments, host))
+    found(session.paths, master=host, **choices(arguments, host, virtual=bool(session.paths.root)))
     below = f"GANETI_ROOTDIR={session.paths.root} GANETI_HOSTNAME={host} "
     prefix = below if session.paths.root else ""
     session.say(f"Cluster {arguments['cluster']} is founded; {host} is its first node and master.")

@@ -7,6 +7,7 @@ import socket
 from typing import Any
 
 from ganeti.bootstrap.founding import given_settings
+from ganeti.cli.addresses import device_of, resolved
 from ganeti.cli.clusters import by_name
 from ganeti.cli.command import Arguments
 from ganeti.cli.policies import policy
@@ -25,12 +26,16 @@ _RENAMED = {
     "vg_name": "volume_group_name",
     "drbd_helper": "drbd_usermode_helper",
 }
+_LINK = "br0"
+"""The device of the cluster's address where none has the address of the node."""
 _PARAMETERS = ("beparams", "nicparams", "ndparams")
 _FAMILIES = {"4": socket.AF_INET, "6": socket.AF_INET6}
 
 
-def choices(arguments: Arguments, host: str) -> dict[str, Any]:
+def choices(arguments: Arguments, host: str, *, virtual: bool = False) -> dict[str, Any]:
     """The arguments for founding a cluster with ``host`` as its first node.
+
+    All nodes of a ``virtual`` cluster are on this host, so that loopback addresses will do.
 
     :raises Invalid: with every problem of the parameters.
     :raises Ended: a name does not resolve, or a word is none of those there are.
@@ -40,11 +45,14 @@ def choices(arguments: Arguments, host: str) -> dict[str, Any]:
     found |= {
         "cluster": arguments["cluster"],
         "address": arguments.get("master_address")
-        or resolved(arguments["cluster"], "--master-address", family),
-        "master_address": arguments.get("primary_ip") or resolved(host, "--primary-ip", family),
+        or resolved(arguments["cluster"], "--master-address", family, loopback=virtual),
+        "master_address": arguments.get("primary_ip")
+        or resolved(host, "--primary-ip", family, loopback=virtual),
         "secondary_address": arguments.get("secondary_ip"),
         "primary_ip_family": int(family),
     }
+    if "master_netdev" not in arguments:
+        found["master_netdev"] = device_of(found["master_address"]) or _LINK
     if "hypervisors" in arguments:
         found["hypervisors"] = _among(
             "--enabled-hypervisors", arguments, "hypervisors", HYPERVISORS
@@ -75,19 +83,6 @@ def _settings(arguments: Arguments) -> dict[str, Any]:
     if limits:
         given["ipolicy"] = limits
     return found | given_settings(given)
-
-
-def resolved(name: str, option: str, family: int = socket.AF_INET) -> str:
-    """The address of ``name``.
-
-    :raises Ended: there is none; ``option`` is how to say it instead.
-    """
-    try:
-        return str(socket.getaddrinfo(name, None, family, socket.SOCK_STREAM)[0][4][0])
-    except OSError:
-        raise Ended(
-            FAILURE, f"the name {name} does not resolve; say its address by {option} ADDRESS"
-        ) from None
 
 
 def _among(option: str, arguments: Arguments, name: str, known: Any) -> list[str]:

@@ -161,7 +161,12 @@ INIT = (
         metavar="PREFIX",
     ),
     _own("--maintain-node-health", "maintain_node_health", "Stop what runs by mistake.", BOOL),
-    _own("--master-netdev", "master_netdev", "The device of the master's address.", TEXT),
+    _own(
+        "--master-netdev",
+        "master_netdev",
+        "The device of the cluster's address; by default that of this node's address.",
+        TEXT,
+    ),
     _own("--master-netmask", "master_netmask", "The netmask of that address, in bits.", INT),
     _own(
         "--no-etc-hosts",

@@ -28,13 +28,15 @@ def _parameters(value: Any) -> str:
 
 def info(session: Session, arguments: Arguments) -> int:
     """Tell everything about node groups."""
-    from ganeti.cli.output import objects
+    from ganeti.cli.output import objects, timestamp
     from ganeti.luxi.methods import Query
     from ganeti.query.arguments import filter_from
 
     wanted = filter_from(arguments.get("names", []))
     groups = objects(session.ask(Query(what="group", fields=_INFO, qfilter=wanted)))
-    return show_facts(session, arguments, groups, groups)
+    times = ("ctime", "mtime")
+    told = [{**each, **{name: timestamp(each[name]) for name in times}} for each in groups]
+    return show_facts(session, arguments, groups, told)
 
 
 GNT_GROUP = tool(

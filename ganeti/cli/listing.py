@@ -36,7 +36,7 @@ UNITS = Option(
 VERBOSE = Option(("-v", "--verbose"), "verbose", "Say in words why a value is missing.")
 FILTER = Option(("-F", "--filter"), "filter", "The argument is a filter, whatever it looks like.")
 FORM = Option(
-    ("-o", "--output"), "output", "The word json gives JSON instead of text.", choice((JSON,))
+    ("-o", "--output"), "output", "The word json gives JSON instead of YAML.", choice((JSON,))
 )
 
 
@@ -191,10 +191,12 @@ def show_fields(listed: Listing, session: Session, arguments: Arguments) -> int:
 
 
 def show_facts(session: Session, arguments: Arguments, facts: Any, told: Any) -> int:
-    """Show ``facts`` as JSON if that is wanted, or else what is ``told`` of them."""
+    """Show ``facts`` as JSON if that is wanted, or else what is ``told`` of them as YAML."""
     if arguments.get("output"):
         session.say(output.as_json(facts))
-    else:
-        for line in output.described(told):
-            session.say(line)
+        return 0
+    from ganeti.cli.yaml_output import yaml_lines
+
+    for line in yaml_lines(told):
+        session.say(line)
     return 0

@@ -89,7 +89,7 @@ def diagnose(session: Session, arguments: Arguments) -> int:
     from ganeti.cli.listing import show_facts
 
     found = definitions(session)
-    told = {f"{each['name']} [{_verdict(each)}]": _by_node(each) for each in found}
+    told = {each["name"]: {"status": _verdict(each), "nodes": _by_node(each)} for each in found}
     show_facts(session, arguments, found, told)
     return 0 if all(each["valid"] for each in found) else FAILURE
 
@@ -115,8 +115,12 @@ def _place(
     parameters: Sequence[Any],
     versions: Sequence[int],
     *_: Any,
-) -> str:
+) -> dict[str, Any]:
     if not valid:
-        return f"{path}: invalid, {diagnosis}"
-    text = f"{path}: valid, API versions {', '.join(map(str, versions))}"
-    return text + (f", variants {', '.join(variants)}" if variants else "")
+        return {"path": path, "valid": False, "diagnosis": diagnosis}
+    return {
+        "path": path,
+        "valid": True,
+        "API versions": list(versions),
+        "variants": list(variants),
+    }

@@ -25,7 +25,7 @@ from ganeti.model.parameters.given import checked
 from ganeti.model.parameters.hypervisors import HYPERVISORS
 from ganeti.model.parameters.nic import NicParameters
 from ganeti.model.parameters.node import NodeParameters
-from ganeti.model.parameters.policy import Policy, Range
+from ganeti.model.parameters.policy import Policy, Range, with_whole_standard
 from ganeti.schema.types import Parameters
 
 FIRST_GROUP = "default"
@@ -214,8 +214,8 @@ def given_settings(given: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         found["ndparams"] = read.checked(NodeParameters, given["ndparams"], "ndparams", onto)
     if "ipolicy" in given:
         onto = usual["ipolicy"]
-        std = {"std": {**onto["std"], **given["ipolicy"].get("std", {})}}
-        found["ipolicy"] = read.checked(Policy, {**given["ipolicy"], **std}, "ipolicy", onto)
+        policy = with_whole_standard(given["ipolicy"], onto)
+        found["ipolicy"] = read.checked(Policy, policy, "ipolicy", onto)
     if read.problems:
         raise Invalid(read.problems)
     return found

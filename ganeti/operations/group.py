@@ -17,7 +17,7 @@ from ganeti.model.node import Node
 from ganeti.model.parameters.filling import policy_filled
 from ganeti.model.parameters.given import checked, consistent
 from ganeti.model.parameters.node import NodeParameters
-from ganeti.model.parameters.policy import Policy
+from ganeti.model.parameters.policy import Policy, with_whole_standard
 from ganeti.opcodes.group import AddGroup, AssignNodes, ModifyGroup, RemoveGroup, RenameGroup
 from ganeti.operations.cluster.settings import disk_parameters
 from ganeti.operations.naming import require_label
@@ -93,7 +93,8 @@ def _settings(op: AddGroup | ModifyGroup, before: Group | None, state: ClusterSt
 
 
 def _policy(op: AddGroup | ModifyGroup, before: Any, state: ClusterState) -> Any:
-    found = checked(Policy, op.ipolicy or {}, path="ipolicy", onto=before)
+    given = with_whole_standard(op.ipolicy or {}, {**policy_filled(state.cluster), **before})
+    found = checked(Policy, given, path="ipolicy", onto=before)
     consistent(Policy, {**policy_filled(state.cluster), **found}, path="ipolicy")
     return found
 

@@ -723,6 +723,11 @@ class GanetiRapiClient:
         """Change a network."""
         return self._job("PUT", _path("networks", network, "modify"), _why(reason), more)
 
+    def RenameNetwork(self, network: str, new_name: str, reason: str | None = None) -> JobId:
+        """Give a network another name."""
+        path = _path("networks", network, "rename")
+        return self._job("PUT", path, _why(reason), {"new_name": new_name})
+
     def DeleteNetwork(
         self, network: str, dry_run: bool = False, reason: str | None = None
     ) -> JobId:

@@ -168,6 +168,7 @@ HookDirectory: TypeAlias = Literal[
     "network-disconnect",
     "network-modify",
     "network-remove",
+    "network-rename",
     "node-add",
     "node-evacuate",
     "node-migrate",

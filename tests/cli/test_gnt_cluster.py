@@ -126,6 +126,14 @@ class SettingsTests(SynchronousTestCase):
             },
         )
 
+    def test_every_part_of_a_policy_can_be_reset(self) -> None:
+        changed = self.changed(
+            *("--ipolicy-bounds-specs", "default", "--ipolicy-disk-templates", "default"),
+            *("--ipolicy-std-specs", "memory-size=default", "--ipolicy-vcpu-ratio", "default"),
+        )
+        reset = dict.fromkeys(("minmax", "disk-templates", "vcpu-ratio"), "default")
+        self.assertEqual(changed.ipolicy, {**reset, "std": {"memory-size": "default"}})
+
 
 class AnswerTests(SynchronousTestCase):
     def test_versions_are_told(self) -> None:
@@ -210,7 +218,7 @@ class LifeTests(SynchronousTestCase):
 
     def test_a_name_that_does_not_resolve_can_be_given_an_address(self) -> None:
         self.assertEqual(self.terminal.run(GNT_CLUSTER, "init", "cluster.invalid"), 1)
-        self.assertIn("say its address by --master-address", self.terminal.err)
+        self.assertIn("give its address by --master-address", self.terminal.err)
 
     def test_a_hypervisor_that_there_is_not_is_refused(self) -> None:
         words = ("init", *HERE, "--enabled-hypervisors", "vax", "cluster1")

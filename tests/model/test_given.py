@@ -79,6 +79,13 @@ class CheckedTests(SynchronousTestCase):
         [problem] = _problems(Backend, {"memory": "much"})[:1]
         self.assertIn("p/memory: 'much' is no size; write a number and m, g or t", problem)
 
+    def test_quotations_in_arguments_of_programs_are_closed(self) -> None:
+        for kind, name in ((Kvm, "kvm_extra"), (Drbd, "disk-custom"), (Drbd, "net-custom")):
+            [problem] = _problems(kind, {name: "-device 'a"})
+            told = f"p/{name}: -device 'a cannot be split as a shell would: no closing quotation"
+            self.assertEqual(problem, told)
+            self.assertEqual(_problems(kind, {name: "-device 'a b'"}), [])
+
     def test_what_is_for_all_cannot_be_set_for_one(self) -> None:
         self.assertEqual(
             _problems(Kvm, {"migration_port": 8103}, for_one=True),

@@ -105,6 +105,13 @@ class StopTests(SynchronousTestCase):
         instance = memory.state().instance("web1")
         self.assertEqual((instance.admin_state, instance.disks_active), (Wanted.UP, True))
 
+    def test_stopping_one_that_is_marked_offline_leaves_it_so(self) -> None:
+        memory = MemoryTools(a_cluster(instances=[an_instance("web1", admin_state=Wanted.OFFLINE)]))
+        op = ShutdownInstance(instance_name="web1", force=True)
+        self.successResultOf(stop.run(stop.plan(op, memory.state(), facts()), memory.tools))
+        self.assertIs(memory.state().instance("web1").admin_state, Wanted.OFFLINE)
+        self.assertEqual([type(call) for _, call in memory.nodes.asked], [StopInstance])
+
     def test_an_offline_node_is_left_alone_if_asked_to(self) -> None:
         state = a_cluster(
             nodes=["node1", a_node("node2", offline=True)],

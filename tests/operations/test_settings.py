@@ -19,6 +19,16 @@ from ganeti.pki.enrolment import fingerprint
 from ganeti.testing.builders import a_cluster, a_disk, an_instance
 from tests.operations.whole import WholeCluster
 
+_SPECS = {
+    "cpu-count": 1,
+    "disk-count": 1,
+    "disk-size": 1024,
+    "memory-size": 128,
+    "nic-count": 1,
+    "spindle-use": 1,
+}
+_RANGE = {"min": _SPECS, "max": _SPECS}
+
 
 class SettingTests(SynchronousTestCase):
     def setUp(self) -> None:
@@ -103,8 +113,26 @@ class ClusterTests(SettingTests):
         self.modify(osparams={"noop": {"size": "default"}})
         self.assertEqual(self.cluster.osparams, {})
 
+    def test_a_part_of_the_usual_instance_leaves_the_rest_as_it_is(self) -> None:
+        before = self.cluster.ipolicy["std"]
+        self.modify(ipolicy={"std": {"memory-size": 256, "cpu-count": 2}})
+        self.assertEqual(
+            self.cluster.ipolicy["std"], {**before, "memory-size": 256, "cpu-count": 2}
+        )
+        self.modify(ipolicy={"std": {"cpu-count": "default"}, "vcpu-ratio": "default"})
+        self.assertEqual(self.cluster.ipolicy["std"], {**before, "memory-size": 256})
+        self.assertIn("colour", self.refused(ipolicy={"std": {"colour": 1}})[0])
+
 
 class GroupTests(SettingTests):
+    def test_default_lets_the_policy_of_the_cluster_hold_again(self) -> None:
+        policy = {"vcpu-ratio": 2.0, "disk-templates": ["file"], "minmax": [_RANGE]}
+        self.do("OP_GROUP_SET_PARAMS", group_name="east", ipolicy=policy)
+        self.assertEqual(self.whole.state.group("east").ipolicy, policy)
+        reset = dict.fromkeys(policy, "default")
+        self.do("OP_GROUP_SET_PARAMS", group_name="east", ipolicy=reset)
+        self.assertEqual(self.whole.state.group("east").ipolicy, {})
+
     def test_a_group_comes_changes_its_name_and_goes(self) -> None:
         self.do("OP_GROUP_ADD", group_name="west", alloc_policy="last_resort")
         self.assertIs(self.whole.state.group("west").alloc_policy, AllocPolicy.LAST_RESORT)

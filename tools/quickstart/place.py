@@ -46,7 +46,7 @@ class Description(Record):
 
 @dataclass(frozen=True)
 class Node:
-    """One of the nodes; the first is the master."""
+    """One of the nodes; the first is the master of a new cluster."""
 
     number: int
     name: str
@@ -121,9 +121,14 @@ class Cluster:
         """User and password in the form that curl reads, so that no process list shows them."""
         return self.folder / "netrc"
 
+    def rapi_of(self, node: Node) -> str:
+        """The URL of the remote API where a node is the master."""
+        return f"https://{node.address}:{RAPI_PORT}"
+
     @property
     def rapi(self) -> str:
-        return f"https://{self.master.address}:{RAPI_PORT}"
+        """The URL of the remote API of a new cluster."""
+        return self.rapi_of(self.master)
 
     def environment(self, node: Node) -> dict[str, str]:
         """What makes a program one of a node's."""

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 
-from ganeti.errors import Problem
+from ganeti.errors import Invalid, Problem
 from ganeti.hypervisor.kvm.devices import DISK_DEVICES, IDE_SLOTS
 from ganeti.model.parameters.kvm import Kvm
+from ganeti.schema.shell import shell_words
 from ganeti.system.interfaces import IFiles
 
 FILES = (
@@ -46,9 +46,9 @@ def problems(kvm: Kvm, files: IFiles) -> Iterator[Problem]:
     if ":" in kvm.cpu_mask:
         yield Problem("cpu_mask", "one mask for each processor is not offered: give one for all")
     try:
-        shlex.split(kvm.kvm_extra)
-    except ValueError as error:
-        yield Problem("kvm_extra", f"cannot be split as a shell would: {error}")
+        shell_words(kvm.kvm_extra, "kvm_extra")
+    except Invalid as error:
+        yield from error.problems
 
 
 def too_many_disks(kvm: Kvm, count: int) -> str:

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from ganeti.errors import Problem
 from ganeti.schema.records import Record, doc
-from ganeti.schema.types import CONTROL, MAX_INTEGER
+from ganeti.schema.types import CONTROL, MAX_INTEGER, Line
 
 
 class ParameterSet(Record):
@@ -47,6 +47,9 @@ def shared(text: str) -> Meta:
 
 Size: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_INTEGER, extra={"unit": "MiB"})]
 """MiB; users may write a unit behind it."""
+
+ShellWords: TypeAlias = Annotated[Line, Meta(extra={"shell": True})]
+"""Arguments of a program in a shell's quoting."""
 
 AbsolutePath: TypeAlias = Annotated[
     str,

@@ -8,9 +8,9 @@ from types import MappingProxyType
 from typing import Annotated, Literal
 
 from ganeti.model.disk import Template
-from ganeti.model.parameters.declaration import ParameterSet
+from ganeti.model.parameters.declaration import ParameterSet, ShellWords
 from ganeti.schema.records import doc
-from ganeti.schema.types import Count, Line, Port, Positive, Text
+from ganeti.schema.types import Count, Port, Positive, Text
 
 Access = Annotated[
     Literal["kernelspace", "userspace"],
@@ -41,12 +41,12 @@ class Drbd(ParameterSet, rename="kebab"):
         Literal["bf", "bfd", "b", "bd", "f", "fd", "d", "n"],
         doc("Barriers to do without: b barriers, f flushes, d drain; n keeps all."),
     ] = "n"
-    disk_custom: Annotated[Line, doc("Further options for attaching the disk.")] = ""
+    disk_custom: Annotated[ShellWords, doc("Further options for attaching the disk.")] = ""
     dynamic_resync: Annotated[bool, doc("Whether DRBD decides how fast it resyncs.")] = False
     meta_barriers: Annotated[bool, doc("Whether flushes of the metadata are left out.")] = False
     meta_stripes: Annotated[Positive, doc("Stripes of the volume for the metadata.")] = 1
     metavg: Annotated[Text, doc("The volume group of the metadata.")] = "xenvg"
-    net_custom: Annotated[Line, doc("Further options for connecting the two sides.")] = ""
+    net_custom: Annotated[ShellWords, doc("Further options for connecting the two sides.")] = ""
     protocol: Annotated[
         Literal["A", "B", "C"], doc("When a write counts as done: C when it is on both sides.")
     ] = "C"

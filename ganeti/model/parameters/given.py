@@ -14,6 +14,7 @@ from ganeti.errors import Invalid, Problem
 from ganeti.model.parameters.declaration import ParameterSet, defaults, plain
 from ganeti.schema.parameters import Parameter, parameters
 from ganeti.schema.reading import choices, phrased
+from ganeti.schema.shell import shell_words
 from ganeti.schema.types import Parameters
 from ganeti.schema.units import mebibytes
 
@@ -93,9 +94,12 @@ def _value(kind: type[ParameterSet], parameter: Parameter, value: Any) -> Any:
     if isinstance(value, str):
         value = _spelt(parameter, value)
     try:
-        return plain(msgspec.convert(value, hint))
+        found = plain(msgspec.convert(value, hint))
     except msgspec.ValidationError as e:
         raise Invalid([_problem(parameter, hint, e)]) from None
+    if parameter.extra.get("shell"):
+        shell_words(found)
+    return found
 
 
 def _spelt(parameter: Parameter, text: str) -> Any:

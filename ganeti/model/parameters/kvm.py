@@ -13,6 +13,7 @@ from ganeti.model.parameters.declaration import (
     Image,
     ParameterSet,
     RequiredPath,
+    ShellWords,
     shared,
 )
 from ganeti.schema.records import doc
@@ -114,7 +115,7 @@ class Kvm(ParameterSet):
         Literal["auto", "kvm", "tcg"],
         doc("How QEMU runs the guest: with KVM, in software, or auto: with KVM where it works."),
     ] = "auto"
-    kvm_extra: Annotated[Line, doc("Further arguments for QEMU, in a shell's quoting.")] = ""
+    kvm_extra: Annotated[ShellWords, doc("Further arguments for QEMU, in a shell's quoting.")] = ""
     kvm_flag: Annotated[
         Literal["", "disabled", "enabled"],
         doc("An older way to say kvm_accel=tcg (disabled) or kvm (enabled)."),

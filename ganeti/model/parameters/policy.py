@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from ganeti.errors import Problem
 from ganeti.model.disk import Template
-from ganeti.model.parameters.declaration import ParameterSet
+from ganeti.model.parameters.declaration import ParameterSet, defaults
+from ganeti.model.parameters.given import DEFAULT
 from ganeti.schema.records import Record, doc
 from ganeti.schema.types import MAX_INTEGER, Count
 
@@ -69,6 +71,20 @@ class Policy(ParameterSet, rename="kebab"):
                 if low > high
             ]
         return found
+
+
+def with_whole_standard(given: Mapping[str, Any], holds: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return ``given``, of which ``std`` may name only a part of a usual instance, completed.
+
+    The rest is as in ``holds``, the policy so far with everything filled in. The word ``default``
+    resets a part to what holds where nothing is set.
+    """
+    std = given.get("std")
+    if not isinstance(std, Mapping):
+        return given
+    usual = defaults(Policy)["std"]
+    reset = {name: usual[name] for name, value in std.items() if value == DEFAULT and name in usual}
+    return {**given, "std": {**holds["std"], **std, **reset}}
 
 
 def _beside(one: Specs, other: Specs) -> list[tuple[str, int, int]]:

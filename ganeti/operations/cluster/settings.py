@@ -14,11 +14,12 @@ from ganeti.model.disk import Template
 from ganeti.model.parameters.backend import Backend
 from ganeti.model.parameters.declaration import ParameterSet, defaults
 from ganeti.model.parameters.disk import DISKS
+from ganeti.model.parameters.filling import policy_filled
 from ganeti.model.parameters.given import DEFAULT, checked, consistent
 from ganeti.model.parameters.hypervisors import HYPERVISORS
 from ganeti.model.parameters.nic import NicParameters
 from ganeti.model.parameters.node import NodeParameters
-from ganeti.model.parameters.policy import Policy
+from ganeti.model.parameters.policy import Policy, with_whole_standard
 from ganeti.opcodes.cluster import ListAction, ModifyCluster
 from ganeti.schema.records import replace
 from ganeti.schema.types import Parameters
@@ -129,7 +130,8 @@ def _parameters(op: ModifyCluster, cluster: Cluster) -> Fields:
     if op.ndparams is not None:
         fields["ndparams"] = _level(NodeParameters, op.ndparams, cluster.ndparams, "ndparams")
     if op.ipolicy is not None:
-        fields["ipolicy"] = _level(Policy, op.ipolicy, cluster.ipolicy, "ipolicy")
+        policy = with_whole_standard(op.ipolicy, policy_filled(cluster))
+        fields["ipolicy"] = _level(Policy, policy, cluster.ipolicy, "ipolicy")
     return fields
 
 

@@ -214,8 +214,6 @@ def _place(change: Change, entries: Sequence[object]) -> int:
 def _found(change: Change, entries: Sequence[Any], what: str, instance: Instance) -> int:
     """Which entry a change is about: an index, a name or a UUID."""
     where = change.where
-    if isinstance(where, str) and where.lstrip("-").isdigit():
-        where = int(where)
     if isinstance(where, int):
         place = where + len(entries) if where == LAST else where
         if 0 <= place < len(entries):

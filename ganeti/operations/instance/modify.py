@@ -194,9 +194,15 @@ def _merged(before: Parameters, given: Parameters) -> Parameters:
 
 
 def _wanted(op: ModifyInstance, subject: Subject, runs: bool, rows: Rows) -> Wanted | None:
-    """The state that the instance is to be in from now on, if that changes."""
+    """The state that the instance is to be in from now on, if that changes.
+
+    Asking for the state that it has succeeds, so that scripts need not look first.
+    """
     instance = subject.instance
-    if op.offline is None or op.offline is (instance.admin_state is Wanted.OFFLINE):
+    if op.offline is None:
+        return None
+    if op.offline is (instance.admin_state is Wanted.OFFLINE):
+        rows.append(("admin_state", instance.admin_state.value))
         return None
     if op.offline and (runs or instance.admin_state is Wanted.UP):
         raise Refused(

@@ -74,7 +74,7 @@ def plan(op: RenameInstance, state: ClusterState, facts: Facts) -> Rename:
             f"{op.new_name} cannot be a name: letters, digits, dots, dashes and underscores can",
             Code.INPUT,
         )
-    require_name(op, op.new_name, state, facts)
+    require_name(op, op.new_name, state, facts, own=instance.name)
     require_no_guest(op.new_name, state.nodes.values(), facts)
     moved = tuple(
         (disk, _moved(disk, instance.name, op.new_name))
