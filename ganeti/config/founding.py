@@ -26,6 +26,7 @@ from ganeti.model.parameters.hypervisors import HYPERVISORS
 from ganeti.model.parameters.nic import NicParameters
 from ganeti.model.parameters.node import NodeParameters
 from ganeti.model.parameters.policy import Policy, Range
+from ganeti.schema.host_names import RULE, is_host_name, normalized
 from ganeti.schema.types import Parameters
 
 FIRST_GROUP = "default"
@@ -105,7 +106,14 @@ def founded(
 
     Instances without disks or network cards, and with memory and disks of any size, are admitted,
     which the policies of established clusters do not by themselves.
+
+    :raises Invalid: the cluster cannot have the name.
     """
+    name = normalized(name)
+    if not is_host_name(name):
+        raise Invalid([Problem("name", RULE)])
+    if name == normalized(master):
+        raise Invalid([Problem("name", f"{name} is the node; a cluster has a name of its own")])
     stamp: dict[str, Any] = {"serial_no": 1, "ctime": now, "mtime": now, "tags": ()}
     group = Group(
         **stamp,

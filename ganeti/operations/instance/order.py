@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,9 +23,8 @@ from ganeti.operations.instance.wishes import (
     nics_wanted,
     require_no_pool,
 )
+from ganeti.schema.host_names import RULE, is_host_name
 from ganeti.schema.types import Parameters
-
-_NAME = re.compile(r"\A[a-zA-Z0-9_][\w.-]*\Z", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -68,9 +66,8 @@ def order_of(op: CreateInstance, cluster: Cluster) -> Order:
         lambda: checked(kind, op.hvparams, path="hvparams", for_one=True),
     )
     beparams = _collected(problems, {}, lambda: checked(Backend, op.beparams, path="beparams"))
-    if not is_name(op.instance_name):
-        message = "must be letters, digits, dots, dashes and underscores, as in a host name"
-        problems.append(Problem("instance_name", message))
+    if not is_host_name(op.instance_name):
+        problems.append(Problem("instance_name", RULE))
     tags = _collected(problems, (), lambda: tags_checked(op.tags))
     installs = not op.no_install
     if installs and not op.os_type:
@@ -91,11 +88,6 @@ def order_of(op: CreateInstance, cluster: Cluster) -> Order:
         osparams_private=dict(op.osparams_private or {}),
         tags=tags,
     )
-
-
-def is_name(text: str) -> bool:
-    """Whether an instance can have this name."""
-    return _NAME.match(text) is not None
 
 
 def _collected(problems: list[Problem], nothing: Any, read: Callable[[], Any]) -> Any:
