@@ -137,7 +137,7 @@ def _disk(
         mode=wish.mode if iv_name else Mode.READ_WRITE,
         name=wish.name,
         spindles=wish.spindles,
-        params=dict(wish.provider),
+        params={},
     )
 
 

@@ -138,7 +138,7 @@ def _wanted(op: RecreateDisks, subject: Subject) -> tuple[Disk, ...]:
 
 
 def _resized(disk: Disk, values: Mapping[str, Any]) -> Disk:
-    wish = disk_wanted({"size": disk.size, **values}, disk.iv_name)
+    wish = disk_wanted({"size": disk.size, **values}, disk.iv_name, disk.dev_type)
     fields = {name: getattr(wish, name) for name in values}
     children = disk.children
     if children:

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A check holds for every way in: what a creation refuses, a change refuses, too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.config.state import ClusterState
+from ganeti.errors import GanetiError, Invalid, Refused
+from ganeti.model.disk import Template
+from ganeti.model.instance import Wanted
+from ganeti.testing.builders import a_cluster, a_disk, a_network, a_nic, an_instance, uuid_of
+from tests.operations.whole import WholeCluster
+
+ORDER: Mapping[str, Any] = {
+    "instance_name": "new1",
+    "mode": "create",
+    "disk_template": "plain",
+    "disks": [{"size": 64}],
+    "nics": [],
+    "pnode": "node1",
+    "no_install": True,
+    "start": False,
+    "name_check": False,
+    "ip_check": False,
+}
+
+
+class DoorsTests(SynchronousTestCase):
+    """web1 is a stopped instance with a disk and a card; new1 can be created."""
+
+    def setUp(self) -> None:
+        self.whole = WholeCluster(self.state())
+        self.successResultOf(self.whole.make_disks("web1"))
+
+    def state(self, **over: Any) -> ClusterState:
+        disk = a_disk("disk1", Template.PLAIN)
+        web1 = an_instance("web1", disks=[disk], admin_state=Wanted.DOWN)
+        return a_cluster(instances=[web1], networks=[a_network("lan")], **over)
+
+    def create(self, **over: Any) -> Any:
+        return self.whole.do("OP_INSTANCE_CREATE", **{**ORDER, **over})
+
+    def modify(self, **fields: Any) -> Any:
+        return self.whole.do("OP_INSTANCE_SET_PARAMS", instance_name="web1", **fields)
+
+    def refusal(self, working: Any) -> str:
+        error = self.failureResultOf(working, Refused, Invalid).value
+        assert isinstance(error, GanetiError)
+        return str(error.arguments()[0])
+
+    def assertRefused(self, expected: str, *ways: Any) -> None:
+        """Every one of these ways ends with these words, and nothing is left of it."""
+        before = self.whole.state
+        for number, working in enumerate(ways):
+            self.assertIn(expected, self.refusal(working), f"way {number}")
+        self.assertEqual(self.whole.state.instances, before.instances)
+        self.assertEqual(self.whole.state.disks, before.disks)
+
+
+class DeviceTests(DoorsTests):
+    def test_unknown_properties_of_disks_are_named(self) -> None:
+        for key in ("sise", "foo", "provider"):
+            self.assertRefused(
+                f"{key}: means nothing for plain disks; known are size, mode, name, spindles, vg",
+                self.create(disks=[{"size": 64, key: "x"}]),
+                self.modify(disks=[["add", -1, {"size": 64, key: "x"}]]),
+            )
+
+    def test_a_volume_group_is_for_disks_that_are_in_one(self) -> None:
+        disks = [{"size": 64, "vg": "vg1"}]
+        created = self.create(disk_template="sharedfile", disks=disks)
+        self.assertRefused("vg: means nothing for sharedfile disks", created)
+        self.assertRefused("metavg: means nothing", self.create(disks=[{"size": 1, "metavg": "a"}]))
+
+    def test_names_of_devices_are_no_numbers(self) -> None:
+        for name in ("0", "-1", "17"):
+            self.assertRefused(
+                f"{name} would be taken for a number",
+                self.create(disks=[{"size": 64, "name": name}]),
+                self.create(nics=[{"name": name}]),
+                self.modify(disks=[["add", -1, {"size": 64, "name": name}]]),
+                self.modify(disks=[["modify", 0, {"name": name}]]),
+                self.modify(nics=[["add", -1, {"name": name}]]),
+                self.modify(nics=[["modify", 0, {"name": name}]]),
+            )
+
+    def test_names_of_devices_are_no_uuids(self) -> None:
+        name = uuid_of("disk", "x")
+        self.assertRefused(
+            f"{name} would be taken for a UUID",
+            self.create(disks=[{"size": 64, "name": name}]),
+            self.modify(nics=[["modify", 0, {"name": name}]]),
+        )
+
+    def test_no_two_devices_have_one_name(self) -> None:
+        disk = {"size": 64, "name": "a"}
+        self.assertRefused(
+            "a is that of another one, too",
+            self.create(disks=[disk, disk]),
+            self.create(nics=[{"name": "a"}, {"name": "a"}]),
+            self.modify(disks=[["add", -1, disk], ["add", -1, disk]]),
+            self.modify(disks=[["add", -1, disk], ["modify", 0, {"name": "a"}]]),
+            self.modify(nics=[["add", -1, {"name": "a"}], ["modify", 0, {"name": "a"}]]),
+        )
+
+    def test_names_of_devices_are_text(self) -> None:
+        self.assertRefused(
+            "must be text",
+            self.create(disks=[{"size": 64, "name": 5}]),
+            self.modify(disks=[["modify", 0, {"name": 5}]]),
+            self.modify(nics=[["add", -1, {"mac": 5}]]),
+            self.modify(nics=[["add", -1, {"name": 5}]]),
+        )
+
+    def test_a_device_is_removed_by_its_name(self) -> None:
+        self.successResultOf(self.modify(disks=[["add", -1, {"size": 64, "name": "data"}]]))
+        self.successResultOf(self.modify(disks=[["remove", "data", {}]]))
+        self.assertEqual(len(self.whole.state.instance("web1").disks), 1)
