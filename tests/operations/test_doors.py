@@ -12,7 +12,7 @@ from ganeti.config.state import ClusterState
 from ganeti.errors import GanetiError, Invalid, Refused
 from ganeti.model.disk import Template
 from ganeti.model.instance import Wanted
-from ganeti.testing.builders import a_cluster, a_disk, a_network, a_nic, an_instance, uuid_of
+from ganeti.testing.builders import a_cluster, a_disk, a_network, an_instance, uuid_of
 from tests.operations.whole import WholeCluster
 
 ORDER: Mapping[str, Any] = {
@@ -120,3 +120,68 @@ class DeviceTests(DoorsTests):
         self.successResultOf(self.modify(disks=[["add", -1, {"size": 64, "name": "data"}]]))
         self.successResultOf(self.modify(disks=[["remove", "data", {}]]))
         self.assertEqual(len(self.whole.state.instance("web1").disks), 1)
+
+
+class ParameterTests(DoorsTests):
+    def state(self, **over: Any) -> ClusterState:
+        disk = a_disk("disk1", Template.PLAIN)
+        web1 = an_instance("web1", disks=[disk], admin_state=Wanted.DOWN, hypervisor="kvm")
+        kvm = {"kvm": {"kernel_path": ""}}
+        return a_cluster(instances=[web1], hvparams=kvm, **over)
+
+    def test_isolation_that_is_not_there_is_refused(self) -> None:
+        for name, value in (
+            ("security_model", "user"),
+            ("security_model", "pool"),
+            ("use_chroot", True),
+            ("spice_bind", "0.0.0.0"),
+            ("soundhw", "hda"),
+        ):
+            hvparams = {name: value}
+            self.assertRefused(
+                f"{name}: is not supported by this version",
+                self.create(hypervisor="kvm", hvparams=hvparams),
+                self.modify(hvparams=hvparams),
+                self.whole.do("OP_INSTANCE_STARTUP", instance_name="web1", hvparams=hvparams),
+                self.whole.do("OP_CLUSTER_SET_PARAMS", hvparams={"kvm": hvparams}),
+                self.whole.do("OP_CLUSTER_SET_PARAMS", os_hvp={"noop": {"kvm": hvparams}}),
+            )
+
+    def test_isolation_of_a_cluster_that_was_taken_over_is_not_lost(self) -> None:
+        kvm = {"kvm": {"kernel_path": "", "use_chroot": True}}
+        self.whole = WholeCluster(a_cluster(hvparams=kvm))
+        self.assertRefused("use_chroot: is not supported", self.create(hypervisor="kvm"))
+
+    def test_values_that_are_in_effect_can_be_set(self) -> None:
+        off = {"security_model": "none", "use_chroot": "no", "vnet_hdr": "default"}
+        self.successResultOf(self.whole.do("OP_CLUSTER_SET_PARAMS", hvparams={"kvm": off}))
+
+    def test_parameters_of_hypervisors_go_together(self) -> None:
+        hvparams = {"boot_order": "cdrom"}
+        self.assertRefused(
+            "hvparams/cdrom_image_path: is needed with boot_order=cdrom",
+            self.create(hypervisor="kvm", hvparams=hvparams),
+            self.modify(hvparams=hvparams),
+            self.whole.do("OP_INSTANCE_STARTUP", instance_name="web1", hvparams=hvparams),
+        )
+
+    def test_the_least_memory_is_not_more_than_the_most(self) -> None:
+        beparams = {"minmem": 512, "maxmem": 256}
+        self.assertRefused(
+            "beparams/minmem: 512 is more than maxmem, which is 256",
+            self.create(beparams=beparams),
+            self.modify(beparams=beparams),
+            self.whole.do("OP_INSTANCE_STARTUP", instance_name="web1", beparams=beparams),
+            self.whole.do("OP_CLUSTER_SET_PARAMS", beparams=beparams),
+        )
+        # Half of it is what the cluster says.
+        self.assertRefused("more than maxmem", self.create(beparams={"minmem": 512}))
+
+    def test_a_bridged_card_has_a_bridge(self) -> None:
+        card = {"mode": "bridged", "link": ""}
+        self.assertRefused(
+            "link: is needed with mode bridged",
+            self.create(nics=[card]),
+            self.modify(nics=[["add", -1, card]]),
+            self.modify(nics=[["modify", 0, card]]),
+        )

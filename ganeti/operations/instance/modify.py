@@ -16,11 +16,18 @@ from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change
 from ganeti.errors import Code, Refused
 from ganeti.locking.names import LockRequest
+from ganeti.model.cluster import Cluster
 from ganeti.model.disk import Disk, Template
 from ganeti.model.instance import Nic, Wanted
 from ganeti.model.parameters.backend import Backend
-from ganeti.model.parameters.filling import be_filled, hv_filled, policy_filled
-from ganeti.model.parameters.given import DEFAULT, checked, consistent
+from ganeti.model.parameters.filling import (
+    be_defaults,
+    be_filled,
+    hv_defaults,
+    hv_filled,
+    policy_filled,
+)
+from ganeti.model.parameters.given import DEFAULT, with_defaults
 from ganeti.model.parameters.hypervisors import driven
 from ganeti.opcodes.instance.changes import changes
 from ganeti.opcodes.instance.modify import ModifyInstance
@@ -46,6 +53,7 @@ from ganeti.operations.instance.presence import (
 from ganeti.operations.instance.sizes import size_of
 from ganeti.operations.instance.subject import Subject, require_online, subject_of
 from ganeti.operations.instance.systems import require_os
+from ganeti.operations.instance.wishes import require_connectable
 from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
 from ganeti.operations.policy import require_policy
 from ganeti.operations.undo import Undo
@@ -85,7 +93,7 @@ def questions(op: ModifyInstance, state: ClusterState) -> Sequence[Question]:
     if op.os_name is not None and not op.force:
         found.append(Question(here, DescribeOSes()))
     if op.hvparams:
-        instance = replace(subject.instance, hvparams=_hvparams(op, subject))
+        instance = replace(subject.instance, hvparams=_hvparams(op, subject, state.cluster))
         filled = hv_filled(state.cluster, instance)
         found.append(Question(here, ValidateHypervisor(hypervisor=hypervisor, hvparams=filled)))
     return found
@@ -99,6 +107,8 @@ def plan(op: ModifyInstance, state: ClusterState, facts: Facts) -> Modify:
     rows: Rows = []
     fields = _parameters(op, subject, state, facts, rows)
     nics = nics_after(subject.instance, changes(op.nics), state)
+    if nics.changed:
+        require_connectable(nics.cards, state.cluster)
     group = state.groups[subject.primary.group]
     cards = connected(nics.cards, group, state, before=subject.instance.nics)
     nics = dataclasses.replace(nics, cards=cards)
@@ -149,10 +159,16 @@ def _runs(subject: Subject, facts: Facts) -> bool:
     return subject.instance.name in facts.of(subject.primary, DescribeNode).guests
 
 
-def _hvparams(op: ModifyInstance, subject: Subject) -> Parameters:
+def _hvparams(op: ModifyInstance, subject: Subject, cluster: Cluster) -> Parameters:
     instance = subject.instance
-    kind = driven(instance.hypervisor)
-    return checked(kind, op.hvparams, path="hvparams", onto=instance.hvparams, for_one=True)
+    return with_defaults(
+        driven(instance.hypervisor),
+        op.hvparams,
+        hv_defaults(cluster, instance.hypervisor, op.os_name or instance.os),
+        path="hvparams",
+        onto=instance.hvparams,
+        for_one=True,
+    )
 
 
 def _parameters(
@@ -162,12 +178,11 @@ def _parameters(
     instance = subject.instance
     fields: dict[str, Any] = {}
     if op.beparams:
-        fields["beparams"] = checked(Backend, op.beparams, path="beparams", onto=instance.beparams)
-        changed = replace(instance, beparams=fields["beparams"])
-        consistent(Backend, be_filled(state.cluster, changed), path="beparams")
+        above, onto = be_defaults(state.cluster), instance.beparams
+        fields["beparams"] = with_defaults(Backend, op.beparams, above, path="beparams", onto=onto)
         rows += [(f"be/{name}", value) for name, value in op.beparams.items()]
     if op.hvparams:
-        fields["hvparams"] = _hvparams(op, subject)
+        fields["hvparams"] = _hvparams(op, subject, state.cluster)
         if not subject.primary.offline:
             facts.of(subject.primary, ValidateHypervisor)
         rows += [(f"hv/{name}", value) for name, value in op.hvparams.items()]

@@ -10,8 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ganeti.errors import Code, Invalid, Problem, Refused
+from ganeti.model.cluster import Cluster
 from ganeti.model.disk import Mode, Template
-from ganeti.model.parameters.given import checked
+from ganeti.model.instance import Nic
+from ganeti.model.parameters.filling import nic_defaults
+from ganeti.model.parameters.given import checked, consistent
 from ganeti.model.parameters.nic import NicParameters
 from ganeti.schema.units import mebibytes
 
@@ -219,6 +222,25 @@ def disk_wanted(disk: Mapping[str, Any], path: str, template: Template) -> DiskW
 
 def _nullable(text: Any) -> Any:
     return None if text in (None, "none", "") else text
+
+
+def require_connectable(nics: Sequence[NicWish | Nic], cluster: Cluster) -> None:
+    """Refuse cards whose parameters do not go together.
+
+    A card in a network gets those of its network's connection first, which is looked at there.
+
+    :raises Invalid: with every problem of each of them.
+    """
+    problems: list[Problem] = []
+    for index, nic in enumerate(nics):
+        if nic.network is None:
+            try:
+                filled = {**nic_defaults(cluster), **nic.nicparams}
+                consistent(NicParameters, filled, path=f"nics[{index}]")
+            except Invalid as e:
+                problems += e.problems
+    if problems:
+        raise Invalid(problems)
 
 
 def require_no_pool(nics: Sequence[NicWish]) -> None:
