@@ -13,6 +13,7 @@ from ganeti.errors import GanetiError, Invalid, Refused
 from ganeti.model.disk import Template
 from ganeti.model.instance import Wanted
 from ganeti.testing.builders import a_cluster, a_disk, a_network, an_instance, uuid_of
+from ganeti.testing.processes import Script
 from tests.operations.whole import WholeCluster
 
 ORDER: Mapping[str, Any] = {
@@ -185,3 +186,64 @@ class ParameterTests(DoorsTests):
             self.modify(nics=[["add", -1, card]]),
             self.modify(nics=[["modify", 0, card]]),
         )
+
+
+class OSTests(DoorsTests):
+    """noop is an OS definition with one parameter, size; its script verify can refuse values."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.host = self.whole.hosts["node1"]
+        self.host.list_os_parameters("noop", "size")
+        self.install: dict[str, Any] = {"no_install": False, "os_type": "noop"}
+
+    def script(self, name: str) -> str:
+        return f"{self.host.paths.os_search_path[0]}/noop/{name}"
+
+    def ways(self, **fields: Any) -> list[Any]:
+        """Every way to give an instance OS parameters."""
+        return [
+            self.create(**self.install, **fields),
+            self.modify(**fields),
+            self.whole.do("OP_INSTANCE_REINSTALL", instance_name="web1", **fields),
+        ]
+
+    def test_unknown_parameters_are_named_with_the_known_ones(self) -> None:
+        expected = "osparams/nosuch: the OS definition noop has no such parameter; it has: size"
+        self.assertRefused(expected, *self.ways(osparams={"nosuch": "1"}))
+        self.assertRefused(expected, *self.ways(osparams_private={"nosuch": "1"}))
+        secret = {"osparams_secret": {"nosuch": "1"}}
+        self.assertRefused(
+            expected,
+            self.create(**self.install, **secret),
+            self.whole.do("OP_INSTANCE_REINSTALL", instance_name="web1", **secret),
+        )
+
+    def test_a_dry_run_says_so_too(self) -> None:
+        order = {**ORDER, **self.install, "osparams": {"nosuch": "1"}, "dry_run": True}
+        self.assertRefused("no such parameter", self.whole.do("OP_INSTANCE_CREATE", **order))
+
+    def test_the_script_verify_has_the_last_word(self) -> None:
+        self.host.processes.programs[self.script("verify")] = Script(code=1, out=b"too small\n")
+        self.assertRefused("too small", *self.ways(osparams={"size": "1"}))
+        made = [ran.argv[0] for ran in self.host.processes.ran]
+        self.assertEqual(set(made), {self.script("verify")})
+
+    def test_the_script_verify_sees_every_parameter(self) -> None:
+        seen = {"osparams_secret": {"size": "5"}}
+        self.successResultOf(self.create(**self.install, **seen))
+        verify = [ran for ran in self.host.processes.ran if ran.argv[0] == self.script("verify")]
+        self.assertEqual([ran.env["OSP_SIZE"] for ran in verify], ["5"])
+
+    def test_a_blacklisted_os_is_not_used(self) -> None:
+        self.whole = WholeCluster(self.state(blacklisted_os=("noop",)))
+        self.assertRefused(
+            "the OS noop is blacklisted",
+            self.create(**self.install),
+            self.modify(os_name="noop"),
+            self.whole.do("OP_INSTANCE_REINSTALL", instance_name="web1"),
+        )
+
+    def test_parameters_of_the_cluster_are_checked_too(self) -> None:
+        self.whole = WholeCluster(self.state(osparams={"noop": {"nosuch": "1"}}))
+        self.assertRefused("osparams/nosuch", self.create(**self.install))

@@ -18,7 +18,8 @@ from ganeti.errors import Code, Refused
 from ganeti.locking.names import LockRequest
 from ganeti.model.cluster import Cluster
 from ganeti.model.disk import Disk, Template
-from ganeti.model.instance import Nic, Wanted
+from ganeti.model.instance import Instance, Nic, Wanted
+from ganeti.model.node import Node
 from ganeti.model.parameters.backend import Backend
 from ganeti.model.parameters.filling import (
     be_defaults,
@@ -31,6 +32,7 @@ from ganeti.model.parameters.given import DEFAULT, with_defaults
 from ganeti.model.parameters.hypervisors import driven
 from ganeti.opcodes.instance.changes import changes
 from ganeti.opcodes.instance.modify import ModifyInstance
+from ganeti.operations.guests import guest_of
 from ganeti.operations.instance.alterations import (
     Disks,
     DiskStep,
@@ -52,12 +54,12 @@ from ganeti.operations.instance.presence import (
 )
 from ganeti.operations.instance.sizes import size_of
 from ganeti.operations.instance.subject import Subject, require_online, subject_of
-from ganeti.operations.instance.systems import require_os
+from ganeti.operations.instance.systems import os_question, require_installable
 from ganeti.operations.instance.wishes import require_connectable
 from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
 from ganeti.operations.policy import require_policy
 from ganeti.operations.undo import Undo
-from ganeti.rpc.node import DescribeNode, DescribeOSes, ValidateHypervisor
+from ganeti.rpc.node import DescribeNode, DescribeOSes, ValidateHypervisor, ValidateOS
 from ganeti.schema.records import replace
 from ganeti.schema.types import Parameters
 
@@ -90,8 +92,11 @@ def questions(op: ModifyInstance, state: ClusterState) -> Sequence[Question]:
     if subject.primary.offline:
         return found
     found.append(Question(here, DescribeNode(hypervisors=(hypervisor,))))
-    if op.os_name is not None and not op.force:
+    if _changes_os(op) and not op.force:
         found.append(Question(here, DescribeOSes()))
+        guest = guest_of(state, replace(subject.instance, **_os_fields(op, subject)))
+        if guest.os:
+            found.append(os_question(guest, subject.primary, force_variant=op.force_variant))
     if op.hvparams:
         instance = replace(subject.instance, hvparams=_hvparams(op, subject, state.cluster))
         filled = hv_filled(state.cluster, instance)
@@ -186,21 +191,43 @@ def _parameters(
         if not subject.primary.offline:
             facts.of(subject.primary, ValidateHypervisor)
         rows += [(f"hv/{name}", value) for name, value in op.hvparams.items()]
+    fields |= _os_fields(op, subject)
+    rows += [(f"os/{name}", value) for name, value in op.osparams.items()]
+    rows += [(f"os_private/{name}", "<redacted>") for name in op.osparams_private or ()]
+    if op.os_name is not None:
+        rows.append(("os", op.os_name))
+    if _changes_os(op) and not op.force:
+        _require_os(op, replace(instance, **fields), subject.primary, state, facts)
+    return fields
+
+
+def _changes_os(op: ModifyInstance) -> bool:
+    return bool(op.os_name or op.osparams or op.osparams_private)
+
+
+def _os_fields(op: ModifyInstance, subject: Subject) -> dict[str, Any]:
+    """The fields about the OS that change in the instance's record."""
+    instance, fields = subject.instance, dict[str, Any]()
     if op.osparams:
         fields["osparams"] = _merged(instance.osparams, op.osparams)
-        rows += [(f"os/{name}", value) for name, value in op.osparams.items()]
     if op.osparams_private:
         fields["osparams_private"] = _merged(instance.osparams_private, op.osparams_private)
-        rows += [(f"os_private/{name}", "<redacted>") for name in op.osparams_private]
     if op.os_name is not None:
-        if not op.force:
-            require_online(subject.primary, f"it is unknown whether it has {op.os_name}")
-            definitions = facts.of(subject.primary, DescribeOSes)
-            name = subject.primary.name
-            require_os(op.os_name, definitions, name, force_variant=op.force_variant)
         fields["os"] = op.os_name
-        rows.append(("os", op.os_name))
     return fields
+
+
+def _require_os(
+    op: ModifyInstance, changed: Instance, node: Node, state: ClusterState, facts: Facts
+) -> None:
+    """Refuse an OS, or parameters for it, that the instance's node does not have."""
+    if not changed.os:
+        return
+    require_online(node, f"it is unknown whether it has {changed.os} with these parameters")
+    guest, force_variant = guest_of(state, changed), op.force_variant
+    definitions = facts.of(node, DescribeOSes)
+    require_installable(guest, definitions, node.name, state.cluster, force_variant=force_variant)
+    facts.of(node, ValidateOS)
 
 
 def _merged(before: Parameters, given: Parameters) -> Parameters:
