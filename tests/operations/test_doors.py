@@ -12,7 +12,15 @@ from ganeti.config.state import ClusterState
 from ganeti.errors import GanetiError, Invalid, Refused
 from ganeti.model.disk import Template
 from ganeti.model.instance import Wanted
-from ganeti.testing.builders import a_cluster, a_disk, a_network, an_instance, uuid_of
+from ganeti.testing.builders import (
+    a_cluster,
+    a_disk,
+    a_group,
+    a_network,
+    a_nic,
+    an_instance,
+    uuid_of,
+)
 from ganeti.testing.processes import Script
 from tests.operations.whole import WholeCluster
 
@@ -247,3 +255,35 @@ class OSTests(DoorsTests):
     def test_parameters_of_the_cluster_are_checked_too(self) -> None:
         self.whole = WholeCluster(self.state(osparams={"noop": {"nosuch": "1"}}))
         self.assertRefused("osparams/nosuch", self.create(**self.install))
+
+
+class AddressTests(DoorsTests):
+    """The network lan, 198.51.100.0/24, is connected to the group of node1."""
+
+    def state(self, **over: Any) -> ClusterState:
+        lan = a_network("lan", network="198.51.100.0/24")
+        group = a_group("default", networks={lan.uuid: {"mode": "bridged", "link": "br1"}})
+        web1 = an_instance("web1", nics=(a_nic("a", ip="192.0.2.1"),), admin_state=Wanted.DOWN)
+        web2 = an_instance("web2", nics=(a_nic("b", ip="198.51.100.9"),), admin_state=Wanted.DOWN)
+        return a_cluster(instances=[web1, web2], networks=[lan], groups=[group], **over)
+
+    def test_an_address_of_a_network_is_for_cards_in_it(self) -> None:
+        card = {"ip": "198.51.100.7"}
+        self.assertRefused(
+            "the address 198.51.100.7 belongs to the network lan",
+            self.create(nics=[card]),
+            self.modify(nics=[["add", -1, card]]),
+            self.modify(nics=[["modify", 0, card]]),
+        )
+
+    def test_who_knows_better_turns_the_check_off(self) -> None:
+        card = {"ip": "198.51.100.7"}
+        self.successResultOf(self.create(nics=[card], conflicts_check=False))
+        changed = self.modify(nics=[["modify", 0, card]], conflicts_check=False)
+        self.successResultOf(changed)
+
+    def test_other_addresses_and_those_of_before_stay(self) -> None:
+        self.successResultOf(self.create(nics=[{"ip": "203.0.113.1"}]))
+        link = [["modify", 0, {"link": "br9"}]]
+        modified = self.whole.do("OP_INSTANCE_SET_PARAMS", instance_name="web2", nics=link)
+        self.successResultOf(modified)

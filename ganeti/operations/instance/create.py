@@ -19,7 +19,7 @@ from ganeti.config.state import ClusterState, Kind
 from ganeti.errors import Code, Failed, Refused
 from ganeti.locking.names import LockRequest, group_lock, instance_lock, node_lock, request
 from ganeti.model.disk import Disk, Template
-from ganeti.model.group import AllocPolicy
+from ganeti.model.group import AllocPolicy, Group
 from ganeti.model.guest import Guest
 from ganeti.model.instance import Instance, Nic, Wanted, WantedBy
 from ganeti.model.node import Node
@@ -135,7 +135,7 @@ def plan(op: CreateInstance, state: ClusterState, facts: Facts) -> Create:
     draft = _draft(order, op.instance_name, facts.identity)
     nodes = _nodes(op, order, draft, state, facts)
     group = state.groups[nodes[0].group]
-    draft = replace(draft, nics=connected(_cards(order), group, state))
+    draft = replace(draft, nics=_connected(op, order, group, state))
     if not op.ignore_ipolicy:
         policy = policy_filled(state.cluster, group)
         require_policy(_size(order, draft, state), policy, op.instance_name)
@@ -214,6 +214,12 @@ def _cards(order: Order) -> tuple[Nic, ...]:
         )
         for wish in order.nics
     )
+
+
+def _connected(
+    op: CreateInstance, order: Order, group: Group, state: ClusterState
+) -> tuple[Nic, ...]:
+    return connected(_cards(order), group, state, conflicts_check=op.conflicts_check)
 
 
 def _nodes(

@@ -115,7 +115,13 @@ def plan(op: ModifyInstance, state: ClusterState, facts: Facts) -> Modify:
     if nics.changed:
         require_connectable(nics.cards, state.cluster)
     group = state.groups[subject.primary.group]
-    cards = connected(nics.cards, group, state, before=subject.instance.nics)
+    cards = connected(
+        nics.cards,
+        group,
+        state,
+        before=subject.instance.nics,
+        conflicts_check=op.conflicts_check,
+    )
     nics = dataclasses.replace(nics, cards=cards)
     disks = disks_after(subject.instance, subject.disks, changes(op.disks))
     if disks.removes or op.offline:
