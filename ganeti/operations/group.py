@@ -93,8 +93,12 @@ def _settings(op: AddGroup | ModifyGroup, before: Group | None, state: ClusterSt
 
 
 def _policy(op: AddGroup | ModifyGroup, before: Any, state: ClusterState) -> Any:
-    found = checked(Policy, op.ipolicy or {}, path="ipolicy", onto=before)
-    consistent(Policy, {**policy_filled(state.cluster), **found}, path="ipolicy")
+    found = checked(Policy, op.ipolicy or {}, path="ipolicy", onto=before, for_one=True)
+    filled = {**policy_filled(state.cluster), **found}
+    if filled["minmax"]:
+        # The usual instance is that of the whole cluster, and need not be one for this group.
+        filled["std"] = filled["minmax"][0]["min"]
+    consistent(Policy, filled, path="ipolicy")
     return found
 
 

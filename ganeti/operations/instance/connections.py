@@ -23,8 +23,8 @@ def connected(
 ) -> tuple[Nic, ...]:
     """The cards with their networks' UUIDs for names, and connected as the group says.
 
-    Addresses that cards had ``before`` are theirs already. With ``conflicts_check``, for addresses that are new, a card that
-    is in no network has no address out of one that the group is connected to: there another
+    Addresses that cards had ``before`` are theirs already. With ``conflicts_check`` a card that is
+    in no network gets no address out of one that the group is connected to: there another
     instance can get it.
 
     :raises Refused: a network is not connected to the group, or an address cannot be had.
