@@ -48,6 +48,7 @@ class RenameCluster(Opcode, tag="OP_CLUSTER_RENAME"):
     """Give the cluster another name, and with it another master address."""
 
     summary_field = "name"
+    host_names = ("name",)
 
     name: Annotated[Text, doc("The new name.")]
 

@@ -17,7 +17,7 @@ from ganeti.model.node import Node
 from ganeti.model.parameters.filling import policy_filled
 from ganeti.model.parameters.given import checked, consistent
 from ganeti.model.parameters.node import NodeParameters
-from ganeti.model.parameters.policy import Policy, with_whole_standard
+from ganeti.model.parameters.policy import Policy
 from ganeti.opcodes.group import AddGroup, AssignNodes, ModifyGroup, RemoveGroup, RenameGroup
 from ganeti.operations.cluster.settings import disk_parameters
 from ganeti.operations.naming import require_label
@@ -93,9 +93,12 @@ def _settings(op: AddGroup | ModifyGroup, before: Group | None, state: ClusterSt
 
 
 def _policy(op: AddGroup | ModifyGroup, before: Any, state: ClusterState) -> Any:
-    given = with_whole_standard(op.ipolicy or {}, {**policy_filled(state.cluster), **before})
-    found = checked(Policy, given, path="ipolicy", onto=before)
-    consistent(Policy, {**policy_filled(state.cluster), **found}, path="ipolicy")
+    found = checked(Policy, op.ipolicy or {}, path="ipolicy", onto=before, for_one=True)
+    filled = {**policy_filled(state.cluster), **found}
+    if filled["minmax"]:
+        # The usual instance is that of the whole cluster, and need not be one for this group.
+        filled["std"] = filled["minmax"][0]["min"]
+    consistent(Policy, filled, path="ipolicy")
     return found
 
 

@@ -189,6 +189,10 @@ class Allocate(Protocol):
         """
         ...
 
+    def installed(self, name: str) -> bool:
+        """Return whether there is an allocator of this name."""
+        ...
+
 
 class Answers(Protocol):
     """Answers what anybody may ask about the cluster."""

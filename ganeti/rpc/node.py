@@ -195,6 +195,10 @@ class RunHooks(Call[list[HookResult]]):
     environment: dict[HookVariable, Line]
 
 
+API_WITH_PARAMETERS = 20
+"""The first version of the interface of OS definitions that knows parameters."""
+
+
 class OSDefinition(Record):
     """An OS definition as one node sees it; ``valid`` or else what is wrong with it."""
 
@@ -206,6 +210,11 @@ class OSDefinition(Record):
     parameters: tuple[tuple[str, str], ...]
     api_versions: tuple[Integer, ...]
     trusted: bool = True
+
+    @property
+    def checks_parameters(self) -> bool:
+        """Whether it lists its parameters, and has a script that checks their values."""
+        return API_WITH_PARAMETERS in self.api_versions
 
 
 class DescribeOSes(Call[list[OSDefinition]]):

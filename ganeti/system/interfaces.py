@@ -145,6 +145,7 @@ class IProcesses(Interface):
         timeout: float | None = None,
         output: str | None = None,
         files: Mapping[int, str | int] | None = None,
+        cwd: str | None = None,
     ) -> Finished:
         """Run a program until it exits; cancelling kills its whole process group.
 
@@ -156,6 +157,8 @@ class IProcesses(Interface):
         ``files`` are further descriptors of the process by number: a path is opened (0 for
         reading, others for writing from the start), a number is an open descriptor of ours. They
         come before ``stdin``, ``output`` and the collected streams.
+
+        ``cwd`` is its working directory, by default that of this daemon.
 
         :raises Failed: it cannot be started, or did not end within ``timeout`` seconds and was
             killed with its process group.

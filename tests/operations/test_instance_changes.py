@@ -93,6 +93,7 @@ class RenameTests(ChangeTests):
 
 class ModifyTests(ChangeTests):
     def test_parameters_are_checked_kept_and_told(self) -> None:
+        self.whole.hosts["node1"].list_os_parameters("noop", "size")
         rows = self.modify(beparams={"vcpus": "2", "memory": 256}, osparams={"size": "small"})
         self.assertEqual(rows, [["be/vcpus", "2"], ["be/memory", 256], ["os/size", "small"]])
         self.assertEqual(self.web1.beparams, {"vcpus": 2, "minmem": 256, "maxmem": 256})

@@ -22,7 +22,7 @@ from ganeti.operations.instance import reboot, reinstall, remove, start, stop
 from ganeti.operations.operation import Facts
 from ganeti.rpc.disks import RemoveDisk
 from ganeti.rpc.instances import InstallOS, StartInstance, StopInstance
-from ganeti.rpc.node import DescribeNode, DescribeOSes
+from ganeti.rpc.node import DescribeNode, DescribeOSes, ValidateOS
 from ganeti.testing.builders import a_cluster, a_disk, a_node, an_instance, uuid_of
 from ganeti.testing.facts import an_os, some_facts
 from ganeti.testing.tools import MemoryTools
@@ -184,6 +184,7 @@ class ReinstallTests(SynchronousTestCase):
             {
                 (NODE1, DescribeNode): some_facts(),
                 (NODE1, DescribeOSes): [an_os("mini", variants=("small",))],
+                (NODE1, ValidateOS): None,
             }
         )
         op = ReinstallInstance(instance_name="web1", os_type="mini+small")

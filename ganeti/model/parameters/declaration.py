@@ -45,6 +45,13 @@ def shared(text: str) -> Meta:
     return doc(text, shared=True)
 
 
+def unsupported(text: str) -> Meta:
+    """Like ``doc``, for what existing clusters know and nothing here does: only its default can be
+    set, so that nobody believes that another value had an effect.
+    """
+    return doc(text, supported=False)
+
+
 Size: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_INTEGER, extra={"unit": "MiB"})]
 """MiB; users may write a unit behind it."""
 

@@ -24,6 +24,7 @@ class CreateInstance(Opcode, tag="OP_INSTANCE_CREATE"):
     """Create an instance: empty, installed by an OS definition, or from an export."""
 
     summary_field = "instance_name"
+    host_names = ("instance_name",)
 
     instance_name: fields.TheInstance
     force_variant: fields.ForceVariant = False

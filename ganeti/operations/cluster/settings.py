@@ -10,7 +10,7 @@ from typing import Any
 from ganeti.config.state import ClusterState
 from ganeti.errors import Invalid, Problem
 from ganeti.model.cluster import Cluster
-from ganeti.model.disk import Template
+from ganeti.model.disk import SUPPORTED, Template
 from ganeti.model.parameters.backend import Backend
 from ganeti.model.parameters.declaration import ParameterSet, defaults
 from ganeti.model.parameters.disk import DISKS
@@ -20,6 +20,7 @@ from ganeti.model.parameters.hypervisors import HYPERVISORS
 from ganeti.model.parameters.nic import NicParameters
 from ganeti.model.parameters.node import NodeParameters
 from ganeti.model.parameters.policy import Policy, with_whole_standard
+from ganeti.model.unsupported import unsupported, unsupported_template
 from ganeti.opcodes.cluster import ListAction, ModifyCluster
 from ganeti.schema.records import replace
 from ganeti.schema.types import Parameters
@@ -65,6 +66,7 @@ def settings(op: ModifyCluster, state: ClusterState) -> Fields:
             fields.update(step(op, replace(cluster, **fields)))
         except Invalid as e:
             problems += e.problems
+    problems += unsupported(fields, cluster)
     if problems:
         raise Invalid(problems)
     return fields
@@ -113,6 +115,10 @@ def _enabled(op: ModifyCluster, cluster: Cluster) -> Fields:
             if not given:
                 raise Invalid([Problem(name, "must name at least one")])
             fields[name] = tuple(dict.fromkeys(each.value for each in given))
+    for number, template in enumerate(op.enabled_disk_templates or ()):
+        if template not in SUPPORTED and template.value not in cluster.enabled_disk_templates:
+            where = f"enabled_disk_templates[{number}]"
+            raise Invalid([Problem(where, unsupported_template(template))])
     for number, hypervisor in enumerate(op.enabled_hypervisors or ()):
         _hypervisor(hypervisor.value, "enabled_hypervisors", f"[{number}]")
     return fields

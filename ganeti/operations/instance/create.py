@@ -19,7 +19,7 @@ from ganeti.config.state import ClusterState, Kind
 from ganeti.errors import Code, Failed, Refused
 from ganeti.locking.names import LockRequest, group_lock, instance_lock, node_lock, request
 from ganeti.model.disk import Disk, Template
-from ganeti.model.group import AllocPolicy
+from ganeti.model.group import AllocPolicy, Group
 from ganeti.model.guest import Guest
 from ganeti.model.instance import Instance, Nic, Wanted, WantedBy
 from ganeti.model.node import Node
@@ -46,7 +46,7 @@ from ganeti.operations.instance.order import Order, order_of
 from ganeti.operations.instance.placing import ON_PAPER, candidates, storage_units
 from ganeti.operations.instance.presence import require_no_guest
 from ganeti.operations.instance.start import require_memory, wanted_up
-from ganeti.operations.instance.systems import require_os
+from ganeti.operations.instance.systems import os_question, require_installable
 from ganeti.operations.operation import (
     Consultation,
     Facts,
@@ -55,13 +55,14 @@ from ganeti.operations.operation import (
     Question,
     Tools,
 )
+from ganeti.operations.perform import gather
 from ganeti.operations.policy import Size, require_policy
 from ganeti.operations.undo import Undo
 from ganeti.placement.external import disk_space
 from ganeti.placement.request import Placement
 from ganeti.placement.scoring import against, choose
 from ganeti.rpc.instances import InstallOS, StartInstance
-from ganeti.rpc.node import DescribeNode, DescribeOSes
+from ganeti.rpc.node import DescribeNode, DescribeOSes, ValidateHypervisor
 from ganeti.schema.records import replace
 
 
@@ -134,21 +135,30 @@ def plan(op: CreateInstance, state: ClusterState, facts: Facts) -> Create:
     draft = _draft(order, op.instance_name, facts.identity)
     nodes = _nodes(op, order, draft, state, facts)
     group = state.groups[nodes[0].group]
-    draft = replace(draft, nics=connected(_cards(order), group, state))
+    draft = replace(draft, nics=_connected(op, order, group, state))
     if not op.ignore_ipolicy:
         policy = policy_filled(state.cluster, group)
         require_policy(_size(order, draft, state), policy, op.instance_name)
-    if order.installs or (arrival and order.os):
-        for node in nodes[:1]:
-            definitions = facts.of(node, DescribeOSes)
-            require_os(order.os, definitions, node.name, force_variant=op.force_variant)
+    guest = guest_of(state, _placed(draft, nodes), ())
+    if _runs_scripts(order, arrival):
+        require_installable(
+            _with_secrets(guest, op),
+            facts.of(nodes[0], DescribeOSes),
+            nodes[0].name,
+            state.cluster,
+            force_variant=op.force_variant,
+        )
     if op.start:
-        guest = guest_of(state, _placed(draft, nodes), ())
         require_memory(guest, facts.of(nodes[0], DescribeNode), nodes[0].name)
     if arrival is not None:
         # Nobody may start what is half there, however the job ends.
         draft = replace(draft, admin_state=Wanted.OFFLINE)
     return Create(op, order, nodes, _placed(draft, nodes), arrival)
+
+
+def _runs_scripts(order: Order, arrival: Arrival | None) -> bool:
+    """Whether scripts of the OS definition fill the disks."""
+    return order.installs or (arrival is not None and bool(order.os))
 
 
 def _draft(order: Order, name: str, uuid: str) -> Instance:
@@ -204,6 +214,12 @@ def _cards(order: Order) -> tuple[Nic, ...]:
         )
         for wish in order.nics
     )
+
+
+def _connected(
+    op: CreateInstance, order: Order, group: Group, state: ClusterState
+) -> tuple[Nic, ...]:
+    return connected(_cards(order), group, state, conflicts_check=op.conflicts_check)
 
 
 def _nodes(
@@ -302,8 +318,27 @@ def _asked_for(
     return tuple(nodes)
 
 
+async def _require_accepted(plan: Create, tools: Tools) -> None:
+    """Let the nodes check what only they can: files that parameters name, and OS parameters.
+
+    Only those that are chosen are asked, and before anything is made there.
+
+    :raises Refused: one of them does not accept the guest.
+    """
+    guest = _with_secrets(guest_of(tools.config.state(), plan.draft, ()), plan.op)
+    call = ValidateHypervisor(hypervisor=guest.hypervisor, hvparams=guest.hvparams)
+    questions = [Question(plan.nodes, call)]
+    if _runs_scripts(plan.order, plan.arrival):
+        questions.append(os_question(guest, plan.nodes[0], force_variant=plan.op.force_variant))
+    facts = await tools.progress.interruptible(gather(questions, tools.nodes))
+    for question in questions:
+        for node in question.nodes:
+            facts.of(node, type(question.call))
+
+
 async def run(plan: Create, tools: Tools) -> list[str]:
     await require_proof(plan.arrival, tools)
+    await _require_accepted(plan, tools)
     instance, disks = _made_up(plan, tools)
     names = [node.name for node in plan.nodes]
     with_port = instance.hypervisor in NEED_PORT

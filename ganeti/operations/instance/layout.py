@@ -12,7 +12,8 @@ from ganeti.config.changes.instances import NO_MINOR, NO_PORT
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
 from ganeti.model.cluster import Cluster
-from ganeti.model.disk import Disk, Mode, Template
+from ganeti.model.disk import SUPPORTED, Disk, Mode, Template
+from ganeti.model.unsupported import unsupported_template
 from ganeti.operations.instance.wishes import DiskWish
 from ganeti.operations.operation import Identifiers
 from ganeti.placement.scoring import METADATA
@@ -61,8 +62,8 @@ def require_layout(template: Template, cluster: Cluster) -> None:
         raise Refused(
             f"the disk template {template.value} is not enabled; enabled are: {', '.join(enabled)}"
         )
-    if template is not Template.DISKLESS and template not in LAYOUTS:
-        raise Refused(f"this version makes no disks of the template {template.value}")
+    if template not in SUPPORTED:
+        raise Refused(unsupported_template(template))
     setting = _NEEDS.get(template)
     if setting is not None and not getattr(cluster, setting):
         raise Refused(
@@ -137,7 +138,7 @@ def _disk(
         mode=wish.mode if iv_name else Mode.READ_WRITE,
         name=wish.name,
         spindles=wish.spindles,
-        params=dict(wish.provider),
+        params={},
     )
 
 

@@ -16,14 +16,23 @@ from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change
 from ganeti.errors import Code, Refused
 from ganeti.locking.names import LockRequest
+from ganeti.model.cluster import Cluster
 from ganeti.model.disk import Disk, Template
-from ganeti.model.instance import Nic, Wanted
+from ganeti.model.instance import Instance, Nic, Wanted
+from ganeti.model.node import Node
 from ganeti.model.parameters.backend import Backend
-from ganeti.model.parameters.filling import be_filled, hv_filled, policy_filled
-from ganeti.model.parameters.given import DEFAULT, checked, consistent
+from ganeti.model.parameters.filling import (
+    be_defaults,
+    be_filled,
+    hv_defaults,
+    hv_filled,
+    policy_filled,
+)
+from ganeti.model.parameters.given import DEFAULT, with_defaults
 from ganeti.model.parameters.hypervisors import driven
 from ganeti.opcodes.instance.changes import changes
 from ganeti.opcodes.instance.modify import ModifyInstance
+from ganeti.operations.guests import guest_of
 from ganeti.operations.instance.alterations import (
     Disks,
     DiskStep,
@@ -45,11 +54,12 @@ from ganeti.operations.instance.presence import (
 )
 from ganeti.operations.instance.sizes import size_of
 from ganeti.operations.instance.subject import Subject, require_online, subject_of
-from ganeti.operations.instance.systems import require_os
+from ganeti.operations.instance.systems import os_question, require_installable
+from ganeti.operations.instance.wishes import require_connectable
 from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
 from ganeti.operations.policy import require_policy
 from ganeti.operations.undo import Undo
-from ganeti.rpc.node import DescribeNode, DescribeOSes, ValidateHypervisor
+from ganeti.rpc.node import DescribeNode, DescribeOSes, ValidateHypervisor, ValidateOS
 from ganeti.schema.records import replace
 from ganeti.schema.types import Parameters
 
@@ -82,10 +92,13 @@ def questions(op: ModifyInstance, state: ClusterState) -> Sequence[Question]:
     if subject.primary.offline:
         return found
     found.append(Question(here, DescribeNode(hypervisors=(hypervisor,))))
-    if op.os_name is not None and not op.force:
+    if _changes_os(op) and not op.force:
         found.append(Question(here, DescribeOSes()))
+        guest = guest_of(state, replace(subject.instance, **_os_fields(op, subject)))
+        if guest.os:
+            found.append(os_question(guest, subject.primary, force_variant=op.force_variant))
     if op.hvparams:
-        instance = replace(subject.instance, hvparams=_hvparams(op, subject))
+        instance = replace(subject.instance, hvparams=_hvparams(op, subject, state.cluster))
         filled = hv_filled(state.cluster, instance)
         found.append(Question(here, ValidateHypervisor(hypervisor=hypervisor, hvparams=filled)))
     return found
@@ -99,8 +112,16 @@ def plan(op: ModifyInstance, state: ClusterState, facts: Facts) -> Modify:
     rows: Rows = []
     fields = _parameters(op, subject, state, facts, rows)
     nics = nics_after(subject.instance, changes(op.nics), state)
+    if nics.changed:
+        require_connectable(nics.cards, state.cluster)
     group = state.groups[subject.primary.group]
-    cards = connected(nics.cards, group, state, before=subject.instance.nics)
+    cards = connected(
+        nics.cards,
+        group,
+        state,
+        before=subject.instance.nics,
+        conflicts_check=op.conflicts_check,
+    )
     nics = dataclasses.replace(nics, cards=cards)
     disks = disks_after(subject.instance, subject.disks, changes(op.disks))
     if disks.removes or op.offline:
@@ -149,10 +170,16 @@ def _runs(subject: Subject, facts: Facts) -> bool:
     return subject.instance.name in facts.of(subject.primary, DescribeNode).guests
 
 
-def _hvparams(op: ModifyInstance, subject: Subject) -> Parameters:
+def _hvparams(op: ModifyInstance, subject: Subject, cluster: Cluster) -> Parameters:
     instance = subject.instance
-    kind = driven(instance.hypervisor)
-    return checked(kind, op.hvparams, path="hvparams", onto=instance.hvparams, for_one=True)
+    return with_defaults(
+        driven(instance.hypervisor),
+        op.hvparams,
+        hv_defaults(cluster, instance.hypervisor, op.os_name or instance.os),
+        path="hvparams",
+        onto=instance.hvparams,
+        for_one=True,
+    )
 
 
 def _parameters(
@@ -162,30 +189,51 @@ def _parameters(
     instance = subject.instance
     fields: dict[str, Any] = {}
     if op.beparams:
-        fields["beparams"] = checked(Backend, op.beparams, path="beparams", onto=instance.beparams)
-        changed = replace(instance, beparams=fields["beparams"])
-        consistent(Backend, be_filled(state.cluster, changed), path="beparams")
+        above, onto = be_defaults(state.cluster), instance.beparams
+        fields["beparams"] = with_defaults(Backend, op.beparams, above, path="beparams", onto=onto)
         rows += [(f"be/{name}", value) for name, value in op.beparams.items()]
     if op.hvparams:
-        fields["hvparams"] = _hvparams(op, subject)
+        fields["hvparams"] = _hvparams(op, subject, state.cluster)
         if not subject.primary.offline:
             facts.of(subject.primary, ValidateHypervisor)
         rows += [(f"hv/{name}", value) for name, value in op.hvparams.items()]
+    fields |= _os_fields(op, subject)
+    rows += [(f"os/{name}", value) for name, value in op.osparams.items()]
+    rows += [(f"os_private/{name}", "<redacted>") for name in op.osparams_private or ()]
+    if op.os_name is not None:
+        rows.append(("os", op.os_name))
+    if _changes_os(op) and not op.force:
+        _require_os(op, replace(instance, **fields), subject.primary, state, facts)
+    return fields
+
+
+def _changes_os(op: ModifyInstance) -> bool:
+    return bool(op.os_name or op.osparams or op.osparams_private)
+
+
+def _os_fields(op: ModifyInstance, subject: Subject) -> dict[str, Any]:
+    """The fields about the OS that change in the instance's record."""
+    instance, fields = subject.instance, dict[str, Any]()
     if op.osparams:
         fields["osparams"] = _merged(instance.osparams, op.osparams)
-        rows += [(f"os/{name}", value) for name, value in op.osparams.items()]
     if op.osparams_private:
         fields["osparams_private"] = _merged(instance.osparams_private, op.osparams_private)
-        rows += [(f"os_private/{name}", "<redacted>") for name in op.osparams_private]
     if op.os_name is not None:
-        if not op.force:
-            require_online(subject.primary, f"it is unknown whether it has {op.os_name}")
-            definitions = facts.of(subject.primary, DescribeOSes)
-            name = subject.primary.name
-            require_os(op.os_name, definitions, name, force_variant=op.force_variant)
         fields["os"] = op.os_name
-        rows.append(("os", op.os_name))
     return fields
+
+
+def _require_os(
+    op: ModifyInstance, changed: Instance, node: Node, state: ClusterState, facts: Facts
+) -> None:
+    """Refuse an OS, or parameters for it, that the instance's node does not have."""
+    if not changed.os:
+        return
+    require_online(node, f"it is unknown whether it has {changed.os} with these parameters")
+    guest, force_variant = guest_of(state, changed), op.force_variant
+    definitions = facts.of(node, DescribeOSes)
+    require_installable(guest, definitions, node.name, state.cluster, force_variant=force_variant)
+    facts.of(node, ValidateOS)
 
 
 def _merged(before: Parameters, given: Parameters) -> Parameters:
