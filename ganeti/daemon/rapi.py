@@ -28,7 +28,8 @@ from ganeti.rapi.access import Authenticator, UsersFile, UsersFileChecker
 from ganeti.rapi.costly_queries import QueryLimit
 from ganeti.rapi.resource import Api, resource_tree
 from ganeti.rapi.routes.table import ROUTES
-from ganeti.rapi.site import MAX_CONNECTIONS, MAX_HANDSHAKES, ApiSite
+from ganeti.rapi.site import MAX_CONNECTIONS, ApiSite
+from ganeti.web.site import MAX_HANDSHAKES
 
 MODULE = "ganeti.daemon.rapi"
 

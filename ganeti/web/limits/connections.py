@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ganeti.rapi.rate_limited_log import RateLimitedLog
+from ganeti.web.rate_limited_log import RateLimitedLog
 
 
 class Evictable(Protocol):
