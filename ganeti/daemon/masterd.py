@@ -38,7 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         help=f"where the node daemons listen; default: {NODED_PORT}",
     )
     chosen = options.parse_args(argv)
-    return run(Program("ganeti-masterd", "master-daemon", _start), chosen, of_this_node())
+    return run(
+        Program("ganeti-masterd", "master-daemon", _start, lean=False), chosen, of_this_node()
+    )
 
 
 def _start(reactor: Any, options: Namespace, paths: Paths) -> Awaitable[Running]:

@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except (GanetiError, OSError) as e:
             print(f"ganeti-noded: {e}", file=sys.stderr)
             return NODE_SETUP
-    return run(Program("ganeti-noded", "node-daemon", _start), chosen, paths)
+    return run(Program("ganeti-noded", "node-daemon", _start, lean=False), chosen, paths)
 
 
 def _token(place: str) -> str:

@@ -29,6 +29,7 @@ from ganeti.rapi.costly_queries import QueryLimit
 from ganeti.rapi.resource import Api, resource_tree
 from ganeti.rapi.routes.table import ROUTES
 from ganeti.rapi.site import MAX_CONNECTIONS, ApiSite
+from ganeti.system.connection_errors import explain
 from ganeti.web.site import MAX_HANDSHAKES
 
 MODULE = "ganeti.daemon.rapi"
@@ -109,6 +110,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         reactor,
         max_connections=shares.clients,
         max_handshakes=shares.handshakes,
+        explain=explain,
     )
     workers = None
     if options.worker is not None:

@@ -22,6 +22,7 @@ from zope.interface import implementer
 
 from ganeti.errors import Code, Failed
 from ganeti.system.brake import Brake, Stopped
+from ganeti.system.connection_errors import explain
 from ganeti.system.ends import CHUNK, FileSink, FileSource, PipeSink, PipeSource
 from ganeti.system.interfaces import (
     Awaited,
@@ -34,7 +35,6 @@ from ganeti.system.interfaces import (
     PipeEnd,
 )
 from ganeti.system.peers import Connection, Listening, accept, call
-from ganeti.system.tls import words
 
 _PIPE = 1 << 20
 
@@ -204,7 +204,7 @@ def _words(error: OSError) -> str:
     if isinstance(error, ssl.SSLEOFError):
         return "the peer broke off before everything was there"
     if isinstance(error, ssl.SSLError):
-        return words(Failure(error))
+        return explain(Failure(error))
     if isinstance(error, BrokenPipeError):
         return "the receiving end went away before everything was there"
     where = f"{error.filename}: " if error.filename else ""

@@ -63,7 +63,7 @@ class LimitedChannel(HTTPChannel):
     """What an answer says of its server."""
 
     site: LimitedSite
-    requests: list[MemoryRequest]
+    requests: list[Any]  # MemoryRequest
     transport: Any  # ITransport, IConsumer and IPushProducer at once
     length: int | None
 
@@ -222,7 +222,8 @@ class LimitedChannel(HTTPChannel):
 
     def requestDone(self, request: MemoryRequest) -> None:
         self._working = False
-        self._within(self.timeouts.idle)
+        if not self._closing:
+            self._within(self.timeouts.idle)
         super().requestDone(request)
 
     def _respondToBadRequestAndDisconnect(self) -> None:
