@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.rapi.limits.quota import Quota
+from ganeti.web.limits.quota import Quota
 
 
 class QuotaTests(SynchronousTestCase):

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
-from ganeti.rapi.rate_limited_log import RateLimitedLog
+from ganeti.web.rate_limited_log import RateLimitedLog
 
 
 class Evictable(Protocol):
@@ -28,6 +29,9 @@ class ConnectionLimit:
         self._limit = limit
         self._warn = warn
         self._admitted: dict[Evictable, None] = {}
+
+    def __iter__(self) -> Iterator[Evictable]:
+        return iter(list(self._admitted))
 
     def __len__(self) -> int:
         return len(self._admitted)

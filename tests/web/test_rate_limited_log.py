@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.rapi.rate_limited_log import INTERVAL, RateLimitedLog
+from ganeti.web.rate_limited_log import INTERVAL, RateLimitedLog
 
 
 class RateLimitedLogTests(SynchronousTestCase):

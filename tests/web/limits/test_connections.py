@@ -6,8 +6,8 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.rapi.limits.connections import ConnectionLimit
-from ganeti.rapi.rate_limited_log import RateLimitedLog
+from ganeti.web.limits.connections import ConnectionLimit
+from ganeti.web.rate_limited_log import RateLimitedLog
 
 
 class FakeConnection:

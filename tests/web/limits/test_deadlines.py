@@ -6,7 +6,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.rapi.limits.deadlines import INTERVAL, Deadlines
+from ganeti.web.limits.deadlines import INTERVAL, Deadlines
 
 
 class FakeTimed:
