@@ -7,7 +7,7 @@ whole. Once it is installed it is there to stay, even if it cannot be started.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,7 +15,8 @@ from typing import Any
 from ganeti.config.changes.instances import activated, add_instance, remove_instance, want
 from ganeti.config.changes.macs import new_mac
 from ganeti.config.changes.objects import together
-from ganeti.config.state import ClusterState, Kind
+from ganeti.config.state import ClusterState
+from ganeti.config.writer import Change
 from ganeti.errors import Code, Failed, Refused
 from ganeti.locking.names import LockRequest, group_lock, instance_lock, node_lock, request
 from ganeti.model.disk import Disk, Template
@@ -28,6 +29,7 @@ from ganeti.model.parameters.hypervisors import NEED_PORT
 from ganeti.opcodes.instance.create import CreateInstance, CreationMode
 from ganeti.operations.allocating import advised, consultation, require_one
 from ganeti.operations.guests import guest_of
+from ganeti.operations.identifiers import PlannedIdentifiers, no_secret
 from ganeti.operations.instance.arrival import (
     Arrival,
     arriving,
@@ -153,7 +155,9 @@ def plan(op: CreateInstance, state: ClusterState, facts: Facts) -> Create:
     if arrival is not None:
         # Nobody may start what is half there, however the job ends.
         draft = replace(draft, admin_state=Wanted.OFFLINE)
-    return Create(op, order, nodes, _placed(draft, nodes), arrival)
+    plan = Create(op, order, nodes, _placed(draft, nodes), arrival)
+    _records(plan, state)  # refuses what cannot be laid out
+    return plan
 
 
 def _runs_scripts(order: Order, arrival: Arrival | None) -> bool:
@@ -339,13 +343,12 @@ async def _require_accepted(plan: Create, tools: Tools) -> None:
 async def run(plan: Create, tools: Tools) -> list[str]:
     await require_proof(plan.arrival, tools)
     await _require_accepted(plan, tools)
-    instance, disks = _made_up(plan, tools)
+    instance, disks = _records(plan, tools.config.state(), tools.ids.secret)
     names = [node.name for node in plan.nodes]
-    with_port = instance.hypervisor in NEED_PORT
     async with Undo(tools.progress) as undo:
         # First, as only the configuration knows which ports and minors are free; and a disk that
         # is made belongs to an instance from the beginning, wherever this breaks off.
-        await tools.config.change(add_instance(instance, disks, with_port=with_port))
+        await tools.config.change(_added(instance, disks))
         undo.by(
             f"take {instance.name} out of the configuration",
             partial(tools.config.change, remove_instance(instance)),
@@ -373,23 +376,28 @@ async def run(plan: Create, tools: Tools) -> list[str]:
     return names
 
 
-def _made_up(plan: Create, tools: Tools) -> tuple[Instance, tuple[Disk, ...]]:
-    """The records of the instance and its disks, with names that nobody has yet."""
-    state, op = tools.config.state(), plan.op
+def _records(
+    plan: Create, state: ClusterState, secret: Callable[[], str] = no_secret
+) -> tuple[Instance, tuple[Disk, ...]]:
+    """The records of the instance and its disks, with names that nobody has yet.
+
+    Of one plan and one state they are always the same, but for what ``secret`` says.
+    """
+    op, ids = plan.op, PlannedIdentifiers(plan.draft.uuid, secret)
     site = Site(
         op.instance_name,
         [node.uuid for node in plan.nodes],
         op.file_storage_dir,
         op.file_driver.value if op.file_driver else None,
     )
-    disks = lay_out(plan.order.disks, plan.order.template, site, state, tools.ids)
+    disks = lay_out(plan.order.disks, plan.order.template, site, state, ids)
     taken: set[str] = set()
     nics = []
     for card in plan.draft.nics:
         prefix = mac_prefix_of(card, state)
-        mac = card.mac or new_mac(state, tools.ids.random, prefix=prefix, besides=taken)
+        mac = card.mac or new_mac(state, ids.random, prefix=prefix, besides=taken)
         taken.add(mac)
-        nics.append(replace(card, mac=mac, uuid=tools.ids.uuid()))
+        nics.append(replace(card, mac=mac, uuid=ids.uuid()))
     instance = replace(
         plan.draft,
         nics=tuple(nics),
@@ -423,13 +431,27 @@ async def _start(plan: Create, guest: Guest, tools: Tools) -> None:
 
 
 def hooks(plan: Create, state: ClusterState) -> HookCall:
-    known = state.knows(Kind.INSTANCE, plan.op.instance_name)
-    instance = state.instance(plan.op.instance_name) if known else plan.draft
-    disks = state.disks_of(instance) if known else ()
+    state = _with(plan, state)
+    instance = state.instances[plan.draft.uuid]
+    disks = state.disks_of(instance)
     here = [state.cluster.master_node, *(node.uuid for node in plan.nodes)]
     variables = {**environment(state, instance, disks), "ADD_MODE": plan.op.mode.value}
     variables |= hook_variables(plan.arrival)
     return HookCall("instance-add", "INSTANCE", variables, here, here)
+
+
+def _with(plan: Create, state: ClusterState) -> ClusterState:
+    """The state with the instance: as it is there, or as it is going to be."""
+    if plan.draft.uuid in state.instances:
+        return state
+    instance, disks = _records(plan, state)
+    wanted = Wanted.UP if plan.op.start else Wanted.DOWN
+    change = _added(replace(instance, admin_state=wanted), disks)
+    return change(state)
+
+
+def _added(instance: Instance, disks: Sequence[Disk]) -> Change:
+    return add_instance(instance, disks, with_port=instance.hypervisor in NEED_PORT)
 
 
 def preview(plan: Create) -> list[str]:
