@@ -7,6 +7,7 @@ whole. Once it is installed it is there to stay, even if it cannot be started.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +18,7 @@ from ganeti.config.changes.macs import new_mac
 from ganeti.config.changes.objects import together
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change
-from ganeti.errors import Code, Failed, Refused
+from ganeti.errors import Code, Failed, Invalid, Problem, Refused
 from ganeti.locking.names import LockRequest, group_lock, instance_lock, node_lock, request
 from ganeti.model.disk import Disk, Template
 from ganeti.model.group import AllocPolicy, Group
@@ -30,6 +31,12 @@ from ganeti.opcodes.instance.create import CreateInstance, CreationMode
 from ganeti.operations.allocating import advised, consultation, require_one
 from ganeti.operations.guests import guest_of
 from ganeti.operations.identifiers import PlannedIdentifiers, no_secret
+from ganeti.operations.instance.adoption import (
+    adopt_disks,
+    adopted,
+    adoption_questions,
+    adopts,
+)
 from ganeti.operations.instance.arrival import (
     Arrival,
     arriving,
@@ -49,6 +56,7 @@ from ganeti.operations.instance.placing import ON_PAPER, candidates, storage_uni
 from ganeti.operations.instance.presence import require_no_guest
 from ganeti.operations.instance.start import require_memory, wanted_up
 from ganeti.operations.instance.systems import os_question, require_installable
+from ganeti.operations.instance.wishes import DiskWish
 from ganeti.operations.operation import (
     Consultation,
     Facts,
@@ -65,6 +73,7 @@ from ganeti.placement.request import Placement
 from ganeti.placement.scoring import against, choose
 from ganeti.rpc.instances import InstallOS, StartInstance
 from ganeti.rpc.node import DescribeNode, DescribeOSes, ValidateHypervisor
+from ganeti.rpc.storage import ListVolumes
 from ganeti.schema.records import replace
 
 
@@ -104,6 +113,7 @@ def questions(op: CreateInstance, state: ClusterState) -> Sequence[Question]:
         present = DescribeNode(hypervisors=state.cluster.enabled_hypervisors)
         found.append(Question(others, present))
     found += export_questions(op, state)
+    found += adoption_questions(op, online)
     if op.mode is not CreationMode.CREATE or (op.os_type is not None and not op.no_install):
         found.append(Question(online, DescribeOSes()))
     return found
@@ -128,6 +138,8 @@ def plan(op: CreateInstance, state: ClusterState, facts: Facts) -> Create:
     """Decide what the new instance is and where it goes, or refuse."""
     op, arrival = arriving(op, state, facts)
     order = order_of(op, state.cluster)
+    if adopts(op):
+        order = dataclasses.replace(order, disks=_adopted(op, order, state, facts))
     require_name(op, op.instance_name, state, facts)
     require_no_guest(op.instance_name, state.nodes.values(), facts)
     for nic in order.nics:
@@ -158,6 +170,23 @@ def plan(op: CreateInstance, state: ClusterState, facts: Facts) -> Create:
     plan = Create(op, order, nodes, _placed(draft, nodes), arrival)
     _records(plan, state)  # refuses what cannot be laid out
     return plan
+
+
+def _adopted(
+    op: CreateInstance, order: Order, state: ClusterState, facts: Facts
+) -> tuple[DiskWish, ...]:
+    """The disks with the sizes of the volumes that they adopt.
+
+    :raises Invalid: the request does not say where they are, or brings other contents.
+    :raises Refused: one of them cannot be adopted.
+    """
+    nodes = _eligible(op, state)
+    if not (op.pnode or op.pnode_uuid) or op.mode is not CreationMode.CREATE:
+        message = "volumes are adopted only by a new instance whose node is named"
+        raise Invalid([Problem("disks", message)])
+    if facts.known(nodes[0], ListVolumes) is None and not nodes[0].offline:
+        facts.of(nodes[0], ListVolumes)
+    return adopted(order.disks, nodes[0], state, facts)
 
 
 def _runs_scripts(order: Order, arrival: Arrival | None) -> bool:
@@ -356,7 +385,10 @@ async def run(plan: Create, tools: Tools) -> list[str]:
         state = tools.config.state()
         instance = state.instances[instance.uuid]
         disks = state.disks_of(instance)
-        await create_disks(state, instance, disks, tools, undo)
+        if adopts(plan.op):
+            await adopt_disks(disks, plan.order.disks, plan.nodes[0], tools, undo)
+        else:
+            await create_disks(state, instance, disks, tools, undo)
         tools.progress.may_stop()
         guest = guest_of(state, instance)
         if len(plan.nodes) > 1:
