@@ -56,6 +56,7 @@ from ganeti.operations.instance.placing import ON_PAPER, candidates, storage_uni
 from ganeti.operations.instance.presence import require_no_guest
 from ganeti.operations.instance.start import require_memory, wanted_up
 from ganeti.operations.instance.systems import os_question, require_installable
+from ganeti.operations.instance.wiping import wipe_if_wanted
 from ganeti.operations.instance.wishes import DiskWish
 from ganeti.operations.operation import (
     Consultation,
@@ -393,6 +394,8 @@ async def run(plan: Create, tools: Tools) -> list[str]:
         guest = guest_of(state, instance)
         if len(plan.nodes) > 1:
             await attach_disks(state, instance, disks, tools)
+        if not adopts(plan.op):
+            await wipe_if_wanted(instance, disks, tools)
         if plan.order.installs:
             await _install(plan, guest, tools)
         if plan.arrival is not None:

@@ -46,6 +46,7 @@ from ganeti.operations.instance.destination import template_of
 from ganeti.operations.instance.disks import (
     attach_disks,
     create_disks,
+    detach_disks,
     remove_disks,
 )
 from ganeti.operations.instance.hooks import instance_hooks
@@ -60,6 +61,7 @@ from ganeti.operations.instance.presence import (
 from ganeti.operations.instance.sizes import size_of
 from ganeti.operations.instance.subject import Subject, require_online, subject_of
 from ganeti.operations.instance.systems import os_question, require_installable
+from ganeti.operations.instance.wiping import wipe_if_wanted
 from ganeti.operations.instance.wishes import require_connectable
 from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
 from ganeti.operations.policy import require_policy
@@ -379,8 +381,12 @@ async def _made(plan: Modify, disk: Disk, tools: Tools, undo: Undo) -> Disk:
     state = tools.config.state()
     instance, added = state.instances[plan.subject.instance.uuid], state.disks[disk.uuid]
     await create_disks(state, instance, [added], tools, undo)
-    if instance.disks_active:
+    wipes = state.cluster.prealloc_wipe_disks
+    if instance.disks_active or wipes:
         await attach_disks(state, instance, [added], tools)
+    await wipe_if_wanted(instance, [added], tools)
+    if wipes and not instance.disks_active:
+        await detach_disks(state, instance, [added], tools)
     return added
 
 
