@@ -8,7 +8,7 @@ whole. Once it is installed it is there to stay, even if it cannot be started.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -272,6 +272,8 @@ def _nodes(
     )
     if op.pnode_uuid or op.pnode:
         return _asked_for(wish, nodes, facts, state, op)
+    if nodes and not (nodes := [node for node in nodes if node.uuid not in facts.busy]):
+        raise Refused("other jobs keep every node to themselves; try again later", Code.TEMPORARY)
     if (chosen := advised(facts, wish.wanted, state)) is not None:
         return chosen
     size = None if op.ignore_ipolicy else _size(order, draft, state)
@@ -294,11 +296,15 @@ def consult(op: CreateInstance, state: ClusterState, facts: Facts) -> Consultati
     if op.pnode_uuid or op.pnode:
         return None
     op, _ = arriving(op, state, facts)
-    return consultation(op.iallocator, allocation(op, state), state)
+    return consultation(op.iallocator, allocation(op, state, facts.busy), state)
 
 
-def allocation(op: CreateInstance, state: ClusterState) -> dict[str, Any]:
+def allocation(
+    op: CreateInstance, state: ClusterState, busy: Collection[str] = ()
+) -> dict[str, Any]:
     """The request for nodes for a new instance, in the form of the allocators' protocol.
+
+    The nodes whose UUIDs are ``busy`` are not to be chosen.
 
     :raises GanetiError: ``op`` makes no sense.
     """
@@ -319,7 +325,12 @@ def allocation(op: CreateInstance, state: ClusterState) -> dict[str, Any]:
         "nics": [{"mac": nic.mac or "auto", "ip": nic.ip, **nic.nicparams} for nic in order.nics],
         "required_nodes": _nodes_wanted(order),
         "hypervisor": order.hypervisor,
+        **({"restrict-to-nodes": _names_besides(busy, state)} if busy else {}),
     }
+
+
+def _names_besides(busy: Collection[str], state: ClusterState) -> list[str]:
+    return sorted(node.name for node in state.nodes.values() if node.uuid not in busy)
 
 
 def _asked_for(

@@ -24,7 +24,8 @@ from ganeti.operations.operation import Facts, HookCall, Operation, Tools
 from ganeti.schema.records import replace
 
 _SETTINGS = frozenset(ModifyNode.__struct_fields__) - {
-    *("node_name", "node_uuid", "force", "auto_promote", *Opcode.__struct_fields__)
+    *("node_name", "node_uuid", "force", "auto_promote", "hv_state", "disk_state"),
+    *Opcode.__struct_fields__,
 }
 _FLAGS = {
     "master_candidate": Role.CANDIDATE,
