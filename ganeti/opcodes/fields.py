@@ -200,6 +200,6 @@ Clutter: TypeAlias = Annotated[
     bool,
     unsupported(
         "Also report files that belong to nothing.",
-        "ganeti-cleaner removes what is left behind",
+        "what is left behind is removed by ganeti-cleaner",
     ),
 ]
