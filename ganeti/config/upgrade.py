@@ -19,7 +19,7 @@ from ganeti.config.founding import (
 )
 from ganeti.config.names_to_uuids import from_2_2
 from ganeti.config.upgrade_steps import CHAIN
-from ganeti.errors import Invalid
+from ganeti.errors import Invalid, Problem
 from ganeti.model.cluster import CONFIG_VERSION
 from ganeti.model.parameters.backend import Backend
 from ganeti.model.parameters.declaration import ParameterSet, defaults, plain
@@ -132,7 +132,27 @@ _MISSING: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 
 
+def _require_real(document: Document) -> None:
+    """Refuse instances and disks that are only reserved, which nothing here keeps.
+
+    :raises Invalid: with each of them.
+    """
+    found = [
+        Problem(
+            f"{section}/{key}",
+            f"{held.get('name') or key} is only reserved (forthcoming), which this version does not"
+            " keep; with Ganeti, create it (gnt-instance add --commit) or remove it first",
+        )
+        for section in _MISSING
+        for key, held in (document.get(section) or {}).items()
+        if isinstance(held, dict) and held.get("forthcoming")
+    ]
+    if found:
+        raise Invalid(found)
+
+
 def _completed(document: Document) -> Document:
+    _require_real(document)
     cluster = _with(document.get("cluster"), {**_cluster_defaults(), "tags": []})
     for name, kind in _COMPLETE.items():
         cluster[name] = {**defaults(kind), **(cluster.get(name) or {})}
@@ -143,7 +163,6 @@ def _completed(document: Document) -> Document:
         section: {
             key: _object(section, held, missing)
             for key, held in (document.get(section) or {}).items()
-            if not (isinstance(held, dict) and held.get("forthcoming"))
         }
         for section, missing in _MISSING.items()
     }

@@ -94,5 +94,4 @@ def answers_of(parts: Parts) -> Answers:
     answers.to(transfer.RemoveExport, parts.exports.remove)
     answers.to(transfer.StartExport, parts.transfers.start_export)
     answers.to(transfer.StartImport, parts.transfers.start_import)
-    answers.to(transfer.StopTransfer, parts.transfers.stop)
     return answers

@@ -131,7 +131,8 @@ def plan_modify(op: ModifyNetwork, state: ClusterState, facts: Facts) -> Edit:
         return state.put(replace(kept_from_instances(now, kept, kept=True), **fields))
 
     locks = request(exclusive=[network_lock(network.uuid)])
-    return Edit(change, locks, hooks=_hooks("network-modify", network, state))
+    changed = replace(network, **fields)
+    return Edit(change, locks, hooks=_hooks("network-modify", changed, state))
 
 
 def _of_instance(network: Network, address: str, state: ClusterState) -> bool:

@@ -65,6 +65,7 @@ class Advice:
 class Facts:
     """What the nodes answered to an operation's questions, by node UUID and kind of call.
 
+    ``busy`` are UUIDs of nodes that other jobs keep to themselves, as far as an opcode avoids them.
     ``identity`` is a UUID that nobody has, the same however often the opcode is planned: for
     what it may make, so that the plan can lock it. ``advice`` is what an allocator says.
     """
@@ -72,6 +73,7 @@ class Facts:
     answers: Mapping[tuple[str, type[Call[Any]]], Any] = field(default_factory=dict)
     identity: str = ""
     advice: Advice | None = None
+    busy: frozenset[str] = frozenset()
 
     def of(self, node: Node, call: type[Call[R]]) -> R:
         """The node's answer.

@@ -128,15 +128,6 @@ class AskTransfers(Call[list[TransferStatus | None]]):
     names: tuple[Line, ...]
 
 
-class StopTransfer(Call[None]):
-    """Let a transfer fail; stopping one that is over, or is not there, succeeds."""
-
-    wire = "impexp_abort"
-    call_timeout = URGENT
-
-    name: Line
-
-
 class ForgetTransfer(Call[None]):
     """Stop a transfer if need be, and forget it; one that is not there is forgotten."""
 

@@ -91,7 +91,15 @@ class CheckedTests(SynchronousTestCase):
             _problems(Kvm, {"migration_port": 8103}, for_one=True),
             ["p/migration_port: can only be set for the whole cluster"],
         )
-        self.assertEqual(_problems(NodeParameters, {"exclusive_storage": True}), [])
+        self.assertEqual(_problems(Kvm, {"migration_port": 8103}), [])
+
+    def test_what_nothing_does_can_only_be_as_it_is(self) -> None:
+        self.assertEqual(
+            _problems(NodeParameters, {"exclusive_storage": "yes"}),
+            ["p/exclusive_storage: is not supported by this version: it must stay false"],
+        )
+        for off in ("no", False, "default"):
+            self.assertEqual(_problems(NodeParameters, {"exclusive_storage": off}), [])
 
     def test_names_are_those_of_the_wire(self) -> None:
         self.assertEqual(checked(Drbd, {"c-max-rate": "100"}, path="d"), {"c-max-rate": 100})

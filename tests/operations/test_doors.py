@@ -287,3 +287,41 @@ class AddressTests(DoorsTests):
         link = [["modify", 0, {"link": "br9"}]]
         modified = self.whole.do("OP_INSTANCE_SET_PARAMS", instance_name="web2", nics=link)
         self.successResultOf(modified)
+
+
+class UnsupportedTests(DoorsTests):
+    """What nothing here does is refused by its name, with what to do instead."""
+
+    def test_parameters_of_opcodes(self) -> None:
+        instance = {"instance_name": "web1"}
+        for op_id, fields, name in (
+            ("OP_INSTANCE_CREATE", ORDER, "forthcoming"),
+            ("OP_INSTANCE_CREATE", ORDER, "commit"),
+            ("OP_INSTANCE_CREATE", ORDER, "instance_communication"),
+            ("OP_INSTANCE_CREATE", ORDER, "helper_startup_timeout"),
+            ("OP_INSTANCE_SET_PARAMS", instance, "instance_communication"),
+            ("OP_CLUSTER_VERIFY", {}, "debug_simulate_errors"),
+            ("OP_CLUSTER_VERIFY", {}, "verify_clutter"),
+            ("OP_TEST_DELAY", {"duration": 0}, "interruptible"),
+            ("OP_NODE_ADD", {"node_name": "n", "primary_ip": "192.0.2.9"}, "node_setup"),
+        ):
+            asked = self.whole.do(op_id, **{**fields, name: True if "out" not in name else 60})
+            self.assertRefused(f"{name}: is not supported by this version: ", asked)
+
+    def test_states_of_nodes_groups_and_the_cluster(self) -> None:
+        for op_id, fields in (
+            ("OP_NODE_SET_PARAMS", {"node_name": "node1"}),
+            ("OP_GROUP_SET_PARAMS", {"group_name": "default"}),
+            ("OP_GROUP_ADD", {"group_name": "new"}),
+            ("OP_CLUSTER_SET_PARAMS", {}),
+        ):
+            asked = self.whole.do(op_id, **fields, hv_state={"kvm": {"mem_node": 1}})
+            self.assertRefused("hv_state: is not supported by this version: ", asked)
+
+    def test_what_is_off_asks_for_nothing(self) -> None:
+        off = {
+            "forthcoming": False,
+            "instance_communication": False,
+            "helper_startup_timeout": None,
+        }
+        self.successResultOf(self.create(**off))

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tests.golden.cli_differences import tables
+from tests.refusals import section
 from tests.system.likeness import NOTHING_THERE, Difference
 from tests.system.peer_requests import LEFT_OUT
 
@@ -811,6 +812,20 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
         ),
         Reason(
             "GET /2/info*",
+            "value of diskparams.drbd.metavg",
+            '"xenvg"',
+            '""',
+            "Where nothing is said, metadata are in the volume group of the data.",
+        ),
+        Reason(
+            "GET /2/info*",
+            "value of compression_tools[] | field compression_tools[]",
+            "*",
+            "*",
+            "Data between nodes are sent as they are, over TLS.",
+        ),
+        Reason(
+            "GET /2/info*",
             "value of hvparams.kvm.kernel_path",
             '"/boot/vmlinuz-3-kvmU"',
             '""',
@@ -922,6 +937,7 @@ def page() -> str:
     for kind, reasons in BY_KIND.items():
         lines = ["| request | what | Ganeti | here | why |", "|---|---|---|---|---|"]
         parts += [f"## {kind}\n", *lines, *map(_line, reasons), ""]
+    parts += section()
     parts += ["## Not compared\n", *(f"* {what}: {why}" for what, why in LEFT_OUT.items()), ""]
     parts += ["# Where the command-line tools differ from Ganeti's\n", *tables()]
     return "\n".join(parts)

@@ -269,15 +269,6 @@ def _collectors(op: ModifyCluster, cluster: Cluster) -> Fields:
     return {"data_collectors": found} if found != cluster.data_collectors else {}
 
 
-def _states(op: ModifyCluster, cluster: Cluster) -> Fields:
-    given = {"hv_state_static": op.hv_state, "disk_state_static": op.disk_state}
-    return {
-        name: {**(getattr(cluster, name) or {}), **value}
-        for name, value in given.items()
-        if value is not None
-    }
-
-
 _STEPS: Sequence[Step] = (
     _simple,
     _unsettable,
@@ -291,5 +282,4 @@ _STEPS: Sequence[Step] = (
     _disks,
     _users,
     _collectors,
-    _states,
 )

@@ -13,6 +13,7 @@ from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
 from ganeti.model.cluster import Cluster
 from ganeti.model.disk import SUPPORTED, Disk, Mode, Template
+from ganeti.model.parameters.filling import disk_filled
 from ganeti.model.unsupported import unsupported_template
 from ganeti.operations.instance.wishes import DiskWish
 from ganeti.operations.operation import Identifiers
@@ -102,7 +103,9 @@ def _drbd(wish: DiskWish, index: int, site: Site, state: ClusterState, ids: Iden
     group = wish.vg or state.cluster.volume_group_name
     unique = ids.uuid()
     data = (group, f"{unique}.disk{index}_data")
-    meta = (wish.metavg or group, f"{unique}.disk{index}_meta")
+    there = state.groups[state.nodes[site.nodes[0]].group]
+    usual = disk_filled(state.cluster, there, Template.DRBD)["metavg"]
+    meta = (wish.metavg or usual or group, f"{unique}.disk{index}_meta")
     children = (
         _disk(Template.PLAIN, data, site.nodes, DiskWish(size=wish.size), "", ids),
         _disk(Template.PLAIN, meta, site.nodes, DiskWish(size=METADATA), "", ids),

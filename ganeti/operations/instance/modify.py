@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -33,6 +33,7 @@ from ganeti.model.parameters.hypervisors import driven
 from ganeti.opcodes.instance.changes import changes
 from ganeti.opcodes.instance.modify import ModifyInstance
 from ganeti.operations.guests import guest_of
+from ganeti.operations.identifiers import PlannedIdentifiers, no_secret
 from ganeti.operations.instance.alterations import (
     Disks,
     DiskStep,
@@ -42,7 +43,12 @@ from ganeti.operations.instance.alterations import (
 )
 from ganeti.operations.instance.connections import connected, mac_prefix_of
 from ganeti.operations.instance.destination import template_of
-from ganeti.operations.instance.disks import attach_disks, create_disks, remove_disks
+from ganeti.operations.instance.disks import (
+    attach_disks,
+    create_disks,
+    detach_disks,
+    remove_disks,
+)
 from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.layout import Site, lay_out
 from ganeti.operations.instance.mirrors import wait_for_sync
@@ -55,6 +61,7 @@ from ganeti.operations.instance.presence import (
 from ganeti.operations.instance.sizes import size_of
 from ganeti.operations.instance.subject import Subject, require_online, subject_of
 from ganeti.operations.instance.systems import os_question, require_installable
+from ganeti.operations.instance.wiping import wipe_if_wanted
 from ganeti.operations.instance.wishes import require_connectable
 from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
 from ganeti.operations.policy import require_policy
@@ -76,6 +83,7 @@ class Modify:
     disks: Disks
     wanted: Wanted | None
     rows: Rows
+    identity: str
     fields: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -135,7 +143,8 @@ def plan(op: ModifyInstance, state: ClusterState, facts: Facts) -> Modify:
     rows += [*nics.changed, *disks.changed]
     if not rows:
         raise Refused("nothing is to be changed; name what is", Code.INPUT)
-    plan = Modify(op, subject, nics, disks, wanted, rows, fields)
+    plan = Modify(op, subject, nics, disks, wanted, rows, facts.identity, fields)
+    _changed(plan, state)  # refuses what cannot be laid out
     if not op.ignore_ipolicy:
         _require_size(plan, state)
     if runs and not op.force:
@@ -298,39 +307,43 @@ def _require_memory(plan: Modify, state: ClusterState, facts: Facts) -> None:
 
 
 async def run(plan: Modify, tools: Tools) -> list[list[Any]]:
-    instance = plan.subject.instance
     if plan.op.hotplug_if_possible:
         tools.progress.say("the running guest is not changed; what is new holds from its restart")
-    for step in plan.disks.steps:
-        await _change_disk(plan, step, tools)
-    made: list[Change] = []
-    if plan.fields:
-        made.append(update(instance, **plan.fields))
-    if plan.nics.changed:
-        made.append(carry(instance, _finished(plan.nics.cards, tools)))
-    if plan.wanted is not None:
-        made.append(want(instance, plan.wanted))
-    if made:
+    for number, step in enumerate(plan.disks.steps):
+        await _change_disk(plan, step, number, tools)
+    if made := _changes(plan, tools.config.state()):
         await tools.config.change(together(*made))
     return [list(row) for row in plan.rows]
 
 
-def _finished(cards: Sequence[Nic], tools: Tools) -> tuple[Nic, ...]:
+def _changes(plan: Modify, state: ClusterState) -> list[Change]:
+    """What changes in the instance's record, besides its disks."""
+    instance, made = plan.subject.instance, list[Change]()
+    if plan.fields:
+        made.append(update(instance, **plan.fields))
+    if plan.nics.changed:
+        made.append(carry(instance, _finished(plan, state)))
+    if plan.wanted is not None:
+        made.append(want(instance, plan.wanted))
+    return made
+
+
+def _finished(plan: Modify, state: ClusterState) -> tuple[Nic, ...]:
     """The cards, each with a MAC address and a UUID."""
-    state, taken = tools.config.state(), {card.mac for card in cards}
+    ids, taken = PlannedIdentifiers(f"{plan.identity}/nics"), {card.mac for card in plan.nics.cards}
     finished = []
-    for card in cards:
+    for card in plan.nics.cards:
         prefix = mac_prefix_of(card, state)
-        mac = card.mac or new_mac(state, tools.ids.random, prefix=prefix, besides=taken)
+        mac = card.mac or new_mac(state, ids.random, prefix=prefix, besides=taken)
         taken.add(mac)
-        finished.append(replace(card, mac=mac, uuid=card.uuid or tools.ids.uuid()))
+        finished.append(replace(card, mac=mac, uuid=card.uuid or ids.uuid()))
     return tuple(finished)
 
 
-async def _change_disk(plan: Modify, step: DiskStep, tools: Tools) -> None:
+async def _change_disk(plan: Modify, step: DiskStep, number: int, tools: Tools) -> None:
     instance = plan.subject.instance
     if step.disk is None:
-        await _add_disk(plan, step, tools)
+        await _add_disk(plan, step, number, tools)
     elif step.fields is not None:
         await tools.config.change(update(step.disk, **step.fields))
     else:
@@ -340,14 +353,27 @@ async def _change_disk(plan: Modify, step: DiskStep, tools: Tools) -> None:
             tools.progress.say(f"not removed: {left}")
 
 
-async def _add_disk(plan: Modify, step: DiskStep, tools: Tools) -> None:
+def _new_disk(
+    plan: Modify,
+    step: DiskStep,
+    number: int,
+    state: ClusterState,
+    secret: Callable[[], str] = no_secret,
+) -> Disk:
+    """The record of a disk that is added by the step of this number; always the same."""
     assert step.wish is not None
-    instance, state = plan.subject.instance, tools.config.state()
     op, nodes = plan.op, [node.uuid for node in plan.subject.nodes]
     driver = op.file_driver.value if op.file_driver else None
-    site = Site(instance.name, nodes, op.file_storage_dir, driver)
+    site = Site(plan.subject.instance.name, nodes, op.file_storage_dir, driver)
     template = template_of(plan.subject)
-    [disk] = lay_out([step.wish], template, site, state, tools.ids, first=step.place)
+    ids = PlannedIdentifiers(f"{plan.identity}/{number}", secret)
+    [disk] = lay_out([step.wish], template, site, state, ids, first=step.place)
+    return disk
+
+
+async def _add_disk(plan: Modify, step: DiskStep, number: int, tools: Tools) -> None:
+    instance, op = plan.subject.instance, plan.op
+    disk = _new_disk(plan, step, number, tools.config.state(), tools.ids.secret)
     async with Undo(tools.progress) as undo:
         await tools.config.change(add_disk(instance, disk, step.place))
         take_out = partial(tools.config.change, remove_disk(instance, disk))
@@ -361,13 +387,34 @@ async def _made(plan: Modify, disk: Disk, tools: Tools, undo: Undo) -> Disk:
     state = tools.config.state()
     instance, added = state.instances[plan.subject.instance.uuid], state.disks[disk.uuid]
     await create_disks(state, instance, [added], tools, undo)
-    if instance.disks_active:
+    wipes = state.cluster.prealloc_wipe_disks
+    if instance.disks_active or wipes:
         await attach_disks(state, instance, [added], tools)
+    await wipe_if_wanted(instance, [added], tools)
+    if wipes and not instance.disks_active:
+        await detach_disks(state, instance, [added], tools)
     return added
 
 
 def hooks(plan: Modify, state: ClusterState) -> HookCall:
-    return instance_hooks("instance-modify", plan.subject, state, {})
+    return instance_hooks("instance-modify", plan.subject, _changed(plan, state), {})
+
+
+def _changed(plan: Modify, state: ClusterState) -> ClusterState:
+    """The state with the instance as it is changed, or as it is going to be."""
+    instance = state.instances.get(plan.subject.instance.uuid)
+    if instance != plan.subject.instance or state.disks_of(instance) != plan.subject.disks:
+        return state
+    for number, step in enumerate(plan.disks.steps):
+        if step.disk is None:
+            state = add_disk(instance, _new_disk(plan, step, number, state), step.place)(state)
+        elif step.fields is not None:
+            state = update(step.disk, **step.fields)(state)
+        else:
+            state = remove_disk(instance, step.disk)(state)
+    for change in _changes(plan, state):
+        state = change(state)
+    return state
 
 
 def preview(plan: Modify) -> list[list[Any]]:

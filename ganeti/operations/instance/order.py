@@ -16,6 +16,7 @@ from ganeti.model.parameters.filling import be_defaults, hv_defaults
 from ganeti.model.parameters.given import with_defaults
 from ganeti.model.parameters.hypervisors import driven
 from ganeti.opcodes.instance.create import CreateInstance
+from ganeti.operations.instance.adoption import adopts
 from ganeti.operations.instance.layout import require_layout
 from ganeti.operations.instance.wishes import (
     DiskWish,
@@ -77,7 +78,7 @@ def order_of(op: CreateInstance, cluster: Cluster) -> Order:
     if not is_host_name(op.instance_name):
         problems.append(Problem("instance_name", RULE))
     tags = _collected(problems, (), lambda: tags_checked(op.tags))
-    installs = not op.no_install
+    installs = not op.no_install and not adopts(op)
     if installs and not op.os_type:
         problems.append(Problem("os_type", "is required, unless no_install is set"))
     if problems:

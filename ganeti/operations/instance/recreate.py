@@ -19,12 +19,13 @@ from ganeti.opcodes.instance.disks import RecreateDisks
 from ganeti.operations.allocating import advised, consultation, require_one
 from ganeti.operations.guests import with_parameters
 from ganeti.operations.instance.destination import require_usable, template_of
-from ganeti.operations.instance.disks import create_disks
+from ganeti.operations.instance.disks import attach_disks, create_disks, detach_disks
 from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.placing import candidates, storage_units
 from ganeti.operations.instance.presence import presence, presence_questions, require_stopped
 from ganeti.operations.instance.sizes import placement_of, size_of
 from ganeti.operations.instance.subject import Subject, require_online, subject_of
+from ganeti.operations.instance.wiping import wipe_if_wanted
 from ganeti.operations.instance.wishes import disk_wanted
 from ganeti.operations.operation import (
     Consultation,
@@ -220,6 +221,10 @@ async def run(plan: Recreate, tools: Tools) -> None:
         recorded = state.instances[instance.uuid]
         disks = [state.disks[disk.uuid] for disk in plan.disks]
         await create_disks(state, recorded, disks, tools, undo)
+        if state.cluster.prealloc_wipe_disks:
+            await attach_disks(state, recorded, disks, tools)
+            await wipe_if_wanted(recorded, disks, tools)
+            await detach_disks(state, recorded, disks, tools)
     where = " and ".join(node.name for node in plan.nodes)
     tools.progress.say(f"{len(plan.disks)} disks of {instance.name} are new, and empty, on {where}")
 
