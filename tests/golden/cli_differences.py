@@ -20,7 +20,6 @@ MISSING_COMMANDS = {
     "gnt-debug wconfd": "there is no daemon of this kind",
     "gnt-group show-ispecs-cmd": "gnt-group info --output json has the policy",
     "gnt-node list-drbd": LATER,
-    "gnt-os modify": LATER,
 }
 OLD_SPECS = "the older form of --ipolicy-bounds-specs and --ipolicy-std-specs"
 MISSING_OPTIONS = {
