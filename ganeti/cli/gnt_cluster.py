@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from ganeti.cli import clusters, policies
 from ganeti.cli.command import Command, Words, tool
-from ganeti.cli.listing import FORM
+from ganeti.cli.listing import FORM, ROMAN
 from ganeti.cli.options import (
     BOOL,
     IDENTKEYVAL,
@@ -109,6 +109,7 @@ INIT = (
         many=True,
     ),
     *policies.OF_CLUSTERS,
+    *policies.SPECS.values(),
     _own(
         "-C --candidate-pool-size",
         "candidate_pool_size",
@@ -226,8 +227,13 @@ GNT_CLUSTER = tool(
         name="info",
         aliases=("show",),
         doc="Show the settings of the cluster.",
-        options=(FORM,),
+        options=(FORM, ROMAN),
         run=clusters.info,
+    ),
+    Command(
+        name="show-ispecs-cmd",
+        doc="Show the command that makes a cluster with the sizes of this one's instance policy.",
+        run=clusters.show_specs,
     ),
     Command(
         name="version",
@@ -252,9 +258,23 @@ GNT_CLUSTER = tool(
                 "Do so although acknowledged changes may be missing on this node.",
             ),
             Option(("--node-port",), "node_port", "Where the node daemons listen.", INT),
+            Option(
+                ("--ignore-offline-nodes",),
+                "ignore_offline_nodes",
+                "Accepted for scripts that say it: nodes that are marked offline never vote.",
+            ),
             YES_DO_IT,
         ),
         run=clusters.failover,
+    ),
+    Command(
+        name="upgrade",
+        doc="Say how this software is upgraded: by the packages of each host.",
+        options=(
+            Option(("--to",), "to", "The version wanted.", TEXT, metavar="VERSION"),
+            Option(("--resume",), "resume", "Go on with an upgrade that was interrupted."),
+        ),
+        run=clusters.upgrade,
     ),
     Command(
         name="confirm-down",
