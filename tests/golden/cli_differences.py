@@ -16,7 +16,6 @@ MISSING_COMMANDS = {
     "gnt-cluster epo": LATER,
     "gnt-debug metad": "there is no daemon of this kind",
     "gnt-debug wconfd": "there is no daemon of this kind",
-    "gnt-node list-drbd": LATER,
 }
 MISSING_OPTIONS = {
     "gnt-cluster master-failover --ignore-offline-nodes": (
