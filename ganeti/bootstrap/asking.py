@@ -51,11 +51,13 @@ class Door:
         """
         headers += "Connection: close\r\n"
         try:
-            with socket.create_connection((self.address, self.port), timeout=PATIENCE) as plain:
-                plain.settimeout(patience)
-                with context.wrap_socket(plain, server_hostname=self.name) as connection:
-                    connection.sendall(request(call, self.name, headers, body))
-                    return self._receive(connection)
+            with (
+                socket.create_connection((self.address, self.port), timeout=PATIENCE) as plain,
+                context.wrap_socket(plain, server_hostname=self.name) as connection,
+            ):
+                connection.settimeout(patience)
+                connection.sendall(request(call, self.name, headers, body))
+                return self._receive(connection)
         except OSError as e:
             raise Failed(
                 f"{self} cannot be asked: {e}; does its node daemon run, and can this host"

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ganeti.cli import clusters, policies
+from ganeti.cli import clusters, everywhere, policies
 from ganeti.cli.command import Command, Words, tool
 from ganeti.cli.listing import FORM, ROMAN
 from ganeti.cli.options import (
@@ -23,6 +23,10 @@ from ganeti.cli.tags import search, tag_commands
 
 YES_DO_IT = Option(("--yes-do-it", "--ya-rly"), "yes_do_it", "Really do so.")
 
+SOME_NODES = (
+    Option(("-n", "--node"), "nodes", "Only this node.", TEXT, many=True, metavar="NODE"),
+    Option(("-g", "--node-group"), "group", "Only nodes of this group.", TEXT, metavar="GROUP"),
+)
 SETTINGS = (
     Option(("--add-uids",), "add_uids", "", RANGES),
     Option(("--remove-uids",), "remove_uids", "", RANGES),
@@ -242,6 +246,32 @@ GNT_CLUSTER = tool(
         run=clusters.version,
     ),
     Command(name="getmaster", doc="Show the name of the master.", run=clusters.getmaster),
+    Command(
+        name="command",
+        doc="Run a command line on all nodes, or some, and show what it writes and its exit code.",
+        words=(Words("command", "command", 1, None),),
+        options=(
+            *SOME_NODES,
+            Option(("-M", "--show-machine-names"), "named", "Begin each line with the node."),
+            Option(("--failure-only",), "failure_only", "Show only nodes where it fails."),
+        ),
+        mixed=False,
+        run=everywhere.command,
+    ),
+    Command(
+        name="copyfile",
+        doc="Copy a file of the master to the same place on all other nodes, or some.",
+        words=(Words("file", "file"),),
+        options=(
+            *SOME_NODES,
+            Option(
+                ("--use-replication-network",),
+                "replication",
+                "Send it to the secondary addresses of the nodes.",
+            ),
+        ),
+        run=everywhere.copyfile,
+    ),
     Command(
         name="master-failover",
         aliases=("masterfailover",),
