@@ -81,10 +81,11 @@ def _doors(session: Session, arguments: Arguments) -> tuple[Door, Sequence[Door]
         chosen = [known[full] for full in (_full(name, known) for name in names)]
     if not chosen:
         raise Ended(FAILURE, "no node is online that was asked for; see gnt-node list")
+    port = arguments.get("node_port", NODED_PORT)
     address = "sip" if arguments.get("replication") else "pip"
     return (
-        Door(own["name"], own["pip"], NODED_PORT),
-        [Door(node["name"], node[address], NODED_PORT) for node in chosen],
+        Door(own["name"], own["pip"], port),
+        [Door(node["name"], node[address], port) for node in chosen],
     )
 
 

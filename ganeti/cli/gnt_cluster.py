@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from ganeti.cli import clusters, everywhere, policies
-from ganeti.cli.command import Command, Words, tool
+from ganeti.cli import clusters, epo, everywhere, policies
+from ganeti.cli.command import FORCE, Command, Words, tool
 from ganeti.cli.listing import FORM, ROMAN
 from ganeti.cli.options import (
     BOOL,
+    FLOAT,
     IDENTKEYVAL,
     INFERRED,
     INT,
@@ -23,7 +24,9 @@ from ganeti.cli.tags import search, tag_commands
 
 YES_DO_IT = Option(("--yes-do-it", "--ya-rly"), "yes_do_it", "Really do so.")
 
+NODE_PORT = Option(("--node-port",), "node_port", "Where the node daemons listen.", INT)
 SOME_NODES = (
+    NODE_PORT,
     Option(("-n", "--node"), "nodes", "Only this node.", TEXT, many=True, metavar="NODE"),
     Option(("-g", "--node-group"), "group", "Only nodes of this group.", TEXT, metavar="GROUP"),
 )
@@ -247,6 +250,29 @@ GNT_CLUSTER = tool(
     ),
     Command(name="getmaster", doc="Show the name of the master.", run=clusters.getmaster),
     Command(
+        name="epo",
+        doc="Emergency power off: stop instances and switch nodes off; --on brings all back.",
+        words=(Words("names", "node|group", 0, None),),
+        options=(
+            Option(("--all",), "all", "All nodes but the master, with all instances."),
+            Option(("--groups",), "groups", "The words are node groups."),
+            Option(("--on",), "on", "Switch nodes on, and start what should run on them."),
+            FORCE,
+            Option(
+                ("--oob-timeout",), "oob_timeout", "How long a helper may take, in seconds.", INT
+            ),
+            Option(("--power-delay",), "power_delay", "Seconds between two nodes.", FLOAT),
+            Option(
+                ("--shutdown-timeout",),
+                "shutdown_timeout",
+                "How long a guest may take to shut down, in seconds.",
+                INT,
+            ),
+            NODE_PORT,
+        ),
+        run=epo.epo,
+    ),
+    Command(
         name="command",
         doc="Run a command line on all nodes, or some, and show what it writes and its exit code.",
         words=(Words("command", "command", 1, None),),
@@ -287,7 +313,7 @@ GNT_CLUSTER = tool(
                 "accept_loss",
                 "Do so although acknowledged changes may be missing on this node.",
             ),
-            Option(("--node-port",), "node_port", "Where the node daemons listen.", INT),
+            NODE_PORT,
             Option(
                 ("--ignore-offline-nodes",),
                 "ignore_offline_nodes",

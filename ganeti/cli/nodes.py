@@ -256,7 +256,7 @@ def power(session: Session, arguments: Arguments) -> int:
         power_delay=arguments.get("power_delay", 2.0),
     )
     results = results_of(session, arguments, *first, switch)
-    return _show_power(session, arguments, results and results[-1:])
+    return show_power(session, arguments, results and results[-1:])
 
 
 def _taken_out_of_use(names: Sequence[str], *, auto_promote: bool) -> list[Opcode]:
@@ -276,10 +276,10 @@ def health(session: Session, arguments: Arguments) -> int:
         command=PowerCommand.HEALTH,
         timeout=arguments.get("timeout", 60),
     )
-    return _show_power(session, arguments, results_of(session, arguments, opcode))
+    return show_power(session, arguments, results_of(session, arguments, opcode))
 
 
-def _show_power(session: Session, arguments: Arguments, results: list[Any] | None) -> int:
+def show_power(session: Session, arguments: Arguments, results: list[Any] | None) -> int:
     from ganeti.cli.follow import show_plan
     from ganeti.cli.output import table
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 NO_SSH = "nodes are reached through their daemons only, never by ssh"
-LATER = "its requests are not carried out yet"
 MISSING_COMMANDS = {
-    "gnt-cluster epo": LATER,
     "gnt-debug metad": "there is no daemon of this kind",
     "gnt-debug wconfd": "there is no daemon of this kind",
 }
