@@ -67,11 +67,14 @@ class Facts:
 
     ``identity`` is a UUID that nobody has, the same however often the opcode is planned: for
     what it may make, so that the plan can lock it. ``advice`` is what an allocator says.
+    ``state`` is the one that was asked about, at the time ``since`` (seconds since the epoch).
     """
 
     answers: Mapping[tuple[str, type[Call[Any]]], Any] = field(default_factory=dict)
     identity: str = ""
     advice: Advice | None = None
+    state: ClusterState | None = None
+    since: float | None = None
 
     def of(self, node: Node, call: type[Call[R]]) -> R:
         """The node's answer.

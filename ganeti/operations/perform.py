@@ -187,7 +187,9 @@ async def informed(
     operation: Operation[Any, Any], opcode: Opcode, state: ClusterState, tools: Tools, identity: str
 ) -> Facts:
     """Everything that the plan of ``opcode`` is made from, besides the state."""
+    since = tools.time.date()
     facts = await gather(operation.questions(opcode, state), tools.nodes, identity)
+    facts = replace(facts, state=state, since=since)
     wanted = operation.consult(opcode, state, facts)
     if wanted is None:
         return facts
