@@ -88,9 +88,9 @@ class _Connection(HTTPSConnection):
 
     def connect(self) -> None:
         plain = socket.create_connection(self._address, timeout=CONNECT_TIMEOUT)
-        plain.settimeout(self.timeout)
         try:
             self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
+            self.sock.settimeout(self.timeout)
         except BaseException:
             plain.close()
             raise

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from typing import Any
 
-from ganeti.bootstrap.founding import given_settings
+from ganeti.bootstrap.founding import first_policy, given_settings
+from ganeti.cli import policies
 from ganeti.cli.addresses import device_of, resolved
 from ganeti.cli.clusters import by_name
 from ganeti.cli.command import Arguments
@@ -79,10 +81,21 @@ def _settings(arguments: Arguments) -> dict[str, Any]:
     given |= {
         name: dict(arguments[name]) for name in ("hvparams", "diskparams") if name in arguments
     }
-    limits = policy(arguments)
+    limits = policy(arguments) | _with_usual(policies.older(arguments))
     if limits:
         given["ipolicy"] = limits
     return found | given_settings(given)
+
+
+def _with_usual(specs: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of a policy that the older form of its options sets, the rest as usual."""
+    [usual] = first_policy()["minmax"]
+    found: dict[str, Any] = {}
+    if specs.keys() & {"min", "max"}:
+        found["minmax"] = [{name: {**usual[name], **specs.get(name, {})} for name in usual}]
+    if "std" in specs:
+        found["std"] = specs["std"]
+    return found
 
 
 def _among(option: str, arguments: Arguments, name: str, known: Any) -> list[str]:

@@ -198,6 +198,13 @@ GNT_NODE = tool(
         run=nodes.restricted_command,
     ),
     Command(
+        name="list-drbd",
+        doc="List the DRBD minors of a node, with the instances whose disks they are.",
+        words=NODE,
+        options=(NO_HEADERS, SEPARATOR),
+        run=nodes.drbd_minors,
+    ),
+    Command(
         name="volumes",
         doc="List the logical volumes of nodes.",
         words=NODES,

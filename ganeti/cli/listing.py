@@ -40,6 +40,9 @@ FORM = Option(
 )
 
 
+ROMAN = Option(("--roman",), "roman", "Show whole numbers as Roman numerals.")
+
+
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
     """What there is to list: a kind of object, its usual columns, and how some fields look.
 
@@ -195,8 +198,9 @@ def show_facts(session: Session, arguments: Arguments, facts: Any, told: Any) ->
     if arguments.get("output"):
         session.say(output.as_json(facts))
         return 0
-    from ganeti.cli.yaml_output import yaml_lines
+    from ganeti.cli.yaml_output import with_roman_numerals, yaml_lines
 
-    for line in yaml_lines(told):
+    shown = with_roman_numerals(told) if arguments.get("roman") else told
+    for line in yaml_lines(shown):
         session.say(line)
     return 0

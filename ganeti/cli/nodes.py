@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ganeti.cli.clusters import by_name
@@ -256,7 +256,7 @@ def power(session: Session, arguments: Arguments) -> int:
         power_delay=arguments.get("power_delay", 2.0),
     )
     results = results_of(session, arguments, *first, switch)
-    return _show_power(session, arguments, results and results[-1:])
+    return show_power(session, arguments, results and results[-1:])
 
 
 def _taken_out_of_use(names: Sequence[str], *, auto_promote: bool) -> list[Opcode]:
@@ -276,10 +276,10 @@ def health(session: Session, arguments: Arguments) -> int:
         command=PowerCommand.HEALTH,
         timeout=arguments.get("timeout", 60),
     )
-    return _show_power(session, arguments, results_of(session, arguments, opcode))
+    return show_power(session, arguments, results_of(session, arguments, opcode))
 
 
-def _show_power(session: Session, arguments: Arguments, results: list[Any] | None) -> int:
+def show_power(session: Session, arguments: Arguments, results: list[Any] | None) -> int:
     from ganeti.cli.follow import show_plan
     from ganeti.cli.output import table
 
@@ -362,6 +362,45 @@ def volumes(session: Session, arguments: Arguments) -> int:
         usual,
         lambda fields, nodes: ListVolumes(output_fields=fields, nodes=nodes),
     )
+
+
+def drbd_minors(session: Session, arguments: Arguments) -> int:
+    """List the DRBD minors of a node that the configuration knows."""
+    from ganeti.cli.follow import results_of
+    from ganeti.cli.output import objects, table
+    from ganeti.luxi.methods import Query
+    from ganeti.opcodes.instance.lifecycle import DescribeInstances
+    from ganeti.query.arguments import filter_from
+
+    fields = ("name", "pinst_list", "sinst_list")
+    wanted = filter_from([arguments["node_name"]])
+    found = objects(session.ask(Query(what="node", fields=fields, qfilter=wanted)))
+    if not found:
+        raise Ended(FAILURE, f"there is no node {arguments['node_name']}; see gnt-node list")
+    node = found[0]
+    names = tuple(sorted({*node["pinst_list"], *node["sinst_list"]}))
+    rows: list[list[str]] = []
+    if names:
+        opcode = DescribeInstances(instances=names, static=True)
+        [instances] = results_of(session, arguments, opcode) or [{}]
+        rows = sorted(_minors(node["name"], instances.values()), key=lambda row: int(row[1]))
+    headers = not arguments.get("no_headers")
+    separator = arguments.get("separator")
+    titles = ("Node", "Minor", "Instance", "Disk", "Role", "PeerNode")
+    for line in table(titles, rows, headers=headers, separator=separator):
+        session.say(line)
+    return 0
+
+
+def _minors(node: str, instances: Iterable[Mapping[str, Any]]) -> Iterator[list[str]]:
+    """A row for each mirrored disk that has a copy on a node."""
+    for instance in instances:
+        for disk in instance["disks"]:
+            drbd = disk["drbd_info"] or {}
+            for role, other in (("primary", "secondary"), ("secondary", "primary")):
+                if drbd.get(f"{role}_node") == node:
+                    minor, peer = drbd[f"{role}_minor"], drbd[f"{other}_node"]
+                    yield [node, str(minor), instance["name"], disk["iv_name"], role, peer]
 
 
 def storage(session: Session, arguments: Arguments) -> int:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ganeti.cli.command import Arguments
@@ -43,6 +43,15 @@ VCPU_RATIO = Option(
     "How many virtual processors there may be per processor of a node.",
     MAYBE_FLOAT,
 )
+SPECS = {
+    spec: Option(
+        (f"--specs-{spec.replace('memory', 'mem')}",),
+        f"ispecs_{spec}",
+        f"The older form of {BOUNDS.flags[0]} and {STANDARD.flags[0]}: min, max and std of this.",
+        KEYVAL,
+    )
+    for spec in ("cpu-count", "disk-count", "disk-size", "memory-size", "nic-count")
+}
 OF_GROUPS = (BOUNDS, TEMPLATES, SPINDLE_RATIO, VCPU_RATIO)
 OF_CLUSTERS = (*OF_GROUPS, STANDARD)
 
@@ -75,6 +84,40 @@ def policy(arguments: Arguments) -> dict[str, Any]:
         ]
     if isinstance(found.get("std"), dict):
         found["std"] = _specs(found["std"])
+    return found
+
+
+def as_options(limits: Mapping[str, Any], *, standard: bool) -> Iterator[str]:
+    """Return the options that set the sizes of a policy again, as words of a command line."""
+    if standard and limits.get("std"):
+        yield f"{STANDARD.flags[0]}={_spelt(limits['std'])}"
+    if limits.get("minmax"):
+        alternatives = (
+            f"min:{_spelt(each['min'])}/max:{_spelt(each['max'])}" for each in limits["minmax"]
+        )
+        yield f"{BOUNDS.flags[0]}={'//'.join(alternatives)}"
+
+
+def _spelt(specs: Mapping[str, int]) -> str:
+    return ",".join(f"{name}={value}" for name, value in sorted(specs.items()))
+
+
+def older(arguments: Arguments) -> dict[str, Any]:
+    """What was given of the sizes of a policy in the older form, one option for each spec.
+
+    :raises Ended: a size is none, or both forms are given.
+    """
+    found: dict[str, dict[str, int | str]] = {}
+    for spec, option in SPECS.items():
+        given = arguments.get(option.name) or {}
+        if unknown := set(given) - {"min", "max", "std"}:
+            raise Ended(FAILURE, f"{option.flags[0]} {unknown.pop()}: must be min, max or std")
+        for bound, text in given.items():
+            found.setdefault(bound, {}).update(_specs({spec: text}))
+    if found and (BOUNDS.name in arguments or STANDARD.name in arguments):
+        raise Ended(
+            FAILURE, f"the --specs options do not go with {BOUNDS.flags[0]} and {STANDARD.flags[0]}"
+        )
     return found
 
 

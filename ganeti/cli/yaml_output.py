@@ -74,3 +74,30 @@ def _escaped(character: str) -> str:
     if character in _ESCAPES:
         return _ESCAPES[character]
     return character if character.isprintable() else f"\\U{ord(character):08x}"
+
+
+def with_roman_numerals(value: Any) -> Any:
+    """Return the value with Roman numerals for the whole numbers that have one."""
+    match value:
+        case dict():
+            return {name: with_roman_numerals(held) for name, held in value.items()}
+        case list() | tuple():
+            return [with_roman_numerals(held) for held in value]
+        case int() if not isinstance(value, bool) and 0 < value < _NO_NUMERAL:
+            return _roman(value)
+    return value
+
+
+_NUMERALS = (
+    *((1000, "M"), (900, "CM"), (500, "D"), (400, "CD"), (100, "C"), (90, "XC"), (50, "L")),
+    *((40, "XL"), (10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I")),
+)
+_NO_NUMERAL = 4000
+
+
+def _roman(number: int) -> str:
+    text = ""
+    for value, numeral in _NUMERALS:
+        text += numeral * (number // value)
+        number %= value
+    return text

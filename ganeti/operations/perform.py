@@ -212,8 +212,9 @@ async def informed(
     """
     if problems := unsupported_parameters(opcode):
         raise Invalid(problems)
+    since = tools.time.date()
     facts = await gather(operation.questions(opcode, state), tools.nodes, identity)
-    facts = replace(facts, busy=busy)
+    facts = replace(facts, busy=busy, state=state, since=since)
     wanted = operation.consult(opcode, state, facts)
     if wanted is None:
         return facts

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from msgspec import Meta
 
 from ganeti.model.guest import GuestState
-from ganeti.rpc.call import FAST, SLOW, URGENT, Call
+from ganeti.rpc.call import FAST, SLOW, URGENT, WHILE_ALIVE, Call
 from ganeti.rpc.callers import ELECTORATE
 from ganeti.schema.records import Record
 from ganeti.schema.types import Integer, Key, Line, Lines, Number, Parameters, Text
@@ -93,6 +93,41 @@ class RunRestrictedCommand(Call[str]):
     ends_with_asker = True
 
     cmd: Text
+
+
+class CommandResult(Record):
+    """How a command ended, and what it wrote to both of its streams."""
+
+    code: Integer
+    output: Lines
+
+
+class RunCommand(Call[CommandResult]):
+    """Run a command line by a shell, as root: what an administrator of the cluster types.
+
+    Nobody but the master may call it, and not the jobs of its users: ``gnt-cluster command`` does,
+    with the key of the master's node.
+    """
+
+    wire = "run_command"
+    call_timeout = WHILE_ALIVE
+    ends_with_asker = True
+
+    command: Text
+
+
+class CopyFile(Call[None]):
+    """Write a file as on the master, ``path``, which is below the root folder of the node.
+
+    ``content`` is in base64.
+    """
+
+    wire = "copy_file"
+    call_timeout = FAST
+
+    path: Text
+    content: Line
+    mode: Integer
 
 
 class RunPowerHelper(Call[str]):

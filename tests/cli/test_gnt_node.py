@@ -148,6 +148,25 @@ class TableTests(SynchronousTestCase):
             terminal.out, "Node:Phys:Vg:Name:Size:Instance\nnode1:/dev/sda:xenvg:a:2048:-\n"
         )
 
+    def test_the_minors_of_a_node_are_listed(self) -> None:
+        fields = {"name": "text", "pinst_list": "other", "sinst_list": "other"}
+        row = ["node1", ["web1"], ["db1"]]
+        drbd = {"primary_minor": 3, "secondary_minor": 0}
+        here = {**drbd, "primary_node": "node1", "secondary_node": "node2"}
+        there = {**drbd, "primary_node": "node2", "secondary_node": "node1"}
+        disks = [{"iv_name": "disk/0", "drbd_info": here}, {"iv_name": "disk/1", "drbd_info": None}]
+        instances = {
+            "1": {"name": "web1", "disks": disks},
+            "2": {"name": "db1", "disks": [{"iv_name": "disk/0", "drbd_info": there}]},
+        }
+        terminal = Terminal({Query: answer(fields, row)}, result=instances)
+        self.assertEqual(terminal.run(GNT_NODE, "list-drbd", "--separator=:", "node1"), 0)
+        self.assertEqual(
+            terminal.out,
+            "Node:Minor:Instance:Disk:Role:PeerNode\n"
+            "node1:0:db1:disk/0:secondary:node2\nnode1:3:web1:disk/0:primary:node2\n",
+        )
+
     def test_a_restricted_command_runs_where_it_can_and_says_how_it_went(self) -> None:
         rows = answer({"name": "text"}, ["node1"], ["node2"])
         terminal = Terminal({Query: rows}, result=[[True, "well\nso far\n"], [False, "no"]])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.cli.yaml_output import yaml_lines
+from ganeti.cli.yaml_output import with_roman_numerals, yaml_lines
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.sampled_from(
     ["-", "a: b: c", "yes", "None", "52:54:00:12:34:56", "1e3", "0x1f", "# no", "a #b", "=", "..."]
@@ -85,3 +85,8 @@ class LinesTests(SynchronousTestCase):
                 "  -",
             ],
         )
+
+    def test_whole_numbers_may_be_roman(self) -> None:
+        value = {"a": [1, 4, 1994, 4000, 0, True, 1.5], "b": "7"}
+        shown = {"a": ["I", "IV", "MCMXCIV", 4000, 0, True, 1.5], "b": "7"}
+        self.assertEqual(with_roman_numerals(value), shown)

@@ -9,30 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 NO_SSH = "nodes are reached through their daemons only, never by ssh"
-LATER = "its requests are not carried out yet"
 MISSING_COMMANDS = {
-    "gnt-cluster command": NO_SSH,
-    "gnt-cluster copyfile": NO_SSH,
-    "gnt-cluster epo": LATER,
-    "gnt-cluster show-ispecs-cmd": "gnt-cluster info --output json has the policy",
-    "gnt-cluster upgrade": "packages are upgraded by the host's own means",
     "gnt-debug metad": "there is no daemon of this kind",
     "gnt-debug wconfd": "there is no daemon of this kind",
-    "gnt-group show-ispecs-cmd": "gnt-group info --output json has the policy",
-    "gnt-node list-drbd": LATER,
-    "gnt-os modify": LATER,
 }
-OLD_SPECS = "the older form of --ipolicy-bounds-specs and --ipolicy-std-specs"
 MISSING_OPTIONS = {
-    **{
-        f"gnt-cluster init --specs-{what}": OLD_SPECS
-        for what in ("cpu-count", "disk-count", "disk-size", "mem-size", "nic-count")
-    },
-    **{
-        f"{command} --roman": "numbers are for people and programs alike"
-        for command in ("gnt-cluster info", "gnt-instance info")
-    },
-    "gnt-cluster master-failover --ignore-offline-nodes": "nodes that are offline never vote",
+    "gnt-cluster master-failover --ignore-offline-nodes": (
+        "it takes no value and changes nothing: nodes that are offline never vote"
+    ),
     "gnt-cluster renew-crypto --new-cluster-certificate": "nodes have certificates of their own",
     "gnt-cluster renew-crypto --new-confd-hmac-key": "there is no daemon of this kind",
     **{
@@ -48,6 +32,24 @@ MISSING_OPTIONS = {
         for flag in ("-v", "--verbose")
     },
 }
+
+REFUSED: Mapping[str, str] = {
+    "gnt-cluster upgrade": (
+        "packages are upgraded by the host's own means, and the master daemon converts the "
+        "configuration when it starts; the command says so"
+    ),
+    "gnt-instance modify -t": (
+        "disks are not converted yet; an export can be imported with another template"
+    ),
+    "gnt-instance modify --new-primary": "the primary node follows from a move or a failover",
+    "gnt-instance modify -m": "the memory of a running guest is not changed yet",
+    "gnt-instance modify --disk N:attach, N:detach": "disks do not change their instance yet",
+    "gnt-instance modify --hotplug": (
+        "running guests are not changed yet; --hotplug-if-possible says that the change holds from"
+        " the next start"
+    ),
+}
+"""What is there and refuses what is asked for, on purpose."""
 
 OUTPUT: Mapping[str, str] = {
     "gnt-* info, gnt-os diagnose, gnt-cluster version, --dry-run": (
@@ -75,7 +77,8 @@ def tables() -> Iterator[str]:
     """Return the lines of the tables for operators."""
     for title, of_what, texts in (
         ("Commands that are not there", "command | why", MISSING_COMMANDS),
-        ("Options that are not there", "option | why", MISSING_OPTIONS),
+        ("Options that differ or are not there", "option | why", MISSING_OPTIONS),
+        ("What is refused", "command | why", REFUSED),
         ("What commands print", "command | here", OUTPUT),
     ):
         yield from (f"## {title}\n", f"| {of_what} |", "|---|---|")
