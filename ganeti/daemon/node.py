@@ -21,7 +21,7 @@ from ganeti.daemon.hypervisors import hypervisors
 from ganeti.daemon.listening import listen, reach
 from ganeti.daemon.options import address_of, known_address
 from ganeti.daemon.service import Running
-from ganeti.daemon.tls import load, peer_of, prove, server_context
+from ganeti.daemon.tls import peer_of, prove, server_context
 from ganeti.node.answers import answers_of
 from ganeti.node.enrolment import Enrolment
 from ganeti.node.parts import Host, parts_of
@@ -56,7 +56,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
 
     def reload() -> None:
         prove(paths, name)
-        load(context, paths)
+        factory.context = server_context(paths, strangers=True)
 
     host = replace(host_of(reactor, paths, name, options.port, files), reload=reload)
     enrolment = Enrolment(files, paths, _Forward(reactor, paths))
@@ -64,8 +64,9 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     await parts.exports.tidy()
     await parts.keys.tidy()
     site = CallSite(answers_of(parts), peer_of, parts.members, reactor, enrolment.open())
+    factory = TlsFactory(context, site, reactor)
     address = options.bind or address_of(name, paths)
-    port = listen(reactor, address, options.port, TlsFactory(context, site, reactor))
+    port = listen(reactor, address, options.port, factory)
 
     async def stop() -> None:
         await port.stopListening()

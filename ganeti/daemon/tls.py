@@ -61,15 +61,6 @@ def client_context(paths: Paths) -> ssl.SSLContext:
 def _context(side: int, paths: Paths) -> ssl.SSLContext:
     context = ssl.SSLContext(side)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    load(context, paths)
-    return context
-
-
-def load(context: ssl.SSLContext, paths: Paths) -> None:
-    """Let connections that are made from now on use the files as they are now.
-
-    :raises NoCertificate: with what is missing or wrong, and what to do.
-    """
     for path, use in (
         (paths.authority, context.load_verify_locations),
         (paths.node_certificate, context.load_cert_chain),
@@ -87,6 +78,7 @@ def load(context: ssl.SSLContext, paths: Paths) -> None:
                 f"{path} cannot be used: {getattr(e, 'reason', None) or e}; join the node to its"
                 " cluster again (gnt-node add --readd)"
             ) from None
+    return context
 
 
 def prove(paths: Paths, name: str) -> None:
@@ -162,7 +154,8 @@ class Connector:
 
         :raises NoCertificate: with what is missing or wrong, and what to do.
         """
-        load(self.context, paths)
+        # Another context: what one has once trusted cannot be taken from it.
+        self.context = client_context(paths)
         self.forget_sessions()
 
     def __call__(self, protocol: Protocol, address: str, port: int, name: str) -> Deferred[None]:

@@ -249,7 +249,8 @@ class TlsFactory(ServerFactory):
     """Puts TLS below the connections that ``factory`` serves.
 
     It does not count those who have not shaken hands; there are ``most_shaking`` of them at most,
-    and the oldest gives way to a new one.
+    and the oldest gives way to a new one. With another ``context`` no session can be resumed that
+    has begun with the one before.
     """
 
     noisy = False
@@ -263,7 +264,7 @@ class TlsFactory(ServerFactory):
         *,
         most_shaking: int = MOST_SHAKING,
     ) -> None:
-        self._context = context
+        self.context = context
         self._factory = factory
         self._clock = clock
         self._most = most_shaking
@@ -282,7 +283,7 @@ class TlsFactory(ServerFactory):
             return None
         if len(self._shaking) >= self._most:
             self._make_room()
-        layer = TlsLayer(self._context, protocol, self._clock, self._shaken, self._refused)
+        layer = TlsLayer(self.context, protocol, self._clock, self._shaken, self._refused)
         self._shaking[layer] = None
         return layer
 

@@ -83,9 +83,8 @@ class LoopbackTests(Placed):
         self.ended: Deferred[None] = Deferred()
         self.site = CallSite(answers, peer_of, AnyCaller(), reactor)
         context = server_context(self.place(credentials, authority), strangers=True)
-        self.port: Any = reactor.listenTCP(
-            0, TlsFactory(context, self.site, reactor), interface="127.0.0.1"
-        )
+        self.factory = TlsFactory(context, self.site, reactor)
+        self.port: Any = reactor.listenTCP(0, self.factory, interface="127.0.0.1")
         self.addCleanup(self.stop)
 
     async def stop(self) -> None:
@@ -129,6 +128,23 @@ class LoopbackTests(Placed):
         self.way.close()
         await eventually(lambda: "node1" in self.connector.sessions)
         self.assertEqual(await master.ask(NODE, AskVersion()), VERSION)
+
+    async def test_an_authority_that_is_trusted_no_more_is_refused_after_a_reload(self) -> None:
+        self.serve()
+        master = self.master()
+        await master.ask(NODE, AskVersion())
+        self.way.close()
+        self.connector.reload(self.place(FOREIGN, THEIRS))
+        self.assertIn("issued by another cluster's authority", await self.refusal(master))
+
+    async def test_a_server_with_another_context_resumes_no_session(self) -> None:
+        self.serve()
+        master = self.master()
+        await master.ask(NODE, AskVersion())
+        self.way.close()
+        await eventually(lambda: "node1" in self.connector.sessions)
+        self.factory.context = server_context(self.place(FOREIGN, THEIRS), strangers=True)
+        self.assertIn("another cluster's", await self.refusal(master))
 
     async def test_a_connection_to_a_host_that_was_restarted_is_noticed(self) -> None:
         self.serve()
