@@ -168,6 +168,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
             over.errback(failure)
 
     certificate = [files.stat(paths.node_certificate)]
+    authorities = [files.stat(paths.authority)]
 
     def reload() -> None:
         connector.reload(paths)
@@ -176,7 +177,10 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     def look() -> None:
         granted = read_state(files, paths.term_file)
         quorum.observed(granted.term, granted.master)
-        # It is the node daemon that replaces it, at the bidding of a job.
+        # It is the node daemon that replaces these, at the bidding of a job.
+        if (trusted := files.stat(paths.authority)) != authorities[0]:
+            connector.reload(paths)
+            authorities[0] = trusted
         if (found := files.stat(paths.node_certificate)) != certificate[0]:
             reload()
             certificate[0] = found
@@ -257,7 +261,6 @@ class _Shared:
             (self.paths.rapi_certificate, 0o440),
             (self.paths.rapi_users, 0o640),
             (self.paths.domain_secret, 0o640),
-            (self.paths.authority, 0o644),
             (self.paths.authority_key, 0o400),
         ):
             if self.files.stat(path) is not None:

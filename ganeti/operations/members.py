@@ -18,12 +18,14 @@ def members_of(state: ClusterState) -> Members | None:
     recorded = {node.name: certificates_of(state, node) for node in state.nodes.values()}
     if not recorded.get(state.master.name):
         return None
+    trusted = state.authorities
     return Members(
         revision=state.serial_no,
         certificates={name: known for name, known in sorted(recorded.items()) if known},
         candidates=tuple(
             sorted(node.name for node in state.nodes.values() if node.master_candidate)
         ),
+        authorities=trusted.certificates if trusted else (),
     )
 
 

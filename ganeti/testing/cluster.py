@@ -692,10 +692,9 @@ class _Shared:
     host: SimulatedHost
 
     async def read(self) -> Sequence[SharedFile]:
-        paths = (self.host.paths.authority, *self.host.secrets)
         return [
             SharedFile(path, self.files.read(path), 0o600)
-            for path in paths
+            for path in self.host.secrets
             if self.files.stat(path) is not None
         ]
 
