@@ -20,9 +20,9 @@ from ganeti import __version__
 from ganeti.config.state import ClusterState, Edited, Kind
 from ganeti.daemon import open_files
 from ganeti.daemon.allocators import Allocators
+from ganeti.daemon.cluster_keys import LocalClusterKeys
 from ganeti.daemon.identifiers import SystemIdentifiers
 from ganeti.daemon.periodic import PASSING, Periodic
-from ganeti.daemon.rotation import RotationProgram
 from ganeti.daemon.service import Running
 from ganeti.daemon.tls import Connector, NoCertificate, client_context
 from ganeti.errors import Refused
@@ -110,7 +110,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         issue=IssuingProgram(
             LocalProcesses(reactor, reactor), paths.authority, paths.authority_key
         ),
-        rotate=RotationProgram(LocalProcesses(reactor, reactor), paths),
+        keys=LocalClusterKeys(LocalProcesses(reactor, reactor), files, paths),
         name=name,
     )
     mandate = Mandate(

@@ -4,7 +4,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.config import access
-from ganeti.config.changes.authorities import secrets_replaced, trust, trust_only
+from ganeti.config.changes.authorities import forget_certificates, secrets_replaced, trust
 from ganeti.config.changes.nodes import add_node, certify, remove_node, set_role
 from ganeti.config.changes.objects import add, remove, together
 from ganeti.config.verify import verify
@@ -105,7 +105,7 @@ class AuthorityTests(SynchronousTestCase):
         both = self.known(exposed, secrets_replaced, trust("new", "old"))
         self.assertEqual(both, replace(OLD, certificates=("new", "old")))
         self.assertTrue(both and both.must_be_replaced)
-        one = self.known(exposed, secrets_replaced, trust("new", "old"), trust_only("new", ()))
+        one = self.known(exposed, secrets_replaced, trust("new", "old"), trust("new"))
         self.assertEqual(one, replace(OLD, certificates=("new",)))
         self.assertFalse(one and one.must_be_replaced)
 
@@ -115,8 +115,7 @@ class AuthorityTests(SynchronousTestCase):
         third = self.known(set_role(NODE, Role.REGULAR), trust("third", "new", "old"))
         self.assertTrue(third and third.secrets_exposed and not third.key_exposed)
 
-    def test_nodes_that_have_no_certificate_of_the_new_authority_must_join_again(self) -> None:
-        state = trust_only("new", ())(self.state)
-        self.assertEqual(dict(state.certificates), {})
-        state = trust_only("new", (NODE.uuid,))(self.state)
+    def test_certificates_of_nodes_that_must_join_again_are_forgotten(self) -> None:
+        self.assertEqual(dict(forget_certificates(())(self.state).certificates), {})
+        state = forget_certificates((NODE.uuid,))(self.state)
         self.assertEqual(list(state.certificates), [NODE.uuid])

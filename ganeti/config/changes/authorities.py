@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change
@@ -42,16 +42,13 @@ def trust(certificate: str, *others: str) -> Change:
     return change
 
 
-def trust_only(certificate: str, certified: Sequence[str]) -> Change:
-    """Trust this authority only, which has issued the certificates of the nodes with these UUIDs.
-
-    Those of other nodes, which were offline, are forgotten: these nodes have to join again.
-    """
+def forget_certificates(members: Collection[str]) -> Change:
+    """Forget the certificates of all nodes but those with these UUIDs: they have to join again."""
 
     def change(state: ClusterState) -> ClusterState:
         for known in state.certificates.values():
-            if known.uuid not in certified:
+            if known.uuid not in members:
                 state = state.remove(known)
-        return trust(certificate)(state)
+        return state
 
     return change
