@@ -31,6 +31,7 @@ from ganeti.luxi.connection import LuxiService
 from ganeti.luxi.methods import METHODS
 from ganeti.luxi.server import Answerer, Methods
 from ganeti.master.absent import end_calls_to_absent_nodes
+from ganeti.master.accepted import AcceptedCertificates
 from ganeti.master.master import Master, Surroundings
 from ganeti.master.places import Places
 from ganeti.master.quorum import Quorum
@@ -38,7 +39,6 @@ from ganeti.master.sharing import Sharing
 from ganeti.master.spreading import Spreading
 from ganeti.master.startup import Mandate, Startup
 from ganeti.node.voter import read_state
-from ganeti.operations.members import issued_to
 from ganeti.operations.operation import SharedFile
 from ganeti.paths import Paths, name_of_this_node
 from ganeti.pki.issuing import IssuingProgram
@@ -75,11 +75,9 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         reactor,
         client_context(paths),
         # A copy that has yet to be completed may not know the certificates of today.
-        lambda name, fingerprint: (
-            not startup.quorum.begun
-            or fingerprint in issued_to(startup.master.config.state(), name)
-        ),
+        lambda name, fingerprint: not startup.quorum.begun or accepted.accepts(name, fingerprint),
     )
+    accepted = AcceptedCertificates(lambda: startup.master.config.state())
     http = HttpWay(connector, reactor, port=options.node_port, words=words)
     way = ProbedWay(http, reactor)
     name = name_of_this_node()
@@ -143,6 +141,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         current[0] = master.answers()
         methods.use(when_ready(current, quorum))
         master.config.observe(end_calls_to_absent_nodes(way.give_up))
+        master.config.observe(accepted.changed)
         master.config.observe(certificates_changed)
 
     answer_by(startup.master)

@@ -45,7 +45,6 @@ MISSING_OPTIONS = {
         for command in ("gnt-cluster info", "gnt-instance info")
     },
     "gnt-cluster master-failover --ignore-offline-nodes": "nodes that are offline never vote",
-    "gnt-cluster renew-crypto --new-cluster-certificate": "nodes have certificates of their own",
     "gnt-cluster renew-crypto --new-confd-hmac-key": "there is no daemon of this kind",
     **{
         f"gnt-cluster renew-crypto --{what}": "consoles are not served by SPICE"
