@@ -9,7 +9,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -33,6 +33,9 @@ from ganeti.model.disk import Template
 from ganeti.paths import Paths
 from ganeti.pki.enrolment import fingerprint
 from ganeti.rpc.members import MemberFile, Members
+
+if TYPE_CHECKING:
+    from ganeti.pki.authority import Authority, Credentials
 
 
 def found(
@@ -72,6 +75,7 @@ def found(
         master_address=master_address,
         secondary_address=secondary_address,
         certificate=fingerprint(own.certificate),
+        authority=authority.certificate.decode("ascii"),
         hypervisors=hypervisors,
         templates=templates,
         ids=lambda: str(uuid.uuid4()),
@@ -101,7 +105,7 @@ def found(
         write({paths.rapi_users: (_USERS, 0o640)})
     write(
         {
-            paths.member_list: (_members(master, fingerprint(own.certificate)), 0o600),
+            paths.member_list: (_members(master, own, authority), 0o600),
             paths.access_file: (access.text(state), 0o640),
             paths.config_file: (Checkpoint().text(state), 0o640),
             paths.node_certificate: (own.pem, 0o600),
@@ -111,9 +115,14 @@ def found(
     return state
 
 
-def _members(master: str, certificate: str) -> bytes:
+def _members(master: str, own: Credentials, authority: Authority) -> bytes:
     """The file with the first list of members."""
-    first = Members(revision=1, certificates={master: (certificate,)}, candidates=(master,))
+    first = Members(
+        revision=1,
+        certificates={master: (fingerprint(own.certificate),)},
+        candidates=(master,),
+        authorities=(authority.certificate.decode("ascii"),),
+    )
     return msgspec.json.encode(MemberFile(term=0, members=first))
 
 

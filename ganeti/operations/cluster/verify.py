@@ -42,6 +42,13 @@ MOST_SKEW = 150
 """Seconds by which the clocks of nodes may differ from the master's."""
 
 
+_REPLACE = (
+    "a node that is no master candidate any more may know keys of the cluster, or the replacement"
+    " of its certificate authority is unfinished; unless a job is about to do it, complete it with"
+    " gnt-cluster renew-crypto --new-cluster-certificate"
+)
+
+
 @dataclass(frozen=True)
 class Submission:
     """The jobs that verify the whole cluster."""
@@ -112,6 +119,8 @@ async def run_config(plan: Configuration, tools: Tools) -> bool:
         Finding(Code.ECLUSTERCFG, "cluster", name, problem) for problem in verify(plan.state)
     ]
     findings += helper_findings(plan.state, plan.facts)
+    if plan.state.authorities is not None and plan.state.authorities.must_be_replaced:
+        findings.append(Finding(Code.ECLUSTERCERT, "cluster", name, _REPLACE))
     report.heading("Verifying the copies of the state with the master candidates")
     findings += [
         Finding(Code.ENODERPC, "node", plan.state.nodes[uuid].name, f"its copy is behind: {why}")
