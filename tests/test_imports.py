@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "storage": "errors schema model system",
     "node": "errors schema model journal pki rpc hypervisor storage system paths",
     "rapi": "errors schema opcodes query luxi",
-    "bootstrap": "errors schema model config journal pki rpc system paths",
+    "bootstrap": "errors schema model config journal pki rpc storage system paths",
     "upkeep": "errors opcodes luxi bootstrap system paths",
     "cli": "errors schema model opcodes query luxi bootstrap paths",
 }
