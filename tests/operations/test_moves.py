@@ -19,6 +19,8 @@ from tests.operations.whole import WholeCluster
 NODES = ("node1", "node2", "node3")
 
 CALLS = (
+    "migration_info",
+    "hypervisor_validate_params",
     "accept_instance",
     "instance_migrate",
     "instance_get_migration_status",
@@ -122,6 +124,38 @@ class MigrateTests(MoveTests):
         self.assertEqual(result, {"node": "node2", "downtime_ms": 0})
         self.assertEqual((self.primary(whole), whole.where("web1")), ("node2", ["node2"]))
         self.assertIn("stood still for at most 0 ms", whole.said)
+
+    def test_a_guest_moves_with_what_it_was_started_with(self) -> None:
+        whole = self.whole()
+        bigger = {"maxmem": 256, "minmem": 256, "vcpus": 2}
+        self.do(whole, "OP_INSTANCE_SET_PARAMS", beparams=bigger)
+        for node in ("node2", "node3"):
+            self.do(whole, "OP_INSTANCE_MIGRATE", target_node=node)
+            state = whole.guests[node].running()["web1"]
+            self.assertEqual((state.memory, state.vcpus), (128, 1))
+        self.assertIn("changes that wait for its next start: be/maxmem, be/vcpus", whole.said)
+        self.do(whole, "OP_INSTANCE_REBOOT", reboot_type="hard")
+        state = whole.guests["node3"].running()["web1"]
+        self.assertEqual((state.memory, state.vcpus), (256, 2))
+
+    def test_a_node_that_cannot_run_what_runs_is_refused_before_anything_is_done(self) -> None:
+        whole = self.whole()
+        why = "QEMU 7.2.0 has no machine type pc-i440fx-10.0"
+        whole.guests["node2"].objections["machine_version"] = why
+        error = self.refusal(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
+        self.assertIn(f"with what it was started with: node2: machine_version: {why}", str(error))
+        self.assertIn("gnt-instance failover web1", str(error))
+        self.assertEqual((whole.guests["node2"].asked, whole.where("web1")), ([], ["node1"]))
+
+    def test_what_the_receiver_says_is_in_the_error(self) -> None:
+        for breaks, loses in (("sending", ()), (None, ("web1",))):
+            whole = self.whole()
+            whole.guests["node1"].breaks_at = breaks
+            whole.guests["node2"].loses = set(loses)
+            whole.guests["node2"].complaint = "Size mismatch: pc.ram"
+            error = self.refusal(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
+            self.assertIn("node2 says: Size mismatch: pc.ram; it goes on", str(error))
+            self.assertEqual((self.primary(whole), whole.where("web1")), ("node1", ["node1"]))
 
     def test_one_that_does_not_run_is_refused_unless_a_failover_will_do(self) -> None:
         whole = self.whole(diskless(admin_state=Wanted.DOWN))

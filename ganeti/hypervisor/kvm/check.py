@@ -6,9 +6,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from ganeti.errors import Problem
-from ganeti.hypervisor.kvm.devices import DISK_DEVICES, IDE_SLOTS
+from ganeti.errors import Problem, Refused
+from ganeti.hypervisor.interfaces import Equipment
+from ganeti.hypervisor.kvm.devices import DISK_DEVICES, ide_slots
+from ganeti.hypervisor.kvm.network import missing_link
+from ganeti.hypervisor.kvm.programs import Program
 from ganeti.model.parameters.kvm import Kvm
+from ganeti.schema.records import replace
 from ganeti.system.interfaces import IFiles
 
 FILES = (
@@ -27,12 +31,49 @@ NOT_OFFERED = {"spice_bind": "", "soundhw": "", "security_model": "none", "use_c
 """Parameters that this software does not offer, with the values that do without."""
 
 
-def problems(kvm: Kvm, files: IFiles) -> Iterator[Problem]:
-    """Everything that would keep a guest with these parameters from starting here."""
+def problems(
+    kvm: Kvm, equipment: Equipment, files: IFiles, program: Program | None
+) -> Iterator[Problem]:
+    """Everything that would keep a guest with these parameters from running here.
+
+    ``program`` is None if this node's QEMU cannot be asked what it offers.
+    """
+    yield from _missing(kvm, equipment, files)
+    if program is not None:
+        yield from _not_in(program, kvm, equipment)
+    if not equipment.running:
+        yield from _mistakes(kvm)
+
+
+def _missing(kvm: Kvm, equipment: Equipment, files: IFiles) -> Iterator[Problem]:
+    """What the node does not have."""
     for name in FILES:
         path = getattr(kvm, name)
         if path.startswith("/") and files.stat(path) is None:
             yield Problem(name, f"there is no {path} on this node")
+    if kvm.kvm_accel == "kvm" and files.stat("/dev/kvm") is None:
+        yield Problem("kvm_accel", "there is no /dev/kvm on this node")
+    if kvm.kvm_net == "host":
+        for index, card in enumerate(equipment.nics):
+            if obstacle := missing_link(card, files):
+                yield Problem(f"nics/{index}", obstacle)
+
+
+def _not_in(program: Program, kvm: Kvm, equipment: Equipment) -> Iterator[Problem]:
+    """What the node's QEMU does not offer."""
+    if reason := program.lacks_cpu(kvm.cpu_type):
+        yield Problem("cpu_type", reason)
+    try:
+        machine = program.machine(kvm.machine_version)
+    except Refused as error:
+        yield Problem("machine_version", str(error))
+        return
+    if reason := too_many_disks(replace(kvm, machine_version=machine), equipment.disks):
+        yield Problem("disk_type", reason)
+
+
+def _mistakes(kvm: Kvm) -> Iterator[Problem]:
+    """What can be told from the parameters alone."""
     for name, without in NOT_OFFERED.items():
         if getattr(kvm, name) != without:
             yield Problem(name, "is not offered by this software: leave it at its default")
@@ -56,6 +97,7 @@ def too_many_disks(kvm: Kvm, count: int) -> str:
     if kvm.disk_type != "ide":
         return ""
     drives = sum(1 for image in (kvm.cdrom_image_path, kvm.cdrom2_image_path) if image)
-    if count + drives <= IDE_SLOTS:
+    slots = ide_slots(kvm)
+    if count + drives <= slots:
         return ""
-    return f"disk_type=ide has room for {IDE_SLOTS} disks and CD drives; use paravirtual"
+    return f"disk_type=ide has room for {slots} disks and CD drives; use paravirtual"
