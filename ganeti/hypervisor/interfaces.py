@@ -11,7 +11,7 @@ from zope.interface import Interface
 
 from ganeti.errors import Code, Failed
 from ganeti.model.disk import Disk
-from ganeti.model.guest import Guest, GuestNic, GuestState
+from ganeti.model.guest import CheckScope, Guest, GuestNic, GuestState
 from ganeti.model.running import RunningConfig
 from ganeti.schema.types import Parameters
 
@@ -42,13 +42,12 @@ class AttachedDisk:
 class Equipment:
     """What a guest has beside its parameters: network cards, and a number of disks.
 
-    ``running`` is for a guest that runs elsewhere already: a parameter that it does without cannot
-    keep it from running here.
+    ``scope`` is how much of it all is checked.
     """
 
     nics: tuple[GuestNic, ...] = ()
     disks: int = 0
-    running: bool = False
+    scope: CheckScope = CheckScope.ALL
 
 
 NO_EQUIPMENT = Equipment()

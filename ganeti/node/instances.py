@@ -123,7 +123,7 @@ class Instances:
         )
 
     async def validate(self, call: ValidateHypervisor) -> None:
-        equipment = Equipment(call.nics, call.disks, call.running)
+        equipment = Equipment(call.nics, call.disks, call.scope)
         await self._hypervisor(call.hypervisor).validate(call.hvparams, equipment)
 
     async def running_config(self, call: calls.DescribeRunning) -> RunningConfig:

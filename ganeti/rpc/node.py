@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta
 
-from ganeti.model.guest import GuestNic, GuestState
+from ganeti.model.guest import CheckScope, GuestNic, GuestState
 from ganeti.rpc.call import FAST, SLOW, URGENT, Call
 from ganeti.rpc.callers import ELECTORATE
 from ganeti.schema.records import Record
@@ -248,8 +248,7 @@ class ValidateOS(Call[None]):
 class ValidateHypervisor(Call[None]):
     """Let the node check hypervisor parameters, the files they name included.
 
-    With ``nics`` and the number of ``disks`` it checks whether it can attach these, too. A guest
-    that is ``running`` elsewhere is not refused for a parameter that it does without.
+    With ``nics`` and the number of ``disks`` it checks whether it can attach these, too.
     """
 
     wire = "hypervisor_validate_params"
@@ -259,7 +258,7 @@ class ValidateHypervisor(Call[None]):
     hvparams: Parameters
     nics: tuple[GuestNic, ...] = ()
     disks: Integer = 0
-    running: bool = False
+    scope: CheckScope = CheckScope.ALL
 
 
 class WriteSsconf(Call[None]):

@@ -16,7 +16,7 @@ from ganeti.operations.instance import create
 from ganeti.operations.operation import Facts
 from ganeti.rpc.disks import CreateDisk
 from ganeti.rpc.instances import InstallOS, StartInstance
-from ganeti.rpc.node import DescribeNode, DescribeOSes
+from ganeti.rpc.node import DescribeNode, DescribeOSes, ValidateHypervisor
 from ganeti.testing.builders import a_cluster, a_node, uuid_of
 from ganeti.testing.facts import an_os, some_facts
 from ganeti.testing.tools import MemoryTools
@@ -39,6 +39,10 @@ def an_order(**over: Any) -> CreateInstance:
     order = read_opcode({"OP_ID": "OP_INSTANCE_CREATE", **fields, **over})
     assert isinstance(order, CreateInstance)
     return order
+
+
+CHECK = "ValidateHypervisor"
+"""Before anything is made the node is asked whether it can run the guest."""
 
 
 def facts(*oses: Any, **over: Any) -> Facts:
@@ -70,7 +74,7 @@ class CreateTests(SynchronousTestCase):
     def test_disks_configuration_system_and_start_come_in_this_order(self) -> None:
         self.assertEqual(self.successResultOf(self.create()), ["node1"])
         names = [name for _, name in self.memory.nodes.calls()]
-        self.assertEqual(names, ["CreateDisk", "InstallOS", "StartInstance"])
+        self.assertEqual(names, [CHECK, "CreateDisk", "InstallOS", "StartInstance"])
         instance = self.memory.state().instance("web1")
         self.assertIs(instance.admin_state, Wanted.UP)
         self.assertEqual(verify(self.memory.state()), [])
@@ -89,17 +93,24 @@ class CreateTests(SynchronousTestCase):
         self.memory.nodes.answers[InstallOS] = Failed("script said no")
         self.failureResultOf(self.create(), Failed)
         names = [name for _, name in self.memory.nodes.calls()]
-        self.assertEqual(names, ["CreateDisk", "InstallOS", "RemoveDisk"])
+        self.assertEqual(names, [CHECK, "CreateDisk", "InstallOS", "RemoveDisk"])
         self.assertEqual(len(self.memory.state().instances), 0)
+
+    def test_what_its_node_cannot_run_is_refused_before_anything_is_made(self) -> None:
+        self.memory.nodes.answers[ValidateHypervisor] = Failed("nics/0: there is no bridge br7")
+        failure = self.failureResultOf(self.create(), Refused)
+        self.assertIn("web1 would not run: nics/0: there is no bridge", str(failure.value))
+        self.assertEqual(self.memory.nodes.calls(), [("node1", CHECK)])
+        self.assertEqual(self.memory.journal.commits, [])
 
     def test_a_disk_that_may_have_been_made_is_removed(self) -> None:
         self.memory.nodes.answers[CreateDisk] = Failed("disk full")
         self.failureResultOf(self.create(), Failed)
         names = [name for _, name in self.memory.nodes.calls()]
-        self.assertEqual(names, ["CreateDisk", "RemoveDisk"])
+        self.assertEqual(names, [CHECK, "CreateDisk", "RemoveDisk"])
 
     def test_a_canceled_job_takes_back_what_it_did(self) -> None:
-        self.memory.progress.canceled = lambda: len(self.memory.nodes.asked) > 0
+        self.memory.progress.canceled = lambda: len(self.memory.nodes.asked) > 1
         self.failureResultOf(self.create(), JobCanceled)
         self.assertEqual(len(self.memory.state().instances), 0)
         self.assertEqual(self.memory.nodes.calls()[-1], ("node1", "RemoveDisk"))

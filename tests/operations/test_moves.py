@@ -143,9 +143,18 @@ class MigrateTests(MoveTests):
         why = "QEMU 7.2.0 has no machine type pc-i440fx-10.0"
         whole.guests["node2"].objections["machine_version"] = why
         error = self.refusal(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
-        self.assertIn(f"with what it was started with: node2: machine_version: {why}", str(error))
+        self.assertIn(f"web1 would not run: node2: machine_version: {why}", str(error))
+        self.assertIn("was started with that", str(error))
         self.assertIn("gnt-instance failover web1", str(error))
         self.assertEqual((whole.guests["node2"].asked, whole.where("web1")), ([], ["node1"]))
+
+    def test_a_node_has_room_if_it_has_room_for_what_runs(self) -> None:
+        whole = self.whole()
+        self.do(whole, "OP_INSTANCE_SET_PARAMS", beparams={"maxmem": 64, "minmem": 64})
+        for host in whole.hosts.values():
+            host.disk.put("/proc/meminfo", b"MemAvailable: 102400 kB\n", 0o444, 0.0)
+        error = self.refusal(whole, "OP_INSTANCE_MIGRATE")
+        self.assertIn("has 100 MiB of memory free, and 128 MiB are needed", str(error))
 
     def test_what_the_receiver_says_is_in_the_error(self) -> None:
         for breaks, loses in (("sending", ()), (None, ("web1",))):

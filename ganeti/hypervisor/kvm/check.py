@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 
 from ganeti.errors import Problem, Refused
 from ganeti.hypervisor.interfaces import Equipment
 from ganeti.hypervisor.kvm.devices import DISK_DEVICES, ide_slots
 from ganeti.hypervisor.kvm.network import missing_link
 from ganeti.hypervisor.kvm.programs import Program
+from ganeti.model.guest import CheckScope
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.schema.records import replace
 from ganeti.system.interfaces import IFiles
@@ -38,14 +40,32 @@ def problems(
 
     ``program`` is None if this node's QEMU cannot be asked what it offers.
     """
-    yield from _missing(kvm, equipment, files)
+    yield from _unattachable(kvm, equipment, files, program)
+    if equipment.scope is CheckScope.EQUIPMENT:
+        return
+    yield from _missing(kvm, files)
     if program is not None:
-        yield from _not_in(program, kvm, equipment)
-    if not equipment.running:
+        yield from _not_in(program, kvm)
+    if equipment.scope is CheckScope.ALL:
         yield from _mistakes(kvm)
 
 
-def _missing(kvm: Kvm, equipment: Equipment, files: IFiles) -> Iterator[Problem]:
+def _unattachable(
+    kvm: Kvm, equipment: Equipment, files: IFiles, program: Program | None
+) -> Iterator[Problem]:
+    """Network cards and disks for which there is no place."""
+    if kvm.kvm_net == "host":
+        for index, card in enumerate(equipment.nics):
+            if obstacle := missing_link(card, files):
+                yield Problem(f"nics/{index}", obstacle)
+    if program is not None:
+        with suppress(Refused):
+            kvm = replace(kvm, machine_version=program.machine(kvm.machine_version))
+    if reason := too_many_disks(kvm, equipment.disks):
+        yield Problem("disk_type", reason)
+
+
+def _missing(kvm: Kvm, files: IFiles) -> Iterator[Problem]:
     """What the node does not have."""
     for name in FILES:
         path = getattr(kvm, name)
@@ -53,23 +73,16 @@ def _missing(kvm: Kvm, equipment: Equipment, files: IFiles) -> Iterator[Problem]
             yield Problem(name, f"there is no {path} on this node")
     if kvm.kvm_accel == "kvm" and files.stat("/dev/kvm") is None:
         yield Problem("kvm_accel", "there is no /dev/kvm on this node")
-    if kvm.kvm_net == "host":
-        for index, card in enumerate(equipment.nics):
-            if obstacle := missing_link(card, files):
-                yield Problem(f"nics/{index}", obstacle)
 
 
-def _not_in(program: Program, kvm: Kvm, equipment: Equipment) -> Iterator[Problem]:
+def _not_in(program: Program, kvm: Kvm) -> Iterator[Problem]:
     """What the node's QEMU does not offer."""
     if reason := program.lacks_cpu(kvm.cpu_type):
         yield Problem("cpu_type", reason)
     try:
-        machine = program.machine(kvm.machine_version)
+        program.machine(kvm.machine_version)
     except Refused as error:
         yield Problem("machine_version", str(error))
-        return
-    if reason := too_many_disks(replace(kvm, machine_version=machine), equipment.disks):
-        yield Problem("disk_type", reason)
 
 
 def _mistakes(kvm: Kvm) -> Iterator[Problem]:

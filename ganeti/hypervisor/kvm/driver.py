@@ -41,7 +41,7 @@ from ganeti.hypervisor.kvm.guests import Guests, Place, Runtime
 from ganeti.hypervisor.kvm.network import Taps
 from ganeti.hypervisor.kvm.places import Places
 from ganeti.hypervisor.kvm.programs import Program, Programs
-from ganeti.model.guest import Guest, GuestState
+from ganeti.model.guest import CheckScope, Guest, GuestState
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.model.running import RunningConfig, as_running, running_config
 from ganeti.schema.records import replace
@@ -282,7 +282,8 @@ class KvmHypervisor:
         kvm = _read(guest.hvparams)
         binary = self._binary(kvm)
         program = await self._programs.describe(binary)
-        equipment = Equipment(guest.nics, len(disks), running=running is not None)
+        scope = CheckScope.ALL if running is None else CheckScope.RUNNING
+        equipment = Equipment(guest.nics, len(disks), scope)
         if found := list(check.problems(kvm, equipment, self._files, program)):
             raise Refused(f"{guest.name} cannot run on this node: {Invalid(found)}")
         accelerator = await self._accelerators.choose(kvm, binary)

@@ -42,6 +42,7 @@ from ganeti.operations.instance.hooks import environment
 from ganeti.operations.instance.layout import Site, lay_out
 from ganeti.operations.instance.mirrors import wait_for_sync
 from ganeti.operations.instance.naming import name_questions, require_name
+from ganeti.operations.instance.node_check import require_able
 from ganeti.operations.instance.order import Order, order_of
 from ganeti.operations.instance.placing import ON_PAPER, candidates, storage_units
 from ganeti.operations.instance.presence import require_no_guest
@@ -307,6 +308,9 @@ async def run(plan: Create, tools: Tools) -> list[str]:
     instance, disks = _made_up(plan, tools)
     names = [node.name for node in plan.nodes]
     with_port = instance.hypervisor in NEED_PORT
+    for node in plan.nodes:
+        if not node.offline:
+            await require_able(node, guest_of(tools.config.state(), instance, disks), tools)
     async with Undo(tools.progress) as undo:
         # First, as only the configuration knows which ports and minors are free; and a disk that
         # is made belongs to an instance from the beginning, wherever this breaks off.

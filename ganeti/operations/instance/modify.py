@@ -17,13 +17,15 @@ from ganeti.config.writer import Change
 from ganeti.errors import Code, Refused
 from ganeti.locking.names import LockRequest
 from ganeti.model.disk import Disk, Template
+from ganeti.model.guest import CheckScope
 from ganeti.model.instance import Nic, Wanted
 from ganeti.model.parameters.backend import Backend
-from ganeti.model.parameters.filling import be_filled, hv_filled, policy_filled
+from ganeti.model.parameters.filling import be_filled, policy_filled
 from ganeti.model.parameters.given import DEFAULT, checked, consistent
 from ganeti.model.parameters.hypervisors import driven
 from ganeti.opcodes.instance.changes import changes
 from ganeti.opcodes.instance.modify import ModifyInstance
+from ganeti.operations.guests import guest_of
 from ganeti.operations.instance.alterations import (
     Disks,
     DiskStep,
@@ -37,6 +39,8 @@ from ganeti.operations.instance.disks import attach_disks, create_disks, remove_
 from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.layout import Site, lay_out
 from ganeti.operations.instance.mirrors import wait_for_sync
+from ganeti.operations.instance.node_check import hypervisor_check
+from ganeti.operations.instance.pending import say_pending
 from ganeti.operations.instance.presence import (
     presence,
     presence_questions,
@@ -65,6 +69,7 @@ class Modify:
     nics: Nics
     disks: Disks
     wanted: Wanted | None
+    runs: bool
     rows: Rows
     fields: dict[str, Any] = field(default_factory=dict)
 
@@ -84,11 +89,36 @@ def questions(op: ModifyInstance, state: ClusterState) -> Sequence[Question]:
     found.append(Question(here, DescribeNode(hypervisors=(hypervisor,))))
     if op.os_name is not None and not op.force:
         found.append(Question(here, DescribeOSes()))
-    if op.hvparams:
-        instance = replace(subject.instance, hvparams=_hvparams(op, subject))
-        filled = hv_filled(state.cluster, instance)
-        found.append(Question(here, ValidateHypervisor(hypervisor=hypervisor, hvparams=filled)))
+    if _changes_guest(op):
+        found.append(Question(here, _check(op, subject, state)))
     return found
+
+
+def _changes_guest(op: ModifyInstance) -> bool:
+    """Whether a node must be able to give the guest something new."""
+    return bool(op.hvparams or op.nics or op.disks)
+
+
+def _check(op: ModifyInstance, subject: Subject, state: ClusterState) -> ValidateHypervisor:
+    """The question whether the node can give the guest what is new.
+
+    A change of cards or disks alone is not refused for parameters that were set before.
+    """
+    hvparams = _hvparams(op, subject) if op.hvparams else subject.instance.hvparams
+    cards = _nics(op, subject, state).cards
+    changed = replace(subject.instance, hvparams=hvparams, nics=cards)
+    scope = CheckScope.ALL if op.hvparams else CheckScope.EQUIPMENT
+    disks = disks_after(subject.instance, subject.disks, changes(op.disks))
+    check = hypervisor_check(guest_of(state, changed), scope)
+    return replace(check, disks=len(disks.sizes))
+
+
+def _nics(op: ModifyInstance, subject: Subject, state: ClusterState) -> Nics:
+    """The network cards as they will be, connected as their networks say."""
+    nics = nics_after(subject.instance, changes(op.nics), state)
+    group = state.groups[subject.primary.group]
+    cards = connected(nics.cards, group, state, before=subject.instance.nics)
+    return dataclasses.replace(nics, cards=cards)
 
 
 def plan(op: ModifyInstance, state: ClusterState, facts: Facts) -> Modify:
@@ -98,10 +128,9 @@ def plan(op: ModifyInstance, state: ClusterState, facts: Facts) -> Modify:
     runs = _runs(subject, facts)
     rows: Rows = []
     fields = _parameters(op, subject, state, facts, rows)
-    nics = nics_after(subject.instance, changes(op.nics), state)
-    group = state.groups[subject.primary.group]
-    cards = connected(nics.cards, group, state, before=subject.instance.nics)
-    nics = dataclasses.replace(nics, cards=cards)
+    nics = _nics(op, subject, state)
+    if _changes_guest(op) and not subject.primary.offline:
+        facts.of(subject.primary, ValidateHypervisor)
     disks = disks_after(subject.instance, subject.disks, changes(op.disks))
     if disks.removes or op.offline:
         found = presence(subject, state, facts)
@@ -114,7 +143,7 @@ def plan(op: ModifyInstance, state: ClusterState, facts: Facts) -> Modify:
     rows += [*nics.changed, *disks.changed]
     if not rows:
         raise Refused("nothing is to be changed; name what is", Code.INPUT)
-    plan = Modify(op, subject, nics, disks, wanted, rows, fields)
+    plan = Modify(op, subject, nics, disks, wanted, runs, rows, fields)
     if not op.ignore_ipolicy:
         _require_size(plan, state)
     if runs and not op.force:
@@ -168,8 +197,6 @@ def _parameters(
         rows += [(f"be/{name}", value) for name, value in op.beparams.items()]
     if op.hvparams:
         fields["hvparams"] = _hvparams(op, subject)
-        if not subject.primary.offline:
-            facts.of(subject.primary, ValidateHypervisor)
         rows += [(f"hv/{name}", value) for name, value in op.hvparams.items()]
     if op.osparams:
         fields["osparams"] = _merged(instance.osparams, op.osparams)
@@ -258,6 +285,8 @@ async def run(plan: Modify, tools: Tools) -> list[list[Any]]:
         made.append(want(instance, plan.wanted))
     if made:
         await tools.config.change(together(*made))
+    if plan.runs:
+        await say_pending(plan.subject, tools)
     return [list(row) for row in plan.rows]
 
 

@@ -7,15 +7,16 @@ import math
 from dataclasses import dataclass
 
 from ganeti.config.changes.instances import moved_to
-from ganeti.errors import Code, Failed, GanetiError, Invalid, Refused, Unreachable
+from ganeti.errors import Code, Failed, GanetiError, Refused, Unreachable
 from ganeti.model.disk import MIRRORED_BETWEEN_NODES
-from ganeti.model.guest import Guest
+from ganeti.model.guest import CheckScope, Guest
 from ganeti.model.node import Node
 from ganeti.model.running import RunningConfig, as_running, pending_changes
 from ganeti.operations.guests import guest_of
 from ganeti.operations.instance.destination import template_of
 from ganeti.operations.instance.disks import attach_disks, detach_disks
 from ganeti.operations.instance.mirrors import let_both_write, let_one_write, mirrored, require_sync
+from ganeti.operations.instance.node_check import require_able
 from ganeti.operations.instance.subject import Subject
 from ganeti.operations.operation import Tools
 from ganeti.rpc.instances import (
@@ -27,7 +28,6 @@ from ganeti.rpc.instances import (
     Migration,
     MigrationStatus,
 )
-from ganeti.rpc.node import ValidateHypervisor
 
 _LOOKS = (0.05, 1.0)
 """Seconds between two looks at a guest on its way, at least and at most."""
@@ -57,7 +57,7 @@ async def send(passage: Passage, tools: Tools) -> int:
     source, guest = subject.primary, guest_of(tools.config.state(), subject.instance)
     tools.progress.may_stop()
     running = await tools.nodes.ask(source, DescribeRunning(guest=guest))
-    await _require_able(target, guest, running, tools)
+    await _require_able_as_it_runs(target, guest, running, tools)
     try:
         still_since = await _sent(passage, guest, running, tools)
         await tools.config.change(moved_to(subject.instance, target))
@@ -83,29 +83,21 @@ async def send(passage: Passage, tools: Tools) -> int:
     return stood_still
 
 
-async def _require_able(target: Node, guest: Guest, running: RunningConfig, tools: Tools) -> None:
+async def _require_able_as_it_runs(
+    target: Node, guest: Guest, running: RunningConfig, tools: Tools
+) -> None:
     """Check that a node can run the guest with what it was started with.
 
     :raises Refused: it cannot, and why.
     """
-    runs = as_running(guest, running)
-    check = ValidateHypervisor(
-        hypervisor=guest.hypervisor,
-        hvparams=runs.hvparams,
-        nics=runs.nics,
-        disks=len(runs.disks),
-        running=True,
-    )
     try:
-        await tools.nodes.ask(target, check)
-    except Unreachable:
-        raise
-    except (Failed, Refused, Invalid) as e:
+        await require_able(target, as_running(guest, running), tools, scope=CheckScope.RUNNING)
+    except Refused as e:
         raise Refused(
-            f"instance {guest.name} cannot be migrated with what it was started with: {e}; make "
-            "that available there, or restart the instance with parameters that both nodes can "
-            f"give: gnt-instance modify -H NAME=VALUE {guest.name}, then gnt-instance reboot "
-            f"{guest.name}; to move it by a restart: gnt-instance failover {guest.name}"
+            f"{e}; instance {guest.name} was started with that: make it available there, or "
+            "restart the instance with parameters that both nodes can give: gnt-instance modify "
+            f"-H NAME=VALUE {guest.name}, then gnt-instance reboot {guest.name}; to move it by a "
+            f"restart: gnt-instance failover {guest.name}"
         ) from e
 
 

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.hypervisor.interfaces import NO_EQUIPMENT, Equipment
 from ganeti.hypervisor.kvm.check import problems, too_many_disks
 from ganeti.hypervisor.kvm.programs import Program
-from ganeti.model.guest import GuestNic
+from ganeti.model.guest import CheckScope, GuestNic
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 
@@ -68,13 +68,19 @@ class CheckTests(SynchronousTestCase):
         self.assertIn("this node has no bridge br7: create it", found["nics/1"])
         self.assertEqual(self.found(Kvm(kernel_path="", kvm_net="user"), cards), {})
 
+    def test_a_change_of_cards_alone_is_not_refused_for_what_was_wrong_before(self) -> None:
+        cards = Equipment((a_card(link="br7"),), 1, CheckScope.EQUIPMENT)
+        self.assertEqual(list(self.found(Kvm(kernel_path="/missing"), cards)), ["nics/0"])
+
     def test_kvm_needs_its_device(self) -> None:
         found = self.found(Kvm(kernel_path="", kvm_accel="kvm"))
         self.assertEqual(found, {"kvm_accel": "there is no /dev/kvm on this node"})
 
     def test_a_guest_that_runs_elsewhere_is_not_refused_for_what_it_runs_without(self) -> None:
         kvm = Kvm(kernel_path="", use_chroot=True, cdrom_image_path="/missing.iso")
-        self.assertEqual(list(self.found(kvm, Equipment(running=True))), ["cdrom_image_path"])
+        self.assertEqual(
+            list(self.found(kvm, Equipment(scope=CheckScope.RUNNING))), ["cdrom_image_path"]
+        )
 
     def test_disks_must_find_a_place_in_the_machine(self) -> None:
         for machine, room in (("pc", 4), ("q35", 6)):
