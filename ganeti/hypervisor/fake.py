@@ -89,7 +89,7 @@ class FakeHypervisor:
     async def validate(self, hvparams: Parameters, equipment: Equipment = NO_EQUIPMENT) -> None:
         """Nothing can be wrong."""
 
-    async def version(self) -> str:
+    async def version(self, hvparams: Parameters) -> str:
         return ""
 
     async def running_config(self, guest: Guest) -> RunningConfig:

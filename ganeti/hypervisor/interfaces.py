@@ -144,8 +144,8 @@ class IHypervisor(Interface):
         :raises Invalid: lists every problem, the parameter's name as its path.
         """
 
-    async def version() -> str:
-        """Return the version of the program that new guests are run by; empty if there is none.
+    async def version(hvparams: Parameters) -> str:
+        """Return the version of the program for guests with these parameters; empty without one.
 
         :raises Failed: the program cannot be run.
         """

@@ -71,6 +71,10 @@ CERTIFICATES = "certificates"
 """A check of ours: the ends, in seconds since the epoch, of a node's certificates by path."""
 
 
+HYPERVISOR_VERSIONS = "hypervisor-versions"
+"""A check of ours: the versions of the programs of hypervisors, given with their parameters."""
+
+
 OBSTACLES = "storage-obstacles"
 """A check of ours: why disks of the given templates would not work on a node, by template."""
 

@@ -88,7 +88,7 @@ class MemoryHypervisor:
         if self.objections:
             raise Invalid([Problem(name, why) for name, why in self.objections.items()])
 
-    async def version(self) -> str:
+    async def version(self, hvparams: Parameters) -> str:
         return self.program_version
 
     async def running_config(self, guest: Guest) -> RunningConfig:

@@ -276,6 +276,10 @@ class KvmHypervisorTests(contract.HypervisorContract):
         there = self.done(self.hypervisor("node2").running_config(guest))
         self.assertEqual((there.version, there.chosen), ("10.0.2", running.chosen))
 
+    def test_the_version_is_that_of_the_program_of_the_parameters(self) -> None:
+        self.node()[0].version = "10.0.2"
+        self.assertEqual(self.done(self.hypervisor().version({})), "10.0.2")
+
     def test_a_machine_type_that_the_node_does_not_offer_is_refused(self) -> None:
         for work in (
             self.hypervisor().start(self.a_guest(machine_version="pc-i440fx-10.0"), []),

@@ -55,6 +55,22 @@ class PendingTests(SynchronousTestCase):
         self.do(whole, "OP_INSTANCE_SET_PARAMS", beparams={"auto_balance": False})
         self.assertEqual(whole.said, "")
 
+    def test_a_description_has_what_runs_beside_what_is_configured(self) -> None:
+        whole = self.whole()
+        self.do(whole, "OP_INSTANCE_SET_PARAMS", beparams=BIGGER)
+        for static in (False, True):
+            work = whole.do("OP_INSTANCE_QUERY_DATA", instances=["web1"], static=static)
+            facts = self.successResultOf(work)["web1"]
+            self.assertEqual(facts["be_actual"]["maxmem"], 256)
+            running = {
+                "memory": 128,
+                "vcpus": 1,
+                "version": "",
+                "chosen": {},
+                "pending": [["be/maxmem", 128, 256], ["be/vcpus", 1, 2]],
+            }
+            self.assertEqual(facts["running"], None if static else running)
+
     def test_a_stopped_instance_has_nothing_that_waits(self) -> None:
         whole = self.whole()
         self.do(whole, "OP_INSTANCE_SHUTDOWN")

@@ -145,8 +145,8 @@ class KvmHypervisor:
         if found:
             raise Invalid(found)
 
-    async def version(self) -> str:
-        return (await self._programs.describe(self._binary(Kvm()))).version
+    async def version(self, hvparams: Parameters) -> str:
+        return (await self._programs.describe(self._binary(_read(hvparams)))).version
 
     async def running_config(self, guest: Guest) -> RunningConfig:
         runtime = self._guests.alive(guest.name, Place.HERE)

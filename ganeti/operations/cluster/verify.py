@@ -25,7 +25,14 @@ from ganeti.operations.cluster.findings import Finding, Report
 from ganeti.operations.instance.presence import possible_hosts
 from ganeti.operations.instance.subject import standing
 from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
-from ganeti.rpc.node import CERTIFICATES, OBSTACLES, DescribeNode, NodeFacts, VerifyNode
+from ganeti.rpc.node import (
+    CERTIFICATES,
+    HYPERVISOR_VERSIONS,
+    OBSTACLES,
+    DescribeNode,
+    NodeFacts,
+    VerifyNode,
+)
 
 SOON, URGENT = 30 * 86400, 7 * 86400
 """Seconds before the end of a certificate: from when on it is told, and when it is an error."""
@@ -127,6 +134,9 @@ def questions(op: VerifyGroup, state: ClusterState) -> Sequence[Question]:
         "version": None,
         "time": None,
         "hypervisor": list(cluster.enabled_hypervisors),
+        HYPERVISOR_VERSIONS: {
+            name: dict(cluster.hvparams.get(name, {})) for name in cluster.enabled_hypervisors
+        },
         "node-net-test": peers,
         "client-cert": None,
         CERTIFICATES: None,
@@ -160,6 +170,7 @@ async def run_group(plan: Members, tools: Tools) -> bool:
     state, nodes = plan.state, _online(plan.group, plan.state)
     report.heading(f"Verifying the nodes of group {plan.group.name}")
     findings = [each for node in nodes for each in _node(node, plan, tools.time.date())]
+    findings += _mixed_versions(nodes, plan)
     report.heading(f"Verifying the instances of group {plan.group.name}")
     for node in state.nodes_in(plan.group):
         for instance in state.primaries_on(node):
@@ -208,6 +219,25 @@ def _node(node: Node, plan: Members, now: float) -> Iterator[Finding]:
             when = f"expires in {left / 86400:.0f} days" if left > 0 else "has expired"
             message = f"{path} {when}; gnt-cluster renew-crypto makes new certificates"
             yield Finding(Code.ECLUSTERCERT, "node", node.name, message, warning=left > URGENT)
+
+
+def _mixed_versions(nodes: Sequence[Node], plan: Members) -> Iterator[Finding]:
+    """Warn about nodes between which guests may not migrate both ways."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for node in nodes:
+        answer = plan.facts.known(node, VerifyNode) or {}
+        for hypervisor, version in (answer.get(HYPERVISOR_VERSIONS) or {}).items():
+            if version:
+                found.setdefault(hypervisor, {}).setdefault(version, []).append(node.name)
+    for hypervisor, versions in found.items():
+        if len(versions) > 1:
+            who = "; ".join(f"{each}: {', '.join(names)}" for each, names in versions.items())
+            message = (
+                f"nodes run different versions of the program of {hypervisor} ({who}); a guest "
+                "can be migrated to an older one only if it was started with a machine type that "
+                "the older one has: set machine_version, and restart it"
+            )
+            yield Finding(Code.ENODEHV, "group", plan.group.name, message, warning=True)
 
 
 def _storage(node: Node, plan: Members, answer: Mapping[str, Any]) -> Iterator[Finding]:
