@@ -106,6 +106,14 @@ class PendingTests(SynchronousTestCase):
         self.assertIn("would not run: node2: machine_version", told)
         self.assertEqual((whole.where("web1"), whole.volumes["node2"].held), (["node1"], {}))
 
+    def test_a_disk_that_the_guest_does_not_have_yet_can_be_removed_again(self) -> None:
+        whole = self.whole(a_disk("web1/0", Template.PLAIN))
+        self.do(whole, "OP_INSTANCE_SET_PARAMS", disks=[["add", -1, {"size": 64}]])
+        told = self.refusal(whole, "OP_INSTANCE_SET_PARAMS", disks=[["remove", 0, {}]])
+        self.assertIn("web1 runs with the disk; stop it first", told)
+        self.do(whole, "OP_INSTANCE_SET_PARAMS", disks=[["remove", 1, {}]])
+        self.assertEqual(len(whole.volumes["node1"].held), 1)
+
     def test_new_cards_and_disks_are_checked_by_the_node(self) -> None:
         whole = self.whole(a_disk("web1/0", Template.PLAIN))
         whole.guests["node1"].objections = {"nics/1": "this node has no bridge br7"}

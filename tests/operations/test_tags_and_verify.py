@@ -116,7 +116,7 @@ class VerifyTests(SynchronousTestCase):
             self.assertTrue(self.successResultOf(verify.run_group(plan, memory.tools)))
             told = [said for said in memory.progress.said if "WARNING" in said]
             self.assertEqual(len(told), warned)
-            self.assertTrue(all("(7.2.22: node1; 10.0.2: node2)" in each for each in told))
+            self.assertTrue(all("(10.0.2: node2; 7.2.22: node1)" in each for each in told))
 
     def test_a_certificate_that_ends_soon_is_a_warning_and_then_an_error(self) -> None:
         for days, level, when in (

@@ -231,7 +231,10 @@ def _mixed_versions(nodes: Sequence[Node], plan: Members) -> Iterator[Finding]:
                 found.setdefault(hypervisor, {}).setdefault(version, []).append(node.name)
     for hypervisor, versions in found.items():
         if len(versions) > 1:
-            who = "; ".join(f"{each}: {', '.join(names)}" for each, names in versions.items())
+            who = "; ".join(
+                f"{version}: {', '.join(sorted(names))}"
+                for version, names in sorted(versions.items())
+            )
             message = (
                 f"nodes run different versions of the program of {hypervisor} ({who}); a guest "
                 "can be migrated to an older one only if it was started with a machine type that "

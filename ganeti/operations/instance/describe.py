@@ -16,7 +16,7 @@ from ganeti.model.disk import Disk, Template
 from ganeti.model.instance import Nic
 from ganeti.model.node import Node
 from ganeti.model.parameters.filling import be_filled, hv_filled, nic_filled, os_filled
-from ganeti.model.running import RunningConfig, pending_changes
+from ganeti.model.running import pending_changes
 from ganeti.opcodes.instance.lifecycle import DescribeInstances
 from ganeti.operations.guests import guest_of, with_parameters
 from ganeti.operations.instance.pending import running_config
@@ -65,10 +65,9 @@ async def run(plan: Describe, tools: Tools) -> dict[str, Any]:
         if not plan.op.static:
             for node in subject.nodes:
                 statuses[node.uuid] = await _statuses(plan.state, subject, node, tools)
-        running = await running_config(subject, tools) if _runs(plan, subject) else None
         described[subject.instance.name] = {
             **_described(plan, subject, statuses),
-            "running": _running(plan, subject, running),
+            "running": await _running(plan, subject, tools),
         }
     return described
 
@@ -79,13 +78,15 @@ def _runs(plan: Describe, subject: Subject) -> bool | None:
     return None if facts is None else subject.instance.name in facts.guests
 
 
-def _running(
-    plan: Describe, subject: Subject, running: RunningConfig | None
-) -> dict[str, Any] | None:
+async def _running(plan: Describe, subject: Subject, tools: Tools) -> dict[str, Any] | None:
     """What the guest was started with, where that can differ from what is configured."""
+    if not _runs(plan, subject):
+        return None
+    guest = guest_of(plan.state, subject.instance)
+    running = await running_config(subject.primary, guest, tools)
     if running is None:
         return None
-    waiting = pending_changes(running, guest_of(plan.state, subject.instance))
+    waiting = pending_changes(running, guest)
     return {
         "memory": running.memory,
         "vcpus": running.vcpus,

@@ -23,6 +23,7 @@ from ganeti.model.parameters.backend import Backend
 from ganeti.model.parameters.filling import be_filled, policy_filled
 from ganeti.model.parameters.given import DEFAULT, checked, consistent
 from ganeti.model.parameters.hypervisors import driven
+from ganeti.model.running import RunningConfig
 from ganeti.opcodes.instance.changes import changes
 from ganeti.opcodes.instance.modify import ModifyInstance
 from ganeti.operations.guests import guest_of
@@ -53,6 +54,7 @@ from ganeti.operations.instance.systems import require_os
 from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
 from ganeti.operations.policy import require_policy
 from ganeti.operations.undo import Undo
+from ganeti.rpc.instances import DescribeRunning
 from ganeti.rpc.node import DescribeNode, DescribeOSes, ValidateHypervisor
 from ganeti.schema.records import replace
 from ganeti.schema.types import Parameters
@@ -87,6 +89,8 @@ def questions(op: ModifyInstance, state: ClusterState) -> Sequence[Question]:
     if subject.primary.offline:
         return found
     found.append(Question(here, DescribeNode(hypervisors=(hypervisor,))))
+    if op.disks:
+        found.append(Question(here, DescribeRunning(guest=guest_of(state, subject.instance))))
     if op.os_name is not None and not op.force:
         found.append(Question(here, DescribeOSes()))
     if _changes_guest(op):
@@ -139,7 +143,8 @@ def plan(op: ModifyInstance, state: ClusterState, facts: Facts) -> Modify:
             require_known(found)
     wanted = _wanted(op, subject, runs, rows)
     if disks.steps:
-        _require_disks_can_change(subject, disks, runs)
+        running = facts.known(subject.primary, DescribeRunning) if runs else None
+        _require_disks_can_change(subject, disks, runs, running)
     rows += [*nics.changed, *disks.changed]
     if not rows:
         raise Refused("nothing is to be changed; name what is", Code.INPUT)
@@ -235,9 +240,13 @@ def _wanted(op: ModifyInstance, subject: Subject, runs: bool, rows: Rows) -> Wan
     return wanted
 
 
-def _require_disks_can_change(subject: Subject, disks: Disks, runs: bool) -> None:
+def _require_disks_can_change(
+    subject: Subject, disks: Disks, runs: bool, running: RunningConfig | None
+) -> None:
     name = subject.instance.name
-    if disks.removes and runs:
+    # One that was added since the start of the guest is not in use yet.
+    used = None if running is None else {disk.uuid for disk in running.disks}
+    if runs and any(used is None or uuid in used for uuid in disks.removed):
         raise Refused(
             f"instance {name} runs with the disk; stop it first: gnt-instance shutdown {name}"
         )

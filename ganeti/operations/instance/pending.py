@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from ganeti.errors import Failed, Refused
+from ganeti.model.guest import Guest
+from ganeti.model.node import Node
 from ganeti.model.running import RunningConfig, pending_changes
 from ganeti.operations.guests import guest_of
 from ganeti.operations.instance.subject import Subject
@@ -11,11 +13,10 @@ from ganeti.operations.operation import Tools
 from ganeti.rpc.instances import DescribeRunning
 
 
-async def running_config(subject: Subject, tools: Tools) -> RunningConfig | None:
-    """Return what the guest of an instance was started with; None if its node cannot tell."""
-    guest = guest_of(tools.config.state(), subject.instance)
+async def running_config(node: Node, guest: Guest, tools: Tools) -> RunningConfig | None:
+    """Return what a guest was started with; None if its node cannot tell."""
     try:
-        return await tools.nodes.ask(subject.primary, DescribeRunning(guest=guest))
+        return await tools.nodes.ask(node, DescribeRunning(guest=guest))
     except (Failed, Refused):
         return None
 
@@ -25,11 +26,10 @@ async def say_pending(subject: Subject, tools: Tools) -> None:
 
     A node that cannot tell is no reason to fail: the configuration is as it was asked for.
     """
-    running, state = await running_config(subject, tools), tools.config.state()
-    if running is None:
-        return
-    name = subject.instance.name
-    if waiting := pending_changes(running, guest_of(state, state.instance(name))):
+    state, name = tools.config.state(), subject.instance.name
+    guest = guest_of(state, state.instances[subject.instance.uuid])
+    running = await running_config(subject.primary, guest, tools)
+    if running is not None and (waiting := pending_changes(running, guest)):
         tools.progress.say(
             f"instance {name} is running and keeps what it was started with; at its next start "
             f"these take effect: {', '.join(map(str, waiting))}; to restart it now: gnt-instance "
