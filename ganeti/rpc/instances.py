@@ -7,7 +7,7 @@ import enum
 
 from ganeti.model.guest import Guest, GuestState
 from ganeti.model.running import RunningConfig
-from ganeti.rpc.call import NORMAL, URGENT, WHILE_ALIVE, Call
+from ganeti.rpc.call import FAST, NORMAL, URGENT, WHILE_ALIVE, Call
 from ganeti.schema.records import Record
 from ganeti.schema.types import InstanceName, Integer, Line, Parameters, Seconds
 
@@ -151,7 +151,7 @@ class MigrateInstance(Call[None]):
     """Begin to send a running guest to where ``AcceptInstance`` awaits it."""
 
     wire = "instance_migrate"
-    patience = URGENT
+    patience = FAST
 
     guest: Guest
     destination: Line
@@ -174,7 +174,7 @@ class EndMigrationHere(Call[str | None]):
     """
 
     wire = "instance_finalize_migration_dst"
-    patience = 300
+    patience = FAST
 
     guest: Guest
     arrived: bool
@@ -184,7 +184,7 @@ class EndMigrationThere(Call[None]):
     """On the sending node: forget the guest if it left, else let it go on."""
 
     wire = "instance_finalize_migration_src"
-    patience = 300
+    patience = FAST
 
     guest: Guest
     left: bool

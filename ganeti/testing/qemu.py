@@ -83,7 +83,8 @@ class ScriptedHost:
     """The QEMUs of one node.
 
     Guests in ``stubborn`` ignore their power button, QEMUs of those in ``deaf`` answer nothing,
-    and those in ``broken`` do not start. ``version`` is that of the program.
+    and those in ``broken`` do not start. ``version`` is that of the program. ``slow`` are seconds
+    that commands take: until they are answered, and ``quit`` until QEMU has ended.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class ScriptedHost:
         version: str = "7.2.0",
     ) -> None:
         self.version = version
+        self.slow: dict[str, float] = {}
         self._clock = clock
         self._network = network
         self.disk = MemoryDisk()
@@ -157,7 +159,7 @@ class ScriptedHost:
             "query-migrate": lambda: machine.sending,
             "stop": lambda: self._become(machine, "paused"),
             "cont": lambda: self._become(machine, "running"),
-            "quit": lambda: self._exit(machine),
+            "quit": lambda: self._quit(machine),
             "migrate": lambda: self._send(machine, given["uri"]),
             "migrate-incoming": lambda: self._await(machine, given["uri"]),
             "migrate_cancel": lambda: self._cancel(machine),
@@ -170,6 +172,12 @@ class ScriptedHost:
     def _become(self, machine: ScriptedQemu, status: str) -> dict[str, Any]:
         machine.status = status
         return {}
+
+    def _quit(self, machine: ScriptedQemu) -> dict[str, Any]:
+        if seconds := self.slow.get("quit"):
+            self._clock.callLater(seconds, self._exit, machine)
+            return {}
+        return self._exit(machine)
 
     def _exit(self, machine: ScriptedQemu) -> dict[str, Any]:
         self.processes.alive.pop(machine.pid, None)
@@ -266,10 +274,10 @@ class _Line(StringTransport):
         self._machine = machine
         self._other = protocol
 
-    def say(self, what: Any) -> None:
+    def say(self, what: Any, later: float = 0) -> None:
         if option(self._machine.argv, "-name") not in self._host.deaf:
             data = msgspec.json.encode(what) + b"\r\n"
-            self._host._clock.callLater(0, self._deliver, data)
+            self._host._clock.callLater(later, self._deliver, data)
 
     def _deliver(self, data: bytes) -> None:
         if not self.disconnecting:
@@ -281,7 +289,8 @@ class _Line(StringTransport):
         if isinstance(answer, Complaint):
             self.say({"error": {"class": "GenericError", "desc": str(answer)}})
         else:
-            self.say({"return": answer})
+            later = 0 if asked["execute"] == "quit" else self._host.slow.get(asked["execute"], 0)
+            self.say({"return": answer}, later)
 
     def loseConnection(self) -> None:
         if not self.disconnecting:

@@ -150,6 +150,24 @@ class KvmHypervisorTests(contract.HypervisorContract):
         self.assertEqual([number for _, number in host.processes.killed], [9])
         self.assertEqual(self.left(), [])
 
+    def test_a_qemu_that_takes_long_to_end_is_not_killed(self) -> None:
+        host, _ = self.node()
+        hypervisor = self.hypervisor()
+        self.done(hypervisor.start(self.a_guest(), []))
+        host.slow["quit"] = 25
+        self.done(hypervisor.stop("web1", hard=True))
+        self.assertEqual((host.processes.killed, self.left()), ([], []))
+
+    def test_a_guest_whose_disks_are_slow_is_let_run(self) -> None:
+        here, there, guest = self.hypervisor("node1"), self.hypervisor("node2"), self.a_guest()
+        self.node("node2")[0].slow["cont"] = 100
+        self.done(here.start(guest, []))
+        address = self.done(contract.accepted(there, guest, "192.0.2.2"))
+        self.done(here.migrate(guest, address, live=False))
+        self.sent(here, guest)
+        self.done(there.finish_incoming(guest, arrived=True))
+        self.assertEqual(self.names(there), [["web1"]])
+
     def test_a_guest_whose_qemu_died_can_be_started_again(self) -> None:
         host, _ = self.node()
         hypervisor = self.hypervisor()

@@ -81,6 +81,17 @@ class InstancesTests(SynchronousTestCase):
         self.start()
         self.assertEqual(self.hypervisor.asked, [("start", "web1")])
 
+    def test_a_guest_may_take_all_the_time_that_it_was_given(self) -> None:
+        self.hypervisor.stubborn.add("web1")
+        self.start()
+        stopping = Deferred.fromCoroutine(self.instances.stop(stop(timeout=7200)))
+        self.clock.pump([1.0] * 7190)
+        self.assertNoResult(stopping)
+        self.hypervisor.stubborn.clear()
+        self.clock.pump([1.0] * 9)
+        self.successResultOf(stopping)
+        self.assertNotIn(("stop hard", "web1"), self.hypervisor.asked)
+
     def test_an_awaited_guest_is_not_started(self) -> None:
         self.successResultOf(
             self.instances.accept(AcceptInstance(guest=WEB1, address="192.0.2.1", running=STARTED))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -13,6 +14,10 @@ from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, GanetiError, Refused
 from ganeti.model.disk import Template
 from ganeti.model.instance import Wanted
+from ganeti.rpc.asking import Lost
+from ganeti.rpc.call import Call
+from ganeti.rpc.instances import EndMigrationHere, MigrationStatus
+from ganeti.rpc.wire import Request
 from ganeti.testing.builders import a_cluster, a_disk, a_node, an_instance
 from tests.operations.whole import WholeCluster
 
@@ -155,6 +160,29 @@ class MigrateTests(MoveTests):
             host.disk.put("/proc/meminfo", b"MemAvailable: 102400 kB\n", 0o444, 0.0)
         error = self.refusal(whole, "OP_INSTANCE_MIGRATE")
         self.assertIn("has 100 MiB of memory free, and 128 MiB are needed", str(error))
+
+    def test_a_node_daemon_that_restarts_for_a_minute_does_not_end_a_migration(self) -> None:
+        for call in (MigrationStatus, EndMigrationHere):
+            whole = self.whole()
+            down = self.down_after_sending(whole, call)
+            self.do(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
+            self.assertEqual((self.primary(whole), whole.where("web1")), ("node2", ["node2"]))
+            self.assertEqual(len(down), 60, call)
+
+    def down_after_sending(self, whole: WholeCluster, call: type[Call[Any]]) -> list[str]:
+        """Both daemons are down for calls of a kind, for a minute once the guest is being sent."""
+        down: list[str] = []
+
+        async def answer_later(request: Request, answer: Callable[[], Awaitable[bytes]]) -> bytes:
+            sending = ("node1", "instance_migrate") in whole.network.asked
+            if request.name == call.wire and sending and len(down) < 60:
+                down.append(request.name)
+                raise Lost("connection refused")
+            return await answer()
+
+        for node in ("node1", "node2"):
+            whole.network.misbehave(node, answer_later)
+        return down
 
     def test_what_the_receiver_says_is_in_the_error(self) -> None:
         for breaks, loses in (("sending", ()), (None, ("web1",))):

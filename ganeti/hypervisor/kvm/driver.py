@@ -50,8 +50,10 @@ from ganeti.system.interfaces import MINIMAL_PATH, IFiles, INotes, IProcesses
 
 _STARTING = 600.0
 """Seconds for QEMU to get ready, which includes the allocation of all memory with ``mem_path``."""
-_DYING = 10.0
-_ARRIVING = 30.0
+_QUITTING = 30.0
+_DYING = 120.0
+"""Seconds for a process to end that was told to, or killed: much memory is not freed at once."""
+_ARRIVING = 60.0
 _LOOK = 0.02
 _PORTS = 32
 """How many ports from ``migration_port`` on are tried, for as many guests at the same time."""
@@ -257,10 +259,10 @@ class KvmHypervisor:
             await self._files.remove(path)
 
     async def _call_off(self, qemu: Control) -> None:
-        deadline = self._clock.seconds() + _DYING
+        deadline = self._clock.seconds() + _QUITTING
         while _sending(await qemu.ask("query-migrate")).phase is Phase.ACTIVE:
             if self._clock.seconds() >= deadline:
-                raise Failed(f"QEMU goes on sending after {_DYING:g} s of being called off")
+                raise Failed(f"QEMU goes on sending after {_QUITTING:g} s of being called off")
             await qemu.ask("migrate_cancel")
             await deferLater(self._clock, _LOOK)
 
@@ -361,10 +363,10 @@ class KvmHypervisor:
             with suppress(NoControl, CommandFailed):
                 async with self._monitor(runtime.name) as qemu:
                     await qemu.ask("quit")
-                await self._gone(runtime)
+                await self._gone(runtime, _QUITTING)
         if self._guests.life(runtime):
             self._processes.kill(runtime.pid, signal.SIGKILL)
-            await self._gone(runtime)
+            await self._gone(runtime, _DYING)
         if self._guests.life(runtime):
             raise Failed(
                 f"process {runtime.pid} of instance {runtime.name} does not end although it was"
@@ -372,8 +374,8 @@ class KvmHypervisor:
             )
         await self._forget(runtime)
 
-    async def _gone(self, runtime: Runtime) -> None:
-        deadline = self._clock.seconds() + _DYING
+    async def _gone(self, runtime: Runtime, timeout: float) -> None:
+        deadline = self._clock.seconds() + timeout
         while self._guests.life(runtime) and self._clock.seconds() < deadline:
             await deferLater(self._clock, _LOOK)
 

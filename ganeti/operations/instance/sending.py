@@ -33,8 +33,8 @@ _LOOKS = (0.05, 1.0)
 """Seconds between two looks at a guest on its way, at least and at most."""
 _SAY = 5.0
 """Seconds between two lines about it."""
-_PATIENCE = 5
-"""How often a node that does not answer is asked again."""
+_MAX_SILENCE = 120.0
+"""Seconds for which a node may not answer: its daemon may be restarting, while QEMU goes on."""
 _MIB = 1 << 20
 
 
@@ -132,19 +132,18 @@ async def _watch(source: Node, guest: Guest, began: float, tools: Tools) -> tupl
 
     :raises Failed: it was not sent.
     """
-    ran, said, silent = began, began, 0
+    ran, said, heard = began, began, began
     while True:
         asked = tools.time.seconds()
         status = tools.nodes.ask(source, MigrationStatus(guest=guest))
         try:
             found = await tools.progress.interruptible(status)
         except Unreachable:
-            silent += 1
-            if silent >= _PATIENCE:
+            if tools.time.seconds() - heard >= _MAX_SILENCE:
                 raise
             await tools.time.sleep(_LOOKS[1])
             continue
-        silent = 0
+        heard = asked
         if found.status == "completed":
             return ran, found
         if found.status != "active":
@@ -207,12 +206,13 @@ async def _let_run(passage: Passage, guest: Guest, tools: Tools) -> None:
     """
     target = passage.target
     arrived = EndMigrationHere(guest=guest, arrived=True)
-    for again in range(_PATIENCE):
+    began = tools.time.seconds()
+    while True:
         try:
             await tools.nodes.ask(target, arrived)
             return
         except Unreachable as e:
-            if again == _PATIENCE - 1:
+            if tools.time.seconds() - began >= _MAX_SILENCE:
                 raise Failed(
                     f"instance {guest.name} has been sent to {target.name}, and nobody knows "
                     f"whether it runs there: {e}; it is held on {passage.subject.primary.name}; "
