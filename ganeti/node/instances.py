@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from ganeti.errors import Code, Failed, Refused
+from ganeti.errors import Code, Failed, Invalid, Refused
 from ganeti.hypervisor.interfaces import (
     AttachedDisk,
     ConsoleKind,
@@ -124,7 +124,13 @@ class Instances:
 
     async def validate(self, call: ValidateHypervisor) -> None:
         equipment = Equipment(call.nics, call.disks, call.scope)
-        await self._hypervisor(call.hypervisor).validate(call.hvparams, equipment)
+        try:
+            await self._hypervisor(call.hypervisor).validate(call.hvparams, equipment)
+        except Invalid as error:
+            if not call.about:
+                raise
+            if found := [each for each in error.problems if each.path in call.about]:
+                raise Invalid(found) from error
 
     async def running_config(self, call: calls.DescribeRunning) -> RunningConfig:
         return await self._hypervisor(call.guest.hypervisor).running_config(call.guest)

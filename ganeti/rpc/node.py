@@ -252,7 +252,8 @@ class ValidateOS(Call[None]):
 class ValidateHypervisor(Call[None]):
     """Let the node check hypervisor parameters, the files they name included.
 
-    With ``nics`` and the number of ``disks`` it checks whether it can attach these, too.
+    With ``nics`` and the number of ``disks`` it checks whether it can attach these, too. With
+    ``about`` problems of these parameters only are told.
     """
 
     wire = "hypervisor_validate_params"
@@ -263,6 +264,7 @@ class ValidateHypervisor(Call[None]):
     nics: tuple[GuestNic, ...] = ()
     disks: Integer = 0
     scope: CheckScope = CheckScope.ALL
+    about: tuple[Key, ...] = ()
 
 
 class WriteSsconf(Call[None]):

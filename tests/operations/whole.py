@@ -69,15 +69,17 @@ class WholeCluster:
         self.hosts: dict[str, MemoryHost] = {}
         self.volumes: dict[str, MemoryVolumes] = {}
         self.guests: dict[str, MemoryHypervisor] = {}
+        self.kvm: dict[str, MemoryHypervisor] = {}
         for node in state.nodes.values():
             plain = self.volumes[node.name] = MemoryVolumes()
             mirror = MemoryMirror(self.copies, node.name)
             volumes = {Template.PLAIN: plain, Template.DRBD: mirror, Template.SHAREDFILE: plain}
             guests = self.guests[node.name] = MemoryHypervisor()
+            kvm = self.kvm[node.name] = MemoryHypervisor()
             host = MemoryHost(
                 node.name,
                 self.clock,
-                hypervisors={"fake": guests},
+                hypervisors={"fake": guests, "kvm": kvm},
                 volumes=volumes,
                 network=wires,
             )

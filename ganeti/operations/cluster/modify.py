@@ -14,6 +14,7 @@ from ganeti.model.cluster import Cluster
 from ganeti.model.disk import Template
 from ganeti.model.instance import Instance
 from ganeti.opcodes.cluster import ModifyCluster
+from ganeti.operations.cluster.hypervisor_check import require_able
 from ganeti.operations.cluster.settings import settings
 from ganeti.operations.operation import Ending, Facts, HookCall, Operation, Question, Tools
 from ganeti.rpc.storage import ListStorage
@@ -120,9 +121,10 @@ async def run(plan: Modify, tools: Tools) -> Ending:
     def change(state: ClusterState) -> ClusterState:
         return state.put(replace(state.cluster, **settings(plan.op, state)))
 
+    state = tools.config.state()
+    await require_able(state.cluster, replace(state.cluster, **plan.fields), state, tools)
     size = plan.fields.get("candidate_pool_size")
     if size is not None:
-        state = tools.config.state()
         have = sum(node.master_candidate for node in state.nodes.values())
         if have < min(size, sum(node.master_capable for node in state.nodes.values())):
             tools.progress.say(
