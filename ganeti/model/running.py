@@ -112,9 +112,9 @@ def _changes(running: RunningConfig, configured: Guest) -> Iterator[PendingChang
     yield PendingChange("be/maxmem", running.memory, configured.memory)
     yield PendingChange("be/vcpus", running.vcpus, configured.vcpus)
     for name in sorted(running.hvparams.keys() & configured.hvparams.keys()):
-        if name not in _immediate(configured):
-            value = configured.hvparams[name]
-            yield PendingChange(f"hv/{name}", running.hvparams[name], value)
+        now, then = running.hvparams[name], configured.hvparams[name]
+        if now != then and name not in _immediate(configured):
+            yield PendingChange(f"hv/{name}", running.chosen.get(name) or now, then)
     yield PendingChange("network_port", running.network_port, configured.network_port)
     yield from _nics({nic.uuid: nic for nic in running.nics}, configured)
     yield from _disks({disk.uuid: disk for disk in running.disks}, configured.disks)

@@ -82,6 +82,13 @@ class PendingTests(SynchronousTestCase):
         ):
             self.assertEqual(pending(configured(**over)), names)
 
+    def test_what_was_chosen_is_what_is_now(self) -> None:
+        q35 = configured(hvparams={**HVPARAMS, "machine_version": "q35"})
+        [change] = pending_changes(RUNNING, q35)
+        self.assertEqual(str(change), "hv/machine_version: pc-i440fx-7.2 now, q35 then")
+        same = {**HVPARAMS, "machine_version": "pc-i440fx-7.2"}
+        self.assertEqual(pending(configured(hvparams=same)), [])
+
     def test_a_change_says_what_is_and_what_will_be(self) -> None:
         more = configured(beparams={**STARTED.beparams, "vcpus": 2}, nics=())
         texts = list(map(str, pending_changes(RUNNING, more)))

@@ -43,7 +43,7 @@ from ganeti.hypervisor.kvm.places import Places
 from ganeti.hypervisor.kvm.programs import Program, Programs
 from ganeti.model.guest import CheckScope, Guest, GuestState
 from ganeti.model.parameters.kvm import Kvm
-from ganeti.model.running import RunningConfig, as_running, running_config
+from ganeti.model.running import RunningConfig, running_config
 from ganeti.schema.records import replace
 from ganeti.schema.types import Parameters
 from ganeti.system.interfaces import MINIMAL_PATH, IFiles, INotes, IProcesses
@@ -119,9 +119,9 @@ class KvmHypervisor:
         return self._guests.running()
 
     async def console(self, guest: Guest) -> ConsoleAccess:
-        runtime = self._guests.alive(guest.name, Place.HERE)
-        if runtime.config is not None:
-            guest = as_running(guest, runtime.config)
+        config = self._guests.alive(guest.name, Place.HERE).config
+        if config is not None:
+            guest = replace(guest, hvparams=config.hvparams, network_port=config.network_port)
         kvm = read(guest.hvparams)
         if kvm.serial_console:
             socket = self._guests.places(guest.name).serial
