@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ganeti.cli.output import size, timestamp
+from ganeti.model.running import PendingChange
 
 _SYNC = {1: "ok", 2: "syncing", 3: "unknown", 4: "faulty"}
 
@@ -20,6 +21,7 @@ def told(facts: Mapping[str, Any]) -> dict[str, Any]:
         "Creation time": timestamp(facts["ctime"]),
         "Modification time": timestamp(facts["mtime"]),
         "State": _state(facts),
+        **_running(facts.get("running")),
         "Nodes": [
             {
                 "primary": facts["pnode"],
@@ -61,6 +63,22 @@ def _state(facts: Mapping[str, Any]) -> str:
     configured = f"configured to be {facts['config_state']}"
     running = facts["run_state"]
     return configured if running is None else f"{configured}, actual state is {running}"
+
+
+def _running(running: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a guest runs with, and the changes that wait for its next start."""
+    if running is None:
+        return {}
+    chosen = {name: value for name, value in sorted(running["chosen"].items()) if value}
+    return {
+        "Running with": {
+            "memory": size(running["memory"]),
+            "vcpus": running["vcpus"],
+            **({"version": running["version"]} if running["version"] else {}),
+            **chosen,
+        },
+        "Changes at the next start": [str(PendingChange(*change)) for change in running["pending"]],
+    }
 
 
 def _secondaries(facts: Mapping[str, Any]) -> list[str]:

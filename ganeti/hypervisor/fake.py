@@ -13,9 +13,11 @@ import msgspec
 from zope.interface import implementer
 
 from ganeti.hypervisor.interfaces import (
+    NO_EQUIPMENT,
     AttachedDisk,
     ConsoleAccess,
     ConsoleKind,
+    Equipment,
     IHypervisor,
     NotRunning,
     Phase,
@@ -24,6 +26,7 @@ from ganeti.hypervisor.interfaces import (
 )
 from ganeti.hypervisor.noted import noted
 from ganeti.model.guest import Guest, GuestState
+from ganeti.model.running import RunningConfig, running_config
 from ganeti.schema.records import Record, replace
 from ganeti.schema.types import Parameters
 from ganeti.system.interfaces import INotes
@@ -45,6 +48,7 @@ class FakeGuest(Record):
     state: GuestState
     place: Place = Place.HERE
     reboots: int = 0
+    config: RunningConfig | None = None
 
 
 @implementer(IHypervisor)
@@ -61,7 +65,8 @@ class FakeHypervisor:
         self, guest: Guest, disks: Sequence[AttachedDisk], *, paused: bool = False
     ) -> None:
         self._new(guest)
-        self._keep(FakeGuest(state=_state(guest, paused)))
+        config = running_config(guest, {}, "")
+        self._keep(FakeGuest(state=_state(guest, paused), config=config))
 
     async def stop(self, name: str, *, hard: bool) -> None:
         self._guest(name, *(() if hard else (Place.HERE,)))
@@ -81,12 +86,24 @@ class FakeHypervisor:
         message = f"instance {guest.name} is a note of the fake hypervisor: it has no console"
         return ConsoleAccess(kind=ConsoleKind.MESSAGE, message=message)
 
-    async def validate(self, hvparams: Parameters) -> None:
+    async def validate(self, hvparams: Parameters, equipment: Equipment = NO_EQUIPMENT) -> None:
         """Nothing can be wrong."""
 
-    async def accept(self, guest: Guest, disks: Sequence[AttachedDisk], address: str) -> str:
+    async def version(self, hvparams: Parameters) -> str:
+        return ""
+
+    async def running_config(self, guest: Guest) -> RunningConfig:
+        found = self._guest(guest.name, Place.HERE)
+        if found.config is not None:
+            return found.config
+        unknown = running_config(guest, {}, "")
+        return replace(unknown, memory=found.state.memory, vcpus=found.state.vcpus)
+
+    async def accept(
+        self, guest: Guest, disks: Sequence[AttachedDisk], address: str, running: RunningConfig
+    ) -> str:
         self._new(guest)
-        self._keep(FakeGuest(state=_state(guest), place=Place.AWAITED))
+        self._keep(FakeGuest(state=_state(guest), place=Place.AWAITED, config=running))
         return f"{address}:0"
 
     async def migrate(self, guest: Guest, destination: str, *, live: bool) -> None:
@@ -100,12 +117,13 @@ class FakeHypervisor:
         size = found.state.memory * _MIB
         return Sending(phase=Phase.COMPLETED, transferred=size, total=size, downtime_ms=0)
 
-    async def finish_incoming(self, guest: Guest, *, arrived: bool) -> None:
+    async def finish_incoming(self, guest: Guest, *, arrived: bool) -> str:
         if arrived:
             found = self._guest(guest.name, Place.AWAITED, Place.HERE)
             self._keep(replace(found, place=Place.HERE))
         elif guest.name in self._guests:
             self._forget(guest.name)
+        return ""
 
     async def finish_outgoing(self, guest: Guest, *, left: bool) -> None:
         if not left:

@@ -11,7 +11,8 @@ from zope.interface import Interface
 
 from ganeti.errors import Code, Failed
 from ganeti.model.disk import Disk
-from ganeti.model.guest import Guest, GuestState
+from ganeti.model.guest import CheckScope, Guest, GuestNic, GuestState
+from ganeti.model.running import RunningConfig
 from ganeti.schema.types import Parameters
 
 
@@ -35,6 +36,21 @@ class AttachedDisk:
 
     disk: Disk
     path: str
+
+
+@dataclass(frozen=True)
+class Equipment:
+    """What a guest has beside its parameters: network cards, and a number of disks.
+
+    ``scope`` is how much of it all is checked.
+    """
+
+    nics: tuple[GuestNic, ...] = ()
+    disks: int = 0
+    scope: CheckScope = CheckScope.ALL
+
+
+NO_EQUIPMENT = Equipment()
 
 
 class ConsoleKind(enum.StrEnum):
@@ -120,14 +136,35 @@ class IHypervisor(Interface):
         :raises NotRunning: there is no such guest.
         """
 
-    async def validate(hvparams: Parameters) -> None:
+    async def validate(hvparams: Parameters, equipment: Equipment = NO_EQUIPMENT) -> None:
         """Check filled parameters against this node: files are there, values make sense.
+
+        ``equipment`` is what else the guest would have, as far as the node can check it.
 
         :raises Invalid: lists every problem, the parameter's name as its path.
         """
 
-    async def accept(guest: Guest, disks: Sequence[AttachedDisk], address: str) -> str:
+    async def version(hvparams: Parameters) -> str:
+        """Return the version of the program for guests with these parameters; empty without one.
+
+        :raises Failed: the program cannot be run.
+        """
+
+    async def running_config(guest: Guest) -> RunningConfig:
+        """Return what a guest was started with.
+
+        If that was not recorded, it is as good as what is known, the rest being as configured.
+
+        :raises NotRunning: there is no such guest.
+        """
+
+    async def accept(
+        guest: Guest, disks: Sequence[AttachedDisk], address: str, running: RunningConfig
+    ) -> str:
         """Await a guest at ``address``; answer the address and port for its sender.
+
+        ``guest`` is as it runs (see ``model.running``), and ``running`` what it was started with,
+        to be recorded here.
 
         :raises Running: it runs here, or is awaited already.
         """
@@ -144,10 +181,11 @@ class IHypervisor(Interface):
         :raises NotRunning: there is no such guest.
         """
 
-    async def finish_incoming(guest: Guest, *, arrived: bool) -> None:
+    async def finish_incoming(guest: Guest, *, arrived: bool) -> str:
         """Keep an awaited guest, which runs from now on, or drop what was prepared for it.
 
-        Dropping what is not there succeeds, keeping a guest that runs already does too.
+        Dropping what is not there succeeds, keeping a guest that runs already does too. Return what
+        the hypervisor wrote about a guest that is dropped, such as why it did not arrive.
 
         :raises NotRunning: nothing was prepared.
         """

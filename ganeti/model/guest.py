@@ -3,9 +3,23 @@
 
 from __future__ import annotations
 
+import enum
+
 from ganeti.model.disk import Disk
 from ganeti.schema.records import Record
 from ganeti.schema.types import Integer, Line, Number, Parameters
+
+
+class CheckScope(enum.StrEnum):
+    """What of a guest a node checks.
+
+    ``running`` is for a guest that runs elsewhere: a parameter that it does without there cannot
+    keep it from running here. ``equipment`` are its network cards and the number of its disks only.
+    """
+
+    ALL = "all"
+    RUNNING = "running"
+    EQUIPMENT = "equipment"
 
 
 class GuestNetwork(Record):

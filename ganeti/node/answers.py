@@ -41,6 +41,7 @@ def answers_of(parts: Parts) -> Answers:
 
     answers.to(instance.AcceptInstance, parts.instances.accept)
     answers.to(instance.DescribeConsole, parts.instances.console)
+    answers.to(instance.DescribeRunning, parts.instances.running_config)
     answers.to(instance.EndMigrationHere, parts.instances.finish_incoming)
     answers.to(instance.EndMigrationThere, parts.instances.finish_outgoing)
     answers.to(instance.InstallOS, parts.instances.install)

@@ -26,7 +26,13 @@ from ganeti.node.files import replaceable
 from ganeti.paths import NODED_PORT, Paths
 from ganeti.pki.enrolment import fingerprint
 from ganeti.pki.validity import valid_until
-from ganeti.rpc.node import CERTIFICATES, OBSTACLES, OSDefinition, VerifyNode
+from ganeti.rpc.node import (
+    CERTIFICATES,
+    HYPERVISOR_VERSIONS,
+    OBSTACLES,
+    OSDefinition,
+    VerifyNode,
+)
 from ganeti.storage.drbd import reading as drbd
 from ganeti.storage.folders import AllowedFolders
 from ganeti.storage.interfaces import IDemanding, IUnits, IVolumes
@@ -140,6 +146,18 @@ def _hypervisor(node: Checks, name: str) -> str | None:
     except (GanetiError, OSError) as e:
         return str(e)
     return None
+
+
+async def _hypervisor_versions(
+    node: Checks, hypervisors: dict[str, dict[str, Any]]
+) -> dict[str, str]:
+    found = {}
+    for name, parameters in hypervisors.items():
+        if name in node.hypervisors:
+            # Where a program cannot be run, the start of a guest says why.
+            with suppress(GanetiError, OSError):
+                found[name] = await node.hypervisors[name].version(parameters)
+    return found
 
 
 async def _instances(node: Checks, hypervisors: list[str]) -> list[str]:
@@ -285,6 +303,7 @@ CHECKS: Mapping[str, Check] = {
     "nodelist": Check(list[str], _names),
     "node-net-test": Check(dict[str, list[str]], _unreachable),
     "hypervisor": Check(list[str], _hypervisors),
+    HYPERVISOR_VERSIONS: Check(dict[str, dict[str, Any]], _hypervisor_versions),
     "instancelist": Check(list[str], _instances),
     "hvparms": Check(list[tuple[str, str, dict[str, Any]]], _parameters),
     "filelist": Check(list[str], _fingerprints),

@@ -11,15 +11,17 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from ganeti.errors import Code, Failed, Refused
+from ganeti.errors import Code, Failed, Invalid, Refused
 from ganeti.hypervisor.interfaces import (
     AttachedDisk,
     ConsoleKind,
+    Equipment,
     IHypervisor,
     NotRunning,
     Running,
 )
 from ganeti.model.guest import Guest, GuestState
+from ganeti.model.running import RunningConfig, as_running
 from ganeti.node.scripts import Scripts
 from ganeti.rpc import instances as calls
 from ganeti.rpc.node import ValidateHypervisor
@@ -121,12 +123,24 @@ class Instances:
         )
 
     async def validate(self, call: ValidateHypervisor) -> None:
-        await self._hypervisor(call.hypervisor).validate(call.hvparams)
+        equipment = Equipment(call.nics, call.disks, call.scope)
+        try:
+            await self._hypervisor(call.hypervisor).validate(call.hvparams, equipment)
+        except Invalid as error:
+            if not call.about:
+                raise
+            if found := [each for each in error.problems if each.path in call.about]:
+                raise Invalid(found) from error
+
+    async def running_config(self, call: calls.DescribeRunning) -> RunningConfig:
+        return await self._hypervisor(call.guest.hypervisor).running_config(call.guest)
 
     async def accept(self, call: calls.AcceptInstance) -> str:
         async with self._turn(call.guest.name):
             hypervisor = self._hypervisor(call.guest.hypervisor)
-            return await hypervisor.accept(call.guest, await self._disks(call.guest), call.address)
+            guest = as_running(call.guest, call.running)
+            disks = await self._disks(guest)
+            return await hypervisor.accept(guest, disks, call.address, call.running)
 
     async def migrate(self, call: calls.MigrateInstance) -> None:
         async with self._turn(call.guest.name):
@@ -143,10 +157,10 @@ class Instances:
             message=sending.message,
         )
 
-    async def finish_incoming(self, call: calls.EndMigrationHere) -> None:
+    async def finish_incoming(self, call: calls.EndMigrationHere) -> str:
         async with self._turn(call.guest.name):
             hypervisor = self._hypervisor(call.guest.hypervisor)
-            await hypervisor.finish_incoming(call.guest, arrived=call.arrived)
+            return await hypervisor.finish_incoming(call.guest, arrived=call.arrived)
 
     async def finish_outgoing(self, call: calls.EndMigrationThere) -> None:
         async with self._turn(call.guest.name):

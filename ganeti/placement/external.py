@@ -96,12 +96,14 @@ def _node(node: Node, state: ClusterState, present: Present | None) -> dict[str,
 def _live(node: Node, state: ClusterState, present: Present) -> dict[str, Any]:
     memory = up_memory = lent = 0
     for instance in state.primaries_on(node):
-        wanted = int(be_filled(state.cluster, instance)["maxmem"])
+        used = present.guests.get(instance.name, 0)
+        # A running guest may have more than what is configured for its next start.
+        wanted = max(int(be_filled(state.cluster, instance)["maxmem"]), used)
         memory += wanted
         if instance.admin_state is Wanted.UP:
             up_memory += wanted
             # What a guest does not use now, it may use later.
-            lent += max(0, wanted - present.guests.get(instance.name, 0))
+            lent += wanted - used
     return {
         "total_memory": present.total_memory,
         "reserved_memory": present.reserved_memory,

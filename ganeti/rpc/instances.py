@@ -6,7 +6,8 @@ from __future__ import annotations
 import enum
 
 from ganeti.model.guest import Guest, GuestState
-from ganeti.rpc.call import NORMAL, URGENT, WHILE_ALIVE, Call
+from ganeti.model.running import RunningConfig
+from ganeti.rpc.call import FAST, NORMAL, URGENT, WHILE_ALIVE, Call
 from ganeti.schema.records import Record
 from ganeti.schema.types import InstanceName, Integer, Line, Parameters, Seconds
 
@@ -123,21 +124,34 @@ class Migration(Record, omit_defaults=True):
     message: str = ""
 
 
-class AcceptInstance(Call[str]):
-    """Get ready to receive a guest; answers the address and port where it is awaited."""
+class DescribeRunning(Call[RunningConfig]):
+    """What a running guest was started with; ``guest`` is as it is configured."""
 
-    wire = "accept_instance"
+    wire = "migration_info"
     call_timeout = URGENT
 
     guest: Guest
+
+
+class AcceptInstance(Call[str]):
+    """Get ready to receive a guest; answers the address and port where it is awaited.
+
+    ``guest`` is as it is configured; what is prepared is what it runs with, ``running``.
+    """
+
+    wire = "accept_instance"
+    call_timeout = NORMAL
+
+    guest: Guest
     address: Line
+    running: RunningConfig
 
 
 class MigrateInstance(Call[None]):
     """Begin to send a running guest to where ``AcceptInstance`` awaits it."""
 
     wire = "instance_migrate"
-    call_timeout = URGENT
+    call_timeout = FAST
 
     guest: Guest
     destination: Line
@@ -153,11 +167,14 @@ class MigrationStatus(Call[Migration]):
     guest: Guest
 
 
-class EndMigrationHere(Call[None]):
-    """On the receiving node: keep the guest if it arrived, else drop what was prepared."""
+class EndMigrationHere(Call[str | None]):
+    """On the receiving node: keep the guest if it arrived, else drop what was prepared.
+
+    Answers what the hypervisor wrote of a guest that is dropped, such as why it did not arrive.
+    """
 
     wire = "instance_finalize_migration_dst"
-    call_timeout = 300
+    call_timeout = FAST
 
     guest: Guest
     arrived: bool
@@ -167,7 +184,7 @@ class EndMigrationThere(Call[None]):
     """On the sending node: forget the guest if it left, else let it go on."""
 
     wire = "instance_finalize_migration_src"
-    call_timeout = 300
+    call_timeout = FAST
 
     guest: Guest
     left: bool

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta
 
-from ganeti.model.guest import GuestState
+from ganeti.model.guest import CheckScope, GuestNic, GuestState
 from ganeti.rpc.call import FAST, SLOW, URGENT, WHILE_ALIVE, Call
 from ganeti.rpc.callers import ELECTORATE
 from ganeti.schema.records import Record
@@ -69,6 +69,10 @@ class AskVersion(Call[Version]):
 
 CERTIFICATES = "certificates"
 """A check of ours: the ends, in seconds since the epoch, of a node's certificates by path."""
+
+
+HYPERVISOR_VERSIONS = "hypervisor-versions"
+"""A check of ours: the versions of the programs of hypervisors, given with their parameters."""
 
 
 OBSTACLES = "storage-obstacles"
@@ -291,13 +295,21 @@ class ValidateOS(Call[None]):
 
 
 class ValidateHypervisor(Call[None]):
-    """Let the node check hypervisor parameters, the files they name included."""
+    """Let the node check hypervisor parameters, the files they name included.
+
+    With ``nics`` and the number of ``disks`` it checks whether it can attach these, too. With
+    ``about`` problems of these parameters only are told.
+    """
 
     wire = "hypervisor_validate_params"
-    call_timeout = URGENT
+    call_timeout = FAST
 
     hypervisor: Line
     hvparams: Parameters
+    nics: tuple[GuestNic, ...] = ()
+    disks: Integer = 0
+    scope: CheckScope = CheckScope.ALL
+    about: tuple[Key, ...] = ()
 
 
 class WriteSsconf(Call[None]):

@@ -7,17 +7,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from zope.interface import implementer
 
-from ganeti.errors import Failed
+from ganeti.errors import Failed, Invalid, Problem
 from ganeti.hypervisor.fake import FakeHypervisor
 from ganeti.hypervisor.interfaces import (
+    NO_EQUIPMENT,
     AttachedDisk,
     ConsoleAccess,
+    Equipment,
     IHypervisor,
     NotRunning,
     Phase,
     Sending,
 )
 from ganeti.model.guest import Guest, GuestState
+from ganeti.model.running import RunningConfig
 from ganeti.schema.types import Parameters
 from ganeti.testing.processes import MemoryNotes
 
@@ -31,7 +34,8 @@ class MemoryHypervisor:
 
     ``stubborn`` guests ignore a polite stop; ``unstartable`` ones do not start; ``breaks_at`` is
     the step of a migration that fails here. ``reaches`` says of the address of another host whether
-    guests can be sent there.
+    guests can be sent there. ``objections`` are what it has against parameters, by their names,
+    ``complaint`` what it writes of a guest that is dropped; those in ``loses`` do not arrive.
     """
 
     def __init__(
@@ -47,6 +51,10 @@ class MemoryHypervisor:
         self.unstartable = set(unstartable)
         self.breaks_at = breaks_at
         self.reaches = reaches
+        self.objections: dict[str, str] = {}
+        self.complaint = ""
+        self.loses: set[str] = set()
+        self.program_version = "1.0"
         self.asked: list[tuple[str, str]] = []
         self.disks: dict[str, tuple[str, ...]] = {}
 
@@ -76,12 +84,21 @@ class MemoryHypervisor:
     async def console(self, guest: Guest) -> ConsoleAccess:
         return await self._guests.console(guest)
 
-    async def validate(self, hvparams: Parameters) -> None:
-        await self._guests.validate(hvparams)
+    async def validate(self, hvparams: Parameters, equipment: Equipment = NO_EQUIPMENT) -> None:
+        if self.objections:
+            raise Invalid([Problem(name, why) for name, why in self.objections.items()])
 
-    async def accept(self, guest: Guest, disks: Sequence[AttachedDisk], address: str) -> str:
+    async def version(self, hvparams: Parameters) -> str:
+        return self.program_version
+
+    async def running_config(self, guest: Guest) -> RunningConfig:
+        return await self._guests.running_config(guest)
+
+    async def accept(
+        self, guest: Guest, disks: Sequence[AttachedDisk], address: str, running: RunningConfig
+    ) -> str:
         self._ask("accept", guest.name)
-        return await self._guests.accept(guest, disks, address)
+        return await self._guests.accept(guest, disks, address, running)
 
     async def migrate(self, guest: Guest, destination: str, *, live: bool) -> None:
         self._ask("migrate", guest.name)
@@ -95,9 +112,12 @@ class MemoryHypervisor:
             return Sending(phase=Phase.FAILED, message="broken on purpose")
         return await self._guests.sending(guest)
 
-    async def finish_incoming(self, guest: Guest, *, arrived: bool) -> None:
+    async def finish_incoming(self, guest: Guest, *, arrived: bool) -> str:
         self._ask("finish_incoming", guest.name)
+        if arrived and guest.name in self.loses:
+            raise NotRunning(guest.name)
         await self._guests.finish_incoming(guest, arrived=arrived)
+        return "" if arrived else self.complaint
 
     async def finish_outgoing(self, guest: Guest, *, left: bool) -> None:
         self._ask("finish_outgoing", guest.name)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A QEMU in memory: it is called, leaves a process and a control socket, and speaks its protocol.
 
-Its guests shut down a second after they are asked to, and are sent within a second.
+Its guests shut down a second after they are asked to, and are sent within a second. Like the real
+one, a guest arrives only in a machine like the one that it left, and the receiver writes why not.
 """
 
 from __future__ import annotations
@@ -28,8 +29,28 @@ from ganeti.testing.disk import MemoryDisk
 from ganeti.testing.processes import MemoryProcesses, Ran, Script
 
 GREETING = {"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 7}, "package": ""}}}
+MACHINES = """Supported machines are:
+microvm              microvm (i386)
+pc                   Standard PC (i440FX + PIIX, 1996) (alias of pc-i440fx-{0})
+pc-i440fx-{0}        Standard PC (i440FX + PIIX, 1996) (default)
+pc-i440fx-6.2        Standard PC (i440FX + PIIX, 1996)
+q35                  Standard PC (Q35 + ICH9, 2009) (alias of pc-q35-{0})
+pc-q35-{0}           Standard PC (Q35 + ICH9, 2009)
+"""
+CPUS = """Available CPUs:
+x86 host                  processor with all supported host features
+x86 max                   Enables all features supported by the accelerator
+x86 qemu64                (alias configured by machine type)
+
+Recognized CPUID flags:
+  3dnow sse2
+"""
 SIZE = 128 << 20
 """How much there is to send of every guest, in bytes."""
+
+
+class Complaint(str):
+    """The answer to a command that QEMU does not do."""
 
 
 @dataclass
@@ -41,6 +62,14 @@ class ScriptedQemu:
     status: str
     sending: dict[str, Any] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    host: ScriptedHost | None = None
+
+    def fail(self, why: str) -> None:
+        """Write why, and end."""
+        assert self.host is not None
+        text = f"qemu-system-x86_64: {why}\n".encode()
+        self.host.disk.put(option(self.argv, "-D"), text, 0o600, 0)
+        self.host._exit(self)
 
 
 class Network:
@@ -54,10 +83,19 @@ class ScriptedHost:
     """The QEMUs of one node.
 
     Guests in ``stubborn`` ignore their power button, QEMUs of those in ``deaf`` answer nothing,
-    and those in ``broken`` do not start.
+    and those in ``broken`` do not start. ``version`` is that of the program. ``slow`` are seconds
+    that commands take: until they are answered, and ``quit`` until QEMU has ended.
     """
 
-    def __init__(self, clock: IReactorTime, network: Network, programs: Iterable[str]) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        network: Network,
+        programs: Iterable[str],
+        version: str = "7.2.0",
+    ) -> None:
+        self.version = version
+        self.slow: dict[str, float] = {}
         self._clock = clock
         self._network = network
         self.disk = MemoryDisk()
@@ -77,9 +115,15 @@ class ScriptedHost:
         return found
 
     def _called(self, ran: Ran) -> Script:
+        if ran.argv[1:] == ("--version",):
+            return Script(out=f"QEMU emulator version {self.version} (Debian)\n".encode())
+        if ran.argv[1:] == ("-machine", "help"):
+            return Script(out=MACHINES.format(self.version.rpartition(".")[0]).encode())
+        if ran.argv[1:] == ("-cpu", "help"):
+            return Script(out=CPUS.encode())
         name = option(ran.argv, "-name")
         if name in self.broken:
-            return Script(code=1, err=self.broken[name].encode())
+            return self._break(ran, self.broken[name].encode())
         pid = self.processes.spawn()
         self.processes.alive[pid] = replace(ran, pid=pid)
         status = "inmigrate" if "-incoming" in ran.argv else "running"
@@ -89,8 +133,17 @@ class ScriptedHost:
         path = chardev.split("path=")[1].split(",")[0]
         for file in (path, option(ran.argv, "-pidfile")):
             self.disk.put(file, b"%d\n" % pid, 0o600, 0)
-        self.machines[path] = ScriptedQemu(pid, ran.argv, status)
+        self.machines[path] = ScriptedQemu(pid, ran.argv, status, host=self)
+        if "-D" in ran.argv:
+            self.disk.put(option(ran.argv, "-D"), b"", 0o600, 0)
         return Script()
+
+    def _break(self, ran: Ran, why: bytes) -> Script:
+        """Fail to start; with a log the reason is written there only."""
+        if "-D" not in ran.argv:
+            return Script(code=1, err=why)
+        self.disk.put(option(ran.argv, "-D"), b"qemu-system-x86_64: " + why, 0o600, 0)
+        return Script(code=1)
 
     def living(self, path: str) -> ScriptedQemu | None:
         """The QEMU that listens at ``path``."""
@@ -98,7 +151,7 @@ class ScriptedHost:
         return machine if machine and machine.pid in self.processes.alive else None
 
     def answer(self, machine: ScriptedQemu, command: str, given: Mapping[str, Any]) -> Any:
-        """What a command comes to; a text is an error."""
+        """What a command comes to."""
         machine.asked.append(command)
         name = option(machine.argv, "-name")
         quick: dict[str, Callable[[], Any]] = {
@@ -106,10 +159,11 @@ class ScriptedHost:
             "query-migrate": lambda: machine.sending,
             "stop": lambda: self._become(machine, "paused"),
             "cont": lambda: self._become(machine, "running"),
-            "quit": lambda: self._exit(machine),
+            "quit": lambda: self._quit(machine),
             "migrate": lambda: self._send(machine, given["uri"]),
             "migrate-incoming": lambda: self._await(machine, given["uri"]),
             "migrate_cancel": lambda: self._cancel(machine),
+            "qom-get": lambda: f"{_machine_type(machine)}-machine",
         }
         if command == "system_powerdown" and name not in self.stubborn:
             self._clock.callLater(1, self._exit, machine)
@@ -118,6 +172,12 @@ class ScriptedHost:
     def _become(self, machine: ScriptedQemu, status: str) -> dict[str, Any]:
         machine.status = status
         return {}
+
+    def _quit(self, machine: ScriptedQemu) -> dict[str, Any]:
+        if seconds := self.slow.get("quit"):
+            self._clock.callLater(seconds, self._exit, machine)
+            return {}
+        return self._exit(machine)
 
     def _exit(self, machine: ScriptedQemu) -> dict[str, Any]:
         self.processes.alive.pop(machine.pid, None)
@@ -128,7 +188,7 @@ class ScriptedHost:
 
     def _await(self, machine: ScriptedQemu, uri: str) -> Any:
         if uri in self._network.awaited:
-            return "Failed to bind socket: Address already in use"
+            return Complaint("Failed to bind socket: Address already in use")
         self._network.awaited[uri] = machine
         return {}
 
@@ -144,6 +204,10 @@ class ScriptedHost:
         if there is None:
             machine.sending = {"status": "failed", "error-desc": "Connection refused"}
             return
+        if why := _mismatch(machine.argv, there.argv):
+            there.fail(why)
+            machine.sending = {"status": "failed", "error-desc": "Connection reset by peer"}
+            return
         there.status, machine.status = machine.status, "postmigrate"
         ram = {"transferred": SIZE, "total": SIZE}
         machine.sending = {"status": "completed", "downtime": 7, "ram": ram}
@@ -151,6 +215,31 @@ class ScriptedHost:
     def _cancel(self, machine: ScriptedQemu) -> dict[str, Any]:
         machine.sending = {"status": "cancelled"}
         return {}
+
+
+def _machine_type(machine: ScriptedQemu) -> str:
+    return option(machine.argv, "-machine").partition(",")[0]
+
+
+def _mismatch(sender: tuple[str, ...], receiver: tuple[str, ...]) -> str:
+    """Why what is sent does not fit what awaits it."""
+    for name, text in (
+        ("-machine", "Machine type received is '{0}' and local is '{1}'"),
+        ("-m", "Size mismatch: pc.ram: {0} != {1}: Invalid argument"),
+        ("-smp", "Unknown savevm section or instance 'cpu' ({0}, {1})"),
+    ):
+        sent, awaited = option(sender, name), option(receiver, name)
+        if sent != awaited:
+            return text.format(sent, awaited)
+    sent_devices, awaited_devices = devices(sender), devices(receiver)
+    if sent_devices != awaited_devices:
+        return f"Unknown savevm section or instance: {sent_devices} and {awaited_devices}"
+    return ""
+
+
+def devices(argv: tuple[str, ...]) -> list[str]:
+    """The devices of a machine, in their order."""
+    return [argv[at + 1] for at, each in enumerate(argv) if each == "-device"]
 
 
 def option(argv: tuple[str, ...], name: str) -> str:
@@ -185,10 +274,10 @@ class _Line(StringTransport):
         self._machine = machine
         self._other = protocol
 
-    def say(self, what: Any) -> None:
+    def say(self, what: Any, later: float = 0) -> None:
         if option(self._machine.argv, "-name") not in self._host.deaf:
             data = msgspec.json.encode(what) + b"\r\n"
-            self._host._clock.callLater(0, self._deliver, data)
+            self._host._clock.callLater(later, self._deliver, data)
 
     def _deliver(self, data: bytes) -> None:
         if not self.disconnecting:
@@ -197,10 +286,11 @@ class _Line(StringTransport):
     def write(self, data: bytes) -> None:
         asked = msgspec.json.decode(data)
         answer = self._host.answer(self._machine, asked["execute"], asked.get("arguments", {}))
-        if isinstance(answer, str):
-            self.say({"error": {"class": "GenericError", "desc": answer}})
+        if isinstance(answer, Complaint):
+            self.say({"error": {"class": "GenericError", "desc": str(answer)}})
         else:
-            self.say({"return": answer})
+            later = 0 if asked["execute"] == "quit" else self._host.slow.get(asked["execute"], 0)
+            self.say({"return": answer}, later)
 
     def loseConnection(self) -> None:
         if not self.disconnecting:

@@ -13,9 +13,16 @@ from zope.interface.verify import verifyObject
 
 from ganeti.hypervisor.interfaces import IHypervisor, NotRunning, Phase, Running, Sending
 from ganeti.model.guest import Guest, GuestState
+from ganeti.model.running import as_running, running_config
+from ganeti.schema.records import replace
 from ganeti.testing.builders import a_guest
 
 T = TypeVar("T")
+
+
+async def accepted(hypervisor: IHypervisor, guest: Guest, address: str) -> str:
+    """Await a guest that runs as it is configured."""
+    return await hypervisor.accept(guest, [], address, running_config(guest, {}, ""))
 
 
 class HypervisorContract(SynchronousTestCase):
@@ -115,6 +122,7 @@ class HypervisorContract(SynchronousTestCase):
             hypervisor.stop("web1", hard=False),
             hypervisor.reboot(guest),
             hypervisor.console(guest),
+            hypervisor.running_config(guest),
             hypervisor.migrate(guest, "192.0.2.2:8102", live=True),
             hypervisor.sending(guest),
             hypervisor.finish_incoming(guest, arrived=True),
@@ -131,7 +139,7 @@ class HypervisorContract(SynchronousTestCase):
     def test_a_migrated_guest_runs_there_and_never_twice(self) -> None:
         here, there, guest = self.hypervisor("node1"), self.hypervisor("node2"), self.a_guest()
         self.done(here.start(guest, []))
-        address = self.done(there.accept(guest, [], "192.0.2.2"))
+        address = self.done(accepted(there, guest, "192.0.2.2"))
         self.assertEqual(self.names(here, there), [["web1"], []])
         self.done(here.migrate(guest, address, live=True))
         self.assertEqual(self.sent(here, guest).phase, Phase.COMPLETED)
@@ -143,7 +151,7 @@ class HypervisorContract(SynchronousTestCase):
     def test_a_migration_is_finished_by_the_next_daemons(self) -> None:
         guest = self.a_guest()
         self.done(self.hypervisor("node1").start(guest, []))
-        address = self.done(self.hypervisor("node2").accept(guest, [], "192.0.2.2"))
+        address = self.done(accepted(self.hypervisor("node2"), guest, "192.0.2.2"))
         self.done(self.hypervisor("node1").migrate(guest, address, live=False))
         self.assertEqual(self.sent(self.hypervisor("node1"), guest).phase, Phase.COMPLETED)
         here, there = self.hypervisor("node1"), self.hypervisor("node2")
@@ -157,19 +165,34 @@ class HypervisorContract(SynchronousTestCase):
     def test_a_migration_that_is_called_off_leaves_the_guest_where_it_was(self) -> None:
         here, there, guest = self.hypervisor("node1"), self.hypervisor("node2"), self.a_guest()
         self.done(here.start(guest, []))
-        address = self.done(there.accept(guest, [], "192.0.2.2"))
+        address = self.done(accepted(there, guest, "192.0.2.2"))
         self.done(here.migrate(guest, address, live=True))
         for _ in range(2):
             self.done(there.finish_incoming(guest, arrived=False))
             self.done(here.finish_outgoing(guest, left=False))
         self.assertEqual(self.names(here, there), [["web1"], []])
-        self.done(there.accept(guest, [], "192.0.2.2"))
+        self.done(accepted(there, guest, "192.0.2.2"))
+
+    def test_a_guest_keeps_what_it_was_started_with_wherever_it_runs(self) -> None:
+        here, there, guest = self.hypervisor("node1"), self.hypervisor("node2"), self.a_guest()
+        self.done(here.start(guest, []))
+        bigger = {"maxmem": 256, "minmem": 256, "vcpus": 2}
+        configured = replace(guest, beparams=bigger)
+        started = self.done(self.hypervisor("node1").running_config(configured))
+        self.assertEqual((started.memory, started.vcpus), (guest.memory, guest.vcpus))
+        runs = as_running(configured, started)
+        address = self.done(there.accept(runs, [], "192.0.2.2", started))
+        self.done(here.migrate(configured, address, live=True))
+        self.assertEqual(self.sent(here, configured).phase, Phase.COMPLETED)
+        self.done(there.finish_incoming(configured, arrived=True))
+        self.assertEqual(self.done(there.running_config(configured)), started)
+        self.assertEqual(there.running()["web1"].memory, guest.memory)
 
     def test_an_awaited_guest_is_not_started_and_can_be_ended(self) -> None:
         hypervisor, guest = self.hypervisor(), self.a_guest()
-        self.done(hypervisor.accept(guest, [], "192.0.2.1"))
+        self.done(accepted(hypervisor, guest, "192.0.2.1"))
         self.fails(Running, hypervisor.start(guest, []))
-        self.fails(Running, hypervisor.accept(guest, [], "192.0.2.1"))
+        self.fails(Running, accepted(hypervisor, guest, "192.0.2.1"))
         self.fails(NotRunning, hypervisor.stop("web1", hard=False))
         self.done(hypervisor.stop("web1", hard=True))
         self.done(hypervisor.start(guest, []))

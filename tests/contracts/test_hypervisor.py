@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from ganeti.errors import Failed, Refused
 from ganeti.hypervisor.fake import FakeHypervisor
 from ganeti.hypervisor.interfaces import (
@@ -13,18 +15,23 @@ from ganeti.hypervisor.interfaces import (
     ConsoleKind,
     IHypervisor,
     NotRunning,
+    Phase,
     Running,
 )
 from ganeti.hypervisor.kvm.accelerator import Accelerators
 from ganeti.hypervisor.kvm.control import Monitors
 from ganeti.hypervisor.kvm.driver import KvmHypervisor
 from ganeti.model.guest import Guest, GuestNic
+from ganeti.model.running import RunningConfig, as_running, running_config
+from ganeti.schema.records import replace
 from ganeti.testing.builders import a_disk, a_guest
 from ganeti.testing.disk import MemoryFiles
 from ganeti.testing.hypervisor import MemoryHypervisor
 from ganeti.testing.processes import MemoryNotes
-from ganeti.testing.qemu import Network, ScriptedHost, ScriptedQemu
+from ganeti.testing.qemu import Network, ScriptedHost, ScriptedQemu, devices
 from tests.contracts import hypervisor as contract
+
+NIC = GuestNic(uuid="u" * 36, mac="aa:00:10:00:00:01", mode="bridged", link="br7")
 
 
 class MemoryHypervisorTests(contract.HypervisorContract):
@@ -45,7 +52,7 @@ class MemoryHypervisorTests(contract.HypervisorContract):
 
     def test_a_step_of_a_migration_can_be_broken(self) -> None:
         hypervisor = MemoryHypervisor(breaks_at="accept")
-        self.fails(Failed, hypervisor.accept(self.a_guest(), [], "192.0.2.2"))
+        self.fails(Failed, contract.accepted(hypervisor, self.a_guest(), "192.0.2.2"))
 
 
 class FakeHypervisorTests(contract.HypervisorContract):
@@ -113,11 +120,15 @@ class KvmHypervisorTests(contract.HypervisorContract):
 
     def test_nothing_is_left_of_a_guest_that_did_not_start(self) -> None:
         self.node()[0].broken["web1"] = "Could not open 'x': No such file or directory"
-        message = self.fails(Failed, self.hypervisor().start(self.a_guest(), []))
-        self.assertEqual(
-            message, "QEMU cannot start web1: Could not open 'x': No such file or directory"
-        )
-        self.assertEqual(self.left(), [])
+        for work in (
+            self.hypervisor().start(self.a_guest(), []),
+            contract.accepted(self.hypervisor(), self.a_guest(), "192.0.2.1"),
+        ):
+            self.assertEqual(
+                self.fails(Failed, work),
+                "QEMU cannot start web1: Could not open 'x': No such file or directory",
+            )
+            self.assertEqual(self.left(), [])
 
     def test_a_guest_that_ignores_its_power_button_runs_on_until_it_is_stopped_hard(self) -> None:
         self.node()[0].stubborn.add("web1")
@@ -139,6 +150,24 @@ class KvmHypervisorTests(contract.HypervisorContract):
         self.done(hypervisor.stop("web1", hard=True))
         self.assertEqual([number for _, number in host.processes.killed], [9])
         self.assertEqual(self.left(), [])
+
+    def test_a_qemu_that_takes_long_to_end_is_not_killed(self) -> None:
+        host, _ = self.node()
+        hypervisor = self.hypervisor()
+        self.done(hypervisor.start(self.a_guest(), []))
+        host.slow["quit"] = 25
+        self.done(hypervisor.stop("web1", hard=True))
+        self.assertEqual((host.processes.killed, self.left()), ([], []))
+
+    def test_a_guest_whose_disks_are_slow_is_let_run(self) -> None:
+        here, there, guest = self.hypervisor("node1"), self.hypervisor("node2"), self.a_guest()
+        self.node("node2")[0].slow["cont"] = 100
+        self.done(here.start(guest, []))
+        address = self.done(contract.accepted(there, guest, "192.0.2.2"))
+        self.done(here.migrate(guest, address, live=False))
+        self.sent(here, guest)
+        self.done(there.finish_incoming(guest, arrived=True))
+        self.assertEqual(self.names(there), [["web1"]])
 
     def test_a_guest_whose_qemu_died_can_be_started_again(self) -> None:
         host, _ = self.node()
@@ -186,13 +215,15 @@ class KvmHypervisorTests(contract.HypervisorContract):
     def test_nothing_is_left_of_a_guest_that_cannot_be_awaited(self) -> None:
         for port in range(8102, 8134):
             self._network.awaited[f"tcp:192.0.2.2:{port}"] = ScriptedQemu(1, (), "running")
-        message = self.fails(Failed, self.hypervisor().accept(self.a_guest(), [], "192.0.2.2"))
+        message = self.fails(
+            Failed, contract.accepted(self.hypervisor(), self.a_guest(), "192.0.2.2")
+        )
         self.assertEqual(message, "no port from 8102 to 8133 is free at 192.0.2.2")
         self.assertEqual(self.left(), [])
 
     def test_a_guest_is_found_whose_note_was_damaged(self) -> None:
         _, notes = self.node()
-        self.done(self.hypervisor().accept(self.a_guest("web1"), [], "192.0.2.1"))
+        self.done(contract.accepted(self.hypervisor(), self.a_guest("web1"), "192.0.2.1"))
         self.done(self.hypervisor().start(self.a_guest("web2"), []))
         for name in ("web1", "web2", "web3"):
             notes.put(name, b"")
@@ -214,12 +245,107 @@ class KvmHypervisorTests(contract.HypervisorContract):
         disks = [AttachedDisk(a_disk("a"), "/f/a")]
         self.done(self.hypervisor().start(self.a_guest(), disks))
         argv = self.node()[0].machine("web1").argv
-        self.assertIn("pc,accel=tcg", argv)
+        self.assertIn("pc-i440fx-7.2,accel=tcg", argv)
         self.assertIn("file=/f/a,format=raw,if=none,id=disk0,aio=threads", argv)
+
+    def moved(self, guest: Guest, configured: Guest, running: RunningConfig) -> str:
+        """Start a guest, send it on, and answer what its receiver wrote if it did not arrive."""
+        here, there = self.hypervisor("node1"), self.hypervisor("node2")
+        address = self.done(there.accept(as_running(configured, running), [], "192.0.2.2", running))
+        self.done(here.migrate(configured, address, live=True))
+        arrived = self.sent(here, guest).phase is Phase.COMPLETED
+        return self.done(there.finish_incoming(configured, arrived=arrived))
+
+    def test_a_guest_moves_with_what_it_was_started_with_whatever_is_configured(self) -> None:
+        guest = self.a_guest()
+        self.done(self.hypervisor().start(guest, []))
+        changed = replace(
+            self.a_guest(machine_version="q35", nic_type="e1000", usb_mouse="tablet"),
+            beparams={"maxmem": 512, "minmem": 512, "vcpus": 4},
+            nics=(NIC,),
+        )
+        running = self.done(self.hypervisor().running_config(changed))
+        self.assertEqual(self.moved(guest, changed, running), "")
+        self.assertEqual(self.names(self.hypervisor("node2")), [["web1"]])
+
+    def test_the_receiver_says_why_a_guest_did_not_arrive(self) -> None:
+        guest = self.a_guest()
+        self.done(self.hypervisor().start(guest, []))
+        wrong = running_config(replace(guest, beparams={**guest.beparams, "vcpus": 2}), {}, "")
+        said = self.moved(guest, guest, wrong)
+        self.assertEqual(said, "Unknown savevm section or instance 'cpu' (1, 2)")
+        host, notes = self.node("node2")
+        self.assertEqual([*notes.all(), *host.disk.names("/run/kvm")], [])
+
+    def test_the_log_of_a_guest_that_arrived_is_closed(self) -> None:
+        guest = self.a_guest()
+        self.done(self.hypervisor().start(guest, []))
+        running = self.done(self.hypervisor().running_config(guest))
+        self.moved(guest, guest, running)
+        host, _ = self.node("node2")
+        self.assertIn("human-monitor-command", host.machine("web1").asked)
+        self.assertNotIn("web1.log", host.disk.names("/run/kvm"))
+
+    def test_a_newer_qemu_receives_the_machine_that_was_started_by_an_older_one(self) -> None:
+        self.node("node2")[0].version = "10.0.2"
+        guest = self.a_guest(machine_version="pc-i440fx-6.2")
+        self.done(self.hypervisor().start(guest, []))
+        running = self.done(self.hypervisor().running_config(self.a_guest()))
+        self.assertEqual(self.moved(guest, self.a_guest(), running), "")
+        there = self.done(self.hypervisor("node2").running_config(guest))
+        self.assertEqual((there.version, there.chosen), ("10.0.2", running.chosen))
+
+    def test_the_version_is_that_of_the_program_of_the_parameters(self) -> None:
+        self.node()[0].version = "10.0.2"
+        self.assertEqual(self.done(self.hypervisor().version({})), "10.0.2")
+
+    def test_a_machine_type_that_the_node_does_not_offer_is_refused(self) -> None:
+        for work in (
+            self.hypervisor().start(self.a_guest(machine_version="pc-i440fx-10.0"), []),
+            contract.accepted(
+                self.hypervisor(), self.a_guest(machine_version="pc-i440fx-10.0"), "192.0.2.2"
+            ),
+        ):
+            message = self.fails(Refused, work)
+            self.assertIn("web1 cannot run on this node: machine_version: QEMU 7.2.0", message)
+        self.assertEqual(self.left(), [])
+
+    def test_a_guest_of_an_older_version_moves_with_what_is_known_of_it(self) -> None:
+        _, notes = self.node()
+        guest = self.a_guest()
+        self.done(self.hypervisor().start(guest, []))
+        note = msgspec.json.decode(notes.all()["web1"])
+        del note["config"]
+        notes.put("web1", msgspec.json.encode(note))
+        changed = replace(guest, beparams={"maxmem": 512, "minmem": 512, "vcpus": 4})
+        changed = replace(changed, hvparams={**guest.hvparams, "machine_version": "q35"})
+        running = self.done(self.hypervisor().running_config(changed))
+        self.assertEqual((running.memory, running.vcpus), (guest.memory, guest.vcpus))
+        self.assertEqual(running.chosen["machine_version"], "pc-i440fx-7.2")
+        self.assertEqual(self.moved(guest, changed, running), "")
+
+    def test_a_q35_guest_has_one_cd_drive_on_each_port(self) -> None:
+        host, _ = self.node()
+        for image in ("/a.iso", "/b.iso"):
+            host.disk.put(image, b"", 0o644, 0)
+        guest = self.a_guest(
+            machine_version="q35", cdrom_image_path="/a.iso", cdrom2_image_path="/b.iso"
+        )
+        self.done(self.hypervisor().start(guest, []))
+        drives = [each for each in devices(host.machine("web1").argv) if "ide-cd" in each]
+        self.assertEqual(
+            drives,
+            ["ide-cd,drive=cdrom0,bus=ide.5,unit=0", "ide-cd,drive=cdrom1,bus=ide.4,unit=0"],
+        )
+
+    def test_the_console_is_the_one_that_the_guest_was_started_with(self) -> None:
+        hypervisor = self.hypervisor()
+        self.done(hypervisor.start(self.a_guest(), []))
+        access = self.done(hypervisor.console(self.a_guest(serial_console=False)))
+        self.assertEqual(access.kind, ConsoleKind.SSH)
 
     def test_consoles_are_serial_or_vnc_or_not_there(self) -> None:
         hypervisor = self.hypervisor()
-        self.done(hypervisor.start(self.a_guest(), []))
         serial = ("/usr/bin/python3", "console.py", "/run/kvm/web1.serial")
         vnc: dict[str, Any] = {"serial_console": False, "vnc_bind_address": "192.0.2.1"}
         for guest, expected in (
@@ -229,21 +355,23 @@ class KvmHypervisorTests(contract.HypervisorContract):
                 ConsoleAccess(kind=ConsoleKind.VNC, host="192.0.2.1", port=11001, display="5101"),
             ),
         ):
+            self.done(hypervisor.start(guest, []))
             self.assertEqual(self.done(hypervisor.console(guest)), expected)
+            self.done(hypervisor.stop("web1", hard=True))
+        self.done(hypervisor.start(self.a_guest(serial_console=False), []))
         none = self.done(hypervisor.console(self.a_guest(serial_console=False)))
         self.assertIn("set the hypervisor parameter serial_console", none.message or "")
 
     def test_a_bridge_that_is_not_there_is_refused_before_anything_is_started(self) -> None:
-        nic = GuestNic(uuid="u" * 36, mac="aa:00:10:00:00:01", mode="bridged", link="br7")
-        guest = a_guest(hypervisor="kvm", hvparams={"kernel_path": ""}, nics=(nic,))
+        guest = a_guest(hypervisor="kvm", hvparams={"kernel_path": ""}, nics=(NIC,))
         message = self.fails(Refused, self.hypervisor().start(guest, []))
-        self.assertIn("br7, which this node does not have: create it", message)
+        self.assertIn("this node has no bridge br7: create it", message)
         self.assertEqual(self.left(), [])
 
     def test_guests_are_awaited_at_the_next_free_port(self) -> None:
         hypervisor = self.hypervisor()
         addresses = [
-            self.done(hypervisor.accept(self.a_guest(name), [], "192.0.2.2"))
+            self.done(contract.accepted(hypervisor, self.a_guest(name), "192.0.2.2"))
             for name in ("web1", "web2")
         ]
         self.assertEqual(addresses, ["192.0.2.2:8102", "192.0.2.2:8103"])

@@ -190,6 +190,10 @@ class ChecksTests(SynchronousTestCase):
         expected = {"drbd-version": "8.4.11", "drbd-list": [3], "drbd-helper": [True, "/bin/true"]}
         self.assertEqual(found, expected)
 
+    def test_programs_of_hypervisors_tell_their_versions(self) -> None:
+        found = self.verify(**{"hypervisor-versions": {"fake": {}, "lxc": {}}})
+        self.assertEqual(found, {"hypervisor-versions": {"fake": "1.0"}})
+
     def test_hypervisor_parameters_are_tried(self) -> None:
         sets = [["cluster", "fake", {}], ["cluster", "kvm", {}]]
         self.assertEqual(self.verify(hvparms=sets), {"hvparms": []})

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.errors import Failed, Refused
 from ganeti.hypervisor.interfaces import NotRunning, Running
 from ganeti.model.guest import Guest, GuestState
+from ganeti.model.running import running_config
 from ganeti.node.instances import Instances
 from ganeti.node.oses import OSDefinitions
 from ganeti.node.scripts import Scripts
@@ -19,6 +20,7 @@ from ganeti.rpc.instances import (
     AcceptInstance,
     Console,
     DescribeConsole,
+    DescribeRunning,
     EndMigrationHere,
     EndMigrationThere,
     InstallOS,
@@ -32,6 +34,7 @@ from ganeti.rpc.instances import (
     StartInstance,
     StopInstance,
 )
+from ganeti.schema.records import replace
 from ganeti.testing.builders import a_disk, a_guest
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.hypervisor import MemoryHypervisor
@@ -39,6 +42,7 @@ from ganeti.testing.processes import MemoryProcesses, Script
 from tests.node.test_oses import SCRIPTS, put
 
 WEB1 = a_guest("web1", os="mini", disks=[a_disk("a")])
+STARTED = running_config(WEB1, {}, "")
 
 
 async def paths(guest: Guest) -> Sequence[str]:
@@ -77,8 +81,21 @@ class InstancesTests(SynchronousTestCase):
         self.start()
         self.assertEqual(self.hypervisor.asked, [("start", "web1")])
 
+    def test_a_guest_may_take_all_the_time_that_it_was_given(self) -> None:
+        self.hypervisor.stubborn.add("web1")
+        self.start()
+        stopping = Deferred.fromCoroutine(self.instances.stop(stop(timeout=7200)))
+        self.clock.pump([1.0] * 7190)
+        self.assertNoResult(stopping)
+        self.hypervisor.stubborn.clear()
+        self.clock.pump([1.0] * 9)
+        self.successResultOf(stopping)
+        self.assertNotIn(("stop hard", "web1"), self.hypervisor.asked)
+
     def test_an_awaited_guest_is_not_started(self) -> None:
-        self.successResultOf(self.instances.accept(AcceptInstance(guest=WEB1, address="192.0.2.1")))
+        self.successResultOf(
+            self.instances.accept(AcceptInstance(guest=WEB1, address="192.0.2.1", running=STARTED))
+        )
         self.failureResultOf(self.instances.start(StartInstance(guest=WEB1)), Running)
 
     def test_running_guests_are_listed(self) -> None:
@@ -195,11 +212,23 @@ class InstancesTests(SynchronousTestCase):
         console = self.successResultOf(self.instances.console(DescribeConsole(guest=WEB1)))
         self.assertEqual(console, Console(instance="web1", kind="msg", message=message))
 
+    def test_what_is_awaited_is_the_guest_as_it_runs(self) -> None:
+        bigger = {"maxmem": 256, "minmem": 256, "vcpus": 2}
+        configured = replace(WEB1, beparams=bigger, disks=(*WEB1.disks, a_disk("b")))
+        accept = AcceptInstance(guest=configured, address="192.0.2.2", running=STARTED)
+        self.successResultOf(self.instances.accept(accept))
+        arrived = EndMigrationHere(guest=configured, arrived=True)
+        self.successResultOf(self.instances.finish_incoming(arrived))
+        state = self.hypervisor.running()["web1"]
+        self.assertEqual((state.memory, state.vcpus), (128, 1))
+        asked = self.instances.running_config(DescribeRunning(guest=configured))
+        self.assertEqual(self.successResultOf(asked), STARTED)
+
     def test_a_guest_moves_to_another_node(self) -> None:
         other = MemoryHypervisor()
         there = self.of(other, "node2")
         self.start()
-        accept = AcceptInstance(guest=WEB1, address="192.0.2.2")
+        accept = AcceptInstance(guest=WEB1, address="192.0.2.2", running=STARTED)
         address = self.successResultOf(there.accept(accept))
         move = MigrateInstance(guest=WEB1, destination=address, live=True)
         self.successResultOf(self.instances.migrate(move))

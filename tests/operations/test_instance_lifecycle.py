@@ -133,11 +133,23 @@ class RebootTests(SynchronousTestCase):
         return [name for _, name in memory.nodes.calls()]
 
     def test_soft_and_hard_are_the_nodes_business(self) -> None:
-        for kind in (RebootType.SOFT, RebootType.HARD):
-            self.assertEqual(self.calls(kind, runs=True), ["RebootInstance"])
+        asked = self.calls(RebootType.SOFT, runs=True)
+        self.assertEqual(asked, ["RebootInstance", "DescribeRunning"])
+        asked = self.calls(RebootType.HARD, runs=True)
+        self.assertEqual(asked, ["ValidateHypervisor", "RebootInstance"])
 
     def test_full_stops_and_starts(self) -> None:
-        self.assertEqual(self.calls(RebootType.FULL, runs=True), ["StopInstance", "StartInstance"])
+        asked = self.calls(RebootType.FULL, runs=True)
+        self.assertEqual(asked, ["ValidateHypervisor", "StopInstance", "StartInstance"])
+
+    def test_memory_that_it_would_not_get_back_refuses_what_stops_it(self) -> None:
+        bigger = an_instance("web1", beparams={"minmem": 512, "maxmem": 512})
+        state, lack = a_cluster(instances=[bigger]), facts(runs=("web1",), memory_free=100)
+        for kind in (RebootType.HARD, RebootType.FULL):
+            with self.assertRaisesRegex(Refused, "needs 512 MiB"):
+                reboot.plan(RebootInstance(instance_name="web1", reboot_type=kind), state, lack)
+        soft = RebootInstance(instance_name="web1", reboot_type=RebootType.SOFT)
+        reboot.plan(soft, state, lack)
 
     def test_one_that_does_not_run_is_started(self) -> None:
         self.assertEqual(self.calls(RebootType.SOFT, runs=False), ["StartInstance"])

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -13,12 +14,18 @@ from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, GanetiError, Refused
 from ganeti.model.disk import Template
 from ganeti.model.instance import Wanted
+from ganeti.rpc.asking import Lost
+from ganeti.rpc.call import Call
+from ganeti.rpc.instances import EndMigrationHere, MigrationStatus
+from ganeti.rpc.wire import Request
 from ganeti.testing.builders import a_cluster, a_disk, a_node, an_instance
 from tests.operations.whole import WholeCluster
 
 NODES = ("node1", "node2", "node3")
 
 CALLS = (
+    "migration_info",
+    "hypervisor_validate_params",
     "accept_instance",
     "instance_migrate",
     "instance_get_migration_status",
@@ -122,6 +129,70 @@ class MigrateTests(MoveTests):
         self.assertEqual(result, {"node": "node2", "downtime_ms": 0})
         self.assertEqual((self.primary(whole), whole.where("web1")), ("node2", ["node2"]))
         self.assertIn("stood still for at most 0 ms", whole.said)
+
+    def test_a_guest_moves_with_what_it_was_started_with(self) -> None:
+        whole = self.whole()
+        bigger = {"maxmem": 256, "minmem": 256, "vcpus": 2}
+        self.do(whole, "OP_INSTANCE_SET_PARAMS", beparams=bigger)
+        for node in ("node2", "node3"):
+            self.do(whole, "OP_INSTANCE_MIGRATE", target_node=node)
+            state = whole.guests[node].running()["web1"]
+            self.assertEqual((state.memory, state.vcpus), (128, 1))
+        self.assertIn("changes that wait for its next start: be/maxmem, be/vcpus", whole.said)
+        self.do(whole, "OP_INSTANCE_REBOOT", reboot_type="hard")
+        state = whole.guests["node3"].running()["web1"]
+        self.assertEqual((state.memory, state.vcpus), (256, 2))
+
+    def test_a_node_that_cannot_run_what_runs_is_refused_before_anything_is_done(self) -> None:
+        whole = self.whole()
+        why = "QEMU 7.2.0 has no machine type pc-i440fx-10.0"
+        whole.guests["node2"].objections["machine_version"] = why
+        error = self.refusal(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
+        self.assertIn(f"web1 would not run: node2: machine_version: {why}", str(error))
+        self.assertIn("was started with that", str(error))
+        self.assertIn("gnt-instance failover web1", str(error))
+        self.assertEqual((whole.guests["node2"].asked, whole.where("web1")), ([], ["node1"]))
+
+    def test_a_node_has_room_if_it_has_room_for_what_runs(self) -> None:
+        whole = self.whole()
+        self.do(whole, "OP_INSTANCE_SET_PARAMS", beparams={"maxmem": 64, "minmem": 64})
+        for host in whole.hosts.values():
+            host.disk.put("/proc/meminfo", b"MemAvailable: 102400 kB\n", 0o444, 0.0)
+        error = self.refusal(whole, "OP_INSTANCE_MIGRATE")
+        self.assertIn("has 100 MiB of memory free, and 128 MiB are needed", str(error))
+
+    def test_a_node_daemon_that_restarts_for_a_minute_does_not_end_a_migration(self) -> None:
+        for call in (MigrationStatus, EndMigrationHere):
+            whole = self.whole()
+            down = self.down_after_sending(whole, call)
+            self.do(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
+            self.assertEqual((self.primary(whole), whole.where("web1")), ("node2", ["node2"]))
+            self.assertEqual(len(down), 60, call)
+
+    def down_after_sending(self, whole: WholeCluster, call: type[Call[Any]]) -> list[str]:
+        """Both daemons are down for calls of a kind, for a minute once the guest is being sent."""
+        down: list[str] = []
+
+        async def answer_later(request: Request, answer: Callable[[], Awaitable[bytes]]) -> bytes:
+            sending = ("node1", "instance_migrate") in whole.network.asked
+            if request.name == call.wire and sending and len(down) < 60:
+                down.append(request.name)
+                raise Lost("connection refused")
+            return await answer()
+
+        for node in ("node1", "node2"):
+            whole.network.misbehave(node, answer_later)
+        return down
+
+    def test_what_the_receiver_says_is_in_the_error(self) -> None:
+        for breaks, loses in (("sending", ()), (None, ("web1",))):
+            whole = self.whole()
+            whole.guests["node1"].breaks_at = breaks
+            whole.guests["node2"].loses = set(loses)
+            whole.guests["node2"].complaint = "Size mismatch: pc.ram"
+            error = self.refusal(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
+            self.assertIn("node2 says: Size mismatch: pc.ram; it goes on", str(error))
+            self.assertEqual((self.primary(whole), whole.where("web1")), ("node1", ["node1"]))
 
     def test_one_that_does_not_run_is_refused_unless_a_failover_will_do(self) -> None:
         whole = self.whole(diskless(admin_state=Wanted.DOWN))

@@ -65,6 +65,25 @@ class ClusterTests(SettingTests):
         self.assertEqual(self.cluster.beparams, {"default": {**before, **memory}})
         self.assertEqual(self.cluster.hvparams["kvm"]["vnc_bind_address"], "0.0.0.0")
 
+    def test_hypervisor_parameters_must_be_such_that_nodes_can_run_guests(self) -> None:
+        kvm = {"machine_version": "pc-9", "vnc_bind_address": "0.0.0.0"}
+        self.whole.kvm["node2"].objections = {
+            "machine_version": "QEMU 7.2.0 has no machine type pc-9",
+            "kernel_path": "there is no /vmlinuz on this node",
+        }
+        for fields in ({"hvparams": {"kvm": kvm}}, {"os_hvp": {"noop": {"kvm": kvm}}}):
+            told, code = self.refused(**fields)
+            self.assertEqual(code, Code.ENVIRONMENT)
+            self.assertIn("would not run: node2: machine_version: QEMU 7.2.0 has no", told)
+            # What was wrong before, and is not changed, is for the instances that have it.
+            self.assertNotIn("kernel_path", told)
+        self.modify(hvparams={"kvm": {"vnc_bind_address": "0.0.0.0"}})
+
+    def test_a_silent_node_does_not_keep_parameters_from_being_set(self) -> None:
+        self.whole.network.vanish("node2")
+        self.modify(hvparams={"kvm": {"vnc_bind_address": "0.0.0.0"}})
+        self.assertIn("whether node2 can do that is not known", self.whole.said)
+
     def test_every_problem_is_told(self) -> None:
         told, code = self.refused(
             beparams={"vcpus": 0}, mac_prefix="01:00:00", hvparams={"qemu": {}}, reserved_lvs=["("]

@@ -103,6 +103,21 @@ class VerifyTests(SynchronousTestCase):
             self.assertEqual((good, len(errors)), (not told, bool(told)))
             self.assertTrue(all(told in each for each in errors), errors)
 
+    def test_nodes_with_different_versions_of_qemu_are_a_warning(self) -> None:
+        for other, warned in (("7.2.22", 0), ("10.0.2", 1), ("", 0)):
+            answers = dict(runs("web1").answers)
+            answers[NODE1, VerifyNode] = {"hypervisor-versions": {"kvm": "7.2.22", "fake": ""}}
+            node2 = uuid_of("node", "node2")
+            answers[node2, VerifyNode] = {"hypervisor-versions": {"kvm": other}}
+            answers[node2, DescribeNode] = some_facts()
+            memory = MemoryTools(a_cluster(nodes=("node1", "node2"), instances=["web1"]))
+            op = VerifyGroup(group_name="default")
+            plan = verify.plan_group(op, memory.state(), Facts(answers))
+            self.assertTrue(self.successResultOf(verify.run_group(plan, memory.tools)))
+            told = [said for said in memory.progress.said if "WARNING" in said]
+            self.assertEqual(len(told), warned)
+            self.assertTrue(all("(10.0.2: node2; 7.2.22: node1)" in each for each in told))
+
     def test_a_certificate_that_ends_soon_is_a_warning_and_then_an_error(self) -> None:
         for days, level, when in (
             (40, "", ""),

@@ -10,7 +10,6 @@ from typing import Any
 from twisted.internet.task import Clock, deferLater
 
 from ganeti.config.state import ClusterState
-from ganeti.hypervisor.fake import FakeHypervisor
 from ganeti.model.disk import Template
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import read_opcode
@@ -22,9 +21,9 @@ from ganeti.operations.registry import OPERATIONS
 from ganeti.operations.undo import Undo
 from ganeti.rpc.instances import StartInstance
 from ganeti.testing.host import MemoryHost
+from ganeti.testing.hypervisor import MemoryHypervisor
 from ganeti.testing.mirror import Copies, MemoryMirror
 from ganeti.testing.nodes import MemoryNodes
-from ganeti.testing.processes import MemoryNotes
 from ganeti.testing.storage import MemoryVolumes
 from ganeti.testing.streams import MemoryNetwork
 from ganeti.testing.tools import MemoryTools
@@ -69,16 +68,18 @@ class WholeCluster:
         self.network = MemoryNodes(clock=self.clock)
         self.hosts: dict[str, MemoryHost] = {}
         self.volumes: dict[str, MemoryVolumes] = {}
-        self.guests: dict[str, FakeHypervisor] = {}
+        self.guests: dict[str, MemoryHypervisor] = {}
+        self.kvm: dict[str, MemoryHypervisor] = {}
         for node in state.nodes.values():
             plain = self.volumes[node.name] = MemoryVolumes()
             mirror = MemoryMirror(self.copies, node.name)
             volumes = {Template.PLAIN: plain, Template.DRBD: mirror, Template.SHAREDFILE: plain}
-            guests = self.guests[node.name] = FakeHypervisor(MemoryNotes())
+            guests = self.guests[node.name] = MemoryHypervisor()
+            kvm = self.kvm[node.name] = MemoryHypervisor()
             host = MemoryHost(
                 node.name,
                 self.clock,
-                hypervisors={"fake": guests},
+                hypervisors={"fake": guests, "kvm": kvm},
                 volumes=volumes,
                 network=wires,
             )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -65,6 +66,13 @@ class RequestTests(SynchronousTestCase):
         self.assertEqual(nodes["node1"]["i_pri_up_memory"], 128)
         # web1 uses 100 of its 128 MiB now, and may use the rest later.
         self.assertEqual(nodes["node1"]["free_memory"], 16000 - 28)
+
+    def test_a_guest_that_runs_with_more_than_is_configured_counts_with_that(self) -> None:
+        state = a_cluster(nodes=["node1"], instances=[an_instance("web1")])
+        present = {uuid_of("node", "node1"): replace(HERE, guests={"web1": 512})}
+        node = json.loads(request_text(state, present, {"type": "allocate"}))["nodes"]["node1"]
+        self.assertEqual((node["i_pri_memory"], node["i_pri_up_memory"]), (512, 512))
+        self.assertEqual(node["free_memory"], 16000)
 
     def test_it_is_written_in_ascii(self) -> None:
         text = request_text(a_cluster(), {}, {"type": "\u00e9\U0001f600"})

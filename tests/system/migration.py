@@ -152,11 +152,11 @@ class CountingGuest:
     def close(self) -> None:
         self._consoles.close()
 
-    def move(self) -> Move:
-        """Let it move to the other node."""
+    def move(self, numbers: int = _BEFORE_AND_AFTER) -> Move:
+        """Let it move to the other node, with at least ``numbers`` before and after."""
         consoles = self._consoles
         start = len(consoles.counts)
-        self._counted(_BEFORE_AND_AFTER)
+        self._counted(numbers)
         command = [str(self._running.cluster.tools / "gnt-instance"), "migrate", "-f", NAME]
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -167,7 +167,7 @@ class CountingGuest:
             said = moving.stdout.read()
         stood_still = _STOOD_STILL.search(said)
         assert moving.returncode == 0 and stood_still, said
-        self._counted(_BEFORE_AND_AFTER)
+        self._counted(numbers)
         return Move(int(stood_still[1]) / 1000, consoles.counts[start:])
 
     def _counted(self, more: int) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.system.linux import MINI, require_linux
-from tests.system.migration import CountingGuest, cluster
+from tests.system.migration import NAME, CountingGuest, cluster
+from tests.system.pending_migrations import CHANGES, REFUSED, PendingMoves
 from tests.system.running import RunningCluster, eventually
 from tools.quickstart.processes import Process, proven
 
@@ -80,3 +81,27 @@ class MovingGuestTests(SynchronousTestCase):
             if move.silent <= move.reported + move.usual:
                 return
         self.fail(f"(silent, reported, usual): {tried}")
+
+
+class PendingChangeTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        require_linux()
+        self.running = cluster()
+        self.addCleanup(lambda: self.assertEqual(self.running.destroy(), []))
+        self.moves = PendingMoves(self.running)
+        self.addCleanup(self.moves.guest.close)
+
+    def test_a_guest_moves_with_what_it_was_started_with_whatever_waits(self) -> None:
+        for change, outcome in zip(CHANGES, self.moves.moves(), strict=True):
+            self.assertEqual((outcome.kind, outcome.lost), (change.kind, []))
+            self.assertTrue(outcome.waiting, change)
+        for change in REFUSED:
+            self.assertTrue(self.moves.refusal(change), change)
+        self.moves.modify("-B", "vcpus=2,memory=256", "-H", "machine_version=q35")
+        for kind, runs_with in (("soft", ["128M", "1"]), ("hard", ["256M", "2"])):
+            done = self.running.tool("instance", "reboot", "-t", kind, NAME)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            shown = self.running.tool(
+                *("instance", "list", "--no-headers", "-o", "oper_ram,oper_vcpus", NAME)
+            )
+            self.assertEqual(shown.stdout.split(), runs_with, kind)

@@ -27,6 +27,7 @@ from ganeti.hypervisor.kvm.control import Monitors
 from ganeti.hypervisor.kvm.devices import tap
 from ganeti.hypervisor.kvm.driver import KvmHypervisor
 from ganeti.model.guest import Guest, GuestNic
+from ganeti.model.running import as_running
 from ganeti.schema.records import replace
 from ganeti.system.files import LocalFiles
 from ganeti.system.notes import LocalNotes
@@ -87,6 +88,12 @@ class KvmTests(TestCase):
 
     def attached(self) -> list[AttachedDisk]:
         return [AttachedDisk(self.guest().disks[0], str(self.disk))]
+
+    def image(self) -> str:
+        """What is in drives that nobody boots from."""
+        image = Path(self.folder, "empty.iso")
+        image.write_bytes(bytes(1 << 20))
+        return str(image)
 
     def hypervisor(self, node: str = "node1") -> KvmHypervisor:
         """The hypervisor as a daemon of that node finds it."""
@@ -177,7 +184,8 @@ class KvmTests(TestCase):
         await here.start(guest, self.attached())
         before = await self.terminal("node1")
         await before.see(b"tick 1")
-        address = await there.accept(guest, self.attached(), "127.0.0.1")
+        running = await here.running_config(guest)
+        address = await there.accept(guest, self.attached(), "127.0.0.1", running)
         after = await self.terminal("node2")
         await here.migrate(guest, address, live=True)
         await self.sent(here)
@@ -190,6 +198,51 @@ class KvmTests(TestCase):
         await there.stop("web1", hard=True)
         self.assertEqual(os.listdir(f"{self.folder}/node2/kvm"), [])
 
+    async def test_a_guest_moves_with_what_it_was_started_with(self) -> None:
+        here, there = self.hypervisor("node1"), self.hypervisor("node2")
+        await here.start(self.guest(), self.attached(), paused=True)
+        bigger = {"maxmem": 256, "minmem": 256, "vcpus": 2}
+        changed = replace(self.guest(machine_version="q35", usb_mouse="tablet"), beparams=bigger)
+        running = await here.running_config(changed)
+        runs = as_running(changed, running)
+        address = await there.accept(runs, self.attached(), "127.0.0.1", running)
+        await here.migrate(changed, address, live=True)
+        await self.sent(here)
+        await there.finish_incoming(changed, arrived=True)
+        self.assertEqual(there.running()["web1"].memory, 128)
+        self.assertNotIn("web1.log", os.listdir(f"{self.folder}/node2/kvm"))
+
+    async def test_a_receiver_that_is_another_machine_says_so(self) -> None:
+        here, there = self.hypervisor("node1"), self.hypervisor("node2")
+        await here.start(self.guest(), self.attached(), paused=True)
+        for over, reason in (
+            ({"memory": 256}, "Size mismatch: pc.ram"),
+            ({"chosen": {"machine_version": "pc-q35-7.2"}}, "Machine type received is"),
+        ):
+            wrong = replace(await here.running_config(self.guest()), **over)
+            runs = as_running(self.guest(), wrong)
+            address = await there.accept(runs, self.attached(), "127.0.0.1", wrong)
+            await here.migrate(self.guest(), address, live=True)
+            while (await here.sending(self.guest())).phase is Phase.ACTIVE:
+                await deferLater(self.clock, 0.05)
+            self.assertIn(reason, await there.finish_incoming(self.guest(), arrived=False))
+            await here.finish_outgoing(self.guest(), left=False)
+            self.assertEqual(list(here.running()), ["web1"])
+
+    async def test_a_q35_guest_with_every_drive_starts_and_starts_again(self) -> None:
+        image = self.image()
+        hypervisor = self.hypervisor()
+        images = ("cdrom_image_path", "cdrom2_image_path", "floppy_image_path")
+        for disk_type in ("paravirtual", "ide", "scsi"):
+            drives = dict.fromkeys(images, image) | {"disk_type": disk_type}
+            guest = self.guest(machine_version="q35", **drives)
+            for _ in range(2):
+                await hypervisor.start(guest, self.attached())
+                await hypervisor.reboot(guest)
+                running = await hypervisor.running_config(guest)
+                self.assertTrue(running.chosen["machine_version"].startswith("pc-q35-"))
+                await hypervisor.stop("web1", hard=True)
+
     async def test_what_a_busy_guest_writes_while_it_moves_arrives(self) -> None:
         here, there = self.hypervisor("node1"), self.hypervisor("node2")
         await here.start(self.guest(), self.attached())
@@ -200,7 +253,8 @@ class KvmTests(TestCase):
         assert terminal.transport is not None
         terminal.transport.write(b"i=0; while :; do i=$((i+1)); done &\n")
         held = self.guest(kvm_extra="-S")
-        address = await there.accept(held, self.attached(), "127.0.0.1")
+        running = await here.running_config(held)
+        address = await there.accept(held, self.attached(), "127.0.0.1", running)
         await here.migrate(self.guest(), address, live=True)
         await self.sent(here)
         self.assert_same_pages(await self.memory("node1"), await self.memory("node2"))

@@ -4,10 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
-from ganeti.errors import Invalid, Problem
-from ganeti.hypervisor.kvm.devices import DISK_DEVICES, IDE_SLOTS
+from ganeti.errors import Invalid, Problem, Refused
+from ganeti.hypervisor.interfaces import Equipment
+from ganeti.hypervisor.kvm.devices import DISK_DEVICES, ide_slots
+from ganeti.hypervisor.kvm.network import missing_link
+from ganeti.hypervisor.kvm.programs import Program
+from ganeti.model.guest import CheckScope
 from ganeti.model.parameters.kvm import Kvm
+from ganeti.schema.records import replace
 from ganeti.schema.shell import shell_words
 from ganeti.system.interfaces import IFiles
 
@@ -30,15 +36,63 @@ They cannot be set to others, but configurations of other software may have them
 """
 
 
-def problems(kvm: Kvm, files: IFiles) -> Iterator[Problem]:
-    """Everything that would keep a guest with these parameters from starting here."""
+def problems(
+    kvm: Kvm, equipment: Equipment, files: IFiles, program: Program | None
+) -> Iterator[Problem]:
+    """Everything that would keep a guest with these parameters from running here.
+
+    ``program`` is None if this node's QEMU cannot be asked what it offers.
+    """
+    yield from _unattachable(kvm, equipment, files, program)
+    if equipment.scope is CheckScope.EQUIPMENT:
+        return
+    yield from _missing(kvm, files)
+    if program is not None:
+        yield from _not_in(program, kvm)
+    if equipment.scope is CheckScope.ALL:
+        yield from _mistakes(kvm)
+
+
+def _unattachable(
+    kvm: Kvm, equipment: Equipment, files: IFiles, program: Program | None
+) -> Iterator[Problem]:
+    """Network cards and disks for which there is no place."""
+    if kvm.kvm_net == "host":
+        for index, card in enumerate(equipment.nics):
+            if obstacle := missing_link(card, files):
+                yield Problem(f"nics/{index}", obstacle)
+    if program is not None:
+        with suppress(Refused):
+            kvm = replace(kvm, machine_version=program.machine(kvm.machine_version))
+    if reason := too_many_disks(kvm, equipment.disks):
+        yield Problem("disk_type", reason)
+
+
+def _missing(kvm: Kvm, files: IFiles) -> Iterator[Problem]:
+    """What the node does not have."""
     for name in FILES:
         path = getattr(kvm, name)
         if path.startswith("/") and files.stat(path) is None:
             yield Problem(name, f"there is no {path} on this node")
-    yield from missing(kvm)
     if kvm.kvm_path != Kvm().kvm_path and files.stat(kvm.kvm_path) is None:
         yield Problem("kvm_path", f"there is no {kvm.kvm_path} on this node")
+    if kvm.kvm_accel == "kvm" and files.stat("/dev/kvm") is None:
+        yield Problem("kvm_accel", "there is no /dev/kvm on this node")
+
+
+def _not_in(program: Program, kvm: Kvm) -> Iterator[Problem]:
+    """What the node's QEMU does not offer."""
+    if reason := program.lacks_cpu(kvm.cpu_type):
+        yield Problem("cpu_type", reason)
+    try:
+        program.machine(kvm.machine_version)
+    except Refused as error:
+        yield Problem("machine_version", str(error))
+
+
+def _mistakes(kvm: Kvm) -> Iterator[Problem]:
+    """What can be told from the parameters alone."""
+    yield from missing(kvm)
     for name in ("disk_type", "cdrom_disk_type"):
         kind = getattr(kvm, name)
         if kind and kind not in DISK_DEVICES:
@@ -67,6 +121,7 @@ def too_many_disks(kvm: Kvm, count: int) -> str:
     if kvm.disk_type != "ide":
         return ""
     drives = sum(1 for image in (kvm.cdrom_image_path, kvm.cdrom2_image_path) if image)
-    if count + drives <= IDE_SLOTS:
+    slots = ide_slots(kvm)
+    if count + drives <= slots:
         return ""
-    return f"disk_type=ide has room for {IDE_SLOTS} disks and CD drives; use paravirtual"
+    return f"disk_type=ide has room for {slots} disks and CD drives; use paravirtual"

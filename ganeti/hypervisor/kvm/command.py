@@ -96,7 +96,9 @@ def command(
         *(("-rtc", "base=localtime") if kvm.use_localtime else ()),
         *(("-no-reboot",) if kvm.reboot_behavior == "exit" else ()),
         *(("-S",) if paused else ()),
-        *(("-incoming", "defer") if incoming else ()),
+        # Why a guest does not arrive is written to the standard error, which nobody reads once QEMU
+        # is in the background; with a log file it goes there.
+        *(("-incoming", "defer", "-D", machine.places.log) if incoming else ()),
         *shell_words(kvm.kvm_extra, "kvm_extra"),
     ]
 
@@ -111,13 +113,16 @@ def _processor(guest: Guest, kvm: Kvm, accelerator: Accelerator) -> Iterator[str
     if not kvm.acpi:
         machine.append("acpi=off")
     yield from ("-machine", ",".join(machine))
-    # Without a wish QEMU's own default, which guests can take to any other host.
-    model = kvm.cpu_type or (_SOFTWARE_CPU if accelerator is Accelerator.TCG else "")
-    if model:
+    if model := cpu_model(kvm, accelerator):
         yield from ("-cpu", model)
     topology = {"sockets": kvm.cpu_sockets, "cores": kvm.cpu_cores, "threads": kvm.cpu_threads}
     wishes = [f"{name}={count}" for name, count in topology.items() if count]
     yield from ("-smp", ",".join([str(guest.vcpus), *wishes]))
+
+
+def cpu_model(kvm: Kvm, accelerator: Accelerator) -> str:
+    """Return the CPU model of a guest; empty for QEMU's default, which any other host can give."""
+    return kvm.cpu_type or (_SOFTWARE_CPU if accelerator is Accelerator.TCG else "")
 
 
 def _memory(guest: Guest, accelerator: Accelerator) -> str:

@@ -20,6 +20,12 @@ from ganeti.hypervisor.kvm import qmp
 PATIENCE = 10.0
 """How long QEMU may take for an answer, in seconds; it answers at once unless it hangs."""
 
+DISK_PATIENCE = 120.0
+"""The same for commands that wait for disks: what the guest wrote, or the locks of its images.
+
+Who gives up too early cannot know whether the guest runs."""
+_WAIT_FOR_DISKS = frozenset({"cont", "stop"})
+
 
 class NoControl(Failed):
     """A QEMU that is not to be reached, or does not answer."""
@@ -47,12 +53,13 @@ class Control(Protocol):
         """
         if self._lost is not None:
             raise self._lost
+        patience = DISK_PATIENCE if command in _WAIT_FOR_DISKS else PATIENCE
         answer: Deferred[Any] = Deferred()
         self._waiting.append(answer)
         spelt = {name.replace("_", "-"): value for name, value in arguments.items()}
         assert self.transport is not None
         self.transport.write(qmp.encoded(command, spelt))
-        return await self._in_time(answer, command)
+        return await self._in_time(answer, command, patience)
 
     async def begin(self) -> None:
         """Exchange the greetings, before which no command is understood."""
@@ -64,11 +71,11 @@ class Control(Protocol):
             await self._in_time(greeting, "the greeting")
         await self.ask("qmp_capabilities")
 
-    async def _in_time(self, answer: Deferred[Any], what: str) -> Any:
+    async def _in_time(self, answer: Deferred[Any], what: str, patience: float = PATIENCE) -> Any:
         try:
-            return await answer.addTimeout(PATIENCE, self._clock)
+            return await answer.addTimeout(patience, self._clock)
         except TimeoutError:
-            raise NoControl(f"QEMU does not answer {what} within {PATIENCE:g} s") from None
+            raise NoControl(f"QEMU does not answer {what} within {patience:g} s") from None
 
     def dataReceived(self, data: bytes) -> None:
         try:

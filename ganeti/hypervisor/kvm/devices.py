@@ -21,14 +21,23 @@ DISK_DEVICES: Mapping[str, str] = {
 }
 """The device for each disk type; the other types are flash memories of other machines."""
 
-IDE_SLOTS = 4
-"""How many disks and CD drives a PC's IDE controller takes."""
+_UNITS_OF_A_BUS = 2
+"""How many disks and CD drives each bus of a PC's IDE controller takes; those of a Q35 take one."""
 
 _CONTROLLERS: Mapping[str, str] = {
     "lsi": "lsi53c895a",
     "megasas": "megasas",
     "virtio-scsi-pci": "virtio-scsi-pci",
 }
+
+
+def _is_q35(kvm: Kvm) -> bool:
+    return "q35" in kvm.machine_version.partition(",")[0]
+
+
+def ide_slots(kvm: Kvm) -> int:
+    """Return how many IDE disks and CD drives the machine takes."""
+    return 6 if _is_q35(kvm) else 4
 
 
 def escaped(value: str) -> str:
@@ -59,16 +68,20 @@ def disks(attached: Sequence[AttachedDisk], kvm: Kvm) -> Iterator[str]:
             options.append("readonly=on")
         yield from ("-drive", ",".join(options))
         first = ["bootindex=1"] if boots and index == 0 else []
-        yield from ("-device", ",".join([f"{device},drive={name}", *_bus(device, index), *first]))
+        yield from (
+            "-device",
+            ",".join([f"{device},drive={name}", *_bus(device, index, kvm), *first]),
+        )
 
 
 def _native(kvm: Kvm) -> bool:
     return kvm.disk_aio == "native" and kvm.disk_cache == "none"
 
 
-def _bus(device: str, slot: int) -> list[str]:
+def _bus(device: str, slot: int, kvm: Kvm) -> list[str]:
     if device.startswith("ide"):
-        return [f"bus=ide.{slot // 2}", f"unit={slot % 2}"]
+        bus, unit = (slot, 0) if _is_q35(kvm) else divmod(slot, _UNITS_OF_A_BUS)
+        return [f"bus=ide.{bus}", f"unit={unit}"]
     return ["bus=scsi.0"] if device.startswith("scsi") else []
 
 
@@ -84,7 +97,7 @@ def cdroms(kvm: Kvm) -> Iterator[str]:
         boots = kvm.boot_order == "cdrom" and not kvm.kernel_path and index == 0
         first = ["bootindex=1"] if boots else []
         # From the last slot on, so that disks keep the first ones.
-        bus = _bus(device, IDE_SLOTS - 1 - index)
+        bus = _bus(device, ide_slots(kvm) - 1 - index, kvm)
         yield from ("-device", ",".join([f"{device},drive={name}", *bus, *first]))
 
 

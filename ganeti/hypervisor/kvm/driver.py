@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
@@ -14,9 +15,11 @@ from zope.interface import implementer
 
 from ganeti.errors import Failed, Invalid, Problem, Refused
 from ganeti.hypervisor.interfaces import (
+    NO_EQUIPMENT,
     AttachedDisk,
     ConsoleAccess,
     ConsoleKind,
+    Equipment,
     IHypervisor,
     Phase,
     Running,
@@ -24,27 +27,43 @@ from ganeti.hypervisor.interfaces import (
 )
 from ganeti.hypervisor.kvm import check
 from ganeti.hypervisor.kvm.accelerator import Accelerators
-from ganeti.hypervisor.kvm.command import FIRST_VNC_PORT, Machine, command, read
+from ganeti.hypervisor.kvm.command import (
+    FIRST_VNC_PORT,
+    Accelerator,
+    Machine,
+    command,
+    cpu_model,
+    read,
+)
 from ganeti.hypervisor.kvm.control import CommandFailed, Control, Monitors, NoControl
 from ganeti.hypervisor.kvm.devices import tap
 from ganeti.hypervisor.kvm.guests import Guests, Place, Runtime
 from ganeti.hypervisor.kvm.network import Taps
 from ganeti.hypervisor.kvm.places import Places
-from ganeti.model.guest import Guest, GuestState
+from ganeti.hypervisor.kvm.programs import Program, Programs
+from ganeti.model.guest import CheckScope, Guest, GuestState
 from ganeti.model.parameters.kvm import Kvm
+from ganeti.model.running import RunningConfig, running_config
 from ganeti.schema.records import replace
 from ganeti.schema.types import Parameters
-from ganeti.system.interfaces import IFiles, INotes, IProcesses
+from ganeti.system.interfaces import MINIMAL_PATH, IFiles, INotes, IProcesses
 
-_STARTING = 60.0
-_DYING = 10.0
-_ARRIVING = 30.0
+_STARTING = 600.0
+"""Seconds for QEMU to get ready, which includes the allocation of all memory with ``mem_path``."""
+_QUITTING = 30.0
+_DYING = 120.0
+"""Seconds for a process to end that was told to, or killed: much memory is not freed at once."""
+_ARRIVING = 60.0
 _LOOK = 0.02
 _PORTS = 32
 """How many ports from ``migration_port`` on are tried, for as many guests at the same time."""
 
 _BINARY = "qemu-system-x86_64"
 _MIB = 1 << 20
+_PROGRAM = re.compile(r"^\S*qemu\S*: ")
+"""What QEMU begins the lines of its log with."""
+_MAX_LOG = 1000
+"""How many characters at the end of a QEMU's log go into a message."""
 
 
 @implementer(IHypervisor)
@@ -71,6 +90,7 @@ class KvmHypervisor:
         self._clock = clock
         self._attach = tuple(attach)
         self._taps = Taps(files, processes)
+        self._programs = Programs(files, processes)
         self._guests = Guests(folder, notes, files, processes)
 
     # --- start and stop
@@ -78,7 +98,7 @@ class KvmHypervisor:
     async def start(
         self, guest: Guest, disks: Sequence[AttachedDisk], *, paused: bool = False
     ) -> None:
-        await self._launch(guest, disks, Place.HERE, paused=paused)
+        await self._launch(guest, disks, paused=paused)
 
     async def stop(self, name: str, *, hard: bool) -> None:
         if hard:
@@ -99,7 +119,9 @@ class KvmHypervisor:
         return self._guests.running()
 
     async def console(self, guest: Guest) -> ConsoleAccess:
-        self._guests.alive(guest.name, Place.HERE)
+        config = self._guests.alive(guest.name, Place.HERE).config
+        if config is not None:
+            guest = replace(guest, hvparams=config.hvparams, network_port=config.network_port)
         kvm = read(guest.hvparams)
         if kvm.serial_console:
             socket = self._guests.places(guest.name).serial
@@ -115,16 +137,45 @@ class KvmHypervisor:
         )
         return ConsoleAccess(kind=ConsoleKind.MESSAGE, message=message)
 
-    async def validate(self, hvparams: Parameters) -> None:
-        found = list(check.problems(_read(hvparams), self._files))
+    async def validate(self, hvparams: Parameters, equipment: Equipment = NO_EQUIPMENT) -> None:
+        kvm = _read(hvparams)
+        try:
+            program = await self._programs.describe(self._binary(kvm))
+        except Failed:  # the start of a guest will say so
+            program = None
+        found = list(check.problems(kvm, equipment, self._files, program))
         if found:
             raise Invalid(found)
 
+    async def version(self, hvparams: Parameters) -> str:
+        return (await self._programs.describe(self._binary(_read(hvparams)))).version
+
+    async def running_config(self, guest: Guest) -> RunningConfig:
+        runtime = self._guests.alive(guest.name, Place.HERE)
+        if runtime.config is not None:
+            return runtime.config
+        # An older version started it, and noted no more than this.
+        async with self._monitor(guest.name) as qemu:
+            machine = await qemu.ask("qom-get", path="/machine", property="type")
+        arguments = self._processes.arguments(runtime.pid)
+        software = any(f"accel={Accelerator.TCG.value}" in each for each in arguments)
+        accelerator = Accelerator.TCG if software else Accelerator.KVM
+        chosen = {
+            "machine_version": str(machine).removesuffix("-machine"),
+            "kvm_accel": accelerator.value,
+            "cpu_type": cpu_model(_read(guest.hvparams), accelerator),
+        }
+        return replace(
+            running_config(guest, chosen, ""), memory=runtime.memory, vcpus=runtime.vcpus
+        )
+
     # --- migration
 
-    async def accept(self, guest: Guest, disks: Sequence[AttachedDisk], address: str) -> str:
+    async def accept(
+        self, guest: Guest, disks: Sequence[AttachedDisk], address: str, running: RunningConfig
+    ) -> str:
         kvm = _read(guest.hvparams)
-        await self._launch(guest, disks, Place.AWAITED)
+        await self._launch(guest, disks, running=running)
         try:
             async with self._monitor(guest.name) as qemu:
                 await _set_capabilities(qemu, kvm)
@@ -155,15 +206,19 @@ class KvmHypervisor:
             self._guests.keep(replace(runtime, place=Place.LEFT))
         return found
 
-    async def finish_incoming(self, guest: Guest, *, arrived: bool) -> None:
+    async def finish_incoming(self, guest: Guest, *, arrived: bool) -> str:
         if not arrived:
+            said = self._log_of(guest.name)
             if runtime := self._guests.get(guest.name):
                 await self._end(runtime)
-            return
+            return said
         runtime = self._guests.alive(guest.name, Place.AWAITED, Place.HERE)
         async with self._monitor(guest.name) as qemu:
             await self._let_run(qemu, guest.name)
+            if runtime.place is Place.AWAITED:
+                await self._close_log(qemu, guest.name)
         self._guests.keep(replace(runtime, place=Place.HERE))
+        return ""
 
     async def finish_outgoing(self, guest: Guest, *, left: bool) -> None:
         if left:
@@ -186,31 +241,64 @@ class KvmHypervisor:
         if status != "running":
             await qemu.ask("cont")
 
+    def _log_of(self, name: str) -> str:
+        """What the QEMU of an awaited guest wrote last, as one line."""
+        path = self._guests.places(name).log
+        if self._files.stat(path) is None:
+            return ""
+        text = self._files.read(path).decode("utf-8", "replace")
+        lines = [_PROGRAM.sub("", line) for line in text.splitlines() if line.strip()]
+        return "; ".join(lines)[-_MAX_LOG:]
+
+    async def _close_log(self, qemu: Control, name: str) -> None:
+        """Let QEMU write no log any more, which a guest could make grow."""
+        with suppress(CommandFailed):
+            await qemu.ask("human-monitor-command", command_line="logfile /dev/null")
+        path = self._guests.places(name).log
+        if self._files.stat(path) is not None:
+            await self._files.remove(path)
+
     async def _call_off(self, qemu: Control) -> None:
-        deadline = self._clock.seconds() + _DYING
+        deadline = self._clock.seconds() + _QUITTING
         while _sending(await qemu.ask("query-migrate")).phase is Phase.ACTIVE:
             if self._clock.seconds() >= deadline:
-                raise Failed(f"QEMU goes on sending after {_DYING:g} s of being called off")
+                raise Failed(f"QEMU goes on sending after {_QUITTING:g} s of being called off")
             await qemu.ask("migrate_cancel")
             await deferLater(self._clock, _LOOK)
 
     # --- processes
 
     async def _launch(
-        self, guest: Guest, disks: Sequence[AttachedDisk], place: Place, *, paused: bool = False
+        self,
+        guest: Guest,
+        disks: Sequence[AttachedDisk],
+        *,
+        paused: bool = False,
+        running: RunningConfig | None = None,
     ) -> None:
-        """Start a QEMU for a guest, or leave nothing of it."""
+        """Start a QEMU for a guest, or leave nothing of it.
+
+        With ``running`` it awaits a guest that was started elsewhere, and is as that says.
+        """
         await self._forget_dead(guest.name)
         kvm = _read(guest.hvparams)
-        if lacks := list(check.missing(kvm)):
-            raise Invalid(lacks)
-        if reason := check.too_many_disks(kvm, len(disks)):
-            raise Refused(f"{guest.name} cannot be started: {reason}")
-        where = self._guests.places(guest.name)
-        binary = kvm.kvm_path if self._files.stat(kvm.kvm_path) else _BINARY
+        binary = self._binary(kvm)
+        program = await self._programs.describe(binary)
+        scope = CheckScope.ALL if running is None else CheckScope.RUNNING
+        equipment = Equipment(guest.nics, len(disks), scope)
+        if found := list(check.problems(kvm, equipment, self._files, program)):
+            raise Refused(f"{guest.name} cannot run on this node: {Invalid(found)}")
         accelerator = await self._accelerators.choose(kvm, binary)
+        chosen = _choices(kvm, program, accelerator)
+        config = (
+            running_config(guest, chosen, program.version)
+            if running is None
+            else replace(running, version=program.version)
+        )
+        guest = replace(guest, hvparams={**guest.hvparams, **chosen})
+        where = self._guests.places(guest.name)
         machine = Machine(binary=binary, accelerator=accelerator, places=where)
-        incoming = place is Place.AWAITED
+        incoming = running is not None
         argv = command(guest, disks, machine, paused=paused, incoming=incoming)
         await self._files.make_folder(self._folder)
         await self._remove_files(where)
@@ -222,6 +310,7 @@ class KvmHypervisor:
             place=Place.STARTING,
             paused=paused,
             taps=taps,
+            config=config,
         )
         self._guests.keep(runtime)
         try:
@@ -236,11 +325,19 @@ class KvmHypervisor:
             await self._forget(runtime)
             raise Failed(f"QEMU of {guest.name} ended as soon as it was started")
 
+    def _binary(self, kvm: Kvm) -> str:
+        """The QEMU program of this node for a guest."""
+        folders = MINIMAL_PATH.split(":")
+        candidates = (kvm.kvm_path, *(f"{folder}/{_BINARY}" for folder in folders))
+        return next((path for path in candidates if self._files.stat(path)), _BINARY)
+
     async def _run(self, name: str, argv: Sequence[str]) -> None:
         finished = await self._processes.run(argv, timeout=_STARTING)
         if finished.code:
             said = (finished.err or finished.out).decode("utf-8", "replace").strip()
-            raise Failed(f"QEMU cannot start {name}: {said or f'exit code {finished.code}'}")
+            # One that has a log writes there instead.
+            said = said or self._log_of(name) or f"exit code {finished.code}"
+            raise Failed(f"QEMU cannot start {name}: {said}")
 
     async def _forget_dead(self, name: str) -> None:
         """Make room for a guest of this name.
@@ -266,10 +363,10 @@ class KvmHypervisor:
             with suppress(NoControl, CommandFailed):
                 async with self._monitor(runtime.name) as qemu:
                     await qemu.ask("quit")
-                await self._gone(runtime)
+                await self._gone(runtime, _QUITTING)
         if self._guests.life(runtime):
             self._processes.kill(runtime.pid, signal.SIGKILL)
-            await self._gone(runtime)
+            await self._gone(runtime, _DYING)
         if self._guests.life(runtime):
             raise Failed(
                 f"process {runtime.pid} of instance {runtime.name} does not end although it was"
@@ -277,8 +374,8 @@ class KvmHypervisor:
             )
         await self._forget(runtime)
 
-    async def _gone(self, runtime: Runtime) -> None:
-        deadline = self._clock.seconds() + _DYING
+    async def _gone(self, runtime: Runtime, timeout: float) -> None:
+        deadline = self._clock.seconds() + timeout
         while self._guests.life(runtime) and self._clock.seconds() < deadline:
             await deferLater(self._clock, _LOOK)
 
@@ -301,6 +398,15 @@ def _read(hvparams: Parameters) -> Kvm:
         return read(hvparams)
     except msgspec.ValidationError as error:
         raise Invalid([Problem("hvparams", str(error))]) from error
+
+
+def _choices(kvm: Kvm, program: Program, accelerator: Accelerator) -> dict[str, str]:
+    """What a guest is given where its parameters leave a choice, and keeps while it runs."""
+    return {
+        "machine_version": program.machine(kvm.machine_version),
+        "kvm_accel": accelerator.value,
+        "cpu_type": cpu_model(kvm, accelerator),
+    }
 
 
 async def _set_capabilities(qemu: Control, kvm: Kvm) -> None:

@@ -11,6 +11,7 @@ from ganeti.hypervisor.interfaces import NotRunning
 from ganeti.hypervisor.kvm.places import Places, places
 from ganeti.hypervisor.noted import noted
 from ganeti.model.guest import GuestState
+from ganeti.model.running import RunningConfig
 from ganeti.schema.records import Record, replace
 from ganeti.system.interfaces import IFiles, INotes, IProcesses, Life
 
@@ -25,7 +26,10 @@ class Place(enum.StrEnum):
 
 
 class Runtime(Record):
-    """What is noted of a guest: its process, and what a list of guests wants to know."""
+    """What is noted of a guest: its process, and what a list of guests wants to know.
+
+    ``config`` is what it was started with, None for one that an older version started.
+    """
 
     name: str
     memory: int
@@ -35,6 +39,7 @@ class Runtime(Record):
     pid: int = 0
     identity: str = ""
     taps: tuple[str, ...] = ()
+    config: RunningConfig | None = None
 
 
 class Guests:

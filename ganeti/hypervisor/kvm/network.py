@@ -50,13 +50,18 @@ class Taps:
                 await self._processes.run(["ip", "link", "delete", device], timeout=30)
 
     def _check(self, guest: Guest, card: GuestNic) -> None:
-        needed = {"bridged": f"{_DEVICES}/{card.link}/bridge"}.get(card.mode)
-        if needed and self._files.stat(needed) is None:
-            raise Refused(
-                f"network card {card.mac} of {guest.name} is to be connected to the bridge"
-                f" {card.link}, which this node does not have: create it, choose another link,"
-                " or set the hypervisor parameter kvm_net=user"
-            )
+        if obstacle := missing_link(card, self._files):
+            raise Refused(f"network card {card.mac} of {guest.name}: {obstacle}")
+
+
+def missing_link(card: GuestNic, files: IFiles) -> str:
+    """Return why a card cannot be connected to this node's network; empty if it can."""
+    if card.mode != "bridged" or files.stat(f"{_DEVICES}/{card.link}/bridge") is not None:
+        return ""
+    return (
+        f"this node has no bridge {card.link}: create it, choose another link, or set the"
+        " hypervisor parameter kvm_net=user"
+    )
 
 
 def ups(card: GuestNic, queues: int = 1) -> Iterator[list[str]]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Where the sockets and the pid file of a guest's QEMU are."""
+"""Where the sockets, the pid file and the log of a guest's QEMU are."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ class Places:
     agent: str
     vnc: str
     pid: str
+    log: str
 
     @property
     def all(self) -> tuple[str, ...]:
-        return (self.qmp, self.serial, self.agent, self.vnc, self.pid)
+        return (self.qmp, self.serial, self.agent, self.vnc, self.pid, self.log)
 
 
 def places(folder: str, name: str) -> Places:
@@ -41,7 +42,8 @@ def places(folder: str, name: str) -> Places:
             f"no guest can have a control socket in {folder}, whose path is too long for Unix"
             f" sockets ({_LONGEST} bytes): use a shorter root folder"
         )
-    return Places(f"{stem}.qmp", f"{stem}.serial", f"{stem}.agent", f"{stem}.vnc", f"{stem}.pid")
+    suffixes = ("qmp", "serial", "agent", "vnc", "pid", "log")
+    return Places(*(f"{stem}.{suffix}" for suffix in suffixes))
 
 
 def _fits(stem: str) -> bool:

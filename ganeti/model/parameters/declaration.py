@@ -19,10 +19,12 @@ from ganeti.schema.types import CONTROL, MAX_INTEGER, Line
 class ParameterSet(Record):
     """Parameters of one kind, all filled in.
 
-    ``aliases`` are older names, each with the parameters that it sets.
+    ``aliases`` are older names, each with the parameters that it sets. ``immediate`` are those that
+    are no part of a guest: they take effect at once, the others when it is started the next time.
     """
 
     aliases: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
+    immediate: ClassVar[frozenset[str]] = frozenset()
 
     def conflicts(self) -> list[Problem]:
         """What does not go together, each under the parameter that should be changed."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from msgspec import Meta
 
@@ -80,6 +80,17 @@ ListeningPort: TypeAlias = Annotated[int, Meta(ge=1, lt=65535)]
 
 class Kvm(ParameterSet):
     """A guest of QEMU; ``kvm_accel`` and ``kvm_net`` are ours, the rest existing clusters know."""
+
+    immediate: ClassVar[frozenset[str]] = frozenset(
+        {
+            "migration_bandwidth",
+            "migration_caps",
+            "migration_downtime",
+            "migration_mode",
+            "migration_port",
+            "user_shutdown",
+        }
+    )
 
     acpi: Annotated[bool, doc("Whether the guest has ACPI, by which it is asked to stop.")] = True
     boot_order: Annotated[

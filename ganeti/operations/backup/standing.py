@@ -16,6 +16,7 @@ from ganeti.model.disk import Disk
 from ganeti.model.guest import Guest
 from ganeti.operations.guests import guest_of
 from ganeti.operations.instance.disks import attach_disks, detach_disks
+from ganeti.operations.instance.node_check import require_able
 from ganeti.operations.instance.stop import stop_guest
 from ganeti.operations.instance.subject import Subject
 from ganeti.operations.operation import Tools
@@ -69,6 +70,8 @@ class _Standing:
             await attach_disks(tools.config.state(), subject.instance, subject.disks, tools)
             return self._guest
         if manner.shutdown:
+            if not manner.goes:
+                await require_able(subject.primary, self._guest, tools)
             tools.progress.say(f"stopping {subject.instance.name}")
             self._stopped = True
             await tools.progress.interruptible(stop_guest(subject, manner.timeout, tools))

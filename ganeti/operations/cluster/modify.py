@@ -16,6 +16,7 @@ from ganeti.model.instance import Instance
 from ganeti.model.parameters.given import DEFAULT
 from ganeti.opcodes.cluster import ModifyCluster
 from ganeti.operations.allocating import BUILT_IN, is_allocator
+from ganeti.operations.cluster.hypervisor_check import require_able
 from ganeti.operations.cluster.settings import settings
 from ganeti.operations.instance.systems import DELIMITER, unknown_parameters
 from ganeti.operations.operation import Ending, Facts, HookCall, Operation, Question, Tools
@@ -188,9 +189,10 @@ async def run(plan: Modify, tools: Tools) -> Ending:
             f"there is no allocator named {name} on the master; install it there, or name another",
             Code.UNKNOWN,
         )
+    state = tools.config.state()
+    await require_able(state.cluster, replace(state.cluster, **plan.fields), state, tools)
     size = plan.fields.get("candidate_pool_size")
     if size is not None:
-        state = tools.config.state()
         have = sum(node.master_candidate for node in state.nodes.values())
         if have < min(size, sum(node.master_capable for node in state.nodes.values())):
             tools.progress.say(

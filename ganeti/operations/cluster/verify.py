@@ -40,7 +40,14 @@ from ganeti.operations.operation import (
     Question,
     Tools,
 )
-from ganeti.rpc.node import CERTIFICATES, OBSTACLES, DescribeNode, NodeFacts, VerifyNode
+from ganeti.rpc.node import (
+    CERTIFICATES,
+    HYPERVISOR_VERSIONS,
+    OBSTACLES,
+    DescribeNode,
+    NodeFacts,
+    VerifyNode,
+)
 
 SOON, URGENT = 30 * 86400, 7 * 86400
 """Seconds before the end of a certificate: from when on it is told, and when it is an error."""
@@ -163,6 +170,9 @@ def questions(op: VerifyGroup, state: ClusterState) -> Sequence[Question]:
         "version": None,
         "time": None,
         "hypervisor": list(cluster.enabled_hypervisors),
+        HYPERVISOR_VERSIONS: {
+            name: dict(cluster.hvparams.get(name, {})) for name in cluster.enabled_hypervisors
+        },
         "node-net-test": peers,
         "client-cert": None,
         CERTIFICATES: None,
@@ -207,6 +217,7 @@ async def run_group(plan: Members, tools: Tools) -> bool:
     state, nodes = plan.state, _online(plan.group, plan.state)
     report.heading(f"Verifying the nodes of group {plan.group.name}")
     findings = [each for node in nodes for each in _node(node, plan, tools.time.date())]
+    findings += _mixed_versions(nodes, plan)
     report.heading(f"Verifying the instances of group {plan.group.name}")
     for node in state.nodes_in(plan.group):
         for instance in state.primaries_on(node):
@@ -273,6 +284,28 @@ def _skew(seconds: float, facts: Facts, now: float) -> float:
 def _has_changed(instance: Instance, facts: Facts) -> bool:
     """Whether an instance is another one than when the nodes were asked what they run."""
     return facts.state is not None and facts.state.instances.get(instance.uuid) != instance
+
+
+def _mixed_versions(nodes: Sequence[Node], plan: Members) -> Iterator[Finding]:
+    """Warn about nodes between which guests may not migrate both ways."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for node in nodes:
+        answer = plan.facts.known(node, VerifyNode) or {}
+        for hypervisor, version in (answer.get(HYPERVISOR_VERSIONS) or {}).items():
+            if version:
+                found.setdefault(hypervisor, {}).setdefault(version, []).append(node.name)
+    for hypervisor, versions in found.items():
+        if len(versions) > 1:
+            who = "; ".join(
+                f"{version}: {', '.join(sorted(names))}"
+                for version, names in sorted(versions.items())
+            )
+            message = (
+                f"nodes run different versions of the program of {hypervisor} ({who}); a guest "
+                "can be migrated to an older one only if it was started with a machine type that "
+                "the older one has: set machine_version, and restart it"
+            )
+            yield Finding(Code.ENODEHV, "group", plan.group.name, message, warning=True)
 
 
 def _storage(node: Node, plan: Members, answer: Mapping[str, Any]) -> Iterator[Finding]:

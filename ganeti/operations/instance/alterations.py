@@ -138,7 +138,14 @@ class Disks:
 
     @property
     def removes(self) -> bool:
-        return any(step.disk is not None and step.fields is None for step in self.steps)
+        return bool(self.removed)
+
+    @property
+    def removed(self) -> tuple[str, ...]:
+        """The UUIDs of disks that go."""
+        return tuple(
+            step.disk.uuid for step in self.steps if step.disk is not None and step.fields is None
+        )
 
     @property
     def added(self) -> tuple[DiskWish, ...]:

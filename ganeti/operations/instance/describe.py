@@ -16,8 +16,10 @@ from ganeti.model.disk import Disk, Template
 from ganeti.model.instance import Nic
 from ganeti.model.node import Node
 from ganeti.model.parameters.filling import be_filled, hv_filled, nic_filled, os_filled
+from ganeti.model.running import pending_changes
 from ganeti.opcodes.instance.lifecycle import DescribeInstances
-from ganeti.operations.guests import with_parameters
+from ganeti.operations.guests import guest_of, with_parameters
+from ganeti.operations.instance.pending import running_config
 from ganeti.operations.instance.subject import Subject, standing
 from ganeti.operations.operation import Facts, Operation, Question, Tools
 from ganeti.rpc.disks import DescribeDisks, DiskStatus
@@ -63,8 +65,35 @@ async def run(plan: Describe, tools: Tools) -> dict[str, Any]:
         if not plan.op.static:
             for node in subject.nodes:
                 statuses[node.uuid] = await _statuses(plan.state, subject, node, tools)
-        described[subject.instance.name] = _described(plan, subject, statuses)
+        described[subject.instance.name] = {
+            **_described(plan, subject, statuses),
+            "running": await _running(plan, subject, tools),
+        }
     return described
+
+
+def _runs(plan: Describe, subject: Subject) -> bool | None:
+    """Whether the primary node runs the guest; None if that was not asked, or did not answer."""
+    facts = None if plan.op.static else plan.facts.known(subject.primary, DescribeNode)
+    return None if facts is None else subject.instance.name in facts.guests
+
+
+async def _running(plan: Describe, subject: Subject, tools: Tools) -> dict[str, Any] | None:
+    """What the guest was started with, where that can differ from what is configured."""
+    if not _runs(plan, subject):
+        return None
+    guest = guest_of(plan.state, subject.instance)
+    running = await running_config(subject.primary, guest, tools)
+    if running is None:
+        return None
+    waiting = pending_changes(running, guest)
+    return {
+        "memory": running.memory,
+        "vcpus": running.vcpus,
+        "version": running.version,
+        "chosen": running.chosen,
+        "pending": [[each.name, each.running, each.configured] for each in waiting],
+    }
 
 
 async def _statuses(
@@ -85,10 +114,7 @@ def _described(
 ) -> dict[str, Any]:
     state, instance = plan.state, subject.instance
     cluster, group = state.cluster, state.groups[subject.primary.group]
-    facts = None if plan.op.static else plan.facts.known(subject.primary, DescribeNode)
-    run_state = None
-    if facts is not None:
-        run_state = "up" if instance.name in facts.guests else "down"
+    run_state = {None: None, True: "up", False: "down"}[_runs(plan, subject)]
     others = [state.groups[node.group] for node in subject.secondaries]
     template = subject.disks[0].dev_type if subject.disks else Template.DISKLESS
     return {

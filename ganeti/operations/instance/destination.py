@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
 from ganeti.model.disk import MIRRORED_BETWEEN_NODES, REACHED_FROM_ANYWHERE, Template
+from ganeti.model.guest import GuestState
 from ganeti.model.node import Node
 from ganeti.operations.allocating import advised, consultation
 from ganeti.operations.instance.mirrors import ask_about
@@ -93,8 +95,17 @@ def move_questions(op: Move, subject: Subject, state: ClusterState) -> list[Ques
     ]
 
 
-def destination(op: Move, subject: Subject, state: ClusterState, facts: Facts) -> Node:
+def destination(
+    op: Move,
+    subject: Subject,
+    state: ClusterState,
+    facts: Facts,
+    runs_with: GuestState | None = None,
+) -> Node:
     """The node to move to.
+
+    ``runs_with`` is of a guest that goes on running: what it has is needed there, whatever is
+    configured for its next start.
 
     :raises Refused: there is none that will do; the message says why not, for each.
     """
@@ -108,6 +119,8 @@ def destination(op: Move, subject: Subject, state: ClusterState, facts: Facts) -
         [node] = chosen
     else:
         wish = placement_of(instance, subject.disks, state, away_from=[subject.primary.uuid])
+        if runs_with is not None:
+            wish = replace(wish, memory=runs_with.memory, vcpus=runs_with.vcpus)
         size = None if op.ignore_ipolicy else size_of(instance, subject.disks, state)
         known = candidates(
             nodes,

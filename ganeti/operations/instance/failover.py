@@ -28,6 +28,7 @@ from ganeti.operations.instance.destination import (
 from ganeti.operations.instance.disks import attach_disks, detach_disks
 from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.mirrors import require_current
+from ganeti.operations.instance.node_check import require_able
 from ganeti.operations.instance.presence import (
     presence,
     presence_questions,
@@ -155,6 +156,8 @@ async def run_failover(plan: Failover, tools: Tools) -> None:
     :raises Failed: the message says where the instance is.
     """
     instance, target = plan.subject.instance, plan.target
+    if plan.restarts:
+        await require_able(target, guest_of(tools.config.state(), instance), tools)
     tools.progress.may_stop()
     async with Undo(tools.progress) as undo:
         await _let_go(plan, tools, undo)

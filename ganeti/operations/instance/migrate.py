@@ -92,17 +92,18 @@ def plan(op: MigrateInstance, state: ClusterState, facts: Facts) -> Migrate | Re
     if op.cleanup:
         return plan_settling(subject, state, facts)
     live = _live(op, subject, state)
-    target = destination(op, subject, state, facts)
     reason = _no_migration(subject, state, facts)
     if reason is not None:
+        target = destination(op, subject, state, facts)
         return _restart(op, subject, target, reason, state, facts)
+    guest = facts.of(subject.primary, DescribeNode).guests[subject.instance.name]
+    target = destination(op, subject, state, facts, runs_with=guest)
     present = facts.of(target, DescribeNode)
     require_nowhere_else(presence(subject, state, facts))
-    needed = facts.of(subject.primary, DescribeNode).guests[subject.instance.name].memory
-    if present.memory_free < needed:
+    if present.memory_free < guest.memory:
         raise Refused(
             f"node {target.name} has {present.memory_free} MiB of memory free, and instance "
-            f"{subject.instance.name} runs with {needed} MiB; make room there first",
+            f"{subject.instance.name} runs with {guest.memory} MiB; make room there first",
             Code.RESOURCES,
         )
     require_current(target, subject.disks, facts, "wait until they are: only then can it run there")

@@ -18,6 +18,7 @@ from ganeti.errors import Code, Refused
 from ganeti.locking.names import LockRequest
 from ganeti.model.cluster import Cluster
 from ganeti.model.disk import Disk, Template
+from ganeti.model.guest import CheckScope
 from ganeti.model.instance import Instance, Nic, Wanted
 from ganeti.model.node import Node
 from ganeti.model.parameters.backend import Backend
@@ -25,11 +26,11 @@ from ganeti.model.parameters.filling import (
     be_defaults,
     be_filled,
     hv_defaults,
-    hv_filled,
     policy_filled,
 )
 from ganeti.model.parameters.given import DEFAULT, with_defaults
 from ganeti.model.parameters.hypervisors import driven
+from ganeti.model.running import RunningConfig
 from ganeti.opcodes.instance.changes import changes
 from ganeti.opcodes.instance.modify import ModifyInstance
 from ganeti.operations.guests import guest_of
@@ -52,6 +53,8 @@ from ganeti.operations.instance.disks import (
 from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.layout import Site, lay_out
 from ganeti.operations.instance.mirrors import wait_for_sync
+from ganeti.operations.instance.node_check import hypervisor_check
+from ganeti.operations.instance.pending import say_pending
 from ganeti.operations.instance.presence import (
     presence,
     presence_questions,
@@ -66,6 +69,7 @@ from ganeti.operations.instance.wishes import require_connectable
 from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
 from ganeti.operations.policy import require_policy
 from ganeti.operations.undo import Undo
+from ganeti.rpc.instances import DescribeRunning
 from ganeti.rpc.node import DescribeNode, DescribeOSes, ValidateHypervisor, ValidateOS
 from ganeti.schema.records import replace
 from ganeti.schema.types import Parameters
@@ -82,6 +86,7 @@ class Modify:
     nics: Nics
     disks: Disks
     wanted: Wanted | None
+    runs: bool
     rows: Rows
     identity: str
     fields: dict[str, Any] = field(default_factory=dict)
@@ -100,25 +105,39 @@ def questions(op: ModifyInstance, state: ClusterState) -> Sequence[Question]:
     if subject.primary.offline:
         return found
     found.append(Question(here, DescribeNode(hypervisors=(hypervisor,))))
+    if op.disks:
+        found.append(Question(here, DescribeRunning(guest=guest_of(state, subject.instance))))
     if _changes_os(op) and not op.force:
         found.append(Question(here, DescribeOSes()))
         guest = guest_of(state, replace(subject.instance, **_os_fields(op, subject)))
         if guest.os:
             found.append(os_question(guest, subject.primary, force_variant=op.force_variant))
-    if op.hvparams:
-        instance = replace(subject.instance, hvparams=_hvparams(op, subject, state.cluster))
-        filled = hv_filled(state.cluster, instance)
-        found.append(Question(here, ValidateHypervisor(hypervisor=hypervisor, hvparams=filled)))
+    if _changes_guest(op):
+        found.append(Question(here, _check(op, subject, state)))
     return found
 
 
-def plan(op: ModifyInstance, state: ClusterState, facts: Facts) -> Modify:
-    """Decide what changes, or refuse."""
-    subject = subject_of(op, state)
-    _require_possible(op, subject)
-    runs = _runs(subject, facts)
-    rows: Rows = []
-    fields = _parameters(op, subject, state, facts, rows)
+def _changes_guest(op: ModifyInstance) -> bool:
+    """Whether a node must be able to give the guest something new."""
+    return bool(op.hvparams or op.nics or op.disks)
+
+
+def _check(op: ModifyInstance, subject: Subject, state: ClusterState) -> ValidateHypervisor:
+    """The question whether the node can give the guest what is new.
+
+    A change of cards or disks alone is not refused for parameters that were set before.
+    """
+    hvparams = _hvparams(op, subject, state.cluster) if op.hvparams else subject.instance.hvparams
+    cards = _nics(op, subject, state).cards
+    changed = replace(subject.instance, hvparams=hvparams, nics=cards)
+    scope = CheckScope.ALL if op.hvparams else CheckScope.EQUIPMENT
+    disks = disks_after(subject.instance, subject.disks, changes(op.disks))
+    check = hypervisor_check(guest_of(state, changed), scope)
+    return replace(check, disks=len(disks.sizes))
+
+
+def _nics(op: ModifyInstance, subject: Subject, state: ClusterState) -> Nics:
+    """The network cards as they will be, connected as their networks say."""
     nics = nics_after(subject.instance, changes(op.nics), state)
     if nics.changed:
         require_connectable(nics.cards, state.cluster)
@@ -130,7 +149,19 @@ def plan(op: ModifyInstance, state: ClusterState, facts: Facts) -> Modify:
         before=subject.instance.nics,
         conflicts_check=op.conflicts_check,
     )
-    nics = dataclasses.replace(nics, cards=cards)
+    return dataclasses.replace(nics, cards=cards)
+
+
+def plan(op: ModifyInstance, state: ClusterState, facts: Facts) -> Modify:
+    """Decide what changes, or refuse."""
+    subject = subject_of(op, state)
+    _require_possible(op, subject)
+    runs = _runs(subject, facts)
+    rows: Rows = []
+    fields = _parameters(op, subject, state, facts, rows)
+    nics = _nics(op, subject, state)
+    if _changes_guest(op) and not subject.primary.offline:
+        facts.of(subject.primary, ValidateHypervisor)
     disks = disks_after(subject.instance, subject.disks, changes(op.disks))
     if disks.removes or op.offline:
         found = presence(subject, state, facts)
@@ -139,11 +170,12 @@ def plan(op: ModifyInstance, state: ClusterState, facts: Facts) -> Modify:
             require_known(found)
     wanted = _wanted(op, subject, runs, rows)
     if disks.steps:
-        _require_disks_can_change(subject, disks, runs)
+        running = facts.known(subject.primary, DescribeRunning) if runs else None
+        _require_disks_can_change(subject, disks, runs, running)
     rows += [*nics.changed, *disks.changed]
     if not rows:
         raise Refused("nothing is to be changed; name what is", Code.INPUT)
-    plan = Modify(op, subject, nics, disks, wanted, rows, facts.identity, fields)
+    plan = Modify(op, subject, nics, disks, wanted, runs, rows, facts.identity, fields)
     _changed(plan, state)  # refuses what cannot be laid out
     if not op.ignore_ipolicy:
         _require_size(plan, state)
@@ -203,8 +235,6 @@ def _parameters(
         rows += [(f"be/{name}", value) for name, value in op.beparams.items()]
     if op.hvparams:
         fields["hvparams"] = _hvparams(op, subject, state.cluster)
-        if not subject.primary.offline:
-            facts.of(subject.primary, ValidateHypervisor)
         rows += [(f"hv/{name}", value) for name, value in op.hvparams.items()]
     fields |= _os_fields(op, subject)
     rows += [(f"os/{name}", value) for name, value in op.osparams.items()]
@@ -271,9 +301,13 @@ def _wanted(op: ModifyInstance, subject: Subject, runs: bool, rows: Rows) -> Wan
     return wanted
 
 
-def _require_disks_can_change(subject: Subject, disks: Disks, runs: bool) -> None:
+def _require_disks_can_change(
+    subject: Subject, disks: Disks, runs: bool, running: RunningConfig | None
+) -> None:
     name = subject.instance.name
-    if disks.removes and runs:
+    # One that was added since the start of the guest is not in use yet.
+    used = None if running is None else {disk.uuid for disk in running.disks}
+    if runs and any(used is None or uuid in used for uuid in disks.removed):
         raise Refused(
             f"instance {name} runs with the disk; stop it first: gnt-instance shutdown {name}"
         )
@@ -313,6 +347,8 @@ async def run(plan: Modify, tools: Tools) -> list[list[Any]]:
         await _change_disk(plan, step, number, tools)
     if made := _changes(plan, tools.config.state()):
         await tools.config.change(together(*made))
+    if plan.runs:
+        await say_pending(plan.subject, tools)
     return [list(row) for row in plan.rows]
 
 

@@ -31,6 +31,7 @@ from ganeti.operations.instance.destination import require_usable, template_of
 from ganeti.operations.instance.disks import create_disks, detach_disks, remove_disks
 from ganeti.operations.instance.failover import move_locks
 from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.node_check import require_able
 from ganeti.operations.instance.placing import free_space, storage_units
 from ganeti.operations.instance.sizes import require_policy_of
 from ganeti.operations.instance.start import require_memory
@@ -167,6 +168,8 @@ def _mark(disk: Disk, node: Node) -> str:
 async def run(plan: Move, tools: Tools) -> None:
     instance, source, target = plan.subject.instance, plan.subject.primary, plan.target
     state = tools.config.state()
+    if plan.restarts:
+        await require_able(target, guest_of(state, instance), tools)
     async with Undo(tools.progress) as undo:
         await _make_room(plan, tools, undo)
         await _hold(plan, tools, undo)

@@ -61,24 +61,36 @@ def candidates(
         policy = policy_filled(state.cluster, state.groups[node.group])
         if node.group not in objections:
             objections[node.group] = None if size is None else _objection(size, node, state)
-        here = [
-            be_filled(state.cluster, each)
-            for each in state.primaries_on(node)
-            if each.hypervisor not in ON_PAPER
-        ]
+        facts = known(node)
         found.append(
             Candidate(
                 node,
-                _space(known(node), template),
+                _space(facts, template),
                 sum(1 for _ in state.primaries_on(node)),
                 _reserved(node, state),
-                sum(int(filled["vcpus"]) for filled in here),
+                _vcpus(node, state, facts),
                 policy["vcpu-ratio"],
                 objections[node.group],
                 state.groups[node.group].alloc_policy is AllocPolicy.LAST_RESORT,
             )
         )
     return found
+
+
+def _vcpus(node: Node, state: ClusterState, facts: NodeFacts | None) -> int:
+    """The virtual processors of the node's instances.
+
+    A change of a running instance waits for its next start: what it has now and what it will have
+    then must both fit, so the larger one counts.
+    """
+    guests = facts.guests if facts is not None else {}
+    total = 0
+    for instance in state.primaries_on(node):
+        if instance.hypervisor not in ON_PAPER:
+            configured = int(be_filled(state.cluster, instance)["vcpus"])
+            guest = guests.get(instance.name)
+            total += configured if guest is None else max(configured, guest.vcpus)
+    return total
 
 
 def _objection(size: Size, node: Node, state: ClusterState) -> str | None:

@@ -16,6 +16,8 @@ from ganeti.opcodes.instance.lifecycle import RebootType
 from ganeti.operations.guests import guest_of
 from ganeti.operations.instance.disks import attach_disks, detach_disks
 from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.node_check import require_able
+from ganeti.operations.instance.pending import say_pending
 from ganeti.operations.instance.presence import (
     presence,
     presence_questions,
@@ -69,16 +71,22 @@ def plan(op: RebootOpcode, state: ClusterState, facts: Facts) -> Reboot:
     guest = guest_of(state, instance)
     found = presence(subject, state, facts)
     require_nowhere_else(found)
-    require_memory(guest, present, node.name)
+    if op.reboot_type is not RebootType.SOFT or not found.here:
+        require_memory(guest, present, node.name, restarts=True)
     return Reboot(op, subject, guest, found.here)
 
 
 async def run(plan: Reboot, tools: Tools) -> None:
     instance, node, disks = plan.subject.instance, plan.subject.primary, plan.subject.disks
+    soft = plan.runs and plan.op.reboot_type is RebootType.SOFT
+    if plan.runs and not soft:
+        await require_able(node, plan.guest, tools)
     if plan.runs and plan.op.reboot_type is not RebootType.FULL:
         kind = RebootKind(plan.op.reboot_type.value)
         reboot = RebootInstance(guest=plan.guest, kind=kind, timeout=plan.op.shutdown_timeout)
         await tools.nodes.ask(node, reboot)
+        if soft:
+            await say_pending(plan.subject, tools)
     else:
         if plan.runs:
             await stop_guest(plan.subject, plan.op.shutdown_timeout, tools)

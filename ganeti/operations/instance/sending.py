@@ -9,16 +9,19 @@ from dataclasses import dataclass
 from ganeti.config.changes.instances import moved_to
 from ganeti.errors import Code, Failed, GanetiError, Refused, Unreachable
 from ganeti.model.disk import MIRRORED_BETWEEN_NODES
-from ganeti.model.guest import Guest
+from ganeti.model.guest import CheckScope, Guest
 from ganeti.model.node import Node
+from ganeti.model.running import RunningConfig, as_running, pending_changes
 from ganeti.operations.guests import guest_of
 from ganeti.operations.instance.destination import template_of
 from ganeti.operations.instance.disks import attach_disks, detach_disks
 from ganeti.operations.instance.mirrors import let_both_write, let_one_write, mirrored, require_sync
+from ganeti.operations.instance.node_check import require_able
 from ganeti.operations.instance.subject import Subject
 from ganeti.operations.operation import Tools
 from ganeti.rpc.instances import (
     AcceptInstance,
+    DescribeRunning,
     EndMigrationHere,
     EndMigrationThere,
     MigrateInstance,
@@ -30,8 +33,8 @@ _LOOKS = (0.05, 1.0)
 """Seconds between two looks at a guest on its way, at least and at most."""
 _SAY = 5.0
 """Seconds between two lines about it."""
-_PATIENCE = 5
-"""How often a node that does not answer is asked again."""
+_MAX_SILENCE = 120.0
+"""Seconds for which a node may not answer: its daemon may be restarting, while QEMU goes on."""
 _MIB = 1 << 20
 
 
@@ -47,13 +50,16 @@ class Passage:
 async def send(passage: Passage, tools: Tools) -> int:
     """Bring the guest to its new node; answers the milliseconds that it stood still at most.
 
+    :raises Refused: its new node cannot run it as it runs now; nothing was done.
     :raises Failed: the message says where it runs, or that nobody knows.
     """
     subject, target = passage.subject, passage.target
     source, guest = subject.primary, guest_of(tools.config.state(), subject.instance)
     tools.progress.may_stop()
+    running = await tools.nodes.ask(source, DescribeRunning(guest=guest))
+    await _require_able_as_it_runs(target, guest, running, tools)
     try:
-        still_since = await _sent(passage, guest, tools)
+        still_since = await _sent(passage, guest, running, tools)
         await tools.config.change(moved_to(subject.instance, target))
     except Exception as e:
         where = await _take_back(passage, guest, tools)
@@ -69,10 +75,33 @@ async def send(passage: Passage, tools: Tools) -> int:
         f"instance {guest.name} runs on {target.name}; it stood still for at most {stood_still} ms"
     )
     await _clear(passage, source, moved, tools)
+    if waiting := pending_changes(running, moved):
+        tools.progress.say(
+            f"{moved.name} goes on with what it was started with; changes that wait for its next "
+            f"start: {', '.join(change.name for change in waiting)}"
+        )
     return stood_still
 
 
-async def _sent(passage: Passage, guest: Guest, tools: Tools) -> float:
+async def _require_able_as_it_runs(
+    target: Node, guest: Guest, running: RunningConfig, tools: Tools
+) -> None:
+    """Check that a node can run the guest with what it was started with.
+
+    :raises Refused: it cannot, and why.
+    """
+    try:
+        await require_able(target, as_running(guest, running), tools, scope=CheckScope.RUNNING)
+    except Refused as e:
+        raise Refused(
+            f"{e}; instance {guest.name} was started with that: make it available there, or "
+            "restart the instance with parameters that both nodes can give: gnt-instance modify "
+            f"-H NAME=VALUE {guest.name}, then gnt-instance reboot {guest.name}; to move it by a "
+            f"restart: gnt-instance failover {guest.name}"
+        ) from e
+
+
+async def _sent(passage: Passage, guest: Guest, running: RunningConfig, tools: Tools) -> float:
     """Send the guest as a whole; answers a moment before which it surely still ran."""
     subject, target = passage.subject, passage.target
     source, state = subject.primary, tools.config.state()
@@ -82,7 +111,7 @@ async def _sent(passage: Passage, guest: Guest, tools: Tools) -> float:
         await let_both_write(state, subject.instance, subject.disks, target, tools)
     # What an earlier move may have left there must not be in the way.
     await tools.nodes.ask(target, EndMigrationHere(guest=guest, arrived=False))
-    accept = AcceptInstance(guest=guest, address=target.secondary_ip)
+    accept = AcceptInstance(guest=guest, address=target.secondary_ip, running=running)
     destination = await tools.nodes.ask(target, accept)
     tools.progress.may_stop()
     manner = "live" if passage.live else "held while it moves"
@@ -103,19 +132,18 @@ async def _watch(source: Node, guest: Guest, began: float, tools: Tools) -> tupl
 
     :raises Failed: it was not sent.
     """
-    ran, said, silent = began, began, 0
+    ran, said, heard = began, began, began
     while True:
         asked = tools.time.seconds()
         status = tools.nodes.ask(source, MigrationStatus(guest=guest))
         try:
             found = await tools.progress.interruptible(status)
         except Unreachable:
-            silent += 1
-            if silent >= _PATIENCE:
+            if tools.time.seconds() - heard >= _MAX_SILENCE:
                 raise
             await tools.time.sleep(_LOOKS[1])
             continue
-        silent = 0
+        heard = asked
         if found.status == "completed":
             return ran, found
         if found.status != "active":
@@ -143,26 +171,32 @@ def _nap(sending: Migration, passed: float) -> float:
 
 
 async def _take_back(passage: Passage, guest: Guest, tools: Tools) -> str:
-    """Let the guest go on where it was; answers where it is."""
+    """Let the guest go on where it was; answers what its new node says, and where it is."""
     subject, source, target = passage.subject, passage.subject.primary, passage.target
-    left = []
+    left, said = [], ""
     try:
-        await tools.nodes.ask(target, EndMigrationHere(guest=guest, arrived=False))
+        said = await _drop(target, guest, tools)
     except GanetiError as e:
         left.append(str(e))
     try:
         await tools.nodes.ask(source, EndMigrationThere(guest=guest, left=False))
     except GanetiError as e:
         return (
-            f"it is unknown whether it goes on running on {source.name} ({e}); once that node "
-            f"answers: gnt-instance migrate --cleanup {guest.name}"
+            f"{said}it is unknown whether it goes on running on {source.name} ({e}); once that "
+            f"node answers: gnt-instance migrate --cleanup {guest.name}"
         )
     state = tools.config.state()
     if mirrored(subject.disks):
         left += await let_one_write(state, subject.instance, subject.disks, target, tools)
     for each in left:
         tools.progress.say(f"not taken back: {each}")
-    return f"it goes on running on {source.name}"
+    return f"{said}it goes on running on {source.name}"
+
+
+async def _drop(target: Node, guest: Guest, tools: Tools) -> str:
+    """Drop what was prepared on the new node; answers what that says about it, to begin a line."""
+    said = await tools.nodes.ask(target, EndMigrationHere(guest=guest, arrived=False))
+    return f"{target.name} says: {said}; " if said else ""
 
 
 async def _let_run(passage: Passage, guest: Guest, tools: Tools) -> None:
@@ -172,12 +206,13 @@ async def _let_run(passage: Passage, guest: Guest, tools: Tools) -> None:
     """
     target = passage.target
     arrived = EndMigrationHere(guest=guest, arrived=True)
-    for again in range(_PATIENCE):
+    began = tools.time.seconds()
+    while True:
         try:
             await tools.nodes.ask(target, arrived)
             return
         except Unreachable as e:
-            if again == _PATIENCE - 1:
+            if tools.time.seconds() - began >= _MAX_SILENCE:
                 raise Failed(
                     f"instance {guest.name} has been sent to {target.name}, and nobody knows "
                     f"whether it runs there: {e}; it is held on {passage.subject.primary.name}; "
@@ -194,9 +229,9 @@ async def _return(passage: Passage, guest: Guest, tools: Tools, why: GanetiError
 
     :raises Failed: always; the message says where it is.
     """
-    source, target = passage.subject.primary, passage.target
+    source, target, said = passage.subject.primary, passage.target, ""
     try:
-        await tools.nodes.ask(target, EndMigrationHere(guest=guest, arrived=False))
+        said = await _drop(target, guest, tools)
         await tools.config.change(moved_to(passage.subject.instance, source))
         await tools.nodes.ask(source, EndMigrationThere(guest=guest, left=False))
     except GanetiError as e:
@@ -210,8 +245,8 @@ async def _return(passage: Passage, guest: Guest, tools: Tools, why: GanetiError
         instance = state.instances[guest.uuid]
         await let_one_write(state, instance, passage.subject.disks, target, tools)
     raise Failed(
-        f"instance {guest.name} did not arrive on {target.name}: {why}; it goes on running on "
-        f"{source.name}",
+        f"instance {guest.name} did not arrive on {target.name}: {why}; {said}it goes on running "
+        f"on {source.name}",
         Code.ENVIRONMENT,
     )
 

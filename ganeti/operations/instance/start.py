@@ -88,14 +88,21 @@ def plan(op: StartOpcode, state: ClusterState, facts: Facts) -> Start:
     return Start(op, subject, guest)
 
 
-def require_memory(guest: Guest, facts: NodeFacts, node: str) -> None:
+def require_memory(guest: Guest, facts: NodeFacts, node: str, *, restarts: bool = False) -> None:
     """Refuse to start a guest for which a node has not enough memory.
 
-    :raises Refused: it does not run there, and its minimum does not fit.
+    One that runs there needs none, unless it ``restarts``: then what it has now is free for it.
+
+    :raises Refused: its minimum does not fit.
     """
-    if guest.name not in facts.guests and facts.memory_free < guest.minmem:
+    free, runs = facts.memory_free, facts.guests.get(guest.name)
+    if runs is not None:
+        if not restarts:
+            return
+        free += runs.memory
+    if free < guest.minmem:
         raise Refused(
-            f"node {node} has {facts.memory_free} MiB of memory free, and instance {guest.name} "
+            f"node {node} has {free} MiB of memory free, and instance {guest.name} "
             f"needs {guest.minmem} MiB; stop or move another instance, or lower its memory",
             Code.RESOURCES,
         )

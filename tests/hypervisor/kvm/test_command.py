@@ -70,7 +70,8 @@ class CommandTests(SynchronousTestCase):
 
     def test_paused_and_awaited_guests_wait(self) -> None:
         self.assertEqual(called(how={"paused": True})[-1:], ["-S"])
-        self.assertEqual(called(how={"incoming": True})[-2:], ["-incoming", "defer"])
+        awaited = called(how={"incoming": True})[-4:]
+        self.assertEqual(awaited, ["-incoming", "defer", "-D", "/run/web1.log"])
 
     def test_with_kvm_the_processor_is_the_default_one(self) -> None:
         argv = called(Accelerator.KVM)

@@ -42,7 +42,7 @@ class TapsTests(SynchronousTestCase):
     def test_a_bridge_that_is_not_there_is_refused(self) -> None:
         guest = a_guest(nics=(replace(NIC, link="br9"),))
         failure = self.failureResultOf(self.taps.connect(guest, Kvm()), Refused)
-        self.assertIn("the bridge br9, which this node does not have", str(failure.value))
+        self.assertIn("this node has no bridge br9: create it", str(failure.value))
         self.assertEqual(self.commands(), [])
 
     def test_without_privileges_it_is_said_what_would_help(self) -> None:

@@ -57,6 +57,13 @@ class BackupTests(SynchronousTestCase):
 
 
 class ExportTests(BackupTests):
+    def test_what_would_not_start_again_is_not_stopped(self) -> None:
+        whole = self.whole()
+        whole.guests["node1"].objections = {"kernel_path": "there is no /vmlinuz on this node"}
+        error = self.refusal(whole, "OP_BACKUP_EXPORT", target_node="node2")
+        self.assertIn("would not run: node1: kernel_path: there is no /vmlinuz", str(error))
+        self.assertEqual((whole.where("web1"), self.exports(whole)), (["node1"], {}))
+
     def test_an_export_has_a_dump_of_every_disk_and_a_description(self) -> None:
         whole = self.whole()
         result = self.do(whole, "OP_BACKUP_EXPORT", target_node="node2")

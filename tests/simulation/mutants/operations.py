@@ -97,7 +97,7 @@ MUTANTS = (
         file=_SENDING,
         before="""
     try:
-        await tools.nodes.ask(target, EndMigrationHere(guest=guest, arrived=False))
+        said = await _drop(target, guest, tools)
     except GanetiError as e:
         left.append(str(e))
     try:
@@ -128,8 +128,7 @@ MUTANTS = (
         name="migration-ends-unseen",
         file=_SENDING,
         before="""
-            silent += 1
-            if silent >= _PATIENCE:
+            if tools.time.seconds() - heard >= _MAX_SILENCE:
                 raise
 """,
         after="""

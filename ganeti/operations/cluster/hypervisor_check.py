@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Whether the nodes can run guests with hypervisor parameters that change for the whole cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from ganeti.config.state import ClusterState
+from ganeti.errors import Code, Refused, Unreachable
+from ganeti.model.cluster import Cluster
+from ganeti.operations.operation import Tools
+from ganeti.rpc.node import ValidateHypervisor
+from ganeti.schema.types import Parameters
+
+
+def changed_parameters(before: Cluster, after: Cluster) -> Iterator[ValidateHypervisor]:
+    """Return a question for each set of parameters that changes, about those that change only."""
+    for hypervisor in after.enabled_hypervisors:
+        given = after.hvparams.get(hypervisor, {})
+        yield from _question(hypervisor, given, before.hvparams.get(hypervisor, {}), given)
+    for os, sets in after.os_hvp.items():
+        for hypervisor, given in sets.items():
+            if hypervisor in after.enabled_hypervisors:
+                filled = {**after.hvparams.get(hypervisor, {}), **given}
+                known = before.os_hvp.get(os, {}).get(hypervisor, {})
+                yield from _question(hypervisor, filled, known, given)
+
+
+def _question(
+    hypervisor: str, filled: Parameters, before: Mapping[str, object], given: Parameters
+) -> Iterator[ValidateHypervisor]:
+    names = tuple(name for name, value in given.items() if before.get(name) != value)
+    if names:
+        yield ValidateHypervisor(hypervisor=hypervisor, hvparams=filled, about=names)
+
+
+async def require_able(before: Cluster, after: Cluster, state: ClusterState, tools: Tools) -> None:
+    """Check with every node that takes instances.
+
+    A node that does not answer is named in the job's log only: it may be down for a while.
+
+    :raises Refused: with every node's problems.
+    """
+    hosts = [node for node in state.nodes.values() if node.vm_capable and not node.offline]
+    problems: list[str] = []
+    for question in changed_parameters(before, after):
+        answers = await tools.nodes.ask_all(hosts, question)
+        for node in sorted(hosts, key=lambda node: node.name):
+            match answers[node.uuid]:
+                case Unreachable() as error:
+                    tools.progress.say(f"whether {node.name} can do that is not known: {error}")
+                case Exception() as error:
+                    problems.append(str(error))
+    if problems:
+        raise Refused(
+            f"guests with these parameters would not run: {'; '.join(problems)}", Code.ENVIRONMENT
+        )
