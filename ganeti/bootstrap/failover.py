@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ganeti.bootstrap.asking import Door, Peers
 from ganeti.bootstrap.daemons import MASTERD, RAPI, runs, start
+from ganeti.bootstrap.node_client import NodeEndpoint, Peers
 from ganeti.bootstrap.renewal import renew_rapi_certificate
 from ganeti.bootstrap.writing import ssconf_of, write_ssconf
 from ganeti.errors import Code, Failed, GanetiError, Refused
@@ -62,13 +62,11 @@ def become_master(
     :raises Refused: says what speaks against it, and what would make it possible.
     :raises Failed: something did not work; says what, and how far it came.
     """
-    _refuse_if_pointless(paths, name)
-    cluster = _Cluster(paths, name, port)
-    cluster.look()
+    cluster = _observe(paths, name, port)
     if problems := cluster.problems(options):
         raise Refused("; ".join(problems))
     say(f"{cluster.answering} of {cluster.size} nodes answer")
-    stopped = cluster.stop_others(say)
+    stopped = cluster.stop_masters(say)
     try:
         _start_master(paths, cluster, options, port, say)
     except GanetiError:
@@ -112,9 +110,7 @@ def possible_loss(paths: Paths, name: str, *, port: int = NODED_PORT) -> list[st
 
     :raises Refused: this node can be no master at all.
     """
-    _refuse_if_pointless(paths, name)
-    cluster = _Cluster(paths, name, port)
-    cluster.look()
+    cluster = _observe(paths, name, port)
     return cluster.problems(Options())
 
 
@@ -127,17 +123,27 @@ def _daemon_options(options: Options, port: int) -> list[str]:
     return chosen if port == NODED_PORT else [*chosen, f"--node-port={port}"]
 
 
-def _refuse_if_pointless(paths: Paths, name: str) -> None:
+def _observe(paths: Paths, name: str, port: int) -> _Cluster:
+    """Return the cluster as this node sees it.
+
+    A master daemon that runs here and has no lease does not count: it waits for votes, and it may
+    take a person's word until it gets them.
+
+    :raises Refused: this node can be no master, or is the one that a majority obeys.
+    """
     if not os.path.exists(paths.node_certificate):
         raise Refused("this node is part of no cluster")
-    if runs(paths, MASTERD):
-        raise Refused(f"{MASTERD} runs on this node: it is the master already", Code.EXISTS)
     candidates = ssconf_of(paths, "master_candidates").splitlines()
     if name not in candidates:
         raise Refused(
             f"{name} is no master candidate, so it has no copy to go on from; run this on one of"
             f" {', '.join(candidates)}"
         )
+    cluster = _Cluster(paths, name, port)
+    cluster.look()
+    if runs(paths, MASTERD) and cluster.has_lease():
+        raise Refused(f"{MASTERD} runs on this node: it is the master already", Code.EXISTS)
+    return cluster
 
 
 class _Cluster:
@@ -148,10 +154,10 @@ class _Cluster:
         known = dict(
             line.split(" ", 1) for line in ssconf_of(paths, "node_primary_ips").splitlines()
         )
-        doors = [Door(node, ip, port) for node, ip in known.items() if node not in offline]
+        nodes = [NodeEndpoint(node, ip, port) for node, ip in known.items() if node not in offline]
         self._name = name
         self._master = ssconf_of(paths, "master_node")
-        self._peers = Peers(paths, doors)
+        self._peers = Peers(paths, nodes)
         self._ballots: Mapping[str, Ballot] = {}
         self._silent: Mapping[str, GanetiError] = {}
 
@@ -166,7 +172,7 @@ class _Cluster:
             why = "it is marked offline" if isinstance(e, KeyError) else e
             raise Refused(f"this node's own node daemon must run: {why}") from None
         question = DescribeVote(at=mine.copy.position if mine.copy else None)
-        answers = self._peers.ask_all(dict.fromkeys(self._peers.doors, (question, 0)))
+        answers = self._peers.ask_all(dict.fromkeys(self._peers.nodes, (question, 0)))
         self._ballots = {
             name: each for name, each in answers.items() if isinstance(each, Ballot)
         } | {self._name: mine}
@@ -175,6 +181,16 @@ class _Cluster:
             for name, each in answers.items()
             if isinstance(each, GanetiError) and name != self._name
         }
+
+    def has_lease(self) -> bool:
+        """Return whether a majority of the voting nodes has promised its vote to this node now."""
+        replica_set = newest(ballot.state.replica_set for ballot in self._ballots.values())
+        promised = {
+            name
+            for name, ballot in self._ballots.items()
+            if ballot.state.master == self._name and ballot.lease
+        }
+        return self._voters(replica_set).has_majority(promised)
 
     def has_no_master(self, options: Options) -> bool:
         """Return whether no other node's master daemon runs or is elected, and this node is fit.
@@ -207,7 +223,7 @@ class _Cluster:
     @property
     def size(self) -> int:
         """How many nodes were asked."""
-        return len(self._peers.doors)
+        return len(self._peers.nodes)
 
     def problems(self, options: Options) -> list[str]:
         """Return what speaks against this node as the master, unless a person answers for it."""
@@ -220,7 +236,7 @@ class _Cluster:
         return found
 
     def _missing_votes(self, replica_set: ReplicaSet) -> list[str]:
-        voters = replica_set if replica_set.voters else ReplicaSet(voters=tuple(self._peers.doors))
+        voters = self._voters(replica_set)
         if voters.has_majority(self._ballots):
             return []
         count = len(frozenset().union(*voters.groups()))
@@ -231,6 +247,10 @@ class _Cluster:
             " --no-voting"
         )
         return [told]
+
+    def _voters(self, replica_set: ReplicaSet) -> ReplicaSet:
+        """Return the set that says who votes: all nodes, in a cluster that never had one."""
+        return replica_set if replica_set.voters else ReplicaSet(voters=tuple(self._peers.nodes))
 
     def _missing_commits(self, replica_set: ReplicaSet) -> list[str]:
         mine = self._ballots[self._name]
@@ -259,18 +279,20 @@ class _Cluster:
         )
         return [told]
 
-    def stop_others(self, say: Say) -> list[str]:
-        """Stop the master daemons of other nodes, as far as they answer; returns where one ran.
+    def stop_masters(self, say: Say) -> list[str]:
+        """Stop all master daemons, as far as their nodes answer; returns where one ran.
+
+        On this node, too: one that waits for votes makes room for one that takes the role over.
 
         :raises Failed: one does not end.
         """
         stopped = []
         masters = {self._master, *(ballot.state.master for ballot in self._ballots.values())}
         running = {name for name, ballot in self._ballots.items() if ballot.serves}
-        for master in sorted((masters | running) - {self._name, ""}):
+        for master in sorted((masters - {self._name, ""}) | running):
             if master not in self._ballots:
                 say(f"{master} does not answer; going on without it")
-            elif self._peers.ask(master, StopMaster(), self._term(master), patience=60.0):
+            elif self._peers.ask(master, StopMaster(), self._term(master), timeout=60.0):
                 say(f"the master daemon of {master} has ended")
                 stopped.append(master)
         return stopped
@@ -278,7 +300,7 @@ class _Cluster:
     def resume(self, node: str, say: Say) -> None:
         """Let a node start its master daemon again."""
         try:
-            if self._peers.ask(node, ResumeMaster(), self._term(node), patience=60.0):
+            if self._peers.ask(node, ResumeMaster(), self._term(node), timeout=60.0):
                 say(f"the master daemon of {node} has been started again")
         except GanetiError as e:
             say(f"{node} does not start its master daemon again: {e}")

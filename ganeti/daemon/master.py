@@ -22,9 +22,9 @@ from ganeti.daemon import open_files
 from ganeti.daemon.allocators import Allocators
 from ganeti.daemon.cluster_keys import LocalClusterKeys
 from ganeti.daemon.identifiers import SystemIdentifiers
+from ganeti.daemon.node_certificate import NoCertificate, NodePolicy
 from ganeti.daemon.periodic import PASSING, Periodic
 from ganeti.daemon.service import Running
-from ganeti.daemon.tls import Connector, NoCertificate, client_context
 from ganeti.errors import Refused
 from ganeti.journal.file import FileJournal
 from ganeti.luxi.connection import LuxiService
@@ -37,17 +37,17 @@ from ganeti.master.places import Places
 from ganeti.master.quorum import Quorum
 from ganeti.master.sharing import Sharing
 from ganeti.master.spreading import Spreading
-from ganeti.master.startup import Mandate, Startup
+from ganeti.master.startup import TAKE_OVER_TIMEOUT, Mandate, Startup
 from ganeti.node.voter import read_state
 from ganeti.operations.operation import SharedFile
 from ganeti.paths import Paths, name_of_this_node
 from ganeti.pki.issuing import IssuingProgram
+from ganeti.rpc.agent import AgentWay, TlsEndpoints
 from ganeti.rpc.asking import Asker
-from ganeti.rpc.client import HttpWay
 from ganeti.rpc.liveness import ProbedWay
+from ganeti.system.connection_errors import explain
 from ganeti.system.files import LocalFiles
 from ganeti.system.processes import LocalProcesses
-from ganeti.system.tls import words
 
 MOST_FILES = 16384
 """How many files and connections may be open; each process of the remote API has a thousand of
@@ -55,9 +55,6 @@ them if that many wait for jobs."""
 
 LOOK = 1.0
 """Seconds between two looks at whom this host's own node daemon obeys."""
-
-TAKE_OVER_TIMEOUT = 30.0
-"""Seconds in which a master that takes over must have been elected: a lease, and a few attempts."""
 
 FIRST_VOTES = 1.0
 """Seconds for which the nodes' votes may hold up the word that the daemon has started."""
@@ -70,15 +67,16 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     places = Places(paths.data)
     for folder in (places.queue, paths.sockets):
         await files.make_folder(folder)
+    for folder in (paths.data, places.queue):
+        await files.sync_folder(folder)
     journal = await FileJournal.open(files, places.journal, reactor)
-    connector = Connector(
-        reactor,
-        client_context(paths),
+    policy = NodePolicy(
+        paths,
         # A copy that has yet to be completed may not know the certificates of today.
         lambda name, fingerprint: not startup.quorum.begun or accepted.accepts(name, fingerprint),
     )
     accepted = AcceptedCertificates(lambda: startup.master.config.state())
-    http = HttpWay(connector, reactor, port=options.node_port, words=words)
+    http = AgentWay(TlsEndpoints(reactor, policy, options.node_port), reactor, explain=explain)
     way = ProbedWay(http, reactor)
     name = name_of_this_node()
     over: Deferred[None] = Deferred()
@@ -130,8 +128,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
 
     def certificates_changed(_: ClusterState, edits: tuple[Edited, ...]) -> None:
         if any(edit.kind is Kind.CERTIFICATE for edit in edits):
-            connector.forget_sessions()
-            http.close()
+            http.close()  # so that each node shows its certificate again
 
     methods = Methods({})
     current: list[Mapping[str, Answerer]] = [{}]
@@ -170,7 +167,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     authorities = [files.stat(paths.authority)]
 
     def reload() -> None:
-        connector.reload(paths)
+        policy.reload(paths)
         http.close()  # nodes are about to refuse the certificate that these were opened with
 
     def look() -> None:
@@ -178,7 +175,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         quorum.observed(granted.term, granted.master)
         # It is the node daemon that replaces these, at the bidding of a job.
         if (trusted := files.stat(paths.authority)) != authorities[0]:
-            connector.reload(paths)
+            policy.reload(paths)
             authorities[0] = trusted
         if (found := files.stat(paths.node_certificate)) != certificate[0]:
             reload()

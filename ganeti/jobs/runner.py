@@ -58,6 +58,13 @@ class Task(Protocol):
         """
         ...
 
+    async def journal_recovered(self) -> None:
+        """Return when the journal, which could not keep a change, works again.
+
+        :raises CancelledError: the daemon is stopping.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class Ran:

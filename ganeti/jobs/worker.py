@@ -304,3 +304,7 @@ class _Task:
 
     async def interruptible(self, work: Coroutine[Any, Any, R]) -> R:
         return await self._worker.interruptible(work)
+
+    async def journal_recovered(self) -> None:
+        self._worker._mending.broke()
+        await self._worker._mending.mended()

@@ -46,6 +46,9 @@ class _Owner:
     async def interruptible(self, work: Coroutine[Any, Any, R]) -> R:
         return await self.task.interruptible(work)
 
+    async def journal_recovered(self) -> None:
+        await self.task.journal_recovered()
+
     async def locked(self) -> None:
         await self.task.locked()
 

@@ -23,6 +23,9 @@ from ganeti.rpc.replicas import ReplicaEnd
 
 NOTHING = ReplicaEnd(position=0, digest="")
 
+TAKE_OVER_TIMEOUT = 30.0
+"""Seconds in which a master that takes over must have been elected: a lease, and a few attempts."""
+
 
 @dataclass(frozen=True)
 class Mandate:

@@ -24,6 +24,7 @@ from ganeti.rpc.quorum import (
     newest,
 )
 from ganeti.rpc.replicas import ReplicaEnd
+from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.records import replace
 from ganeti.system.interfaces import IFiles
 
@@ -43,7 +44,7 @@ def read_state(files: IFiles, path: str) -> VoterState:
         return VoterState()
     try:
         return msgspec.json.decode(files.read(path), type=VoterState)
-    except msgspec.DecodeError as e:
+    except UNREADABLE as e:
         raise Failed(
             f"{path} is damaged ({e}); remove it only if it is certain that this node's master is"
             " the only one: it keeps a replaced master from acting here",
@@ -83,6 +84,7 @@ class Voter:
         self._promised = clock.seconds() + PROMISE if self._state.master else clock.seconds()
         self._yields = clock.seconds()
         self._successor = ""
+        self._released = False
         self._persisted = clock.seconds()
         self._turn = DeferredLock()
 
@@ -114,6 +116,7 @@ class Voter:
                 await self._persist(state)
                 self._promised = self._clock.seconds() + PROMISE
                 self._yields = self._clock.seconds()
+                self._released = False
                 self._log.info(
                     "granted term {term} to {master}", term=call.term, master=call.master
                 )
@@ -146,8 +149,9 @@ class Voter:
             return kept.generation if kept.term == state.term else 0
 
     async def release(self, _: ReleaseLease) -> None:
-        """Let another master begin at once: this one has ended."""
+        """Let another master begin at once: this one has ended, or its term was not won."""
         self._promised = self._clock.seconds()
+        self._released = True
 
     def _may_grant(self, call: RequestVote) -> bool:
         if call.elected and call.term == self._state.term:
@@ -170,7 +174,10 @@ class Voter:
         # So that a master that was replaced while it was away does not replace its successor.
         if self._state.master not in ("", *call.instead):
             return False
-        if self._serves() and call.master != self._name:
+        # A master counts the vote of its own host's node daemon without asking it again. Only one
+        # that has given up the newest term does not: of several that take over at once, each on a
+        # host of its own, none would ever win.
+        if self._serves() and call.master != self._name and not self._released:
             return False
         if self._lease() > 0:
             # A failover that a person has asked for: what was promised is kept, and not renewed.

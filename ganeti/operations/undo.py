@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from twisted.logger import Logger
 
+from ganeti.errors import NotKept
 from ganeti.operations.operation import Progress
 
 Step: TypeAlias = Callable[[], Awaitable[object]]
@@ -16,7 +17,9 @@ Step: TypeAlias = Callable[[], Awaitable[object]]
 class Undo:
     """Steps that take back what was done, run newest first if the block fails.
 
-    A step that fails itself is logged and told to the job's owner, and the others still run.
+    A step that fails itself is logged and told to the job's owner, and the others still run. One
+    whose change the journal could not keep is repeated when the journal works again: what it takes
+    back would stay in the configuration without its disks.
     """
 
     _log = Logger()
@@ -41,6 +44,14 @@ class Undo:
             return  # thrown away with its process: nothing can be waited for any more
         for what, step in reversed(self._steps if kind else []):
             with self._log.failuresHandled("could not {what}", what=what) as taken_back:
-                await step()
+                await self._take_back(step)
             if taken_back.failed:
                 self._progress.say(f"could not {what}; see the master's log")
+
+    async def _take_back(self, step: Step) -> None:
+        while True:
+            try:
+                await step()
+                return
+            except NotKept:
+                await self._progress.journal_recovered()

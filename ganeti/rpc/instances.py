@@ -23,7 +23,7 @@ class StartInstance(Call[None]):
     """Start a guest whose disks are attached; starting one that runs succeeds."""
 
     wire = "instance_start"
-    patience = NORMAL
+    call_timeout = NORMAL
 
     guest: Guest
     paused: bool = False
@@ -33,7 +33,7 @@ class StopInstance(Call[None]):
     """Stop a guest, hard once ``timeout`` is over; stopping one that does not run succeeds."""
 
     wire = "instance_shutdown"
-    patience = NORMAL
+    call_timeout = NORMAL
     ends_with_asker = True
 
     instance_name: InstanceName
@@ -42,28 +42,28 @@ class StopInstance(Call[None]):
     hvparams: Parameters = {}
 
     def answer_timeout(self) -> float:
-        return self.timeout + self.patience
+        return self.timeout + self.call_timeout
 
 
 class RebootInstance(Call[None]):
     """Reboot a running guest; ``full`` is the master's business and not asked of a node."""
 
     wire = "instance_reboot"
-    patience = NORMAL
+    call_timeout = NORMAL
 
     guest: Guest
     kind: Reboot
     timeout: Seconds
 
     def answer_timeout(self) -> float:
-        return self.timeout + self.patience
+        return self.timeout + self.call_timeout
 
 
 class InstallOS(Call[None]):
     """Run the OS definition's create script for a guest; ``reinstall`` is passed on to it."""
 
     wire = "instance_os_add"
-    patience = WHILE_ALIVE
+    call_timeout = WHILE_ALIVE
     ends_with_asker = True
 
     guest: Guest
@@ -75,7 +75,7 @@ class RenameOS(Call[None]):
     """Run the OS definition's rename script; ``guest`` has the new name."""
 
     wire = "instance_run_rename"
-    patience = WHILE_ALIVE
+    call_timeout = WHILE_ALIVE
     ends_with_asker = True
 
     guest: Guest
@@ -86,7 +86,7 @@ class ListGuests(Call[dict[str, GuestState]]):
     """What runs on the node, by name, over the given hypervisors."""
 
     wire = "all_instances_info"
-    patience = URGENT
+    call_timeout = URGENT
 
     hypervisors: tuple[Line, ...]
 
@@ -108,7 +108,7 @@ class DescribeConsole(Call[Console]):
     """How to reach the console of a running guest from its node."""
 
     wire = "instance_console_info"
-    patience = URGENT
+    call_timeout = URGENT
 
     guest: Guest
 
@@ -127,7 +127,7 @@ class AcceptInstance(Call[str]):
     """Get ready to receive a guest; answers the address and port where it is awaited."""
 
     wire = "accept_instance"
-    patience = URGENT
+    call_timeout = URGENT
 
     guest: Guest
     address: Line
@@ -137,7 +137,7 @@ class MigrateInstance(Call[None]):
     """Begin to send a running guest to where ``AcceptInstance`` awaits it."""
 
     wire = "instance_migrate"
-    patience = URGENT
+    call_timeout = URGENT
 
     guest: Guest
     destination: Line
@@ -148,7 +148,7 @@ class MigrationStatus(Call[Migration]):
     """Where the migration that this node sends stands."""
 
     wire = "instance_get_migration_status"
-    patience = URGENT
+    call_timeout = URGENT
 
     guest: Guest
 
@@ -157,7 +157,7 @@ class EndMigrationHere(Call[None]):
     """On the receiving node: keep the guest if it arrived, else drop what was prepared."""
 
     wire = "instance_finalize_migration_dst"
-    patience = 300
+    call_timeout = 300
 
     guest: Guest
     arrived: bool
@@ -167,7 +167,7 @@ class EndMigrationThere(Call[None]):
     """On the sending node: forget the guest if it left, else let it go on."""
 
     wire = "instance_finalize_migration_src"
-    patience = 300
+    call_timeout = 300
 
     guest: Guest
     left: bool

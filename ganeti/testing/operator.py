@@ -7,12 +7,14 @@ sockets.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
+from twisted.internet.defer import TimeoutError as TimedOut
 
 from ganeti.bootstrap.copy import read
 from ganeti.errors import GanetiError, Refused
-from ganeti.master.startup import Mandate
-from ganeti.model.node import Node
+from ganeti.master.startup import TAKE_OVER_TIMEOUT, Mandate
 from ganeti.pki.enrolment import (
     TOKEN_LIFE,
     Invitation,
@@ -39,8 +41,6 @@ async def fail_over(cluster: SimulatedCluster, host: SimulatedHost) -> MasterPro
 
     :raises GanetiError: it was refused, or it failed.
     """
-    if host.has_master:
-        raise Refused(f"a master daemon runs on {host.name} already")
     clock = ProcessClock(host.clock)
     copy = read(MemoryFiles(host.disk, clock), host.paths.data)
     members = [node for node in copy.state.nodes.values() if not node.offline]
@@ -55,10 +55,16 @@ async def fail_over(cluster: SimulatedCluster, host: SimulatedHost) -> MasterPro
         for node in members
         if isinstance(ballot := answers[node.uuid], Ballot)
     }
-    _require_mandate(host.name, members, {name: ballot for name, (_, ballot) in ballots.items()})
+    votes = {name: ballot for name, (_, ballot) in ballots.items()}
+    found = newest(ballot.state.replica_set for ballot in votes.values())
+    if not found.voters:
+        found = ReplicaSet(voters=tuple(node.name for node in members))
+    if host.has_master and _has_lease(host.name, found, votes):
+        raise Refused(f"{host.name} is the master already")
+    _require_mandate(host.name, found, votes)
     stopped = []
     for node, ballot in ballots.values():
-        if ballot.serves and node.name != host.name:
+        if ballot.serves:
             term[0] = ballot.state.term
             await nodes.ask(node, StopMaster())
             stopped.append(node.name)
@@ -66,23 +72,30 @@ async def fail_over(cluster: SimulatedCluster, host: SimulatedHost) -> MasterPro
         raise Refused(f"a master daemon runs on {host.name} already")
     try:
         process, beginning = cluster.launch_master(host, TAKE_OVER)
-        await beginning
-    except GanetiError:
+        await beginning.addTimeout(TAKE_OVER_TIMEOUT, clock)
+    except (GanetiError, TimedOut) as e:
         for other in cluster.hosts:
             if other.name in stopped and not other.has_master:
                 # As its node daemon does when it is told that the failover was refused.
                 cluster.launch_master(other)[1].addErrback(lambda f: f.trap(GanetiError) and None)
+        if isinstance(e, TimedOut):
+            raise Refused(f"no majority of the nodes has voted for {host.name}") from None
         raise
     return process
 
 
-def _require_mandate(name: str, members: list[Node], ballots: dict[str, Ballot]) -> None:
+def _has_lease(name: str, found: ReplicaSet, ballots: Mapping[str, Ballot]) -> bool:
+    """Return whether a majority of the voting nodes has promised its vote to this node now."""
+    promised = {
+        voter for voter, ballot in ballots.items() if ballot.state.master == name and ballot.lease
+    }
+    return found.has_majority(promised)
+
+
+def _require_mandate(name: str, found: ReplicaSet, ballots: Mapping[str, Ballot]) -> None:
     """Refuse what the new master would refuse, before the old one is stopped."""
     if name not in ballots:
         raise Refused("this node's own node daemon must run")
-    found = newest(ballot.state.replica_set for ballot in ballots.values())
-    if not found.voters:
-        found = ReplicaSet(voters=tuple(node.name for node in members))
     if not found.has_majority(ballots):
         raise Refused("too few nodes answer")
     if found.in_sync and name not in found.in_sync:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from ganeti.bootstrap.failover import become_master
 from ganeti.errors import Refused
-from ganeti.system.pidfile import PidFile
 from tests.bootstrap.host import Host
 
 
@@ -20,13 +19,6 @@ class FailoverTests(Host):
     def test_only_a_candidate_can_be_the_master(self) -> None:
         self.found()
         self.refused("node2", "node2 is no master candidate.* run this on one of node1")
-
-    def test_the_master_is_the_master_already(self) -> None:
-        self.found()
-        pid_file = PidFile(f"{self.paths.run}/ganeti-masterd.pid", "ganeti-masterd")
-        pid_file.take()
-        self.addCleanup(pid_file.give_back)
-        self.refused("node1", "it is the master already")
 
     def test_its_own_node_daemon_must_run(self) -> None:
         self.found()

@@ -101,9 +101,10 @@ class VoterTests(SynchronousTestCase):
 
     def test_a_damaged_file_stops_the_node_with_advice(self) -> None:
         self.request(3, "node1")
-        self.disk.overwrite(PATH, b"{")
-        with self.assertRaisesRegex(Failed, "/term is damaged .* remove it only if"):
-            self.started()
+        for content in (b"{", b'{"x":' + b"[" * 100_000):
+            self.disk.overwrite(PATH, content)
+            with self.assertRaisesRegex(Failed, "/term is damaged .* remove it only if"):
+                self.started()
 
     # --- another master
 
@@ -168,6 +169,13 @@ class VoterTests(SynchronousTestCase):
         self.serves = 4711
         self.assertFalse(self.request(4, "node2", "node9"))
         self.assertTrue(self.request(4, "node9"))
+
+    def test_the_host_of_a_master_that_was_not_elected_votes_for_another_one(self) -> None:
+        self.serves = 4711
+        self.assertTrue(self.request(4, "node9"))
+        self.successResultOf(self.voter.release(ReleaseLease()))
+        self.assertTrue(self.request(5, "node2", "node9"))
+        self.assertFalse(self.request(6, "node3", "node2"))
 
     def test_one_whose_copy_is_not_in_sync_deposes_no_master(self) -> None:
         self.request(3, "node1")

@@ -20,8 +20,8 @@ from pathlib import Path
 import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.bootstrap.asking import Door, Peers
 from ganeti.bootstrap.joining import invite, join
+from ganeti.bootstrap.node_client import NodeEndpoint, Peers
 from ganeti.errors import GanetiError
 from ganeti.luxi.client import Client
 from ganeti.luxi.methods import QueryConfigValues, SubmitJob
@@ -64,12 +64,12 @@ class AuthorityTests(SharedCluster):
     def peers(self, paths: Paths) -> Peers:
         """The node daemons as the owner of these certificates sees them."""
         nodes = self.running.cluster.nodes
-        return Peers(paths, [Door(node.name, node.address, NODED_PORT) for node in nodes])
+        return Peers(paths, [NodeEndpoint(node.name, node.address, NODED_PORT) for node in nodes])
 
     def refusals(self, paths: Paths, call: Call[object]) -> list[str]:
         """What each node says to a call, in the term that it is in."""
         peers, found = self.peers(paths), []
-        for name in peers.doors:
+        for name in peers.nodes:
             try:
                 term = peers.ask(name, DescribeVote(), 0).state.term
             except (GanetiError, ssl.SSLError):
@@ -169,7 +169,7 @@ class AuthorityTests(SharedCluster):
     def assert_unconvincing(self, port: int) -> None:
         """Neither a tool nor a joining host takes who listens there for the master."""
         master, host = self.running.cluster.master, Paths(os.path.abspath(self.mktemp()))
-        peers = Peers(master.paths, [Door(master.name, master.address, port)])
+        peers = Peers(master.paths, [NodeEndpoint(master.name, master.address, port)])
         told = refusal(lambda: peers.ask(master.name, DescribeVote(), 0))
         self.assertIn("certificate verify failed", told)
         token = invite(master.paths, node="node9", addresses=["127.0.0.9"], port=port)

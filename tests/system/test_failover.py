@@ -131,6 +131,17 @@ class FailoverTests(SynchronousTestCase):
             self.running.daemon("noded", number).start()
         self.tag(1, "still")
 
+    def test_a_master_without_a_majority_goes_on_by_the_word_of_a_person(self) -> None:
+        self.assertIn("it is the master already", self.tool(1, "master-failover").stderr)
+        for number in (2, 3):
+            self.send(number, "ganeti-noded", signal.SIGKILL)
+        eventually(lambda: "--no-voting" in self.tool(1, "master-failover").stderr)
+        self.failed_over(1, "--no-voting", "--yes-do-it")
+        self.tag(1, "alone")
+        for number in (2, 3):
+            self.running.daemon("noded", number).start()
+        self.tag(1, "together")
+
     def test_a_master_that_is_replaced_while_it_runs_ends(self) -> None:
         # Its node daemon is away, so that nobody can end it.
         self.send(1, "ganeti-noded", signal.SIGKILL)

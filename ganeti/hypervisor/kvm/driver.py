@@ -202,6 +202,8 @@ class KvmHypervisor:
         """Start a QEMU for a guest, or leave nothing of it."""
         await self._forget_dead(guest.name)
         kvm = _read(guest.hvparams)
+        if lacks := list(check.missing(kvm)):
+            raise Invalid(lacks)
         if reason := check.too_many_disks(kvm, len(disks)):
             raise Refused(f"{guest.name} cannot be started: {reason}")
         where = self._guests.places(guest.name)

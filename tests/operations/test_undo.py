@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Steps are taken back newest first, whatever else fails, and when the journal works again."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.errors import Failed, NotKept
+from ganeti.operations.undo import Undo
+from ganeti.testing.tools import MemoryProgress
+
+
+class UndoTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.progress = MemoryProgress()
+        self.done: list[str] = []
+
+    def step(self, name: str, *errors: Exception) -> Callable[[], Awaitable[None]]:
+        """Return a step that fails with each of the errors before it succeeds."""
+        left = list(errors)
+
+        async def take_back() -> None:
+            if left:
+                raise left.pop(0)
+            self.done.append(name)
+
+        return take_back
+
+    async def broken_off(self, *steps: Callable[[], Awaitable[None]]) -> None:
+        async with Undo(self.progress) as undo:
+            for number, step in enumerate(steps):
+                undo.by(f"take back step {number}", step)
+            raise Failed("a later step")
+
+    def test_steps_are_taken_back_newest_first(self) -> None:
+        self.failureResultOf(self.broken_off(self.step("one"), self.step("two")), Failed)
+        self.assertEqual(self.done, ["two", "one"])
+
+    def test_a_step_that_fails_is_named_and_the_others_run(self) -> None:
+        self.failureResultOf(
+            self.broken_off(self.step("one"), self.step("two", Failed("no"))), Failed
+        )
+        self.assertEqual(self.done, ["one"])
+        self.assertIn("could not take back step 1", self.progress.said[0])
+        self.flushLoggedErrors(Failed)
+
+    def test_a_change_that_the_journal_cannot_keep_is_made_when_it_works_again(self) -> None:
+        recovering: list[Deferred[None]] = []
+
+        async def recover() -> None:
+            recovering.append(Deferred())
+            await recovering[-1]
+
+        self.progress.recover = recover
+        full = NotKept("the disk is full")
+        failing = Deferred.fromCoroutine(self.broken_off(self.step("one", full, full)))
+        for attempt in range(2):
+            self.assertNoResult(failing)
+            self.assertEqual(self.done, [])
+            recovering[attempt].callback(None)
+        self.failureResultOf(failing, Failed)
+        self.assertEqual((self.done, self.progress.said), (["one"], []))
