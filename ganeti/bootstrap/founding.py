@@ -8,7 +8,7 @@ import random
 import secrets
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -33,6 +33,7 @@ from ganeti.model.disk import Template
 from ganeti.paths import Paths
 from ganeti.pki.enrolment import fingerprint
 from ganeti.rpc.members import MemberFile, Members
+from ganeti.storage.folders import AllowedFolders
 
 if TYPE_CHECKING:
     from ganeti.pki.authority import Authority, Credentials
@@ -55,10 +56,11 @@ def found(
     ``address`` is the cluster's own. ``settings`` are fields of ``Cluster``. When this returns,
     all daemons can be started; if it is interrupted, it can be done again.
 
-    :raises Refused: this host is part of a cluster already.
+    :raises Refused: this host is part of a cluster already, or disks cannot be in the folders.
     """
     from ganeti.pki.authority import SERVER_USAGE, Authority
 
+    _require_folders(paths, settings)
     under_way = f"{paths.data}/founding"
     if not os.path.exists(under_way):
         refuse_a_master(paths)
@@ -113,6 +115,24 @@ def found(
     )
     at_once(local_files().remove(under_way))
     return state
+
+
+def _require_folders(paths: Paths, settings: Mapping[str, Any]) -> None:
+    """Refuse folders for disks that this host does not allow.
+
+    :raises Refused: with the first of them, and what to do.
+    """
+    plain = Paths()
+    folders = AllowedFolders(
+        files=local_files(),
+        resolve=os.path.realpath,
+        listing=plain.file_storage_paths,
+        defaults=(plain.file_storage, plain.shared_file_storage),
+        root=paths.root,
+    )
+    for name in ("file_storage_dir", "shared_file_storage_dir"):
+        if settings.get(name):
+            folders.folder(settings[name])
 
 
 def _members(master: str, own: Credentials, authority: Authority) -> bytes:

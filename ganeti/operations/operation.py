@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change
@@ -391,13 +391,23 @@ def no_preview(plan: Any) -> Any:
     return None
 
 
+HookFailures: TypeAlias = Sequence[tuple[str, str, str]]
+"""Post hooks that failed: each with its node, its script, and what it wrote."""
+
+
+def keep_result(plan: Any, result: Any, failures: HookFailures, tools: Tools) -> Any:
+    """Leave the result as it is: post hooks that fail change nothing."""
+    return result
+
+
 @dataclass(frozen=True)
 class Operation(Generic[O, P]):
     """How one opcode is carried out.
 
     ``plan`` is called before and after the locks are taken, and must be pure. ``run`` returns
     the opcode's result, or an ``Ending``. ``hooks`` is called with the state before and after.
-    ``preview`` is the result of a dry run. ``consult`` is called when the nodes have answered.
+    ``preview`` is the result of a dry run. ``consult`` is called when the nodes have answered, and
+    ``conclude`` makes the result when the post hooks have run.
     """
 
     opcode: type[O]
@@ -407,3 +417,4 @@ class Operation(Generic[O, P]):
     hooks: Callable[[P, ClusterState], HookCall | None] = no_hooks
     preview: Callable[[P], Any] = no_preview
     consult: Callable[[O, ClusterState, Facts], Consultation | None] = no_consultation
+    conclude: Callable[[P, Any, HookFailures, Tools], Any] = keep_result
