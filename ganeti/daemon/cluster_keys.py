@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The keys and secrets of the cluster on the master's host.
 
-They are made in a process of its own: the master would keep the cryptography, 8 MiB, for as long as
-it runs.
+They are made in a process of its own, so the authority's key is in the memory of no daemon, but for
+the moment in which a new one comes into use.
 """
 
 from __future__ import annotations

@@ -103,8 +103,11 @@ def watch(around: Surroundings) -> int:
         master = around.connect()
         archived, left = master.ask(AutoArchiveJobs(age=around.job_age))
         log.debug("%d jobs were archived, %d were left for later", archived, left)
-        _complete_replacement(around, master)
-        if not _tend_groups(around, master):
+        replacement = _complete_replacement(around, master)
+        good = _tend_groups(around, master)
+        if around.wait:
+            good = _await(around, master, replacement) and good
+        if not good:
             return FAILURE
     except GanetiError as e:
         log.error("%s", e)
@@ -172,20 +175,20 @@ def _run_hooks(paths: Paths, log: Logger) -> None:
 # --- keys
 
 
-def _complete_replacement(around: Surroundings, master: Asks) -> None:
+def _complete_replacement(around: Surroundings, master: Asks) -> dict[int, str]:
     """Have the authority and secrets replaced that a job was to replace which did not."""
     [due] = master.ask(QueryConfigValues(fields=("authority_replacement_due",)))
     if not due:
-        return
+        return {}
     wanted = RenewCrypto(
         shared_secrets=True, reason=_because(around, "the authority must be replaced")
     )
     unfinished = ["|", *(["=", "status", status] for status in ("queued", "waiting", "running"))]
     jobs = master.ask(Query(what="job", fields=("summary",), qfilter=unfinished))["data"]
     if any(wanted.summary in summary for [[_, summary]] in jobs):
-        return
-    around.log.warning("the replacement of the cluster's authority is unfinished; completing it")
-    _submit(around, master, [("the authority is replaced", wanted)])
+        return {}
+    text = "the replacement of the cluster's authority is unfinished; completing it"
+    return _submit(around, master, [(text, wanted)])
 
 
 # --- node groups

@@ -209,6 +209,13 @@ class WatcherTests(SynchronousTestCase):
         self.watch()
         self.assertEqual(len(self.master.memory.jobs), 1)
 
+    def test_a_run_that_waits_fails_if_the_replacement_does(self) -> None:
+        self.runs("ganeti-masterd")
+        self.due = True
+        self.master.memory.canned.update({Query: {"data": []}, QueryJobs: [["error", ["why"]]]})
+        self.assertEqual(self.watch(wait=True), 1)
+        self.assertIn("authority is unfinished", self.said[-1])
+
     def test_old_jobs_are_archived(self) -> None:
         self.runs("ganeti-masterd")
         self.watch(job_age=60)
