@@ -186,6 +186,7 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
     def look() -> None:
         granted = read_state(files, paths.term_file)
         quorum.observed(granted.term, granted.master)
+        daemon.status(status_of(quorum))
         # It is the node daemon that replaces it, at the bidding of a job.
         if (found := files.stat(paths.node_certificate)) != certificate[0]:
             reload()
@@ -211,6 +212,11 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
         )
     if over.called:
         await over
+
+
+def status_of(quorum: Quorum) -> str:
+    """Return in one line whether this master acts, and if not what makes it possible."""
+    return f"master in term {quorum.term()}" if quorum.holds() else quorum.explained()
 
 
 async def _within(seconds: float, work: Deferred[None], reactor: Any) -> None:

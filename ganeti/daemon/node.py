@@ -83,6 +83,7 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
     ):
         daemon.add(part)
     daemon.on_reload(reload)
+    daemon.status(f"serves {name} on {address} port {options.port}")
 
 
 class _Forward:

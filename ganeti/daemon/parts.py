@@ -40,13 +40,15 @@ class Daemon(MultiService):
     """One daemon, as the service that its parts are services of.
 
     ``over`` fails when the daemon cannot go on, with the reason, which sets the exit code.
+    ``status`` says in one line what the daemon does, to whom manages the services of this host.
     """
 
     _log = Logger()
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Any, status: Callable[[str], None] = lambda _: None) -> None:
         super().__init__()
         self.reactor = reactor
+        self.status = status
         self.over: Deferred[None] = Deferred()
         self._reload: list[Callable[[], None]] = []
 

@@ -129,6 +129,7 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
         # The last, as they must end before the socket is closed, which closes it for all.
         further = options.workers - 1
         daemon.add(Workers(reactor, MODULE, options.arguments, port.fileno(), further))
+        daemon.status(f"serves clients on {address} port {options.port}")
     if certificate is not None:
         daemon.on_reload(certificate.reload)
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What all daemons do around their own work: fork, pid file, log, signals, an orderly end.
 
+A service manager is told what happens, too; see ``service_manager``.
+
 Who starts a daemon is told the truth: the command returns when the daemon listens, or with the
 reason why it does not. The reactor is made in the daemon's own process only.
 """
@@ -23,6 +25,8 @@ from twisted.python.failure import Failure
 from ganeti.daemon.logs import LogFile, begin
 from ganeti.daemon.monotonic_clock import install
 from ganeti.daemon.parts import Daemon
+from ganeti.daemon.periodic import Periodic
+from ganeti.daemon.service_manager import ServiceManager
 from ganeti.errors import GanetiError, NotMaster
 from ganeti.paths import Paths
 from ganeti.system.pidfile import PidFile
@@ -53,8 +57,9 @@ class Program:
 
 def run(program: Program, options: Namespace, paths: Paths) -> int:
     """Run a daemon; the exit code of the command that started it."""
+    manager = ServiceManager.from_environment(os.environ)
     if options.foreground:
-        return _Life(program, options, paths, sys.stderr, sys.stderr).live()
+        return _Life(program, options, paths, manager, sys.stderr, sys.stderr).live()
     reader, writer = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -67,7 +72,7 @@ def run(program: Program, options: Namespace, paths: Paths) -> int:
         os._exit(0)
     _leave_the_terminal()
     with open(writer, "w", encoding="utf-8") as teller:
-        code = _Life(program, options, paths, teller, None).live()
+        code = _Life(program, options, paths, manager, teller, None).live()
     os._exit(code)
 
 
@@ -98,12 +103,14 @@ class _Life:
         program: Program,
         options: Namespace,
         paths: Paths,
+        manager: ServiceManager,
         teller: TextIO,
         terminal: TextIO | None,
     ) -> None:
         self._program = program
         self._options = options
         self._paths = paths
+        self._manager = manager
         self._teller = teller
         self._terminal = terminal
         self._code = 0
@@ -130,7 +137,7 @@ class _Life:
 
     def _react(self) -> None:
         self._reactor: Any = install()
-        self._daemon = Daemon(self._reactor)
+        self._daemon = Daemon(self._reactor, self._manager.status)
         self._log = LogFile(
             f"{self._paths.log}/{self._program.log}.log", self._program.name, also=self._terminal
         )
@@ -142,6 +149,12 @@ class _Life:
     def _begin(self) -> None:
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._reload))
         self._daemon.startService()
+        if self._manager.watchdog is not None:
+            # Twice in the time that is given, as sd_watchdog_enabled(3) wants it.
+            pause = self._manager.watchdog / 2
+            self._daemon.add(
+                Periodic("watchdog", pause, self._manager.alive, self._reactor, self._over)
+            )
         Deferred.fromCoroutine(self._start()).addErrback(self._broke)
 
     async def _start(self) -> None:
@@ -155,6 +168,8 @@ class _Life:
             self._reactor.stop()
             return
         self._logger.info("started")
+        # First, as one that went into the background is awaited by the process that was started.
+        self._manager.ready()
         self._tell(0)
         gc.freeze()
         gc.set_threshold(*_GARBAGE)
@@ -166,6 +181,7 @@ class _Life:
             self._logger.critical("cannot go on: {why}", why=failure.getErrorMessage())
         else:
             self._logger.failure("broke", failure)
+        self._manager.status(f"cannot go on: {failure.getErrorMessage()}")
         self._code = _code_of(failure)
         self._reactor.stop()
 
@@ -179,6 +195,7 @@ class _Life:
         if not self._daemon.running:
             return succeed(None)
         self._logger.info("stopping")
+        self._manager.stopping()
         stopping = self._daemon.stopService()
         stopping.addTimeout(STOP_PATIENCE, self._reactor)
         return stopping.addErrback(
@@ -186,13 +203,16 @@ class _Life:
         )
 
     def _reload(self) -> None:
+        self._manager.reloading()
         for step in (self._log.reopen, self._daemon.reload):
             try:
                 step()
             except (GanetiError, OSError) as e:
                 self._logger.error("goes on as it was: {why}", why=str(e))
+        self._manager.ready()
 
     def _failed(self, error: Failure) -> None:
+        self._manager.status(f"does not start: {error.getErrorMessage()}")
         self._tell(_code_of(error), f"{self._program.name}: {error.getErrorMessage()}")
 
     def _tell(self, code: int, message: str = "") -> None:
