@@ -15,10 +15,12 @@ import signal
 import sys
 from argparse import Namespace
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -27,7 +29,7 @@ from ganeti.daemon.monotonic_clock import install
 from ganeti.daemon.parts import Daemon
 from ganeti.daemon.periodic import Periodic
 from ganeti.daemon.service_manager import ServiceManager
-from ganeti.errors import GanetiError, NotMaster
+from ganeti.errors import GanetiError, NotMaster, Refused
 from ganeti.paths import Paths
 from ganeti.system.pidfile import PidFile
 
@@ -114,6 +116,7 @@ class _Life:
         self._teller = teller
         self._terminal = terminal
         self._code = 0
+        self._serves = False
 
     def live(self) -> int:
         """The exit code, when everything is over."""
@@ -143,7 +146,7 @@ class _Life:
         )
         begin(self._log, debug=self._options.debug, capture=self._terminal is None)
         self._reactor.callWhenRunning(self._begin)
-        self._reactor.addSystemEventTrigger("before", "shutdown", self._stop)
+        self._reactor.addSystemEventTrigger("before", "shutdown", self._end)
         self._reactor.run()
 
     def _begin(self) -> None:
@@ -155,7 +158,7 @@ class _Life:
             self._daemon.add(
                 Periodic("watchdog", pause, self._manager.alive, self._reactor, self._over)
             )
-        Deferred.fromCoroutine(self._start()).addErrback(self._broke)
+        self._starting = Deferred.fromCoroutine(self._start()).addErrback(self._broke)
 
     async def _start(self) -> None:
         try:
@@ -165,9 +168,13 @@ class _Life:
             # Whoever waits may start another daemon at once, and nothing may be in its way.
             await self._stop()
             self._failed(Failure(e))
-            self._reactor.stop()
+            self._leave()
+            return
+        except CancelledError:
+            self._failed(Failure(Refused("it was told to stop before it served")))
             return
         self._logger.info("started")
+        self._serves = True
         # First, as one that went into the background is awaited by the process that was started.
         self._manager.ready()
         self._tell(0)
@@ -183,18 +190,27 @@ class _Life:
             self._logger.failure("broke", failure)
         self._manager.status(f"cannot go on: {failure.getErrorMessage()}")
         self._code = _code_of(failure)
-        self._reactor.stop()
+        self._leave()
 
     def _broke(self, failure: Failure) -> None:
         self._logger.failure("broke while it started", failure)
         self._failed(failure)
-        self._reactor.stop()
+        self._leave()
+
+    def _leave(self) -> None:
+        with suppress(ReactorNotRunning):  # it ends already, as a signal has told it
+            self._reactor.stop()
+
+    def _end(self) -> Deferred[None]:
+        self._starting.cancel()
+        return self._stop()
 
     def _stop(self) -> Deferred[None]:
         """Stop what runs of the daemon; done when it has ended, or taken too long."""
         if not self._daemon.running:
             return succeed(None)
         self._logger.info("stopping")
+        self._serves = False
         self._manager.stopping()
         stopping = self._daemon.stopService()
         stopping.addTimeout(STOP_PATIENCE, self._reactor)
@@ -203,13 +219,17 @@ class _Life:
         )
 
     def _reload(self) -> None:
-        self._manager.reloading()
+        # The manager would take the end of a reload for that of the start.
+        tells = self._serves
+        if tells:
+            self._manager.reloading()
         for step in (self._log.reopen, self._daemon.reload):
             try:
                 step()
             except (GanetiError, OSError) as e:
                 self._logger.error("goes on as it was: {why}", why=str(e))
-        self._manager.ready()
+        if tells:
+            self._manager.ready()
 
     def _failed(self, error: Failure) -> None:
         self._manager.status(f"does not start: {error.getErrorMessage()}")
