@@ -76,7 +76,7 @@ def _numbers(text: str) -> list[int]:
     return [int(part) for part in found[0].split(".") if part]
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; its exit code."""
     options = ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     options.add_argument("groups", nargs="*", metavar="GROUP", help="also what these groups need")
@@ -91,13 +91,14 @@ def main() -> int:
         metavar=("PACKAGE", "MODULE"),
         help="look at one package, and whether a module of it can be imported",
     )
-    chosen = options.parse_args()
+    chosen = options.parse_args(argv)
     if chosen.check:
         works, told = check(*chosen.check)
         print(told)
         return 0 if works else 1
     wanted = required(chosen.groups)
-    print(*(map(lowest, wanted) if chosen.lowest else filter(lacking, wanted)), sep="\n")
+    for each in map(lowest, wanted) if chosen.lowest else filter(lacking, wanted):
+        print(each)
     return 0
 
 

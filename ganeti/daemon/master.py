@@ -6,11 +6,12 @@ from __future__ import annotations
 import os
 import time
 from argparse import Namespace
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import SystemRandom
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
+from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
@@ -23,8 +24,8 @@ from ganeti.daemon.allocators import Allocators
 from ganeti.daemon.cluster_keys import LocalClusterKeys
 from ganeti.daemon.identifiers import SystemIdentifiers
 from ganeti.daemon.node_certificate import NoCertificate, NodePolicy
+from ganeti.daemon.parts import Daemon, Part
 from ganeti.daemon.periodic import PASSING, Periodic
-from ganeti.daemon.service import Running
 from ganeti.errors import Refused
 from ganeti.journal.file import FileJournal
 from ganeti.luxi.connection import LuxiService
@@ -49,6 +50,9 @@ from ganeti.system.connection_errors import explain
 from ganeti.system.files import LocalFiles
 from ganeti.system.processes import LocalProcesses
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 MOST_FILES = 16384
 """How many files and connections may be open; each process of the remote API has a thousand of
 them if that many wait for jobs."""
@@ -60,10 +64,16 @@ FIRST_VOTES = 1.0
 """Seconds for which the nodes' votes may hold up the word that the daemon has started."""
 
 
-async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
-    """Answer clients; jobs run once a majority of the nodes has granted this master a term."""
+async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
+    """Put the master daemon together, and answer clients.
+
+    Jobs run once a majority of the nodes has granted this master a term.
+    """
+    reactor = daemon.reactor
     open_files.allow(MOST_FILES)
-    files = LocalFiles(_in_thread(reactor))
+    threads = FileThreads(reactor)
+    daemon.add(threads)
+    files = LocalFiles(threads)
     places = Places(paths.data)
     for folder in (places.queue, paths.sockets):
         await files.make_folder(folder)
@@ -79,7 +89,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     http = AgentWay(TlsEndpoints(reactor, policy, options.node_port), reactor, explain=explain)
     way = ProbedWay(http, reactor)
     name = name_of_this_node()
-    over: Deferred[None] = Deferred()
+    over = daemon.over
     nodes = Asker(
         way,
         reactor,
@@ -142,22 +152,25 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         master.config.observe(certificates_changed)
 
     answer_by(startup.master)
-    background: list[Spreading | Sharing] = []
-    sockets = LuxiService(reactor, (paths.master_socket, paths.query_socket), methods)
-    sockets.start()
 
     async def begin() -> None:
         await startup.begin(mandate)
         master = startup.master
-        background.extend(
-            (
-                Spreading(master.nodes, master.config.state, reactor, __version__),
-                Sharing(master.nodes, master.config.state, around.shared, reactor),
-            )
-        )
-        for each in background:
+        ssconf = Spreading(master.nodes, master.config.state, reactor, __version__)
+        secrets = Sharing(master.nodes, master.config.state, around.shared, reactor)
+        for each in (ssconf, secrets):
             master.config.observe(each.changed)
-            each.soon()
+        daemon.add(Part("distribution of ssconf", start=ssconf.soon, stop=ssconf.stop))
+        daemon.add(Part("distribution of secrets", start=secrets.soon, stop=secrets.stop))
+
+    sockets = LuxiService(reactor, (paths.master_socket, paths.query_socket), methods)
+
+    async def end() -> None:
+        # First, so that no client connects to a master that ends; it is not after the master in the
+        # order of the parts, as a socket that cannot be taken must leave the files alone.
+        await sockets.stopService()
+        await startup.master.stop(replaced=quorum.lost)
+        await quorum.release()
 
     def failed(failure: Failure) -> None:
         if not failure.check(CancelledError) and not over.called:
@@ -173,6 +186,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     def look() -> None:
         granted = read_state(files, paths.term_file)
         quorum.observed(granted.term, granted.master)
+        daemon.status(status_of(quorum))
         # It is the node daemon that replaces these, at the bidding of a job.
         if (trusted := files.stat(paths.authority)) != authorities[0]:
             policy.reload(paths)
@@ -182,20 +196,16 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
             certificate[0] = found
 
     passing = (*PASSING, NoCertificate)
-    looking = Periodic(
-        "looking at this node's own files", LOOK, look, reactor, failed, passing=passing
-    )
+    for part in (
+        Part("connections to nodes", stop=http.close),
+        sockets,
+        Part("master", stop=end),
+        Periodic("looking at this node's own files", LOOK, look, reactor, failed, passing=passing),
+    ):
+        daemon.add(part)
+    daemon.on_reload(reload)
     beginning = Deferred.fromCoroutine(begin()).addErrback(failed)
-
-    async def stop() -> None:
-        looking.stop()
-        await sockets.stop()
-        beginning.cancel()
-        for each in background:
-            each.stop()
-        await startup.master.stop(replaced=quorum.lost)
-        await quorum.release()
-        http.close()
+    daemon.add(Part("beginning of the term", stop=beginning.cancel))
 
     # If others have a master by now, whoever starts this one should be told.
     await _within(TAKE_OVER_TIMEOUT if mandate.take_over else FIRST_VOTES, beginning, reactor)
@@ -204,9 +214,12 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
             Refused(f"no majority of the nodes has voted for {name}: {quorum.explained()}")
         )
     if over.called:
-        await stop()
         await over
-    return Running(stop, reload=reload, over=over)
+
+
+def status_of(quorum: Quorum) -> str:
+    """Return in one line whether this master acts, and if not what makes it possible."""
+    return f"master in term {quorum.term()}" if quorum.holds() else quorum.explained()
 
 
 async def _within(seconds: float, work: Deferred[None], reactor: Any) -> None:
@@ -265,13 +278,22 @@ class _Shared:
         return found
 
 
-def _in_thread(reactor: Any) -> Any:
-    # Its own threads: a name look-up that hangs must not hold up the disk.
-    pool = ThreadPool(minthreads=0, maxthreads=4, name="files")
-    reactor.callWhenRunning(pool.start)
-    reactor.addSystemEventTrigger("after", "shutdown", pool.stop)
+class FileThreads(Service):
+    """Threads for the disk only: a name look-up that hangs must not hold it up."""
 
-    def in_thread(function: Any, *arguments: Any, **named: Any) -> Awaitable[Any]:
-        return deferToThreadPool(reactor, pool, function, *arguments, **named)
+    def __init__(self, reactor: Any) -> None:
+        self.setName("threads for files")
+        self._reactor = reactor
+        self._pool = ThreadPool(minthreads=0, maxthreads=4, name="files")
 
-    return in_thread
+    def startService(self) -> None:
+        super().startService()
+        self._pool.start()
+        # Not earlier: work that was broken off may still need a thread to be taken back.
+        self._reactor.addSystemEventTrigger("after", "shutdown", self._pool.stop)
+
+    def __call__(
+        self, function: Callable[P, T], /, *arguments: P.args, **named: P.kwargs
+    ) -> Awaitable[T]:
+        """Call the function in one of the threads."""
+        return deferToThreadPool(self._reactor, self._pool, function, *arguments, **named)

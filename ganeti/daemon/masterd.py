@@ -6,10 +6,10 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Awaitable, Sequence
-from typing import Any
 
 from ganeti.daemon.options import parser
-from ganeti.daemon.service import Program, Running, run
+from ganeti.daemon.parts import Daemon
+from ganeti.daemon.service import Program, run
 from ganeti.paths import NODED_PORT, Paths, of_this_node
 
 
@@ -41,11 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run(Program("ganeti-masterd", "master-daemon", _start), chosen, of_this_node())
 
 
-def _start(reactor: Any, options: Namespace, paths: Paths) -> Awaitable[Running]:
+def _start(daemon: Daemon, options: Namespace, paths: Paths) -> Awaitable[None]:
     # Here and not above: the process that only waits for the daemon to listen needs none of it.
     from ganeti.daemon.master import start
 
-    return start(reactor, options, paths)
+    return start(daemon, options, paths)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from ganeti.daemon.hypervisors import hypervisors
 from ganeti.daemon.listening import BACKLOG, listen_at, reach
 from ganeti.daemon.node_certificate import NodeServerTLS, peer_of, prove
 from ganeti.daemon.options import address_of, known_address
-from ganeti.daemon.service import Running
+from ganeti.daemon.parts import Daemon, Part
 from ganeti.node.answers import answers_of
 from ganeti.node.enrolment import Enrolment
 from ganeti.node.parts import Host, parts_of
@@ -47,8 +47,9 @@ ENDING = 20.0
 """Seconds: a little more than a daemon gives to the work that is under way."""
 
 
-async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
-    """Listen for the master."""
+async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
+    """Put the node daemon together, and listen for the master."""
+    reactor = daemon.reactor
     open_files.allow(MOST_FILES)
     name = name_of_this_node()
     prove(paths, name)
@@ -73,14 +74,16 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     endpoint = SSL4ServerEndpoint(reactor, options.port, tls, BACKLOG, address)
     port = await listen_at(endpoint, site, address, options.port)
 
-    async def stop() -> None:
-        await port.stopListening()
-        parts.membership.close()
-        await parts.transfers.close()
-        await site.end()
-        await parts.replica.close()
-
-    return Running(stop, reload)
+    for part in (
+        Part("copy of the journal", stop=parts.replica.close),
+        Part("calls", stop=site.end),
+        Part("transfers", stop=parts.transfers.close),
+        Part("membership", stop=parts.membership.close),
+        Part("port", stop=port.stopListening),
+    ):
+        daemon.add(part)
+    daemon.on_reload(reload)
+    daemon.status(f"serves {name} on {address} port {options.port}")
 
 
 class _Forward:

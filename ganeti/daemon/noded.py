@@ -6,10 +6,10 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Awaitable, Sequence
-from typing import Any
 
 from ganeti.daemon.options import add_address, parser
-from ganeti.daemon.service import NODE_SETUP, Program, Running, run
+from ganeti.daemon.parts import Daemon
+from ganeti.daemon.service import NODE_SETUP, Program, run
 from ganeti.errors import GanetiError
 from ganeti.paths import NODED_PORT, Paths, name_of_this_node, of_this_node
 
@@ -51,11 +51,11 @@ def _token(place: str) -> str:
         return file.read().strip()
 
 
-def _start(reactor: Any, options: Namespace, paths: Paths) -> Awaitable[Running]:
+def _start(daemon: Daemon, options: Namespace, paths: Paths) -> Awaitable[None]:
     # Here and not above: the process that only waits for the daemon to listen needs none of it.
     from ganeti.daemon.node import start
 
-    return start(reactor, options, paths)
+    return start(daemon, options, paths)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
@@ -16,8 +17,8 @@ PASSING: tuple[type[Exception], ...] = (OSError, MemoryError)
 """What may be over at the next attempt."""
 
 
-class Periodic:
-    """Does ``work`` every ``seconds``, which may be a coroutine's Deferred, until it is stopped.
+class Periodic(Service):
+    """Does ``work`` every ``seconds``, which may be a coroutine's Deferred, while it runs.
 
     Errors of the kinds ``passing`` are logged, once for as long as they are the same, and the work
     is tried again when its time has come. Any other error ends it and is given to ``broken``.
@@ -35,16 +36,22 @@ class Periodic:
         *,
         passing: tuple[type[Exception], ...] = PASSING,
     ) -> None:
-        self._name = name
+        self.setName(name)
+        self._seconds = seconds
         self._work = work
         self._passing = passing
         self._trouble: str | None = None
         self._loop = LoopingCall(self._attempt)
         self._loop.clock = clock
-        self._loop.start(seconds, now=False).addErrback(broken)
+        self._broken = broken
 
-    def stop(self) -> None:
+    def startService(self) -> None:
+        super().startService()
+        self._loop.start(self._seconds, now=False).addErrback(self._broken)
+
+    def stopService(self) -> None:
         """Do it no more; what is under way ends by itself."""
+        super().stopService()
         if self._loop.running:
             self._loop.stop()
 
@@ -54,11 +61,11 @@ class Periodic:
     def _worked(self, _: object) -> None:
         if self._trouble is not None:
             self._trouble = None
-            self._log.info("{name} works again", name=self._name)
+            self._log.info("{name} works again", name=self.name)
 
     def _failed(self, failure: Failure) -> None:
         failure.trap(*self._passing)
         trouble = str(failure.value) or type(failure.value).__name__
         if trouble != self._trouble:
             self._trouble = trouble
-            self._log.error("{name} failed, trying again: {why}", name=self._name, why=trouble)
+            self._log.error("{name} failed, trying again: {why}", name=self.name, why=trouble)

@@ -18,8 +18,9 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from ganeti.daemon import open_files
 from ganeti.daemon.listening import BACKLOG, keep_unsent, listen_at, send_at_once
 from ganeti.daemon.options import add_address, address_of, parser
+from ganeti.daemon.parts import Daemon, Part
 from ganeti.daemon.server_certificate import ServerCertificate
-from ganeti.daemon.service import Program, Running, run
+from ganeti.daemon.service import Program, run
 from ganeti.daemon.workers import Workers, accept_as_worker
 from ganeti.errors import NotMaster
 from ganeti.luxi.async_client import MOST_WAITING, MasterClient
@@ -90,8 +91,9 @@ def _count(text: str) -> int:
 _IGNORED = "taken as other servers take it, and without effect; -b says where to listen"
 
 
-async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
-    """Listen for clients."""
+async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
+    """Put the remote API together, and listen for clients."""
+    reactor = daemon.reactor
     name = name_of_this_node()
     _require_master(paths, name)
     certificate = None if options.no_ssl else _certificate(options, paths)
@@ -112,32 +114,24 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         max_handshakes=shares.handshakes,
         explain=explain,
     )
-    workers = None
+    daemon.add(Part("connections to the master", stop=master.close))
+    daemon.add(Part("clients", stop=site.hang_up))
     if options.worker is not None:
         port = accept_as_worker(reactor, _over_tls(site, certificate))
+        daemon.add(Part("port", stop=port.stopListening))
     else:
         address = options.bind or address_of(name, paths)
         endpoint = _endpoint(reactor, address, options.port, certificate)
         port = await listen_at(endpoint, site, address, options.port)
         keep_unsent(port, UNSENT)
         send_at_once(port)
+        daemon.add(Part("port", stop=port.stopListening))
+        # The last, as they must end before the socket is closed, which closes it for all.
         further = options.workers - 1
-        workers = Workers(reactor, MODULE, options.arguments, port.fileno(), further)
-
-    async def stop() -> None:
-        # Before the socket is closed, which for all who share it closes it.
-        if workers is not None:
-            await workers.stop()
-        if (closing := port.stopListening()) is not None:
-            await closing
-        site.hang_up()
-        master.close()
-
-    def reload() -> None:
-        if certificate is not None:
-            certificate.reload()
-
-    return Running(stop, reload)
+        daemon.add(Workers(reactor, MODULE, options.arguments, port.fileno(), further))
+        daemon.status(f"serves clients on {address} port {options.port}")
+    if certificate is not None:
+        daemon.on_reload(certificate.reload)
 
 
 def _endpoint(

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What all daemons do around their own work: fork, pid file, log, signals, an orderly end.
 
+A service manager is told what happens, too; see ``service_manager``.
+
 Who starts a daemon is told the truth: the command returns when the daemon listens, or with the
 reason why it does not. The reactor is made in the daemon's own process only.
 """
@@ -12,15 +14,24 @@ import os
 import signal
 import sys
 from argparse import Namespace
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
-from ganeti.errors import GanetiError, NotMaster
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.error import ReactorNotRunning
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ganeti.daemon.logs import LogFile, begin
+from ganeti.daemon.monotonic_clock import install
+from ganeti.daemon.parts import Daemon
+from ganeti.daemon.periodic import Periodic
+from ganeti.daemon.service_manager import ServiceManager
+from ganeti.errors import GanetiError, NotMaster, Refused
 from ganeti.paths import Paths
-
-if TYPE_CHECKING:
-    from twisted.internet.defer import Deferred
+from ganeti.system.pidfile import PidFile
 
 FAILURE, NOT_IN_CLUSTER, NOT_MASTER, NODE_SETUP = 1, 5, 11, 12
 """Exit codes, as existing tools use them."""
@@ -34,34 +45,23 @@ _GARBAGE = (10_000, 20, 20)
 
 
 @dataclass(frozen=True)
-class Running:
-    """A daemon that listens. ``stop`` returns when its work has ended; ``reload`` is for SIGHUP.
-
-    ``over`` fails when the daemon cannot go on, and with the reason, which sets the exit code.
-    """
-
-    stop: Callable[[], Coroutine[Any, Any, None]]
-    reload: Callable[[], None] = lambda: None
-    over: Deferred[None] | None = None
-
-
-@dataclass(frozen=True)
 class Program:
     """A daemon: the program's name, its log's, and how it starts.
 
-    ``start`` gets the reactor, and returns when the daemon listens or raises ``GanetiError`` or
+    ``start`` adds the parts to the daemon, and returns when it listens or raises ``GanetiError`` or
     ``OSError`` with the reason why it cannot.
     """
 
     name: str
     log: str
-    start: Callable[[Any, Namespace, Paths], Awaitable[Running]]
+    start: Callable[[Daemon, Namespace, Paths], Awaitable[None]]
 
 
 def run(program: Program, options: Namespace, paths: Paths) -> int:
     """Run a daemon; the exit code of the command that started it."""
+    manager = ServiceManager.from_environment(os.environ)
     if options.foreground:
-        return _Life(program, options, paths, sys.stderr, sys.stderr).live()
+        return _Life(program, options, paths, manager, sys.stderr, sys.stderr).live()
     reader, writer = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -74,7 +74,7 @@ def run(program: Program, options: Namespace, paths: Paths) -> int:
         os._exit(0)
     _leave_the_terminal()
     with open(writer, "w", encoding="utf-8") as teller:
-        code = _Life(program, options, paths, teller, None).live()
+        code = _Life(program, options, paths, manager, teller, None).live()
     os._exit(code)
 
 
@@ -98,26 +98,28 @@ def _leave_the_terminal() -> None:
 class _Life:
     """One run of a daemon in its own process; ``teller`` hears how the start went."""
 
+    _logger = Logger(namespace="ganeti.daemon")
+
     def __init__(
         self,
         program: Program,
         options: Namespace,
         paths: Paths,
+        manager: ServiceManager,
         teller: TextIO,
         terminal: TextIO | None,
     ) -> None:
         self._program = program
         self._options = options
         self._paths = paths
+        self._manager = manager
         self._teller = teller
         self._terminal = terminal
         self._code = 0
-        self._running: Running | None = None
+        self._serves = False
 
     def live(self) -> int:
         """The exit code, when everything is over."""
-        from ganeti.system.pidfile import PidFile
-
         os.umask(0o027)
         # What is made while the daemon starts is nearly all there to stay: to look for garbage
         # among it again and again made a master of 1000 instances start a fifth later.
@@ -128,7 +130,7 @@ class _Life:
                 os.makedirs(folder, mode=0o755, exist_ok=True)
             pid_file.take()
         except (GanetiError, OSError) as e:
-            self._failed(e)
+            self._failed(Failure(e))
             return self._code
         try:
             self._react()
@@ -137,86 +139,101 @@ class _Life:
         return self._code
 
     def _react(self) -> None:
-        from ganeti.daemon.logs import LogFile, begin
-        from ganeti.daemon.monotonic_clock import install
-
-        real: Any = install()
-        self._reactor = real
+        self._reactor: Any = install()
+        self._daemon = Daemon(self._reactor, self._manager.status)
         self._log = LogFile(
             f"{self._paths.log}/{self._program.log}.log", self._program.name, also=self._terminal
         )
         begin(self._log, debug=self._options.debug, capture=self._terminal is None)
-        real.callWhenRunning(self._begin)
-        real.addSystemEventTrigger("before", "shutdown", self._end)
-        real.run()
+        self._reactor.callWhenRunning(self._begin)
+        self._reactor.addSystemEventTrigger("before", "shutdown", self._end)
+        self._reactor.run()
 
     def _begin(self) -> None:
-        from twisted.internet.defer import Deferred
-
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._reload))
-        starting = Deferred.fromCoroutine(self._start())
-        starting.addErrback(lambda failure: self._broke(failure))
+        self._daemon.startService()
+        if self._manager.watchdog is not None:
+            # Twice in the time that is given, as sd_watchdog_enabled(3) wants it.
+            pause = self._manager.watchdog / 2
+            self._daemon.add(
+                Periodic("watchdog", pause, self._manager.alive, self._reactor, self._over)
+            )
+        self._starting = Deferred.fromCoroutine(self._start()).addErrback(self._broke)
 
     async def _start(self) -> None:
-        from twisted.logger import Logger
-
         try:
-            self._running = await self._program.start(self._reactor, self._options, self._paths)
+            await self._program.start(self._daemon, self._options, self._paths)
         except (GanetiError, OSError) as e:
-            Logger().error("cannot start: {why}", why=str(e))
-            self._failed(e)
-            self._reactor.stop()
+            self._logger.error("cannot start: {why}", why=str(e))
+            # Whoever waits may start another daemon at once, and nothing may be in its way.
+            await self._stop()
+            self._failed(Failure(e))
+            self._leave()
             return
-        Logger().info("started")
+        except CancelledError:
+            self._failed(Failure(Refused("it was told to stop before it served")))
+            return
+        self._logger.info("started")
+        self._serves = True
+        # First, as one that went into the background is awaited by the process that was started.
+        self._manager.ready()
         self._tell(0)
         gc.freeze()
         gc.set_threshold(*_GARBAGE)
         gc.enable()
-        if self._running.over is not None:
-            self._running.over.addErrback(self._over)
+        self._daemon.over.addErrback(self._over)
 
-    def _over(self, failure: Any) -> None:
-        from twisted.logger import Logger
-
+    def _over(self, failure: Failure) -> None:
         if isinstance(failure.value, GanetiError):
-            Logger().critical("cannot go on: {why}", why=failure.getErrorMessage())
+            self._logger.critical("cannot go on: {why}", why=failure.getErrorMessage())
         else:
-            Logger().failure("broke", failure)
-        self._code = _code_of(failure.value)
-        self._reactor.stop()
+            self._logger.failure("broke", failure)
+        self._manager.status(f"cannot go on: {failure.getErrorMessage()}")
+        self._code = _code_of(failure)
+        self._leave()
 
-    def _broke(self, failure: Any) -> None:
-        from twisted.logger import Logger
+    def _broke(self, failure: Failure) -> None:
+        self._logger.failure("broke while it started", failure)
+        self._failed(failure)
+        self._leave()
 
-        Logger().failure("broke while it started", failure)
-        self._failed(failure.value)
-        self._reactor.stop()
+    def _leave(self) -> None:
+        with suppress(ReactorNotRunning):  # it ends already, as a signal has told it
+            self._reactor.stop()
 
-    def _end(self) -> Any:
-        from twisted.internet.defer import Deferred
-        from twisted.logger import Logger
+    def _end(self) -> Deferred[None]:
+        self._starting.cancel()
+        return self._stop()
 
-        if self._running is None:
-            return None
-        Logger().info("stopping")
-        ending = Deferred.fromCoroutine(self._running.stop())
-        ending.addTimeout(STOP_PATIENCE, self._reactor)
-        return ending.addErrback(lambda failure: Logger().failure("did not end in order", failure))
+    def _stop(self) -> Deferred[None]:
+        """Stop what runs of the daemon; done when it has ended, or taken too long."""
+        if not self._daemon.running:
+            return succeed(None)
+        self._logger.info("stopping")
+        self._serves = False
+        self._manager.stopping()
+        stopping = self._daemon.stopService()
+        stopping.addTimeout(STOP_PATIENCE, self._reactor)
+        return stopping.addErrback(
+            lambda failure: self._logger.failure("did not end in order", failure)
+        )
 
     def _reload(self) -> None:
-        from twisted.logger import Logger
-
-        steps = [self._log.reopen]
-        if self._running is not None:
-            steps.append(self._running.reload)
-        for step in steps:
+        # The manager would take the end of a reload for that of the start.
+        tells = self._serves
+        if tells:
+            self._manager.reloading()
+        for step in (self._log.reopen, self._daemon.reload):
             try:
                 step()
             except (GanetiError, OSError) as e:
-                Logger().error("goes on as it was: {why}", why=str(e))
+                self._logger.error("goes on as it was: {why}", why=str(e))
+        if tells:
+            self._manager.ready()
 
-    def _failed(self, error: BaseException) -> None:
-        self._tell(_code_of(error), f"{self._program.name}: {error}")
+    def _failed(self, error: Failure) -> None:
+        self._manager.status(f"does not start: {error.getErrorMessage()}")
+        self._tell(_code_of(error), f"{self._program.name}: {error.getErrorMessage()}")
 
     def _tell(self, code: int, message: str = "") -> None:
         self._code = code
@@ -228,6 +245,6 @@ class _Life:
             print(message, file=self._teller)
 
 
-def _code_of(error: BaseException) -> int:
-    default = NOT_MASTER if isinstance(error, NotMaster) else FAILURE
-    return int(getattr(error, "exit_code", default))
+def _code_of(error: Failure) -> int:
+    default = NOT_MASTER if error.check(NotMaster) else FAILURE
+    return int(getattr(error.value, "exit_code", default))

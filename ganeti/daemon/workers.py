@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocolFactory, IReadDescriptor
 from twisted.internet.protocol import ProcessProtocol
@@ -30,8 +31,8 @@ RESTART_SECONDS = 1.0
 """How long to wait before a worker that ended is replaced."""
 
 
-class Workers:
-    """Keeps ``count`` processes of the module ``module`` running until told to stop.
+class Workers(Service):
+    """Keeps ``count`` processes of the module ``module`` running until it is stopped.
 
     Each gets ``arguments`` and, after ``--worker``, its number.
     """
@@ -44,13 +45,16 @@ class Workers:
         self._reactor = reactor
         self._command = [sys.executable, "-m", module, *arguments]
         self._listening = listening
-        self._running: dict[int, _Worker] = {}
-        self._stopping = False
-        for number in range(1, count + 1):
+        self._count = count
+        self._workers: dict[int, _Worker] = {}
+
+    def startService(self) -> None:
+        super().startService()
+        for number in range(1, self._count + 1):
             self._start(number)
 
     def _start(self, number: int) -> None:
-        if self._stopping:
+        if not self.running:
             return
         worker = _Worker(lambda reason: self._ended(number, reason))
         try:
@@ -65,24 +69,27 @@ class Workers:
             self._log.error("worker {n} cannot be started yet: {why}", n=number, why=str(e))
             self._reactor.callLater(RESTART_SECONDS, self._start, number)
             return
-        self._running[number] = worker
+        self._workers[number] = worker
 
     def _ended(self, number: int, reason: Failure) -> None:
-        del self._running[number]
-        if not self._stopping:
+        del self._workers[number]
+        if self.running:
             self._log.error("worker {n} ended: {why}", n=number, why=reason.getErrorMessage())
             self._reactor.callLater(RESTART_SECONDS, self._start, number)
 
-    async def stop(self) -> None:
-        """Return when all have ended."""
-        self._stopping = True
-        for worker in list(self._running.values()):
+    def stopService(self) -> Deferred[None]:
+        """End all of them; done when they have ended."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._end())
+
+    async def _end(self) -> None:
+        for worker in list(self._workers.values()):
             worker.process.closeStdin()
             await worker.gone
 
     @property
     def pids(self) -> list[int]:
-        return [worker.process.pid for worker in self._running.values()]
+        return [worker.process.pid for worker in self._workers.values()]
 
 
 class _Worker(ProcessProtocol):

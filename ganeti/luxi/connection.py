@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
+from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import (
     IListeningPort,
@@ -151,7 +152,7 @@ class Connections(Factory):
         return Connection(self._methods)
 
 
-class LuxiService:
+class LuxiService(Service):
     """Listens on the master's sockets as long as it runs."""
 
     def __init__(
@@ -162,18 +163,20 @@ class LuxiService:
         *,
         group: int | None = None,
     ) -> None:
+        self.setName("master's sockets")
         self._reactor = reactor
         self._paths = tuple(paths)
         self._methods = methods
         self._group = group
         self._ports: list[IListeningPort] = []
 
-    def start(self) -> None:
+    def startService(self) -> None:
         """Take the sockets; ready when it returns.
 
         :raises Refused: another master daemon answers at one of them.
         :raises Failed: a socket cannot be made.
         """
+        super().startService()
         for path in self._paths:
             make_room(path)
         for path in self._paths:
@@ -186,8 +189,12 @@ class LuxiService:
             os.chown(path, -1, self._group)
         return port
 
-    async def stop(self) -> None:
+    def stopService(self) -> Deferred[None]:
         """Listen no more; connections that there are stay."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._close())
+
+    async def _close(self) -> None:
         ports, self._ports = self._ports, []
         for port in ports:
             if (stopped := port.stopListening()) is not None:

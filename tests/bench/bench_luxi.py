@@ -52,7 +52,7 @@ def serve_luxi(path: str) -> None:
     async def values(fields: tuple[str, ...]) -> list[str]:
         return list(fields)
 
-    LuxiService(reactor, [path], Methods({"QueryConfigValues": values})).start()
+    LuxiService(reactor, [path], Methods({"QueryConfigValues": values})).startService()
     reactor.run()
 
 

@@ -59,7 +59,7 @@ def serve_master(folder: str) -> None:
         "SubmitJob": submit,
     }
     path = f"{folder}/var/run/ganeti/socket/ganeti-master"
-    LuxiService(reactor, [path], Methods(answers)).start()
+    LuxiService(reactor, [path], Methods(answers)).startService()
     reactor.run()
 
 

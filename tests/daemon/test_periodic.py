@@ -29,6 +29,7 @@ class PeriodicTests(SynchronousTestCase):
         globalLogPublisher.addObserver(observer)
         self.addCleanup(globalLogPublisher.removeObserver, observer)
         self.periodic = Periodic("a look", 1.0, self.work, self.clock, self.broken.append)
+        self.periodic.startService()
 
     def observe(self, event: LogEvent) -> None:
         if event.get("name") == "a look":
@@ -70,15 +71,16 @@ class PeriodicTests(SynchronousTestCase):
             return waiting[-1]
 
         periodic = Periodic("slow", 1.0, work, self.clock, self.broken.append)
+        periodic.startService()
         self.clock.pump([1.0] * 3)
         self.assertEqual(len(waiting), 1)
         waiting[0].errback(NO_FILES)
         self.clock.advance(1.0)
         self.assertEqual((len(waiting), self.broken), (2, []))
-        periodic.stop()
+        periodic.stopService()
 
     def test_nothing_is_done_after_the_stop(self) -> None:
-        self.periodic.stop()
-        self.periodic.stop()
+        self.periodic.stopService()
+        self.periodic.stopService()
         self.clock.pump([1.0] * 3)
         self.assertEqual((self.done, self.clock.getDelayedCalls()), (0, []))

@@ -16,6 +16,7 @@ from twisted.internet import reactor as installed
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
+from ganeti.daemon.parts import Daemon
 from ganeti.daemon.rapi import start
 from ganeti.errors import Failed, NotMaster
 from ganeti.luxi.connection import LuxiService
@@ -71,8 +72,10 @@ class RemoteApiTests(TestCase):
                 ports.append(reactor.listenSSL(*arguments, **named))
                 return ports[0]
 
-        running = await start(Noting(), Namespace(**{**vars(OPTIONS), **options}), self.paths)
-        self.addCleanup(running.stop)
+        daemon = Daemon(Noting())
+        daemon.startService()
+        self.addCleanup(daemon.stopService)
+        await start(daemon, Namespace(**{**vars(OPTIONS), **options}), self.paths)
         port: int = ports[0].getHost().port
         return port
 
@@ -97,14 +100,14 @@ class RemoteApiTests(TestCase):
         port = await self.serve()
         status, body = await self.ask(port, "/2/tags")
         self.assertEqual((status, b"ganeti-masterd" in body), (502, True))
-        master.start()
+        master.startService()
         try:
             answer = await self.ask(port, "/2/tags", Authorization="Basic YWRtaW46czNjcmV0")
             self.assertEqual(answer, (200, b'["cluster"]\n'))
             wrong = await self.ask(port, "/2/tags", Authorization="Basic YWRtaW46d3Jvbmc=")
             self.assertEqual(wrong[0], 401)
         finally:
-            await master.stop()
+            await master.stopService()
 
     async def test_without_a_certificate_it_says_what_to_do(self) -> None:
         with self.assertRaisesRegex(Failed, "no certificate in .*rapi.pem"):

@@ -50,7 +50,7 @@ class StarvingReactor(Clock):
 class StarvingTests(SynchronousTestCase):
     def test_a_worker_that_cannot_be_started_is_started_later(self) -> None:
         starving = StarvingReactor(failures=3)
-        Workers(starving, "ganeti.daemon.rapi", OPTIONS, 0, 1)
+        Workers(starving, "ganeti.daemon.rapi", OPTIONS, 0, 1).startService()
         starving.pump([workers.RESTART_SECONDS] * 2)
         self.assertEqual(starving.started, [])
         starving.advance(workers.RESTART_SECONDS)
@@ -83,6 +83,7 @@ class WorkersTests(TestCase):
 
     async def test_a_worker_that_is_killed_is_replaced(self) -> None:
         kept = Workers(reactor, "ganeti.daemon.rapi", OPTIONS, self.socket.fileno(), 1)
+        kept.startService()
         try:
             self.assertIn(b"200 OK", await self.ask())
             (first,) = kept.pids
@@ -92,6 +93,6 @@ class WorkersTests(TestCase):
             self.assertIn(b"200 OK", await self.ask())
         finally:
             pids = kept.pids
-            await kept.stop()
+            await kept.stopService()
         for pid in pids:
             self.assertRaises(ProcessLookupError, os.kill, pid, 0)

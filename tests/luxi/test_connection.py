@@ -119,13 +119,13 @@ class ServiceTests(TestCase):
     async def test_both_sockets_are_made_for_owner_and_group(self) -> None:
         paths = [self.mktemp() for _ in range(2)]
         service = LuxiService(cast(IReactorUNIX, reactor), paths, Methods({}))
-        service.start()
+        service.startService()
         try:
             modes = {stat.S_IMODE(os.stat(path).st_mode) for path in paths}
             self.assertEqual(modes, {0o660})
             self.assertRaisesRegex(Refused, "another master daemon", make_room, paths[0])
         finally:
-            await service.stop()
+            await service.stopService()
 
 
 def deep(opening: bytes, closing: bytes) -> bytes:
@@ -153,11 +153,11 @@ class OddRequestTests(TestCase):
         service = LuxiService(
             cast(IReactorUNIX, reactor), [path], Methods({"QueryTags": self.tags})
         )
-        service.start()
+        service.startService()
         try:
             return await deferToThread(exchange, path, requests)
         finally:
-            await service.stop()
+            await service.stopService()
 
     async def test_whatever_is_asked_is_answered(self) -> None:
         odd = [

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import io
 import re
+from contextlib import redirect_stdout
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tools.requirements import PROJECT, check, lacking, lowest, required
+from tools.requirements import PROJECT, check, lacking, lowest, main, required
 
 
 class RequirementTests(SynchronousTestCase):
@@ -22,6 +24,19 @@ class RequirementTests(SynchronousTestCase):
 
     def test_the_lowest_version_keeps_its_extras(self) -> None:
         self.assertEqual(lowest("Twisted[tls]>=26.10"), "Twisted[tls]==26.10")
+
+    def test_nothing_is_printed_when_nothing_is_lacking(self) -> None:
+        self.assertEqual(self.printed("test"), "")
+
+    def test_the_lowest_versions_are_printed_one_a_line(self) -> None:
+        lines = self.printed("--lowest", "test").splitlines()
+        self.assertEqual(lines, [lowest(each) for each in required(["test"])])
+
+    def printed(self, *arguments: str) -> str:
+        out = io.StringIO()
+        with redirect_stdout(out):
+            main(arguments)
+        return out.getvalue()
 
 
 class CheckTests(SynchronousTestCase):
