@@ -52,34 +52,51 @@ set_up_environment() {
     return 0
   fi
   python=$tree/.venv/bin/python
-  _make_venv "$host" || return 1
+  _make_venv "$host" "$tree/.venv" || return 1
   mapfile -t lacking < <("$python" "$tree/tools/requirements.py" "$@")
   if [ ${#lacking[@]} != 0 ]; then
     echo "installing ${lacking[*]} in .venv"
     # What is used is compiled when it is used.
-    _pip "$host" --no-compile "${lacking[@]}" || return 1
+    _pip "$host" "$tree/.venv" --no-compile "${lacking[@]}" || return 1
   fi
   touch "$stamp"
 }
 
+# Sets $lowest_python to one with the lowest versions that pyproject.toml admits, also of the groups
+# named: that of .venv-lowest, which is made as needed.
+set_up_lowest_environment() {
+  local stamp="$tree/.venv-lowest/has${*:+-$*}" wanted python
+  lowest_python=$tree/.venv-lowest/bin/python
+  if [ "$stamp" -nt "$tree/pyproject.toml" ] && [ -x "$lowest_python" ]; then
+    return 0
+  fi
+  find_python && _make_venv "$python" "$tree/.venv-lowest" || return 1
+  mapfile -t wanted < <("$python" "$tree/tools/requirements.py" --lowest "$@")
+  echo "installing ${wanted[*]} in .venv-lowest"
+  _pip "$python" "$tree/.venv-lowest" --no-compile "${wanted[@]}" || return 1
+  touch "$stamp"
+}
+
+# Makes a virtual environment of the host's Python $1 in the folder $2.
 _make_venv() {
   local pip=()
-  [ ! -x "$tree/.venv/bin/python" ] || return 0
+  [ ! -x "$2/bin/python" ] || return 0
   if "$1" -m pip --version >/dev/null 2>&1; then
     pip=(--without-pip)  # the host's serves, which saves seconds
   elif ! "$1" -c 'import ensurepip' 2>/dev/null; then
     set_up_packages python3-venv
   fi
-  "$1" -m venv "${pip[@]}" "$tree/.venv" && return 0
-  rm -rf "$tree/.venv"
-  echo "$tree/.venv could not be made; on Debian: apt-get install python3-venv" >&2
+  "$1" -m venv "${pip[@]}" "$2" && return 0
+  rm -rf "$2"
+  echo "$2 could not be made; on Debian: apt-get install python3-venv" >&2
   return 1
 }
 
+# Installs packages in the environment $2, with the pip of the host's Python $1 if it has none.
 _pip() {
-  local host=$1; shift
-  local pip=("$tree/.venv/bin/python" -m pip)
-  "${pip[@]}" --version >/dev/null 2>&1 || pip=("$host" -m pip --python "$tree/.venv/bin/python")
+  local host=$1 inside=$2/bin/python; shift 2
+  local pip=("$inside" -m pip)
+  "${pip[@]}" --version >/dev/null 2>&1 || pip=("$host" -m pip --python "$inside")
   "${pip[@]}" -qq --disable-pip-version-check install "$@" && return 0
   echo "the Python packages could not be installed; is there a way to PyPI?" >&2
   return 1

@@ -141,6 +141,11 @@ class Paths:
         return f"{self.conf}/restricted-commands"
 
     @property
+    def no_cluster_commands(self) -> str:
+        """The file that keeps the master from running commands and copying files here."""
+        return f"{self.conf}/no-cluster-commands"
+
+    @property
     def file_storage_paths(self) -> str:
         """The file that lists the folders in which disks may be made."""
         return f"{self.conf}/file-storage-paths"

@@ -24,7 +24,8 @@ MAY_IMPORT = {
     "config": "errors schema model journal",
     "jobs": "errors schema opcodes locking journal",
     "pki": "errors system",
-    "rpc": "errors schema model",
+    "web": "",
+    "rpc": "errors schema model web",
     "placement": "errors schema model config",
     "operations": "errors schema model opcodes locking config placement pki rpc journal",
     "views": "errors schema model query config locking jobs opcodes",
@@ -34,9 +35,9 @@ MAY_IMPORT = {
     "hypervisor": "errors schema model system",
     "storage": "errors schema model system",
     "node": "errors schema model journal pki rpc hypervisor storage system paths",
-    "rapi": "errors schema opcodes query luxi",
+    "rapi": "errors schema opcodes query luxi web",
     "bootstrap": "errors schema model config journal pki rpc system paths",
-    "upkeep": "errors opcodes luxi bootstrap system paths",
+    "upkeep": "errors schema opcodes luxi bootstrap system paths",
     "cli": "errors schema model opcodes query luxi bootstrap paths",
 }
 FREE = {"daemon": {"cli", "testing"}, "testing": {"cli", "daemon"}}
@@ -91,6 +92,16 @@ class ImportTests(SynchronousTestCase):
             name
             for name, imported, _ in modules()
             if not name.startswith("daemon.") and "twisted.internet.reactor" in imported
+        ]
+        self.assertEqual(wrong, [])
+
+    def test_whoever_decodes_expects_all_that_decoding_raises(self) -> None:
+        # The error of msgspec alone misses a RecursionError: see UNREADABLE. A token is bounded.
+        free = {"schema.documents", "pki.enrolment"}
+        wrong = [
+            name
+            for name, _, path in modules()
+            if "msgspec.DecodeError" in path.read_text() and name not in free
         ]
         self.assertEqual(wrong, [])
 

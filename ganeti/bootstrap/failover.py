@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ganeti.bootstrap.asking import Door, Peers
 from ganeti.bootstrap.daemons import MASTERD, RAPI, runs, start
+from ganeti.bootstrap.node_client import NodeEndpoint, Peers
 from ganeti.bootstrap.renewal import renew_rapi_certificate
 from ganeti.bootstrap.writing import ssconf_of, write_ssconf
 from ganeti.errors import Code, Failed, GanetiError, Refused
@@ -153,10 +153,10 @@ class _Cluster:
         known = dict(
             line.split(" ", 1) for line in ssconf_of(paths, "node_primary_ips").splitlines()
         )
-        doors = [Door(node, ip, port) for node, ip in known.items() if node not in offline]
+        nodes = [NodeEndpoint(node, ip, port) for node, ip in known.items() if node not in offline]
         self._name = name
         self._master = ssconf_of(paths, "master_node")
-        self._peers = Peers(paths, doors)
+        self._peers = Peers(paths, nodes)
         self._ballots: Mapping[str, Ballot] = {}
         self._silent: Mapping[str, GanetiError] = {}
 
@@ -171,7 +171,7 @@ class _Cluster:
             why = "it is marked offline" if isinstance(e, KeyError) else e
             raise Refused(f"this node's own node daemon must run: {why}") from None
         question = DescribeVote(at=mine.copy.position if mine.copy else None)
-        answers = self._peers.ask_all(dict.fromkeys(self._peers.doors, (question, 0)))
+        answers = self._peers.ask_all(dict.fromkeys(self._peers.nodes, (question, 0)))
         self._ballots = {
             name: each for name, each in answers.items() if isinstance(each, Ballot)
         } | {self._name: mine}
@@ -222,7 +222,7 @@ class _Cluster:
     @property
     def size(self) -> int:
         """How many nodes were asked."""
-        return len(self._peers.doors)
+        return len(self._peers.nodes)
 
     def problems(self, options: Options) -> list[str]:
         """Return what speaks against this node as the master, unless a person answers for it."""
@@ -249,7 +249,7 @@ class _Cluster:
 
     def _voters(self, replica_set: ReplicaSet) -> ReplicaSet:
         """Return the set that says who votes: all nodes, in a cluster that never had one."""
-        return replica_set if replica_set.voters else ReplicaSet(voters=tuple(self._peers.doors))
+        return replica_set if replica_set.voters else ReplicaSet(voters=tuple(self._peers.nodes))
 
     def _missing_commits(self, replica_set: ReplicaSet) -> list[str]:
         mine = self._ballots[self._name]
@@ -291,7 +291,7 @@ class _Cluster:
         for master in sorted((masters - {self._name, ""}) | running):
             if master not in self._ballots:
                 say(f"{master} does not answer; going on without it")
-            elif self._peers.ask(master, StopMaster(), self._term(master), patience=60.0):
+            elif self._peers.ask(master, StopMaster(), self._term(master), timeout=60.0):
                 say(f"the master daemon of {master} has ended")
                 stopped.append(master)
         return stopped
@@ -299,7 +299,7 @@ class _Cluster:
     def resume(self, node: str, say: Say) -> None:
         """Let a node start its master daemon again."""
         try:
-            if self._peers.ask(node, ResumeMaster(), self._term(node), patience=60.0):
+            if self._peers.ask(node, ResumeMaster(), self._term(node), timeout=60.0):
                 say(f"the master daemon of {node} has been started again")
         except GanetiError as e:
             say(f"{node} does not start its master daemon again: {e}")

@@ -24,6 +24,7 @@ from ganeti.bootstrap.writing import (
 )
 from ganeti.config import access
 from ganeti.config.formats import Checkpoint
+from ganeti.config.founding import first_policy as first_policy
 from ganeti.config.founding import founded
 from ganeti.config.founding import given_settings as given_settings
 from ganeti.config.ssconf import ssconf

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ganeti.bootstrap.asking import Door, answer_of
+from ganeti.bootstrap.node_client import NodeEndpoint, answer_of
 from ganeti.bootstrap.writing import (
     at_once,
     local_files,
@@ -145,7 +145,7 @@ class _Master:
 
     def __init__(self, invitation: Invitation) -> None:
         self._said = invitation
-        self._door = Door(invitation.master, invitation.address, invitation.port)
+        self._node = NodeEndpoint(invitation.master, invitation.address, invitation.port)
 
     def authority(self) -> str:
         """The certificate that the token's fingerprint belongs to.
@@ -155,10 +155,10 @@ class _Master:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        answer = answer_of(self._door.ask(context, AUTHORITY_CALL, b"{}"), self._door)
+        answer = answer_of(self._node.ask(context, AUTHORITY_CALL, b"{}"), self._node)
         if not isinstance(answer, str) or fingerprint(answer.encode()) != self._said.authority:
             raise Refused(
-                f"{self._door} is not of the cluster {self._said.cluster} that the token was made"
+                f"{self._node} is not of the cluster {self._said.cluster} that the token was made"
                 " for: its authority is another one; is the address right, and nobody in between?"
             )
         return answer
@@ -166,14 +166,14 @@ class _Master:
     def enrol(self, application: Application, authority: str) -> Granted:
         """The certificate for this node, and the members of its cluster."""
         context = ssl.create_default_context(cadata=authority)
-        body = self._door.ask(context, ENROL_CALL, msgspec.json.encode(application))
-        answer = answer_of(body, self._door)
+        body = self._node.ask(context, ENROL_CALL, msgspec.json.encode(application))
+        answer = answer_of(body, self._node)
         try:
             granted = msgspec.convert(answer, Membership)
             members = msgspec.convert(granted.members, Members)
             return Granted(granted.certificate, members)
         except msgspec.ValidationError as e:
-            raise ProtocolError(f"{self._door} granted nonsense: {e}") from None
+            raise ProtocolError(f"{self._node} granted nonsense: {e}") from None
 
 
 def _first_ssconf(said: Invitation) -> dict[str, str]:

@@ -44,6 +44,13 @@ _PARAMETERS = {
 }
 
 
+def joined(value: Any) -> Any:
+    """Words with commas between them, as Ganeti shows lists of the cluster; others as they are."""
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return ", ".join(value)
+    return value
+
+
 def told(facts: Mapping[str, Any]) -> dict[str, Any]:
     """The cluster as names and values, nested."""
     policy = facts["ipolicy"]
@@ -54,16 +61,16 @@ def told(facts: Mapping[str, Any]) -> dict[str, Any]:
         "Modification time": timestamp(facts["mtime"]),
         "Master node": facts["master"],
         "Architecture (this node)": " ".join(facts["architecture"]),
-        "Tags": facts["tags"],
+        "Tags": joined(facts["tags"]),
         "Default hypervisor": facts["default_hypervisor"],
-        "Enabled hypervisors": facts["enabled_hypervisors"],
+        "Enabled hypervisors": joined(facts["enabled_hypervisors"]),
         "Hypervisor parameters": facts["hvparams"],
         "OS-specific hypervisor parameters": facts["os_hvp"],
         "OS parameters": facts["osparams"],
-        "Hidden OSes": facts["hidden_os"],
-        "Blacklisted OSes": facts["blacklisted_os"],
+        "Hidden OSes": joined(facts["hidden_os"]),
+        "Blacklisted OSes": joined(facts["blacklisted_os"]),
         "Cluster parameters": {
-            title: facts[name] for title, name in _PARAMETERS.items() if name in facts
+            title: joined(facts[name]) for title, name in _PARAMETERS.items() if name in facts
         },
         "Default node parameters": facts["ndparams"],
         "Default instance parameters": facts["beparams"],
@@ -71,7 +78,7 @@ def told(facts: Mapping[str, Any]) -> dict[str, Any]:
         "Default disk parameters": facts["diskparams"],
         "Instance policy - limits for instances": {
             "bounds specs": policy.get("minmax"),
-            "allowed disk templates": policy.get("disk-templates"),
+            "allowed disk templates": joined(policy.get("disk-templates")),
             "vcpu-ratio": policy.get("vcpu-ratio"),
             "spindle-ratio": policy.get("spindle-ratio"),
             "std": policy.get("std"),

@@ -45,6 +45,16 @@ def version(session: Session, arguments: Arguments) -> int:
     return show_facts(session, arguments, told, told)
 
 
+def show_specs(session: Session, arguments: Arguments) -> int:
+    """Show the command that would set the sizes of the cluster's policy."""
+    from ganeti.cli.policies import as_options
+
+    facts = _facts(session)
+    words = ["gnt-cluster init", *as_options(facts["ipolicy"], standard=True), facts["name"]]
+    session.say(" ".join(words))
+    return 0
+
+
 def getmaster(session: Session, arguments: Arguments) -> int:
     """Show the name of the master, as this node knows it."""
     from ganeti.cli.program import master_name
@@ -76,6 +86,19 @@ def failover(session: Session, arguments: Arguments) -> int:
         )
     become_master(session.paths, session.host(), options, say=session.say, port=port)
     return 0
+
+
+def upgrade(session: Session, arguments: Arguments) -> int:
+    """Say how this software is upgraded.
+
+    :raises Ended: always, so that no script takes this for done.
+    """
+    raise Ended(
+        FAILURE,
+        "this software does not replace itself: upgrade its packages on all nodes, then restart"
+        " ganeti-noded on each and ganeti-masterd on the master, which converts the configuration"
+        " when it starts; guests go on running",
+    )
 
 
 def confirm_down(session: Session, arguments: Arguments) -> int:
@@ -275,7 +298,7 @@ def init(session: Session, arguments: Arguments) -> int:
     from ganeti.cli.founding import choices
 
     host = session.host()
-    found(session.paths, master=host, **choices(arguments, host))
+    found(session.paths, master=host, **choices(arguments, host, virtual=bool(session.paths.root)))
     below = f"GANETI_ROOTDIR={session.paths.root} GANETI_HOSTNAME={host} "
     prefix = below if session.paths.root else ""
     session.say(f"Cluster {arguments['cluster']} is founded; {host} is its first node and master.")

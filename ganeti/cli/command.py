@@ -165,6 +165,7 @@ def run(declared: Tool, words: Sequence[str], session: Session) -> int:
     """Carry out what ``words``, the command line without the program, say; the exit code."""
     debug = False
     try:
+        _require_text(words)
         name, *rest = words or [""]
         command = declared.command(name)
         if command is None:
@@ -185,6 +186,22 @@ def run(declared: Tool, words: Sequence[str], session: Session) -> int:
         if message:
             session.tell(message)
         return code
+
+
+def _require_text(words: Sequence[str]) -> None:
+    """Refuse words that the locale of the terminal could not decode.
+
+    :raises Ended: there is one; it is shown with escapes.
+    """
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise Ended(
+                FAILURE,
+                f"{word!a} is not in the encoding of this terminal; use UTF-8, or a locale"
+                " (LC_ALL) that fits",
+            ) from None
 
 
 def perform(declared: Tool, command: Command, rest: Sequence[str], session: Session) -> int:

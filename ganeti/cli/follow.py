@@ -127,13 +127,13 @@ def _went_well(session: Session, arguments: Arguments, name: str, job: int) -> b
 
 def show_plan(session: Session, results: Sequence[Any]) -> None:
     """Print what a job would have done."""
-    from ganeti.cli.output import described
+    from ganeti.cli.yaml_output import yaml_lines
 
     for result in results:
         if result is None:
             session.say("This would be done; its plan has nothing more to show.")
             continue
-        for line in described(result):
+        for line in yaml_lines(result):
             session.say(line)
 
 

@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from typing import Any
 
-from ganeti.bootstrap.founding import given_settings
+from ganeti.bootstrap.founding import first_policy, given_settings
+from ganeti.cli import policies
+from ganeti.cli.addresses import device_of, resolved
 from ganeti.cli.clusters import by_name
 from ganeti.cli.command import Arguments
 from ganeti.cli.policies import policy
@@ -25,12 +28,16 @@ _RENAMED = {
     "vg_name": "volume_group_name",
     "drbd_helper": "drbd_usermode_helper",
 }
+_LINK = "br0"
+"""The device of the cluster's address where none has the address of the node."""
 _PARAMETERS = ("beparams", "nicparams", "ndparams")
 _FAMILIES = {"4": socket.AF_INET, "6": socket.AF_INET6}
 
 
-def choices(arguments: Arguments, host: str) -> dict[str, Any]:
+def choices(arguments: Arguments, host: str, *, virtual: bool = False) -> dict[str, Any]:
     """The arguments for founding a cluster with ``host`` as its first node.
+
+    All nodes of a ``virtual`` cluster are on this host, so that loopback addresses will do.
 
     :raises Invalid: with every problem of the parameters.
     :raises Ended: a name does not resolve, or a word is none of those there are.
@@ -40,11 +47,14 @@ def choices(arguments: Arguments, host: str) -> dict[str, Any]:
     found |= {
         "cluster": arguments["cluster"],
         "address": arguments.get("master_address")
-        or resolved(arguments["cluster"], "--master-address", family),
-        "master_address": arguments.get("primary_ip") or resolved(host, "--primary-ip", family),
+        or resolved(arguments["cluster"], "--master-address", family, loopback=virtual),
+        "master_address": arguments.get("primary_ip")
+        or resolved(host, "--primary-ip", family, loopback=virtual),
         "secondary_address": arguments.get("secondary_ip"),
         "primary_ip_family": int(family),
     }
+    if "master_netdev" not in arguments:
+        found["master_netdev"] = device_of(found["master_address"]) or _LINK
     if "hypervisors" in arguments:
         found["hypervisors"] = _among(
             "--enabled-hypervisors", arguments, "hypervisors", HYPERVISORS
@@ -71,23 +81,21 @@ def _settings(arguments: Arguments) -> dict[str, Any]:
     given |= {
         name: dict(arguments[name]) for name in ("hvparams", "diskparams") if name in arguments
     }
-    limits = policy(arguments)
+    limits = policy(arguments) | _with_usual(policies.older(arguments))
     if limits:
         given["ipolicy"] = limits
     return found | given_settings(given)
 
 
-def resolved(name: str, option: str, family: int = socket.AF_INET) -> str:
-    """The address of ``name``.
-
-    :raises Ended: there is none; ``option`` is how to say it instead.
-    """
-    try:
-        return str(socket.getaddrinfo(name, None, family, socket.SOCK_STREAM)[0][4][0])
-    except OSError:
-        raise Ended(
-            FAILURE, f"the name {name} does not resolve; say its address by {option} ADDRESS"
-        ) from None
+def _with_usual(specs: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of a policy that the older form of its options sets, the rest as usual."""
+    [usual] = first_policy()["minmax"]
+    found: dict[str, Any] = {}
+    if specs.keys() & {"min", "max"}:
+        found["minmax"] = [{name: {**usual[name], **specs.get(name, {})} for name in usual}]
+    if "std" in specs:
+        found["std"] = specs["std"]
+    return found
 
 
 def _among(option: str, arguments: Arguments, name: str, known: Any) -> list[str]:

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from ganeti.cli import clusters, policies
-from ganeti.cli.command import Command, Words, tool
-from ganeti.cli.listing import FORM
+from ganeti.cli import clusters, epo, everywhere, policies
+from ganeti.cli.command import FORCE, Command, Words, tool
+from ganeti.cli.listing import FORM, ROMAN
 from ganeti.cli.options import (
     BOOL,
+    FLOAT,
     IDENTKEYVAL,
     INFERRED,
     INT,
@@ -23,6 +24,12 @@ from ganeti.cli.tags import search, tag_commands
 
 YES_DO_IT = Option(("--yes-do-it", "--ya-rly"), "yes_do_it", "Really do so.")
 
+NODE_PORT = Option(("--node-port",), "node_port", "Where the node daemons listen.", INT)
+SOME_NODES = (
+    NODE_PORT,
+    Option(("-n", "--node"), "nodes", "Only this node.", TEXT, many=True, metavar="NODE"),
+    Option(("-g", "--node-group"), "group", "Only nodes of this group.", TEXT, metavar="GROUP"),
+)
 SETTINGS = (
     Option(("--add-uids",), "add_uids", "", RANGES),
     Option(("--remove-uids",), "remove_uids", "", RANGES),
@@ -109,6 +116,7 @@ INIT = (
         many=True,
     ),
     *policies.OF_CLUSTERS,
+    *policies.SPECS.values(),
     _own(
         "-C --candidate-pool-size",
         "candidate_pool_size",
@@ -161,7 +169,12 @@ INIT = (
         metavar="PREFIX",
     ),
     _own("--maintain-node-health", "maintain_node_health", "Stop what runs by mistake.", BOOL),
-    _own("--master-netdev", "master_netdev", "The device of the master's address.", TEXT),
+    _own(
+        "--master-netdev",
+        "master_netdev",
+        "The device of the cluster's address; by default that of this node's address.",
+        TEXT,
+    ),
     _own("--master-netmask", "master_netmask", "The netmask of that address, in bits.", INT),
     _own(
         "--no-etc-hosts",
@@ -221,8 +234,13 @@ GNT_CLUSTER = tool(
         name="info",
         aliases=("show",),
         doc="Show the settings of the cluster.",
-        options=(FORM,),
+        options=(FORM, ROMAN),
         run=clusters.info,
+    ),
+    Command(
+        name="show-ispecs-cmd",
+        doc="Show the command that makes a cluster with the sizes of this one's instance policy.",
+        run=clusters.show_specs,
     ),
     Command(
         name="version",
@@ -231,6 +249,55 @@ GNT_CLUSTER = tool(
         run=clusters.version,
     ),
     Command(name="getmaster", doc="Show the name of the master.", run=clusters.getmaster),
+    Command(
+        name="epo",
+        doc="Emergency power off: stop instances and switch nodes off; --on brings all back.",
+        words=(Words("names", "node|group", 0, None),),
+        options=(
+            Option(("--all",), "all", "All nodes but the master, with all instances."),
+            Option(("--groups",), "groups", "The words are node groups."),
+            Option(("--on",), "on", "Switch nodes on, and start what should run on them."),
+            FORCE,
+            Option(
+                ("--oob-timeout",), "oob_timeout", "How long a helper may take, in seconds.", INT
+            ),
+            Option(("--power-delay",), "power_delay", "Seconds between two nodes.", FLOAT),
+            Option(
+                ("--shutdown-timeout",),
+                "shutdown_timeout",
+                "How long a guest may take to shut down, in seconds.",
+                INT,
+            ),
+            NODE_PORT,
+        ),
+        run=epo.epo,
+    ),
+    Command(
+        name="command",
+        doc="Run a command line on all nodes, or some, and show what it writes and its exit code.",
+        words=(Words("command", "command", 1, None),),
+        options=(
+            *SOME_NODES,
+            Option(("-M", "--show-machine-names"), "named", "Begin each line with the node."),
+            Option(("--failure-only",), "failure_only", "Show only nodes where it fails."),
+        ),
+        mixed=False,
+        run=everywhere.command,
+    ),
+    Command(
+        name="copyfile",
+        doc="Copy a file of the master to the same place on all other nodes, or some.",
+        words=(Words("file", "file"),),
+        options=(
+            *SOME_NODES,
+            Option(
+                ("--use-replication-network",),
+                "replication",
+                "Send it to the secondary addresses of the nodes.",
+            ),
+        ),
+        run=everywhere.copyfile,
+    ),
     Command(
         name="master-failover",
         aliases=("masterfailover",),
@@ -246,10 +313,24 @@ GNT_CLUSTER = tool(
                 "accept_loss",
                 "Do so although acknowledged changes may be missing on this node.",
             ),
-            Option(("--node-port",), "node_port", "Where the node daemons listen.", INT),
+            NODE_PORT,
+            Option(
+                ("--ignore-offline-nodes",),
+                "ignore_offline_nodes",
+                "Accepted for scripts that say it: nodes that are marked offline never vote.",
+            ),
             YES_DO_IT,
         ),
         run=clusters.failover,
+    ),
+    Command(
+        name="upgrade",
+        doc="Say how this software is upgraded: by the packages of each host.",
+        options=(
+            Option(("--to",), "to", "The version wanted.", TEXT, metavar="VERSION"),
+            Option(("--resume",), "resume", "Go on with an upgrade that was interrupted."),
+        ),
+        run=clusters.upgrade,
     ),
     Command(
         name="confirm-down",

@@ -10,6 +10,7 @@ from ganeti.cli.clusters import settings
 from ganeti.cli.command import Arguments, Command, Words, tool
 from ganeti.cli.instances import show_jobs
 from ganeti.cli.listing import FORM, Listing, lists, show_facts
+from ganeti.cli.options import Option
 from ganeti.cli.program import run_tool
 from ganeti.cli.session import Session
 from ganeti.cli.tags import tag_commands
@@ -28,13 +29,30 @@ def _parameters(value: Any) -> str:
 
 def info(session: Session, arguments: Arguments) -> int:
     """Tell everything about node groups."""
-    from ganeti.cli.output import objects
+    from ganeti.cli.output import objects, timestamp
     from ganeti.luxi.methods import Query
     from ganeti.query.arguments import filter_from
 
     wanted = filter_from(arguments.get("names", []))
     groups = objects(session.ask(Query(what="group", fields=_INFO, qfilter=wanted)))
-    return show_facts(session, arguments, groups, groups)
+    times = ("ctime", "mtime")
+    told = [{**each, **{name: timestamp(each[name]) for name in times}} for each in groups]
+    return show_facts(session, arguments, groups, told)
+
+
+def show_specs(session: Session, arguments: Arguments) -> int:
+    """Show the commands that would set the sizes of the policies of groups."""
+    from ganeti.cli.output import objects
+    from ganeti.luxi.methods import Query
+    from ganeti.query.arguments import filter_from
+
+    wanted = filter_from(arguments.get("names", []))
+    field = "ipolicy" if arguments.get("include_defaults") else "custom_ipolicy"
+    answer = session.ask(Query(what="group", fields=("name", field), qfilter=wanted))
+    for group in objects(answer):
+        words = ["gnt-group add", *policies.as_options(group[field], standard=False), group["name"]]
+        session.say(" ".join(words))
+    return 0
 
 
 GNT_GROUP = tool(
@@ -73,6 +91,19 @@ GNT_GROUP = tool(
         options=policies.OF_GROUPS,
         without=("ipolicy",),
         given=settings,
+    ),
+    Command(
+        name="show-ispecs-cmd",
+        doc="Show the commands that make groups with the sizes of their instance policies.",
+        words=(Words("names", "group", 0, None),),
+        options=(
+            Option(
+                ("--include-defaults",),
+                "include_defaults",
+                "Show the sizes that groups have from the cluster, too.",
+            ),
+        ),
+        run=show_specs,
     ),
     Command(name="remove", opcode="OP_GROUP_REMOVE", words=GROUP),
     Command(name="rename", opcode="OP_GROUP_RENAME", words=(*GROUP, Words("new_name", "new-name"))),

@@ -18,7 +18,7 @@ from ganeti.cli.instances import (
     show_changes,
     show_jobs,
 )
-from ganeti.cli.listing import FORM, Listing, lists
+from ganeti.cli.listing import FORM, ROMAN, Listing, lists
 from ganeti.cli.options import IDENTKEYVAL, KEYVAL, LIST, TEXT, UNIT, Kind, Option, choice
 from ganeti.cli.program import run_tool
 from ganeti.cli.tags import tag_commands
@@ -135,6 +135,7 @@ GNT_INSTANCE = tool(
             Option(("--all",), "all", "All instances of the cluster."),
             Option(("-s", "--static"), "static", "Do not ask the nodes for what only they know."),
             FORM,
+            ROMAN,
         ),
         submits=True,
         run=info,

@@ -76,14 +76,18 @@ def info(session: Session, arguments: Arguments) -> int:
     return 0
 
 
+def _moment(split: Any) -> str | None:
+    return output.moment(split) if split else None
+
+
 def _told(job: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "Job ID": job["id"],
         "Status": job["status"],
         "Priority": job["priority"],
-        "Received": output.moment(job["received_ts"]),
-        "Processing start": output.moment(job["start_ts"]),
-        "Processing end": output.moment(job["end_ts"]),
+        "Received": _moment(job["received_ts"]),
+        "Processing start": _moment(job["start_ts"]),
+        "Processing end": _moment(job["end_ts"]),
         "Opcodes": [_told_opcode(job, index) for index in range(len(job["ops"]))],
     }
 
@@ -94,9 +98,9 @@ def _told_opcode(job: Mapping[str, Any], index: int) -> dict[str, Any]:
     return {
         "Opcode": given["OP_ID"],
         "Status": job["opstatus"][index],
-        "Lock acquire start": output.moment(job["opstart"][index]),
-        "Processing start": output.moment(job["opexec"][index]),
-        "Processing end": output.moment(job["opend"][index]),
+        "Lock acquire start": _moment(job["opstart"][index]),
+        "Processing start": _moment(job["opexec"][index]),
+        "Processing end": _moment(job["opend"][index]),
         "Input fields": {
             name: value
             for name, value in given.items()

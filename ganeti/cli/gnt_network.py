@@ -7,7 +7,7 @@ from ganeti.cli.command import Arguments, Command, Document, Words, tool
 from ganeti.cli.listing import FORM, Listing, lists, show_facts
 from ganeti.cli.options import KEYVAL, LIST, Option
 from ganeti.cli.program import run_tool
-from ganeti.cli.session import Session
+from ganeti.cli.session import FAILURE, Ended, Session
 from ganeti.cli.tags import tag_commands
 
 NETWORK = (Words("network_name", "network"),)
@@ -24,13 +24,14 @@ _INFO = (
 
 def info(session: Session, arguments: Arguments) -> int:
     """Tell everything about networks."""
+    from ganeti.cli.network_facts import told
     from ganeti.cli.output import objects
     from ganeti.luxi.methods import Query
     from ganeti.query.arguments import filter_from
 
     wanted = filter_from(arguments.get("names", []))
     networks = objects(session.ask(Query(what="network", fields=_INFO, qfilter=wanted)))
-    return show_facts(session, arguments, networks, networks)
+    return show_facts(session, arguments, networks, [told(each) for each in networks])
 
 
 def in_groups(session: Session, arguments: Arguments) -> int:
@@ -46,12 +47,30 @@ def in_groups(session: Session, arguments: Arguments) -> int:
     return carry_out_all(session, arguments, jobs)
 
 
-def attached(arguments: Arguments) -> Document:
-    """How network cards are attached to a network."""
+def connect(session: Session, arguments: Arguments) -> int:
+    """Connect a network to groups, by default as the cluster connects network cards."""
+    from ganeti.luxi.methods import QueryClusterInfo
+
     given = arguments.get("nicparams", {})
-    return {
-        f"network_{name}": given[name] for name in ("mode", "link", "vlan") if name in given
-    } | {"network_mode": given.get("mode", "bridged")}
+    if _ATTACHMENT - given.keys():
+        given = {**session.ask(QueryClusterInfo())["nicparams"]["default"], **given}
+    return in_groups(session, arguments.plus({"nicparams": given}))
+
+
+_ATTACHMENT = frozenset({"mode", "link", "vlan"})
+
+
+def attached(arguments: Arguments) -> Document:
+    """How network cards are attached to a network.
+
+    :raises Ended: a parameter has nothing to do with that.
+    """
+    given = arguments["nicparams"]
+    if unknown := given.keys() - _ATTACHMENT:
+        raise Ended(
+            FAILURE, f"-N {', '.join(sorted(unknown))}: must be some of mode, link and vlan"
+        )
+    return {f"network_{name}": value for name, value in given.items()}
 
 
 GNT_NETWORK = tool(
@@ -81,7 +100,9 @@ GNT_NETWORK = tool(
         name="remove",
         opcode="OP_NETWORK_REMOVE",
         words=NETWORK,
-        confirm="Remove the network {network_name}?",
+    ),
+    Command(
+        name="rename", opcode="OP_NETWORK_RENAME", words=(*NETWORK, Words("new_name", "new-name"))
     ),
     Command(
         name="connect",
@@ -91,13 +112,13 @@ GNT_NETWORK = tool(
             Option(
                 ("-N", "--nic-parameters"),
                 "nicparams",
-                "How cards are attached: mode, link and vlan.",
+                "How cards are attached: mode, link and vlan; by default as the cluster's are.",
                 KEYVAL,
             ),
         ),
         without=("group_name", "network_mode", "network_link", "network_vlan"),
         given=attached,
-        run=in_groups,
+        run=connect,
     ),
     Command(
         name="disconnect",

@@ -26,7 +26,13 @@ STATES = (
     Option(("--hypervisor-state",), "hv_state", "", IDENTKEYVAL, many=True),
     Option(("--disk-state",), "disk_state", "", IDENTKEYVAL, many=True),
 )
-NEW_SECONDARY = Option(("-n", "--new-secondary"), "remote_node", "", TEXT, metavar="NODE")
+NEW_SECONDARY = Option(
+    ("-n", "--new-secondary"),
+    "remote_node",
+    "The node that becomes the new secondary; only second copies leave then.",
+    TEXT,
+    metavar="NODE",
+)
 TIMEOUT = Option(("--oob-timeout",), "timeout", "How long the helper may take, in seconds.", INT)
 
 ADD = Command(
@@ -154,8 +160,16 @@ GNT_NODE = tool(
         options=(
             FORCE,
             TIMEOUT,
-            Option(("--auto-promote",), "auto_promote", "Accepted for scripts that say it."),
-            Option(("--ignore-status",), "ignore_status", "Switch off nodes that are not offline."),
+            Option(
+                ("--auto-promote",),
+                "auto_promote",
+                "Let other nodes become master candidates instead of those that go offline.",
+            ),
+            Option(
+                ("--ignore-status",),
+                "ignore_status",
+                "Switch nodes off without marking them offline first.",
+            ),
             Option(("--power-delay",), "power_delay", "Seconds between two nodes.", FLOAT),
             NO_HEADERS,
             SEPARATOR,
@@ -182,6 +196,13 @@ GNT_NODE = tool(
         ),
         submits=True,
         run=nodes.restricted_command,
+    ),
+    Command(
+        name="list-drbd",
+        doc="List the DRBD minors of a node, with the instances whose disks they are.",
+        words=NODE,
+        options=(NO_HEADERS, SEPARATOR),
+        run=nodes.drbd_minors,
     ),
     Command(
         name="volumes",

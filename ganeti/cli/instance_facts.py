@@ -44,13 +44,16 @@ def told(facts: Mapping[str, Any]) -> dict[str, Any]:
 def parameters(own: Mapping[str, Any], actual: Mapping[str, Any]) -> dict[str, Any]:
     """Every parameter that holds; one that is not the object's own is marked as the default."""
     return {
-        name: shown(value) if name in own else f"default ({shown(value)})"
+        name: _shown(value) if name in own else f"default ({_text(value)})"
         for name, value in sorted(actual.items())
     }
 
 
-def shown(value: Any) -> str:
-    """A parameter's value as text."""
+def _shown(value: Any) -> Any:
+    return _text(value) if isinstance(value, list) else value
+
+
+def _text(value: Any) -> str:
     if isinstance(value, list):
         return ",".join(map(str, value))
     return "" if value is None else str(value)
@@ -86,7 +89,7 @@ def _secondaries(facts: Mapping[str, Any]) -> list[str]:
 def _nic(index: int, nic: Sequence[Any]) -> dict[str, Any]:
     name, uuid, ip, mac, mode, link, vlan, _, network = nic
     return {
-        f"nic/{index}": "",
+        f"nic/{index}": None,
         "MAC": mac,
         "IP": ip,
         "mode": mode,
@@ -122,14 +125,13 @@ def _disk(label: str, disk: Mapping[str, Any]) -> dict[str, Any]:
 
 def _status(status: Sequence[Any]) -> str:
     path, major, minor, percent, seconds, degraded, local = status
-    text = str(path or "-")
+    words = [str(path)] if path else []
     if major is not None:
-        text += f" ({major}:{minor})"
+        words.append(f"({major}:{minor})")
     if percent is not None:
-        text += f" RECOVERING {percent:.2f}%"
-        text += f", ETA {seconds} s" if seconds is not None else ", ETA unknown"
-    elif degraded:
-        text += " *DEGRADED*"
+        eta = f"{seconds} s" if seconds is not None else "unknown"
+        words.append(f"RECOVERING {percent:.2f}%, ETA {eta}")
     else:
-        text += " in sync"
+        words.append("*DEGRADED*" if degraded else "in sync")
+    text = " ".join(words)
     return text if local in (None, 1) else f"{text}, local disk {_SYNC.get(local, local)}"

@@ -36,8 +36,11 @@ UNITS = Option(
 VERBOSE = Option(("-v", "--verbose"), "verbose", "Say in words why a value is missing.")
 FILTER = Option(("-F", "--filter"), "filter", "The argument is a filter, whatever it looks like.")
 FORM = Option(
-    ("-o", "--output"), "output", "The word json gives JSON instead of text.", choice((JSON,))
+    ("-o", "--output"), "output", "The word json gives JSON instead of YAML.", choice((JSON,))
 )
+
+
+ROMAN = Option(("--roman",), "roman", "Show whole numbers as Roman numerals.")
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,10 +194,13 @@ def show_fields(listed: Listing, session: Session, arguments: Arguments) -> int:
 
 
 def show_facts(session: Session, arguments: Arguments, facts: Any, told: Any) -> int:
-    """Show ``facts`` as JSON if that is wanted, or else what is ``told`` of them."""
+    """Show ``facts`` as JSON if that is wanted, or else what is ``told`` of them as YAML."""
     if arguments.get("output"):
         session.say(output.as_json(facts))
-    else:
-        for line in output.described(told):
-            session.say(line)
+        return 0
+    from ganeti.cli.yaml_output import with_roman_numerals, yaml_lines
+
+    shown = with_roman_numerals(told) if arguments.get("roman") else told
+    for line in yaml_lines(shown):
+        session.say(line)
     return 0

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ganeti.cli.clusters import by_name
 from ganeti.cli.command import Arguments, Document
 from ganeti.cli.session import FAILURE, NODE_SETUP, Ended, Session
+
+if TYPE_CHECKING:
+    from ganeti.opcodes.opcode import Opcode
 
 _INFO = (
     *("name", "pip", "sip", "master", "master_candidate", "drained", "offline", "group"),
@@ -93,6 +96,7 @@ def add(session: Session, arguments: Arguments) -> int:
     from ganeti.cli.follow import carry_out
     from ganeti.paths import NODED_PORT
 
+    arguments = _with_full_name(session, arguments)
     name = arguments["node_name"]
     address = arguments.get("primary_ip") or _known_address(session, arguments)
     port = arguments.get("port", NODED_PORT)
@@ -115,9 +119,23 @@ def add(session: Session, arguments: Arguments) -> int:
     return carry_out(session, arguments, opcode)
 
 
+def _with_full_name(session: Session, arguments: Arguments) -> Arguments:
+    """The arguments with the name by which the new node knows itself, which its token is for."""
+    from ganeti.cli.addresses import full_name
+
+    name = arguments["node_name"]
+    # Nodes of a virtual cluster have the names that they are given.
+    if "." in name or session.paths.root or arguments.get("readd"):
+        return arguments
+    full = full_name(name)
+    if full != name:
+        session.tell(f"Note: {name} is {full}")
+    return arguments.plus({"node_name": full})
+
+
 def _known_address(session: Session, arguments: Arguments) -> str:
     """The address of a node that gives none: its own if it is one already, or that of its name."""
-    from ganeti.cli.founding import resolved
+    from ganeti.cli.addresses import resolved
     from ganeti.cli.output import objects
     from ganeti.luxi.methods import Query
 
@@ -126,7 +144,7 @@ def _known_address(session: Session, arguments: Arguments) -> str:
         wanted = ["==", "name", name]
         found = objects(session.ask(Query(what="node", fields=("pip",), qfilter=wanted)))
         return str(found[0]["pip"])
-    return resolved(name, "--primary-ip")
+    return resolved(name, "--primary-ip", loopback=bool(session.paths.root))
 
 
 def _token(session: Session, name: str, address: str) -> str:
@@ -168,6 +186,11 @@ def _wait(session: Session, address: str, port: int) -> None:
 def evacuation(arguments: Arguments) -> Document:
     """Which instances leave, and where to."""
     primary, secondary = arguments.get("primary_only"), arguments.get("secondary_only")
+    if primary and "remote_node" in arguments:
+        raise Ended(
+            FAILURE, "-n is where second copies of disks go; it does not go together with -p"
+        )
+    secondary = secondary or "remote_node" in arguments
     if primary and secondary:
         raise Ended(FAILURE, "-p and -s do not go together; without them, both leave")
     mode = "primary-only" if primary else "secondary-only" if secondary else "all"
@@ -213,22 +236,34 @@ def power(session: Session, arguments: Arguments) -> int:
     from ganeti.cli.follow import results_of
     from ganeti.opcodes.node import CommandPower, PowerCommand
 
-    what = arguments["what"]
+    command = PowerCommand(f"power-{arguments['what']}")
     names = arguments.get("names", [])
-    if what in ("off", "cycle") and not arguments.get("force"):
-        session.confirm(f"Power {what} {', '.join(names) or 'all nodes'}?", "-f/--force")
-    results = results_of(
-        session,
-        arguments,
-        CommandPower(
-            node_names=tuple(names),
-            command=PowerCommand(f"power-{what}"),
-            timeout=arguments.get("timeout", 60),
-            ignore_status=bool(arguments.get("ignore_status")),
-            power_delay=arguments.get("power_delay", 2.0),
-        ),
+    if command in (PowerCommand.POWER_OFF, PowerCommand.POWER_CYCLE):
+        if not names:
+            raise Ended(FAILURE, f"power {arguments['what']}: name the nodes")
+        if not arguments.get("force"):
+            session.confirm(f"Power {arguments['what']} {', '.join(names)}?", "-f/--force")
+    ignore_status = bool(arguments.get("ignore_status"))
+    first: list[Opcode] = []
+    if command is PowerCommand.POWER_OFF and not ignore_status:
+        first = _taken_out_of_use(names, auto_promote=bool(arguments.get("auto_promote")))
+    switch = CommandPower(
+        node_names=tuple(names),
+        command=command,
+        timeout=arguments.get("timeout", 60),
+        # A dry run does not mark nodes offline, so that they are not when it gets there.
+        ignore_status=ignore_status or bool(first and arguments.get("dry_run")),
+        power_delay=arguments.get("power_delay", 2.0),
     )
-    return _show_power(session, arguments, results)
+    results = results_of(session, arguments, *first, switch)
+    return show_power(session, arguments, results and results[-1:])
+
+
+def _taken_out_of_use(names: Sequence[str], *, auto_promote: bool) -> list[Opcode]:
+    """The requests that mark nodes offline, which they are to be before they lose their power."""
+    from ganeti.opcodes.node import ModifyNode
+
+    return [ModifyNode(node_name=name, offline=True, auto_promote=auto_promote) for name in names]
 
 
 def health(session: Session, arguments: Arguments) -> int:
@@ -241,10 +276,10 @@ def health(session: Session, arguments: Arguments) -> int:
         command=PowerCommand.HEALTH,
         timeout=arguments.get("timeout", 60),
     )
-    return _show_power(session, arguments, results_of(session, arguments, opcode))
+    return show_power(session, arguments, results_of(session, arguments, opcode))
 
 
-def _show_power(session: Session, arguments: Arguments, results: list[Any] | None) -> int:
+def show_power(session: Session, arguments: Arguments, results: list[Any] | None) -> int:
     from ganeti.cli.follow import show_plan
     from ganeti.cli.output import table
 
@@ -327,6 +362,45 @@ def volumes(session: Session, arguments: Arguments) -> int:
         usual,
         lambda fields, nodes: ListVolumes(output_fields=fields, nodes=nodes),
     )
+
+
+def drbd_minors(session: Session, arguments: Arguments) -> int:
+    """List the DRBD minors of a node that the configuration knows."""
+    from ganeti.cli.follow import results_of
+    from ganeti.cli.output import objects, table
+    from ganeti.luxi.methods import Query
+    from ganeti.opcodes.instance.lifecycle import DescribeInstances
+    from ganeti.query.arguments import filter_from
+
+    fields = ("name", "pinst_list", "sinst_list")
+    wanted = filter_from([arguments["node_name"]])
+    found = objects(session.ask(Query(what="node", fields=fields, qfilter=wanted)))
+    if not found:
+        raise Ended(FAILURE, f"there is no node {arguments['node_name']}; see gnt-node list")
+    node = found[0]
+    names = tuple(sorted({*node["pinst_list"], *node["sinst_list"]}))
+    rows: list[list[str]] = []
+    if names:
+        opcode = DescribeInstances(instances=names, static=True)
+        [instances] = results_of(session, arguments, opcode) or [{}]
+        rows = sorted(_minors(node["name"], instances.values()), key=lambda row: int(row[1]))
+    headers = not arguments.get("no_headers")
+    separator = arguments.get("separator")
+    titles = ("Node", "Minor", "Instance", "Disk", "Role", "PeerNode")
+    for line in table(titles, rows, headers=headers, separator=separator):
+        session.say(line)
+    return 0
+
+
+def _minors(node: str, instances: Iterable[Mapping[str, Any]]) -> Iterator[list[str]]:
+    """A row for each mirrored disk that has a copy on a node."""
+    for instance in instances:
+        for disk in instance["disks"]:
+            drbd = disk["drbd_info"] or {}
+            for role, other in (("primary", "secondary"), ("secondary", "primary")):
+                if drbd.get(f"{role}_node") == node:
+                    minor, peer = drbd[f"{role}_minor"], drbd[f"{other}_node"]
+                    yield [node, str(minor), instance["name"], disk["iv_name"], role, peer]
 
 
 def storage(session: Session, arguments: Arguments) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from ganeti.errors import GanetiError
+from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.units import mebibytes
 
 MOST_SUGGESTED = 3
@@ -194,7 +195,7 @@ def json_value(text: str) -> Any:
     """JSON."""
     try:
         return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as e:
+    except UNREADABLE as e:
         raise ValueError(f"is not JSON: {e}") from None
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ganeti.cli.command import Arguments
+from ganeti.cli.command import Arguments, Document
 from ganeti.cli.session import FAILURE, Ended, Session
 
 _FIELDS = (
@@ -70,6 +70,29 @@ def info(session: Session, arguments: Arguments) -> int:
     return 0
 
 
+def modify(session: Session, arguments: Arguments) -> int:
+    """Change what holds for all instances of an OS definition."""
+    from ganeti.cli.follow import carry_out
+    from ganeti.opcodes.cluster import ModifyCluster
+    from ganeti.schema.reading import read
+
+    name = arguments["name"]
+    by_os = {field: arguments.get(option) for option, field in _BY_OS.items()}
+    document: Document = {field: {name: value} for field, value in by_os.items() if value}
+    if "hvparams" in arguments:
+        document["os_hvp"] = {name: dict(arguments["hvparams"])}
+    for option, field in _LISTS.items():
+        if option in arguments:
+            document[field] = [["add" if arguments[option] else "remove", name]]
+    if not document:
+        raise Ended(FAILURE, "no changes requested; give at least one parameter")
+    return carry_out(session, arguments, read(ModifyCluster, document))
+
+
+_BY_OS = {"osparams": "osparams", "osparams_private": "osparams_private_cluster"}
+_LISTS = {"hidden": "hidden_os", "blacklisted": "blacklisted_os"}
+
+
 def _told(each: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "valid": each["valid"],
@@ -89,7 +112,7 @@ def diagnose(session: Session, arguments: Arguments) -> int:
     from ganeti.cli.listing import show_facts
 
     found = definitions(session)
-    told = {f"{each['name']} [{_verdict(each)}]": _by_node(each) for each in found}
+    told = {each["name"]: {"status": _verdict(each), "nodes": _by_node(each)} for each in found}
     show_facts(session, arguments, found, told)
     return 0 if all(each["valid"] for each in found) else FAILURE
 
@@ -115,8 +138,12 @@ def _place(
     parameters: Sequence[Any],
     versions: Sequence[int],
     *_: Any,
-) -> str:
+) -> dict[str, Any]:
     if not valid:
-        return f"{path}: invalid, {diagnosis}"
-    text = f"{path}: valid, API versions {', '.join(map(str, versions))}"
-    return text + (f", variants {', '.join(variants)}" if variants else "")
+        return {"path": path, "valid": False, "diagnosis": diagnosis}
+    return {
+        "path": path,
+        "valid": True,
+        "API versions": list(versions),
+        "variants": list(variants),
+    }

@@ -158,37 +158,3 @@ def objects(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
 def unknown(answer: Mapping[str, Any]) -> list[str]:
     """The fields that were asked for and are none."""
     return [field["name"] for field in answer["fields"] if field["kind"] == "unknown"]
-
-
-def described(value: Any, depth: int = 0) -> Iterator[str]:
-    """A nested value in lines that can be read aloud: names, values, and lists with dashes."""
-    indent = "  " * depth
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield from _named(f"{indent}{name}:", inner, depth)
-    elif isinstance(value, list):
-        for inner in value:
-            lines = list(described(inner, depth + 1))
-            first = lines[0].strip() if lines else "-"
-            yield f"{indent}- {first}"
-            yield from lines[1:]
-    else:
-        yield indent + _said(value)
-
-
-def _named(label: str, inner: Any, depth: int) -> Iterator[str]:
-    if isinstance(inner, list) and not any(isinstance(each, dict | list) for each in inner):
-        yield f"{label} {', '.join(map(_said, inner)) or '-'}"
-    elif isinstance(inner, dict | list) and inner:
-        yield label
-        yield from described(inner, depth + 1)
-    else:
-        yield f"{label} {'-' if isinstance(inner, dict | list) else _said(inner)}".rstrip()
-
-
-def _said(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(value)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import io
 import os
 import sys
 import time
@@ -26,22 +27,7 @@ def main(name: str) -> NoReturn:
     """Do what the command line says of the tool of this name, and end the process."""
     # A tool is over before there is garbage that would be worth a search: a tenth of its time.
     gc.disable()
-    _load_msgspec()
     run_tool(getattr(importlib.import_module(f"ganeti.cli.{name}"), name.upper()))
-
-
-def _load_msgspec() -> None:
-    """Load msgspec without typing_extensions, which it looks for first.
-
-    It needs nothing of it that typing lacks in our versions of Python, and loading it would take
-    a tenth of the time of a call.
-    """
-    if "typing_extensions" not in sys.modules:
-        sys.modules["typing_extensions"] = None  # type: ignore[assignment]
-        try:
-            import msgspec  # noqa: F401
-        finally:
-            del sys.modules["typing_extensions"]
 
 
 def run_tool(tool: Tool) -> NoReturn:
@@ -51,6 +37,7 @@ def run_tool(tool: Tool) -> NoReturn:
     from ganeti.paths import of_this_node
 
     _open_what_is_closed()
+    _write_in_any_locale()
     try:
         code = run(tool, sys.argv[1:], terminal(of_this_node()))
         sys.stdout.flush()
@@ -74,6 +61,12 @@ def _open_what_is_closed() -> None:
         os.close(descriptor)
         sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
         sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+def _write_in_any_locale() -> None:
+    """Write characters that the locale of the terminal does not have as escapes."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def terminal(paths: Paths) -> Session:
@@ -105,7 +98,7 @@ def connected(paths: Paths) -> Asks:
     if forced and forced not in _SOCKETS:
         return Client(forced)
     path = paths.master_socket if forced == "master" else paths.query_socket
-    if not os.path.exists(path):
+    if _is_missing(path):
         _explain(paths)
     return Client(path)
 
@@ -118,7 +111,7 @@ def _explain(paths: Paths) -> None:
     from ganeti.cli.session import NOT_IN_CLUSTER, NOT_MASTER, Ended
     from ganeti.paths import name_of_this_node
 
-    if not os.path.exists(paths.node_certificate) and not os.path.exists(paths.config_file):
+    if _is_missing(paths.node_certificate) and _is_missing(paths.config_file):
         where = f" below {paths.root}" if paths.root else ""
         raise Ended(
             NOT_IN_CLUSTER,
@@ -130,10 +123,29 @@ def _explain(paths: Paths) -> None:
         raise Ended(NOT_MASTER, f"this node is not the master; run this on {master}")
 
 
-def master_name(paths: Paths) -> str:
-    """The name of the master as this node knows it; empty if it does not."""
+def _is_missing(path: str) -> bool:
+    """Whether there is no such file, as far as this user may know: it may be in a closed folder."""
     try:
-        with open(f"{paths.data}/ssconf_master_node", encoding="utf-8") as file:
+        os.stat(path)
+    except PermissionError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def master_name(paths: Paths) -> str:
+    """The name of the master as this node knows it; empty if it does not.
+
+    :raises Ended: this user may not know.
+    """
+    path = f"{paths.data}/ssconf_master_node"
+    try:
+        with open(path, encoding="utf-8") as file:
             return file.read().strip()
+    except PermissionError:
+        from ganeti.cli.session import FAILURE, Ended
+
+        raise Ended(FAILURE, f"{path} is closed to this user; use root") from None
     except OSError:
         return ""

@@ -104,7 +104,7 @@ class Session:
             )
         try:
             return self._answer(text).strip()
-        except EOFError:
+        except (EOFError, UnicodeDecodeError):
             self.say()
             return ""
 

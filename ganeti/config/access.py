@@ -16,6 +16,7 @@ from immutables import Map
 from ganeti.config.records import decoded, encoder
 from ganeti.config.state import ClusterState, Kind, Stored
 from ganeti.errors import Invalid
+from ganeti.schema.documents import UNREADABLE
 
 NAME = "access.json"
 VERSION = 1
@@ -56,7 +57,7 @@ def restore(state: ClusterState, content: bytes | None) -> ClusterState:
 def _read(content: bytes) -> Iterator[Stored]:
     try:
         document = msgspec.json.decode(content, type=dict[str, Any])
-    except msgspec.DecodeError as e:
+    except UNREADABLE as e:
         raise Invalid(
             f"{NAME} is damaged: {e}; copy it, with config.data and the journal, from another"
             " master candidate"

@@ -65,7 +65,17 @@ def loaded(text: bytes, *, ids: Callable[[], str]) -> ClusterState:
         file = _decoder.decode(text)
     except UNREADABLE:
         return _state(_converted(text, ids))
-    return _state(file) if file.version == CONFIG_VERSION else _state(_converted(text, ids))
+    if file.version != CONFIG_VERSION or _has_fractions(file):
+        file = _converted(text, ids)
+    return _state(file)
+
+
+def _has_fractions(file: ConfigFile) -> bool:
+    """Whether a parameter of a guest is written like 2.0, which its type does not keep out."""
+    levels = [*file.cluster.beparams.values(), *file.cluster.hvparams.values()]
+    for instance in file.instances.values():
+        levels += (instance.beparams, instance.hvparams)
+    return any(isinstance(value, float) for level in levels for value in level.values())
 
 
 def _converted(text: bytes, ids: Callable[[], str]) -> ConfigFile:

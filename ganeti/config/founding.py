@@ -15,17 +15,19 @@ from ganeti.config.state import KINDS, ClusterState, Stored, collected
 from ganeti.errors import Invalid, Problem
 from ganeti.model.access import NodeCertificates
 from ganeti.model.cluster import Cluster, DataCollector
-from ganeti.model.disk import Template
+from ganeti.model.disk import SUPPORTED, Template
 from ganeti.model.group import AllocPolicy, Group
 from ganeti.model.node import Node
 from ganeti.model.parameters.backend import Backend
 from ganeti.model.parameters.declaration import ParameterSet, defaults, plain
 from ganeti.model.parameters.disk import DISKS
-from ganeti.model.parameters.given import checked
+from ganeti.model.parameters.given import checked, consistent
 from ganeti.model.parameters.hypervisors import HYPERVISORS
 from ganeti.model.parameters.nic import NicParameters
 from ganeti.model.parameters.node import NodeParameters
-from ganeti.model.parameters.policy import Policy, Range
+from ganeti.model.parameters.policy import Policy, Range, with_whole_standard
+from ganeti.model.unsupported import unsupported, unsupported_template
+from ganeti.schema.host_names import RULE, is_host_name, normalized
 from ganeti.schema.types import Parameters
 
 FIRST_GROUP = "default"
@@ -46,7 +48,7 @@ SETTINGS: Mapping[str, Any] = MappingProxyType(
         "use_external_mip_script": False,
         "file_storage_dir": "/srv/ganeti/file-storage",
         "shared_file_storage_dir": "/srv/ganeti/shared-file-storage",
-        "gluster_storage_dir": "/var/run/ganeti/gluster",
+        "gluster_storage_dir": "",
         "os_hvp": {},
         "osparams": {},
         "osparams_private_cluster": {},
@@ -68,7 +70,7 @@ SETTINGS: Mapping[str, Any] = MappingProxyType(
         "install_image": "",
         "instance_communication_network": "",
         "zeroing_image": "",
-        "compression_tools": ("gzip", "gzip-fast", "gzip-slow"),
+        "compression_tools": ("none",),
         "enabled_user_shutdown": False,
         "data_collectors": {
             name: DataCollector(active=True, interval=5_000_000) for name in COLLECTORS
@@ -105,7 +107,22 @@ def founded(
 
     Instances without disks or network cards, and with memory and disks of any size, are admitted,
     which the policies of established clusters do not by themselves.
+
+    :raises Invalid: the cluster cannot have the name, or the settings.
     """
+    name = normalized(name)
+    if not is_host_name(name):
+        raise Invalid([Problem("name", RULE)])
+    if name == normalized(master):
+        raise Invalid([Problem("name", f"{name} is the node; a cluster has a name of its own")])
+    wrong = list(unsupported(settings))
+    wrong += [
+        Problem("enabled_disk_templates", unsupported_template(each))
+        for each in templates
+        if each not in SUPPORTED
+    ]
+    if wrong:
+        raise Invalid(wrong)
     stamp: dict[str, Any] = {"serial_no": 1, "ctime": now, "mtime": now, "tags": ()}
     group = Group(
         **stamp,
@@ -175,6 +192,12 @@ class _Given:
             self.problems += e.problems
             return onto
 
+    def consistent(self, kind: type[ParameterSet], found: Mapping[str, Any], path: str) -> None:
+        try:
+            consistent(kind, {**defaults(kind), **found}, path=path)
+        except Invalid as e:
+            self.problems += e.problems
+
     def by_kind(
         self,
         kinds: Mapping[str, type[ParameterSet]],
@@ -187,6 +210,7 @@ class _Given:
             if name in kinds:
                 here = f"{path}/{name}"
                 found[name] = self.checked(kinds[name], values, here, onto.get(name, {}))
+                self.consistent(kinds[name], found[name], here)
             else:
                 self.problems.append(Problem(path, f"{name} is none of {', '.join(kinds)}"))
         return found
@@ -208,14 +232,18 @@ def given_settings(given: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     for name, kind in (("beparams", Backend), ("nicparams", NicParameters)):
         if name in given:
             onto = usual[name]["default"]
-            found[name] = {"default": read.checked(kind, given[name], name, onto)}
+            values = read.checked(kind, given[name], name, onto)
+            found[name] = {"default": values}
+            read.consistent(kind, values, name)
     if "ndparams" in given:
         onto = usual["ndparams"]
         found["ndparams"] = read.checked(NodeParameters, given["ndparams"], "ndparams", onto)
     if "ipolicy" in given:
         onto = usual["ipolicy"]
-        std = {"std": {**onto["std"], **given["ipolicy"].get("std", {})}}
-        found["ipolicy"] = read.checked(Policy, {**given["ipolicy"], **std}, "ipolicy", onto)
+        policy = with_whole_standard(given["ipolicy"], onto)
+        limits = read.checked(Policy, policy, "ipolicy", onto)
+        found["ipolicy"] = limits
+        read.consistent(Policy, limits, "ipolicy")
     if read.problems:
         raise Invalid(read.problems)
     return found

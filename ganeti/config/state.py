@@ -24,6 +24,7 @@ from ganeti.model.group import Group
 from ganeti.model.instance import Instance
 from ganeti.model.network import Network
 from ganeti.model.node import Node
+from ganeti.schema.host_names import normalized
 from ganeti.schema.records import replace
 
 Stored: TypeAlias = (
@@ -216,7 +217,13 @@ class ClusterState(msgspec.Struct, frozen=True):
             return uuid
         if name in self.objects.get(kind, _NONE):
             return name
-        near = [key for known, key in self.names if known is kind and key.startswith(name + ".")]
+        start = name
+        if kind in _HOSTS and (start := normalized(name)) != name:
+            if (uuid := self.names.get((kind, start))) is not None:
+                return uuid
+            if name.endswith("."):
+                start = name  # a dot at its end says that nothing is left out
+        near = [key for known, key in self.names if known is kind and key.startswith(start + ".")]
         if len(near) == 1:
             return self.names[kind, near[0]]
         if near:
@@ -349,6 +356,9 @@ def _alike(old: Stored, new: Stored) -> bool:
     """Whether the indexes have the same to say of both, as after most changes."""
     return all(getattr(old, name) == getattr(new, name) for name in _INDEXED.get(type(old), ()))
 
+
+_HOSTS = frozenset({Kind.INSTANCE, Kind.NODE})
+"""Kinds whose names are host names, which can be written in several ways."""
 
 _INDEXED: Mapping[type[Stored], tuple[str, ...]] = {
     Instance: ("name", "primary_node", "disks", "nics"),

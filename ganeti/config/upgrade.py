@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Configurations of older formats, brought to the present one step by step.
 
-A step takes a decoded document of the version that it is listed under and makes one of the next.
+A step takes a decoded document of the version that it is listed under and makes one of the next:
+``names_to_uuids`` from 2.2, ``upgrade_steps`` from 2.7 on.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from ganeti.config.founding import (
     hypervisor_settings,
 )
 from ganeti.config.names_to_uuids import from_2_2
-from ganeti.errors import Invalid
+from ganeti.config.upgrade_steps import CHAIN
+from ganeti.errors import Invalid, Problem
 from ganeti.model.cluster import CONFIG_VERSION
 from ganeti.model.parameters.backend import Backend
 from ganeti.model.parameters.declaration import ParameterSet, defaults, plain
@@ -37,22 +39,42 @@ def upgraded(document: Any, ids: Ids) -> Document:
     if not isinstance(document, dict) or not isinstance(document.get("version"), int):
         raise Invalid("this is no config.data: it does not say which version it has")
     while (version := document["version"]) != CONFIG_VERSION:
-        step = STEPS.get(version)
-        if step is None:
+        if version not in STEPS:
             raise Invalid(
                 f"config.data has version {_spelt(version)}, and this software reads "
-                f"{', '.join(_spelt(each) for each in (*STEPS, CONFIG_VERSION))}; bring it to "
+                f"{', '.join(map(_spelt, sorted({*STEPS, CONFIG_VERSION})))}; bring it to "
                 f"{_spelt(CONFIG_VERSION)} with the software that wrote it"
             )
+        following, step = STEPS[version]
         try:
-            document = step(document, ids)
+            document = {**step(document, ids), "version": following}
         except (AttributeError, KeyError, TypeError, ValueError) as e:
             # A step takes the old form for granted; that it does not fit shows as one of these.
             raise Invalid(
                 f"config.data is not what version {_spelt(version)} writes: {e!r}; restore it "
                 "from a backup"
             ) from e
-    return _completed(document)
+    complete: Document = _with_whole_numbers(_completed(document))
+    return complete
+
+
+_FRACTIONS = frozenset({"cpu_speed", "spindle-ratio", "vcpu-ratio", "ctime", "mtime"})
+"""What may be a fraction, and is written as one even if it is none."""
+
+
+def _with_whole_numbers(value: Any) -> Any:
+    """The document with whole numbers for what some versions write like 5000000.0."""
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case dict():
+            return {
+                name: held if name in _FRACTIONS else _with_whole_numbers(held)
+                for name, held in value.items()
+            }
+        case list():
+            return [_with_whole_numbers(held) for held in value]
+    return value
 
 
 def _spelt(version: int) -> str:
@@ -110,7 +132,27 @@ _MISSING: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 
 
+def _require_real(document: Document) -> None:
+    """Refuse instances and disks that are only reserved, which nothing here keeps.
+
+    :raises Invalid: with each of them.
+    """
+    found = [
+        Problem(
+            f"{section}/{key}",
+            f"{held.get('name') or key} is only reserved (forthcoming), which this version does not"
+            " keep; with Ganeti, create it (gnt-instance add --commit) or remove it first",
+        )
+        for section in _MISSING
+        for key, held in (document.get(section) or {}).items()
+        if isinstance(held, dict) and held.get("forthcoming")
+    ]
+    if found:
+        raise Invalid(found)
+
+
 def _completed(document: Document) -> Document:
+    _require_real(document)
     cluster = _with(document.get("cluster"), {**_cluster_defaults(), "tags": []})
     for name, kind in _COMPLETE.items():
         cluster[name] = {**defaults(kind), **(cluster.get(name) or {})}
@@ -121,7 +163,6 @@ def _completed(document: Document) -> Document:
         section: {
             key: _object(section, held, missing)
             for key, held in (document.get(section) or {}).items()
-            if not (isinstance(held, dict) and held.get("forthcoming"))
         }
         for section, missing in _MISSING.items()
     }
@@ -164,5 +205,7 @@ def _cluster_defaults() -> Document:
     }
 
 
-STEPS: Mapping[int, Callable[[Document, Ids], Document]] = MappingProxyType({2_020_000: from_2_2})
-"""By version, what makes a document of that version one of a later."""
+STEPS: Mapping[int, tuple[int, Callable[[Document, Ids], Document]]] = MappingProxyType(
+    {2_020_000: (CONFIG_VERSION, from_2_2), **CHAIN}
+)
+"""By version, a later one and what makes a document of that."""

@@ -52,6 +52,14 @@ class Allocators:
             raise Failed(said or f"exit code {ended.code}", Code.RESOURCES)
         return ended.out.decode("utf-8", "replace")
 
+    def installed(self, name: str) -> bool:
+        """Return whether there is an allocator of this name."""
+        try:
+            self._found(name)
+        except (Failed, Invalid):
+            return False
+        return True
+
     def _found(self, name: str) -> str:
         if not _NAME.match(name):
             raise Invalid(f"{name} cannot be the name of an allocator")

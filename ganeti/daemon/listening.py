@@ -16,11 +16,11 @@ from twisted.internet.interfaces import (
     IProtocolFactory,
     IStreamServerEndpoint,
 )
-from twisted.internet.protocol import ClientFactory, ServerFactory
+from twisted.internet.protocol import ClientFactory
 from twisted.python.failure import Failure
 
 from ganeti.errors import Code, Refused, Unreachable
-from ganeti.system.tls import words
+from ganeti.system.connection_errors import explain
 
 BACKLOG = 128
 """How many connections wait until they are accepted."""
@@ -33,17 +33,6 @@ _WORDS = {
     errno.EADDRNOTAVAIL: "no interface of this host has that address; is it this node's?",
     errno.EACCES: "only root may listen there; choose a port above 1023 with -p",
 }
-
-
-def listen(reactor: Any, address: str, port: int, factory: ServerFactory) -> Any:
-    """Accept connections for ``factory``; answers the port, to be closed with ``stopListening``.
-
-    :raises Refused: the operating system does not let us; the text says what to do.
-    """
-    try:
-        return reactor.listenTCP(port, factory, backlog=BACKLOG, interface=address)
-    except CannotListenError as e:
-        raise _refused(e, address, port) from None
 
 
 async def listen_at(
@@ -107,4 +96,4 @@ class _Attempt(ClientFactory):
 
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
         if not self.done.called:
-            self.done.errback(Unreachable(self._host, words(reason)))
+            self.done.errback(Unreachable(self._host, explain(reason)))

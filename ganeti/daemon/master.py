@@ -21,10 +21,10 @@ from ganeti.config.state import ClusterState, Edited, Kind
 from ganeti.daemon import open_files
 from ganeti.daemon.allocators import Allocators
 from ganeti.daemon.identifiers import SystemIdentifiers
+from ganeti.daemon.node_certificate import NoCertificate, NodePolicy
 from ganeti.daemon.periodic import PASSING, Periodic
 from ganeti.daemon.rotation import RotationProgram
 from ganeti.daemon.service import Running
-from ganeti.daemon.tls import Connector, NoCertificate, client_context
 from ganeti.errors import Refused
 from ganeti.journal.file import FileJournal
 from ganeti.luxi.connection import LuxiService
@@ -42,12 +42,12 @@ from ganeti.operations.members import issued_to
 from ganeti.operations.operation import SharedFile
 from ganeti.paths import Paths, name_of_this_node
 from ganeti.pki.issuing import IssuingProgram
+from ganeti.rpc.agent import AgentWay, TlsEndpoints
 from ganeti.rpc.asking import Asker
-from ganeti.rpc.client import HttpWay
 from ganeti.rpc.liveness import ProbedWay
+from ganeti.system.connection_errors import explain
 from ganeti.system.files import LocalFiles
 from ganeti.system.processes import LocalProcesses
-from ganeti.system.tls import words
 
 MOST_FILES = 16384
 """How many files and connections may be open; each process of the remote API has a thousand of
@@ -67,17 +67,18 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     places = Places(paths.data)
     for folder in (places.queue, paths.sockets):
         await files.make_folder(folder)
+    for folder in (paths.data, places.queue):
+        await files.sync_folder(folder)
     journal = await FileJournal.open(files, places.journal, reactor)
-    connector = Connector(
-        reactor,
-        client_context(paths),
+    policy = NodePolicy(
+        paths,
         # A copy that has yet to be completed may not know the certificates of today.
         lambda name, fingerprint: (
             not startup.quorum.begun
             or fingerprint in issued_to(startup.master.config.state(), name)
         ),
     )
-    http = HttpWay(connector, reactor, port=options.node_port, words=words)
+    http = AgentWay(TlsEndpoints(reactor, policy, options.node_port), reactor, explain=explain)
     way = ProbedWay(http, reactor)
     name = name_of_this_node()
     over: Deferred[None] = Deferred()
@@ -129,8 +130,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
 
     def certificates_changed(_: ClusterState, edits: tuple[Edited, ...]) -> None:
         if any(edit.kind is Kind.CERTIFICATE for edit in edits):
-            connector.forget_sessions()
-            http.close()
+            http.close()  # so that each node shows its certificate again
 
     methods = Methods({})
     current: list[Mapping[str, Answerer]] = [{}]
@@ -167,7 +167,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     certificate = [files.stat(paths.node_certificate)]
 
     def reload() -> None:
-        connector.reload(paths)
+        policy.reload(paths)
         http.close()  # nodes are about to refuse the certificate that these were opened with
 
     def look() -> None:

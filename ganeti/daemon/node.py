@@ -11,6 +11,7 @@ from collections.abc import Awaitable
 from dataclasses import replace
 from typing import Any
 
+from twisted.internet.endpoints import SSL4ServerEndpoint
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
 
@@ -18,24 +19,24 @@ from ganeti.bootstrap.daemons import runs
 from ganeti.bootstrap.daemons import start as start_daemon
 from ganeti.daemon import open_files
 from ganeti.daemon.hypervisors import hypervisors
-from ganeti.daemon.listening import listen, reach
+from ganeti.daemon.listening import BACKLOG, listen_at, reach
+from ganeti.daemon.node_certificate import NodeServerTLS, peer_of, prove
 from ganeti.daemon.options import address_of, known_address
 from ganeti.daemon.service import Running
-from ganeti.daemon.tls import load, peer_of, prove, server_context
 from ganeti.node.answers import answers_of
 from ganeti.node.enrolment import Enrolment
 from ganeti.node.parts import Host, parts_of
 from ganeti.paths import NODED_PORT, Paths, name_of_this_node
+from ganeti.pki.authority import new_request
 from ganeti.pki.enrolment import Application
-from ganeti.pki.requesting import RequestingProgram
-from ganeti.rpc.serving import CallSite
+from ganeti.rpc.site import RpcSite
+from ganeti.system.connection_errors import explain
 from ganeti.system.files import LocalFiles
 from ganeti.system.images import LocalImages
 from ganeti.system.names import SystemNames
 from ganeti.system.pidfile import holder
 from ganeti.system.processes import LocalProcesses
 from ganeti.system.streams import LocalStreams
-from ganeti.system.tls import TlsFactory
 
 MASTER, RAPI = "ganeti-masterd", "ganeti-rapi"
 
@@ -51,21 +52,26 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     open_files.allow(MOST_FILES)
     name = name_of_this_node()
     prove(paths, name)
-    context = server_context(paths, strangers=True)
+    tls = NodeServerTLS(paths)
     files = LocalFiles(_in_thread(reactor))
+    # What this daemon says it has (a vote, a list of members) must not be gone after a power cut.
+    await files.sync_folder(paths.data)
 
     def reload() -> None:
         prove(paths, name)
-        load(context, paths)
+        tls.reload(paths)
 
     host = replace(host_of(reactor, paths, name, options.port, files), reload=reload)
     enrolment = Enrolment(files, paths, _Forward(reactor, paths))
     parts = parts_of(host)
     await parts.exports.tidy()
     await parts.keys.tidy()
-    site = CallSite(answers_of(parts), peer_of, parts.members, reactor, enrolment.open())
+    site = RpcSite(
+        answers_of(parts), peer_of, parts.members, reactor, enrolment.open(), explain=explain
+    )
     address = options.bind or address_of(name, paths)
-    port = listen(reactor, address, options.port, TlsFactory(context, site, reactor))
+    endpoint = SSL4ServerEndpoint(reactor, options.port, tls, BACKLOG, address)
+    port = await listen_at(endpoint, site, address, options.port)
 
     async def stop() -> None:
         await port.stopListening()
@@ -117,10 +123,14 @@ def host_of(reactor: Any, paths: Paths, name: str, port: int, files: LocalFiles)
         stop=reactor.stop,
         port=port,
         master_pid=lambda: holder(f"{paths.run}/{MASTER}.pid") or 0,
-        request=RequestingProgram(processes),
+        request=_request,
         stop_master=lambda: _stop(reactor, paths, RAPI, MASTER),
         start_master=lambda: _start(reactor, paths, port, MASTER, RAPI),
     )
+
+
+async def _request(name: str) -> tuple[bytes, bytes]:
+    return new_request(name)
 
 
 async def _stop(reactor: Any, paths: Paths, *daemons: str) -> bool:

@@ -28,7 +28,9 @@ from ganeti.rapi.access import Authenticator, UsersFile, UsersFileChecker
 from ganeti.rapi.costly_queries import QueryLimit
 from ganeti.rapi.resource import Api, resource_tree
 from ganeti.rapi.routes.table import ROUTES
-from ganeti.rapi.site import MAX_CONNECTIONS, MAX_HANDSHAKES, ApiSite
+from ganeti.rapi.site import MAX_CONNECTIONS, ApiSite
+from ganeti.system.connection_errors import explain
+from ganeti.web.site import MAX_HANDSHAKES
 
 MODULE = "ganeti.daemon.rapi"
 
@@ -76,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = "ganeti-rapi"
     if chosen.worker is not None:
         name, chosen.foreground = f"ganeti-rapi-worker-{chosen.worker}", True
-    return run(Program(name, "rapi-daemon", start, lean=False), chosen, of_this_node())
+    return run(Program(name, "rapi-daemon", start), chosen, of_this_node())
 
 
 def _count(text: str) -> int:
@@ -108,6 +110,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         reactor,
         max_connections=shares.clients,
         max_handshakes=shares.handshakes,
+        explain=explain,
     )
     workers = None
     if options.worker is not None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Making new secrets of the cluster in a process of its own.
 
-The master would keep the cryptography, 8 MiB, for as long as it runs.
+So the authority's key is in the memory of no daemon.
 """
 
 from __future__ import annotations

@@ -13,7 +13,6 @@ import signal
 import sys
 from argparse import Namespace
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -57,8 +56,6 @@ class Program:
     name: str
     log: str
     start: Callable[[Any, Namespace, Paths], Awaitable[Running]]
-    lean: bool = True
-    """Whether to load Twisted without what this daemon does not use, pyOpenSSL above all."""
 
 
 def run(program: Program, options: Namespace, paths: Paths) -> int:
@@ -140,14 +137,8 @@ class _Life:
         return self._code
 
     def _react(self) -> None:
-        from ganeti.daemon.lean import leaner_imports
-
-        with leaner_imports() if self._program.lean else nullcontext():
-            import msgspec  # noqa: F401  # here, where it is loaded for less
-            from twisted.internet import threads  # noqa: F401
-
-            from ganeti.daemon.logs import LogFile, begin
-            from ganeti.daemon.monotonic_clock import install
+        from ganeti.daemon.logs import LogFile, begin
+        from ganeti.daemon.monotonic_clock import install
 
         real: Any = install()
         self._reactor = real

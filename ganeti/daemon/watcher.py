@@ -40,6 +40,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_false",
         help="do not look for mirrored disks that are not active",
     )
+    options.add_argument(
+        "--wait-children",
+        dest="wait",
+        action="store_true",
+        help="wait until the jobs that it submits have ended, and log those that fail",
+    )
+    options.add_argument(
+        "--no-wait-children",
+        dest="wait",
+        action="store_false",
+        help="do not wait for them, which is the default",
+    )
+    options.add_argument(
+        "--rapi-ip", metavar="ADDRESS", help="accepted: whether the daemon runs is seen otherwise"
+    )
+    options.add_argument(
+        "--no-strict", action="store_true", help="accepted: nodes that are busy are not waited for"
+    )
     chosen = options.parse_args(argv)
     paths = of_this_node()
     log = log_of(paths, "watcher", debug=chosen.debug)
@@ -59,6 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 job_age=chosen.job_age,
                 ignore_pause=chosen.ignore_pause,
                 verify_disks=chosen.verify_disks,
+                wait=chosen.wait,
             )
         )
     finally:

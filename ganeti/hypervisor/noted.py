@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 from twisted.logger import Logger
 
+from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.records import Record
 from ganeti.system.interfaces import INotes
 
@@ -25,7 +26,7 @@ def noted(notes: INotes, kind: type[R]) -> dict[str, R | None]:
     for name, note in notes.all().items():
         try:
             found[name] = msgspec.json.decode(note, type=kind)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             _log.warn("the note of instance {name} is damaged: {error}", name=name, error=error)
             found[name] = None
     return found

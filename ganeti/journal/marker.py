@@ -14,6 +14,7 @@ import msgspec
 from ganeti.errors import Code, Failed
 from ganeti.journal.interfaces import BEGINNING, Damaged, Mark, Position
 from ganeti.journal.segments import Elsewhere
+from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.records import Record
 from ganeti.system.interfaces import IFiles
 
@@ -77,7 +78,7 @@ def marker_at(files: IFiles, path: str) -> Marker:
     try:
         marker = msgspec.json.decode(files.read(path), type=Marker)
         marker.holds.mark(), marker.newest.mark()
-    except (msgspec.DecodeError, ValueError) as e:
+    except (*UNREADABLE, ValueError) as e:
         raise Failed(
             f"{path} is damaged: {e}. Copy it, with config.data, the queue and the journal, from"
             " another master candidate",

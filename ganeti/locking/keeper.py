@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from ganeti.locking.names import LockRequest, Owner, widened
+from ganeti.locking.names import LockName, LockRequest, Owner, parents, widened
 from ganeti.locking.table import LockRow, LockTable
 
 
@@ -45,6 +45,10 @@ class LockKeeper:
     def reprioritize(self, owner: Owner, priority: int) -> None:
         """Move a waiting owner among the others; for one that holds, nothing changes."""
         self._wake(self._table.reprioritize(owner, priority))
+
+    def in_use(self, name: LockName) -> bool:
+        """Return whether somebody who wants the lock together with others would have to wait."""
+        return self._table.in_use(name) or any(map(self._table.in_use, parents(name)))
 
     def rows(self) -> list[LockRow]:
         """Every lock that somebody holds or waits for, by name."""

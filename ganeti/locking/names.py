@@ -108,7 +108,7 @@ def widened(wants: LockRequest) -> dict[LockName, Mode]:
     wide = dict(wants)
     for name, mode in wants.items():
         above = _ABOVE[mode]
-        for parent in _parents(name):
+        for parent in parents(name):
             wide[parent] = _both(wide[parent], above) if parent in wide else above
     return wide
 
@@ -118,14 +118,14 @@ def covers(held: LockRequest, needed: LockRequest) -> bool:
     return all(
         any(
             mode in _INCLUDES[held[lock]]
-            for lock in (name, *_parents(name))
+            for lock in (name, *parents(name))
             if lock in held and (lock == name or held[lock] in (Mode.SHARED, Mode.EXCLUSIVE))
         )
         for name, mode in needed.items()
     )
 
 
-def _parents(name: LockName) -> tuple[LockName, ...]:
+def parents(name: LockName) -> tuple[LockName, ...]:
     if name == CLUSTER:
         return ()
     everything = name[: name.index("/")] + "/[lockset]"

@@ -160,6 +160,11 @@ class LockTable:
         """Whether ``owner`` has what it asked for."""
         return owner in self._held
 
+    def in_use(self, name: LockName) -> bool:
+        """Return whether somebody who wants the lock together with others would have to wait."""
+        lock = self._locks.get(name)
+        return lock is not None and (Mode.EXCLUSIVE in lock.held or Mode.EXCLUSIVE in lock.waiting)
+
     def rows(self) -> list[LockRow]:
         """Every lock that somebody holds or waits for, by name."""
         return [lock.row(name) for name, lock in sorted(self._locks.items())]

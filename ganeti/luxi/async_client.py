@@ -122,7 +122,7 @@ class MasterClient:
         self._waits = DeferredSemaphore(most_waiting)
 
     async def ask(self, request: Request[R]) -> R:
-        answer: R = msgspec.json.decode(await self.ask_raw(request))
+        answer: R = framing.decoded(await self.ask_raw(request))
         return answer
 
     async def ask_raw(self, request: Request[Any]) -> msgspec.Raw:

@@ -52,7 +52,7 @@ class Client:
         :raises GanetiError: what the master answers, or one of ``ganeti.luxi.reach``: why there
             is no answer.
         """
-        answer: R = msgspec.json.decode(self.ask_raw(request))
+        answer: R = framing.decoded(self.ask_raw(request))
         return answer
 
     def ask_raw(self, request: Request[Any]) -> msgspec.Raw:

@@ -45,23 +45,26 @@ class Connection(Protocol):
     def __init__(self, methods: Methods) -> None:
         self._methods = methods
         self._buffer = framing.MessageBuffer()
-        self._waiting: deque[bytes] = deque()
+        self._waiting: deque[bytes | ProtocolError] = deque()
         self._work: Deferred[None] | None = None
         self._busy = False
         self._may_write: Deferred[None] | None = None
         self._reading = True
+        self._overlong = False
+        self._lost = False
 
     def connectionMade(self) -> None:
         self._transport().registerProducer(self, True)
 
     def dataReceived(self, data: bytes) -> None:
+        if self._overlong:
+            return  # nothing can be read after a request without an end
         try:
             self._waiting.extend(self._buffer.receive(data))
         except ProtocolError as e:
-            self._transport().write(framing.failure(str(e)))
-            self._transport().unregisterProducer()
-            self._transport().loseConnection()
-            return
+            # The last answer, in its turn: clients take answers to come in order.
+            self._waiting.append(e)
+            self._overlong = True
         if self._waiting and not self._busy:
             self._busy = True
             self._work = Deferred.fromCoroutine(self._answer()).addErrback(self._broke)
@@ -72,7 +75,14 @@ class Connection(Protocol):
     async def _answer(self) -> None:
         try:
             while self._waiting:
-                self._send(await self._methods.answer(self._waiting.popleft()))
+                match self._waiting.popleft():
+                    case ProtocolError() as error:
+                        self._send(framing.failure(str(error)))
+                        self._transport().unregisterProducer()
+                        self._transport().loseConnection()
+                        return
+                    case message:
+                        self._send(await self._answer_to(message))
                 if self._may_write is not None:
                     await self._may_write
         except CancelledError:
@@ -82,6 +92,14 @@ class Connection(Protocol):
         if not self._reading:
             self._reading = True
             self._transport().resumeProducing()
+
+    async def _answer_to(self, message: bytes) -> bytes:
+        try:
+            return await self._methods.answer(message)
+        except CancelledError:
+            if self._lost:
+                raise
+            return self._methods.cancelled(message)
 
     def _broke(self, failure: Failure) -> None:
         # No answer can be sent any more: the client hears of it by the closed connection.
@@ -98,6 +116,7 @@ class Connection(Protocol):
             transport.doWrite()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._lost = True
         self._waiting.clear()
         if self._work is not None:
             self._work.cancel()

@@ -113,10 +113,25 @@ def result_of(message: bytes) -> msgspec.Raw:
     try:
         answer = _answers.decode(message)
     except UNREADABLE as e:
-        raise ProtocolError(f"the master's answer cannot be read: {e}") from None
+        raise _no_answer(e) from None
     if answer.success:
         return answer.result
-    raise _error(msgspec.json.decode(answer.result))
+    raise _error(decoded(answer.result))
+
+
+def decoded(result: msgspec.Raw) -> Any:
+    """The value of an encoded result.
+
+    :raises ProtocolError: it cannot be read.
+    """
+    try:
+        return msgspec.json.decode(result)
+    except UNREADABLE as e:
+        raise _no_answer(e) from None
+
+
+def _no_answer(why: Exception) -> ProtocolError:
+    return ProtocolError(f"the master's answer cannot be read: {why}")
 
 
 def _error(value: Any) -> GanetiError:

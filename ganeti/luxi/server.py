@@ -10,7 +10,7 @@ from uuid import uuid4
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
-from ganeti.errors import GanetiError, Invalid, ProtocolError, to_wire
+from ganeti.errors import Code, GanetiError, Invalid, ProtocolError, Refused, to_wire
 from ganeti.luxi import framing
 from ganeti.luxi.methods import METHODS, method
 
@@ -36,7 +36,10 @@ class Methods:
         self._answers = dict(answers)
 
     async def answer(self, message: bytes) -> bytes:
-        """The answer to a message, ready to be sent; failures are answers, too."""
+        """The answer to a message, ready to be sent; failures are answers, too.
+
+        :raises CancelledError: this call was cancelled, or something that it waits for was.
+        """
         try:
             return await self._answer(message)
         except CancelledError:
@@ -44,6 +47,17 @@ class Methods:
         except Exception:
             # Whatever it is: a client that gets no answer waits until its time-out.
             return framing.failure(["GenericError", [self._unexpected(message)]])
+
+    def cancelled(self, message: bytes) -> bytes:
+        """The answer to a message whose client still waits, but whose work something cancelled."""
+        name = _method_of(message)
+        self._log.warn("{method} was cancelled before it was answered", method=name)
+        error = Refused(
+            "the request was cancelled, which happens when the master daemon stops; it is not known"
+            " whether it will be carried out",
+            Code.TEMPORARY,
+        )
+        return framing.failure(to_wire(error))
 
     async def _answer(self, message: bytes) -> bytes:
         try:

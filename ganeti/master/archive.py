@@ -6,8 +6,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from os.path import dirname
 
-import msgspec
-
 from ganeti.errors import Invalid, NotKept
 from ganeti.jobs.job import Job, decode, encode
 from ganeti.master.places import Places
@@ -41,5 +39,5 @@ class JobArchive:
             return None
         try:
             return decode(self._files.read(path))
-        except (Invalid, msgspec.DecodeError):
+        except Invalid:
             return None

@@ -9,16 +9,15 @@ import msgspec
 
 from ganeti.config.state import ClusterState
 from ganeti.model.cluster import CONFIG_VERSION, Cluster
-from ganeti.model.parameters.filling import hv_defaults
+from ganeti.model.parameters.filling import be_defaults, hv_defaults
 from ganeti.model.parameters.hypervisors import HYPERVISORS
+from ganeti.schema.types import Parameters
 
 OS_API_VERSION = 20
 EXPORT_VERSION = 0
 
 _AS_THEY_ARE = (
-    "hvparams",
     "os_hvp",
-    "beparams",
     "osparams",
     "ipolicy",
     "nicparams",
@@ -87,6 +86,7 @@ class ClusterInfo:
         return {
             **facts,
             "hvparams": {**cluster.hvparams, **_hypervisors(cluster)},
+            "beparams": {**cluster.beparams, "default": _backend(cluster)},
             "name": cluster.cluster_name,
             "master": state.master.name,
             "software_version": self._release,
@@ -101,6 +101,12 @@ class ClusterInfo:
             "enabled_data_collectors": {name: each.active for name, each in collectors.items()},
             "data_collector_interval": {name: each.interval for name, each in collectors.items()},
         }
+
+
+def _backend(cluster: Cluster) -> Parameters:
+    """The backend parameters of guests that set none; clients of 2.2 read ``memory``."""
+    defaults = be_defaults(cluster)
+    return {**defaults, "memory": defaults["maxmem"]}
 
 
 def _hypervisors(cluster: Cluster) -> dict[str, Any]:

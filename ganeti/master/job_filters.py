@@ -77,7 +77,7 @@ class JobFilters:
             self._obey(state)
 
     def _obey(self, state: ClusterState) -> None:
-        self._queue.obey(Rulebook(state.filters.values()) if state.filters else None)
+        self._queue.obey(Rulebook(state.filters.values()))
 
 
 def _put(rule: FilterRule) -> Change:

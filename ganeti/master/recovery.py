@@ -7,8 +7,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import msgspec
-
 from ganeti.config import access
 from ganeti.config.formats import loaded
 from ganeti.config.replay import apply
@@ -105,7 +103,7 @@ def _jobs(files: IFiles, places: Places) -> list[Job]:
         path = places.job(int(number[1]))
         try:
             found.append(decode(files.read(path)))
-        except (Invalid, msgspec.DecodeError) as e:
+        except Invalid as e:
             raise Failed(
                 f"{path} is damaged: {e}. Copy it from another master candidate, or move it away "
                 "to go on without the job",

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Annotated, Any, TypeAlias
 
@@ -92,10 +93,13 @@ class Rulebook:
 
     def __call__(self, job: Job) -> Verdict:
         subject = Subject(job)
+        verdict = None
         for each in self._rules:
             if each.applies(subject):
-                return _verdict(each.rule)
-        return None
+                verdict = _verdict(each.rule)
+                break
+        # A job that is held by a rule does not compete with others.
+        return _limit_by_reason(subject) if verdict is None else verdict
 
 
 class _Standing:
@@ -120,6 +124,23 @@ class _Standing:
             uuid = self.rule.uuid
             self._log.error("job filter {uuid} decides nothing: {why}", uuid=uuid, why=str(e))
             return None
+
+
+_LIMIT = re.compile(r"rate-limit:([1-9][0-9]{0,8}):.*")
+_MARK = b"rate-limit:"
+
+
+def _limit_by_reason(subject: Subject) -> Gate | None:
+    """The gate that the owner of a job asks for by its reason, ``rate-limit:N:TEXT``.
+
+    At most N jobs of the same such reason run at once; see ganeti(7). Of several reasons in the
+    trail of a job the one that is narrowest holds.
+    """
+    if not any(_MARK in op.input.raw for op in subject.job.ops):
+        return None  # as with nearly all jobs, of which nothing has to be read
+    texts = [str(entry[1]) for entry in subject.reasons if len(entry) > 1]
+    limits = [(int(match[1]), text) for text in texts if (match := _LIMIT.fullmatch(text))]
+    return Gate(min(limits)[1], min(limits)[0]) if limits else None
 
 
 def _verdict(rule: FilterRule) -> Verdict:

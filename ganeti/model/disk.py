@@ -39,6 +39,12 @@ REACHED_FROM_ANYWHERE = frozenset(
 """Templates whose disks every node of the group can open."""
 
 
+SUPPORTED = frozenset(
+    {Template.DISKLESS, Template.FILE, Template.SHAREDFILE, Template.PLAIN, Template.DRBD}
+)
+"""Templates of which disks can be made; a cluster that was taken over may know of others."""
+
+
 class Mode(enum.StrEnum):
     """Whether a guest may write to a disk."""
 

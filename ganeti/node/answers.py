@@ -19,6 +19,7 @@ def answers_of(parts: Parts) -> Answers:
     answers.to(members.UpdateMembers, parts.candidacy.update)
 
     answers.to(node.AskVersion, parts.membership.version)
+    answers.to(node.CopyFile, parts.cluster_commands.copy)
     answers.to(node.Delay, parts.membership.delay)
     answers.to(node.DescribeNode, parts.facts.describe)
     answers.to(node.DescribeOSes, parts.oses.describe)
@@ -26,6 +27,7 @@ def answers_of(parts: Parts) -> Answers:
     answers.to(node.ResolveName, parts.names.resolve)
     answers.to(node.RequestCertificate, parts.credentials.request)
     answers.to(node.ResumeMaster, parts.membership.resume_master)
+    answers.to(node.RunCommand, parts.cluster_commands.run)
     answers.to(node.RunHooks, parts.hooks.run)
     answers.to(node.RunPowerHelper, parts.power.run)
     answers.to(node.RunRestrictedCommand, parts.commands.run)
@@ -95,5 +97,4 @@ def answers_of(parts: Parts) -> Answers:
     answers.to(transfer.RemoveExport, parts.exports.remove)
     answers.to(transfer.StartExport, parts.transfers.start_export)
     answers.to(transfer.StartImport, parts.transfers.start_import)
-    answers.to(transfer.StopTransfer, parts.transfers.stop)
     return answers

@@ -17,6 +17,7 @@ from ganeti.errors import Code, Invalid, Refused
 from ganeti.paths import Paths
 from ganeti.pki.enrolment import AUTHORITY_CALL, ENROL_CALL, Application
 from ganeti.rpc.wire import success
+from ganeti.schema.documents import UNREADABLE
 from ganeti.system.interfaces import IFiles
 
 Forward: TypeAlias = Callable[[Application], Awaitable[dict[str, Any] | None]]
@@ -47,7 +48,7 @@ class Enrolment:
         """
         try:
             application = msgspec.json.decode(body, type=Application)
-        except (msgspec.DecodeError, RecursionError) as e:
+        except UNREADABLE as e:
             raise Invalid(f"this is no application for a certificate: {e}") from None
         membership = await self._forward(application)
         if membership is None:

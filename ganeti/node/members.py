@@ -13,6 +13,7 @@ from ganeti.errors import Code, Failed, Refused
 from ganeti.rpc.callers import Caller, CallerRole, Peer
 from ganeti.rpc.members import MemberFile, Members, UpdateMembers
 from ganeti.rpc.quorum import VoterState
+from ganeti.schema.documents import UNREADABLE
 from ganeti.system.interfaces import IFiles
 
 
@@ -111,7 +112,7 @@ def read(files: IFiles, path: str) -> MemberFile | None:
         return None
     try:
         return msgspec.json.decode(files.read(path), type=MemberFile)
-    except msgspec.DecodeError as e:
+    except UNREADABLE as e:
         raise Failed(
             f"{path} is damaged ({e}); join this node to its cluster again (gnt-node add --readd"
             " on the master), which writes it",

@@ -14,6 +14,7 @@ from ganeti.journal.segments import SEGMENT_SIZE
 from ganeti.model.disk import Template
 from ganeti.node.candidacy import Candidacy
 from ganeti.node.checks import Checks, Reach
+from ganeti.node.cluster_commands import ClusterCommands
 from ganeti.node.commands import RestrictedCommands
 from ganeti.node.credentials import Credentials, Requests, no_requests
 from ganeti.node.disks import Disks, storage_doors
@@ -86,6 +87,7 @@ class Parts:
 
     candidacy: Candidacy
     checks: Checks
+    cluster_commands: ClusterCommands
     commands: RestrictedCommands
     credentials: Credentials
     disks: Disks
@@ -148,6 +150,7 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> P
             reach=host.reach,
             port=host.port,
         ),
+        cluster_commands=ClusterCommands(host.files, host.processes, host.paths),
         commands=RestrictedCommands(
             host.files, host.processes, host.clock, host.paths.restricted_commands
         ),

@@ -154,7 +154,10 @@ class Scripts:
         if self._files.stat(self._logs) is None:
             await self._files.make_folder(self._logs)
         argv = [f"{run.definition.path}/{run.script}", *arguments]
-        finished = await self._processes.run(argv, env=environment, output=log, files=files)
+        # Shell definitions read files beside themselves by name (``. common.sh``).
+        finished = await self._processes.run(
+            argv, env=environment, output=log, files=files, cwd=run.definition.path
+        )
         if finished.code:
             raise Failed(_why(run, finished, log), Code.ENVIRONMENT)
 

@@ -143,10 +143,6 @@ class Transfers:
     async def status(self, call: calls.AskTransfers) -> list[calls.TransferStatus | None]:
         return [self._status(self._transfers.get(name)) for name in call.names]
 
-    async def stop(self, call: calls.StopTransfer) -> None:
-        if transfer := self._transfers.get(call.name):
-            await self._end(transfer)
-
     async def forget(self, call: calls.ForgetTransfer) -> None:
         if transfer := self._transfers.pop(call.name, None):
             await self._end(transfer)

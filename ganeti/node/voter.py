@@ -24,6 +24,7 @@ from ganeti.rpc.quorum import (
     newest,
 )
 from ganeti.rpc.replicas import ReplicaEnd
+from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.records import replace
 from ganeti.system.interfaces import IFiles
 
@@ -43,7 +44,7 @@ def read_state(files: IFiles, path: str) -> VoterState:
         return VoterState()
     try:
         return msgspec.json.decode(files.read(path), type=VoterState)
-    except msgspec.DecodeError as e:
+    except UNREADABLE as e:
         raise Failed(
             f"{path} is damaged ({e}); remove it only if it is certain that this node's master is"
             " the only one: it keeps a replaced master from acting here",

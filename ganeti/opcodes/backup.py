@@ -8,8 +8,10 @@ from typing import Annotated
 
 from ganeti.opcodes import fields
 from ganeti.opcodes.opcode import Opcode
-from ganeti.schema.records import doc
+from ganeti.schema.records import doc, unsupported
 from ganeti.schema.types import Integer, Lines, Number, Text, Value
+
+_ZEROING = "let the guest trim its file systems (fstrim) before"
 
 
 class ExportMode(enum.StrEnum):
@@ -55,12 +57,16 @@ class ExportInstance(Opcode, tag="OP_BACKUP_EXPORT"):
     destination_x509_ca: Annotated[
         Lines | None, doc("The signed certificate of the other cluster, in PEM; mode remote.")
     ] = None
-    zero_free_space: Annotated[bool, doc("Overwrite free space with zeros before.")] = False
+    zero_free_space: Annotated[
+        bool, unsupported("Overwrite free space with zeros before.", _ZEROING)
+    ] = False
     zeroing_timeout_fixed: Annotated[
-        Integer | None, doc("How long zeroing may take at least, in seconds.")
+        Integer | None,
+        unsupported("How long zeroing may take at least, in seconds.", _ZEROING),
     ] = None
     zeroing_timeout_per_mib: Annotated[
-        Number | None, doc("How much longer zeroing may take per MiB, in seconds.")
+        Number | None,
+        unsupported("How much longer zeroing may take per MiB, in seconds.", _ZEROING),
     ] = None
     long_sleep: Annotated[
         bool, doc("Keep the instance stopped until the whole export is done.")

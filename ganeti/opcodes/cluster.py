@@ -10,7 +10,7 @@ from ganeti.model.disk import Template
 from ganeti.opcodes import fields
 from ganeti.opcodes.choices import Hypervisor
 from ganeti.opcodes.opcode import Opcode
-from ganeti.schema.records import doc
+from ganeti.schema.records import doc, unsupported
 from ganeti.schema.types import Count, GroupName, Integer, Key, Line, Parameters, Positive, Text
 
 
@@ -48,8 +48,12 @@ class RenameCluster(Opcode, tag="OP_CLUSTER_RENAME"):
     """Give the cluster another name, and with it another master address."""
 
     summary_field = "name"
+    host_names = ("name",)
 
     name: Annotated[Text, doc("The new name.")]
+
+
+_NO_SSH = "nodes speak over TLS; the cluster has no ssh keys of its own"
 
 
 class SshKeyType(enum.StrEnum):
@@ -69,8 +73,12 @@ class RenewCrypto(Opcode, tag="OP_CLUSTER_RENEW_CRYPTO"):
     ] = False
     node_certificates: Annotated[bool, doc("Renew the nodes' certificates.")] = False
     renew_ssh_keys: Annotated[bool, doc("Renew the nodes' ssh keys.")] = False
-    ssh_key_type: Annotated[SshKeyType | None, doc("The kind of the new ssh keys.")] = None
-    ssh_key_bits: Annotated[Positive | None, doc("The length of the new ssh keys.")] = None
+    ssh_key_type: Annotated[
+        SshKeyType | None, unsupported("The kind of the new ssh keys.", _NO_SSH)
+    ] = None
+    ssh_key_bits: Annotated[
+        Positive | None, unsupported("The length of the new ssh keys.", _NO_SSH)
+    ] = None
     verbose: fields.Verbose = False
     debug: Annotated[bool, doc("Tell everything about what is done.")] = False
 

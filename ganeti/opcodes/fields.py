@@ -10,7 +10,7 @@ from ganeti.model.group import AllocPolicy as _AllocPolicy
 from ganeti.opcodes.choices import FileDriver as _FileDriver
 from ganeti.opcodes.choices import Hypervisor
 from ganeti.opcodes.choices import MigrationMode as _MigrationMode
-from ganeti.schema.records import doc
+from ganeti.schema.records import doc, unsupported
 from ganeti.schema.types import (
     GroupName,
     InstanceName,
@@ -152,11 +152,28 @@ Tags: TypeAlias = Annotated[tuple[Text, ...], doc("Tags to begin with.")]
 NdParams: TypeAlias = Annotated[
     Parameters | None, doc("Node parameters that differ from the rest.")
 ]
+_NO_RESERVE = "keep room on nodes by the instance policy, or drain them"
 HvState: TypeAlias = Annotated[
-    Parameters | None, doc("What each hypervisor itself uses on a node: memory and processors.")
+    Parameters | None,
+    unsupported("What each hypervisor uses on a node: memory and processors.", _NO_RESERVE),
 ]
 DiskState: TypeAlias = Annotated[
-    Parameters | None, doc("What is reserved of each storage, by kind and name.")
+    Parameters | None,
+    unsupported("What is reserved of each storage, by kind and name.", _NO_RESERVE),
+]
+Communication: TypeAlias = Annotated[
+    bool | None,
+    unsupported(
+        "Whether the instance has a network card to talk with its node.",
+        "give it a network card, and let its bridge lead to the node",
+    ),
+]
+HelperTimeout: TypeAlias = Annotated[
+    Integer | None,
+    unsupported(
+        "How long the installing helper guest may take, in seconds.",
+        "OS definitions are installed without a helper guest",
+    ),
 ]
 Policy: TypeAlias = Annotated[
     Parameters | None, doc("Instance policy: limits, ratios and allowed disk templates.")
@@ -171,8 +188,18 @@ AllocPolicy: TypeAlias = Annotated[
 # --- verification
 
 DebugSimulateErrors: TypeAlias = Annotated[
-    bool, doc("Report every check as failed, to test what reads the report.")
+    bool,
+    unsupported(
+        "Report every check as failed, to test what reads the report.",
+        "let something fail, such as the node daemon of a test cluster",
+    ),
 ]
 ErrorCodes: TypeAlias = Annotated[bool, doc("Report in lines that programs can read.")]
 Verbose: TypeAlias = Annotated[bool, doc("Tell more about what is done.")]
-Clutter: TypeAlias = Annotated[bool, doc("Also report files that belong to nothing.")]
+Clutter: TypeAlias = Annotated[
+    bool,
+    unsupported(
+        "Also report files that belong to nothing.",
+        "what is left behind is removed by ganeti-cleaner",
+    ),
+]

@@ -68,6 +68,15 @@ class RemoveNetwork(Opcode, tag="OP_NETWORK_REMOVE"):
     force: fields.Force = False
 
 
+class RenameNetwork(Opcode, tag="OP_NETWORK_RENAME"):
+    """Give a network another name."""
+
+    summary_field = "network_name"
+
+    network_name: fields.TheNetwork
+    new_name: Annotated[Name, doc("The new name.")]
+
+
 class ConnectNetwork(Opcode, tag="OP_NETWORK_CONNECT"):
     """Let the instances of a node group use a network."""
 

@@ -9,7 +9,7 @@ from typing import Annotated
 from ganeti.opcodes import fields
 from ganeti.opcodes.choices import EvacuationMode, StorageType
 from ganeti.opcodes.opcode import Opcode
-from ganeti.schema.records import doc
+from ganeti.schema.records import doc, unsupported
 from ganeti.schema.types import Integer, Number, Parameters, Text
 
 
@@ -30,7 +30,13 @@ class AddNode(Opcode, tag="OP_NODE_ADD"):
     master_capable: Annotated[bool | None, doc("Whether the node may become master.")] = None
     vm_capable: Annotated[bool | None, doc("Whether the node may run instances.")] = None
     ndparams: fields.NdParams = None
-    node_setup: Annotated[bool, doc("Set the node up over ssh first.")] = False
+    node_setup: Annotated[
+        bool,
+        unsupported(
+            "Set the node up over ssh first.",
+            "run on it what gnt-node add tells, which sets it up",
+        ),
+    ] = False
 
 
 class RemoveNode(Opcode, tag="OP_NODE_REMOVE"):

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
+from ganeti.schema.host_names import normalized
 from ganeti.schema.records import Record, doc
 from ganeti.schema.types import Count, Integer, Line, Lines, Priority, Value
 
@@ -14,11 +15,13 @@ from ganeti.schema.types import Count, Integer, Line, Lines, Priority, Value
 class Opcode(Record, tag_field="OP_ID"):
     """A request to the cluster; its class is the single declaration of its parameters.
 
-    ``summary_field`` names the parameter that one-line summaries show. On the wire an opcode is
-    a JSON object with ``OP_ID`` and one key per parameter.
+    ``summary_field`` names the parameter that one-line summaries show; ``host_names`` those that
+    give an object a host name, which is kept in one form however it is written. On the wire an
+    opcode is a JSON object with ``OP_ID`` and one key per parameter.
     """
 
     summary_field: ClassVar[str | None] = None
+    host_names: ClassVar[tuple[str, ...]] = ()
 
     dry_run: Annotated[bool | None, doc("Only check and show the plan; change nothing.")] = None
     debug_level: Annotated[Count | None, doc("How much the job logs.")] = None
@@ -34,6 +37,11 @@ class Opcode(Record, tag_field="OP_ID"):
     reason: Annotated[
         tuple[tuple[Value, ...], ...] | None, doc("Who asked, why and when: the reason trail.")
     ] = ()
+
+    def __post_init__(self) -> None:
+        for field in self.host_names:
+            # The record is frozen for everybody else.
+            msgspec.structs.force_setattr(self, field, normalized(getattr(self, field)))
 
     def __repr__(self) -> str:
         return f"<{self.op_id} {self.summary_value}>"

@@ -17,6 +17,7 @@ import msgspec
 from ganeti.errors import Invalid, Problem
 from ganeti.opcodes.opcode import Opcode, op_id
 from ganeti.schema.documents import UNREADABLE
+from ganeti.schema.parameters import parameters
 from ganeti.schema.reading import read
 
 _INSTANCE = tuple(
@@ -79,6 +80,28 @@ def read_opcode(document: Any, *, lax: bool = False) -> Opcode:
     if not isinstance(document, Mapping):
         raise Invalid("an opcode must be an object")
     return read(_kind(document.get("OP_ID")), document, lax=lax)
+
+
+def unsupported_parameters(opcode: Opcode) -> list[Problem]:
+    """What ``opcode`` asks for that nothing here does, each with what to do instead.
+
+    This is not said when an opcode is read: jobs that were stored must stay readable.
+    """
+    return [
+        Problem(name, f"is not supported by this version: {instead}")
+        for name, default, instead in _unsupported(type(opcode))
+        # What is off or empty asks for nothing.
+        if (value := getattr(opcode, name)) and value != default
+    ]
+
+
+@cache
+def _unsupported(kind: type[Opcode]) -> tuple[tuple[str, Any, str], ...]:
+    return tuple(
+        (each.name, each.default, each.extra["instead"])
+        for each in parameters(kind)
+        if "instead" in each.extra
+    )
 
 
 def decode_opcode(raw: bytes | msgspec.Raw) -> Opcode:

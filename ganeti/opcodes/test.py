@@ -10,7 +10,7 @@ from ganeti.model.disk import Template
 from ganeti.opcodes import fields
 from ganeti.opcodes.choices import EvacuationMode, Hypervisor
 from ganeti.opcodes.opcode import Opcode
-from ganeti.schema.records import doc
+from ganeti.schema.records import doc, unsupported
 from ganeti.schema.types import Count, Lines, Number, Text, Value
 
 
@@ -24,7 +24,10 @@ class Delay(Opcode, tag="OP_TEST_DELAY"):
     on_nodes: Annotated[tuple[Text, ...], doc("Wait on these nodes.")] = ()
     on_node_uuids: fields.NodeUUIDs = None
     repeat: Annotated[Count, doc("How many times; 0 means once, without counting.")] = 0
-    interruptible: Annotated[bool, doc("Let a message on a socket end the wait.")] = False
+    interruptible: Annotated[
+        bool,
+        unsupported("Let a message on a socket end the wait.", "cancel the job to end it"),
+    ] = False
     no_locks: Annotated[bool, doc("Take no locks on the nodes.")] = True
 
 

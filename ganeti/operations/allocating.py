@@ -7,6 +7,7 @@ program of that name is installed, is the built-in one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,14 @@ from ganeti.rpc.node import DescribeNode, NodeFacts
 
 DEFAULT = "."
 BUILT_IN = "hail"
+
+
+_NAME = re.compile(r"[a-zA-Z0-9_-][a-zA-Z0-9_.-]*")
+
+
+def is_allocator(name: str) -> bool:
+    """Return whether a program of this name could be an allocator."""
+    return _NAME.fullmatch(name) is not None
 
 
 def consultation(

@@ -25,7 +25,7 @@ from ganeti.operations.operation import Ending, Facts, HookCall, Operation, Tool
 from ganeti.rpc.node import HookDirectory
 from ganeti.schema.records import replace
 
-_SETTINGS = ("alloc_policy", "ndparams", "diskparams", "hv_state", "disk_state", "ipolicy")
+_SETTINGS = ("alloc_policy", "ndparams", "diskparams", "ipolicy")
 _EMPTY: dict[str, Any] = {"ndparams": {}, "ipolicy": {}, "diskparams": {}}
 
 
@@ -84,17 +84,18 @@ def _settings(op: AddGroup | ModifyGroup, before: Group | None, state: ClusterSt
         tried("diskparams", lambda: disk_parameters(diskparams, was["diskparams"]))
     if op.ipolicy is not None:
         tried("ipolicy", lambda: _policy(op, was["ipolicy"], state))
-    for given, kept in ((op.hv_state, "hv_state_static"), (op.disk_state, "disk_state_static")):
-        if given is not None:
-            fields[kept] = {**(getattr(before, kept, None) or {}), **given}
     if problems:
         raise Invalid(problems)
     return fields
 
 
 def _policy(op: AddGroup | ModifyGroup, before: Any, state: ClusterState) -> Any:
-    found = checked(Policy, op.ipolicy or {}, path="ipolicy", onto=before)
-    consistent(Policy, {**policy_filled(state.cluster), **found}, path="ipolicy")
+    found = checked(Policy, op.ipolicy or {}, path="ipolicy", onto=before, for_one=True)
+    filled = {**policy_filled(state.cluster), **found}
+    if filled["minmax"]:
+        # The usual instance is that of the whole cluster, and need not be one for this group.
+        filled["std"] = filled["minmax"][0]["min"]
+    consistent(Policy, filled, path="ipolicy")
     return found
 
 

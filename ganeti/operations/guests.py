@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ganeti.config.state import ClusterState
-from ganeti.model.disk import Disk
+from ganeti.model.disk import Disk, Template
 from ganeti.model.guest import Guest, GuestNetwork, GuestNic
 from ganeti.model.instance import Instance, Nic
 from ganeti.model.mirror import with_ends
@@ -19,6 +19,9 @@ from ganeti.model.parameters.filling import (
     os_filled,
 )
 from ganeti.schema.records import replace
+
+_STRIPES = ("data-stripes", "meta-stripes")
+"""The parameters of a drbd disk that say how its volumes are striped, in their order."""
 
 NOTHING: Mapping[str, Any] = {}
 
@@ -61,12 +64,14 @@ def guest_of(
 def with_parameters(state: ClusterState, instance: Instance, disk: Disk) -> Disk:
     """The disk as it is sent to nodes: its drivers' parameters filled in, its ends named."""
     group = state.groups[state.nodes[instance.primary_node].group]
-    filled = replace(
-        disk,
-        params={**disk_filled(state.cluster, group, disk.dev_type), **(disk.params or {})},
-        children=tuple(with_parameters(state, instance, child) for child in disk.children),
-    )
-    return with_ends(filled, state.nodes)
+    params = {**disk_filled(state.cluster, group, disk.dev_type), **(disk.params or {})}
+    children = tuple(with_parameters(state, instance, child) for child in disk.children)
+    if disk.dev_type is Template.DRBD:
+        children = tuple(
+            replace(child, params={**(child.params or {}), "stripes": params[name]})
+            for child, name in zip(children, _STRIPES, strict=False)
+        )
+    return with_ends(replace(disk, params=params, children=children), state.nodes)
 
 
 def secondaries(instance: Instance, disks: tuple[Disk, ...]) -> tuple[str, ...]:

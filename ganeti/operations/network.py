@@ -15,7 +15,7 @@ from ganeti.config.changes.networks import (
     place_of,
     taken,
 )
-from ganeti.config.changes.objects import add, current, remove
+from ganeti.config.changes.objects import add, current, remove, update
 from ganeti.config.changes.tags import tags_checked
 from ganeti.config.state import ClusterState, Kind
 from ganeti.config.writer import Change
@@ -30,6 +30,7 @@ from ganeti.opcodes.network import (
     DisconnectNetwork,
     ModifyNetwork,
     RemoveNetwork,
+    RenameNetwork,
 )
 from ganeti.operations.group import Edit, hooks, run
 from ganeti.operations.naming import require_label
@@ -130,7 +131,8 @@ def plan_modify(op: ModifyNetwork, state: ClusterState, facts: Facts) -> Edit:
         return state.put(replace(kept_from_instances(now, kept, kept=True), **fields))
 
     locks = request(exclusive=[network_lock(network.uuid)])
-    return Edit(change, locks, hooks=_hooks("network-modify", network, state))
+    changed = replace(network, **fields)
+    return Edit(change, locks, hooks=_hooks("network-modify", changed, state))
 
 
 def _of_instance(network: Network, address: str, state: ClusterState) -> bool:
@@ -154,6 +156,23 @@ def plan_remove(op: RemoveNetwork, state: ClusterState, facts: Facts) -> Edit:
         )
     locks = request(exclusive=[network_lock(network.uuid)])
     return Edit(remove(network), locks, hooks=_hooks("network-remove", network, state))
+
+
+def plan_rename(op: RenameNetwork, state: ClusterState, facts: Facts) -> Edit:
+    """Decide whether the network can have the name, or refuse."""
+    network = state.network(op.network_name)
+    require_label(op.new_name, "new_name")
+    if op.new_name != network.name and state.knows(Kind.NETWORK, op.new_name):
+        raise Refused(f"there is a network named {op.new_name} already", Code.EXISTS)
+    here = [state.cluster.master_node]
+    names = {"OLD_NAME": network.name, "NEW_NAME": op.new_name}
+    locks = request(exclusive=[network_lock(network.uuid), network_lock(op.new_name)])
+    return Edit(
+        update(network, name=op.new_name),
+        locks,
+        op.new_name,
+        HookCall("network-rename", "NETWORK", {**_described(network), **names}, here, here),
+    )
 
 
 def _connection_hooks(
@@ -243,6 +262,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation(AddNetwork, plan_add, run, hooks=hooks),
     Operation(ModifyNetwork, plan_modify, run, hooks=hooks),
     Operation(RemoveNetwork, plan_remove, run, hooks=hooks),
+    Operation(RenameNetwork, plan_rename, run, hooks=hooks),
     Operation(ConnectNetwork, plan_connect, run, hooks=hooks),
     Operation(DisconnectNetwork, plan_disconnect, run, hooks=hooks),
 )

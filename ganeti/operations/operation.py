@@ -65,13 +65,18 @@ class Advice:
 class Facts:
     """What the nodes answered to an operation's questions, by node UUID and kind of call.
 
+    ``busy`` are UUIDs of nodes that other jobs keep to themselves, as far as an opcode avoids them.
     ``identity`` is a UUID that nobody has, the same however often the opcode is planned: for
     what it may make, so that the plan can lock it. ``advice`` is what an allocator says.
+    ``state`` is the one that was asked about, at the time ``since`` (seconds since the epoch).
     """
 
     answers: Mapping[tuple[str, type[Call[Any]]], Any] = field(default_factory=dict)
     identity: str = ""
     advice: Advice | None = None
+    busy: frozenset[str] = frozenset()
+    state: ClusterState | None = None
+    since: float | None = None
 
     def of(self, node: Node, call: type[Call[R]]) -> R:
         """The node's answer.
@@ -187,6 +192,10 @@ class Allocate(Protocol):
 
         :raises Failed: with the code ``UNKNOWN`` if there is none of that name.
         """
+        ...
+
+    def installed(self, name: str) -> bool:
+        """Return whether there is an allocator of this name."""
         ...
 
 

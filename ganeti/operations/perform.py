@@ -14,10 +14,12 @@ from typing import Any, Protocol, TypeAlias
 
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Cause, Change, Config
-from ganeti.errors import Code, Failed, Refused
+from ganeti.errors import Code, Failed, Invalid, Refused
 from ganeti.journal.interfaces import Edit
-from ganeti.locking.names import LockRequest, covers
+from ganeti.locking.names import LockName, LockRequest, covers, node_lock
+from ganeti.opcodes.instance.create import AllocateInstances, CreateInstance
 from ganeti.opcodes.opcode import Opcode
+from ganeti.opcodes.registry import unsupported_parameters
 from ganeti.operations.allocating import request_for, room
 from ganeti.operations.hooks import run_after, run_before
 from ganeti.operations.operation import (
@@ -69,6 +71,10 @@ class Locks(Protocol):
     def hold(
         self, owner: str, wants: LockRequest, priority: int = 0
     ) -> AbstractAsyncContextManager[None]: ...
+
+    def in_use(self, name: LockName) -> bool:
+        """Return whether somebody who wants the lock together with others would have to wait."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -153,11 +159,20 @@ class Performer:
         state = self.config.state()
         questions = operation.questions(opcode, state)
         while True:
-            facts = await informed(operation, opcode, state, tools, identity)
+            busy = self._busy(opcode, state)
+            facts = await informed(operation, opcode, state, tools, identity, busy)
             state = self.config.state()
             before, questions = questions, operation.questions(opcode, state)
             if questions == before:
                 return _Asked(facts, questions, tools.time.seconds())
+
+    def _busy(self, opcode: Opcode, state: ClusterState) -> frozenset[str]:
+        """The nodes that others keep to themselves, if the owner would rather have another one."""
+        if not isinstance(opcode, CreateInstance | AllocateInstances):
+            return frozenset()
+        if not opcode.opportunistic_locking:
+            return frozenset()
+        return frozenset(uuid for uuid in state.nodes if self.locks.in_use(node_lock(uuid)))
 
     async def _run(
         self, operation: Operation[Any, Any], plan: Any, op_id: str, tools: Tools, cause: Cause
@@ -184,10 +199,22 @@ class Performer:
 
 
 async def informed(
-    operation: Operation[Any, Any], opcode: Opcode, state: ClusterState, tools: Tools, identity: str
+    operation: Operation[Any, Any],
+    opcode: Opcode,
+    state: ClusterState,
+    tools: Tools,
+    identity: str,
+    busy: frozenset[str] = frozenset(),
 ) -> Facts:
-    """Everything that the plan of ``opcode`` is made from, besides the state."""
+    """Everything that the plan of ``opcode`` is made from, besides the state.
+
+    :raises Invalid: nothing here does what it asks for.
+    """
+    if problems := unsupported_parameters(opcode):
+        raise Invalid(problems)
+    since = tools.time.date()
     facts = await gather(operation.questions(opcode, state), tools.nodes, identity)
+    facts = replace(facts, busy=busy, state=state, since=since)
     wanted = operation.consult(opcode, state, facts)
     if wanted is None:
         return facts

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Issuing a node's certificate in a process of its own.
 
-A daemon that did it itself would keep the cryptography, 8 MiB, for as long as it runs.
+So the authority's key is in the memory of no daemon.
 """
 
 from __future__ import annotations

@@ -1,45 +1,21 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Connections of clients: the HTTP channel of ``twisted.web``, with deadlines and limits.
-
-A connection is in one of these phases, each with a deadline: the TLS handshake; idle between two
-requests; reading a request; working on the answer (without a deadline); writing it; closing.
-"""
+"""Connections of clients of the remote API, and what they are refused."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
-
-from twisted.internet.interfaces import IHandshakeListener, INegotiated
-from twisted.internet.protocol import connectionDone
-from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel, datetimeToString
-from twisted.web.http_headers import Headers
-from zope.interface import implementer
+from typing import TYPE_CHECKING
 
 from ganeti.rapi.problems import problem
-from ganeti.rapi.response import END, JSON, SERVER
+from ganeti.rapi.response import END, SERVER
+from ganeti.web.channel import LimitedChannel, Timeouts
 
 if TYPE_CHECKING:
-    from ganeti.rapi.site import ApiRequest, ApiSite
+    from ganeti.rapi.site import ApiSite
 
-MAX_LINE = 8192
-MAX_HEAD = 16384
-MAX_HEADERS = 100
 MAX_BODY = 1024 * 1024
 
-HANDSHAKE_TIMEOUT = 10.0
-
-IDLE_TIMEOUT = 75.0
-"""How long a connection may rest between two requests."""
-
-READ_TIMEOUT = 20.0
-"""How long a request may take to arrive, from its first byte to its last."""
-
-LINGER_TIMEOUT = 2.0
-"""How long a client may go on sending after its request was refused."""
-
-WRITE_TIMEOUT = 30.0
+TIMEOUTS = Timeouts(idle=75.0, read=20.0)
 
 MIN_READ_RATE = 20000
 """A client that reads its answer more slowly than this (bytes per second) is cut off."""
@@ -54,164 +30,27 @@ def body_too_long() -> tuple[HTTPStatus, str]:
     return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is longer than {MAX_BODY} bytes"
 
 
-@implementer(IHandshakeListener)
-class Channel(HTTPChannel):
-    """One client's connection; ``deadline`` is when it must have got on, None while we work."""
+class Channel(LimitedChannel):
+    """One client's connection to the remote API."""
 
-    MAX_LENGTH = MAX_LINE
-    totalHeadersSize = MAX_HEAD
-    maxHeaders = MAX_HEADERS
+    timeouts = TIMEOUTS
+    server = SERVER
 
     # What is read ahead while an answer is under way. Kept small, as twisted.web adds up the
     # lengths of all its pieces whenever a piece arrives.
     _optimisticEagerReadSize = 4096
 
     site: ApiSite
-    requests: list[ApiRequest]
-    transport: Any  # ITransport, IConsumer and IPushProducer at once
-    length: int | None
 
     def __init__(self) -> None:
         super().__init__()
-        self.deadline: float | None = None
         self.congested = False
         """Whether the client has not read what was written so far."""
-        self._handshaking = False
-        self._begun = False  # a request has begun to arrive
-        self._working = False  # on the answer to a request
-        self._closing = False
 
-    @property
-    def idle(self) -> bool:
-        """Whether closing the connection loses no request and no answer."""
-        return not self._working and not self._begun
-
-    @property
-    def peer(self) -> str:
-        """The client's address, for the log."""
-        address = self.transport.getPeer()
-        return f"{address.host}:{address.port}"
-
-    # --- opening and closing
-
-    def connectionMade(self) -> None:
-        super().connectionMade()
-        self.site.deadlines.watch(self)
-        if INegotiated.providedBy(self.transport):
-            self._handshaking = True
-            self._within(HANDSHAKE_TIMEOUT)
-            self.site.handshakes.hold(self, 1)
-        else:
-            self._admit()
-
-    def handshakeCompleted(self) -> None:
-        """The TLS handshake has succeeded; called by the transport."""
-        self._handshaking = False
-        self.site.handshakes.release(self)
-        self._admit()
-
-    def _admit(self) -> None:
-        self._within(READ_TIMEOUT)
-        self.site.connections.admit(self)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._closing = True
-        super().connectionLost(reason)
-        site = self.site
-        site.deadlines.forget(self)
-        site.connections.release(self)
-        site.handshakes.release(self)
-        site.unread.release(self)
-        site.unsent.release(self)
-        if self._handshaking and reason.check("OpenSSL.SSL.Error"):
-            site.warn(
-                "the TLS handshake with {peer} failed: {why}",
-                peer=self.peer,
-                why=reason.getErrorMessage(),
-            )
-
-    def loseConnection(self) -> None:
-        """Close the connection once what was written has left."""
-        if self._closing:
-            return
-        self._closing = True
-        self._within(WRITE_TIMEOUT)
-        super().loseConnection()
-
-    def abort(self) -> None:
-        """Close the connection at once, and let go of the memory that it takes."""
-        self._closing = True
-        for request in self.requests:
-            request.drop()
-        self.transport.abortConnection()
-
-    def refuse(self, status: HTTPStatus, why: str) -> None:
-        """Answer instead of a resource, as the request cannot be read, and read no further."""
-        if self._closing:
-            return
-        if self._working:
-            self.abort()
-            return
-        self._closing = True
-        self._begun = False
-        self.length = None  # so that twisted.web takes no request for whole
-        for request in self.requests:
-            request.drop()
-        self.site.unread.release(self)
-        response = problem(status, why)
-        headers = Headers()
-        for name, value in (
-            (b"Server", SERVER),
-            (b"Date", datetimeToString()),
-            (b"Connection", b"close"),
-            (b"Content-Type", JSON),
-            (b"Content-Length", b"%d" % (len(response.body) + len(END))),
-        ):
-            headers.addRawHeader(name, value)
-        phrase = status.phrase.encode("ascii")
-        self.writeHeaders(b"HTTP/1.1", b"%d" % status, phrase, headers)
-        self.write(b"".join((response.body, END)))
-        # Not closed yet: with bytes of the client unread, that would take the answer from it.
-        self._within(LINGER_TIMEOUT)
+    def problem(self, status: HTTPStatus, why: str) -> bytes:
+        return b"".join((problem(status, why).body, END))
 
     # --- reading
-
-    def dataReceived(self, data: bytes) -> None:
-        if self._closing:
-            return
-        if not self._begun and not self._working:
-            self._begun = True
-            self._within(READ_TIMEOUT)
-        try:
-            super().dataReceived(data)
-        except ValueError:
-            # Of a length with thousands of digits, which int() refuses.
-            self._respondToBadRequestAndDisconnect()
-        if not self._working and not self._closing:
-            self._see_what_is_left()
-
-    def _see_what_is_left(self) -> None:
-        midway = bool(self.requests or self._buffer)
-        if midway == self._begun:
-            return
-        self._begun = midway
-        self._within(READ_TIMEOUT if midway else IDLE_TIMEOUT)
-
-    def lineReceived(self, line: bytes) -> None:
-        if not self._closing:
-            super().lineReceived(line)
-
-    def rawDataReceived(self, data: bytes) -> None:
-        if not self._closing:
-            super().rawDataReceived(data)
-
-    def lineLengthExceeded(self, line: bytes) -> None:
-        if self.requests:
-            self._refuse_headers()
-        else:
-            self.refuse(
-                HTTPStatus.REQUEST_URI_TOO_LONG, f"the first line is longer than {MAX_LINE} bytes"
-            )
 
     def allHeadersReceived(self) -> None:
         headers = self.requests[-1].requestHeaders
@@ -225,39 +64,14 @@ class Channel(HTTPChannel):
         else:
             super().allHeadersReceived()
 
-    def allContentReceived(self) -> None:
-        if self._closing:
-            return
-        self._begun = False
-        self._working = True
-        self.deadline = None
+    def body_ended(self) -> None:
         self.site.unread.release(self)
-        super().allContentReceived()
-
-    def requestDone(self, request: ApiRequest) -> None:
-        self._working = False
-        self._within(IDLE_TIMEOUT)
-        super().requestDone(request)
-
-    def _respondToBadRequestAndDisconnect(self) -> None:
-        """Refuse what is not HTTP; twisted.web calls this wherever it gives up a client."""
-        if self._receivedHeaderSize > MAX_HEAD or self._receivedHeaderCount > MAX_HEADERS:
-            self._refuse_headers()
-        else:
-            self.refuse(HTTPStatus.BAD_REQUEST, "this is not a request of HTTP/1.1")
-
-    def _refuse_headers(self) -> None:
-        self.refuse(
-            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-            f"there are more than {MAX_HEADERS} headers, or more than {MAX_HEAD} bytes of them,"
-            f" or more than {MAX_LINE} bytes of one",
-        )
 
     # --- writing
 
     def writing(self, size: int) -> None:
         """Note that ``size`` bytes of an answer wait to be read by the client."""
-        self._within(WRITE_TIMEOUT + size / MIN_READ_RATE)
+        self._within(self.timeouts.write + size / MIN_READ_RATE)
         if size:
             self.site.unsent.hold(self, size)
 
@@ -272,25 +86,3 @@ class Channel(HTTPChannel):
     def resumeProducing(self) -> None:
         self.congested = False
         super().resumeProducing()
-
-    # --- deadlines
-
-    def deadline_passed(self) -> None:
-        """Close the connection in the way that fits its phase."""
-        if self._handshaking:
-            self.site.warn(
-                "{peer} did not finish the TLS handshake within {timeout:g} seconds",
-                peer=self.peer,
-                timeout=HANDSHAKE_TIMEOUT,
-            )
-            self.abort()
-        elif self._closing or self._working:
-            self.abort()
-        elif self._begun:
-            why = f"send a request within {READ_TIMEOUT:g} seconds"
-            self.refuse(HTTPStatus.REQUEST_TIMEOUT, why)
-        else:
-            self.loseConnection()
-
-    def _within(self, seconds: float) -> None:
-        self.deadline = self.site.clock.seconds() + seconds

@@ -157,7 +157,7 @@ class GanetiRapiClient:
         status, answer = self._exchange(method, path, headers, content)
         try:
             value = json.loads(answer) if answer else None
-        except ValueError:
+        except (ValueError, RecursionError):
             raise GanetiApiError(f"{method} {path}: the answer is not JSON", status) from None
         if status != 200:
             message = value.get("message") if isinstance(value, dict) else None
@@ -722,6 +722,11 @@ class GanetiRapiClient:
     def ModifyNetwork(self, network: str, reason: str | None = None, **more: Any) -> JobId:
         """Change a network."""
         return self._job("PUT", _path("networks", network, "modify"), _why(reason), more)
+
+    def RenameNetwork(self, network: str, new_name: str, reason: str | None = None) -> JobId:
+        """Give a network another name."""
+        path = _path("networks", network, "rename")
+        return self._job("PUT", path, _why(reason), {"new_name": new_name})
 
     def DeleteNetwork(
         self, network: str, dry_run: bool = False, reason: str | None = None

@@ -10,6 +10,7 @@ instance at any time, and never two that run.
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from argparse import ArgumentParser, Namespace
@@ -199,6 +200,9 @@ def _nics(about: Object) -> list[Object]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; its exit code: 0 if every instance was moved, else 1."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Messages of jobs may have characters that the locale of the terminal has not.
+        sys.stdout.reconfigure(errors="backslashreplace")
     chosen = _options().parse_args(argv)
     if chosen.dest_instance_name and len(chosen.instances) > 1:
         print("--dest-instance-name is for a single instance", file=sys.stderr)

@@ -98,7 +98,10 @@ class RouteResource(Resource):
         except GanetiError as e:
             response = answer_to(e)
         except CancelledError:
-            return  # the client has hung up
+            if request.channel is None:
+                return  # the client has hung up
+            request.processingFailed(Failure())
+            return
         except Exception:
             request.processingFailed(Failure())
             return

@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable
 from http import HTTPStatus
-from io import BytesIO
 from typing import Any
 from uuid import uuid4
 
@@ -14,20 +13,16 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
-from twisted.web.server import Request, Site
 
 from ganeti.rapi.channel import MAX_BODY, Channel, body_too_long
-from ganeti.rapi.limits.connections import ConnectionLimit
-from ganeti.rapi.limits.deadlines import Deadlines
-from ganeti.rapi.limits.quota import Quota
 from ganeti.rapi.problems import problem
-from ganeti.rapi.rate_limited_log import RateLimitedLog
 from ganeti.rapi.response import send
+from ganeti.web.channel import LimitedChannel
+from ganeti.web.limits.quota import Quota
+from ganeti.web.request import MemoryRequest
+from ganeti.web.site import MAX_HANDSHAKES, LimitedSite
 
 MAX_CONNECTIONS = 4000
-
-MAX_HANDSHAKES = 1000
-"""How many connections may be in the middle of the TLS handshake."""
 
 MAX_UNSENT = 128 * 1024 * 1024
 """How many bytes of large answers are kept for clients that have not read them."""
@@ -41,11 +36,10 @@ LARGE = 8192
 _ORIGIN = re.compile(rb"https?://[^/?#]+", re.IGNORECASE)
 
 
-class ApiRequest(Request):
-    """A request, whose body stays in memory, and whose errors are JSON."""
+class ApiRequest(MemoryRequest):
+    """A request, whose errors are JSON."""
 
-    channel: Channel | None  # type: ignore[assignment]  # None once the connection is lost
-    content: BytesIO | None
+    channel: Channel | None
 
     def __init__(self, channel: Channel, *args: Any, **named: Any) -> None:
         super().__init__(channel, *args, **named)
@@ -53,10 +47,6 @@ class ApiRequest(Request):
         """What the variables in the path stand for."""
 
     # --- reading
-
-    def gotLength(self, length: int | None) -> None:
-        # Not a file, as Twisted would take for large bodies: there are none.
-        self.content = BytesIO()
 
     def handleContentChunk(self, data: bytes) -> None:
         if self.content is None or self.channel is None:
@@ -68,16 +58,6 @@ class ApiRequest(Request):
         self.content.write(data)
         if size > LARGE:
             self.channel.site.unread.hold(self.channel, size)
-
-    def drop(self) -> None:
-        """Let go of the memory that the request and its answer take."""
-        self.content = None
-        if self.producer is not None:
-            self.producer.stopProducing()
-
-    def connectionLost(self, reason: Failure) -> None:
-        self.drop()
-        super().connectionLost(reason)
 
     # --- answering
 
@@ -106,10 +86,9 @@ class ApiRequest(Request):
         return reason
 
 
-class ApiSite(Site):
-    """Serve a tree of resources within limits; ``clock`` tells when something takes too long."""
+class ApiSite(LimitedSite):
+    """Serve the tree of resources of the remote API."""
 
-    noisy = False
     requestFactory = ApiRequest
     protocol = Channel  # type: ignore[assignment]  # without that of HTTP/2, which is not offered
     _log = Logger()
@@ -123,49 +102,32 @@ class ApiSite(Site):
         max_handshakes: int = MAX_HANDSHAKES,
         max_unsent: int = MAX_UNSENT,
         max_unread: int = MAX_UNREAD,
+        explain: Callable[[Failure], str] = Failure.getErrorMessage,
     ) -> None:
-        # Without a timeout: Channel has deadlines of its own.
-        super().__init__(resource, parsePOSTFormSubmission=False, reactor=clock, timeout=None)
-        self.clock = clock
-        self.warn = RateLimitedLog(clock, self._log.warn)
-        self.deadlines = Deadlines(clock)
-        self.connections = ConnectionLimit(max_connections, self.warn)
-        self.handshakes: Quota[Channel] = Quota(max_handshakes, self._evict_handshake)
-        self.unsent: Quota[Channel] = Quota(max_unsent, self._evict_reader)
-        self.unread: Quota[Channel] = Quota(max_unread, self._evict_writer)
+        super().__init__(
+            resource,
+            clock,
+            max_connections=max_connections,
+            max_handshakes=max_handshakes,
+            explain=explain,
+        )
+        self.unsent: Quota[LimitedChannel] = Quota(max_unsent, self._evict_reader)
+        self.unread: Quota[LimitedChannel] = Quota(max_unread, self._evict_writer)
 
     def buildProtocol(self, addr: IAddress | None) -> Channel:  # type: ignore[override]
         channel: Channel = super().buildProtocol(addr)
         return channel
 
-    def acceptableProtocols(self) -> Sequence[bytes]:
-        """What ALPN offers; not HTTP/2, whatever is installed, as no limit here is for it."""
-        return [b"http/1.1"]
+    def lost(self, channel: LimitedChannel) -> None:
+        super().lost(channel)
+        self.unread.release(channel)
+        self.unsent.release(channel)
 
-    def startFactory(self) -> None:
-        """Start no log of requests: changes are logged by what makes them."""
-
-    def stopFactory(self) -> None:
-        """There is no log of requests to be closed."""
-
-    def hang_up(self) -> None:
-        """Close every connection once what was written has left."""
-        for channel in self.deadlines:
-            assert isinstance(channel, Channel)
-            channel.loseConnection()
-
-    def _evict_handshake(self, channel: Channel) -> None:
-        self.warn(
-            "too many connections wait for a handshake: closing the oldest, {peer}",
-            peer=channel.peer,
-        )
-        channel.abort()
-
-    def _evict_reader(self, channel: Channel) -> None:
+    def _evict_reader(self, channel: LimitedChannel) -> None:
         self.warn("a client reads its answer too slowly: closing {peer}", peer=channel.peer)
         channel.abort()
 
-    def _evict_writer(self, channel: Channel) -> None:
+    def _evict_writer(self, channel: LimitedChannel) -> None:
         self.warn("too many large requests: refusing that of {peer}", peer=channel.peer)
         channel.refuse(
             HTTPStatus.SERVICE_UNAVAILABLE,

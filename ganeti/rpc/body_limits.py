@@ -30,6 +30,7 @@ BODIES: Mapping[str, int] = MappingProxyType(
         "journal_append": MAX_BODY,
         "journal_checkpoint": MAX_BODY,
         "journal_reset": MAX_BODY,
+        "copy_file": 4 * _LISTS,
         "upload_file_single": _LISTS,
         # With as many items as there are instances or disks.
         "blockdev_getmirrorstatus": _LISTS,

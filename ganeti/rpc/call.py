@@ -24,17 +24,17 @@ WHILE_ALIVE = None
 class Call(Record, Generic[R]):
     """Something that a node is asked to do, answered by an ``R``.
 
-    ``wire`` is the call's name on the wire; ``patience`` bounds the wait for its answer, in
-    seconds, None if it takes as long as the data are large. A node carries what it was asked to its
-    end even if nobody waits for the answer any more, unless ``ends_with_asker``: long work that may
-    stop anywhere.
+    ``wire`` is the call's name on the wire; ``call_timeout`` bounds the wait for its answer, in
+    seconds, beside what the call itself says it may take, None if it takes as long as the data are
+    large. A node carries what it was asked to its end even if nobody waits for the answer any more,
+    unless ``ends_with_asker``: long work that may stop anywhere.
 
     ``callers`` are the roles that may make the call; one that is ``local_only`` is answered to the
     caller on this very node only.
     """
 
     wire: ClassVar[str]
-    patience: ClassVar[float | None] = FAST
+    call_timeout: ClassVar[float | None] = FAST
     ends_with_asker: ClassVar[bool] = False
     callers: ClassVar[frozenset[CallerRole]] = MASTER_ONLY
     local_only: ClassVar[bool] = False
@@ -50,7 +50,7 @@ class Call(Record, Generic[R]):
 
         A call with a duration of its own adds that, so that no work is cut off.
         """
-        return self.patience
+        return self.call_timeout
 
 
 @cache

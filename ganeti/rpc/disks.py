@@ -13,7 +13,7 @@ class CreateDisk(Call[None]):
     """Make a disk; ``owner`` is noted where the storage can keep a note."""
 
     wire = "blockdev_create"
-    patience = WHILE_ALIVE
+    call_timeout = WHILE_ALIVE
 
     disk: Disk
     owner: InstanceName
@@ -24,7 +24,7 @@ class RemoveDisk(Call[None]):
     """Remove a disk with what is on it; removing one that is not there succeeds."""
 
     wire = "blockdev_remove"
-    patience = WHILE_ALIVE
+    call_timeout = WHILE_ALIVE
 
     disk: Disk
 
@@ -33,7 +33,7 @@ class AttachDisk(Call[str]):
     """Make a disk usable and answer its path; attaching an attached one succeeds."""
 
     wire = "blockdev_assemble"
-    patience = NORMAL
+    call_timeout = NORMAL
 
     disk: Disk
     owner: InstanceName
@@ -45,7 +45,7 @@ class DetachDisk(Call[None]):
     """The opposite of ``AttachDisk``; detaching a detached one succeeds."""
 
     wire = "blockdev_shutdown"
-    patience = NORMAL
+    call_timeout = NORMAL
 
     disk: Disk
 
@@ -54,7 +54,7 @@ class GrowDisk(Call[None]):
     """Make a disk larger by ``amount``."""
 
     wire = "blockdev_grow"
-    patience = WHILE_ALIVE
+    call_timeout = WHILE_ALIVE
 
     disk: Disk
     amount: MiB
@@ -77,7 +77,7 @@ class DescribeDisks(Call[list[DiskStatus | None]]):
     """The status of disks in their order; None for one that is not there."""
 
     wire = "blockdev_getmirrorstatus"
-    patience = URGENT
+    call_timeout = URGENT
 
     disks: tuple[Disk, ...]
 
@@ -86,7 +86,7 @@ class PromoteDisk(Call[None]):
     """Make this node's copy of a mirrored disk the writable one."""
 
     wire = "blockdev_open"
-    patience = URGENT
+    call_timeout = URGENT
 
     disk: Disk
     both: bool = False
@@ -96,7 +96,7 @@ class DemoteDisk(Call[None]):
     """Make this node's copy of a mirrored disk a secondary one."""
 
     wire = "blockdev_close"
-    patience = URGENT
+    call_timeout = URGENT
 
     disk: Disk
 
@@ -105,7 +105,7 @@ class DisconnectDisk(Call[None]):
     """Cut a mirrored disk off its peer; it goes on alone."""
 
     wire = "drbd_disconnect_net"
-    patience = URGENT
+    call_timeout = URGENT
 
     disk: Disk
 
@@ -114,7 +114,7 @@ class ConnectDisk(Call[None]):
     """Connect a mirrored disk to its peer again; ``both`` lets both sides write."""
 
     wire = "drbd_attach_net"
-    patience = URGENT
+    call_timeout = URGENT
 
     disk: Disk
     both: bool = False
@@ -124,7 +124,7 @@ class DropCopy(Call[None]):
     """Stop using this node's copy of a mirrored disk, which goes on with its peer's."""
 
     wire = "blockdev_removechildren"
-    patience = NORMAL
+    call_timeout = NORMAL
 
     disk: Disk
 
@@ -133,7 +133,7 @@ class TakeCopy(Call[None]):
     """Use the disk's ``children`` as this node's copy of it, to be filled from its peer's."""
 
     wire = "blockdev_addchildren"
-    patience = NORMAL
+    call_timeout = NORMAL
 
     disk: Disk
 
@@ -142,7 +142,7 @@ class PauseResync(Call[None]):
     """Hold the resync of a mirrored disk, or let it go on."""
 
     wire = "blockdev_pause_resume_sync"
-    patience = URGENT
+    call_timeout = URGENT
 
     disk: Disk
     paused: bool
@@ -152,7 +152,7 @@ class RenameDisk(Call[None]):
     """Move a volume to another ``logical_id``; its content stays."""
 
     wire = "blockdev_rename"
-    patience = WHILE_ALIVE
+    call_timeout = WHILE_ALIVE
 
     disk: Disk
     to: Disk
@@ -162,7 +162,7 @@ class SnapshotDisk(Call[Disk]):
     """Make a snapshot and answer a disk that reads it; for storage without snapshots, refuse."""
 
     wire = "blockdev_snapshot"
-    patience = WHILE_ALIVE
+    call_timeout = WHILE_ALIVE
 
     disk: Disk
     name: Line
@@ -172,7 +172,7 @@ class WipeDisk(Call[None]):
     """Overwrite a part of a disk with zeros; ``offset`` and ``size`` in MiB."""
 
     wire = "blockdev_wipe"
-    patience = WHILE_ALIVE
+    call_timeout = WHILE_ALIVE
     ends_with_asker = True
 
     disk: Disk

@@ -24,7 +24,7 @@ class StartInstance(Call[None]):
     """Start a guest whose disks are attached; starting one that runs succeeds."""
 
     wire = "instance_start"
-    patience = NORMAL
+    call_timeout = NORMAL
 
     guest: Guest
     paused: bool = False
@@ -34,7 +34,7 @@ class StopInstance(Call[None]):
     """Stop a guest, hard once ``timeout`` is over; stopping one that does not run succeeds."""
 
     wire = "instance_shutdown"
-    patience = NORMAL
+    call_timeout = NORMAL
     ends_with_asker = True
 
     instance_name: InstanceName
@@ -43,28 +43,28 @@ class StopInstance(Call[None]):
     hvparams: Parameters = {}
 
     def answer_timeout(self) -> float:
-        return self.timeout + self.patience
+        return self.timeout + self.call_timeout
 
 
 class RebootInstance(Call[None]):
     """Reboot a running guest; ``full`` is the master's business and not asked of a node."""
 
     wire = "instance_reboot"
-    patience = NORMAL
+    call_timeout = NORMAL
 
     guest: Guest
     kind: Reboot
     timeout: Seconds
 
     def answer_timeout(self) -> float:
-        return self.timeout + self.patience
+        return self.timeout + self.call_timeout
 
 
 class InstallOS(Call[None]):
     """Run the OS definition's create script for a guest; ``reinstall`` is passed on to it."""
 
     wire = "instance_os_add"
-    patience = WHILE_ALIVE
+    call_timeout = WHILE_ALIVE
     ends_with_asker = True
 
     guest: Guest
@@ -76,7 +76,7 @@ class RenameOS(Call[None]):
     """Run the OS definition's rename script; ``guest`` has the new name."""
 
     wire = "instance_run_rename"
-    patience = WHILE_ALIVE
+    call_timeout = WHILE_ALIVE
     ends_with_asker = True
 
     guest: Guest
@@ -87,7 +87,7 @@ class ListGuests(Call[dict[str, GuestState]]):
     """What runs on the node, by name, over the given hypervisors."""
 
     wire = "all_instances_info"
-    patience = URGENT
+    call_timeout = URGENT
 
     hypervisors: tuple[Line, ...]
 
@@ -109,7 +109,7 @@ class DescribeConsole(Call[Console]):
     """How to reach the console of a running guest from its node."""
 
     wire = "instance_console_info"
-    patience = URGENT
+    call_timeout = URGENT
 
     guest: Guest
 
@@ -128,7 +128,7 @@ class DescribeRunning(Call[RunningConfig]):
     """What a running guest was started with; ``guest`` is as it is configured."""
 
     wire = "migration_info"
-    patience = URGENT
+    call_timeout = URGENT
 
     guest: Guest
 
@@ -140,7 +140,7 @@ class AcceptInstance(Call[str]):
     """
 
     wire = "accept_instance"
-    patience = NORMAL
+    call_timeout = NORMAL
 
     guest: Guest
     address: Line
@@ -151,7 +151,7 @@ class MigrateInstance(Call[None]):
     """Begin to send a running guest to where ``AcceptInstance`` awaits it."""
 
     wire = "instance_migrate"
-    patience = FAST
+    call_timeout = FAST
 
     guest: Guest
     destination: Line
@@ -162,7 +162,7 @@ class MigrationStatus(Call[Migration]):
     """Where the migration that this node sends stands."""
 
     wire = "instance_get_migration_status"
-    patience = URGENT
+    call_timeout = URGENT
 
     guest: Guest
 
@@ -174,7 +174,7 @@ class EndMigrationHere(Call[str | None]):
     """
 
     wire = "instance_finalize_migration_dst"
-    patience = FAST
+    call_timeout = FAST
 
     guest: Guest
     arrived: bool
@@ -184,7 +184,7 @@ class EndMigrationThere(Call[None]):
     """On the sending node: forget the guest if it left, else let it go on."""
 
     wire = "instance_finalize_migration_src"
-    patience = FAST
+    call_timeout = FAST
 
     guest: Guest
     left: bool

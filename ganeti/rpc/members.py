@@ -56,6 +56,6 @@ class UpdateMembers(Call[Count]):
     """
 
     wire = "members_update"
-    patience = 10
+    call_timeout = 10
 
     members: Members

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from msgspec import Meta
 
 from ganeti.model.guest import CheckScope, GuestNic, GuestState
-from ganeti.rpc.call import FAST, SLOW, URGENT, Call
+from ganeti.rpc.call import FAST, SLOW, URGENT, WHILE_ALIVE, Call
 from ganeti.rpc.callers import ELECTORATE
 from ganeti.schema.records import Record
 from ganeti.schema.types import Integer, Key, Line, Lines, Number, Parameters, Text
@@ -46,7 +46,7 @@ class DescribeNode(Call[NodeFacts]):
     """Everything that the master keeps about a node's present, in one question."""
 
     wire = "node_info"
-    patience = URGENT
+    call_timeout = URGENT
 
     hypervisors: tuple[Line, ...]
     hvparams: dict[Key, Parameters] = {}
@@ -64,7 +64,7 @@ class AskVersion(Call[Version]):
     """Which software a node runs."""
 
     wire = "version"
-    patience = URGENT
+    call_timeout = URGENT
 
 
 CERTIFICATES = "certificates"
@@ -83,7 +83,7 @@ class VerifyNode(Call[dict[str, Any]]):
     """Check the node: for each key of ``what`` the answer has one, as existing tools name them."""
 
     wire = "node_verify"
-    patience = FAST
+    call_timeout = FAST
 
     what: dict[Key, Any]
     cluster_name: Line
@@ -93,10 +93,45 @@ class RunRestrictedCommand(Call[str]):
     """Run a command that the node's administrator allows, without arguments; what it writes."""
 
     wire = "restricted_command"
-    patience = SLOW
+    call_timeout = SLOW
     ends_with_asker = True
 
     cmd: Text
+
+
+class CommandResult(Record):
+    """How a command ended, and what it wrote to both of its streams."""
+
+    code: Integer
+    output: Lines
+
+
+class RunCommand(Call[CommandResult]):
+    """Run a command line by a shell, as root: what an administrator of the cluster types.
+
+    Nobody but the master may call it, and not the jobs of its users: ``gnt-cluster command`` does,
+    with the key of the master's node.
+    """
+
+    wire = "run_command"
+    call_timeout = WHILE_ALIVE
+    ends_with_asker = True
+
+    command: Text
+
+
+class CopyFile(Call[None]):
+    """Write a file as on the master, ``path``, which is below the root folder of the node.
+
+    ``content`` is in base64.
+    """
+
+    wire = "copy_file"
+    call_timeout = FAST
+
+    path: Text
+    content: Line
+    mode: Integer
 
 
 class RunPowerHelper(Call[str]):
@@ -107,7 +142,7 @@ class RunPowerHelper(Call[str]):
     """
 
     wire = "run_oob"
-    patience = URGENT
+    call_timeout = URGENT
     local_only = True
 
     oob_program: Text
@@ -116,20 +151,20 @@ class RunPowerHelper(Call[str]):
     timeout: Number
 
     def answer_timeout(self) -> float:
-        return self.timeout + self.patience
+        return self.timeout + self.call_timeout
 
 
 class Delay(Call[None]):
     """Do nothing for some seconds."""
 
     wire = "test_delay"
-    patience = URGENT
+    call_timeout = URGENT
     ends_with_asker = True
 
     duration: Number
 
     def answer_timeout(self) -> float:
-        return self.duration + self.patience
+        return self.duration + self.call_timeout
 
 
 class HookResult(Record):
@@ -172,6 +207,7 @@ HookDirectory: TypeAlias = Literal[
     "network-disconnect",
     "network-modify",
     "network-remove",
+    "network-rename",
     "node-add",
     "node-evacuate",
     "node-migrate",
@@ -190,12 +226,16 @@ class RunHooks(Call[list[HookResult]]):
     """Run the scripts of a hook directory and phase, one after the other."""
 
     wire = "hooks_runner"
-    patience = SLOW
+    call_timeout = SLOW
     ends_with_asker = True
 
     directory: HookDirectory
     phase: Phase
     environment: dict[HookVariable, Line]
+
+
+API_WITH_PARAMETERS = 20
+"""The first version of the interface of OS definitions that knows parameters."""
 
 
 class OSDefinition(Record):
@@ -210,12 +250,17 @@ class OSDefinition(Record):
     api_versions: tuple[Integer, ...]
     trusted: bool = True
 
+    @property
+    def checks_parameters(self) -> bool:
+        """Whether it lists its parameters, and has a script that checks their values."""
+        return API_WITH_PARAMETERS in self.api_versions
+
 
 class DescribeOSes(Call[list[OSDefinition]]):
     """All OS definitions of the node, broken ones included."""
 
     wire = "os_diagnose"
-    patience = FAST
+    call_timeout = FAST
 
 
 class Resolved(Record):
@@ -232,7 +277,7 @@ class ResolveName(Call[Resolved]):
     """
 
     wire = "name_resolve"
-    patience = URGENT
+    call_timeout = URGENT
 
     name: Text
     probe: bool = False
@@ -242,7 +287,7 @@ class ValidateOS(Call[None]):
     """Let an OS definition check its parameters; a failure carries the script's words."""
 
     wire = "os_validate"
-    patience = FAST
+    call_timeout = FAST
 
     os: Line
     osparams: Parameters
@@ -257,7 +302,7 @@ class ValidateHypervisor(Call[None]):
     """
 
     wire = "hypervisor_validate_params"
-    patience = FAST
+    call_timeout = FAST
 
     hypervisor: Line
     hvparams: Parameters
@@ -271,7 +316,7 @@ class WriteSsconf(Call[None]):
     """Replace the ``ssconf_*`` files; keys without the prefix."""
 
     wire = "write_ssconf_files"
-    patience = URGENT
+    call_timeout = URGENT
 
     values: dict[Key, Lines]
 
@@ -280,7 +325,7 @@ class UploadFile(Call[None]):
     """Replace one of the files that a master may replace; ``content`` in base64."""
 
     wire = "upload_file_single"
-    patience = URGENT
+    call_timeout = URGENT
 
     path: Text
     content: Line
@@ -291,21 +336,21 @@ class LeaveCluster(Call[None]):
     """Forget the cluster: certificates, copies of its state; then the daemon ends."""
 
     wire = "node_leave_cluster"
-    patience = URGENT
+    call_timeout = URGENT
 
 
 class RequestCertificate(Call[str]):
     """Make a new key; the answer is a signing request for it, in PEM."""
 
     wire = "certificate_request"
-    patience = FAST
+    call_timeout = FAST
 
 
 class UseCertificate(Call[None]):
     """Use the key that was made last, with this certificate (PEM), instead of the old ones."""
 
     wire = "certificate_use"
-    patience = URGENT
+    call_timeout = URGENT
 
     certificate: Lines
 
@@ -318,7 +363,7 @@ class StopMaster(Call[bool]):
     """
 
     wire = "node_stop_master"
-    patience = FAST
+    call_timeout = FAST
     callers = ELECTORATE
 
 
@@ -329,5 +374,5 @@ class ResumeMaster(Call[bool]):
     """
 
     wire = "node_resume_master"
-    patience = FAST
+    call_timeout = FAST
     callers = ELECTORATE

@@ -120,7 +120,7 @@ class DescribeVote(Call[Ballot]):
     """Return what the node has granted; nothing changes. ``at`` asks for a mark of its copy."""
 
     wire = "vote_info"
-    patience = 5
+    call_timeout = 5
     callers = MEMBERS
 
     at: Term | None = None
@@ -138,7 +138,7 @@ class RequestVote(Call[Ballot]):
     """
 
     wire = "vote_request"
-    patience = 5
+    call_timeout = 5
     callers = ELECTORATE
 
     term: Term
@@ -161,7 +161,7 @@ class RenewLease(Call[Term]):
     """
 
     wire = "lease_renew"
-    patience = 3
+    call_timeout = 3
 
     acknowledged: ReplicaEnd
     replica_set: ReplicaSet | None = None
@@ -171,4 +171,4 @@ class ReleaseLease(Call[None]):
     """Tell the node that its master has ended: another one need not wait."""
 
     wire = "lease_release"
-    patience = 2
+    call_timeout = 2

@@ -42,7 +42,7 @@ class AppendFrames(Call[ReplicaEnd]):
     """
 
     wire = "journal_append"
-    patience = 10
+    call_timeout = 10
 
     after: ReplicaEnd
     frames: str
@@ -57,7 +57,7 @@ class DescribeReplica(Call[ReplicaEnd]):
     """
 
     wire = "journal_end"
-    patience = 10
+    call_timeout = 10
     callers = ELECTORATE
 
     at: Count | None = None
@@ -74,7 +74,7 @@ class ReadFrames(Call[FrameBatch]):
     """Return about a MiB of the copy's frames that follow ``after``; none at its end."""
 
     wire = "journal_read"
-    patience = 30
+    call_timeout = 30
 
     after: ReplicaEnd
 
@@ -87,7 +87,7 @@ class ResetReplica(Call[ReplicaEnd]):
     """
 
     wire = "journal_reset"
-    patience = 60
+    call_timeout = 60
 
     files: dict[CheckpointFile, str]
     end: ReplicaEnd
@@ -100,7 +100,7 @@ class KeepCheckpoint(Call[ReplicaEnd]):
     """
 
     wire = "journal_checkpoint"
-    patience = 60
+    call_timeout = 60
 
     files: dict[CheckpointFile, str]
     end: ReplicaEnd

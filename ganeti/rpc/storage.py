@@ -25,7 +25,7 @@ class ListStorage(Call[list[StorageUnit]]):
     """The storage units of a kind, all or the one of that ``name``."""
 
     wire = "storage_list"
-    patience = FAST
+    call_timeout = FAST
 
     kind: Text
     name: Text | None = None
@@ -35,7 +35,7 @@ class ModifyStorage(Call[None]):
     """Say whether new disks may be made in a storage unit."""
 
     wire = "storage_modify"
-    patience = NORMAL
+    call_timeout = NORMAL
 
     kind: Text
     name: Text
@@ -46,7 +46,7 @@ class RepairStorage(Call[None]):
     """Take out of a storage unit what is missing, so that the rest can be used again."""
 
     wire = "storage_execute"
-    patience = NORMAL
+    call_timeout = NORMAL
 
     kind: Text
     name: Text
@@ -66,6 +66,6 @@ class ListVolumes(Call[list[StoredVolume]]):
     """Every volume of a disk template on the node, sorted by name."""
 
     wire = "node_volumes"
-    patience = FAST
+    call_timeout = FAST
 
     template: Template = Template.PLAIN

@@ -85,7 +85,7 @@ class StartImport(Call[Started]):
     """Begin to receive data, or to restore a dump that is on this node."""
 
     wire = "import_start"
-    patience = NORMAL
+    call_timeout = NORMAL
 
     source: FromPeer | OfExport
     sink: OfDisk | OfExport
@@ -95,7 +95,7 @@ class StartExport(Call[Started]):
     """Begin to send data, or to dump a disk on this node."""
 
     wire = "export_start"
-    patience = NORMAL
+    call_timeout = NORMAL
 
     source: OfDisk | OfExport
     sink: ToPeer | OfExport
@@ -123,25 +123,16 @@ class AskTransfers(Call[list[TransferStatus | None]]):
     """
 
     wire = "impexp_status"
-    patience = URGENT
+    call_timeout = URGENT
 
     names: tuple[Line, ...]
-
-
-class StopTransfer(Call[None]):
-    """Let a transfer fail; stopping one that is over, or is not there, succeeds."""
-
-    wire = "impexp_abort"
-    patience = URGENT
-
-    name: Line
 
 
 class ForgetTransfer(Call[None]):
     """Stop a transfer if need be, and forget it; one that is not there is forgotten."""
 
     wire = "impexp_cleanup"
-    patience = URGENT
+    call_timeout = URGENT
 
     name: Line
 
@@ -157,7 +148,7 @@ class CreateCertificate(Call[NewCertificate]):
     """Make a key that is valid for ``validity`` seconds, with a certificate of its own."""
 
     wire = "x509_cert_create"
-    patience = URGENT
+    call_timeout = URGENT
 
     validity: Integer
 
@@ -166,7 +157,7 @@ class RemoveCertificate(Call[None]):
     """Remove a key; removing one that is not there succeeds."""
 
     wire = "x509_cert_remove"
-    patience = URGENT
+    call_timeout = URGENT
 
     name: Line
 
@@ -175,14 +166,14 @@ class ListExports(Call[list[str]]):
     """The names of the exports on the node."""
 
     wire = "export_list"
-    patience = FAST
+    call_timeout = FAST
 
 
 class DescribeExport(Call[str]):
     """The text of the description in an export's folder, as ``OfExport`` names it."""
 
     wire = "export_info"
-    patience = FAST
+    call_timeout = FAST
 
     path: Line
 
@@ -194,7 +185,7 @@ class FinalizeExport(Call[None]):
     """
 
     wire = "finalize_export"
-    patience = WHILE_ALIVE
+    call_timeout = WHILE_ALIVE
 
     name: ExportName
     description: Lines
@@ -204,6 +195,6 @@ class RemoveExport(Call[None]):
     """Remove an export; removing one that is not there succeeds."""
 
     wire = "export_remove"
-    patience = WHILE_ALIVE
+    call_timeout = WHILE_ALIVE
 
     name: ExportName

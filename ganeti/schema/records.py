@@ -28,4 +28,13 @@ def doc(text: str, **extra: Any) -> msgspec.Meta:
     return msgspec.Meta(description=text, extra=extra or None)
 
 
+def unsupported(text: str, instead: str) -> msgspec.Meta:
+    """Like ``doc``, for what existing clients may send and nothing here does.
+
+    Only its default is accepted, so that nobody believes that another value had an effect;
+    ``instead`` says what to do.
+    """
+    return doc(text, instead=instead)
+
+
 replace = msgspec.structs.replace

@@ -95,6 +95,9 @@ class LocalFiles:
     async def open_log(self, path: str, *, mode: int = 0o640) -> ILog:
         return LocalLog(await self._in_thread(_open_log, path, mode), self._in_thread)
 
+    async def sync_folder(self, path: str) -> None:
+        await self._in_thread(_sync, path)
+
 
 def _write_whole(descriptor: int, data: bytes) -> None:
     # The kernel may take less than it is given, on a disk that is about to be full for instance;
@@ -182,22 +185,26 @@ def _make_folder(path: str, mode: int) -> None:
 def _open_log(path: str, mode: int) -> int:
     there = os.path.exists(path)
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
-    if not there:
-        try:
+    try:
+        if not there:
             os.fchmod(descriptor, mode)
-            os.fsync(descriptor)
-            _sync_folders((path,))
-        except OSError:
-            os.close(descriptor)
-            raise
+        os.fsync(descriptor)
+        _sync_folders((path,))
+    except OSError:
+        os.close(descriptor)
+        raise
     return descriptor
 
 
 def _sync_folders(paths: Iterable[str]) -> None:
     """Make the names of ``paths`` durable in their folders."""
     for folder in dict.fromkeys(map(os.path.dirname, paths)):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync(folder)
+
+
+def _sync(folder: str) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

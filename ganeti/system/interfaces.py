@@ -78,7 +78,14 @@ class IFiles(Interface):
         """Make a folder and its parents; one that is there is left as it is."""
 
     async def open_log(path: str, *, mode: int = 0o640) -> ILog:
-        """Open, or durably create, a file to append to."""
+        """Open, or durably create, a file to append to.
+
+        What is in it is durable when this returns, whoever has written it: a process that was
+        killed while it wrote may have left bytes, or a new name, which only the page cache has.
+        """
+
+    async def sync_folder(path: str) -> None:
+        """Make the names in a folder durable, as a process that was killed may have left them."""
 
 
 class INotes(Interface):
@@ -138,6 +145,7 @@ class IProcesses(Interface):
         timeout: float | None = None,
         output: str | None = None,
         files: Mapping[int, str | int] | None = None,
+        cwd: str | None = None,
     ) -> Finished:
         """Run a program until it exits; cancelling kills its whole process group.
 
@@ -149,6 +157,8 @@ class IProcesses(Interface):
         ``files`` are further descriptors of the process by number: a path is opened (0 for
         reading, others for writing from the start), a number is an open descriptor of ours. They
         come before ``stdin``, ``output`` and the collected streams.
+
+        ``cwd`` is its working directory, by default that of this daemon.
 
         :raises Failed: it cannot be started, or did not end within ``timeout`` seconds and was
             killed with its process group.

@@ -21,7 +21,6 @@ from zope.interface import implementer
 
 from ganeti.system.brake import Brake
 from ganeti.system.interfaces import Awaited, Called, IListening, Party
-from ganeti.system.tls import common_name
 
 _HANDSHAKE = 20.0
 _PAUSE = 1.0
@@ -267,3 +266,12 @@ def _names(tls: ssl.SSLSocket) -> set[str]:
     certificate: Any = tls.getpeercert() or {}
     names = {str(value) for _, value in certificate.get("subjectAltName", ())}
     return names | {common_name(certificate) or ""}
+
+
+def common_name(certificate: Any) -> str | None:
+    """The common name in what ``getpeercert`` returns; None without a certificate."""
+    for part in (certificate or {}).get("subject", ()):
+        for key, value in part:
+            if key == "commonName":
+                return str(value)
+    return None

@@ -58,7 +58,10 @@ class LocalProcesses:
         timeout: float | None = None,
         output: str | None = None,
         files: Mapping[int, str | int] | None = None,
+        cwd: str | None = None,
     ) -> Finished:
+        if cwd is not None:
+            argv = [*_change_directory(cwd, argv), *argv]
         out, err = (_Stream(self._readers, self._clock) for _ in range(2))
         log = None
         try:
@@ -154,6 +157,19 @@ class LocalProcesses:
             raise
         self._readers.addReader(ending)
         return ending
+
+
+def _change_directory(cwd: str, argv: Sequence[str]) -> tuple[str, ...]:
+    """Return the command that runs another one in the directory ``cwd``.
+
+    ``posix_spawn`` of Python cannot do so itself; ``env`` replaces itself by the program, so that
+    the process stays the same, and leaves its environment as it is.
+
+    :raises Failed: there is no such directory.
+    """
+    if not os.path.isdir(cwd):
+        raise Failed(f"cannot start {argv[0]}: there is no directory {cwd} to run it in")
+    return ("/usr/bin/env", f"--chdir={cwd}", "--")
 
 
 def _kill_group(pid: int) -> None:

@@ -6,7 +6,7 @@ over doubles of disks, guests and programs, on a clock, from a seed.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from itertools import count
 from random import Random
@@ -57,7 +57,7 @@ from ganeti.testing.names import MemoryNames
 from ganeti.testing.nodes import MemoryNodes
 from ganeti.testing.processes import MemoryProcesses, Script
 from ganeti.testing.streams import MemoryNetwork, MemoryStreams
-from ganeti.testing.tools import SeededIdentifiers
+from ganeti.testing.tools import MemoryAllocators, SeededIdentifiers
 from ganeti.testing.wire import Switch, Wire
 
 T = TypeVar("T")
@@ -270,7 +270,7 @@ class MasterProcess:
             clock=self.clock,
             now=self.clock.now,
             ids=self._ids,
-            allocate=_no_allocator,
+            allocate=MemoryAllocators({}, []),
             shared=_Shared(files, host),
             machine="x86_64",
             issue=_no_authority,
@@ -702,9 +702,3 @@ class _Shared:
 
 async def _no_authority(request: bytes, names: Sequence[str]) -> bytes:
     raise Failed("there is no authority")
-
-
-async def _no_allocator(
-    name: str, request: Callable[[], Awaitable[str]], options: Sequence[str] = ()
-) -> str:
-    raise Failed(f"there is no allocator named {name}")

@@ -363,7 +363,14 @@ class MemoryFiles:
             await self._change(path)
             self.disk.put(path, b"", mode, self.now())
             self.disk.alive()
+        file = self.disk.file(path)
+        if file.synced < len(file.content):
+            await self.turn()
+            file.synced = len(file.content)
         return MemoryLog(self, path)
+
+    async def sync_folder(self, path: str) -> None:
+        await self.turn()
 
     async def _change(self, path: str) -> None:
         """A write that happens as a whole or not at all: it happens if this returns."""

@@ -114,6 +114,11 @@ class MemoryHost:
         )
         self.answers = answers_of(self.parts)
 
+    def list_os_parameters(self, os: str, *names: str) -> None:
+        """Let the OS definition ``os`` list these parameters and no others."""
+        text = "".join(f"{name} what it is for\n" for name in names)
+        self._put(f"{self.paths.os_search_path[0]}/{os}/parameters.list", text.encode())
+
     def power_cut(self) -> None:
         """Start the host again after a crash: guests are gone, and what was not synced may be."""
         self.disk = self.disk.after_crash()

@@ -44,6 +44,7 @@ class Ran:
     output: str | None = None
     files: Mapping[int, str | int] = field(default_factory=dict)
     pid: int = 0
+    cwd: str | None = None
 
 
 Program = Script | Callable[[Ran], Script]
@@ -75,8 +76,9 @@ class MemoryProcesses:
         timeout: float | None = None,
         output: str | None = None,
         files: Mapping[int, str | int] | None = None,
+        cwd: str | None = None,
     ) -> Finished:
-        ran, script = self._begin(argv, env, stdin, output, files)
+        ran, script = self._begin(argv, env, stdin, output, files, cwd)
         try:
             await self._pass(script, argv[0], timeout)
         except BaseException:
@@ -117,12 +119,13 @@ class MemoryProcesses:
         stdin: bytes,
         output: str | None,
         files: Mapping[int, str | int] | None,
+        cwd: str | None = None,
     ) -> tuple[Ran, Script]:
         program = self.programs.get(argv[0])
         if program is None:
             raise Failed(f"cannot start {argv[0]}: No such file or directory")
         clean = {"PATH": MINIMAL_PATH} if env is None else dict(env)
-        ran = Ran(tuple(argv), clean, stdin, output, files or {}, self.spawn())
+        ran = Ran(tuple(argv), clean, stdin, output, files or {}, self.spawn(), cwd)
         self.ran.append(ran)
         self.alive[ran.pid] = ran
         return ran, program if isinstance(program, Script) else program(ran)

@@ -143,6 +143,25 @@ class StandingTime:
 A_CERTIFICATE = b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"
 
 
+class MemoryAllocators:
+    """External allocators by their names, each with its answer to whatever it is asked."""
+
+    def __init__(self, answers: Mapping[str, str], requests: list[str]) -> None:
+        self._answers = answers
+        self._requests = requests
+
+    async def __call__(
+        self, name: str, request: Callable[[], Awaitable[str]], options: Sequence[str] = ()
+    ) -> str:
+        if not self.installed(name):
+            raise Failed(f"there is no allocator {name}", Code.UNKNOWN)
+        self._requests.append(await request())
+        return self._answers[name]
+
+    def installed(self, name: str) -> bool:
+        return name in self._answers
+
+
 class MemoryTools:
     """Everything that an operation is given; ``tools`` is handed to its ``run``.
 
@@ -176,7 +195,7 @@ class MemoryTools:
             ids=SeededIdentifiers(Random(1)),
             time=self.time,
             submit=self._submit,
-            allocate=self._allocate,
+            allocate=MemoryAllocators(self.allocators, self.requests),
             copies=self,
             shared=self,
             answers=self,
@@ -226,11 +245,3 @@ class MemoryTools:
     async def _issue(self, request: bytes, names: Sequence[str]) -> bytes:
         self.issued.append((request, tuple(names)))
         return A_CERTIFICATE
-
-    async def _allocate(
-        self, name: str, request: Callable[[], Awaitable[str]], options: Sequence[str] = ()
-    ) -> str:
-        if name not in self.allocators:
-            raise Failed(f"there is no allocator {name}", Code.UNKNOWN)
-        self.requests.append(await request())
-        return self.allocators[name]

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from logging import Logger
 from typing import Any, Protocol, TypeVar
@@ -31,6 +31,7 @@ from ganeti.opcodes.instance.disks import ActivateDisks
 from ganeti.opcodes.instance.lifecycle import StartInstance
 from ganeti.opcodes.opcode import Opcode
 from ganeti.paths import Paths
+from ganeti.schema.documents import UNREADABLE
 from ganeti.upkeep.repairs import Notes, Seen, repairs
 
 R = TypeVar("R")
@@ -45,6 +46,7 @@ AFTER_PAUSE = 3600.0
 
 HOOK_PATIENCE = 60.0
 VERIFY_PATIENCE = 240.0
+JOBS_PATIENCE = 3600.0
 
 _HOOK = re.compile(r"[a-zA-Z0-9_-]+")
 _FINAL = frozenset({"success", "error", "canceled"})
@@ -60,7 +62,8 @@ class Asks(Protocol):
 class Surroundings:
     """What a run is given: the node, the way to the master, the log, time, and its options.
 
-    ``job_age`` in seconds is how long jobs are kept after their end; -1 archives all at once.
+    ``job_age`` in seconds is how long jobs are kept after their end; -1 archives all at once. With
+    ``wait`` a run ends when its jobs have, and says how.
     """
 
     paths: Paths
@@ -73,6 +76,7 @@ class Surroundings:
     job_age: int = 6 * 3600
     ignore_pause: bool = False
     verify_disks: bool = True
+    wait: bool = False
 
 
 def watch(around: Surroundings) -> int:
@@ -96,7 +100,8 @@ def watch(around: Surroundings) -> int:
         master = around.connect()
         archived, left = master.ask(AutoArchiveJobs(age=around.job_age))
         log.debug("%d jobs were archived, %d were left for later", archived, left)
-        _tend_groups(around, master)
+        if not _tend_groups(around, master):
+            return FAILURE
     except GanetiError as e:
         log.error("%s", e)
         return FAILURE
@@ -163,13 +168,14 @@ def _run_hooks(paths: Paths, log: Logger) -> None:
 # --- node groups
 
 
-def _tend_groups(around: Surroundings, master: Asks) -> None:
+def _tend_groups(around: Surroundings, master: Asks) -> bool:
+    """Set right what is wrong in each group; whether all went well, as far as that is known."""
     groups = master.ask(QueryGroups(names=(), fields=("uuid", "name")))
     nodes = master.ask(QueryNodes(names=(), fields=("name", "group.uuid", "bootid", "offline")))
     all_answer = all(boot or offline for _, _, boot, offline in nodes)
     fields = ("name", "status", "pnode", "snodes", "pnode.group.uuid", "disk_template")
     instances = master.ask(QueryInstances(names=(), fields=fields))
-    merged = []
+    merged, jobs = [], dict[int, str]()
     for uuid, name in sorted(groups):
         boots = {node: boot for node, group, boot, _ in nodes if group == uuid}
         seen = [
@@ -177,11 +183,12 @@ def _tend_groups(around: Surroundings, master: Asks) -> None:
             for instance, status, pnode, snodes, group, template in instances
             if group == uuid
         ]
-        _tend(around, master, uuid, str(name), seen, boots, counts=all_answer)
+        jobs |= _tend(around, master, uuid, str(name), seen, boots, counts=all_answer)
         lines = [f"{each.name} {each.status}" for each in seen]
         _write(f"{around.paths.data}/watcher.{uuid}.instance-status", lines)
         merged += lines
     _write(f"{around.paths.run}/instance-status", sorted(merged))
+    return not around.wait or _await(around, master, jobs)
 
 
 def _tend(
@@ -193,25 +200,27 @@ def _tend(
     boots: dict[str, str | None],
     *,
     counts: bool,
-) -> None:
+) -> dict[int, str]:
+    """Submit the jobs that a group needs; what each of them is for, by its number."""
     path = f"{around.paths.data}/watcher.{uuid}.data"
     todo = repairs(_notes(path, around.log), seen, boots, around.now(), counts=counts)
     for name in todo.given_up:
         around.log.warning("instance %s does not stay up; it is left alone", name)
-    for name in todo.start:
-        around.log.warning("instance %s is down, and is started", name)
     # First, so that tries are counted even if the master dies of them.
     _replace(path, msgspec.json.encode(todo.notes))
     trail = _because(around, "instance is down")
-    wanted: list[Opcode] = [StartInstance(instance_name=n, reason=trail) for n in todo.start]
+    wanted: list[tuple[str, Opcode]] = [
+        (f"instance {name} is down; starting it", StartInstance(instance_name=name, reason=trail))
+        for name in todo.start
+    ]
     activate = set(todo.activate)
     if around.verify_disks and any(each.mirrored for each in seen):
         activate |= _unready(around, master, group) - {*todo.start}
     for name in sorted(activate):
-        around.log.warning("the disks of instance %s are activated", name)
         trail = _because(around, "disks are not active")
-        wanted.append(ActivateDisks(instance_name=name, ignore_size=False, reason=trail))
-    _submit(around, master, wanted)
+        activation = ActivateDisks(instance_name=name, ignore_size=False, reason=trail)
+        wanted.append((f"disks of instance {name} are not active; activating them", activation))
+    return _submit(around, master, wanted)
 
 
 def _because(around: Surroundings, why: str) -> tuple[tuple[str, str, int], ...]:
@@ -219,12 +228,42 @@ def _because(around: Surroundings, why: str) -> tuple[tuple[str, str, int], ...]
     return ((SOURCE, why, int(around.now() * 1e9)),)
 
 
-def _submit(around: Surroundings, master: Asks, opcodes: Sequence[Opcode]) -> None:
-    if not opcodes:
-        return
-    for good, answer in master.ask(SubmitManyJobs(jobs=tuple((each,) for each in opcodes))):
-        if not good:
-            around.log.error("a job was refused: %s", answer)
+def _submit(
+    around: Surroundings, master: Asks, wanted: Sequence[tuple[str, Opcode]]
+) -> dict[int, str]:
+    """Submit a job for each opcode; what they are for, by number. How they end is not known yet."""
+    if not wanted:
+        return {}
+    jobs: dict[int, str] = {}
+    answers = master.ask(SubmitManyJobs(jobs=tuple((opcode,) for _, opcode in wanted)))
+    for (text, _), (good, answer) in zip(wanted, answers, strict=True):
+        if good:
+            around.log.warning("%s by job %s", text, answer)
+            jobs[int(answer)] = text
+        else:
+            around.log.error("%s was refused: %s", text, answer)
+    return jobs
+
+
+def _await(around: Surroundings, master: Asks, jobs: Mapping[int, str]) -> bool:
+    """Wait until jobs have ended, and log those that failed; whether none did."""
+    left, good = dict(jobs), True
+    until = around.now() + JOBS_PATIENCE
+    while left and around.now() < until:
+        numbers = tuple(left)
+        rows = master.ask(QueryJobs(ids=numbers, fields=("status", "opresult")))
+        for number, row in zip(numbers, rows, strict=True):
+            if row is not None and row[0] not in _FINAL:
+                continue
+            text = left.pop(number)
+            if row is not None and row[0] != "success":
+                around.log.error("%s: job %d ended with %s: %s", text, number, *row)
+                good = False
+        if left:
+            around.sleep(1.0)
+    for number, text in left.items():
+        around.log.error("%s: job %d has not ended yet", text, number)
+    return good and not left
 
 
 def _unready(around: Surroundings, master: Asks, group: str) -> set[str]:
@@ -255,7 +294,7 @@ def _notes(path: str, log: Logger) -> Notes:
             return msgspec.json.decode(file.read(), type=Notes)
     except FileNotFoundError:
         return Notes()
-    except msgspec.DecodeError as e:
+    except UNREADABLE as e:
         log.error("%s is damaged (%s), and begins anew", path, e)
         return Notes()
 

@@ -10,7 +10,7 @@ import uuid
 
 from ganeti.config.formats import loaded
 from ganeti.config.verify import verify
-from ganeti.daemon.tls import prove
+from ganeti.daemon.node_certificate import prove
 from ganeti.errors import Refused
 from tests.bootstrap.host import Host
 

@@ -104,7 +104,7 @@ class FollowTests(SynchronousTestCase):
     def test_a_dry_run_shows_the_plan(self) -> None:
         terminal = Terminal(result={"steps": ["stop web1"]})
         self.assertEqual(terminal.run(GNT_INSTANCE, "shutdown", "--dry-run", "web1"), 0)
-        self.assertEqual(terminal.out, "steps: stop web1\n")
+        self.assertEqual(terminal.out, "steps:\n  - stop web1\n")
         self.assertIs(terminal.job().dry_run, True)
 
     def test_jobs_say_who_asked_for_them_and_how_urgent_they_are(self) -> None:

@@ -9,9 +9,11 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.cli.gnt_cluster import GNT_CLUSTER
+from ganeti.cli.gnt_group import GNT_GROUP
 from ganeti.config.formats import loaded
 from ganeti.config.state import ClusterState
 from ganeti.luxi.methods import (
+    Query,
     QueryClusterInfo,
     QueryConfigValues,
     SetDrainFlag,
@@ -22,7 +24,7 @@ from ganeti.opcodes.cluster import DestroyCluster, ModifyCluster, VerifyCluster,
 from ganeti.opcodes.instance.disks import ActivateDisks
 from ganeti.paths import Paths
 from ganeti.schema.records import replace
-from tests.cli.terminal import NOW, Terminal, in_utc
+from tests.cli.terminal import NOW, Terminal, answer, in_utc
 
 HERE = ("--master-address", "192.0.2.10", "--primary-ip", "192.0.2.1")
 
@@ -126,6 +128,51 @@ class SettingsTests(SynchronousTestCase):
             },
         )
 
+    def test_every_part_of_a_policy_can_be_reset(self) -> None:
+        changed = self.changed(
+            *("--ipolicy-bounds-specs", "default", "--ipolicy-disk-templates", "default"),
+            *("--ipolicy-std-specs", "memory-size=default", "--ipolicy-vcpu-ratio", "default"),
+        )
+        reset = dict.fromkeys(("minmax", "disk-templates", "vcpu-ratio"), "default")
+        self.assertEqual(changed.ipolicy, {**reset, "std": {"memory-size": "default"}})
+
+
+class SpecsTests(SynchronousTestCase):
+    def test_the_sizes_of_the_policy_are_shown_as_a_command(self) -> None:
+        least, most = {"memory-size": 128, "cpu-count": 1}, {"cpu-count": 8}
+        policy = {"std": least, "minmax": [{"min": least, "max": most}]}
+        terminal = Terminal({QueryClusterInfo: {"name": "cluster1", "ipolicy": policy}})
+        self.assertEqual(terminal.run(GNT_CLUSTER, "show-ispecs-cmd"), 0)
+        self.assertEqual(
+            terminal.out,
+            "gnt-cluster init --ipolicy-std-specs=cpu-count=1,memory-size=128"
+            " --ipolicy-bounds-specs=min:cpu-count=1,memory-size=128/max:cpu-count=8 cluster1\n",
+        )
+
+    def test_those_of_groups_are_their_own_or_all_that_hold(self) -> None:
+        def groups(request: Query) -> Any:
+            bounds = [{"min": {"cpu-count": 1}, "max": {"cpu-count": 8}}]
+            own = {} if request.fields[1] == "custom_ipolicy" else {"minmax": bounds}
+            return answer({"name": "text", request.fields[1]: "other"}, ["rack1", own])(request)
+
+        for more, shown in (
+            ((), "gnt-group add rack1\n"),
+            (
+                ("--include-defaults",),
+                "gnt-group add --ipolicy-bounds-specs=min:cpu-count=1/max:cpu-count=8 rack1\n",
+            ),
+        ):
+            terminal = Terminal({Query: groups})
+            self.assertEqual(terminal.run(GNT_GROUP, "show-ispecs-cmd", *more), 0)
+            self.assertEqual(terminal.out, shown)
+
+
+class UpgradeTests(SynchronousTestCase):
+    def test_an_upgrade_is_left_to_packages(self) -> None:
+        terminal = Terminal()
+        self.assertEqual(terminal.run(GNT_CLUSTER, "upgrade", "--to", "4.0"), 1)
+        self.assertIn("upgrade its packages on all nodes", terminal.err)
+
 
 class AnswerTests(SynchronousTestCase):
     def test_versions_are_told(self) -> None:
@@ -208,9 +255,24 @@ class LifeTests(SynchronousTestCase):
         )
         self.assertIn("GANETI_HOSTNAME=node1 ganeti-masterd", self.terminal.out)
 
+    def test_the_older_options_of_the_policy_make_a_whole_one(self) -> None:
+        words = ("--specs-mem-size", "min=64m,max=2g,std=1g", "--specs-cpu-count", "max=4")
+        code = self.terminal.run(GNT_CLUSTER, "init", *HERE, *words, "cluster1")
+        self.assertEqual(code, 0, self.terminal.err)
+        policy = self.state().cluster.ipolicy
+        [bounds] = policy["minmax"]
+        self.assertEqual((bounds["min"]["memory-size"], bounds["min"]["cpu-count"]), (64, 1))
+        self.assertEqual((bounds["max"]["memory-size"], bounds["max"]["cpu-count"]), (2048, 4))
+        self.assertEqual((policy["std"]["memory-size"], policy["std"]["cpu-count"]), (1024, 1))
+
+    def test_the_older_options_do_not_go_with_the_newer(self) -> None:
+        words = ("--specs-cpu-count", "max=4", "--ipolicy-std-specs", "cpu-count=2")
+        self.assertEqual(self.terminal.run(GNT_CLUSTER, "init", *HERE, *words, "cluster1"), 1)
+        self.assertIn("do not go with --ipolicy-bounds-specs", self.terminal.err)
+
     def test_a_name_that_does_not_resolve_can_be_given_an_address(self) -> None:
         self.assertEqual(self.terminal.run(GNT_CLUSTER, "init", "cluster.invalid"), 1)
-        self.assertIn("say its address by --master-address", self.terminal.err)
+        self.assertIn("give its address by --master-address", self.terminal.err)
 
     def test_a_hypervisor_that_there_is_not_is_refused(self) -> None:
         words = ("init", *HERE, "--enabled-hypervisors", "vax", "cluster1")

@@ -6,19 +6,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import yaml
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.cli.command import Tool
 from ganeti.cli.gnt_backup import GNT_BACKUP
 from ganeti.cli.gnt_debug import GNT_DEBUG
 from ganeti.cli.gnt_group import GNT_GROUP
-from ganeti.cli.gnt_network import GNT_NETWORK
 from ganeti.cli.gnt_os import GNT_OS
-from ganeti.luxi.methods import CancelJob, Query, QueryGroups, WaitForJobChange
+from ganeti.luxi.methods import CancelJob, Query, WaitForJobChange
 from ganeti.opcodes.backup import ExportInstance
 from ganeti.opcodes.group import AddGroup, AssignNodes
 from ganeti.opcodes.instance.create import CreateInstance
-from ganeti.opcodes.network import ConnectNetwork
 from ganeti.opcodes.test import Delay, TestAllocator
 from ganeti.schema.records import replace
 from tests.cli.terminal import Terminal, answer
@@ -55,24 +54,6 @@ class RequestTests(SynchronousTestCase):
         self.assertEqual(
             self.made(GNT_GROUP, "assign-nodes", "-f", "rack2", "node1", "node2"),
             AssignNodes(group_name="rack2", nodes=("node1", "node2"), force=True),
-        )
-
-    def test_a_network_is_connected_to_all_groups_if_none_is_named(self) -> None:
-        terminal = Terminal({QueryGroups: [["default"], ["rack2"]]})
-        words = ("connect", "-N", "mode=routed,link=main", "lan")
-        self.assertEqual(terminal.run(GNT_NETWORK, *words), 0)
-        jobs = [replace(job[0], reason=()) for job in terminal.master.memory.jobs.values()]
-        self.assertEqual(
-            jobs,
-            [
-                ConnectNetwork(
-                    network_name="lan",
-                    group_name=group,
-                    network_mode="routed",  # type: ignore[arg-type]
-                    network_link="main",
-                )
-                for group in ("default", "rack2")
-            ],
         )
 
     def test_instances_go_out_and_come_back(self) -> None:
@@ -158,6 +139,6 @@ class DefinitionTests(SynchronousTestCase):
         place = ["/srv/os/mini", False, "create is missing", [], [], [20], True]
         terminal = self.oses({"name": "mini", "valid": False, "node_status": {"node1": [place]}})
         self.assertEqual(terminal.run(GNT_OS, "diagnose"), 1)
-        self.assertEqual(
-            terminal.out, "mini [invalid]:\n  node1: /srv/os/mini: invalid, create is missing\n"
-        )
+        told = {"path": "/srv/os/mini", "valid": False, "diagnosis": "create is missing"}
+        wanted = {"mini": {"status": "invalid", "nodes": {"node1": [told]}}}
+        self.assertEqual(yaml.safe_load(terminal.out), wanted)

@@ -104,7 +104,7 @@ class ShowingTests(SynchronousTestCase):
                 "  Priority: 3",
                 "  Action: PAUSE",
                 "  Predicates:",
-                '    - jobid: [">","id","watermark"]',
+                """    - jobid: '[">","id","watermark"]'""",
                 "  Reason trail:",
                 "    - 2023-11-14 22:13:20 gnt:user: maintenance",
                 "    - 2023-11-14 22:13:20 gnt:client: gnt-filter add",

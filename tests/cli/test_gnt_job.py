@@ -116,12 +116,14 @@ class InfoTests(SynchronousTestCase):
                 "      Processing end: 1970-01-01 00:00:03.000000",
                 "      Input fields:",
                 "        instance_name: web1",
-                "        force: no",
-                "      Reason: gnt:user: rain",
+                "        force: False",
+                "      Reason:",
+                "        - 'gnt:user: rain'",
                 "      Result:",
                 "        - OpExecError",
                 "        - - no luck",
-                "      Execution log: 1970-01-01 00:00:02.000005 Starting",
+                "      Execution log:",
+                "        - 1970-01-01 00:00:02.000005 Starting",
             ],
         )
 

@@ -13,7 +13,13 @@ from ganeti.bootstrap.founding import found
 from ganeti.cli.gnt_node import GNT_NODE
 from ganeti.luxi.methods import Query
 from ganeti.opcodes.instance.moves import FailoverInstance
-from ganeti.opcodes.node import AddNode, EvacuateNode, ModifyNode, RunRestrictedCommand
+from ganeti.opcodes.node import (
+    AddNode,
+    CommandPower,
+    EvacuateNode,
+    ModifyNode,
+    RunRestrictedCommand,
+)
 from ganeti.paths import Paths
 from ganeti.pki.enrolment import read_token
 from ganeti.schema.records import replace
@@ -84,15 +90,22 @@ class ChangeTests(SynchronousTestCase):
         )
 
     def test_evacuation_follows_its_jobs(self) -> None:
-        made = self.made("evacuate", "-f", "-p", "-n", "node3", "node1", result={"jobs": []})
+        made = self.made("evacuate", "-f", "-p", "-I", "hail", "node1", result={"jobs": []})
         self.assertEqual(
             made,
             EvacuateNode(
                 node_name="node1",
                 mode="primary-only",  # type: ignore[arg-type]
-                remote_node="node3",
+                iallocator="hail",
             ),
         )
+
+    def test_a_new_secondary_is_for_second_copies_only(self) -> None:
+        made = self.made("evacuate", "-f", "-n", "node3", "node1", result={"jobs": []})
+        self.assertEqual((made.mode, made.remote_node), ("secondary-only", "node3"))
+        terminal = Terminal()
+        self.assertEqual(terminal.run(GNT_NODE, "evacuate", "-f", "-p", "-n", "n3", "n1"), 1)
+        self.assertIn("does not go together with -p", terminal.err)
 
     def test_failing_over_a_node_is_one_job_for_each_instance(self) -> None:
         rows = answer({"pinst_list": "other"}, [["db1", "web1"]])
@@ -103,6 +116,24 @@ class ChangeTests(SynchronousTestCase):
             [each.instance_name for each in jobs if isinstance(each, FailoverInstance)],
             ["db1", "web1"],
         )
+
+    def test_nodes_are_marked_offline_before_they_lose_their_power(self) -> None:
+        for words, before in (
+            ([], [ModifyNode(node_name="node2", offline=True)]),
+            (["--auto-promote"], [ModifyNode(node_name="node2", offline=True, auto_promote=True)]),
+            (["--ignore-status"], []),
+        ):
+            terminal = Terminal(result=[])
+            self.assertEqual(terminal.run(GNT_NODE, "power", "-f", *words, "off", "node2"), 0)
+            *first, switch = terminal.master.memory.last_job()
+            self.assertEqual([replace(each, reason=()) for each in first], before)
+            self.assertIsInstance(switch, CommandPower)
+
+    def test_what_interrupts_nodes_wants_their_names(self) -> None:
+        for what in ("off", "cycle"):
+            terminal = Terminal()
+            self.assertEqual(terminal.run(GNT_NODE, "power", "-f", what), 1)
+            self.assertIn(f"power {what}: name the nodes", terminal.err)
 
     def test_a_power_cycle_is_asked_about(self) -> None:
         self.assertEqual(Terminal().run(GNT_NODE, "powercycle", "-f", "node2"), 13)
@@ -115,6 +146,25 @@ class TableTests(SynchronousTestCase):
         self.assertEqual(terminal.run(GNT_NODE, "volumes", "--separator=:"), 0)
         self.assertEqual(
             terminal.out, "Node:Phys:Vg:Name:Size:Instance\nnode1:/dev/sda:xenvg:a:2048:-\n"
+        )
+
+    def test_the_minors_of_a_node_are_listed(self) -> None:
+        fields = {"name": "text", "pinst_list": "other", "sinst_list": "other"}
+        row = ["node1", ["web1"], ["db1"]]
+        drbd = {"primary_minor": 3, "secondary_minor": 0}
+        here = {**drbd, "primary_node": "node1", "secondary_node": "node2"}
+        there = {**drbd, "primary_node": "node2", "secondary_node": "node1"}
+        disks = [{"iv_name": "disk/0", "drbd_info": here}, {"iv_name": "disk/1", "drbd_info": None}]
+        instances = {
+            "1": {"name": "web1", "disks": disks},
+            "2": {"name": "db1", "disks": [{"iv_name": "disk/0", "drbd_info": there}]},
+        }
+        terminal = Terminal({Query: answer(fields, row)}, result=instances)
+        self.assertEqual(terminal.run(GNT_NODE, "list-drbd", "--separator=:", "node1"), 0)
+        self.assertEqual(
+            terminal.out,
+            "Node:Minor:Instance:Disk:Role:PeerNode\n"
+            "node1:0:db1:disk/0:secondary:node2\nnode1:3:web1:disk/0:primary:node2\n",
         )
 
     def test_a_restricted_command_runs_where_it_can_and_says_how_it_went(self) -> None:

@@ -95,33 +95,3 @@ class ListingTests(SynchronousTestCase):
         lines = list(output.table(("A", "B", "C"), rows))
         at = {len(line) - len(row[-1]) for line, row in zip(lines[1:], rows, strict=True)}
         self.assertLessEqual(len(at), 1)
-
-
-class DescribedTests(SynchronousTestCase):
-    def test_names_values_and_lists_nest(self) -> None:
-        value = {
-            "Name": "web1",
-            "Up": True,
-            "Port": None,
-            "Tags": ["a", "b"],
-            "None": [],
-            "Memory": {"min": 1, "max": 2},
-            "Disks": [{"disk/0": "file", "mode": "rw"}, {"disk/1": "plain"}],
-        }
-        self.assertEqual(
-            list(output.described(value)),
-            [
-                "Name: web1",
-                "Up: yes",
-                "Port: -",
-                "Tags: a, b",
-                "None: -",
-                "Memory:",
-                "  min: 1",
-                "  max: 2",
-                "Disks:",
-                "  - disk/0: file",
-                "    mode: rw",
-                "  - disk/1: plain",
-            ],
-        )

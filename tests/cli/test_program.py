@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -13,14 +14,17 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.cli.program import connected
 from ganeti.cli.session import NOT_IN_CLUSTER, NOT_MASTER, Ended
 from ganeti.luxi.client import Client
+from ganeti.luxi.methods import QueryClusterInfo
+from ganeti.luxi.reach import NotPermitted
 from ganeti.paths import Paths
 
+NOBODY = 65534
 TREE = Path(__file__).parent.parent.parent
 
 CALL = "import sys; from ganeti.cli.program import main; main(sys.argv.pop(1))"
 LOADED = """
 import os, sys
-SLOW = {"twisted", "argparse", "dataclasses", "inspect", "typing_extensions", "asyncio"}
+SLOW = {"twisted", "argparse", "dataclasses", "asyncio"}
 end = os._exit
 def told(code):
     print(*sorted(SLOW & set(sys.modules)))
@@ -48,17 +52,37 @@ class ConnectedTests(SynchronousTestCase):
         Path(f"{self.paths.data}/ssconf_master_node").write_text("elsewhere.example.com\n")
         self.assertEqual(self.code(), NOT_MASTER)
 
+    def test_a_user_who_may_not_look_is_told_that(self) -> None:
+        folder = tempfile.mkdtemp()  # short, as it is to hold a socket
+        self.addCleanup(os.rmdir, folder)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(NOBODY)
+            self.addCleanup(os.seteuid, user)
+        else:
+            os.chmod(folder, 0)
+        client = connected(Paths(folder))
+        error = self.assertRaises(NotPermitted, client.ask, QueryClusterInfo())
+        self.assertIn("is closed to this user; use root", str(error))
+
     def test_on_the_master_itself_the_client_says_what_is_wrong(self) -> None:
         Path(self.paths.config_file).touch()
         self.assertIsInstance(connected(self.paths), Client)
 
 
 class ProgramTests(SynchronousTestCase):
-    def called(self, *words: str, code: str = CALL) -> subprocess.CompletedProcess[str]:
+    def called(
+        self, *words: str, code: str = CALL, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         root = os.path.abspath(self.mktemp())
         return subprocess.run(
             [sys.executable, "-P", "-c", code, *words],
-            env={**os.environ, "GANETI_ROOTDIR": root, "PYTHONPATH": str(TREE)},
+            env={
+                **os.environ,
+                "GANETI_ROOTDIR": root,
+                "PYTHONPATH": str(TREE),
+                **environment,
+            },
             capture_output=True,
             text=True,
             timeout=60,
@@ -75,6 +99,17 @@ class ProgramTests(SynchronousTestCase):
         code = f"import sys; {closed} + [{CALL!r}] + sys.argv[1:])"
         done = self.called("gnt_instance", "list", "--help", code=code)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def test_a_locale_without_a_character_gets_an_escape(self) -> None:
+        for encoding in ("ascii", "latin-1"):
+            done = self.called("gnt_instance", "list", "--help", PYTHONIOENCODING=encoding)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertIn("[INSTANCE\\u2026]", done.stdout)
+
+    def test_words_that_are_no_text_are_refused(self) -> None:
+        done = self.called("gnt_instance", "startup", "web\udcff", PYTHONUTF8="1")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("Error: 'web\\udcff' is not in the encoding of this terminal", done.stderr)
 
     def test_what_takes_long_to_load_is_not_loaded(self) -> None:
         for words in (("gnt_instance", "list", "web1"), ("gnt_instance", "startup", "web1")):

@@ -36,7 +36,9 @@ class AccessFileTests(SynchronousTestCase):
         self.assertTrue(access.differs(add(TOKEN)(state), STATE))
 
     def test_a_damaged_file_is_refused(self) -> None:
-        for content in (b"{", b'{"version": 9}', b'{"version":1,"certificates":{"x":{"uuid":7}}}'):
+        deep = b'{"version":1,"x":' + b"[" * 100_000
+        named = b'{"version":1,"certificates":{"x":{"uuid":7}}}'
+        for content in (b"{", b'{"version": 9}', named, deep):
             self.assertRaises(Invalid, access.restore, STATE, content)
 
 

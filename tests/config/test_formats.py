@@ -40,8 +40,9 @@ class LoadedTests(SynchronousTestCase):
 
     def test_a_version_that_cannot_be_read_says_what_to_do(self) -> None:
         self.assertEqual(
-            wrong({"version": 2160000}),
-            "config.data has version 2.16, and this software reads 2.2, 3.0; "
+            wrong({"version": 2180000}),
+            "config.data has version 2.18, and this software reads 2.2, 2.7, 2.8, 2.9, 2.10, "
+            "2.11, 2.12, 2.13, 2.14, 2.15, 2.16, 3.0, 3.1; "
             "bring it to 3.0 with the software that wrote it",
         )
 

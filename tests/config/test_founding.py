@@ -46,9 +46,19 @@ class FoundedTests(SynchronousTestCase):
         self.assertEqual(access.restore(written, access.text(state)), state)
 
     def test_names_of_several_lines_are_refused(self) -> None:
-        for name in ("name", "master", "address"):
+        for name in ("master", "address"):
             with self.assertRaisesRegex(Invalid, "must be one line of text"):
                 a_new_cluster(**{name: "a\nb"})
+
+    def test_the_name_is_a_host_name_in_the_form_that_is_kept(self) -> None:
+        self.assertEqual(a_new_cluster(name="C.Example.").cluster.cluster_name, "c.example")
+        for name in ("a\nb", "a..b", "a b"):
+            with self.assertRaisesRegex(Invalid, "as in a host name"):
+                a_new_cluster(name=name)
+
+    def test_the_name_is_not_that_of_the_node(self) -> None:
+        with self.assertRaisesRegex(Invalid, "node1 is the node; a cluster has a name of its own"):
+            a_new_cluster(name="node1", master="node1")
 
     def test_the_master_is_a_candidate_in_the_group_default(self) -> None:
         state = a_new_cluster()

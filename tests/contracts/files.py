@@ -122,3 +122,8 @@ class FilesContract(Case):
             self.done(log.write(data))
             self.done(log.close())
         self.assertEqual(self.files.read(self.path("log")), b"header one two")
+
+    def test_a_folder_is_synced_and_stays_as_it_is(self) -> None:
+        self.done(self.files.replace(self.path("a"), b"content"))
+        self.done(self.files.sync_folder(self.folder))
+        self.assertEqual(self.files.names(self.folder), ["a"])

@@ -65,8 +65,9 @@ class FakeHypervisorTests(contract.HypervisorContract):
 
     def test_a_damaged_note_keeps_nobody_from_starting(self) -> None:
         self.done(self.hypervisor().start(self.a_guest("web1"), []))
-        self._nodes["node1"].put("web1", b"")
-        self.done(self.hypervisor().start(self.a_guest("web1"), []))
+        for note in (b"", b'{"x":' + b"[" * 100_000):
+            self._nodes["node1"].put("web1", note)
+            self.done(self.hypervisor().start(self.a_guest("web1"), []))
 
 
 class KvmHypervisorTests(contract.HypervisorContract):

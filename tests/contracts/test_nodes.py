@@ -6,18 +6,17 @@ from typing import Any
 
 from twisted.internet import reactor as installed
 from twisted.internet.defer import maybeDeferred
-from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
-from twisted.internet.error import ConnectError
-from twisted.internet.protocol import Protocol
+from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from ganeti.rpc.asking import Asker, Lost
+from ganeti.model.node import Node
+from ganeti.rpc.agent import AgentWay
+from ganeti.rpc.asking import Asker
 from ganeti.rpc.call import Nodes
 from ganeti.rpc.callers import Peer
-from ganeti.rpc.client import HttpWay
 from ganeti.rpc.server import Answers
-from ganeti.rpc.serving import CallSite
+from ganeti.rpc.site import RpcSite
 from ganeti.testing.callers import AnyCaller
 from ganeti.testing.nodes import MemoryNodes
 from tests.contracts.nodes import MASTER, NODE1, NODE2, TERM, NodesContract
@@ -32,13 +31,13 @@ class MemoryNodesTests(NodesContract, TestCase):
 
 
 class HttpNodesTests(NodesContract, TestCase):
-    """Over connections of the loopback interface, without TLS; see tests.daemon.test_tls."""
+    """Over connections of the loopback interface, without TLS, of which see tests.daemon."""
 
     def nodes(self, peers: Mapping[str, Answers]) -> Nodes:
         self.ports: dict[str, int] = {}
-        way = HttpWay(self.connect, reactor, port=0)
+        way = AgentWay(self.endpoint, reactor)
         for name, answers in peers.items():
-            site = CallSite(answers, lambda _: Peer(MASTER, "ab"), AnyCaller(), reactor)
+            site = RpcSite(answers, lambda _: Peer(MASTER, "ab"), AnyCaller(), reactor)
             port = reactor.listenTCP(0, site, interface=ADDRESSES[name])
             self.ports[ADDRESSES[name]] = port.getHost().port
             self.addCleanup(deferLater, reactor, 0.01)
@@ -47,11 +46,5 @@ class HttpNodesTests(NodesContract, TestCase):
         self.addCleanup(way.close)
         return Asker(way, reactor, term=lambda: TERM, master=MASTER)
 
-    async def connect(self, protocol: Protocol, address: str, port: int, name: str) -> None:
-        if address not in self.ports:
-            raise Lost("nobody is there")
-        endpoint = TCP4ClientEndpoint(reactor, address, self.ports[address])
-        try:
-            await connectProtocol(endpoint, protocol)
-        except ConnectError as e:
-            raise Lost(str(e)) from None
+    def endpoint(self, node: Node) -> TCP4ClientEndpoint:
+        return TCP4ClientEndpoint(reactor, node.primary_ip, self.ports.get(node.primary_ip, 1))

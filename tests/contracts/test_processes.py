@@ -84,6 +84,17 @@ class LocalProcessesTests(contract.ProcessesContract):
         with self.assertRaisesRegex(Failed, "cannot start true"):
             await self.processes().run(["true"], env={"PATH": "/nowhere"})
 
+    async def test_a_program_runs_in_the_directory_that_is_given(self) -> None:
+        # ``pwd`` of a shell would trust the variable PWD.
+        program, folder = self.shell("readlink /proc/self/cwd; /usr/bin/env"), "/usr/share"
+        finished = await self.processes().run([program, "x"], env={"A": "1"}, cwd=folder)
+        self.assertIn(b"/usr/share\n", finished.out)
+        self.assertIn(b"A=1\n", finished.out)
+
+    async def test_a_directory_that_is_not_there_is_a_failure(self) -> None:
+        with self.assertRaisesRegex(Failed, "cannot start true: there is no directory /nowhere"):
+            await self.processes().run(["true"], cwd="/nowhere")
+
     async def test_a_program_reads_what_it_is_given(self) -> None:
         big = b"x" * 1_000_000
         self.assertEqual((await self.processes().run(["cat"], stdin=big)).out, big)

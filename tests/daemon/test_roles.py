@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import ssl
 import time
 from datetime import timedelta
 from typing import Any
@@ -12,25 +11,28 @@ from typing import Any
 import msgspec
 from twisted.internet import reactor as installed
 from twisted.internet.defer import maybeDeferred
+from twisted.internet.ssl import Certificate
 from twisted.internet.task import deferLater
 from twisted.internet.tcp import Connection
 from twisted.trial.unittest import TestCase
+from twisted.web.client import BrowserLikePolicyForHTTPS
+from twisted.web.iweb import IPolicyForHTTPS
 
-from ganeti.daemon.tls import Connector, client_context, peer_of, server_context
+from ganeti.daemon.node_certificate import NodePolicy, NodeServerTLS, peer_of
 from ganeti.node.enrolment import Enrolment
 from ganeti.paths import Paths
 from ganeti.pki.authority import Authority
 from ganeti.pki.enrolment import AUTHORITY_CALL, ENROL_CALL, fingerprint
+from ganeti.rpc.agent import AgentWay, TlsEndpoints
 from ganeti.rpc.asking import Lost
 from ganeti.rpc.callers import CallerRole
-from ganeti.rpc.client import HttpWay
 from ganeti.rpc.members import Members, UpdateMembers
 from ganeti.rpc.node import AskVersion, RunPowerHelper, StopMaster
 from ganeti.rpc.quorum import DescribeVote, RequestVote
-from ganeti.rpc.serving import CallSite
+from ganeti.rpc.site import RpcSite
 from ganeti.rpc.wire import Request, request_of
 from ganeti.schema.records import replace
-from ganeti.system.tls import TlsFactory, words
+from ganeti.system.connection_errors import explain
 from ganeti.testing.builders import a_node
 from ganeti.testing.disk import MemoryFiles
 from ganeti.testing.host import MemoryHost
@@ -75,10 +77,10 @@ class RoleTests(TestCase):
         self.successResultOf(self.inform(MEMBERS))
         paths = self.place(PEMS["node1"])
         enrolment = Enrolment(MemoryFiles(self.host.disk), self.host.paths, self.nobody)
-        self.site = CallSite(self.host.answers, peer_of, parts.members, reactor, enrolment.open())
-        factory = TlsFactory(server_context(paths, strangers=True), self.site, reactor)
-        self.port: Any = reactor.listenTCP(0, factory, interface="127.0.0.1")
-        self.ways: list[HttpWay] = []
+        self.site = RpcSite(self.host.answers, peer_of, parts.members, reactor, enrolment.open())
+        tls = NodeServerTLS(paths)
+        self.port: Any = reactor.listenSSL(0, self.site, tls, interface="127.0.0.1")
+        self.ways: list[AgentWay] = []
         self.addCleanup(self.stop)
 
     async def stop(self) -> None:
@@ -106,17 +108,18 @@ class RoleTests(TestCase):
                 file.write(content)
         return paths
 
-    def way(self, credentials: bytes | None) -> HttpWay:
+    def way(self, credentials: bytes | None) -> AgentWay:
+        policy: IPolicyForHTTPS
         if credentials is None:
-            context = ssl.create_default_context(cadata=OURS.certificate.decode())
+            policy = BrowserLikePolicyForHTTPS(Certificate.loadPEM(OURS.certificate))
         else:
-            context = client_context(self.place(credentials))
-        connector = Connector(reactor, context)
-        way = HttpWay(connector, reactor, port=self.port.getHost().port, words=words)
+            policy = NodePolicy(self.place(credentials))
+        endpoints = TlsEndpoints(reactor, policy, self.port.getHost().port)
+        way = AgentWay(endpoints, reactor, explain=explain)
         self.ways.append(way)
         return way
 
-    async def call(self, way: HttpWay, request: Request) -> str:
+    async def call(self, way: AgentWay, request: Request) -> str:
         """Make a call; answers what came of it."""
         try:
             answer = msgspec.json.decode(await way.exchange(NODE, request))
@@ -192,7 +195,7 @@ class RoleTests(TestCase):
         outcome = await self.call(way, request_of(run, TERM + 1))
         self.assertIn("403: run_oob is answered to the master's own node only", outcome)
 
-    async def test_a_resumed_session_has_the_certificate_that_it_has_begun_with(self) -> None:
+    async def test_a_removed_node_is_refused_on_a_new_connection(self) -> None:
         way = self.way(PEMS["node3"])
         question = request_of(DescribeVote(), 0)
         await self.call(way, question)

@@ -15,51 +15,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.cli.command import Command, Tool
 from ganeti.cli.helps import command_help, tool_help
 from ganeti.cli.options import Option
+from tests.golden.cli_differences import MISSING_COMMANDS, MISSING_OPTIONS
 
 KNOWN: Mapping[str, Mapping[str, Any]] = json.loads(
     (Path(__file__).parent / "data" / "cli.json").read_text()
 )
 
-NO_SSH = "nodes are reached through their daemons only, never by ssh"
-LATER = "its requests are not carried out yet"
-MISSING_COMMANDS = {
-    "gnt-cluster command": NO_SSH,
-    "gnt-cluster copyfile": NO_SSH,
-    "gnt-cluster epo": LATER,
-    "gnt-cluster show-ispecs-cmd": "gnt-cluster info --output json has the policy",
-    "gnt-cluster upgrade": "packages are upgraded by the host's own means",
-    "gnt-debug metad": "there is no daemon of this kind",
-    "gnt-debug wconfd": "there is no daemon of this kind",
-    "gnt-group show-ispecs-cmd": "gnt-group info --output json has the policy",
-    "gnt-node list-drbd": LATER,
-    "gnt-os modify": LATER,
-}
-OLD_SPECS = "the older form of --ipolicy-bounds-specs and --ipolicy-std-specs"
-MISSING_OPTIONS = {
-    **{
-        f"gnt-cluster init --specs-{what}": OLD_SPECS
-        for what in ("cpu-count", "disk-count", "disk-size", "mem-size", "nic-count")
-    },
-    **{
-        f"{command} --roman": "numbers are for people and programs alike"
-        for command in ("gnt-cluster info", "gnt-instance info")
-    },
-    "gnt-cluster master-failover --ignore-offline-nodes": "nodes that are offline never vote",
-    "gnt-cluster renew-crypto --new-cluster-certificate": "nodes have certificates of their own",
-    "gnt-cluster renew-crypto --new-confd-hmac-key": "there is no daemon of this kind",
-    **{
-        f"gnt-cluster renew-crypto --{what}": "consoles are not served by SPICE"
-        for what in ("new-spice-certificate", "spice-ca-certificate", "spice-certificate")
-    },
-    **{
-        f"gnt-cluster renew-crypto --{what}": NO_SSH
-        for what in ("new-ssh-keys", "no-ssh-key-check", "ssh-key-bits", "ssh-key-type")
-    },
-    **{
-        f"gnt-cluster renew-crypto {flag}": "the job tells all that is done"
-        for flag in ("-v", "--verbose")
-    },
-}
 AS_KNOWN = {"string", "value", "int", "float"}
 """Types for which ours may be narrower: a name where any text was taken."""
 

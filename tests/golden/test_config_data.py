@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.config.formats import Checkpoint, loaded
 from ganeti.config.ssconf import ssconf
 from ganeti.config.verify import verify
+from ganeti.errors import Invalid
 from ganeti.model.parameters.backend import Backend
 from ganeti.model.parameters.declaration import defaults
 from ganeti.testing.builders import a_cluster, a_disk, an_instance
@@ -56,12 +57,15 @@ class ConfigDataTests(SynchronousTestCase):
         self.assertTrue(state.instance("web").disks_active)
         self.assertEqual(verify(state), [])
 
-    def test_what_is_only_reserved_is_not_there(self) -> None:
+    def test_what_is_only_reserved_does_not_vanish(self) -> None:
         document = json.loads(self.text)
-        document["instances"]["x"] = {"forthcoming": True, "uuid": "x"}
+        document["instances"]["x"] = {"forthcoming": True, "uuid": "x", "name": "web9"}
         document["disks"]["y"] = {"forthcoming": True, "uuid": "y"}
-        state = loaded(json.dumps(document).encode(), ids=ids)
-        self.assertEqual(state, self.state)
+        with self.assertRaises(Invalid) as caught:
+            loaded(json.dumps(document).encode(), ids=ids)
+        paths = [problem.path for problem in caught.exception.problems]
+        self.assertEqual(paths, ["instances/x", "disks/y"])
+        self.assertIn("web9 is only reserved (forthcoming)", str(caught.exception))
 
     def test_ssconf_has_the_known_keys(self) -> None:
         texts = ssconf(self.state, release="3.0.2")

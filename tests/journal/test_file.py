@@ -57,6 +57,22 @@ class FileJournalTests(JournalContract, SynchronousTestCase):
     def heal(self) -> None:
         self.disk.heal()
 
+    def test_what_a_killed_process_had_not_synced_is_durable_once_the_journal_is_open(self) -> None:
+        self.appended(1)
+        clock = Clock()
+        files = MemoryFiles(self.disk, clock, latency=1.0)
+        opening = Deferred.fromCoroutine(FileJournal.open(files, FOLDER, clock))
+        clock.pump([1.0] * 9)
+        killed = self.successResultOf(opening)
+        Deferred.fromCoroutine(killed.append(a_commit(2)))
+        clock.advance(0)  # the frame is in the file, and its sync has not returned
+        self.file_journal = self.opened()
+        self.assertEqual((killed.end(), self.file_journal.end()), (1, 2))
+        self.done(self.file_journal.rotate())
+        self.appended(3)
+        self.disk = self.disk.after_crash()
+        self.assertEqual([position for position, _ in self.opened().replay(0)], [1, 2, 3])
+
     # --- group commit
 
     def test_appends_of_one_turn_share_a_sync(self) -> None:

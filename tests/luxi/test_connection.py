@@ -6,19 +6,22 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from collections.abc import Iterator
-from typing import cast
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
 
+import msgspec
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReactorUNIX
 from twisted.internet.testing import StringTransport
+from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from ganeti.errors import Failed, Refused
 from ganeti.luxi.connection import MOST_WAITING, Connection, LuxiService, make_room
+from ganeti.luxi.methods import METHODS
 from ganeti.luxi.server import Methods
 
 
@@ -81,6 +84,22 @@ class ConnectionTests(SynchronousTestCase):
         self.assertTrue(self.transport.disconnecting)
         self.assertIn(b"longer than", self.transport.value())
 
+    def test_a_request_without_end_is_answered_after_those_before_it(self) -> None:
+        self.ask("node")
+        for _ in range(66):
+            self.connection.dataReceived(b"x" * 1024 * 1024)
+        self.assertEqual((self.transport.value(), self.transport.disconnecting), (b"", False))
+        self.under_way[0].callback(["first"])
+        self.assertRegex(self.transport.value(), rb"^[^\x03]*first[^\x03]*\x03[^\x03]*longer than")
+        self.assertEqual(self.transport.value().count(b"\x03"), 2)
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_work_that_something_else_cancels_is_answered(self) -> None:
+        self.ask("node", "cluster")
+        self.under_way[0].errback(CancelledError())
+        self.assertIn(b'"OpPrereqError",["the request was cancelled', self.transport.value())
+        self.assertEqual(list(self.answers())[1:], ["at once"])
+
     def test_who_does_not_read_gets_no_more_answers(self) -> None:
         self.connection.pauseProducing()
         self.ask("cluster", "cluster", "cluster")
@@ -107,6 +126,79 @@ class ServiceTests(TestCase):
             self.assertRaisesRegex(Refused, "another master daemon", make_room, paths[0])
         finally:
             await service.stop()
+
+
+def deep(opening: bytes, closing: bytes) -> bytes:
+    return opening * 5000 + b"1" + closing * 5000
+
+
+class OddRequestTests(TestCase):
+    """Through a real socket, as a client has it."""
+
+    async def tags(self, kind: str, name: str | None) -> Any:
+        match kind:
+            case "memory":
+                raise MemoryError
+            case "deep":
+                answer: Any = []
+                for _ in range(5000):
+                    answer = [answer]
+                return answer
+            case _:
+                return {b"\xff": object()}
+
+    async def asked(self, *requests: bytes) -> list[bytes]:
+        """Return what each request is answered with; all share one connection."""
+        path = self.mktemp()
+        service = LuxiService(
+            cast(IReactorUNIX, reactor), [path], Methods({"QueryTags": self.tags})
+        )
+        service.start()
+        try:
+            return await deferToThread(exchange, path, requests)
+        finally:
+            await service.stop()
+
+    async def test_whatever_is_asked_is_answered(self) -> None:
+        odd = [
+            b'{"method":"%b","args":%b}' % (name.encode(), args)
+            for name in METHODS
+            for args in (
+                deep(b"[", b"]"),
+                deep(b'{"a":', b"}"),
+                b"[" + deep(b"[", b"]") + b"]",
+                b'["\xff"]',
+                b'["\\ud800", "\\u0000"]',
+                b"[" + b"9" * 5000 + b"]",
+                b"[1e999]",
+                b"null",
+            )
+        ]
+        odd += [b"", b"\0", b"\xff\xfe", b"[" * 100_000, b'{"method":{},"args":[]}', b'{"args":[]}']
+        for request, answer in zip(odd, await self.asked(*odd), strict=True):
+            self.assertFalse(msgspec.json.decode(answer)["success"], request[:60])
+
+    async def test_whatever_goes_wrong_is_answered_and_logged(self) -> None:
+        request = b'{"method":"QueryTags","args":["%b"]}'
+        for answer in await self.asked(*(request % each for each in (b"memory", b"deep", b"odd"))):
+            self.assertIn(b"internal error; the log of the master daemon has it under", answer)
+        logged = [each.type for each in self.flushLoggedErrors()]
+        self.assertEqual(logged, [MemoryError, RecursionError, TypeError])
+
+
+def exchange(path: str, requests: Iterable[bytes]) -> list[bytes]:
+    """Send requests one by one on a connection; the answer to each."""
+    answers = []
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(30)
+        client.connect(path)
+        for request in requests:
+            client.sendall(request + b"\x03")
+            answer = bytearray()
+            while not answer.endswith(b"\x03"):
+                answer += client.recv(65536) or b"the connection was closed\x03"
+            answers.append(bytes(answer[:-1]))
+    return answers
 
 
 class MakeRoomTests(SynchronousTestCase):

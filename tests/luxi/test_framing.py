@@ -79,5 +79,11 @@ class AnswerTests(SynchronousTestCase):
         self.assertRaisesRegex(Invalid, "unknown method", framing.result_of, sent[:-1])
 
     def test_nonsense_is_not_taken_for_an_answer(self) -> None:
-        for message in (b"", b"{}", b'{"success": 1, "result": 2}', b"\xff\xfe"):
+        deep = b'{"success":false,"result":' + b"[" * 5000 + b"]" * 5000 + b"}"
+        for message in (b"", b"{}", b'{"success": 1, "result": 2}', b"\xff\xfe", deep):
             self.assertRaises(ProtocolError, framing.result_of, message)
+
+    def test_a_long_answer_is_read_when_it_is_decoded(self) -> None:
+        for inside in (b"[" * 100_000, b"1," * 50_000):
+            result = framing.result_of(b'{"success":true,"result":' + inside + b"}")
+            self.assertRaisesRegex(ProtocolError, "cannot be read", framing.decoded, result)

@@ -24,3 +24,7 @@ class ClusterInfoTests(SynchronousTestCase):
         self.assertIs(told["kvm"]["acpi"], False)
         self.assertEqual(set(told["kvm"]), set(Kvm.__struct_fields__))
         self.assertEqual(set(told["fake"]), set(Fake.__struct_fields__))
+
+    def test_memory_has_its_old_name_as_well(self) -> None:
+        told = self.facts(a_cluster(beparams={"default": {"maxmem": 512}}))["beparams"]["default"]
+        self.assertEqual((told["memory"], told["maxmem"], told["minmem"]), (512, 512, 128))

@@ -40,6 +40,20 @@ class RulebookTests(SynchronousTestCase):
         ):
             self.assertEqual(Rulebook([a_rule(action=action)])(a_job()), verdict)
 
+    def test_owners_limit_how_many_of_their_jobs_run_by_a_reason(self) -> None:
+        for text, verdict in (
+            ("rate-limit:3:nightly", Gate("rate-limit:3:nightly", 3)),
+            ("rate-limit:0:nightly", None),
+            ("rate-limit:many:nightly", None),
+            ("rate-limit:3", None),
+            ("a rate-limit:3:nightly", None),
+        ):
+            start = StartInstance(instance_name="web1", reason=(("gnt:user", text, 0),))
+            job = new_job(7, [start], 1_700_000_000.0)
+            self.assertEqual(Rulebook([])(job), verdict, text)
+            self.assertEqual(Rulebook([a_rule(action="PAUSE")])(job), Gate(UUID % 1, 0))
+            self.assertEqual(Rulebook([a_rule(action="ACCEPT")])(job), verdict)
+
     def test_priority_comes_before_watermark_and_that_before_uuid(self) -> None:
         first = a_rule(4, "ACCEPT", watermark=9, priority=1)
         second = a_rule(3, "REJECT", watermark=1, priority=2)

@@ -79,12 +79,27 @@ class CheckedTests(SynchronousTestCase):
         [problem] = _problems(Backend, {"memory": "much"})[:1]
         self.assertIn("p/memory: 'much' is no size; write a number and m, g or t", problem)
 
+    def test_quotations_in_arguments_of_programs_are_closed(self) -> None:
+        for kind, name in ((Kvm, "kvm_extra"), (Drbd, "disk-custom"), (Drbd, "net-custom")):
+            [problem] = _problems(kind, {name: "-device 'a"})
+            told = f"p/{name}: -device 'a cannot be split as a shell would: no closing quotation"
+            self.assertEqual(problem, told)
+            self.assertEqual(_problems(kind, {name: "-device 'a b'"}), [])
+
     def test_what_is_for_all_cannot_be_set_for_one(self) -> None:
         self.assertEqual(
             _problems(Kvm, {"migration_port": 8103}, for_one=True),
             ["p/migration_port: can only be set for the whole cluster"],
         )
-        self.assertEqual(_problems(NodeParameters, {"exclusive_storage": True}), [])
+        self.assertEqual(_problems(Kvm, {"migration_port": 8103}), [])
+
+    def test_what_nothing_does_can_only_be_as_it_is(self) -> None:
+        self.assertEqual(
+            _problems(NodeParameters, {"exclusive_storage": "yes"}),
+            ["p/exclusive_storage: is not supported by this version: it must stay false"],
+        )
+        for off in ("no", False, "default"):
+            self.assertEqual(_problems(NodeParameters, {"exclusive_storage": off}), [])
 
     def test_names_are_those_of_the_wire(self) -> None:
         self.assertEqual(checked(Drbd, {"c-max-rate": "100"}, path="d"), {"c-max-rate": 100})

@@ -89,5 +89,6 @@ class MemberListTests(SynchronousTestCase):
         self.assertIs(self.role("aa"), CallerRole.MASTER)
 
     def test_a_damaged_list_is_not_taken_for_none(self) -> None:
-        self.disk.put("/members", b"{", 0o600, 0)
-        self.assertIn("join this node", str(self.assertRaises(Failed, self.restart)))
+        for content in (b"{", b'{"x":' + b"[" * 100_000):
+            self.disk.put("/members", content, 0o600, 0)
+            self.assertIn("join this node", str(self.assertRaises(Failed, self.restart)))

@@ -37,6 +37,7 @@ class ScriptsTests(SynchronousTestCase):
         self.assertEqual(ran.argv, ("/os/mini/create",))
         self.assertEqual((ran.env["INSTANCE_NAME"], ran.env["DISK_0_PATH"]), ("web1", "/f/a"))
         self.assertNotIn("INSTANCE_REINSTALL", ran.env)
+        self.assertEqual(ran.cwd, "/os/mini")
         self.assertRegex(str(ran.output), r"^/log/os/add-mini-web1-\d{4}-[\d_-]+\.log$")
 
     def test_a_reinstallation_says_so(self) -> None:

@@ -101,9 +101,10 @@ class VoterTests(SynchronousTestCase):
 
     def test_a_damaged_file_stops_the_node_with_advice(self) -> None:
         self.request(3, "node1")
-        self.disk.overwrite(PATH, b"{")
-        with self.assertRaisesRegex(Failed, "/term is damaged .* remove it only if"):
-            self.started()
+        for content in (b"{", b'{"x":' + b"[" * 100_000):
+            self.disk.overwrite(PATH, content)
+            with self.assertRaisesRegex(Failed, "/term is damaged .* remove it only if"):
+                self.started()
 
     # --- another master
 

@@ -29,6 +29,10 @@ class ChangesTests(SynchronousTestCase):
         self.assertEqual(new[:2], old)
         self.assertEqual(new[2], Change(Action.REMOVE, "root", {}))
 
+    def test_an_index_may_be_text(self) -> None:
+        written = [["add", "-1", {"size": 5}], ["modify", "2", {}], ["remove", "0", {}]]
+        self.assertEqual([change.where for change in changes(written)], [-1, 2, 0])
+
     def test_a_wrong_change_is_named_in_the_answer(self) -> None:
         wrong: list[tuple[str, Any, str]] = [
             ("disks", [["paint", 0, {}]], "disks: change 0: paint is not one of add"),

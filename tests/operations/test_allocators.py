@@ -123,6 +123,26 @@ class AllocatorTests(SynchronousTestCase):
             heard_of = [name for name, node in told.items() if "total_memory" in node]
             self.assertEqual(heard_of, [*NODES, "node4"], op_id)
 
+    def test_nodes_for_lost_disks_are_allocated_again(self) -> None:
+        self.allocators["mine"] = answer(["node3", "node1"])
+        self.do("OP_INSTANCE_SHUTDOWN", instance_name="db1")
+        fields = {"instance_name": "db1", "iallocator": "mine", "disks": [[0, {"size": "512m"}]]}
+        self.do("OP_INSTANCE_RECREATE_DISKS", **fields)
+        [request] = [json.loads(text)["request"] for text in self.whole.memory.requests]
+        for key, value in (
+            ("type", "allocate"),
+            ("name", "db1"),
+            ("group_name", "default"),
+            ("disk_template", "drbd"),
+            ("required_nodes", 2),
+            ("disk_space_total", 512 + 128),
+        ):
+            self.assertEqual(request[key], value, key)
+        self.assertNotIn("relocate_from", request)
+        self.assertEqual([disk["size"] for disk in request["disks"]], [512])
+        [disk] = self.whole.state.disks_of(self.whole.state.instance("db1"))
+        self.assertEqual({self.whole.state.nodes[n].name for n in disk.nodes}, {"node3", "node1"})
+
     def test_it_may_not_want_anything(self) -> None:
         remove = {"OP_ID": "OP_INSTANCE_REMOVE", "instance_name": "db1"}
         self.allocators["mine"] = answer([[], [], [[remove]]])

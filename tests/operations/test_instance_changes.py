@@ -49,6 +49,10 @@ class RenameTests(ChangeTests):
         self.assertFalse(self.whole.state.instances.get("web1"))
         self.assertEqual(self.whole.state.instance("shop1").uuid, self.web1_before)
 
+    def test_it_may_be_given_the_name_that_it_has(self) -> None:
+        self.assertEqual(self.do("OP_INSTANCE_RENAME", new_name="web1"), "web1")
+        self.assertEqual(self.web1.uuid, self.web1_before)
+
     @property
     def web1_before(self) -> str:
         return an_instance("web1").instance.uuid
@@ -89,6 +93,7 @@ class RenameTests(ChangeTests):
 
 class ModifyTests(ChangeTests):
     def test_parameters_are_checked_kept_and_told(self) -> None:
+        self.whole.hosts["node1"].list_os_parameters("noop", "size")
         rows = self.modify(beparams={"vcpus": "2", "memory": 256}, osparams={"size": "small"})
         self.assertEqual(rows, [["be/vcpus", "2"], ["be/memory", 256], ["os/size", "small"]])
         self.assertEqual(self.web1.beparams, {"vcpus": 2, "minmem": 256, "maxmem": 256})
@@ -152,6 +157,14 @@ class ModifyTests(ChangeTests):
         self.assertIs(self.web1.admin_state, Wanted.OFFLINE)
         self.modify(offline=False)
         self.assertIs(self.web1.admin_state, Wanted.DOWN)
+
+    def test_asking_for_the_state_that_it_has_succeeds(self) -> None:
+        self.assertEqual(self.modify(offline=False), [["admin_state", "down"]])
+        for _ in range(2):
+            self.assertEqual(self.modify(offline=True), [["admin_state", "offline"]])
+        self.assertIs(self.web1.admin_state, Wanted.OFFLINE)
+        rows = self.modify(instance_name="web2", offline=False)
+        self.assertEqual((rows, self.whole.where("web2")), ([["admin_state", "up"]], ["node1"]))
 
     def test_memory_that_its_node_has_not_is_refused_unless_forced(self) -> None:
         more = {"instance_name": "web2", "beparams": {"memory": 20000}}

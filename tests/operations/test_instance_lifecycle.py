@@ -22,7 +22,7 @@ from ganeti.operations.instance import reboot, reinstall, remove, start, stop
 from ganeti.operations.operation import Facts
 from ganeti.rpc.disks import RemoveDisk
 from ganeti.rpc.instances import InstallOS, StartInstance, StopInstance
-from ganeti.rpc.node import DescribeNode, DescribeOSes
+from ganeti.rpc.node import DescribeNode, DescribeOSes, ValidateOS
 from ganeti.testing.builders import a_cluster, a_disk, a_node, an_instance, uuid_of
 from ganeti.testing.facts import an_os, some_facts
 from ganeti.testing.tools import MemoryTools
@@ -104,6 +104,13 @@ class StopTests(SynchronousTestCase):
         self.failureResultOf(stop.run(plan, memory.tools), Unreachable)
         instance = memory.state().instance("web1")
         self.assertEqual((instance.admin_state, instance.disks_active), (Wanted.UP, True))
+
+    def test_stopping_one_that_is_marked_offline_leaves_it_so(self) -> None:
+        memory = MemoryTools(a_cluster(instances=[an_instance("web1", admin_state=Wanted.OFFLINE)]))
+        op = ShutdownInstance(instance_name="web1", force=True)
+        self.successResultOf(stop.run(stop.plan(op, memory.state(), facts()), memory.tools))
+        self.assertIs(memory.state().instance("web1").admin_state, Wanted.OFFLINE)
+        self.assertEqual([type(call) for _, call in memory.nodes.asked], [StopInstance])
 
     def test_an_offline_node_is_left_alone_if_asked_to(self) -> None:
         state = a_cluster(
@@ -189,6 +196,7 @@ class ReinstallTests(SynchronousTestCase):
             {
                 (NODE1, DescribeNode): some_facts(),
                 (NODE1, DescribeOSes): [an_os("mini", variants=("small",))],
+                (NODE1, ValidateOS): None,
             }
         )
         op = ReinstallInstance(instance_name="web1", os_type="mini+small")

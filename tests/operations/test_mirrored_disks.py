@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.config.verify import verify
 from ganeti.errors import Code, Failed, GanetiError, Refused
+from ganeti.operations.guests import with_parameters
 from ganeti.testing.builders import a_cluster
 from ganeti.testing.mirror import Key
 from tests.operations.whole import WholeCluster
@@ -247,3 +248,37 @@ class MirroredDiskTests(SynchronousTestCase):
         self.create()
         error = self.refusal("OP_INSTANCE_GROW_DISK", disk=0, amount=10, absolute=True)
         self.assertIn("disks do not shrink", str(error))
+
+
+class LayoutTests(SynchronousTestCase):
+    """How the volumes of mirrored disks are made follows from their parameters."""
+
+    def made(self, diskparams: dict[str, Any], **disk: Any) -> Any:
+        whole = WholeCluster(a_cluster(nodes=["node1", "node2"], diskparams={"drbd": diskparams}))
+        order = {
+            "instance_name": "new1",
+            "mode": "create",
+            "disk_template": "drbd",
+            "disks": [{"size": 64, **disk}],
+            "nics": [],
+            "no_install": True,
+            "name_check": False,
+            "ip_check": False,
+        }
+        self.successResultOf(whole.do("OP_INSTANCE_CREATE", **order))
+        instance = whole.state.instance("new1")
+        [made] = whole.state.disks_of(instance)
+        return with_parameters(whole.state, instance, made)
+
+    def test_the_metadata_are_where_the_disk_the_parameters_or_the_data_are(self) -> None:
+        for disk, params, group in (
+            ({"metavg": "vg9"}, {"metavg": "vg5"}, "vg9"),
+            ({}, {"metavg": "vg5"}, "vg5"),
+            ({"vg": "vg2"}, {}, "vg2"),
+        ):
+            _, meta = self.made(params, **disk).children
+            self.assertEqual(meta.logical_id[0], group)
+
+    def test_volumes_are_striped_as_the_parameters_of_the_disk_say(self) -> None:
+        data, meta = self.made({"data-stripes": 3, "meta-stripes": 2}).children
+        self.assertEqual([each.params["stripes"] for each in (data, meta)], [3, 2])

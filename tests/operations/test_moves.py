@@ -201,6 +201,12 @@ class MigrateTests(MoveTests):
         self.do(whole, "OP_INSTANCE_MIGRATE", target_node="node2", allow_failover=True)
         self.assertEqual(self.primary(whole), "node2")
 
+    def test_one_that_always_fails_over_does_so(self) -> None:
+        whole = self.whole(diskless(beparams={"always_failover": True}))
+        self.do(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
+        self.assertEqual((self.primary(whole), whole.where("web1")), ("node2", ["node2"]))
+        self.assertIn("web1 is failed over, as its parameter always_failover is set", whole.said)
+
     def test_mode_and_live_exclude_each_other(self) -> None:
         both = {"mode": "live", "live": True}
         error = self.refusal(self.whole(), "OP_INSTANCE_MIGRATE", **both)

@@ -7,7 +7,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.errors import Invalid
+from ganeti.errors import Code, Invalid, Refused
+from ganeti.model.instance import Wanted
 from ganeti.testing.builders import a_cluster, an_instance
 from tests.operations.whole import WholeCluster
 
@@ -53,3 +54,61 @@ class NamingTests(SynchronousTestCase):
         created = self.refusal("OP_INSTANCE_CREATE", instance_name="i", tags=["a b"], **DISKLESS)
         for told in (network, created):
             self.assertIn("tags[0]: 'a b' cannot be a tag", told)
+
+
+class HostNameTests(SynchronousTestCase):
+    """Instances, nodes and the cluster have host names, which are kept in one form."""
+
+    def setUp(self) -> None:
+        instance = an_instance("web1.example.com", admin_state=Wanted.DOWN)
+        self.whole = WholeCluster(a_cluster(nodes=["node1"], instances=[instance]))
+
+    def create(self, name: str) -> Any:
+        order = {**DISKLESS, "start": False, "name_check": False, "ip_check": False}
+        return self.whole.do("OP_INSTANCE_CREATE", instance_name=name, **order)
+
+    def rename(self, name: str, new_name: str) -> Any:
+        checks = {"name_check": False, "ip_check": False}
+        fields = {"instance_name": name, "new_name": new_name, **checks}
+        return self.whole.do("OP_INSTANCE_RENAME", **fields)
+
+    def names(self) -> list[str]:
+        return sorted(each.name for each in self.whole.state.instances.values())
+
+    def test_a_new_instance_has_the_form_that_is_kept(self) -> None:
+        self.successResultOf(self.create("Web2.Example.COM."))
+        self.assertEqual(self.names(), ["web1.example.com", "web2.example.com"])
+
+    def test_no_two_instances_have_names_of_one_host(self) -> None:
+        for name in ("Web1.Example.COM", "web1.example.com."):
+            error = self.failureResultOf(self.create(name), Refused).value
+            self.assertEqual(error.arguments()[1], Code.EXISTS)
+
+    def test_a_renamed_instance_has_the_form_that_is_kept(self) -> None:
+        self.successResultOf(self.rename("web1", "Web3.Example.COM."))
+        self.assertEqual(self.names(), ["web3.example.com"])
+
+    def test_an_instance_is_found_however_its_name_is_written(self) -> None:
+        for name in ("WEB1.example.com", "web1.example.com.", "Web1", "Web1.Example"):
+            self.assertEqual(self.whole.state.instance(name).name, "web1.example.com")
+
+    def test_parts_of_names_are_not_empty(self) -> None:
+        for name in ("a..b", ".a", "a.."):
+            for asked in (self.create(name), self.rename("web1", name)):
+                told = str(self.failureResultOf(asked, Invalid).value)
+                self.assertIn("in parts with a dot between them", told, name)
+
+    def test_the_cluster_is_not_named_like_a_node(self) -> None:
+        renamed = self.whole.do("OP_CLUSTER_RENAME", name="Node1")
+        told = str(self.failureResultOf(renamed, Refused).value)
+        self.assertIn("node1 is the name of a node", told)
+
+    def test_a_node_is_not_named_like_the_cluster(self) -> None:
+        add = {"node_name": "cluster.example.com", "primary_ip": "192.0.2.9"}
+        told = str(self.failureResultOf(self.whole.do("OP_NODE_ADD", **add), Refused).value)
+        self.assertIn("cluster.example.com is the name of the cluster", told)
+
+    def test_a_node_has_the_name_that_its_certificate_says(self) -> None:
+        add = {"node_name": "Node2", "primary_ip": "192.0.2.9"}
+        told = str(self.failureResultOf(self.whole.do("OP_NODE_ADD", **add), Invalid).value)
+        self.assertIn("in lower case", told)

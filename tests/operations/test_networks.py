@@ -107,6 +107,16 @@ class NetworkTests(SynchronousTestCase):
         self.assertEqual(failure.value.code, Code.RESOURCES)
         self.assertFalse(any(i.name == "web9" for i in self.whole.state.instances.values()))
 
+    def test_a_network_gets_another_name_and_stays_connected(self) -> None:
+        self.connect()
+        self.successResultOf(self.create("web1", ip="pool"))
+        before = self.network.uuid
+        self.assertEqual(self.do("OP_NETWORK_RENAME", new_name="lan"), "lan")
+        self.assertEqual(self.whole.state.network("lan").uuid, before)
+        self.do("OP_NETWORK_ADD", network_name="other", network="192.0.2.0/29")
+        taken = {"network_name": "other", "new_name": "lan"}
+        self.assertEqual(self.refusal("OP_NETWORK_RENAME", **taken), Code.EXISTS)
+
     def test_a_network_that_is_used_stays(self) -> None:
         failure = self.failureResultOf(self.create("web1", ip="pool"), Refused)
         self.assertIn("gnt-network connect net1", str(failure.value))

@@ -19,6 +19,16 @@ from ganeti.pki.enrolment import fingerprint
 from ganeti.testing.builders import a_cluster, a_disk, an_instance
 from tests.operations.whole import WholeCluster
 
+_SPECS = {
+    "cpu-count": 1,
+    "disk-count": 1,
+    "disk-size": 1024,
+    "memory-size": 128,
+    "nic-count": 1,
+    "spindle-use": 1,
+}
+_RANGE = {"min": _SPECS, "max": _SPECS}
+
 
 class SettingTests(SynchronousTestCase):
     def setUp(self) -> None:
@@ -109,11 +119,69 @@ class ClusterTests(SettingTests):
         self.assertEqual(self.cluster.volume_group_name, "vg9")
 
     def test_lists_grow_and_shrink(self) -> None:
-        self.modify(hidden_os=[["add", "old"], ["add", "older"]], uid_pool=[[1000, 1010]])
-        self.modify(hidden_os=[["remove", "old"]], add_uids=[[2000, 2001]])
+        self.modify(hidden_os=[["add", "old"], ["add", "older"]], reserved_lvs=["a", "b"])
+        self.modify(hidden_os=[["remove", "old"]], reserved_lvs=["b"])
         self.assertEqual(self.cluster.hidden_os, ("older",))
-        self.assertEqual(self.cluster.uid_pool, ((1000, 1010), (2000, 2001)))
+        self.assertEqual(self.cluster.reserved_lvs, ("b",))
         self.assertIn("is not in the pool", self.refused(remove_uids=[[1, 2]])[0])
+
+    def test_settings_that_nothing_does_are_refused_by_name(self) -> None:
+        for name, value in (
+            ("uid_pool", [[1000, 1010]]),
+            ("maintain_node_health", True),
+            ("enabled_user_shutdown", True),
+            ("install_image", "http://example.com/image"),
+            ("zeroing_image", "/image"),
+            ("compression_tools", ["gzip"]),
+            ("instance_communication_network", "talk"),
+            ("use_external_mip_script", True),
+            ("modify_etc_hosts", True),
+            ("gluster_storage_dir", "/srv/gluster"),
+            ("hv_state", {"kvm": {"mem_node": 512}}),
+            ("disk_state", {"plain": {"vg0": {"disk_reserved": 5}}}),
+        ):
+            with self.subTest(name=name):
+                told, code = self.refused(**{name: value})
+                self.assertIn(f"{name}: is not supported by this version: ", told)
+                self.assertEqual(code, Code.INPUT)
+
+    def test_a_setting_that_nothing_does_can_be_turned_off_or_stay(self) -> None:
+        over: dict[str, Any] = {
+            "uid_pool": ((1, 2),),
+            "enabled_user_shutdown": True,
+            "maintain_node_health": True,
+        }
+        self.whole = WholeCluster(a_cluster(**over))
+        self.modify(uid_pool=[], enabled_user_shutdown=False, maintain_node_health=True)
+        cluster = self.cluster
+        self.assertEqual((cluster.uid_pool, cluster.enabled_user_shutdown), ((), False))
+
+    def test_templates_without_disks_are_not_enabled(self) -> None:
+        self.whole = WholeCluster(a_cluster(enabled_disk_templates=("file", "gluster")))
+        told, code = self.refused(enabled_disk_templates=["file", "rbd"])
+        self.assertIn("enabled_disk_templates[1]: rbd disks are not supported", told)
+        self.assertEqual(code, Code.INPUT)
+        self.modify(enabled_disk_templates=["gluster", "plain"])  # as it was taken over
+
+    def test_the_default_allocator_is_there(self) -> None:
+        for name, code in (("nosuch", Code.UNKNOWN), (".", Code.INPUT), ("a/b", Code.INPUT)):
+            self.assertEqual(self.refused(default_iallocator=name)[1], code)
+        self.whole.memory.allocators["mine"] = ""
+        for name in ("mine", "hail", ""):
+            self.modify(default_iallocator=name)
+
+    def test_folders_for_disks_are_among_those_that_nodes_allow(self) -> None:
+        for name in ("file_storage_dir", "shared_file_storage_dir"):
+            told = self.refused(**{name: "/etc"})[0]
+            self.assertIn("node1: no file disks are allowed at /etc", told)
+            self.assertIn("node2: ", told)
+        self.modify(file_storage_dir="/srv/ganeti/file-storage/here")
+
+    def test_the_usual_instance_is_one_that_the_policy_takes(self) -> None:
+        told = self.refused(
+            ipolicy={"std": {**self.cluster.ipolicy["std"], "memory-size": 1 << 20}}
+        )
+        self.assertIn("ipolicy/std.memory-size: 1048576 is not from 1 to 32768", told[0])
 
     def test_parameters_of_systems_are_kept_by_name(self) -> None:
         self.modify(osparams={"noop": {"size": "1"}}, os_hvp={"noop": {"kvm": {"acpi": False}}})
@@ -122,8 +190,26 @@ class ClusterTests(SettingTests):
         self.modify(osparams={"noop": {"size": "default"}})
         self.assertEqual(self.cluster.osparams, {})
 
+    def test_a_part_of_the_usual_instance_leaves_the_rest_as_it_is(self) -> None:
+        before = self.cluster.ipolicy["std"]
+        self.modify(ipolicy={"std": {"memory-size": 256, "cpu-count": 2}})
+        self.assertEqual(
+            self.cluster.ipolicy["std"], {**before, "memory-size": 256, "cpu-count": 2}
+        )
+        self.modify(ipolicy={"std": {"cpu-count": "default"}, "vcpu-ratio": "default"})
+        self.assertEqual(self.cluster.ipolicy["std"], {**before, "memory-size": 256})
+        self.assertIn("colour", self.refused(ipolicy={"std": {"colour": 1}})[0])
+
 
 class GroupTests(SettingTests):
+    def test_default_lets_the_policy_of_the_cluster_hold_again(self) -> None:
+        policy = {"vcpu-ratio": 2.0, "disk-templates": ["file"], "minmax": [_RANGE]}
+        self.do("OP_GROUP_SET_PARAMS", group_name="east", ipolicy=policy)
+        self.assertEqual(self.whole.state.group("east").ipolicy, policy)
+        reset = dict.fromkeys(policy, "default")
+        self.do("OP_GROUP_SET_PARAMS", group_name="east", ipolicy=reset)
+        self.assertEqual(self.whole.state.group("east").ipolicy, {})
+
     def test_a_group_comes_changes_its_name_and_goes(self) -> None:
         self.do("OP_GROUP_ADD", group_name="west", alloc_policy="last_resort")
         self.assertIs(self.whole.state.group("west").alloc_policy, AllocPolicy.LAST_RESORT)
@@ -133,6 +219,17 @@ class GroupTests(SettingTests):
         self.assertEqual(new, "far-west")
         self.do("OP_GROUP_REMOVE", group_name="far-west")
         self.assertEqual(len(self.whole.state.groups), 2)
+
+    def test_the_usual_instance_is_that_of_the_cluster(self) -> None:
+        std = self.cluster.ipolicy["std"]
+        told = self.refusal("OP_GROUP_SET_PARAMS", group_name="east", ipolicy={"std": std})
+        self.assertIn("ipolicy/std: can only be set for the whole cluster", told[0])
+
+    def test_a_group_takes_other_instances_than_the_usual_one(self) -> None:
+        [bounds] = self.cluster.ipolicy["minmax"]
+        large = {**bounds, "min": {**bounds["min"], "memory-size": 4096}}
+        policy = {"minmax": [large]}
+        self.do("OP_GROUP_SET_PARAMS", group_name="east", ipolicy=policy)
 
     def test_refusals_have_their_class(self) -> None:
         for op_id, fields, code in (

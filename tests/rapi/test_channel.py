@@ -17,17 +17,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from ganeti.rapi.channel import (
-    IDLE_TIMEOUT,
-    LINGER_TIMEOUT,
-    MAX_BODY,
-    MAX_HEADERS,
-    READ_TIMEOUT,
-    WRITE_TIMEOUT,
-    Channel,
-)
+from ganeti.rapi.channel import MAX_BODY, TIMEOUTS, Channel
 from ganeti.rapi.response import PIECE, Response, send
 from ganeti.rapi.site import ApiRequest, ApiSite
+from ganeti.web.channel import MAX_HEADERS
 from tests.rapi.asking import Answer, answers
 
 GET = b"GET /%b HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -175,7 +168,7 @@ class ReadingTests(ChannelCase):
         self.channel.dataReceived(b"garbage\r\n\r\n" + GET % b"1")
         self.channel.dataReceived(GET % b"1")
         self.assertEqual([answer.status for answer in self.answers()], [400])
-        self.wait(LINGER_TIMEOUT)
+        self.wait(TIMEOUTS.linger)
         self.assertTrue(self.transport.disconnected)
 
 
@@ -220,7 +213,7 @@ class TurnTests(ChannelCase):
 class DeadlineTests(ChannelCase):
     def test_a_rest_between_requests_is_bounded(self) -> None:
         self.channel.dataReceived(GET % b"1")
-        self.wait(IDLE_TIMEOUT - 5)
+        self.wait(TIMEOUTS.idle - 5)
         self.assertFalse(self.transport.disconnecting)
         self.wait(5)
         self.assertTrue(self.transport.disconnecting)
@@ -230,28 +223,28 @@ class DeadlineTests(ChannelCase):
             self.channel.dataReceived(bytes([each]))
             self.clock.advance(1.0)
         self.assertEqual([answer.status for answer in self.answers()], [408])
-        self.wait(LINGER_TIMEOUT)
+        self.wait(TIMEOUTS.linger)
         self.assertTrue(self.transport.disconnected)
 
     def test_a_body_that_trickles_after_another_request_is_refused(self) -> None:
         self.channel.dataReceived(GET % b"1" + PUT % 5)
         for each in b"[1,":
-            self.wait(READ_TIMEOUT / 3)
+            self.wait(TIMEOUTS.read / 3)
             self.channel.dataReceived(bytes([each]))
         self.assertEqual([answer.status for answer in self.answers()], [200, 408])
 
     def test_a_client_that_sends_nothing_is_cut_off(self) -> None:
-        self.wait(READ_TIMEOUT)
+        self.wait(TIMEOUTS.read)
         self.assertTrue(self.transport.disconnecting)
 
     def test_an_answer_may_take_as_long_as_it_takes(self) -> None:
         self.channel.dataReceived(GET % b"wait")
-        self.wait(10 * READ_TIMEOUT)
+        self.wait(10 * TIMEOUTS.read)
         self.assertFalse(self.transport.disconnecting or self.transport.disconnected)
 
     def test_a_connection_that_does_not_close_is_cut_off(self) -> None:
         self.channel.dataReceived(ASK + b"Connection: close\r\n\r\n")
-        self.wait(WRITE_TIMEOUT)
+        self.wait(TIMEOUTS.write)
         self.assertTrue(self.transport.disconnected)
 
 
@@ -275,7 +268,7 @@ class WritingTests(ChannelCase):
     def test_a_client_that_does_not_read_is_cut_off(self) -> None:
         self.channel.pauseProducing()
         self.channel.dataReceived(GET % b"1")
-        self.wait(WRITE_TIMEOUT)
+        self.wait(TIMEOUTS.write)
         self.assertTrue(self.transport.disconnected)
 
     def test_of_large_answers_that_are_not_read_the_oldest_is_given_up(self) -> None:

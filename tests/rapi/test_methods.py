@@ -313,9 +313,10 @@ class InstancesTests(MethodsCase):
             self.assertEqual(len(steps), 2)
 
     def test_nothing_is_stopped_for_an_os_that_there_is_not(self) -> None:
-        answer = self.ask("POST", "/2/instances/web1/reinstall?os=gentoo")
-        self.assertEqual((answer.status, self.master.jobs), (404, {}))
-        self.assertIn("there is no gentoo; there are bad, deb", answer.message)
+        for path, body in (("?os=gentoo", None), ("", {"os": "gentoo"})):
+            answer = self.ask("POST", f"/2/instances/web1/reinstall{path}", body)
+            self.assertEqual((answer.status, self.master.jobs), (400, {}))
+            self.assertIn("os: there is no OS definition gentoo; there are bad", answer.message)
 
     def test_exports(self) -> None:
         self.assertEqual(
@@ -445,9 +446,15 @@ class JobsTests(MethodsCase):
 
     def test_waiting_for_nothing_answers_null(self) -> None:
         body = {"fields": ["status"], "previous_job_info": ["running"]}
-        for nothing in ("nochange", [["running"], []]):
-            self.master.canned[WaitForJobChange] = nothing
-            self.assertIsNone(self.get("/2/jobs/7/wait", body))
+        self.master.canned[WaitForJobChange] = "nochange"
+        self.assertIsNone(self.get("/2/jobs/7/wait", body))
+
+    def test_waiting_for_an_ended_job_answers_what_it_ended_with(self) -> None:
+        for known in (["success"], ["running"]):
+            body = {"fields": ["status"], "previous_job_info": known, "previous_log_serial": 4}
+            self.master.canned[WaitForJobChange] = [["success"], []]
+            answer = self.get("/2/jobs/7/wait", body)
+            self.assertEqual(answer, {"job_info": ["success"], "log_entries": []})
 
 
 class ReasonTests(MethodsCase):

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -75,6 +75,15 @@ class TreeTests(ApiCase):
         asked.callback(Raw(b"{}"))
         channel.connectionLost(Failure(ConnectionDone()))
         self.assertIn(b"200 OK", transport.value())
+
+    def test_work_that_something_else_cancels_is_answered(self) -> None:
+        asked: Deferred[object] = Deferred()
+        self.patch(self.master, "ask_raw", lambda _: asked)
+        channel, transport = self.asker.connect()
+        channel.dataReceived(b"GET /2/info HTTP/1.1\r\nHost: x\r\n\r\n")
+        asked.cancel()
+        self.assertIn(b"500 Internal Server Error", transport.value())
+        self.assertEqual(len(self.flushLoggedErrors(CancelledError)), 1)
 
     def test_a_path_is_declared_once(self) -> None:
         api = Api(

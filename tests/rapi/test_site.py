@@ -19,7 +19,7 @@ from twisted.web.static import Data
 
 from ganeti.daemon.server_certificate import ServerCertificate
 from ganeti.pki.authority import Authority
-from ganeti.rapi.channel import HANDSHAKE_TIMEOUT, IDLE_TIMEOUT, READ_TIMEOUT, Channel
+from ganeti.rapi.channel import TIMEOUTS, Channel
 from ganeti.rapi.site import ApiSite
 from tests.rapi.tls_client import TlsClient, client_context
 
@@ -75,14 +75,14 @@ class HandshakeTests(SynchronousTestCase):
 
     def test_a_client_that_does_not_finish_the_handshake_is_cut_off(self) -> None:
         self.connect()
-        self.wait(HANDSHAKE_TIMEOUT)
+        self.wait(TIMEOUTS.handshake)
         self.assertEqual(self.closed(), [True])
         self.assertIn("did not finish the TLS handshake", self.warnings())
 
     def test_a_client_that_sends_nothing_after_the_handshake_is_told_goodbye(self) -> None:
         client = self.connect()
         client.shake_hands()
-        self.wait(READ_TIMEOUT)
+        self.wait(TIMEOUTS.read)
         client.carry()
         self.assertEqual(client.tls.read(), b"")
 
@@ -90,7 +90,7 @@ class HandshakeTests(SynchronousTestCase):
         client = self.connect()
         client.shake_hands()
         client.ask(GET)
-        self.wait(IDLE_TIMEOUT)
+        self.wait(TIMEOUTS.idle)
         client.carry()
         self.assertEqual(client.tls.read(), b"")
 

@@ -248,7 +248,7 @@ INFO = (
 @step("GET /2/info", answer=a_value)
 def _info(c: Cluster) -> str:
     has(c.value, *INFO)
-    has(c.value["beparams"]["default"], "auto_balance", "vcpus")
+    has(c.value["beparams"]["default"], "auto_balance", "vcpus", "memory")
     facts = c.running.ask(QueryClusterInfo())
     equal({name: c.value[name] for name in INFO}, {name: facts[name] for name in INFO})
     return f"LUXI says the same of {facts['name']}, master {facts['master']}"

@@ -219,7 +219,7 @@ STATES = (
     bad("POST /2/instances/first.trial/replace-disks?mode=replace_auto", "wrong_input", "file"),
     bad("PUT /2/instances/web1/deactivate-disks", "wrong_state", "web1", "runs"),
     bad("PUT /2/instances/web1/reinstall", 405, "POST"),
-    bad("POST /2/instances/web1/reinstall?os=gentoo&nostartup=1", 404, "gentoo", "mini"),
+    bad("POST /2/instances/web1/reinstall?os=gentoo&nostartup=1", 400, "os", "gentoo", "mini"),
     bad("POST /2/nodes/{node2}/evacuate?remote_node={node2}", "wrong_input", "{node2}"),
     bad("POST /2/nodes/{node2}/evacuate?remote_node=node9", "unknown_entity", "node9"),
     bad("PUT /2/nodes/{node1}/role", "wrong_state", "is the master", body="offline"),

@@ -81,7 +81,7 @@ class RunningCluster:
             os.close(terminal)
 
     def client(self) -> Client:
-        return orders.client_of(self.cluster)
+        return orders.client_of(self.cluster.master)
 
     def ask(self, request: Request[R]) -> R:
         with self.client() as client:

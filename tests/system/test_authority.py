@@ -8,7 +8,7 @@ import shutil
 import ssl
 from pathlib import Path
 
-from ganeti.bootstrap.asking import Door, Peers
+from ganeti.bootstrap.node_client import NodeEndpoint, Peers
 from ganeti.errors import GanetiError
 from ganeti.node.candidacy import secrets, state_folders
 from ganeti.opcodes.node import ModifyNode, RemoveNode
@@ -25,12 +25,12 @@ class AuthorityTests(SharedCluster):
     def peers(self, paths: Paths) -> Peers:
         """The node daemons as the owner of these certificates sees them."""
         nodes = self.running.cluster.nodes
-        return Peers(paths, [Door(node.name, node.address, NODED_PORT) for node in nodes])
+        return Peers(paths, [NodeEndpoint(node.name, node.address, NODED_PORT) for node in nodes])
 
     def refusals(self, paths: Paths, call: Call[object]) -> list[str]:
         """What each node says to a call, in the term that it is in."""
         peers, found = self.peers(paths), []
-        for name in peers.doors:
+        for name in peers.nodes:
             try:
                 term = peers.ask(name, DescribeVote(), 0).state.term
             except (GanetiError, ssl.SSLError):

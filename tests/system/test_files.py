@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from twisted.internet.defer import execute
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.system.files import LocalFiles
+from ganeti.system.files import LocalFiles, LocalLog
 from ganeti.system.interfaces import IFiles
 from ganeti.system.threads import P, T
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
@@ -43,6 +43,6 @@ class LocalFilesTests(FilesContract, SynchronousTestCase):
         self.assertEqual(self.files.names(self.folder), ["a", "b"])
 
     def test_a_full_disk_is_told(self) -> None:
-        log = self.done(self.files.open_log("/dev/full"))
+        log = LocalLog(os.open("/dev/full", os.O_WRONLY), at_once)
         failure = self.failureResultOf(log.write(b"data"), OSError)
         self.assertEqual(failure.value.errno, errno.ENOSPC)

@@ -12,10 +12,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from ganeti.luxi.methods import METHODS
 from ganeti.opcodes.instance.lifecycle import RebootInstance, RebootType
 from ganeti.opcodes.test import Delay
 from ganeti.paths import NODED_PORT, RAPI_PORT
 from ganeti.pki.authority import Authority
+from tests.luxi.test_connection import exchange
 from tests.system.running import SharedCluster, run
 from tools.quickstart.daemons import daemons
 
@@ -69,6 +71,17 @@ class IntruderTests(SharedCluster):
                     intruder.connect(address)
                     intruder.sendall(nonsense)
                     intruder.recv(65536)
+        self.assert_serves()
+
+    def test_the_master_answers_every_request(self) -> None:
+        paths = self.running.cluster.master.paths
+        deep = (b"[" * 5000 + b"]" * 5000, b'{"a":' * 5000 + b"1" + b"}" * 5000)
+        for path in (paths.master_socket, paths.query_socket):
+            for args in (*deep, b'["\xff"]', b'["\\ud800"]', b"[" + b"9" * 5000 + b"]"):
+                for method in METHODS:
+                    request = b'{"method":"%b","args":%b}' % (method.encode(), args)
+                    [answer] = exchange(path, [request])
+                    self.assertIn(b'"success":false', answer, (method, args[:20]))
         self.assert_serves()
 
     def test_nonsense_through_tls_harms_nobody(self) -> None:

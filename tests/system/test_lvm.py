@@ -42,8 +42,11 @@ class BlockingProcesses:
         timeout: float | None = None,
         output: str | None = None,
         files: Mapping[int, str | int] | None = None,
+        cwd: str | None = None,
     ) -> Finished:
-        ended = subprocess.run(argv, env=env, input=stdin, capture_output=True, timeout=60)  # noqa: ASYNC221
+        ended = subprocess.run(  # noqa: ASYNC221
+            argv, env=env, input=stdin, capture_output=True, timeout=60, cwd=cwd
+        )
         return Finished(ended.returncode, ended.stdout, ended.stderr)
 
     async def start(

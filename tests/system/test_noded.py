@@ -106,11 +106,6 @@ class NodeDaemonTests(SynchronousTestCase):
         self.assertEqual(code, 1)
         self.assertIn(f"runs already, as process {self.pid('node1')}", told)
 
-    def test_a_daemon_does_not_load_what_it_does_not_use(self) -> None:
-        self.run_it("node1")
-        with open(f"/proc/{self.pid('node1')}/maps") as file:
-            self.assertNotIn("/cryptography/", file.read())
-
     def test_a_port_in_use_is_named(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as other:
             self.ports["node1"] = other.getsockname()[1]

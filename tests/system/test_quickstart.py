@@ -11,10 +11,11 @@ import stat
 import tempfile
 from pathlib import Path
 
+import yaml
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.paths import NODED_PORT
-from tests.system.running import RunningCluster, SharedCluster, processes_of
+from tests.system.running import RunningCluster, SharedCluster, eventually, processes_of
 from tools.quickstart.place import LONGEST_ROOT, Cluster, Description, find
 
 
@@ -61,6 +62,25 @@ class QuickstartTests(SharedCluster):
         done = self.running.quickstart("status")
         self.assertEqual(done.returncode, 0)
         self.assertRegex(done.stdout, "first.trial +instance +running on node")
+
+    def test_every_description_is_yaml(self) -> None:
+        run = ("run", "gnt-network", "add", "--network", "192.0.2.0/24", "lan")
+        self.assertEqual(self.running.quickstart(*run).returncode, 0)
+        for command, names in (
+            ("gnt-cluster info", {"Cluster name", "Master node"}),
+            ("gnt-cluster version", {"Software version"}),
+            ("gnt-node info", {"Node name", "primary for instances"}),
+            ("gnt-instance info --all", {"Instance name", "NICs", "Disks"}),
+            ("gnt-group info", {"name", "ipolicy"}),
+            ("gnt-network info", {"Network name", "Usage map"}),
+            ("gnt-job info 1", {"Job ID", "Opcodes"}),
+            ("gnt-os info", {"noop"}),
+            ("gnt-os diagnose", {"noop"}),
+        ):
+            done = self.running.quickstart("run", *command.split())
+            self.assertEqual(done.returncode, 0, done.stderr)
+            found = yaml.safe_load(done.stdout)
+            self.assertLessEqual(names, set(found[0] if isinstance(found, list) else found))
 
     def test_scripts_learn_all_they_need(self) -> None:
         known = self.env()
@@ -114,6 +134,32 @@ class NewClusterTests(SynchronousTestCase):
         self.assertEqual(one.quickstart(*command, "destroy").returncode, 0)
         self.assertEqual(processes_of(deep), [])
         self.assertFalse(deep.exists() or os.path.lexists(other.reached_by))
+
+    def test_everything_follows_the_master_to_another_node(self) -> None:
+        one = RunningCluster("--nodes", "2")
+        self.addCleanup(lambda: self.assertEqual(one.destroy(), []))
+        failover = ("run", "--node", "2", "gnt-cluster", "master-failover")
+        eventually(lambda: one.quickstart(*failover).returncode == 0)
+        for restarts in (False, True):
+            if restarts:
+                self.assertEqual(one.quickstart("stop").returncode, 0)
+                self.assertEqual(one.quickstart("start").returncode, 0)
+            status = one.quickstart("status")
+            self.assertEqual(status.returncode, 0, status.stdout)
+            self.assertRegex(status.stdout, "node2.trial +ganeti-masterd +runs")
+            known = one.quickstart("env").stdout
+            self.assertIn(f"RAPI_URL=https://{one.cluster.node(2).address}:5080", known)
+            listed = one.quickstart("run", "gnt-instance", "list", "--no-headers")
+            self.assertIn("first.trial", listed.stdout)
+
+    def test_every_program_is_on_the_path(self) -> None:
+        one = RunningCluster("--nodes", "1")
+        self.addCleanup(lambda: self.assertEqual(one.destroy(), []))
+        for program in ("ganeti-watcher", "ganeti-cleaner", "move-instance", "gnt-filter"):
+            done = one.quickstart("run", program, "--help")
+            self.assertEqual((done.returncode, done.stderr), (0, ""), program)
+        done = one.quickstart("run", "ganeti-watcher")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_a_start_that_was_cut_off_is_begun_again(self) -> None:
         one = RunningCluster("--nodes", "1")

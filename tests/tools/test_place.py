@@ -30,8 +30,9 @@ class PlaceTests(SynchronousTestCase):
         self.cluster.keep()
         self.assertEqual(find(self.cluster.folder), self.cluster)
         self.assertIsNone(find(self.clusters / "two"))
-        self.cluster.description.write_text("{}")
-        self.assertRaisesRegex(Failed, "cannot be read", find, self.cluster.folder)
+        for content in ("{}", '{"x":' + "[" * 100_000):
+            self.cluster.description.write_text(content)
+            self.assertRaisesRegex(Failed, "cannot be read", find, self.cluster.folder)
 
     def test_folders_of_any_length_have_short_roots(self) -> None:
         for length in (1, 20, 60, 500):

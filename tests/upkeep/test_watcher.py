@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,12 @@ from ganeti.upkeep.watcher import AFTER_PAUSE, Surroundings, is_paused, watch
 
 NOW = 1_700_000_000.0
 GROUP = "5c2e8a0c-0000-4000-8000-000000000001"
+
+
+def one_after_the_other(*rows: Any) -> Callable[[Any], Any]:
+    """Answers to the same question about one job, asked again and again."""
+    left = iter(rows)
+    return lambda _: [next(left)]
 
 
 class WatcherTests(SynchronousTestCase):
@@ -122,6 +129,26 @@ class WatcherTests(SynchronousTestCase):
         self.assertEqual(opcode.reason, (("gnt:watcher", "instance is down", int(NOW * 1e9)),))
         self.assertIn("instance web1 does not stay up; it is left alone", self.said)
 
+    def test_a_start_is_told_as_what_it_is_until_it_has_ended(self) -> None:
+        self.runs("ganeti-masterd")
+        self.status = "ERROR_down"
+        self.assertEqual(self.watch(), 0)
+        self.assertEqual(self.said[-1], "instance web1 is down; starting it by job 1")
+
+    def test_who_waits_learns_how_jobs_ended(self) -> None:
+        self.runs("ganeti-masterd")
+        self.status = "ERROR_down"
+        failed = ["error", [["OpExecError", ["no memory"]]]]
+        for ends, code in (
+            ([["running", [None]], ["success", [None]]], 0),
+            ([["running", [None]], failed], 1),
+        ):
+            self.master.memory.canned[QueryJobs] = one_after_the_other(*ends)
+            slept: list[float] = []
+            self.assertEqual(self.watch(wait=True, sleep=slept.append), code)
+            self.assertEqual(slept, [1.0])
+            self.assertEqual("no memory" in self.said[-1], bool(code), self.said)
+
     def test_tries_are_not_counted_while_a_node_does_not_answer(self) -> None:
         self.runs("ganeti-masterd")
         self.status = "ERROR_down"
@@ -172,10 +199,11 @@ class WatcherTests(SynchronousTestCase):
 
     def test_damaged_notes_begin_anew(self) -> None:
         self.runs("ganeti-masterd")
-        self.write(f"{self.paths.data}/watcher.{GROUP}.data", "{")
-        self.assertEqual(self.watch(), 0)
-        text = self.read(f"{self.paths.data}/watcher.{GROUP}.data")
-        self.assertEqual(text, '{"node":{"node1":{"bootid":"boot1"}},"instance":{}}')
+        for content in ("{", '{"x":' + "[" * 100_000):
+            self.write(f"{self.paths.data}/watcher.{GROUP}.data", content)
+            self.assertEqual(self.watch(), 0)
+            text = self.read(f"{self.paths.data}/watcher.{GROUP}.data")
+            self.assertEqual(text, '{"node":{"node1":{"bootid":"boot1"}},"instance":{}}')
 
     def test_hooks_run_in_order_and_what_they_say_of_trouble_is_logged(self) -> None:
         folder, told = f"{self.paths.hooks}/watcher", f"{self.paths.root}/told"

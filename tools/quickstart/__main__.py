@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import re
 import shlex
@@ -12,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ganeti.errors import Code, Failed, GanetiError, Refused
-from tools.quickstart.daemons import daemons
+from tools.quickstart.daemons import daemons, master_of
 from tools.quickstart.place import (
     CLUSTERS,
     MOST_NODES,
@@ -124,7 +125,7 @@ def status(options: argparse.Namespace) -> int:
     if away:
         say(f"{_command(cluster)} start brings back what does not run.")
         return NOT_RUNNING
-    with orders.client_of(cluster) as client:
+    with orders.client_of(master_of(cluster)) as client:
         for name, where, condition in orders.instances(client):
             say(f"{name!s:<24} {'instance':<15} {condition} on {where}")
     return 0
@@ -150,12 +151,12 @@ def env(options: argparse.Namespace) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run a command in the environment of one of the nodes, the first unless told otherwise."""
+    """Run a command in the environment of one of the nodes, the master unless told otherwise."""
     cluster = _known(options)
     command: list[str] = options.command
     if not command:
         raise Refused("run what? for example: run gnt-instance list", Code.INPUT)
-    node = cluster.node(options.node)
+    node = master_of(cluster) if options.node is None else cluster.node(options.node)
     environment = {
         **os.environ,
         **_environment(cluster),
@@ -171,7 +172,7 @@ def run(options: argparse.Namespace) -> int:
 def _environment(cluster: Cluster) -> dict[str, str]:
     from tools.quickstart.founding import RAPI_USER
 
-    master = cluster.master
+    master = master_of(cluster)
     pids = {
         f"{daemon.kind.upper()}_PID"
         + (f"_{daemon.node.number}" if daemon.kind == "noded" else ""): daemon.process()
@@ -182,7 +183,7 @@ def _environment(cluster: Cluster) -> dict[str, str]:
         "GANETI_ROOTDIR": master.paths.root,
         "GANETI_HOSTNAME": master.name,
         "LUXI_SOCKET": master.paths.master_socket,
-        "RAPI_URL": cluster.rapi,
+        "RAPI_URL": cluster.rapi_of(master),
         "RAPI_USER": RAPI_USER,
         "RAPI_PASSWORD": cluster.password_file.read_text().strip(),
         "RAPI_CA": master.paths.authority,
@@ -211,14 +212,15 @@ def _command(cluster: Cluster) -> str:
 def _advise(cluster: Cluster) -> None:
     quickstart = _command(cluster)
     new = "-t file -s 16m -o " + ("noop" if cluster.said.hypervisor == "fake" else "mini")
-    curl = f"curl --cacert {cluster.master.paths.authority} --netrc-file {cluster.curl_file}"
+    master = master_of(cluster)
+    curl = f"curl --cacert {master.paths.authority} --netrc-file {cluster.curl_file}"
     say(
         f"""
 Try next:
   {quickstart} run gnt-instance list
   {quickstart} run gnt-instance add {new} --no-name-check --no-ip-check second
   {quickstart} run gnt-instance console first.{cluster.name}
-  {curl} {cluster.rapi}/2/instances
+  {curl} {cluster.rapi_of(master)}/2/instances
   {quickstart} status        also: stop, start, env, destroy"""
     )
 
@@ -269,13 +271,15 @@ def _parser() -> argparse.ArgumentParser:
         text = (function.__doc__ or "").removesuffix(".")
         command = commands.add_parser(name, help=text, description=text, parents=[shared])
         if name == "run":
-            command.add_argument("--node", type=int, default=1, metavar="N", help="default: 1")
+            command.add_argument("--node", type=int, metavar="N", help="default: the master")
             command.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND …")
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # for locales without UTF-8
     options = _parser().parse_args(arguments, argparse.Namespace(name="default", folder=CLUSTERS))
     try:
         return COMMANDS.get(options.what or "", up)(options)

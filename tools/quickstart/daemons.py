@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,20 +75,37 @@ class Daemon:
 
 
 def daemons(cluster: Cluster) -> list[Daemon]:
-    """All that should run, the node daemon of the master first."""
+    """All that should run, the node daemon of the first node first."""
     nodes = [Daemon(cluster, node, "noded") for node in cluster.nodes]
-    return [*nodes, Daemon(cluster, cluster.master, "masterd"), rapi_of(cluster)]
+    master = master_of(cluster)
+    return [*nodes, Daemon(cluster, master, "masterd"), Daemon(cluster, master, "rapi")]
 
 
-def rapi_of(cluster: Cluster) -> Daemon:
-    return Daemon(cluster, cluster.master, "rapi")
+def master_of(cluster: Cluster) -> Node:
+    """Return the node that has the master role now, which moves by ``gnt-cluster master-failover``.
+
+    That is where the master daemon runs, or if it runs nowhere, the node that most nodes name.
+    """
+    for node in cluster.nodes:
+        if Daemon(cluster, node, "masterd").process() is not None:
+            return node
+    named = Counter(map(_known_master, cluster.nodes))
+    return max(cluster.nodes, key=lambda node: named[node.name])
+
+
+def _known_master(node: Node) -> str:
+    """The name of the master as a node knows it."""
+    try:
+        return Path(f"{node.paths.data}/ssconf_master_node").read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
 
 
 def stop(cluster: Cluster) -> None:
-    """End the daemons, those first that ask others; guests go on."""
-    running = [(each.kind, each.process()) for each in daemons(cluster)]
+    """End the daemons on all nodes, those first that ask others; guests go on."""
     for kind in ("rapi", "masterd", "noded"):
-        end((process for which, process in running if which == kind and process), ENDING)
+        found = (Daemon(cluster, node, kind).process() for node in cluster.nodes)
+        end([process for process in found if process is not None], ENDING)
 
 
 def end_guests(cluster: Cluster) -> int:

@@ -22,7 +22,7 @@ from ganeti.model.disk import Template
 from ganeti.rapi.users import scrypt_line
 from ganeti.storage.pretend.units import GROUP
 from tools.quickstart import guest, orders
-from tools.quickstart.daemons import Daemon, daemons, end_guests, rapi_of, stop
+from tools.quickstart.daemons import Daemon, daemons, end_guests, stop
 from tools.quickstart.place import TREE, Cluster, Node
 from tools.quickstart.telling import Progress
 
@@ -83,12 +83,12 @@ def _create(cluster: Cluster, progress: Progress, settings: dict[str, Any]) -> N
         master_runs = pool.submit(_start, Daemon(cluster, master, "masterd"), progress)
         starting = [
             master_runs,
-            pool.submit(_start, rapi_of(cluster), progress),
+            pool.submit(_start, Daemon(cluster, master, "rapi"), progress),
             *(pool.submit(_join, cluster, node, progress, master_runs) for node in others),
         ]
     for each in starting:
         each.result()
-    with orders.client_of(cluster) as client:
+    with orders.client_of(master) as client:
         orders.perform(client, map(orders.add, others))
         if others:
             progress.done(f"{len(others)} more nodes are members of the cluster")
@@ -154,8 +154,11 @@ def _admit_a_user(cluster: Cluster) -> None:
         line = scrypt_line(RAPI_USER, password, secrets.token_bytes(16), "write")
         users.write(f"{line}\n")
     _keep_secret(cluster.password_file, f"{password}\n")
-    login = f"machine {cluster.master.address} login {RAPI_USER} password {password}\n"
-    _keep_secret(cluster.curl_file, login)
+    # Of every node, as each can become the master.
+    logins = (
+        f"machine {node.address} login {RAPI_USER} password {password}\n" for node in cluster.nodes
+    )
+    _keep_secret(cluster.curl_file, "".join(logins))
 
 
 def _keep_secret(path: Path, text: str) -> None:
@@ -165,22 +168,35 @@ def _keep_secret(path: Path, text: str) -> None:
 
 
 def _write_tools(cluster: Cluster) -> None:
-    """Launchers of all tools, which work on this cluster whatever the caller's environment."""
+    """Write launchers of all programs, which work on this cluster whatever the environment.
+
+    They act as the node whose environment they are called in, or else as the first one.
+    """
     cluster.tools.mkdir(exist_ok=True)
-    master = cluster.master
-    for launcher in sorted((TREE / "daemons").glob("gnt-*.in")):
-        name = launcher.stem
-        module = name.replace("-", "_")
-        script = cluster.tools / name
+    for launcher in sorted((TREE / "daemons").glob("*.in")):
+        script = cluster.tools / launcher.stem
         script.write_text(
             "#!/bin/sh\n"
-            f"export GANETI_ROOTDIR={shlex.quote(master.paths.root)}"
-            f" GANETI_HOSTNAME={shlex.quote(master.name)}"
+            f"nodes={shlex.quote(f'{cluster.reached_by}/node')}\n"
+            'number=${GANETI_ROOTDIR#"$nodes"}\n'
+            'case $number in "${GANETI_ROOTDIR-}" | *[!0-9]*) number=1 ;; esac\n'
+            f'export GANETI_ROOTDIR="$nodes$number" GANETI_HOSTNAME="node$number.{cluster.name}"'
             f" PYTHONPATH={shlex.quote(str(TREE))} PYTHONDONTWRITEBYTECODE=\n"
-            f"exec {shlex.quote(sys.executable)} -P -c"
-            f' \'from ganeti.cli.program import main; main("{module}")\' "$@"\n'
+            f'exec {shlex.quote(sys.executable)} -P {_called(launcher.stem)} "$@"\n',
+            encoding="utf-8",
         )
         script.chmod(0o755)
+
+
+def _called(program: str) -> str:
+    """The words that make Python run a program."""
+    match program.partition("-"):
+        case ("ganeti", _, kind):
+            return f"-m ganeti.daemon.{kind}"
+        case ("gnt", _, _):
+            module = program.replace("-", "_")
+            return f"-c 'from ganeti.cli.program import main; main(\"{module}\")'"
+    return "-c 'import sys; from ganeti.rapi.move import main; sys.exit(main())'"
 
 
 def _join(cluster: Cluster, node: Node, progress: Progress, master_runs: Future[None]) -> None:

@@ -20,9 +20,9 @@ FINAL = frozenset(("success", "error", "canceled"))
 FIELDS = ("status", "opresult")
 
 
-def client_of(cluster: Cluster) -> Client:
-    """A client of the cluster's master."""
-    return Client(cluster.master.paths.master_socket)
+def client_of(master: Node) -> Client:
+    """A client of the master daemon of this node."""
+    return Client(master.paths.master_socket)
 
 
 def perform(client: Client, opcodes: Iterable[Opcode]) -> list[Any]:

@@ -17,6 +17,7 @@ import msgspec
 
 from ganeti.errors import Code, Failed, Refused
 from ganeti.paths import NODED_PORT, RAPI_PORT, Paths
+from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.records import Record
 
 TREE = Path(__file__).resolve().parent.parent.parent
@@ -45,7 +46,7 @@ class Description(Record):
 
 @dataclass(frozen=True)
 class Node:
-    """One of the nodes; the first is the master."""
+    """One of the nodes; the first is the master of a new cluster."""
 
     number: int
     name: str
@@ -120,9 +121,14 @@ class Cluster:
         """User and password in the form that curl reads, so that no process list shows them."""
         return self.folder / "netrc"
 
+    def rapi_of(self, node: Node) -> str:
+        """The URL of the remote API where a node is the master."""
+        return f"https://{node.address}:{RAPI_PORT}"
+
     @property
     def rapi(self) -> str:
-        return f"https://{self.master.address}:{RAPI_PORT}"
+        """The URL of the remote API of a new cluster."""
+        return self.rapi_of(self.master)
 
     def environment(self, node: Node) -> dict[str, str]:
         """What makes a program one of a node's."""
@@ -171,7 +177,7 @@ def find(folder: Path) -> Cluster | None:
         return None
     try:
         return Cluster(folder, msgspec.json.decode(text, type=Description))
-    except msgspec.DecodeError as e:
+    except UNREADABLE as e:
         raise Failed(f"{folder / _DESCRIPTION} cannot be read ({e}); remove {folder}") from None
 
 

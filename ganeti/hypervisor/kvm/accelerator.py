@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 import msgspec
 from twisted.internet.defer import DeferredLock
@@ -12,6 +13,7 @@ from twisted.logger import Logger
 from ganeti.errors import Failed
 from ganeti.hypervisor.kvm.command import Accelerator
 from ganeti.model.parameters.kvm import Kvm
+from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.records import Record
 from ganeti.system.interfaces import IFiles, INotes, IProcesses
 
@@ -61,7 +63,9 @@ class Accelerators:
     async def _verdict(self, binary: str) -> Verdict:
         note = self._notes.all().get(binary)
         if note is not None:
-            return msgspec.json.decode(note, type=Verdict)
+            # Notes are not synced: a host that lost its power may have left an empty one.
+            with suppress(*UNREADABLE):
+                return msgspec.json.decode(note, type=Verdict)
         reason = self._against() or await self._test(binary)
         verdict = Verdict(
             accelerator=Accelerator.TCG if reason else Accelerator.KVM,

@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from contextlib import suppress
 
-from ganeti.errors import Problem, Refused
+from ganeti.errors import Invalid, Problem, Refused
 from ganeti.hypervisor.interfaces import Equipment
 from ganeti.hypervisor.kvm.devices import DISK_DEVICES, ide_slots
 from ganeti.hypervisor.kvm.network import missing_link
@@ -15,6 +14,7 @@ from ganeti.hypervisor.kvm.programs import Program
 from ganeti.model.guest import CheckScope
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.schema.records import replace
+from ganeti.schema.shell import shell_words
 from ganeti.system.interfaces import IFiles
 
 FILES = (
@@ -29,8 +29,11 @@ FILES = (
 )
 """Parameters that name a file or folder of the node."""
 
-NOT_OFFERED = {"spice_bind": "", "soundhw": "", "security_model": "none", "use_chroot": False}
-"""Parameters that this software does not offer, with the values that do without."""
+WITHOUT = {"spice_bind": "", "soundhw": "", "security_model": "none", "use_chroot": False}
+"""Parameters that nothing here does, with the only values for which a guest is as it is asked for.
+
+They cannot be set to others, but configurations of other software may have them.
+"""
 
 
 def problems(
@@ -71,6 +74,8 @@ def _missing(kvm: Kvm, files: IFiles) -> Iterator[Problem]:
         path = getattr(kvm, name)
         if path.startswith("/") and files.stat(path) is None:
             yield Problem(name, f"there is no {path} on this node")
+    if kvm.kvm_path != Kvm().kvm_path and files.stat(kvm.kvm_path) is None:
+        yield Problem("kvm_path", f"there is no {kvm.kvm_path} on this node")
     if kvm.kvm_accel == "kvm" and files.stat("/dev/kvm") is None:
         yield Problem("kvm_accel", "there is no /dev/kvm on this node")
 
@@ -87,9 +92,7 @@ def _not_in(program: Program, kvm: Kvm) -> Iterator[Problem]:
 
 def _mistakes(kvm: Kvm) -> Iterator[Problem]:
     """What can be told from the parameters alone."""
-    for name, without in NOT_OFFERED.items():
-        if getattr(kvm, name) != without:
-            yield Problem(name, "is not offered by this software: leave it at its default")
+    yield from missing(kvm)
     for name in ("disk_type", "cdrom_disk_type"):
         kind = getattr(kvm, name)
         if kind and kind not in DISK_DEVICES:
@@ -100,9 +103,17 @@ def _mistakes(kvm: Kvm) -> Iterator[Problem]:
     if ":" in kvm.cpu_mask:
         yield Problem("cpu_mask", "one mask for each processor is not offered: give one for all")
     try:
-        shlex.split(kvm.kvm_extra)
-    except ValueError as error:
-        yield Problem("kvm_extra", f"cannot be split as a shell would: {error}")
+        shell_words(kvm.kvm_extra, "kvm_extra")
+    except Invalid as error:
+        yield from error.problems
+
+
+def missing(kvm: Kvm) -> Iterator[Problem]:
+    """Everything that a guest with these parameters would be without, such as isolation."""
+    for name, without in WITHOUT.items():
+        if getattr(kvm, name) != without:
+            words = "is not supported by this version: set it to default"
+            yield Problem(name, words)
 
 
 def too_many_disks(kvm: Kvm, count: int) -> str:

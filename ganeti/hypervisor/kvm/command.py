@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import enum
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from ganeti.hypervisor.kvm.devices import cdroms, controllers, disks, escaped, f
 from ganeti.hypervisor.kvm.places import Places
 from ganeti.model.guest import Guest
 from ganeti.model.parameters.kvm import Kvm
+from ganeti.schema.shell import shell_words
 from ganeti.schema.types import Parameters
 
 FIRST_VNC_PORT = 5900
@@ -99,7 +99,7 @@ def command(
         # Why a guest does not arrive is written to the standard error, which nobody reads once QEMU
         # is in the background; with a log file it goes there.
         *(("-incoming", "defer", "-D", machine.places.log) if incoming else ()),
-        *shlex.split(kvm.kvm_extra),
+        *shell_words(kvm.kvm_extra, "kvm_extra"),
     ]
 
 

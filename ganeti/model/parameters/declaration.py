@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from ganeti.errors import Problem
 from ganeti.schema.records import Record, doc
-from ganeti.schema.types import CONTROL, MAX_INTEGER
+from ganeti.schema.types import CONTROL, MAX_INTEGER, Line
 
 
 class ParameterSet(Record):
@@ -47,8 +47,18 @@ def shared(text: str) -> Meta:
     return doc(text, shared=True)
 
 
+def unsupported(text: str) -> Meta:
+    """Like ``doc``, for what existing clusters know and nothing here does: only its default can be
+    set, so that nobody believes that another value had an effect.
+    """
+    return doc(text, supported=False)
+
+
 Size: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_INTEGER, extra={"unit": "MiB"})]
 """MiB; users may write a unit behind it."""
+
+ShellWords: TypeAlias = Annotated[Line, Meta(extra={"shell": True})]
+"""Arguments of a program in a shell's quoting."""
 
 AbsolutePath: TypeAlias = Annotated[
     str,

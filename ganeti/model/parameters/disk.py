@@ -8,13 +8,13 @@ from types import MappingProxyType
 from typing import Annotated, Literal
 
 from ganeti.model.disk import Template
-from ganeti.model.parameters.declaration import ParameterSet
+from ganeti.model.parameters.declaration import ParameterSet, ShellWords, unsupported
 from ganeti.schema.records import doc
-from ganeti.schema.types import Count, Line, Port, Positive, Text
+from ganeti.schema.types import Count, Port, Positive, Text
 
 Access = Annotated[
     Literal["kernelspace", "userspace"],
-    doc("Whether guests reach the disk as a block device of the node, or by themselves."),
+    unsupported("Whether guests reach the disk as a block device of the node, or by themselves."),
 ]
 
 
@@ -41,12 +41,12 @@ class Drbd(ParameterSet, rename="kebab"):
         Literal["bf", "bfd", "b", "bd", "f", "fd", "d", "n"],
         doc("Barriers to do without: b barriers, f flushes, d drain; n keeps all."),
     ] = "n"
-    disk_custom: Annotated[Line, doc("Further options for attaching the disk.")] = ""
+    disk_custom: Annotated[ShellWords, doc("Further options for attaching the disk.")] = ""
     dynamic_resync: Annotated[bool, doc("Whether DRBD decides how fast it resyncs.")] = False
     meta_barriers: Annotated[bool, doc("Whether flushes of the metadata are left out.")] = False
     meta_stripes: Annotated[Positive, doc("Stripes of the volume for the metadata.")] = 1
-    metavg: Annotated[Text, doc("The volume group of the metadata.")] = "xenvg"
-    net_custom: Annotated[Line, doc("Further options for connecting the two sides.")] = ""
+    metavg: Annotated[Text, doc("The volume group of the metadata; empty: that of the data.")] = ""
+    net_custom: Annotated[ShellWords, doc("Further options for connecting the two sides.")] = ""
     protocol: Annotated[
         Literal["A", "B", "C"], doc("When a write counts as done: C when it is on both sides.")
     ] = "C"
@@ -57,7 +57,7 @@ class Rbd(ParameterSet):
     """Images in a Ceph pool."""
 
     access: Access = "kernelspace"
-    pool: Annotated[Text, doc("The Ceph pool.")] = "rbd"
+    pool: Annotated[Text, unsupported("The Ceph pool.")] = "rbd"
 
 
 class Ext(ParameterSet):
@@ -70,9 +70,9 @@ class Gluster(ParameterSet):
     """Files on a Gluster volume."""
 
     access: Access = "kernelspace"
-    host: Annotated[Text, doc("A server of the volume.")] = "127.0.0.1"
-    port: Annotated[Port, doc("The server's port.")] = 24007
-    volume: Annotated[Text, doc("The volume.")] = "gv0"
+    host: Annotated[Text, unsupported("A server of the volume.")] = "127.0.0.1"
+    port: Annotated[Port, unsupported("The server's port.")] = 24007
+    volume: Annotated[Text, unsupported("The volume.")] = "gv0"
 
 
 DISKS: Mapping[Template, type[ParameterSet]] = MappingProxyType(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, get_type_hints
 
@@ -14,6 +15,7 @@ from ganeti.errors import Invalid, Problem
 from ganeti.model.parameters.declaration import ParameterSet, defaults, plain
 from ganeti.schema.parameters import Parameter, parameters
 from ganeti.schema.reading import choices, phrased
+from ganeti.schema.shell import shell_words
 from ganeti.schema.types import Parameters
 from ganeti.schema.units import mebibytes
 
@@ -55,13 +57,31 @@ def checked(
                 result.pop(name, None)
             else:
                 try:
-                    result[name] = _value(kind, known[name], value)
+                    result[name] = _supported(known[name], _value(kind, known[name], value))
                 except Invalid as e:
                     found += [Problem(f"{path}/{alias}{p.path}", p.message) for p in e.problems]
     if found:
         # A name that sets several parameters has the same problem with each.
         raise Invalid(list(dict.fromkeys(found)))
     return result
+
+
+def with_defaults(
+    kind: type[ParameterSet],
+    given: Mapping[str, Any],
+    above: Mapping[str, Any],
+    *,
+    path: str,
+    onto: Mapping[str, Any] = {},
+    for_one: bool = False,
+) -> Parameters:
+    """``checked``, and it goes together with what holds where nothing is set, ``above``.
+
+    :raises Invalid: with every problem of ``given``, or of what it leads to.
+    """
+    found = checked(kind, given, path=path, onto=onto, for_one=for_one)
+    consistent(kind, {**above, **found}, path=path)
+    return found
 
 
 def consistent(kind: type[ParameterSet], filled: Mapping[str, Any], *, path: str) -> None:
@@ -93,9 +113,24 @@ def _value(kind: type[ParameterSet], parameter: Parameter, value: Any) -> Any:
     if isinstance(value, str):
         value = _spelt(parameter, value)
     try:
-        return plain(msgspec.convert(value, hint))
+        found = plain(msgspec.convert(value, hint))
     except msgspec.ValidationError as e:
         raise Invalid([_problem(parameter, hint, e)]) from None
+    if parameter.extra.get("shell"):
+        shell_words(found)
+    return found
+
+
+def _supported(parameter: Parameter, value: Any) -> Any:
+    if parameter.extra.get("supported", True) or value == plain(parameter.default):
+        return value
+    words = f"is not supported by this version: it must stay {_shown(parameter.default)}"
+    raise Invalid([Problem("", words)])
+
+
+def _shown(value: Any) -> str:
+    """A value as users write it."""
+    return json.dumps(value) if isinstance(value, bool | int | float) else str(value) or "empty"
 
 
 def _spelt(parameter: Parameter, text: str) -> Any:

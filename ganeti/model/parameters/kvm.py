@@ -13,7 +13,9 @@ from ganeti.model.parameters.declaration import (
     Image,
     ParameterSet,
     RequiredPath,
+    ShellWords,
     shared,
+    unsupported,
 )
 from ganeti.schema.records import doc
 from ganeti.schema.types import Count, Line
@@ -125,7 +127,7 @@ class Kvm(ParameterSet):
         Literal["auto", "kvm", "tcg"],
         doc("How QEMU runs the guest: with KVM, in software, or auto: with KVM where it works."),
     ] = "auto"
-    kvm_extra: Annotated[Line, doc("Further arguments for QEMU, in a shell's quoting.")] = ""
+    kvm_extra: Annotated[ShellWords, doc("Further arguments for QEMU, in a shell's quoting.")] = ""
     kvm_flag: Annotated[
         Literal["", "disabled", "enabled"],
         doc("An older way to say kvm_accel=tcg (disabled) or kvm (enabled)."),
@@ -135,7 +137,9 @@ class Kvm(ParameterSet):
         doc("Whether network cards connect to the host, or reach out through QEMU unprivileged."),
     ] = "host"
     kvm_path: Annotated[RequiredPath, doc("The QEMU program.")] = "/usr/bin/kvm"
-    kvm_pci_reservations: Annotated[PciSlots, doc("PCI slots kept for QEMU's own devices.")] = 12
+    kvm_pci_reservations: Annotated[
+        PciSlots, unsupported("PCI slots kept for QEMU's own devices.")
+    ] = 12
     machine_version: Annotated[Line, doc("QEMU's machine type; empty takes its default.")] = ""
     mem_path: Annotated[AbsolutePath, doc("Where huge pages for its memory are mounted.")] = ""
     migration_bandwidth: Annotated[Count, shared("MiB/s that a migration may take.")] = 32
@@ -157,45 +161,60 @@ class Kvm(ParameterSet):
     scsi_controller_type: Annotated[
         Literal["lsi", "megasas", "virtio-scsi-pci"], doc("The SCSI controller, if it has one.")
     ] = "lsi"
-    security_domain: Annotated[Line, doc("The user QEMU runs as, with security_model=user.")] = ""
+    security_domain: Annotated[
+        Line, unsupported("The user QEMU runs as, with security_model=user.")
+    ] = ""
     security_model: Annotated[
-        Literal["none", "pool", "user"], doc("Whether QEMU runs as root, a pool's user, or a user.")
+        Literal["none", "pool", "user"],
+        unsupported("Whether QEMU runs as root, a pool's user, or a user."),
     ] = "none"
     serial_console: Annotated[bool, doc("Whether it has a serial console.")] = True
     serial_speed: Annotated[SerialSpeed, doc("The speed of the serial console.")] = 38400
-    soundhw: Annotated[Line, doc("Its sound cards.")] = ""
-    spice_bind: Annotated[Line, doc("Address or device where SPICE listens; empty: no SPICE.")] = ""
+    soundhw: Annotated[Line, unsupported("Its sound cards.")] = ""
+    spice_bind: Annotated[
+        Line, unsupported("Address or device where SPICE listens; empty: no SPICE.")
+    ] = ""
     spice_image_compression: Annotated[
         Literal["", "auto_glz", "auto_lz", "glz", "lz", "off", "quic"],
-        doc("How SPICE compresses images."),
+        unsupported("How SPICE compresses images."),
     ] = ""
-    spice_ip_version: Annotated[Literal[0, 4, 6], doc("The IP version of SPICE; 0: any.")] = 0
+    spice_ip_version: Annotated[
+        Literal[0, 4, 6], unsupported("The IP version of SPICE; 0: any.")
+    ] = 0
     spice_jpeg_wan_compression: Annotated[
-        WanCompression, doc("Whether SPICE uses JPEG on slow links.")
+        WanCompression, unsupported("Whether SPICE uses JPEG on slow links.")
     ] = ""
-    spice_password_file: Annotated[AbsolutePath, doc("The file with SPICE's password.")] = ""
-    spice_playback_compression: Annotated[bool, doc("Whether SPICE compresses sound.")] = True
+    spice_password_file: Annotated[AbsolutePath, unsupported("The file with SPICE's password.")] = (
+        ""
+    )
+    spice_playback_compression: Annotated[bool, unsupported("Whether SPICE compresses sound.")] = (
+        True
+    )
     spice_streaming_video: Annotated[
-        Literal["", "all", "filter", "off"], doc("What SPICE streams as video.")
+        Literal["", "all", "filter", "off"], unsupported("What SPICE streams as video.")
     ] = ""
-    spice_tls_ciphers: Annotated[Line, doc("The ciphers of SPICE over TLS.")] = (
+    spice_tls_ciphers: Annotated[Line, unsupported("The ciphers of SPICE over TLS.")] = (
         "HIGH:-DES:-3DES:-EXPORT:-DH"
     )
-    spice_use_tls: Annotated[bool, doc("Whether SPICE uses TLS.")] = False
-    spice_use_vdagent: Annotated[bool, doc("Whether SPICE talks to the guest's agent.")] = True
+    spice_use_tls: Annotated[bool, unsupported("Whether SPICE uses TLS.")] = False
+    spice_use_vdagent: Annotated[bool, unsupported("Whether SPICE talks to the guest's agent.")] = (
+        True
+    )
     spice_zlib_glz_wan_compression: Annotated[
-        WanCompression, doc("Whether SPICE uses zlib on slow links.")
+        WanCompression, unsupported("Whether SPICE uses zlib on slow links.")
     ] = ""
     usb_devices: Annotated[Line, doc("USB devices to attach, with commas between them.")] = ""
     usb_mouse: Annotated[Literal["", "mouse", "tablet"], doc("A USB pointing device.")] = ""
-    use_chroot: Annotated[bool, doc("Whether QEMU is confined to an empty folder.")] = False
+    use_chroot: Annotated[bool, unsupported("Whether QEMU is confined to an empty folder.")] = False
     use_guest_agent: Annotated[bool, doc("Whether there is a channel to QEMU's guest agent.")] = (
         False
     )
     use_localtime: Annotated[bool, doc("Whether its clock shows local time instead of UTC.")] = (
         False
     )
-    user_shutdown: Annotated[bool, doc("Whether a stop from inside is taken as wanted.")] = False
+    user_shutdown: Annotated[
+        bool, unsupported("Whether a stop from inside is taken as wanted.")
+    ] = False
     vga: Annotated[Line, doc("The kind of its graphics card.")] = ""
     vhost_net: Annotated[bool, doc("Whether the kernel moves its network packets.")] = False
     virtio_net_queues: Annotated[Queues, doc("Queues of each paravirtual network card.")] = 1
@@ -206,7 +225,9 @@ class Kvm(ParameterSet):
     vnc_tls: Annotated[bool, doc("Whether VNC uses TLS.")] = False
     vnc_x509_path: Annotated[AbsolutePath, doc("The folder with VNC's certificates.")] = ""
     vnc_x509_verify: Annotated[bool, doc("Whether VNC's clients must show a certificate.")] = False
-    vnet_hdr: Annotated[bool, doc("Whether packets carry the header for offloading.")] = True
+    vnet_hdr: Annotated[bool, unsupported("Whether packets carry the header for offloading.")] = (
+        True
+    )
 
     def conflicts(self) -> list[Problem]:
         return [Problem(name, message) for broken, name, message in self._rules() if broken]

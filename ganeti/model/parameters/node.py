@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from ganeti.model.parameters.declaration import AbsolutePath, ParameterSet, Size, shared
+from ganeti.model.parameters.declaration import AbsolutePath, ParameterSet, Size, unsupported
 from ganeti.schema.records import doc
 from ganeti.schema.types import MAX_INTEGER, Count, Line, Port
 
@@ -19,14 +19,14 @@ class NodeParameters(ParameterSet):
 
     cpu_speed: Annotated[Speed, doc("How fast its processors are, beside the others.")] = 1.0
     exclusive_storage: Annotated[
-        bool, shared("Whether a physical volume belongs to one instance only.")
+        bool, unsupported("Whether a physical volume belongs to one instance only.")
     ] = False
     oob_program: Annotated[
         AbsolutePath, doc("The program that switches the node's power from outside.")
     ] = ""
-    ovs: Annotated[bool, doc("Whether to set up Open vSwitch on it.")] = False
-    ovs_link: Annotated[Line | None, doc("The device that connects its Open vSwitch.")] = ""
-    ovs_name: Annotated[Line | None, doc("The name of its Open vSwitch.")] = "switch1"
+    ovs: Annotated[bool, unsupported("Whether to set up Open vSwitch on it.")] = False
+    ovs_link: Annotated[Line | None, unsupported("The device that connects its Open vSwitch.")] = ""
+    ovs_name: Annotated[Line | None, unsupported("The name of its Open vSwitch.")] = "switch1"
     spindle_count: Annotated[Count, doc("How many disk spindles it has.")] = 1
     ssh_port: Annotated[Port, doc("Where its SSH daemon listens.")] = 22
 

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from ganeti.errors import Problem
 from ganeti.model.disk import Template
-from ganeti.model.parameters.declaration import ParameterSet
+from ganeti.model.parameters.declaration import ParameterSet, defaults, shared
+from ganeti.model.parameters.given import DEFAULT
 from ganeti.schema.records import Record, doc
 from ganeti.schema.types import MAX_INTEGER, Count
 
@@ -53,11 +55,11 @@ class Policy(ParameterSet, rename="kebab"):
         tuple[Range, ...], doc("Ranges of sizes; an instance must fit into one of them.")
     ] = (Range(),)
     spindle_ratio: Annotated[Ratio, doc("Spindles in use per spindle of a node.")] = 32.0
-    std: Annotated[Specs, doc("A usual instance; capacity is counted in these.")] = _LEAST
+    std: Annotated[Specs, shared("A usual instance; capacity is counted in these.")] = _LEAST
     vcpu_ratio: Annotated[Ratio, doc("Virtual processors per processor of a node.")] = 4.0
 
     def conflicts(self) -> list[Problem]:
-        found = []
+        found: list[Problem] = []
         if not self.disk_templates:
             found.append(Problem("disk-templates", "must allow at least one template"))
         if not self.minmax:
@@ -68,7 +70,33 @@ class Policy(ParameterSet, rename="kebab"):
                 for name, low, high in _beside(bounds.min, bounds.max)
                 if low > high
             ]
+        if self.minmax and not found:
+            outside = [list(_outside(self.std, bounds)) for bounds in self.minmax]
+            found = min(outside, key=len)
         return found
+
+
+def with_whole_standard(given: Mapping[str, Any], holds: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return ``given``, of which ``std`` may name only a part of a usual instance, completed.
+
+    The rest is as in ``holds``, the policy so far with everything filled in. The word ``default``
+    resets a part to what holds where nothing is set.
+    """
+    std = given.get("std")
+    if not isinstance(std, Mapping):
+        return given
+    usual = defaults(Policy)["std"]
+    reset = {name: usual[name] for name, value in std.items() if value == DEFAULT and name in usual}
+    return {**given, "std": {**holds["std"], **std, **reset}}
+
+
+def _outside(std: Specs, bounds: Range) -> Iterator[Problem]:
+    """In what respects the usual instance is not one that the range takes."""
+    for (name, value, low), (_, _, high) in zip(
+        _beside(std, bounds.min), _beside(std, bounds.max), strict=True
+    ):
+        if not low <= value <= high:
+            yield Problem(f"std.{name}", f"{value} is not from {low} to {high}, as minmax has it")
 
 
 def _beside(one: Specs, other: Specs) -> list[tuple[str, int, int]]:

@@ -2,12 +2,14 @@
 """Changes to the lists of an instance's disks or network cards, as clients write them.
 
 A change is ``[op, where, parameters]`` with ``where`` an index (-1 is the last), a name or a UUID.
+An index may be text: Ganeti's own tools send ``["add", "-1", …]``.
 The older form leaves ``where`` out: ``[op, parameters]``, or ``[index, parameters]`` to modify.
 """
 
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Collection, Sequence
 from typing import Annotated, Any, NamedTuple, TypeAlias
 
@@ -16,6 +18,8 @@ from msgspec import Meta
 from ganeti.schema.types import Value
 
 LAST = -1
+
+_INDEX = re.compile(r"\A-?[0-9]{1,9}\Z")
 
 
 class Action(enum.StrEnum):
@@ -51,7 +55,7 @@ def changes(written: Sequence[Sequence[Any]], keys: Collection[str] = ()) -> tup
 def _change(number: int, written: Sequence[Any], keys: Collection[str]) -> Change:
     match list(written):
         case [str(action), int() | str() as where, dict(parameters)] if not _truth(where):
-            found = Change(_action(number, action), where, parameters)
+            found = Change(_action(number, action), _where(where), parameters)
         case [str("add" | "attach" | "detach" | "remove" as action), dict(parameters)]:
             found = Change(Action(action), LAST, parameters)
         case [int(index), dict(parameters)] if not _truth(index) and index >= 0:
@@ -64,6 +68,10 @@ def _change(number: int, written: Sequence[Any], keys: Collection[str]) -> Chang
         if not isinstance(value, str | int | None) or _truth(value):
             raise ValueError(f"change {number}: {key} must be text, a number or null")
     return found
+
+
+def _where(written: int | str) -> int | str:
+    return int(written) if isinstance(written, str) and _INDEX.match(written) else written
 
 
 def _action(number: int, word: str) -> Action:

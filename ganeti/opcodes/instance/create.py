@@ -8,8 +8,8 @@ from typing import Annotated
 
 from ganeti.opcodes import fields
 from ganeti.opcodes.opcode import Opcode
-from ganeti.schema.records import doc
-from ganeti.schema.types import Integer, Lines, Seconds, Text, Value
+from ganeti.schema.records import doc, unsupported
+from ganeti.schema.types import Lines, Seconds, Text, Value
 
 
 class CreationMode(enum.StrEnum):
@@ -24,6 +24,7 @@ class CreateInstance(Opcode, tag="OP_INSTANCE_CREATE"):
     """Create an instance: empty, installed by an OS definition, or from an export."""
 
     summary_field = "instance_name"
+    host_names = ("instance_name",)
 
     instance_name: fields.TheInstance
     force_variant: fields.ForceVariant = False
@@ -76,20 +77,21 @@ class CreateInstance(Opcode, tag="OP_INSTANCE_CREATE"):
     ] = None
     compress: fields.Compression = fields.NO_COMPRESSION
     start: Annotated[bool, doc("Start the instance when it is made.")] = True
-    forthcoming: Annotated[bool, doc("Only reserve the instance's resources; create it later.")] = (
-        False
-    )
-    commit: Annotated[bool, doc("Create an instance that was reserved before.")] = False
-    tags: fields.Tags = ()
-    instance_communication: Annotated[
-        bool, doc("Give the instance a network card to talk with its node.")
+    forthcoming: Annotated[
+        bool,
+        unsupported(
+            "Only reserve the instance's resources; create it later.",
+            "create it with --no-start and --no-install, and install it later",
+        ),
     ] = False
-    helper_startup_timeout: Annotated[
-        Integer | None, doc("How long the installing helper guest may take to start, in seconds.")
-    ] = None
-    helper_shutdown_timeout: Annotated[
-        Integer | None, doc("How long the installing helper guest may take to end, in seconds.")
-    ] = None
+    commit: Annotated[
+        bool,
+        unsupported("Create an instance that was reserved before.", "instances are not reserved"),
+    ] = False
+    tags: fields.Tags = ()
+    instance_communication: fields.Communication = False
+    helper_startup_timeout: fields.HelperTimeout = None
+    helper_shutdown_timeout: fields.HelperTimeout = None
 
 
 class AllocateInstances(Opcode, tag="OP_INSTANCE_MULTI_ALLOC"):

@@ -92,6 +92,8 @@ class RemoveInstance(Opcode, tag="OP_INSTANCE_REMOVE"):
 class RenameInstance(Opcode, tag="OP_INSTANCE_RENAME"):
     """Give a stopped instance another name."""
 
+    host_names = ("new_name",)
+
     instance_name: fields.TheInstance
     instance_uuid: fields.InstanceUUID = None
     new_name: Annotated[InstanceName, doc("The new name.")]

@@ -8,8 +8,10 @@ from typing import Annotated, get_args
 from ganeti.opcodes import fields
 from ganeti.opcodes.instance.changes import ListChanges, changes
 from ganeti.opcodes.opcode import Opcode
-from ganeti.schema.records import doc
+from ganeti.schema.records import doc, unsupported
 from ganeti.schema.types import Parameters, Positive, Text
+
+_CONVERT = "disks are not converted; export the instance, and import it with another template"
 
 
 class ModifyInstance(Opcode, tag="OP_INSTANCE_SET_PARAMS"):
@@ -35,15 +37,21 @@ class ModifyInstance(Opcode, tag="OP_INSTANCE_SET_PARAMS"):
     hvparams: fields.HvParams = {}
     disk_template: Annotated[fields.DiskTemplate, doc("Convert the disks to this template.")] = None
     ext_params: Annotated[
-        Parameters, doc("Parameters of the external storage to convert to, provider among them.")
+        Parameters, unsupported("Parameters of the external storage to convert to.", _CONVERT)
     ] = {}
     file_driver: fields.FileDriver = None
     file_storage_dir: fields.FileStorageDir = None
     pnode: Annotated[Text | None, doc("Record this node as primary; moves nothing.")] = None
     pnode_uuid: fields.PrimaryNodeUUID = None
-    remote_node: fields.RemoteNode = None
-    remote_node_uuid: fields.RemoteNodeUUID = None
-    iallocator: fields.Iallocator = None
+    remote_node: Annotated[
+        Text | None, unsupported("The secondary node for disks that are converted.", _CONVERT)
+    ] = None
+    remote_node_uuid: Annotated[
+        Text | None, unsupported("UUID of the secondary node for converted disks.", _CONVERT)
+    ] = None
+    iallocator: Annotated[
+        Text | None, unsupported("The allocator that chooses that node.", _CONVERT)
+    ] = None
     os_name: Annotated[Text | None, doc("Record another OS definition; installs nothing.")] = None
     osparams: fields.OSParams = {}
     osparams_private: fields.PrivateParams = None
@@ -58,9 +66,7 @@ class ModifyInstance(Opcode, tag="OP_INSTANCE_SET_PARAMS"):
     hotplug_if_possible: Annotated[bool, doc("Change the running guest too where possible.")] = (
         False
     )
-    instance_communication: Annotated[
-        bool | None, doc("Whether the instance has a network card to talk with its node.")
-    ] = None
+    instance_communication: fields.Communication = None
 
     def __post_init__(self) -> None:
         for name, written, keys in (

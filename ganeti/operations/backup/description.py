@@ -23,6 +23,9 @@ from ganeti.schema.parameters import parameters
 
 VERSION = 0
 _NIC = ("mac", "ip", "network", "name", "mode", "link", "vlan")
+_NIC_KEYS = {"bridge": "link", **dict(zip(_NIC, _NIC, strict=True))}
+"""What is read of a card, by how it is written: exports of Ganeti 2.0 name the bridge."""
+_SIZES = ("maxmem", "minmem", "vcpus")
 _MOST = 1000
 """Disks or network cards; a description that claims more is not one."""
 
@@ -157,9 +160,9 @@ def _read(parser: configparser.RawConfigParser) -> Exported:
         tags=tuple(instance.get("tags", "").split()),
         nics=tuple(
             {
-                key: _value(instance[f"nic{number}_{key}"])
-                for key in _NIC
-                if f"nic{number}_{key}" in instance
+                key: _value(instance[f"nic{number}_{written}"])
+                for written, key in _NIC_KEYS.items()
+                if f"nic{number}_{written}" in instance
             }
             for number in range(nics)
         ),
@@ -172,10 +175,22 @@ def _read(parser: configparser.RawConfigParser) -> Exported:
             for number in range(disks)
         ),
         hvparams=_values(parser, "hypervisor"),
-        beparams=_values(parser, "backend"),
+        beparams=_backend(parser),
         osparams=_values(parser, "os"),
         osparams_private=_values(parser, "os_private"),
     )
+
+
+def _backend(parser: configparser.RawConfigParser) -> dict[str, str | None]:
+    """The backend parameters, also of exports from before they had a section, or minmem."""
+    instance = {key: _value(value) for key, value in parser["instance"].items()}
+    found = {key: instance[key] for key in ("memory", *_SIZES) if key in instance}
+    found |= _values(parser, "backend")
+    memory = found.pop("memory", None)
+    if memory is not None:
+        found.setdefault("minmem", memory)
+        found.setdefault("maxmem", memory)
+    return found
 
 
 def _count(instance: configparser.SectionProxy, key: str) -> int:

@@ -117,8 +117,6 @@ def _require_sense(op: ExportInstance) -> None:
     problems = []
     if op.compress != NO_COMPRESSION:
         problems.append(Problem("compress", "must be none: data are sent as they are"))
-    if op.zero_free_space:
-        problems.append(Problem("zero_free_space", "is not offered"))
     if op.mode is ExportMode.LOCAL and not isinstance(op.target_node, str):
         problems.append(Problem("target_node", "must be a node's name"))
     if op.mode is ExportMode.REMOTE:

@@ -14,9 +14,11 @@ from ganeti.model.cluster import Cluster
 from ganeti.model.disk import Template
 from ganeti.model.instance import Instance
 from ganeti.opcodes.cluster import ModifyCluster
+from ganeti.operations.allocating import BUILT_IN, is_allocator
 from ganeti.operations.cluster.hypervisor_check import require_able
 from ganeti.operations.cluster.settings import settings
 from ganeti.operations.operation import Ending, Facts, HookCall, Operation, Question, Tools
+from ganeti.rpc.node import VerifyNode
 from ganeti.rpc.storage import ListStorage
 from ganeti.schema.records import replace
 
@@ -43,9 +45,24 @@ class Modify:
 
 
 def questions(op: ModifyCluster, state: ClusterState) -> Sequence[Question]:
-    if not op.vg_name:
-        return ()
-    return [Question(_hosts(state), ListStorage(kind="lvm-vg"))]
+    found = []
+    if op.vg_name:
+        found.append(Question(_hosts(state), ListStorage(kind="lvm-vg")))
+    if folders := _folders(op):
+        name = state.cluster.cluster_name
+        found.append(Question(_hosts(state), VerifyNode(what=folders, cluster_name=name)))
+    return found
+
+
+_FOLDERS = {
+    "file-storage-path": "file_storage_dir",
+    "shared-file-storage-path": "shared_file_storage_dir",
+}
+"""The checks of nodes for the folders that disks can be in, and the settings."""
+
+
+def _folders(op: ModifyCluster) -> dict[str, str]:
+    return {check: path for check, name in _FOLDERS.items() if (path := getattr(op, name))}
 
 
 def _hosts(state: ClusterState) -> list[Any]:
@@ -58,6 +75,10 @@ def plan(op: ModifyCluster, state: ClusterState, facts: Facts) -> Modify:
     _require_useful(replace(state.cluster, **fields), fields, state)
     if op.vg_name and not op.force:
         _require_group(op.vg_name, state, facts)
+    _require_folders(op, state, facts)
+    if op.default_iallocator and not is_allocator(op.default_iallocator):
+        message = f"{op.default_iallocator} cannot be the name of an allocator"
+        raise Invalid([Problem("default_iallocator", message)])
     if not fields:
         raise Invalid([Problem("", "nothing is to be changed; name what is")])
     return Modify(op, fields)
@@ -97,6 +118,19 @@ def _require_runnable(instance: Instance, after: Cluster, state: ClusterState) -
         raise Refused(f"instance {instance.name} has drbd disks, which need the helper of DRBD")
 
 
+def _require_folders(op: ModifyCluster, state: ClusterState, facts: Facts) -> None:
+    """Refuse folders in which nodes would make no disks; ``file-storage-paths`` lists those.
+
+    :raises Refused: with the reason for each such node.
+    """
+    lacking = []
+    for node in _hosts(state) if _folders(op) else ():
+        answer = facts.of(node, VerifyNode)
+        lacking += [f"{node.name}: {answer[check]}" for check in _folders(op) if check in answer]
+    if lacking:
+        raise Refused(f"disks cannot be made there: {'; '.join(lacking)}", Code.ENVIRONMENT)
+
+
 def _require_group(name: str, state: ClusterState, facts: Facts) -> None:
     """Refuse a volume group that a node does not have.
 
@@ -121,6 +155,12 @@ async def run(plan: Modify, tools: Tools) -> Ending:
     def change(state: ClusterState) -> ClusterState:
         return state.put(replace(state.cluster, **settings(plan.op, state)))
 
+    name = plan.fields.get("default_iallocator")
+    if name and name != BUILT_IN and not tools.allocate.installed(name):
+        raise Refused(
+            f"there is no allocator named {name} on the master; install it there, or name another",
+            Code.UNKNOWN,
+        )
     state = tools.config.state()
     await require_able(state.cluster, replace(state.cluster, **plan.fields), state, tools)
     size = plan.fields.get("candidate_pool_size")

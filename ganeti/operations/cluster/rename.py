@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ganeti.config.changes.cluster import update_cluster
-from ganeti.config.state import ClusterState
+from ganeti.config.state import ClusterState, Kind
 from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.locking.names import LockRequest
 from ganeti.opcodes.cluster import RenameCluster
-from ganeti.operations.instance.order import is_name
 from ganeti.operations.operation import Ending, Facts, HookCall, Operation, Question, Tools
 from ganeti.rpc.node import ResolveName
+from ganeti.schema.host_names import RULE, is_host_name
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,12 @@ def questions(op: RenameCluster, state: ClusterState) -> Sequence[Question]:
 
 def plan(op: RenameCluster, state: ClusterState, facts: Facts) -> Rename:
     """Find the new address, or refuse."""
-    if not is_name(op.name):
-        message = "must be letters, digits, dots, dashes and underscores, as in a host name"
-        raise Invalid([Problem("name", message)])
+    if not is_host_name(op.name):
+        raise Invalid([Problem("name", RULE)])
+    if state.knows(Kind.NODE, op.name):
+        raise Refused(
+            f"{op.name} is the name of a node, and a cluster has a name of its own", Code.NOT_UNIQUE
+        )
     cluster = state.cluster
     family = ipaddress.ip_address(cluster.master_ip).version
     found = facts.of(state.master, ResolveName).addresses

@@ -10,15 +10,17 @@ from typing import Any
 from ganeti.config.state import ClusterState
 from ganeti.errors import Invalid, Problem
 from ganeti.model.cluster import Cluster
-from ganeti.model.disk import Template
+from ganeti.model.disk import SUPPORTED, Template
 from ganeti.model.parameters.backend import Backend
 from ganeti.model.parameters.declaration import ParameterSet, defaults
 from ganeti.model.parameters.disk import DISKS
+from ganeti.model.parameters.filling import policy_filled
 from ganeti.model.parameters.given import DEFAULT, checked, consistent
 from ganeti.model.parameters.hypervisors import HYPERVISORS
 from ganeti.model.parameters.nic import NicParameters
 from ganeti.model.parameters.node import NodeParameters
-from ganeti.model.parameters.policy import Policy
+from ganeti.model.parameters.policy import Policy, with_whole_standard
+from ganeti.model.unsupported import unsupported, unsupported_template
 from ganeti.opcodes.cluster import ListAction, ModifyCluster
 from ganeti.schema.records import replace
 from ganeti.schema.types import Parameters
@@ -64,6 +66,7 @@ def settings(op: ModifyCluster, state: ClusterState) -> Fields:
             fields.update(step(op, replace(cluster, **fields)))
         except Invalid as e:
             problems += e.problems
+    problems += unsupported(fields, cluster)
     if problems:
         raise Invalid(problems)
     return fields
@@ -112,6 +115,10 @@ def _enabled(op: ModifyCluster, cluster: Cluster) -> Fields:
             if not given:
                 raise Invalid([Problem(name, "must name at least one")])
             fields[name] = tuple(dict.fromkeys(each.value for each in given))
+    for number, template in enumerate(op.enabled_disk_templates or ()):
+        if template not in SUPPORTED and template.value not in cluster.enabled_disk_templates:
+            where = f"enabled_disk_templates[{number}]"
+            raise Invalid([Problem(where, unsupported_template(template))])
     for number, hypervisor in enumerate(op.enabled_hypervisors or ()):
         _hypervisor(hypervisor.value, "enabled_hypervisors", f"[{number}]")
     return fields
@@ -129,7 +136,8 @@ def _parameters(op: ModifyCluster, cluster: Cluster) -> Fields:
     if op.ndparams is not None:
         fields["ndparams"] = _level(NodeParameters, op.ndparams, cluster.ndparams, "ndparams")
     if op.ipolicy is not None:
-        fields["ipolicy"] = _level(Policy, op.ipolicy, cluster.ipolicy, "ipolicy")
+        policy = with_whole_standard(op.ipolicy, policy_filled(cluster))
+        fields["ipolicy"] = _level(Policy, policy, cluster.ipolicy, "ipolicy")
     return fields
 
 
@@ -261,15 +269,6 @@ def _collectors(op: ModifyCluster, cluster: Cluster) -> Fields:
     return {"data_collectors": found} if found != cluster.data_collectors else {}
 
 
-def _states(op: ModifyCluster, cluster: Cluster) -> Fields:
-    given = {"hv_state_static": op.hv_state, "disk_state_static": op.disk_state}
-    return {
-        name: {**(getattr(cluster, name) or {}), **value}
-        for name, value in given.items()
-        if value is not None
-    }
-
-
 _STEPS: Sequence[Step] = (
     _simple,
     _unsettable,
@@ -283,5 +282,4 @@ _STEPS: Sequence[Step] = (
     _disks,
     _users,
     _collectors,
-    _states,
 )

@@ -22,6 +22,14 @@ from ganeti.opcodes.cluster import OptionalCheck, VerifyCluster, VerifyConfig, V
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.cluster.disks import disk_findings, disk_questions
 from ganeti.operations.cluster.findings import Finding, Report
+from ganeti.operations.cluster.group_findings import (
+    Checked,
+    bridges_of,
+    helper_findings,
+    instance_findings,
+    node_findings,
+    power_helpers,
+)
 from ganeti.operations.instance.presence import possible_hosts
 from ganeti.operations.instance.subject import standing
 from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
@@ -81,15 +89,26 @@ class Configuration:
 
     op: VerifyConfig
     state: ClusterState
+    facts: Facts
 
     @property
     def locks(self) -> LockRequest:
         return {}
 
 
+def config_questions(op: VerifyConfig, state: ClusterState) -> Sequence[Question]:
+    """Ask the master about the out-of-band helpers of all nodes, which run there."""
+    helpers = power_helpers(state)
+    if not helpers:
+        return ()
+    what = {"user-scripts": sorted(helpers)}
+    call = VerifyNode(what=what, cluster_name=state.cluster.cluster_name)
+    return [Question([state.master], call)]
+
+
 def plan_config(op: VerifyConfig, state: ClusterState, facts: Facts) -> Configuration:
     """Take the state as it is."""
-    return Configuration(op, state)
+    return Configuration(op, state, facts)
 
 
 async def run_config(plan: Configuration, tools: Tools) -> bool:
@@ -99,6 +118,7 @@ async def run_config(plan: Configuration, tools: Tools) -> bool:
     findings = [
         Finding(Code.ECLUSTERCFG, "cluster", name, problem) for problem in verify(plan.state)
     ]
+    findings += helper_findings(plan.state, plan.facts)
     report.heading("Verifying the copies of the state with the master candidates")
     findings += [
         Finding(Code.ENODERPC, "node", plan.state.nodes[uuid].name, f"its copy is behind: {why}")
@@ -142,11 +162,22 @@ def questions(op: VerifyGroup, state: ClusterState) -> Sequence[Question]:
         CERTIFICATES: None,
         OBSTACLES: list(cluster.enabled_disk_templates),
         "user-scripts": [],
+        "oslist": None,
+        "allowed-file-storage-paths": None,
     }
     if _volume_group(cluster):
         what["vglist"] = None
+        what["lvlist"] = cluster.volume_group_name
     if cluster.file_storage_dir and "file" in cluster.enabled_disk_templates:
         what["file-storage-path"] = cluster.file_storage_dir
+    if cluster.shared_file_storage_dir and "sharedfile" in cluster.enabled_disk_templates:
+        what["shared-file-storage-path"] = cluster.shared_file_storage_dir
+    if Template.DRBD.value in cluster.enabled_disk_templates:
+        what["drbd-version"] = None
+    instances = (each for node in nodes for each in state.primaries_on(node))
+    others = (each for node in nodes for each in state.secondaries_on(node))
+    if bridges := bridges_of((*instances, *others), state):
+        what["bridges"] = sorted(bridges)
     return [
         Question(nodes, DescribeNode(hypervisors=cluster.enabled_hypervisors)),
         Question(nodes, VerifyNode(what=what, cluster_name=cluster.cluster_name)),
@@ -177,6 +208,8 @@ async def run_group(plan: Members, tools: Tools) -> bool:
             findings += _instance(instance, node, plan)
     findings += _strangers(nodes, plan)
     findings += disk_findings(plan.group, state, plan.facts)
+    checked = Checked(plan.group, nodes, state, plan.facts)
+    findings += [*node_findings(checked), *instance_findings(checked)]
     if OptionalCheck.N_PLUS_ONE not in plan.op.skip_checks:
         report.heading("Verifying that the instances of any one node fit elsewhere")
         findings += [each for node in nodes for each in _spare(node, plan)]
@@ -198,8 +231,8 @@ def _node(node: Node, plan: Members, now: float) -> Iterator[Finding]:
         case [protocol, release] if protocol != CONFIG_VERSION:
             yield finding(Code.ENODEVERSION, f"runs {release}, with another protocol: {protocol}")
     match answer.get("time"):
-        case [int(seconds), int(_)] if abs(seconds - now) > MOST_SKEW:
-            yield finding(Code.ENODETIME, f"its clock is {seconds - now:+.0f} s off the master's")
+        case [int(seconds), int(_)] if skew := _skew(seconds, plan.facts, now):
+            yield finding(Code.ENODETIME, f"its clock is {skew:+.0f} s off the master's")
     for hypervisor, problem in (answer.get("hypervisor") or {}).items():
         if problem:
             yield finding(Code.ENODEHV, f"hypervisor {hypervisor}: {problem}")
@@ -243,6 +276,22 @@ def _mixed_versions(nodes: Sequence[Node], plan: Members) -> Iterator[Finding]:
             yield Finding(Code.ENODEHV, "group", plan.group.name, message, warning=True)
 
 
+def _skew(seconds: float, facts: Facts, now: float) -> float:
+    """By how much a node's clock is certainly off; 0 if that is bearable.
+
+    The node answered between the question and now, which is long where another one was slow.
+    """
+    asked = now if facts.since is None else facts.since
+    if seconds < asked - MOST_SKEW:
+        return seconds - asked
+    return seconds - now if seconds > now + MOST_SKEW else 0.0
+
+
+def _has_changed(instance: Instance, facts: Facts) -> bool:
+    """Whether an instance is another one than when the nodes were asked what they run."""
+    return facts.state is not None and facts.state.instances.get(instance.uuid) != instance
+
+
 def _storage(node: Node, plan: Members, answer: Mapping[str, Any]) -> Iterator[Finding]:
     for template, obstacle in (answer.get(OBSTACLES) or {}).items():
         code = Code.ENODEDRBDHELPER if template == Template.DRBD else Code.ENODELVM
@@ -265,7 +314,7 @@ def _instance(instance: Instance, node: Node, plan: Members) -> Iterator[Finding
         yield finding(Code.EINSTANCEBADNODE, f"its primary node {node.name} is offline")
         return
     facts = _facts(node, plan)
-    if facts is None:
+    if facts is None or _has_changed(instance, plan.facts):
         return
     runs = instance.name in facts.guests
     if instance.admin_state is Wanted.UP and not runs:
@@ -277,10 +326,14 @@ def _instance(instance: Instance, node: Node, plan: Members) -> Iterator[Finding
 
 def _strangers(nodes: Sequence[Node], plan: Members) -> Iterator[Finding]:
     by_name = {instance.name: instance for instance in plan.state.instances.values()}
+    before = plan.facts.state or plan.state
+    gone = {instance.name for instance in before.instances.values()} - set(by_name)
     for node in nodes:
         facts = _facts(node, plan)
         for guest in facts.guests if facts is not None else ():
             instance = by_name.get(guest)
+            if guest in gone or (instance and _has_changed(instance, plan.facts)):
+                continue
             if instance is None:
                 message = f"runs a guest that is no instance: {guest}"
                 yield Finding(Code.ENODEORPHANINSTANCE, "node", node.name, message)
@@ -340,6 +393,6 @@ def group_hooks(plan: Members, state: ClusterState) -> HookCall:
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation(VerifyCluster, plan_all, run_all),
-    Operation(VerifyConfig, plan_config, run_config),
+    Operation(VerifyConfig, plan_config, run_config, config_questions),
     Operation(VerifyGroup, plan_group, run_group, questions, group_hooks),
 )

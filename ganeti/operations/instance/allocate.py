@@ -185,7 +185,7 @@ def consult(op: AllocateInstances, state: ClusterState, facts: Facts) -> Consult
     for number, each in enumerate(op.instances):
         if not _placed(each):
             try:
-                wanted.append(create.allocation(each, state))
+                wanted.append(create.allocation(each, state, facts.busy))
             except Invalid as e:
                 problems += _inside(number, e)
     if problems:

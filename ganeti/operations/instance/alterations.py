@@ -12,7 +12,7 @@ from typing import Any
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Invalid, Problem, Refused
-from ganeti.model.disk import Disk, Mode
+from ganeti.model.disk import Disk, Mode, Template
 from ganeti.model.instance import Instance, Nic
 from ganeti.opcodes.instance.changes import LAST, Action, Change
 from ganeti.operations.instance.wishes import (
@@ -22,6 +22,7 @@ from ganeti.operations.instance.wishes import (
     NicWish,
     disk_wanted,
     nics_wanted,
+    unusable_names,
 )
 from ganeti.schema.records import replace
 
@@ -65,6 +66,8 @@ def nics_after(instance: Instance, changes: Sequence[Change], state: ClusterStat
                 changed += [(f"nic.{key}/{place}", v) for key, v in change.parameters.items()]
             case _:
                 raise _no_such_action(change)
+    if problems := list(unusable_names([card.name for card in cards], "nics")):
+        raise Invalid(problems)
     if len(cards) > MOST_NICS:
         raise Refused(f"an instance has at most {MOST_NICS} network cards", Code.INPUT)
     _require_own_macs(instance, cards, state)
@@ -165,7 +168,8 @@ def disks_after(instance: Instance, disks: Sequence[Disk], changes: Sequence[Cha
         match change.action:
             case Action.ADD:
                 place = _place(change, now)
-                wish = disk_wanted(change.parameters, f"disks[{number}]")
+                template = disks[0].dev_type if disks else Template.DISKLESS
+                wish = disk_wanted(change.parameters, f"disks[{number}]", template)
                 now.insert(place, wish)
                 steps.append(DiskStep(place, wish=wish))
                 words = f"add:size={wish.size},mode={wish.mode.value}"
@@ -177,10 +181,14 @@ def disks_after(instance: Instance, disks: Sequence[Disk], changes: Sequence[Cha
             case Action.MODIFY:
                 place = _found(change, now, "disk", instance)
                 fields = _fields(change.parameters, number)
-                steps.append(DiskStep(place, disk=_existing(now[place]), fields=fields))
+                disk = _existing(now[place])
+                now[place] = replace(disk, **fields)
+                steps.append(DiskStep(place, disk=disk, fields=fields))
                 changed += [(f"disk.{key}/{place}", v) for key, v in change.parameters.items()]
             case _:
                 raise _no_such_action(change)
+    if problems := list(unusable_names([each.name for each in now], "disks")):
+        raise Invalid(problems)
     if len(now) > MOST_DISKS:
         raise Refused(f"an instance has at most {MOST_DISKS} disks", Code.INPUT)
     return Disks(tuple(steps), tuple(each.size for each in now), tuple(changed))
@@ -201,6 +209,8 @@ def _fields(parameters: Mapping[str, Any], number: int) -> dict[str, Any]:
         if fields["mode"] not in set(Mode):
             raise Invalid([Problem(f"disks[{number}]/mode", "must be rw or ro")])
         fields["mode"] = Mode(fields["mode"])
+    if not isinstance(fields.get("name"), str | None):
+        raise Invalid([Problem(f"disks[{number}]/name", "must be text")])
     if fields.get("name") in ("none", ""):
         fields["name"] = None
     return fields
@@ -221,8 +231,6 @@ def _place(change: Change, entries: Sequence[object]) -> int:
 def _found(change: Change, entries: Sequence[Any], what: str, instance: Instance) -> int:
     """Which entry a change is about: an index, a name or a UUID."""
     where = change.where
-    if isinstance(where, str) and where.lstrip("-").isdigit():
-        where = int(where)
     if isinstance(where, int):
         place = where + len(entries) if where == LAST else where
         if 0 <= place < len(entries):

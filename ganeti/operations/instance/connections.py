@@ -14,16 +14,38 @@ from ganeti.schema.records import replace
 
 
 def connected(
-    nics: Sequence[Nic], group: Group, state: ClusterState, *, before: Sequence[Nic] = ()
+    nics: Sequence[Nic],
+    group: Group,
+    state: ClusterState,
+    *,
+    before: Sequence[Nic] = (),
+    conflicts_check: bool = False,
 ) -> tuple[Nic, ...]:
     """The cards with their networks' UUIDs for names, and connected as the group says.
 
-    Addresses that cards had ``before`` are theirs already.
+    Addresses that cards had ``before`` are theirs already. With ``conflicts_check`` a card that is
+    in no network gets no address out of one that the group is connected to: there another
+    instance can get it.
 
     :raises Refused: a network is not connected to the group, or an address cannot be had.
     """
     had = {(nic.network, nic.ip) for nic in before}
+    if conflicts_check:
+        for nic in nics:
+            if nic.network is None and nic.ip is not None and (None, nic.ip) not in had:
+                _require_foreign(nic.ip, group, state)
     return tuple(_connected(nic, group, state, had) for nic in nics)
+
+
+def _require_foreign(address: str, group: Group, state: ClusterState) -> None:
+    for uuid in group.networks:
+        network = state.networks[uuid]
+        if place_of(network, address) is not None:
+            raise Refused(
+                f"the address {address} belongs to the network {network.name}, which is connected "
+                f"to the node group {group.name}, and the network card is not in it; give it "
+                f"network={network.name}, or use --no-conflicts-check"
+            )
 
 
 def mac_prefix_of(nic: Nic, state: ClusterState) -> str:

@@ -7,7 +7,8 @@ whole. Once it is installed it is there to stay, even if it cannot be started.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,11 +16,12 @@ from typing import Any
 from ganeti.config.changes.instances import activated, add_instance, remove_instance, want
 from ganeti.config.changes.macs import new_mac
 from ganeti.config.changes.objects import together
-from ganeti.config.state import ClusterState, Kind
-from ganeti.errors import Code, Failed, Refused
+from ganeti.config.state import ClusterState
+from ganeti.config.writer import Change
+from ganeti.errors import Code, Failed, Invalid, Problem, Refused
 from ganeti.locking.names import LockRequest, group_lock, instance_lock, node_lock, request
 from ganeti.model.disk import Disk, Template
-from ganeti.model.group import AllocPolicy
+from ganeti.model.group import AllocPolicy, Group
 from ganeti.model.guest import Guest
 from ganeti.model.instance import Instance, Nic, Wanted, WantedBy
 from ganeti.model.node import Node
@@ -28,6 +30,13 @@ from ganeti.model.parameters.hypervisors import NEED_PORT
 from ganeti.opcodes.instance.create import CreateInstance, CreationMode
 from ganeti.operations.allocating import advised, consultation, require_one
 from ganeti.operations.guests import guest_of
+from ganeti.operations.identifiers import PlannedIdentifiers, no_secret
+from ganeti.operations.instance.adoption import (
+    adopt_disks,
+    adopted,
+    adoption_questions,
+    adopts,
+)
 from ganeti.operations.instance.arrival import (
     Arrival,
     arriving,
@@ -42,12 +51,14 @@ from ganeti.operations.instance.hooks import environment
 from ganeti.operations.instance.layout import Site, lay_out
 from ganeti.operations.instance.mirrors import wait_for_sync
 from ganeti.operations.instance.naming import name_questions, require_name
-from ganeti.operations.instance.node_check import require_able
+from ganeti.operations.instance.node_check import hypervisor_check
 from ganeti.operations.instance.order import Order, order_of
 from ganeti.operations.instance.placing import ON_PAPER, candidates, storage_units
 from ganeti.operations.instance.presence import require_no_guest
 from ganeti.operations.instance.start import require_memory, wanted_up
-from ganeti.operations.instance.systems import require_os
+from ganeti.operations.instance.systems import os_question, require_installable
+from ganeti.operations.instance.wiping import wipe_if_wanted
+from ganeti.operations.instance.wishes import DiskWish
 from ganeti.operations.operation import (
     Consultation,
     Facts,
@@ -56,6 +67,7 @@ from ganeti.operations.operation import (
     Question,
     Tools,
 )
+from ganeti.operations.perform import gather
 from ganeti.operations.policy import Size, require_policy
 from ganeti.operations.undo import Undo
 from ganeti.placement.external import disk_space
@@ -63,6 +75,7 @@ from ganeti.placement.request import Placement
 from ganeti.placement.scoring import against, choose
 from ganeti.rpc.instances import InstallOS, StartInstance
 from ganeti.rpc.node import DescribeNode, DescribeOSes
+from ganeti.rpc.storage import ListVolumes
 from ganeti.schema.records import replace
 
 
@@ -102,6 +115,7 @@ def questions(op: CreateInstance, state: ClusterState) -> Sequence[Question]:
         present = DescribeNode(hypervisors=state.cluster.enabled_hypervisors)
         found.append(Question(others, present))
     found += export_questions(op, state)
+    found += adoption_questions(op, online)
     if op.mode is not CreationMode.CREATE or (op.os_type is not None and not op.no_install):
         found.append(Question(online, DescribeOSes()))
     return found
@@ -126,6 +140,8 @@ def plan(op: CreateInstance, state: ClusterState, facts: Facts) -> Create:
     """Decide what the new instance is and where it goes, or refuse."""
     op, arrival = arriving(op, state, facts)
     order = order_of(op, state.cluster)
+    if adopts(op):
+        order = dataclasses.replace(order, disks=_adopted(op, order, state, facts))
     require_name(op, op.instance_name, state, facts)
     require_no_guest(op.instance_name, state.nodes.values(), facts)
     for nic in order.nics:
@@ -135,21 +151,49 @@ def plan(op: CreateInstance, state: ClusterState, facts: Facts) -> Create:
     draft = _draft(order, op.instance_name, facts.identity)
     nodes = _nodes(op, order, draft, state, facts)
     group = state.groups[nodes[0].group]
-    draft = replace(draft, nics=connected(_cards(order), group, state))
+    draft = replace(draft, nics=_connected(op, order, group, state))
     if not op.ignore_ipolicy:
         policy = policy_filled(state.cluster, group)
         require_policy(_size(order, draft, state), policy, op.instance_name)
-    if order.installs or (arrival and order.os):
-        for node in nodes[:1]:
-            definitions = facts.of(node, DescribeOSes)
-            require_os(order.os, definitions, node.name, force_variant=op.force_variant)
+    guest = guest_of(state, _placed(draft, nodes), ())
+    if _runs_scripts(order, arrival):
+        require_installable(
+            _with_secrets(guest, op),
+            facts.of(nodes[0], DescribeOSes),
+            nodes[0].name,
+            state.cluster,
+            force_variant=op.force_variant,
+        )
     if op.start:
-        guest = guest_of(state, _placed(draft, nodes), ())
         require_memory(guest, facts.of(nodes[0], DescribeNode), nodes[0].name)
     if arrival is not None:
         # Nobody may start what is half there, however the job ends.
         draft = replace(draft, admin_state=Wanted.OFFLINE)
-    return Create(op, order, nodes, _placed(draft, nodes), arrival)
+    plan = Create(op, order, nodes, _placed(draft, nodes), arrival)
+    _records(plan, state)  # refuses what cannot be laid out
+    return plan
+
+
+def _adopted(
+    op: CreateInstance, order: Order, state: ClusterState, facts: Facts
+) -> tuple[DiskWish, ...]:
+    """The disks with the sizes of the volumes that they adopt.
+
+    :raises Invalid: the request does not say where they are, or brings other contents.
+    :raises Refused: one of them cannot be adopted.
+    """
+    nodes = _eligible(op, state)
+    if not (op.pnode or op.pnode_uuid) or op.mode is not CreationMode.CREATE:
+        message = "volumes are adopted only by a new instance whose node is named"
+        raise Invalid([Problem("disks", message)])
+    if facts.known(nodes[0], ListVolumes) is None and not nodes[0].offline:
+        facts.of(nodes[0], ListVolumes)
+    return adopted(order.disks, nodes[0], state, facts)
+
+
+def _runs_scripts(order: Order, arrival: Arrival | None) -> bool:
+    """Whether scripts of the OS definition fill the disks."""
+    return order.installs or (arrival is not None and bool(order.os))
 
 
 def _draft(order: Order, name: str, uuid: str) -> Instance:
@@ -207,6 +251,12 @@ def _cards(order: Order) -> tuple[Nic, ...]:
     )
 
 
+def _connected(
+    op: CreateInstance, order: Order, group: Group, state: ClusterState
+) -> tuple[Nic, ...]:
+    return connected(_cards(order), group, state, conflicts_check=op.conflicts_check)
+
+
 def _nodes(
     op: CreateInstance, order: Order, draft: Instance, state: ClusterState, facts: Facts
 ) -> tuple[Node, ...]:
@@ -223,6 +273,8 @@ def _nodes(
     )
     if op.pnode_uuid or op.pnode:
         return _asked_for(wish, nodes, facts, state, op)
+    if nodes and not (nodes := [node for node in nodes if node.uuid not in facts.busy]):
+        raise Refused("other jobs keep every node to themselves; try again later", Code.TEMPORARY)
     if (chosen := advised(facts, wish.wanted, state)) is not None:
         return chosen
     size = None if op.ignore_ipolicy else _size(order, draft, state)
@@ -245,11 +297,15 @@ def consult(op: CreateInstance, state: ClusterState, facts: Facts) -> Consultati
     if op.pnode_uuid or op.pnode:
         return None
     op, _ = arriving(op, state, facts)
-    return consultation(op.iallocator, allocation(op, state), state)
+    return consultation(op.iallocator, allocation(op, state, facts.busy), state)
 
 
-def allocation(op: CreateInstance, state: ClusterState) -> dict[str, Any]:
+def allocation(
+    op: CreateInstance, state: ClusterState, busy: Collection[str] = ()
+) -> dict[str, Any]:
     """The request for nodes for a new instance, in the form of the allocators' protocol.
+
+    The nodes whose UUIDs are ``busy`` are not to be chosen.
 
     :raises GanetiError: ``op`` makes no sense.
     """
@@ -270,7 +326,12 @@ def allocation(op: CreateInstance, state: ClusterState) -> dict[str, Any]:
         "nics": [{"mac": nic.mac or "auto", "ip": nic.ip, **nic.nicparams} for nic in order.nics],
         "required_nodes": _nodes_wanted(order),
         "hypervisor": order.hypervisor,
+        **({"restrict-to-nodes": _names_besides(busy, state)} if busy else {}),
     }
+
+
+def _names_besides(busy: Collection[str], state: ClusterState) -> list[str]:
+    return sorted(node.name for node in state.nodes.values() if node.uuid not in busy)
 
 
 def _asked_for(
@@ -303,18 +364,33 @@ def _asked_for(
     return tuple(nodes)
 
 
+async def _require_accepted(plan: Create, tools: Tools) -> None:
+    """Let the nodes check what only they can: files that parameters name, and OS parameters.
+
+    Only those that are chosen are asked, and before anything is made there.
+
+    :raises Refused: one of them does not accept the guest.
+    """
+    guest = _with_secrets(guest_of(tools.config.state(), plan.draft, ()), plan.op)
+    call = replace(hypervisor_check(guest), disks=len(plan.order.disks))
+    questions: list[Question] = [Question(plan.nodes, call)]
+    if _runs_scripts(plan.order, plan.arrival):
+        questions.append(os_question(guest, plan.nodes[0], force_variant=plan.op.force_variant))
+    facts = await tools.progress.interruptible(gather(questions, tools.nodes))
+    for question in questions:
+        for node in question.nodes:
+            facts.of(node, type(question.call))
+
+
 async def run(plan: Create, tools: Tools) -> list[str]:
     await require_proof(plan.arrival, tools)
-    instance, disks = _made_up(plan, tools)
+    await _require_accepted(plan, tools)
+    instance, disks = _records(plan, tools.config.state(), tools.ids.secret)
     names = [node.name for node in plan.nodes]
-    with_port = instance.hypervisor in NEED_PORT
-    for node in plan.nodes:
-        if not node.offline:
-            await require_able(node, guest_of(tools.config.state(), instance, disks), tools)
     async with Undo(tools.progress) as undo:
         # First, as only the configuration knows which ports and minors are free; and a disk that
         # is made belongs to an instance from the beginning, wherever this breaks off.
-        await tools.config.change(add_instance(instance, disks, with_port=with_port))
+        await tools.config.change(_added(instance, disks))
         undo.by(
             f"take {instance.name} out of the configuration",
             partial(tools.config.change, remove_instance(instance)),
@@ -322,11 +398,16 @@ async def run(plan: Create, tools: Tools) -> list[str]:
         state = tools.config.state()
         instance = state.instances[instance.uuid]
         disks = state.disks_of(instance)
-        await create_disks(state, instance, disks, tools, undo)
+        if adopts(plan.op):
+            await adopt_disks(disks, plan.order.disks, plan.nodes[0], tools, undo)
+        else:
+            await create_disks(state, instance, disks, tools, undo)
         tools.progress.may_stop()
         guest = guest_of(state, instance)
         if len(plan.nodes) > 1:
             await attach_disks(state, instance, disks, tools)
+        if not adopts(plan.op):
+            await wipe_if_wanted(instance, disks, tools)
         if plan.order.installs:
             await _install(plan, guest, tools)
         if plan.arrival is not None:
@@ -342,23 +423,28 @@ async def run(plan: Create, tools: Tools) -> list[str]:
     return names
 
 
-def _made_up(plan: Create, tools: Tools) -> tuple[Instance, tuple[Disk, ...]]:
-    """The records of the instance and its disks, with names that nobody has yet."""
-    state, op = tools.config.state(), plan.op
+def _records(
+    plan: Create, state: ClusterState, secret: Callable[[], str] = no_secret
+) -> tuple[Instance, tuple[Disk, ...]]:
+    """The records of the instance and its disks, with names that nobody has yet.
+
+    Of one plan and one state they are always the same, but for what ``secret`` says.
+    """
+    op, ids = plan.op, PlannedIdentifiers(plan.draft.uuid, secret)
     site = Site(
         op.instance_name,
         [node.uuid for node in plan.nodes],
         op.file_storage_dir,
         op.file_driver.value if op.file_driver else None,
     )
-    disks = lay_out(plan.order.disks, plan.order.template, site, state, tools.ids)
+    disks = lay_out(plan.order.disks, plan.order.template, site, state, ids)
     taken: set[str] = set()
     nics = []
     for card in plan.draft.nics:
         prefix = mac_prefix_of(card, state)
-        mac = card.mac or new_mac(state, tools.ids.random, prefix=prefix, besides=taken)
+        mac = card.mac or new_mac(state, ids.random, prefix=prefix, besides=taken)
         taken.add(mac)
-        nics.append(replace(card, mac=mac, uuid=tools.ids.uuid()))
+        nics.append(replace(card, mac=mac, uuid=ids.uuid()))
     instance = replace(
         plan.draft,
         nics=tuple(nics),
@@ -392,13 +478,27 @@ async def _start(plan: Create, guest: Guest, tools: Tools) -> None:
 
 
 def hooks(plan: Create, state: ClusterState) -> HookCall:
-    known = state.knows(Kind.INSTANCE, plan.op.instance_name)
-    instance = state.instance(plan.op.instance_name) if known else plan.draft
-    disks = state.disks_of(instance) if known else ()
+    state = _with(plan, state)
+    instance = state.instances[plan.draft.uuid]
+    disks = state.disks_of(instance)
     here = [state.cluster.master_node, *(node.uuid for node in plan.nodes)]
     variables = {**environment(state, instance, disks), "ADD_MODE": plan.op.mode.value}
     variables |= hook_variables(plan.arrival)
     return HookCall("instance-add", "INSTANCE", variables, here, here)
+
+
+def _with(plan: Create, state: ClusterState) -> ClusterState:
+    """The state with the instance: as it is there, or as it is going to be."""
+    if plan.draft.uuid in state.instances:
+        return state
+    instance, disks = _records(plan, state)
+    wanted = Wanted.UP if plan.op.start else Wanted.DOWN
+    change = _added(replace(instance, admin_state=wanted), disks)
+    return change(state)
+
+
+def _added(instance: Instance, disks: Sequence[Disk]) -> Change:
+    return add_instance(instance, disks, with_port=instance.hypervisor in NEED_PORT)
 
 
 def preview(plan: Create) -> list[str]:

@@ -23,6 +23,7 @@ from ganeti.operations.instance.presence import (
 )
 from ganeti.operations.instance.sizes import require_policy_of
 from ganeti.operations.instance.subject import Subject, require_online, subject_of
+from ganeti.operations.instance.wiping import real_size, wipe_if_wanted
 from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
 from ganeti.rpc.disks import GrowDisk
 from ganeti.rpc.node import DescribeNode
@@ -91,15 +92,19 @@ async def run(plan: Grow, tools: Tools) -> None:
     if not plan.amount:
         tools.progress.say(f"{disk.iv_name} of {instance.name} has {disk.size} MiB already")
         return
-    passive = bool(mirrored([disk])) and not instance.disks_active
+    wipes = state.cluster.prealloc_wipe_disks
+    passive = (bool(mirrored([disk])) or wipes) and not instance.disks_active
     if passive:
         await attach_disks(state, instance, [disk], tools)
     tools.progress.say(f"growing {disk.iv_name} of {instance.name} by {plan.amount} MiB")
     [whole] = sent(state, instance, [disk])
+    # What is there is the guest's, also in the last extent beyond what was asked for.
+    old = await real_size(whole, plan.subject.primary, tools) if wipes else disk.size
     # Asked again after a failure, no node grows twice: each is told from which size on.
     for node in places(state, instance, disk):
         tools.progress.may_stop()
         await tools.nodes.ask(node, GrowDisk(disk=whole, amount=plan.amount))
+    await wipe_if_wanted(instance, [disk], tools, start=old)
     await tools.config.change(grown(disk, plan.amount))
     if plan.op.wait_for_sync:
         await wait_for_sync(instance, [disk], tools)

@@ -12,7 +12,9 @@ from ganeti.config.changes.instances import NO_MINOR, NO_PORT
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
 from ganeti.model.cluster import Cluster
-from ganeti.model.disk import Disk, Mode, Template
+from ganeti.model.disk import SUPPORTED, Disk, Mode, Template
+from ganeti.model.parameters.filling import disk_filled
+from ganeti.model.unsupported import unsupported_template
 from ganeti.operations.instance.wishes import DiskWish
 from ganeti.operations.operation import Identifiers
 from ganeti.placement.scoring import METADATA
@@ -61,8 +63,8 @@ def require_layout(template: Template, cluster: Cluster) -> None:
         raise Refused(
             f"the disk template {template.value} is not enabled; enabled are: {', '.join(enabled)}"
         )
-    if template is not Template.DISKLESS and template not in LAYOUTS:
-        raise Refused(f"this version makes no disks of the template {template.value}")
+    if template not in SUPPORTED:
+        raise Refused(unsupported_template(template))
     setting = _NEEDS.get(template)
     if setting is not None and not getattr(cluster, setting):
         raise Refused(
@@ -101,7 +103,9 @@ def _drbd(wish: DiskWish, index: int, site: Site, state: ClusterState, ids: Iden
     group = wish.vg or state.cluster.volume_group_name
     unique = ids.uuid()
     data = (group, f"{unique}.disk{index}_data")
-    meta = (wish.metavg or group, f"{unique}.disk{index}_meta")
+    there = state.groups[state.nodes[site.nodes[0]].group]
+    usual = disk_filled(state.cluster, there, Template.DRBD)["metavg"]
+    meta = (wish.metavg or usual or group, f"{unique}.disk{index}_meta")
     children = (
         _disk(Template.PLAIN, data, site.nodes, DiskWish(size=wish.size), "", ids),
         _disk(Template.PLAIN, meta, site.nodes, DiskWish(size=METADATA), "", ids),
@@ -137,7 +141,7 @@ def _disk(
         mode=wish.mode if iv_name else Mode.READ_WRITE,
         name=wish.name,
         spindles=wish.spindles,
-        params=dict(wish.provider),
+        params={},
     )
 
 

@@ -143,7 +143,7 @@ def _restart(
     facts: Facts,
 ) -> Restart:
     instance = subject.instance
-    if not op.allow_failover:
+    if not (op.allow_failover or be_filled(state.cluster, instance)["always_failover"]):
         raise Refused(
             f"instance {instance.name} cannot be migrated: {reason}; to move it all the same: "
             f"gnt-instance failover {instance.name}, or migrate --allow-failover"

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -16,17 +16,20 @@ from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change
 from ganeti.errors import Code, Refused
 from ganeti.locking.names import LockRequest
+from ganeti.model.cluster import Cluster
 from ganeti.model.disk import Disk, Template
 from ganeti.model.guest import CheckScope
-from ganeti.model.instance import Nic, Wanted
+from ganeti.model.instance import Instance, Nic, Wanted
+from ganeti.model.node import Node
 from ganeti.model.parameters.backend import Backend
-from ganeti.model.parameters.filling import be_filled, policy_filled
-from ganeti.model.parameters.given import DEFAULT, checked, consistent
+from ganeti.model.parameters.filling import be_defaults, be_filled, hv_defaults, policy_filled
+from ganeti.model.parameters.given import DEFAULT, with_defaults
 from ganeti.model.parameters.hypervisors import driven
 from ganeti.model.running import RunningConfig
 from ganeti.opcodes.instance.changes import changes
 from ganeti.opcodes.instance.modify import ModifyInstance
 from ganeti.operations.guests import guest_of
+from ganeti.operations.identifiers import PlannedIdentifiers, no_secret
 from ganeti.operations.instance.alterations import (
     Disks,
     DiskStep,
@@ -36,7 +39,12 @@ from ganeti.operations.instance.alterations import (
 )
 from ganeti.operations.instance.connections import connected, mac_prefix_of
 from ganeti.operations.instance.destination import template_of
-from ganeti.operations.instance.disks import attach_disks, create_disks, remove_disks
+from ganeti.operations.instance.disks import (
+    attach_disks,
+    create_disks,
+    detach_disks,
+    remove_disks,
+)
 from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.layout import Site, lay_out
 from ganeti.operations.instance.mirrors import wait_for_sync
@@ -50,12 +58,14 @@ from ganeti.operations.instance.presence import (
 )
 from ganeti.operations.instance.sizes import size_of
 from ganeti.operations.instance.subject import Subject, require_online, subject_of
-from ganeti.operations.instance.systems import require_os
+from ganeti.operations.instance.systems import os_question, require_installable
+from ganeti.operations.instance.wiping import wipe_if_wanted
+from ganeti.operations.instance.wishes import require_connectable
 from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
 from ganeti.operations.policy import require_policy
 from ganeti.operations.undo import Undo
 from ganeti.rpc.instances import DescribeRunning
-from ganeti.rpc.node import DescribeNode, DescribeOSes, ValidateHypervisor
+from ganeti.rpc.node import DescribeNode, DescribeOSes, ValidateHypervisor, ValidateOS
 from ganeti.schema.records import replace
 from ganeti.schema.types import Parameters
 
@@ -73,6 +83,7 @@ class Modify:
     wanted: Wanted | None
     runs: bool
     rows: Rows
+    identity: str
     fields: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -91,8 +102,11 @@ def questions(op: ModifyInstance, state: ClusterState) -> Sequence[Question]:
     found.append(Question(here, DescribeNode(hypervisors=(hypervisor,))))
     if op.disks:
         found.append(Question(here, DescribeRunning(guest=guest_of(state, subject.instance))))
-    if op.os_name is not None and not op.force:
+    if _changes_os(op) and not op.force:
         found.append(Question(here, DescribeOSes()))
+        guest = guest_of(state, replace(subject.instance, **_os_fields(op, subject)))
+        if guest.os:
+            found.append(os_question(guest, subject.primary, force_variant=op.force_variant))
     if _changes_guest(op):
         found.append(Question(here, _check(op, subject, state)))
     return found
@@ -108,7 +122,7 @@ def _check(op: ModifyInstance, subject: Subject, state: ClusterState) -> Validat
 
     A change of cards or disks alone is not refused for parameters that were set before.
     """
-    hvparams = _hvparams(op, subject) if op.hvparams else subject.instance.hvparams
+    hvparams = _hvparams(op, subject, state.cluster) if op.hvparams else subject.instance.hvparams
     cards = _nics(op, subject, state).cards
     changed = replace(subject.instance, hvparams=hvparams, nics=cards)
     scope = CheckScope.ALL if op.hvparams else CheckScope.EQUIPMENT
@@ -121,7 +135,13 @@ def _nics(op: ModifyInstance, subject: Subject, state: ClusterState) -> Nics:
     """The network cards as they will be, connected as their networks say."""
     nics = nics_after(subject.instance, changes(op.nics), state)
     group = state.groups[subject.primary.group]
-    cards = connected(nics.cards, group, state, before=subject.instance.nics)
+    cards = connected(
+        nics.cards,
+        group,
+        state,
+        before=subject.instance.nics,
+        conflicts_check=op.conflicts_check,
+    )
     return dataclasses.replace(nics, cards=cards)
 
 
@@ -133,6 +153,8 @@ def plan(op: ModifyInstance, state: ClusterState, facts: Facts) -> Modify:
     rows: Rows = []
     fields = _parameters(op, subject, state, facts, rows)
     nics = _nics(op, subject, state)
+    if nics.changed:
+        require_connectable(nics.cards, state.cluster)
     if _changes_guest(op) and not subject.primary.offline:
         facts.of(subject.primary, ValidateHypervisor)
     disks = disks_after(subject.instance, subject.disks, changes(op.disks))
@@ -148,7 +170,8 @@ def plan(op: ModifyInstance, state: ClusterState, facts: Facts) -> Modify:
     rows += [*nics.changed, *disks.changed]
     if not rows:
         raise Refused("nothing is to be changed; name what is", Code.INPUT)
-    plan = Modify(op, subject, nics, disks, wanted, runs, rows, fields)
+    plan = Modify(op, subject, nics, disks, wanted, runs, rows, facts.identity, fields)
+    _changed(plan, state)  # refuses what cannot be laid out
     if not op.ignore_ipolicy:
         _require_size(plan, state)
     if runs and not op.force:
@@ -183,10 +206,16 @@ def _runs(subject: Subject, facts: Facts) -> bool:
     return subject.instance.name in facts.of(subject.primary, DescribeNode).guests
 
 
-def _hvparams(op: ModifyInstance, subject: Subject) -> Parameters:
+def _hvparams(op: ModifyInstance, subject: Subject, cluster: Cluster) -> Parameters:
     instance = subject.instance
-    kind = driven(instance.hypervisor)
-    return checked(kind, op.hvparams, path="hvparams", onto=instance.hvparams, for_one=True)
+    return with_defaults(
+        driven(instance.hypervisor),
+        op.hvparams,
+        hv_defaults(cluster, instance.hypervisor, op.os_name or instance.os),
+        path="hvparams",
+        onto=instance.hvparams,
+        for_one=True,
+    )
 
 
 def _parameters(
@@ -196,28 +225,49 @@ def _parameters(
     instance = subject.instance
     fields: dict[str, Any] = {}
     if op.beparams:
-        fields["beparams"] = checked(Backend, op.beparams, path="beparams", onto=instance.beparams)
-        changed = replace(instance, beparams=fields["beparams"])
-        consistent(Backend, be_filled(state.cluster, changed), path="beparams")
+        above, onto = be_defaults(state.cluster), instance.beparams
+        fields["beparams"] = with_defaults(Backend, op.beparams, above, path="beparams", onto=onto)
         rows += [(f"be/{name}", value) for name, value in op.beparams.items()]
     if op.hvparams:
-        fields["hvparams"] = _hvparams(op, subject)
+        fields["hvparams"] = _hvparams(op, subject, state.cluster)
         rows += [(f"hv/{name}", value) for name, value in op.hvparams.items()]
+    fields |= _os_fields(op, subject)
+    rows += [(f"os/{name}", value) for name, value in op.osparams.items()]
+    rows += [(f"os_private/{name}", "<redacted>") for name in op.osparams_private or ()]
+    if op.os_name is not None:
+        rows.append(("os", op.os_name))
+    if _changes_os(op) and not op.force:
+        _require_os(op, replace(instance, **fields), subject.primary, state, facts)
+    return fields
+
+
+def _changes_os(op: ModifyInstance) -> bool:
+    return bool(op.os_name or op.osparams or op.osparams_private)
+
+
+def _os_fields(op: ModifyInstance, subject: Subject) -> dict[str, Any]:
+    """The fields about the OS that change in the instance's record."""
+    instance, fields = subject.instance, dict[str, Any]()
     if op.osparams:
         fields["osparams"] = _merged(instance.osparams, op.osparams)
-        rows += [(f"os/{name}", value) for name, value in op.osparams.items()]
     if op.osparams_private:
         fields["osparams_private"] = _merged(instance.osparams_private, op.osparams_private)
-        rows += [(f"os_private/{name}", "<redacted>") for name in op.osparams_private]
     if op.os_name is not None:
-        if not op.force:
-            require_online(subject.primary, f"it is unknown whether it has {op.os_name}")
-            definitions = facts.of(subject.primary, DescribeOSes)
-            name = subject.primary.name
-            require_os(op.os_name, definitions, name, force_variant=op.force_variant)
         fields["os"] = op.os_name
-        rows.append(("os", op.os_name))
     return fields
+
+
+def _require_os(
+    op: ModifyInstance, changed: Instance, node: Node, state: ClusterState, facts: Facts
+) -> None:
+    """Refuse an OS, or parameters for it, that the instance's node does not have."""
+    if not changed.os:
+        return
+    require_online(node, f"it is unknown whether it has {changed.os} with these parameters")
+    guest, force_variant = guest_of(state, changed), op.force_variant
+    definitions = facts.of(node, DescribeOSes)
+    require_installable(guest, definitions, node.name, state.cluster, force_variant=force_variant)
+    facts.of(node, ValidateOS)
 
 
 def _merged(before: Parameters, given: Parameters) -> Parameters:
@@ -226,9 +276,15 @@ def _merged(before: Parameters, given: Parameters) -> Parameters:
 
 
 def _wanted(op: ModifyInstance, subject: Subject, runs: bool, rows: Rows) -> Wanted | None:
-    """The state that the instance is to be in from now on, if that changes."""
+    """The state that the instance is to be in from now on, if that changes.
+
+    Asking for the state that it has succeeds, so that scripts need not look first.
+    """
     instance = subject.instance
-    if op.offline is None or op.offline is (instance.admin_state is Wanted.OFFLINE):
+    if op.offline is None:
+        return None
+    if op.offline is (instance.admin_state is Wanted.OFFLINE):
+        rows.append(("admin_state", instance.admin_state.value))
         return None
     if op.offline and (runs or instance.admin_state is Wanted.UP):
         raise Refused(
@@ -280,41 +336,45 @@ def _require_memory(plan: Modify, state: ClusterState, facts: Facts) -> None:
 
 
 async def run(plan: Modify, tools: Tools) -> list[list[Any]]:
-    instance = plan.subject.instance
     if plan.op.hotplug_if_possible:
         tools.progress.say("the running guest is not changed; what is new holds from its restart")
-    for step in plan.disks.steps:
-        await _change_disk(plan, step, tools)
-    made: list[Change] = []
-    if plan.fields:
-        made.append(update(instance, **plan.fields))
-    if plan.nics.changed:
-        made.append(carry(instance, _finished(plan.nics.cards, tools)))
-    if plan.wanted is not None:
-        made.append(want(instance, plan.wanted))
-    if made:
+    for number, step in enumerate(plan.disks.steps):
+        await _change_disk(plan, step, number, tools)
+    if made := _changes(plan, tools.config.state()):
         await tools.config.change(together(*made))
     if plan.runs:
         await say_pending(plan.subject, tools)
     return [list(row) for row in plan.rows]
 
 
-def _finished(cards: Sequence[Nic], tools: Tools) -> tuple[Nic, ...]:
+def _changes(plan: Modify, state: ClusterState) -> list[Change]:
+    """What changes in the instance's record, besides its disks."""
+    instance, made = plan.subject.instance, list[Change]()
+    if plan.fields:
+        made.append(update(instance, **plan.fields))
+    if plan.nics.changed:
+        made.append(carry(instance, _finished(plan, state)))
+    if plan.wanted is not None:
+        made.append(want(instance, plan.wanted))
+    return made
+
+
+def _finished(plan: Modify, state: ClusterState) -> tuple[Nic, ...]:
     """The cards, each with a MAC address and a UUID."""
-    state, taken = tools.config.state(), {card.mac for card in cards}
+    ids, taken = PlannedIdentifiers(f"{plan.identity}/nics"), {card.mac for card in plan.nics.cards}
     finished = []
-    for card in cards:
+    for card in plan.nics.cards:
         prefix = mac_prefix_of(card, state)
-        mac = card.mac or new_mac(state, tools.ids.random, prefix=prefix, besides=taken)
+        mac = card.mac or new_mac(state, ids.random, prefix=prefix, besides=taken)
         taken.add(mac)
-        finished.append(replace(card, mac=mac, uuid=card.uuid or tools.ids.uuid()))
+        finished.append(replace(card, mac=mac, uuid=card.uuid or ids.uuid()))
     return tuple(finished)
 
 
-async def _change_disk(plan: Modify, step: DiskStep, tools: Tools) -> None:
+async def _change_disk(plan: Modify, step: DiskStep, number: int, tools: Tools) -> None:
     instance = plan.subject.instance
     if step.disk is None:
-        await _add_disk(plan, step, tools)
+        await _add_disk(plan, step, number, tools)
     elif step.fields is not None:
         await tools.config.change(update(step.disk, **step.fields))
     else:
@@ -324,14 +384,27 @@ async def _change_disk(plan: Modify, step: DiskStep, tools: Tools) -> None:
             tools.progress.say(f"not removed: {left}")
 
 
-async def _add_disk(plan: Modify, step: DiskStep, tools: Tools) -> None:
+def _new_disk(
+    plan: Modify,
+    step: DiskStep,
+    number: int,
+    state: ClusterState,
+    secret: Callable[[], str] = no_secret,
+) -> Disk:
+    """The record of a disk that is added by the step of this number; always the same."""
     assert step.wish is not None
-    instance, state = plan.subject.instance, tools.config.state()
     op, nodes = plan.op, [node.uuid for node in plan.subject.nodes]
     driver = op.file_driver.value if op.file_driver else None
-    site = Site(instance.name, nodes, op.file_storage_dir, driver)
+    site = Site(plan.subject.instance.name, nodes, op.file_storage_dir, driver)
     template = template_of(plan.subject)
-    [disk] = lay_out([step.wish], template, site, state, tools.ids, first=step.place)
+    ids = PlannedIdentifiers(f"{plan.identity}/{number}", secret)
+    [disk] = lay_out([step.wish], template, site, state, ids, first=step.place)
+    return disk
+
+
+async def _add_disk(plan: Modify, step: DiskStep, number: int, tools: Tools) -> None:
+    instance, op = plan.subject.instance, plan.op
+    disk = _new_disk(plan, step, number, tools.config.state(), tools.ids.secret)
     async with Undo(tools.progress) as undo:
         await tools.config.change(add_disk(instance, disk, step.place))
         take_out = partial(tools.config.change, remove_disk(instance, disk))
@@ -345,13 +418,34 @@ async def _made(plan: Modify, disk: Disk, tools: Tools, undo: Undo) -> Disk:
     state = tools.config.state()
     instance, added = state.instances[plan.subject.instance.uuid], state.disks[disk.uuid]
     await create_disks(state, instance, [added], tools, undo)
-    if instance.disks_active:
+    wipes = state.cluster.prealloc_wipe_disks
+    if instance.disks_active or wipes:
         await attach_disks(state, instance, [added], tools)
+    await wipe_if_wanted(instance, [added], tools)
+    if wipes and not instance.disks_active:
+        await detach_disks(state, instance, [added], tools)
     return added
 
 
 def hooks(plan: Modify, state: ClusterState) -> HookCall:
-    return instance_hooks("instance-modify", plan.subject, state, {})
+    return instance_hooks("instance-modify", plan.subject, _changed(plan, state), {})
+
+
+def _changed(plan: Modify, state: ClusterState) -> ClusterState:
+    """The state with the instance as it is changed, or as it is going to be."""
+    instance = state.instances.get(plan.subject.instance.uuid)
+    if instance != plan.subject.instance or state.disks_of(instance) != plan.subject.disks:
+        return state
+    for number, step in enumerate(plan.disks.steps):
+        if step.disk is None:
+            state = add_disk(instance, _new_disk(plan, step, number, state), step.place)(state)
+        elif step.fields is not None:
+            state = update(step.disk, **step.fields)(state)
+        else:
+            state = remove_disk(instance, step.disk)(state)
+    for change in _changes(plan, state):
+        state = change(state)
+    return state
 
 
 def preview(plan: Modify) -> list[list[Any]]:

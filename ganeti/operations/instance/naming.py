@@ -28,14 +28,16 @@ def name_questions(op: Named, name: str, state: ClusterState) -> Iterator[Questi
         yield Question([state.master], ResolveName(name=name, probe=op.ip_check))
 
 
-def require_name(op: Named, name: str, state: ClusterState, facts: Facts) -> None:
-    """Refuse a name that the instance cannot have.
+def require_name(
+    op: Named, name: str, state: ClusterState, facts: Facts, *, own: str | None = None
+) -> None:
+    """Refuse a name that the instance cannot have; ``own`` is the one that it has already.
 
     Without a check of the name there is no address that could be checked.
 
     :raises Refused: it is taken, it does not resolve, or something answers at its address.
     """
-    if state.knows(Kind.INSTANCE, name):
+    if name != own and state.knows(Kind.INSTANCE, name):
         raise Refused(f"there is an instance named {name} already", Code.EXISTS)
     if not op.name_check:
         return

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,20 +12,22 @@ from ganeti.errors import Invalid, Problem, Refused
 from ganeti.model.cluster import Cluster
 from ganeti.model.disk import Template
 from ganeti.model.parameters.backend import Backend
-from ganeti.model.parameters.given import checked
+from ganeti.model.parameters.filling import be_defaults, hv_defaults
+from ganeti.model.parameters.given import with_defaults
 from ganeti.model.parameters.hypervisors import driven
 from ganeti.opcodes.instance.create import CreateInstance
+from ganeti.operations.instance.adoption import adopts
 from ganeti.operations.instance.layout import require_layout
 from ganeti.operations.instance.wishes import (
     DiskWish,
     NicWish,
     disks_wanted,
     nics_wanted,
+    require_connectable,
     require_no_pool,
 )
+from ganeti.schema.host_names import RULE, is_host_name
 from ganeti.schema.types import Parameters
-
-_NAME = re.compile(r"\A[a-zA-Z0-9_][\w.-]*\Z", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -62,17 +63,22 @@ def order_of(op: CreateInstance, cluster: Cluster) -> Order:
     problems: list[Problem] = []
     disks = _collected(problems, (), lambda: disks_wanted(op.disks, template))
     nics = _collected(problems, (), lambda: nics_wanted(op.nics))
+    above = hv_defaults(cluster, hypervisor, op.os_type or "")
     hvparams = _collected(
         problems,
         {},
-        lambda: checked(kind, op.hvparams, path="hvparams", for_one=True),
+        lambda: with_defaults(kind, op.hvparams, above, path="hvparams", for_one=True),
     )
-    beparams = _collected(problems, {}, lambda: checked(Backend, op.beparams, path="beparams"))
-    if not is_name(op.instance_name):
-        message = "must be letters, digits, dots, dashes and underscores, as in a host name"
-        problems.append(Problem("instance_name", message))
+    beparams = _collected(
+        problems,
+        {},
+        lambda: with_defaults(Backend, op.beparams, be_defaults(cluster), path="beparams"),
+    )
+    _collected(problems, None, lambda: require_connectable(nics, cluster))
+    if not is_host_name(op.instance_name):
+        problems.append(Problem("instance_name", RULE))
     tags = _collected(problems, (), lambda: tags_checked(op.tags))
-    installs = not op.no_install
+    installs = not op.no_install and not adopts(op)
     if installs and not op.os_type:
         problems.append(Problem("os_type", "is required, unless no_install is set"))
     if problems:
@@ -91,11 +97,6 @@ def order_of(op: CreateInstance, cluster: Cluster) -> Order:
         osparams_private=dict(op.osparams_private or {}),
         tags=tags,
     )
-
-
-def is_name(text: str) -> bool:
-    """Whether an instance can have this name."""
-    return _NAME.match(text) is not None
 
 
 def _collected(problems: list[Problem], nothing: Any, read: Callable[[], Any]) -> Any:

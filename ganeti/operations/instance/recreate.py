@@ -18,13 +18,15 @@ from ganeti.model.node import Node
 from ganeti.opcodes.instance.disks import RecreateDisks
 from ganeti.operations.allocating import advised, consultation, require_one
 from ganeti.operations.guests import with_parameters
-from ganeti.operations.instance.destination import relocation, require_usable, template_of
-from ganeti.operations.instance.disks import create_disks
+from ganeti.operations.instance.destination import require_usable, template_of
+from ganeti.operations.instance.disks import attach_disks, create_disks, detach_disks
 from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.placing import candidates, storage_units
 from ganeti.operations.instance.presence import presence, presence_questions, require_stopped
-from ganeti.operations.instance.sizes import placement_of
+from ganeti.operations.instance.sizes import placement_of, size_of
 from ganeti.operations.instance.subject import Subject, require_online, subject_of
+from ganeti.operations.instance.wiping import wipe_if_wanted
+from ganeti.operations.instance.wishes import disk_wanted
 from ganeti.operations.operation import (
     Consultation,
     Facts,
@@ -34,6 +36,7 @@ from ganeti.operations.operation import (
     Tools,
 )
 from ganeti.operations.undo import Undo
+from ganeti.placement.external import disk_facts, disk_space, nic_facts
 from ganeti.placement.scoring import choose
 from ganeti.rpc.disks import DescribeDisks
 from ganeti.rpc.node import DescribeNode
@@ -97,7 +100,7 @@ def _nodes(
     """The nodes that are named, or chosen, or else those that the instance has."""
     name, named = subject.instance.name, tuple(_named(op, state))
     require_one(op.iallocator, [node.name for node in named])
-    count = 2 if template_of(subject) in MIRRORED_BETWEEN_NODES else 1
+    count = _nodes_wanted(subject)
     if op.iallocator is not None:
         named = advised(facts, count, state) or _chosen(subject, count, state, facts)
     if not named:
@@ -136,22 +139,53 @@ def _wanted(op: RecreateDisks, subject: Subject) -> tuple[Disk, ...]:
 
 
 def _resized(disk: Disk, values: Mapping[str, Any]) -> Disk:
-    size = values.get("size", disk.size)
-    if not isinstance(size, int) or size <= 0:
-        raise Invalid([Problem(f"{disk.iv_name}/size", "must be more than 0 MiB")])
+    wish = disk_wanted({"size": disk.size, **values}, disk.iv_name, disk.dev_type)
+    fields = {name: getattr(wish, name) for name in values}
     children = disk.children
     if children:
-        children = (replace(children[0], size=size), *children[1:])
-    return replace(disk, **{**values, "size": size}, children=children)
+        children = (replace(children[0], size=wish.size), *children[1:])
+    return replace(disk, **fields, children=children)
 
 
 def consult(op: RecreateDisks, state: ClusterState, facts: Facts) -> Consultation | None:
     """Ask an allocator for nodes, if that is asked for."""
     if op.iallocator is None or op.nodes or op.node_uuids:
         return None
+    return consultation(op.iallocator, _allocation(op, state), state)
+
+
+def _allocation(op: RecreateDisks, state: ClusterState) -> dict[str, Any]:
+    """Return the request for nodes for new disks, in the form of the allocators' protocol.
+
+    The disks are lost, so there is nothing to relocate: as for a new instance, all nodes are
+    chosen again.
+    """
     subject = subject_of(op, state)
-    wanted = {**relocation(subject, subject.nodes), "required_nodes": len(subject.nodes)}
-    return consultation(op.iallocator, wanted, state)
+    instance, template = subject.instance, template_of(subject)
+    made = {disk.uuid: disk for disk in _wanted(op, subject)}
+    disks = [made.get(disk.uuid, disk) for disk in subject.disks]
+    size = size_of(instance, disks, state)
+    return {
+        "type": "allocate",
+        "name": instance.name,
+        "disk_template": template.value,
+        # Its networks, and what its disks can share, are those of its group.
+        "group_name": state.groups[subject.primary.group].name,
+        "tags": list(instance.tags),
+        "os": instance.os,
+        "vcpus": size.vcpus,
+        "memory": size.memory,
+        "spindle_use": size.spindles,
+        "disks": [disk_facts(disk) for disk in disks],
+        "disk_space_total": disk_space(template, size.disks),
+        "nics": [nic_facts(nic, state) for nic in instance.nics],
+        "required_nodes": _nodes_wanted(subject),
+        "hypervisor": instance.hypervisor,
+    }
+
+
+def _nodes_wanted(subject: Subject) -> int:
+    return 2 if template_of(subject) in MIRRORED_BETWEEN_NODES else 1
 
 
 async def _require_lost(plan: Recreate, state: ClusterState, tools: Tools) -> None:
@@ -187,6 +221,10 @@ async def run(plan: Recreate, tools: Tools) -> None:
         recorded = state.instances[instance.uuid]
         disks = [state.disks[disk.uuid] for disk in plan.disks]
         await create_disks(state, recorded, disks, tools, undo)
+        if state.cluster.prealloc_wipe_disks:
+            await attach_disks(state, recorded, disks, tools)
+            await wipe_if_wanted(recorded, disks, tools)
+            await detach_disks(state, recorded, disks, tools)
     where = " and ".join(node.name for node in plan.nodes)
     tools.progress.say(f"{len(plan.disks)} disks of {instance.name} are new, and empty, on {where}")
 

@@ -12,17 +12,19 @@ from ganeti.config.changes.objects import update
 from ganeti.config.state import ClusterState
 from ganeti.errors import Refused
 from ganeti.locking.names import LockRequest
+from ganeti.model.guest import Guest
 from ganeti.opcodes.instance.lifecycle import ReinstallInstance
 from ganeti.operations.guests import guest_of
 from ganeti.operations.instance.disks import attach_disks, detach_disks
 from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.presence import presence, presence_questions, require_stopped
 from ganeti.operations.instance.subject import Subject, require_online, subject_of
-from ganeti.operations.instance.systems import require_os
+from ganeti.operations.instance.systems import os_question, require_installable
 from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
 from ganeti.operations.undo import Undo
 from ganeti.rpc.instances import InstallOS
-from ganeti.rpc.node import DescribeNode, DescribeOSes
+from ganeti.rpc.node import DescribeNode, DescribeOSes, ValidateOS
+from ganeti.schema.records import replace
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,10 @@ def questions(op: ReinstallInstance, state: ClusterState) -> Sequence[Question]:
     if subject.primary.offline:
         return ()
     present = DescribeNode(hypervisors=(subject.instance.hypervisor,))
+    guest = _guest(op, subject, state)
+    checked = os_question(guest, subject.primary, force_variant=op.force_variant)
     return [
+        *([checked] if guest.os else ()),
         *(Question([subject.primary], call) for call in (present, DescribeOSes())),
         *presence_questions(subject, state, besides=[subject.primary]),
     ]
@@ -56,13 +61,29 @@ def plan(op: ReinstallInstance, state: ClusterState, facts: Facts) -> Reinstall:
     instance, node = subject.instance, subject.primary
     require_online(node, f"instance {instance.name} cannot be reinstalled")
     require_stopped(presence(subject, state, facts))
-    os = op.os_type or instance.os
-    if not os:
+    guest = _guest(op, subject, state)
+    if not guest.os:
         raise Refused(f"instance {instance.name} has no OS definition; name one")
-    require_os(os, facts.of(node, DescribeOSes), node.name, force_variant=op.force_variant)
+    require_installable(
+        guest,
+        facts.of(node, DescribeOSes),
+        node.name,
+        state.cluster,
+        force_variant=op.force_variant,
+    )
+    facts.of(node, ValidateOS)
+    return Reinstall(op, subject, guest.os, _given(op))
+
+
+def _guest(op: ReinstallInstance, subject: Subject, state: ClusterState) -> Guest:
+    """The guest as it will be installed."""
+    instance = replace(subject.instance, os=op.os_type or subject.instance.os)
+    return guest_of(state, instance, osparams=_given(op))
+
+
+def _given(op: ReinstallInstance) -> dict[str, Any]:
     given = (op.osparams, op.osparams_private, op.osparams_secret)
-    osparams = {name: value for each in given for name, value in (each or {}).items()}
-    return Reinstall(op, subject, os, osparams)
+    return {name: value for each in given for name, value in (each or {}).items()}
 
 
 async def run(plan: Reinstall, tools: Tools) -> None:

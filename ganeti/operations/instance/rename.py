@@ -10,7 +10,7 @@ from functools import partial
 
 from ganeti.config.changes.objects import together, update
 from ganeti.config.state import ClusterState
-from ganeti.errors import Code, Failed, Refused
+from ganeti.errors import Failed, Invalid, Problem, Refused
 from ganeti.locking.names import LockRequest, instance_lock, request
 from ganeti.model.disk import Disk, Template
 from ganeti.opcodes.instance.lifecycle import RenameInstance
@@ -19,7 +19,6 @@ from ganeti.operations.instance.disks import attach_disks, detach_disks
 from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.mirrors import sent
 from ganeti.operations.instance.naming import name_questions, require_name
-from ganeti.operations.instance.order import is_name
 from ganeti.operations.instance.presence import (
     presence,
     presence_questions,
@@ -32,6 +31,7 @@ from ganeti.operations.undo import Undo
 from ganeti.rpc.disks import RenameDisk
 from ganeti.rpc.instances import RenameOS
 from ganeti.rpc.node import DescribeNode
+from ganeti.schema.host_names import RULE, is_host_name
 from ganeti.schema.records import replace
 
 _NAMED_FOLDERS = frozenset({Template.FILE, Template.SHAREDFILE, Template.GLUSTER})
@@ -69,12 +69,9 @@ def plan(op: RenameInstance, state: ClusterState, facts: Facts) -> Rename:
     require_online(node, f"instance {instance.name} cannot be renamed")
     # Nodes know guests by their names: one that runs on would not be found under the new one.
     require_stopped(presence(subject, state, facts))
-    if not is_name(op.new_name):
-        raise Refused(
-            f"{op.new_name} cannot be a name: letters, digits, dots, dashes and underscores can",
-            Code.INPUT,
-        )
-    require_name(op, op.new_name, state, facts)
+    if not is_host_name(op.new_name):
+        raise Invalid([Problem("new_name", RULE)])
+    require_name(op, op.new_name, state, facts, own=instance.name)
     require_no_guest(op.new_name, state.nodes.values(), facts)
     moved = tuple(
         (disk, _moved(disk, instance.name, op.new_name))

@@ -15,7 +15,8 @@ from ganeti.locking.names import LockRequest
 from ganeti.model.guest import Guest
 from ganeti.model.instance import Instance, Wanted
 from ganeti.model.parameters.backend import Backend
-from ganeti.model.parameters.given import checked
+from ganeti.model.parameters.filling import be_filled, hv_filled
+from ganeti.model.parameters.given import with_defaults
 from ganeti.model.parameters.hypervisors import driven
 from ganeti.opcodes.instance.lifecycle import StartInstance as StartOpcode
 from ganeti.operations.guests import guest_of
@@ -65,8 +66,14 @@ def plan(op: StartOpcode, state: ClusterState, facts: Facts) -> Start:
             f"instance {instance.name} is marked offline; "
             f"to take it back: gnt-instance modify --online {instance.name}"
         )
-    hvparams = checked(driven(instance.hypervisor), op.hvparams, path="hvparams")
-    beparams = checked(Backend, op.beparams, path="beparams")
+    kind, cluster = driven(instance.hypervisor), state.cluster
+    hvparams, beparams = op.hvparams, op.beparams
+    if hvparams:
+        above = hv_filled(cluster, instance)
+        hvparams = with_defaults(kind, hvparams, above, path="hvparams", for_one=True)
+    if beparams:
+        above = be_filled(cluster, instance)
+        beparams = with_defaults(Backend, beparams, above, path="beparams")
     guest = guest_of(state, instance, hvparams=hvparams, beparams=beparams)
     if node.offline:
         if not op.ignore_offline_nodes:

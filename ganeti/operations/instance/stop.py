@@ -114,9 +114,13 @@ async def _stop_on(node: Node, subject: Subject, timeout: int, tools: Tools) -> 
 
 
 async def record_down(subject: Subject, source: WantedBy, tools: Tools, undo: Undo) -> None:
-    """Record that the instance is to be down; undone, what it was to be, for its guest may run."""
+    """Record that the instance is to be down; undone, what it was to be, for its guest may run.
+
+    One that is marked offline stays so: stopping it must not make it startable.
+    """
     instance = subject.instance
-    down = want(instance, Wanted.DOWN, source)
+    offline = instance.admin_state is Wanted.OFFLINE
+    down = want(instance, Wanted.OFFLINE if offline else Wanted.DOWN, source)
     wanted = want(instance, instance.admin_state, instance.admin_state_source)
     before = together(wanted, activated(instance, instance.disks_active))
     await tools.config.change(together(down, activated(instance, False)))

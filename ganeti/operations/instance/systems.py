@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from ganeti.errors import Code, Refused
-from ganeti.rpc.node import OSDefinition
+from ganeti.errors import Code, Invalid, Problem, Refused
+from ganeti.model.cluster import Cluster
+from ganeti.model.guest import Guest
+from ganeti.model.node import Node
+from ganeti.operations.operation import Question
+from ganeti.rpc.node import OSDefinition, ValidateOS
 
 DELIMITER = "+"
 """Between the name of an OS definition and its variant."""
@@ -45,3 +49,48 @@ def require_os(
             Code.INPUT,
         )
     return definition
+
+
+def require_installable(
+    guest: Guest,
+    definitions: Sequence[OSDefinition],
+    node: str,
+    cluster: Cluster,
+    *,
+    force_variant: bool,
+) -> None:
+    """Refuse a guest that the definition of its OS on a node is not for.
+
+    Whether the values of its OS parameters will do is for the definition's script to say, see
+    ``os_question``.
+
+    :raises Refused: as ``require_os``, or the OS must not be used.
+    :raises Invalid: the definition does not have the guest's OS parameters.
+    """
+    definition = require_os(guest.os, definitions, node, force_variant=force_variant)
+    if banned := {guest.os, definition.name}.intersection(cluster.blacklisted_os):
+        [name, *_] = sorted(banned)
+        raise Refused(
+            f"the OS {name} is blacklisted in this cluster; to allow it: "
+            f"gnt-os modify --blacklisted=no {name}"
+        )
+    if definition.checks_parameters:
+        _require_parameters(definition, guest.osparams)
+
+
+def _require_parameters(definition: OSDefinition, names: Collection[str]) -> None:
+    known = [name for name, _ in definition.parameters]
+    # Scripts see them in capitals, so that cases are not told apart.
+    lower = {name.lower() for name in known}
+    if unknown := [name for name in sorted(names) if name.lower() not in lower]:
+        message = (
+            f"the OS definition {definition.name} has no such parameter; it has: "
+            f"{', '.join(known) or 'none'}"
+        )
+        raise Invalid([Problem(f"osparams/{name}", message) for name in unknown])
+
+
+def os_question(guest: Guest, node: Node, *, force_variant: bool) -> Question:
+    """Return the question whether the OS definition on ``node`` accepts the guest's parameters."""
+    call = ValidateOS(os=guest.os, osparams=guest.osparams, force_variant=force_variant)
+    return Question([node], call)

@@ -5,25 +5,41 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ganeti.errors import Code, Invalid, Problem, Refused
+from ganeti.model.cluster import Cluster
 from ganeti.model.disk import Mode, Template
-from ganeti.model.parameters.given import checked
+from ganeti.model.instance import Nic
+from ganeti.model.parameters.filling import nic_defaults
+from ganeti.model.parameters.given import checked, consistent
 from ganeti.model.parameters.nic import NicParameters
 from ganeti.schema.units import mebibytes
 
 MOST_DISKS = 16
 MOST_NICS = 8
 
+_NUMBER = re.compile(r"[+-]?\d+")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_TEXTS = ("mac", "ip", "name", "network", "bridge", "link")
 _MAC = re.compile(r"\A[0-9a-f]{2}(:[0-9a-f]{2}){5}\Z")
+
+
+_OF_ANY_DISK = ("size", "mode", "name", "spindles")
+_OF_TEMPLATE: Mapping[Template, tuple[str, ...]] = {
+    Template.PLAIN: ("vg", "adopt"),
+    Template.DRBD: ("vg", "metavg"),
+}
+"""What can be said of a new disk: of any one, and of one of a template."""
 
 
 @dataclass(frozen=True)
 class DiskWish:
-    """A disk as asked for; ``size`` in MiB. ``provider`` holds what only its storage knows."""
+    """A disk as asked for; ``size`` in MiB, 0 as long as that of the volume to ``adopt`` is not
+    known.
+    """
 
     size: int
     mode: Mode = Mode.READ_WRITE
@@ -32,7 +48,6 @@ class DiskWish:
     metavg: str | None = None
     spindles: int | None = None
     adopt: str | None = None
-    provider: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -59,14 +74,29 @@ def disks_wanted(disks: Sequence[Mapping[str, Any]], template: Template) -> tupl
     if len(disks) > MOST_DISKS:
         raise Invalid([Problem("disks", f"must be at most {MOST_DISKS}")])
     problems: list[Problem] = []
-    wishes = [_disk(disk, f"disks[{index}]", problems) for index, disk in enumerate(disks)]
+    wishes = [
+        _disk(disk, f"disks[{index}]", problems, template) for index, disk in enumerate(disks)
+    ]
+    problems += unusable_names([wish.name for wish in wishes], "disks")
+    if 0 < sum(wish.adopt is not None for wish in wishes) < len(wishes):
+        problems.append(Problem("disks", "must adopt a volume each, or none of them"))
     if problems:
         raise Invalid(problems)
     return tuple(wishes)
 
 
-def _disk(given: Mapping[str, Any], path: str, problems: list[Problem]) -> DiskWish:
+def _disk(
+    given: Mapping[str, Any], path: str, problems: list[Problem], template: Template
+) -> DiskWish:
     rest = dict(given)
+    known = (*_OF_ANY_DISK, *_OF_TEMPLATE.get(template, ()))
+    for key in rest:
+        if key not in known:
+            words = f"means nothing for {template.value} disks; known are {', '.join(known)}"
+            problems.append(Problem(f"{path}/{key}", words))
+    if wrong := list(_not_text(rest, ("name", "vg", "metavg", "adopt"), path)):
+        problems += wrong
+        return DiskWish(size=0)
     size = _size(rest.pop("size", None), f"{path}/size", problems, adopts="adopt" in rest)
     mode = rest.pop("mode", None) or Mode.READ_WRITE.value
     if mode not in set(Mode):
@@ -84,8 +114,30 @@ def _disk(given: Mapping[str, Any], path: str, problems: list[Problem]) -> DiskW
         metavg=rest.pop("metavg", None),
         spindles=None if spindles is None else int(spindles),
         adopt=rest.pop("adopt", None),
-        provider=rest,
     )
+
+
+def _not_text(given: Mapping[Any, Any], keys: Sequence[str], path: str) -> Iterator[Problem]:
+    for key in keys:
+        if not isinstance(given.get(key), str | None):
+            yield Problem(f"{path}/{key}", "must be text")
+
+
+def unusable_names(names: Sequence[str | None], path: str) -> Iterator[Problem]:
+    """What is wrong with the names of an instance's disks, or of its network cards.
+
+    A device is named by its name, its number or its UUID, so that a name must be none of the
+    others.
+    """
+    for index, name in enumerate(names):
+        if name is None:
+            continue
+        if _NUMBER.fullmatch(name):
+            yield Problem(f"{path}[{index}]/name", f"{name} would be taken for a number")
+        elif _UUID.fullmatch(name):
+            yield Problem(f"{path}[{index}]/name", f"{name} would be taken for a UUID")
+        elif name in names[:index]:
+            yield Problem(f"{path}[{index}]/name", f"{name} is that of another one, too")
 
 
 def _size(size: Any, path: str, problems: list[Problem], *, adopts: bool) -> int:
@@ -112,6 +164,7 @@ def nics_wanted(nics: Sequence[Mapping[Any, Any]]) -> tuple[NicWish, ...]:
         raise Invalid([Problem("nics", f"must be at most {MOST_NICS}")])
     problems: list[Problem] = []
     wishes = [_nic(nic, f"nics[{index}]", problems) for index, nic in enumerate(nics)]
+    problems += unusable_names([wish.name for wish in wishes], "nics")
     macs = [wish.mac for wish in wishes if wish.mac is not None]
     problems += [
         Problem("nics", f"two network cards have the MAC address {mac}")
@@ -124,6 +177,9 @@ def nics_wanted(nics: Sequence[Mapping[Any, Any]]) -> tuple[NicWish, ...]:
 
 def _nic(given: Mapping[Any, Any], path: str, problems: list[Problem]) -> NicWish:
     rest = {name: value for name, value in given.items() if value is not None}
+    if wrong := list(_not_text(rest, _TEXTS, path)):
+        problems += wrong
+        return NicWish()
     mac = rest.pop("mac", "auto").lower()
     if mac in ("auto", "generate"):
         mac = None
@@ -150,13 +206,15 @@ def _nic(given: Mapping[Any, Any], path: str, problems: list[Problem]) -> NicWis
     return NicWish(mac, ip, name, network, parameters)
 
 
-def disk_wanted(disk: Mapping[str, Any], path: str) -> DiskWish:
+def disk_wanted(disk: Mapping[str, Any], path: str, template: Template) -> DiskWish:
     """One more disk that is asked for.
 
     :raises Invalid: with every problem of it.
     """
     problems: list[Problem] = []
-    wish = _disk(disk, path, problems)
+    wish = _disk(disk, path, problems, template)
+    if wish.adopt is not None:
+        problems.append(Problem(f"{path}/adopt", "is possible only when an instance is created"))
     if problems:
         raise Invalid(problems)
     return wish
@@ -164,6 +222,25 @@ def disk_wanted(disk: Mapping[str, Any], path: str) -> DiskWish:
 
 def _nullable(text: Any) -> Any:
     return None if text in (None, "none", "") else text
+
+
+def require_connectable(nics: Sequence[NicWish | Nic], cluster: Cluster) -> None:
+    """Refuse cards whose parameters do not go together.
+
+    A card in a network gets those of its network's connection first, which is looked at there.
+
+    :raises Invalid: with every problem of each of them.
+    """
+    problems: list[Problem] = []
+    for index, nic in enumerate(nics):
+        if nic.network is None:
+            try:
+                filled = {**nic_defaults(cluster), **nic.nicparams}
+                consistent(NicParameters, filled, path=f"nics[{index}]")
+            except Invalid as e:
+                problems += e.problems
+    if problems:
+        raise Invalid(problems)
 
 
 def require_no_pool(nics: Sequence[NicWish]) -> None:

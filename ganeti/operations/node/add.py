@@ -10,7 +10,7 @@ from ganeti.config.changes.nodes import add_node, set_role
 from ganeti.config.changes.objects import together, update
 from ganeti.config.state import ClusterState, Kind
 from ganeti.config.writer import Change
-from ganeti.errors import Code, Failed, Refused
+from ganeti.errors import Code, Failed, Invalid, Problem, Refused
 from ganeti.locking.names import Kind as Lockable
 from ganeti.locking.names import LockRequest, all_of, request
 from ganeti.model.cluster import CONFIG_VERSION
@@ -24,6 +24,7 @@ from ganeti.operations.naming import require_address
 from ganeti.operations.node.hooks import membership_hooks
 from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
 from ganeti.rpc.node import AskVersion, VerifyNode
+from ganeti.schema.host_names import RULE, is_host_name, normalized
 from ganeti.schema.records import replace
 
 CLIENT_CERTIFICATE = "client-cert"
@@ -58,6 +59,8 @@ def plan(op: AddNode, state: ClusterState, facts: Facts) -> Add:
             Code.EXISTS,
         )
     node = _drafted(op, state)
+    if known is None:
+        _require_name(node.name, state)
     for other in state.nodes.values():
         if other.name != node.name and other.primary_ip == node.primary_ip:
             raise Refused(
@@ -70,6 +73,23 @@ def plan(op: AddNode, state: ClusterState, facts: Facts) -> Add:
             f"{CONFIG_VERSION}; install the same release on both"
         )
     return Add(op, node, known, _may_be_candidate(node, state))
+
+
+def _require_name(name: str, state: ClusterState) -> None:
+    """Refuse a name that a new node cannot have.
+
+    Its certificate and its daemon have the name, too, so that it cannot be written another way
+    here.
+
+    :raises Invalid: it is no host name, or not in the form that is kept.
+    :raises Refused: it is the cluster's.
+    """
+    if name != normalized(name) or not is_host_name(name):
+        raise Invalid([Problem("node_name", f"{RULE}, in lower case and without a dot at its end")])
+    if name == state.cluster.cluster_name:
+        raise Refused(
+            f"{name} is the name of the cluster, and a node has a name of its own", Code.NOT_UNIQUE
+        )
 
 
 def _drafted(op: AddNode, state: ClusterState) -> Node:

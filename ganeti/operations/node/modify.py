@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ganeti.config.changes.nodes import FLAGS, set_role
 from ganeti.config.changes.nodes import certificate_of as recorded_certificate
-from ganeti.config.changes.nodes import set_role
 from ganeti.config.changes.objects import together, update
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
@@ -24,7 +24,8 @@ from ganeti.operations.operation import Facts, HookCall, Operation, Tools
 from ganeti.schema.records import replace
 
 _SETTINGS = frozenset(ModifyNode.__struct_fields__) - {
-    *("node_name", "node_uuid", "force", "auto_promote", *Opcode.__struct_fields__)
+    *("node_name", "node_uuid", "force", "auto_promote", "hv_state", "disk_state"),
+    *Opcode.__struct_fields__,
 }
 _FLAGS = {
     "master_candidate": Role.CANDIDATE,
@@ -157,7 +158,14 @@ async def _recorded(node: Node, state: ClusterState, tools: Tools) -> str:
 
 
 def hooks(plan: Modify, state: ClusterState) -> HookCall:
-    node = state.nodes[plan.node.uuid]
+    candidate, offline, drained = FLAGS[plan.role]
+    node = replace(
+        plan.node,
+        master_candidate=candidate,
+        offline=offline,
+        drained=drained,
+        **plan.fields,
+    )
     environment = {
         "OP_TARGET": node.name,
         "MASTER_CANDIDATE": str(node.master_candidate),

@@ -11,6 +11,7 @@ from ganeti.opcodes.network import (
     DisconnectNetwork,
     ModifyNetwork,
     RemoveNetwork,
+    RenameNetwork,
 )
 from ganeti.rapi.routes.route import Route
 from ganeti.rapi.routes.tags import tags_of
@@ -76,5 +77,6 @@ ROUTES = (
     Route(_NETWORK + "/connect", {"PUT": submits(ConnectNetwork)}),
     Route(_NETWORK + "/disconnect", {"PUT": submits(DisconnectNetwork)}),
     Route(_NETWORK + "/modify", {"PUT": submits(ModifyNetwork)}),
+    Route(_NETWORK + "/rename", {"PUT": submits(RenameNetwork)}),
     tags_of("network", _NETWORK, "network_name"),
 )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
-from ganeti.errors import Code, Invalid, Problem, Refused
+from ganeti.errors import Invalid, Problem
 from ganeti.luxi.methods import Query, QueryInstances, SubmitJob
 from ganeti.opcodes.backup import ExportInstance, PrepareExport
 from ganeti.opcodes.instance.create import AllocateInstances, CreateInstance
@@ -54,7 +54,8 @@ FIELDS = (
     *("nic.modes", "nic.uuids", "nic.names", "nic.links", "nic.networks", "nic.networks.names"),
     *("nic.bridges", "network_port", "disk.sizes", "disk.spindles", "disk_usage", "disk.uuids"),
     *("disk.names", "beparams", "hvparams", "oper_state", "oper_ram", "oper_vcpus", "status"),
-    *("custom_hvparams", "custom_beparams", "custom_nicparams", "ctime", "mtime", "uuid"),
+    *("custom_hvparams", "custom_beparams", "custom_nicparams", "custom_osparams"),
+    *("ctime", "mtime", "uuid"),
     *("serial_no", "tags"),
 )
 
@@ -143,7 +144,9 @@ async def _require_os(call: Call, name: str) -> None:
     answer = await call.master.ask(Query(what="os", fields=("name",)))
     known = [row[0][1] for row in answer["data"]]
     if name.partition("+")[0] not in known:
-        raise Refused(f"os: there is no {name}; there are {', '.join(sorted(known))}", Code.UNKNOWN)
+        # Not 404: it is a parameter that is wrong; what the path names is there.
+        there = ", ".join(sorted(known)) or "none"
+        raise Invalid([Problem("os", f"there is no OS definition {name}; there are {there}")])
 
 
 class Console(TypedDict):

@@ -75,7 +75,11 @@ async def _cancel(call: Call, _: Mapping[str, Any], __: Any) -> Any:
 
 
 async def _wait(call: Call, _: Mapping[str, Any], watch: Watch) -> Any:
-    """Wait for a job to change; null if it has not within ten seconds."""
+    """Wait for a job to change; null if it has not within ten seconds.
+
+    The values of a job that has ended are answered at once, also to a client that knows them: it
+    cannot change any more, and Ganeti's own client asks again for as long as it gets null.
+    """
     number = int(call.path["job_id"])
     request = WaitForJobChange(
         job_id=number,
@@ -90,8 +94,6 @@ async def _wait(call: Call, _: Mapping[str, Any], watch: Watch) -> Any:
     if answer == "nochange":
         return None
     info, log = answer
-    if not log and info == watch.previous_job_info:
-        return None
     return {"job_info": info, "log_entries": log}
 
 

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
 from ganeti.model.mirror import Ends
+from ganeti.schema.shell import shell_words
 from ganeti.schema.types import Parameters
 
 Command = tuple[str, ...]
@@ -54,7 +54,7 @@ def attach(
     if params.get("meta-barriers"):
         options.append("--md-flushes=no")
     options += resync_options(params)
-    options += shlex.split(str(params.get("disk-custom", "")))
+    options += shell_words(str(params.get("disk-custom", "")), "disk-custom")
     return ("drbdsetup", "attach", str(minor), data, meta, slot, *options)
 
 
@@ -74,7 +74,7 @@ def connect(minor: int, ends: Ends, params: Parameters, *, both: bool) -> Comman
         f"--cram-hmac-alg={_HASH}",
         f"--shared-secret={ends.secret}",
         *(["--allow-two-primaries"] if both else []),
-        *shlex.split(str(params.get("net-custom", ""))),
+        *shell_words(str(params.get("net-custom", "")), "net-custom"),
     ]
     return ("drbdsetup", "connect", resource(minor), *addresses(ends), *options)
 

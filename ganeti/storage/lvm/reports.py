@@ -117,7 +117,7 @@ def _rows(report: bytes, kind: str) -> list[dict[str, Any]]:
     try:
         document = json.loads(report)
         return [row for part in document["report"] for row in part.get(kind, ())]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         text = report[:200].decode("utf-8", "replace")
         raise Failed(f"lvm2 gave no report that can be read: {text!r}", Code.ENVIRONMENT) from None
 

@@ -19,6 +19,7 @@ from zope.interface import implementer
 from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Disk
 from ganeti.model.mirror import ENDS, ends_of
+from ganeti.schema.documents import UNREADABLE
 from ganeti.storage.interfaces import IMirror, IVolumes, Local, Volume, VolumeStatus
 from ganeti.storage.pretend.volumes import PretendVolumes, file_of
 from ganeti.system import twins
@@ -290,7 +291,7 @@ _STATE = Code.STATE
 def _decode(note: bytes) -> Copy:
     try:
         return msgspec.json.decode(note, type=Copy)
-    except msgspec.DecodeError as e:
+    except UNREADABLE as e:
         raise Failed(f"the note about a mirrored disk is broken: {e}", Code.ENVIRONMENT) from None
 
 

@@ -10,6 +10,7 @@ import msgspec
 from zope.interface import implementer
 
 from ganeti.errors import Code, Failed, Refused
+from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.records import Record, replace
 from ganeti.storage.interfaces import IUnits, Unit
 from ganeti.system.interfaces import IFiles, IImages
@@ -48,7 +49,7 @@ class Devices:
             return list(self.first)
         try:
             return msgspec.json.decode(self.files.read(self._list), type=list[Device])
-        except msgspec.DecodeError as e:
+        except UNREADABLE as e:
             raise Failed(f"{self._list} cannot be read: {e}", Code.ENVIRONMENT) from None
 
     async def keep(self, devices: Sequence[Device]) -> None:

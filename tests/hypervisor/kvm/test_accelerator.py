@@ -60,6 +60,13 @@ class AcceleratorsTests(SynchronousTestCase):
         self.assertEqual([self.choose(), self.choose()], [KVM, KVM])
         self.assertEqual(len(self.processes.ran), 1)
 
+    def test_a_damaged_note_has_it_found_out_again(self) -> None:
+        self.host(WORKS)
+        for note in (b"", b'{"x":' + b"[" * 100_000):
+            self.notes.put("/qemu", note)
+            self.assertEqual(self.choose(), KVM)
+        self.assertEqual(len(self.processes.ran), 2)
+
     def test_guests_that_start_together_cause_one_test(self) -> None:
         self.host(Script(code=99, takes=1))
         chosen = Accelerators(MemoryFiles(self.disk), self.processes, self.notes)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.errors import Invalid
 from ganeti.hypervisor.interfaces import AttachedDisk
 from ganeti.hypervisor.kvm.command import Accelerator, Machine, command
 from ganeti.hypervisor.kvm.devices import escaped, tap
@@ -184,6 +185,10 @@ class CommandTests(SynchronousTestCase):
         agent = "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"
         devices = ["virtio-serial-pci", agent, "usb-kbd", "usb-tablet", "a b"]
         self.assertEqual(after(argv, "-device"), devices)
+
+    def test_arguments_that_cannot_be_split_are_named(self) -> None:
+        with self.assertRaisesRegex(Invalid, "kvm_extra: 'a cannot be split as a shell would"):
+            called(kvm_extra="'a")
 
     @given(st.text())
     def test_commas_survive_in_options(self, text: str) -> None:

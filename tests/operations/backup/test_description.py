@@ -70,11 +70,27 @@ class DescriptionTests(SynchronousTestCase):
             nics=(nic,),
             disks=(DumpedDisk(size=2048, dump="4c8f"),),
             hvparams={"acpi": "True", "kernel_path": None},
-            beparams={"auto_balance": "False"},
+            beparams={
+                "auto_balance": "False",
+                "maxmem": "1024",
+                "minmem": "512",
+                "vcpus": "2",
+            },
             osparams={},
             osparams_private={"password": "secret"},
         )
         self.assertEqual(read(CLASSIC), expected)
+
+    def test_an_old_export_keeps_its_memory_and_its_bridge(self) -> None:
+        old = CLASSIC.replace("maxmem = 1024\nminmem = 512\n", "").replace("_link", "_bridge")
+        in_section = old.replace("memory = 1024\nvcpus = 2\n", "").replace(
+            "[backend]\n", "[backend]\nmemory = 1024\nvcpus = 2\n"
+        )
+        for text in (old, in_section):
+            found = read(text)
+            sizes = {"minmem": "1024", "maxmem": "1024", "vcpus": "2"}
+            self.assertEqual(found.beparams, {**sizes, "auto_balance": "False"})
+            self.assertEqual(found.nics[0]["link"], "br0")
 
     def test_what_is_written_is_read_back(self) -> None:
         built = an_instance(

@@ -224,7 +224,7 @@ class ImportTests(BackupTests):
         whole = self.exported()
         self.create(whole, instance_name="web2", src_path="web1", start=False)
         ran = [each.argv[0].rpartition("/")[2] for each in whole.hosts["node3"].processes.ran]
-        self.assertEqual(ran, ["import", "import", "rename"])
+        self.assertEqual(ran, ["verify", "import", "import", "rename"])
 
     def test_a_failed_import_leaves_nothing(self) -> None:
         whole = self.exported()

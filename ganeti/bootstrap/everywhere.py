@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Asking node daemons what only an administrator on the master may ask, past the job queue.
+
+It is done with the key of the master's node, which root can read: users of the master's socket
+and of the remote API have no part in it.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from ganeti.bootstrap.node_client import NodeEndpoint, Peers
+from ganeti.errors import Code, GanetiError, Refused
+from ganeti.paths import Paths
+from ganeti.rpc.call import Call
+from ganeti.rpc.node import CommandResult, CopyFile, RunCommand
+from ganeti.rpc.quorum import DescribeVote
+
+R = TypeVar("R")
+
+MAX_AT_ONCE = 32
+COMMAND_TIMEOUT = 86400.0
+"""Seconds: a command may take as long as the person who waits for it."""
+COPY_TIMEOUT = 300.0
+MAX_FILE = 40 * 1024 * 1024
+"""Bytes; as much as a node daemon takes in one request."""
+
+
+def run_command(
+    paths: Paths, own: NodeEndpoint, endpoints: Sequence[NodeEndpoint], command: str
+) -> dict[str, CommandResult | GanetiError]:
+    """Run a command line on nodes; see :func:`_ask_all`."""
+    return _ask_all(paths, own, endpoints, RunCommand(command=command), COMMAND_TIMEOUT)
+
+
+def copy_file(
+    paths: Paths, own: NodeEndpoint, endpoints: Sequence[NodeEndpoint], path: str
+) -> dict[str, GanetiError | None]:
+    """Copy a file of this node to the same place on others; see :func:`_ask_all`.
+
+    :raises Refused: the file is not below the root folder of this node, or too large.
+    """
+    if not path.startswith(f"{paths.root}/"):
+        raise Refused(f"{path} is not below {paths.root}, the folder of this node", Code.INPUT)
+    with open(path, "rb") as file:
+        mode, content = os.fstat(file.fileno()).st_mode & 0o777, file.read(MAX_FILE + 1)
+    if len(content) > MAX_FILE:
+        raise Refused(f"{path} has more than {MAX_FILE >> 20} MiB; use another tool", Code.INPUT)
+    encoded = base64.b64encode(content).decode("ascii")
+    call = CopyFile(path=path.removeprefix(paths.root), content=encoded, mode=mode)
+    return _ask_all(paths, own, endpoints, call, COPY_TIMEOUT)
+
+
+def _ask_all(
+    paths: Paths,
+    own: NodeEndpoint,
+    endpoints: Sequence[NodeEndpoint],
+    call: Call[R],
+    timeout: float,
+) -> dict[str, R | GanetiError]:
+    """Return what nodes answer to ``call``, by name; ``own`` is the node daemon of this node.
+
+    This node is asked last if it is one of ``endpoints``: a command may be its end.
+
+    :raises GanetiError: the node daemon of this node does not answer.
+    :raises OSError: this user cannot read the key of this node.
+    """
+    peers = Peers(paths, [own, *endpoints])
+    term = peers.ask(own.name, DescribeVote(), 0).state.term
+
+    def one(name: str) -> R | GanetiError:
+        try:
+            return peers.ask(name, call, term, timeout=timeout)
+        except GanetiError as e:
+            return e
+
+    others = [endpoint.name for endpoint in endpoints if endpoint.name != own.name]
+    with ThreadPoolExecutor(max_workers=max(1, min(MAX_AT_ONCE, len(others)))) as pool:
+        answers = dict(zip(others, pool.map(one, others), strict=True))
+    if len(others) < len(endpoints):
+        answers[own.name] = one(own.name)
+    return answers

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Nested values as YAML that scripts can parse and people can read.
+
+Ganeti's ``info`` commands print YAML too, so that scripts read ours with the same parser. Booleans
+are ``True`` and ``False``; nothing, an empty text and an empty list are all left blank.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+_NEEDS_QUOTES = re.compile(
+    r"""
+    [-?:,\[\]{}\#&*!|>'"%@`\s]        # begins with an indicator of YAML
+    | .*(?: :\s | :\Z | \s\# | \s\Z)  # would be a key, a comment, or lose its last space
+    | (?: yes | no | on | off | y | n | true | false | null | ~ | = | << | \.\.\. ) \Z
+    | [-+]? (?: \d[\d_]* (?: :\d{1,2} )* )? \.? [\d_]* (?: e [-+]?\d+ )? \Z  # 1.5, 1e3, 52:54:00
+    | [-+]? (?: 0[box][\da-f_]+ | \.inf | \.nan ) \Z
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+"""Text that a parser of YAML 1.1 or 1.2 would not read as this text; dates are read as dates."""
+
+
+def yaml_lines(value: Any, depth: int = 0) -> Iterator[str]:
+    """Return the lines of a value that is made of what JSON knows."""
+    indent = "  " * depth
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            label = f"{indent}{_text(name) or _quoted(name)}:"
+            if isinstance(inner, dict | list) and inner:
+                yield label
+                yield from yaml_lines(inner, depth + 1)
+            else:
+                yield f"{label} {_scalar(inner)}".rstrip()
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            first, *rest = yaml_lines(inner, depth + 1) if inner else [indent + _scalar(inner)]
+            yield f"{indent}- {first.lstrip()}".rstrip()
+            yield from rest
+    else:
+        yield indent + _scalar(value)
+
+
+def _scalar(value: Any) -> str:
+    if value is None or (isinstance(value, dict | list | tuple) and not value):
+        return ""
+    if isinstance(value, bool | int):
+        return str(value)
+    if isinstance(value, float):
+        # Without a point it would be text for parsers of YAML 1.1.
+        text = repr(value)
+        return text if "." in text else text.replace("e", ".0e")
+    return _text(str(value))
+
+
+def _text(text: str) -> str:
+    plain = text.isprintable() and not (text and _NEEDS_QUOTES.match(text))
+    return text if plain else _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    if text.isprintable():
+        return "'" + text.replace("'", "''") + "'"
+    return '"' + "".join(map(_escaped, text)) + '"'
+
+
+_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t"}
+
+
+def _escaped(character: str) -> str:
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    return character if character.isprintable() else f"\\U{ord(character):08x}"
+
+
+def with_roman_numerals(value: Any) -> Any:
+    """Return the value with Roman numerals for the whole numbers that have one."""
+    match value:
+        case dict():
+            return {name: with_roman_numerals(held) for name, held in value.items()}
+        case list() | tuple():
+            return [with_roman_numerals(held) for held in value]
+        case int() if not isinstance(value, bool) and 0 < value < _NO_NUMERAL:
+            return _roman(value)
+    return value
+
+
+_NUMERALS = (
+    *((1000, "M"), (900, "CM"), (500, "D"), (400, "CD"), (100, "C"), (90, "XC"), (50, "L")),
+    *((40, "XL"), (10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I")),
+)
+_NO_NUMERAL = 4000
+
+
+def _roman(number: int) -> str:
+    text = ""
+    for value, numeral in _NUMERALS:
+        text += numeral * (number // value)
+        number %= value
+    return text

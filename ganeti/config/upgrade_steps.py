@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The steps from version 2.7 to the present, one for each version.
+
+A step changes what its version brought and nothing else; what is merely missing is filled in with
+defaults behind the last one. Where an older document has the newer form already, as Ganeti's own
+downgrades leave it, it is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+from ganeti.model.disk import Template
+from ganeti.model.parameters.declaration import defaults
+from ganeti.model.parameters.policy import Policy
+
+Document: TypeAlias = dict[str, Any]
+Ids: TypeAlias = Callable[[], str]
+Step: TypeAlias = Callable[[Document, Ids], Document]
+
+_DEVICES: Mapping[str, str] = {"lvm": Template.PLAIN.value, "drbd8": Template.DRBD.value}
+"""What kinds of disks were called before 2.9, where it was something else."""
+
+
+def to_2_8(old: Document, ids: Ids) -> Document:
+    """Policies have ranges; disks and network cards have UUIDs; templates are enabled by name."""
+    cluster = {**old["cluster"], "ipolicy": _with_ranges(old["cluster"].get("ipolicy") or {}, {})}
+    cluster.setdefault("enabled_disk_templates", _templates_in_use(old))
+    usual = cluster["ipolicy"]
+    groups = {
+        key: {**group, "ipolicy": _of_group(group.get("ipolicy") or {}, usual)}
+        for key, group in old.get("nodegroups", {}).items()
+    }
+    instances = {
+        key: {
+            **instance,
+            "nics": [{"uuid": ids(), **nic} for nic in instance["nics"]],
+            "disks": [{"uuid": ids(), **disk} for disk in instance["disks"]],
+        }
+        for key, instance in old["instances"].items()
+    }
+    return {**old, "cluster": cluster, "nodegroups": groups, "instances": instances}
+
+
+def to_2_9(old: Document, ids: Ids) -> Document:
+    """Nodes and instances are found by UUID; disks have the names of their templates."""
+    uuids = {node["name"]: node["uuid"] for node in old["nodes"].values()}
+
+    def disk(each: Document) -> Document:
+        found = {**each, "dev_type": _DEVICES.get(each["dev_type"], each["dev_type"])}
+        if found["dev_type"] == Template.DRBD:
+            first, second, *rest = each["logical_id"]
+            found["logical_id"] = [uuids.get(first, first), uuids.get(second, second), *rest]
+        return _with_children(found, disk)
+
+    def instance(each: Document) -> Document:
+        node = each["primary_node"]
+        disks = [disk(held) for held in each["disks"]]
+        return {**each, "primary_node": uuids.get(node, node), "disks": disks}
+
+    master = old["cluster"]["master_node"]
+    return {
+        **old,
+        "cluster": {**old["cluster"], "master_node": uuids.get(master, master)},
+        "nodes": _by_uuid(old["nodes"].values()),
+        "instances": _by_uuid(map(instance, old["instances"].values())),
+    }
+
+
+def to_2_10(old: Document, ids: Ids) -> Document:
+    """Disks have no physical id any more."""
+
+    def disk(each: Document) -> Document:
+        kept = {name: value for name, value in each.items() if name != "physical_id"}
+        return _with_children(kept, disk)
+
+    return _with_disks(old, disk)
+
+
+def to_2_11(old: Document, ids: Ids) -> Document:
+    """The volumes of mirrored disks have UUIDs."""
+
+    def disk(each: Document) -> Document:
+        return _with_children({"uuid": ids(), **each}, disk)
+
+    return _with_disks(old, disk)
+
+
+def to_2_12(old: Document, ids: Ids) -> Document:
+    """Disks are objects by themselves, with the times of their instance."""
+    disks: dict[str, Document] = dict(old.get("disks") or {})
+    instances = {}
+    for key, instance in old["instances"].items():
+        embedded = [each for each in instance["disks"] if isinstance(each, dict)]
+        times = {name: instance[name] for name in ("ctime", "mtime") if name in instance}
+        disks |= {each["uuid"]: {"serial_no": 1, **times, **each} for each in embedded}
+        uuids = [each["uuid"] if isinstance(each, dict) else each for each in instance["disks"]]
+        instances[key] = {**instance, "disks": uuids}
+    return {**old, "instances": instances, "disks": disks}
+
+
+def to_2_14(old: Document, ids: Ids) -> Document:
+    """Disks say on which nodes they are, and so the template of an instance follows from them."""
+    owners = {uuid: each for each in old["instances"].values() for uuid in each["disks"]}
+
+    def disk(each: Document, nodes: list[str]) -> Document:
+        found = {"uuid": ids(), "nodes": nodes, **each}
+        return _with_children(found, lambda child: disk(child, nodes))
+
+    disks = {
+        uuid: disk(each, _nodes_of(each, owners.get(uuid))) for uuid, each in old["disks"].items()
+    }
+    instances = {
+        key: {name: value for name, value in each.items() if name != "disk_template"}
+        for key, each in old["instances"].items()
+    }
+    return {**old, "instances": instances, "disks": disks}
+
+
+def unchanged(old: Document, ids: Ids) -> Document:
+    """The version brought nothing but settings with defaults."""
+    return old
+
+
+CHAIN: Mapping[int, tuple[int, Step]] = MappingProxyType(
+    {
+        2_070_000: (2_080_000, to_2_8),
+        2_080_000: (2_090_000, to_2_9),
+        2_090_000: (2_100_000, to_2_10),
+        2_100_000: (2_110_000, to_2_11),
+        2_110_000: (2_120_000, to_2_12),
+        2_120_000: (2_130_000, unchanged),
+        2_130_000: (2_140_000, to_2_14),
+        2_140_000: (2_150_000, unchanged),
+        2_150_000: (2_160_000, unchanged),
+        2_160_000: (3_000_000, unchanged),
+        # Ganeti 3.1 writes what 3.0 writes, under its own number.
+        3_010_000: (3_000_000, unchanged),
+    }
+)
+"""By version, the next one and what makes a document of it."""
+
+
+def _with_ranges(policy: Document, usual: Mapping[str, Any]) -> Document:
+    """A policy whose least and most are a range; what they leave out is as in ``usual``."""
+    kept = {name: value for name, value in policy.items() if name not in ("min", "max")}
+    bounds = {name: policy.get(name) or {} for name in ("min", "max")}
+    if "minmax" not in kept and any(bounds.values()):
+        [around, *_] = usual.get("minmax") or defaults(Policy)["minmax"]
+        kept["minmax"] = [{name: {**around[name], **bounds[name]} for name in bounds}]
+    return kept
+
+
+def _of_group(policy: Document, usual: Mapping[str, Any]) -> Document:
+    """The policy of a group, which has no usual instance of its own."""
+    return {n: value for n, value in _with_ranges(policy, usual).items() if n != "std"}
+
+
+def _templates_in_use(old: Document) -> list[str]:
+    """The templates of disks that there are, and those that the settings make possible."""
+    cluster = old["cluster"]
+    used = {instance.get("disk_template") for instance in old["instances"].values()}
+    possible = {
+        Template.DRBD.value: cluster.get("drbd_usermode_helper"),
+        Template.PLAIN.value: cluster.get("volume_group_name"),
+        Template.FILE.value: cluster.get("file_storage_dir"),
+        Template.SHAREDFILE.value: cluster.get("shared_file_storage_dir"),
+    }
+    return sorted(({name for name, has in possible.items() if has} | used) - {None})
+
+
+def _nodes_of(disk: Document, owner: Document | None) -> list[str]:
+    if disk["dev_type"] == Template.DRBD:
+        return list(disk["logical_id"][:2])
+    return [owner["primary_node"]] if owner else []
+
+
+def _with_disks(old: Document, change: Callable[[Document], Document]) -> Document:
+    """The document with every disk that is inside an instance changed."""
+    instances = {
+        key: {
+            **instance,
+            "disks": [change(e) if isinstance(e, dict) else e for e in instance["disks"]],
+        }
+        for key, instance in old["instances"].items()
+    }
+    return {**old, "instances": instances}
+
+
+def _with_children(disk: Document, change: Callable[[Document], Document]) -> Document:
+    children: Iterator[Document] = map(change, disk.get("children") or ())
+    return {**disk, "children": list(children)}
+
+
+def _by_uuid(objects: Iterable[Document]) -> dict[str, Document]:
+    return {each["uuid"]: each for each in objects}

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The certificate with which a node shows who it is, and the terms of TLS between the daemons.
+
+Both sides of a connection show a certificate of the cluster's authority, of which there may be
+several while it is replaced. Sessions are not resumed: a peer shows its certificate each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
+from weakref import ref
+
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from OpenSSL.crypto import X509, PKey, X509Store, X509StoreContext, X509StoreContextError
+from OpenSSL.SSL import VERIFY_FAIL_IF_NO_PEER_CERT, VERIFY_PEER, Connection, Context
+from OpenSSL.SSL import Error as SSLError
+from service_identity import CertificateError, VerificationError
+from service_identity.cryptography import verify_certificate_hostname
+from twisted.internet.interfaces import (
+    IOpenSSLClientConnectionCreator,
+    IOpenSSLServerConnectionCreator,
+)
+from twisted.internet.ssl import CertificateOptions, TLSVersion
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
+from twisted.web.iweb import IPolicyForHTTPS
+from zope.interface import implementer
+
+from ganeti.errors import Code, Failed
+from ganeti.paths import Paths
+from ganeti.rpc.callers import Peer
+from ganeti.system.connection_errors import HOSTNAME_MISMATCH, CertificateRefused
+
+T = TypeVar("T")
+
+
+class NoCertificate(Failed):
+    """The node has no certificate that works; ``exit_code`` tells why a daemon did not start."""
+
+    def __init__(self, message: str, exit_code: int = 12) -> None:
+        super().__init__(message, Code.ENVIRONMENT)
+        self.exit_code = exit_code
+
+
+@dataclass(frozen=True)
+class NodeCertificate:
+    """A node's certificate and key, and the certificates of authorities that it trusts."""
+
+    certificate: x509.Certificate
+    key: PKey
+    authorities: tuple[X509, ...]
+
+    def options(self, *, require_peer: bool) -> CertificateOptions:
+        """Return the terms of connections; peers may show no certificate if none is required."""
+        return CertificateOptions(
+            privateKey=self.key,
+            certificate=X509.from_cryptography(self.certificate),
+            verify=True,
+            caCerts=list(self.authorities),
+            requireCertificate=require_peer,
+            raiseMinimumTo=TLSVersion.TLSv1_3,
+            # Nobody resumes a session.
+            enableSessions=False,
+            enableSessionTickets=False,
+        )
+
+
+def load(paths: Paths) -> NodeCertificate:
+    """Read the node's files.
+
+    :raises NoCertificate: with what is missing or wrong, and what to do.
+    """
+    authorities = _read(paths.authority, x509.load_pem_x509_certificates)
+    own, key = _read(paths.node_certificate, _certificate_and_key)
+    return NodeCertificate(own, key, tuple(map(X509.from_cryptography, authorities)))
+
+
+def _certificate_and_key(pem: bytes) -> tuple[x509.Certificate, PKey]:
+    certificate = x509.load_pem_x509_certificate(pem)
+    # Fails for an encrypted key: OpenSSL would ask for its password on a terminal.
+    key = load_pem_private_key(pem, password=None)
+    if key.public_key() != certificate.public_key():
+        raise ValueError("the key belongs to another certificate")
+    return certificate, PKey.from_cryptography_key(key)  # type: ignore[arg-type]  # some kinds only
+
+
+def _read(path: str, parse: Callable[[bytes], T]) -> T:
+    try:
+        with open(path, "rb") as file:
+            return parse(file.read())
+    except FileNotFoundError:
+        raise NoCertificate(
+            f"there is no {path}: this node is not part of a cluster yet; join it to one"
+            " (gnt-node add on the master gives the command), or make one (gnt-cluster init)",
+            exit_code=5,
+        ) from None
+    except (OSError, ValueError, TypeError, SSLError) as e:
+        raise NoCertificate(
+            f"{path} cannot be used: {e}; join the node to its cluster again (gnt-node add --readd)"
+        ) from None
+
+
+def prove(paths: Paths, name: str) -> None:
+    """Check that the node's certificate was issued by the authority, is in time, and for ``name``.
+
+    :raises NoCertificate: with what is wrong, and what to do.
+    """
+    own = load(paths)
+    store = X509Store()
+    for authority in own.authorities:
+        store.add_cert(authority)
+    try:
+        X509StoreContext(store, X509.from_cryptography(own.certificate)).verify_certificate()
+        verify_certificate_hostname(own.certificate, name)
+    except X509StoreContextError as e:
+        what = _OWN.get(e.errors[0], str(e))
+    except (VerificationError, CertificateError):
+        what = _OWN[HOSTNAME_MISMATCH]
+    else:
+        return
+    raise NoCertificate(f"{paths.node_certificate} {what}")
+
+
+_AGAIN = "; join the node to its cluster again (gnt-node add --readd on the master)"
+_OWN = {
+    7: "was not issued by the authority in ca.pem" + _AGAIN,
+    9: "is not valid yet; set the clock of this host",
+    10: "(or the authority's certificate) has expired" + _AGAIN,
+    18: "was not issued by the authority in ca.pem" + _AGAIN,
+    19: "was not issued by the authority in ca.pem" + _AGAIN,
+    20: "was not issued by the authority in ca.pem" + _AGAIN,
+    HOSTNAME_MISMATCH: "is another node's; start the daemon with the node's name in"
+    " GANETI_HOSTNAME" + _AGAIN,
+}
+
+
+def peer_of(transport: object) -> Peer | None:
+    """Return whose certificate the other end of ``transport`` has shown, if any."""
+    if not isinstance(transport, TLSMemoryBIOProtocol):
+        return None
+    certificate = transport.getHandle().get_peer_certificate(as_cryptography=True)
+    if certificate is None:
+        return None
+    names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    name = str(names[0].value) if names else "a node without a name"
+    return Peer(name, certificate.fingerprint(SHA256()).hex())
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class NodeServerTLS:
+    """The TLS side of connections to a node daemon; peers may show no certificate."""
+
+    def __init__(self, paths: Paths) -> None:
+        """Read the node's files.
+
+        :raises NoCertificate: with what is missing or wrong, and what to do.
+        """
+        self.reload(paths)
+
+    def reload(self, paths: Paths) -> None:
+        """Let connections that are made from now on use the files as they are now.
+
+        :raises NoCertificate: with what is missing or wrong; everything stays as it was.
+        """
+        self._options = load(paths).options(require_peer=False)
+
+    def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> Connection:
+        return self._options.serverConnectionForTLS(protocol)
+
+
+Accepts: TypeAlias = Callable[[str, str], bool]
+"""Whether a node of this name may show the certificate with this fingerprint."""
+
+
+@implementer(IPolicyForHTTPS)
+class NodePolicy:
+    """The TLS side of connections that this node makes to others.
+
+    A node must prove its name, and its certificate must be one that ``accepts`` knows as its own.
+    """
+
+    def __init__(self, paths: Paths, accepts: Accepts = lambda name, fingerprint: True) -> None:
+        """Read the node's files.
+
+        :raises NoCertificate: with what is missing or wrong, and what to do.
+        """
+        self._accepts = accepts
+        self.reload(paths)
+
+    def reload(self, paths: Paths) -> None:
+        """Let connections that are made from now on use the files as they are now.
+
+        :raises NoCertificate: with what is missing or wrong; everything stays as it was.
+        """
+        self._context = load(paths).options(require_peer=True).getContext()
+
+    def creatorForNetloc(self, hostname: bytes, port: int) -> IOpenSSLClientConnectionCreator:
+        """Return what connects to the node of this name."""
+        return _NodeConnection(self._context, hostname.decode("ascii"), self._accepts)
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class _NodeConnection:
+    """Makes the TLS side of a connection to a node."""
+
+    def __init__(self, context: Context, name: str, accepts: Accepts) -> None:
+        self._context = context
+        self._name = name
+        self._accepts = accepts
+
+    def clientConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> Connection:
+        connection = Connection(self._context, None)
+        connection.set_tlsext_host_name(self._name.encode("ascii"))
+        # Not more: the protocol holds the connection, which holds the callback.
+        weak = ref(protocol)
+
+        def verify(_: Connection, certificate: X509, code: int, depth: int, good: int) -> bool:
+            refusal = None if good else CertificateRefused.by_code(code)
+            if good and depth == 0:
+                refusal = self._refusal(certificate.to_cryptography())
+            if refusal is not None and (refused := weak()) is not None:
+                refused.failVerification(Failure(refusal))
+            return refusal is None
+
+        connection.set_verify(VERIFY_PEER | VERIFY_FAIL_IF_NO_PEER_CERT, verify)
+        return connection
+
+    def _refusal(self, certificate: x509.Certificate) -> CertificateRefused | None:
+        """Return why a certificate of the authority is not accepted as the node's."""
+        try:
+            verify_certificate_hostname(certificate, self._name)
+        except (VerificationError, CertificateError):
+            return CertificateRefused.by_code(HOSTNAME_MISMATCH)
+        if self._accepts(self._name, certificate.fingerprint(SHA256()).hex()):
+            return None
+        return CertificateRefused(
+            "its certificate is not one that this cluster has issued to it and still accepts;"
+            f" to join it again: gnt-node add --readd {self._name}"
+        )

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Connections of clients: the HTTP channel of ``twisted.web``, with deadlines.
+
+A connection is in one of these phases, each with a deadline: the TLS handshake; idle between two
+requests; reading a request; working on the answer (without a deadline); writing it; closing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import IHandshakeListener, INegotiated
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel, datetimeToString
+from twisted.web.http_headers import Headers
+from zope.interface import implementer
+
+if TYPE_CHECKING:
+    from ganeti.web.request import MemoryRequest
+    from ganeti.web.site import LimitedSite
+
+MAX_LINE = 8192
+MAX_HEAD = 16384
+MAX_HEADERS = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeouts:
+    """How long a connection may stay in its phases, in seconds."""
+
+    handshake: float = 10.0
+
+    idle: float
+    """Between two requests."""
+
+    read: float
+    """While a request arrives, from its first byte to its last."""
+
+    linger: float = 2.0
+    """While a client goes on sending after its request was refused."""
+
+    write: float = 30.0
+    """While the client reads what was written before the connection closes."""
+
+
+@implementer(IHandshakeListener)
+class LimitedChannel(HTTPChannel):
+    """One client's connection; ``deadline`` is when it must have got on, None while we work.
+
+    Subclasses say how a problem is worded, and what is checked of the head of a request.
+    """
+
+    MAX_LENGTH = MAX_LINE
+    totalHeadersSize = MAX_HEAD
+    maxHeaders = MAX_HEADERS
+
+    timeouts: Timeouts
+    content_type = b"application/json"
+    server: bytes | None = None
+    """What an answer says of its server."""
+
+    site: LimitedSite
+    requests: list[Any]  # MemoryRequest
+    transport: Any  # ITransport, IConsumer and IPushProducer at once
+    length: int | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._deadline: float | None = None
+        self._handshaking = False
+        self._begun = False  # a request has begun to arrive
+        self._working = False  # on the answer to a request
+        self._closing = False
+
+    def problem(self, status: HTTPStatus, why: str) -> bytes:
+        """Return the body of an answer that says why a request is refused."""
+        raise NotImplementedError
+
+    @property
+    def idle(self) -> bool:
+        """Whether closing the connection loses no request and no answer."""
+        return not self._working and not self._begun
+
+    @property
+    def peer(self) -> str:
+        """The client's address, for the log."""
+        address = self.transport.getPeer()
+        return f"{address.host}:{address.port}"
+
+    # --- opening and closing
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        self.site.deadlines.watch(self)
+        if INegotiated.providedBy(self.transport):
+            self._handshaking = True
+            self._within(self.timeouts.handshake)
+            self.site.handshakes.hold(self, 1)
+        else:
+            self.admit()
+
+    def handshakeCompleted(self) -> None:
+        """The TLS handshake has succeeded; called by the transport."""
+        self._handshaking = False
+        self.site.handshakes.release(self)
+        self.admit()
+
+    def admit(self) -> None:
+        """Count the connection, now that the client has got this far."""
+        self._within(self.timeouts.read)
+        self.site.connections.admit(self)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._closing = True
+        super().connectionLost(reason)
+        self.site.lost(self)
+        if self._handshaking and reason.check("OpenSSL.SSL.Error"):
+            self.site.warn(
+                "the TLS handshake with {peer} failed: {why}",
+                peer=self.peer,
+                why=self.site.explain(reason),
+            )
+
+    def loseConnection(self) -> None:
+        """Close the connection once what was written has left."""
+        if self._closing:
+            return
+        self._closing = True
+        self._within(self.timeouts.write)
+        super().loseConnection()
+
+    def abort(self) -> None:
+        """Close the connection at once, and let go of the memory that it takes."""
+        self._closing = True
+        for request in self.requests:
+            request.drop()
+        self.transport.abortConnection()
+
+    def refuse(self, status: HTTPStatus, why: str) -> None:
+        """Answer instead of a resource, as the request cannot be read, and read no further."""
+        if self._closing:
+            return
+        if self._working:
+            self.abort()
+            return
+        self._closing = True
+        self._begun = False
+        self.length = None  # so that twisted.web takes no request for whole
+        for request in self.requests:
+            request.drop()
+        self.body_ended()
+        body = self.problem(status, why)
+        headers = Headers()
+        if self.server is not None:
+            headers.addRawHeader(b"Server", self.server)
+        for name, value in (
+            (b"Date", datetimeToString()),
+            (b"Connection", b"close"),
+            (b"Content-Type", self.content_type),
+            (b"Content-Length", b"%d" % len(body)),
+        ):
+            headers.addRawHeader(name, value)
+        phrase = status.phrase.encode("ascii")
+        self.writeHeaders(b"HTTP/1.1", b"%d" % status, phrase, headers)
+        self.write(body)
+        # Not closed yet: with bytes of the client unread, that would take the answer from it.
+        self._within(self.timeouts.linger)
+
+    # --- reading
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._closing:
+            return
+        if not self._begun and not self._working:
+            self._begun = True
+            self._within(self.timeouts.read)
+        try:
+            super().dataReceived(data)
+        except ValueError:
+            # Of a length with thousands of digits, which int() refuses.
+            self._respondToBadRequestAndDisconnect()
+        if not self._working and not self._closing:
+            self._see_what_is_left()
+
+    def _see_what_is_left(self) -> None:
+        midway = bool(self.requests or self._buffer)
+        if midway == self._begun:
+            return
+        self._begun = midway
+        self._within(self.timeouts.read if midway else self.timeouts.idle)
+
+    def lineReceived(self, line: bytes) -> None:
+        if not self._closing:
+            super().lineReceived(line)
+
+    def rawDataReceived(self, data: bytes) -> None:
+        if not self._closing:
+            super().rawDataReceived(data)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        if self.requests:
+            self._refuse_headers()
+        else:
+            self.refuse(
+                HTTPStatus.REQUEST_URI_TOO_LONG, f"the first line is longer than {MAX_LINE} bytes"
+            )
+
+    def body_ended(self) -> None:
+        """The rest of a request is not kept any more, or has arrived."""
+
+    def allContentReceived(self) -> None:
+        if self._closing:
+            return
+        self._begun = False
+        self._working = True
+        self._deadline = None
+        self.body_ended()
+        super().allContentReceived()
+
+    def requestDone(self, request: MemoryRequest) -> None:
+        self._working = False
+        if not self._closing:
+            self._within(self.timeouts.idle)
+        super().requestDone(request)
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        """Refuse what is not HTTP; twisted.web calls this wherever it gives up a client."""
+        if self._receivedHeaderSize > MAX_HEAD or self._receivedHeaderCount > MAX_HEADERS:
+            self._refuse_headers()
+        else:
+            self.refuse(HTTPStatus.BAD_REQUEST, "this is not a request of HTTP/1.1")
+
+    def _refuse_headers(self) -> None:
+        self.refuse(
+            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+            f"there are more than {MAX_HEADERS} headers, or more than {MAX_HEAD} bytes of them,"
+            f" or more than {MAX_LINE} bytes of one",
+        )
+
+    # --- deadlines
+
+    @property
+    def deadline(self) -> float | None:
+        """When the connection must have got on."""
+        return self._deadline
+
+    def deadline_passed(self) -> None:
+        """Close the connection in the way that fits its phase."""
+        if self._handshaking:
+            self.site.warn(
+                "{peer} did not finish the TLS handshake within {timeout:g} seconds",
+                peer=self.peer,
+                timeout=self.timeouts.handshake,
+            )
+            self.abort()
+        elif self._closing or self._working:
+            self.abort()
+        elif self._begun:
+            why = f"send a request within {self.timeouts.read:g} seconds"
+            self.refuse(HTTPStatus.REQUEST_TIMEOUT, why)
+        else:
+            self.loseConnection()
+
+    def _within(self, seconds: float) -> None:
+        self._deadline = self.site.clock.seconds() + seconds

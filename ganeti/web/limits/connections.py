@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A bound on the number of connections, which prefers new ones to idle ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from ganeti.web.rate_limited_log import RateLimitedLog
+
+
+class Evictable(Protocol):
+    """A connection that can be closed at once."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether closing it loses no request and no answer."""
+
+    def abort(self) -> None: ...
+
+
+class ConnectionLimit:
+    """Admit connections; when there are ``limit``, the oldest idle one is closed for a new one.
+
+    Where none is idle, the new connection is closed.
+    """
+
+    def __init__(self, limit: int, warn: RateLimitedLog) -> None:
+        self._limit = limit
+        self._warn = warn
+        self._admitted: dict[Evictable, None] = {}
+
+    def __iter__(self) -> Iterator[Evictable]:
+        return iter(list(self._admitted))
+
+    def __len__(self) -> int:
+        return len(self._admitted)
+
+    def admit(self, connection: Evictable) -> None:
+        """Count a connection, and close one if there are too many."""
+        if len(self._admitted) >= self._limit:
+            idle = next((each for each in self._admitted if each.idle), None)
+            self._warn(
+                "{n} connections: closing one that is idle" if idle else "{n} connections: full",
+                n=self._limit,
+            )
+            if idle is None:
+                connection.abort()
+                return
+            # Not counted from now on: that it is lost is heard in a later turn only.
+            self.release(idle)
+            idle.abort()
+        self._admitted[connection] = None
+
+    def release(self, connection: Evictable) -> None:
+        """Do not count a connection any more."""
+        self._admitted.pop(connection, None)

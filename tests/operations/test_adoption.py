@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Instances are made of volumes that are there, with what is on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.config.verify import verify
+from ganeti.errors import Failed, GanetiError, Invalid, Refused
+from ganeti.model.disk import Template
+from ganeti.model.instance import Wanted
+from ganeti.opcodes.instance.create import CreateInstance
+from ganeti.opcodes.registry import read_opcode
+from ganeti.operations.instance import create
+from ganeti.operations.operation import Facts
+from ganeti.rpc.disks import CreateDisk, RemoveDisk, RenameDisk
+from ganeti.rpc.node import DescribeNode
+from ganeti.rpc.storage import ListVolumes, StoredVolume
+from ganeti.testing.builders import a_cluster, a_disk, an_instance, uuid_of
+from ganeti.testing.facts import some_facts
+from ganeti.testing.storage import Held
+from ganeti.testing.tools import MemoryTools
+from tests.operations.whole import WholeCluster
+
+ORDER: Mapping[str, Any] = {
+    "instance_name": "new1",
+    "mode": "create",
+    "disk_template": "plain",
+    "disks": [{"adopt": "data"}],
+    "nics": [],
+    "os_type": "noop",
+    "pnode": "node1",
+    "start": False,
+    "name_check": False,
+    "ip_check": False,
+}
+
+
+class AdoptTests(SynchronousTestCase):
+    """node1 has the volumes vg0/data and vg9/root, and that of web1."""
+
+    def setUp(self) -> None:
+        web1 = an_instance(
+            "web1",
+            disks=[a_disk("d", Template.PLAIN, logical_id=("vg0", "used"))],
+            admin_state=Wanted.DOWN,
+        )
+        state = a_cluster(instances=[web1], reserved_lvs=("vg0/keep.*",))
+        self.whole = WholeCluster(state)
+        self.successResultOf(self.whole.make_disks("web1"))
+        self.held = self.whole.volumes["node1"].held
+        self.held |= {"vg0/data": Held(5000), "vg9/root": Held(64), "vg0/keep1": Held(64)}
+
+    def create(self, **over: Any) -> Any:
+        return self.whole.do("OP_INSTANCE_CREATE", **{**ORDER, **over})
+
+    def refusal(self, **over: Any) -> str:
+        before = dict(self.held)
+        error = self.failureResultOf(self.create(**over), Refused, Invalid).value
+        assert isinstance(error, GanetiError)
+        self.assertEqual(self.held, before)
+        return str(error.arguments()[0])
+
+    def test_volumes_become_the_disks_of_an_instance(self) -> None:
+        disks = [{"adopt": "data", "mode": "ro"}, {"adopt": "root", "vg": "vg9"}]
+        self.successResultOf(self.create(disks=disks))
+        state = self.whole.state
+        made = state.disks_of(state.instance("new1"))
+        self.assertEqual([disk.size for disk in made], [5000, 64])
+        names = {"/".join(map(str, disk.logical_id)) for disk in made}
+        self.assertEqual(names | {"vg0/used", "vg0/keep1"}, set(self.held))
+        self.assertEqual(verify(state), [])
+
+    def test_what_is_on_them_stays(self) -> None:
+        scripts = self.whole.hosts["node1"].processes
+        self.successResultOf(self.create())
+        self.assertEqual([ran for ran in scripts.ran if ran.argv[0].endswith("create")], [])
+
+    def test_volumes_that_are_not_there_or_somebodys_are_refused(self) -> None:
+        for adopt, words in (
+            ("nosuch", "node node1 has no volume vg0/nosuch to adopt"),
+            ("used", "the volume vg0/used is of instance web1"),
+            ("keep1", "the volume vg0/keep1 is reserved by the setting reserved_lvs"),
+        ):
+            self.assertIn(words, self.refusal(disks=[{"adopt": adopt}]))
+        twice = [{"adopt": "data"}, {"adopt": "data"}]
+        self.assertIn("would be adopted twice", self.refusal(disks=twice))
+
+    def test_all_disks_are_adopted_or_none(self) -> None:
+        told = self.refusal(disks=[{"adopt": "data"}, {"size": 64}])
+        self.assertIn("must adopt a volume each, or none of them", told)
+
+    def test_only_volumes_of_a_named_node_are_adopted(self) -> None:
+        self.assertIn("whose node is named", self.refusal(pnode=None))
+        self.assertIn("adopt: means nothing", self.refusal(disk_template="sharedfile"))
+
+    def test_the_policy_knows_the_real_sizes(self) -> None:
+        self.held["vg0/data"] = Held(1 << 21)
+        self.assertIn("2097152 MiB of disk is not from", self.refusal())
+
+
+class BrokenTests(SynchronousTestCase):
+    """Nodes that are scripted, so that they can fail."""
+
+    def setUp(self) -> None:
+        self.memory = MemoryTools(a_cluster())
+
+    def plan(self, **volume: Any) -> Any:
+        known = {"size": 64, "attached": False, "opened": False, "owner": "", **volume}
+        found = [StoredVolume(name=f"vg0/{name}", **known) for name in ("data", "more")]
+        node = uuid_of("node", "node1")
+        facts = Facts({(node, DescribeNode): some_facts(), (node, ListVolumes): found}, "identity")
+        order = {"OP_ID": "OP_INSTANCE_CREATE", **ORDER}
+        op = read_opcode({**order, "disks": [{"adopt": "data"}, {"adopt": "more"}]})
+        assert isinstance(op, CreateInstance)
+        return create.plan(op, self.memory.state(), facts)
+
+    def test_a_volume_in_use_is_refused(self) -> None:
+        with self.assertRaisesRegex(Refused, "vg0/data on node node1 is in use"):
+            self.plan(opened=True)
+
+    def test_volumes_get_their_names_back_and_are_never_removed(self) -> None:
+        renamed: list[tuple[Any, Any]] = []
+
+        def rename(_: str, call: RenameDisk) -> Failed | None:
+            renamed.append((call.disk.logical_id[1], call.to.logical_id[1]))
+            return Failed("volume group is full") if len(renamed) == 2 else None
+
+        self.memory.nodes.answers[RenameDisk] = rename
+        self.failureResultOf(create.run(self.plan(), self.memory.tools), Failed)
+        self.assertEqual(renamed[0], tuple(reversed(renamed[2])))
+        self.assertEqual((renamed[0][0], renamed[1][0], len(renamed)), ("data", "more", 3))
+        self.assertEqual(self.memory.nodes.calls(CreateDisk, RemoveDisk), [])
+        self.assertEqual(len(self.memory.state().instances), 0)

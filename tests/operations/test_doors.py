@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A check holds for every way in: what a creation refuses, a change refuses, too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.config.state import ClusterState
+from ganeti.errors import GanetiError, Invalid, Refused
+from ganeti.model.disk import Template
+from ganeti.model.instance import Wanted
+from ganeti.testing.builders import (
+    a_cluster,
+    a_disk,
+    a_group,
+    a_network,
+    a_nic,
+    an_instance,
+    uuid_of,
+)
+from ganeti.testing.processes import Script
+from tests.operations.whole import WholeCluster
+
+ORDER: Mapping[str, Any] = {
+    "instance_name": "new1",
+    "mode": "create",
+    "disk_template": "plain",
+    "disks": [{"size": 64}],
+    "nics": [],
+    "pnode": "node1",
+    "no_install": True,
+    "start": False,
+    "name_check": False,
+    "ip_check": False,
+}
+
+
+class DoorsTests(SynchronousTestCase):
+    """web1 is a stopped instance with a disk and a card; new1 can be created."""
+
+    def setUp(self) -> None:
+        self.whole = WholeCluster(self.state())
+        self.successResultOf(self.whole.make_disks("web1"))
+
+    def state(self, **over: Any) -> ClusterState:
+        disk = a_disk("disk1", Template.PLAIN)
+        web1 = an_instance("web1", disks=[disk], admin_state=Wanted.DOWN)
+        return a_cluster(instances=[web1], networks=[a_network("lan")], **over)
+
+    def create(self, **over: Any) -> Any:
+        return self.whole.do("OP_INSTANCE_CREATE", **{**ORDER, **over})
+
+    def modify(self, **fields: Any) -> Any:
+        return self.whole.do("OP_INSTANCE_SET_PARAMS", instance_name="web1", **fields)
+
+    def refusal(self, working: Any) -> str:
+        error = self.failureResultOf(working, Refused, Invalid).value
+        assert isinstance(error, GanetiError)
+        return str(error.arguments()[0])
+
+    def assertRefused(self, expected: str, *ways: Any) -> None:
+        """Every one of these ways ends with these words, and nothing is left of it."""
+        before = self.whole.state
+        for number, working in enumerate(ways):
+            self.assertIn(expected, self.refusal(working), f"way {number}")
+        self.assertEqual(self.whole.state.instances, before.instances)
+        self.assertEqual(self.whole.state.disks, before.disks)
+
+
+class DeviceTests(DoorsTests):
+    def test_unknown_properties_of_disks_are_named(self) -> None:
+        for key in ("sise", "foo", "provider"):
+            self.assertRefused(
+                f"{key}: means nothing for plain disks; known are size, mode, name, spindles, vg",
+                self.create(disks=[{"size": 64, key: "x"}]),
+                self.modify(disks=[["add", -1, {"size": 64, key: "x"}]]),
+            )
+
+    def test_a_volume_group_is_for_disks_that_are_in_one(self) -> None:
+        disks = [{"size": 64, "vg": "vg1"}]
+        created = self.create(disk_template="sharedfile", disks=disks)
+        self.assertRefused("vg: means nothing for sharedfile disks", created)
+        self.assertRefused("metavg: means nothing", self.create(disks=[{"size": 1, "metavg": "a"}]))
+
+    def test_names_of_devices_are_no_numbers(self) -> None:
+        for name in ("0", "-1", "17"):
+            self.assertRefused(
+                f"{name} would be taken for a number",
+                self.create(disks=[{"size": 64, "name": name}]),
+                self.create(nics=[{"name": name}]),
+                self.modify(disks=[["add", -1, {"size": 64, "name": name}]]),
+                self.modify(disks=[["modify", 0, {"name": name}]]),
+                self.modify(nics=[["add", -1, {"name": name}]]),
+                self.modify(nics=[["modify", 0, {"name": name}]]),
+            )
+
+    def test_names_of_devices_are_no_uuids(self) -> None:
+        name = uuid_of("disk", "x")
+        self.assertRefused(
+            f"{name} would be taken for a UUID",
+            self.create(disks=[{"size": 64, "name": name}]),
+            self.modify(nics=[["modify", 0, {"name": name}]]),
+        )
+
+    def test_no_two_devices_have_one_name(self) -> None:
+        disk = {"size": 64, "name": "a"}
+        self.assertRefused(
+            "a is that of another one, too",
+            self.create(disks=[disk, disk]),
+            self.create(nics=[{"name": "a"}, {"name": "a"}]),
+            self.modify(disks=[["add", -1, disk], ["add", -1, disk]]),
+            self.modify(disks=[["add", -1, disk], ["modify", 0, {"name": "a"}]]),
+            self.modify(nics=[["add", -1, {"name": "a"}], ["modify", 0, {"name": "a"}]]),
+        )
+
+    def test_names_of_devices_are_text(self) -> None:
+        self.assertRefused(
+            "must be text",
+            self.create(disks=[{"size": 64, "name": 5}]),
+            self.modify(disks=[["modify", 0, {"name": 5}]]),
+            self.modify(nics=[["add", -1, {"mac": 5}]]),
+            self.modify(nics=[["add", -1, {"name": 5}]]),
+        )
+
+    def test_a_device_is_removed_by_its_name(self) -> None:
+        self.successResultOf(self.modify(disks=[["add", -1, {"size": 64, "name": "data"}]]))
+        self.successResultOf(self.modify(disks=[["remove", "data", {}]]))
+        self.assertEqual(len(self.whole.state.instance("web1").disks), 1)
+
+
+class ParameterTests(DoorsTests):
+    def state(self, **over: Any) -> ClusterState:
+        disk = a_disk("disk1", Template.PLAIN)
+        web1 = an_instance("web1", disks=[disk], admin_state=Wanted.DOWN, hypervisor="kvm")
+        kvm = {"kvm": {"kernel_path": ""}}
+        return a_cluster(instances=[web1], hvparams=kvm, **over)
+
+    def test_isolation_that_is_not_there_is_refused(self) -> None:
+        for name, value in (
+            ("security_model", "user"),
+            ("security_model", "pool"),
+            ("use_chroot", True),
+            ("spice_bind", "0.0.0.0"),
+            ("soundhw", "hda"),
+        ):
+            hvparams = {name: value}
+            self.assertRefused(
+                f"{name}: is not supported by this version",
+                self.create(hypervisor="kvm", hvparams=hvparams),
+                self.modify(hvparams=hvparams),
+                self.whole.do("OP_INSTANCE_STARTUP", instance_name="web1", hvparams=hvparams),
+                self.whole.do("OP_CLUSTER_SET_PARAMS", hvparams={"kvm": hvparams}),
+                self.whole.do("OP_CLUSTER_SET_PARAMS", os_hvp={"noop": {"kvm": hvparams}}),
+            )
+
+    def test_isolation_of_a_cluster_that_was_taken_over_is_not_lost(self) -> None:
+        kvm = {"kvm": {"kernel_path": "", "use_chroot": True}}
+        self.whole = WholeCluster(a_cluster(hvparams=kvm))
+        self.assertRefused("use_chroot: is not supported", self.create(hypervisor="kvm"))
+
+    def test_values_that_are_in_effect_can_be_set(self) -> None:
+        off = {"security_model": "none", "use_chroot": "no", "vnet_hdr": "default"}
+        self.successResultOf(self.whole.do("OP_CLUSTER_SET_PARAMS", hvparams={"kvm": off}))
+
+    def test_parameters_of_hypervisors_go_together(self) -> None:
+        hvparams = {"boot_order": "cdrom"}
+        self.assertRefused(
+            "hvparams/cdrom_image_path: is needed with boot_order=cdrom",
+            self.create(hypervisor="kvm", hvparams=hvparams),
+            self.modify(hvparams=hvparams),
+            self.whole.do("OP_INSTANCE_STARTUP", instance_name="web1", hvparams=hvparams),
+        )
+
+    def test_the_least_memory_is_not_more_than_the_most(self) -> None:
+        beparams = {"minmem": 512, "maxmem": 256}
+        self.assertRefused(
+            "beparams/minmem: 512 is more than maxmem, which is 256",
+            self.create(beparams=beparams),
+            self.modify(beparams=beparams),
+            self.whole.do("OP_INSTANCE_STARTUP", instance_name="web1", beparams=beparams),
+            self.whole.do("OP_CLUSTER_SET_PARAMS", beparams=beparams),
+        )
+        # Half of it is what the cluster says.
+        self.assertRefused("more than maxmem", self.create(beparams={"minmem": 512}))
+
+    def test_a_bridged_card_has_a_bridge(self) -> None:
+        card = {"mode": "bridged", "link": ""}
+        self.assertRefused(
+            "link: is needed with mode bridged",
+            self.create(nics=[card]),
+            self.modify(nics=[["add", -1, card]]),
+            self.modify(nics=[["modify", 0, card]]),
+        )
+
+
+class OSTests(DoorsTests):
+    """noop is an OS definition with one parameter, size; its script verify can refuse values."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.host = self.whole.hosts["node1"]
+        self.host.list_os_parameters("noop", "size")
+        self.install: dict[str, Any] = {"no_install": False, "os_type": "noop"}
+
+    def script(self, name: str) -> str:
+        return f"{self.host.paths.os_search_path[0]}/noop/{name}"
+
+    def ways(self, **fields: Any) -> list[Any]:
+        """Every way to give an instance OS parameters."""
+        return [
+            self.create(**self.install, **fields),
+            self.modify(**fields),
+            self.whole.do("OP_INSTANCE_REINSTALL", instance_name="web1", **fields),
+        ]
+
+    def test_unknown_parameters_are_named_with_the_known_ones(self) -> None:
+        expected = "osparams/nosuch: the OS definition noop has no such parameter; it has: size"
+        self.assertRefused(expected, *self.ways(osparams={"nosuch": "1"}))
+        self.assertRefused(expected, *self.ways(osparams_private={"nosuch": "1"}))
+        secret = {"osparams_secret": {"nosuch": "1"}}
+        self.assertRefused(
+            expected,
+            self.create(**self.install, **secret),
+            self.whole.do("OP_INSTANCE_REINSTALL", instance_name="web1", **secret),
+        )
+
+    def test_a_dry_run_says_so_too(self) -> None:
+        order = {**ORDER, **self.install, "osparams": {"nosuch": "1"}, "dry_run": True}
+        self.assertRefused("no such parameter", self.whole.do("OP_INSTANCE_CREATE", **order))
+
+    def test_the_script_verify_has_the_last_word(self) -> None:
+        self.host.processes.programs[self.script("verify")] = Script(code=1, out=b"too small\n")
+        self.assertRefused("too small", *self.ways(osparams={"size": "1"}))
+        made = [ran.argv[0] for ran in self.host.processes.ran]
+        self.assertEqual(set(made), {self.script("verify")})
+
+    def test_the_script_verify_sees_every_parameter(self) -> None:
+        seen = {"osparams_secret": {"size": "5"}}
+        self.successResultOf(self.create(**self.install, **seen))
+        verify = [ran for ran in self.host.processes.ran if ran.argv[0] == self.script("verify")]
+        self.assertEqual([ran.env["OSP_SIZE"] for ran in verify], ["5"])
+
+    def test_a_blacklisted_os_is_not_used(self) -> None:
+        self.whole = WholeCluster(self.state(blacklisted_os=("noop",)))
+        self.assertRefused(
+            "the OS noop is blacklisted",
+            self.create(**self.install),
+            self.modify(os_name="noop"),
+            self.whole.do("OP_INSTANCE_REINSTALL", instance_name="web1"),
+        )
+
+    def test_parameters_of_the_cluster_are_checked_too(self) -> None:
+        self.whole = WholeCluster(self.state(osparams={"noop": {"nosuch": "1"}}))
+        self.assertRefused("osparams/nosuch", self.create(**self.install))
+
+
+class AddressTests(DoorsTests):
+    """The network lan, 198.51.100.0/24, is connected to the group of node1."""
+
+    def state(self, **over: Any) -> ClusterState:
+        lan = a_network("lan", network="198.51.100.0/24")
+        group = a_group("default", networks={lan.uuid: {"mode": "bridged", "link": "br1"}})
+        web1 = an_instance("web1", nics=(a_nic("a", ip="192.0.2.1"),), admin_state=Wanted.DOWN)
+        web2 = an_instance("web2", nics=(a_nic("b", ip="198.51.100.9"),), admin_state=Wanted.DOWN)
+        return a_cluster(instances=[web1, web2], networks=[lan], groups=[group], **over)
+
+    def test_an_address_of_a_network_is_for_cards_in_it(self) -> None:
+        card = {"ip": "198.51.100.7"}
+        self.assertRefused(
+            "the address 198.51.100.7 belongs to the network lan",
+            self.create(nics=[card]),
+            self.modify(nics=[["add", -1, card]]),
+            self.modify(nics=[["modify", 0, card]]),
+        )
+
+    def test_who_knows_better_turns_the_check_off(self) -> None:
+        card = {"ip": "198.51.100.7"}
+        self.successResultOf(self.create(nics=[card], conflicts_check=False))
+        changed = self.modify(nics=[["modify", 0, card]], conflicts_check=False)
+        self.successResultOf(changed)
+
+    def test_other_addresses_and_those_of_before_stay(self) -> None:
+        self.successResultOf(self.create(nics=[{"ip": "203.0.113.1"}]))
+        link = [["modify", 0, {"link": "br9"}]]
+        modified = self.whole.do("OP_INSTANCE_SET_PARAMS", instance_name="web2", nics=link)
+        self.successResultOf(modified)
+
+
+class UnsupportedTests(DoorsTests):
+    """What nothing here does is refused by its name, with what to do instead."""
+
+    def test_parameters_of_opcodes(self) -> None:
+        instance = {"instance_name": "web1"}
+        for op_id, fields, name in (
+            ("OP_INSTANCE_CREATE", ORDER, "forthcoming"),
+            ("OP_INSTANCE_CREATE", ORDER, "commit"),
+            ("OP_INSTANCE_CREATE", ORDER, "instance_communication"),
+            ("OP_INSTANCE_CREATE", ORDER, "helper_startup_timeout"),
+            ("OP_INSTANCE_SET_PARAMS", instance, "instance_communication"),
+            ("OP_CLUSTER_VERIFY", {}, "debug_simulate_errors"),
+            ("OP_CLUSTER_VERIFY", {}, "verify_clutter"),
+            ("OP_TEST_DELAY", {"duration": 0}, "interruptible"),
+            ("OP_NODE_ADD", {"node_name": "n", "primary_ip": "192.0.2.9"}, "node_setup"),
+        ):
+            asked = self.whole.do(op_id, **{**fields, name: True if "out" not in name else 60})
+            self.assertRefused(f"{name}: is not supported by this version: ", asked)
+
+    def test_states_of_nodes_groups_and_the_cluster(self) -> None:
+        for op_id, fields in (
+            ("OP_NODE_SET_PARAMS", {"node_name": "node1"}),
+            ("OP_GROUP_SET_PARAMS", {"group_name": "default"}),
+            ("OP_GROUP_ADD", {"group_name": "new"}),
+            ("OP_CLUSTER_SET_PARAMS", {}),
+        ):
+            asked = self.whole.do(op_id, **fields, hv_state={"kvm": {"mem_node": 1}})
+            self.assertRefused("hv_state: is not supported by this version: ", asked)
+
+    def test_what_is_off_asks_for_nothing(self) -> None:
+        off = {
+            "forthcoming": False,
+            "instance_communication": False,
+            "helper_startup_timeout": None,
+        }
+        self.successResultOf(self.create(**off))

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Commands run and files arrive on real nodes, through their daemons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.system.running import SharedCluster
+
+
+class EverywhereTests(SharedCluster):
+    """One cluster of three nodes."""
+
+    def root(self, number: int) -> Path:
+        return Path(self.running.cluster.node(number).paths.root)
+
+    def test_a_command_runs_on_all_nodes_the_master_last(self) -> None:
+        done = self.running.tool("cluster", "command", "echo", "all  is", "well; false")
+        self.assertEqual((done.returncode, done.stderr), (1, ""))
+        line = "-" * 48
+        shown = [
+            f"{line}\nnode: node{number}.trial\nall is well\nreturn code = 1\n"
+            for number in (2, 3, 1)
+        ]
+        self.assertEqual(done.stdout, "".join(shown))
+
+    def test_nodes_can_be_chosen(self) -> None:
+        done = self.running.tool("cluster", "command", "-M", "-n", "node3", "echo", "hello")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("node3.trial: hello\nreturn code = 0", done.stdout)
+        self.assertNotIn("node2", done.stdout)
+        done = self.running.tool("cluster", "command", "-n", "nosuch", "true")
+        self.assertIn("there is no node nosuch, or it is offline", done.stderr)
+
+    def test_a_file_arrives_on_the_other_nodes(self) -> None:
+        file = self.root(1) / "etc" / "motd"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("hello\n", encoding="utf-8")
+        file.chmod(0o600)
+        for number in (2, 3):
+            (self.root(number) / "etc").mkdir(exist_ok=True)
+        done = self.running.tool("cluster", "copyfile", str(file))
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+        for number in (2, 3):
+            copy = self.root(number) / "etc" / "motd"
+            self.assertEqual(copy.read_text(encoding="utf-8"), "hello\n")
+            self.assertEqual(copy.stat().st_mode & 0o777, 0o600)
