@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "storage": "errors schema model system",
     "node": "errors schema model journal pki rpc hypervisor storage system paths",
     "rapi": "errors schema opcodes query luxi web",
-    "bootstrap": "errors schema model config journal pki rpc system paths",
+    "bootstrap": "errors schema model config journal pki rpc storage system paths",
     "upkeep": "errors schema opcodes luxi bootstrap system paths",
     "cli": "errors schema model opcodes query luxi bootstrap paths",
 }

@@ -76,10 +76,11 @@ def become_master(
     say(f"{MASTERD} runs on {name}")
     # The master daemon is about to tell all nodes; the remote API looks here when it starts.
     write_ssconf(paths, {"master_node": name})
-    if os.path.exists(paths.authority_key):
+    try:
         renew_rapi_certificate(paths, only_own=True)
-    else:
-        say(f"{paths.authority_key} is not here: the remote API keeps its certificate")
+    except (Refused, Failed) as e:
+        # The old master had not brought everything here yet; this one works without.
+        say(f"the remote API keeps its certificate: {e}")
     if not runs(paths, RAPI):
         start(paths, RAPI)
         say(f"{RAPI} runs on {name}")

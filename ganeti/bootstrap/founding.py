@@ -8,8 +8,8 @@ import random
 import secrets
 import time
 import uuid
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -33,6 +33,10 @@ from ganeti.model.disk import Template
 from ganeti.paths import Paths
 from ganeti.pki.enrolment import fingerprint
 from ganeti.rpc.members import MemberFile, Members
+from ganeti.storage.folders import AllowedFolders
+
+if TYPE_CHECKING:
+    from ganeti.pki.authority import Authority, Credentials
 
 
 def found(
@@ -52,10 +56,11 @@ def found(
     ``address`` is the cluster's own. ``settings`` are fields of ``Cluster``. When this returns,
     all daemons can be started; if it is interrupted, it can be done again.
 
-    :raises Refused: this host is part of a cluster already.
+    :raises Refused: this host is part of a cluster already, or disks cannot be in the folders.
     """
     from ganeti.pki.authority import SERVER_USAGE, Authority
 
+    _require_folders(paths, settings)
     under_way = f"{paths.data}/founding"
     if not os.path.exists(under_way):
         refuse_a_master(paths)
@@ -72,6 +77,7 @@ def found(
         master_address=master_address,
         secondary_address=secondary_address,
         certificate=fingerprint(own.certificate),
+        authority=authority.certificate.decode("ascii"),
         hypervisors=hypervisors,
         templates=templates,
         ids=lambda: str(uuid.uuid4()),
@@ -101,7 +107,7 @@ def found(
         write({paths.rapi_users: (_USERS, 0o640)})
     write(
         {
-            paths.member_list: (_members(master, fingerprint(own.certificate)), 0o600),
+            paths.member_list: (_members(master, own, authority), 0o600),
             paths.access_file: (access.text(state), 0o640),
             paths.config_file: (Checkpoint().text(state), 0o640),
             paths.node_certificate: (own.pem, 0o600),
@@ -111,9 +117,32 @@ def found(
     return state
 
 
-def _members(master: str, certificate: str) -> bytes:
+def _require_folders(paths: Paths, settings: Mapping[str, Any]) -> None:
+    """Refuse folders for disks that this host does not allow.
+
+    :raises Refused: with the first of them, and what to do.
+    """
+    plain = Paths()
+    folders = AllowedFolders(
+        files=local_files(),
+        resolve=os.path.realpath,
+        listing=plain.file_storage_paths,
+        defaults=(plain.file_storage, plain.shared_file_storage),
+        root=paths.root,
+    )
+    for name in ("file_storage_dir", "shared_file_storage_dir"):
+        if settings.get(name):
+            folders.folder(settings[name])
+
+
+def _members(master: str, own: Credentials, authority: Authority) -> bytes:
     """The file with the first list of members."""
-    first = Members(revision=1, certificates={master: (certificate,)}, candidates=(master,))
+    first = Members(
+        revision=1,
+        certificates={master: (fingerprint(own.certificate),)},
+        candidates=(master,),
+        authorities=(authority.certificate.decode("ascii"),),
+    )
     return msgspec.json.encode(MemberFile(term=0, members=first))
 
 

@@ -29,7 +29,9 @@ from ganeti.pki.enrolment import (
     Application,
     Invitation,
     Membership,
+    certificates,
     fingerprint,
+    pinned,
     read_token,
     secret_of,
     token_of,
@@ -57,6 +59,8 @@ def invite(
         raise Refused(f"{paths.authority_key} is not here; make the token on the master, as root")
     master = ssconf_of(paths, "master_node")
     known = dict(line.split(" ", 1) for line in ssconf_of(paths, "node_primary_ips").splitlines())
+    trusted = certificates(files.read(paths.authority))
+    authority, *others = (fingerprint(each.encode()) for each in trusted)
     invitation = Invitation(
         cluster=ssconf_of(paths, "cluster_name"),
         node=node,
@@ -64,7 +68,8 @@ def invite(
         master=master,
         address=known[master],
         port=port,
-        authority=fingerprint(files.read(paths.authority)),
+        authority=authority,
+        other_authorities=tuple(others),
         until=int(time.time() if now is None else now) + TOKEN_LIFE,
         nonce=secrets.token_hex(16),
     )
@@ -97,14 +102,16 @@ def join(token: str, paths: Paths, name: str, *, again: bool = False) -> Invitat
         refuse_a_member(paths, "join another one")
     key, wanted = new_request(name)
     master = _Master(invitation)
-    authority = master.authority()
-    granted = master.enrol(Application(token=token, request=wanted.decode("ascii")), authority)
+    pins = master.authority()
+    granted = master.enrol(Application(token=token, request=wanted.decode("ascii")), pins)
     files = local_files()
     at_once(files.make_folder(paths.data))
-    if _authority_of(paths) != invitation.authority:
-        # Terms of masters that this cluster has never had.
+    if _authority_of(paths) not in (invitation.authority, *invitation.other_authorities):
+        # Of a cluster that was made again under this name: terms of masters that this one has never
+        # had. Or its authority was replaced while this node was offline, and so had no vote.
         at_once(files.remove(paths.term_file))
-    at_once(files.replace(paths.authority, authority.encode("ascii"), mode=0o644))
+        at_once(files.remove(paths.authority_key))
+    at_once(files.replace(paths.authority, granted.authority.encode("ascii"), mode=0o644))
     write_ssconf(paths, _first_ssconf(invitation))
     kept = MemberFile(term=0, members=granted.members)
     at_once(files.replace(paths.member_list, msgspec.json.encode(kept), mode=0o600))
@@ -134,9 +141,10 @@ def _authority_of(paths: Paths) -> str | None:
 
 @dataclass(frozen=True)
 class Granted:
-    """What a new node has got: its certificate, in PEM, and whom it may obey."""
+    """What a new node has got: certificates in PEM, its own and what to trust, and the members."""
 
     certificate: str
+    authority: str
     members: Members
 
 
@@ -148,20 +156,23 @@ class _Master:
         self._node = NodeEndpoint(invitation.master, invitation.address, invitation.port)
 
     def authority(self) -> str:
-        """The certificate that the token's fingerprint belongs to.
+        """The certificates that the fingerprints in the token belong to.
 
-        Nothing protects this exchange but the fingerprint, which is enough.
+        Nothing protects this exchange but the fingerprints, which is enough.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         answer = answer_of(self._node.ask(context, AUTHORITY_CALL, b"{}"), self._node)
-        if not isinstance(answer, str) or fingerprint(answer.encode()) != self._said.authority:
+        trusted = pinned(answer.encode(), self._said) if isinstance(answer, str) else ()
+        if not trusted:
             raise Refused(
-                f"{self._node} is not of the cluster {self._said.cluster} that the token was made"
-                " for: its authority is another one; is the address right, and nobody in between?"
+                f"the authority of {self._node} is not the one that the token names; if the"
+                f" authority of cluster {self._said.cluster} has been replaced since, make a new"
+                " token with gnt-node add on the master; if not, check the address, and that no"
+                " other host answers there"
             )
-        return answer
+        return "".join(trusted)
 
     def enrol(self, application: Application, authority: str) -> Granted:
         """The certificate for this node, and the members of its cluster."""
@@ -171,7 +182,7 @@ class _Master:
         try:
             granted = msgspec.convert(answer, Membership)
             members = msgspec.convert(granted.members, Members)
-            return Granted(granted.certificate, members)
+            return Granted(granted.certificate, granted.authority, members)
         except msgspec.ValidationError as e:
             raise ProtocolError(f"{self._node} granted nonsense: {e}") from None
 

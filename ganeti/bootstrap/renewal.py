@@ -9,10 +9,11 @@ import signal
 import ssl
 import sys
 import time
+from collections.abc import Sequence
 
 from ganeti.bootstrap.daemons import RAPI
 from ganeti.bootstrap.writing import local_files, ssconf_of, write
-from ganeti.errors import Code, GanetiError, Invalid, Refused
+from ganeti.errors import Code, Failed, GanetiError, Invalid, Refused
 from ganeti.paths import Paths, of_this_node
 from ganeti.system.pidfile import holder
 
@@ -79,19 +80,51 @@ def _use(paths: Paths, pem: bytes) -> None:
         os.kill(pid, signal.SIGHUP)
 
 
-def main(paths: Paths) -> int:
-    """Replace the secrets that master candidates share, on the master; returns the exit code.
+def issuing_authority(paths: Paths) -> str:
+    """Return the fingerprint of the authority whose key is here; empty if it is not trusted."""
+    from ganeti.pki.authority import Authority
 
-    A certificate of the remote API that another authority has issued stays.
-    """
+    files = local_files()
     try:
-        renew_domain_secret(paths)
-        renew_rapi_certificate(paths, only_own=True)
-    except (GanetiError, OSError) as e:
-        print(e, file=sys.stderr)
-        return 1
-    return 0
+        key = files.read(paths.authority_key)
+        return Authority.loaded(files.read(paths.authority), key).fingerprint
+    except (FileNotFoundError, Failed):
+        return ""
+
+
+def new_authority(cluster: str) -> bytes:
+    """Return the key and the certificate of a new authority for a cluster, both PEM."""
+    from ganeti.pki.authority import Authority
+
+    made = Authority.founded(cluster, time.time())
+    return made.key + made.certificate
+
+
+def main(arguments: Sequence[str], paths: Paths) -> bytes:
+    """Make keys and secrets that master candidates share, on the master.
+
+    ``secrets`` replaces the cluster domain secret and the remote API's key, ``rapi`` only that. A
+    certificate of the remote API that another authority has issued stays. ``authority CLUSTER``
+    returns a new authority, and ``issuer`` the fingerprint of the one that issues.
+    """
+    match arguments:
+        case ["secrets"]:
+            renew_domain_secret(paths)
+            renew_rapi_certificate(paths, only_own=True)
+        case ["rapi"]:
+            renew_rapi_certificate(paths, only_own=True)
+        case ["authority", cluster]:
+            return new_authority(cluster)
+        case ["issuer"]:
+            return issuing_authority(paths).encode("ascii")
+        case _:
+            raise Invalid(f"there is no such order: {' '.join(arguments)}")
+    return b""
 
 
 if __name__ == "__main__":
-    sys.exit(main(of_this_node()))
+    try:
+        sys.stdout.buffer.write(main(sys.argv[1:], of_this_node()))
+    except (GanetiError, OSError) as e:
+        print(e, file=sys.stderr)
+        sys.exit(1)

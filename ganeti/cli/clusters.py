@@ -12,7 +12,12 @@ from ganeti.cli.listing import show_facts
 from ganeti.cli.session import FAILURE, NOT_IN_CLUSTER, Ended, Session
 
 RENEWABLE = (
-    *("new_node_certificates", "new_rapi_certificate", "rapi_certificate"),
+    *(
+        "new_cluster_certificate",
+        "new_node_certificates",
+        "new_rapi_certificate",
+        "rapi_certificate",
+    ),
     *("new_domain_secret", "domain_secret"),
 )
 
@@ -137,10 +142,12 @@ def renew(session: Session, arguments: Arguments) -> int:
     if wanted & {"new_domain_secret", "domain_secret"}:
         renewal.renew_domain_secret(paths, arguments.get("domain_secret"))
         session.say("The cluster has another secret for moves between clusters.")
-    if wanted != {"new_node_certificates"} and (
-        code := carry_out(session, arguments, RedistributeConfig())
-    ):
+    jobs = {"new_cluster_certificate", "new_node_certificates"}
+    if wanted - jobs and (code := carry_out(session, arguments, RedistributeConfig())):
         return code
+    if "new_cluster_certificate" in wanted:
+        # With it come new certificates for the nodes.
+        return carry_out(session, arguments, RenewCrypto(cluster_certificate=True))
     if "new_node_certificates" in wanted:
         return carry_out(session, arguments, RenewCrypto(node_certificates=True))
     return 0

@@ -344,6 +344,12 @@ GNT_CLUSTER = tool(
         doc="Make new keys and certificates; users of the remote API may have to be told.",
         options=(
             Option(
+                ("--new-cluster-certificate",),
+                "new_cluster_certificate",
+                "A new certificate authority for the cluster, and new keys and certificates for all"
+                " nodes and the remote API; also completes a replacement that was interrupted.",
+            ),
+            Option(
                 ("--new-node-certificates",),
                 "new_node_certificates",
                 "New keys and certificates for all nodes.",

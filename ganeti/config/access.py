@@ -21,7 +21,11 @@ from ganeti.schema.documents import UNREADABLE
 NAME = "access.json"
 VERSION = 1
 
-SECTIONS: Mapping[Kind, str] = {Kind.CERTIFICATE: "certificates", Kind.SPENT_TOKEN: "spent_tokens"}
+SECTIONS: Mapping[Kind, str] = {
+    Kind.AUTHORITIES: "authorities",
+    Kind.CERTIFICATE: "certificates",
+    Kind.SPENT_TOKEN: "spent_tokens",
+}
 """Where the objects of each kind are in the file."""
 
 

@@ -13,7 +13,7 @@ import msgspec
 from ganeti.config.records import decoded, encoder
 from ganeti.config.state import KINDS, ClusterState, Stored, collected
 from ganeti.errors import Invalid, Problem
-from ganeti.model.access import NodeCertificates
+from ganeti.model.access import Authorities, NodeCertificates
 from ganeti.model.cluster import Cluster, DataCollector
 from ganeti.model.disk import SUPPORTED, Template
 from ganeti.model.group import AllocPolicy, Group
@@ -92,6 +92,7 @@ def founded(
     master_address: str,
     secondary_address: str | None = None,
     certificate: str | None = None,
+    authority: str | None = None,
     hypervisors: Sequence[str] = ("kvm",),
     templates: Sequence[Template] = (Template.FILE, Template.SHAREDFILE, Template.DISKLESS),
     ids: Callable[[], str],
@@ -102,8 +103,9 @@ def founded(
     """The first state of a cluster: its settings, a node group and the master node.
 
     ``address`` is the cluster's own, which moves with the master; ``certificate`` the fingerprint
-    of the master node's. ``settings`` are fields of ``Cluster``; without ``mac_prefix`` one is
-    chosen at random. ``ids`` makes UUIDs.
+    of the master node's, ``authority`` the certificate (PEM) of the authority that has issued it.
+    ``settings`` are fields of ``Cluster``; without ``mac_prefix`` one is chosen at random. ``ids``
+    makes UUIDs.
 
     Instances without disks or network cards, and with memory and disks of any size, are admitted,
     which the policies of established clusters do not by themselves.
@@ -174,6 +176,8 @@ def founded(
     ]
     if certificate:
         records.append(NodeCertificates(uuid=node.uuid, fingerprints=(certificate,)))
+    if authority:
+        records.append(Authorities(uuid=cluster.uuid, certificates=(authority,)))
     return collected(records, serial_no=1, ctime=now, mtime=now)
 
 

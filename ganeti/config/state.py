@@ -16,7 +16,7 @@ import msgspec
 from immutables import Map
 
 from ganeti.errors import Code, Refused
-from ganeti.model.access import NodeCertificates, SpentToken
+from ganeti.model.access import Authorities, NodeCertificates, SpentToken
 from ganeti.model.cluster import Cluster
 from ganeti.model.disk import MIRRORED_BETWEEN_NODES, Disk, Template
 from ganeti.model.filters import FilterRule
@@ -28,7 +28,16 @@ from ganeti.schema.host_names import normalized
 from ganeti.schema.records import replace
 
 Stored: TypeAlias = (
-    Cluster | Node | Group | Instance | Disk | Network | FilterRule | NodeCertificates | SpentToken
+    Cluster
+    | Node
+    | Group
+    | Instance
+    | Disk
+    | Network
+    | FilterRule
+    | Authorities
+    | NodeCertificates
+    | SpentToken
 )
 S = TypeVar("S", bound=Stored)
 
@@ -43,6 +52,7 @@ class Kind(enum.StrEnum):
     DISK = "disk"
     NETWORK = "network"
     FILTER = "filter"
+    AUTHORITIES = "authorities"
     CERTIFICATE = "certificate"
     SPENT_TOKEN = "spent-token"
 
@@ -55,6 +65,7 @@ TYPES: Mapping[Kind, type[Stored]] = {
     Kind.DISK: Disk,
     Kind.NETWORK: Network,
     Kind.FILTER: FilterRule,
+    Kind.AUTHORITIES: Authorities,
     Kind.CERTIFICATE: NodeCertificates,
     Kind.SPENT_TOKEN: SpentToken,
 }
@@ -126,6 +137,14 @@ class ClusterState(msgspec.Struct, frozen=True):
     @property
     def filters(self) -> Map[str, FilterRule]:
         return self._all(Kind.FILTER, FilterRule)
+
+    @property
+    def authorities(self) -> Authorities | None:
+        """The authorities that the cluster trusts.
+
+        None in a configuration that other software has written.
+        """
+        return self._all(Kind.AUTHORITIES, Authorities).get(self.cluster.uuid)
 
     @property
     def certificates(self) -> Map[str, NodeCertificates]:

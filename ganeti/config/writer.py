@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from ganeti.config.records import META_KEY, META_KIND, Meta, decoded, encoder
 from ganeti.config.state import ClusterState, Edited, Stored
 from ganeti.journal.interfaces import Commit, Delete, Edit, IJournal, Put
-from ganeti.model.access import NodeCertificates, SpentToken
+from ganeti.model.access import Authorities, NodeCertificates, SpentToken
 from ganeti.model.filters import FilterRule
 from ganeti.schema.records import replace
 
@@ -157,7 +157,7 @@ def _net(after: ClusterState) -> list[Edited]:
     return sorted(last.values(), key=lambda edited: edited.record is not None)
 
 
-_UNSTAMPED = (FilterRule, NodeCertificates, SpentToken)
+_UNSTAMPED = (FilterRule, Authorities, NodeCertificates, SpentToken)
 """Records without a serial number and times."""
 
 

@@ -20,10 +20,10 @@ from ganeti import __version__
 from ganeti.config.state import ClusterState, Edited, Kind
 from ganeti.daemon import open_files
 from ganeti.daemon.allocators import Allocators
+from ganeti.daemon.cluster_keys import LocalClusterKeys
 from ganeti.daemon.identifiers import SystemIdentifiers
 from ganeti.daemon.node_certificate import NoCertificate, NodePolicy
 from ganeti.daemon.periodic import PASSING, Periodic
-from ganeti.daemon.rotation import RotationProgram
 from ganeti.daemon.service import Running
 from ganeti.errors import Refused
 from ganeti.journal.file import FileJournal
@@ -31,6 +31,7 @@ from ganeti.luxi.connection import LuxiService
 from ganeti.luxi.methods import METHODS
 from ganeti.luxi.server import Answerer, Methods
 from ganeti.master.absent import end_calls_to_absent_nodes
+from ganeti.master.accepted import AcceptedCertificates
 from ganeti.master.master import Master, Surroundings
 from ganeti.master.places import Places
 from ganeti.master.quorum import Quorum
@@ -38,7 +39,6 @@ from ganeti.master.sharing import Sharing
 from ganeti.master.spreading import Spreading
 from ganeti.master.startup import TAKE_OVER_TIMEOUT, Mandate, Startup
 from ganeti.node.voter import read_state
-from ganeti.operations.members import issued_to
 from ganeti.operations.operation import SharedFile
 from ganeti.paths import Paths, name_of_this_node
 from ganeti.pki.issuing import IssuingProgram
@@ -73,11 +73,9 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     policy = NodePolicy(
         paths,
         # A copy that has yet to be completed may not know the certificates of today.
-        lambda name, fingerprint: (
-            not startup.quorum.begun
-            or fingerprint in issued_to(startup.master.config.state(), name)
-        ),
+        lambda name, fingerprint: not startup.quorum.begun or accepted.accepts(name, fingerprint),
     )
+    accepted = AcceptedCertificates(lambda: startup.master.config.state())
     http = AgentWay(TlsEndpoints(reactor, policy, options.node_port), reactor, explain=explain)
     way = ProbedWay(http, reactor)
     name = name_of_this_node()
@@ -108,7 +106,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         issue=IssuingProgram(
             LocalProcesses(reactor, reactor), paths.authority, paths.authority_key
         ),
-        rotate=RotationProgram(LocalProcesses(reactor, reactor), paths),
+        keys=LocalClusterKeys(LocalProcesses(reactor, reactor), files, paths),
         name=name,
     )
     mandate = Mandate(
@@ -140,6 +138,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         current[0] = master.answers()
         methods.use(when_ready(current, quorum))
         master.config.observe(end_calls_to_absent_nodes(way.give_up))
+        master.config.observe(accepted.changed)
         master.config.observe(certificates_changed)
 
     answer_by(startup.master)
@@ -165,6 +164,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
             over.errback(failure)
 
     certificate = [files.stat(paths.node_certificate)]
+    authorities = [files.stat(paths.authority)]
 
     def reload() -> None:
         policy.reload(paths)
@@ -173,7 +173,10 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     def look() -> None:
         granted = read_state(files, paths.term_file)
         quorum.observed(granted.term, granted.master)
-        # It is the node daemon that replaces it, at the bidding of a job.
+        # It is the node daemon that replaces these, at the bidding of a job.
+        if (trusted := files.stat(paths.authority)) != authorities[0]:
+            policy.reload(paths)
+            authorities[0] = trusted
         if (found := files.stat(paths.node_certificate)) != certificate[0]:
             reload()
             certificate[0] = found
@@ -254,7 +257,6 @@ class _Shared:
             (self.paths.rapi_certificate, 0o440),
             (self.paths.rapi_users, 0o640),
             (self.paths.domain_secret, 0o640),
-            (self.paths.authority, 0o644),
             (self.paths.authority_key, 0o400),
         ):
             if self.files.stat(path) is not None:

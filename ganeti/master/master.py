@@ -40,15 +40,15 @@ from ganeti.master.slices import Slices
 from ganeti.master.watcher import WatcherPause
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.operation import (
+    NO_KEYS,
     Allocate,
+    ClusterKeys,
     Configuration,
     Identifiers,
     Operation,
     Progress,
-    Rotate,
     SharedFiles,
     Tools,
-    no_rotation,
 )
 from ganeti.operations.perform import Performer
 from ganeti.pki.issuing import Issue
@@ -76,7 +76,7 @@ class Surroundings:
     machine: str
     issue: Issue
     name: str
-    rotate: Rotate = no_rotation
+    keys: ClusterKeys = NO_KEYS
 
 
 class Master:
@@ -168,7 +168,7 @@ class Master:
             answers=self.questions,
             issue=self._around.issue,
             members=self.members,
-            rotate=self._around.rotate,
+            keys=self._around.keys,
         )
 
     async def _submit(self, jobs: Sequence[Sequence[Opcode]]) -> list[tuple[bool, int | str]]:

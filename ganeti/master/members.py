@@ -23,7 +23,7 @@ R = TypeVar("R")
 RETRY = 30.0
 """Seconds until a node that did not take the list is tried again, if nothing asks it earlier."""
 
-_AFFECTED_BY = frozenset({Kind.NODE, Kind.CERTIFICATE, Kind.CLUSTER})
+_AFFECTED_BY = frozenset({Kind.NODE, Kind.CERTIFICATE, Kind.AUTHORITIES, Kind.CLUSTER})
 
 
 class MemberDistribution:

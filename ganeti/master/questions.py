@@ -204,6 +204,9 @@ class Questions:
                 return self._queue.drained
             case "watcher_pause":
                 return self._watcher_pause()
+            case "authority_replacement_due":
+                known = self._state().authorities
+                return known is not None and known.must_be_replaced
             case "cluster_name" | "modify_ssh_setup" | "ssh_key_type" | "ssh_key_bits":
                 return getattr(self._state().cluster, name)
         return None

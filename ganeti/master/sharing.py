@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from ganeti.config.state import ClusterState, Edited, Kind
 from ganeti.errors import Failed, NotMaster
-from ganeti.model.node import Role
+from ganeti.model.node import Node, Role
 from ganeti.operations.operation import SharedFile, SharedFiles
 from ganeti.rpc.call import Nodes
 from ganeti.rpc.node import UploadFile
@@ -38,14 +38,28 @@ class Sharing:
         self._state = state
         self._shared = shared
         self._clock = clock
-        self._given: dict[str, frozenset[SharedFile]] = {}
+        self._given: dict[str, set[SharedFile]] = {}
         self._timer: IDelayedCall | None = None
         self._giving: Deferred[None] | None = None
 
     def changed(self, state: ClusterState, edits: tuple[Edited, ...]) -> None:
         """The configuration has changed; there may be new candidates."""
         if any(edit.kind is Kind.NODE for edit in edits):
+            # At once: what is on its way to a node that has just lost the role does not count when
+            # it is a candidate again.
+            self._forget(state)
             self.soon()
+
+    def _forget(self, state: ClusterState) -> list[Node]:
+        """Forget what nodes were given that are no candidates, and return the candidates."""
+        candidates = [
+            node
+            for node in state.nodes.values()
+            if node.role(state.cluster.master_node) is Role.CANDIDATE
+        ]
+        uuids = {node.uuid for node in candidates}
+        self._given = {uuid: had for uuid, had in self._given.items() if uuid in uuids}
+        return candidates
 
     def soon(self, pause: float = 0.0) -> None:
         """Give every candidate what it does not have, after a pause in seconds."""
@@ -72,18 +86,11 @@ class Sharing:
         self.soon(LOOK)
 
     async def _give(self) -> None:
-        state = self._state()
-        candidates = [
-            node
-            for node in state.nodes.values()
-            if node.role(state.cluster.master_node) is Role.CANDIDATE
-        ]
-        # Who was none for a while may have lost them.
-        uuids = {node.uuid for node in candidates}
-        self._given = {uuid: had for uuid, had in self._given.items() if uuid in uuids}
+        candidates = self._forget(self._state())
+        given = {node.uuid: self._given.setdefault(node.uuid, set()) for node in candidates}
         files = await self._shared.read()
         for file in files:
-            lacking = [n for n in candidates if file not in self._given.get(n.uuid, frozenset())]
+            lacking = [node for node in candidates if file not in given[node.uuid]]
             content = b64encode(file.content).decode("ascii")
             upload = UploadFile(path=file.path, content=content, mode=file.mode)
             answers = await self._nodes.ask_all(lacking, upload) if lacking else {}
@@ -96,9 +103,9 @@ class Sharing:
                         why=str(trouble),
                     )
                 else:
-                    had = self._given.get(node.uuid, frozenset())
-                    kept = frozenset(each for each in had if each.path != file.path)
-                    self._given[node.uuid] = kept | {file}
+                    had = given[node.uuid]
+                    had -= {each for each in had if each.path == file.path}
+                    had.add(file)
 
     def stop(self) -> None:
         """Give nothing any more."""

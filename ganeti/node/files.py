@@ -33,7 +33,6 @@ _DATA = (
     "rapi/users",
     "hmac.key",
     "cluster-domain-secret",
-    "ca.pem",
     "ca.key",
 )
 

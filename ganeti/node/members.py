@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import msgspec
 from twisted.internet.defer import DeferredLock
@@ -16,6 +17,16 @@ from ganeti.rpc.quorum import VoterState
 from ganeti.schema.documents import UNREADABLE
 from ganeti.system.interfaces import IFiles
 
+Trust: TypeAlias = Callable[[Sequence[str]], Awaitable[None]]
+"""Makes this node trust authorities, given by their certificates, and no others.
+
+:raises Failed: it cannot; it trusts those that it trusted before.
+"""
+
+
+async def trust_nothing_else(_: Sequence[str]) -> None:
+    """The authorities that this node trusts stay as they are."""
+
 
 class MemberList:
     """Answers ``UpdateMembers``, and says which role a caller has.
@@ -27,12 +38,19 @@ class MemberList:
     _log = Logger()
 
     def __init__(
-        self, files: IFiles, path: str, name: str, accepted: Callable[[], VoterState]
+        self,
+        files: IFiles,
+        path: str,
+        name: str,
+        accepted: Callable[[], VoterState],
+        trust: Trust = trust_nothing_else,
     ) -> None:
+        """``trust`` makes the node trust the authorities of a list before it obeys the members."""
         self._files = files
         self._path = path
         self._name = name
         self._accepted = accepted
+        self._trust = trust
         self._turn = DeferredLock()
         self._use(read(files, path))
 
@@ -67,6 +85,7 @@ class MemberList:
         An older one changes nothing: it was overtaken on its way.
 
         :raises Refused: the master would lock itself out.
+        :raises Failed: this node cannot trust the authorities that are in the list.
         """
         # Of the master that sent it: another one may be accepted while this waits for its turn.
         accepted = self._accepted()
@@ -85,6 +104,7 @@ class MemberList:
                         n=new.members.revision,
                         names=", ".join(sorted(new.members.certificates)),
                     )
+                await self._trust(new.members.authorities)
                 await write(self._files, self._path, new)
                 self._use(new)
             assert self._kept is not None

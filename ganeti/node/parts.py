@@ -38,6 +38,7 @@ from ganeti.node.power import PowerHelpers
 from ganeti.node.replicas import Replica
 from ganeti.node.scripts import Scripts
 from ganeti.node.transfers import Transfers
+from ganeti.node.trust import TrustedAuthorities
 from ganeti.node.units import Units
 from ganeti.node.voter import Voter
 from ganeti.paths import NODED_PORT, Paths
@@ -56,7 +57,8 @@ class Host:
     closes a connection to a peer, whose daemon listens at ``port``; ``stop`` ends the daemon.
     ``master_pid`` is the process of the master daemon here, 0 if none runs; ``stop_master`` ends
     it, ``start_master`` starts it again, with the remote API.
-    ``request`` makes keys; ``reload`` lets the daemon use its certificate as it is now.
+    ``request`` makes keys; ``reload`` lets the daemon use its certificate, and those of the
+    authorities that it trusts, as they are now.
     ``segment_size`` is how many bytes the journal's copy has in a file.
     """
 
@@ -133,7 +135,10 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> P
         serves=host.master_pid,
         name=host.name,
     )
-    members = MemberList(host.files, host.paths.member_list, host.name, lambda: voter.state)
+    trust = TrustedAuthorities(host.files, host.paths, host.reload)
+    members = MemberList(
+        host.files, host.paths.member_list, host.name, lambda: voter.state, trust.use
+    )
     return Parts(
         candidacy=Candidacy(
             host.files, host.paths, members, lambda: bool(host.master_pid()), replica.close

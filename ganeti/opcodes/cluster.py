@@ -65,11 +65,21 @@ class SshKeyType(enum.StrEnum):
 
 
 class RenewCrypto(Opcode, tag="OP_CLUSTER_RENEW_CRYPTO"):
-    """Renew the certificates or the ssh keys of all nodes, or the secrets of the candidates."""
+    """Renew the certificates of all nodes, the authority that issues them, or shared secrets."""
 
     shared_secrets: Annotated[
         bool,
-        doc("Make a new cluster domain secret, and a new key and certificate for the remote API."),
+        doc(
+            "Replace the keys and secrets of the master candidates that a node may know which is"
+            " no candidate any more, and complete a replacement that was interrupted."
+        ),
+    ] = False
+    cluster_certificate: Annotated[
+        bool,
+        doc(
+            "Replace the cluster's certificate authority, and every certificate that it has"
+            " issued; complete a replacement that was interrupted."
+        ),
     ] = False
     node_certificates: Annotated[bool, doc("Renew the nodes' certificates.")] = False
     renew_ssh_keys: Annotated[bool, doc("Renew the nodes' ssh keys.")] = False

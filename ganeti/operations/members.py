@@ -18,12 +18,14 @@ def members_of(state: ClusterState) -> Members | None:
     recorded = {node.name: certificates_of(state, node) for node in state.nodes.values()}
     if not recorded.get(state.master.name):
         return None
+    trusted = state.authorities
     return Members(
         revision=state.serial_no,
         certificates={name: known for name, known in sorted(recorded.items()) if known},
         candidates=tuple(
             sorted(node.name for node in state.nodes.values() if node.master_candidate)
         ),
+        authorities=trusted.certificates if trusted else (),
     )
 
 
@@ -40,12 +42,16 @@ def issued_to(state: ClusterState, name: str) -> frozenset[str]:
 
 
 async def replace_secrets(name: str, tools: Tools) -> None:
-    """Queue a job that replaces what the node ``name`` has known as a master candidate."""
+    """Queue a job that replaces what the node ``name`` has known as a master candidate.
+
+    Of several such jobs the first one does it, as the configuration says what is exposed.
+    """
     rotation = [RenewCrypto(shared_secrets=True), RedistributeConfig()]
     [(queued, job)] = await tools.submit([rotation])
     told = f"job {job} replaces them" if queued else f"they were not replaced: {job}"
     tools.progress.say(
-        f"node {name} has known the cluster domain secret and the remote API's key: {told}"
+        f"node {name} has known the keys of the cluster's authority and of the remote API, and the"
+        f" cluster domain secret: {told}"
     )
 
 

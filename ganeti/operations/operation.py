@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change
@@ -242,20 +242,72 @@ class MemberUpdates(Protocol):
         ...
 
 
-class Rotate(Protocol):
-    """Replaces secrets that master candidates share, on the master."""
+@dataclass(frozen=True)
+class NewAuthority:
+    """A certificate authority that nobody trusts yet: its certificate and its key, both PEM."""
 
-    async def __call__(self) -> None:
-        """Make a new cluster domain secret, and a new key and certificate for the remote API.
+    certificate: str
+    key: bytes = field(repr=False)
 
-        :raises Failed: some were not replaced; says why.
+
+class ClusterKeys(Protocol):
+    """Keys and secrets on the master's host that master candidates share.
+
+    Every method raises ``Failed`` if it could not do what it is for, and says why.
+    """
+
+    async def renew_secrets(self) -> None:
+        """Make a new cluster domain secret, and a new key and certificate for the remote API."""
+        ...
+
+    async def renew_rapi(self) -> None:
+        """Make a new key and certificate for the remote API.
+
+        One that another authority has issued than one of this cluster stays.
         """
         ...
 
+    async def generate_authority(self, cluster: str) -> NewAuthority:
+        """Make a new authority for the cluster of this name; nothing on the host changes."""
+        ...
 
-async def no_rotation() -> None:
-    """There is nothing here that makes secrets."""
-    raise Failed("this master makes no secrets")
+    async def use_authority(self, key: bytes) -> None:
+        """Issue certificates with this key from now on."""
+        ...
+
+    async def issuing_authority(self) -> str | None:
+        """Return the fingerprint of the authority whose key is used; None if it is not trusted."""
+        ...
+
+    async def trusted_authorities(self) -> Sequence[str]:
+        """Return the certificates (PEM) of the authorities that this host trusts."""
+        ...
+
+
+class NoKeys:
+    """There is nothing here that makes keys."""
+
+    async def renew_secrets(self) -> None:
+        raise _no_keys()
+
+    async def renew_rapi(self) -> None:
+        raise _no_keys()
+
+    async def generate_authority(self, cluster: str) -> NewAuthority:
+        raise _no_keys()
+
+    async def use_authority(self, key: bytes) -> None:
+        raise _no_keys()
+
+    async def issuing_authority(self) -> str | None:
+        raise _no_keys()
+
+    async def trusted_authorities(self) -> Sequence[str]:
+        raise _no_keys()
+
+
+def _no_keys() -> Failed:
+    return Failed("this master makes no keys")
 
 
 @dataclass(frozen=True)
@@ -275,6 +327,9 @@ class SharedFiles(Protocol):
         ...
 
 
+NO_KEYS = NoKeys()
+
+
 @dataclass(frozen=True)
 class Tools:
     """Everything through which an operation acts."""
@@ -291,7 +346,7 @@ class Tools:
     answers: Answers
     issue: Issue
     members: MemberUpdates
-    rotate: Rotate = no_rotation
+    keys: ClusterKeys = NO_KEYS
 
 
 @dataclass(frozen=True)
@@ -336,13 +391,23 @@ def no_preview(plan: Any) -> Any:
     return None
 
 
+HookFailures: TypeAlias = Sequence[tuple[str, str, str]]
+"""Post hooks that failed: each with its node, its script, and what it wrote."""
+
+
+def keep_result(plan: Any, result: Any, failures: HookFailures, tools: Tools) -> Any:
+    """Leave the result as it is: post hooks that fail change nothing."""
+    return result
+
+
 @dataclass(frozen=True)
 class Operation(Generic[O, P]):
     """How one opcode is carried out.
 
     ``plan`` is called before and after the locks are taken, and must be pure. ``run`` returns
     the opcode's result, or an ``Ending``. ``hooks`` is called with the state before and after.
-    ``preview`` is the result of a dry run. ``consult`` is called when the nodes have answered.
+    ``preview`` is the result of a dry run. ``consult`` is called when the nodes have answered, and
+    ``conclude`` makes the result when the post hooks have run.
     """
 
     opcode: type[O]
@@ -352,3 +417,4 @@ class Operation(Generic[O, P]):
     hooks: Callable[[P, ClusterState], HookCall | None] = no_hooks
     preview: Callable[[P], Any] = no_preview
     consult: Callable[[O, ClusterState, Facts], Consultation | None] = no_consultation
+    conclude: Callable[[P, Any, HookFailures, Tools], Any] = keep_result

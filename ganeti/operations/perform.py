@@ -194,7 +194,8 @@ class Performer:
         if before is not None:
             state = self.config.state()
             after = operation.hooks(plan, state)
-            await run_after(after or before, before, op_id, state, tools)
+            failures = await run_after(after or before, before, op_id, state, tools)
+            result = operation.conclude(plan, result, failures, tools)
         return Performed(result)
 
 

@@ -6,7 +6,8 @@ Importing this loads ``cryptography``: only who makes certificates should.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import secrets
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -52,17 +53,30 @@ class Credentials:
 
 
 class Authority:
-    """A certificate and the key that issues others in its name."""
+    """A certificate and the key that issues others in its name.
 
-    def __init__(self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
+    ``trusted`` are the certificates of all authorities of the cluster, this one among them: while
+    the authority is being replaced there are two.
+    """
+
+    def __init__(
+        self,
+        certificate: x509.Certificate,
+        key: ec.EllipticCurvePrivateKey,
+        trusted: Sequence[x509.Certificate] = (),
+    ) -> None:
         self._certificate = certificate
         self._key = key
+        self._trusted = tuple(trusted) or (certificate,)
 
     @classmethod
     def founded(cls, cluster: str, now: float) -> Authority:
         """A new authority for a cluster; ``now`` in seconds since the epoch."""
         key = ec.generate_private_key(ec.SECP256R1())
-        name = _named(f"authority of cluster {cluster}")
+        # With a number: some software finds the issuer of a certificate by its name alone, and a
+        # cluster that replaces its authority has two of them for a while.
+        number = x509.NameAttribute(NameOID.SERIAL_NUMBER, secrets.token_hex(8))
+        name = x509.Name([*_named(f"authority of cluster {cluster}"), number])
         usage = dict.fromkeys(_KEY_USAGES, False) | {"key_cert_sign": True}
         builder = (
             _builder(name, name, key.public_key(), now, AUTHORITY_LIFE)
@@ -72,21 +86,25 @@ class Authority:
         return cls(builder.sign(key, SHA256()), key)
 
     @classmethod
-    def loaded(cls, certificate: bytes, key: bytes) -> Authority:
-        """The authority from its two files.
+    def loaded(cls, certificates: bytes, key: bytes) -> Authority:
+        """The authority from its two files: that one of ``certificates`` which the key belongs to.
 
         :raises Failed: they are damaged, or do not belong together.
         """
         try:
-            [cert] = x509.load_pem_x509_certificates(certificate)
+            trusted = x509.load_pem_x509_certificates(certificates)
             private = load_pem_private_key(key, password=None)
         except ValueError as e:
             raise Failed(f"the authority cannot be read: {e}", Code.ENVIRONMENT) from None
-        if private.public_key() != cert.public_key():
-            text = "the authority's key does not belong to its certificate"
-            raise Failed(text, Code.ENVIRONMENT)
         assert isinstance(private, ec.EllipticCurvePrivateKey)
-        return cls(cert, private)
+        own = [each for each in trusted if each.public_key() == private.public_key()]
+        if not own:
+            raise Failed(
+                "the authority's key does not belong to its certificate; make a new authority:"
+                " gnt-cluster renew-crypto --new-cluster-certificate",
+                Code.ENVIRONMENT,
+            )
+        return cls(own[0], private, trusted)
 
     @property
     def certificate(self) -> bytes:
@@ -104,13 +122,12 @@ class Authority:
         return fingerprint(self.certificate)
 
     def has_issued(self, pem: bytes) -> bool:
-        """Whether the first certificate in ``pem`` is of this authority."""
+        """Whether the first certificate in ``pem`` is of an authority of this cluster."""
         try:
             found = x509.load_pem_x509_certificates(pem[pem.find(b"-----BEGIN CERT") :])[0]
-            found.verify_directly_issued_by(self._certificate)
-        except (ValueError, TypeError, InvalidSignature):
+        except ValueError:
             return False
-        return True
+        return any(_issued(found, each) for each in self._trusted)
 
     def issue(
         self,
@@ -179,6 +196,14 @@ def self_signed(name: str, now: float, life: timedelta) -> Credentials:
     builder = _builder(_named(name), _named(name), key.public_key(), now, life)
     certificate = builder.add_extension(names, critical=False).sign(key, SHA256())
     return Credentials(_key_pem(key), certificate.public_bytes(Encoding.PEM))
+
+
+def _issued(certificate: x509.Certificate, by: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(by)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 _KEY_USAGES = (

@@ -35,7 +35,8 @@ class Invitation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """What a token says. ``until`` in seconds since the epoch; ``nonce`` is used only once.
 
     ``names`` are the names and addresses that the certificate of ``node`` will be for;
-    ``authority`` is the fingerprint of the authority of ``cluster``.
+    ``authority`` is the fingerprint of the authority of ``cluster``. While that is being replaced,
+    ``other_authorities`` are those of the others that the cluster trusts.
     """
 
     cluster: str
@@ -47,6 +48,7 @@ class Invitation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     authority: str
     until: int
     nonce: str
+    other_authorities: tuple[str, ...] = ()
 
 
 class Application(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,7 +59,7 @@ class Application(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Membership(msgspec.Struct, frozen=True, kw_only=True):
-    """What the new node gets: its certificate and the authority's, in PEM.
+    """What the new node gets: its certificate and those of the authorities to trust, in PEM.
 
     ``members`` is the list of the cluster's members, in the form in which nodes keep it: from its
     first moment the new node knows whom it may obey.
@@ -117,8 +119,21 @@ def fingerprint(pem: bytes) -> str:
 
 def first_certificate(pem: bytes) -> str:
     """The first certificate in ``pem``, in PEM; empty text if there is none."""
-    found = _CERTIFICATE.search(pem.decode("latin-1"))
-    return found[0] if found else ""
+    return next(iter(certificates(pem)), "")
+
+
+def certificates(pem: bytes) -> tuple[str, ...]:
+    """Return the certificates in ``pem``, each in PEM; what is between them does not matter."""
+    return tuple(f"{found}\n" for found in _CERTIFICATE.findall(pem.decode("latin-1")))
+
+
+def pinned(bundle: bytes, invitation: Invitation) -> tuple[str, ...]:
+    """Return the certificates in ``bundle`` that the token names, and no others.
+
+    Whoever is between the new node and the master can add some of his own.
+    """
+    known = {invitation.authority, *invitation.other_authorities}
+    return tuple(each for each in certificates(bundle) if fingerprint(each.encode()) in known)
 
 
 def digest(text: str) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from ganeti.rpc.call import Call
 from ganeti.rpc.callers import CallerRole
 from ganeti.schema.records import Record
-from ganeti.schema.types import Count, Line
+from ganeti.schema.types import Count, Line, Lines
 
 
 class Members(Record):
@@ -17,11 +19,15 @@ class Members(Record):
     A certificate is given by its fingerprint, as ``Peer`` has it. A node has two while it changes
     from one to the next. ``candidates`` are the names of the master candidates, the master among
     them. Of two lists of one term, the one with the higher ``revision`` is the newer.
+
+    ``authorities`` are the certificates (PEM) of the authorities that all members trust, the newest
+    first; a node keeps those that it has if there are none.
     """
 
     revision: Count
     certificates: dict[Line, tuple[Line, ...]]
     candidates: tuple[Line, ...]
+    authorities: tuple[Lines, ...] = ()
 
     def names(self) -> Iterator[tuple[str, str]]:
         """Return each fingerprint with the name of its node."""
@@ -38,8 +44,8 @@ class Members(Record):
         return CallerRole.CANDIDATE if name in self.candidates else CallerRole.NODE
 
     def says_the_same(self, other: Members) -> bool:
-        """Whether both tell the same members and candidates, whichever is newer."""
-        return (self.certificates, self.candidates) == (other.certificates, other.candidates)
+        """Whether both tell the same, whichever is newer."""
+        return self == msgspec.structs.replace(other, revision=self.revision)
 
 
 class MemberFile(Record):

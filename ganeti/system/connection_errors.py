@@ -23,13 +23,17 @@ class CertificateRefused(Exception):
 HOSTNAME_MISMATCH = 62
 """The code of OpenSSL for a certificate of another host."""
 
+_ISSUER = (
+    "the peer's certificate was issued by another cluster's authority, or by one that this cluster"
+    " has replaced; then the node must join again (gnt-node add --readd)"
+)
 _VERIFICATION = {
     7: "the peer's certificate was issued by another cluster's authority of the same name",
     9: "the peer's certificate is not valid yet; compare the clocks of the two hosts",
     10: "the peer's certificate has expired; it needs a new one (gnt-node add --readd)",
     18: "the peer's certificate is self-signed: it is not a node of this cluster",
-    19: "the peer's certificate was issued by another cluster's authority",
-    20: "the peer's certificate was issued by another cluster's authority",
+    19: _ISSUER,
+    20: _ISSUER,
     HOSTNAME_MISMATCH: "the peer's certificate is another node's; does the address belong to this"
     " node?",
 }

@@ -37,6 +37,7 @@ from ganeti.model.instance import Wanted
 from ganeti.node.answers import answers_of
 from ganeti.node.parts import Host, parts_of
 from ganeti.node.voter import read_state
+from ganeti.opcodes.cluster import RenewCrypto
 from ganeti.opcodes.instance.create import CreateInstance
 from ganeti.opcodes.instance.lifecycle import RemoveInstance, ShutdownInstance, StartInstance
 from ganeti.opcodes.instance.moves import MigrateInstance
@@ -47,7 +48,13 @@ from ganeti.pki.enrolment import fingerprint
 from ganeti.rpc.asking import Asker
 from ganeti.rpc.liveness import ProbedWay
 from ganeti.schema.records import replace
-from ganeti.testing.certificates import authority, node_credentials, server_credentials
+from ganeti.testing.certificates import (
+    MemoryKeys,
+    certificate,
+    content,
+    is_issued_by,
+    new_authority,
+)
 from ganeti.testing.clocks import HostClock, ProcessClock
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.hypervisor import MemoryHypervisor
@@ -68,6 +75,9 @@ BEGINNING = 1_700_000_000
 LOOK, LOOK_AROUND = 1.0, 5.0
 """Seconds between two looks of a master daemon at whom its own host's node daemon obeys, and
 between two questions to other nodes, as ``ganeti.daemon.master`` has them."""
+
+FIRST_AUTHORITY = new_authority(0)
+"""The authority that every simulated cluster begins with."""
 
 LONGEST = 24 * 3600.0
 """Seconds of simulated time after which a cluster that is not quiet counts as stuck."""
@@ -119,9 +129,8 @@ class SimulatedHost:
 
     def join(self) -> None:
         """Get what a node gets when it joins the cluster: its own certificate."""
-        own = node_credentials(self.name, self.address, BEGINNING)
-        self.disk.put(self.paths.node_certificate, own.pem, 0o600, 0.0)
-        self.disk.put(self.paths.authority, authority(BEGINNING).certificate, 0o644, 0.0)
+        self.disk.put(self.paths.node_certificate, _first_certificate(self.name), 0o600, 0.0)
+        self.disk.put(self.paths.authority, FIRST_AUTHORITY.certificate.encode(), 0o644, 0.0)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -174,8 +183,26 @@ class SimulatedHost:
             stop=clock.die,
             master_pid=lambda: self.process.pid if self.process and self.has_master else 0,
             stop_master=self._stop_master,
+            request=self._request,
+            reload=self._prove,
             segment_size=self.segment_size,
         )
+
+    async def _request(self, name: str) -> tuple[bytes, bytes]:
+        return f"key of {name}\n".encode(), b"request\n"
+
+    def _prove(self) -> None:
+        if not self.trusts(self):
+            raise Failed("this node's certificate was not issued by an authority that it trusts")
+
+    def trusts(self, other: SimulatedHost) -> bool:
+        """Whether TLS of this host accepts the certificate that the other one shows."""
+        own, its = MemoryFiles(self.disk), MemoryFiles(other.disk)
+        try:
+            trusted = own.read(self.paths.authority)
+            return is_issued_by(its.read(other.paths.node_certificate), trusted)
+        except OSError:
+            return False
 
     async def _stop_master(self) -> bool:
         process = self.process
@@ -221,6 +248,7 @@ class MasterProcess:
         self.begun = False
         self.ended: NotMaster | None = None
         self._ids = cluster.ids
+        self._serials = cluster.serials
         self.pid = next(cluster.pids)
         self._random = cluster.random
         self._startup: Startup | None = None
@@ -263,6 +291,7 @@ class MasterProcess:
             elected=lambda: startup.quorum.elected,
             deposed=lambda error: startup.quorum.heard(error),
         )
+        keys = MemoryKeys(files, host.paths, self._serials)
         around = Surroundings(
             files=files,
             places=places,
@@ -273,8 +302,9 @@ class MasterProcess:
             allocate=MemoryAllocators({}, []),
             shared=_Shared(files, host),
             machine="x86_64",
-            issue=_no_authority,
+            issue=keys.issue,
             name=host.name,
+            keys=keys,
         )
         self._startup = startup = Startup(
             around,
@@ -350,13 +380,14 @@ class SimulatedCluster:
         self.acknowledged: list[int] = []
         self.doubles: set[str] = set()
         self.pids = count(1)
+        self.serials = count(1)
         self.processes: list[MasterProcess] = []
         self.watchers: list[Callable[[], None]] = []
         self._submitting: dict[Deferred[int], MasterProcess] = {}
         self._candidates = nodes if candidates is None else candidates
         self.network = MemoryNodes(clock=self.clock)
         self.links = Links(self.clock, self.random, lambda: self.random.uniform(0.0002, 0.02))
-        self.switch = Switch(self.network, self.links, self.random)
+        self.switch = Switch(self.network, self.links, self.random, self._shake_hands)
         network = MemoryNetwork(self.links.connected, self._host_at)
         self.hosts = [
             SimulatedHost(
@@ -373,6 +404,14 @@ class SimulatedCluster:
         self._found()
         self.start_master()
 
+    def host(self, name: str) -> SimulatedHost:
+        """Return the host of this name."""
+        return next(host for host in self.hosts if host.name == name)
+
+    def _shake_hands(self, caller: str, node: str) -> bool:
+        one, other = self.host(caller), self.host(node)
+        return one.trusts(other) and other.trusts(one)
+
     def _host_at(self, address: str) -> str:
         return next(host.name for host in self.hosts if host.address == address)
 
@@ -385,6 +424,7 @@ class SimulatedCluster:
             master=first.name,
             master_address=first.address,
             certificate=_fingerprint(first),
+            authority=FIRST_AUTHORITY.certificate,
             hypervisors=("fake",),
             templates=(Template.FILE, Template.DISKLESS),
             ids=self.ids.uuid,
@@ -407,14 +447,14 @@ class SimulatedCluster:
         first.disk.put(first.paths.access_file, access.text(state), 0o640, 0.0)
         first.disk.put(first.paths.config_file, Checkpoint().text(state), 0o640, 0.0)
         contents = (
-            authority(BEGINNING).key,
+            FIRST_AUTHORITY.key,
             b"secret\n",
-            server_credentials(BEGINNING).pem,
+            _first_certificate("rapi"),
             b"user secret write\n",
         )
         first.disk.add_folder(posixpath.dirname(first.paths.rapi_users), 0o750)
-        for path, content in zip(first.secrets, contents, strict=True):
-            first.disk.put(path, content, 0o600, 0.0)
+        for path, secret in zip(first.secrets, contents, strict=True):
+            first.disk.put(path, secret, 0o600, 0.0)
 
     # --- daemons
 
@@ -602,6 +642,9 @@ class SimulatedCluster:
             self.submit(RemoveInstance(instance_name=name, ignore_failures=True))
         self.settle()
         state = self.master.config.state()
+        if state.authorities is not None and state.authorities.must_be_replaced:
+            self.submit(RenewCrypto(shared_secrets=True))
+            self.settle()
         for instance in state.instances.values():
             # A master that ends while it records a move does not know whether it is recorded.
             here = [state.nodes[instance.primary_node].name]
@@ -674,9 +717,13 @@ _BROKEN_OFF = ("the master daemon has restarted", "the master daemon was stopped
 """What the result of an opcode says that a master has not carried to its end."""
 
 
+def _first_certificate(name: str) -> bytes:
+    """Return the certificate of the first authority for a node."""
+    return certificate(content(FIRST_AUTHORITY.certificate.encode()).subject, name, 0).encode()
+
+
 def _fingerprint(host: SimulatedHost) -> str:
-    own = node_credentials(host.name, host.address, BEGINNING)
-    return fingerprint(own.certificate)
+    return fingerprint(_first_certificate(host.name))
 
 
 def _is_a_bug(result: Any) -> bool:
@@ -692,13 +739,8 @@ class _Shared:
     host: SimulatedHost
 
     async def read(self) -> Sequence[SharedFile]:
-        paths = (self.host.paths.authority, *self.host.secrets)
         return [
             SharedFile(path, self.files.read(path), 0o600)
-            for path in paths
+            for path in self.host.secrets
             if self.files.stat(path) is not None
         ]
-
-
-async def _no_authority(request: bytes, names: Sequence[str]) -> bytes:
-    raise Failed("there is no authority")

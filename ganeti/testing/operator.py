@@ -1,19 +1,31 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What an administrator does on a simulated host: ``gnt-cluster master-failover``, over its links.
+"""What an administrator does on a simulated host, over its links: to make it the master, to join.
 
-The steps are those of ``ganeti.bootstrap.failover``, which asks over blocking sockets.
+The steps are those of ``ganeti.bootstrap.failover`` and ``joining``, which ask over blocking
+sockets.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
 from twisted.internet.defer import TimeoutError as TimedOut
 
 from ganeti.bootstrap.copy import read
 from ganeti.errors import GanetiError, Refused
 from ganeti.master.startup import TAKE_OVER_TIMEOUT, Mandate
+from ganeti.pki.enrolment import (
+    TOKEN_LIFE,
+    Invitation,
+    Membership,
+    certificates,
+    fingerprint,
+    secret_of,
+    token_of,
+)
 from ganeti.rpc.asking import Asker
+from ganeti.rpc.members import MemberFile, Members
 from ganeti.rpc.node import StopMaster
 from ganeti.rpc.quorum import Ballot, DescribeVote, ReplicaSet, newest
 from ganeti.testing.clocks import ProcessClock
@@ -88,3 +100,37 @@ def _require_mandate(name: str, found: ReplicaSet, ballots: Mapping[str, Ballot]
         raise Refused("too few nodes answer")
     if found.in_sync and name not in found.in_sync:
         raise Refused(f"the copy on {name} was not in sync")
+
+
+async def join(cluster: SimulatedCluster, host: SimulatedHost, process: MasterProcess) -> None:
+    """Give a host a certificate by a token of a master, and start its node daemon with it.
+
+    :raises GanetiError: the master does not spend the token.
+    """
+    master, paths = process.host, host.paths
+    files = MemoryFiles(master.disk)
+    authority, *others = (
+        fingerprint(each.encode()) for each in certificates(files.read(paths.authority))
+    )
+    invitation = Invitation(
+        cluster="cluster",
+        node=host.name,
+        names=(host.name, host.address),
+        master=master.name,
+        address=master.address,
+        port=0,
+        authority=authority,
+        other_authorities=tuple(others),
+        until=int(process.clock.now()) + TOKEN_LIFE,
+        nonce=f"{next(cluster.serials):032x}",
+    )
+    secret = secret_of(files.read(paths.authority_key), files.read(paths.domain_secret))
+    answer = await process.master.enrolment.enrol(token_of(invitation, secret), "request")
+    granted = msgspec.convert(answer, Membership)
+    members = msgspec.convert(granted.members, Members)
+    kept = msgspec.json.encode(MemberFile(term=0, members=members))
+    cluster.kill_node(host)
+    host.disk.put(paths.authority, granted.authority.encode(), 0o644, 0.0)
+    host.disk.put(paths.member_list, kept, 0o600, 0.0)
+    host.disk.put(paths.node_certificate, granted.certificate.encode(), 0o600, 0.0)
+    cluster.restart_node(host)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from itertools import count
 from random import Random
 from typing import Any, TypeVar
 from uuid import UUID
@@ -17,8 +18,11 @@ from ganeti.model.node import Node
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.members import members_of
 from ganeti.operations.operation import SharedFile, Tools
+from ganeti.paths import Paths
 from ganeti.rpc.call import Call
 from ganeti.rpc.members import Members
+from ganeti.testing.certificates import MemoryKeys, new_authority
+from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.journal import MemoryJournal
 
 R = TypeVar("R")
@@ -166,7 +170,7 @@ class MemoryTools:
     """Everything that an operation is given; ``tools`` is handed to its ``run``.
 
     ``issued`` are the requests for certificates, each of which gets the same.
-    ``rotations`` counts how often secrets were replaced.
+    ``keys`` are those of the cluster, on ``disk``, which trusts what the node of the master does.
     ``distributed`` are the lists of members that nodes got; those that are ``uninformed`` did not.
     ``allocators`` has what external allocators answer, by name; ``requests`` is what they got.
     """
@@ -186,7 +190,12 @@ class MemoryTools:
         self.requests: list[str] = []
         self.distributed: list[Members | None] = []
         self.uninformed: dict[str, Failed] = {}
-        self.rotations = 0
+        self.disk = MemoryDisk()
+        self.disk.add_folder(Paths().data, 0o750)
+        first = new_authority(0)
+        self.disk.put(Paths().authority, first.certificate.encode(), 0o644, 0.0)
+        self.disk.put(Paths().authority_key, first.key, 0o600, 0.0)
+        self.keys = MemoryKeys(MemoryFiles(self.disk), Paths(), count(1))
         self.issued: list[tuple[bytes, tuple[str, ...]]] = []
         self.tools = Tools(
             config=self,
@@ -201,7 +210,7 @@ class MemoryTools:
             answers=self,
             issue=self._issue,
             members=self,
-            rotate=self._rotate,
+            keys=self.keys,
         )
 
     def state(self) -> ClusterState:
@@ -214,7 +223,11 @@ class MemoryTools:
         return self.behind
 
     async def distribute(self) -> Mapping[str, Failed]:
-        self.distributed.append(members_of(self.state()))
+        members = members_of(self.state())
+        self.distributed.append(members)
+        if members and members.authorities and self.state().master.name not in self.uninformed:
+            trusted = "".join(members.authorities).encode()
+            self.disk.put(Paths().authority, trusted, 0o644, 0.0)
         return self.uninformed
 
     async def query(self, what: str, fields: Sequence[str], qfilter: Any = None) -> dict[str, Any]:
@@ -238,9 +251,6 @@ class MemoryTools:
     async def _submit(self, jobs: Sequence[Sequence[Opcode]]) -> list[tuple[bool, int | str]]:
         self.submitted += jobs
         return [(True, number) for number, _ in enumerate(jobs, start=1)]
-
-    async def _rotate(self) -> None:
-        self.rotations += 1
 
     async def _issue(self, request: bytes, names: Sequence[str]) -> bytes:
         self.issued.append((request, tuple(names)))

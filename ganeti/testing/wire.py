@@ -35,18 +35,26 @@ class Observer(Protocol):
 class Switch:
     """The network of a cluster: links between hosts, and the node daemons that listen there.
 
+    ``shake_hands`` says whether two hosts accept each other's certificates.
     ``daemons`` has the clock of each running node daemon, by the name of its host. The order of
     events of one request is: it travels, it waits in the socket's buffer while the daemon is
     paused, the daemon works, the answer travels, it waits while the caller is paused.
     """
 
-    def __init__(self, nodes: MemoryNodes, links: Links, random: Random) -> None:
+    def __init__(
+        self,
+        nodes: MemoryNodes,
+        links: Links,
+        random: Random,
+        shake_hands: Callable[[str, str], bool] = lambda caller, node: True,
+    ) -> None:
         self.nodes = nodes
         self.links = links
         self.daemons: dict[str, ProcessClock] = {}
         self.voters: dict[str, Voter] = {}
         self.observe: Observer | None = None
         self._random = random
+        self._shake_hands = shake_hands
 
     async def exchange(self, caller: str, node: Node, request: Request) -> bytes:
         """Carry a request from a host to a node daemon, and the answer back.
@@ -72,6 +80,8 @@ class Switch:
         clock = self.daemons.get(node.name)
         if clock is None or clock.dead:
             raise Lost("connection refused")
+        if not self._shake_hands(caller, node.name):
+            raise Lost("the peer's certificate was issued by an authority that is not trusted")
         begun: Deferred[Deferred[bytes]] = Deferred(lambda _: None)
         left = [False]
         # A request in the buffer of a paused daemon is read later, although its connection may

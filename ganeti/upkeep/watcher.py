@@ -19,6 +19,8 @@ from ganeti.bootstrap.writing import at_once, local_files, ssconf_of
 from ganeti.errors import Failed, GanetiError
 from ganeti.luxi.methods import (
     AutoArchiveJobs,
+    Query,
+    QueryConfigValues,
     QueryGroups,
     QueryInstances,
     QueryJobs,
@@ -26,6 +28,7 @@ from ganeti.luxi.methods import (
     Request,
     SubmitManyJobs,
 )
+from ganeti.opcodes.cluster import RenewCrypto
 from ganeti.opcodes.group import VerifyGroupDisks
 from ganeti.opcodes.instance.disks import ActivateDisks
 from ganeti.opcodes.instance.lifecycle import StartInstance
@@ -100,6 +103,7 @@ def watch(around: Surroundings) -> int:
         master = around.connect()
         archived, left = master.ask(AutoArchiveJobs(age=around.job_age))
         log.debug("%d jobs were archived, %d were left for later", archived, left)
+        _complete_replacement(around, master)
         if not _tend_groups(around, master):
             return FAILURE
     except GanetiError as e:
@@ -163,6 +167,25 @@ def _run_hooks(paths: Paths, log: Logger) -> None:
             if done.returncode != 0:
                 text = (done.stdout + done.stderr).decode(errors="replace").strip()
                 log.error("hook %s ended with code %d: %s", path, done.returncode, text)
+
+
+# --- keys
+
+
+def _complete_replacement(around: Surroundings, master: Asks) -> None:
+    """Have the authority and secrets replaced that a job was to replace which did not."""
+    [due] = master.ask(QueryConfigValues(fields=("authority_replacement_due",)))
+    if not due:
+        return
+    wanted = RenewCrypto(
+        shared_secrets=True, reason=_because(around, "the authority must be replaced")
+    )
+    unfinished = ["|", *(["=", "status", status] for status in ("queued", "waiting", "running"))]
+    jobs = master.ask(Query(what="job", fields=("summary",), qfilter=unfinished))["data"]
+    if any(wanted.summary in summary for [[_, summary]] in jobs):
+        return
+    around.log.warning("the replacement of the cluster's authority is unfinished; completing it")
+    _submit(around, master, [("the authority is replaced", wanted)])
 
 
 # --- node groups

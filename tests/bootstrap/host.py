@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -15,7 +16,7 @@ class Host(SynchronousTestCase):
     def setUp(self) -> None:
         self.paths = Paths(os.path.abspath(self.mktemp()))
 
-    def found(self) -> None:
+    def found(self, **settings: Any) -> None:
         found(
             self.paths,
             cluster="cluster1",
@@ -23,6 +24,7 @@ class Host(SynchronousTestCase):
             master="node1",
             master_address="127.0.0.1",
             hypervisors=["fake"],
+            **settings,
         )
 
     def read(self, path: str) -> bytes:

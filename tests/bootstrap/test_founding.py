@@ -41,6 +41,13 @@ class FoundTests(Host):
         ):
             self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600, path)
 
+    def test_disks_are_in_folders_that_this_host_allows(self) -> None:
+        for name in ("file_storage_dir", "shared_file_storage_dir"):
+            with self.assertRaisesRegex(Refused, "no file disks are allowed at /etc"):
+                self.found(**{name: "/etc"})
+        self.assertFalse(os.path.exists(self.paths.config_file))
+        self.found(file_storage_dir="/srv/ganeti/file-storage/here")
+
     def test_there_is_one_cluster_on_a_host(self) -> None:
         self.found()
         with self.assertRaisesRegex(Refused, "there is a cluster here already"):

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from ganeti.bootstrap.joining import invite, join
 from ganeti.errors import Failed, Invalid, Refused
 from ganeti.paths import Paths
-from ganeti.pki.enrolment import read_token
+from ganeti.pki.authority import Authority
+from ganeti.pki.enrolment import fingerprint, read_token
 from tests.bootstrap.host import Host
 
 NODE2: dict[str, Any] = {
@@ -29,6 +31,15 @@ class InviteTests(Host):
     def test_no_two_tokens_are_the_same(self) -> None:
         self.found()
         self.assertNotEqual(invite(self.paths, **NODE2), invite(self.paths, **NODE2))
+
+    def test_it_names_every_authority_that_the_cluster_trusts(self) -> None:
+        self.found()
+        new = Authority.founded("cluster1", 0)
+        old = Path(self.paths.authority).read_bytes()
+        Path(self.paths.authority).write_bytes(new.certificate + old)
+        said = read_token(invite(self.paths, **NODE2))
+        self.assertEqual(said.authority, new.fingerprint)
+        self.assertEqual(said.other_authorities, (fingerprint(old),))
 
     def test_tokens_are_made_where_the_authoritys_key_is(self) -> None:
         with self.assertRaisesRegex(Refused, "make the token on the master"):

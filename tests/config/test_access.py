@@ -4,12 +4,15 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.config import access
+from ganeti.config.changes.authorities import forget_certificates, secrets_replaced, trust
 from ganeti.config.changes.nodes import add_node, certify, remove_node, set_role
-from ganeti.config.changes.objects import add, remove
+from ganeti.config.changes.objects import add, remove, together
 from ganeti.config.verify import verify
+from ganeti.config.writer import Change
 from ganeti.errors import Invalid
-from ganeti.model.access import NodeCertificates, SpentToken
+from ganeti.model.access import Authorities, NodeCertificates, SpentToken
 from ganeti.model.node import Role
+from ganeti.schema.records import replace
 from ganeti.testing.builders import a_cluster, a_node
 
 NODE = a_node("node4", master_candidate=False)
@@ -17,12 +20,13 @@ TOKEN = SpentToken(
     uuid="0123", node="node4", until=9, application="ab", certificate="PEM", fingerprint="aa"
 )
 STATE = add_node(NODE, "aa")(a_cluster())
+OLD = Authorities(uuid=STATE.cluster.uuid, certificates=("old",))
 
 
 class AccessFileTests(SynchronousTestCase):
     def test_what_was_written_is_read_again(self) -> None:
-        state = add(TOKEN)(STATE).settled()
-        bare = remove(TOKEN)(remove(state.certificates[NODE.uuid])(state)).settled()
+        bare = remove(STATE.certificates[NODE.uuid])(STATE).settled()
+        state = add(OLD)(add(TOKEN)(STATE)).settled()
         self.assertEqual(access.restore(bare, access.text(state)), state)
 
     def test_without_the_file_there_is_nothing_of_it(self) -> None:
@@ -67,3 +71,53 @@ class CertificateTests(SynchronousTestCase):
         found = "; ".join(verify(state))
         self.assertIn("certificates of an unknown node, gone", found)
         self.assertRegex(found, "certificate aa")
+
+
+class AuthorityTests(SynchronousTestCase):
+    """A cluster with one authority, and the candidate node4 besides the master."""
+
+    def setUp(self) -> None:
+        self.state = set_role(NODE, Role.CANDIDATE)(add(OLD)(STATE))
+
+    def known(self, *changes: Change) -> Authorities | None:
+        return together(*changes)(self.state).authorities
+
+    def test_a_candidate_that_is_none_any_more_may_know_all_secrets(self) -> None:
+        exposed = replace(OLD, key_exposed=True, secrets_exposed=True)
+        for change in (
+            set_role(NODE, Role.REGULAR),
+            set_role(NODE, Role.DRAINED),
+            remove_node(NODE),
+            together(set_role(NODE, Role.OFFLINE), remove_node(NODE)),
+        ):
+            self.assertEqual(self.known(change), exposed)
+
+    def test_other_nodes_and_one_that_is_offline_for_a_while_expose_nothing(self) -> None:
+        for change in (
+            set_role(NODE, Role.OFFLINE),
+            set_role(NODE, Role.CANDIDATE),
+            together(add_node(a_node("node5", master_candidate=False), "bb")),
+        ):
+            self.assertEqual(self.known(change), OLD)
+
+    def test_a_new_authority_is_trusted_beside_the_old_one_until_that_is_needed_no_more(
+        self,
+    ) -> None:
+        exposed = set_role(NODE, Role.REGULAR)
+        both = self.known(exposed, secrets_replaced, trust("new", "old"))
+        self.assertEqual(both, replace(OLD, certificates=("new", "old")))
+        self.assertTrue(both and both.must_be_replaced)
+        one = self.known(exposed, secrets_replaced, trust("new", "old"), trust("new"))
+        self.assertEqual(one, replace(OLD, certificates=("new",)))
+        self.assertFalse(one and one.must_be_replaced)
+
+    def test_what_is_exposed_while_the_authority_is_replaced_stays_so(self) -> None:
+        again = self.known(trust("new", "old"), set_role(NODE, Role.REGULAR))
+        self.assertTrue(again and again.key_exposed and again.secrets_exposed)
+        third = self.known(set_role(NODE, Role.REGULAR), trust("third", "new", "old"))
+        self.assertTrue(third and third.secrets_exposed and not third.key_exposed)
+
+    def test_certificates_of_nodes_that_must_join_again_are_forgotten(self) -> None:
+        self.assertEqual(dict(forget_certificates(())(self.state).certificates), {})
+        state = forget_certificates((NODE.uuid,))(self.state)
+        self.assertEqual(list(state.certificates), [NODE.uuid])

@@ -17,7 +17,6 @@ MISSING_OPTIONS = {
     "gnt-cluster master-failover --ignore-offline-nodes": (
         "it takes no value and changes nothing: nodes that are offline never vote"
     ),
-    "gnt-cluster renew-crypto --new-cluster-certificate": "nodes have certificates of their own",
     "gnt-cluster renew-crypto --new-confd-hmac-key": "there is no daemon of this kind",
     **{
         f"gnt-cluster renew-crypto --{what}": "consoles are not served by SPICE"

@@ -75,6 +75,17 @@ class SharingTests(SynchronousTestCase):
         self.become(Role.CANDIDATE)
         self.assertEqual(self.has("node3"), self.has("node2"))
 
+    def test_what_it_got_before_it_lost_the_role_does_not_count_when_it_is_one_again(self) -> None:
+        self.network.slow("node3", 5.0)
+        self.become(Role.CANDIDATE)
+        self.become(Role.REGULAR)
+        self.clock.pump([1.0] * 8)
+        # As the node itself does when it loses the role.
+        self.disks["node3"].take(f"{Paths().data}/ca.key")
+        self.become(Role.CANDIDATE)
+        self.clock.pump([1.0] * 60)
+        self.assertEqual(self.has("node3"), self.has("node2"))
+
     def test_a_node_that_was_away_gets_them_later(self) -> None:
         self.network.vanish("node3")
         self.become(Role.CANDIDATE)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed, Refused
@@ -27,7 +29,16 @@ class MemberListTests(SynchronousTestCase):
         self.restart()
 
     def restart(self) -> None:
-        self.list = MemberList(MemoryFiles(self.disk), "/members", "node2", lambda: self.accepted)
+        self.trusted: list[Sequence[str]] = []
+        self.refuses = False
+        self.list = MemberList(
+            MemoryFiles(self.disk), "/members", "node2", lambda: self.accepted, self.trust
+        )
+
+    async def trust(self, authorities: Sequence[str]) -> None:
+        if self.refuses:
+            raise Failed("they cannot be used")
+        self.trusted.append(authorities)
 
     def update(self, members: Members = MEMBERS) -> int:
         revision: int = self.successResultOf(self.list.update(UpdateMembers(members=members)))
@@ -80,6 +91,23 @@ class MemberListTests(SynchronousTestCase):
         self.accepted = VoterState(term=4, master="node1")
         self.assertEqual(self.update(replace(MEMBERS, revision=1, candidates=("node1",))), 1)
         self.assertFalse(self.list.is_candidate())
+
+    def test_the_authorities_are_trusted_before_the_list_counts(self) -> None:
+        self.update()
+        self.refuses = True
+        newer = replace(MEMBERS, revision=6, candidates=("node1",), authorities=("new", "old"))
+        self.failureResultOf(self.list.update(UpdateMembers(members=newer)), Failed)
+        self.assertEqual(self.list.members, MEMBERS)
+        self.refuses = False
+        self.update(newer)
+        self.assertEqual(self.trusted[-1], ("new", "old"))
+        self.assertEqual(self.list.members, newer)
+
+    def test_a_list_that_was_overtaken_changes_no_authorities(self) -> None:
+        self.update()
+        self.trusted.clear()
+        self.update(replace(MEMBERS, revision=4, authorities=("old",)))
+        self.assertEqual(self.trusted, [])
 
     def test_a_master_cannot_lock_itself_out(self) -> None:
         self.update()

@@ -24,7 +24,7 @@ CHOICES: dict[frozenset[str], str] = {
 ANY = inspect.type_info(Value)
 GENERIC = {each.name for each in parameters(Opcode)}
 
-OURS = {"OP_CLUSTER_RENEW_CRYPTO": {"shared_secrets"}}
+OURS = {"OP_CLUSTER_RENEW_CRYPTO": {"cluster_certificate", "shared_secrets"}}
 """Parameters that clients of Ganeti do not know; none is required."""
 
 NARROWER = {

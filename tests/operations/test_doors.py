@@ -125,6 +125,16 @@ class DeviceTests(DoorsTests):
             self.modify(nics=[["add", -1, {"name": 5}]]),
         )
 
+    def test_addresses_of_cards_are_of_one_card(self) -> None:
+        for mac, words in (("nonsense", "no MAC address"), ("01:00:00:00:00:01", "multicast")):
+            card = {"mac": mac}
+            self.assertRefused(
+                words,
+                self.create(nics=[card]),
+                self.modify(nics=[["add", -1, card]]),
+                self.modify(nics=[["modify", 0, card]]),
+            )
+
     def test_a_device_is_removed_by_its_name(self) -> None:
         self.successResultOf(self.modify(disks=[["add", -1, {"size": 64, "name": "data"}]]))
         self.successResultOf(self.modify(disks=[["remove", "data", {}]]))
@@ -317,6 +327,21 @@ class UnsupportedTests(DoorsTests):
         ):
             asked = self.whole.do(op_id, **fields, hv_state={"kvm": {"mem_node": 1}})
             self.assertRefused("hv_state: is not supported by this version: ", asked)
+
+    def test_a_node_and_a_group_that_it_is_not_in(self) -> None:
+        self.whole = WholeCluster(self.state(groups=["default", "east"]))
+        asked = self.create(group_name="east")
+        self.assertRefused("node node1 is not in the node group east", asked)
+        self.successResultOf(self.create(group_name="default"))
+
+    def test_a_source_of_an_instance_that_has_none(self) -> None:
+        for name, value in (("src_node", "node1"), ("src_path", "web1"), ("compress", "gzip")):
+            self.assertRefused(f"{name}: is for another mode", self.create(**{name: value}))
+
+    def test_what_stays_of_a_node_that_is_taken_in_again(self) -> None:
+        add = {"node_name": "node1", "readd": True, "group": "east", "vm_capable": False}
+        told = self.whole.do("OP_NODE_ADD", **add)
+        self.assertRefused("group: stays as it was", told)
 
     def test_what_is_off_asks_for_nothing(self) -> None:
         off = {

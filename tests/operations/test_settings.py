@@ -183,7 +183,16 @@ class ClusterTests(SettingTests):
         )
         self.assertIn("ipolicy/std.memory-size: 1048576 is not from 1 to 32768", told[0])
 
+    def test_parameters_of_systems_are_those_of_their_definition(self) -> None:
+        for name in ("osparams", "osparams_private_cluster"):
+            told, code = self.refused(**{name: {"noop": {"nosuch": "1"}}})
+            self.assertIn(f"{name}/noop/nosuch: the OS definition noop has no such", told)
+            self.assertEqual(code, Code.INPUT)
+        self.modify(osparams={"not-yet": {"size": "1"}})
+
     def test_parameters_of_systems_are_kept_by_name(self) -> None:
+        for host in self.whole.hosts.values():
+            host.list_os_parameters("noop", "size")
         self.modify(osparams={"noop": {"size": "1"}}, os_hvp={"noop": {"kvm": {"acpi": False}}})
         self.assertEqual(self.cluster.osparams, {"noop": {"size": "1"}})
         self.assertEqual(self.cluster.os_hvp, {"noop": {"kvm": {"acpi": False}}})

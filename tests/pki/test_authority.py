@@ -43,6 +43,22 @@ class AuthorityTests(SynchronousTestCase):
     def test_nonsense_is_no_request(self) -> None:
         self.assertRaises(Invalid, self.authority.grant, b"nonsense", ["node2"], NOW)
 
-    def test_two_authorities_have_two_fingerprints(self) -> None:
+    def test_two_authorities_have_two_fingerprints_and_two_names(self) -> None:
         other = Authority.founded("cluster1", NOW)
         self.assertNotEqual(other.fingerprint, self.authority.fingerprint)
+        both = [x509.load_pem_x509_certificate(a.certificate) for a in (other, self.authority)]
+        self.assertNotEqual(both[0].subject, both[1].subject)
+
+    def test_of_several_trusted_authorities_the_one_whose_key_is_there_issues(self) -> None:
+        other = Authority.founded("cluster1", NOW)
+        bundle = other.certificate + self.authority.certificate
+        loaded = Authority.loaded(bundle, self.authority.key)
+        self.assertEqual(loaded.certificate, self.authority.certificate)
+        issued = x509.load_pem_x509_certificate(loaded.credentials(["node1"], NOW).certificate)
+        issued.verify_directly_issued_by(x509.load_pem_x509_certificate(loaded.certificate))
+
+    def test_certificates_of_all_trusted_authorities_are_the_clusters_own(self) -> None:
+        other, foreign = (Authority.founded("cluster1", NOW) for _ in range(2))
+        loaded = Authority.loaded(other.certificate + self.authority.certificate, other.key)
+        for authority, ours in ((other, True), (self.authority, True), (foreign, False)):
+            self.assertIs(loaded.has_issued(authority.credentials(["rapi"], NOW).pem), ours)

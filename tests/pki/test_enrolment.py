@@ -3,12 +3,22 @@ from __future__ import annotations
 
 import contextlib
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Invalid, Refused
-from ganeti.pki.enrolment import Invitation, check_token, read_token, secret_of, token_of
+from ganeti.pki.authority import Authority
+from ganeti.pki.enrolment import (
+    Invitation,
+    certificates,
+    check_token,
+    pinned,
+    read_token,
+    secret_of,
+    token_of,
+)
 
 INVITATION = Invitation(
     cluster="cluster1",
@@ -49,6 +59,25 @@ class TokenTests(SynchronousTestCase):
         # Unused bits of a part's last letter may differ; what the token says may not.
         with contextlib.suppress(Invalid, Refused):
             self.assertEqual(check_token(changed, SECRET, 1), INVITATION)
+
+    def test_only_the_authorities_that_the_token_names_are_trusted(self) -> None:
+        new, old, foreign = (Authority.founded("cluster1", 0) for _ in range(3))
+        invitation = msgspec.structs.replace(
+            INVITATION, authority=new.fingerprint, other_authorities=(old.fingerprint,)
+        )
+        for sent, trusted in (
+            ((new, old), (new, old)),
+            ((new, foreign), (new,)),
+            ((foreign,), ()),
+        ):
+            bundle = b"".join(each.certificate for each in sent)
+            wanted = tuple(each.certificate.decode() for each in trusted)
+            self.assertEqual(pinned(bundle, invitation), wanted)
+
+    def test_certificates_are_found_beside_a_key(self) -> None:
+        authority = Authority.founded("cluster1", 0)
+        found = certificates(authority.key + authority.certificate)
+        self.assertEqual(found, (authority.certificate.decode(),))
 
     @given(st.text())
     def test_nonsense_is_no_token(self, text: str) -> None:

@@ -10,12 +10,13 @@ from typing import Any, TypeAlias
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from ganeti.config.changes.nodes import certificates_of
 from ganeti.errors import GanetiError
-from ganeti.opcodes.node import ModifyNode
+from ganeti.opcodes.node import AddNode, ModifyNode
 from ganeti.opcodes.tags import AddTags, TagKind
 from ganeti.testing.cluster import MasterProcess, SimulatedCluster, SimulatedHost, Stuck
 from ganeti.testing.disk import MemoryDisk
-from ganeti.testing.operator import fail_over
+from ganeti.testing.operator import fail_over, join
 from tests.simulation.end_state import leftovers
 from tests.simulation.oracle import Oracle
 from tests.simulation.scenario import some_cancellation, some_job
@@ -120,6 +121,11 @@ class Campaign:
         working.addErrback(failed)
         working.addBoth(lambda _: self._working.discard(working))
 
+    async def join(self, host: SimulatedHost, process: MasterProcess, addition: AddNode) -> None:
+        """Let a host join, and have it added."""
+        await join(self.cluster, host, process)
+        self.cluster.submit(addition, to=process)
+
     # --- the end
 
     def heal(self) -> None:
@@ -207,8 +213,12 @@ class Campaign:
     def take_back_offline_nodes(self) -> None:
         """Mark nodes that are offline as in use again, now that their daemons run."""
         for node in self.cluster.master.config.state().nodes.values():
-            if node.offline:
+            if node.offline and certificates_of(self.cluster.master.config.state(), node):
                 self.cluster.submit(ModifyNode(node_name=node.name, offline=False))
+            elif node.offline:
+                # The authority was replaced meanwhile.
+                host, again = self.cluster.host(node.name), AddNode(node_name=node.name, readd=True)
+                self.cluster.wait(self.join(host, self.cluster.process, again))
 
     def find_master(self) -> None:
         """Have the administrator start a master if there is none."""

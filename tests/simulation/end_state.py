@@ -18,13 +18,14 @@ from ganeti.master.recovery import recover
 from ganeti.model.node import Node, Role
 from ganeti.node.voter import read_state
 from ganeti.opcodes.node import RemoveNode
+from ganeti.testing.certificates import is_issued_by, key_of
 from ganeti.testing.cluster import SimulatedCluster, SimulatedHost
 from ganeti.testing.disk import MemoryFiles
 
 OWN_FILES = re.compile(
     r"config\.data|access\.json|members|journal/(segment-\d{16}|checkpoint|config\.base)"
     r"|queue/(job-\d+|serial|version|drain)"
-    r"|term|server\.pem|ca\.pem|ca\.key|rapi\.pem|rapi/users|cluster-domain-secret|ssconf_\w+"
+    r"|term|server\.pem|ca\.pem|ca\.key|rapi\.pem|rapi/users|cluster-domain-secret|ssconf_[\w-]+"
 )
 """What may be below the data folder of a host."""
 
@@ -48,6 +49,8 @@ def leftovers(cluster: SimulatedCluster) -> list[str]:
         node = next((each for each in state.nodes.values() if each.name == host.name), None)
         found += _images(host, node, state, known)
         found += _files(host)
+        if node is not None and not node.offline:
+            found += _authority(host, node, state)
         role = node.role(state.cluster.master_node) if node is not None else None
         if role is Role.CANDIDATE:
             found += _copy(cluster, host)
@@ -121,6 +124,26 @@ def _files(host: SimulatedHost) -> Iterator[str]:
     for path in host.disk.contents():
         if path.startswith(data) and not OWN_FILES.fullmatch(path.removeprefix(data)):
             yield f"{host.name} has a file that should not be there: {path}"
+
+
+def _authority(host: SimulatedHost, node: Node, state: ClusterState) -> Iterator[str]:
+    """See that a node trusts the one authority of the cluster only, which has certified it."""
+    authorities, disk = state.authorities, host.disk.contents()
+    if authorities is None or authorities.must_be_replaced:
+        yield "the replacement of the authority is unfinished"
+        return
+    [trusted] = (each.encode() for each in authorities.certificates)
+    if disk.get(host.paths.authority) != trusted:
+        yield f"{host.name} trusts other authorities than the cluster's"
+        return
+    issued = [host.paths.node_certificate]
+    if node.master_candidate:
+        issued.append(host.paths.rapi_certificate)
+        if disk.get(host.paths.authority_key) != key_of(trusted):
+            yield f"{host.name} has another key than that of the cluster's authority"
+    for path in issued:
+        if path not in disk or not is_issued_by(disk[path], trusted):
+            yield f"{path} on {host.name} was not issued by the cluster's authority"
 
 
 def _secrets(host: SimulatedHost, role: str) -> Iterator[str]:

@@ -175,14 +175,13 @@ def membership(campaign: Campaign) -> None:
     name = host.name
     if not known:
         campaign.note(f"{name} joins")
-        host.join()
-        cluster.restart_node(host)
-        cluster.submit(AddNode(node_name=name, primary_ip=host.address), to=process)
+        addition = AddNode(node_name=name, primary_ip=host.address)
+        campaign.begin(campaign.join(host, process, addition), f"{name} joins")
         return
     if host.daemon_clock.dead:
         campaign.note(f"{name} boots and is added again")
-        cluster.restart_node(host)
-        cluster.submit(AddNode(node_name=name, readd=True), to=process)
+        addition = AddNode(node_name=name, readd=True)
+        campaign.begin(campaign.join(host, process, addition), f"{name} joins again")
         return
     match random.randrange(6):
         case 0:

@@ -515,6 +515,8 @@ class IntruderTests(Scenarios):
         self.tag(self.first, "still")
         self.assertEqual(self.fail_over(second), second)
         self.tag(second, "after")
+        # It completes the replacement of the authority, which the demotion has begun.
+        self.cluster.watch(second)
         self.assert_kept()
 
 

@@ -14,12 +14,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.errors import Failed
 from ganeti.luxi.methods import (
     AutoArchiveJobs,
+    Query,
+    QueryConfigValues,
     QueryGroups,
     QueryInstances,
     QueryJobs,
     QueryNodes,
 )
 from ganeti.luxi.reach import MasterAway
+from ganeti.opcodes.cluster import RenewCrypto
 from ganeti.opcodes.group import VerifyGroupDisks
 from ganeti.opcodes.instance.disks import ActivateDisks
 from ganeti.opcodes.instance.lifecycle import StartInstance
@@ -47,9 +50,11 @@ class WatcherTests(SynchronousTestCase):
         self.write(f"{self.paths.data}/ssconf_master_node", "node1\n")
         self.started: list[str] = []
         self.status = "running"
+        self.due = False
         self.master = BlockingMemoryMaster(
             {
                 AutoArchiveJobs: [0, 0],
+                QueryConfigValues: lambda _: [self.due],
                 QueryGroups: [[GROUP, "default"]],
                 QueryNodes: [["node1", GROUP, "boot1", False]],
                 QueryInstances: lambda _: [
@@ -191,6 +196,18 @@ class WatcherTests(SynchronousTestCase):
         self.assertEqual(self.read(path), "web1 running\ndb1 running\n")
         merged = self.read(f"{self.paths.run}/instance-status")
         self.assertEqual(merged, "db1 running\nweb1 running\n")
+
+    def test_a_replacement_of_the_authority_is_completed_by_one_job_at_a_time(self) -> None:
+        self.runs("ganeti-masterd")
+        self.due = True
+        self.master.memory.canned[Query] = {"data": [[[0, ["INSTANCE_STARTUP(web1)"]]]]}
+        self.watch()
+        [opcode] = self.master.memory.last_job()
+        assert isinstance(opcode, RenewCrypto)
+        self.assertTrue(opcode.shared_secrets)
+        self.master.memory.canned[Query] = {"data": [[[0, [opcode.summary]]]]}
+        self.watch()
+        self.assertEqual(len(self.master.memory.jobs), 1)
 
     def test_old_jobs_are_archived(self) -> None:
         self.runs("ganeti-masterd")

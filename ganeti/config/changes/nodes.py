@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from ganeti.config.changes.authorities import expose
 from ganeti.config.changes.objects import add, current
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change
@@ -50,6 +51,9 @@ def remove_node(node: Node) -> Change:
             raise Refused(
                 f"node {gone.name} has instances: {', '.join(living)}; move or remove them first"
             )
+        # Whether it was one or not: an offline node may have been a candidate until it failed.
+        if gone.master_candidate or gone.offline:
+            state = expose(state)
         state = _noted(state.remove(gone), gone, None)
         known = state.certificates.get(gone.uuid)
         return state.remove(known) if known else state
@@ -69,6 +73,8 @@ def set_role(node: Node, role: Role, certificate: str | None = None) -> Change:
             raise Refused(f"node {old.name} is not master_capable; set that first")
         new = replace(old, master_candidate=candidate, offline=offline, drained=drained)
         state = state.put(new)
+        if old.master_candidate and not (candidate or offline):
+            state = expose(state)
         if role is Role.MASTER:
             state = state.put(replace(state.cluster, master_node=old.uuid))
         if certificate:

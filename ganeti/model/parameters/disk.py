@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from ganeti.model.disk import Template
 from ganeti.model.parameters.declaration import ParameterSet, ShellWords, unsupported
 from ganeti.schema.records import doc
-from ganeti.schema.types import Count, Port, Positive, Text
+from ganeti.schema.types import Count, Line, Port, Positive, Text
 
 Access = Annotated[
     Literal["kernelspace", "userspace"],
@@ -45,7 +45,7 @@ class Drbd(ParameterSet, rename="kebab"):
     dynamic_resync: Annotated[bool, doc("Whether DRBD decides how fast it resyncs.")] = False
     meta_barriers: Annotated[bool, doc("Whether flushes of the metadata are left out.")] = False
     meta_stripes: Annotated[Positive, doc("Stripes of the volume for the metadata.")] = 1
-    metavg: Annotated[Text, doc("The volume group of the metadata; empty: that of the data.")] = ""
+    metavg: Annotated[Line, doc("The volume group of the metadata; empty: that of the data.")] = ""
     net_custom: Annotated[ShellWords, doc("Further options for connecting the two sides.")] = ""
     protocol: Annotated[
         Literal["A", "B", "C"], doc("When a write counts as done: C when it is on both sides.")

@@ -13,12 +13,14 @@ from ganeti.locking.names import LockRequest
 from ganeti.model.cluster import Cluster
 from ganeti.model.disk import Template
 from ganeti.model.instance import Instance
+from ganeti.model.parameters.given import DEFAULT
 from ganeti.opcodes.cluster import ModifyCluster
 from ganeti.operations.allocating import BUILT_IN, is_allocator
 from ganeti.operations.cluster.hypervisor_check import require_able
 from ganeti.operations.cluster.settings import settings
+from ganeti.operations.instance.systems import DELIMITER, unknown_parameters
 from ganeti.operations.operation import Ending, Facts, HookCall, Operation, Question, Tools
-from ganeti.rpc.node import VerifyNode
+from ganeti.rpc.node import DescribeOSes, VerifyNode
 from ganeti.rpc.storage import ListStorage
 from ganeti.schema.records import replace
 
@@ -51,6 +53,8 @@ def questions(op: ModifyCluster, state: ClusterState) -> Sequence[Question]:
     if folders := _folders(op):
         name = state.cluster.cluster_name
         found.append(Question(_hosts(state), VerifyNode(what=folders, cluster_name=name)))
+    if op.osparams or op.osparams_private_cluster:
+        found.append(Question(_hosts(state), DescribeOSes()))
     return found
 
 
@@ -76,6 +80,7 @@ def plan(op: ModifyCluster, state: ClusterState, facts: Facts) -> Modify:
     if op.vg_name and not op.force:
         _require_group(op.vg_name, state, facts)
     _require_folders(op, state, facts)
+    _require_osparams(op, state, facts)
     if op.default_iallocator and not is_allocator(op.default_iallocator):
         message = f"{op.default_iallocator} cannot be the name of an allocator"
         raise Invalid([Problem("default_iallocator", message)])
@@ -129,6 +134,29 @@ def _require_folders(op: ModifyCluster, state: ClusterState, facts: Facts) -> No
         lacking += [f"{node.name}: {answer[check]}" for check in _folders(op) if check in answer]
     if lacking:
         raise Refused(f"disks cannot be made there: {'; '.join(lacking)}", Code.ENVIRONMENT)
+
+
+def _require_osparams(op: ModifyCluster, state: ClusterState, facts: Facts) -> None:
+    """Refuse parameters that the OS definitions on the nodes do not have.
+
+    Those of a definition that no node has, or none yet, cannot be checked.
+
+    :raises Invalid: with each of them.
+    """
+    definitions = {
+        definition.name: definition
+        for node in _hosts(state)
+        for definition in facts.known(node, DescribeOSes) or ()
+        if definition.valid
+    }
+    problems = []
+    for path in ("osparams", "osparams_private_cluster"):
+        for os, values in (getattr(op, path) or {}).items():
+            if (definition := definitions.get(os.partition(DELIMITER)[0])) is not None:
+                names = [name for name, value in values.items() if value != DEFAULT]
+                problems += unknown_parameters(definition, names, f"{path}/{os}")
+    if problems:
+        raise Invalid(problems)
 
 
 def _require_group(name: str, state: ClusterState, facts: Facts) -> None:

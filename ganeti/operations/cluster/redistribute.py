@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ganeti import __version__
@@ -33,26 +33,40 @@ class Redistribute:
 def plan(op: RedistributeConfig, state: ClusterState, facts: Facts) -> Redistribute:
     """Find the nodes."""
     online = [node for node in state.nodes.values() if not node.offline]
-    master = state.cluster.master_node
-    candidates = [node for node in online if node.master_candidate and node.uuid != master]
-    return Redistribute(online, candidates)
+    return Redistribute(online, other_candidates(state))
 
 
 async def run(plan: Redistribute, tools: Tools) -> None:
     state = tools.config.state()
-    await _ask(plan.everybody, WriteSsconf(values=ssconf(state, release=__version__)), state, tools)
+    write = WriteSsconf(values=ssconf(state, release=__version__))
+    for uuid, answer in (await tools.nodes.ask_all(plan.everybody, write)).items():
+        if isinstance(answer, Failed):
+            tools.progress.say(f"node {state.nodes[uuid].name} did not get it all: {answer}")
+    for name, trouble in (await share_files(plan.candidates, tools)).items():
+        tools.progress.say(f"node {name} did not get it all: {trouble}")
+
+
+async def share_files(candidates: Sequence[Node], tools: Tools) -> Mapping[str, Failed]:
+    """Bring the files that candidates share to some of them; returns the trouble by node name."""
+    trouble = {}
     for shared in await tools.shared.read():
         content = base64.b64encode(shared.content).decode("ascii")
         upload = UploadFile(path=shared.path, content=content, mode=shared.mode)
-        await _ask(plan.candidates, upload, state, tools)
+        answers = await tools.nodes.ask_all(candidates, upload)
+        for node in candidates:
+            if isinstance(answer := answers[node.uuid], Failed):
+                trouble[node.name] = answer
+    return trouble
 
 
-async def _ask(
-    nodes: Sequence[Node], call: WriteSsconf | UploadFile, state: ClusterState, tools: Tools
-) -> None:
-    for uuid, answer in (await tools.nodes.ask_all(nodes, call)).items():
-        if isinstance(answer, Failed):
-            tools.progress.say(f"node {state.nodes[uuid].name} did not get it all: {answer}")
+def other_candidates(state: ClusterState) -> list[Node]:
+    """Return the candidates that are online, but for the master."""
+    master = state.cluster.master_node
+    return [
+        node
+        for node in state.nodes.values()
+        if node.master_candidate and not node.offline and node.uuid != master
+    ]
 
 
 OPERATION = Operation(RedistributeConfig, plan, run)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""New keys and certificates for the nodes."""
+"""New keys, certificates and secrets, and a new authority that issues them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ganeti.config.changes.authorities import secrets_replaced
 from ganeti.config.changes.nodes import certificates_of, certify
 from ganeti.config.changes.objects import together
 from ganeti.config.state import ClusterState
@@ -13,36 +14,61 @@ from ganeti.errors import Code, Failed, Refused, Unreachable
 from ganeti.locking.names import CLUSTER, LockRequest, node_lock, request
 from ganeti.model.node import Node
 from ganeti.opcodes.cluster import RenewCrypto
-from ganeti.operations.members import enforce_members
+from ganeti.operations.cluster.authority import (
+    AGAIN,
+    RELOAD,
+    introduce_authority,
+    retire_authority,
+)
+from ganeti.operations.cluster.redistribute import other_candidates, share_files
+from ganeti.operations.members import enforce_members, members_of
 from ganeti.operations.operation import Facts, Operation, Tools
 from ganeti.pki.enrolment import fingerprint
 from ganeti.rpc.node import RequestCertificate, UseCertificate
 
-RELOAD = 5.0
-"""Seconds in which the master daemon has certainly seen that its node has a new certificate."""
-
 
 @dataclass(frozen=True)
 class Renew:
-    """The nodes that get certificates, and whether the candidates get new secrets."""
+    """The nodes that get certificates, and what is replaced of what the candidates share.
+
+    With ``authority`` a new one issues the certificates.
+    """
 
     nodes: tuple[Node, ...]
-    shared_secrets: bool
+    secrets: bool = False
+    authority: bool = False
 
     @property
     def locks(self) -> LockRequest:
-        secrets = [CLUSTER] if self.shared_secrets else []
-        return request(exclusive=[*(node_lock(node.uuid) for node in self.nodes), *secrets])
+        shared = [CLUSTER] if self.secrets or self.authority else []
+        return request(exclusive=[*(node_lock(node.uuid) for node in self.nodes), *shared])
 
 
 def plan(op: RenewCrypto, state: ClusterState, facts: Facts) -> Renew:
     """Find the nodes, or refuse what this cluster does not have."""
     if op.renew_ssh_keys:
         raise Refused("this cluster has no ssh keys of its own to renew", Code.INPUT)
-    if not (op.node_certificates or op.shared_secrets):
+    if not (op.node_certificates or op.shared_secrets or op.cluster_certificate):
         raise Refused("nothing to renew was named; use --new-node-certificates", Code.INPUT)
-    online = (n for n in state.nodes.values() if op.node_certificates and not n.offline)
-    return Renew(tuple(sorted(online, key=lambda node: node.name)), op.shared_secrets)
+    replaceable = members_of(state) is not None
+    if op.cluster_certificate and not replaceable:
+        raise Refused(
+            "the authority can be replaced only if the nodes' certificates are recorded; first:"
+            " gnt-cluster renew-crypto --new-node-certificates"
+        )
+    # A configuration that other software has written does not say what is exposed.
+    known = state.authorities
+    exposed = known is None or known.key_exposed or len(known.certificates) > 1
+    authority = op.cluster_certificate or (op.shared_secrets and exposed and replaceable)
+    secrets = op.shared_secrets if known is None else known.secrets_exposed
+    online = [node for node in state.nodes.values() if not node.offline]
+    return Renew(
+        nodes=tuple(sorted(online, key=lambda node: node.name))
+        if op.node_certificates or authority
+        else (),
+        secrets=secrets and (op.shared_secrets or op.cluster_certificate),
+        authority=authority,
+    )
 
 
 async def run(plan: Renew, tools: Tools) -> None:
@@ -51,9 +77,10 @@ async def run(plan: Renew, tools: Tools) -> None:
     Until a node uses its new certificate the old one is good, too, and no longer: what was
     renewed because somebody else has it is worth nothing when this returns.
     """
-    if plan.shared_secrets:
-        await tools.rotate()
-        tools.progress.say("the cluster domain secret and the remote API's key were replaced")
+    if plan.secrets:
+        await _renew_secrets(tools)
+    if plan.authority:
+        await introduce_authority(tools)
     if not plan.nodes:
         return
     renewal = _Renewal(plan.nodes, tools)
@@ -62,7 +89,19 @@ async def run(plan: Renew, tools: Tools) -> None:
     await renewal.use()
     await renewal.revoke()
     if renewal.failed:
-        raise Failed(f"these nodes keep their old certificates: {', '.join(renewal.failed)}")
+        told = f"these nodes keep their old certificates: {', '.join(renewal.failed)}"
+        raise Failed(f"{told}; {AGAIN}" if plan.authority else told)
+    if plan.authority:
+        await retire_authority(tools)
+
+
+async def _renew_secrets(tools: Tools) -> None:
+    await tools.keys.renew_secrets()
+    await tools.config.change(secrets_replaced)
+    tools.progress.say("the cluster domain secret and the remote API's key were replaced")
+    candidates = other_candidates(tools.config.state())
+    for name, trouble in (await share_files(candidates, tools)).items():
+        tools.progress.say(f"node {name} gets them when it answers: {trouble}")
 
 
 class _Renewal:

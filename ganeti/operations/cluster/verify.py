@@ -32,7 +32,14 @@ from ganeti.operations.cluster.group_findings import (
 )
 from ganeti.operations.instance.presence import possible_hosts
 from ganeti.operations.instance.subject import standing
-from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
+from ganeti.operations.operation import (
+    Facts,
+    HookCall,
+    HookFailures,
+    Operation,
+    Question,
+    Tools,
+)
 from ganeti.rpc.node import (
     CERTIFICATES,
     HYPERVISOR_VERSIONS,
@@ -47,6 +54,13 @@ SOON, URGENT = 30 * 86400, 7 * 86400
 
 MOST_SKEW = 150
 """Seconds by which the clocks of nodes may differ from the master's."""
+
+
+_REPLACE = (
+    "a node that is no master candidate any more may know keys of the cluster, or the replacement"
+    " of its certificate authority is unfinished; unless a job is about to do it, complete it with"
+    " gnt-cluster renew-crypto --new-cluster-certificate"
+)
 
 
 @dataclass(frozen=True)
@@ -119,6 +133,8 @@ async def run_config(plan: Configuration, tools: Tools) -> bool:
         Finding(Code.ECLUSTERCFG, "cluster", name, problem) for problem in verify(plan.state)
     ]
     findings += helper_findings(plan.state, plan.facts)
+    if plan.state.authorities is not None and plan.state.authorities.must_be_replaced:
+        findings.append(Finding(Code.ECLUSTERCERT, "cluster", name, _REPLACE))
     report.heading("Verifying the copies of the state with the master candidates")
     findings += [
         Finding(Code.ENODERPC, "node", plan.state.nodes[uuid].name, f"its copy is behind: {why}")
@@ -391,8 +407,18 @@ def group_hooks(plan: Members, state: ClusterState) -> HookCall:
     return HookCall("cluster-verify", "CLUSTER", environment, (), [node.uuid for node in nodes])
 
 
+def conclude_group(plan: Members, result: bool, failures: HookFailures, tools: Tools) -> bool:
+    """Count hooks that failed as findings, as administrators verify by hooks of their own."""
+    report = Report(tools.progress, plan.op.error_codes, plan.op.ignore_errors)
+    findings = [
+        Finding(Code.ENODEHOOKS, "node", node, f"its hook {script} failed: {output.strip()}")
+        for node, script, output in failures
+    ]
+    return report.write(findings) and result
+
+
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation(VerifyCluster, plan_all, run_all),
     Operation(VerifyConfig, plan_config, run_config, config_questions),
-    Operation(VerifyGroup, plan_group, run_group, questions, group_hooks),
+    Operation(VerifyGroup, plan_group, run_group, questions, group_hooks, conclude=conclude_group),
 )

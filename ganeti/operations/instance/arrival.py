@@ -29,6 +29,13 @@ NOTE = "remote-import"
 """The kind of entry in the job's log that tells the source's side where disks are awaited."""
 
 
+_FOR_OTHER_MODES = (
+    *("src_node", "src_node_uuid", "src_path", "compress"),
+    *("source_handshake", "source_instance_name", "source_x509_ca"),
+)
+"""Parameters that say where the contents of an instance come from."""
+
+
 @dataclass(frozen=True)
 class FromExport:
     """An export on a node; ``dumps`` are those of the disks in their order, as far as there are."""
@@ -79,6 +86,12 @@ def arriving(
     :raises Invalid: something is missing, or does not fit the export.
     """
     if op.mode is CreationMode.CREATE:
+        if problems := [
+            Problem(name, f"is for another mode than {op.mode.value}")
+            for name in _FOR_OTHER_MODES
+            if getattr(op, name) not in (None, NO_COMPRESSION)
+        ]:
+            raise Invalid(problems)
         return op, None
     if op.compress != NO_COMPRESSION:
         raise Invalid([Problem("compress", "must be none: data are sent as they are")])

@@ -349,6 +349,14 @@ def _asked_for(
     for node in nodes:
         if not node.offline:
             facts.of(node, DescribeNode)
+    if op.group_name is not None:
+        group = state.group(op.group_name)
+        for node in nodes:
+            if node.group != group.uuid:
+                raise Refused(
+                    f"node {node.name} is not in the node group {group.name}; name one of both",
+                    Code.INPUT,
+                )
     for candidate in candidates(
         nodes, wish.template, state, lambda node: facts.known(node, DescribeNode)
     ):

@@ -74,20 +74,25 @@ def require_installable(
             f"the OS {name} is blacklisted in this cluster; to allow it: "
             f"gnt-os modify --blacklisted=no {name}"
         )
-    if definition.checks_parameters:
-        _require_parameters(definition, guest.osparams)
+    if problems := unknown_parameters(definition, guest.osparams, "osparams"):
+        raise Invalid(problems)
 
 
-def _require_parameters(definition: OSDefinition, names: Collection[str]) -> None:
+def unknown_parameters(
+    definition: OSDefinition, names: Collection[str], path: str
+) -> list[Problem]:
+    """Return what is wrong with the names of parameters; one that lists none takes all."""
+    if not definition.checks_parameters:
+        return []
     known = [name for name, _ in definition.parameters]
     # Scripts see them in capitals, so that cases are not told apart.
     lower = {name.lower() for name in known}
-    if unknown := [name for name in sorted(names) if name.lower() not in lower]:
-        message = (
-            f"the OS definition {definition.name} has no such parameter; it has: "
-            f"{', '.join(known) or 'none'}"
-        )
-        raise Invalid([Problem(f"osparams/{name}", message) for name in unknown])
+    message = (
+        f"the OS definition {definition.name} has no such parameter; it has: "
+        f"{', '.join(known) or 'none'}"
+    )
+    unknown = [name for name in sorted(names) if name.lower() not in lower]
+    return [Problem(f"{path}/{name}", message) for name in unknown]
 
 
 def os_question(guest: Guest, node: Node, *, force_variant: bool) -> Question:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ganeti.config.changes.macs import mac_checked
 from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.model.cluster import Cluster
 from ganeti.model.disk import Mode, Template
@@ -24,7 +25,6 @@ MOST_NICS = 8
 _NUMBER = re.compile(r"[+-]?\d+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _TEXTS = ("mac", "ip", "name", "network", "bridge", "link")
-_MAC = re.compile(r"\A[0-9a-f]{2}(:[0-9a-f]{2}){5}\Z")
 
 
 _OF_ANY_DISK = ("size", "mode", "name", "spindles")
@@ -183,10 +183,11 @@ def _nic(given: Mapping[Any, Any], path: str, problems: list[Problem]) -> NicWis
     mac = rest.pop("mac", "auto").lower()
     if mac in ("auto", "generate"):
         mac = None
-    elif not _MAC.match(mac):
-        problems.append(
-            Problem(f"{path}/mac", f"'{mac}' is no MAC address such as aa:00:00:12:34:56")
-        )
+    else:
+        try:
+            mac_checked(mac)
+        except Invalid as e:
+            problems += [Problem(f"{path}/mac", each.message) for each in e.problems]
     ip = _nullable(rest.pop("ip", None))
     if ip not in (None, "pool"):
         try:

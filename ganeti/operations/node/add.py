@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ganeti.config.changes.nodes import add_node, set_role
 from ganeti.config.changes.objects import together, update
@@ -98,6 +99,12 @@ def _drafted(op: AddNode, state: ClusterState) -> Node:
     require_address(op.secondary_ip, "secondary_ip")
     if op.readd:
         node = state.node(op.node_name)
+        if problems := [
+            Problem(name, f"stays as it was: gnt-node modify or gnt-group changes it ({has})")
+            for name, has in _kept(node, state).items()
+            if (given := getattr(op, name)) is not None and given != has
+        ]:
+            raise Invalid(problems)
         return replace(node, offline=False, primary_ip=op.primary_ip or node.primary_ip)
     if op.primary_ip is None:
         raise Refused(
@@ -122,6 +129,17 @@ def _drafted(op: AddNode, state: ClusterState) -> Node:
         ndparams=ndparams,
         powered=True,
     )
+
+
+def _kept(node: Node, state: ClusterState) -> dict[str, Any]:
+    """What of a node is not set when it is taken in again."""
+    return {
+        "group": state.groups[node.group].name,
+        "secondary_ip": node.secondary_ip,
+        "master_capable": node.master_capable,
+        "vm_capable": node.vm_capable,
+        "ndparams": node.ndparams,
+    }
 
 
 def _group(op: AddNode, state: ClusterState) -> Group:

@@ -62,6 +62,8 @@ def plan(op: ModifyNode, state: ClusterState, facts: Facts) -> Modify:
             f"node {node.name} is the master; make another node the master first: "
             "gnt-cluster master-failover"
         )
+    if was is Role.OFFLINE and role is not was:
+        _require_certificate(node, state)
     if role is Role.CANDIDATE and not _stays(op.master_capable, node.master_capable):
         raise Refused(f"node {node.name} is not master capable, so it cannot be a candidate")
     if op.vm_capable is False and (living := [i.name for i in state.primaries_on(node)]):
@@ -77,6 +79,15 @@ def plan(op: ModifyNode, state: ClusterState, facts: Facts) -> Modify:
             NodeParameters, op.ndparams, path="ndparams", onto=node.ndparams, for_one=True
         )
     return Modify(node, role, was, promoted, fields)
+
+
+def _require_certificate(node: Node, state: ClusterState) -> None:
+    if state.authorities is not None and recorded_certificate(state, node) is None:
+        raise Refused(
+            f"node {node.name} was offline when the cluster's certificate authority was replaced,"
+            " so its certificate is not valid any more; let it join again: gnt-node add --readd"
+            f" {node.name}"
+        )
 
 
 def _stays(given: bool | None, before: bool) -> bool:

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The authorities whose certificates this node accepts, replaced while it serves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from twisted.logger import Logger
+
+from ganeti.errors import Failed
+from ganeti.paths import Paths
+from ganeti.pki.enrolment import fingerprint
+from ganeti.system.interfaces import IFiles
+
+
+class TrustedAuthorities:
+    """The file ``ca.pem``; ``reload`` makes the daemon use it as it is, or says why it cannot."""
+
+    _log = Logger()
+
+    def __init__(self, files: IFiles, paths: Paths, reload: Callable[[], None]) -> None:
+        self._files = files
+        self._path = paths.authority
+        self._reload = reload
+
+    async def use(self, certificates: Sequence[str]) -> None:
+        """Trust the authorities with these certificates only; on disk when this returns.
+
+        Without any, those that are trusted stay, as nothing is known of them.
+
+        :raises Failed: this node could not use its own certificate any more; nothing has changed.
+        """
+        content = "".join(certificates).encode()
+        before = self._files.read(self._path)
+        if content in (b"", before):
+            return
+        await self._files.replace(self._path, content, mode=0o644)
+        try:
+            self._reload()
+        except Failed as e:
+            await self._files.replace(self._path, before, mode=0o644)
+            self._reload()
+            raise Failed(f"the authorities of the cluster cannot be used: {e}") from None
+        self._log.info(
+            "this node trusts these authorities: {known}",
+            known=", ".join(fingerprint(each.encode())[:16] for each in certificates),
+        )
