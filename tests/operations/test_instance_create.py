@@ -96,15 +96,23 @@ class CreateTests(SynchronousTestCase):
     def test_what_its_node_cannot_run_is_refused_before_anything_is_made(self) -> None:
         self.memory.nodes.answers[ValidateHypervisor] = Failed("nics/0: there is no bridge br7")
         failure = self.failureResultOf(self.create(), Refused)
-        self.assertIn("web1 would not run: nics/0: there is no bridge", str(failure.value))
-        self.assertEqual(self.memory.nodes.calls(CreateDisk), [])
-        self.assertEqual(self.memory.journal.commits, [])
+        self.assertIn("node node1: nics/0: there is no bridge br7", str(failure.value))
+        made = [name for _, name in self.memory.nodes.calls() if name not in CHECKS]
+        self.assertEqual((made, self.memory.journal.commits), ([], []))
 
     def test_a_disk_that_may_have_been_made_is_removed(self) -> None:
         self.memory.nodes.answers[CreateDisk] = Failed("disk full")
         self.failureResultOf(self.create(), Failed)
         names = [name for _, name in self.memory.nodes.calls() if name not in CHECKS]
         self.assertEqual(names, ["CreateDisk", "RemoveDisk"])
+
+    def test_nothing_is_made_of_what_its_node_does_not_accept(self) -> None:
+        refusal = Failed("kernel_path: there is no /vmlinuz on this node", Code.INPUT)
+        self.memory.nodes.answers[ValidateHypervisor] = refusal
+        failure = self.failureResultOf(self.create(), Refused)
+        self.assertIn("node1: kernel_path: there is no /vmlinuz", str(failure.value))
+        self.assertEqual(self.memory.nodes.calls(CreateDisk), [])
+        self.assertEqual(len(self.memory.state().instances), 0)
 
     def test_a_canceled_job_takes_back_what_it_did(self) -> None:
         self.memory.progress.canceled = lambda: bool(self.memory.nodes.calls(CreateDisk))

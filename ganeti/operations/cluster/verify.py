@@ -270,22 +270,6 @@ def _node(node: Node, plan: Members, now: float) -> Iterator[Finding]:
             yield Finding(Code.ECLUSTERCERT, "node", node.name, message, warning=left > URGENT)
 
 
-def _skew(seconds: float, facts: Facts, now: float) -> float:
-    """By how much a node's clock is certainly off; 0 if that is bearable.
-
-    The node answered between the question and now, which is long where another one was slow.
-    """
-    asked = now if facts.since is None else facts.since
-    if seconds < asked - MOST_SKEW:
-        return seconds - asked
-    return seconds - now if seconds > now + MOST_SKEW else 0.0
-
-
-def _has_changed(instance: Instance, facts: Facts) -> bool:
-    """Whether an instance is another one than when the nodes were asked what they run."""
-    return facts.state is not None and facts.state.instances.get(instance.uuid) != instance
-
-
 def _mixed_versions(nodes: Sequence[Node], plan: Members) -> Iterator[Finding]:
     """Warn about nodes between which guests may not migrate both ways."""
     found: dict[str, dict[str, list[str]]] = {}
@@ -306,6 +290,22 @@ def _mixed_versions(nodes: Sequence[Node], plan: Members) -> Iterator[Finding]:
                 "the older one has: set machine_version, and restart it"
             )
             yield Finding(Code.ENODEHV, "group", plan.group.name, message, warning=True)
+
+
+def _skew(seconds: float, facts: Facts, now: float) -> float:
+    """By how much a node's clock is certainly off; 0 if that is bearable.
+
+    The node answered between the question and now, which is long where another one was slow.
+    """
+    asked = now if facts.since is None else facts.since
+    if seconds < asked - MOST_SKEW:
+        return seconds - asked
+    return seconds - now if seconds > now + MOST_SKEW else 0.0
+
+
+def _has_changed(instance: Instance, facts: Facts) -> bool:
+    """Whether an instance is another one than when the nodes were asked what they run."""
+    return facts.state is not None and facts.state.instances.get(instance.uuid) != instance
 
 
 def _storage(node: Node, plan: Members, answer: Mapping[str, Any]) -> Iterator[Finding]:

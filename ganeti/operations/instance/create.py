@@ -51,7 +51,7 @@ from ganeti.operations.instance.hooks import environment
 from ganeti.operations.instance.layout import Site, lay_out
 from ganeti.operations.instance.mirrors import wait_for_sync
 from ganeti.operations.instance.naming import name_questions, require_name
-from ganeti.operations.instance.node_check import require_able
+from ganeti.operations.instance.node_check import hypervisor_check
 from ganeti.operations.instance.order import Order, order_of
 from ganeti.operations.instance.placing import ON_PAPER, candidates, storage_units
 from ganeti.operations.instance.presence import require_no_guest
@@ -372,27 +372,29 @@ def _asked_for(
     return tuple(nodes)
 
 
-async def _require_os_parameters(plan: Create, tools: Tools) -> None:
-    """Let the node that is to run the OS scripts check the parameters that they get.
+async def _require_accepted(plan: Create, tools: Tools) -> None:
+    """Let the nodes check what only they can: files that parameters name, and OS parameters.
 
-    :raises Refused: it does not accept them.
+    Only those that are chosen are asked, and before anything is made there.
+
+    :raises Refused: one of them does not accept the guest.
     """
-    if not _runs_scripts(plan.order, plan.arrival):
-        return
     guest = _with_secrets(guest_of(tools.config.state(), plan.draft, ()), plan.op)
-    question = os_question(guest, plan.nodes[0], force_variant=plan.op.force_variant)
-    facts = await tools.progress.interruptible(gather([question], tools.nodes))
-    facts.of(plan.nodes[0], type(question.call))
+    call = replace(hypervisor_check(guest), disks=len(plan.order.disks))
+    questions: list[Question] = [Question(plan.nodes, call)]
+    if _runs_scripts(plan.order, plan.arrival):
+        questions.append(os_question(guest, plan.nodes[0], force_variant=plan.op.force_variant))
+    facts = await tools.progress.interruptible(gather(questions, tools.nodes))
+    for question in questions:
+        for node in question.nodes:
+            facts.of(node, type(question.call))
 
 
 async def run(plan: Create, tools: Tools) -> list[str]:
     await require_proof(plan.arrival, tools)
-    await _require_os_parameters(plan, tools)
+    await _require_accepted(plan, tools)
     instance, disks = _records(plan, tools.config.state(), tools.ids.secret)
     names = [node.name for node in plan.nodes]
-    for node in plan.nodes:
-        if not node.offline:
-            await require_able(node, guest_of(tools.config.state(), instance, disks), tools)
     async with Undo(tools.progress) as undo:
         # First, as only the configuration knows which ports and minors are free; and a disk that
         # is made belongs to an instance from the beginning, wherever this breaks off.

@@ -22,12 +22,7 @@ from ganeti.model.guest import CheckScope
 from ganeti.model.instance import Instance, Nic, Wanted
 from ganeti.model.node import Node
 from ganeti.model.parameters.backend import Backend
-from ganeti.model.parameters.filling import (
-    be_defaults,
-    be_filled,
-    hv_defaults,
-    policy_filled,
-)
+from ganeti.model.parameters.filling import be_defaults, be_filled, hv_defaults, policy_filled
 from ganeti.model.parameters.given import DEFAULT, with_defaults
 from ganeti.model.parameters.hypervisors import driven
 from ganeti.model.running import RunningConfig
@@ -139,8 +134,6 @@ def _check(op: ModifyInstance, subject: Subject, state: ClusterState) -> Validat
 def _nics(op: ModifyInstance, subject: Subject, state: ClusterState) -> Nics:
     """The network cards as they will be, connected as their networks say."""
     nics = nics_after(subject.instance, changes(op.nics), state)
-    if nics.changed:
-        require_connectable(nics.cards, state.cluster)
     group = state.groups[subject.primary.group]
     cards = connected(
         nics.cards,
@@ -160,6 +153,8 @@ def plan(op: ModifyInstance, state: ClusterState, facts: Facts) -> Modify:
     rows: Rows = []
     fields = _parameters(op, subject, state, facts, rows)
     nics = _nics(op, subject, state)
+    if nics.changed:
+        require_connectable(nics.cards, state.cluster)
     if _changes_guest(op) and not subject.primary.offline:
         facts.of(subject.primary, ValidateHypervisor)
     disks = disks_after(subject.instance, subject.disks, changes(op.disks))
