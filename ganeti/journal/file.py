@@ -18,7 +18,15 @@ from zope.interface import implementer
 
 from ganeti.errors import NotKept, NotMaster
 from ganeti.journal.frames import commit_of, digest_of, encode
-from ganeti.journal.interfaces import Commit, Damaged, IJournal, IReplicas, Mark, Position
+from ganeti.journal.interfaces import (
+    Commit,
+    Damaged,
+    IJournal,
+    IReplicas,
+    Mark,
+    Observer,
+    Position,
+)
 from ganeti.journal.segments import SEGMENT_SIZE, Frames, Segments
 from ganeti.system.interfaces import IFiles
 
@@ -43,7 +51,7 @@ class _Group:
     end: Mark
     frames: list[bytes] = field(default_factory=list)
     size: int = 0
-    waiting: list[tuple[Mark, _Kept]] = field(default_factory=list)
+    waiting: list[tuple[Mark, Commit, _Kept]] = field(default_factory=list)
 
 
 @implementer(IJournal)
@@ -67,6 +75,7 @@ class FileJournal:
         self._writing: _Group | None = None
         self._pending: deque[_Group] = deque()
         self._errands: deque[tuple[Errand, Deferred[None]]] = deque()
+        self._observers: list[Observer] = []
         self._working = False
         self._refusal: str | None = "it is not open"
         self._replaced: NotMaster | None = None
@@ -102,7 +111,7 @@ class FileJournal:
         kept = _Kept()
         group.frames.append(frame)
         group.size += len(frame)
-        group.waiting.append((mark, kept))
+        group.waiting.append((mark, commit, kept))
         self._wake()
         return mark.position, kept
 
@@ -145,6 +154,13 @@ class FileJournal:
     def end(self) -> Position:
         return self._acknowledged.position
 
+    def observe(self, observer: Observer) -> None:
+        self._observers.append(observer)
+
+    def unobserve(self, observer: Observer) -> None:
+        if observer in self._observers:
+            self._observers.remove(observer)
+
     async def forget(self, before: Position) -> None:
         await self._segments.forget(before)
 
@@ -169,6 +185,10 @@ class FileJournal:
     def begins_after(self) -> Position:
         """The position before that of the first commit that is still here."""
         return self._segments.begins_after()
+
+    def segment_before(self, position: Position) -> Position:
+        """Return where the segment begins that is before the one with a position."""
+        return self._segments.segment_before(position)
 
     def mark_at(self, position: Position) -> Mark:
         """The mark of a durable commit, or of the beginning of this log.
@@ -269,8 +289,14 @@ class FileJournal:
 
     def _acknowledge(self, group: _Group) -> None:
         self._writing = None
-        for mark, kept in group.waiting:
+        for mark, commit, kept in group.waiting:
             self._acknowledged = mark
+            for observer in tuple(self._observers):
+                try:
+                    observer(mark.position, commit)
+                except Exception:
+                    # The commit is durable, whatever one of those who look at it makes of that.
+                    self._log.failure("an observer of commit {n} broke", n=mark.position)
             kept.callback(None)
 
     async def _repair(self) -> None:
@@ -282,12 +308,12 @@ class FileJournal:
         self._refusal, self._tip = why, self._acknowledged
         if self._replicas is not None:
             self._replicas.cut(self._acknowledged)
-        lost: list[tuple[Mark, _Kept]] = []
+        lost: list[tuple[Mark, Commit, _Kept]] = []
         for group in (self._writing, *self._pending):
             lost += group.waiting if group is not None else ()
         self._writing = None
         self._pending.clear()
-        for _, kept in lost:
+        for _, _, kept in lost:
             kept.errback(NotKept(f"the journal could not keep the change: {why}"))
 
     def _broken(self, failure: Failure) -> None:

@@ -13,6 +13,7 @@ from ganeti.jobs.job import Job
 from ganeti.jobs.queue import Queue
 from ganeti.luxi.server import Answerer
 from ganeti.master.enrolment import Enrolment
+from ganeti.master.event_feed import EventFeed
 from ganeti.master.job_filters import JobFilters
 from ganeti.master.questions import Questions
 from ganeti.master.shared_jobs import SharedJobs
@@ -32,6 +33,7 @@ def answers(
     filters: JobFilters,
     enrolment: Enrolment,
     confirm_down: Answerer,
+    events: EventFeed,
 ) -> Mapping[str, Answerer]:
     """For each method of the protocol, who answers it."""
     jobs = JobAnswers(queue)
@@ -65,6 +67,7 @@ def answers(
         "DeleteFilter": filters.delete,
         "ConfirmNodesDown": confirm_down,
         "EnrolNode": enrolment.enrol,
+        "WaitForEvents": events.wait,
     }
 
 

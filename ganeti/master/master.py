@@ -27,6 +27,7 @@ from ganeti.master.archive import JobArchive
 from ganeti.master.candidates import Candidates
 from ganeti.master.checkpoints import Checkpoints
 from ganeti.master.enrolment import Enrolment
+from ganeti.master.event_feed import EventFeed
 from ganeti.master.job_filters import JobFilters
 from ganeti.master.live import Live, WatchedNodes
 from ganeti.master.members import MemberDistribution
@@ -101,6 +102,7 @@ class Master:
         found = recover(around.files, around.places, journal, self.jobs, around.ids.uuid)
         self._edit = found.edit
         self.config = Config(found.state, journal, around.now)
+        self.events = EventFeed(journal, self.config.state, clock, around.now)
         self.quorum = quorum
         self.members = MemberDistribution(around.nodes, self.config.state, clock, quorum.agreed)
         self.candidates = Candidates(
@@ -193,6 +195,7 @@ class Master:
             self.filters,
             self.enrolment,
             self._confirm_down,
+            self.events,
         )
 
     async def _confirm_down(self, names: Sequence[str]) -> None:
@@ -214,6 +217,7 @@ class Master:
         await self._begin_term()
         if self._edit is not None:
             await self.config.change(self._edit.apply, because=self._edit.cause)
+        self.events.start(self._around.name)
         await self.queue.start()
 
     async def _begin_term(self) -> None:
@@ -232,6 +236,7 @@ class Master:
 
     def discard(self) -> None:
         """Give up a master that was never started."""
+        self.events.stop()
         self.live.stop()
         self.members.stop()
 
@@ -246,6 +251,7 @@ class Master:
         timer = self._around.clock.callLater(READY_TIMEOUT, self._acknowledge_nothing)
         try:
             await self.queue.stop()
+            self.events.stop()
             self.live.stop()
             self.members.stop()
             self.enrolment.stop()
