@@ -26,6 +26,7 @@ from ganeti.luxi.async_client import MOST_WAITING, MasterClient
 from ganeti.paths import RAPI_PORT, Paths, name_of_this_node, of_this_node
 from ganeti.rapi.access import Authenticator, UsersFile, UsersFileChecker
 from ganeti.rapi.costly_queries import QueryLimit
+from ganeti.rapi.events.hub import EventHub
 from ganeti.rapi.resource import Api, resource_tree
 from ganeti.rapi.routes.table import ROUTES
 from ganeti.rapi.site import MAX_CONNECTIONS, MAX_HANDSHAKES, ApiSite
@@ -103,8 +104,9 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         reactor.seconds,
         login_always=options.require_authentication,
     )
+    events = EventHub(master, reactor)
     site = ApiSite(
-        resource_tree(ROUTES, Api(QueryLimit(master), authenticator, time.time)),
+        resource_tree(ROUTES, Api(QueryLimit(master), authenticator, time.time, events)),
         reactor,
         max_connections=shares.clients,
         max_handshakes=shares.handshakes,
@@ -127,6 +129,7 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
             await workers.stop()
         if (closing := port.stopListening()) is not None:
             await closing
+        events.stop()
         site.hang_up()
         master.close()
 

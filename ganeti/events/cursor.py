@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from ganeti.errors import Invalid
 
-WHOLE_COMMIT = 2**63 - 1
-"""The index that no event of a position comes after."""
+LAST_EDIT = 1_000_000
+"""No commit has so many edits: events of higher numbers are in no commit, and follow it."""
 
 _TEXT = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,18}))?")
 
@@ -18,20 +18,21 @@ class Cursor(NamedTuple):
     """The identifier of an event; events are ordered by it.
 
     ``number`` is that of the edit in its commit, from 1 on, also counting those that are no events,
-    so it is the same whoever reads the journal. Events that are in no commit follow those that are.
+    so it is the same whoever reads the journal. Events that are in no commit are numbered from
+    ``LAST_EDIT`` on. A position alone stands for the end of its commit.
     """
 
     position: int
-    number: int = WHOLE_COMMIT
+    number: int = LAST_EDIT
 
     def __str__(self) -> str:
-        if self.number == WHOLE_COMMIT:
+        if self.number == LAST_EDIT:
             return str(self.position)
         return f"{self.position}.{self.number}"
 
     @classmethod
     def parse(cls, text: str) -> Cursor:
-        """Return the cursor that ``text`` spells; a position alone stands for its last event.
+        """Return the cursor that ``text`` spells.
 
         :raises Invalid: it is none.
         """
@@ -41,7 +42,7 @@ class Cursor(NamedTuple):
                 f"{text[:50]!r} is no position in the event stream; give the id of an event, such"
                 " as 1234.1, or the position of a commit, such as 1234"
             )
-        return cls(int(found[1]), WHOLE_COMMIT if found[2] is None else int(found[2]))
+        return cls(int(found[1]), LAST_EDIT if found[2] is None else int(found[2]))
 
 
 BEFORE_ALL = Cursor(0, 0)

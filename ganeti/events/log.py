@@ -22,7 +22,7 @@ PAGE_EVENTS = 200
 """How many events one page has at most: encoding them takes some milliseconds."""
 
 PAGE_BYTES = 256 << 10
-"""A page of so many bytes gets no further entries."""
+"""A page of so many bytes has no further entries."""
 
 _cursor = attrgetter("cursor")
 
@@ -111,23 +111,26 @@ class EventLog:
 
     def holds(self, cursor: Cursor) -> bool:
         """Return whether everything after ``cursor`` is here."""
-        return self.floor <= cursor <= self._latest()
+        return self.floor <= cursor <= self.end
 
-    def page(self, cursor: Cursor) -> Page:
+    def page(
+        self, cursor: Cursor, max_events: int = PAGE_EVENTS, max_bytes: int = PAGE_BYTES
+    ) -> Page:
         """Return the next events after ``cursor``, which must be held.
 
-        They are none only if there are none any more, or if ``next`` is further on.
+        They are at most ``max_events``, and no further entries are looked at when they have
+        ``max_bytes``. They are none only if there are no more, or if ``next`` is further on.
         """
         chosen: list[Event] = []
         size = 0
         for index in range(bisect_right(self._entries, cursor, key=_cursor), len(self._entries)):
             entry = self._entries[index]
-            limit = PAGE_EVENTS - len(chosen)
+            limit = max_events - len(chosen)
             events = entry.events(cursor, limit)
             chosen += events
             size += sum(len(event.data) for event in events)
             cursor = entry.cursor if len(events) < limit else events[-1].cursor
-            if len(chosen) >= PAGE_EVENTS or size >= PAGE_BYTES:
+            if len(chosen) >= max_events or size >= max_bytes:
                 break
         return Page(chosen, cursor)
 
@@ -146,10 +149,6 @@ class EventLog:
         waiting, self._waiting = self._waiting, []
         for each in waiting:
             each.callback(None)
-
-    def _latest(self) -> Cursor:
-        # A position alone stands for all of its commit.
-        return Cursor(self.end.position)
 
     def _trim(self) -> None:
         # Some more than needed, as removing from the front of a list moves all the others.

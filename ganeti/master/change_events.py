@@ -66,7 +66,7 @@ class CommitEntry:
         self, position: Position, commit: Commit, known: Mapping[int, Known], owner: Owner
     ) -> None:
         """``known`` has what was known before, by the indexes of the edits."""
-        self.cursor = Cursor(position, len(commit.edits))
+        self.cursor = Cursor(position)
         self.size = sum(map(_size, commit.edits)) + _EDIT_OVERHEAD
         self._commit = commit
         self._known = known

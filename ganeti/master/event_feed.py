@@ -16,7 +16,7 @@ from twisted.internet.task import deferLater
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
-from ganeti.events.cursor import WHOLE_COMMIT, Cursor
+from ganeti.events.cursor import LAST_EDIT, Cursor
 from ganeti.events.event import Action, Event, Kind, Selection, make_event
 from ganeti.events.log import MAX_BYTES, Encoded, Entry, EventLog
 from ganeti.journal.file import FileJournal
@@ -40,17 +40,16 @@ class Answer:
     """
 
     events: Sequence[Event]
-    position: Cursor | None
+    position: Cursor
     reset: bool = False
 
     def encoded(self) -> msgspec.Raw:
         """Return the answer as JSON; the events are encoded already."""
-        position = b"null" if self.position is None else b'"%b"' % str(self.position).encode()
         return msgspec.Raw(
-            b'{"events":[%b],"position":%b,"reset":%b}'
+            b'{"events":[%b],"position":"%b","reset":%b}'
             % (
                 b",".join(event.data for event in self.events),
-                position,
+                str(self.position).encode("ascii"),
                 b"true" if self.reset else b"false",
             )
         )
@@ -109,11 +108,9 @@ class EventFeed:
         **details: object,
     ) -> None:
         """Add an event that is in no commit, after the last commit and all that followed it."""
-        position, index = self._log.end
-        if index == WHOLE_COMMIT:
-            index = 0  # nothing was appended yet, so nobody knows any event of this position
+        position, number = self._log.end
         event = make_event(
-            Cursor(position, index + 1),
+            Cursor(position, number + 1),
             at=self._now(),
             kind=kind,
             action=action,
@@ -157,7 +154,6 @@ class EventFeed:
                 return Answer((), self._log.end).encoded()
             answer = await self._next(cursor, selection)
             while not answer.events and not answer.reset and timer.active() and self._open:
-                assert answer.position is not None
                 if answer.position >= self._log.end:
                     await self._log.wait()
                 answer = await self._next(answer.position, selection)
@@ -219,9 +215,10 @@ class EventFeed:
 
     async def _read_back(self, cursor: Cursor) -> None:
         floor, begins = self._log.floor, self._journal.begins_after()
-        if begins > cursor.position or self._log.size > self._max_bytes * 3 // 4:
+        # Of a commit whose events were read in part only, the others are needed.
+        after = max(0, cursor.position - (cursor.number < LAST_EDIT))
+        if begins > after or self._log.size > self._max_bytes * 3 // 4:
             return
-        after = max(cursor.position - 1, begins, 0)
         entries: list[Entry] = []
         try:
             for position, commit in self._journal.replay(after):

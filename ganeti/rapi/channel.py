@@ -265,6 +265,12 @@ class Channel(HTTPChannel):
         """Note that the transport has taken all of the answer."""
         self.site.unsent.release(self)
 
+    def caught_up(self) -> None:
+        """Note that the client has read all that was written of an answer that goes on."""
+        self.site.unsent.release(self)
+        if self._working and not self._closing:
+            self.deadline = None
+
     def pauseProducing(self) -> None:
         self.congested = True
         super().pauseProducing()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -17,14 +18,17 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET
 
 from ganeti.errors import GanetiError, Invalid
+from ganeti.events.cursor import Cursor
 from ganeti.luxi.interfaces import IMaster
 from ganeti.rapi.access import Access, Authenticator
 from ganeti.rapi.arguments import body_of, query_of
+from ganeti.rapi.events.hub import EventHub
+from ganeti.rapi.events.stream import Confirm, EventStream, send_head
 from ganeti.rapi.problems import Problematic, answer_to
 from ganeti.rapi.response import Response, send
 from ganeti.rapi.routes.route import DIGITS, Route
 from ganeti.rapi.site import ApiRequest
-from ganeti.rapi.verbs import Call, Verb
+from ganeti.rapi.verbs import Call, Subscription, Verb
 
 _encode = msgspec.json.Encoder().encode
 
@@ -36,6 +40,7 @@ class Api:
     master: IMaster
     authenticator: Authenticator
     now: Callable[[], float]
+    events: EventHub
 
 
 def resource_tree(routes: Iterable[Route], api: Api) -> RouteResource:
@@ -102,9 +107,11 @@ class RouteResource(Resource):
         except Exception:
             request.processingFailed(Failure())
             return
-        send(request, response)
+        if response is not None:
+            send(request, response)
 
-    async def _answer(self, request: ApiRequest) -> Response:
+    async def _answer(self, request: ApiRequest) -> Response | None:
+        """Return what is answered; None if the answer has begun, and goes on."""
         route, path = self._match(request)
         method = request.method.decode("ascii")
         if method == "OPTIONS":
@@ -112,8 +119,12 @@ class RouteResource(Resource):
         verb = _verb(method, route)
         credentials = request.getHeader(b"authorization")
         host = getattr(request.getClientAddress(), "host", "")
-        user = await self._api.authenticator.authenticate(credentials, verb.access, host)
+        confirm = partial(self._api.authenticator.authenticate, credentials, verb.access, host)
+        user = await confirm()
         result = await verb(self._call(request, route, path))
+        if isinstance(result, Subscription):
+            await self._stream(request, result, confirm)
+            return None
         if verb.access is Access.WRITE:
             self._log.info(
                 "{user}: {method} {path}: {result}",
@@ -123,6 +134,15 @@ class RouteResource(Resource):
                 result=result,
             )
         return Response(HTTPStatus.OK, _encoded(result))
+
+    async def _stream(self, request: ApiRequest, wanted: Subscription, confirm: Confirm) -> None:
+        """Begin to send events; a client that connects again says itself where to go on."""
+        last = (request.getHeader(b"last-event-id") or b"").decode("latin-1").strip()
+        if request.method == b"HEAD":
+            send_head(request)
+            return
+        stream = EventStream(request, self._api.events, wanted.selection, confirm)
+        await self._api.events.subscribe(stream, Cursor.parse(last) if last else wanted.since)
 
     def _match(self, request: ApiRequest) -> tuple[Route, Mapping[str, str]]:
         if self.route is None:

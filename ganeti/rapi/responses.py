@@ -8,7 +8,7 @@ from typing import Any
 
 from ganeti.rapi.access import Access
 from ganeti.rapi.routes.route import Route
-from ganeti.rapi.verbs import Verb, asks, lists, shows, submits
+from ganeti.rapi.verbs import Verb, asks, lists, shows, streams, submits
 
 Schema = dict[str, Any]
 
@@ -74,6 +74,8 @@ def result(verb: Verb, answers: Mapping[Any, Schema]) -> Schema:
         return {"type": "array", "items": {"anyOf": [_object(brief), _fields(verb.fields)]}}
     if isinstance(verb, shows):
         return _fields(verb.fields)
+    if isinstance(verb, streams):
+        return {"type": "string", "description": "Each has an id, a kind, and JSON as data."}
     assert isinstance(verb, asks)
     return answers[verb.result]
 

@@ -19,8 +19,9 @@ class CursorTests(SynchronousTestCase):
         cursor = Cursor(position, number)
         self.assertEqual(Cursor.parse(str(cursor)), cursor)
 
-    def test_a_position_alone_stands_for_its_last_event(self) -> None:
+    def test_a_position_alone_stands_for_the_end_of_its_commit(self) -> None:
         self.assertGreater(Cursor.parse("7"), Cursor.parse("7.999"))
+        self.assertLess(Cursor.parse("7"), Cursor.parse("7.1000001"))
         self.assertLess(Cursor.parse("7"), Cursor.parse("8.1"))
         self.assertEqual(str(Cursor.parse("7")), "7")
 

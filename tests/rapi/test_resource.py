@@ -81,6 +81,7 @@ class TreeTests(ApiCase):
             self.master,
             Authenticator(self.asker.users, self.asker.checker, lambda: NOW),
             lambda: NOW,
+            self.asker.events,
         )
         self.assertRaises(ValueError, resource_tree, [*ROUTES, ROUTES[0]], api)
 
