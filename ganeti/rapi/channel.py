@@ -7,6 +7,7 @@ requests; reading a request; working on the answer (without a deadline); writing
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +81,7 @@ class Channel(HTTPChannel):
         self._begun = False  # a request has begun to arrive
         self._working = False  # on the answer to a request
         self._closing = False
+        self._upgraded: Callable[[bytes], None] | None = None
 
     @property
     def idle(self) -> bool:
@@ -179,6 +181,9 @@ class Channel(HTTPChannel):
     def dataReceived(self, data: bytes) -> None:
         if self._closing:
             return
+        if self._upgraded is not None:
+            self._upgraded(data)
+            return
         if not self._begun and not self._working:
             self._begun = True
             self._within(READ_TIMEOUT)
@@ -189,6 +194,13 @@ class Channel(HTTPChannel):
             self._respondToBadRequestAndDisconnect()
         if not self._working and not self._closing:
             self._see_what_is_left()
+
+    def upgrade(self, received: Callable[[bytes], None]) -> None:
+        """Speak HTTP no more: ``received`` gets all that the client sends from now on."""
+        self._upgraded = received
+        ahead, self._dataBuffer = b"".join(self._dataBuffer), []
+        if ahead:
+            received(ahead)
 
     def _see_what_is_left(self) -> None:
         midway = bool(self.requests or self._buffer)

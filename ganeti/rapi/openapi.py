@@ -14,7 +14,7 @@ from ganeti import __version__
 from ganeti.rapi import responses
 from ganeti.rapi.access import Access
 from ganeti.rapi.arguments import LOCK, REASON, Kind, Parameter
-from ganeti.rapi.events.stream import EVENT_STREAM
+from ganeti.rapi.events.server_sent import EVENT_STREAM
 from ganeti.rapi.routes.nodes import FLAGS
 from ganeti.rapi.routes.route import DIGITS, Route
 from ganeti.rapi.verbs import Verb, asks, streams, submits

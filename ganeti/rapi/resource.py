@@ -23,7 +23,9 @@ from ganeti.luxi.interfaces import IMaster
 from ganeti.rapi.access import Access, Authenticator
 from ganeti.rapi.arguments import body_of, query_of
 from ganeti.rapi.events.hub import EventHub
-from ganeti.rapi.events.stream import Confirm, EventStream, send_head
+from ganeti.rapi.events.server_sent import ServerSentEvents
+from ganeti.rapi.events.stream import Confirm, EventStream, Form
+from ganeti.rapi.events.web_socket import WebSocketMessages, is_upgrade
 from ganeti.rapi.problems import Problematic, answer_to
 from ganeti.rapi.response import Response, send
 from ganeti.rapi.routes.route import DIGITS, Route
@@ -138,11 +140,18 @@ class RouteResource(Resource):
     async def _stream(self, request: ApiRequest, wanted: Subscription, confirm: Confirm) -> None:
         """Begin to send events; a client that connects again says itself where to go on."""
         last = (request.getHeader(b"last-event-id") or b"").decode("latin-1").strip()
-        if request.method == b"HEAD":
-            send_head(request)
+        since = Cursor.parse(last) if last else wanted.since
+        form: Form
+        if is_upgrade(request):
+            form = WebSocketMessages(request)
+        elif request.method == b"HEAD":
+            ServerSentEvents(request).send_head()
             return
-        stream = EventStream(request, self._api.events, wanted.selection, confirm)
-        await self._api.events.subscribe(stream, Cursor.parse(last) if last else wanted.since)
+        else:
+            form = ServerSentEvents(request)
+        events = self._api.events
+        stream = EventStream(request, form, events, wanted.selection, confirm)
+        await events.subscribe(stream, since)
 
     def _match(self, request: ApiRequest) -> tuple[Route, Mapping[str, str]]:
         if self.route is None:

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Server-sent events (WHATWG HTML, section 9.2): an answer that does not end."""
+"""A client of the event stream: an answer that does not end, written no faster than it is read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IPushProducer
@@ -15,55 +14,37 @@ from zope.interface import implementer
 
 from ganeti.errors import GanetiError
 from ganeti.events.cursor import BEFORE_ALL, Cursor
-from ganeti.events.event import Event, Selection
+from ganeti.events.event import Selection
 from ganeti.rapi.events.hub import Encode, EventHub
-from ganeti.rapi.response import SERVER
 
 if TYPE_CHECKING:
     from ganeti.rapi.site import ApiRequest
 
-EVENT_STREAM = "text/event-stream"
-
-RECONNECT_MILLISECONDS = 1000
-"""How long a client waits before it connects again."""
-
 Confirm: TypeAlias = Callable[[], Coroutine[Deferred[Any], Any, object]]
 """Returns if the client may still read; raises ``GanetiError`` if not."""
 
-
-def encode_events(events: Sequence[Event]) -> bytes:
-    """Return events as a stream of server-sent events has them."""
-    return b"".join(
-        b"id: %b\nevent: %b\ndata: %b\n\n"
-        % (str(event.cursor).encode("ascii"), event.kind.encode("ascii"), event.data)
-        for event in events
-    )
+READY, RESET, LAGGED, HEARTBEAT = "ready", "reset", "lagged", "heartbeat"
+"""What the stream tells of itself, each with a position."""
 
 
-def _notice(kind: bytes, position: Cursor) -> bytes:
-    """Return an event about the stream itself."""
-    text = str(position).encode("ascii")
-    return b'id: %b\nevent: %b\ndata: {"position":"%b"}\n\n' % (text, kind, text)
+class Form(Protocol):
+    """How events are written to one client."""
 
+    @property
+    def encode(self) -> Encode:
+        """Encodes events; the same for all clients with this form."""
 
-def send_head(request: ApiRequest) -> None:
-    """Answer a request that wants to know only what the stream looks like."""
-    _set_head(request)
-    request.write(b"")
-    request.finish()
+    def begin(self) -> None:
+        """Write what comes before all events."""
 
+    def notice(self, kind: str, position: Cursor) -> bytes:
+        """Return something that the stream tells of itself, encoded."""
 
-def _set_head(request: ApiRequest) -> None:
-    request.setResponseCode(HTTPStatus.OK)
-    for name, value in (
-        (b"Server", SERVER),
-        (b"Content-Type", EVENT_STREAM.encode("ascii")),
-        (b"Cache-Control", b"no-store"),
-        (b"Connection", b"close"),
-        # A proxy that collects what it passes on would keep events back.
-        (b"X-Accel-Buffering", b"no"),
-    ):
-        request.responseHeaders.setRawHeaders(name, [value])
+    def write(self, data: bytes) -> None:
+        """Write what is encoded."""
+
+    def finish(self, kind: str) -> None:
+        """Write what comes after all events, which end because of ``kind``."""
 
 
 @implementer(IPushProducer)
@@ -72,15 +53,20 @@ class EventStream:
 
     _log = Logger()
 
-    encode: Encode = staticmethod(encode_events)
-
     def __init__(
-        self, request: ApiRequest, hub: EventHub, selection: Selection, confirm: Confirm
+        self,
+        request: ApiRequest,
+        form: Form,
+        hub: EventHub,
+        selection: Selection,
+        confirm: Confirm,
     ) -> None:
         self.cursor = BEFORE_ALL
         self.paused = False
         self.selection = selection
+        self.encode = form.encode
         self._request = request
+        self._form = form
         self._channel: Any = request.channel
         self._hub = hub
         self._confirm = confirm
@@ -90,29 +76,26 @@ class EventStream:
     # --- a subscriber of the hub
 
     def open(self, position: Cursor, *, ready: bool, reset: bool) -> None:
-        """Send the head of the answer, and where the events begin."""
-        _set_head(self._request)
+        """Begin the answer, and say where the events begin."""
+        self._form.begin()
         self._request.registerProducer(self, True)
         self.paused = self._channel.congested
-        first = b"retry: %d\n\n" % RECONNECT_MILLISECONDS
         if reset:
-            first += _notice(b"reset", position)
+            self.reset(position)
         elif ready:
-            first += _notice(b"ready", position)
-        self.send(first)
+            self.send(self._form.notice(READY, position))
 
     def send(self, chunk: bytes) -> None:
-        self._request.write(chunk)
+        self._form.write(chunk)
         if self.paused:
             # It must have read this by some time; until then it is sent nothing.
             self._channel.writing(len(chunk))
 
     def reset(self, position: Cursor) -> None:
-        self.send(_notice(b"reset", position))
+        self.send(self._form.notice(RESET, position))
 
     def heartbeat(self, position: Cursor) -> None:
-        # An id without data is no event, but where the client goes on when it connects again.
-        self.send(b": heartbeat\nid: %b\n\n" % str(position).encode("ascii"))
+        self.send(self._form.notice(HEARTBEAT, position))
         Deferred.fromCoroutine(self._confirm()).addErrback(self._refused)
 
     def lag(self) -> None:
@@ -121,12 +104,12 @@ class EventStream:
             peer=self._channel.peer,
             position=str(self.cursor),
         )
-        self._request.write(_notice(b"lagged", self.cursor))
-        self.end()
+        self._form.write(self._form.notice(LAGGED, self.cursor))
+        self._end(LAGGED)
 
     # --- its end
 
-    def end(self) -> None:
+    def _end(self, kind: str) -> None:
         """End the answer; the client may connect again."""
         if self._ended:
             return
@@ -134,7 +117,7 @@ class EventStream:
         self._finished(None)
         if self._request.producer is not None:
             self._request.unregisterProducer()
-        self._request.finish()
+        self._form.finish(kind)
         channel.loseConnection()
 
     def _finished(self, _: object) -> None:
@@ -146,7 +129,7 @@ class EventStream:
             self._log.info("{peer} may not read events any more", peer=self._channel.peer)
         elif not failure.check(CancelledError):
             self._log.failure("asking whether a client may still read broke", failure)
-        self.end()
+        self._end("refused")
 
     # --- how fast the client reads
 

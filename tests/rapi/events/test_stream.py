@@ -4,25 +4,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
-from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.events.cursor import Cursor
 from ganeti.rapi.access import LOOK_SECONDS
 from ganeti.rapi.channel import WRITE_TIMEOUT, Channel
-from ganeti.rapi.events.hub import HEARTBEAT, LINGER, RETRY_DELAY, EventHub
-from ganeti.rapi.resource import Api, resource_tree
-from ganeti.rapi.routes.table import ROUTES
-from ganeti.rapi.site import ApiSite
-from ganeti.testing.events import MemoryEvents
-from ganeti.testing.master import MemoryMaster
-from tests.rapi.asking import AUTO, NOW, USERS, Asker, basic
+from ganeti.rapi.events.hub import HEARTBEAT, LINGER, RETRY_DELAY
+from tests.rapi.asking import AUTO, USERS, basic
+from tests.rapi.events.case import EventCase
 
 
 class Reader:
@@ -83,40 +75,9 @@ def dechunked(data: bytes) -> str:
     return text.decode()
 
 
-class StreamCase(SynchronousTestCase):
-    max_bytes = 1 << 20
-
-    def setUp(self) -> None:
-        self.asker = Asker(MemoryMaster(), self.mktemp())
-        self.clock = self.asker.clock
-        self.master = MemoryEvents(self.clock)
-        self.master.change("web0")
-        self.restart_api()
-
-    def restart_api(self) -> None:
-        """A new process of the remote API, which knows nothing."""
-        authenticator = self.asker.site.resource._api.authenticator
-        self.hub = EventHub(self.master, self.clock, max_bytes=self.max_bytes, max_subscribers=3)
-        api = Api(self.master, authenticator, lambda: NOW, self.hub)
-        self.asker.site = ApiSite(resource_tree(ROUTES, api), self.clock)
-        self.addCleanup(self.hub.stop)
-
+class StreamCase(EventCase):
     def connect(self, query: str = "", headers: str = AUTO, method: str = "GET") -> Reader:
-        channel, transport = self.asker.connect()
-        request = f"{method} /2/events{query} HTTP/1.1\r\nHost: x\r\n{headers}\r\n"
-        channel.dataReceived(request.encode())
-        self.turn()
-        return Reader(channel, transport)
-
-    def hang_up(self, reader: Reader) -> None:
-        reader.channel.connectionLost(Failure(ConnectionDone()))
-
-    def turn(self) -> None:
-        self.clock.pump([0.0] * 3 + [0.01] * 3)
-
-    def change(self, *names: str, **over: Any) -> None:
-        self.master.change(*names, **over)
-        self.turn()
+        return Reader(*self.request(query, headers, method))
 
 
 class StreamTests(StreamCase):
@@ -244,11 +205,11 @@ class TroubleTests(StreamCase):
         self.assertEqual(reader.events(), [("1", "ready"), ("0", "reset")])
 
     def test_who_hangs_up_is_forgotten(self) -> None:
-        self.hang_up(self.connect())
+        self.hang_up(self.connect().channel)
         self.assertEqual(len(self.hub), 0)
 
     def test_the_master_is_left_alone_when_nobody_has_read_for_a_while(self) -> None:
-        self.hang_up(self.connect())
+        self.hang_up(self.connect().channel)
         for _ in range(20):
             self.clock.advance(LINGER / 10)
             self.turn()
@@ -323,7 +284,7 @@ class AnyTroubleTests(StreamCase):
             else:
                 seen += reader.ids()
                 last = reader.last_event_id or last
-                self.hang_up(reader)
+                self.hang_up(reader.channel)
                 if step == "restart api":
                     self.hub.stop()
                     self.restart_api()
