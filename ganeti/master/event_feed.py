@@ -79,7 +79,12 @@ class EventFeed:
         """How many requests wait for events now."""
         self.last_read = -1e9
         """When somebody last asked for events, in seconds of the clock."""
+        self._on_read: Callable[[], None] = lambda: None
         journal.observe(self._committed)
+
+    def on_read(self, begun: Callable[[], None]) -> None:
+        """Call ``begun`` whenever somebody asks for events."""
+        self._on_read = begun
 
     @property
     def end(self) -> Cursor:
@@ -150,6 +155,7 @@ class EventFeed:
                         Code.TEMPORARY,
                     )
                 await self._log.wait()
+            self._on_read()
             if cursor is None:
                 return Answer((), self._log.end).encoded()
             answer = await self._next(cursor, selection)

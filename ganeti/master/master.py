@@ -31,6 +31,7 @@ from ganeti.master.event_feed import EventFeed
 from ganeti.master.job_filters import JobFilters
 from ganeti.master.live import Live, WatchedNodes
 from ganeti.master.members import MemberDistribution
+from ganeti.master.node_events import NodeEvents
 from ganeti.master.places import Places
 from ganeti.master.questions import Questions
 from ganeti.master.quorum import READY_TIMEOUT, Quorum
@@ -116,7 +117,10 @@ class Master:
         self.locks = LockKeeper(clock)
         self.pause = WatcherPause(around.files, around.places.watcher_pause)
         self.live = Live(self.members, self.config.state, clock)
-        self.nodes = WatchedNodes(self.members, self.live.changed, quorum.confirm)
+        self.node_events = NodeEvents(
+            self.events, self.live, self.members, self.config.state, self.locks, clock
+        )
+        self.nodes = WatchedNodes(self.members, self.node_events.changed, quorum.confirm)
         self.queue = Queue(
             store=self.jobs,
             journal=journal,
@@ -236,6 +240,7 @@ class Master:
 
     def discard(self) -> None:
         """Give up a master that was never started."""
+        self.node_events.stop()
         self.events.stop()
         self.live.stop()
         self.members.stop()
@@ -251,6 +256,7 @@ class Master:
         timer = self._around.clock.callLater(READY_TIMEOUT, self._acknowledge_nothing)
         try:
             await self.queue.stop()
+            self.node_events.stop()
             self.events.stop()
             self.live.stop()
             self.members.stop()
