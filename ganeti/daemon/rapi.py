@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 import time
 from argparse import SUPPRESS, ArgumentTypeError, Namespace
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from ganeti.daemon import open_files
+from ganeti.daemon.expiry import certificate_expiry
 from ganeti.daemon.listening import BACKLOG, keep_unsent, listen_at, send_at_once
 from ganeti.daemon.options import add_address, address_of, parser
 from ganeti.daemon.server_certificate import ServerCertificate
@@ -23,10 +24,12 @@ from ganeti.daemon.service import Program, Running, run
 from ganeti.daemon.workers import Workers, accept_as_worker
 from ganeti.errors import NotMaster
 from ganeti.luxi.async_client import MOST_WAITING, MasterClient
+from ganeti.metrics.family import Family, gauge
 from ganeti.paths import RAPI_PORT, Paths, name_of_this_node, of_this_node
 from ganeti.rapi.access import Authenticator, UsersFile, UsersFileChecker
 from ganeti.rapi.costly_queries import QueryLimit
 from ganeti.rapi.events.hub import EventHub
+from ganeti.rapi.metrics import ApiMetrics
 from ganeti.rapi.resource import Api, resource_tree
 from ganeti.rapi.routes.table import ROUTES
 from ganeti.rapi.site import MAX_CONNECTIONS, MAX_HANDSHAKES, ApiSite
@@ -105,8 +108,16 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
         login_always=options.require_authentication,
     )
     events = EventHub(master, reactor)
+
+    def around() -> Iterator[Family]:
+        connections = len(site.connections)
+        yield gauge("ganeti_api_connections", "Connections of clients that are open.", connections)
+        if certificate is not None:
+            yield certificate_expiry({"rapi": certificate.path})
+
+    metrics = ApiMetrics(around)
     site = ApiSite(
-        resource_tree(ROUTES, Api(QueryLimit(master), authenticator, time.time, events)),
+        resource_tree(ROUTES, Api(QueryLimit(master), authenticator, time.time, events, metrics)),
         reactor,
         max_connections=shares.clients,
         max_handshakes=shares.handshakes,

@@ -28,6 +28,7 @@ from ganeti.journal.interfaces import (
     Position,
 )
 from ganeti.journal.segments import SEGMENT_SIZE, Frames, Segments
+from ganeti.metrics.family import Histogram
 from ganeti.system.interfaces import IFiles
 
 GROUP_SIZE = 4 << 20
@@ -76,6 +77,11 @@ class FileJournal:
         self._pending: deque[_Group] = deque()
         self._errands: deque[tuple[Errand, Deferred[None]]] = deque()
         self._observers: list[Observer] = []
+        self.sync_seconds = Histogram(
+            "ganeti_journal_sync_seconds",
+            "How long commits that were written together took to be on this disk.",
+            bounds=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0),
+        )
         self._working = False
         self._refusal: str | None = "it is not open"
         self._replaced: NotMaster | None = None
@@ -272,12 +278,12 @@ class FileJournal:
     async def _write(self, group: _Group) -> None:
         frames = b"".join(group.frames)
         if self._replicas is None:
-            await self._segments.write(frames, group.end)
+            await self._sync(frames, group.end)
             self._acknowledge(group)
             return
         copied = Deferred.fromCoroutine(self._replicas.keep(group.after, frames, group.end))
         try:
-            await self._segments.write(frames, group.end)
+            await self._sync(frames, group.end)
         except Exception:
             # Until this returns, the replicas are busy with these frames.
             await copied
@@ -286,6 +292,11 @@ class FileJournal:
         # Last: a lease that was good before the disk was slow may have ended meanwhile.
         await self._replicas.confirm()
         self._acknowledge(group)
+
+    async def _sync(self, frames: bytes, end: Mark) -> None:
+        begun = self._clock.seconds()
+        await self._segments.write(frames, end)
+        self.sync_seconds.observe(self._clock.seconds() - begun)
 
     def _acknowledge(self, group: _Group) -> None:
         self._writing = None

@@ -2,7 +2,7 @@
 """What can be asked of the master: one record per method, its fields the positional arguments.
 
 Names, order and types are those that existing clients send. ``QueryObjects``,
-``SubmitSharedJob`` and ``WaitForEvents`` are additions.
+``SubmitSharedJob``, ``WaitForEvents`` and ``QueryMetrics`` are additions.
 """
 
 from __future__ import annotations
@@ -331,6 +331,10 @@ class WaitForEvents(Request[dict[str, Any]]):
     kinds: tuple[Line, ...] = ()
     names: tuple[Line, ...] = ()
     tags: tuple[Line, ...] = ()
+
+
+class QueryMetrics(Request[list[dict[str, Any]]]):
+    """The numbers that the master keeps, as families in the terms of Prometheus."""
 
 
 # Rules for jobs

@@ -15,6 +15,7 @@ from ganeti.luxi.server import Answerer
 from ganeti.master.enrolment import Enrolment
 from ganeti.master.event_feed import EventFeed
 from ganeti.master.job_filters import JobFilters
+from ganeti.master.metrics import MasterMetrics
 from ganeti.master.questions import Questions
 from ganeti.master.shared_jobs import SharedJobs
 from ganeti.master.watcher import WatcherPause
@@ -34,6 +35,7 @@ def answers(
     enrolment: Enrolment,
     confirm_down: Answerer,
     events: EventFeed,
+    metrics: MasterMetrics,
 ) -> Mapping[str, Answerer]:
     """For each method of the protocol, who answers it."""
     jobs = JobAnswers(queue)
@@ -68,6 +70,7 @@ def answers(
         "ConfirmNodesDown": confirm_down,
         "EnrolNode": enrolment.enrol,
         "WaitForEvents": events.wait,
+        "QueryMetrics": metrics.query,
     }
 
 

@@ -31,6 +31,7 @@ from ganeti.master.event_feed import EventFeed
 from ganeti.master.job_filters import JobFilters
 from ganeti.master.live import Live, WatchedNodes
 from ganeti.master.members import MemberDistribution
+from ganeti.master.metrics import MasterMetrics, MeasuredNodes, Sources
 from ganeti.master.node_events import NodeEvents
 from ganeti.master.places import Places
 from ganeti.master.questions import Questions
@@ -105,7 +106,8 @@ class Master:
         self.config = Config(found.state, journal, around.now)
         self.events = EventFeed(journal, self.config.state, clock, around.now)
         self.quorum = quorum
-        self.members = MemberDistribution(around.nodes, self.config.state, clock, quorum.agreed)
+        nodes = MeasuredNodes(around.nodes, clock)
+        self.members = MemberDistribution(nodes, self.config.state, clock, quorum.agreed)
         self.candidates = Candidates(
             journal,
             self.members,
@@ -135,6 +137,7 @@ class Master:
         self.enrolment = Enrolment(
             self.config, around.files, around.places, around.issue, around.now, clock
         )
+        slices = Slices(clock)
         self.questions = Questions(
             state=self.config.state,
             live=self.live,
@@ -142,9 +145,26 @@ class Master:
             queue=self.queue,
             locks=self.locks.rows,
             watcher_pause=self.pause.until,
-            slices=Slices(clock),
+            slices=slices,
             release=__version__,
             machine=around.machine,
+        )
+        self.metrics = MasterMetrics(
+            Sources(
+                state=self.config.state,
+                journal=journal,
+                jobs=self.jobs,
+                locks=self.locks,
+                live=self.live,
+                nodes=nodes,
+                candidates=self.candidates,
+                quorum=quorum,
+                events=self.events,
+                node_events=self.node_events,
+                slices=slices,
+                clock=clock,
+                name=around.name,
+            )
         )
         self.checkpoints: Checkpoints = Checkpoints(
             around.files,
@@ -200,6 +220,7 @@ class Master:
             self.enrolment,
             self._confirm_down,
             self.events,
+            self.metrics,
         )
 
     async def _confirm_down(self, names: Sequence[str]) -> None:
@@ -240,6 +261,7 @@ class Master:
 
     def discard(self) -> None:
         """Give up a master that was never started."""
+        self.metrics.stop()
         self.node_events.stop()
         self.events.stop()
         self.live.stop()
@@ -256,6 +278,7 @@ class Master:
         timer = self._around.clock.callLater(READY_TIMEOUT, self._acknowledge_nothing)
         try:
             await self.queue.stop()
+            self.metrics.stop()
             self.node_events.stop()
             self.events.stop()
             self.live.stop()

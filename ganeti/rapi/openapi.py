@@ -11,10 +11,12 @@ from typing import Any
 import msgspec
 
 from ganeti import __version__
+from ganeti.metrics.exposition import CONTENT_TYPE
 from ganeti.rapi import responses
 from ganeti.rapi.access import Access
 from ganeti.rapi.arguments import LOCK, REASON, Kind, Parameter
 from ganeti.rapi.events.server_sent import EVENT_STREAM
+from ganeti.rapi.metrics import exposes
 from ganeti.rapi.routes.nodes import FLAGS
 from ganeti.rapi.routes.route import DIGITS, Route
 from ganeti.rapi.verbs import Verb, asks, streams, submits
@@ -140,6 +142,8 @@ def _path(route: Route, components: dict[str, Schema], answers: Mapping[Any, Sch
 
 def media_type(verb: Verb) -> str:
     """Return what an answer is written in."""
+    if isinstance(verb, exposes):
+        return CONTENT_TYPE.partition(";")[0]
     return EVENT_STREAM if isinstance(verb, streams) else "application/json"
 
 

@@ -20,12 +20,14 @@ from twisted.web.server import NOT_DONE_YET
 from ganeti.errors import GanetiError, Invalid
 from ganeti.events.cursor import Cursor
 from ganeti.luxi.interfaces import IMaster
+from ganeti.metrics.exposition import CONTENT_TYPE
 from ganeti.rapi.access import Access, Authenticator
 from ganeti.rapi.arguments import body_of, query_of
 from ganeti.rapi.events.hub import EventHub
 from ganeti.rapi.events.server_sent import ServerSentEvents
 from ganeti.rapi.events.stream import Confirm, EventStream, Form
 from ganeti.rapi.events.web_socket import WebSocketMessages, is_upgrade
+from ganeti.rapi.metrics import ApiMetrics, Families
 from ganeti.rapi.problems import Problematic, answer_to
 from ganeti.rapi.response import Response, send
 from ganeti.rapi.routes.route import DIGITS, Route
@@ -43,6 +45,7 @@ class Api:
     authenticator: Authenticator
     now: Callable[[], float]
     events: EventHub
+    metrics: ApiMetrics
 
 
 def resource_tree(routes: Iterable[Route], api: Api) -> RouteResource:
@@ -100,6 +103,9 @@ class RouteResource(Resource):
         return NOT_DONE_YET
 
     async def _respond(self, request: ApiRequest) -> None:
+        assert request.channel is not None
+        clock = request.channel.site.clock
+        begun = clock.seconds()
         try:
             response = await self._answer(request)
         except GanetiError as e:
@@ -109,6 +115,10 @@ class RouteResource(Resource):
         except Exception:
             request.processingFailed(Failure())
             return
+        resource = "none" if self.route is None else self.route.path
+        method = request.method.decode("latin-1")
+        status = HTTPStatus.OK if response is None else response.status
+        self._api.metrics.answered(resource, method, int(status), clock.seconds() - begun)
         if response is not None:
             send(request, response)
 
@@ -127,6 +137,9 @@ class RouteResource(Resource):
         if isinstance(result, Subscription):
             await self._stream(request, result, confirm)
             return None
+        if isinstance(result, Families):
+            text = self._api.metrics.text(result, self._api.events)
+            return Response(HTTPStatus.OK, text, content_type=CONTENT_TYPE.encode("ascii"))
         if verb.access is Access.WRITE:
             self._log.info(
                 "{user}: {method} {path}: {result}",

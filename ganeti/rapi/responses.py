@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ganeti.rapi.access import Access
+from ganeti.rapi.metrics import exposes
 from ganeti.rapi.routes.route import Route
 from ganeti.rapi.verbs import Verb, asks, lists, shows, streams, submits
 
@@ -76,6 +77,8 @@ def result(verb: Verb, answers: Mapping[Any, Schema]) -> Schema:
         return _fields(verb.fields)
     if isinstance(verb, streams):
         return {"type": "string", "description": "Each has an id, a kind, and JSON as data."}
+    if isinstance(verb, exposes):
+        return {"type": "string", "description": "Lines in the text format of Prometheus."}
     assert isinstance(verb, asks)
     return answers[verb.result]
 

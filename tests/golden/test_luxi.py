@@ -20,4 +20,5 @@ class LuxiTests(SynchronousTestCase):
         self.assertEqual(ours.pop("EnrolNode"), ["token", "request"])
         events = ["since", "timeout", "kinds", "names", "tags"]
         self.assertEqual(ours.pop("WaitForEvents"), events)
+        self.assertEqual(ours.pop("QueryMetrics"), [])
         self.assertEqual(ours, json.loads(path.read_text()))

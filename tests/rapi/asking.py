@@ -15,6 +15,7 @@ from twisted.internet.testing import StringTransport
 from ganeti.rapi.access import Authenticator, UsersFile, UsersFileChecker
 from ganeti.rapi.channel import Channel
 from ganeti.rapi.events.hub import EventHub
+from ganeti.rapi.metrics import ApiMetrics
 from ganeti.rapi.resource import Api, resource_tree
 from ganeti.rapi.routes.table import ROUTES
 from ganeti.rapi.site import ApiSite
@@ -78,7 +79,7 @@ class Asker:
             self.users, self.checker, self.clock.seconds, login_always=login_always
         )
         self.events = EventHub(master, self.clock)
-        api = Api(master, authenticator, lambda: NOW, self.events)
+        api = Api(master, authenticator, lambda: NOW, self.events, ApiMetrics())
         self.site = ApiSite(resource_tree(ROUTES, api), self.clock)
 
     def connect(self) -> tuple[Channel, StringTransport]:

@@ -138,7 +138,7 @@ class ClientTests(SynchronousTestCase):
         self.assertEqual(
             missing,
             [
-                *(("GET", path) for path in ("/", "/2", "/2/openapi", "/2/events")),
+                *(("GET", path) for path in ("/", "/2", "/2/openapi", "/metrics", "/2/events")),
                 ("GET", "/2/query/{resource}"),
             ],
         )

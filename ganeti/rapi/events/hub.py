@@ -8,7 +8,7 @@ is kept, it is told so and disconnected.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from typing import Protocol, TypeAlias
 
@@ -25,6 +25,7 @@ from ganeti.events.event import Event, Selection, read_event
 from ganeti.events.log import Encoded, Entry, EventLog, Page
 from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import WaitForEvents
+from ganeti.metrics.family import Counter, Family
 from ganeti.rapi.problems import Problematic
 
 MAX_SUBSCRIBERS = 2000
@@ -129,13 +130,17 @@ class EventHub:
         self._delivery: IDelayedCall | None = None
         self._not_before = 0.0
         self._beat: IDelayedCall | None = None
-        self.sent = 0
-        """How many events were sent, each counted for every subscriber."""
-        self.lagged = 0
-        """How many subscribers were disconnected because they read too slowly."""
+        self._sent = Counter("ganeti_event_sent", "Events that were sent, for each subscriber.")
+        self._lagged = Counter(
+            "ganeti_event_lagged", "Subscribers that were disconnected as they read too slowly."
+        )
 
     def __len__(self) -> int:
         return len(self._subscribers)
+
+    def families(self) -> Iterable[Family]:
+        """Return what was counted."""
+        return self._sent.family(), self._lagged.family()
 
     async def subscribe(self, subscriber: Subscriber, since: Cursor | None) -> None:
         """Open ``subscriber``, and send it what comes after ``since``, or from now on.
@@ -284,7 +289,7 @@ class EventHub:
                 chunk = chunks[key] = len(chosen), subscriber.encode(chosen)
             subscriber.cursor = page.next
             if chunk[0]:
-                self.sent += chunk[0]
+                self._sent.count(by=chunk[0])
                 subscriber.send(chunk[1])
             behind = behind or page.next < events.end
         now = self._clock.seconds()
@@ -294,7 +299,7 @@ class EventHub:
 
     def _lag(self, subscriber: Subscriber) -> None:
         self.unsubscribe(subscriber)
-        self.lagged += 1
+        self._lagged.count()
         subscriber.lag()
 
     def _heartbeat(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 
 import msgspec
 
+from ganeti.rapi.metrics import exposes
 from ganeti.rapi.openapi import description
 from ganeti.rapi.routes import cluster, groups, instances, jobs, nodes
 from ganeti.rapi.routes.route import Route
@@ -52,6 +53,7 @@ ROUTES: tuple[Route, ...] = (
     Route("/", {"GET": asks(_top, result=list[Child])}),
     Route("/2", {"GET": asks(_children_of_2, result=list[Child])}),
     Route("/2/openapi", {"GET": asks(_openapi, result=dict[str, Any])}),
+    Route("/metrics", {"GET": exposes()}),
     *cluster.ROUTES,
     *instances.ROUTES,
     *nodes.ROUTES,

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.rapi.channel import Channel
 from ganeti.rapi.events.hub import EventHub
+from ganeti.rapi.metrics import ApiMetrics
 from ganeti.rapi.resource import Api, resource_tree
 from ganeti.rapi.routes.table import ROUTES
 from ganeti.rapi.site import ApiSite
@@ -34,7 +35,7 @@ class EventCase(SynchronousTestCase):
         """A new process of the remote API, which knows nothing."""
         authenticator = self.asker.site.resource._api.authenticator
         self.hub = EventHub(self.master, self.clock, max_bytes=self.max_bytes, max_subscribers=3)
-        api = Api(self.master, authenticator, lambda: NOW, self.hub)
+        api = Api(self.master, authenticator, lambda: NOW, self.hub, ApiMetrics())
         self.asker.site = ApiSite(resource_tree(ROUTES, api), self.clock)
         self.addCleanup(self.hub.stop)
 
