@@ -35,7 +35,7 @@ MAY_IMPORT = {
     " luxi placement system pki events metrics",
     "hypervisor": "errors schema model system",
     "storage": "errors schema model system",
-    "node": "errors schema model journal pki rpc hypervisor storage system paths",
+    "node": "errors schema model journal pki rpc hypervisor storage system paths metrics",
     "rapi": "errors schema opcodes query luxi events metrics",
     "bootstrap": "errors schema model config journal pki rpc system paths",
     "upkeep": "errors opcodes luxi bootstrap system paths",

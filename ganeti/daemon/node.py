@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from argparse import Namespace
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,13 +17,17 @@ from twisted.internet.threads import deferToThreadPool
 from ganeti.bootstrap.daemons import runs
 from ganeti.bootstrap.daemons import start as start_daemon
 from ganeti.daemon import open_files
+from ganeti.daemon.expiry import certificate_expiry
 from ganeti.daemon.hypervisors import hypervisors
 from ganeti.daemon.listening import listen, reach
+from ganeti.daemon.node_metrics import default_address, serve_metrics
 from ganeti.daemon.options import address_of, known_address
 from ganeti.daemon.service import Running
 from ganeti.daemon.tls import load, peer_of, prove, server_context
+from ganeti.metrics.family import Family
 from ganeti.node.answers import answers_of
 from ganeti.node.enrolment import Enrolment
+from ganeti.node.metrics import host_families
 from ganeti.node.parts import Host, parts_of
 from ganeti.paths import NODED_PORT, Paths, name_of_this_node
 from ganeti.pki.enrolment import Application
@@ -67,7 +71,19 @@ async def start(reactor: Any, options: Namespace, paths: Paths) -> Running:
     address = options.bind or address_of(name, paths)
     port = listen(reactor, address, options.port, TlsFactory(context, site, reactor))
 
+    async def numbers() -> Sequence[Family]:
+        own = await host_families(parts.facts.describe, tuple(host.hypervisors), files)
+        certificates = {"node": paths.node_certificate, "authority": paths.authority}
+        return [*own, certificate_expiry(certificates)]
+
+    metrics = None
+    if options.metrics_port:
+        where = options.metrics_bind or default_address(address)
+        metrics = serve_metrics(reactor, where, options.metrics_port, numbers)
+
     async def stop() -> None:
+        if metrics is not None:
+            await metrics.stopListening()
         await port.stopListening()
         parts.membership.close()
         await parts.transfers.close()

@@ -302,7 +302,7 @@ def answer_as_described(_: CheckContext, response: Response, case: Case[Any]) ->
         answer = described["responses"].get(found, {})
         if "$ref" in answer:
             answer = document["components"]["responses"][found]
-        content = next(iter(answer.get("content", {}).values()), {})
+        content: dict[str, Any] = next(iter(answer.get("content", {}).values()), {})
         schema = content.get("schema", {})
         whole = {"allOf": [schema], "components": document["components"]}
         _validators[place] = jsonschema_rs.Draft202012Validator(whole)
