@@ -155,9 +155,7 @@ class EventHub:
                 (("Retry-After", "30"),),
             )
         events = await self._begin()
-        if since is not None and not events.holds(since):
-            await self._fill(events, since)
-        reset = since is not None and not events.holds(since)
+        reset = since is not None and await self._is_lost(events, since)
         cursor = events.end if since is None or reset else since
         subscriber.cursor = cursor
         subscriber.open(cursor, ready=since is None, reset=reset)
@@ -191,10 +189,11 @@ class EventHub:
     async def _begin(self) -> EventLog:
         await self._beginning.acquire()
         try:
+            # Until this client subscribes, the master is followed for it, too.
+            self._left = self._clock.seconds()
             if self._events is None:
                 answer = await self._ask(None, 5.0)
                 self._events = EventLog(Cursor.parse(answer.position), max_bytes=self._max_bytes)
-                self._left = self._clock.seconds()
                 self._following = Deferred.fromCoroutine(self._follow(self._events))
                 self._following.addErrback(self._broke)
             return self._events
@@ -231,6 +230,15 @@ class EventHub:
         for subscriber in self._subscribers:
             subscriber.cursor = position
             subscriber.reset(position)
+
+    async def _is_lost(self, events: EventLog, since: Cursor) -> bool:
+        """Return whether the events after ``since`` cannot be sent; first gets those it can."""
+        if since > events.end:
+            # The client was told by another process, or a master that this one has yet to follow.
+            return (await self._ask(since, 0)).reset
+        if since < events.floor:
+            await self._fill(events, since)
+        return since < events.floor
 
     async def _fill(self, events: EventLog, since: Cursor) -> None:
         """Complete what is kept with what the master has after ``since``, as far as it fits."""
@@ -274,7 +282,7 @@ class EventHub:
         behind = False
         for subscriber in list(self._subscribers):
             cursor = subscriber.cursor
-            if not events.holds(cursor):
+            if cursor < events.floor:
                 self._lag(subscriber)
                 continue
             if subscriber.paused or cursor >= events.end:

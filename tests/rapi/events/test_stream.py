@@ -188,6 +188,18 @@ class TroubleTests(StreamCase):
         self.turn()
         self.assertEqual(reader.ids(), ["2.1", "3.1"])
 
+    def test_a_reader_that_is_ahead_of_this_process_is_waited_for(self) -> None:
+        reader = self.connect()
+        self.master.go_away()
+        self.master.away = False
+        self.change("web1")  # another process was told, and this one asks again a little later
+        ahead = self.connect("?since=2")
+        self.clock.advance(RETRY_DELAY)
+        self.change("web2")
+        self.assertEqual(ahead.events(), [("3.1", "instance")])
+        self.assertEqual(reader.ids(), ["2.1", "3.1"])
+        self.assertEqual(self.connect("?since=99").events(), [("3", "reset")])
+
     def test_an_api_that_restarts_leaves_no_gap(self) -> None:
         reader = self.connect()
         for _ in range(9):
