@@ -13,7 +13,7 @@ from ganeti.rapi.metrics import exposes
 from ganeti.rapi.openapi import description
 from ganeti.rapi.routes import cluster, groups, instances, jobs, nodes
 from ganeti.rapi.routes.route import Route
-from ganeti.rapi.verbs import Call, asks
+from ganeti.rapi.verbs import Call, Verb, asks, streams
 
 
 class Child(TypedDict):
@@ -35,8 +35,15 @@ async def _children_of_2(_: Call, __: Mapping[str, Any], ___: Any) -> Any:
 
 @cache
 def _children(depth: int) -> tuple[str, ...]:
-    found = {route.segments[depth] for route in ROUTES if len(route.segments) > depth}
+    # Clients that follow what is listed expect JSON, and an end of it.
+    listed = (route for route in ROUTES if not any(map(_is_other, route.verbs.values())))
+    found = {route.segments[depth] for route in listed if len(route.segments) > depth}
     return tuple(sorted(found - {""}))
+
+
+def _is_other(verb: Verb) -> bool:
+    """Return whether what a verb answers is no JSON document."""
+    return isinstance(verb, streams | exposes)
 
 
 async def _openapi(_: Call, __: Mapping[str, Any], ___: Any) -> Any:
