@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ganeti.cli import clusters, epo, everywhere, policies
+from ganeti.cli import clusters, epo, events, everywhere, policies
 from ganeti.cli.command import FORCE, Command, Words, tool
 from ganeti.cli.listing import FORM, ROMAN
 from ganeti.cli.options import (
@@ -472,6 +472,25 @@ GNT_CLUSTER = tool(
             FORM,
         ),
         run=clusters.history,
+    ),
+    Command(
+        name="watch",
+        doc="Print what changes on the cluster as it happens.",
+        options=(
+            Option(("--kind",), "kinds", "Only events of this kind.", TEXT, many=True),
+            Option(("--name",), "names", "Only events about this object.", TEXT, many=True),
+            Option(("--tag",), "tags", "Only events about objects with this tag.", TEXT, many=True),
+            Option(
+                ("--since",),
+                "since",
+                "Begin after this event, or position of the journal, instead of now.",
+                TEXT,
+                metavar="ID",
+            ),
+            Option(("--no-wait",), "no_wait", "End when there are no more events."),
+            FORM,
+        ),
+        run=events.watch,
     ),
 )
 

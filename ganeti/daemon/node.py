@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from argparse import Namespace
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,13 +18,17 @@ from twisted.internet.threads import deferToThreadPool
 from ganeti.bootstrap.daemons import runs
 from ganeti.bootstrap.daemons import start as start_daemon
 from ganeti.daemon import open_files
+from ganeti.daemon.expiry import certificate_expiry
 from ganeti.daemon.hypervisors import hypervisors
 from ganeti.daemon.listening import BACKLOG, listen_at, reach
 from ganeti.daemon.node_certificate import NodeServerTLS, peer_of, prove
+from ganeti.daemon.node_metrics import default_address, serve_metrics
 from ganeti.daemon.options import address_of, known_address
 from ganeti.daemon.parts import Daemon, Part
+from ganeti.metrics.family import Family
 from ganeti.node.answers import answers_of
 from ganeti.node.enrolment import Enrolment
+from ganeti.node.metrics import host_families
 from ganeti.node.parts import Host, parts_of
 from ganeti.paths import NODED_PORT, Paths, name_of_this_node
 from ganeti.pki.authority import new_request
@@ -74,6 +78,11 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
     endpoint = SSL4ServerEndpoint(reactor, options.port, tls, BACKLOG, address)
     port = await listen_at(endpoint, site, address, options.port)
 
+    async def numbers() -> Sequence[Family]:
+        own = await host_families(parts.facts.describe, tuple(host.hypervisors), files)
+        certificates = {"node": paths.node_certificate, "authority": paths.authority}
+        return [*own, certificate_expiry(certificates)]
+
     for part in (
         Part("copy of the journal", stop=parts.replica.close),
         Part("calls", stop=site.end),
@@ -82,6 +91,10 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
         Part("port", stop=port.stopListening),
     ):
         daemon.add(part)
+    if options.metrics_port:
+        where = options.metrics_bind or default_address(address)
+        metrics = serve_metrics(reactor, where, options.metrics_port, numbers)
+        daemon.add(Part("metrics", stop=metrics.stopListening))
     daemon.on_reload(reload)
     daemon.status(f"serves {name} on {address} port {options.port}")
 

@@ -7,17 +7,29 @@ import sys
 from argparse import Namespace
 from collections.abc import Awaitable, Sequence
 
-from ganeti.daemon.options import add_address, parser
+from ganeti.daemon.options import add_address, parser, port_number
 from ganeti.daemon.parts import Daemon
 from ganeti.daemon.service import NODE_SETUP, Program, run
 from ganeti.errors import GanetiError
-from ganeti.paths import NODED_PORT, Paths, name_of_this_node, of_this_node
+from ganeti.paths import METRICS_PORT, NODED_PORT, Paths, name_of_this_node, of_this_node
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; its exit code."""
     options = parser("ganeti-noded", "The node daemon: does on this host what the master asks.")
     add_address(options, NODED_PORT)
+    options.add_argument(
+        "--metrics-bind",
+        metavar="ADDRESS",
+        help="where /metrics is served to Prometheus without a login; default: on this host only",
+    )
+    options.add_argument(
+        "--metrics-port",
+        type=port_number,
+        metavar="PORT",
+        default=METRICS_PORT,
+        help=f"0 serves no metrics; default: {METRICS_PORT}",
+    )
     options.add_argument(
         "--join",
         metavar="FILE",

@@ -28,7 +28,7 @@ def parser(program: str, what: str) -> ArgumentParser:
 
 def add_address(options: ArgumentParser, port: int) -> None:
     """The options of daemons that listen on the network."""
-    options.add_argument("-p", "--port", type=_port, default=port, help=f"default: {port}")
+    options.add_argument("-p", "--port", type=port_number, default=port, help=f"default: {port}")
     options.add_argument(
         "-b", "--bind", metavar="ADDRESS", help="default: the address of this node's name"
     )
@@ -68,7 +68,8 @@ def known_address(name: str, paths: Paths) -> str | None:
     return None
 
 
-def _port(text: str) -> int:
+def port_number(text: str) -> int:
+    """Return the port that an option names."""
     port = int(text)
     if not 0 <= port <= 65535:
         raise ArgumentTypeError(f"{port} is no port")

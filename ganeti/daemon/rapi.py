@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 import time
 from argparse import SUPPRESS, ArgumentTypeError, Namespace
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from ganeti.daemon import open_files
+from ganeti.daemon.expiry import certificate_expiry
 from ganeti.daemon.listening import BACKLOG, keep_unsent, listen_at, send_at_once
 from ganeti.daemon.options import add_address, address_of, parser
 from ganeti.daemon.parts import Daemon, Part
@@ -24,9 +25,12 @@ from ganeti.daemon.service import Program, run
 from ganeti.daemon.workers import Workers, accept_as_worker
 from ganeti.errors import NotMaster
 from ganeti.luxi.async_client import MOST_WAITING, MasterClient
+from ganeti.metrics.family import Family, gauge
 from ganeti.paths import RAPI_PORT, Paths, name_of_this_node, of_this_node
 from ganeti.rapi.access import Authenticator, UsersFile, UsersFileChecker
 from ganeti.rapi.costly_queries import QueryLimit
+from ganeti.rapi.events.hub import EventHub
+from ganeti.rapi.metrics import ApiMetrics
 from ganeti.rapi.resource import Api, resource_tree
 from ganeti.rapi.routes.table import ROUTES
 from ganeti.rapi.site import MAX_CONNECTIONS, ApiSite
@@ -107,8 +111,17 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
         reactor.seconds,
         login_always=options.require_authentication,
     )
+    events = EventHub(master, reactor)
+
+    def around() -> Iterator[Family]:
+        connections = len(site.connections)
+        yield gauge("ganeti_api_connections", "Connections of clients that are open.", connections)
+        if certificate is not None:
+            yield certificate_expiry({"rapi": certificate.path})
+
+    metrics = ApiMetrics(around)
     site = ApiSite(
-        resource_tree(ROUTES, Api(QueryLimit(master), authenticator, time.time)),
+        resource_tree(ROUTES, Api(QueryLimit(master), authenticator, time.time, events, metrics)),
         reactor,
         max_connections=shares.clients,
         max_handshakes=shares.handshakes,
@@ -116,6 +129,7 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
     )
     daemon.add(Part("connections to the master", stop=master.close))
     daemon.add(Part("clients", stop=site.hang_up))
+    daemon.add(Part("events", stop=events.stop))
     if options.worker is not None:
         port = accept_as_worker(reactor, _over_tls(site, certificate))
         daemon.add(Part("port", stop=port.stopListening))

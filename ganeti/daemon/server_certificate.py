@@ -42,6 +42,11 @@ class ServerCertificate:
         self._files = certificate, key
         self.reload()
 
+    @property
+    def path(self) -> str:
+        """The file with the certificate."""
+        return self._files[0]
+
     def reload(self) -> None:
         """Let connections that are made from now on use the files as they are now.
 

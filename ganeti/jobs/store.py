@@ -7,6 +7,7 @@ appended, so that a job that says much is not written again for each word.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -15,7 +16,7 @@ import msgspec
 from twisted.logger import Logger
 
 from ganeti.errors import NotKept
-from ganeti.jobs.job import Job, LogEntry, decode, encode
+from ganeti.jobs.job import Job, LogEntry, Status, decode, encode
 from ganeti.jobs.shield import shielded
 from ganeti.journal.interfaces import Append, Commit, Delete, Edit, IJournal, Put
 from ganeti.schema.records import Record
@@ -59,6 +60,8 @@ class JobStore:
         self._drained = False
         self._changed = Changed()
         self._observers: list[Callable[[Job], None]] = []
+        self.statuses: Counter[Status] = Counter()
+        """How many jobs have each status."""
 
     @property
     def jobs(self) -> Mapping[int, Job]:
@@ -152,6 +155,7 @@ class JobStore:
     def load(self, jobs: Iterable[Job], serial: int, drained: bool) -> None:
         """Begin with what the queue's files hold."""
         self._jobs = {job.id: job for job in jobs}
+        self.statuses = Counter(job.status for job in self._jobs.values())
         self._serial = max((serial, *self._jobs))
         self._drained = drained
 
@@ -251,12 +255,16 @@ class JobStore:
                 self._log.failure("an observer of job {job} broke", job=job.id)
 
     def _settle(self, job: Job) -> None:
+        if (old := self._jobs.get(job.id)) is not None:
+            self.statuses[old.status] -= 1
+        self.statuses[job.status] += 1
         self._jobs[job.id] = job
         self._changed.jobs[job.id] = job
         self._changed.gone.discard(job.id)
 
     def _forget(self, job_id: int) -> None:
-        if self._jobs.pop(job_id, None) is not None:
+        if (job := self._jobs.pop(job_id, None)) is not None:
+            self.statuses[job.status] -= 1
             self._changed.jobs.pop(job_id, None)
             self._changed.gone.add(job_id)
 

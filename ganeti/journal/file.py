@@ -18,8 +18,17 @@ from zope.interface import implementer
 
 from ganeti.errors import NotKept, NotMaster
 from ganeti.journal.frames import commit_of, digest_of, encode
-from ganeti.journal.interfaces import Commit, Damaged, IJournal, IReplicas, Mark, Position
+from ganeti.journal.interfaces import (
+    Commit,
+    Damaged,
+    IJournal,
+    IReplicas,
+    Mark,
+    Observer,
+    Position,
+)
 from ganeti.journal.segments import SEGMENT_SIZE, Frames, Segments
+from ganeti.metrics.family import Histogram
 from ganeti.system.interfaces import IFiles
 
 GROUP_SIZE = 4 << 20
@@ -43,7 +52,7 @@ class _Group:
     end: Mark
     frames: list[bytes] = field(default_factory=list)
     size: int = 0
-    waiting: list[tuple[Mark, _Kept]] = field(default_factory=list)
+    waiting: list[tuple[Mark, Commit, _Kept]] = field(default_factory=list)
 
 
 @implementer(IJournal)
@@ -67,6 +76,12 @@ class FileJournal:
         self._writing: _Group | None = None
         self._pending: deque[_Group] = deque()
         self._errands: deque[tuple[Errand, Deferred[None]]] = deque()
+        self._observers: list[Observer] = []
+        self.sync_seconds = Histogram(
+            "ganeti_journal_sync_seconds",
+            "How long commits that were written together took to be on this disk.",
+            bounds=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0),
+        )
         self._working = False
         self._refusal: str | None = "it is not open"
         self._replaced: NotMaster | None = None
@@ -102,7 +117,7 @@ class FileJournal:
         kept = _Kept()
         group.frames.append(frame)
         group.size += len(frame)
-        group.waiting.append((mark, kept))
+        group.waiting.append((mark, commit, kept))
         self._wake()
         return mark.position, kept
 
@@ -145,6 +160,13 @@ class FileJournal:
     def end(self) -> Position:
         return self._acknowledged.position
 
+    def observe(self, observer: Observer) -> None:
+        self._observers.append(observer)
+
+    def unobserve(self, observer: Observer) -> None:
+        if observer in self._observers:
+            self._observers.remove(observer)
+
     async def forget(self, before: Position) -> None:
         await self._segments.forget(before)
 
@@ -169,6 +191,10 @@ class FileJournal:
     def begins_after(self) -> Position:
         """The position before that of the first commit that is still here."""
         return self._segments.begins_after()
+
+    def segment_before(self, position: Position) -> Position:
+        """Return where the segment begins that is before the one with a position."""
+        return self._segments.segment_before(position)
 
     def mark_at(self, position: Position) -> Mark:
         """The mark of a durable commit, or of the beginning of this log.
@@ -252,12 +278,12 @@ class FileJournal:
     async def _write(self, group: _Group) -> None:
         frames = b"".join(group.frames)
         if self._replicas is None:
-            await self._segments.write(frames, group.end)
+            await self._sync(frames, group.end)
             self._acknowledge(group)
             return
         copied = Deferred.fromCoroutine(self._replicas.keep(group.after, frames, group.end))
         try:
-            await self._segments.write(frames, group.end)
+            await self._sync(frames, group.end)
         except Exception:
             # Until this returns, the replicas are busy with these frames.
             await copied
@@ -267,10 +293,21 @@ class FileJournal:
         await self._replicas.confirm()
         self._acknowledge(group)
 
+    async def _sync(self, frames: bytes, end: Mark) -> None:
+        begun = self._clock.seconds()
+        await self._segments.write(frames, end)
+        self.sync_seconds.observe(self._clock.seconds() - begun)
+
     def _acknowledge(self, group: _Group) -> None:
         self._writing = None
-        for mark, kept in group.waiting:
+        for mark, commit, kept in group.waiting:
             self._acknowledged = mark
+            for observer in tuple(self._observers):
+                try:
+                    observer(mark.position, commit)
+                except Exception:
+                    # The commit is durable, whatever one of those who look at it makes of that.
+                    self._log.failure("an observer of commit {n} broke", n=mark.position)
             kept.callback(None)
 
     async def _repair(self) -> None:
@@ -282,12 +319,12 @@ class FileJournal:
         self._refusal, self._tip = why, self._acknowledged
         if self._replicas is not None:
             self._replicas.cut(self._acknowledged)
-        lost: list[tuple[Mark, _Kept]] = []
+        lost: list[tuple[Mark, Commit, _Kept]] = []
         for group in (self._writing, *self._pending):
             lost += group.waiting if group is not None else ()
         self._writing = None
         self._pending.clear()
-        for _, kept in lost:
+        for _, _, kept in lost:
             kept.errback(NotKept(f"the journal could not keep the change: {why}"))
 
     def _broken(self, failure: Failure) -> None:

@@ -8,7 +8,7 @@ replicated store fits behind the same interface.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -81,6 +81,10 @@ class Commit(Record, omit_defaults=True):
     edits: tuple[Edit, ...]
 
 
+Observer: TypeAlias = Callable[[Position, Commit], None]
+"""Called with a commit and its position."""
+
+
 class IJournal(Interface):
     """An append-only log of commits; what it has taken survives a crash."""
 
@@ -112,6 +116,15 @@ class IJournal(Interface):
 
     def end() -> Position:
         """The position of the last durable commit; 0 if there is none."""
+
+    def observe(observer: Observer) -> None:
+        """Call ``observer`` with each commit once it is durable, in their order.
+
+        It is called before ``append`` returns to whoever made the commit.
+        """
+
+    def unobserve(observer: Observer) -> None:
+        """Do not call ``observer`` any more."""
 
     async def forget(before: Position) -> None:
         """Commits before ``before`` are in a checkpoint and may go, as whole segments."""

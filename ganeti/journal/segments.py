@@ -190,6 +190,14 @@ class Segments:
                 self._firsts.insert(0, oldest)
                 raise
 
+    def segment_before(self, position: Position) -> Position:
+        """Return where the segment begins that is before the one with a position.
+
+        What is in a checkpoint may go from there back: a whole segment stays for those who read
+        what has happened.
+        """
+        return self._firsts[max(0, bisect_right(self._firsts, position) - 2)]
+
     async def _begin(self, after: Mark) -> None:
         first = after.position + 1
         line = header(after)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What can be asked of the master: one record per method, its fields the positional arguments.
 
-Names, order and types are those that existing clients send. ``QueryObjects`` and
-``SubmitSharedJob`` are additions.
+Names, order and types are those that existing clients send. ``QueryObjects``,
+``SubmitSharedJob``, ``WaitForEvents`` and ``QueryMetrics`` are additions.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import decode_opcodes
 from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.records import Record
-from ganeti.schema.types import Integer, Number, Priority
+from ganeti.schema.types import Integer, Line, Number, Priority
 
 R = TypeVar("R", covariant=True)
 
@@ -311,6 +311,30 @@ class QueryConfigValues(Request[Row]):
     bare = True
 
     fields: tuple[str, ...]
+
+
+# Events
+
+
+class WaitForEvents(Request[dict[str, Any]]):
+    """Wait for events after ``since``: ``{"events": […], "position": …, "reset": …}``.
+
+    The position is where to go on; without ``since`` the answer is that of now, at once. What is
+    selected is of any of the kinds, about any of the names, and has any of the tags; what is empty
+    selects all. Without an event within ``timeout`` seconds there are none in the answer.
+    """
+
+    waits = True
+
+    since: Line | None = None
+    timeout: Number = LONGEST_WAIT
+    kinds: tuple[Line, ...] = ()
+    names: tuple[Line, ...] = ()
+    tags: tuple[Line, ...] = ()
+
+
+class QueryMetrics(Request[list[dict[str, Any]]]):
+    """The numbers that the master keeps, as families in the terms of Prometheus."""
 
 
 # Rules for jobs

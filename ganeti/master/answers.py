@@ -13,7 +13,9 @@ from ganeti.jobs.job import Job
 from ganeti.jobs.queue import Queue
 from ganeti.luxi.server import Answerer
 from ganeti.master.enrolment import Enrolment
+from ganeti.master.event_feed import EventFeed
 from ganeti.master.job_filters import JobFilters
+from ganeti.master.metrics import MasterMetrics
 from ganeti.master.questions import Questions
 from ganeti.master.shared_jobs import SharedJobs
 from ganeti.master.watcher import WatcherPause
@@ -32,6 +34,8 @@ def answers(
     filters: JobFilters,
     enrolment: Enrolment,
     confirm_down: Answerer,
+    events: EventFeed,
+    metrics: MasterMetrics,
 ) -> Mapping[str, Answerer]:
     """For each method of the protocol, who answers it."""
     jobs = JobAnswers(queue)
@@ -65,6 +69,8 @@ def answers(
         "DeleteFilter": filters.delete,
         "ConfirmNodesDown": confirm_down,
         "EnrolNode": enrolment.enrol,
+        "WaitForEvents": events.wait,
+        "QueryMetrics": metrics.query,
     }
 
 

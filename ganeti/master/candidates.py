@@ -72,6 +72,14 @@ class Candidates:
             if follower.node.name not in ours
         }
 
+    def lags(self) -> Mapping[str, tuple[bool, int]]:
+        """Return for each candidate's copy, by name, whether it is in sync, and what it lacks."""
+        ours, end = self._quorum.in_effect.in_sync, self._journal.end()
+        return {
+            each.node.name: (each.node.name in ours, max(0, end - each.end.position))
+            for each in self._followers.values()
+        }
+
     def members(self, nodes: Iterable[Node]) -> None:
         """Follow the candidates among these nodes, which are those of the cluster now."""
         candidates = {

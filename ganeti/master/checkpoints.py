@@ -112,7 +112,7 @@ class Checkpoints:
                 self._jobs.give_back(changed)
                 raise
             self._written = state
-            await self._journal.forget(mark.position)
+            await self._journal.forget(self._journal.segment_before(mark.position))
 
     async def whole(self) -> CheckpointFiles:
         """A checkpoint as it is now, for a candidate that lacks too much to catch up otherwise.

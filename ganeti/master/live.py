@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Failed, NotMaster
@@ -30,6 +31,8 @@ from ganeti.rpc.instances import (
 from ganeti.rpc.node import DescribeNode, NodeFacts
 
 R = TypeVar("R")
+
+Observer: TypeAlias = Callable[[str, NodeFacts | Failed], None]
 
 CHANGES_FACTS: frozenset[type[Call[Any]]] = frozenset(
     {
@@ -81,6 +84,11 @@ class Live:
         self._max_age = max_age
         self._patience = patience
         self._known: dict[str, _Known] = {}
+        self._observers: list[Observer] = []
+
+    def observe(self, observer: Observer) -> None:
+        """Call ``observer`` with the UUID of a node and each answer, or why there is none."""
+        self._observers.append(observer)
 
     def facts(self, uuid: str) -> NodeFacts | None:
         """What the node last said; None if its last answer was trouble, or it was never asked."""
@@ -123,10 +131,20 @@ class Live:
         known.waiting.append(waiter)
         if known.asking is None:
             known.asking = Deferred.fromCoroutine(self._ask(node, known))
-            known.asking.addErrback(
-                lambda failure: self._log.failure("asking {node} broke", failure, node=node.name)
-            )
+            known.asking.addErrback(self._broke, node)
+            known.asking.addCallback(lambda _: self._ended(known))
         return waiter
+
+    def _broke(self, failure: Failure, node: Node) -> None:
+        if not failure.check(CancelledError):
+            self._log.failure("asking {node} broke", failure, node=node.name)
+
+    def _ended(self, known: _Known) -> None:
+        # Not at the end of the coroutine: one that is thrown away with its master wakes nobody.
+        known.asking = None
+        waiting, known.waiting = known.waiting, []
+        for waiter in waiting:
+            waiter.callback(None)
 
     async def _ask(self, node: Node, known: _Known) -> None:
         cluster = self._state().cluster
@@ -142,13 +160,19 @@ class Live:
                     break
         except Failed as e:
             known.facts, known.trouble = None, e
+            self._tell(node.uuid, e)
         except NotMaster as e:
             known.facts, known.trouble = None, Failed(str(e))
-        finally:
-            known.asking = None
-            waiting, known.waiting = known.waiting, []
-            for waiter in waiting:
-                waiter.callback(None)
+        else:
+            if known.facts is not None:
+                self._tell(node.uuid, known.facts)
+
+    def _tell(self, uuid: str, answer: NodeFacts | Failed) -> None:
+        for observer in self._observers:
+            try:
+                observer(uuid, answer)
+            except Exception:
+                self._log.failure("an observer of node {uuid} broke", uuid=uuid)
 
     def _stop_timer(self, result: Any, timer: IDelayedCall) -> None:
         # Whoever gave up waiting, by time-out or by hanging up, leaves the question under way.

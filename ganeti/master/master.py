@@ -27,9 +27,12 @@ from ganeti.master.archive import JobArchive
 from ganeti.master.candidates import Candidates
 from ganeti.master.checkpoints import Checkpoints
 from ganeti.master.enrolment import Enrolment
+from ganeti.master.event_feed import EventFeed
 from ganeti.master.job_filters import JobFilters
 from ganeti.master.live import Live, WatchedNodes
 from ganeti.master.members import MemberDistribution
+from ganeti.master.metrics import MasterMetrics, MeasuredNodes, Sources
+from ganeti.master.node_events import NodeEvents
 from ganeti.master.places import Places
 from ganeti.master.questions import Questions
 from ganeti.master.quorum import READY_TIMEOUT, Quorum
@@ -101,8 +104,10 @@ class Master:
         found = recover(around.files, around.places, journal, self.jobs, around.ids.uuid)
         self._edit = found.edit
         self.config = Config(found.state, journal, around.now)
+        self.events = EventFeed(journal, self.config.state, clock, around.now)
         self.quorum = quorum
-        self.members = MemberDistribution(around.nodes, self.config.state, clock, quorum.agreed)
+        nodes = MeasuredNodes(around.nodes, clock)
+        self.members = MemberDistribution(nodes, self.config.state, clock, quorum.agreed)
         self.candidates = Candidates(
             journal,
             self.members,
@@ -114,7 +119,10 @@ class Master:
         self.locks = LockKeeper(clock)
         self.pause = WatcherPause(around.files, around.places.watcher_pause)
         self.live = Live(self.members, self.config.state, clock)
-        self.nodes = WatchedNodes(self.members, self.live.changed, quorum.confirm)
+        self.node_events = NodeEvents(
+            self.events, self.live, self.members, self.config.state, self.locks, clock
+        )
+        self.nodes = WatchedNodes(self.members, self.node_events.changed, quorum.confirm)
         self.queue = Queue(
             store=self.jobs,
             journal=journal,
@@ -129,6 +137,7 @@ class Master:
         self.enrolment = Enrolment(
             self.config, around.files, around.places, around.issue, around.now, clock
         )
+        slices = Slices(clock)
         self.questions = Questions(
             state=self.config.state,
             live=self.live,
@@ -136,9 +145,26 @@ class Master:
             queue=self.queue,
             locks=self.locks.rows,
             watcher_pause=self.pause.until,
-            slices=Slices(clock),
+            slices=slices,
             release=__version__,
             machine=around.machine,
+        )
+        self.metrics = MasterMetrics(
+            Sources(
+                state=self.config.state,
+                journal=journal,
+                jobs=self.jobs,
+                locks=self.locks,
+                live=self.live,
+                nodes=nodes,
+                candidates=self.candidates,
+                quorum=quorum,
+                events=self.events,
+                node_events=self.node_events,
+                slices=slices,
+                clock=clock,
+                name=around.name,
+            )
         )
         self.checkpoints: Checkpoints = Checkpoints(
             around.files,
@@ -193,6 +219,8 @@ class Master:
             self.filters,
             self.enrolment,
             self._confirm_down,
+            self.events,
+            self.metrics,
         )
 
     async def _confirm_down(self, names: Sequence[str]) -> None:
@@ -214,6 +242,7 @@ class Master:
         await self._begin_term()
         if self._edit is not None:
             await self.config.change(self._edit.apply, because=self._edit.cause)
+        self.events.start(self._around.name)
         await self.queue.start()
 
     async def _begin_term(self) -> None:
@@ -232,6 +261,9 @@ class Master:
 
     def discard(self) -> None:
         """Give up a master that was never started."""
+        self.metrics.stop()
+        self.node_events.stop()
+        self.events.stop()
         self.live.stop()
         self.members.stop()
 
@@ -246,6 +278,9 @@ class Master:
         timer = self._around.clock.callLater(READY_TIMEOUT, self._acknowledge_nothing)
         try:
             await self.queue.stop()
+            self.metrics.stop()
+            self.node_events.stop()
+            self.events.stop()
             self.live.stop()
             self.members.stop()
             self.enrolment.stop()

@@ -179,7 +179,7 @@ class Replica:
                 await self._replace_files(contents, end)
             async with self._turn():
                 segments = await self._segments()
-                await segments.forget(end.position)
+                await segments.forget(segments.segment_before(end.position))
                 return to_wire(segments.end)
 
     async def close(self) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -46,11 +47,25 @@ class Channel(LimitedChannel):
         super().__init__()
         self.congested = False
         """Whether the client has not read what was written so far."""
+        self._upgraded: Callable[[bytes], None] | None = None
 
     def problem(self, status: HTTPStatus, why: str) -> bytes:
         return b"".join((problem(status, why).body, END))
 
     # --- reading
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._upgraded is None:
+            super().dataReceived(data)
+        elif not self._closing:
+            self._upgraded(data)
+
+    def upgrade(self, received: Callable[[bytes], None]) -> None:
+        """Speak HTTP no more: ``received`` gets all that the client sends from now on."""
+        self._upgraded = received
+        ahead, self._dataBuffer = b"".join(self._dataBuffer), []
+        if ahead:
+            received(ahead)
 
     def allHeadersReceived(self) -> None:
         headers = self.requests[-1].requestHeaders
@@ -78,6 +93,12 @@ class Channel(LimitedChannel):
     def written(self) -> None:
         """Note that the transport has taken all of the answer."""
         self.site.unsent.release(self)
+
+    def caught_up(self) -> None:
+        """Note that the client has read all that was written of an answer that goes on."""
+        self.site.unsent.release(self)
+        if self._working and not self._closing:
+            self._deadline = None
 
     def pauseProducing(self) -> None:
         self.congested = True

@@ -11,12 +11,15 @@ from typing import Any
 import msgspec
 
 from ganeti import __version__
+from ganeti.metrics.exposition import CONTENT_TYPE
 from ganeti.rapi import responses
 from ganeti.rapi.access import Access
 from ganeti.rapi.arguments import LOCK, REASON, Kind, Parameter
+from ganeti.rapi.events.server_sent import EVENT_STREAM
+from ganeti.rapi.metrics import exposes
 from ganeti.rapi.routes.nodes import FLAGS
 from ganeti.rapi.routes.route import DIGITS, Route
-from ganeti.rapi.verbs import Verb, asks, submits
+from ganeti.rapi.verbs import Verb, asks, streams, submits
 from ganeti.schema.types import ONE_LINE, Value
 
 Schema = dict[str, Any]
@@ -94,6 +97,13 @@ def description(routes: Iterable[Route]) -> Schema:
     }
 
 
+_LAST_EVENT_ID: Schema = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "description": "As since; sent by a client that connects again.",
+    "schema": {"type": "string", "pattern": r"^[0-9]{1,18}(\.[0-9]{1,18})?$"},
+}
+
 _SPELT_OUT: Schema = msgspec.json.schema(Value)
 
 
@@ -115,7 +125,7 @@ def _path(route: Route, components: dict[str, Schema], answers: Mapping[Any, Sch
             "responses": {
                 "200": {
                     "description": "The answer.",
-                    "content": {"application/json": {"schema": responses.result(verb, answers)}},
+                    "content": {media_type(verb): {"schema": responses.result(verb, answers)}},
                 },
                 **responses.errors(route, verb),
             },
@@ -128,6 +138,13 @@ def _path(route: Route, components: dict[str, Schema], answers: Mapping[Any, Sch
             for name in route.variables
         ]
     return described
+
+
+def media_type(verb: Verb) -> str:
+    """Return what an answer is written in."""
+    if isinstance(verb, exposes):
+        return CONTENT_TYPE.partition(";")[0]
+    return EVENT_STREAM if isinstance(verb, streams) else "application/json"
 
 
 def _variable(name: str) -> Schema:
@@ -143,6 +160,8 @@ def _operation(route: Route, method: str, verb: Verb, components: dict[str, Sche
     }
     if verb.parameters:
         described["parameters"] = [_parameter(each, verb, components) for each in verb.parameters]
+    if isinstance(verb, streams):
+        described["parameters"].append(_LAST_EVENT_ID)
     if (body := _body(verb, route, components)) is not None:
         needed = "null" not in body.get("type", ())
         described["requestBody"] = {

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -17,14 +18,21 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET
 
 from ganeti.errors import GanetiError, Invalid
+from ganeti.events.cursor import Cursor
 from ganeti.luxi.interfaces import IMaster
+from ganeti.metrics.exposition import CONTENT_TYPE
 from ganeti.rapi.access import Access, Authenticator
 from ganeti.rapi.arguments import body_of, query_of
+from ganeti.rapi.events.hub import EventHub
+from ganeti.rapi.events.server_sent import ServerSentEvents
+from ganeti.rapi.events.stream import Confirm, EventStream, Form
+from ganeti.rapi.events.web_socket import WebSocketMessages, is_upgrade
+from ganeti.rapi.metrics import ApiMetrics, Families
 from ganeti.rapi.problems import Problematic, answer_to
 from ganeti.rapi.response import Response, send
 from ganeti.rapi.routes.route import DIGITS, Route
 from ganeti.rapi.site import ApiRequest
-from ganeti.rapi.verbs import Call, Verb
+from ganeti.rapi.verbs import Call, Subscription, Verb
 
 _encode = msgspec.json.Encoder().encode
 
@@ -36,6 +44,8 @@ class Api:
     master: IMaster
     authenticator: Authenticator
     now: Callable[[], float]
+    events: EventHub
+    metrics: ApiMetrics
 
 
 def resource_tree(routes: Iterable[Route], api: Api) -> RouteResource:
@@ -93,6 +103,9 @@ class RouteResource(Resource):
         return NOT_DONE_YET
 
     async def _respond(self, request: ApiRequest) -> None:
+        assert request.channel is not None
+        clock = request.channel.site.clock
+        begun = clock.seconds()
         try:
             response = await self._answer(request)
         except GanetiError as e:
@@ -105,9 +118,15 @@ class RouteResource(Resource):
         except Exception:
             request.processingFailed(Failure())
             return
-        send(request, response)
+        resource = "none" if self.route is None else self.route.path
+        method = request.method.decode("latin-1")
+        status = HTTPStatus.OK if response is None else response.status
+        self._api.metrics.answered(resource, method, int(status), clock.seconds() - begun)
+        if response is not None:
+            send(request, response)
 
-    async def _answer(self, request: ApiRequest) -> Response:
+    async def _answer(self, request: ApiRequest) -> Response | None:
+        """Return what is answered; None if the answer has begun, and goes on."""
         route, path = self._match(request)
         method = request.method.decode("ascii")
         if method == "OPTIONS":
@@ -115,8 +134,15 @@ class RouteResource(Resource):
         verb = _verb(method, route)
         credentials = request.getHeader(b"authorization")
         host = getattr(request.getClientAddress(), "host", "")
-        user = await self._api.authenticator.authenticate(credentials, verb.access, host)
+        confirm = partial(self._api.authenticator.authenticate, credentials, verb.access, host)
+        user = await confirm()
         result = await verb(self._call(request, route, path))
+        if isinstance(result, Subscription):
+            await self._stream(request, result, confirm)
+            return None
+        if isinstance(result, Families):
+            text = self._api.metrics.text(result, self._api.events)
+            return Response(HTTPStatus.OK, text, content_type=CONTENT_TYPE.encode("ascii"))
         if verb.access is Access.WRITE:
             self._log.info(
                 "{user}: {method} {path}: {result}",
@@ -126,6 +152,22 @@ class RouteResource(Resource):
                 result=result,
             )
         return Response(HTTPStatus.OK, _encoded(result))
+
+    async def _stream(self, request: ApiRequest, wanted: Subscription, confirm: Confirm) -> None:
+        """Begin to send events; a client that connects again says itself where to go on."""
+        last = (request.getHeader(b"last-event-id") or b"").decode("latin-1").strip()
+        since = Cursor.parse(last) if last else wanted.since
+        form: Form
+        if is_upgrade(request):
+            form = WebSocketMessages(request)
+        elif request.method == b"HEAD":
+            ServerSentEvents(request).send_head()
+            return
+        else:
+            form = ServerSentEvents(request)
+        events = self._api.events
+        stream = EventStream(request, form, events, wanted.selection, confirm)
+        await events.subscribe(stream, since)
 
     def _match(self, request: ApiRequest) -> tuple[Route, Mapping[str, str]]:
         if self.route is None:

@@ -26,12 +26,13 @@ PIECE = 64 * 1024
 
 
 class Response(msgspec.Struct, frozen=True):
-    """An answer; the body is JSON, and is sent with a line end after it."""
+    """An answer; the body is JSON, or text, and is sent with a line end after it."""
 
     status: int
     body: bytes | memoryview = b""
     headers: tuple[tuple[str, str], ...] = ()
     """Further headers."""
+    content_type: bytes = JSON
 
 
 def send(request: ApiRequest, response: Response) -> None:
@@ -45,7 +46,7 @@ def send(request: ApiRequest, response: Response) -> None:
         set_header(name, [value])
     rest = response.body
     if response.status != HTTPStatus.NO_CONTENT:
-        set_header(b"Content-Type", [JSON])
+        set_header(b"Content-Type", [response.content_type])
         set_header(b"Content-Length", [b"%d" % (len(rest) + len(END))])
     if request.method == b"HEAD" or response.status == HTTPStatus.NO_CONTENT:
         request.write(b"")

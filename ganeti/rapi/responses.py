@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ganeti.rapi.access import Access
+from ganeti.rapi.metrics import exposes
 from ganeti.rapi.routes.route import Route
-from ganeti.rapi.verbs import Verb, asks, lists, shows, submits
+from ganeti.rapi.verbs import Verb, asks, lists, shows, streams, submits
 
 Schema = dict[str, Any]
 
@@ -74,6 +75,10 @@ def result(verb: Verb, answers: Mapping[Any, Schema]) -> Schema:
         return {"type": "array", "items": {"anyOf": [_object(brief), _fields(verb.fields)]}}
     if isinstance(verb, shows):
         return _fields(verb.fields)
+    if isinstance(verb, streams):
+        return {"type": "string", "description": "Each has an id, a kind, and JSON as data."}
+    if isinstance(verb, exposes):
+        return {"type": "string", "description": "Lines in the text format of Prometheus."}
     assert isinstance(verb, asks)
     return answers[verb.result]
 

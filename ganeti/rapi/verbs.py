@@ -14,6 +14,8 @@ import msgspec
 from msgspec.inspect import BoolType, IntType, ListType, Type, UnionType, VarTupleType
 
 from ganeti.errors import Code, Invalid, Problem, Refused
+from ganeti.events.cursor import Cursor
+from ganeti.events.event import Selection
 from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import QueryObjects, Request, SubmitJob, SubmitSharedJob
 from ganeti.opcodes.opcode import Opcode
@@ -332,6 +334,46 @@ class asks:  # noqa: N801
                 problems += e.problems
         refuse(problems)
         return await self.answer(call, values, body)
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """What a client wants of the event stream: which events, and after which one; None is now."""
+
+    selection: Selection
+    since: Cursor | None
+
+
+SINCE = Parameter(
+    "since",
+    Kind.TEXT,
+    "The id of an event, or the position of a commit: what comes after it is sent. Without it, or"
+    " the header Last-Event-ID, which goes before it, the stream begins now.",
+)
+KINDS = Parameter("kind", Kind.MANY, "Only events of this kind; repeat it for several.")
+NAMES = Parameter("name", Kind.MANY, "Only events about this object; repeat it for several.")
+TAGS = Parameter("tag", Kind.MANY, "Only events about objects with this tag; repeat it.")
+
+
+@dataclass(frozen=True)
+class streams:  # noqa: N801
+    """The event stream, as server-sent events; as messages if the client asks for a WebSocket."""
+
+    access: Access = Access.LOGIN
+    parameters: tuple[Parameter, ...] = (SINCE, KINDS, NAMES, TAGS)
+
+    @property
+    def doc(self) -> str:
+        return "Everything that changes, as server-sent events or over a WebSocket."
+
+    async def __call__(self, call: Call) -> Subscription:
+        values, problems = values_of(self.parameters, call.query)
+        refuse([*problems, *bodyless(call)])
+        since = values.get("since")
+        return Subscription(
+            Selection.of(values.get("kind", ()), values.get("name", ()), values.get("tag", ())),
+            None if since is None else Cursor.parse(since),
+        )
 
 
 def unlocked(values: Mapping[str, Any]) -> list[Problem]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from zope.interface import implementer
 
 from ganeti.errors import NotKept
-from ganeti.journal.interfaces import Commit, Damaged, IJournal, Position
+from ganeti.journal.interfaces import Commit, Damaged, IJournal, Observer, Position
 
 
 @implementer(IJournal)
@@ -17,6 +17,7 @@ class MemoryJournal:
 
     def __init__(self) -> None:
         self.commits: list[Commit] = []
+        self._observers: list[Observer] = []
         self._first = 1
         self._trouble: str | None = None
         self._refuses = False
@@ -34,6 +35,8 @@ class MemoryJournal:
             self._refuses = True
             raise NotKept(f"the journal takes no changes: {self._trouble or 'reopen it first'}")
         self.commits.append(commit)
+        for observer in tuple(self._observers):
+            observer(self.end(), commit)
         return self.end()
 
     async def reopen(self) -> None:
@@ -48,6 +51,13 @@ class MemoryJournal:
 
     def end(self) -> Position:
         return self._first - 1 + len(self.commits)
+
+    def observe(self, observer: Observer) -> None:
+        self._observers.append(observer)
+
+    def unobserve(self, observer: Observer) -> None:
+        if observer in self._observers:
+            self._observers.remove(observer)
 
     async def forget(self, before: Position) -> None:
         gone = max(0, min(before - self._first, len(self.commits)))

@@ -93,6 +93,25 @@ class JournalContract(Case):
         self.assertEqual(returned, [1, 2, 3, 4, 5])
         self.assertEqual([position for position, _ in self.replayed()], returned)
 
+    def test_observers_see_commits_in_order_before_whoever_made_them(self) -> None:
+        seen: list[object] = []
+        observe = lambda position, commit: seen.append((position, commit.why))  # noqa: E731
+        self.journal.observe(observe)
+        for number in (1, 2):
+            self.begun(self.journal.append(a_commit(number))).addCallback(seen.append)
+        self.clock.pump([0] * 9)
+        self.assertEqual(seen, [(1, "change 1"), 1, (2, "change 2"), 2])
+        self.journal.unobserve(observe)
+        self.done(self.journal.append(a_commit(3)))
+        self.assertEqual(len(seen), 4)
+
+    def test_observers_see_nothing_that_was_not_kept(self) -> None:
+        seen: list[int] = []
+        self.journal.observe(lambda position, _: seen.append(position))
+        self.break_down()
+        self.trouble(self.journal.append(a_commit(1)))
+        self.assertEqual(seen, [])
+
     def test_commits_that_are_not_there_cannot_be_replayed(self) -> None:
         with self.assertRaises(Damaged):
             self.journal.replay(1)

@@ -18,4 +18,7 @@ class LuxiTests(SynchronousTestCase):
         self.assertEqual(ours.pop("QueryObjects"), ["what", "fields", "names"])
         self.assertEqual(ours.pop("SubmitSharedJob"), ["ops"])
         self.assertEqual(ours.pop("EnrolNode"), ["token", "request"])
+        events = ["since", "timeout", "kinds", "names", "tags"]
+        self.assertEqual(ours.pop("WaitForEvents"), events)
+        self.assertEqual(ours.pop("QueryMetrics"), [])
         self.assertEqual(ours, json.loads(path.read_text()))

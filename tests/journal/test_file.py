@@ -158,6 +158,16 @@ class FileJournalTests(JournalContract, SynchronousTestCase):
         self.assertEqual(again.end_mark(), self.file_journal.end_mark())
         self.assertEqual([n for n, _ in again.replay(5)], [6, 7, 8])
 
+    def test_a_whole_segment_before_a_checkpoint_can_stay(self) -> None:
+        for number in (1, 2, 3):
+            self.appended(number)
+            self.done(self.file_journal.rotate())
+        self.appended(4, 5)
+        self.assertEqual(self.file_journal.segment_before(5), 3)
+        self.done(self.journal.forget(self.file_journal.segment_before(5)))
+        self.assertEqual(self.file_journal.begins_after(), 2)
+        self.assertEqual(self.file_journal.segment_before(1), 3)
+
     def test_whole_segments_are_forgotten(self) -> None:
         self.appended(1, 2)
         self.done(self.file_journal.rotate())

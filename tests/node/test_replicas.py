@@ -176,18 +176,18 @@ class ReplicaTests(SynchronousTestCase):
         )
 
     def test_a_checkpoint_lets_segments_go(self) -> None:
-        self.committed(*range(1, 10))
-        for number in range(9):
+        self.committed(*range(1, 20))
+        for number in range(19):
             self.kept(number, number + 1)
         call = KeepCheckpoint(
-            files={"config.data": text(b"new")}, end=to_wire(self.master.mark_at(7))
+            files={"config.data": text(b"new")}, end=to_wire(self.master.mark_at(17))
         )
         self.assertEqual(
             self.done(self.replica.keep_checkpoint(call)), to_wire(self.master.end_mark())
         )
         journal = self.opened(self.disk)
         self.assertGreater(journal.begins_after(), 0)
-        self.assertEqual([n for n, _ in journal.replay(7)], [8, 9])
+        self.assertEqual([n for n, _ in journal.replay(17)], [18, 19])
 
     def test_what_is_no_checkpoint_destroys_nothing(self) -> None:
         self.committed(1, 2)

@@ -14,6 +14,8 @@ from twisted.internet.testing import StringTransport
 
 from ganeti.rapi.access import Authenticator, UsersFile, UsersFileChecker
 from ganeti.rapi.channel import Channel
+from ganeti.rapi.events.hub import EventHub
+from ganeti.rapi.metrics import ApiMetrics
 from ganeti.rapi.resource import Api, resource_tree
 from ganeti.rapi.routes.table import ROUTES
 from ganeti.rapi.site import ApiSite
@@ -76,7 +78,8 @@ class Asker:
         authenticator = Authenticator(
             self.users, self.checker, self.clock.seconds, login_always=login_always
         )
-        api = Api(master, authenticator, lambda: NOW)
+        self.events = EventHub(master, self.clock)
+        api = Api(master, authenticator, lambda: NOW, self.events, ApiMetrics())
         self.site = ApiSite(resource_tree(ROUTES, api), self.clock)
 
     def connect(self) -> tuple[Channel, StringTransport]:

@@ -137,7 +137,10 @@ class ClientTests(SynchronousTestCase):
                     missing.append((method, route.path))
         self.assertEqual(
             missing,
-            [("GET", "/"), ("GET", "/2"), ("GET", "/2/openapi"), ("GET", "/2/query/{resource}")],
+            [
+                *(("GET", path) for path in ("/", "/2", "/2/openapi", "/metrics", "/2/events")),
+                ("GET", "/2/query/{resource}"),
+            ],
         )
 
     def test_an_error_has_the_message_and_the_status(self) -> None:

@@ -116,9 +116,12 @@ def _job(asked: QueryJobs) -> list[Any]:
 class ClusterTests(MethodsCase):
     def test_the_tops_list_what_is_below(self) -> None:
         self.assertEqual(
-            self.get("/"), [{"name": "2", "uri": "/2"}, {"name": "version", "uri": "/version"}]
+            self.get("/"),
+            [{"name": name, "uri": f"/{name}"} for name in ("2", "version")],
         )
         self.assertIn({"name": "instances", "uri": "/2/instances"}, self.get("/2"))
+        # Whoever follows a list would never come to the end of this one.
+        self.assertNotIn({"name": "events", "uri": "/2/events"}, self.get("/2"))
 
     def test_version_and_features(self) -> None:
         self.assertEqual(self.get("/version"), 2)

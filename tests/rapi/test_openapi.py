@@ -138,8 +138,15 @@ class OpenApiTests(SynchronousTestCase):
         for path, methods in self.document["paths"].items():
             for method, operation in methods.items():
                 if method != "parameters":
-                    answer = operation["responses"]["200"]["content"]["application/json"]
+                    [answer] = operation["responses"]["200"]["content"].values()
                     self.assertTrue(answer["schema"], f"{method} {path}")
+
+    def test_the_event_stream_is_described_as_one(self) -> None:
+        operation = self.document["paths"]["/2/events"]["get"]
+        self.assertEqual(list(operation["responses"]["200"]["content"]), ["text/event-stream"])
+        names = [each["name"] for each in operation["parameters"]]
+        self.assertEqual(names, ["since", "kind", "name", "tag", "Last-Event-ID"])
+        self.assertEqual(operation["security"], [{"basic": []}])
 
     def resolved(self, schema: dict[str, Any]) -> dict[str, Any]:
         if "$ref" not in schema:

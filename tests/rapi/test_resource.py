@@ -31,6 +31,7 @@ from ganeti.luxi.methods import METHODS as METHODS_OF_MASTER
 from ganeti.luxi.methods import CancelJob, QueryObjects, QueryTags, SubmitJob
 from ganeti.luxi.reach import ConnectionLost, MasterAway, NotPermitted, TimedOut
 from ganeti.rapi.access import Authenticator
+from ganeti.rapi.metrics import ApiMetrics
 from ganeti.rapi.resource import Api, resource_tree
 from ganeti.rapi.routes.route import Route
 from ganeti.rapi.routes.table import ROUTES
@@ -90,6 +91,8 @@ class TreeTests(ApiCase):
             self.master,
             Authenticator(self.asker.users, self.asker.checker, lambda: NOW),
             lambda: NOW,
+            self.asker.events,
+            ApiMetrics(),
         )
         self.assertRaises(ValueError, resource_tree, [*ROUTES, ROUTES[0]], api)
 

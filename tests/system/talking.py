@@ -78,7 +78,7 @@ class RemoteApi:
     def __init__(self, url: str, login: tuple[str, str], context: ssl.SSLContext) -> None:
         self.address = urlsplit(url)
         self.login = login
-        self._context = context
+        self.context = context
 
     def send(
         self,
@@ -99,7 +99,7 @@ class RemoteApi:
             said.setdefault("Content-Type", "application/json")
             content = body if isinstance(body, bytes) else json.dumps(body).encode()
         connection = http.client.HTTPSConnection(
-            self.address.hostname or "", self.address.port, timeout=60, context=self._context
+            self.address.hostname or "", self.address.port, timeout=60, context=self.context
         )
         with closing(connection):
             connection.request(method, path, body=content or None, headers=said)

@@ -18,11 +18,19 @@ from ganeti.bootstrap.daemons import MASTERD, RAPI, runs
 from ganeti.bootstrap.writing import local_files
 from ganeti.errors import GanetiError
 from ganeti.luxi.client import Client
-from ganeti.luxi.methods import QueryConfigValues, QueryJobs, Request, SubmitJob
+from ganeti.luxi.methods import (
+    QueryConfigValues,
+    QueryJobs,
+    Request,
+    SubmitJob,
+    WaitForEvents,
+)
 from ganeti.node.voter import read_state
 from ganeti.opcodes.tags import AddTags, TagKind
 from ganeti.system.pidfile import holder
+from tests.system.event_reader import EventReader, expected
 from tests.system.running import PATIENCE, RunningCluster, eventually, run
+from tests.system.talking import Door
 from tools.quickstart.place import Node
 
 INSTANCE = "first.trial"
@@ -119,6 +127,26 @@ class FailoverTests(SynchronousTestCase):
         self.assertEqual({self.status(1, job) for job in jobs}, {"success"})
         self.tag(1, "again")
         self.assertFalse(runs(self.node(2).paths, MASTERD))
+
+    def test_events_go_on_from_another_master(self) -> None:
+        since = self.ask(1, WaitForEvents())["position"]
+        first, at = self.node(1).address, [1]
+        reader = EventReader(
+            lambda: self.running.cluster.rapi.replace(first, self.node(at[0]).address),
+            Door(self.running),
+            since,
+        )
+        self.addCleanup(reader.end)
+        reader.start()
+        eventually(lambda: reader.connections)
+        self.tag(1, "before")
+        for daemon in (RAPI, MASTERD):
+            self.send(1, daemon, signal.SIGKILL)
+        at[0] = 2
+        self.failed_over(2)
+        self.tag(2, "after")
+        eventually(lambda: reader.committed() == expected(self.running, 2, since))
+        self.assertEqual(reader.notices, [])
 
     def test_a_cut_off_candidate_refuses_and_the_master_goes_on(self) -> None:
         for number in (1, 3):

@@ -26,7 +26,16 @@ from ganeti.rapi.arguments import REASON, Kind, Parameter, object_of
 from ganeti.rapi.problems import Problematic
 from ganeti.rapi.routes.route import Route
 from ganeti.rapi.routes.tags import tags_of
-from ganeti.rapi.verbs import Call, Document, asks, lists, reason_trail, submits, unknown
+from ganeti.rapi.verbs import (
+    Call,
+    Document,
+    asks,
+    lists,
+    reason_trail,
+    streams,
+    submits,
+    unknown,
+)
 from ganeti.schema.records import Record, doc
 from ganeti.schema.types import Text
 
@@ -306,6 +315,7 @@ ROUTES = (
             )
         },
     ),
+    Route("/2/events", {"GET": streams()}),
     Route("/2/os", {"GET": asks(_oses, result=list[str])}),
     Route("/2/redistribute-config", {"PUT": submits(RedistributeConfig)}),
     tags_of("cluster", "/2", None),

@@ -9,10 +9,11 @@ from typing import Any, TypedDict
 
 import msgspec
 
+from ganeti.rapi.metrics import exposes
 from ganeti.rapi.openapi import description
 from ganeti.rapi.routes import cluster, groups, instances, jobs, nodes
 from ganeti.rapi.routes.route import Route
-from ganeti.rapi.verbs import Call, asks
+from ganeti.rapi.verbs import Call, Verb, asks, streams
 
 
 class Child(TypedDict):
@@ -34,8 +35,15 @@ async def _children_of_2(_: Call, __: Mapping[str, Any], ___: Any) -> Any:
 
 @cache
 def _children(depth: int) -> tuple[str, ...]:
-    found = {route.segments[depth] for route in ROUTES if len(route.segments) > depth}
+    # Clients that follow what is listed expect JSON, and an end of it.
+    listed = (route for route in ROUTES if not any(map(_is_other, route.verbs.values())))
+    found = {route.segments[depth] for route in listed if len(route.segments) > depth}
     return tuple(sorted(found - {""}))
+
+
+def _is_other(verb: Verb) -> bool:
+    """Return whether what a verb answers is no JSON document."""
+    return isinstance(verb, streams | exposes)
 
 
 async def _openapi(_: Call, __: Mapping[str, Any], ___: Any) -> Any:
@@ -52,6 +60,7 @@ ROUTES: tuple[Route, ...] = (
     Route("/", {"GET": asks(_top, result=list[Child])}),
     Route("/2", {"GET": asks(_children_of_2, result=list[Child])}),
     Route("/2/openapi", {"GET": asks(_openapi, result=dict[str, Any])}),
+    Route("/metrics", {"GET": exposes()}),
     *cluster.ROUTES,
     *instances.ROUTES,
     *nodes.ROUTES,

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""``/metrics`` of a node daemon: plain HTTP on an address that only this host has, if not told."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from ipaddress import ip_address
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import CannotListenError
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.resource import NoResource, Resource
+from twisted.web.server import NOT_DONE_YET, Request, Site
+
+from ganeti.metrics.exposition import CONTENT_TYPE, text_of
+from ganeti.metrics.family import Family
+
+LOOPBACK = "127.0.0.1"
+
+TIMEOUT = 30
+"""Seconds after which a connection without a request is closed."""
+
+_log = Logger()
+
+Collect = Callable[[], Awaitable[Iterable[Family]]]
+
+
+class MetricsResource(Resource):
+    """Answers GET with the numbers that ``collect`` returns."""
+
+    isLeaf = True
+
+    def __init__(self, collect: Collect) -> None:
+        super().__init__()
+        self._collect = collect
+
+    def render_GET(self, request: Request) -> int:
+        answering = Deferred.fromCoroutine(self._answer(request))
+        answering.addErrback(self._failed, request)
+        request.notifyFinish().addErrback(lambda _: answering.cancel())
+        return NOT_DONE_YET
+
+    async def _answer(self, request: Request) -> None:
+        text = text_of(await self._collect())
+        request.setHeader(b"Content-Type", CONTENT_TYPE.encode("ascii"))
+        request.write(text)
+        request.finish()
+
+    def _failed(self, failure: Failure, request: Request) -> None:
+        if request.channel is None:
+            return  # the client has hung up
+        _log.failure("collecting the numbers of this host failed", failure)
+        request.setResponseCode(500)
+        request.finish()
+
+
+def metrics_site(collect: Collect, reactor: Any) -> Site:
+    """Return a site that has ``/metrics`` and nothing else."""
+    root = NoResource()
+    root.putChild(b"metrics", MetricsResource(collect))
+    site = Site(root, reactor=reactor, timeout=TIMEOUT)
+    site.noisy = False
+    return site
+
+
+def default_address(address: str) -> str:
+    """Return where numbers are served if nobody says: ``address`` of the node if it is loopback."""
+    try:
+        own = ip_address(address).is_loopback
+    except ValueError:
+        own = False
+    return address if own else LOOPBACK
+
+
+def serve_metrics(reactor: Any, address: str, port: int, collect: Collect) -> Any:
+    """Listen for Prometheus; answers the port, None if there is none to be had.
+
+    A node daemon does without: its work does not depend on being watched.
+    """
+    try:
+        return reactor.listenTCP(port, metrics_site(collect, reactor), interface=address)
+    except CannotListenError as e:
+        _log.warn(
+            "no numbers are served at {address} port {port}: {why}; choose another port with"
+            " --metrics-port",
+            address=address,
+            port=port,
+            why=str(e.socketError),
+        )
+        return None

@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The events that a commit is, one for each of its edits that clients may see.
+
+They are made when somebody wants them. What a commit does not say of an object that it changes, its
+name and tags before, is looked up when the commit is made, while it can still be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import msgspec
+from immutables import Map
+
+from ganeti.config.state import ClusterState
+from ganeti.config.state import Kind as Stored
+from ganeti.errors import Invalid
+from ganeti.events.cursor import Cursor
+from ganeti.events.event import Action, Event, Kind, make_event
+from ganeti.jobs.job import Job, decode
+from ganeti.jobs.store import DRAINED, JOB, LOG, QUEUE, Message
+from ganeti.journal.interfaces import Append, Commit, Delete, Edit, Position, Put
+
+SHOWN: Mapping[str, Stored] = {
+    kind.value: kind
+    for kind in (
+        Stored.CLUSTER,
+        Stored.NODE,
+        Stored.GROUP,
+        Stored.INSTANCE,
+        Stored.DISK,
+        Stored.NETWORK,
+        Stored.FILTER,
+    )
+}
+"""The objects of the configuration that clients see; certificates and spent tokens are not."""
+
+_SECRETS: Mapping[str, Sequence[str]] = {
+    Stored.CLUSTER: ("osparams_private_cluster",),
+    Stored.INSTANCE: ("osparams_private",),
+}
+
+_DRBD_SECRET = 5
+"""The index of the shared secret in the ``logical_id`` of a disk that DRBD mirrors."""
+
+_EDIT_OVERHEAD = 250
+"""About how many bytes an edit takes in memory besides its value."""
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What was known of an object before a commit: the names it goes by, and its tags."""
+
+    names: tuple[str, ...]
+    tags: tuple[str, ...]
+
+
+Owner: TypeAlias = Callable[[str], str | None]
+"""Tells the name of the instance that a disk, given by its UUID, belongs to now."""
+
+
+class CommitEntry:
+    """The events of one commit, for the log of events."""
+
+    def __init__(
+        self, position: Position, commit: Commit, known: Mapping[int, Known], owner: Owner
+    ) -> None:
+        """``known`` has what was known before, by the indexes of the edits."""
+        self.cursor = Cursor(position)
+        self.size = sum(map(_size, commit.edits)) + _EDIT_OVERHEAD
+        self._commit = commit
+        self._known = known
+        self._owner = owner
+        self._made: list[Event] = []
+        self._next = 0  # the edit that is looked at next
+
+    def events(self, after: Cursor, limit: int) -> Sequence[Event]:
+        position = self.cursor.position
+        start = 0 if after.position < position else after.number
+        before = sum(1 for event in self._made if event.cursor.number <= start) if start else 0
+        edits = self._commit.edits
+        while self._next < len(edits) and len(self._made) - before < limit:
+            self._next += 1
+            event = self._event(edits[self._next - 1], self._next)
+            if event is not None:
+                self._made.append(event)
+                before += self._next <= start
+        return self._made[before : before + limit]
+
+    def _event(self, edit: Edit, number: int) -> Event | None:
+        cursor = Cursor(self.cursor.position, number)
+        if edit.kind in SHOWN:
+            known = self._known.get(number)
+            if isinstance(edit, Put):
+                return self._put(edit, cursor, known)
+            return self._removed(edit, cursor, known)
+        if edit.kind in (JOB, LOG):
+            return self._job(edit, cursor)
+        if edit.kind == QUEUE and edit.key == DRAINED and isinstance(edit, Put):
+            value = {"drained": msgspec.json.decode(edit.value)}
+            return self._make(cursor, Kind.QUEUE, Action.CHANGED, None, value=value)
+        return None
+
+    def _put(self, edit: Put, cursor: Cursor, known: Known | None) -> Event:
+        value = shown(edit.kind, msgspec.json.decode(edit.value))
+        name, others = _names(edit.kind, edit.key, value, self._owner)
+        if known is not None:
+            # Whoever watches an object by its old name has to hear that it has a new one.
+            others = (*others, *(each for each in known.names if each not in (name, *others)))
+        tags = tuple(value.get("tags", ()))
+        if known is not None:
+            tags += tuple(each for each in known.tags if each not in tags)
+        created = value.get("serial_no") == 1
+        return self._make(
+            cursor,
+            edit.kind,
+            Action.CREATED if created else Action.CHANGED,
+            name,
+            names=others,
+            tags=tags,
+            uuid=edit.key,
+            value=value,
+        )
+
+    def _removed(self, edit: Edit, cursor: Cursor, known: Known | None) -> Event:
+        name, others = (known.names[0], known.names[1:]) if known is not None else (None, ())
+        tags = None if known is None else known.tags
+        return self._make(
+            cursor, edit.kind, Action.REMOVED, name, names=others, tags=tags, uuid=edit.key
+        )
+
+    def _job(self, edit: Edit, cursor: Cursor) -> Event | None:
+        job_id = int(edit.key)
+        if isinstance(edit, Delete):
+            return self._make(cursor, Kind.JOB, Action.REMOVED, edit.key, job=job_id)
+        if isinstance(edit, Append):
+            message = msgspec.json.decode(edit.value, type=Message)
+            serial, time, kind, text = message.entry
+            said = {"op": message.index, "serial": serial, "time": time, "type": kind}
+            value = {**said, "message": text}
+            return self._make(cursor, Kind.JOB, Action.MESSAGE, edit.key, job=job_id, value=value)
+        try:
+            job = decode(edit.value)
+        except Invalid:  # of another version
+            return None
+        value = shown_job(job)
+        return self._make(
+            cursor,
+            Kind.JOB,
+            Action.CREATED if _is_new(job) else Action.CHANGED,
+            edit.key,
+            names=subjects(job),
+            job=job_id,
+            value=value,
+        )
+
+    def _make(
+        self,
+        cursor: Cursor,
+        kind: str,
+        action: Action,
+        name: str | None,
+        *,
+        names: tuple[str, ...] = (),
+        tags: tuple[str, ...] | None = (),
+        job: int | None = None,
+        **details: object,
+    ) -> Event:
+        commit = self._commit
+        return make_event(
+            cursor,
+            at=commit.at,
+            kind=kind,
+            action=action,
+            name=name,
+            names=names,
+            tags=tags,
+            who=commit.who,
+            why=commit.why,
+            job=commit.job if job is None else job,
+            **details,
+        )
+
+
+def known_before(commit: Commit, state: ClusterState) -> dict[int, Known]:
+    """Return what ``state``, which was before ``commit``, has of the objects that it changes."""
+    found = {}
+    for number, edit in enumerate(commit.edits, 1):
+        kind = SHOWN.get(edit.kind)
+        if kind is None:
+            continue
+        record = state.objects.get(kind, Map()).get(edit.key)
+        if record is None:
+            continue
+        name, others = _names(edit.kind, edit.key, _Attributes(record), owner_in(state))
+        names = others if name is None else (name, *others)
+        found[number] = Known(names, tuple(getattr(record, "tags", ())))
+    return found
+
+
+class _Attributes:
+    """A record, read as a document."""
+
+    def __init__(self, record: object) -> None:
+        self._record = record
+
+    def get(self, name: str) -> Any:
+        return getattr(self._record, name, None)
+
+
+def owner_in(state: ClusterState) -> Owner:
+    """Return what tells the owners of disks in ``state``."""
+
+    def owner(disk: str) -> str | None:
+        instance = state.instances.get(state.owners.get(disk, ""))
+        return None if instance is None else instance.name
+
+    return owner
+
+
+def shown(kind: str, document: dict[str, Any]) -> dict[str, Any]:
+    """Return the record of an object as clients may see it, without secrets; takes it apart."""
+    for name in _SECRETS.get(kind, ()):
+        document.pop(name, None)
+    if kind == Stored.DISK and document.get("dev_type") == "drbd":
+        document["logical_id"] = document["logical_id"][:_DRBD_SECRET]
+    return document
+
+
+def shown_job(job: Job) -> dict[str, Any]:
+    """Return what events say of a job; under the names of the fields of jobs."""
+    return {
+        "id": job.id,
+        "status": job.status.value,
+        "summary": job.summary,
+        "opstatus": [op.status.value for op in job.ops],
+        "priority": job.priority,
+        "received_ts": job.received_timestamp,
+        "start_ts": job.start_timestamp,
+        "end_ts": job.end_timestamp,
+    }
+
+
+def subjects(job: Job) -> tuple[str, ...]:
+    """Return the names of what the opcodes of a job are about."""
+    found: dict[str, None] = {}
+    for op in job.ops:
+        try:
+            opcode = op.opcode
+        except Invalid:  # of another version
+            continue
+        for name in ("instance_name", "node_name", "group_name", "network_name"):
+            value = getattr(opcode, name, None)
+            if isinstance(value, str) and value:
+                found[value] = None
+    return tuple(found)
+
+
+def _is_new(job: Job) -> bool:
+    return job.start_timestamp is None and all(op.status.value == "queued" for op in job.ops)
+
+
+def _names(
+    kind: str, key: str, record: dict[str, Any] | _Attributes, owner: Owner
+) -> tuple[str | None, tuple[str, ...]]:
+    """Return the name of an object, and others that it goes by."""
+    if kind == Stored.CLUSTER:
+        return record.get("cluster_name"), ()
+    if kind == Stored.DISK:
+        # Which instance it belongs to is what people look for it by.
+        instance = owner(key)
+        return (None, ()) if instance is None else (instance, (key,))
+    if kind == Stored.FILTER:
+        return key, ()
+    return record.get("name"), ()
+
+
+def _size(edit: Edit) -> int:
+    return _EDIT_OVERHEAD + (0 if isinstance(edit, Delete) else len(memoryview(edit.value)))

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The stream of events that the master serves: what is acknowledged, in the order of the journal.
+
+Nothing is served before the first commit of this master's term: what a copy of the journal has at
+its end may never have been acknowledged, and be cut off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+
+from ganeti.config.state import ClusterState
+from ganeti.errors import Code, Refused
+from ganeti.events.cursor import LAST_EDIT, Cursor
+from ganeti.events.event import Action, Event, Kind, Selection, make_event
+from ganeti.events.log import MAX_BYTES, Encoded, Entry, EventLog
+from ganeti.journal.file import FileJournal
+from ganeti.journal.interfaces import Commit, Damaged, Position
+from ganeti.journal.segments import Elsewhere
+from ganeti.master.change_events import CommitEntry, known_before, owner_in
+
+MAX_WAIT = 89.0
+"""Seconds that one request waits for events; clients ask again after that."""
+
+SLICE = 100
+"""How many commits are read from the journal in one turn of the reactor."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Events after the cursor that was asked for, and ``position``, the cursor to go on from.
+
+    With ``reset`` some are missing: what was asked for is older than what is kept, or of a history
+    that was given up. Everything is to be read again, and then ``position`` is where to go on.
+    """
+
+    events: Sequence[Event]
+    position: Cursor
+    reset: bool = False
+
+    def encoded(self) -> msgspec.Raw:
+        """Return the answer as JSON; the events are encoded already."""
+        return msgspec.Raw(
+            b'{"events":[%b],"position":"%b","reset":%b}'
+            % (
+                b",".join(event.data for event in self.events),
+                str(self.position).encode("ascii"),
+                b"true" if self.reset else b"false",
+            )
+        )
+
+
+class EventFeed:
+    """Makes events of what the journal acknowledges, and of what is seen on nodes."""
+
+    def __init__(
+        self,
+        journal: FileJournal,
+        state: Callable[[], ClusterState],
+        clock: IReactorTime,
+        now: Callable[[], float],
+        *,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        self._journal = journal
+        self._state = state
+        self._clock = clock
+        self._now = now
+        self._max_bytes = max_bytes
+        self._log = EventLog(Cursor(journal.end()), max_bytes=max_bytes)
+        self._open = False
+        self._filling = False
+        self.readers = 0
+        """How many requests wait for events now."""
+        self.last_read = -1e9
+        """When somebody last asked for events, in seconds of the clock."""
+        self._on_read: Callable[[], None] = lambda: None
+        journal.observe(self._committed)
+
+    def on_read(self, begun: Callable[[], None]) -> None:
+        """Call ``begun`` whenever somebody asks for events."""
+        self._on_read = begun
+
+    @property
+    def end(self) -> Cursor:
+        """The cursor of the newest event."""
+        return self._log.end
+
+    def touch(self) -> None:
+        """Let nodes be looked at as if somebody read events now."""
+        if self._open:
+            self.last_read = self._clock.seconds()
+            self._on_read()
+
+    def start(self, master: str) -> None:
+        """Serve events from now on; the first commit of the term of ``master`` is acknowledged."""
+        self._open = True
+        self.observed(Kind.CLUSTER, Action.MASTER_STARTED, master)
+
+    def stop(self) -> None:
+        """Make no events any more, and answer those who wait."""
+        self._journal.unobserve(self._committed)
+        self._open = False
+        self._log.wake()
+
+    def observed(
+        self,
+        kind: Kind,
+        action: Action,
+        name: str,
+        *,
+        names: tuple[str, ...] = (),
+        tags: tuple[str, ...] = (),
+        **details: object,
+    ) -> None:
+        """Add an event that is in no commit, after the last commit and all that followed it."""
+        position, number = self._log.end
+        event = make_event(
+            Cursor(position, number + 1),
+            at=self._now(),
+            kind=kind,
+            action=action,
+            name=name,
+            names=names,
+            tags=tags,
+            **details,
+        )
+        self._log.append(Encoded.of([event], event.cursor))
+
+    async def wait(
+        self,
+        since: str | None = None,
+        timeout: float = MAX_WAIT,
+        kinds: Sequence[str] = (),
+        names: Sequence[str] = (),
+        tags: Sequence[str] = (),
+    ) -> msgspec.Raw:
+        """Return events after ``since`` as soon as there are some, or after ``timeout`` seconds.
+
+        Without ``since`` the answer is the position of now, at once.
+
+        :raises Invalid: ``since`` is no cursor, or there are no such kinds.
+        :raises Refused: this master has not begun its term.
+        """
+        selection = Selection.of(kinds, names, tags)
+        cursor = None if since is None else Cursor.parse(since)
+        timer = self._clock.callLater(max(0.0, min(timeout, MAX_WAIT)), self._wake)
+        self.readers += 1
+        self.last_read = self._clock.seconds()
+        try:
+            while not self._open:
+                if not timer.active():
+                    raise Refused(
+                        "there are no events before a majority of the nodes has accepted this"
+                        " master; ask again later",
+                        Code.TEMPORARY,
+                    )
+                await self._log.wait()
+            self._on_read()
+            if cursor is None:
+                return Answer((), self._log.end).encoded()
+            answer = await self._next(cursor, selection)
+            while not answer.events and not answer.reset and timer.active() and self._open:
+                if answer.position >= self._log.end:
+                    await self._log.wait()
+                answer = await self._next(answer.position, selection)
+            return answer.encoded()
+        finally:
+            self.readers -= 1
+            self.last_read = self._clock.seconds()
+            if timer.active():
+                timer.cancel()
+
+    async def _next(self, cursor: Cursor, selection: Selection) -> Answer:
+        if not self._log.holds(cursor):
+            await self._fill(cursor)
+        while self._log.holds(cursor):
+            page = self._log.page(cursor)
+            chosen = selection.choose(page.events)
+            if chosen or page.next >= self._log.end:
+                return Answer(chosen, page.next)
+            cursor = page.next
+            await self._pause()
+        return Answer((), self._log.end, reset=True)
+
+    def _wake(self) -> None:
+        self._log.wake()
+
+    async def _pause(self) -> None:
+        """Let everything else have its turn."""
+        await deferLater(self._clock, 0)
+
+    # --- what is added
+
+    def _committed(self, position: Position, commit: Commit) -> None:
+        state = self._state()
+        self._log.append(
+            CommitEntry(
+                position,
+                commit,
+                known_before(commit, state),
+                self._owner,
+            )
+        )
+
+    def _owner(self, disk: str) -> str | None:
+        return owner_in(self._state())(disk)
+
+    # --- what is read from the journal
+
+    async def _fill(self, cursor: Cursor) -> None:
+        """Complete the log with what the journal still has after ``cursor``, as far as it fits."""
+        while self._filling:
+            await self._pause()
+        if self._log.holds(cursor) or cursor > self._log.end:
+            return
+        self._filling = True
+        try:
+            await self._read_back(cursor)
+        finally:
+            self._filling = False
+
+    async def _read_back(self, cursor: Cursor) -> None:
+        floor, begins = self._log.floor, self._journal.begins_after()
+        # Of a commit whose events were read in part only, the others are needed.
+        after = max(0, cursor.position - (cursor.number < LAST_EDIT))
+        if begins > after or self._log.size > self._max_bytes * 3 // 4:
+            return
+        entries: list[Entry] = []
+        try:
+            for position, commit in self._journal.replay(after):
+                if position > floor.position:
+                    break
+                entries.append(CommitEntry(position, commit, {}, self._owner))
+                if len(entries) % SLICE == 0:
+                    await self._pause()
+        except (Damaged, Elsewhere):
+            return  # a checkpoint has let it go meanwhile
+        if self._log.floor == floor:  # else newer events have taken its place already
+            self._log.prepend(entries, Cursor(after))

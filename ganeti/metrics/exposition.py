@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Metrics in the text format that Prometheus reads, by its own library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from ganeti.metrics.family import Family, Kind
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def text_of(families: Iterable[Family]) -> bytes:
+    """Return ``families`` as text."""
+    # Here and not above: to load it takes a quarter of a second and some MiB, and few daemons are
+    # asked.
+    from prometheus_client import generate_latest
+
+    return generate_latest(_Collected(families))
+
+
+class _Collected:
+    """What ``generate_latest`` asks of a registry."""
+
+    def __init__(self, families: Iterable[Family]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterator[Metric]:
+        from prometheus_client.core import (
+            CounterMetricFamily,
+            GaugeMetricFamily,
+            HistogramMetricFamily,
+        )
+
+        for family in self._families:
+            made: Any
+            if family.kind is Kind.HISTOGRAM:
+                made = HistogramMetricFamily(family.name, family.doc, labels=family.labels)
+                bounds = [*(f"{bound:g}" for bound in family.bounds), "+Inf"]
+                for each in family.distributions:
+                    counts = zip(bounds, accumulate(each.buckets), strict=True)
+                    made.add_metric(each.labels, list(counts), each.sum)
+            else:
+                kind = CounterMetricFamily if family.kind is Kind.COUNTER else GaugeMetricFamily
+                made = kind(family.name, family.doc, labels=family.labels)
+                for sample in family.samples:
+                    made.add_metric(sample.labels, sample.value)
+            yield made

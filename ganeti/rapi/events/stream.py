@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A client of the event stream: an answer that does not end, written no faster than it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IPushProducer
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ganeti.errors import GanetiError
+from ganeti.events.cursor import BEFORE_ALL, Cursor
+from ganeti.events.event import Selection
+from ganeti.rapi.events.hub import Encode, EventHub
+
+if TYPE_CHECKING:
+    from ganeti.rapi.site import ApiRequest
+
+Confirm: TypeAlias = Callable[[], Coroutine[Deferred[Any], Any, object]]
+"""Returns if the client may still read; raises ``GanetiError`` if not."""
+
+READY, RESET, LAGGED, HEARTBEAT = "ready", "reset", "lagged", "heartbeat"
+"""What the stream tells of itself, each with a position."""
+
+
+class Form(Protocol):
+    """How events are written to one client."""
+
+    @property
+    def encode(self) -> Encode:
+        """Encodes events; the same for all clients with this form."""
+
+    def begin(self) -> None:
+        """Write what comes before all events."""
+
+    def notice(self, kind: str, position: Cursor) -> bytes:
+        """Return something that the stream tells of itself, encoded."""
+
+    def write(self, data: bytes) -> None:
+        """Write what is encoded."""
+
+    def finish(self, kind: str) -> None:
+        """Write what comes after all events, which end because of ``kind``."""
+
+
+@implementer(IPushProducer)
+class EventStream:
+    """A subscriber that is a request whose answer goes on until one of both ends it."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        request: ApiRequest,
+        form: Form,
+        hub: EventHub,
+        selection: Selection,
+        confirm: Confirm,
+    ) -> None:
+        self.cursor = BEFORE_ALL
+        self.paused = False
+        self.selection = selection
+        self.encode = form.encode
+        self._request = request
+        self._form = form
+        self._channel: Any = request.channel
+        self._hub = hub
+        self._confirm = confirm
+        self._ended = False
+        request.notifyFinish().addBoth(self._finished)
+
+    # --- a subscriber of the hub
+
+    def open(self, position: Cursor, *, ready: bool, reset: bool) -> None:
+        """Begin the answer, and say where the events begin."""
+        self._form.begin()
+        self._request.registerProducer(self, True)
+        self.paused = self._channel.congested
+        if reset:
+            self.reset(position)
+        elif ready:
+            self.send(self._form.notice(READY, position))
+
+    def send(self, chunk: bytes) -> None:
+        self._form.write(chunk)
+        if self.paused:
+            # It must have read this by some time; until then it is sent nothing.
+            self._channel.writing(len(chunk))
+
+    def reset(self, position: Cursor) -> None:
+        self.send(self._form.notice(RESET, position))
+
+    def heartbeat(self, position: Cursor) -> None:
+        self.send(self._form.notice(HEARTBEAT, position))
+        Deferred.fromCoroutine(self._confirm()).addErrback(self._refused)
+
+    def lag(self) -> None:
+        self._log.info(
+            "{peer} reads events too slowly: closing after {position}",
+            peer=self._channel.peer,
+            position=str(self.cursor),
+        )
+        self._form.write(self._form.notice(LAGGED, self.cursor))
+        self._end(LAGGED)
+
+    # --- its end
+
+    def _end(self, kind: str) -> None:
+        """End the answer; the client may connect again."""
+        if self._ended:
+            return
+        channel = self._channel
+        self._finished(None)
+        if self._request.producer is not None:
+            self._request.unregisterProducer()
+        self._form.finish(kind)
+        channel.loseConnection()
+
+    def _finished(self, _: object) -> None:
+        self._ended = True
+        self._hub.unsubscribe(self)
+
+    def _refused(self, failure: Failure) -> None:
+        if failure.check(GanetiError):
+            self._log.info("{peer} may not read events any more", peer=self._channel.peer)
+        elif not failure.check(CancelledError):
+            self._log.failure("asking whether a client may still read broke", failure)
+        self._end("refused")
+
+    # --- how fast the client reads
+
+    def pauseProducing(self) -> None:
+        self.paused = True
+
+    def resumeProducing(self) -> None:
+        self.paused = False
+        self._channel.caught_up()
+        self._hub.resumed()
+
+    def stopProducing(self) -> None:
+        """The connection is lost, or has to be given up."""
+        self._finished(None)

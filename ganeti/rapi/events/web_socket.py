@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Events as messages over a WebSocket (RFC 6455).
+
+The handshake and what clients send are read by wsproto. What they are sent is framed here, once
+for all of them. The resource of ``twisted.web`` frames for each client, lets clients send messages
+of any length, and takes the end of a connection away from :class:`~ganeti.rapi.channel.Channel`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from wsproto import ConnectionType
+from wsproto.connection import Connection
+from wsproto.events import AcceptConnection, CloseConnection, Ping, Pong
+from wsproto.frame_protocol import CloseReason
+from wsproto.handshake import H11Handshake
+from wsproto.utilities import LocalProtocolError, RemoteProtocolError
+
+from ganeti.events.cursor import Cursor
+from ganeti.events.event import Event
+from ganeti.rapi.events.hub import Encode
+from ganeti.rapi.events.stream import LAGGED
+from ganeti.rapi.problems import Problematic
+
+if TYPE_CHECKING:
+    from ganeti.rapi.site import ApiRequest
+
+_FINAL_TEXT = b"\x81"
+
+
+def is_upgrade(request: ApiRequest) -> bool:
+    """Return whether a client asks for a WebSocket."""
+    return b"websocket" in (request.getHeader(b"upgrade") or b"").lower()
+
+
+def text_frame(payload: bytes) -> bytes:
+    """Return a text message in one frame, as servers send it (RFC 6455, section 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return b"%b%c%b" % (_FINAL_TEXT, size, payload)
+    if size < 1 << 16:
+        return b"%b\x7e%b%b" % (_FINAL_TEXT, size.to_bytes(2, "big"), payload)
+    return b"%b\x7f%b%b" % (_FINAL_TEXT, size.to_bytes(8, "big"), payload)
+
+
+def encode_messages(events: Sequence[Event]) -> bytes:
+    """Return events as text messages."""
+    return b"".join(text_frame(event.data) for event in events)
+
+
+class WebSocketMessages:
+    """Writes events as messages on the connection of a request, which asks to be upgraded."""
+
+    encode: Encode = staticmethod(encode_messages)
+
+    def __init__(self, request: ApiRequest) -> None:
+        """Read the handshake of ``request``.
+
+        :raises Problematic: it is none, or comes from the page of another site.
+        """
+        _require_same_origin(request)
+        self._channel: Any = request.channel
+        self._handshake = H11Handshake(ConnectionType.SERVER)
+        headers = [
+            (name, value)
+            for name, values in request.requestHeaders.getAllRawHeaders()
+            for value in values
+        ]
+        try:
+            self._handshake.initiate_upgrade_connection(headers, request.path)
+        except RemoteProtocolError as e:
+            raise Problematic(
+                HTTPStatus.BAD_REQUEST, f"the WebSocket cannot be opened: {e}"
+            ) from None
+
+    def begin(self) -> None:
+        self._channel.write(self._handshake.send(AcceptConnection()))
+        self._channel.upgrade(self.received)
+
+    def notice(self, kind: str, position: Cursor) -> bytes:
+        return text_frame(f'{{"kind":"{kind}","position":"{position}"}}'.encode("ascii"))
+
+    def write(self, data: bytes) -> None:
+        self._channel.write(data)
+
+    def finish(self, kind: str) -> None:
+        code = CloseReason.TRY_AGAIN_LATER if kind == LAGGED else CloseReason.POLICY_VIOLATION
+        self._close(CloseConnection(code=code, reason=kind))
+
+    def received(self, data: bytes) -> None:
+        """Take what the client has sent: it may ask whether we are there, and close."""
+        connection = self._connection()
+        try:
+            connection.receive_data(data)
+            for event in connection.events():
+                if isinstance(event, Ping):
+                    self._channel.write(connection.send(event.response()))
+                elif isinstance(event, CloseConnection):
+                    self._close(event.response())
+                    self._channel.loseConnection()
+                    return
+                elif not isinstance(event, Pong):
+                    why = "there is nothing to be sent to the event stream"
+                    self._close(CloseConnection(code=CloseReason.UNSUPPORTED_DATA, reason=why))
+                    self._channel.loseConnection()
+                    return
+        except (LocalProtocolError, RemoteProtocolError):
+            self._channel.abort()
+
+    def _close(self, event: CloseConnection) -> None:
+        try:
+            self._channel.write(self._connection().send(event))
+        except LocalProtocolError:
+            return  # it was closed before
+
+    def _connection(self) -> Connection:
+        connection = self._handshake.connection
+        assert connection is not None
+        return connection
+
+
+def _require_same_origin(request: ApiRequest) -> None:
+    """Refuse the pages of other sites: browsers let them open WebSockets with our logins.
+
+    :raises Problematic: the request comes from one.
+    """
+    origin = request.getHeader(b"origin")
+    if origin is None:
+        return
+    host = (request.getHeader(b"host") or b"").lower()
+    if urlsplit(origin.lower()).netloc != host:
+        raise Problematic(
+            HTTPStatus.FORBIDDEN,
+            "the event stream is not for pages of other sites; the header Origin names one",
+        )

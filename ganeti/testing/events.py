@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A master in memory that serves events which a test makes."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
+
+from ganeti.events.cursor import Cursor
+from ganeti.events.event import Action, Event, Kind, Selection, make_event
+from ganeti.events.log import Encoded, EventLog
+from ganeti.luxi.interfaces import IMaster
+from ganeti.luxi.methods import Request, WaitForEvents
+from ganeti.luxi.reach import MasterAway
+
+R = TypeVar("R")
+
+
+def a_change(position: int, name: str = "web1", number: int = 1, **over: Any) -> Event:
+    """An event: a change of the instance ``name``; ``over`` are arguments of ``make_event``."""
+    fields: dict[str, Any] = {"at": 0.0, "kind": Kind.INSTANCE, "action": Action.CHANGED, **over}
+    return make_event(Cursor(position, number), name=name, **fields)
+
+
+@implementer(IMaster)
+class MemoryEvents:
+    """Answers requests for events; ``asked`` are all of them, and ``away`` refuses further ones."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self.log = EventLog(Cursor(0))
+        self.asked: list[WaitForEvents] = []
+        self.away = False
+
+    def change(self, *names: str, **over: Any) -> None:
+        """Commit a change of these instances."""
+        position = self.log.end.position + 1
+        events = [a_change(position, name, n, **over) for n, name in enumerate(names, 1)]
+        self.log.append(Encoded.of(events, Cursor(position)))
+
+    async def ask(self, request: Request[R]) -> R:
+        answer: R = msgspec.json.decode(await self.ask_raw(request))
+        return answer
+
+    async def ask_raw(self, request: Request[Any]) -> msgspec.Raw:
+        assert isinstance(request, WaitForEvents), request
+        self.asked.append(request)
+        cursor = None if request.since is None else Cursor.parse(request.since)
+        timer = self._clock.callLater(request.timeout, self.log.wake)
+        try:
+            while True:
+                if self.away:
+                    raise MasterAway("the master daemon is not running")
+                if cursor is None:
+                    return _answer([], self.log.end)
+                if not self.log.holds(cursor):
+                    return _answer([], self.log.end, reset=True)
+                page = self.log.page(cursor, 3)
+                selection = Selection.of(request.kinds, request.names, request.tags)
+                chosen = list(selection.choose(page.events))
+                if chosen or not timer.active():
+                    return _answer(chosen, page.next)
+                await self.log.wait()
+        finally:
+            if timer.active():
+                timer.cancel()
+
+    def go_away(self) -> None:
+        """Refuse what waits, and all that comes."""
+        self.away = True
+        self.log.wake()
+
+
+def _answer(events: list[Event], position: Cursor, *, reset: bool = False) -> msgspec.Raw:
+    answer = {
+        "events": [msgspec.Raw(event.data) for event in events],
+        "position": str(position),
+        "reset": reset,
+    }
+    return msgspec.Raw(msgspec.json.encode(answer))

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What nodes say, and said before, becomes what has happened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.config.changes.instances import remove_instance, want
+from ganeti.errors import Unreachable
+from ganeti.master.node_watch import NodeWatch, Observation
+from ganeti.model.disk import Template
+from ganeti.model.guest import GuestState
+from ganeti.model.instance import Wanted
+from ganeti.rpc.disks import DiskStatus
+from ganeti.rpc.node import NodeFacts
+from ganeti.testing.builders import a_cluster, a_disk, a_node, an_instance
+from tests.master.test_live import FACTS
+
+SILENT = Unreachable("node1", "no route")
+
+
+def facts(*guests: str, boot_id: str = "boot") -> NodeFacts:
+    running = {name: GuestState(name=name, memory=128, vcpus=1) for name in guests}
+    return replace(FACTS, guests=running, boot_id=boot_id)
+
+
+class WatchCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        disk = a_disk("d1", Template.DRBD, nodes=["node1", "node2"])
+        self.web1 = an_instance("web1", tags=("a",), admin_state=Wanted.UP, disks=[disk])
+        self.state = a_cluster(nodes=[a_node("node1"), a_node("node2")], instances=[self.web1])
+        self.busy = False
+        self.watch = NodeWatch(lambda: self.state, lambda _: self.busy)
+
+    def told(self, seen: Iterable[Observation]) -> list[str]:
+        return [f"{each.action} {each.name}" for each in seen]
+
+    def say(self, node: str, answer: NodeFacts | Unreachable) -> list[str]:
+        return self.told(self.watch.answered(self.state.node(node).uuid, answer))
+
+    def decide(self) -> list[str]:
+        return self.told(self.watch.decide())
+
+
+class GuestTests(WatchCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.assertEqual(self.say("node1", facts("web1")), [])
+        self.assertEqual(self.say("node2", facts()), [])
+
+    def test_a_guest_that_was_to_run_and_is_gone_has_crashed(self) -> None:
+        self.assertEqual(self.say("node1", facts()), [])
+        [seen] = self.watch.decide()
+        self.assertEqual((seen.action, seen.name, seen.tags), ("crashed", "web1", ("a",)))
+        self.assertEqual(dict(seen.details), {"node": "node1"})
+        self.assertEqual(self.decide(), [])
+
+    def test_one_that_was_not_to_run_has_stopped(self) -> None:
+        self.state = want(self.web1.instance, Wanted.DOWN)(self.state)
+        self.say("node1", facts())
+        self.assertEqual(self.decide(), ["stopped web1"])
+
+    def test_one_that_appears_has_started(self) -> None:
+        self.assertEqual(self.say("node2", facts("web2")), ["started web2"])
+
+    def test_one_that_a_job_restarts_was_rebooted(self) -> None:
+        self.busy = True
+        self.say("node1", facts())
+        self.assertEqual((self.decide(), self.watch.undecided), ([], True))
+        self.assertEqual(self.say("node1", facts("web1")), ["rebooted web1"])
+        self.assertFalse(self.watch.undecided)
+
+    def test_one_that_appears_elsewhere_was_migrated_whoever_says_so_first(self) -> None:
+        self.say("node1", facts())
+        [seen] = self.watch.answered(self.state.node("node2").uuid, facts("web1"))
+        self.assertEqual((seen.action, dict(seen.details)["source"]), ("migrated", "node1"))
+        self.assertEqual(self.decide(), [])
+        self.assertEqual(self.say("node1", facts("web1")), ["migrated web1"])
+        self.assertEqual((self.say("node2", facts()), self.decide()), ([], []))
+
+    def test_a_job_that_breaks_off_leaves_a_crashed_guest(self) -> None:
+        self.busy = True
+        self.say("node1", facts())
+        self.decide()
+        self.busy = False
+        self.assertEqual(self.decide(), ["crashed web1"])
+
+    def test_the_removal_of_an_instance_is_told_by_its_commit_only(self) -> None:
+        self.state = remove_instance(self.web1.instance)(self.state)
+        self.say("node1", facts())
+        self.assertEqual((self.decide(), self.watch.undecided), ([], False))
+
+
+class NodeTests(WatchCase):
+    def test_a_node_that_does_not_answer_is_told_once(self) -> None:
+        self.say("node1", facts("web1"))
+        self.assertEqual(self.say("node1", SILENT), ["unreachable node1"])
+        self.assertEqual(self.say("node1", SILENT), [])
+        self.assertEqual(self.say("node1", facts("web1")), ["reachable node1"])
+
+    def test_a_node_that_lost_power_has_rebooted_without_its_guests(self) -> None:
+        self.say("node1", facts("web1"))
+        self.say("node1", SILENT)
+        said = self.say("node1", facts(boot_id="other"))
+        self.assertEqual(said, ["reachable node1", "rebooted node1"])
+        self.assertEqual(self.decide(), ["crashed web1"])
+
+    def test_a_node_that_never_answered_brings_no_guests(self) -> None:
+        self.assertEqual(self.say("node1", SILENT), ["unreachable node1"])
+        self.assertEqual(self.say("node1", facts("web1")), ["reachable node1"])
+
+    def test_a_node_that_is_not_asked_any_more_begins_anew(self) -> None:
+        self.say("node1", facts("web1"))
+        self.watch.forget(self.state.node("node1").uuid)
+        self.assertEqual((self.say("node1", facts()), self.decide()), ([], []))
+
+
+class DiskTests(WatchCase):
+    def disks(self, degraded: bool | None) -> list[str]:
+        [uuid] = self.web1.instance.disks
+        if degraded is None:  # its node does not answer
+            return self.told(self.watch.disks({}))
+        status = DiskStatus(path="/dev/drbd0", degraded=degraded)
+        return self.told(self.watch.disks({uuid: status}))
+
+    def test_a_disk_that_lost_its_other_copy_is_told_until_it_has_one_again(self) -> None:
+        self.assertEqual(self.disks(False), [])
+        self.assertEqual(self.disks(True), ["degraded web1"])
+        self.assertEqual(self.watch.degraded, 1)
+        self.assertEqual(self.disks(True), [])
+        self.assertEqual(self.disks(None), [])
+        self.assertEqual(self.disks(False), ["recovered web1"])
+        self.assertEqual(self.watch.degraded, 0)
+
+    def test_one_that_is_degraded_from_the_beginning_is_told(self) -> None:
+        self.assertEqual(self.disks(True), ["degraded web1"])

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The numbers of a host are those that its node daemon tells the master, and a few more."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.model.guest import GuestState
+from ganeti.node.metrics import host_families
+from ganeti.rpc.node import DescribeNode, NodeFacts
+from ganeti.testing.disk import MemoryDisk, MemoryFiles
+from tests.golden.test_monitoring import SHIPPED, told
+from tests.master.test_live import FACTS
+from tests.metrics.test_family import read
+
+
+class HostTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.disk = MemoryDisk()
+        self.disk.add_folder("/proc", 0o755)
+        self.facts = replace(
+            FACTS,
+            guests={
+                "a": GuestState(name="a", memory=128, vcpus=1, cpu_time=2.5),
+                "b": GuestState(name="b", memory=64, vcpus=1, paused=True),
+            },
+            problems={"kvm": "no"},
+        )
+
+    async def describe(self, call: DescribeNode) -> NodeFacts:
+        self.assertEqual(call.hypervisors, ("kvm",))
+        return self.facts
+
+    def numbers(self) -> dict[tuple[str, tuple[str, ...]], float]:
+        files = MemoryFiles(self.disk)
+        return read(*self.successResultOf(host_families(self.describe, ["kvm"], files)))
+
+    def test_guests_memory_and_load_are_told(self) -> None:
+        self.disk.put("/proc/loadavg", b"0.25 0.5 1 1/100 7\n", 0o444, 0.0)
+        found = self.numbers()
+        self.assertEqual(found["ganeti_host_guests", ("running",)], 1)
+        self.assertEqual(found["ganeti_host_guests", ("paused",)], 1)
+        self.assertEqual(found["ganeti_host_guest_memory_bytes", ()], 192 << 20)
+        self.assertEqual(found["ganeti_host_load", ()], 0.25)
+        self.assertEqual(found["ganeti_host_problem", ("kvm",)], 1)
+
+    def test_what_the_host_does_not_say_is_left_out(self) -> None:
+        self.assertNotIn(("ganeti_host_load", ()), self.numbers())
+
+    def test_every_number_is_documented(self) -> None:
+        known = told((SHIPPED.parent / "monitoring.md").read_text())
+        self.assertLessEqual(told("\n".join(name for name, _ in self.numbers())), known)

@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The event stream through the real HTTP channel: nothing is left out, nothing comes twice."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.testing import StringTransport
+
+from ganeti.events.cursor import Cursor
+from ganeti.rapi.access import LOOK_SECONDS
+from ganeti.rapi.channel import TIMEOUTS, Channel
+from ganeti.rapi.events.hub import HEARTBEAT, LINGER, RETRY_DELAY
+from tests.rapi.asking import AUTO, USERS, basic
+from tests.rapi.events.case import EventCase
+
+
+class Reader:
+    """A client of the stream, and what it has received."""
+
+    def __init__(self, channel: Channel, transport: StringTransport) -> None:
+        self.channel = channel
+        self.transport = transport
+        self.last_event_id = ""
+
+    @property
+    def head(self) -> str:
+        head: bytes = self.transport.value().partition(b"\r\n\r\n")[0]
+        return head.decode()
+
+    @property
+    def closed(self) -> bool:
+        return bool(self.transport.disconnecting or self.transport.disconnected)
+
+    def blocks(self) -> list[dict[str, str]]:
+        """The blocks of the stream, by the names of their fields."""
+        found: list[dict[str, str]] = []
+        if "200 OK" not in self.head:
+            return found
+        for block in dechunked(self.transport.value().partition(b"\r\n\r\n")[2]).split("\n\n"):
+            if lines := [line for line in block.split("\n") if line and line[0] != ":"]:
+                found.append(dict(line.split(": ", 1) for line in lines))
+                self.last_event_id = found[-1].get("id", self.last_event_id)
+        return [block for block in found if "data" in block]
+
+    def stop_reading(self) -> None:
+        """Take no more than is in the buffers of the connection, which the next write fills."""
+
+        def write(data: bytes) -> None:
+            StringTransport.write(self.transport, data)
+            self.channel.pauseProducing()
+
+        self.transport.write = write  # type: ignore[method-assign]
+        write_all = lambda data: write(b"".join(data))  # noqa: E731
+        self.transport.writeSequence = write_all  # type: ignore[method-assign]
+
+    def events(self) -> list[tuple[str, str]]:
+        """The id and the event of each block."""
+        return [(block["id"], block["event"]) for block in self.blocks()]
+
+    def ids(self) -> list[str]:
+        """The ids of what happened on the cluster."""
+        notices = ("ready", "reset", "lagged")
+        return [identifier for identifier, kind in self.events() if kind not in notices]
+
+
+def dechunked(data: bytes) -> str:
+    """The text of a chunked body, as far as it has come."""
+    text = b""
+    while data:
+        size, _, data = data.partition(b"\r\n")
+        text, data = text + data[: int(size, 16)], data[int(size, 16) + 2 :]
+    return text.decode()
+
+
+class StreamCase(EventCase):
+    def connect(self, query: str = "", headers: str = AUTO, method: str = "GET") -> Reader:
+        return Reader(*self.request(query, headers, method))
+
+
+class StreamTests(StreamCase):
+    def test_a_new_reader_is_told_where_it_begins(self) -> None:
+        reader = self.connect()
+        self.assertIn("200 OK", reader.head)
+        self.assertIn("Content-Type: text/event-stream", reader.head)
+        self.assertEqual(reader.events(), [("1", "ready")])
+        self.assertEqual(json.loads(reader.blocks()[0]["data"]), {"position": "1"})
+
+    def test_what_happens_is_sent_with_its_id_and_kind(self) -> None:
+        reader = self.connect()
+        self.change("web1", "web2")
+        self.assertEqual(reader.events()[1:], [("2.1", "instance"), ("2.2", "instance")])
+        self.assertEqual(json.loads(reader.blocks()[1]["data"])["name"], "web1")
+
+    def test_a_reader_goes_on_where_it_was(self) -> None:
+        for _ in range(5):
+            self.change("web1", "web2")
+        self.assertEqual(self.connect("?since=4.1").ids(), ["4.2", "5.1", "5.2", "6.1", "6.2"])
+        self.assertEqual(self.connect("?since=5").ids(), ["6.1", "6.2"])
+        self.assertEqual(self.connect("?since=6.2").ids(), [])
+
+    def test_the_header_of_a_reader_that_comes_back_goes_before_the_query(self) -> None:
+        for _ in range(3):
+            self.change("web1")
+        reader = self.connect("?since=1", AUTO + "Last-Event-ID: 3.1\r\n")
+        self.assertEqual(reader.ids(), ["4.1"])
+
+    def test_readers_get_what_they_have_selected(self) -> None:
+        reader = self.connect("?name=web1&name=web3&kind=instance")
+        other = self.connect("?tag=blue")
+        self.change("web1", "web2", "web3")
+        self.change("web1", kind="node")
+        self.change("web9", tags=("blue",))
+        self.assertEqual(reader.ids(), ["2.1", "2.3"])
+        self.assertEqual(other.ids(), ["4.1"])
+
+    def test_a_position_that_is_not_kept_is_reset(self) -> None:
+        self.master.log.restart(Cursor(50))
+        reader = self.connect("?since=7")
+        self.assertEqual(reader.events(), [("50", "reset")])
+        self.change("web1")
+        self.assertEqual(reader.ids(), ["51.1"])
+
+    def test_a_heartbeat_moves_the_position_of_who_has_selected_nothing(self) -> None:
+        reader = self.connect("?name=web9")
+        self.change("web1")
+        self.clock.advance(HEARTBEAT)
+        self.assertEqual((reader.ids(), reader.last_event_id), ([], "2"))
+        self.assertIn(b": heartbeat\n", reader.transport.value())
+
+    def test_all_readers_share_one_request_to_the_master(self) -> None:
+        for _ in range(3):
+            self.connect()
+        before = len(self.master.asked)
+        self.change("web1")
+        self.assertEqual(len(self.master.asked), before + 1)
+
+    def test_only_the_head_is_sent_to_who_asks_for_it(self) -> None:
+        reader = self.connect(method="HEAD")
+        self.assertIn("text/event-stream", reader.head)
+        self.assertEqual((reader.blocks(), len(self.hub)), ([], 0))
+
+
+class RefusalTests(StreamCase):
+    def status(self, *given: str) -> str:
+        return self.connect(*given).head.split()[1]
+
+    def test_it_takes_a_login(self) -> None:
+        self.assertEqual(self.status("", ""), "401")
+        self.assertEqual(self.status("", basic("auto", "wrong")), "401")
+
+    def test_what_means_nothing_is_refused(self) -> None:
+        for query in ("?since=x", "?kind=vm", "?since=1&since=2", "?colour=red"):
+            self.assertEqual(self.status(query), "400", query)
+        self.assertEqual(self.status("", AUTO + "Last-Event-ID: x\r\n"), "400")
+
+    def test_one_reader_too_many_is_told_to_come_back(self) -> None:
+        for _ in range(3):
+            self.connect()
+        reader = self.connect()
+        self.assertIn("503", reader.head)
+        self.assertIn("Retry-After: 30", reader.head)
+
+    def test_without_a_master_there_is_no_stream_to_begin(self) -> None:
+        self.master.go_away()
+        self.assertEqual(self.status(), "502")
+
+    def test_a_reader_that_may_not_read_any_more_is_disconnected(self) -> None:
+        reader = self.connect()
+        with open(self.asker.users._path, "w") as file:
+            file.write(USERS.replace("xyz789 write", "changed-password write"))
+        self.clock.advance(LOOK_SECONDS + HEARTBEAT)
+        self.assertTrue(reader.closed)
+        self.assertEqual(len(self.hub), 0)
+
+
+class TroubleTests(StreamCase):
+    def test_a_master_that_restarts_leaves_no_gap(self) -> None:
+        reader = self.connect()
+        self.change("web1")
+        self.master.go_away()
+        self.turn()
+        self.master.change("web2")
+        self.master.away = False
+        self.clock.advance(RETRY_DELAY)
+        self.turn()
+        self.assertEqual(reader.ids(), ["2.1", "3.1"])
+
+    def test_a_reader_that_is_ahead_of_this_process_is_waited_for(self) -> None:
+        reader = self.connect()
+        self.master.go_away()
+        self.master.away = False
+        self.change("web1")  # another process was told, and this one asks again a little later
+        ahead = self.connect("?since=2")
+        self.clock.advance(RETRY_DELAY)
+        self.change("web2")
+        self.assertEqual(ahead.events(), [("3.1", "instance")])
+        self.assertEqual(reader.ids(), ["2.1", "3.1"])
+        self.assertEqual(self.connect("?since=99").events(), [("3", "reset")])
+
+    def test_an_api_that_restarts_leaves_no_gap(self) -> None:
+        reader = self.connect()
+        for _ in range(9):
+            self.change("web1", "web2")
+        before = reader.ids()[:7]
+        self.restart_api()
+        self.connect()  # it begins now, so the others have to be fetched
+        again = self.connect(headers=f"{AUTO}Last-Event-ID: {before[-1]}\r\n")
+        self.assertEqual(before + again.ids(), reader.ids())
+
+    def test_a_history_that_the_master_gave_up_is_reset(self) -> None:
+        reader = self.connect()
+        self.master.log.restart(Cursor(0))
+        self.turn()
+        self.assertEqual(reader.events(), [("1", "ready"), ("0", "reset")])
+
+    def test_who_hangs_up_is_forgotten(self) -> None:
+        self.hang_up(self.connect().channel)
+        self.assertEqual(len(self.hub), 0)
+
+    def test_the_master_is_left_alone_when_nobody_has_read_for_a_while(self) -> None:
+        self.hang_up(self.connect().channel)
+        for _ in range(20):
+            self.clock.advance(LINGER / 10)
+            self.turn()
+        before = len(self.master.asked)
+        self.clock.advance(LINGER)
+        self.assertEqual(len(self.master.asked), before)
+        self.change("web1")
+        self.assertEqual(self.connect("?since=1").ids(), ["2.1"])
+
+
+class SlowReaderTests(StreamCase):
+    max_bytes = 8000
+
+    def test_a_slow_reader_gets_the_rest_when_it_has_read(self) -> None:
+        reader = self.connect()
+        reader.channel.pauseProducing()
+        self.change("web1")
+        self.change("web2")
+        self.assertEqual(reader.ids(), [])
+        reader.channel.resumeProducing()
+        self.turn()
+        self.assertEqual(reader.ids(), ["2.1", "3.1"])
+
+    def test_one_that_falls_behind_is_told_its_position_and_disconnected(self) -> None:
+        reader, other = self.connect(), self.connect()
+        self.change("web1")
+        reader.channel.pauseProducing()
+        for _ in range(50):
+            self.change("web1")
+        self.assertEqual(reader.events()[-1], ("2", "lagged"))
+        self.assertTrue(reader.closed)
+        self.assertEqual(other.ids(), [f"{n}.1" for n in range(2, 53)])
+        lagged = [each for each in self.hub.families() if each.name == "ganeti_event_lagged"]
+        self.assertEqual((len(self.hub), lagged[0].samples[0].value), (1, 1))
+
+    def test_one_that_reads_nothing_at_all_is_cut_off(self) -> None:
+        reader = self.connect()
+        reader.stop_reading()
+        self.change("web1")
+        self.clock.pump([1.0] * (int(TIMEOUTS.write) + 3))
+        self.assertTrue(reader.transport.disconnected)
+
+    def test_one_that_has_read_has_no_deadline_any_more(self) -> None:
+        reader = self.connect()
+        reader.stop_reading()
+        self.change("web1")
+        self.assertIsNotNone(reader.channel.deadline)
+        reader.channel.resumeProducing()
+        self.assertIsNone(reader.channel.deadline)
+
+
+steps = st.lists(
+    st.sampled_from(["change", "change", "drop", "restart api", "master away", "master back"]),
+    max_size=30,
+)
+
+
+class AnyTroubleTests(StreamCase):
+    @given(steps)
+    @settings(max_examples=60, deadline=None)
+    def test_whatever_breaks_each_event_comes_once(self, sequence: list[str]) -> None:
+        self.setUp()
+        seen: list[str] = []
+        last = "1"
+        reader = self.connect("?since=1")
+        for step in [*sequence, "master back", "drop"]:
+            if step == "change":
+                self.change("web1", "web2")
+            elif step.startswith("master"):
+                self.master.go_away()
+                self.master.away = step == "master away"
+                self.clock.advance(RETRY_DELAY)
+            else:
+                seen += reader.ids()
+                last = reader.last_event_id or last
+                self.hang_up(reader.channel)
+                if step == "restart api":
+                    self.hub.stop()
+                    self.restart_api()
+                reader = self.connect(headers=f"{AUTO}Last-Event-ID: {last}\r\n")
+        seen += reader.ids()
+        end = self.master.log.end.position
+        self.assertEqual(seen, [f"{p}.{n}" for p in range(2, end + 1) for n in (1, 2)])
