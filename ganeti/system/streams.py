@@ -3,9 +3,10 @@
 
 Blocking calls on large buffers let OpenSSL and the kernel work outside of Python's lock; a flow
 costs the reactor nothing but to be told of its end. With Twisted's TLS transports and producers the
-busier side moved 46 to 77 % as much per second of processor time (320 to 540 MiB beside 700 to 740,
-in eight runs of tests/bench/bench_transfer.py), all of it in the reactor, which has one processor
-for all flows and calls; so flows stay on the standard library's ``ssl``.
+busier side moved 46 to 84 % as much per second of processor time (nine runs of
+tests/bench/bench_transfer.py on a busy host, where elapsed times, 59 to 173 %, said little), all of
+it in the reactor, which has one processor for all flows and calls; so flows stay on the standard
+library's ``ssl``.
 """
 
 from __future__ import annotations
