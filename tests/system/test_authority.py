@@ -181,6 +181,17 @@ def _has_ended(process: Process) -> bool:
     return not process.alive()
 
 
+def _read_request(connection: ssl.SSLSocket) -> None:
+    """Read a whole request: with bytes unread, closing would take the answer from the client."""
+    with connection.makefile("rb") as file:
+        length = 0
+        while (line := file.readline()) not in (b"", b"\r\n"):
+            name, _, value = line.partition(b":")
+            if name.lower() == b"content-length":
+                length = int(value)
+        file.read(length)
+
+
 @contextmanager
 def _impostor(paths: Paths, address: str, authority: str) -> Iterator[int]:
     """Answer every request at a port with a certificate of an authority, in the master's name."""
@@ -197,7 +208,7 @@ def _impostor(paths: Paths, address: str, authority: str) -> Iterator[int]:
                 return
             try:
                 with context.wrap_socket(plain, server_side=True) as connection:
-                    connection.recv(65536)
+                    _read_request(connection)
                     connection.sendall(answer)
             except OSError:
                 plain.close()
