@@ -13,7 +13,7 @@ import time
 from argparse import ArgumentParser
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.simulation.mutants.catalog import MUTANTS
@@ -109,7 +109,7 @@ def _cells(finding: Finding | None) -> str:
     if finding is None:
         return "– | not found"
     # Seeds are counted from 0.
-    needed = int(finding.seed) + 1 if finding.seed.isdecimal() else finding.seed
+    needed = int(finding.seed) + 1 if finding.seed else "hangs"
     return f"{finding.mode} | {needed}"
 
 
@@ -121,7 +121,10 @@ def find(mutant: Mutant, modes: Iterable[str], seeds: int, code: Path) -> Findin
         file = tree / mutant.file
         file.write_text(mutant.planted_in(file.read_text()))
         for mode in modes:
-            if (finding := _played(tree, mode, seeds)) is not None:
+            if (finding := _played(tree, mode, "--seeds", str(seeds))) is not None:
+                if finding.seed and _played(code, mode, "--first", finding.seed) is not None:
+                    problem = f"IT FAILS WITHOUT THE MUTANT, TOO: {finding.problem}"
+                    return replace(finding, problem=problem)
                 return finding
     return None
 
@@ -137,11 +140,11 @@ def _copy_code(to: Path) -> None:
     compileall.compile_dir(to, quiet=2)
 
 
-def _played(tree: Path, mode: str, seeds: int) -> Finding | None:
-    command = [sys.executable, "-m", "tests.simulation.seeds", mode]
+def _played(tree: Path, mode: str, *which: str) -> Finding | None:
+    command = [sys.executable, "-m", "tests.simulation.seeds", mode, "--until-found", *which]
     try:
         played = subprocess.run(
-            [*command, "--seeds", str(seeds), "--until-found"],
+            command,
             cwd=tree,
             env={**os.environ, "PYTHONPATH": str(tree)},
             capture_output=True,
@@ -150,7 +153,7 @@ def _played(tree: Path, mode: str, seeds: int) -> Finding | None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return Finding(mode, "?", f"it takes more than {TIMEOUT} s")
+        return Finding(mode, "", f"it takes more than {TIMEOUT} s")
     if not played.returncode:
         return None
     first = (played.stdout or played.stderr).splitlines()[0]
