@@ -19,6 +19,7 @@ from ganeti.config import access
 from ganeti.config.formats import Checkpoint
 from ganeti.config.state import ClusterState
 from ganeti.jobs.job import encode
+from ganeti.jobs.shield import shielded
 from ganeti.jobs.store import JobStore
 from ganeti.journal.file import FileJournal
 from ganeti.journal.marker import complete, marker_at, replacing
@@ -119,7 +120,9 @@ class Checkpoints:
 
         :raises OSError: it cannot be read or written.
         """
-        await self.write()
+        # Whoever does not want it any more must not leave it half written, without jobs that no
+        # later one would have.
+        await shielded(self.write())
         async with self._turn:
             marker = marker_at(self._files, self._places.marker)
             paths = [self._places.access, self._places.config]
@@ -148,6 +151,8 @@ class Checkpoints:
             self._timer = None
         if self._under_way is not None:
             await self._under_way
+        async with self._turn:
+            pass  # one is perhaps being written for a candidate that does not want it any more
         try:
             if write:
                 await self.write()

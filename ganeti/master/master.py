@@ -28,6 +28,7 @@ from ganeti.master.candidates import Candidates
 from ganeti.master.checkpoints import Checkpoints
 from ganeti.master.enrolment import Enrolment
 from ganeti.master.event_feed import EventFeed
+from ganeti.master.follower import Patience
 from ganeti.master.job_filters import JobFilters
 from ganeti.master.live import Live, WatchedNodes
 from ganeti.master.members import MemberDistribution
@@ -65,7 +66,8 @@ class Surroundings:
 
     ``clock`` says how long something takes, ``now`` the time of day in seconds since the epoch.
 
-    ``machine`` is the kind of processor, as ``uname -m`` says it; ``name`` that of this node.
+    ``machine`` is the kind of processor, as ``uname -m`` says it; ``name`` that of this node;
+    ``patience`` what a candidate's copy is granted.
     """
 
     files: IFiles
@@ -80,6 +82,7 @@ class Surroundings:
     issue: Issue
     name: str
     keys: ClusterKeys = NO_KEYS
+    patience: Patience | None = None
 
 
 class Master:
@@ -115,6 +118,7 @@ class Master:
             quorum,
             master=found.state.node(around.name),
             checkpoint=lambda: self.checkpoints.whole(),
+            patience=around.patience,
         )
         self.locks = LockKeeper(clock)
         self.pause = WatcherPause(around.files, around.places.watcher_pause)

@@ -97,6 +97,11 @@ class Voter:
         """The newest term that was granted; 0 if there was none yet."""
         return self._state.term
 
+    @property
+    def bound(self) -> bool:
+        """Whether a promise to the master keeps this node from granting another one a term."""
+        return self._lease() > 0
+
     async def describe(self, call: DescribeVote) -> Ballot:
         """Answer what is granted now, and how far this node's copy of the journal reaches."""
         copy = common = None

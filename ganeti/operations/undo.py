@@ -43,9 +43,10 @@ class Undo:
         if kind is GeneratorExit:
             return  # thrown away with its process: nothing can be waited for any more
         for what, step in reversed(self._steps if kind else []):
-            with self._log.failuresHandled("could not {what}", what=what) as taken_back:
+            try:
                 await self._take_back(step)
-            if taken_back.failed:
+            except Exception:  # but not GeneratorExit: this is thrown away with its process
+                self._log.failure("could not {what}", what=what)
                 self._progress.say(f"could not {what}; see the master's log")
 
     async def _take_back(self, step: Step) -> None:

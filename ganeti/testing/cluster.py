@@ -27,6 +27,7 @@ from ganeti.errors import Failed, GanetiError, JobLost, NotMaster
 from ganeti.hypervisor.interfaces import IHypervisor
 from ganeti.journal.file import FileJournal
 from ganeti.master.absent import end_calls_to_absent_nodes
+from ganeti.master.follower import Patience
 from ganeti.master.master import Master, Surroundings
 from ganeti.master.places import Places
 from ganeti.master.quorum import Quorum
@@ -305,6 +306,8 @@ class MasterProcess:
             issue=keys.issue,
             name=host.name,
             keys=keys,
+            # Small as well, so that copies get checkpoints within minutes.
+            patience=Patience(frames=4 * host.segment_size),
         )
         self._startup = startup = Startup(
             around,
@@ -437,6 +440,7 @@ class SimulatedCluster:
                 uuid=self.ids.uuid(),
                 name=host.name,
                 primary_ip=host.address,
+                secondary_ip=host.address,
                 master_candidate=number <= self._candidates,
             )
             state = state.put(member)

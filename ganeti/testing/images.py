@@ -15,7 +15,8 @@ from ganeti.system.interfaces import IImages, Space
 class MemoryImages:
     """Files that have a size and no content.
 
-    ``links`` are symbolic links of folders; ``room`` bounds the bytes of all files together.
+    ``links`` are symbolic links of folders; ``room`` bounds the bytes of all files together;
+    ``breaks_at`` is what fails here: *create*, *rename* or *remove*.
     """
 
     def __init__(self, *, room: int = 1 << 50) -> None:
@@ -23,6 +24,7 @@ class MemoryImages:
         self.links: dict[str, str] = {}
         self.zeroed: list[tuple[str, int, int]] = []
         self.room = room
+        self.breaks_at: str | None = None
 
     def resolve(self, path: str) -> str:
         for link, target in self.links.items():
@@ -34,6 +36,7 @@ class MemoryImages:
         return self.sizes.get(path)
 
     async def create(self, path: str, size: int) -> None:
+        self._works("create", path)
         self._free(path)
         self._take(path, size)
 
@@ -42,11 +45,13 @@ class MemoryImages:
         self._take(path, max(size, self.sizes[path]))
 
     async def rename(self, old: str, new: str) -> None:
+        self._works("rename", old)
         self._there(old)
         self._free(new)
         self.sizes[new] = self.sizes.pop(old)
 
     async def remove(self, path: str, *, within: str) -> None:
+        self._works("remove", path)
         self.sizes.pop(path, None)
 
     async def zero(self, path: str, offset: int, size: int) -> None:
@@ -58,6 +63,10 @@ class MemoryImages:
 
     async def space(self, folder: str) -> Space:
         return Space(self.room, self.room - sum(self.sizes.values()))
+
+    def _works(self, what: str, path: str) -> None:
+        if self.breaks_at == what:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
 
     def _take(self, path: str, size: int) -> None:
         others = sum(each for other, each in self.sizes.items() if other != path)

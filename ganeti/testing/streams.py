@@ -9,7 +9,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from zope.interface import implementer
 
-from ganeti.errors import Code, Failed
+from ganeti.errors import Code, Failed, Invalid
+from ganeti.pki.enrolment import fingerprint
 from ganeti.system.interfaces import (
     Awaited,
     Called,
@@ -130,7 +131,7 @@ class MemoryStreams:
             self.read.append(data)
 
     def shown(self, party: Party) -> str:
-        """The certificate that a party shows."""
+        """The file with the certificate that a party shows."""
         return self.disk.contents().get(party.certificate, b"").decode()
 
 
@@ -199,8 +200,8 @@ class MemoryFlow:
         us, them = self.sink.party, peer.source.party
         return (
             self.sink.greeting == peer.source.greeting
-            and them.trusted == self.streams.shown(us)
-            and us.trusted == peer.streams.shown(them)
+            and _expects(them, self.streams.shown(us))
+            and _expects(us, peer.streams.shown(them))
         )
 
     def _arrive(self) -> None:
@@ -265,6 +266,16 @@ class MemoryFlow:
         asking, self._asking = self._asking, []
         for each in asking:
             self.streams.clock.callLater(0, _tell, each)
+
+
+def _expects(party: Party, shown: str) -> bool:
+    """Return whether a party takes what the other one shows: the only one, or one of a member's."""
+    if party.trusted == shown:
+        return True
+    try:
+        return fingerprint(shown.encode()) in (party.accepted or ())
+    except Invalid:
+        return False
 
 
 def _tell(waiting: Deferred[None]) -> None:

@@ -30,16 +30,26 @@ class Campaign:
     """A cluster of three to five hosts under a mode's faults, an administrator, and the oracle."""
 
     def __init__(
-        self, seed: int, fault: Fault, *, skew: float = 0.0, failovers: float = 0.1
+        self,
+        seed: int,
+        fault: Fault,
+        *,
+        skew: float = 0.0,
+        failovers: float = 0.1,
+        candidates: int = 5,
     ) -> None:
-        """``failovers`` is the chance of one at each step while a master acts."""
+        """``failovers`` is the chance of one at each step while a master acts.
+
+        At most so many nodes are ``candidates``.
+        """
         self.random = Random(seed)
         nodes = self.random.choice((3, 4, 5, 5))
-        candidates = self.random.randint(2, nodes)
+        candidates = min(candidates, self.random.randint(2, nodes))
         self.cluster = SimulatedCluster(seed, nodes, candidates=candidates, skew=skew)
         self.candidates = self.hosts[:candidates]
         self.seed = seed
         self.oracle = Oracle(self.cluster)
+        self.oracle.replication.distrusted = lambda: self.distrusted
         self.problems: list[str] = []
         self.log: list[str] = []
         self.old_disks: list[tuple[SimulatedHost, MemoryDisk]] = []

@@ -43,7 +43,7 @@ _NOT_DISMISSED = re.compile(
 def leftovers(cluster: SimulatedCluster) -> list[str]:
     """Return everything that is on some disk and should not be, or the other way round."""
     state = cluster.master.config.state()
-    found = [*_out_of_sync(cluster), *_records(state)]
+    found = [*_out_of_sync(cluster), *_strays(cluster), *_records(state)]
     known = _known_leftovers(cluster)
     for host in cluster.hosts:
         node = next((each for each in state.nodes.values() if each.name == host.name), None)
@@ -63,6 +63,16 @@ def _out_of_sync(cluster: SimulatedCluster) -> Iterator[str]:
     nodes = cluster.master.config.state().nodes
     for uuid, reason in cluster.master.candidates.out_of_sync().items():
         yield f"{nodes[uuid].name} does not come back into the in-sync set: {reason}"
+
+
+def _strays(cluster: SimulatedCluster) -> Iterator[str]:
+    """Name the nodes that obey another master, or an older term of this one."""
+    master, online = cluster.process, cluster.master.config.state().nodes.values()
+    for host in cluster.hosts:
+        if any(node.name == host.name and not node.offline for node in online):
+            vote = read_state(MemoryFiles(host.disk), host.paths.term_file)
+            if (vote.term, vote.master) != (master.term, master.host.name):
+                yield f"{host.name} obeys {vote.master} of term {vote.term}"
 
 
 def _records(state: ClusterState) -> Iterator[str]:

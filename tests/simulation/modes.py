@@ -6,10 +6,12 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from ganeti.opcodes.node import AddNode, ModifyNode, RemoveNode
+from ganeti.testing.cluster import MasterProcess, SimulatedHost
 from tests.simulation.campaign import Campaign, Fault
-from tests.simulation.old_disks import old_disk
+from tests.simulation.old_disks import old_disk, takeover
 
 DURATIONS = (0.5, 3.0, 8.0, 20.0, 60.0)
 """How many seconds a pause or an outage may last."""
@@ -42,6 +44,20 @@ def _part(campaign: Campaign, *, one_way: bool) -> None:
 def partition(campaign: Campaign) -> None:
     """Part the hosts into two groups, or heal all links."""
     _part(campaign, one_way=False)
+
+
+def isolation(campaign: Campaign) -> None:
+    """Cut the copies in sync off from all that only vote, or heal all links."""
+    acting, links = campaign.acting(), campaign.cluster.links
+    campaign.note("links heal")
+    links.heal_all()
+    if not acting or campaign.random.random() < 0.4:
+        return
+    in_sync = acting[-1].master.quorum.in_effect.in_sync
+    copies = [host.name for host in campaign.hosts if host.name in in_sync]
+    others = [host.name for host in campaign.hosts if host.name not in in_sync]
+    campaign.note(f"{copies} -/- {others}")
+    links.part(copies, others)
 
 
 def one_way(campaign: Campaign) -> None:
@@ -171,17 +187,9 @@ def membership(campaign: Campaign) -> None:
     if not acting:
         return
     process, host = acting[-1], random.choice(campaign.hosts)
-    known = any(n.name == host.name for n in process.master.config.state().nodes.values())
     name = host.name
-    if not known:
-        campaign.note(f"{name} joins")
-        addition = AddNode(node_name=name, primary_ip=host.address)
-        campaign.begin(campaign.join(host, process, addition), f"{name} joins")
-        return
-    if host.daemon_clock.dead:
-        campaign.note(f"{name} boots and is added again")
-        addition = AddNode(node_name=name, readd=True)
-        campaign.begin(campaign.join(host, process, addition), f"{name} joins again")
+    if not _is_member(process, host) or host.daemon_clock.dead:
+        _come(campaign, process, host)
         return
     match random.randrange(6):
         case 0:
@@ -204,6 +212,89 @@ def membership(campaign: Campaign) -> None:
             cluster.submit(RemoveNode(node_name=name), to=process)
 
 
+def _is_member(process: MasterProcess, host: SimulatedHost) -> bool:
+    """Whether a host is a node of the cluster, as a master knows it."""
+    return any(n.name == host.name for n in process.master.config.state().nodes.values())
+
+
+def _come(campaign: Campaign, process: MasterProcess, host: SimulatedHost) -> None:
+    """Let a host join, or boot and be added again."""
+    name = host.name
+    if _is_member(process, host):
+        campaign.note(f"{name} boots and is added again")
+        addition = AddNode(node_name=name, readd=True)
+        campaign.begin(campaign.join(host, process, addition), f"{name} joins again")
+    elif not _is_leaving(process, name):
+        campaign.note(f"{name} joins")
+        addition = AddNode(node_name=name, primary_ip=host.address)
+        campaign.begin(campaign.join(host, process, addition), f"{name} joins")
+
+
+def _is_leaving(process: MasterProcess, name: str) -> bool:
+    """Whether a node is being removed, which an administrator waits for."""
+    return any(
+        isinstance(op.opcode, RemoveNode) and op.opcode.node_name == name
+        for job in process.master.queue.jobs()
+        if not job.is_final
+        for op in job.ops
+    )
+
+
+def rivals(campaign: Campaign) -> None:
+    """Let two hosts want the role at once, and voters be started again meanwhile."""
+    random = campaign.random
+    if random.random() < 0.3:
+        delays(campaign)
+        return
+    for process in campaign.acting():
+        campaign.note(f"the master on {process.host.name} is killed")
+        process.die()
+    campaign.cluster.pass_time(random.choice((0.0, 4.9, 5.5)))
+    for host in random.sample(campaign.candidates, 2):
+        start = partial(campaign.start_failover, [host])
+        campaign.later(random.choice((0.0, 0.001, 0.3)), f"{host.name} wants the role", start)
+    for host in random.sample(campaign.hosts, random.randint(0, 2)):
+        again = partial(campaign.cluster.restart_node, host)
+        campaign.later(random.uniform(0.0, 2.0), f"the daemon of {host.name} starts again", again)
+
+
+def departures(campaign: Campaign) -> None:
+    """Let nodes go and come, several at a time, while others are cut off."""
+    random, cluster, acting = campaign.random, campaign.cluster, campaign.acting()
+    if not acting:
+        campaign.note("links heal")
+        cluster.links.heal_all()
+        return
+    process = acting[-1]
+    others = [host for host in campaign.hosts if not host.has_master]
+    away = [host for host in others if host.daemon_clock.dead or not _is_member(process, host)]
+    match random.randrange(6):
+        case 0 | 1 if away:
+            for host in away:
+                _come(campaign, process, host)
+        case 0 | 1:
+            some = random.sample(others, (len(campaign.hosts) - 1) // 2)
+            for host in some:
+                campaign.note(f"{host.name} loses its power and is marked offline")
+                cluster.power_off(host)
+                gone = ModifyNode(node_name=host.name, offline=True, force=True)
+                cluster.submit(gone, to=process)
+        case 2:
+            campaign.note("links heal")
+            cluster.links.heal_all()
+        case 3 | 4 if not away:
+            cut, removed = random.sample(others, 2)
+            if random.random() < 0.7:
+                campaign.note(f"{cut.name} is cut off")
+                rest = [host.name for host in campaign.hosts if host is not cut]
+                cluster.links.part([cut.name], rest)
+                cluster.pass_time(random.choice((0.0, 8.0, 20.0)))
+            campaign.note(f"{removed.name} is removed")
+            cluster.submit(RemoveNode(node_name=removed.name), to=process)
+        case _:
+            _part(campaign, one_way=False)
+
+
 # --- all of them
 
 
@@ -215,19 +306,30 @@ def chaos(campaign: Campaign) -> None:
 
 @dataclass(frozen=True)
 class Mode:
-    """A kind of campaign: its fault, how wrong clocks run, how often the master role moves."""
+    """A kind of campaign: its fault, how wrong clocks run, how often the master role moves.
+
+    At most so many nodes are ``candidates``.
+    """
 
     fault: Fault
     skew: float = 0.0
     failovers: float = 0.1
+    candidates: int = 5
 
     def campaign(self, seed: int) -> Campaign:
         """Return the campaign of a seed, which has not been played yet."""
-        return Campaign(seed, self.fault, skew=self.skew, failovers=self.failovers)
+        return Campaign(
+            seed,
+            self.fault,
+            skew=self.skew,
+            failovers=self.failovers,
+            candidates=self.candidates,
+        )
 
 
 MODES: Mapping[str, Mode] = {
     "partition": Mode(partition, failovers=0.25),
+    "isolation": Mode(isolation, candidates=2),
     "one-way": Mode(one_way, failovers=0.25),
     "flapping": Mode(flapping, failovers=0.25),
     "delays": Mode(delays),
@@ -238,5 +340,8 @@ MODES: Mapping[str, Mode] = {
     "old-disk": Mode(old_disk),
     "succession": Mode(succession, failovers=0.0),
     "membership": Mode(membership, failovers=0.05),
+    "takeover": Mode(takeover, failovers=0.0, candidates=2),
+    "rivals": Mode(rivals, failovers=0.0),
+    "departures": Mode(departures, failovers=0.1),
     "chaos": Mode(chaos, skew=0.05),
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 from ganeti.errors import GanetiError
 from ganeti.model.node import Node
 from ganeti.node.voter import read_state
+from ganeti.opcodes.tags import AddTags, TagKind
 from ganeti.rpc.quorum import ReplicaSet
 from ganeti.testing.cluster import MasterProcess, SimulatedHost
 from ganeti.testing.disk import MemoryFiles
@@ -17,6 +18,8 @@ from tests.simulation.campaign import Campaign
 
 OUTAGES = (5.0, 20.0, 60.0)
 """How many seconds a host besides may be cut off or have no power."""
+QUIET = 40.0
+"""Seconds after which an old disk has been noticed although nothing is written."""
 KEPT = 3
 """How many old disks are there at most."""
 
@@ -35,6 +38,8 @@ def old_disk(campaign: Campaign) -> None:
         if _may_fail(campaign, master, host):
             campaign.old_disks.remove((host, old))
             campaign.bring_back(host, old)
+            if random.random() < 0.3:
+                _see_that_it_is_noticed(campaign, master, host)
     elif campaign.distrusted and random.random() < 0.5:
         host = random.choice(campaign.hosts)
         if _may_fail(campaign, master, host):
@@ -43,6 +48,56 @@ def old_disk(campaign: Campaign) -> None:
         host = random.choice(campaign.hosts)
         campaign.note(f"a copy of the disk of {host.name} is made")
         campaign.old_disks.append((host, host.disk.snapshot()))
+
+
+def _see_that_it_is_noticed(campaign: Campaign, master: MasterProcess, host: SimulatedHost) -> None:
+    """Do nothing for a while; the copy on an old disk must not count as in sync after that."""
+    campaign.cluster.pass_time(QUIET)
+    quorum = master.master.quorum
+    if master.dead or not quorum.holds() or host is master.host:
+        return
+    if host.name in quorum.in_effect.in_sync and not _has_caught_up(campaign, master, host):
+        campaign.problems.append(f"nobody has noticed the old disk of {host.name}")
+
+
+def takeover(campaign: Campaign) -> None:
+    """Let a host with an old disk become the master, while others are as they should be.
+
+    Either at once, when nobody but the copies knows of the newest commits; or when all other copies
+    are away, and the nodes that vote have been told that there is more than the old disk has.
+    """
+    random, cluster = campaign.random, campaign.cluster
+    master = max(campaign.acting(), key=lambda process: process.term, default=None)
+    if master is None or not master.master.quorum.holds():
+        return
+    in_sync = master.master.quorum.in_effect.in_sync
+    copies = [host for host in campaign.hosts if host.name in in_sync]
+    host, others = random.choice(copies), len(copies) - 1
+    campaign.distrusted = {
+        each for each in campaign.distrusted if not _has_caught_up(campaign, master, each)
+    }
+    if not others or campaign.distrusted or not _is_sound(campaign, master):
+        return
+    old = host.disk.snapshot()
+    tag = f"{len(campaign.log)}"
+    cluster.submit(AddTags(kind=TagKind.CLUSTER, tags=(tag,)), to=master)
+    at_once = random.random() < 0.6 or 2 * len(copies) >= len(campaign.hosts)
+    cluster.pass_time(random.choice((0.05, 0.2, 0.8)) if at_once else 10.0)
+    campaign.note(f"the master on {master.host.name} is killed")
+    master.die()
+    campaign.bring_back(host, old)
+    if not at_once:
+        for copy in copies:
+            if copy is not host:
+                campaign.power_off(copy, 20.0)
+    campaign.start_failover([host])
+
+
+def _is_sound(campaign: Campaign, master: MasterProcess) -> bool:
+    """Whether all daemons run, and all copies in sync have everything."""
+    if any(host.daemon_clock.dead for host in campaign.hosts):
+        return False
+    return all(_has_caught_up(campaign, master, host) for host in campaign.hosts)
 
 
 def _fail(campaign: Campaign, host: SimulatedHost) -> None:

@@ -2,7 +2,7 @@
 """What the cluster has promised, from all that its masters acknowledged, and whether it holds.
 
 The oracle looks at every process of a master from outside: at each job and each configuration that
-it shows to clients. It knows nothing of how copies, votes and leases are kept.
+it shows to clients. What must hold of votes and copies meanwhile is in ``replication``.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import msgspec
-
 from ganeti.config.state import ClusterState, Edited, Kind, Stored
 from ganeti.errors import JobLost
-from ganeti.jobs.job import Job, Status, encode
+from ganeti.jobs.job import Job, OpInJob, Status, encode
 from ganeti.journal.segments import Elsewhere
-from ganeti.rpc.quorum import VoterState
+from ganeti.model.instance import Wanted
+from ganeti.opcodes.instance.lifecycle import ShutdownInstance
 from ganeti.rpc.wire import Request
 from ganeti.testing.cluster import MasterProcess, SimulatedCluster
 from ganeti.testing.wire import OPEN
+from tests.simulation.replication import Replication
 
 
 @dataclass
@@ -48,7 +48,10 @@ class Oracle:
         self._cluster = cluster
         self._watched: set[MasterProcess] = set()
         self._seen_to_begin: set[MasterProcess] = set()
-        self._accepted: dict[str, tuple[bytes, VoterState]] = {}
+        self._wishes: dict[tuple[int, int], Wanted | None] = {}
+        self.replication = Replication(
+            cluster, self._violated, lambda: max(self.promised.digests, default=0)
+        )
         cluster.watchers.append(self.look)
         cluster.switch.observe = self._asked
         self.look()
@@ -63,6 +66,7 @@ class Oracle:
             if process.begun and process not in self._seen_to_begin:
                 self._seen_to_begin.add(process)
                 self._has_begun(process)
+        self.replication.look()
 
     # --- masters
 
@@ -70,6 +74,9 @@ class Oracle:
         term, name = process.term, process.host.name
         if term <= self.begun[0]:
             self._violated(f"{name} begins term {term} after {self.begun[1]} {self.begun[0]}")
+        known = self.replication.before(term)
+        if known.voters and name not in known.voters:
+            self._violated(f"{name} begins term {term}, and has no vote")
         self.begun = (term, name)
         for job in self.promised.jobs.values():
             self._compare_job(process, job)
@@ -129,6 +136,7 @@ class Oracle:
         elif known is not None and known.is_final and _result(known) != _result(job):
             self._violated(f"{self._who(process)} changes the result of job {job.id}")
         self.promised.jobs[job.id] = job
+        self._check_wishes(process, job)
         if known is None or known.start_timestamp is None:
             self._check_dependencies(process, job)
 
@@ -140,6 +148,23 @@ class Oracle:
             found = process.master.queue.find(int(other))
             if found is not None and not found.is_final:
                 self._violated(f"{self._who(process)} begins job {job.id} before job {other} ends")
+
+    def _check_wishes(self, process: MasterProcess, job: Job) -> None:
+        """See that a job which could not stop an instance leaves recorded what it is to be."""
+        state = process.master.config.state()
+        for index, op in enumerate(job.ops):
+            if not isinstance(op.opcode, ShutdownInstance):
+                continue
+            uuid = state.names.get((Kind.INSTANCE, op.opcode.instance_name))
+            wanted = state.instances[uuid].admin_state if uuid else None
+            before = self._wishes.pop((job.id, index), wanted)
+            if op.status is Status.RUNNING:
+                self._wishes[job.id, index] = before
+            elif op.status is Status.ERROR and before != wanted and not _broke_off(op):
+                self._violated(
+                    f"{self._who(process)} has recorded {op.opcode.instance_name} as {wanted}, and"
+                    f" job {job.id} could not stop it"
+                )
 
     def _state_shown(
         self, process: MasterProcess, state: ClusterState, edits: tuple[Edited, ...]
@@ -161,6 +186,7 @@ class Oracle:
             )
             return False
         self._note_mark(process)
+        self.replication.acknowledged(process, process.master.journal.end())
         return True
 
     def _note_mark(self, process: MasterProcess) -> None:
@@ -177,11 +203,12 @@ class Oracle:
     # --- nodes
 
     def _asked(self, caller: str, node: str, request: Request) -> Callable[[bytes], None]:
-        accepted = self._accepted_by(node)
+        accepted = self.replication.vote(node)
 
         def answered(answer: bytes) -> None:
             if request.name in OPEN or not answer.startswith(b"[true"):
                 return
+            self.replication.answered(node, request.name, answer)
             if request.term < accepted.term:
                 self._violated(
                     f"{node} does {request.name} for {caller} in term {request.term}, although it"
@@ -192,27 +219,26 @@ class Oracle:
                     f"{node} does {request.name} for {caller}, although {accepted.master} is the"
                     f" master of term {accepted.term}"
                 )
+            elif 0 < self.replication.vote(node).term < request.term:
+                # One that is leaving has none on its disk any more, and ends.
+                self._violated(
+                    f"{node} does {request.name} for {caller} in term {request.term}, which it has"
+                    " not accepted on its disk"
+                )
 
         return answered
-
-    def _accepted_by(self, name: str) -> VoterState:
-        """Return what the disk of a node says, whatever its daemon believes."""
-        (host,) = (each for each in self._cluster.hosts if each.name == name)
-        try:
-            content = bytes(host.disk.file(host.paths.term_file).content)
-        except OSError:
-            return VoterState()
-        known = self._accepted.get(name)
-        if known is None or known[0] != content:
-            known = content, msgspec.json.decode(content, type=VoterState)
-            self._accepted[name] = known
-        return known[1]
 
     def _violated(self, what: str) -> None:
         after = self._cluster.clock.seconds() - self._cluster.began
         text = f"after {after:.3f} s {what}"
         if len(self.violations) < 20:
             self.violations.append(text)
+
+
+def _broke_off(op: OpInJob) -> bool:
+    """Whether an opcode says itself that it has not been taken back as a whole."""
+    said = f"{op.result} {op.log}"
+    return "could not record again" in said or "the master daemon" in said
 
 
 def _identity(job: Job) -> Any:

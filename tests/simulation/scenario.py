@@ -5,16 +5,21 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from random import Random
-from typing import Any, TypeAlias
+from typing import Any
 
 from ganeti.config.formats import Checkpoint
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import read_opcode
 from ganeti.schema.records import replace
 from ganeti.testing.cluster import MasterProcess, SimulatedCluster
+from tests.simulation import guests
 from tests.simulation.end_state import leftovers
 from tests.simulation.oracle import Oracle
+
+PAUSES = (0.0, 0.001, 0.05, 2.0)
+"""How many seconds may pass between two steps."""
 
 NAMES = ("web1", "web2", "db1", "mail1")
 
@@ -102,9 +107,11 @@ _WORK = (
 )
 
 
-def some_job(random: Random, acknowledged: Sequence[int]) -> list[Opcode]:
+def some_job(
+    random: Random, acknowledged: Sequence[int], work: Callable[[Random], Opcode] = some_work
+) -> list[Opcode]:
     """Return a job that anybody might submit, which may depend on one that was acknowledged."""
-    opcodes = [some_work(random) for _ in range(random.choice((1, 1, 2)))]
+    opcodes = [work(random) for _ in range(random.choice((1, 1, 2)))]
     if acknowledged and random.random() < 0.2:
         ended = random.choice(((), ("success",), ("error", "canceled")))
         depends = ((random.choice(acknowledged[-5:]), ended),)
@@ -139,8 +146,17 @@ def some_trouble(cluster: SimulatedCluster) -> None:
             network.behave(host.name)
 
 
-def storm(cluster: SimulatedCluster, steps: int, *, trouble: float, cancel: bool = False) -> None:
-    """Submit work while things go wrong with a chance of ``trouble`` at each step.
+def storm(
+    cluster: SimulatedCluster,
+    steps: int,
+    *,
+    trouble: float,
+    cancel: bool = False,
+    strike: Callable[[SimulatedCluster], None] = some_trouble,
+    work: Callable[[Random], Opcode] = some_work,
+    pauses: Sequence[float] = PAUSES,
+) -> None:
+    """Submit work while something strikes with a chance of ``trouble`` at each step.
 
     With ``cancel`` some of the jobs are canceled, whatever they do.
     """
@@ -148,11 +164,11 @@ def storm(cluster: SimulatedCluster, steps: int, *, trouble: float, cancel: bool
         if cluster.crashed:
             return
         if cluster.random.random() < trouble:
-            some_trouble(cluster)
-        cluster.submit(*some_job(cluster.random, cluster.acknowledged))
+            strike(cluster)
+        cluster.submit(*some_job(cluster.random, cluster.acknowledged, work))
         if cancel:
             some_cancellation(cluster.random, cluster, cluster.process)
-        cluster.pass_time(cluster.random.choice((0.0, 0.001, 0.05, 2.0)))
+        cluster.pass_time(cluster.random.choice(pauses))
 
 
 def calm(cluster: SimulatedCluster) -> None:
@@ -161,6 +177,7 @@ def calm(cluster: SimulatedCluster) -> None:
         cluster.kill_master()
     for host in cluster.hosts:
         host.disk.heal()
+        guests.behave(host)
         cluster.network.behave(host.name)
     if not cluster.alive:
         cluster.start_master()
@@ -168,43 +185,69 @@ def calm(cluster: SimulatedCluster) -> None:
     cluster.reconcile()
 
 
-Trouble: TypeAlias = Callable[[SimulatedCluster, int | None], float]
-"""Prepares what is going to go wrong, at the given write if there is one; answers with the chance
-of trouble with a node at each step."""
+@dataclass(frozen=True)
+class Scenario:
+    """A kind of trouble with a cluster of one master.
+
+    ``prepare`` says what is going to go wrong with the master's disk, at the given write if there
+    is one; ``chance`` is that of a node's trouble at each step, and ``strike`` brings it. ``work``
+    is what is submitted, after ``begin`` has made what there is in the beginning; ``pauses`` are
+    the seconds that may pass between two steps.
+    """
+
+    chance: float
+    prepare: Callable[[SimulatedCluster, int | None], None] = lambda cluster, write: None
+    strike: Callable[[SimulatedCluster], None] = some_trouble
+    work: Callable[[Random], Opcode] = some_work
+    pauses: Sequence[float] = PAUSES
+    begin: Callable[[SimulatedCluster], None] = lambda cluster: None
+
 
 STEPS = 20
 
 
-def _plain(cluster: SimulatedCluster, write: int | None) -> float:
-    return 0.0
-
-
-def _nodes(cluster: SimulatedCluster, write: int | None) -> float:
-    return 0.3
-
-
-def _disk(cluster: SimulatedCluster, write: int | None) -> float:
+def _disk(cluster: SimulatedCluster, write: int | None) -> None:
     disk, random = cluster.hosts[0].disk, cluster.random
     for _ in range(3):
         at = write or random.randint(1, 120)
         disk.fail(disk.writes + at, random.choice((errno.ENOSPC, errno.EIO)))
-    return 0.1
 
 
-def _crash(cluster: SimulatedCluster, write: int | None) -> float:
+def _crash(cluster: SimulatedCluster, write: int | None) -> None:
     disk = cluster.hosts[0].disk
     disk.crash(at=disk.writes + (write or cluster.random.randint(1, 120)))
-    return 0.1
 
 
-MODES: Mapping[str, Trouble] = {"plain": _plain, "nodes": _nodes, "disk": _disk, "crash": _crash}
+MODES: Mapping[str, Scenario] = {
+    "plain": Scenario(0.0),
+    "nodes": Scenario(0.3),
+    "disk": Scenario(0.1, _disk),
+    "crash": Scenario(0.1, _crash),
+    "guests": Scenario(
+        0.4,
+        strike=guests.misbehave,
+        work=guests.some_work,
+        pauses=guests.PAUSES,
+        begin=guests.with_instances,
+    ),
+}
 
 
-def play(trouble: Trouble, seed: int, *, write: int | None = None) -> list[str]:
+def play(scenario: Scenario, seed: int, *, write: int | None = None) -> list[str]:
     """What is wrong after a scenario; nothing should be."""
     cluster = SimulatedCluster(seed)
     oracle = Oracle(cluster)
-    storm(cluster, STEPS, trouble=trouble(cluster, write), cancel=True)
+    scenario.begin(cluster)
+    scenario.prepare(cluster, write)
+    storm(
+        cluster,
+        STEPS,
+        trouble=scenario.chance,
+        cancel=True,
+        strike=scenario.strike,
+        work=scenario.work,
+        pauses=scenario.pauses,
+    )
     calm(cluster)
     cluster.pass_time(100.0)
     found = [*cluster.problems(), *leftovers(cluster)]

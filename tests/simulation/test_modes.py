@@ -30,6 +30,9 @@ class ModeTests(SynchronousTestCase):
     def test_partitions_cost_nothing_that_was_acknowledged(self) -> None:
         self.play("partition")
 
+    def test_copies_that_are_cut_off_from_those_that_vote_cost_nothing(self) -> None:
+        self.play("isolation")
+
     def test_links_that_carry_one_direction_only_cost_nothing(self) -> None:
         self.play("one-way")
 
@@ -44,6 +47,15 @@ class ModeTests(SynchronousTestCase):
 
     def test_old_disks_bring_back_nothing(self) -> None:
         self.play("old-disk")
+
+    def test_hosts_with_old_disks_that_take_over_adopt_what_they_lack_or_are_refused(self) -> None:
+        self.play("takeover")
+
+    def test_two_that_want_the_role_at_once_leave_one_master(self) -> None:
+        self.play("rivals")
+
+    def test_nodes_that_leave_together_while_others_are_cut_off_take_nothing_along(self) -> None:
+        self.play("departures")
 
     def test_nodes_that_come_go_and_change_their_role_take_nothing_along(self) -> None:
         self.play("membership")

@@ -5,11 +5,16 @@ from __future__ import annotations
 
 import gc
 
+import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.node.voter import read_state
 from ganeti.opcodes.tags import AddTags, TagKind
+from ganeti.rpc.quorum import ReleaseLease
 from ganeti.rpc.wire import Request
-from ganeti.testing.cluster import SimulatedCluster
+from ganeti.schema.records import replace
+from ganeti.testing.cluster import SimulatedCluster, SimulatedHost
+from ganeti.testing.disk import MemoryFiles
 from tests.simulation.end_state import leftovers
 from tests.simulation.oracle import Oracle
 
@@ -67,6 +72,72 @@ class OracleTests(SynchronousTestCase):
         observe("node2", "node3", Request("instance_start", 0, b"{}"))(b'[false,["X",[]]]')
         self.assertEqual(len(self.oracle.violations), 2)
 
+    def test_a_node_does_nothing_in_a_term_that_is_not_on_its_disk(self) -> None:
+        observe = self.cluster.switch.observe
+        assert observe is not None
+        term = self.cluster.process.term + 1
+        observe("node1", "node3", Request("instance_start", term, b"{}"))(b"[true,null]")
+        self.assertIn("which it has not accepted on its disk", self.oracle.violations[0])
+
+
+class ReplicationTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.cluster = SimulatedCluster(1)
+        self.oracle = Oracle(self.cluster)
+        self.cluster.pass_time(5.0)
+        self.end = self.cluster.master.journal.end()
+
+    def tearDown(self) -> None:
+        gc.collect()
+        self.flushLoggedErrors()
+
+    def forget_set(self, host: SimulatedHost) -> None:
+        """Let a node's disk have the replica set before the newest."""
+        path = host.paths.term_file
+        state = read_state(MemoryFiles(host.disk), path)
+        older = replace(state.replica_set, generation=state.replica_set.generation - 1)
+        host.disk.overwrite(path, msgspec.json.encode(replace(state, replica_set=older)))
+
+    def test_a_vote_that_goes_back_is_found(self) -> None:
+        self.forget_set(self.cluster.hosts[2])
+        self.oracle.look()
+        [found] = self.oracle.violations
+        self.assertIn("the vote of node3 was", found)
+
+    def test_a_majority_that_does_not_know_the_set_in_effect_is_found(self) -> None:
+        for host in self.cluster.hosts[1:]:
+            self.forget_set(host)
+        self.oracle.look()
+        self.assertIn("node2, node3 could elect a master", self.oracle.violations[-1])
+
+    def test_a_commit_that_a_copy_in_sync_lacks_is_not_acknowledged(self) -> None:
+        self.oracle.replication.acknowledged(self.cluster.process, self.end)
+        self.assertEqual(self.oracle.violations, [])
+        self.oracle.replication.acknowledged(self.cluster.process, self.end + 1)
+        self.assertIn(f"commit {self.end + 1}, which node2 lacks", self.oracle.violations[0])
+
+    def test_nothing_is_acknowledged_while_a_majority_may_elect_another_master(self) -> None:
+        for name in ("node2", "node3"):
+            self.successResultOf(self.cluster.switch.voters[name].release(ReleaseLease()))
+        self.oracle.replication.acknowledged(self.cluster.process, self.end)
+        self.assertIn("node2, node3 are free to elect another", self.oracle.violations[0])
+
+    def test_a_copy_that_comes_into_the_set_without_all_commits_is_found(self) -> None:
+        old = self.cluster.hosts[1].disk.snapshot()
+        self.cluster.network.vanish("node2")
+        self.cluster.submit(AddTags(kind=TagKind.CLUSTER, tags=("one",)))
+        self.cluster.settle()
+        self.cluster.hosts[1].disk.restore(old)
+        in_effect = self.cluster.master.quorum.in_effect
+        self.assertNotIn("node2", in_effect.in_sync)
+        self.cluster.network.behave("node2")
+        with_it = replace(
+            in_effect, in_sync=("node1", "node2"), generation=in_effect.generation + 1
+        )
+        self.cluster.master.quorum._in_effect = with_it
+        self.oracle.look()
+        self.assertIn("node2 counts as in sync", "".join(self.oracle.violations))
+
 
 class LeftoversTests(SynchronousTestCase):
     def setUp(self) -> None:
@@ -82,6 +153,12 @@ class LeftoversTests(SynchronousTestCase):
 
     def test_a_cluster_that_works_leaves_nothing_behind(self) -> None:
         self.assertEqual(leftovers(self.cluster), [])
+
+    def test_a_node_that_obeys_another_master_is_found(self) -> None:
+        path = self.plain.paths.term_file
+        state = read_state(MemoryFiles(self.plain.disk), path)
+        self.plain.disk.overwrite(path, msgspec.json.encode(replace(state, master="node2")))
+        self.assertEqual(leftovers(self.cluster), [f"node3 obeys node2 of term {state.term}"])
 
     def test_images_of_no_instance_and_unknown_files_are_found(self) -> None:
         self.plain.images.sizes["/srv/ganeti/file-storage/web1/x.file.disk0"] = 1

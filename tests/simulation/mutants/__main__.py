@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import shutil
 import subprocess
@@ -10,7 +11,9 @@ import sys
 import tempfile
 import time
 from argparse import ArgumentParser
-from dataclasses import dataclass
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.simulation.mutants.catalog import MUTANTS
@@ -31,10 +34,31 @@ class Finding:
     problem: str
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a mutant, and how many seconds it took; no finding if all seeds have passed."""
+
+    mutant: Mutant
+    finding: Finding | None
+    took: float
+
+    def __str__(self) -> str:
+        name = f"{self.mutant.name:36}"
+        if self.finding is None:
+            return f"{name} NOT FOUND in {self.took:.0f} s: {self.mutant.reason}"
+        where = f"{self.finding.mode}, seed {self.finding.seed}"
+        return f"{name} {where:22} {self.took:4.0f} s  {self.finding.problem[:120]}"
+
+
 def main() -> int:
     options = ArgumentParser(prog="python -m tests.simulation.mutants", description=__doc__)
     options.add_argument("--only", action="append", default=[], help="the name of a mutant")
+    options.add_argument("--mode", action="append", default=[], help="in place of their own modes")
     options.add_argument("--seeds", type=int, help="how many of each mode, in place of its bound")
+    options.add_argument("--jobs", type=int, default=1, help="how many are played at a time")
+    options.add_argument(
+        "--table", type=Path, help="write what was found to this file, in Markdown"
+    )
     options.add_argument("--list", action="store_true", help="show what there is, and run nothing")
     chosen = options.parse_args()
     mutants = [each for each in MUTANTS if not chosen.only or each.name in chosen.only]
@@ -42,51 +66,85 @@ def main() -> int:
         options.error(f"unknown mutants: {', '.join(sorted(unknown))}")
     if chosen.list:
         for mutant in mutants:
-            print(f"{mutant.name:32} {mutant.file}: {mutant.reason}")
+            print(f"{mutant.name:36} {mutant.file}: {mutant.reason}")
         return 0
-    missed = [each.name for each in mutants if not _report(each, chosen.seeds or each.seeds)]
+
+    outcomes = []
+    with (
+        tempfile.TemporaryDirectory(prefix="mutants-") as name,
+        ThreadPoolExecutor(chosen.jobs) as pool,
+    ):
+        code = Path(name)
+        _copy_code(code)
+
+        def played(mutant: Mutant) -> Outcome:
+            began = time.monotonic()
+            finding = find(mutant, chosen.mode or mutant.modes, chosen.seeds or mutant.seeds, code)
+            return Outcome(mutant, finding, time.monotonic() - began)
+
+        for outcome in pool.map(played, mutants):
+            print(outcome, flush=True)
+            outcomes.append(outcome)
+    missed = [each.mutant.name for each in outcomes if each.finding is None]
     print(f"{len(mutants)} mutants, {len(mutants) - len(missed)} found")
     if missed:
         print(f"not found: {', '.join(missed)}")
+    if chosen.table is not None:
+        chosen.table.write_text(table(outcomes))
     return bool(missed)
 
 
-def _report(mutant: Mutant, seeds: int) -> bool:
-    began = time.monotonic()
-    finding = find(mutant, seeds)
-    took = time.monotonic() - began
+def table(outcomes: Iterable[Outcome]) -> str:
+    """Return what was found as a table in Markdown."""
+    rows = [
+        f"| `{each.mutant.name}` | {each.mutant.reason} | {_cells(each.finding)} |"
+        for each in outcomes
+    ]
+    return "\n".join(
+        ["| planted | what is wrong then | mode | seeds |", "|---|---|---|---|", *rows, ""]
+    )
+
+
+def _cells(finding: Finding | None) -> str:
     if finding is None:
-        print(f"{mutant.name:32} NOT FOUND in {took:.0f} s: {mutant.reason}", flush=True)
-        return False
-    where = f"{finding.mode}, seed {finding.seed}"
-    print(f"{mutant.name:32} {where:22} {took:4.0f} s  {finding.problem[:120]}", flush=True)
-    return True
+        return "– | not found"
+    # Seeds are counted from 0.
+    needed = int(finding.seed) + 1 if finding.seed else "hangs"
+    return f"{finding.mode} | {needed}"
 
 
-def find(mutant: Mutant, seeds: int) -> Finding | None:
-    """Play seeds of a mutant's modes; None if all of them pass."""
+def find(mutant: Mutant, modes: Iterable[str], seeds: int, code: Path) -> Finding | None:
+    """Play seeds of the modes with the mutant in a copy of ``code``; None if all of them pass."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as name:
-        tree = Path(name)
-        for part in COPIED:
-            (tree / part).parent.mkdir(parents=True, exist_ok=True)
-            if (ROOT / part).is_dir():
-                ignored = shutil.ignore_patterns("__pycache__")
-                shutil.copytree(ROOT / part, tree / part, ignore=ignored)
-            else:
-                shutil.copy(ROOT / part, tree / part)
+        tree = Path(name) / "tree"
+        shutil.copytree(code, tree)
         file = tree / mutant.file
         file.write_text(mutant.planted_in(file.read_text()))
-        for mode in mutant.modes:
-            if (finding := _played(tree, mode, seeds)) is not None:
+        for mode in modes:
+            if (finding := _played(tree, mode, "--seeds", str(seeds))) is not None:
+                if finding.seed and _played(code, mode, "--first", finding.seed) is not None:
+                    problem = f"IT FAILS WITHOUT THE MUTANT, TOO: {finding.problem}"
+                    return replace(finding, problem=problem)
                 return finding
     return None
 
 
-def _played(tree: Path, mode: str, seeds: int) -> Finding | None:
-    command = [sys.executable, "-m", "tests.simulation.seeds", mode]
+def _copy_code(to: Path) -> None:
+    """Copy what is played, so that work on it meanwhile changes nothing, and compile it once."""
+    for part in COPIED:
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, to / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            (to / part).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / part, to / part)
+    compileall.compile_dir(to, quiet=2)
+
+
+def _played(tree: Path, mode: str, *which: str) -> Finding | None:
+    command = [sys.executable, "-m", "tests.simulation.seeds", mode, "--until-found", *which]
     try:
         played = subprocess.run(
-            [*command, "--seeds", str(seeds), "--until-found"],
+            command,
             cwd=tree,
             env={**os.environ, "PYTHONPATH": str(tree)},
             capture_output=True,
@@ -95,7 +153,7 @@ def _played(tree: Path, mode: str, seeds: int) -> Finding | None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return Finding(mode, "?", f"it takes more than {TIMEOUT} s")
+        return Finding(mode, "", f"it takes more than {TIMEOUT} s")
     if not played.returncode:
         return None
     first = (played.stdout or played.stderr).splitlines()[0]

@@ -403,14 +403,10 @@ MUTANTS = (
     Mutant(
         name="master-adopts-nothing",
         file=_ADOPTION,
-        before="        if await _has(nodes, node, journal.end_mark()):",
-        after="        if journal is None:",
+        before="        if isinstance(end, Failed) or end.position <= journal.end_mark().position:",
+        after="        if journal is not None:",
         reason="a new master does not take over what other copies have",
-        modes=(
-            "succession",
-            "crashes",
-            "disks",
-        ),
+        modes=("takeover",),
         seeds=400,
     ),
     Mutant(
@@ -423,10 +419,7 @@ MUTANTS = (
     if journal is None:
         _require_all(""",
         reason="a master begins from an old disk without what was acknowledged",
-        modes=(
-            "old-disk",
-            "chaos",
-        ),
+        modes=("takeover",),
         seeds=400,
     ),
 )
