@@ -94,7 +94,8 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
     if options.metrics_port:
         where = options.metrics_bind or default_address(address)
         metrics = serve_metrics(reactor, where, options.metrics_port, numbers)
-        daemon.add(Part("metrics", stop=metrics.stopListening))
+        if metrics is not None:
+            daemon.add(Part("metrics", stop=metrics.stopListening))
     daemon.on_reload(reload)
     daemon.status(f"serves {name} on {address} port {options.port}")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import NoResource, Resource
@@ -74,13 +75,14 @@ def default_address(address: str) -> str:
     return address if own else LOOPBACK
 
 
-def serve_metrics(reactor: Any, address: str, port: int, collect: Collect) -> Any:
+def serve_metrics(reactor: Any, address: str, port: int, collect: Collect) -> IListeningPort | None:
     """Listen for Prometheus; answers the port, None if there is none to be had.
 
     A node daemon does without: its work does not depend on being watched.
     """
     try:
-        return reactor.listenTCP(port, metrics_site(collect, reactor), interface=address)
+        site = metrics_site(collect, reactor)
+        listening: IListeningPort = reactor.listenTCP(port, site, interface=address)
     except CannotListenError as e:
         _log.warn(
             "no numbers are served at {address} port {port}: {why}; choose another port with"
@@ -90,3 +92,4 @@ def serve_metrics(reactor: Any, address: str, port: int, collect: Collect) -> An
             why=str(e.socketError),
         )
         return None
+    return listening
