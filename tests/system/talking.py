@@ -130,8 +130,16 @@ class Door(RemoteApi):
         super().__init__(
             running.cluster.rapi,
             (RAPI_USER, running.cluster.password_file.read_text().strip()),
-            ssl.create_default_context(cafile=running.cluster.master.paths.authority),
+            self._trust(),
         )
+
+    def _trust(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=self.running.cluster.master.paths.authority)
+
+    def send(self, *request: Any, **more: Any) -> Raw:
+        """Send a request; the authority may have been replaced since the last one."""
+        self.context = self._trust()
+        return super().send(*request, **more)
 
     def admit(self, name: str, password: str, *rights: str) -> None:
         """Add a user; the daemon reads the file again as it has changed."""
