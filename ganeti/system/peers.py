@@ -114,10 +114,9 @@ class Connection:
         """Raise what the peer said before it hung up, if it can still be read, or ``error``."""
         try:
             self._tls.recv(1)
-        except ssl.SSLEOFError:
-            pass
         except ssl.SSLError as e:
-            raise e from None
+            if not broke_off(e):
+                raise e from None
         except OSError:
             pass
         raise error
@@ -242,6 +241,9 @@ def _ready(tls: ssl.SSLSocket) -> None:
 def _context(party: Party, *, server: bool) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # A connection that breaks off must not look like the end of what was sent. Whether it does by
+    # default differs between builds of Python: with Debian 12's it does.
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     context.check_hostname = not server and party.name is not None
     context.verify_mode = ssl.CERT_REQUIRED
     # What is trusted may be the very certificate that the peer shows.
@@ -266,6 +268,12 @@ def _names(tls: ssl.SSLSocket) -> set[str]:
     certificate: Any = tls.getpeercert() or {}
     names = {str(value) for _, value in certificate.get("subjectAltName", ())}
     return names | {common_name(certificate) or ""}
+
+
+def broke_off(error: OSError) -> bool:
+    """Return whether the peer has hung up without a goodbye; Python 3.11.2 has no class for it."""
+    reason = getattr(error, "reason", None)
+    return isinstance(error, ssl.SSLEOFError) or reason == "UNEXPECTED_EOF_WHILE_READING"
 
 
 def common_name(certificate: Any) -> str | None:

@@ -37,7 +37,7 @@ from ganeti.system.interfaces import (
     IStreams,
     PipeEnd,
 )
-from ganeti.system.peers import Connection, Listening, accept, call
+from ganeti.system.peers import Connection, Listening, accept, broke_off, call
 
 _PIPE = 1 << 20
 
@@ -204,7 +204,7 @@ class Flow:
 
 
 def _words(error: OSError) -> str:
-    if isinstance(error, ssl.SSLEOFError):
+    if broke_off(error):
         return "the peer broke off before everything was there"
     if isinstance(error, ssl.SSLError):
         return explain(Failure(error))
