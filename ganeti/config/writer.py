@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias
 
 import msgspec
 from immutables import Map
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 
 from ganeti.config.records import META_KEY, META_KIND, Meta, decoded, encoder
 from ganeti.config.state import ClusterState, Edited, Stored
@@ -17,8 +17,6 @@ from ganeti.journal.interfaces import Commit, Delete, Edit, IJournal, Put
 from ganeti.model.access import Authorities, NodeCertificates, SpentToken
 from ganeti.model.filters import FilterRule
 from ganeti.schema.records import replace
-
-T = TypeVar("T")
 
 Change: TypeAlias = Callable[[ClusterState], ClusterState]
 """A named pure step from state to state; refuses by raising ``Refused``."""
@@ -33,6 +31,19 @@ class Cause:
     who: str
     why: str
     job: int | None = None
+
+
+class ChangeMade(CancelledError):
+    """Who waited for a change was cancelled, and it was made all the same."""
+
+
+class _Outcome(Deferred[ClusterState]):
+    """What becomes of a change; waiting for it does not end before that is certain."""
+
+    cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
 
 
 class Config:
@@ -65,9 +76,10 @@ class Config:
 
         A change that leaves the state as it is costs no commit, unless there is something ``also``
         or what it saw is not durable yet. Who is cancelled while waiting does not take the change
-        back.
+        back, and waits on: what follows depends on whether it was made.
 
         :raises NotKept: neither was made.
+        :raises ChangeMade: both were made, and who waited for that was cancelled meanwhile.
         :raises Refused: ``change`` cannot be made to the state as it is; neither was made.
         """
         now = self._clock()
@@ -77,7 +89,13 @@ class Config:
             return before
         commit = commit_of(before, after, edits, because, now, also)
         self._newest = after
-        return await _sheltered(self._keep(commit, after, tuple(edited for edited, _ in edits)))
+        made = _Outcome()
+        keeping = self._keep(commit, after, tuple(edited for edited, _ in edits))
+        Deferred.fromCoroutine(keeping).addBoth(made.callback)
+        durable = await made
+        if made.cancelled:
+            raise ChangeMade
+        return durable
 
     async def _keep(
         self, commit: Commit, after: ClusterState, edits: tuple[Edited, ...]
@@ -174,10 +192,3 @@ def _meta(before: ClusterState, after: ClusterState) -> tuple[Edit, ...]:
         return ()
     meta = Meta(serial_no=after.serial_no, ctime=after.ctime, mtime=after.mtime)
     return (Put(kind=META_KIND, key=META_KEY, value=msgspec.Raw(encoder.encode(meta))),)
-
-
-async def _sheltered(work: Coroutine[Any, Any, T]) -> T:
-    """Await ``work``, which goes on if this is cancelled."""
-    waiting: Deferred[T] = Deferred()
-    Deferred.fromCoroutine(work).addBoth(waiting.callback)
-    return await waiting

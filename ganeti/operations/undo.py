@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from twisted.logger import Logger
 
+from ganeti.config.writer import ChangeMade
 from ganeti.errors import NotKept
 from ganeti.operations.operation import Progress
 
@@ -19,7 +20,8 @@ class Undo:
 
     A step that fails itself is logged and told to the job's owner, and the others still run. One
     whose change the journal could not keep is repeated when the journal works again: what it takes
-    back would stay in the configuration without its disks.
+    back would stay in the configuration without its disks. None runs if the block was cancelled
+    while it waited for a change that was made all the same.
     """
 
     _log = Logger()
@@ -42,6 +44,8 @@ class Undo:
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is GeneratorExit:
             return  # thrown away with its process: nothing can be waited for any more
+        if kind is ChangeMade:
+            return
         for what, step in reversed(self._steps if kind else []):
             try:
                 await self._take_back(step)

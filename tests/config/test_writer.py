@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.config.changes.cluster import update_cluster
@@ -11,7 +11,7 @@ from ganeti.config.changes.objects import add, update
 from ganeti.config.changes.tags import add_tags
 from ganeti.config.replay import apply
 from ganeti.config.state import ClusterState, Edited, Kind
-from ganeti.config.writer import Cause, Change, Config
+from ganeti.config.writer import Cause, Change, ChangeMade, Config
 from ganeti.errors import Invalid, NotKept, Refused
 from ganeti.journal.interfaces import Commit, Position, Put
 from ganeti.testing.builders import SINCE, a_cluster, a_node
@@ -193,9 +193,18 @@ class PipelineTests(SynchronousTestCase):
         self.config.observe(lambda state, edits: seen.append(state.serial_no))
         waiting = self.tag("a")
         waiting.cancel()
-        self.failureResultOf(waiting, CancelledError)
+        self.assertNoResult(waiting)
         self.journal.sync()
+        self.failureResultOf(waiting, ChangeMade)
         self.assertEqual((self.tags(), seen), (("a",), [2]))
+
+    def test_who_is_cancelled_is_told_of_a_change_that_was_not_made(self) -> None:
+        waiting = self.tag("a")
+        waiting.cancel()
+        self.journal.break_down()
+        self.journal.sync()
+        self.failureResultOf(waiting, NotKept)
+        self.assertEqual(self.tags(), ())
 
     def test_a_refusal_leaves_what_is_under_way_alone(self) -> None:
         waiting = self.tag("a")

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 
 from ganeti.config.changes.instances import moved_to
+from ganeti.config.writer import ChangeMade
 from ganeti.errors import Code, Failed, GanetiError, Refused, Unreachable
 from ganeti.model.disk import MIRRORED_BETWEEN_NODES
 from ganeti.model.guest import CheckScope, Guest
@@ -61,6 +62,8 @@ async def send(passage: Passage, tools: Tools) -> int:
     try:
         still_since = await _sent(passage, guest, running, tools)
         await tools.config.change(moved_to(subject.instance, target))
+    except ChangeMade:
+        raise  # it is held on both nodes, and a cleanup wakes it on the new one
     except Exception as e:
         where = await _take_back(passage, guest, tools)
         if isinstance(e, Failed | Refused):
