@@ -28,8 +28,8 @@ from ganeti.rpc.replicas import DescribeReplica, ReadFrames, ReplicaEnd
 _log = Logger()
 
 RELEASE_PAUSE, RELEASE_TIMEOUT = 0.5, 4.0
-"""Seconds between two questions for a copy that a master daemon on its node has in use or that
-cannot be read, and for how long it is asked for: less than a node keeps its promise."""
+"""Seconds between two questions for a copy that cannot be read, as while a master daemon there
+changes its files, and for how long it is asked for: less than a node keeps its promise."""
 
 
 async def adopt(
@@ -75,8 +75,8 @@ async def _ends(
 ) -> Mapping[str, ReplicaEnd | Failed]:
     """Ask where the copies end, by UUID.
 
-    A master daemon that wanted the role as well owns the copy on its node until it has noticed
-    that another one was elected, and ends.
+    A master daemon that is frozen, or wanted the role as well, may have a copy in use; it is read
+    all the same.
     """
     waited = 0.0
     while True:

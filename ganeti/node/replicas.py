@@ -48,7 +48,8 @@ CONFIG, MARKER = "config.data", "journal/checkpoint"
 class Replica:
     """The copy below ``data``; calls take turns, and each is durable before it is answered.
 
-    ``in_use`` says whether a master daemon runs on this node: then the folder is its own.
+    ``in_use`` says whether a master daemon runs on this node: then the folder is its own, and is
+    only read.
     """
 
     _log = Logger()
@@ -76,8 +77,7 @@ class Replica:
         :raises Failed: it is damaged, cannot be read, or does not have the commit; or its
             checkpoint is not of the same history.
         """
-        async with self._turn():
-            segments = await self._segments()
+        async with self._read_only() as segments:
             if call.at is not None:
                 return to_wire(segments.mark_at(call.at))
             require_one_history(self._marker(), segments, self._data)
@@ -109,8 +109,7 @@ class Replica:
         :raises Failed: the mark is not in it, or it cannot be read.
         """
         after = from_wire(call.after)
-        async with self._turn():
-            segments = await self._segments()
+        async with self._read_only() as segments:
             require_one_history(self._marker(), segments, self._data)
             for piece in segments.frames_after(after):
                 frames = b64encode(piece.data).decode("ascii")
@@ -188,6 +187,24 @@ class Replica:
             segments, self._known = self._known, None
             if segments is not None:
                 await segments.close()
+
+    @asynccontextmanager
+    async def _read_only(self) -> AsyncIterator[Segments]:
+        """The copy, to be read, also while a master daemon runs here.
+
+        One that is frozen, or wanted the role as well, keeps the folder although another one was
+        elected, which must not miss what is acknowledged here. What is written meanwhile is not:
+        the majority that has elected the other one acknowledges nothing for this one.
+        """
+        if self._in_use():
+            async with self._lock:
+                with _told(self._data):
+                    segments = self._new()
+                    segments.read_only()
+                    yield segments
+        else:
+            async with self._turn():
+                yield await self._segments()
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:

@@ -370,10 +370,17 @@ class SimulatedCluster:
     """
 
     def __init__(
-        self, seed: int, nodes: int = 3, *, candidates: int | None = None, skew: float = 0.0
+        self,
+        seed: int,
+        nodes: int = 3,
+        *,
+        candidates: int | None = None,
+        skew: float = 0.0,
+        segment_size: int | None = None,
     ) -> None:
         """``candidates`` of the nodes can become the master, or all of them; the clocks of hosts
-        are slower or faster than the true one by up to ``skew`` seconds in each second.
+        are slower or faster than the true one by up to ``skew`` seconds in each second. A log has
+        segments of ``segment_size``, or on each host of another size.
         """
         self.random = Random(seed)
         self.clock = Clock()
@@ -403,6 +410,7 @@ class SimulatedCluster:
             for n in range(1, nodes + 1)
         ]
         for host in self.hosts:
+            host.segment_size = segment_size or host.segment_size
             self.restart_node(host)
         self._found()
         self.start_master()

@@ -80,11 +80,17 @@ class ReplicaTests(SynchronousTestCase):
         self.assertEqual(list(journal.replay(0)), list(self.master.replay(0)))
         self.assertEqual(journal.end_mark(), self.master.end_mark())
 
-    def test_a_folder_that_a_master_daemon_uses_is_left_alone(self) -> None:
-        files = MemoryFiles(self.disk)
-        replica = Replica(files, DATA, in_use=lambda: True)
-        self.refused(replica.describe(DescribeReplica()), "a master daemon runs on this node")
-        self.assertEqual(self.disk.contents(), {})
+    def test_a_folder_that_a_master_daemon_uses_is_only_read(self) -> None:
+        self.committed(1, 2)
+        end = self.kept(0, 1)
+        before = self.disk.contents()
+        replica = Replica(MemoryFiles(self.disk), DATA, in_use=lambda: True)
+        why = "a master daemon runs on this node"
+        self.refused(replica.append_frames(self.frames(1, 2)), why)
+        self.assertEqual(self.done(replica.describe(DescribeReplica())), end)
+        batch = self.done(replica.read_frames(ReadFrames(after=to_wire(BEGINNING))))
+        self.assertEqual((batch.frames, batch.end), (self.frames(0, 1).frames, end))
+        self.assertEqual(self.disk.contents(), before)
 
     def test_what_does_not_follow_the_end_is_refused_and_nothing_kept(self) -> None:
         self.committed(1, 2, 3)

@@ -21,7 +21,8 @@ TAKE_OVER = Mandate(take_over=True)
 
 class OldDiskTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.cluster = SimulatedCluster(1, nodes=5)
+        # So large that no copy has forgotten what another one lacks.
+        self.cluster = SimulatedCluster(1, nodes=5, segment_size=16 << 20)
         self.cluster.pass_time(10.0)
         self.tags: set[str] = set()
 
@@ -200,3 +201,17 @@ class RaceTests(SynchronousTestCase):
             (process,) = (each for each in cluster.processes if each.acts)
             tags = process.master.config.state().cluster.tags
             self.assertIn("one", tags, f"seed {seed}: {process.host.name} has lost it")
+
+    def test_a_copy_that_a_frozen_master_has_in_use_is_not_passed_over(self) -> None:
+        cluster = SimulatedCluster(1, nodes=3, candidates=2)
+        cluster.pass_time(5.0)
+        second = cluster.hosts[1]
+        old = second.disk.snapshot()
+        cluster.submit(AddTags(kind=TagKind.CLUSTER, tags=("one",)))
+        while "one" not in cluster.master.config.state().cluster.tags:
+            cluster.pass_time(0.02)
+        cluster.process.clock.pause()
+        cluster.restore(second, old)
+        cluster.restart_node(second)
+        cluster.start_master(second, TAKE_OVER)
+        self.assertIn("one", cluster.master.config.state().cluster.tags)
