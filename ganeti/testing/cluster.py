@@ -657,10 +657,12 @@ class SimulatedCluster:
         if state.authorities is not None and state.authorities.must_be_replaced:
             self.submit(RenewCrypto(shared_secrets=True))
             self.settle()
+        held = {name for host in self.hosts for name in host.guests.held()}
         for instance in state.instances.values():
             # A master that ends while it records a move does not know whether it is recorded.
             here = [state.nodes[instance.primary_node].name]
-            if instance.admin_state is Wanted.UP and self.running().get(instance.name) != here:
+            astray = self.running().get(instance.name) != here
+            if (instance.admin_state is Wanted.UP and astray) or instance.name in held:
                 self.submit(MigrateInstance(instance_name=instance.name, cleanup=True))
         self.settle()
         state = self.master.config.state()
@@ -673,13 +675,19 @@ class SimulatedCluster:
         self.settle()
 
     def _half_made(self) -> list[str]:
-        """Instances that a master was making when it died, and that nothing has run of since."""
+        """Instances that were made or removed by halves, and that nothing has run of since.
+
+        A master has died while it was making them, or a job says that they are to be removed again.
+        """
         broken_off = {
             op.opcode.instance_name
             for job in self.master.queue.jobs()
             for op in job.ops
-            if any(words in str(op.result) for words in _BROKEN_OFF)
-            and isinstance(op.opcode, CreateInstance)
+            if (
+                isinstance(op.opcode, CreateInstance)
+                and any(words in str(op.result) for words in _BROKEN_OFF)
+            )
+            or (isinstance(op.opcode, RemoveInstance) and "remove it again" in str(op.result))
         }
         there = {each.name for each in self.master.config.state().instances.values()}
         return sorted(broken_off & there - set(self.running()))

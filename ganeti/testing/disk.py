@@ -118,7 +118,10 @@ class MemoryDisk:
                 self.put(path, bytes(file.content), file.mode, file.mtime)
 
     def _remains(self, content: bytearray, synced: int) -> bytes:
-        left = content[: self._random.randint(synced, len(content))]
+        left = content[:]
+        if self._random.random() < 0.5:
+            # Else the file has its size already, as file systems may write that first.
+            left = content[: self._random.randint(synced, len(content))]
         for start in range(synced - synced % SECTOR, len(left), SECTOR):
             first, last = max(start, synced), min(start + SECTOR, len(left))
             if self._random.random() < 0.1:

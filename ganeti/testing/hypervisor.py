@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from zope.interface import implementer
 
 from ganeti.errors import Failed, Invalid, Problem
-from ganeti.hypervisor.fake import FakeHypervisor
+from ganeti.hypervisor.fake import FakeGuest, FakeHypervisor
 from ganeti.hypervisor.interfaces import (
     NO_EQUIPMENT,
     AttachedDisk,
@@ -19,6 +19,7 @@ from ganeti.hypervisor.interfaces import (
     Phase,
     Sending,
 )
+from ganeti.hypervisor.noted import noted
 from ganeti.model.guest import Guest, GuestState
 from ganeti.model.running import RunningConfig
 from ganeti.schema.types import Parameters
@@ -46,7 +47,8 @@ class MemoryHypervisor:
         breaks_at: str | None = None,
         reaches: Callable[[str], bool] = lambda address: True,
     ) -> None:
-        self._guests = FakeHypervisor(MemoryNotes())
+        self._notes = MemoryNotes()
+        self._guests = FakeHypervisor(self._notes)
         self.stubborn = set(stubborn)
         self.unstartable = set(unstartable)
         self.breaks_at = breaks_at
@@ -80,6 +82,10 @@ class MemoryHypervisor:
 
     def running(self) -> Mapping[str, GuestState]:
         return self._guests.running()
+
+    def held(self) -> frozenset[str]:
+        """Return the guests that are on their way: awaited here, or sent from here."""
+        return frozenset(noted(self._notes, FakeGuest)) - self.running().keys()
 
     async def console(self, guest: Guest) -> ConsoleAccess:
         return await self._guests.console(guest)

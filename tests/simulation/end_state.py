@@ -48,6 +48,8 @@ def leftovers(cluster: SimulatedCluster) -> list[str]:
     for host in cluster.hosts:
         node = next((each for each in state.nodes.values() if each.name == host.name), None)
         found += _images(host, node, state, known)
+        for name in sorted(host.guests.held() - known):
+            found.append(f"{host.name} holds {name}, which is not on its way any more")
         found += _files(host)
         if node is not None and not node.offline:
             found += _authority(host, node, state)

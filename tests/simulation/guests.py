@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import Any
 
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import read_opcode
+from ganeti.rpc.disks import CreateDisk, RemoveDisk, RenameDisk
 from ganeti.rpc.instances import (
     EndMigrationHere,
     EndMigrationThere,
@@ -16,6 +17,7 @@ from ganeti.rpc.instances import (
     StartInstance,
     StopInstance,
 )
+from ganeti.rpc.wire import Request
 from ganeti.testing.cluster import SimulatedCluster, SimulatedHost
 from ganeti.testing.hypervisor import STEPS
 
@@ -32,16 +34,25 @@ WORK: dict[str, tuple[float, Sequence[str], dict[str, Any]]] = {
     "OP_INSTANCE_STARTUP": (2.0, _ANY, {}),
     "OP_INSTANCE_SHUTDOWN": (3.0, _ANY, {"timeout": 1}),
     "OP_INSTANCE_REBOOT": (1.0, _ANY, {"reboot_type": "full", **_STOPPED}),
-    "OP_INSTANCE_MIGRATE": (2.0, DISKLESS, {}),
+    "OP_INSTANCE_MIGRATE": (4.0, DISKLESS, {}),
     "OP_INSTANCE_FAILOVER": (2.0, DISKLESS, _STOPPED),
     "OP_INSTANCE_MOVE": (3.0, FILE, _STOPPED),
-    "OP_INSTANCE_RENAME": (1.0, FILE, {}),
+    "OP_INSTANCE_RENAME": (2.0, FILE, {}),
 }
 """What is done: each opcode, its share, with what instances, and some of its parameters."""
 
 _STEPS = (*STEPS, "start", "stop", "stop", "stop hard")
 _IMAGES = ("create", "rename", "remove")
-_CALLS = (StartInstance, StopInstance, MigrationStatus, EndMigrationHere, EndMigrationThere)
+_CALLS = (
+    StartInstance,
+    StopInstance,
+    MigrationStatus,
+    EndMigrationHere,
+    EndMigrationThere,
+    CreateDisk,
+    RenameDisk,
+    RemoveDisk,
+)
 
 
 def with_instances(cluster: SimulatedCluster) -> None:
@@ -71,7 +82,7 @@ def _work(op_id: str, name: str, random: Random) -> Opcode:
         case "OP_INSTANCE_MOVE":
             more = {"target_node": f"node{random.randint(1, 3)}"}
         case "OP_INSTANCE_RENAME":
-            more = {"new_name": random.choice(FILE)}
+            more = {"new_name": FILE[-1] if name != FILE[-1] else FILE[0]}
     return read_opcode({"OP_ID": op_id, "instance_name": name, **WORK[op_id][2], **more})
 
 
@@ -82,7 +93,7 @@ def misbehave(cluster: SimulatedCluster) -> None:
         behave(host)
         network.behave(host.name)
     for host in random.choice((cluster.hosts, [random.choice(cluster.hosts)])):
-        match random.randrange(8):
+        match random.randrange(10):
             case 0 | 1:
                 host.guests.breaks_at = random.choice(_STEPS)
             case 2:
@@ -95,6 +106,27 @@ def misbehave(cluster: SimulatedCluster) -> None:
                 network.lose_answer(host.name, call=random.choice(_CALLS).wire)
             case 6:
                 network.lose_request(host.name, call=random.choice(_CALLS).wire)
+            case 7:
+                # A guest that is not sent, as nobody hears.
+                host.guests.breaks_at = "sending"
+                network.lose_request(host.name, call=MigrationStatus.wire)
+            case 8:
+                _let_master_die(cluster, host)
+
+
+def _let_master_die(cluster: SimulatedCluster, host: SimulatedHost) -> None:
+    """Let the master be killed when it asks a host for something, before that is done or after."""
+    wire, first = cluster.random.choice(_CALLS).wire, cluster.random.random() < 0.5
+
+    async def how(request: Request, answer: Callable[[], Awaitable[bytes]]) -> bytes:
+        if request.name == wire and first:
+            cluster.process.die()
+        answered = await answer()
+        if request.name == wire:
+            cluster.process.die()
+        return answered
+
+    cluster.network.misbehave(host.name, how)
 
 
 def behave(host: SimulatedHost) -> None:

@@ -274,6 +274,10 @@ def departures(campaign: Campaign) -> None:
                 _come(campaign, process, host)
         case 0 | 1:
             some = random.sample(others, (len(campaign.hosts) - 1) // 2)
+            late = random.choice([host for host in others if host not in some])
+            campaign.note(f"the daemon of {late.name} is paused for a second")
+            late.daemon_clock.pause()
+            campaign.later(1.0, f"the daemon of {late.name} goes on", late.daemon_clock.resume)
             for host in some:
                 campaign.note(f"{host.name} loses its power and is marked offline")
                 cluster.power_off(host)

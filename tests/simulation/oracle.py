@@ -16,10 +16,12 @@ from ganeti.config.state import ClusterState, Edited, Kind, Stored
 from ganeti.errors import JobLost
 from ganeti.jobs.job import Job, OpInJob, Status, encode
 from ganeti.journal.segments import Elsewhere
-from ganeti.model.instance import Wanted
+from ganeti.master.master import Master
+from ganeti.model.instance import Instance, Wanted
+from ganeti.model.node import Node
 from ganeti.opcodes.instance.lifecycle import ShutdownInstance
 from ganeti.rpc.wire import Request
-from ganeti.testing.cluster import MasterProcess, SimulatedCluster
+from ganeti.testing.cluster import MasterProcess, SimulatedCluster, SimulatedHost
 from ganeti.testing.wire import OPEN
 from tests.simulation.replication import Replication
 
@@ -46,8 +48,9 @@ class Oracle:
         self.begun: tuple[int, str] = (0, "")
         self.acknowledgements = 0
         self._cluster = cluster
-        self._watched: set[MasterProcess] = set()
+        self._watched: dict[MasterProcess, Master] = {}
         self._seen_to_begin: set[MasterProcess] = set()
+        self._running: dict[SimulatedHost, frozenset[str]] = {}
         self._wishes: dict[tuple[int, int], Wanted | None] = {}
         self.replication = Replication(
             cluster, self._violated, lambda: max(self.promised.digests, default=0)
@@ -59,14 +62,36 @@ class Oracle:
     def look(self) -> None:
         """See what has changed since the last look: called after each step of the simulation."""
         for process in self._cluster.processes:
-            if process not in self._watched and hasattr(process, "master"):
-                self._watched.add(process)
+            # One that adopts what other copies have makes its state anew.
+            if self._watched.get(process) is not getattr(process, "master", None):
+                self._watched[process] = process.master
                 process.master.jobs.observe(partial(self._job_shown, process))
                 process.master.config.observe(partial(self._state_shown, process))
             if process.begun and process not in self._seen_to_begin:
                 self._seen_to_begin.add(process)
                 self._has_begun(process)
         self.replication.look()
+        self._look_at_guests()
+
+    # --- guests
+
+    def _look_at_guests(self) -> None:
+        """See that a guest begins to run only where the configuration says that it is."""
+        for host in self._cluster.hosts:
+            running, before = host.guests.running().keys(), self._running.get(host, frozenset())
+            self._running[host] = frozenset(running)
+            for name in running - before:
+                primary = self._primary_of(name)
+                if primary not in (None, host.name):
+                    self._violated(f"{name} begins to run on {host.name}, and is on {primary}")
+
+    def _primary_of(self, name: str) -> str | None:
+        """Return the primary node of an instance, as it was acknowledged; None if there is none."""
+        for record in self.promised.objects.values():
+            if isinstance(record, Instance) and record.name == name:
+                node = self.promised.objects.get((Kind.NODE, record.primary_node))
+                return node.name if isinstance(node, Node) else None
+        return None
 
     # --- masters
 
@@ -141,8 +166,8 @@ class Oracle:
             self._check_dependencies(process, job)
 
     def _check_dependencies(self, process: MasterProcess, job: Job) -> None:
-        """See that a job which has begun is not ahead of those that it depends on."""
-        if job.ops[0].status not in (Status.RUNNING, Status.SUCCESS):
+        """See that a job which is picked is not ahead of those that it depends on."""
+        if job.ops[0].status not in (Status.WAITING, Status.RUNNING, Status.SUCCESS):
             return
         for other, _ in job.ops[0].opcode.depends or ():
             found = process.master.queue.find(int(other))

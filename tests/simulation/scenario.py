@@ -163,6 +163,8 @@ def storm(
     for _ in range(steps):
         if cluster.crashed:
             return
+        if not cluster.alive:
+            cluster.start_master(cluster.process.host)
         if cluster.random.random() < trouble:
             strike(cluster)
         cluster.submit(*some_job(cluster.random, cluster.acknowledged, work))
@@ -218,18 +220,27 @@ def _crash(cluster: SimulatedCluster, write: int | None) -> None:
     disk.crash(at=disk.writes + (write or cluster.random.randint(1, 120)))
 
 
+def _with_guests(
+    prepare: Callable[[SimulatedCluster, int | None], None] = lambda cluster, write: None,
+) -> Scenario:
+    return Scenario(
+        0.4,
+        prepare,
+        strike=guests.misbehave,
+        work=guests.some_work,
+        pauses=guests.PAUSES,
+        begin=guests.with_instances,
+    )
+
+
 MODES: Mapping[str, Scenario] = {
     "plain": Scenario(0.0),
     "nodes": Scenario(0.3),
     "disk": Scenario(0.1, _disk),
     "crash": Scenario(0.1, _crash),
-    "guests": Scenario(
-        0.4,
-        strike=guests.misbehave,
-        work=guests.some_work,
-        pauses=guests.PAUSES,
-        begin=guests.with_instances,
-    ),
+    "guests": _with_guests(),
+    "guests-disk": _with_guests(_disk),
+    "guests-crash": _with_guests(_crash),
 }
 
 
