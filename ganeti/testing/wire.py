@@ -9,6 +9,7 @@ from typing import Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
 
+from ganeti.jobs.shield import shielded
 from ganeti.model.node import Node
 from ganeti.node.voter import Voter
 from ganeti.rpc.asking import Lost
@@ -59,10 +60,15 @@ class Switch:
     async def exchange(self, caller: str, node: Node, request: Request) -> bytes:
         """Carry a request from a host to a node daemon, and the answer back.
 
-        Cancelling it closes the connection.
+        Cancelling it closes the connection; a request that is on its way may arrive all the same,
+        after others that were sent later.
 
         :raises Lost: there was no answer.
         """
+        exchange = self._exchange(caller, node, request)
+        return await (shielded(exchange) if self._random.random() < 0.2 else exchange)
+
+    async def _exchange(self, caller: str, node: Node, request: Request) -> bytes:
         await self.links.request(caller, node.name)
         work = await self._received(caller, node, request)
         try:

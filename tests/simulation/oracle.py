@@ -185,7 +185,9 @@ class Oracle:
             before = self._wishes.pop((job.id, index), wanted)
             if op.status is Status.RUNNING:
                 self._wishes[job.id, index] = before
-            elif op.status is Status.ERROR and before != wanted and not _broke_off(op):
+                continue
+            failed = op.status is Status.ERROR and not _broke_off(op)
+            if failed and before != wanted and op.opcode.instance_name in self._cluster.running():
                 self._violated(
                     f"{self._who(process)} has recorded {op.opcode.instance_name} as {wanted}, and"
                     f" job {job.id} could not stop it"
