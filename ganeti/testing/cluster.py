@@ -677,17 +677,14 @@ class SimulatedCluster:
     def _half_made(self) -> list[str]:
         """Instances that were made or removed by halves, and that nothing has run of since.
 
-        A master has died while it was making them, or a job says that they are to be removed again.
+        A master has died meanwhile, or the job says that it could not do all of it.
         """
         broken_off = {
             op.opcode.instance_name
             for job in self.master.queue.jobs()
             for op in job.ops
-            if (
-                isinstance(op.opcode, CreateInstance)
-                and any(words in str(op.result) for words in _BROKEN_OFF)
-            )
-            or (isinstance(op.opcode, RemoveInstance) and "remove it again" in str(op.result))
+            if isinstance(op.opcode, CreateInstance | RemoveInstance)
+            and any(words in str(op.result) for words in _broken_off(op.opcode))
         }
         there = {each.name for each in self.master.config.state().instances.values()}
         return sorted(broken_off & there - set(self.running()))
@@ -740,6 +737,13 @@ _BROKEN_OFF = ("the master daemon has restarted", "the master daemon was stopped
 def _first_certificate(name: str) -> bytes:
     """Return the certificate of the first authority for a node."""
     return certificate(content(FIRST_AUTHORITY.certificate.encode()).subject, name, 0).encode()
+
+
+def _broken_off(opcode: Opcode) -> tuple[str, ...]:
+    """Return what the result of an opcode may say if it was done by halves."""
+    if isinstance(opcode, RemoveInstance):
+        return (*_BROKEN_OFF, "remove it again", "could not keep the change")
+    return _BROKEN_OFF
 
 
 def _fingerprint(host: SimulatedHost) -> str:

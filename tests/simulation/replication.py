@@ -46,12 +46,15 @@ class Replication:
     def look(self) -> None:
         """See which replica set is in effect, and what the nodes know of it."""
         before = self.in_effect
+        candidates: set[str] = set()
         for process in self._cluster.processes:
             if not process.dead and hasattr(process, "master"):
                 quorum = process.master.quorum
                 # Until its term has begun, it only believes what it was told.
                 if quorum.begun and quorum.in_effect.term == quorum.term():
                     self.in_effect = newest((self.in_effect, quorum.in_effect))
+                    nodes = process.master.config.state().nodes.values()
+                    candidates = {node.name for node in nodes if node.master_candidate}
         if self.in_effect.term != before.term:
             self._of_older_term = before
         for host in self._cluster.hosts:
@@ -60,7 +63,8 @@ class Replication:
             self._votes_changed = False
             self._require_known()
         if self.in_effect != before and self.in_effect.term == before.term:
-            for name in sorted(set(self.in_effect.in_sync) - set(before.in_sync)):
+            # One that was demoted meanwhile is on its way out again.
+            for name in sorted((set(self.in_effect.in_sync) - set(before.in_sync)) & candidates):
                 self._require_whole(name)
 
     def before(self, term: int) -> ReplicaSet:

@@ -13,7 +13,7 @@ from ganeti.config.formats import Checkpoint
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import read_opcode
 from ganeti.schema.records import replace
-from ganeti.testing.cluster import MasterProcess, SimulatedCluster
+from ganeti.testing.cluster import MasterProcess, SimulatedCluster, Stuck
 from tests.simulation import guests
 from tests.simulation.end_state import leftovers
 from tests.simulation.oracle import Oracle
@@ -164,7 +164,12 @@ def storm(
         if cluster.crashed:
             return
         if not cluster.alive:
-            cluster.start_master(cluster.process.host)
+            try:
+                cluster.start_master(cluster.process.host)
+            except Stuck:
+                if cluster.crashed:
+                    return
+                raise
         if cluster.random.random() < trouble:
             strike(cluster)
         cluster.submit(*some_job(cluster.random, cluster.acknowledged, work))

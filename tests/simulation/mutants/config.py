@@ -21,7 +21,7 @@ MUTANTS = (
 """,
         reason="after a failed commit, changes are made to a state that was never durable",
         modes=("disk",),
-        seeds=400,
+        seeds=150,
     ),
     Mutant(
         name="config-shows-what-is-not-durable",
@@ -37,7 +37,7 @@ MUTANTS = (
             "disk",
             "crash",
         ),
-        seeds=400,
+        seeds=150,
     ),
     Mutant(
         name="config-change-of-an-old-state",
@@ -53,6 +53,7 @@ MUTANTS = (
             "plain",
             "nodes",
         ),
+        seeds=150,
     ),
     Mutant(
         name="config-disks-outlive-instance",
@@ -64,5 +65,6 @@ MUTANTS = (
         after="        free =",
         reason="disks of an instance that was removed stay in the configuration",
         modes=("plain",),
+        seeds=150,
     ),
 )

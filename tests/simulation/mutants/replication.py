@@ -24,12 +24,8 @@ MUTANTS = (
 """,
         after="",
         reason="a master whose lease has ended acknowledges what its disk was slow to take",
-        modes=(
-            "pauses",
-            "partition",
-            "skew",
-        ),
-        seeds=200,
+        modes=("isolation",),
+        seeds=150,
     ),
     Mutant(
         name="lease-of-one-answer",
@@ -37,11 +33,8 @@ MUTANTS = (
         before="reverse=True)[len(group) // 2]",
         after="reverse=True)[0]",
         reason="a master takes the answer of one node for that of a majority",
-        modes=(
-            "partition",
-            "one-way",
-        ),
-        seeds=200,
+        modes=("isolation",),
+        seeds=150,
     ),
     Mutant(
         name="lease-from-the-answer",
@@ -49,12 +42,8 @@ MUTANTS = (
         before="self._heard[node.name] = max(asked_at, self._heard.get(node.name, 0.0))",
         after="self._heard[node.name] = self._clock.seconds() + 5",
         reason="a master counts its lease from later than the node counts its promise",
-        modes=(
-            "delays",
-            "pauses",
-            "partition",
-        ),
-        seeds=200,
+        modes=("isolation",),
+        seeds=150,
     ),
     Mutant(
         name="quorum-of-half",
@@ -62,11 +51,8 @@ MUTANTS = (
         before="2 * len(group & set(names)) > len(group)",
         after="2 * len(group & set(names)) >= len(group)",
         reason="half of the voting nodes suffice, so two masters can be elected in one term",
-        modes=(
-            "partition",
-            "succession",
-        ),
-        seeds=200,
+        modes=("partition",),
+        seeds=150,
     ),
     Mutant(
         name="election-without-a-majority",
@@ -78,11 +64,8 @@ MUTANTS = (
                 if granted:
                     self._term, self._elected""",
         reason="the vote of any node makes a master",
-        modes=(
-            "partition",
-            "succession",
-        ),
-        seeds=200,
+        modes=("partition",),
+        seeds=150,
     ),
     Mutant(
         name="vote-despite-a-promise",
@@ -91,10 +74,10 @@ MUTANTS = (
         after="        if self._lease() < 0:",
         reason="a node grants a term although it has promised another master not to",
         modes=(
+            "isolation",
             "succession",
-            "partition",
         ),
-        seeds=200,
+        seeds=150,
     ),
     Mutant(
         name="vote-not-kept",
@@ -106,25 +89,8 @@ MUTANTS = (
                 self._state = state
                 self._promised""",
         reason="a node forgets its vote when its daemon starts again, and obeys the old master",
-        modes=(
-            "crashes",
-            "succession",
-            "partition",
-        ),
-        seeds=200,
-    ),
-    Mutant(
-        name="vote-of-who-left",
-        file=_VOTER,
-        before="""
-        if known and call.master not in known:
-""",
-        after="""
-        if known and call.master in known - known:
-""",
-        reason="a node that was removed can become the master",
-        modes=("membership",),
-        seeds=200,
+        modes=("crashes",),
+        seeds=150,
     ),
     Mutant(
         name="vote-lost-in-a-tie",
@@ -132,12 +98,8 @@ MUTANTS = (
         before="        if call.elected and call.term == self._state.term:",
         after="        if call.elected and call.term < self._state.term:",
         reason="a node that voted for the loser of a term obeys it for ever",
-        modes=(
-            "succession",
-            "flapping",
-            "partition",
-        ),
-        seeds=400,
+        modes=("rivals",),
+        seeds=150,
     ),
     Mutant(
         name="votes-not-given-back",
@@ -147,12 +109,8 @@ MUTANTS = (
 """,
         after="",
         reason="two that have split the votes keep their halves from each other",
-        modes=(
-            "succession",
-            "flapping",
-            "partition",
-        ),
-        seeds=400,
+        modes=("rivals",),
+        seeds=150,
     ),
     Mutant(
         name="set-counts-before-a-majority-has-it",
@@ -164,12 +122,8 @@ MUTANTS = (
         sets = (self._current(),)
         return frozenset(name for each in sets""",
         reason="commits stop waiting for a copy before a majority knows that it does not count",
-        modes=(
-            "partition",
-            "one-way",
-            "flapping",
-        ),
-        seeds=400,
+        modes=("partition",),
+        seeds=150,
     ),
     Mutant(
         name="set-in-effect-at-once",
@@ -181,12 +135,8 @@ MUTANTS = (
             if kept:
                 self._in_effect""",
         reason="a replica set takes effect when one node has it",
-        modes=(
-            "partition",
-            "one-way",
-            "flapping",
-        ),
-        seeds=400,
+        modes=("partition",),
+        seeds=150,
     ),
     Mutant(
         name="set-not-kept",
@@ -194,12 +144,8 @@ MUTANTS = (
         before="if newer or (due and state",
         after="if False or (due and state",
         reason="a node has forgotten the newest replica set when it has been started again",
-        modes=(
-            "crashes",
-            "old-disk",
-            "chaos",
-        ),
-        seeds=400,
+        modes=("crashes",),
+        seeds=150,
     ),
     Mutant(
         name="set-of-an-old-message",
@@ -207,12 +153,8 @@ MUTANTS = (
         before="sent.order > state.replica_set.order",
         after="sent.order != state.replica_set.order",
         reason="a replica set that was sent earlier replaces a newer one",
-        modes=(
-            "delays",
-            "flapping",
-            "chaos",
-        ),
-        seeds=400,
+        modes=("delays",),
+        seeds=150,
     ),
     Mutant(
         name="voters-changed-at-once",
@@ -223,8 +165,8 @@ MUTANTS = (
 """,
         after="",
         reason="voters are changed without a majority of the old ones",
-        modes=("membership",),
-        seeds=400,
+        modes=("departures",),
+        seeds=150,
     ),
     Mutant(
         name="leaving-voter-not-asked",
@@ -232,8 +174,11 @@ MUTANTS = (
         before="        return [*members.values(), *former]",
         after="        return [*members.values()]",
         reason="a node that leaves is not asked for the vote that its leaving needs",
-        modes=("membership",),
-        seeds=400,
+        modes=(
+            "departures",
+            "membership",
+        ),
+        seeds=150,
     ),
     Mutant(
         name="leaving-not-awaited",
@@ -246,8 +191,8 @@ MUTANTS = (
             return
 """,
         reason="a node forgets its vote before the others can do without it",
-        modes=("membership",),
-        seeds=400,
+        modes=("departures",),
+        seeds=150,
     ),
     Mutant(
         name="copy-not-awaited",
@@ -255,12 +200,8 @@ MUTANTS = (
         before="            if each.live and each.end.position >= end.position",
         after="            if each.live",
         reason="commits are acknowledged before the copies have them",
-        modes=(
-            "crashes",
-            "succession",
-            "partition",
-        ),
-        seeds=200,
+        modes=("crashes",),
+        seeds=150,
     ),
     Mutant(
         name="copy-in-sync-too-early",
@@ -269,27 +210,10 @@ MUTANTS = (
         after="for each in self._followers.values() if each.live}",
         reason="a copy counts as in sync before it has all",
         modes=(
-            "crashes",
-            "partition",
+            "disks",
             "chaos",
         ),
-        seeds=400,
-    ),
-    Mutant(
-        name="copy-kept-after-a-time-out",
-        file=_CANDIDATES,
-        before="""
-            if follower.lacks(group.end):
-""",
-        after="""
-            if follower.lacks(group.end) and not follower.live:
-""",
-        reason="commits wait for ever for a copy that does not answer",
-        modes=(
-            "partition",
-            "pauses",
-        ),
-        seeds=200,
+        seeds=150,
     ),
     Mutant(
         name="copy-not-watched",
@@ -297,11 +221,8 @@ MUTANTS = (
         before="if self.live and not self._queue and self._clock.seconds() >= due:",
         after="if self._stopped:",
         reason="an old disk comes back as a copy in sync while nothing is written",
-        modes=(
-            "old-disk",
-            "chaos",
-        ),
-        seeds=400,
+        modes=("old-disk",),
+        seeds=150,
     ),
     Mutant(
         name="copy-in-sync-without-comparing",
@@ -314,12 +235,8 @@ MUTANTS = (
         await self._catch_up()
 """,
         reason="a copy is taken for one of this history without a look at it",
-        modes=(
-            "old-disk",
-            "crashes",
-            "partition",
-        ),
-        seeds=200,
+        modes=("old-disk",),
+        seeds=150,
     ),
     Mutant(
         name="copy-takes-what-does-not-follow",
@@ -328,11 +245,19 @@ MUTANTS = (
         after="            elif segments.end.position < after.position:",
         reason="a copy keeps frames that do not follow its end",
         modes=(
-            "partition",
             "delays",
-            "flapping",
+            "pauses",
         ),
-        seeds=400,
+        seeds=150,
+    ),
+    Mutant(
+        name="copy-in-use-passed-over",
+        file=_REPLICA,
+        before="        if self._in_use():\n            async with self._lock:",
+        after="        if self._in_use() is None:\n            async with self._lock:",
+        reason="what only the copy of a host has that wanted the role as well is lost",
+        modes=("takeover",),
+        seeds=150,
     ),
     Mutant(
         name="copy-cut-below-its-checkpoint",
@@ -343,11 +268,10 @@ MUTANTS = (
         after="",
         reason="commits are cut off whose effect stays in the files of the checkpoint",
         modes=(
+            "takeover",
             "crashes",
-            "succession",
-            "partition",
         ),
-        seeds=400,
+        seeds=150,
     ),
     Mutant(
         name="copy-checkpoint-unmarked",
@@ -358,11 +282,8 @@ MUTANTS = (
         after="""
             # Frames""",
         reason="after a crash the files of a copy are ahead of its marker",
-        modes=(
-            "crashes",
-            "succession",
-        ),
-        seeds=400,
+        modes=("disks",),
+        seeds=150,
     ),
     Mutant(
         name="copy-of-two-histories",
@@ -375,11 +296,11 @@ MUTANTS = (
             raise Damaged(""",
         reason="frames of one history follow the checkpoint of another",
         modes=(
-            "old-disk",
+            "takeover",
             "crashes",
-            "chaos",
+            "disks",
         ),
-        seeds=400,
+        seeds=150,
     ),
     Mutant(
         name="copy-reset-in-place",
@@ -394,11 +315,11 @@ MUTANTS = (
 """,
         reason="a crash leaves the frames of the old copy after the new checkpoint",
         modes=(
+            "takeover",
             "crashes",
-            "old-disk",
             "disks",
         ),
-        seeds=400,
+        seeds=150,
     ),
     Mutant(
         name="master-adopts-nothing",
@@ -407,7 +328,7 @@ MUTANTS = (
         after="        if journal is not None:",
         reason="a new master does not take over what other copies have",
         modes=("takeover",),
-        seeds=400,
+        seeds=150,
     ),
     Mutant(
         name="master-lacks-what-was-acknowledged",
@@ -420,6 +341,6 @@ MUTANTS = (
         _require_all(""",
         reason="a master begins from an old disk without what was acknowledged",
         modes=("takeover",),
-        seeds=400,
+        seeds=150,
     ),
 )
