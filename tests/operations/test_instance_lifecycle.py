@@ -183,6 +183,14 @@ class RemoveTests(SynchronousTestCase):
         self.assertEqual(len(self.memory.state().instances), 0)
         self.assertIn("device busy", self.memory.progress.said[0])
 
+    def test_a_removal_that_cannot_be_recorded_says_that_the_disks_are_gone(self) -> None:
+        def breaks(node: str, call: Any) -> None:
+            self.memory.journal.break_down("the disk is full")
+
+        self.memory.nodes.answers[RemoveDisk] = breaks
+        failure = self.failureResultOf(self.run_it(), Failed)
+        self.assertRegex(str(failure.value), "no disks any more.*disk is full.*remove it again")
+
 
 class ReinstallTests(SynchronousTestCase):
     def test_one_that_is_to_run_is_refused(self) -> None:

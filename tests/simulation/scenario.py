@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from ganeti.config.formats import Checkpoint
+from ganeti.errors import NotKept
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import read_opcode
 from ganeti.schema.records import replace
@@ -166,6 +167,9 @@ def storm(
         if not cluster.alive:
             try:
                 cluster.start_master(cluster.process.host)
+            except NotKept:
+                # Its disk fails just now; it is started again at the next step.
+                continue
             except Stuck:
                 if cluster.crashed:
                     return

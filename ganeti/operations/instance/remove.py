@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ganeti.config.changes.instances import remove_instance
 from ganeti.config.state import ClusterState
-from ganeti.errors import Code, Failed, Refused, Unreachable
+from ganeti.errors import Code, Failed, NotKept, Refused, Unreachable
 from ganeti.locking.names import LockRequest
 from ganeti.model.instance import Wanted, WantedBy
 from ganeti.opcodes.instance.lifecycle import RemoveInstance
@@ -75,7 +75,14 @@ async def run(plan: Remove, tools: Tools) -> None:
             "remove it again, or use --ignore-failures to forget it all the same",
             Code.ENVIRONMENT,
         )
-    await tools.config.change(remove_instance(instance))
+    try:
+        await tools.config.change(remove_instance(instance))
+    except NotKept as e:
+        raise Failed(
+            f"instance {instance.name} has no disks any more, but is still in the configuration: "
+            f"{e}; then remove it again",
+            Code.ENVIRONMENT,
+        ) from e
 
 
 async def _stop(plan: Remove, tools: Tools) -> None:
