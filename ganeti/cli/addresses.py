@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from ganeti.cli.session import FAILURE, Ended
+from ganeti.cli.session import FAILURE, ExitTool
 
 Lookup = Callable[..., list[tuple[Any, ...]]]
 """As :func:`socket.getaddrinfo`."""
@@ -28,12 +28,12 @@ def resolved(
     try:
         found = [str(each[4][0]) for each in lookup(name, None, family, socket.SOCK_STREAM)]
     except OSError:
-        raise Ended(
+        raise ExitTool(
             FAILURE, f"the name {name} does not resolve; give its address by {option} ADDRESS"
         ) from None
     usable = [address for address in found if loopback or not _is_loopback(address)]
     if not usable:
-        raise Ended(
+        raise ExitTool(
             FAILURE,
             f"the name {name} resolves to {found[0]}, which other nodes cannot reach; correct"
             f" /etc/hosts or the DNS, or give its address by {option} ADDRESS",

@@ -13,11 +13,11 @@ from typing import Any, TypeAlias
 import msgspec
 
 from ganeti.cli.options import PRIORITY, TEXT, BadOption, Option, parse
-from ganeti.cli.session import FAILURE, Ended, Session
+from ganeti.cli.session import FAILURE, ExitTool, Session
 from ganeti.errors import GanetiError
 
 
-class Words(msgspec.Struct, frozen=True):
+class CommandGroup(msgspec.Struct, frozen=True):
     """Plain words on the command line: how many of which kind, under one name."""
 
     name: str
@@ -79,7 +79,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     doc: str = ""
     aliases: tuple[str, ...] = ()
-    words: tuple[Words, ...] = ()
+    words: tuple[CommandGroup, ...] = ()
     opcode: str = ""
     flags: tuple[Option, ...] = ()
     without: tuple[str, ...] = ()
@@ -99,7 +99,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
         """Everything that may be given: its own, those of the request, and those of jobs."""
         found = list(self.options)
         if self.opcode:
-            from ganeti.cli.declared import options_of
+            from ganeti.cli.declared_options import options_of
 
             found += options_of(self)
         if self.many:
@@ -116,7 +116,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
         """What it does, in a sentence."""
         if self.doc or not self.opcode:
             return self.doc
-        from ganeti.cli.declared import told
+        from ganeti.cli.declared_options import told
 
         return told(self.opcode)
 
@@ -171,7 +171,7 @@ def run(declared: Tool, words: Sequence[str], session: Session) -> int:
         if command is None:
             return _without_a_command(declared, name, session)
         if "--help" in rest or "-h" in rest:
-            from ganeti.cli.helps import command_help
+            from ganeti.cli.help import command_help
 
             session.show(command_help(declared, command))
             return 0
@@ -197,7 +197,7 @@ def _require_text(words: Sequence[str]) -> None:
         try:
             word.encode()
         except UnicodeEncodeError:
-            raise Ended(
+            raise ExitTool(
                 FAILURE,
                 f"{word!a} is not in the encoding of this terminal; use UTF-8, or a locale"
                 " (LC_ALL) that fits",
@@ -220,8 +220,8 @@ def perform(declared: Tool, command: Command, rest: Sequence[str], session: Sess
 
 def request(session: Session, arguments: Arguments) -> int:
     """Submit the request of a command, or one for each of many instances; the exit code."""
-    from ganeti.cli.declared import opcode_of
-    from ganeti.cli.follow import carry_out, carry_out_all
+    from ganeti.cli.declared_options import opcode_of
+    from ganeti.cli.job_polling import carry_out, carry_out_all
 
     command = arguments.command
     if not command.many:
@@ -236,7 +236,7 @@ def request(session: Session, arguments: Arguments) -> int:
 def trouble(error: GanetiError | OSError) -> tuple[int, str]:
     """The exit code for an error, and what to tell."""
     match error:
-        case Ended(code=code):
+        case ExitTool(code=code):
             return code, f"Error: {error}" if str(error) else ""
         case BadOption():
             return 2, f"Error: {error}"
@@ -279,8 +279,8 @@ def _sorted_out(declared: Tool, command: Command, plain: Sequence[str]) -> dict[
     return found
 
 
-def _misused(declared: Tool, command: Command, problem: str) -> Ended:
-    return Ended(FAILURE, f"{problem}; usage: {command.usage(declared.name)}")
+def _misused(declared: Tool, command: Command, problem: str) -> ExitTool:
+    return ExitTool(FAILURE, f"{problem}; usage: {command.usage(declared.name)}")
 
 
 def _without_a_command(declared: Tool, name: str, session: Session) -> int:
@@ -289,7 +289,7 @@ def _without_a_command(declared: Tool, name: str, session: Session) -> int:
 
         session.say(f"{declared.name} (ganeti v{__version__}) {__version__}")
         return 0
-    from ganeti.cli.helps import near, tool_help
+    from ganeti.cli.help import near, tool_help
 
     if name in ("--help", "-h"):
         session.show(tool_help(declared))

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ganeti.cli import output
-from ganeti.cli.command import Arguments, Command, Words
+from ganeti.cli.command import Arguments, Command, CommandGroup
 from ganeti.cli.options import TEXT, Option, choice
 from ganeti.cli.session import UNKNOWN_FIELD, Session
 
@@ -75,7 +75,7 @@ def lists(
         Command(
             name="list",
             doc=doc,
-            words=(Words("names", words, 0, None),) if words else (),
+            words=(CommandGroup("names", words, 0, None),) if words else (),
             options=(*usual, *((FILTER,) if words else ()), *options),
             run=partial(show_list, listed),
             own_defaults=own_defaults,
@@ -83,7 +83,7 @@ def lists(
         Command(
             name="list-fields",
             doc="List the fields that lists can show and filters can use.",
-            words=(Words("names", "field", 0, None),),
+            words=(CommandGroup("names", "field", 0, None),),
             options=(NO_HEADERS, SEPARATOR, FORM),
             run=partial(show_fields, listed),
         ),

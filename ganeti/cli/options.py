@@ -12,14 +12,14 @@ from ganeti.errors import GanetiError
 from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.units import mebibytes
 
-MOST_SUGGESTED = 3
+MAX_SUGGESTED = 3
 
 
 class BadOption(GanetiError):
     """An option that there is not, or whose value makes no sense."""
 
 
-class Kind(msgspec.Struct, frozen=True):
+class OptionType(msgspec.Struct, frozen=True):
     """What the text behind an option means; ``name`` as manuals call it.
 
     ``parse`` raises ``ValueError`` or ``GanetiError`` for text that means nothing; ``choices``,
@@ -42,7 +42,7 @@ class Option(msgspec.Struct, frozen=True):
     flags: tuple[str, ...]
     name: str
     doc: str
-    kind: Kind | None = None
+    kind: OptionType | None = None
     sets: Any = True
     many: bool = False
     metavar: str = ""
@@ -199,7 +199,7 @@ def json_value(text: str) -> Any:
         raise ValueError(f"is not JSON: {e}") from None
 
 
-def choice(values: Sequence[str]) -> Kind:
+def choice(values: Sequence[str]) -> OptionType:
     """One of some words."""
 
     def parse(text: str) -> str:
@@ -207,29 +207,29 @@ def choice(values: Sequence[str]) -> Kind:
             raise ValueError(f"must be one of {', '.join(values)}")
         return text
 
-    return Kind("choice", "|".join(values), parse, tuple(values))
+    return OptionType("choice", "|".join(values), parse, tuple(values))
 
 
-TEXT = Kind("string", "TEXT", str)
-NAME = Kind("string", "NAME", str)
-INT = Kind("int", "N", whole)
-FLOAT = Kind("float", "NUMBER", number)
-MAYBE_FLOAT = Kind("maybefloat", "NUMBER|default", number_or_default)
-UNIT = Kind("unit", "SIZE", mebibytes)
-BOOL = Kind("bool", "yes|no", boolean)
-LIST = Kind("list", "WORD,…", comma_list)
-KEYVAL = Kind("keyval", "KEY=VALUE,…", keyval)
-PRIVATE = Kind("keyprivateval", "KEY=VALUE,…", keyval)
-IDENTKEYVAL = Kind("identkeyval", "NAME:KEY=VALUE,…", identkeyval)
-LIMITS = Kind("multilistidentkeyval", "min:KEY=VALUE,…/max:KEY=VALUE,…", limits)
-JSON = Kind("json", "JSON", json_value)
-RANGES = Kind("string", "FIRST-LAST,…", uid_ranges)
+TEXT = OptionType("string", "TEXT", str)
+NAME = OptionType("string", "NAME", str)
+INT = OptionType("int", "N", whole)
+FLOAT = OptionType("float", "NUMBER", number)
+MAYBE_FLOAT = OptionType("maybefloat", "NUMBER|default", number_or_default)
+UNIT = OptionType("unit", "SIZE", mebibytes)
+BOOL = OptionType("bool", "yes|no", boolean)
+LIST = OptionType("list", "WORD,…", comma_list)
+KEYVAL = OptionType("keyval", "KEY=VALUE,…", keyval)
+PRIVATE = OptionType("keyprivateval", "KEY=VALUE,…", keyval)
+IDENTKEYVAL = OptionType("identkeyval", "NAME:KEY=VALUE,…", identkeyval)
+LIMITS = OptionType("multilistidentkeyval", "min:KEY=VALUE,…/max:KEY=VALUE,…", limits)
+JSON = OptionType("json", "JSON", json_value)
+RANGES = OptionType("string", "FIRST-LAST,…", uid_ranges)
 
-INFERRED = Kind("inferred", "", str)
+INFERRED = OptionType("inferred", "", str)
 """Stands for what the type of the field says that the option is for."""
 
 PRIORITIES = {"low": 10, "normal": 0, "high": -10}
-PRIORITY = Kind(
+PRIORITY = OptionType(
     "choice",
     "low|normal|high",
     lambda text: PRIORITIES[choice(tuple(PRIORITIES)).parse(text)],
@@ -285,6 +285,6 @@ def _advice(message: str, given: str, by_flag: dict[str, Option]) -> str:
         return message
     import difflib
 
-    near = difflib.get_close_matches(flag, by_flag, n=MOST_SUGGESTED) if len(given) > 1 else []
+    near = difflib.get_close_matches(flag, by_flag, n=MAX_SUGGESTED) if len(given) > 1 else []
     hint = f"; did you mean {' or '.join(near)}?" if near else "; --help lists those there are"
     return f"there is no option {flag}{hint}"

@@ -23,7 +23,7 @@ NOT_CONFIRMED = 13
 UNKNOWN_FIELD = 14
 
 
-class Ended(GanetiError):
+class ExitTool(GanetiError):
     """A command ends with an exit code of its own; the message may be empty."""
 
     def __init__(self, code: int, message: str = "") -> None:
@@ -31,7 +31,7 @@ class Ended(GanetiError):
         self.code = code
 
 
-class Asks(Protocol):
+class IMasterClient(Protocol):
     """Asks the master; :class:`ganeti.luxi.client.Client` is one."""
 
     def ask(self, request: Request[R]) -> R: ...
@@ -47,7 +47,7 @@ class Session:
     def __init__(
         self,
         *,
-        connect: Callable[[], Asks],
+        connect: Callable[[], IMasterClient],
         out: TextIO,
         err: TextIO,
         answer: Callable[[str], str] | None,
@@ -58,7 +58,7 @@ class Session:
         sleep: Callable[[float], None],
     ) -> None:
         self._connect = connect
-        self._master: Asks | None = None
+        self._master: IMasterClient | None = None
         self._out = out
         self._err = err
         self._answer = answer
@@ -98,7 +98,7 @@ class Session:
         :raises Ended: nobody is there; ``otherwise`` is the option to use instead.
         """
         if self._answer is None:
-            raise Ended(
+            raise ExitTool(
                 NOT_CONFIRMED,
                 f"standard input is not a terminal, so this cannot be confirmed; use {otherwise}",
             )
@@ -119,4 +119,4 @@ class Session:
             if said in ("y", "yes"):
                 return
             if said in ("", "n", "no"):
-                raise Ended(FAILURE, "not confirmed, nothing was done")
+                raise ExitTool(FAILURE, "not confirmed, nothing was done")

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.cli.gnt_instance import GNT_INSTANCE
-from ganeti.cli.gnt_job import GNT_JOB
+from ganeti.cli.gnt_instance.commands import GNT_INSTANCE
+from ganeti.cli.gnt_job.commands import GNT_JOB
 from ganeti.errors import Refused
 from ganeti.luxi.methods import Query
 from tests.cli.terminal import Terminal

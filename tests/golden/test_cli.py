@@ -13,7 +13,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.cli.command import Command, Tool
-from ganeti.cli.helps import command_help, tool_help
+from ganeti.cli.help import command_help, tool_help
 from ganeti.cli.options import Option
 from tests.golden.cli_differences import MISSING_COMMANDS, MISSING_OPTIONS
 
@@ -29,7 +29,7 @@ def tools() -> Iterator[Tool]:
     """Every tool there is."""
     for name in sorted(KNOWN):
         module = name.replace("-", "_")
-        yield getattr(importlib.import_module(f"ganeti.cli.{module}"), module.upper())
+        yield getattr(importlib.import_module(f"ganeti.cli.{module}.commands"), module.upper())
 
 
 def commands() -> Iterator[tuple[Tool, Command]]:
