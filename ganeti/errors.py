@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What can go wrong, each with the words for the person who reads it and its form on the wire.
+"""Errors of this software, their wire form on LUXI, and their error codes.
 
 On LUXI and in job results an error is ``[class, [argument, …]]``. The class names and codes are
-those that existing clients know; the classes here are fewer, and named for what happened.
+those that existing clients know; the Python classes here are fewer, and their names say what
+happened.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 
 
 class Code(enum.StrEnum):
-    """Why something was refused, in the classification of the remote API document."""
+    """The reason of a refusal, as classified by the remote API (see ``ganeti-rapi(8)``)."""
 
     RESOLVER = "resolver_error"
     RESOURCES = "insufficient_resources"
@@ -28,19 +29,19 @@ class Code(enum.StrEnum):
 
 
 class GanetiError(Exception):
-    """Anything that this software reports on purpose."""
+    """The superclass of every error that this software reports on purpose."""
 
     wire: ClassVar[str] = "GenericError"
 
     def arguments(self) -> list[Any]:
-        """The arguments of the error on the wire."""
+        """Return the arguments of the error in its wire form."""
         return [str(self)]
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong with a document: where, and what."""
+    """One problem in a document: its path and a message."""
 
-    # Not a dataclass: what makes those takes longer to load than a tool should run.
+    # Not a dataclass: the ``dataclasses`` module takes longer to load than a tool should run.
 
     path: str
     message: str
@@ -50,7 +51,7 @@ class Problem(NamedTuple):
 
 
 class Invalid(GanetiError):
-    """A request that cannot mean anything; it will never be accepted as it is."""
+    """A request that is not valid in any state of the cluster; reports every problem found."""
 
     wire = "OpPrereqError"
 
@@ -63,7 +64,7 @@ class Invalid(GanetiError):
 
 
 class Refused(GanetiError):
-    """A request that cannot be done as things are; the message says what would make it possible."""
+    """A request that the current state does not allow; the message says how to make it possible."""
 
     wire = "OpPrereqError"
 
@@ -76,7 +77,7 @@ class Refused(GanetiError):
 
 
 class Failed(GanetiError):
-    """Something that was tried and did not work; the message says what and where."""
+    """An attempt that failed; the message says what failed and where."""
 
     wire = "OpExecError"
 
@@ -89,22 +90,22 @@ class Failed(GanetiError):
 
 
 class Unreachable(Failed):
-    """A node that gave no answer, so nobody knows whether it did what was asked."""
+    """A node that did not answer, so that the outcome of the call is unknown."""
 
     def __init__(self, node: str, why: str) -> None:
-        super().__init__(f"node {node} cannot be reached: {why}", Code.INTERNAL)
+        super().__init__(f"node {node} is unreachable: {why}", Code.INTERNAL)
         self.node = node
 
 
 class NotKept(Failed):
-    """A change that could not be made durable, and therefore was not made."""
+    """A change that was not made because it could not be made durable."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, Code.ENVIRONMENT)
 
 
 class HooksRefused(GanetiError):
-    """A pre hook said no; ``scripts`` are rows of node name, script and its output."""
+    """A pre hook that failed; ``scripts`` are rows of node name, script name and output."""
 
     wire = "HooksAbort"
 
@@ -117,31 +118,31 @@ class HooksRefused(GanetiError):
 
 
 class HooksUnreachable(GanetiError):
-    """No node could be asked to run its hooks."""
+    """A hook run for which no node was reachable."""
 
     wire = "HooksFailure"
 
 
 class JobLost(GanetiError):
-    """There is no such job."""
+    """A job that does not exist, or no longer exists."""
 
     wire = "JobLost"
 
 
 class JobCanceled(GanetiError):
-    """The job was canceled by its owner."""
+    """A job that was canceled on request."""
 
     wire = "JobCanceled"
 
 
 class QueueDrained(GanetiError):
-    """The queue takes no jobs until an administrator opens it again."""
+    """A submission that was refused because the queue is drained."""
 
     wire = "JobQueueDrainError"
 
 
 class QueueFull(GanetiError):
-    """The queue holds as many live jobs as it may."""
+    """A submission that was refused because too many jobs have not ended."""
 
     wire = "JobQueueFull"
 
@@ -150,19 +151,19 @@ class QueueFull(GanetiError):
 
 
 class NotMaster(GanetiError):
-    """This node is not the master, or is not any longer."""
+    """A request to a node that is not the master, or no longer the master."""
 
     wire = "GenericError"
 
 
 class ProtocolError(GanetiError):
-    """A peer does not speak the protocol."""
+    """A message from a peer that violates the protocol."""
 
     wire = "LuxiError"
 
 
 class RemoteError(GanetiError):
-    """An error that came over the wire under a name of its own."""
+    """An error from the wire that has no class here; keeps its wire name and arguments."""
 
     def __init__(self, name: str, arguments: Sequence[Any]) -> None:
         super().__init__(str(arguments[0]) if arguments else name)
@@ -174,13 +175,13 @@ class RemoteError(GanetiError):
 
 
 def to_wire(error: GanetiError) -> list[Any]:
-    """The error as ``[class, [argument, …]]``."""
+    """Return the wire form of an error, ``[class, [argument, …]]``."""
     name = error.name if isinstance(error, RemoteError) else error.wire
     return [name, error.arguments()]
 
 
 def from_wire(value: Any) -> GanetiError:
-    """The error that ``value`` stands for; anything unknown keeps its name and arguments."""
+    """Return the error for the wire form ``value``; unknown names become ``RemoteError``."""
     match value:
         case ["OpPrereqError", [str(text), str(code)]] if code in set(Code):
             return Invalid(text) if code == Code.INPUT else Refused(text, Code(code))

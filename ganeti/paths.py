@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Where everything is, below one root folder, so that several nodes can share a host."""
+"""Paths of files and folders, below one root folder, so that several nodes can share a host."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 try:
     from ganeti import _configured  # type: ignore[attr-defined, unused-ignore]
-except ImportError:  # a source tree that was never configured
+except ImportError:  # a source tree without a ``configure`` run
     SYSCONFDIR, LOCALSTATEDIR = "/etc", "/var"
 else:
     SYSCONFDIR, LOCALSTATEDIR = _configured.SYSCONFDIR, _configured.LOCALSTATEDIR
@@ -21,9 +21,9 @@ RAPI_PORT = 5080
 
 
 class Paths:
-    """The files and folders of one node; ``root`` is empty on a host that is one node."""
+    """The files and folders of one node; ``root`` is empty unless several nodes share a host."""
 
-    # Not a dataclass: what makes those takes longer to load than a tool should run.
+    # Not a dataclass: the ``dataclasses`` module takes longer to load than a tool should run.
 
     def __init__(self, root: str = "") -> None:
         self.root: Final = root
@@ -39,17 +39,17 @@ class Paths:
 
     @cached_property
     def conf(self) -> str:
-        """What administrators write: hooks, storage paths, restricted commands."""
+        """Files that administrators write: hooks, storage paths, restricted commands."""
         return f"{self.root}{SYSCONFDIR}/ganeti"
 
     @cached_property
     def data(self) -> str:
-        """What must survive: configuration, queue, keys."""
+        """Files that must survive a reboot: configuration, queue, keys."""
         return f"{self.root}{LOCALSTATEDIR}/lib/ganeti"
 
     @cached_property
     def run(self) -> str:
-        """What a restart of the host may forget: sockets, pid files, guests' control sockets."""
+        """Files that need not survive a reboot: sockets, pid files, guests' control sockets."""
         return f"{self.root}{LOCALSTATEDIR}/run/ganeti"
 
     @cached_property
@@ -62,7 +62,7 @@ class Paths:
 
     @property
     def access_file(self) -> str:
-        """The part of the configuration that ``config.data`` has no place for."""
+        """The part of the configuration that the format of ``config.data`` has no field for."""
         return f"{self.data}/access.json"
 
     @property
@@ -76,12 +76,12 @@ class Paths:
 
     @property
     def term_file(self) -> str:
-        """The newest term of a master that this node knows of."""
+        """The file with the newest master term that this node has observed."""
         return f"{self.data}/term"
 
     @property
     def member_list(self) -> str:
-        """The members of the cluster, with the fingerprints of their certificates."""
+        """The list of cluster members with the fingerprints of their certificates."""
         return f"{self.data}/members"
 
     @property
@@ -98,12 +98,12 @@ class Paths:
 
     @property
     def node_certificate(self) -> str:
-        """Key and certificate of this node, in one PEM file."""
+        """The key and certificate of this node, in one PEM file."""
         return f"{self.data}/server.pem"
 
     @property
     def authority(self) -> str:
-        """The certificate of the cluster's authority, with its key on master candidates."""
+        """The certificate of the cluster's certificate authority."""
         return f"{self.data}/ca.pem"
 
     @property
@@ -120,12 +120,12 @@ class Paths:
 
     @property
     def domain_secret(self) -> str:
-        """The secret that clusters share which move instances between each other."""
+        """The secret shared by clusters that move instances between each other."""
         return f"{self.data}/cluster-domain-secret"
 
     @property
     def crypto(self) -> str:
-        """The short-lived keys of moves between clusters, each in a folder of its own."""
+        """The short-lived keys of instance moves between clusters, one folder per key."""
         return f"{self.run}/crypto"
 
     @property
@@ -138,27 +138,27 @@ class Paths:
 
     @property
     def restricted_commands(self) -> str:
-        """The folder of programs that users of the cluster may run on the node."""
+        """The folder of programs that cluster users may run on the node."""
         return f"{self.conf}/restricted-commands"
 
     @property
     def no_cluster_commands(self) -> str:
-        """The file that keeps the master from running commands and copying files here."""
+        """The marker file that forbids the master to run commands and copy files on this node."""
         return f"{self.conf}/no-cluster-commands"
 
     @property
     def file_storage_paths(self) -> str:
-        """The file that lists the folders in which disks may be made."""
+        """The file that lists the folders allowed for file-based disks."""
         return f"{self.conf}/file-storage-paths"
 
     @property
     def pretend_storage(self) -> str:
-        """The file that names a folder in which volume groups and mirrored disks are pretended."""
+        """The file that names the folder of the simulated volume groups and mirrored disks."""
         return f"{self.conf}/pretend-storage"
 
     @property
     def os_search_path(self) -> tuple[str, ...]:
-        """Where OS definitions are looked for; the first hit wins."""
+        """The folders that are searched for OS definitions, in order; the first match wins."""
         return self._search_path("os")
 
     @property
@@ -172,7 +172,7 @@ class Paths:
 
     @property
     def file_storage(self) -> str:
-        """Where file disks are made unless the cluster says otherwise."""
+        """The default folder of file-based disks."""
         return f"{self.root}/srv/ganeti/file-storage"
 
     @property
@@ -181,10 +181,10 @@ class Paths:
 
 
 def of_this_node() -> Paths:
-    """The paths of the node that the environment names by ``GANETI_ROOTDIR``."""
+    """Return the paths of the local node; its root folder is ``$GANETI_ROOTDIR``."""
     return Paths(os.environ.get("GANETI_ROOTDIR", "").rstrip("/"))
 
 
 def name_of_this_node() -> str:
-    """The node's name: ``GANETI_HOSTNAME``, or the host's own."""
+    """Return the local node's name: ``$GANETI_HOSTNAME``, or the host's fully qualified name."""
     return os.environ.get("GANETI_HOSTNAME") or socket.getfqdn()

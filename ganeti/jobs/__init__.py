@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Jobs: what was asked, kept until it has ended; read ``job`` first, then ``queue``."""
+"""Jobs, their storage, scheduling and execution; read ``job`` first, then ``queue``."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Waiting for a job to change, without asking again and again."""
+"""Notification of clients that wait for a job to change, without polling."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ganeti.jobs.job import Job, LogEntry
 T = TypeVar("T")
 
 MAX_LENGTH = 89.0
-"""Seconds that anybody waits; clients ask again after that."""
+"""Maximum wait in seconds; clients then send the request again."""
 
 
 class ChangeNotifier:
-    """Those who wait for jobs to change; a job that nobody watches costs nothing."""
+    """Wakes the clients that wait for jobs to change; a job without waiters costs nothing."""
 
     def __init__(self, jobs: Mapping[int, Job], clock: IReactorTime) -> None:
         self._jobs = jobs
@@ -34,19 +34,19 @@ class ChangeNotifier:
         log_serial: int | None,
         timeout: float,
     ) -> tuple[T, Sequence[LogEntry]] | None:
-        """What ``snapshot`` makes of the job and its messages after ``log_serial``.
+        """Return a snapshot of the job and its messages after ``log_serial`` when either changes.
 
-        Answers as soon as the snapshot differs from ``previous``, there are such messages, or the
-        job has ended; answers None when ``timeout`` seconds, at most 89, have passed.
+        Return as soon as the snapshot differs from ``previous``, there are such messages, or the
+        job has ended. Return None after ``timeout`` seconds, at most ``MAX_LENGTH``.
 
-        :raises JobLost: there is no such job, or not any more.
+        :raises JobLost: the job does not exist, or no longer exists.
         """
         waiting: Deferred[None] = Deferred()
         expires = None
 
         def expire() -> None:
-            # Only this one: were all woken who watch the job, a thousand whose time is up together
-            # would look at it a million times.
+            # Wake this waiter only: if each timeout woke all waiters of the job, a thousand
+            # timeouts at the same moment would compute a million snapshots.
             _wake(waiting)
 
         try:
@@ -71,7 +71,7 @@ class ChangeNotifier:
                 expires.cancel()
 
     def changed(self, job_id: int) -> None:
-        """A job is different now, or gone; those who watch it look at it in a later turn."""
+        """Wake the waiters of a job that has changed or was deleted, in a later reactor turn."""
         if job_id in self._waiting:
             self._clock.callLater(0, self._notify, job_id)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What an administrator's rules may say of a job that has not begun."""
+"""The actions that job filters can apply to a job that has not started."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ganeti.jobs.job import Job
 
 @dataclass(frozen=True)
 class JobRateLimit:
-    """A job waits until fewer than ``room`` jobs of the gate ``key`` run; without room, it stays.
+    """Let the job wait until fewer than ``room`` jobs of the limit ``key`` run; 0 blocks it.
 
-    All jobs of one gate say the same of its room.
+    All jobs with the same key have the same ``room``.
     """
 
     key: str
@@ -22,16 +22,16 @@ class JobRateLimit:
 
 @dataclass(frozen=True)
 class Reject:
-    """A job is canceled before it begins; ``why`` is for its owner."""
+    """Cancel the job before it starts; ``why`` is shown to its owner."""
 
     why: str
 
 
 Verdict: TypeAlias = JobRateLimit | Reject | None
-"""None lets a job have its turn."""
+"""None lets the job start in its turn."""
 
 
 class JobFilter(Protocol):
-    """Says what becomes of a job; of the same job always the same."""
+    """Return the action for a job; pure, so that the same job always gets the same action."""
 
     def __call__(self, job: Job) -> Verdict: ...

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A job: opcodes that run one after the other, and how far they have come.
+"""The job record: a sequence of opcodes with the status and log of each.
 
-The records here have the form of the queue's files, so a file is the encoding of its job.
+The records have the format of the queue's files: the content of a file is the JSON of its job.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.records import Record, replace
 
 Stamp: TypeAlias = tuple[int, int]
-"""A time: seconds and microseconds since the epoch."""
+"""Whole seconds since the epoch, and microseconds."""
 
 LogEntry: TypeAlias = tuple[int, Stamp, str, Any]
-"""Serial number within the job, time, kind and text (or data) of a message."""
+"""Serial number within the job, time, kind, and text (or data) of a message."""
 
 
 class JobStatus(enum.StrEnum):
-    """How far an opcode, or a job, has come."""
+    """The status of an opcode or a job; the values are the wire format."""
 
     QUEUED = "queued"
     WAITING = "waiting"
@@ -38,16 +38,16 @@ class JobStatus(enum.StrEnum):
 
 
 class JobEvent(enum.Enum):
-    """What moves an opcode on."""
+    """An event that changes the status of an opcode."""
 
-    PICKED = "it is its turn"
-    LOCKED = "it holds its locks"
-    CANCEL = "it is to be canceled"
-    STOPPED = "it has stopped because it was canceled"
-    FINISHED = "it has succeeded"
-    FAILED = "it has failed"
-    SKIPPED = "an opcode before it has failed"
-    RESTARTED = "the master daemon has restarted"
+    PICKED = "started by the scheduler"
+    LOCKED = "locks acquired"
+    CANCEL = "cancel requested"
+    STOPPED = "stopped after a cancel request"
+    FINISHED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "an earlier opcode failed"
+    RESTARTED = "the master daemon restarted"
 
 
 MOVES: Mapping[tuple[JobStatus, JobEvent], JobStatus] = {
@@ -58,7 +58,7 @@ MOVES: Mapping[tuple[JobStatus, JobEvent], JobStatus] = {
     (JobStatus.WAITING, JobEvent.LOCKED): JobStatus.RUNNING,
     (JobStatus.WAITING, JobEvent.CANCEL): JobStatus.CANCELING,
     (JobStatus.WAITING, JobEvent.FAILED): JobStatus.ERROR,
-    # It has done nothing yet, so it may be picked again.
+    # The opcode has changed nothing yet, so that it can start again.
     (JobStatus.WAITING, JobEvent.RESTARTED): JobStatus.QUEUED,
     (JobStatus.CANCELING, JobEvent.STOPPED): JobStatus.CANCELED,
     (JobStatus.CANCELING, JobEvent.FINISHED): JobStatus.SUCCESS,
@@ -76,15 +76,15 @@ _FOLLOWERS: Mapping[JobStatus, JobEvent] = {
     JobStatus.CANCELED: JobEvent.CANCEL,
     JobStatus.ERROR: JobEvent.SKIPPED,
 }
-"""What happens to the opcodes behind one that has ended so."""
+"""The event for the later opcodes of a job when one of them has ended with this status."""
 
 
 class ImpossibleMove(Exception):
-    """A job was to do what its status does not allow."""
+    """An event that the status of the job does not allow."""
 
 
 class QueuedOpcode(Record, forbid_unknown_fields=False):
-    """One opcode of a job, and how far it has come."""
+    """One opcode of a job, with its status, result and log."""
 
     input: OpcodeInput
     status: JobStatus = JobStatus.QUEUED
@@ -97,15 +97,15 @@ class QueuedOpcode(Record, forbid_unknown_fields=False):
 
     @property
     def opcode(self) -> Opcode:
-        """What was asked for.
+        """The opcode to run.
 
-        :raises Invalid: it was stored by another version, and this one does not understand it.
+        :raises Invalid: the opcode was stored by another version and is unknown to this one.
         """
         return self.input.opcode
 
     @property
     def summary(self) -> str:
-        """The opcode in a line."""
+        """The opcode in one line, for lists and messages."""
         try:
             return self.input.opcode.summary
         except Invalid:
@@ -113,13 +113,15 @@ class QueuedOpcode(Record, forbid_unknown_fields=False):
             return str(named).removeprefix("OP_")
 
     def after(self, event: JobEvent, at: Stamp, result: Any = None) -> QueuedOpcode:
-        """This opcode after ``event``.
+        """Return this opcode after ``event``.
 
-        :raises ImpossibleMove: its status does not allow that.
+        :raises ImpossibleMove: the status does not allow the event.
         """
         status = MOVES.get((self.status, event))
         if status is None:
-            raise ImpossibleMove(f"an opcode that is {self.status.value}: {event.value}")
+            raise ImpossibleMove(
+                f"event not allowed in opcode status {self.status.value}: {event.value}"
+            )
         if status is JobStatus.WAITING:
             return replace(self, status=status, start_timestamp=at)
         if status is JobStatus.RUNNING:
@@ -133,7 +135,7 @@ class QueuedOpcode(Record, forbid_unknown_fields=False):
 
 
 class Job(Record, forbid_unknown_fields=False):
-    """A job as it is stored and shown; times are seconds and microseconds."""
+    """A job as it is stored and shown."""
 
     id: int
     ops: tuple[QueuedOpcode, ...]
@@ -143,7 +145,7 @@ class Job(Record, forbid_unknown_fields=False):
 
     @property
     def status(self) -> JobStatus:
-        """The status of the job, which is that of the opcode that decides it."""
+        """The status of the job, derived from the statuses of its opcodes."""
         status = JobStatus.QUEUED
         for op in self.ops:
             match op.status:
@@ -157,12 +159,12 @@ class Job(Record, forbid_unknown_fields=False):
 
     @property
     def is_final(self) -> bool:
-        """Whether it has ended."""
+        """Whether the job has ended."""
         return self.current is None
 
     @property
     def current(self) -> int | None:
-        """The index of the opcode that runs or comes next; None if all have ended."""
+        """The index of the opcode that runs or comes next; None if the job has ended."""
         for index, op in enumerate(self.ops):
             if op.status not in FINAL:
                 return index
@@ -170,33 +172,35 @@ class Job(Record, forbid_unknown_fields=False):
 
     @property
     def priority(self) -> int:
-        """The priority of what is still to be done, lower numbers first."""
+        """The priority of the opcodes that have not ended; lower numbers start first."""
         return min((op.priority for op in self.ops if op.status not in FINAL), default=0)
 
     @property
     def summary(self) -> tuple[str, ...]:
-        """Each opcode in a line."""
+        """The opcodes, each in one line."""
         return tuple(op.summary for op in self.ops)
 
     @property
     def log_serial(self) -> int:
-        """The serial number of the last message; 0 if there is none."""
+        """The serial number of the last message; 0 if there are none."""
         return max((op.log[-1][0] for op in self.ops if op.log), default=0)
 
     def log_after(self, serial: int | None) -> list[LogEntry]:
-        """The messages with a larger serial number than ``serial``, or all."""
+        """Return the messages with a serial number above ``serial``; all messages for None."""
         return [entry for op in self.ops for entry in op.log if entry[0] > (serial or 0)]
 
     def after(self, event: JobEvent, now: float, result: Any = None) -> Job:
-        """This job after ``event`` happened to its current opcode.
+        """Return this job after ``event`` happened to its current opcode.
 
-        When that opcode ends without success, those behind it end with it.
+        If that opcode ends without success, the later opcodes end with it.
 
-        :raises ImpossibleMove: the status does not allow that, or the job has ended.
+        :raises ImpossibleMove: the status does not allow the event, or the job has ended.
         """
         index = self.current
         if index is None:
-            raise ImpossibleMove(f"job {self.id} has ended: {event.value}")
+            raise ImpossibleMove(
+                f"event not allowed because job {self.id} has ended: {event.value}"
+            )
         at = stamp(now)
         moved = self.ops[index].after(event, at, result)
         rest = self.ops[index + 1 :]
@@ -215,11 +219,11 @@ class Job(Record, forbid_unknown_fields=False):
 
     @property
     def has_not_begun(self) -> bool:
-        """Whether some of it still waits for its turn or its locks."""
+        """Whether an opcode of the job still waits to start or waits for locks."""
         return any(op.status in _NOT_BEGUN for op in self.ops)
 
     def with_priority(self, priority: int) -> Job:
-        """This job with another priority for everything that has not begun to run."""
+        """Return this job with another priority for the opcodes that do not run yet."""
         return replace(
             self,
             ops=tuple(
@@ -228,19 +232,19 @@ class Job(Record, forbid_unknown_fields=False):
         )
 
     def saying(self, index: int, now: float, kind: str, message: Any) -> Job:
-        """This job with one message more in the log of an opcode."""
+        """Return this job with one message added to the log of an opcode."""
         entry = (self.log_serial + 1, stamp(now), kind, message)
         return self._with_log(index, (*self.ops[index].log, entry))
 
     def with_entry(self, index: int, entry: LogEntry) -> Job:
-        """This job with a message that was stored apart; one that is there already is left."""
+        """Return this job with a message that was stored separately; ignore one that it has."""
         log = self.ops[index].log
         if log and log[-1][0] >= entry[0]:
             return self
         return self._with_log(index, (*log, entry))
 
     def with_logs_of(self, other: Job) -> Job:
-        """This job with the messages of ``other``, which is the same job."""
+        """Return this job with the messages of ``other``, another state of the same job."""
         return replace(
             self,
             ops=tuple(
@@ -250,7 +254,7 @@ class Job(Record, forbid_unknown_fields=False):
         )
 
     def without_logs(self) -> Job:
-        """This job with no messages, which are stored apart from its moves."""
+        """Return this job without messages; the journal stores them separately."""
         if not any(op.log for op in self.ops):
             return self
         return replace(self, ops=tuple(replace(op, log=()) for op in self.ops))
@@ -261,33 +265,33 @@ class Job(Record, forbid_unknown_fields=False):
 
 
 def stamp(now: float) -> Stamp:
-    """Seconds since the epoch as whole seconds and microseconds."""
+    """Return seconds since the epoch as whole seconds and microseconds."""
     return divmod(round(now * 1_000_000), 1_000_000)
 
 
 def as_json(value: Any) -> Any:
-    """``value`` as it comes back from disk: tuples are lists, and text is text everywhere.
+    """Return ``value`` as a JSON round trip returns it: tuples become lists, text valid UTF-8.
 
-    :raises TypeError: it is nothing that JSON knows.
+    :raises TypeError: the value cannot be represented in JSON.
     """
     if isinstance(value, str):
-        # What programs say may have bytes in it that are no text.
+        # The output of programs may contain bytes that are not UTF-8 (surrogate escapes).
         return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
     try:
         return msgspec.json.decode(_encoder.encode(value))
     except (ValueError, NotImplementedError) as e:
-        raise TypeError(f"not JSON: {e}") from e
+        raise TypeError(f"cannot be represented in JSON: {e}") from e
 
 
 def encode(job: Job) -> bytes:
-    """The job as JSON, which is the content of its file."""
+    """Return the job as JSON, the content of its queue file."""
     return _encoder.encode(job)
 
 
 def decode(raw: bytes | msgspec.Raw) -> Job:
-    """The job in the JSON text ``raw``.
+    """Return the job in the JSON text ``raw``.
 
-    :raises Invalid: it is not a job.
+    :raises Invalid: the text is not a job.
     """
     try:
         return _decoder.decode(raw)
@@ -302,7 +306,7 @@ def _skipped(index: int, failed: QueuedOpcode) -> list[Any]:
 def _written(value: Any) -> msgspec.Raw:
     if isinstance(value, OpcodeInput):
         return msgspec.Raw(value.raw)
-    raise NotImplementedError(f"results and messages are JSON, not {type(value).__name__}")
+    raise NotImplementedError(f"results and messages must be JSON, not {type(value).__name__}")
 
 
 def _read(kind: type, value: Any) -> Any:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Getting the journal to work again after it could not keep a commit."""
+"""Recovery of the journal after a failed commit."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ganeti.errors import NotKept, NotMaster
 from ganeti.journal.interfaces import IJournal
 
 _PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0)
-"""Seconds between attempts; the last one is repeated."""
+"""Seconds between attempts; the last delay repeats."""
 
 
 class JournalRecovery:
-    """Tries again and again to reopen a journal that broke, and lets others wait for that."""
+    """Reopens a failed journal, with retries, and lets callers wait for success."""
 
     _log = Logger()
 
@@ -36,11 +36,11 @@ class JournalRecovery:
 
     @property
     def works(self) -> bool:
-        """Whether the journal is thought to keep what it is given."""
+        """Whether no commit has failed since the last successful reopen."""
         return not self._broken
 
     def broke(self) -> None:
-        """The journal could not keep something; see to it."""
+        """Start recovery because a commit has failed; do nothing if recovery already runs."""
         if not self._broken:
             self._broken = True
             if not self._stopped:
@@ -50,7 +50,7 @@ class JournalRecovery:
     async def mended(self) -> None:
         """Return when the journal works; at once if it does.
 
-        :raises CancelledError: it will not be tried any more.
+        :raises CancelledError: recovery was stopped.
         """
         if self._broken and self._stopped:
             raise CancelledError()
@@ -64,7 +64,7 @@ class JournalRecovery:
                     self._waiting.remove(waiting)
 
     def stop(self) -> None:
-        """Give up; whoever waits is cancelled."""
+        """Stop recovery and cancel all waiters."""
         self._stopped = True
         if self._work is not None:
             self._work.cancel()
@@ -73,7 +73,7 @@ class JournalRecovery:
 
     def _gave_up(self, failure: Failure) -> None:
         if not isinstance(failure.value, CancelledError):
-            self._log.failure("nobody mends the journal any more", failure)
+            self._log.failure("journal recovery failed; restart the master daemon", failure)
 
     async def _mend(self) -> None:
         attempt = 0
@@ -83,15 +83,15 @@ class JournalRecovery:
             try:
                 await self._journal.reopen()
             except NotKept as e:
-                self._log.warn("the job queue stands still: {why}", why=str(e))
+                self._log.warn("job queue halted: {why}; retrying", why=str(e))
             except NotMaster as e:
-                self._log.error("the job queue stands still for good: {why}", why=str(e))
+                self._log.error("job queue halted: {why}", why=str(e))
                 self._work = None
                 self.stop()
                 return
             else:
                 break
-        self._log.info("the job queue goes on, the journal works again")
+        self._log.info("job queue resumed: the journal works again")
         self._broken, self._work = False, None
         waiting, self._waiting = self._waiting, []
         for each in waiting:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The job queue: takes jobs, starts them in order, and answers for them until they are archived."""
+"""The job queue: accepts jobs, starts them in order, and keeps them until they are archived."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ from ganeti.opcodes.opcode import Opcode
 T = TypeVar("T")
 
 MAX_LIVE = 5000
-"""Jobs that have not ended, at most."""
+"""Maximum number of jobs that have not ended."""
 
 _ARCHIVED_AT_ONCE = 200
 
 
 class IJobArchive(Protocol):
-    """Where jobs go that nobody waits for any more."""
+    """The archive of ended jobs."""
 
     async def keep(self, jobs: Sequence[Job]) -> None:
-        """Keep ``jobs``; they are durable when this returns.
+        """Store ``jobs`` durably.
 
-        :raises NotKept: some of them may not be there.
+        :raises NotKept: some of the jobs may be missing.
         """
 
     def find(self, job_id: int) -> Job | None:
-        """An archived job."""
+        """Return an archived job; None if it does not exist."""
         ...
 
 
 class LockPriorities(Protocol):
-    """Where jobs wait for locks."""
+    """The priorities of jobs that wait for locks."""
 
     def reprioritize(self, owner: str, priority: int) -> None: ...
 
@@ -57,8 +57,8 @@ class LockPriorities(Protocol):
 class Queue:
     """All jobs that are not archived.
 
-    ``max_running`` is asked before each pick for how many jobs may be under way at once, those
-    that wait for locks included.
+    ``max_running`` is called before each pick; it returns how many jobs may run at once, including
+    those that wait for locks.
     """
 
     _log = Logger()
@@ -95,9 +95,9 @@ class Queue:
     # Starting and stopping
 
     async def start(self) -> None:
-        """Settle what a restart interrupted, then begin to run jobs.
+        """End or requeue the jobs that a restart interrupted, then begin to run jobs.
 
-        :raises NotKept: the journal does not work; nothing runs.
+        :raises NotKept: the journal does not work; no job was started.
         """
         settled = recovered(self._store.jobs.values(), self._store.now())
         if settled:
@@ -109,7 +109,7 @@ class Queue:
                 self._enqueue(job)
 
     async def stop(self) -> None:
-        """Start nothing more, interrupt what runs, and return when all of it has let go."""
+        """Start no more jobs, interrupt running jobs, and return when all workers have ended."""
         self._stopped = True
         if self._picking is not None:
             self._picking.cancel()
@@ -120,12 +120,12 @@ class Queue:
         for work in tuple(self._work.values()):
             await work
 
-    # Asking
+    # Queries
 
     def job(self, job_id: int) -> Job:
-        """A job that is not archived, as it is on disk.
+        """Return a job that is not archived, in its durable state.
 
-        :raises JobLost: there is no such job.
+        :raises JobLost: the job does not exist.
         """
         job = self._store.jobs.get(job_id)
         if job is None:
@@ -133,21 +133,21 @@ class Queue:
         return job
 
     def find(self, job_id: int) -> Job | None:
-        """A job that is not archived; None if there is no such job."""
+        """Return a job that is not archived, or None if it does not exist."""
         return self._store.jobs.get(job_id)
 
     def jobs(self) -> list[Job]:
-        """Every job that is not archived, oldest first."""
+        """Return every job that is not archived, oldest first."""
         jobs = self._store.jobs
         return [jobs[job_id] for job_id in sorted(jobs)]
 
     def archived(self, job_id: int) -> Job | None:
-        """A job of the archive."""
+        """Return an archived job, or None if it does not exist."""
         return self._archive.find(job_id)
 
     @property
     def drained(self) -> bool:
-        """Whether the queue takes no jobs."""
+        """Whether new jobs are refused."""
         return self._store.drained
 
     async def wait_for_change(
@@ -158,7 +158,7 @@ class Queue:
         log_serial: int | None,
         timeout: float,
     ) -> tuple[T, Sequence[LogEntry]] | None:
-        """Wait until a job looks different; see ``ChangeNotifier.wait_for_change``."""
+        """Wait until a job changes; see ``ChangeNotifier.wait_for_change``."""
         return await self._watchers.wait_for_change(job_id, snapshot, previous, log_serial, timeout)
 
     # Submitting
@@ -166,18 +166,19 @@ class Queue:
     async def submit(
         self, opcodes: Sequence[Opcode], *, who: str = "client", even_if_drained: bool = False
     ) -> int:
-        """Take a job; it is durable when this answers with its id.
+        """Accept a job and return its id; the job is then durable.
 
-        Negative job ids in dependencies count back within the request, so here they are refused.
+        Relative (negative) job ids in dependencies refer to earlier jobs of the same request, so
+        that they are refused here.
 
-        :raises QueueDrained: an administrator has closed the queue.
-        :raises QueueFull: too many jobs have not ended yet.
-        :raises Invalid: no opcodes, or impossible dependencies.
-        :raises NotKept: it could not be made durable.
+        :raises QueueDrained: an administrator has drained the queue.
+        :raises QueueFull: too many jobs have not ended.
+        :raises Invalid: the job has no opcodes, or invalid dependencies.
+        :raises NotKept: the job could not be made durable.
         """
         self._refuse_if_closed(even_if_drained)
         if self._room() < 1:
-            raise QueueFull(f"{MAX_LIVE} jobs have not ended yet; wait for some of them")
+            raise QueueFull(f"{MAX_LIVE} jobs have not ended; submit again when some of them have")
         job_id = self._store.new_ids(1)[0]
         job = new_job(job_id, opcodes, self._store.now())
         await shielded(self._take([job], who))
@@ -186,12 +187,12 @@ class Queue:
     async def submit_many(
         self, requests: Sequence[Sequence[Opcode]], *, who: str = "client"
     ) -> list[tuple[bool, int | str]]:
-        """Take several jobs in one commit; answers for each with its id, or why it was refused.
+        """Accept several jobs in one commit; return for each its id, or why it was refused.
 
-        Negative job ids in dependencies count back within ``requests``.
+        Relative (negative) job ids in dependencies count back within ``requests``.
 
-        :raises QueueDrained: an administrator has closed the queue.
-        :raises NotKept: none of them could be made durable.
+        :raises QueueDrained: an administrator has drained the queue.
+        :raises NotKept: none of the jobs could be made durable.
         """
         self._refuse_if_closed(False)
         ids = self._store.new_ids(len(requests))
@@ -201,19 +202,19 @@ class Queue:
         return answers
 
     async def set_drained(self, drained: bool) -> None:
-        """Close the queue for new jobs, or open it; durable when this returns."""
+        """Drain the queue (refuse new jobs) or undrain it, durably."""
         await self._store.set_drained(drained)
 
-    # Changing
+    # Changes
 
     async def cancel(self, job_id: int, *, kill: bool = False) -> tuple[bool, str]:
-        """Cancel a job in whatever state it is; answers with whether it will, and what happens.
+        """Cancel a job in any state; return whether it will be canceled, and a message.
 
-        A job that has done nothing yet is canceled, durably, when this returns; one that runs
-        stops at its next step that can be undone, or with ``kill`` where it is.
+        A job that has not started is canceled durably when this returns; a running job stops at its
+        next step that can be undone, or immediately with ``kill``.
 
-        :raises JobLost: there is no such job.
-        :raises NotKept: it is not durable that the job is to be canceled.
+        :raises JobLost: the job does not exist.
+        :raises NotKept: the cancel request could not be made durable.
         """
         job = self.job(job_id)
         if (worker := self._workers.get(job_id)) is not None:
@@ -225,10 +226,10 @@ class Queue:
         return True, f"Job {job_id} has been canceled"
 
     async def change_priority(self, job_id: int, priority: int) -> tuple[bool, str]:
-        """Change the priority of what has not begun; answers with whether there was any.
+        """Change the priority of opcodes that do not run yet; return whether there are any.
 
-        :raises JobLost: there is no such job.
-        :raises Invalid: there is no such priority.
+        :raises JobLost: the job does not exist.
+        :raises Invalid: the priority is out of range.
         """
         if not -20 <= priority <= 19:
             raise Invalid(f"priority {priority} is not between -20 and 19")
@@ -238,20 +239,23 @@ class Queue:
             changed = job.with_priority(priority)
             await self.kept(self._store.keep(changed, why="priority changed"))
             self._scheduler.reprioritize(job_id, priority)
-        # A worker may have taken it while that was under way.
+        # A worker may have started the job during the commit.
         if (worker := self._workers.get(job_id)) is not None:
             pending = await self.kept(worker.change_priority(priority))
             if self._locks is not None:
                 self._locks.reprioritize(worker.owner, priority)
         if not pending:
-            return False, f"Job {job_id} has nothing left that waits for its turn"
-        return True, f"The priority of job {job_id} is {priority} for what has not begun"
+            return False, f"Job {job_id} has no opcodes left that wait to start"
+        return (
+            True,
+            f"The priority of job {job_id} is now {priority} for opcodes that do not run yet",
+        )
 
     def obey(self, rules: JobFilter | None) -> None:
-        """Let rules say which jobs begin, of those that have not and of all that follow.
+        """Apply job filters to all jobs that have not started, now and from now on.
 
-        A job that has begun goes on, whatever they say of it, and counts at the gate that it
-        would wait at.
+        A job that has started continues whatever the filters say, and counts towards the rate limit
+        that would apply to it.
         """
         self._rules = rules
         undecided = [each.job_id for each in self._hopeless if each.event is JobEvent.CANCEL]
@@ -261,7 +265,7 @@ class Queue:
                 self._enqueue(self._store.jobs[job_id])
         gates: dict[int, JobRateLimit] = {}
         for job_id in (*self._scheduler, *self._workers):
-            job = self._store.jobs.get(job_id)  # what runs may have ended, and be archived
+            job = self._store.jobs.get(job_id)  # a running job may have ended and been archived
             verdict = None if job is None else self._verdict(job)
             if isinstance(verdict, JobRateLimit):
                 gates[job_id] = verdict
@@ -272,9 +276,9 @@ class Queue:
         self._pick_soon()
 
     async def archive(self, job_id: int) -> bool:
-        """Move a job that has ended to the archive; False if there is none or it has not ended.
+        """Move an ended job to the archive; return False if it does not exist or has not ended.
 
-        :raises NotKept: it stays where it is.
+        :raises NotKept: the job stays in the queue.
         """
         job = self._store.jobs.get(job_id)
         if job is None or not job.is_final:
@@ -283,12 +287,12 @@ class Queue:
         return True
 
     async def auto_archive(self, age: int, timeout: float) -> tuple[int, int]:
-        """Archive what ended more than ``age`` seconds ago; with -1, whatever has ended.
+        """Archive jobs that ended more than ``age`` seconds ago; with -1, all ended jobs.
 
-        Begins nothing new after ``timeout`` seconds. Answers with how many were archived and how
-        many were left for the next time.
+        Start no new batch after ``timeout`` seconds. Return how many jobs were archived and how
+        many remain.
 
-        :raises NotKept: some of them stay where they are.
+        :raises NotKept: some of the jobs stay in the queue.
         """
         now, began = self._store.now(), self._clock.seconds()
         old = [job for job in self.jobs() if job.is_final and (age < 0 or _age(job, now) > age)]
@@ -299,7 +303,7 @@ class Queue:
             archived += len(batch)
         return archived, len(old) - archived
 
-    # Inside
+    # Internal
 
     async def _take(self, jobs: Sequence[Job], who: str) -> None:
         self._live.update(job.id for job in jobs)
@@ -312,7 +316,7 @@ class Queue:
             self._enqueue(job)
 
     async def _cancel_unstarted(self, job: Job) -> None:
-        """Cancel a job that no worker has; if that cannot be kept, it has its turn as before."""
+        """Cancel a job without a worker; if the commit fails, it is scheduled as before."""
         self._scheduler.remove(job.id)
         self._live.discard(job.id)
         canceled = job.after(JobEvent.CANCEL, self._store.now())
@@ -330,9 +334,9 @@ class Queue:
             self._watchers.changed(job.id)
 
     async def kept(self, keeping: Coroutine[Any, Any, T]) -> T:
-        """Await a commit; if it fails, see to it that the journal works again.
+        """Await a commit; start journal recovery if it fails.
 
-        :raises NotKept: it has failed.
+        :raises NotKept: the commit failed.
         """
         try:
             return await keeping
@@ -350,14 +354,14 @@ class Queue:
                 job.id, job.priority, dependencies(job), self._status_of, gate
             )
         except Invalid as e:
-            hopeless = Unschedulable(job.id, f"this version does not understand it: {e}")
+            hopeless = Unschedulable(job.id, f"unknown to this version: {e}")
         if hopeless is not None:
             self._give_up([hopeless])
         else:
             self._pick_soon()
 
     def _verdict(self, job: Job) -> JobRateLimit | Unschedulable | None:
-        """What the rules say of a job; one that has begun is neither stopped nor canceled."""
+        """Return the filter action for a job; a started job is neither blocked nor canceled."""
         verdict = None if self._rules is None else self._rules(job)
         has_begun = job.start_timestamp is not None
         if isinstance(verdict, Reject):
@@ -365,12 +369,12 @@ class Queue:
         return None if verdict is not None and has_begun and not verdict.room else verdict
 
     def _give_up(self, jobs: Iterable[Unschedulable]) -> None:
-        # In a later turn, all together: others may depend on these, and again others on those.
+        # In a later turn, as one commit: other jobs may depend on these, and more jobs on those.
         self._hopeless.extend(jobs)
         self._pick_soon()
 
     async def _end_hopeless(self) -> None:
-        """End in one commit the jobs that can never start."""
+        """End the jobs that can never start, in one commit."""
         hopeless = [each for each in self._hopeless if each.job_id in self._live]
         self._hopeless.clear()
         if not hopeless:
@@ -379,7 +383,7 @@ class Queue:
         now = self._store.now()
         ended = [_ended(self._store.jobs[each.job_id], each, now) for each in hopeless]
         try:
-            await self.kept(self._store.keep_all(ended, why="it can never begin"))
+            await self.kept(self._store.keep_all(ended, why="cannot be scheduled"))
         except NotKept:
             self._live.update(each.job_id for each in hopeless)
             self._give_up(hopeless)
@@ -418,7 +422,7 @@ class Queue:
 
     def _interrupted(self, failure: Failure) -> None:
         if not isinstance(failure.value, CancelledError):
-            self._log.failure("the job queue broke", failure)
+            self._log.failure("internal error in the job queue", failure)
 
     def _worker_ended(self, _: object, job_id: int) -> None:
         self._workers.pop(job_id, None)
@@ -429,7 +433,7 @@ class Queue:
     def _refuse_if_closed(self, even_if_drained: bool) -> None:
         if self._store.drained and not even_if_drained:
             raise QueueDrained(
-                "the job queue is closed; 'gnt-cluster queue undrain' opens it again"
+                "the job queue is drained; 'gnt-cluster queue undrain' opens it again"
             )
 
     def _room(self) -> int:
@@ -439,7 +443,7 @@ class Queue:
 def _ended(job: Job, hopeless: Unschedulable, now: float) -> Job:
     if hopeless.event is not JobEvent.CANCEL:
         return job.after(hopeless.event, now, to_wire(Failed(hopeless.why)))
-    # Tools show what jobs say, and of the results only those of opcodes that have failed.
+    # Tools show the messages of a job, but results only of opcodes that have failed.
     said = job.saying(job.current or 0, now, "message", hopeless.why)
     return said.after(JobEvent.CANCEL, now, hopeless.why)
 

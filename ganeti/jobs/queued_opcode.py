@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""An opcode inside a job: as it was asked for, and as it is stored."""
+"""An opcode of a job: as it was submitted, and as it is stored."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _encoder = msgspec.json.Encoder()
 
 
 class OpcodeInput:
-    """An opcode as it was asked for, and its stored form, which has no secrets.
+    """An opcode as it was submitted, with its stored form, which contains no secrets.
 
-    What was read from disk is understood only when somebody looks at it: a queue of thousands of
-    jobs that have ended starts without reading their opcodes.
+    The stored form is decoded on first access: a queue of thousands of ended jobs loads without
+    decoding their opcodes.
     """
 
     __slots__ = ("_opcode", "raw")
@@ -29,7 +29,7 @@ class OpcodeInput:
 
     @classmethod
     def of(cls, opcode: Opcode) -> OpcodeInput:
-        """The input of a job that was just submitted."""
+        """Return the input of a newly submitted opcode."""
         document = storable(opcode)
         if secret := _secrets(opcode):
             shown = redacted(opcode)
@@ -38,9 +38,9 @@ class OpcodeInput:
 
     @property
     def opcode(self) -> Opcode:
-        """The opcode; secrets are in it until the job has ended or the master restarted.
+        """The opcode; it has its secrets until the job ends or the master restarts.
 
-        :raises Invalid: it was stored by another version, and this one does not understand it.
+        :raises Invalid: the opcode was stored by another version and is unknown to this one.
         """
         if self._opcode is None:
             self._opcode = decode_opcode(self.raw)
@@ -48,12 +48,12 @@ class OpcodeInput:
 
     @property
     def lacks_secrets(self) -> bool:
-        """Whether it was asked for with secrets that are not known any more."""
+        """Whether the opcode was submitted with secrets that are no longer known."""
         opcode = self.opcode
         return any(_is_blacked_out(getattr(opcode, name)) for name in _secrets(opcode))
 
     def as_stored(self) -> OpcodeInput:
-        """The same without secrets."""
+        """Return this input without secrets."""
         return (
             OpcodeInput(self.raw) if self._opcode is not None and _secrets(self._opcode) else self
         )
@@ -69,7 +69,7 @@ class OpcodeInput:
 
 
 def _secrets(opcode: Opcode) -> list[str]:
-    """The secret parameters that ``opcode`` has values for."""
+    """Return the names of the secret parameters that are set in ``opcode``."""
     return [
         name
         for name, how in secrecy(type(opcode)).items()

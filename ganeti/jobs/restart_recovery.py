@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What becomes of jobs that were under way when the master daemon ended."""
+"""Recovery of the jobs that were not finished when the master daemon ended."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ganeti.jobs.job import Job, JobEvent, JobStatus
 
 
 def recovered(jobs: Iterable[Job], now: float) -> list[Job]:
-    """The jobs that are different after a restart.
+    """Return the jobs that a restart changes.
 
-    What was queued or only waited for locks is queued, for it has done nothing yet. What ran ends
-    in error, and says so; so does what was asked for with secrets, which are not on disk.
+    Jobs that waited for locks have changed nothing yet and are queued again. Running opcodes end in
+    error with an explanation; so do jobs with secret parameters, which are never stored on disk.
     """
     found = []
     for job in jobs:
@@ -34,7 +34,7 @@ def recovered(jobs: Iterable[Job], now: float) -> list[Job]:
 
 
 _NO_SECRETS = (
-    "the master daemon has restarted, and the secret parameters of this job are kept in its memory"
+    "the master daemon restarted, and the secret parameters of this job were in its memory"
     " only; submit the job again"
 )
 
@@ -42,11 +42,11 @@ _NO_SECRETS = (
 def _was_under_way(job: Job, index: int) -> list[Any]:
     op = job.ops[index]
     lines = [text for _, _, kind, text in op.log if kind == "message"]
-    said = f", and had last said: {lines[-1]}" if lines else ""
+    said = f"; its last message was: {lines[-1]}" if lines else ""
     return to_wire(
         Failed(
-            f"the master daemon has restarted while {op.summary} was under way{said};"
-            " check what it was about before you submit it again"
+            f"the master daemon restarted while {op.summary} was running{said};"
+            " check what the opcode has changed before you submit the job again"
         )
     )
 
@@ -55,4 +55,4 @@ def _lacks_secrets(job: Job) -> bool:
     try:
         return any(op.input.lacks_secrets for op in job.ops if op.status is JobStatus.QUEUED)
     except Invalid:
-        return False  # the queue ends jobs that it cannot read, with what is wrong with them
+        return False  # the queue ends jobs that cannot be decoded, with the problem as result

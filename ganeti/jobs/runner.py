@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the queue is handed to run opcodes with, and what it hands to that."""
+"""The interfaces between the queue and the code that runs opcodes."""
 
 from __future__ import annotations
 
@@ -13,53 +13,53 @@ from ganeti.opcodes.opcode import Opcode
 R = TypeVar("R")
 
 Finish: TypeAlias = Callable[[Sequence[Edit]], Awaitable[object]]
-"""Commits the last change of an opcode along with the given edits; raises ``NotKept``."""
+"""Commit the last change of an opcode together with the given edits; raises ``NotKept``."""
 
 
 class OpcodeTask(Protocol):
-    """What the run of an opcode may ask of its job."""
+    """The job as seen by the code that runs one of its opcodes."""
 
     @property
     def job_id(self) -> int: ...
 
     @property
     def index(self) -> int:
-        """Which opcode of the job this is, from 0."""
+        """The index of the opcode in the job, from 0."""
         ...
 
     @property
     def owner(self) -> str:
-        """The name under which locks are held."""
+        """The owner name for locks."""
         ...
 
     @property
     def priority(self) -> int:
-        """The priority as it is now; it may change while the opcode waits."""
+        """The current priority; it may change while the opcode waits."""
         ...
 
     def say(self, message: Any, kind: str = "message") -> None:
-        """Add a message to the log; it is stored soon, and shown once it is."""
+        """Add a message to the log; it is stored in a later reactor turn, then shown."""
 
     async def locked(self) -> None:
-        """The locks are held: the opcode runs from here on, durably when this returns.
+        """Mark the opcode as running because its locks are held; durable when this returns.
 
-        :raises JobCanceled: it was canceled while it waited.
-        :raises NotKept: the move was not kept; let go of everything, the opcode will be run again.
+        :raises JobCanceled: the job was canceled while it waited for locks.
+        :raises NotKept: the commit failed; release all locks, the opcode will be run again.
         """
 
     def cancel_requested(self) -> bool:
-        """Whether to stop at the next step that can be taken back, by raising ``JobCanceled``."""
+        """Return whether to raise ``JobCanceled`` at the next step that can be undone."""
         ...
 
     async def interruptible(self, work: Coroutine[Any, Any, R]) -> R:
-        """Return what ``work`` does, and cancel it when the job is canceled.
+        """Return the result of ``work``; cancel it when the job is canceled.
 
-        :raises JobCanceled: the job was canceled before ``work`` had ended.
+        :raises JobCanceled: the job was canceled before ``work`` ended.
         """
         ...
 
     async def journal_recovered(self) -> None:
-        """Return when the journal, which could not keep a change, works again.
+        """Return when the journal works again after a failed commit.
 
         :raises CancelledError: the daemon is stopping.
         """
@@ -68,19 +68,19 @@ class OpcodeTask(Protocol):
 
 @dataclass(frozen=True)
 class OpcodeResult:
-    """The result of an opcode, as JSON; with ``finish``, its end is committed by that."""
+    """The result of an opcode, as JSON; ``finish``, if set, commits the end of the opcode."""
 
     result: Any
     finish: Finish | None = None
 
 
 class Runner(Protocol):
-    """Runs one opcode for a job."""
+    """Runs one opcode of a job."""
 
     async def __call__(self, opcode: Opcode, task: OpcodeTask) -> OpcodeResult:
-        """Run ``opcode``; call ``task.locked()`` once its locks are held, before anything is done.
+        """Run ``opcode``; call ``task.locked()`` once its locks are held and before any change.
 
-        Whatever it raises is the error that the opcode ends with. It may be cancelled while it
-        waits for its locks, and later if somebody insists.
+        Any exception becomes the error that the opcode ends with. The run may be cancelled while it
+        waits for locks, and later if the job is killed.
         """
         ...

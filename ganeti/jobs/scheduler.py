@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Which job starts next: priority, then age, once what it depends on has ended well, and as far
-as there is room behind the gate that it waits at, if it waits at one.
+"""The scheduler: decides which job starts next.
 
-Nothing here waits or stores anything. A job that waits for its turn or for other jobs costs one
-entry, and a pick costs the same with ten jobs or ten thousand.
+The order is by priority, then by age, among the jobs whose dependencies have ended with an accepted
+status and whose rate limit has a free slot.
+
+The scheduler neither waits nor stores. A waiting job costs one entry, and the cost of a pick does
+not grow with the number of jobs.
 """
 
 from __future__ import annotations
@@ -17,15 +19,15 @@ from ganeti.jobs.filter_actions import JobRateLimit
 from ganeti.jobs.job import FINAL, Job, JobEvent, JobStatus
 
 Dependencies: TypeAlias = Mapping[int, frozenset[JobStatus]]
-"""Jobs that must have ended, each with the statuses that will do."""
+"""Jobs that must have ended, each with the statuses that are accepted."""
 
 Known: TypeAlias = Callable[[int], JobStatus | None]
-"""The status of a job; None if there is no such job, or not any more."""
+"""Return the status of a job; None if it does not exist, or no longer exists."""
 
 
 @dataclass(frozen=True)
 class Unschedulable:
-    """A job that can never start, why, and what is to happen to it."""
+    """A job that can never start: the reason, and the event that ends it."""
 
     job_id: int
     why: str
@@ -33,7 +35,7 @@ class Unschedulable:
 
 
 def dependencies(job: Job) -> Dependencies:
-    """What must have ended before the rest of ``job`` may run; no statuses mean any final one."""
+    """Return the dependencies of opcodes that have not ended; no statuses mean any final one."""
     found: dict[int, frozenset[JobStatus]] = {}
     for op in job.ops:
         if op.status in FINAL:
@@ -45,17 +47,17 @@ def dependencies(job: Job) -> Dependencies:
 
 
 Turns: TypeAlias = list[tuple[int, int]]
-"""A heap of priorities and job ids."""
+"""A heap of (priority, job id)."""
 
 
 class Scheduler:
-    """The jobs that have not started, in the order in which they may."""
+    """The jobs that have not started, in the order in which they start."""
 
     def __init__(self) -> None:
-        self._turns: Turns = []  # what is not in _ready is out of date
+        self._turns: Turns = []  # entries that do not match _ready are out of date
         self._ready: dict[int, int] = {}
-        self._gates: dict[int, JobRateLimit] = {}  # also of jobs that run
-        self._before: dict[str, Turns] = {}  # the turns of those that wait at a gate
+        self._gates: dict[int, JobRateLimit] = {}  # also of running jobs
+        self._before: dict[str, Turns] = {}  # heaps of rate-limited jobs, by key of the limit
         self._behind: dict[str, set[int]] = {}
         self._blocked: dict[int, dict[int, frozenset[JobStatus]]] = {}
         self._priorities: dict[int, int] = {}
@@ -76,13 +78,13 @@ class Scheduler:
         known: Known,
         gate: JobRateLimit | None = None,
     ) -> Unschedulable | None:
-        """Let a job take part, or say why it can never start."""
+        """Add a job; return why instead if it can never start."""
         open_ones: dict[int, frozenset[JobStatus]] = {}
         for other, will_do in depends.items():
             status = known(other)
             if status is None:
                 return Unschedulable(
-                    job_id, f"depends on job {other}, which does not exist any more"
+                    job_id, f"depends on job {other}, which does not exist or was archived"
                 )
             if status not in FINAL:
                 open_ones[other] = will_do
@@ -100,7 +102,7 @@ class Scheduler:
         return None
 
     def ended(self, job_id: int, status: JobStatus) -> list[Unschedulable]:
-        """Let go of those who waited for a job that has ended; answers with those it let down."""
+        """Release the dependents of an ended job; return those that can now never start."""
         let_down = []
         for waiter in sorted(self._dependents.pop(job_id, ())):
             will_do = self._blocked[waiter].pop(job_id)
@@ -113,7 +115,7 @@ class Scheduler:
         return let_down
 
     def remove(self, job_id: int) -> None:
-        """Forget a job that is not to start any more."""
+        """Remove a job that must not start any more."""
         self._ready.pop(job_id, None)
         self._priorities.pop(job_id, None)
         self._gates.pop(job_id, None)
@@ -124,14 +126,14 @@ class Scheduler:
                 del self._dependents[other]
 
     def reprioritize(self, job_id: int, priority: int) -> None:
-        """Move a job among the others; one that is not here is left alone."""
+        """Change the priority of a job; ignore jobs that are not scheduled."""
         if job_id in self._ready:
             self._make_ready(job_id, priority)
         elif job_id in self._blocked:
             self._priorities[job_id] = priority
 
     def regate(self, gates: Mapping[int, JobRateLimit], running: Iterable[int]) -> None:
-        """Let jobs wait at other gates; ``gates`` are those of all jobs, here or ``running``."""
+        """Replace all rate limits; ``gates`` has those of all jobs, scheduled or ``running``."""
         self._gates = dict(gates)
         self._behind.clear()
         for job_id in running:
@@ -142,9 +144,9 @@ class Scheduler:
             self._make_ready(job_id, priority)
 
     def pick(self, free: int) -> list[int]:
-        """Take out the jobs that start now if ``free`` more may run.
+        """Remove and return the jobs that start now if ``free`` more may run.
 
-        One that waited at a gate counts there until it has ``left``.
+        A rate-limited job occupies a slot of its limit until ``left`` is called.
         """
         if self._before:
             return self._pick_at_gates(free)
@@ -157,7 +159,7 @@ class Scheduler:
         return picked
 
     def left(self, job_id: int) -> None:
-        """A job that was picked does not run any more."""
+        """Release the rate-limit slot of a picked job that no longer runs."""
         if (gate := self._gates.pop(job_id, None)) is not None:
             self._behind[gate.key].discard(job_id)
 
@@ -171,7 +173,7 @@ class Scheduler:
         return picked
 
     def _next(self) -> Turns | None:
-        """The turns that begin with the job that starts next; None if none may."""
+        """Return the heap whose top job starts next; None if no job may start."""
         found: Turns | None = None
         for turns in (self._turns, *self._before.values()):
             while turns and self._ready.get(turns[0][1]) != turns[0][0]:
@@ -201,4 +203,4 @@ def _ended_otherwise(job_id: int, status: JobStatus, will_do: frozenset[JobStatu
 
 
 def _either(words: Sequence[str]) -> str:
-    return " or ".join(words) if words else "any status that all its opcodes would take"
+    return " or ".join(words) if words else "any status (its opcodes accept none in common)"

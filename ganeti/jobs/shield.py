@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Work that goes on when whoever waits for it does not want to wait any more."""
+"""Protection of running work from the cancellation of its waiters."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ T = TypeVar("T")
 
 
 def shielded(work: Coroutine[Any, Any, T]) -> Deferred[T]:
-    """Start ``work``; cancelling what this returns ends the waiting, not the work.
+    """Start ``work``; cancelling the returned Deferred stops the wait, not the work.
 
-    A commit that is under way cannot be called back: it becomes true whether its author still
-    listens or not.
+    A commit in progress cannot be revoked: it may become durable whether or not its author still
+    waits.
     """
     waiting: Deferred[T] = Deferred()
-    # A Deferred that was cancelled takes one more result and drops it.
+    # A cancelled Deferred swallows one later result, so that this callback does not raise.
     Deferred.fromCoroutine(work).addBoth(waiting.callback)
     return waiting

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""All jobs as they are on disk, and the commits that change them.
+"""The durable state of all jobs, and the commits that change it.
 
-Readers see what is durable. A move puts the record of its job without its messages; messages are
-appended, so that a job that says much is not written again for each word.
+Readers see durable states only. A status change writes the record of its job without messages;
+messages are appended separately, so that a job with a long log is not rewritten for each message.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ SERIAL = "serial"
 DRAINED = "drained"
 
 Keep: TypeAlias = Callable[[Sequence[Edit]], Awaitable[object]]
-"""Somebody else's commit, to which edits of jobs are added; what it raises, it did not keep."""
+"""A commit of the caller, to which edits of jobs are added; if it raises, none are durable."""
 
 
 class JobMessage(Record):
-    """A message as it is appended: which opcode of the job said it."""
+    """A message as it is appended to the journal; ``index`` is that of the opcode."""
 
     index: int
     entry: LogEntry
@@ -40,14 +40,14 @@ class JobMessage(Record):
 
 @dataclass
 class JobChange:
-    """What the queue's files do not have yet."""
+    """The changes that are not yet written to the queue's files."""
 
     jobs: dict[int, Job] = field(default_factory=dict)
     gone: set[int] = field(default_factory=set)
 
 
 class JobStore:
-    """The durable jobs, the last job id, and whether the queue is closed."""
+    """The durable jobs, the last job id, and whether the queue is drained."""
 
     _log = Logger()
 
@@ -61,51 +61,51 @@ class JobStore:
         self._changed = JobChange()
         self._observers: list[Callable[[Job], None]] = []
         self.statuses: Counter[JobStatus] = Counter()
-        """How many jobs have each status."""
+        """The number of jobs per status."""
 
     @property
     def jobs(self) -> Mapping[int, Job]:
-        """Every job that is not archived, as it is on disk."""
+        """Every job that is not archived, in its durable state."""
         return self._jobs
 
     @property
     def drained(self) -> bool:
-        """Whether the queue takes no jobs."""
+        """Whether new jobs are refused."""
         return self._drained
 
     @property
     def serial(self) -> int:
-        """The last job id that was given out."""
+        """The last job id that was assigned."""
         return self._serial
 
     def serial_kept(self) -> Edit:
-        """The edit that makes durable which ids were given out, refused jobs included."""
+        """Return the edit that records the assigned job ids, including those of refused jobs."""
         return Put(kind=QUEUE, key=SERIAL, value=_json(self._serial))
 
     def observe(self, observer: Callable[[Job], None]) -> None:
-        """Call ``observer`` with each job that has become durable in a new state."""
+        """Call ``observer`` with each job after a new state of it has become durable."""
         self._observers.append(observer)
 
     def new_ids(self, count: int) -> range:
-        """Job ids that were never given out."""
+        """Return job ids that were never assigned."""
         first = self._serial + 1
         self._serial += count
         return range(first, first + count)
 
     async def keep(self, job: Job, *, why: str, through: Keep | None = None) -> None:
-        """Make the new state of ``job`` durable, and what it said; then readers see it.
+        """Make the new state and messages of ``job`` durable; then publish it to readers.
 
-        ``through`` commits the edits along with others. Whoever waits may be cancelled; the
-        commit goes on.
+        ``through`` commits the edits along with others. If the caller is cancelled, the commit
+        continues.
 
         :raises NotKept: readers still see the old state.
         """
         await shielded(self._keep([job], why, self._edits(job), through))
 
     async def keep_new(self, jobs: Sequence[Job], *, who: str) -> None:
-        """Make new jobs durable in one commit, with the last id that was given out.
+        """Make new jobs durable in one commit, together with the last assigned id.
 
-        :raises NotKept: there are no such jobs.
+        :raises NotKept: none of the jobs exist.
         """
         edits = [edit for job in jobs for edit in self._edits(job)]
         edits.append(self.serial_kept())
@@ -120,32 +120,32 @@ class JobStore:
         await shielded(self._keep(jobs, why, edits, None))
 
     async def keep_messages(self, job: Job) -> None:
-        """Make durable what ``job`` has said, and nothing else about it.
+        """Make new messages of ``job`` durable, and no other change of it.
 
-        :raises NotKept: readers do not see the messages yet; the next commit tries again.
+        :raises NotKept: readers do not see the messages; the next commit includes them.
         """
         if job.id in self._jobs and (edits := self._messages(job)):
             await shielded(self._keep_messages(job, edits))
 
     async def drop(self, job_ids: Iterable[int]) -> None:
-        """Forget jobs, durably; whoever needs them has them elsewhere.
+        """Delete jobs, durably; the caller has archived them.
 
-        :raises NotKept: all of them are still there.
+        :raises NotKept: all of them still exist.
         """
         await shielded(self._drop(tuple(job_ids)))
 
     async def set_drained(self, drained: bool) -> None:
-        """Close the queue or open it, durably."""
+        """Drain or undrain the queue, durably."""
         if drained != self._drained:
             await shielded(self._set_drained(drained))
 
     def take_changed(self) -> JobChange:
-        """What changed since the last call, for those who write the queue's files."""
+        """Return and reset the changes that are not yet written to the queue's files."""
         changed, self._changed = self._changed, JobChange()
         return changed
 
     def give_back(self, changed: JobChange) -> None:
-        """Take back what could not be written after all."""
+        """Merge back changes that could not be written."""
         newer = self._changed
         self._changed = JobChange(
             {**{n: job for n, job in changed.jobs.items() if n not in newer.gone}, **newer.jobs},
@@ -153,14 +153,14 @@ class JobStore:
         )
 
     def load(self, jobs: Iterable[Job], serial: int, drained: bool) -> None:
-        """Begin with what the queue's files hold."""
+        """Set the state that was read from the queue's files."""
         self._jobs = {job.id: job for job in jobs}
         self.statuses = Counter(job.status for job in self._jobs.values())
         self._serial = max((serial, *self._jobs))
         self._drained = drained
 
     def replay(self, edit: Edit) -> None:
-        """Repeat an edit of the journal; edits of other kinds are passed over."""
+        """Apply an edit of the journal; ignore edits of other kinds."""
         match edit:
             case Put(kind="job"):
                 job = decode(edit.value)
@@ -219,7 +219,7 @@ class JobStore:
 
     async def _set_drained(self, drained: bool) -> None:
         edit = Put(kind=QUEUE, key=DRAINED, value=_json(drained))
-        await self._commit("queue", "closed" if drained else "opened", None, [edit])
+        await self._commit("queue", "drained" if drained else "undrained", None, [edit])
         self._drained = drained
 
     async def _commit(self, who: str, why: str, job: int | None, edits: Sequence[Edit]) -> None:
@@ -251,8 +251,8 @@ class JobStore:
             try:
                 observer(job)
             except Exception:
-                # The job is durable, whatever one of those who look at it makes of that.
-                self._log.failure("an observer of job {job} broke", job=job.id)
+                # The job is durable whatever an observer does.
+                self._log.failure("an observer failed for job {job}", job=job.id)
 
     def _settle(self, job: Job) -> None:
         if (old := self._jobs.get(job.id)) is not None:
@@ -269,7 +269,7 @@ class JobStore:
             self._changed.gone.add(job_id)
 
     def _unsay(self, job_id: int) -> None:
-        # Whatever was appended after a commit that was not kept was not kept either.
+        # Messages that were appended after a failed commit are not durable either.
         self._said.pop(job_id, None)
 
 

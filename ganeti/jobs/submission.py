@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What is asked becomes jobs: numbers, dependencies and the reason trail are filled in."""
+"""Creation of jobs from submitted opcodes: ids, resolved dependencies, reason trail."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from ganeti.opcodes.opcode import Opcode
 from ganeti.schema.records import replace
 
 Earlier: TypeAlias = Sequence[int | None]
-"""The jobs of the same request, oldest first; None for one that was refused."""
+"""The ids of earlier jobs of the same request, oldest first; None for refused ones."""
 
 
 def new_job(job_id: int, opcodes: Sequence[Opcode], now: float, earlier: Earlier = ()) -> Job:
-    """The job that ``opcodes`` ask for.
+    """Return the job for ``opcodes``.
 
-    :raises Invalid: it has no opcodes, or depends on something that cannot be.
+    :raises Invalid: there are no opcodes, or a dependency is invalid.
     """
     if not opcodes:
         raise Invalid("a job needs at least one opcode")
     ops = []
     for index, opcode in enumerate(opcodes):
-        # The form of the entry is what tools that read the trail expect; time in nanoseconds.
+        # Existing tools parse this form of a trail entry; the time is in nanoseconds.
         name = opcode.op_id.lower().removeprefix("op_")
         entry = (f"gnt:opcode:{name}", f"job={job_id};index={index}", int(now * 1_000_000_000))
         changes: dict[str, Any] = {"reason": (*(opcode.reason or ()), entry)}
@@ -39,14 +39,14 @@ def new_job(job_id: int, opcodes: Sequence[Opcode], now: float, earlier: Earlier
 def new_jobs(
     requests: Sequence[Sequence[Opcode]], ids: Sequence[int], now: float, room: int
 ) -> tuple[list[Job], list[tuple[bool, int | str]]]:
-    """The jobs that ``requests`` ask for, at most ``room``, and the answer to each request."""
+    """Return at most ``room`` jobs for ``requests``, and the answer to each request."""
     jobs: list[Job] = []
     answers: list[tuple[bool, int | str]] = []
     accepted: list[int | None] = []
     for job_id, opcodes in zip(ids, requests, strict=True):
         try:
             if len(jobs) >= room:
-                raise QueueFull("too many jobs have not ended yet; wait for some of them")
+                raise QueueFull("too many jobs have not ended; submit again when some of them have")
             jobs.append(new_job(job_id, opcodes, now, accepted))
         except (Invalid, QueueFull) as e:
             accepted.append(None)
@@ -60,7 +60,7 @@ def new_jobs(
 def _absolute(
     job_id: int, opcode: Opcode, index: int, earlier: Earlier
 ) -> tuple[tuple[int, tuple[str, ...]], ...]:
-    """The dependencies of an opcode with negative job ids replaced."""
+    """Return the dependencies of an opcode with relative (negative) job ids resolved."""
     found, problems = [], []
     for number, (other, statuses) in enumerate(opcode.depends or ()):
         where = f"{index}.depends[{number}]"
@@ -83,14 +83,14 @@ def _absolute(
 
 
 def _resolve(named: int, job_id: int, earlier: Earlier) -> int:
-    """Return the job that an id stands for; negative ids count back within the request.
+    """Return the job id for a dependency; negative ids count back within the request.
 
-    :raises Invalid: there is no such job. An id that counts back beyond the request is refused
-        rather than resolved to the job submitted before: that job can be anybody's.
+    :raises Invalid: the job does not exist. An id that counts back beyond the request is refused
+        rather than resolved to the last job of another request, which can belong to another client.
     """
     if named >= 0:
         if not 0 < named < job_id:
-            raise Invalid(f"there is no job {named} before this one")
+            raise Invalid(f"job {named} does not exist, or was not submitted before this one")
         return named
     if -named > len(earlier):
         raise Invalid(
@@ -99,5 +99,5 @@ def _resolve(named: int, job_id: int, earlier: Earlier) -> int:
         )
     meant = earlier[named]
     if meant is None:
-        raise Invalid(f"the job that {named} stands for was not accepted")
+        raise Invalid(f"the job that relative id {named} refers to was refused")
     return meant

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Running one job: its opcodes in order, each move on disk before it is acted on.
+"""The worker of one job: runs its opcodes in order and makes each status change durable first.
 
-Moves of one turn are one commit: an opcode whose locks are free goes from queued to running at
-once, and is stored as waiting only if it does wait.
+Status changes of one reactor turn are one commit: an opcode whose locks are free goes from queued
+to running directly; the status waiting is stored only if the opcode waits.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CANCELED = "Job canceled by request"
 
 @dataclass(frozen=True)
 class _Outcome:
-    """How the run of an opcode ended; ``event`` is None if it is to be run again."""
+    """How the run of an opcode ended; ``event`` is None if it will run again."""
 
     event: JobEvent | None
     result: Any = None
@@ -44,11 +44,11 @@ def _failed(error: GanetiError) -> _Outcome:
     return _Outcome(JobEvent.FAILED, to_wire(error))
 
 
-_INTERRUPTED = _failed(Failed("interrupted because the master daemon was stopped"))
+_INTERRUPTED = _failed(Failed("interrupted by the shutdown of the master daemon"))
 
 
 class Worker:
-    """One job that is not queued any more, until it has ended."""
+    """One started job, until it has ended."""
 
     _log = Logger()
 
@@ -75,9 +75,9 @@ class Worker:
         self._ending = False
 
     async def work(self) -> None:
-        """Run the job; it has ended, durably, when this returns, unless it was stopped.
+        """Run the job; return when its end is durable, or when it was stopped.
 
-        :raises CancelledError: it was stopped while the journal did not work.
+        :raises CancelledError: the job was stopped while the journal did not work.
         """
         try:
             while (index := self.job.current) is not None and not self._stopping:
@@ -92,11 +92,11 @@ class Worker:
                 self._saying.cancel()
 
     async def cancel(self, *, kill: bool = False) -> tuple[bool, str]:
-        """Ask the job to stop; with ``kill`` also from the midst of a step.
+        """Request that the job stops; with ``kill`` also in the middle of a step.
 
-        Answers with whether it will, and what happens.
+        Return whether it will stop, and a message.
 
-        :raises NotKept: it is not durable that a job that has done nothing is to be canceled.
+        :raises NotKept: the cancel request could not be made durable.
         """
         index = self.job.current
         if index is None:
@@ -106,13 +106,13 @@ class Worker:
         if status is JobStatus.WAITING and self._running is not None:
             self.job = self.job.after(JobEvent.CANCEL, self._store.now())
             self._running.cancel()
-            # It may have ended in there already, or it may take a while to let go.
+            # The cancelled run may have ended already, or may take a while to release its locks.
             if self.job.status in (JobStatus.CANCELING, JobStatus.CANCELED):
                 await self._store.keep(self.job, why=JobEvent.CANCEL.value)
         elif status is JobStatus.RUNNING and self._running is not None:
             if kill:
                 self._running.cancel()
-                return True, f"Job {self.job.id} is stopped where it is"
+                return True, f"Job {self.job.id} is being killed"
             if not asked_before:
                 self.say(index, "cancel requested; stopping at the next step that can be undone")
             for waiting in list(self._interruptible):
@@ -123,34 +123,34 @@ class Worker:
         return True, f"Job {self.job.id} has been canceled"
 
     async def change_priority(self, priority: int) -> bool:
-        """Give what has not begun another priority; False if all has.
+        """Change the priority of opcodes that do not run yet; return False if there are none.
 
-        :raises NotKept: it is not durable.
+        :raises NotKept: the change is not durable.
         """
         if not self.job.has_not_begun:
             return False
         self.job = self.job.with_priority(priority)
-        if not self._ending:  # the end of an opcode may be in another's hands until it is kept
+        if not self._ending:  # while an opcode ends, another commit may include its job
             await self._store.keep(self.job, why="priority changed")
         return True
 
     def stop(self) -> None:
-        """The daemon ends: interrupt what runs and begin nothing new."""
+        """Interrupt the running opcode and start no more, because the daemon stops."""
         self._stopping = True
         if self._running is not None:
             self._running.cancel()
 
     def say(self, index: int, message: Any, kind: str = "message") -> None:
-        """Add a message to the log of an opcode; what is said in one turn is stored together.
+        """Add a message to the log of an opcode; messages of one reactor turn share a commit.
 
-        :raises TypeError: it is neither text nor anything else that JSON knows.
+        :raises TypeError: the message cannot be represented in JSON.
         """
         self.job = self.job.saying(index, self._store.now(), kind, as_json(message))
         if self._saying is None:
             self._saying = self._clock.callLater(0, self._keep_messages)
 
     async def locked(self, index: int, task: _Task) -> None:
-        """The opcode holds its locks: it runs once this is on disk."""
+        """Mark the opcode as running because it holds its locks; durable when this returns."""
         if self._canceled:
             raise JobCanceled(CANCELED)
         before = self.job
@@ -168,9 +168,9 @@ class Worker:
             raise JobCanceled(CANCELED)
 
     async def interruptible(self, work: Coroutine[Any, Any, R]) -> R:
-        """Return what ``work`` does, and cancel it when the job is canceled.
+        """Return the result of ``work``; cancel it when the job is canceled.
 
-        :raises JobCanceled: the job was canceled before ``work`` had ended.
+        :raises JobCanceled: the job was canceled before ``work`` ended.
         """
         if self._canceled:
             work.close()
@@ -187,7 +187,7 @@ class Worker:
             self._interruptible.discard(waiting)
 
     async def _opcode(self, index: int) -> _Outcome:
-        """Run one opcode, from picked to whatever came of it."""
+        """Run one opcode from its start to its outcome."""
         await self._mending.mended()
         if self._canceled:
             return _AGAIN
@@ -209,12 +209,12 @@ class Worker:
             self.job = self.job.after(JobEvent.RESTARTED, self._store.now())
             return _AGAIN
         if status is JobStatus.WAITING and outcome.event in (JobEvent.FINISHED, JobEvent.STOPPED):
-            # It needed no locks, or canceled itself before it had any.
+            # The opcode needed no locks, or canceled itself before it had any.
             self.job = self.job.after(JobEvent.LOCKED, self._store.now())
         return outcome
 
     async def _outcome(self, running: Deferred[OpcodeResult], task: _Task) -> _Outcome:
-        """What comes of a run. Here is the rim: whatever an opcode raises is its own result."""
+        """Return the outcome of a run; any exception of an opcode becomes its result."""
         try:
             ran = await running
             return _Outcome(JobEvent.FINISHED, as_json(ran.result), ran.finish)
@@ -232,7 +232,7 @@ class Worker:
             return self._broken(task.index)
 
     async def _end(self, outcome: _Outcome) -> None:
-        """Make the end of the current opcode durable, however long the journal takes to work."""
+        """Make the end of the current opcode durable; retry until the journal works."""
         index = self.job.current
         assert index is not None and outcome.event is not None
         broken: _Outcome | None = None
@@ -247,7 +247,7 @@ class Worker:
             except GanetiError as e:
                 self.job = before
                 if outcome.finish is not None:
-                    # The last change was not made, so the opcode has not succeeded.
+                    # The last change was not committed, so the opcode has failed.
                     outcome = _failed(e)
                 if isinstance(e, NotKept):
                     self._mending.broke()
@@ -262,11 +262,13 @@ class Worker:
                 self._ending = False
 
     def _broken(self, index: int) -> _Outcome:
-        self._log.failure("job {job}, opcode {opcode} broke", job=self.job.id, opcode=index + 1)
+        self._log.failure(
+            "internal error in job {job}, opcode {opcode}", job=self.job.id, opcode=index + 1
+        )
         return _failed(
             Failed(
-                "internal error; the log of the master daemon has it under"
-                f" 'job {self.job.id}, opcode {index + 1} broke'"
+                "internal error; details are in the log of the master daemon under"
+                f" 'internal error in job {self.job.id}, opcode {index + 1}'"
             )
         )
 
@@ -275,18 +277,18 @@ class Worker:
         self._meanwhile(self._store.keep_messages(self.job))
 
     def _meanwhile(self, keeping: Coroutine[Any, Any, None]) -> None:
-        """Keep something that nobody waits for; if it is not kept, a later commit has it."""
+        """Make a change durable without waiting; if that fails, a later commit includes it."""
         Deferred.fromCoroutine(keeping).addErrback(self._not_kept)
 
     def _not_kept(self, failure: Failure) -> None:
         if isinstance(failure.value, NotKept):
             self._mending.broke()
         else:
-            self._log.failure("job {job} could not be kept", failure, job=self.job.id)
+            self._log.failure("job {job} could not be stored", failure, job=self.job.id)
 
 
 class _Task:
-    """One opcode of a job, as its run sees it."""
+    """One opcode of a job, as its run sees it; implements ``OpcodeTask``."""
 
     def __init__(self, worker: Worker, index: int) -> None:
         self._worker = worker

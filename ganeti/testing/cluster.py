@@ -734,7 +734,7 @@ class SimulatedCluster:
         return self.master.config.state()
 
 
-_BROKEN_OFF = ("the master daemon has restarted", "the master daemon was stopped")
+_BROKEN_OFF = ("the master daemon restarted", "by the shutdown of the master daemon")
 """What the result of an opcode says that a master has not carried to its end."""
 
 

@@ -33,7 +33,7 @@ class MemoryJournal:
     async def append(self, commit: Commit) -> Position:
         if self._trouble is not None or self._refuses:
             self._refuses = True
-            raise NotKept(f"the journal takes no changes: {self._trouble or 'reopen it first'}")
+            raise NotKept(f"the journal accepts no commits: {self._trouble or 'reopen it first'}")
         self.commits.append(commit)
         for observer in tuple(self._observers):
             observer(self.end(), commit)
@@ -41,7 +41,7 @@ class MemoryJournal:
 
     async def reopen(self) -> None:
         if self._trouble is not None:
-            raise NotKept(f"the journal takes no changes: {self._trouble}")
+            raise NotKept(f"the journal accepts no commits: {self._trouble}")
         self._refuses = False
 
     def replay(self, after: Position) -> Iterator[tuple[Position, Commit]]:

@@ -53,20 +53,20 @@ class CopyTests(SynchronousTestCase):
         self.appended(1, 2)
         self.mark(complete(LogPosition(2, b"x" * 32)))
         with self.assertRaisesRegex(
-            Failed, "holds commit 2, which is not in the journal beside it"
+            Failed, "contains commit 2, which is not in the journal beside it"
         ):
             read(self.files, DATA)
 
     def test_a_checkpoint_that_is_ahead_of_its_journal_is_no_copy(self) -> None:
         self.appended(1, 2)
         self.mark(complete(LogPosition(3, b"x" * 32)))
-        with self.assertRaisesRegex(Failed, "holds commit 3"):
+        with self.assertRaisesRegex(Failed, "contains commit 3"):
             read(self.files, DATA)
 
     def test_files_that_may_be_of_another_history_are_no_copy(self) -> None:
         self.appended(1, 2)
         self.mark(replacing(Marker(), LogPosition(2, b"x" * 32)))
-        with self.assertRaisesRegex(Failed, "holds commit 2"):
+        with self.assertRaisesRegex(Failed, "contains commit 2"):
             read(self.files, DATA)
 
     def test_a_checkpoint_of_the_journal_beside_it_is_a_copy(self) -> None:

@@ -60,7 +60,7 @@ class SyncedJournal(MemoryJournal):
         for commit, done in pending:
             if self._trouble is not None or self._refuses:
                 self._refuses = True
-                done.errback(NotKept("the journal takes no changes: disk is full"))
+                done.errback(NotKept("the journal accepts no commits: disk is full"))
             else:
                 self.commits.append(commit)
                 done.callback(self.end())

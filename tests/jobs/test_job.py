@@ -54,7 +54,9 @@ class MoveTests(SynchronousTestCase):
         self.assertEqual(FINAL, {JobStatus.CANCELED, JobStatus.SUCCESS, JobStatus.ERROR})
 
     def test_an_impossible_move_is_refused(self) -> None:
-        with self.assertRaisesRegex(ImpossibleMove, "is queued: it has succeeded"):
+        with self.assertRaisesRegex(
+            ImpossibleMove, "event not allowed in opcode status queued: succeeded"
+        ):
             a_job().after(JobEvent.FINISHED, NOW)
         with self.assertRaisesRegex(ImpossibleMove, "job 12 has ended"):
             a_job(JobStatus.SUCCESS).after(JobEvent.CANCEL, NOW)

@@ -105,7 +105,7 @@ class RunningTests(QueueTestCase):
         job_id = self.rig.submit()
         self.rig.settle()
         self.assertEqual((self.rig.status(job_id), self.rig.results(job_id)), ("success", ["done"]))
-        self.assertEqual(self.commits(), ["submitted", "it holds its locks", "it has succeeded"])
+        self.assertEqual(self.commits(), ["submitted", "locks acquired", "succeeded"])
 
     def test_it_does_not_run_before_that_is_durable(self) -> None:
         acted: list[int] = []
@@ -164,7 +164,7 @@ class RunningTests(QueueTestCase):
         job_id = self.rig.submit("stumble")
         self.rig.settle()
         self.assertEqual(self.rig.status(job_id), "error")
-        self.assertIn("job 1, opcode 1 broke", self.rig.results(job_id)[0][1][0])
+        self.assertIn("internal error in job 1, opcode 1", self.rig.results(job_id)[0][1][0])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_what_an_opcode_says_and_answers_is_json(self) -> None:
@@ -284,7 +284,7 @@ class DependencyTests(QueueTestCase):
         self.rig.settle()
         self.assertEqual(
             self.rig.results(2),
-            [["OpExecError", ["depends on job 1, which does not exist any more"]]],
+            [["OpExecError", ["depends on job 1, which does not exist or was archived"]]],
         )
 
     def test_impossible_dependencies_are_refused_and_listed(self) -> None:
@@ -297,7 +297,7 @@ class DependencyTests(QueueTestCase):
         answers = self.successResultOf(self.queue.submit_many(requests))
         self.assertEqual(
             answers[1],
-            (False, "0.depends[0]: the job that -1 stands for was not accepted"),
+            (False, "0.depends[0]: the job that relative id -1 refers to was refused"),
         )
 
 

@@ -51,8 +51,8 @@ class RecoveredTests(SynchronousTestCase):
         [after] = recovered([job.saying(1, NOW, "message", "step 3")], NOW)
         self.assertEqual([op.status.value for op in after.ops], ["success", "error", "error"])
         text = (
-            "the master daemon has restarted while TEST_DELAY(0.0) was under way, and had"
-            " last said: step 3; check what it was about before you submit it again"
+            "the master daemon restarted while TEST_DELAY(0.0) was running; its last message was:"
+            " step 3; check what the opcode has changed before you submit the job again"
         )
         self.assertEqual(after.ops[1].result, ["OpExecError", [text]])
 
@@ -89,7 +89,7 @@ class RestartTests(SynchronousTestCase):
         self.assertEqual([rig.status(n) for n in (1, 2, 3)], ["error", "waiting", "error"])
         self.assertEqual(
             rig.results(1)[0],
-            ["OpExecError", ["interrupted because the master daemon was stopped"]],
+            ["OpExecError", ["interrupted by the shutdown of the master daemon"]],
         )
         self.assertEqual((rig.locks.rows(), rig.clock.getDelayedCalls()), ([], []))
         after = rig.restarted()
@@ -251,7 +251,7 @@ class FinishTests(SynchronousTestCase):
         self.rig.settle()
         self.assertEqual(
             [commit.why for commit in self.rig.journal.commits],
-            ["submitted", "it holds its locks", "made"],
+            ["submitted", "locks acquired", "made"],
         )
         self.assertEqual((self.rig.status(1), self.rig.results(1)), ("success", ["changed"]))
         self.assertEqual(self.rig.restarted().status(1), "success")

@@ -72,7 +72,7 @@ class OrderTests(SynchronousTestCase):
     def test_a_dependency_that_does_not_exist_leaves_no_hope(self) -> None:
         self.assertEqual(
             self.add(2, on1=FINAL),
-            Unschedulable(2, "depends on job 1, which does not exist any more"),
+            Unschedulable(2, "depends on job 1, which does not exist or was archived"),
         )
 
     def test_a_removed_job_never_starts(self) -> None:

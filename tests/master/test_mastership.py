@@ -287,7 +287,7 @@ class QuorumTests(SynchronousTestCase):
         self.run_for(READY_TIMEOUT + 1)
         told = str(self.failureResultOf(asking, Refused).value)
         self.assertIn("1 of 3 voting nodes answer", told)
-        self.assertIn("node2: node node2 cannot be reached: connection refused", told)
+        self.assertIn("node2: node node2 is unreachable: connection refused", told)
         self.assertIn("gnt-cluster confirm-down node2 node3", told)
 
     def test_a_change_that_was_begun_when_the_lease_ends_does_not_wait_for_ever(self) -> None:

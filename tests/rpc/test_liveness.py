@@ -193,7 +193,7 @@ class LivenessTests(SynchronousTestCase):
         self.assertNoResult(asking[0])
         self.clock.advance(0)
         for each in asking:
-            self.assertEqual(self.why(each), "node node1 cannot be reached: it was marked offline")
+            self.assertEqual(self.why(each), "node node1 is unreachable: it was marked offline")
 
     def test_a_node_that_was_given_up_can_be_asked_again(self) -> None:
         self.freeze()

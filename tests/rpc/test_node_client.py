@@ -60,7 +60,7 @@ class AskTests(SynchronousTestCase):
 
     def test_a_node_that_refuses_connections_is_unreachable(self) -> None:
         self.nodes.vanish("node1")
-        self.assertEqual(self.unreachable(), "node node1 cannot be reached: connection refused")
+        self.assertEqual(self.unreachable(), "node node1 is unreachable: connection refused")
 
     def test_a_node_that_answers_nonsense_is_unreachable(self) -> None:
         self.nodes.garbage("node1")

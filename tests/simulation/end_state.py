@@ -30,13 +30,13 @@ OWN_FILES = re.compile(
 """What may be below the data folder of a host."""
 
 _LEFT = re.compile(
-    r"master daemon (has restarted|was stopped)|could not (remove disk|take \S+ out)"
-    r"|is left on|stays:|not removed:|journal could not keep the change"
+    r"master daemon restarted|shutdown of the master daemon|could not (remove disk|take \S+ out)"
+    r"|is left on|stays:|not removed:|journal could not store the change"
 )
 
 _NOT_DISMISSED = re.compile(
-    r"its daemon may still run|master daemon (has restarted|was stopped)"
-    r"|journal could not keep the change"
+    r"its daemon may still run|master daemon restarted|shutdown of the master daemon"
+    r"|journal could not store the change"
 )
 
 

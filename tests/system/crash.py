@@ -39,7 +39,7 @@ PAUSE = 0.005
 
 AWAY = 0.05
 
-RESTARTED = "the master daemon has restarted"
+RESTARTED = "the master daemon restarted"
 
 
 @dataclass

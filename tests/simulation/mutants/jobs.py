@@ -113,7 +113,7 @@ MUTANTS = (
         name="mending-tries-once",
         file=_MENDING,
         before="""
-                self._log.warn("the job queue stands still: {why}", why=str(e))
+                self._log.warn("job queue halted: {why}; retrying", why=str(e))
 """,
         after="""
                 return

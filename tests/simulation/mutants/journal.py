@@ -58,7 +58,7 @@ MUTANTS = (
         after="""
     async def _repair(self) -> None:
 """,
-        reason="the journal takes changes again after frames that it has refused",
+        reason="the journal accepts commits again after frames that it has refused",
         modes=("disk",),
         seeds=150,
     ),
@@ -81,7 +81,7 @@ MUTANTS = (
         file=_FILE,
         before="""
         await copied
-        # Last: a lease that was good before the disk was slow may have ended meanwhile.
+        # Last: the lease may have expired during a slow disk write.
         await self._replicas.confirm()
         self._acknowledge(group)
 """,
