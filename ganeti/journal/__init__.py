@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""An append-only log that is durable when it says so; read ``interfaces`` first."""
+"""An append-only, replicated log of commits; read ``interfaces`` first."""

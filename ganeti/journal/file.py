@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The journal as files: commits that arrive while a sync is under way share the next one."""
+"""The journal in files: commits that arrive during a sync share the next sync (group commit)."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ from ganeti.metrics.family import Histogram
 from ganeti.system.interfaces import IFiles
 
 GROUP_SIZE = 4 << 20
-"""Frames of more bytes than this do not share a sync, so that a replica gets bounded messages."""
+"""Maximum bytes of frames before a new group begins; bounds the size of messages to replicas."""
 
 Errand: TypeAlias = Callable[[], Coroutine[Deferred[Any], Any, None]]
 
 
 class _Kept(Deferred[None]):
-    """Fires when a commit is durable."""
+    """Fires when a commit is durable, and fails if it cannot be."""
 
     def cancel(self) -> None:
-        """Do nothing: the commit is on its way, and who waits must learn what became of it."""
+        """Do nothing: a commit cannot be revoked, and its author must learn the outcome."""
 
 
 @dataclass(slots=True)
 class _Group:
-    """Frames that are written together, and who waits for them."""
+    """Frames that are written together, with the Deferreds of their authors."""
 
     after: LogPosition
     end: LogPosition
@@ -57,10 +57,10 @@ class _Group:
 
 @implementer(IJournal)
 class FileJournal:
-    """The log of this host, in a folder of its own; one process at a time.
+    """The log of this host, in its own folder; used by one process at a time.
 
-    One coroutine writes: whatever was appended in a turn, or while it was waiting for the disk,
-    is its next group.
+    One coroutine writes: the commits of one reactor turn, and those that arrive during a write, are
+    its next group.
     """
 
     _log = Logger()
@@ -79,21 +79,21 @@ class FileJournal:
         self._observers: list[Observer] = []
         self.sync_seconds = Histogram(
             "ganeti_journal_sync_seconds",
-            "How long commits that were written together took to be on this disk.",
+            "Time from writing a group of commits to its sync on the local disk.",
             bounds=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0),
         )
         self._working = False
-        self._refusal: str | None = "it is not open"
+        self._refusal: str | None = "the journal is not open"
         self._replaced: NotMaster | None = None
 
     @classmethod
     async def open(
         cls, files: IFiles, folder: str, clock: IReactorTime, *, segment_size: int = SEGMENT_SIZE
     ) -> FileJournal:
-        """The journal in ``folder``, which is made if it is not there.
+        """Return the journal in ``folder``; create the folder if it does not exist.
 
-        :raises Damaged: its end does not verify.
-        :raises OSError: it cannot be read, or a torn end cannot be cut off.
+        :raises JournalDamaged: the end of the log does not verify.
+        :raises OSError: the folder cannot be read, or a torn write cannot be cut off.
         """
         journal = cls(files, folder, clock, segment_size=segment_size)
         await journal._segments.open()
@@ -102,13 +102,14 @@ class FileJournal:
         return journal
 
     def replicate_to(self, replicas: IReplicas) -> None:
-        """From the next group on, nothing is acknowledged before ``replicas`` have it."""
+        """From the next group on, acknowledge commits only when ``replicas`` have them."""
         self._replicas = replicas
 
     def take(self, commit: Commit) -> tuple[Position, Deferred[None]]:
-        """``append``, with the position at once; the Deferred fires when the commit is durable.
+        """Return the position of a submitted commit, and a Deferred that fires when it is durable.
 
-        :raises NotKept: the journal takes nothing now; else the Deferred fails with it.
+        :raises NotKept: the journal accepts no commits now. The Deferred fails with it if the
+            commit fails.
         """
         self._check()
         group = self._open_group()
@@ -122,10 +123,10 @@ class FileJournal:
         return mark.position, kept
 
     async def close(self) -> None:
-        """Finish what was taken, take nothing more, and give the files back."""
+        """Write all submitted commits, accept no more, and close the files."""
         while self._pending or self._writing is not None:
             await self._between(_nothing)
-        self._refusal = self._refusal or "it is closed"
+        self._refusal = self._refusal or "the journal is closed"
         await self._segments.close()
 
     # --- IJournal
@@ -146,14 +147,14 @@ class FileJournal:
             self._refusal = explained(error, self._folder)
             self._check()
         self._refusal = None
-        self._log.info("the journal takes changes again, after {end}", end=self.end())
+        self._log.info("the journal accepts commits again, after commit {end}", end=self.end())
 
     def replay(self, after: Position) -> Iterator[tuple[Position, Commit]]:
         if not self._segments.begins_after() <= after <= self.end():
             raise JournalDamaged(
                 f"{self._folder} has commits {self._segments.begins_after() + 1} to {self.end()}, "
-                f"but what comes after {after} is asked for: the checkpoint and the journal are "
-                "not of the same time. Restore both from one master candidate, or one backup"
+                f"but commits after {after} are needed: the checkpoint and the journal do not "
+                "match. Restore both from one master candidate, or from one backup"
             )
         return self._commits(after)
 
@@ -170,50 +171,50 @@ class FileJournal:
     async def forget(self, before: Position) -> None:
         await self._segments.forget(before)
 
-    # --- for copies and checkpoints
+    # --- for replicas and checkpoints
 
     def acknowledged(self) -> LogPosition:
-        """The mark of the last durable commit."""
+        """Return the log position of the last durable commit."""
         return self._acknowledged
 
     async def adopt(self, frames: bytes, end: LogPosition) -> None:
-        """Append frames of another copy of this log, which follow its end, before it takes commits.
+        """Append frames from another copy of this log that follow its end; call before any commit.
 
-        :raises OSError: they could not be kept.
+        :raises OSError: the frames could not be written.
         """
         await self._segments.write(frames, end)
         self._tip = self._acknowledged = end
 
     def end_mark(self) -> LogPosition:
-        """How far the files reach; the last group may still be on its way to the replicas."""
+        """Return the end of the files; replicas may not have the last group yet."""
         return self._segments.end
 
     def begins_after(self) -> Position:
-        """The position before that of the first commit that is still here."""
+        """Return the position before the first commit that is still stored."""
         return self._segments.begins_after()
 
     def segment_before(self, position: Position) -> Position:
-        """Return where the segment begins that is before the one with a position."""
+        """Return the first position of the segment before the one that contains ``position``."""
         return self._segments.segment_before(position)
 
     def mark_at(self, position: Position) -> LogPosition:
-        """The mark of a durable commit, or of the beginning of this log.
+        """Return the log position of a durable commit, or of the start of this log.
 
-        :raises Elsewhere: it is not here.
+        :raises NotInSegments: the position is not in this log.
         """
         return self._segments.mark_at(position)
 
     def frames_after(self, mark: LogPosition, *, until: Position | None = None) -> Iterator[Frames]:
-        """All frames after ``mark`` (up to ``until``), in pieces of about a MiB.
+        """Return all frames after ``mark`` (up to ``until``), in pieces of about 1 MiB.
 
-        :raises Elsewhere: the mark is not in this log.
+        :raises NotInSegments: the mark is not in this log.
         """
         return self._segments.frames_after(mark, until=until)
 
     async def rotate(self) -> None:
-        """Begin a new segment, so that ``forget`` can remove all before it.
+        """Begin a new segment, so that ``forget`` can remove all earlier ones.
 
-        :raises NotKept: the disk does not let it.
+        :raises NotKept: the segment could not be created.
         """
         self._check()
         try:
@@ -224,14 +225,14 @@ class FileJournal:
 
     @property
     def refusal(self) -> str | None:
-        """Why the journal takes no commits; None if it does."""
+        """Why the journal accepts no commits; None if it does."""
         return self._refusal
 
-    # --- the one that writes
+    # --- the writer
 
     def _check(self) -> None:
         if self._refusal is not None:
-            raise NotKept(f"the journal takes no changes: {self._refusal}")
+            raise NotKept(f"the journal accepts no commits: {self._refusal}")
 
     def _open_group(self) -> _Group:
         if not self._pending or self._pending[-1].size > GROUP_SIZE:
@@ -239,7 +240,7 @@ class FileJournal:
         return self._pending[-1]
 
     async def _between(self, errand: Errand) -> None:
-        """Do something with the files while nothing is being written."""
+        """Run a task on the files while no group is being written."""
         done: Deferred[None] = Deferred()
         self._errands.append((errand, done))
         self._wake()
@@ -248,7 +249,7 @@ class FileJournal:
     def _wake(self) -> None:
         if not self._working:
             self._working = True
-            # In a later turn, so that all commits of this one share a sync.
+            # In a later turn, so that all commits of this turn share a sync.
             self._clock.callLater(0, self._start)
 
     def _start(self) -> None:
@@ -264,14 +265,14 @@ class FileJournal:
                 except (OSError, NotMaster) as error:
                     if isinstance(error, NotMaster):
                         self._replaced = error
-                    # At once, so that what is refused will not be found after a crash either.
+                    # At once, so that a refused commit is not found after a crash.
                     with suppress(OSError):
                         await self._segments.cut(self._acknowledged)
                     self._refuse(explained(error, self._folder))
             if self._errands:
                 errand, done = self._errands.popleft()
                 doing = Deferred.fromCoroutine(errand())
-                doing.chainDeferred(done)  # its failure is that of whoever sent it
+                doing.chainDeferred(done)  # the task's author receives its failure
                 await doing
         self._working = False
 
@@ -285,11 +286,11 @@ class FileJournal:
         try:
             await self._sync(frames, group.end)
         except Exception:
-            # Until this returns, the replicas are busy with these frames.
+            # The replicas are busy with these frames until this returns.
             await copied
             raise
         await copied
-        # Last: a lease that was good before the disk was slow may have ended meanwhile.
+        # Last: the lease may have expired during a slow disk write.
         await self._replicas.confirm()
         self._acknowledge(group)
 
@@ -306,8 +307,8 @@ class FileJournal:
                 try:
                     observer(mark.position, commit)
                 except Exception:
-                    # The commit is durable, whatever one of those who look at it makes of that.
-                    self._log.failure("an observer of commit {n} broke", n=mark.position)
+                    # The commit is durable whatever an observer does.
+                    self._log.failure("an observer failed for commit {n}", n=mark.position)
             kept.callback(None)
 
     async def _repair(self) -> None:
@@ -315,7 +316,7 @@ class FileJournal:
         await self._segments.probe()
 
     def _refuse(self, why: str) -> None:
-        self._log.error("the journal takes no changes: {why}", why=why)
+        self._log.error("the journal accepts no commits: {why}", why=why)
         self._refusal, self._tip = why, self._acknowledged
         if self._replicas is not None:
             self._replicas.cut(self._acknowledged)
@@ -325,12 +326,12 @@ class FileJournal:
         self._writing = None
         self._pending.clear()
         for _, _, kept in lost:
-            kept.errback(NotKept(f"the journal could not keep the change: {why}"))
+            kept.errback(NotKept(f"the journal could not store the change: {why}"))
 
     def _broken(self, failure: Failure) -> None:
-        self._log.failure("the journal broke", failure)
+        self._log.failure("internal error in the journal", failure)
         self._working = False
-        self._refuse(f"it broke: {failure.getErrorMessage()}; restart the master daemon")
+        self._refuse(f"internal error: {failure.getErrorMessage()}; restart the master daemon")
 
     def _commits(self, after: Position) -> Iterator[tuple[Position, Commit]]:
         for data, frame in self._segments.frames(after):
@@ -338,13 +339,13 @@ class FileJournal:
 
 
 def explained(error: OSError | NotMaster, folder: str) -> str:
-    """Why what is in ``folder`` cannot be changed, in words that say what to do."""
+    """Return why files in ``folder`` cannot be written, with the action to take."""
     if isinstance(error, NotMaster):
         return str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk is full; make room below {folder}"
-    return f"{folder} cannot be written ({error.strerror or error}); see to the disk"
+        return f"the disk is full; free space below {folder}"
+    return f"{folder} cannot be written ({error.strerror or error}); check the disk"
 
 
 async def _nothing() -> None:
-    """An errand for who only wants to know that it is their turn."""
+    """Do nothing; used to wait until the writer is idle."""

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The bytes of the log: one frame for each commit, chained, and a line of text before them.
+"""The format of the log: a text header, then one frame per commit, chained by digests.
 
-A frame is a marker, a CRC-32 of all that follows it, the length of its body, how far back the
-write began that it was part of, the SHA-256 digest of the frame before, and the commit as JSON.
-What was written before that write began was durable, which is how a torn write is told from damage.
+A frame is a marker, a CRC-32 of everything after it, the length of the body, the offset back to the
+start of the write that the frame was part of, the SHA-256 digest of the previous frame, and the
+commit as JSON. Everything before the start of that write was durable; this distinguishes a torn
+write from damage.
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ import msgspec
 from ganeti.journal.interfaces import Commit, JournalDamaged, LogPosition
 
 MARKER = b"\xf7\xfeGJ"
-"""Begins every frame; no text in UTF-8 has these bytes, so no body does."""
+"""Begins every frame; these bytes never occur in UTF-8 text, and so never in a body."""
 
 _HEAD = struct.Struct(">4sIII32s")
 _CHECKED = struct.Struct(">II32s")
 _CRC_FROM = 8
 _SECTOR = 512
+
+RESTORE = "Fail over to a master candidate that is in sync, or copy its journal folder here"
+"""The action to take when a log is damaged."""
 
 _HEADER = re.compile(rb"ganeti journal 1 after=(\d+) digest=([0-9a-f]{64}) crc=([0-9a-f]{8})\n")
 _MAGIC = b"ganeti journal "
@@ -36,7 +40,7 @@ _decoder = msgspec.json.Decoder(Commit)
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A frame that verifies: where it is in its bytes, and the mark that it ends with."""
+    """A frame that verifies: its byte range and its log position."""
 
     mark: LogPosition
     start: int
@@ -44,9 +48,9 @@ class Frame:
 
 
 def encode(commit: Commit, before: bytes, back: int) -> bytes:
-    """The frame of ``commit``, which follows the one with the digest ``before``.
+    """Return the frame of ``commit``, which follows the frame with the digest ``before``.
 
-    ``back`` is the number of bytes that go before it in the same write.
+    ``back`` is the number of bytes before it in the same write.
     """
     body = _encoder.encode(commit)
     checked = _CHECKED.pack(len(body), back, before)
@@ -54,23 +58,23 @@ def encode(commit: Commit, before: bytes, back: int) -> bytes:
 
 
 def digest_of(frame: bytes) -> bytes:
-    """What the next frame has to say of this one."""
+    """Return the digest that the next frame stores of this frame."""
     return sha256(frame).digest()
 
 
 def commit_of(data: bytes, frame: Frame) -> Commit:
-    """The commit in a frame that was found in ``data``."""
-    # A copy: the values of a commit are views of what they were read from, and would keep it.
+    """Return the commit of a frame that was found in ``data``."""
+    # Copy: values of the commit are views into the decoded bytes, and would keep all of data alive.
     return _decoder.decode(bytes(data[frame.start + _HEAD.size : frame.stop]))
 
 
 def scan(data: bytes, after: LogPosition, *, source: str, start: int = 0) -> Iterator[Frame]:
-    """The frames of ``data`` from ``start`` on, which follow ``after``.
+    """Yield the frames of ``data`` from offset ``start`` on, which follow ``after``.
 
-    Ends at the end of the data or at a torn write: what is behind the last frame's ``stop`` was
-    never acknowledged and is to be cut off.
+    Ends at the end of the data or at a torn write: bytes after the last frame's ``stop`` were never
+    acknowledged and must be cut off.
 
-    :raises Damaged: a frame does not verify, and it is not the torn end of ``source``.
+    :raises JournalDamaged: a frame does not verify, and it is not the torn end of ``source``.
     """
     view = memoryview(data)
     while start < len(data):
@@ -87,7 +91,7 @@ def scan(data: bytes, after: LogPosition, *, source: str, start: int = 0) -> Ite
 
 
 def _whole(view: memoryview, start: int) -> int | None:
-    """Where the frame at ``start`` stops; None if there is none, or not a whole one."""
+    """Return the end offset of the frame at ``start``; None if there is no complete frame."""
     if start + _HEAD.size > len(view):
         return None
     marker, crc, length, _, _ = _HEAD.unpack_from(view, start)
@@ -98,10 +102,10 @@ def _whole(view: memoryview, start: int) -> int | None:
 
 
 def _is_damage(data: bytes, view: memoryview, bad: int) -> bool:
-    """Whether the bad frame at ``bad`` is more than a write that was cut short by a crash.
+    """Return whether the bad frame is damaged, rather than part of a write torn by a crash.
 
-    Of a write that was never synced, a disk may have kept later sectors without earlier ones.
-    Those are read as zeros, and whole frames after them are of the same write.
+    A disk may have stored later sectors of an unsynced write without earlier ones. The missing
+    sectors read as zeros, and complete frames after them belong to the same write.
     """
     found = data.find(MARKER, bad + 1)
     while found >= 0:
@@ -114,7 +118,7 @@ def _is_damage(data: bytes, view: memoryview, bad: int) -> bool:
 
 
 def _misses_a_sector(data: bytes, began: int, bad: int, found: int) -> bool:
-    """Whether a sector that was to hold a part of the bad frame has only zeros of that write."""
+    """Return whether a sector of the bad frame has only zeros in its part of that write."""
     for sector in range(bad - bad % _SECTOR, found - _SECTOR + 1, _SECTOR):
         part = data[max(sector, began) : sector + _SECTOR]
         if part.count(0) == len(part):
@@ -125,14 +129,13 @@ def _misses_a_sector(data: bytes, began: int, bad: int, found: int) -> bool:
 def _damaged(source: str, offset: int, after: LogPosition, what: str) -> JournalDamaged:
     return JournalDamaged(
         f"{source} is damaged: the frame at byte {offset} (commit {after.position + 1}) {what}. "
-        "Make a master candidate that is in sync the master, or copy its journal folder here; "
-        f"if there is none, cut the file at that byte (truncate -s {offset}) and remove later "
-        "segments to give up that commit and all after it"
+        f"{RESTORE}; without such a candidate, truncate the file there (truncate -s {offset}) "
+        "and remove later segments, which gives up that commit and all later ones"
     )
 
 
 def header(after: LogPosition) -> bytes:
-    """The first line of a segment whose frames follow ``after``."""
+    """Return the header line of a segment whose frames follow ``after``."""
     line = b"%safter=%d digest=%s" % (
         _MAGIC + b"1 ",
         after.position,
@@ -142,9 +145,9 @@ def header(after: LogPosition) -> bytes:
 
 
 def read_header(data: bytes, *, source: str) -> tuple[LogPosition, int]:
-    """The mark that a segment follows, and where its frames start.
+    """Return the log position that a segment follows, and the offset of its first frame.
 
-    :raises Damaged: this is not the first line of a segment, or of a later format.
+    :raises JournalDamaged: the data has no valid header, or that of a later format.
     """
     line = data[: data.find(b"\n", 0, 256) + 1]
     found = _HEADER.fullmatch(line)
@@ -153,8 +156,5 @@ def read_header(data: bytes, *, source: str) -> tuple[LogPosition, int]:
             f"{source} was written by a later release; run that release, or a newer one"
         )
     if found is None or crc32(line[: found.start(3) - 5]) != int(found[3], 16):
-        raise JournalDamaged(
-            f"{source} is damaged: its first line does not verify. Make a master candidate that is "
-            "in sync the master, or copy its journal folder here"
-        )
+        raise JournalDamaged(f"{source} is damaged: its header does not verify. {RESTORE}")
     return LogPosition(int(found[1]), bytes.fromhex(found[2].decode("ascii"))), len(line)

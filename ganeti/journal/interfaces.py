@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the master must not lose, as commits, and the log that keeps them.
+"""Commits, and the interface of the log that stores them.
 
-A commit is a list of puts and deletes of records, each with a kind and a key, plus who made it,
-why and by which job. It is kept whole or not at all. Nothing here speaks of files: a log on a
-replicated store fits behind the same interface.
+A commit is a list of puts, appends and deletes of records, each with a kind and a key, plus its
+author, reason and job. It is stored whole or not at all. The interface does not mention files: a
+log on a replicated store can implement it too.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from ganeti.errors import GanetiError
 from ganeti.schema.records import Record
 
 Position: TypeAlias = int
-"""The number of a commit: the first is 1, each one more than the one before."""
+"""The number of a commit; the first is 1, each following one is larger by 1."""
 
 NO_DIGEST = bytes(32)
-"""Stands for the digest of the frame before the first."""
+"""The digest that stands in the first frame for the missing previous frame."""
 
 
 class JournalDamaged(GanetiError):
-    """What is kept does not verify, and nothing but a person should decide what to do about it."""
+    """A log that does not verify; an administrator has to decide how to repair it."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogPosition:
-    """A place in the log: the position of a commit, and the SHA-256 digest of its frame.
+    """A position in the log: the number of a commit and the SHA-256 digest of its frame.
 
-    Every frame holds the digest of the one before, so two logs that agree on a mark agree on
-    everything up to it.
+    Every frame contains the digest of the previous one, so that two logs which agree on a log
+    position agree on everything before it.
     """
 
     position: Position
@@ -42,11 +42,11 @@ class LogPosition:
 
 
 BEGINNING = LogPosition(0, NO_DIGEST)
-"""The mark of an empty log."""
+"""The position of an empty log."""
 
 
 class Put(Record, tag="put", tag_field="do"):
-    """The record of this kind and key is now ``value``, encoded as JSON."""
+    """Sets the record of this kind and key to ``value``, encoded as JSON."""
 
     kind: str
     key: str
@@ -54,7 +54,7 @@ class Put(Record, tag="put", tag_field="do"):
 
 
 class Append(Record, tag="append", tag_field="do"):
-    """``value``, encoded as JSON, follows what was appended to this kind and key before."""
+    """Appends ``value``, encoded as JSON, to the record of this kind and key."""
 
     kind: str
     key: str
@@ -62,7 +62,7 @@ class Append(Record, tag="append", tag_field="do"):
 
 
 class Delete(Record, tag="delete", tag_field="do"):
-    """There is no record of this kind and key any more."""
+    """Deletes the record of this kind and key."""
 
     kind: str
     key: str
@@ -72,7 +72,7 @@ Edit: TypeAlias = Put | Append | Delete
 
 
 class Commit(Record, omit_defaults=True):
-    """Edits that become true together; ``at`` in seconds since the epoch."""
+    """Edits that are applied together; ``at`` is in seconds since the epoch."""
 
     at: float
     who: str
@@ -82,71 +82,71 @@ class Commit(Record, omit_defaults=True):
 
 
 Observer: TypeAlias = Callable[[Position, Commit], None]
-"""Called with a commit and its position."""
+"""Called with the position of a commit and the commit."""
 
 
 class IJournal(Interface):
-    """An append-only log of commits; what it has taken survives a crash."""
+    """An append-only log of commits; acknowledged commits survive a crash."""
 
     async def append(commit: Commit) -> Position:
-        """Keep ``commit``; when this returns it is durable, here and with every replica in the set.
+        """Store ``commit``; it is durable here and on every in-sync replica when this returns.
 
-        Commits of one turn share a sync. A commit is kept whole or not at all, in the order of
-        the calls, and the calls return in that order. A commit that was handed over cannot be
-        called back: cancelling the call does nothing.
+        Commits of one reactor turn share a sync. A commit is stored whole or not at all; commits
+        are stored, and calls return, in the order of the calls. A submitted commit cannot be
+        revoked: cancelling the call does nothing.
 
-        :raises NotKept: the log could not keep it, nor anything that was asked after it; it
-            takes nothing more until ``reopen`` has succeeded.
+        :raises NotKept: the commit and all that were submitted after it were not stored; the log
+            accepts no commits until ``reopen`` succeeds.
         """
 
     async def reopen() -> None:
-        """After a failure: cut off what was not acknowledged and take commits again.
+        """Truncate unacknowledged commits after a failure and accept commits again.
 
-        :raises NotKept: the cause of the failure is still there.
-        :raises NotMaster: a replica follows a newer master; the log takes nothing ever again.
+        :raises NotKept: the cause of the failure persists.
+        :raises NotMaster: a replica follows a newer master; the log never accepts commits again.
         """
 
     def replay(after: Position) -> Iterable[tuple[Position, Commit]]:
-        """Every commit after ``after``, oldest first, read as it is asked for.
+        """Yield every commit after ``after``, oldest first; reads lazily.
 
-        :raises Damaged: a frame that is not the torn end of the log does not verify; the message
-            names the file and the place, and says what to do. Also when commits after ``after``
-            are no longer, or not yet, in the log.
+        :raises JournalDamaged: a frame that is not the torn end of the log does not verify, or
+            commits after ``after`` are not in the log; the message names the file, the offset and
+            the action to take.
         """
 
     def end() -> Position:
-        """The position of the last durable commit; 0 if there is none."""
+        """Return the position of the last durable commit; 0 if there are none."""
 
     def observe(observer: Observer) -> None:
-        """Call ``observer`` with each commit once it is durable, in their order.
+        """Call ``observer`` with each commit when it is durable, in order.
 
-        It is called before ``append`` returns to whoever made the commit.
+        The observer is called before ``append`` returns to the author of the commit.
         """
 
     def unobserve(observer: Observer) -> None:
-        """Do not call ``observer`` any more."""
+        """Stop calling ``observer``."""
 
     async def forget(before: Position) -> None:
-        """Commits before ``before`` are in a checkpoint and may go, as whole segments."""
+        """Remove whole segments of commits before ``before``, which a checkpoint contains."""
 
 
 class IReplicas(Interface):
-    """Copies of the log on other hosts, which get every group of frames as it is written."""
+    """Copies of the log on other hosts; each group of frames is sent to them as it is written."""
 
     async def keep(after: LogPosition, frames: bytes, end: LogPosition) -> None:
-        """Keep whole frames that follow ``after`` and end with ``end``.
+        """Store complete frames that follow ``after`` and end at ``end``.
 
-        They are durable with every replica that counts as in sync when this returns. A replica that
-        fails or is late is put out of the set first, which takes a majority of the voting nodes.
+        They are durable on every in-sync replica when this returns. A replica that fails or is late
+        is first removed from the in-sync set, which takes a majority of the voting nodes.
 
-        :raises NotMaster: a replica follows a newer master; nothing may be acknowledged any more.
+        :raises NotMaster: a replica follows a newer master; no commit may be acknowledged any more.
         """
 
     async def confirm() -> None:
-        """Return when this master may acknowledge: it holds the lease of a majority.
+        """Return when this master may acknowledge commits: it holds the lease of a majority.
 
         :raises NotMaster: there is a newer master.
         """
 
     def cut(end: LogPosition) -> None:
-        """The log could not keep what follows ``end``: it was never acknowledged and is void."""
+        """Discard frames after ``end``, which the log could not store and never acknowledged."""

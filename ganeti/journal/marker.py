@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The marker of a checkpoint: which commits its files hold, by position and digest.
+"""The marker of a checkpoint: the log position that its files correspond to.
 
-A position alone says nothing of two histories that have parted, so a copy of the journal is whole
-only if the marks of its checkpoint are in its log.
+A position without a digest does not distinguish two histories that have diverged. A copy of the
+journal is therefore complete only if the log positions of its checkpoint are in its log.
 """
 
 from __future__ import annotations
@@ -20,27 +20,30 @@ from ganeti.system.interfaces import IFiles
 
 
 class FileMark(Record):
-    """A mark in a file: the digest in hex."""
+    """A log position as a file stores it, with the digest in hexadecimal."""
 
     position: Position
     digest: str
 
     def mark(self) -> LogPosition:
-        """:raises ValueError: the digest is none."""
+        """Return the log position.
+
+        :raises ValueError: the digest is not hexadecimal.
+        """
         return LogPosition(self.position, bytes.fromhex(self.digest))
 
 
 def written(mark: LogPosition) -> FileMark:
-    """Return a mark as a file has it."""
+    """Return a log position in the form that a file stores."""
     return FileMark(position=mark.position, digest=mark.digest.hex())
 
 
 class Marker(Record):
-    """``holds`` is the last commit that the files hold for certain, ``newest`` the last they may.
+    """The last commit that the files contain for certain (``holds``), and possibly (``newest``).
 
-    The two differ only while files are being replaced, or after a crash in between.
-    ``config_digests`` identify the ``config.data`` that the master daemon has written, or is about
-    to write; without them, nothing is known of that.
+    The two differ only while files are being replaced, or after a crash during that.
+    ``config_digests`` identify the ``config.data`` that the master daemon has written or is about
+    to write; empty means that this is unknown.
     """
 
     holds: FileMark = written(BEGINNING)
@@ -49,19 +52,19 @@ class Marker(Record):
 
     @property
     def position(self) -> Position:
-        """After which commits are to be replayed."""
+        """The position after which commits must be replayed."""
         return self.holds.position
 
 
 def complete(mark: LogPosition, config_digests: tuple[str, ...] = ()) -> bytes:
-    """Return the marker of files that hold everything up to ``mark``, encoded."""
+    """Return the encoded marker of files that contain everything up to ``mark``."""
     marker = Marker(holds=written(mark), newest=written(mark), config_digests=config_digests)
     return msgspec.json.encode(marker)
 
 
 def replacing(before: Marker, mark: LogPosition, config_digests: tuple[str, ...] = ()) -> bytes:
-    """Return the marker, encoded, for the time in which files become those of ``mark``."""
-    # Nothing is known of a file that was there before the first marker, or came from a master.
+    """Return the encoded marker for the period in which files are replaced by those of ``mark``."""
+    # A file that is older than the first marker, or came from a master, has no known digest.
     digests = (*before.config_digests, *config_digests) if before.config_digests else ()
     return msgspec.json.encode(
         Marker(holds=before.holds, newest=written(mark), config_digests=digests)
@@ -69,9 +72,9 @@ def replacing(before: Marker, mark: LogPosition, config_digests: tuple[str, ...]
 
 
 def marker_at(files: IFiles, path: str) -> Marker:
-    """Return the marker in a file; without one, the checkpoint is what the journal begins with.
+    """Return the marker in a file; without a file, that of an empty checkpoint.
 
-    :raises Failed: it is damaged.
+    :raises Failed: the file is damaged.
     """
     if files.stat(path) is None:
         return Marker()
@@ -80,15 +83,15 @@ def marker_at(files: IFiles, path: str) -> Marker:
         marker.holds.mark(), marker.newest.mark()
     except (*UNREADABLE, ValueError) as e:
         raise Failed(
-            f"{path} is damaged: {e}. Copy it, with config.data, the queue and the journal, from"
-            " another master candidate",
+            f"{path} is damaged: {e}. Copy it, with config.data, the queue and the journal,"
+            " from another master candidate",
             Code.ENVIRONMENT,
         ) from None
     return marker
 
 
 class Log(Protocol):
-    """What is asked of a log: which commits it has."""
+    """The log positions of a log, as far as a checkpoint is compared with them."""
 
     def begins_after(self) -> Position: ...
 
@@ -96,9 +99,9 @@ class Log(Protocol):
 
 
 def require_one_history(marker: Marker, log: Log, folder: str) -> None:
-    """Refuse a checkpoint whose marks are not in the log beside it.
+    """Check that the log positions of a checkpoint are in the log beside it.
 
-    :raises Damaged: they are not, so the files and the frames are of different histories or times.
+    :raises JournalDamaged: they are not, so that files and log are of different histories or times.
     """
     for mark in (marker.holds.mark(), marker.newest.mark()):
         try:
@@ -107,8 +110,8 @@ def require_one_history(marker: Marker, log: Log, folder: str) -> None:
             same = False
         if not same:
             raise JournalDamaged(
-                f"the checkpoint in {folder} holds commit {mark.position}, which is not in the"
-                f" journal beside it (which begins with commit {log.begins_after() + 1}): the two"
-                " are not of one history. Make a master candidate that is in sync the master, or"
-                " restore both from one candidate or one backup"
+                f"the checkpoint in {folder} contains commit {mark.position}, which is not in the"
+                f" journal beside it (first commit: {log.begins_after() + 1}): their histories"
+                " differ. Fail over to a master candidate that is in sync, or restore both from one"
+                " candidate or one backup"
             )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The log as history, for those who only read: its writer may be at work meanwhile."""
+"""Read-only access to the log as history, while another process may write it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _NAME = re.compile(r"segment-\d{16}")
 
 
 def history(files: IFiles, folder: str) -> Iterator[tuple[Position, Commit]]:
-    """Every commit that is kept in ``folder``, oldest first, its chain verified.
+    """Yield every commit in ``folder``, oldest first, with the digest chain verified.
 
-    The last ones may not be acknowledged yet.
+    The last commits may not be acknowledged yet.
 
-    :raises Damaged: something is missing, or does not verify.
+    :raises JournalDamaged: a segment is missing or a frame does not verify.
     """
     before: LogPosition | None = None
     for name in sorted(filter(_NAME.fullmatch, files.names(folder))):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The folder of a log: segment files named by their first position, of which the last one grows."""
+"""The segment files of a log, named by their first position; only the last one grows."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from ganeti.errors import GanetiError
-from ganeti.journal.frames import Frame, header, read_header, scan
+from ganeti.journal.frames import RESTORE, Frame, header, read_header, scan
 from ganeti.journal.interfaces import BEGINNING, JournalDamaged, LogPosition, Position
 from ganeti.system.interfaces import IFiles, ILog
 
 SEGMENT_SIZE = 16 << 20
-"""A segment that has grown to this many bytes is not written to any more."""
+"""Size in bytes from which on a segment is closed and a new one begins."""
 
 PROBE = 64 << 10
-"""How much a disk must take before it is trusted again after it failed."""
+"""Number of bytes that a disk must accept after a failure before it is used again."""
 
 _NAME = re.compile(r"segment-(\d{16})")
 
 
 class NotInSegments(GanetiError):
-    """A mark that is not in this log: forgotten, not yet reached, or of another history."""
+    """A log position that is not in this log: removed, not yet written, or of another history."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """Whole frames as they are on disk, what they follow and what they end with."""
+    """Complete frames as they are on disk, with the log positions before and at their end."""
 
     after: LogPosition
     data: bytes
@@ -39,7 +39,7 @@ class Frames:
 
 @dataclass(frozen=True, slots=True)
 class _Segment:
-    """What was read of a segment: its bytes as far as they count, and where its frames start."""
+    """The content of a segment up to its durable end, and the offset of its first frame."""
 
     source: str
     data: bytes
@@ -51,10 +51,9 @@ class _Segment:
 
 
 class Segments:
-    """A log's files, for one writer at a time. What was written before a failure stays.
+    """The files of a log, for one writer at a time; a failed write leaves earlier frames intact.
 
-    Frames are taken and given as bytes that somebody else made; ``end`` is the mark of the last
-    one that is durable.
+    Frames are encoded by the caller; ``end`` is the log position of the last durable frame.
     """
 
     def __init__(self, files: IFiles, folder: str, *, size: int = SEGMENT_SIZE) -> None:
@@ -70,9 +69,9 @@ class Segments:
     # --- opening and closing
 
     async def open(self) -> None:
-        """Find the end of the log and cut off a torn write; an empty folder is an empty log.
+        """Find the end of the log and cut off a torn write; an empty folder becomes an empty log.
 
-        :raises Damaged: the last segment does not verify.
+        :raises JournalDamaged: the last segment does not verify.
         """
         await self._files.make_folder(self._folder)
         self._firsts, self._size = self._found(), 0
@@ -88,10 +87,10 @@ class Segments:
             await self._log.truncate(self._size)
 
     def read_only(self) -> None:
-        """Find the end of the log without changing anything; another process may be writing it.
+        """Find the end of the log without changes; another process may write it meanwhile.
 
-        :raises Damaged: the last segment does not verify.
-        :raises Elsewhere: there is no log.
+        :raises JournalDamaged: the last segment does not verify.
+        :raises NotInSegments: the folder contains no log.
         """
         self._firsts = self._found()
         if not self._firsts:
@@ -102,7 +101,7 @@ class Segments:
             self.end, self._size = frame.mark, frame.stop
 
     async def close(self) -> None:
-        """Give the last file back."""
+        """Close the last file."""
         if self._log is not None:
             log, self._log = self._log, None
             await log.close()
@@ -110,9 +109,9 @@ class Segments:
     # --- writing
 
     async def write(self, frames: bytes, end: LogPosition) -> None:
-        """Append whole frames that follow ``end`` as it was and end with the new one, durably.
+        """Append complete frames durably; they follow the old ``end`` and end at the new one.
 
-        :raises OSError: they are not kept.
+        :raises OSError: the frames were not stored.
         """
         if self._doubtful:
             await self.cut(self.end)
@@ -127,7 +126,7 @@ class Segments:
     async def rotate(self) -> None:
         """Begin a new segment, unless the last one has no frame yet.
 
-        :raises OSError: the disk does not let it.
+        :raises OSError: the segment could not be created.
         """
         if self._firsts[-1] <= self.end.position:
             self._doubtful = True
@@ -135,7 +134,7 @@ class Segments:
             self._doubtful = False
 
     async def probe(self) -> None:
-        """See that the disk takes something more than a few bytes.
+        """Check that the disk accepts more than a few bytes.
 
         :raises OSError: it does not.
         """
@@ -144,10 +143,10 @@ class Segments:
         await self.cut(self.end)
 
     async def cut(self, mark: LogPosition) -> None:
-        """Remove everything after ``mark``, also what a failed write may have left, durably.
+        """Remove everything after ``mark`` durably, including the remains of a failed write.
 
-        :raises Elsewhere: it is not in the log, which stays as it is.
-        :raises OSError: perhaps not all was removed; the next write tries again.
+        :raises NotInSegments: the mark is not in the log; nothing was changed.
+        :raises OSError: some of it may remain; the next write tries again.
         """
         if mark == self.end:
             first, size = self._firsts[-1], self._size
@@ -157,7 +156,7 @@ class Segments:
         self._doubtful = True
         self.end, self._size = mark, size
         self._firsts = [each for each in self._firsts if each <= first]
-        with suppress(OSError):  # what the file still had to say was said by the failure
+        with suppress(OSError):  # the failure of the write was reported already
             await self.close()
         for later in reversed(self._found()):
             if later > first:
@@ -167,7 +166,7 @@ class Segments:
         self._doubtful = False
 
     async def clear(self) -> None:
-        """Remove every segment, whatever is in them; ``begin`` makes a log of it again."""
+        """Remove every segment, even damaged ones; ``begin`` then starts a new log."""
         with suppress(OSError):
             await self.close()
         for first in reversed(self._found()):
@@ -175,26 +174,26 @@ class Segments:
         self._firsts = []
 
     async def begin(self, after: LogPosition) -> None:
-        """In a folder that is clear, begin a log whose first frame is to follow ``after``."""
+        """Start a log in an empty folder; its first frame will follow ``after``."""
         await self._files.make_folder(self._folder)
         await self._begin(after)
         self.end, self._doubtful = after, False
 
     async def forget(self, before: Position) -> None:
-        """Remove the segments that hold no commit from ``before`` on; the last one stays."""
+        """Remove the segments without commits from ``before`` on; the last segment stays."""
         while len(self._firsts) > 1 and self._firsts[1] <= before:
             oldest = self._firsts.pop(0)
             try:
                 await self._files.remove(self._path(oldest))
-            except OSError:  # to be tried again: without it, the next would leave a gap
+            except OSError:  # retried later; removing the next one first would leave a gap
                 self._firsts.insert(0, oldest)
                 raise
 
     def segment_before(self, position: Position) -> Position:
-        """Return where the segment begins that is before the one with a position.
+        """Return the first position of the segment before the one that contains ``position``.
 
-        What is in a checkpoint may go from there back: a whole segment stays for those who read
-        what has happened.
+        Commits of a checkpoint may be removed before that: one whole segment stays for readers of
+        the history.
         """
         return self._firsts[max(0, bisect_right(self._firsts, position) - 2)]
 
@@ -208,7 +207,7 @@ class Segments:
         self._log, self._size = log, len(line)
 
     def is_as_left(self) -> bool:
-        """Whether nobody else has written to the folder since this did, as far as sizes tell."""
+        """Return whether the size of the last file shows no other writer since the last write."""
         found = self._files.stat(self._path(self._firsts[-1]))
         return (
             found is not None
@@ -222,21 +221,21 @@ class Segments:
     # --- reading
 
     def begins_after(self) -> Position:
-        """The position before that of the first commit that is still here."""
+        """Return the position before the first commit that is still stored."""
         return self._firsts[0] - 1
 
     def frames(self, after: Position) -> Iterator[tuple[bytes, Frame]]:
-        """Every durable frame after a position, with the bytes that it is in; read as it is used.
+        """Yield every durable frame after a position, with the data it is in; reads lazily.
 
-        :raises Damaged: one does not verify, or a segment is missing.
-        :raises Elsewhere: the segment that is read next was forgotten meanwhile.
+        :raises JournalDamaged: a frame does not verify, or a segment is missing.
+        :raises NotInSegments: the next segment was removed meanwhile.
         """
         before: LogPosition | None = None
-        last = self.end.position  # the log may grow while this waits for its next turn
+        last = self.end.position  # the log may grow between two frames
         first = self._firsts[max(0, bisect_right(self._firsts, after + 1) - 1)]
         while before is None or before.position < last:
             if first not in self._firsts:
-                raise NotInSegments(f"commit {first} was forgotten while it was to be read")
+                raise NotInSegments(f"commit {first} was removed during the read")
             segment = self._read(first)
             if before is not None and segment.after != before:
                 raise JournalDamaged(f"{segment.source} does not follow the segment before it")
@@ -250,17 +249,16 @@ class Segments:
             ):
                 raise JournalDamaged(
                     f"{segment.source} is damaged: it ends after commit {before.position}, at byte "
-                    f"{stop}, but there are later ones. Make a master candidate that is in sync "
-                    "the master, or copy its journal folder here"
+                    f"{stop}, but later commits exist. {RESTORE}"
                 )
             first = before.position + 1
 
     def frames_after(
         self, mark: LogPosition, *, until: Position | None = None, limit: int = 1 << 20
     ) -> Iterator[Frames]:
-        """All durable frames after ``mark`` (up to ``until``), in pieces of about ``limit`` bytes.
+        """Yield the durable frames after ``mark`` (up to ``until``), in pieces of ``limit`` bytes.
 
-        :raises Elsewhere: the mark is not in this log.
+        :raises NotInSegments: the mark is not in this log.
         """
         first = self._segment_of(mark)
         self._offset(first, mark)
@@ -278,9 +276,9 @@ class Segments:
             yield Frames(after, b"".join(piece), end)
 
     def mark_at(self, position: Position) -> LogPosition:
-        """The mark of a commit, or of the beginning of this log.
+        """Return the log position of a commit, or of the start of this log.
 
-        :raises Elsewhere: it is not here.
+        :raises NotInSegments: the position is not in this log.
         """
         if position == self.end.position:
             return self.end
@@ -300,7 +298,7 @@ class Segments:
         return self._firsts[bisect_right(self._firsts, mark.position + 1) - 1]
 
     def _offset(self, first: Position, mark: LogPosition) -> int:
-        """Where the frame of ``mark`` stops in its segment."""
+        """Return the offset in its segment at which the frame of ``mark`` ends."""
         segment = self._read(first)
         if segment.after == mark:
             return segment.start
@@ -309,17 +307,17 @@ class Segments:
                 return frame.stop
             if frame.mark.position == mark.position:
                 break
-        raise NotInSegments(f"commit {mark.position} of the journal is another one")
+        raise NotInSegments(f"commit {mark.position} of the journal has another digest")
 
     def _read(self, first: Position) -> _Segment:
         source = self._path(first)
         data = self._files.read(source)
         if self._size and first == self._firsts[-1]:
-            data = data[: self._size]  # behind it is what is being written just now
+            data = data[: self._size]  # later bytes belong to a write in progress
         after, start = read_header(data, source=source)
         if after.position + 1 != first:
             raise JournalDamaged(
-                f"{source} begins with commit {after.position + 1}: it has a wrong name"
+                f"{source} begins with commit {after.position + 1}, which does not match its name"
             )
         return _Segment(source, data, after, start)
 

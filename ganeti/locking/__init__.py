@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Who may work on what, granted whole or not at all; read ``table`` first."""
+"""Locks on objects of the cluster, granted all or nothing; read ``table`` first."""

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What can be locked, how, and when two wishes clash.
+"""Names and modes of locks, and the modes that conflict.
 
-A lock is named by the kind of an object and its UUID, so that a rename does not change it. All
-objects of a kind together are a lock as well, and the cluster is one above all of these. Whoever
-wants one object must be seen by somebody who wants all of them; ``widened`` adds that, and the
-keeper calls it, so plans name only what they are about.
+A lock is named by the kind and the UUID of an object, so that a rename does not change it. Each
+kind has a lock for all its objects (its lockset), and the cluster lock is above all others. A
+request for one object must conflict with a request for all objects; ``widened`` adds the parent
+locks for that. ``LockWaiter`` calls it, so that plans name only the objects they use.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from typing import TypeAlias
 
 LockName: TypeAlias = str
 Owner: TypeAlias = str
-"""Who holds or waits, in words that an operator understands: ``job 12``."""
+"""The holder of a lock, or a waiter, as operators see it: ``job 12``."""
 
 
 class LockMode(enum.Enum):
-    """How a lock is wanted; the last two are for sets of objects and are added by ``widened``."""
+    """The mode of a lock; the last two apply to locksets and are added by ``widened``."""
 
     SHARED = "shared"
     EXCLUSIVE = "exclusive"
     SOME_SHARED = "some shared"
     SOME_EXCLUSIVE = "some exclusive"
 
-    # Members are singletons; the hash of an enum is computed in Python and would be the most
-    # expensive part of the lock table.
+    # Members are singletons. Enum.__hash__ is a Python function and would be the most expensive
+    # part of the lock table.
     __hash__ = object.__hash__
 
 
@@ -35,7 +35,7 @@ LockRequest: TypeAlias = Mapping[LockName, LockMode]
 
 
 class LockLevel(enum.StrEnum):
-    """The kinds of objects that are locked."""
+    """The kinds of objects that can be locked."""
 
     INSTANCE = "instance"
     GROUP = "nodegroup"
@@ -44,7 +44,7 @@ class LockLevel(enum.StrEnum):
 
 
 CLUSTER: LockName = "cluster/BGL"
-"""Held exclusively, nobody else holds anything."""
+"""The cluster lock; while it is held exclusively, no other lock is held."""
 
 CLASHES: Mapping[LockMode, tuple[LockMode, ...]] = {
     LockMode.EXCLUSIVE: tuple(LockMode),
@@ -52,7 +52,7 @@ CLASHES: Mapping[LockMode, tuple[LockMode, ...]] = {
     LockMode.SOME_EXCLUSIVE: (LockMode.EXCLUSIVE, LockMode.SHARED),
     LockMode.SOME_SHARED: (LockMode.EXCLUSIVE,),
 }
-"""The modes that one lock cannot be held in at the same time; symmetric."""
+"""The modes that conflict with each mode on one lock; symmetric."""
 
 _INCLUDES: Mapping[LockMode, tuple[LockMode, ...]] = {
     LockMode.EXCLUSIVE: tuple(LockMode),
@@ -70,41 +70,41 @@ _ABOVE: Mapping[LockMode, LockMode] = {
 
 
 def instance_lock(uuid: str) -> LockName:
-    """The lock of one instance."""
+    """Return the name of the lock of an instance."""
     return f"instance/{uuid}"
 
 
 def group_lock(uuid: str) -> LockName:
-    """The lock of one node group."""
+    """Return the name of the lock of a node group."""
     return f"nodegroup/{uuid}"
 
 
 def node_lock(uuid: str) -> LockName:
-    """The lock of one node."""
+    """Return the name of the lock of a node."""
     return f"node/{uuid}"
 
 
 def network_lock(uuid: str) -> LockName:
-    """The lock of one network."""
+    """Return the name of the lock of a network."""
     return f"network/{uuid}"
 
 
 def all_of(kind: LockLevel) -> LockName:
-    """The lock of all objects of a kind, those included that do not exist yet."""
+    """Return the name of the lock of all objects of a kind, including future ones."""
     return f"{kind.value}/[lockset]"
 
 
 def request(
     *, exclusive: Iterable[LockName] = (), shared: Iterable[LockName] = ()
 ) -> dict[LockName, LockMode]:
-    """A request for some locks; what is named twice is wanted exclusively."""
+    """Return a request for some locks; a lock that is named twice is exclusive."""
     wants = dict.fromkeys(shared, LockMode.SHARED)
     wants.update(dict.fromkeys(exclusive, LockMode.EXCLUSIVE))
     return wants
 
 
 def widened(wants: LockRequest) -> dict[LockName, LockMode]:
-    """``wants``, and what it means for the sets its locks belong to; once is enough."""
+    """Return ``wants`` with the parent locks that it needs; idempotent."""
     wide = dict(wants)
     for name, mode in wants.items():
         above = _ABOVE[mode]
@@ -114,7 +114,7 @@ def widened(wants: LockRequest) -> dict[LockName, LockMode]:
 
 
 def covers(held: LockRequest, needed: LockRequest) -> bool:
-    """Whether somebody who holds ``held`` may do what ``needed`` asks for."""
+    """Return whether ``held`` includes every lock of ``needed`` in a sufficient mode."""
     return all(
         any(
             mode in _INCLUDES[held[lock]]
@@ -134,7 +134,7 @@ def parents(name: LockName) -> tuple[LockName, ...]:
 
 
 def _both(one: LockMode, other: LockMode) -> LockMode:
-    """The least mode that includes both; shared and some exclusive have none but exclusive."""
+    """Return the weakest mode that includes both; for shared and some exclusive, exclusive."""
     if other in _INCLUDES[one]:
         return one
     return other if one in _INCLUDES[other] else LockMode.EXCLUSIVE

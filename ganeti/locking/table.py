@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Which owners hold which locks and who waits for them; pure bookkeeping, nothing waits here.
+"""The lock table: holders and waiters of all locks; pure bookkeeping without waiting.
 
-A request is granted whole or not at all, so whoever holds never waits and nothing can deadlock.
-Requests are served by priority, then in the order they came. One that waits also keeps those
-behind it from what it wants, so an exclusive request is not starved by shared ones.
+A request is granted whole or not at all, so that holders never wait and deadlocks are impossible.
+Requests are served by priority, then in order of arrival. A waiter also blocks later requests that
+conflict with it, so that shared requests do not starve an exclusive one.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from typing import TypeAlias
 from ganeti.locking.names import CLASHES, LockMode, LockName, LockRequest, Owner
 
 _Place: TypeAlias = tuple[int, int, Owner]
-"""Where a request stands: priority, the number of its ticket, its owner."""
+"""The position of a request in the queue: priority, ticket number, owner."""
 
 
 class AlreadyAsked(Exception):
-    """An owner that holds or waits asked again; it must give back first."""
+    """A request of an owner that already holds or waits; it must release first."""
 
 
 @dataclass(frozen=True)
 class LockRow:
-    """One lock as an operator sees it: who holds it, and who waits for it in order.
+    """One lock as operators see it: its holders, and its waiters in order.
 
-    Modes are ``shared`` and ``exclusive``; neighbours in the queue with the same wish are together.
+    Modes are ``shared`` and ``exclusive``; adjacent waiters with the same mode are one entry.
     """
 
     name: LockName
@@ -44,10 +44,10 @@ class _Request:
 
 
 class _Lock:
-    """One lock: the owners that hold it, and the places of those who wait, by mode.
+    """One lock: its holders, and the queue positions of its waiters, by mode.
 
-    Of each mode only the first place matters to those who stand behind, so whether somebody is
-    blocked is known without looking at the whole queue: three thousand waiters cost no scan.
+    Only the first position of each mode can block later requests, so that a check needs no scan of
+    the queue, even with thousands of waiters.
     """
 
     __slots__ = ("held", "waiting")
@@ -57,7 +57,7 @@ class _Lock:
         self.waiting: dict[LockMode, list[_Place]] = {}
 
     def is_free_for(self, mode: LockMode, place: _Place) -> bool:
-        """Whether nobody who holds, or waits ahead of ``place``, clashes with ``mode``."""
+        """Return whether ``mode`` conflicts with no holder and no waiter ahead of ``place``."""
         for other in CLASHES[mode]:
             if other in self.held:
                 return False
@@ -67,7 +67,7 @@ class _Lock:
         return True
 
     def freed_by(self, mode: LockMode, place: _Place | None) -> Iterator[_Place]:
-        """Who stands behind ``place`` (None: a holder's) and clashes with nobody without it."""
+        """Yield the waiters behind ``place`` (None: behind a holder) that its removal unblocks."""
         if mode in self.held:
             return
         for other in CLASHES[mode]:
@@ -75,7 +75,7 @@ class _Lock:
             start = 0 if place is None else bisect_right(queue, place)
             for waiter in queue[start:] if start else queue:
                 if not self.is_free_for(other, waiter):
-                    break  # whatever blocks this one stands ahead of the rest of its mode as well
+                    break  # the same conflict is ahead of the later waiters of this mode
                 yield waiter
 
     def add(self, mode: LockMode, place: _Place) -> None:
@@ -110,10 +110,10 @@ class _Lock:
 
 
 class LockTable:
-    """Grants each request whole or not at all, so owners that hold never wait.
+    """Grants each request whole or not at all, so that holders never wait.
 
-    Every method that may let somebody have what it waits for answers with those owners, in the
-    order of their places; they hold from then on.
+    Methods that can unblock waiters return the owners whose requests were granted, in queue order;
+    these hold their locks from then on.
     """
 
     def __init__(self) -> None:
@@ -123,20 +123,20 @@ class LockTable:
         self._waiting: dict[Owner, _Request] = {}
 
     def request(self, owner: Owner, wants: LockRequest, priority: int = 0) -> list[Owner]:
-        """Ask for locks, all of them or none yet; lower priorities come first.
+        """Request locks, all or nothing; lower priorities are served first.
 
         :raises AlreadyAsked: the owner holds or waits.
         """
         if owner in self._held or owner in self._waiting:
             raise AlreadyAsked(
-                f"{owner} asks for locks before it has given back those it asked for"
+                f"{owner} requests locks before it has released those of its last request"
             )
         request = _Request((priority, next(self._tickets), owner), wants)
         self._enter(request)
         return self._grant([request.place])
 
     def release(self, owner: Owner) -> list[Owner]:
-        """Give back what ``owner`` holds, or take it out of the queue; without either, nothing."""
+        """Release the locks of ``owner`` or cancel its request; do nothing if it has neither."""
         if (held := self._held.pop(owner, None)) is not None:
             for name, mode in held.wants.items():
                 self._locks[name].release(mode, owner)
@@ -147,7 +147,7 @@ class LockTable:
         return []
 
     def reprioritize(self, owner: Owner, priority: int) -> list[Owner]:
-        """Move a waiting owner among the others; its age stays. A holder keeps what it has."""
+        """Change the priority of a waiter, which keeps its age; a holder is not affected."""
         old = self._waiting.get(owner)
         if old is None or old.place[0] == priority:
             return []
@@ -157,18 +157,18 @@ class LockTable:
         return self._grant([*self._freed(old.wants, old.place), new.place])
 
     def holds(self, owner: Owner) -> bool:
-        """Whether ``owner`` has what it asked for."""
+        """Return whether the request of ``owner`` was granted."""
         return owner in self._held
 
     def in_use(self, name: LockName) -> bool:
-        """Return whether somebody who wants the lock together with others would have to wait."""
+        """Return whether a shared request for the lock would have to wait."""
         lock = self._locks.get(name)
         return lock is not None and (
             LockMode.EXCLUSIVE in lock.held or LockMode.EXCLUSIVE in lock.waiting
         )
 
     def rows(self) -> list[LockRow]:
-        """Every lock that somebody holds or waits for, by name."""
+        """Return every lock with holders or waiters, sorted by name."""
         return [lock.row(name) for name, lock in sorted(self._locks.items())]
 
     def _enter(self, request: _Request) -> None:
@@ -185,7 +185,7 @@ class LockTable:
             self._locks[name].remove(mode, request.place)
 
     def _freed(self, wants: LockRequest, place: _Place | None) -> list[_Place]:
-        """Whom ``wants`` blocked, now given up by a holder or by the waiter at ``place``."""
+        """Return the waiters unblocked by the removal of a holder or of the waiter at ``place``."""
         freed: dict[_Place, None] = {}
         for name, mode in wants.items():
             lock = self._locks[name]
@@ -196,10 +196,10 @@ class LockTable:
         return sorted(freed)
 
     def _grant(self, candidates: list[_Place]) -> list[Owner]:
-        """Give those of ``candidates`` what they want who are blocked nowhere.
+        """Grant the requests of those ``candidates`` that no lock blocks.
 
-        Becoming a holder frees and blocks nobody: those behind had the waiter ahead of them
-        already, and whoever was ahead of it does not clash with it.
+        A grant neither unblocks nor blocks other waiters: those behind were already behind this
+        waiter, and those ahead do not conflict with it.
         """
         granted: list[Owner] = []
         for place in candidates:
@@ -218,5 +218,5 @@ class LockTable:
 
 
 def _shown(mode: LockMode) -> str:
-    """The mode in the words that operators know: who wants some of a set shares the set."""
+    """Return the mode that operators see; modes for a part of a lockset appear as shared."""
     return "exclusive" if mode is LockMode.EXCLUSIVE else "shared"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Waiting for locks: coroutines sleep here until the table grants what they want."""
+"""Lock acquisition for coroutines, which wait until the lock table grants their request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ganeti.locking.table import LockRow, LockTable
 
 
 class LockWaiter:
-    """Gives each owner all the locks it wants at once, and keeps the others waiting."""
+    """Grants each owner all locks of its request at once, and lets other owners wait."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
@@ -25,12 +25,12 @@ class LockWaiter:
     async def hold(
         self, owner: Owner, wants: LockRequest, priority: int = 0
     ) -> AsyncIterator[None]:
-        """Hold all of ``wants`` for as long as the block runs; lower priorities are served first.
+        """Hold all locks of ``wants`` during the block; lower priorities are served first.
 
-        Locks that are free are held at once, in the same turn. A waiter that is cancelled leaves
-        the queue. An owner may hold or wait only once at a time.
+        Free locks are granted in the same reactor turn. A cancelled waiter leaves the queue. An
+        owner has at most one request at a time.
 
-        :raises AlreadyAsked: this owner holds or waits; nothing has changed.
+        :raises AlreadyAsked: this owner holds or waits; nothing was changed.
         """
         granted = self._table.request(owner, widened(wants), priority)
         try:
@@ -43,24 +43,25 @@ class LockWaiter:
             self._wake(self._table.release(owner))
 
     def reprioritize(self, owner: Owner, priority: int) -> None:
-        """Move a waiting owner among the others; for one that holds, nothing changes."""
+        """Change the priority of a waiter; a holder is not affected."""
         self._wake(self._table.reprioritize(owner, priority))
 
     def in_use(self, name: LockName) -> bool:
-        """Return whether somebody who wants the lock together with others would have to wait."""
+        """Return whether a shared request for the lock would have to wait."""
         return self._table.in_use(name) or any(map(self._table.in_use, parents(name)))
 
     def rows(self) -> list[LockRow]:
-        """Every lock that somebody holds or waits for, by name."""
+        """Return every lock with holders or waiters, sorted by name."""
         return self._table.rows()
 
     def _wake(self, owners: Iterable[Owner]) -> None:
         for owner in owners:
-            # In a later turn: waking a long queue from inside itself would overflow the stack.
+            # In a later turn: waking a long queue recursively would overflow the stack.
             self._clock.callLater(0, self._rouse, owner, self._sleeping[owner])
 
     def _rouse(self, owner: Owner, sleeper: Deferred[None]) -> None:
-        # It may have been cancelled since it was granted, and even sleep for something else now.
+        # The waiter may have been cancelled after the grant, and its owner may wait for a new
+        # request.
         if self._sleeping.get(owner) is sleeper:
             del self._sleeping[owner]
             sleeper.callback(None)
