@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the master daemon is made of: LUXI requests become calls; see ``answers`` first."""
+"""The master daemon's parts: recovery, mastership, replication, queries; read ``answers`` first."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Which certificates nodes may show to the master."""
+"""The certificates that the master accepts from nodes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ganeti.operations.member_list import issued_to
 
 
 class AcceptedCertificates:
-    """Those of the configuration, and the last ones of nodes that were removed from it.
+    """The certificates in the configuration, and the last ones of removed nodes.
 
-    A node that was removed is still told to leave, and no certificate is recorded for it by then.
+    A removed node still receives the request to leave, when its certificate is no longer recorded.
     """
 
     def __init__(self, state: Callable[[], ClusterState]) -> None:
@@ -22,7 +22,7 @@ class AcceptedCertificates:
         self._removed: dict[str, tuple[str, ...]] = {}
 
     def changed(self, state: ClusterState, edits: tuple[EditedState, ...]) -> None:
-        """The configuration has changed; nodes may have been removed or added."""
+        """Update the certificates of removed and added nodes after a configuration change."""
         certificates = {
             edit.key: edit.old.fingerprints
             for edit in edits
@@ -37,7 +37,7 @@ class AcceptedCertificates:
                 self._removed.pop(edit.record.name, None)
 
     def accepts(self, name: str, fingerprint: str) -> bool:
-        """Whether the node ``name`` may show the certificate with this fingerprint."""
+        """Return whether the node ``name`` may present the certificate with this fingerprint."""
         return fingerprint in issued_to(self._state(), name) or fingerprint in self._removed.get(
             name, ()
         )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Before its first commit, a new master takes over what other copies have and its own lacks.
+"""Adoption of commits by a new master: it fetches those that other copies have and it lacks.
 
-Its own disk may have lost something (a torn write, a restored backup), and what it does not have
-must not be cut off elsewhere.
+Its own disk may have lost commits (a torn write, a restored backup), and these must not be cut off
+from other copies.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ from ganeti.rpc.replicas import DescribeReplica, ReadFrames, ReplicaEnd
 _log = Logger()
 
 RELEASE_PAUSE, RELEASE_TIMEOUT = 0.5, 4.0
-"""Seconds between two questions for a copy that cannot be read, as while a master daemon there
-changes its files, and for how long it is asked for: less than a node keeps its promise."""
+"""Seconds between two queries for a copy that a master daemon has in use, and in total.
+
+The total must be shorter than the time for which a node keeps its vote.
+"""
 
 
 async def adopt(
@@ -43,13 +45,14 @@ async def adopt(
     *,
     accept_loss: bool = False,
 ) -> bool:
-    """Append what the other ``candidates``' copies have after the end of this one.
+    """Append the commits that other ``candidates`` have after the end of this journal.
 
-    ``replica_set`` is the newest that a majority of the voters has, ``acknowledged`` what each of
-    them knows to be acknowledged. The answer says whether anything was appended. The master
-    ``name`` has been granted its term, so no copy changes meanwhile.
+    ``replica_set`` is the newest one on a majority of the voters, ``acknowledged`` the newest
+    commit that each voter knows to be acknowledged. The master ``name`` has been granted its term,
+    so that no copy changes meanwhile. Return whether any commits were appended.
 
-    :raises Refused: this copy lacks what was acknowledged, or may; says which node to use.
+    :raises Refused: acknowledged commits are missing, or may be missing, from this copy; the
+        message names the node to use.
     """
     if not accept_loss:
         require_in_sync(replica_set, name)
@@ -73,10 +76,10 @@ async def adopt(
 async def _ends(
     nodes: Nodes, candidates: Collection[Node], clock: IReactorTime
 ) -> Mapping[str, ReplicaEnd | Failed]:
-    """Ask where the copies end, by UUID.
+    """Query the ends of the copies; return them by UUID of the node.
 
-    A master daemon that is frozen, or wanted the role as well, may have a copy in use; it is read
-    all the same.
+    A frozen or competing master daemon may have a copy in use; it is read after the time-out all
+    the same.
     """
     waited = 0.0
     while True:
@@ -111,7 +114,7 @@ async def _fetch(journal: FileJournal, nodes: Nodes, node: Node) -> None:
         end = LogPosition(batch.end.position, bytes.fromhex(batch.end.digest))
         await journal.adopt(b64decode(batch.frames), end)
     _log.warn(
-        "commits {first} to {last} were missing here and came from {node}",
+        "commits {first} to {last} were missing from the journal and were fetched from {node}",
         first=before + 1,
         last=journal.end_mark().position,
         node=node.name,
@@ -125,21 +128,21 @@ def _require_all(
     replica_set: ReplicaSet,
     name: str,
 ) -> None:
-    """Refuse to go on without what others have or have heard of.
+    """Check that this copy has every commit that others have or know to be acknowledged.
 
-    :raises Refused: says what is missing, and which node to use.
+    :raises Refused: commits are missing; the message names them and the node to use.
     """
     problems = [f"the copy on {node} has more commits" for node in ahead]
     for voter, mark in sorted(acknowledged.items()):
         if not _contains(journal, mark):
-            problems.append(f"{voter} was told that commit {mark.position} is acknowledged")
+            problems.append(f"{voter} knows commit {mark.position} to be acknowledged")
     if problems:
         others = [each for each in replica_set.in_sync if each != name]
         better = ", ".join(ahead) or ", ".join(others) or "a node with a backup"
         raise Refused(
-            f"acknowledged changes are missing from the copy of the state on {name}, which ends"
-            f" with commit {journal.end_mark().position}: {'; '.join(problems)}. Make {better} the"
-            " master (gnt-cluster master-failover there); to go on and lose those changes:"
+            f"acknowledged commits are missing from the journal on {name}, which ends with"
+            f" commit {journal.end_mark().position}: {'; '.join(problems)}. Make {better} the"
+            " master (gnt-cluster master-failover there), or accept the loss of those commits:"
             " gnt-cluster master-failover --accept-loss",
             Code.STATE,
         )
@@ -147,7 +150,7 @@ def _require_all(
 
 def _contains(journal: FileJournal, mark: ReplicaEnd) -> bool:
     if mark.position < journal.begins_after():
-        return True  # forgotten here, after a checkpoint that holds it
+        return True  # removed here, after a checkpoint that contains it
     try:
         return mark.position == 0 or to_wire(journal.mark_at(mark.position)) == mark
     except NotInSegments:

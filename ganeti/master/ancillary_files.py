@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Seeing to it that every master candidate has the files that a master needs."""
+"""Distribution of the files that every master candidate needs besides the configuration."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from ganeti.rpc.call import Nodes
 from ganeti.rpc.node import UploadFile
 
 LOOK = 30.0
-"""Seconds between two looks at the files, and until a node that failed is tried again."""
+"""Seconds between two checks of the files, and before an upload is retried."""
 
 
 class AncillaryFiles:
-    """Gives them to nodes that become candidates, and to all of them when a file changes."""
+    """Uploads the files to new candidates, and to all candidates when a file changes."""
 
     _log = Logger()
 
@@ -43,15 +43,15 @@ class AncillaryFiles:
         self._giving: Deferred[None] | None = None
 
     def changed(self, state: ClusterState, edits: tuple[EditedState, ...]) -> None:
-        """The configuration has changed; there may be new candidates."""
+        """Upload the files to new candidates after a configuration change."""
         if any(edit.kind is RecordKind.NODE for edit in edits):
-            # At once: what is on its way to a node that has just lost the role does not count when
-            # it is a candidate again.
+            # At once: an upload in progress to a node that has just lost the role must not count
+            # when the node becomes a candidate again.
             self._forget(state)
             self.soon()
 
     def _forget(self, state: ClusterState) -> list[Node]:
-        """Forget what nodes were given that are no candidates, and return the candidates."""
+        """Drop the records of nodes that are no candidates; return the candidates."""
         candidates = [
             node
             for node in state.nodes.values()
@@ -62,7 +62,7 @@ class AncillaryFiles:
         return candidates
 
     def soon(self, pause: float = 0.0) -> None:
-        """Give every candidate what it does not have, after a pause in seconds."""
+        """Upload missing files to every candidate after ``pause`` seconds."""
         if self._timer is not None and self._timer.active():
             if self._timer.getTime() <= self._clock.seconds() + pause:
                 return
@@ -79,7 +79,7 @@ class AncillaryFiles:
 
     def _broke(self, failure: Failure) -> None:
         if not failure.check(CancelledError, NotMaster):
-            self._log.failure("sharing files with the candidates broke", failure)
+            self._log.failure("internal error in the distribution of ancillary files", failure)
 
     def _given_all(self, _: object) -> None:
         self._giving = None
@@ -97,7 +97,7 @@ class AncillaryFiles:
             for node in lacking:
                 if isinstance(trouble := answers[node.uuid], Failed):
                     self._log.warn(
-                        "{path} is not on {node} yet: {why}",
+                        "{path} could not be copied to {node}, will retry: {why}",
                         path=file.path,
                         node=node.name,
                         why=str(trouble),
@@ -108,7 +108,7 @@ class AncillaryFiles:
                     had.add(file)
 
     def stop(self) -> None:
-        """Give nothing any more."""
+        """Cancel running and scheduled uploads."""
         giving, self._giving = self._giving, None
         if giving is not None:
             giving.cancel()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Everything that the master answers over LUXI: the table of contents of what it can do."""
+"""The table of LUXI methods that the master serves, with the function that answers each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ganeti.opcodes.opcode import Opcode
 from ganeti.views.jobs import JOBS, JobRow
 
 NO_CHANGE = "nochange"
-"""What clients of every version understand as: nothing has happened while you waited."""
+"""The answer that clients of every version understand as a time-out without a change."""
 
 
 def answers(
@@ -37,7 +37,7 @@ def answers(
     events: EventFeed,
     metrics: MasterMetrics,
 ) -> Mapping[str, Answerer]:
-    """For each method of the protocol, who answers it."""
+    """Return the answering function for each method of the protocol."""
     jobs = JobAnswers(queue)
     return {
         "SubmitJob": jobs.submit,
@@ -75,7 +75,7 @@ def answers(
 
 
 class JobAnswers:
-    """Orders to the job queue."""
+    """LUXI methods of the job queue."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
@@ -103,7 +103,7 @@ class JobAnswers:
         JOBS.known(fields)
 
         def snapshot(job: Job) -> list[Any]:
-            # As the client has it, so that what it sends back compares equal.
+            # In the form that clients receive, so that the value they send back compares equal.
             values: list[Any] = msgspec.to_builtins(JOBS.plain(fields, [JobRow.of(job)])[0])
             return values
 
@@ -118,4 +118,4 @@ class JobAnswers:
 
 
 async def _internal(*_: Any) -> None:
-    raise GanetiError("this method is for processes of the master only")
+    raise GanetiError("this method is internal to the master; submit jobs with SubmitJob")

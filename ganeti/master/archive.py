@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Jobs that nobody waits for any more, one file each in folders of ten thousand."""
+"""The job archive: one file per job, in folders of ten thousand."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ganeti.system.interfaces import IFiles
 
 
 class JobArchive:
-    """The archive folders of the queue."""
+    """The archive folders of the job queue."""
 
     def __init__(self, files: IFiles, places: StatePaths) -> None:
         self._files = files
         self._places = places
 
     async def keep(self, jobs: Sequence[Job]) -> None:
-        """Keep ``jobs``; they are durable when this returns.
+        """Store ``jobs`` durably; see ``IJobArchive``.
 
-        :raises NotKept: some of them may not be there.
+        :raises NotKept: some of the jobs may be missing.
         """
         contents = {self._places.archived(job.id): encode(job) for job in jobs}
         try:
@@ -33,7 +33,7 @@ class JobArchive:
             raise NotKept(f"the jobs could not be archived: {e}") from e
 
     def find(self, job_id: int) -> Job | None:
-        """An archived job; None if there is none, or its file is damaged."""
+        """Return an archived job; None if it does not exist or its file is damaged."""
         path = self._places.archived(job_id)
         if self._files.stat(path) is None:
             return None

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The in-sync set: which master candidates have every commit that was acknowledged.
+"""The in-sync set: the master candidates that have every acknowledged commit.
 
-Commits wait for the members of the set and for nobody else. A member that fails or is late is put
-out, which takes effect when a majority of the voting nodes has that on disk; it is not waited for
-any more then, until it has caught up and was let in again.
+Commits wait for the members of the set only. A member that fails or is late is removed from the
+set, which takes effect when a majority of the voting nodes has the smaller set on disk. Commits no
+longer wait for it until it has caught up and was added again.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from ganeti.rpc.call import Nodes
 
 @implementer(IReplicas)
 class Candidates:
-    """The copies of the journal with every candidate but the master.
+    """Replication of the journal to every candidate except the master.
 
-    To be handed to ``FileJournal.replicate_to``, and then told of its ``members``.
+    Pass it to ``FileJournal.replicate_to``, then call ``members`` with the nodes of the cluster.
     """
 
     _log = Logger()
@@ -45,7 +45,10 @@ class Candidates:
         checkpoint: CheckpointSource,
         patience: FollowerTimeouts | None = None,
     ) -> None:
-        """``master`` is this node. The set that ``quorum`` begins with is trusted at first."""
+        """``master`` is this node.
+
+        The replica set that ``quorum`` starts with is initially trusted.
+        """
         self._journal = journal
         self._nodes = nodes
         self._clock = clock
@@ -61,19 +64,19 @@ class Candidates:
         self._stopped = False
         quorum.observe(self._wake)
 
-    # --- what is seen of it
+    # --- state
 
     def out_of_sync(self) -> Mapping[str, str]:
-        """Return the candidates that are not in the set, by UUID, each with the reason."""
+        """Return the candidates outside the in-sync set, by UUID, each with the reason."""
         ours = self._quorum.in_effect.in_sync
         return {
-            uuid: "it is being let in" if follower.live else follower.reason
+            uuid: "it is being added" if follower.live else follower.reason
             for uuid, follower in self._followers.items()
             if follower.node.name not in ours
         }
 
     def lags(self) -> Mapping[str, tuple[bool, int]]:
-        """Return for each candidate's copy, by name, whether it is in sync, and what it lacks."""
+        """Return by name whether each candidate is in sync, and how many commits it lacks."""
         ours, end = self._quorum.in_effect.in_sync, self._journal.end()
         return {
             each.node.name: (each.node.name in ours, max(0, end - each.end.position))
@@ -81,7 +84,7 @@ class Candidates:
         }
 
     def members(self, nodes: Iterable[Node]) -> None:
-        """Follow the candidates among these nodes, which are those of the cluster now."""
+        """Replicate to the candidates among ``nodes``, all nodes of the cluster."""
         candidates = {
             node.uuid: node for node in nodes if node.role(self._master.uuid) is Role.CANDIDATE
         }
@@ -98,7 +101,7 @@ class Candidates:
         self._changed()
 
     def stop(self) -> None:
-        """Ask the candidates nothing more; the journal can keep nothing after that."""
+        """Stop replication; after that, the journal cannot store commits."""
         self._stopped = True
         for follower in self._followers.values():
             follower.stop()
@@ -130,7 +133,7 @@ class Candidates:
         self._group = None
         for follower in self._followers.values():
             if follower.live:
-                follower.drop("the master could not keep what it sent, so copies are compared")
+                follower.drop("the master could not store frames it had sent; comparing copies")
         self._changed()
 
     def _require_master(self) -> None:
@@ -140,7 +143,7 @@ class Candidates:
             raise NotMaster("the master daemon is stopping")
 
     def _lacking(self, end: LogPosition) -> bool:
-        """Whether a copy that counts, or may count for a successor, lacks commits up to ``end``."""
+        """Return whether a copy that the set in effect or a proposed set needs lacks commits."""
         have = {
             each.node.name
             for each in self._followers.values()
@@ -152,12 +155,12 @@ class Candidates:
         for follower in self._followers.values():
             if follower.lacks(group.end):
                 follower.drop(
-                    f"it did not keep commit {group.end.position} within "
+                    f"it did not store commit {group.end.position} within "
                     f"{self._patience.bound:g} seconds"
                 )
         self._changed()
 
-    # --- the followers, and the set of them
+    # --- followers and the in-sync set
 
     def _follower(self, node: Node, *, live: bool) -> Follower:
         return Follower(
@@ -174,13 +177,13 @@ class Candidates:
         )
 
     def _deposed(self, error: NotMaster) -> None:
-        self._log.critical("this node is not the master any more: {why}", why=str(error))
+        self._log.critical("this node is no longer the master: {why}", why=str(error))
         self._newer_master = error
         self._wake()
 
     def _changed(self) -> None:
         if not self._stopped and self._newer_master is None:
-            # Those that are live without having caught up are members that are being compared.
+            # A live follower that has not caught up was a member before, and is being compared.
             in_sync = {each.node.name for each in self._followers.values() if each.settled}
             self._quorum.propose(in_sync | {self._master.name})
         self._wake()
@@ -188,5 +191,5 @@ class Candidates:
     def _wake(self) -> None:
         if self._progress is not None:
             progress, self._progress = self._progress, None
-            # In a later turn: whoever reports progress is not done with it yet.
+            # In a later turn: the caller has not finished the change that it reports.
             self._clock.callLater(0, partial(progress.callback, None))

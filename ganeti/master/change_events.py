@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The events that a commit is, one for each of its edits that clients may see.
+"""Conversion of commits to events, one for each edit of a public object.
 
-They are made when somebody wants them. What a commit does not say of an object that it changes, its
-name and tags before, is looked up when the commit is made, while it can still be.
+Events are made on demand. Values that the commit does not contain, namely the previous name and
+tags of a changed object, are looked up when the commit is made, because later they are lost.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SHOWN: Mapping[str, Stored] = {
         Stored.FILTER,
     )
 }
-"""The objects of the configuration that clients see; certificates and spent tokens are not."""
+"""The kinds of configuration objects that clients see; certificates and spent tokens are not."""
 
 _SECRETS: Mapping[str, Sequence[str]] = {
     Stored.CLUSTER: ("osparams_private_cluster",),
@@ -42,37 +42,37 @@ _SECRETS: Mapping[str, Sequence[str]] = {
 }
 
 _DRBD_SECRET = 5
-"""The index of the shared secret in the ``logical_id`` of a disk that DRBD mirrors."""
+"""The index of the shared secret in the ``logical_id`` of a DRBD disk."""
 
 _EDIT_OVERHEAD = 250
-"""About how many bytes an edit takes in memory besides its value."""
+"""Approximate memory of an edit in bytes, besides its value."""
 
 
 class Known(msgspec.Struct, frozen=True):
-    """What was known of an object before a commit: the names it goes by, and its tags."""
+    """The names and tags of an object before a commit."""
 
     names: tuple[str, ...]
     tags: tuple[str, ...]
 
 
 Owner: TypeAlias = Callable[[str], str | None]
-"""Tells the name of the instance that a disk, given by its UUID, belongs to now."""
+"""Return the name of the current instance of a disk, given by UUID; None if it has none."""
 
 
 class CommitEntry:
-    """The events of one commit, for the log of events."""
+    """The events of one commit; an entry of the event log."""
 
     def __init__(
         self, position: Position, commit: Commit, known: Mapping[int, Known], owner: Owner
     ) -> None:
-        """``known`` has what was known before, by the indexes of the edits."""
+        """``known`` has the objects before the commit, by the index of the edit from 1."""
         self.cursor = StreamPosition(position)
         self.size = sum(map(_size, commit.edits)) + _EDIT_OVERHEAD
         self._commit = commit
         self._known = known
         self._owner = owner
         self._made: list[Event] = []
-        self._next = 0  # the edit that is looked at next
+        self._next = 0  # index of the next edit to convert
 
     def events(self, after: StreamPosition, limit: int) -> Sequence[Event]:
         position = self.cursor.position
@@ -105,7 +105,7 @@ class CommitEntry:
         value = shown(edit.kind, msgspec.json.decode(edit.value))
         name, others = _names(edit.kind, edit.key, value, self._owner)
         if known is not None:
-            # Whoever watches an object by its old name has to hear that it has a new one.
+            # Subscribers to the old name must learn that the object has a new one.
             others = (*others, *(each for each in known.names if each not in (name, *others)))
         tags = tuple(value.get("tags", ()))
         if known is not None:
@@ -143,7 +143,7 @@ class CommitEntry:
             )
         try:
             job = decode(edit.value)
-        except Invalid:  # of another version
+        except Invalid:  # stored by another version
             return None
         value = shown_job(job)
         return self._make(
@@ -185,7 +185,7 @@ class CommitEntry:
 
 
 def known_before(commit: Commit, state: ClusterState) -> dict[int, Known]:
-    """Return what ``state``, which was before ``commit``, has of the objects that it changes."""
+    """Return what ``state``, the state before ``commit``, has of the objects it changes."""
     found = {}
     for number, edit in enumerate(commit.edits, 1):
         kind = SHOWN.get(edit.kind)
@@ -201,7 +201,7 @@ def known_before(commit: Commit, state: ClusterState) -> dict[int, Known]:
 
 
 class _Attributes:
-    """A record, read as a document."""
+    """Attribute access to a record under the interface of a document."""
 
     def __init__(self, record: object) -> None:
         self._record = record
@@ -211,7 +211,7 @@ class _Attributes:
 
 
 def owner_in(state: ClusterState) -> Owner:
-    """Return what tells the owners of disks in ``state``."""
+    """Return a function that finds the instance of a disk in ``state``."""
 
     def owner(disk: str) -> str | None:
         instance = state.instances.get(state.owners.get(disk, ""))
@@ -221,7 +221,7 @@ def owner_in(state: ClusterState) -> Owner:
 
 
 def shown(kind: str, document: dict[str, Any]) -> dict[str, Any]:
-    """Return the record of an object as clients may see it, without secrets; takes it apart."""
+    """Return the record of an object without secrets; modifies ``document``."""
     for name in _SECRETS.get(kind, ()):
         document.pop(name, None)
     if kind == Stored.DISK and document.get("dev_type") == "drbd":
@@ -230,7 +230,7 @@ def shown(kind: str, document: dict[str, Any]) -> dict[str, Any]:
 
 
 def shown_job(job: Job) -> dict[str, Any]:
-    """Return what events say of a job; under the names of the fields of jobs."""
+    """Return the value of a job in events, under the field names of job queries."""
     return {
         "id": job.id,
         "status": job.status.value,
@@ -244,12 +244,12 @@ def shown_job(job: Job) -> dict[str, Any]:
 
 
 def subjects(job: Job) -> tuple[str, ...]:
-    """Return the names of what the opcodes of a job are about."""
+    """Return the names of the objects that the opcodes of a job act on."""
     found: dict[str, None] = {}
     for op in job.ops:
         try:
             opcode = op.opcode
-        except Invalid:  # of another version
+        except Invalid:  # stored by another version
             continue
         for name in ("instance_name", "node_name", "group_name", "network_name"):
             value = getattr(opcode, name, None)
@@ -265,11 +265,11 @@ def _is_new(job: Job) -> bool:
 def _names(
     kind: str, key: str, record: dict[str, Any] | _Attributes, owner: Owner
 ) -> tuple[str | None, tuple[str, ...]]:
-    """Return the name of an object, and others that it goes by."""
+    """Return the name of an object, and other names that subscribers may use for it."""
     if kind == Stored.CLUSTER:
         return record.get("cluster_name"), ()
     if kind == Stored.DISK:
-        # Which instance it belongs to is what people look for it by.
+        # Users look for a disk under the name of its instance.
         instance = owner(key)
         return (None, ()) if instance is None else (instance, (key,))
     if kind == Stored.FILTER:

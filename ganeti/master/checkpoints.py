@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Checkpoints: what the journal says, as the classic files, so that its older part can go.
+"""Checkpoints: the state in the classic files, so that older segments of the journal can go.
 
-A checkpoint is ``config.data``, the queue's files, and last of all a marker with the position
-that they stand for. The files may be newer than the marker after a crash in between; replaying
-what they hold already changes nothing, so that does no harm.
+A checkpoint is ``config.data``, the queue's files, and finally a marker with their log position.
+After a crash in between, the files may be newer than the marker; replaying commits that they
+already contain is harmless, because it changes nothing.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from ganeti.master.state_paths import StatePaths
 from ganeti.system.interfaces import IFiles
 
 PAUSE = 10.0
-"""Seconds from the first change that the files do not have to when they are written."""
+"""Seconds from the first change that is missing from the files until they are written."""
 
 QUEUE_VERSION = b"1\n"
 
 
 class Checkpoints:
-    """Writes checkpoints some time after something has changed, and when it is told to."""
+    """Writes a checkpoint some time after a change, and on request."""
 
     _log = Logger()
 
@@ -61,7 +61,7 @@ class Checkpoints:
         self._turn = DeferredLock()
 
     def changed(self) -> None:
-        """Something is durable in the journal that the files do not have; write them soon."""
+        """Schedule a checkpoint because a commit is durable that the files do not contain."""
         if self._timer is None:
             self._timer = self._clock.callLater(PAUSE, self._begin)
 
@@ -71,18 +71,18 @@ class Checkpoints:
         self._under_way.addErrback(self._failed)
 
     def _failed(self, failure: Failure) -> None:
-        # The journal has it all; only the next start takes longer.
+        # The journal has everything; only the next start takes longer.
         if failure.check(OSError):
             why = failure.getErrorMessage()
-            self._log.error("the checkpoint could not be written: {why}", why=why)
+            self._log.error("the checkpoint could not be written, will retry: {why}", why=why)
         else:
-            self._log.failure("writing the checkpoint broke", failure)
+            self._log.failure("internal error while writing the checkpoint", failure)
         self.changed()
 
     async def write(self) -> None:
-        """Write a checkpoint of what is durable now, and let the journal's older part go.
+        """Write a checkpoint of the durable state; let the journal remove older segments.
 
-        :raises OSError: it could not be written; the one before still stands.
+        :raises OSError: the checkpoint could not be written; the previous one is still valid.
         """
         async with self._turn:
             mark, state = self._journal.acknowledged(), self._state()
@@ -99,10 +99,10 @@ class Checkpoints:
                 contents |= {self._places.config: text, self._places.base: text}
                 digests = (digest_of(text),)
             try:
-                # From here until the end, the files may hold more than the marker says for certain.
+                # From here on, the files may contain more than the marker guarantees.
                 await self._files.replace(self._places.marker, replacing(before, mark, digests))
                 if access.differs(state, self._written):
-                    # Before config.data: see there.
+                    # Before config.data; ``ganeti.config.access`` has the reason.
                     await self._files.replace(self._places.access, access.text(state))
                 await self._files.replace_all(contents)
                 for number in changed.gone:
@@ -116,12 +116,12 @@ class Checkpoints:
             await self._journal.forget(self._journal.segment_before(mark.position))
 
     async def whole(self) -> CheckpointFiles:
-        """A checkpoint as it is now, for a candidate that lacks too much to catch up otherwise.
+        """Return a current checkpoint, for a candidate that cannot catch up with frames alone.
 
-        :raises OSError: it cannot be read or written.
+        :raises OSError: the checkpoint could not be read or written.
         """
-        # Whoever does not want it any more must not leave it half written, without jobs that no
-        # later one would have.
+        # A cancelled caller must not leave the checkpoint half written: later ones would not
+        # contain the jobs that this one has taken.
         await shielded(self.write())
         async with self._turn:
             marker = marker_at(self._files, self._places.marker)
@@ -145,14 +145,14 @@ class Checkpoints:
             await self._files.remove(self._places.drained)
 
     async def stop(self, *, write: bool = True) -> None:
-        """Write a last checkpoint, unless told not to, and none after it."""
+        """Stop, after a last checkpoint unless ``write`` is false."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._under_way is not None:
             await self._under_way
         async with self._turn:
-            pass  # one is perhaps being written for a candidate that does not want it any more
+            pass  # a checkpoint for a candidate may still be in progress
         try:
             if write:
                 await self.write()

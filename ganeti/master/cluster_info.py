@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The facts about the cluster that clients ask for most."""
+"""The cluster information of ``QueryClusterInfo``, which clients query most often."""
 
 from __future__ import annotations
 
@@ -58,21 +58,21 @@ _AS_THEY_ARE = (
     "ssh_key_type",
     "ssh_key_bits",
 )
-"""Settings that are told under the name that they have."""
+"""Settings that have the same name in the answer as in the configuration."""
 
 
 class ClusterInfo:
-    """The answer to ``QueryClusterInfo``, encoded anew only when the cluster has changed."""
+    """The answer to ``QueryClusterInfo``, cached in encoded form until the cluster changes."""
 
     def __init__(self, release: str, machine: str) -> None:
-        """``machine`` as ``uname -m`` says it."""
+        """``machine`` is the processor type as printed by ``uname -m``."""
         self._release = release
         self._machine = machine
         self._basis: tuple[Any, Any] = (None, None)
         self._encoded = msgspec.Raw()
 
     def encoded(self, state: ClusterState) -> msgspec.Raw:
-        """The facts as JSON."""
+        """Return the answer as JSON."""
         cluster, master = state.cluster, state.master
         if self._basis[0] is not cluster or self._basis[1] is not master:
             self._encoded = msgspec.Raw(msgspec.json.encode(self._facts(state)))
@@ -104,11 +104,11 @@ class ClusterInfo:
 
 
 def _backend(cluster: Cluster) -> Parameters:
-    """The backend parameters of guests that set none; clients of 2.2 read ``memory``."""
+    """Return the default backend parameters; clients of 2.2 read ``memory``."""
     defaults = be_defaults(cluster)
     return {**defaults, "memory": defaults["maxmem"]}
 
 
 def _hypervisors(cluster: Cluster) -> dict[str, Any]:
-    """The parameters of guests that set none: all that there are, for every hypervisor."""
+    """Return the complete default parameters of every hypervisor."""
     return {name: hv_defaults(cluster, name) for name in HYPERVISORS}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Issuing certificates to new nodes: each token once, by a commit that every later master has."""
+"""Certificates for new nodes: each token works once, because a commit records its use."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from ganeti.pki.issuing import Issue
 from ganeti.system.interfaces import IFiles
 
 RETENTION = 24 * 3600
-"""Seconds for which a node that has got its certificate may be made a member."""
+"""Seconds for which a node with a new certificate may still be added as a member."""
 
 
 class Enrolment:
-    """Gets certificates to nodes that bring a token. ``now`` in seconds since the epoch."""
+    """Issues certificates to nodes that present a token; ``now`` in seconds since the epoch."""
 
     _log = Logger()
 
@@ -51,10 +51,11 @@ class Enrolment:
     async def enrol(self, token: str, request: str) -> dict[str, Any]:
         """Spend a token on the certificate for a signing request, and return a ``Membership``.
 
-        The same request by the same token gets the same answer, as the first may have been lost.
+        The same request with the same token gets the same answer, because the first answer may have
+        been lost.
 
-        :raises Invalid: the token or the request is none.
-        :raises Refused: the token is not of this cluster, has expired, or was spent already.
+        :raises Invalid: the token or the request is malformed.
+        :raises Refused: the token is of another cluster, has expired, or was already used.
         """
         async with self._turn:
             secret = secret_of(
@@ -74,11 +75,13 @@ class Enrolment:
                     certificate=issued.decode("ascii"),
                     fingerprint=fingerprint(issued),
                 )
-                because = ChangeCause("ganeti-noded", f"{invitation.node} has joined by a token")
+                because = ChangeCause("ganeti-noded", f"{invitation.node} joined with a token")
                 await self._config.change(spend(spent, self._now()), because=because)
-                self._log.info("node {node} has its certificate", node=invitation.node)
+                self._log.info("certificate issued to node {node}", node=invitation.node)
             elif spent.application != application:
-                text = "the token was used already; make a new one with gnt-node add on the master"
+                text = (
+                    "the token was already used; create a new one with gnt-node add on the master"
+                )
                 raise Refused(text, Code.STATE)
         self.schedule_expiry()
         members = members_of(self._config.state())
@@ -90,14 +93,14 @@ class Enrolment:
         return dict(msgspec.to_builtins(membership))
 
     def schedule_expiry(self) -> None:
-        """See to it that spent tokens are forgotten when they would not be valid any more."""
+        """Schedule the removal of spent tokens for the time when they expire."""
         self.stop()
         if ends := [token.until for token in self._config.state().spent_tokens.values()]:
             pause = max(0.0, min(ends) - self._now()) + 1.0
             self._timer = self._clock.callLater(pause, self._expire)
 
     def stop(self) -> None:
-        """Forget none any more."""
+        """Cancel the scheduled removal."""
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
 
@@ -112,7 +115,7 @@ class Enrolment:
 
 
 def spend(token: SpentToken, now: float) -> Change:
-    """Record a token as spent, and forget those that have expired."""
+    """Return the change that records a token as spent and removes expired ones."""
 
     def change(state: ClusterState) -> ClusterState:
         return forget_expired(now)(state).put(token)
@@ -121,7 +124,7 @@ def spend(token: SpentToken, now: float) -> Change:
 
 
 def forget_expired(now: float) -> Change:
-    """Forget the spent tokens that would not be valid any more."""
+    """Return the change that removes spent tokens which have expired."""
 
     def change(state: ClusterState) -> ClusterState:
         for token in state.spent_tokens.values():

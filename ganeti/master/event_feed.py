@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The stream of events that the master serves: what is acknowledged, in the order of the journal.
+"""The event stream of the master: acknowledged commits as events, in the order of the journal.
 
-Nothing is served before the first commit of this master's term: what a copy of the journal has at
-its end may never have been acknowledged, and be cut off.
+The stream starts with the first commit of this master's term: earlier commits at the end of a
+journal may never have been acknowledged, and may be cut off.
 """
 
 from __future__ import annotations
@@ -25,18 +25,19 @@ from ganeti.journal.segments import NotInSegments
 from ganeti.master.change_events import CommitEntry, known_before, owner_in
 
 MAX_WAIT = 89.0
-"""Seconds that one request waits for events; clients ask again after that."""
+"""Maximum wait of one request in seconds; clients then send another one."""
 
 SLICE = 100
-"""How many commits are read from the journal in one turn of the reactor."""
+"""Number of commits that are read from the journal in one reactor turn."""
 
 
 @dataclass(frozen=True)
 class EventBatch:
-    """Events after the cursor that was asked for, and ``position``, the cursor to go on from.
+    """Events after a cursor, and ``position``, the cursor to continue from.
 
-    With ``reset`` some are missing: what was asked for is older than what is kept, or of a history
-    that was given up. Everything is to be read again, and then ``position`` is where to go on.
+    With ``reset``, events are missing: the cursor is older than the retained events, or belongs to
+    a history that was discarded. The client must read the whole state again, then continue from
+    ``position``.
     """
 
     events: Sequence[Event]
@@ -44,7 +45,7 @@ class EventBatch:
     reset: bool = False
 
     def encoded(self) -> msgspec.Raw:
-        """Return the answer as JSON; the events are encoded already."""
+        """Return the answer as JSON; the events are already encoded."""
         return msgspec.Raw(
             b'{"events":[%b],"position":"%b","reset":%b}'
             % (
@@ -56,7 +57,7 @@ class EventBatch:
 
 
 class EventFeed:
-    """Makes events of what the journal acknowledges, and of what is seen on nodes."""
+    """Makes events from acknowledged commits and from observations on nodes."""
 
     def __init__(
         self,
@@ -76,14 +77,14 @@ class EventFeed:
         self._open = False
         self._filling = False
         self.readers = 0
-        """How many requests wait for events now."""
+        """The number of requests that wait for events now."""
         self.last_read = -1e9
-        """When somebody last asked for events, in seconds of the clock."""
+        """The time of the last request for events, in seconds of the clock."""
         self._on_read: Callable[[], None] = lambda: None
         journal.observe(self._committed)
 
     def on_read(self, begun: Callable[[], None]) -> None:
-        """Call ``begun`` whenever somebody asks for events."""
+        """Call ``begun`` at every request for events."""
         self._on_read = begun
 
     @property
@@ -92,7 +93,7 @@ class EventFeed:
         return self._log.end
 
     def touch(self) -> None:
-        """Let nodes be looked at as if somebody read events now."""
+        """Poll nodes as if a client had requested events now."""
         if self._open:
             self.last_read = self._clock.seconds()
             self._on_read()
@@ -103,7 +104,7 @@ class EventFeed:
         self.observed(EventKind.CLUSTER, EventAction.MASTER_STARTED, master)
 
     def stop(self) -> None:
-        """Make no events any more, and answer those who wait."""
+        """Stop making events, and answer all waiting requests."""
         self._journal.unobserve(self._committed)
         self._open = False
         self._log.wake()
@@ -118,7 +119,7 @@ class EventFeed:
         tags: tuple[str, ...] = (),
         **details: object,
     ) -> None:
-        """Add an event that is in no commit, after the last commit and all that followed it."""
+        """Add an event that belongs to no commit, after all existing events."""
         position, number = self._log.end
         event = make_event(
             StreamPosition(position, number + 1),
@@ -140,12 +141,12 @@ class EventFeed:
         names: Sequence[str] = (),
         tags: Sequence[str] = (),
     ) -> msgspec.Raw:
-        """Return events after ``since`` as soon as there are some, or after ``timeout`` seconds.
+        """Return events after ``since`` when there are any, or after ``timeout`` seconds.
 
-        Without ``since`` the answer is the position of now, at once.
+        Without ``since``, return the current position at once.
 
-        :raises Invalid: ``since`` is no cursor, or there are no such kinds.
-        :raises Refused: this master has not begun its term.
+        :raises Invalid: ``since`` is not a cursor, or a kind is unknown.
+        :raises Refused: the term of this master has not begun.
         """
         selection = EventFilter.of(kinds, names, tags)
         cursor = None if since is None else StreamPosition.parse(since)
@@ -156,8 +157,8 @@ class EventFeed:
             while not self._open:
                 if not timer.active():
                     raise Refused(
-                        "there are no events before a majority of the nodes has accepted this"
-                        " master; ask again later",
+                        "no events are available before a majority of the nodes has accepted this"
+                        " master; try again later",
                         Code.TEMPORARY,
                     )
                 await self._log.wait()
@@ -192,10 +193,10 @@ class EventFeed:
         self._log.wake()
 
     async def _pause(self) -> None:
-        """Let everything else have its turn."""
+        """Let other work run in the reactor."""
         await deferLater(self._clock, 0)
 
-    # --- what is added
+    # --- new events
 
     def _committed(self, position: Position, commit: Commit) -> None:
         state = self._state()
@@ -211,10 +212,10 @@ class EventFeed:
     def _owner(self, disk: str) -> str | None:
         return owner_in(self._state())(disk)
 
-    # --- what is read from the journal
+    # --- older events
 
     async def _fill(self, cursor: StreamPosition) -> None:
-        """Complete the log with what the journal still has after ``cursor``, as far as it fits."""
+        """Prepend the commits after ``cursor`` that the journal still has, as far as they fit."""
         while self._filling:
             await self._pause()
         if self._log.holds(cursor) or cursor > self._log.end:
@@ -227,7 +228,7 @@ class EventFeed:
 
     async def _read_back(self, cursor: StreamPosition) -> None:
         floor, begins = self._log.floor, self._journal.begins_after()
-        # Of a commit whose events were read in part only, the others are needed.
+        # If the cursor is inside a commit, its remaining events are needed.
         after = max(0, cursor.position - (cursor.number < LAST_EDIT))
         if begins > after or self._log.size > self._max_bytes * 3 // 4:
             return
@@ -240,6 +241,6 @@ class EventFeed:
                 if len(entries) % SLICE == 0:
                     await self._pause()
         except (JournalDamaged, NotInSegments):
-            return  # a checkpoint has let it go meanwhile
-        if self._log.floor == floor:  # else newer events have taken its place already
+            return  # a checkpoint has removed the segment meanwhile
+        if self._log.floor == floor:  # otherwise newer events have displaced older ones meanwhile
             self._log.prepend(entries, StreamPosition(after))

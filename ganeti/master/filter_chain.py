@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Job filters at work: from rules as they are stored to what becomes of a job."""
+"""The job filters as a chain: decides the action for each job from the stored rules."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Entry: TypeAlias = tuple[Line, Line, Long]
 
 
 class _Given(Record):
-    """What there is to check of a rule besides its predicates and its action."""
+    """The fields of a rule, except predicates and action, in the form in which they are checked."""
 
     uuid: Uuid
     priority: Count
@@ -34,9 +34,9 @@ class _Given(Record):
 def rule_of(
     uuid: str, watermark: int, *, priority: Any, predicates: Any, action: Any, reason: Any
 ) -> FilterRule:
-    """The rule that somebody asks for.
+    """Return a rule with checked fields.
 
-    :raises Invalid: with everything that is wrong.
+    :raises Invalid: lists every problem.
     """
     problems: list[Problem] = []
     given = None
@@ -64,7 +64,7 @@ def rule_of(
 def _phrased(problem: Problem) -> Problem:
     if problem.path != "uuid":
         return problem
-    return Problem("uuid", "must be like 6bb0d4f5-0b0f-4a5e-8c5e-2b8b7ab3e8aa, in small letters")
+    return Problem("uuid", "must be like 6bb0d4f5-0b0f-4a5e-8c5e-2b8b7ab3e8aa, in lower case")
 
 
 def _wrong_action(action: Any) -> list[Problem]:
@@ -74,17 +74,17 @@ def _wrong_action(action: Any) -> list[Problem]:
         case ["RATE_LIMIT", int(most)] if type(most) is int and most > 0:
             return []
         case "RATE_LIMIT" | ["RATE_LIMIT", *_]:
-            what = f'must be ["{RATE_LIMIT}", n], with n jobs at most, of 1 and more'
+            what = f'must be ["{RATE_LIMIT}", n], where n is the maximum number of jobs, 1 or more'
             return [Problem("action", what)]
     known = ", ".join(ACTIONS)
     return [Problem("action", f'must be one of {known}, or ["{RATE_LIMIT}", n]')]
 
 
 class FilterChain:
-    """What the rules say of a job: the first that it matches, and that decides anything, holds.
+    """Applies the action of the first rule that matches a job and decides.
 
-    A rule that is not understood, which may have come with a configuration that other software
-    wrote, decides nothing, and the log says so; the queue is never held up by its rules.
+    A rule that this version does not understand, for example from a configuration that other
+    software wrote, decides nothing and is logged; the queue never stops because of a rule.
     """
 
     def __init__(self, rules: Iterable[FilterRule]) -> None:
@@ -98,12 +98,12 @@ class FilterChain:
             if each.applies(subject):
                 verdict = _verdict(each.rule)
                 break
-        # A job that is held by a rule does not compete with others.
+        # A job that a rule blocks does not count towards the limit of its reason.
         return _limit_by_reason(subject) if verdict is None else verdict
 
 
 class _Standing:
-    """One rule, as long as it stands."""
+    """One rule with its compiled predicates."""
 
     _log = Logger()
 
@@ -112,7 +112,7 @@ class _Standing:
         self._matches = self._predicate()
 
     def applies(self, subject: FilteredJob) -> bool:
-        """Whether it is about this job."""
+        """Return whether the rule matches this job."""
         return self._matches is not None and self._matches(subject)
 
     def _predicate(self) -> Predicate | None:
@@ -122,7 +122,7 @@ class _Standing:
             return all_of(self.rule.predicates, self.rule.watermark)
         except Invalid as e:
             uuid = self.rule.uuid
-            self._log.error("job filter {uuid} decides nothing: {why}", uuid=uuid, why=str(e))
+            self._log.error("job filter {uuid} is ignored: {why}", uuid=uuid, why=str(e))
             return None
 
 
@@ -131,13 +131,13 @@ _MARK = b"rate-limit:"
 
 
 def _limit_by_reason(subject: FilteredJob) -> JobRateLimit | None:
-    """The gate that the owner of a job asks for by its reason, ``rate-limit:N:TEXT``.
+    """Return the rate limit that a job's reason requests, ``rate-limit:N:TEXT``.
 
-    At most N jobs of the same such reason run at once; see ganeti(7). Of several reasons in the
-    trail of a job the one that is narrowest holds.
+    At most N jobs with the same such reason run at once; see ganeti(7). If the reason trail has
+    several, the smallest N applies.
     """
     if not any(_MARK in op.input.raw for op in subject.job.ops):
-        return None  # as with nearly all jobs, of which nothing has to be read
+        return None  # the usual case, without decoding any opcode
     texts = [str(entry[1]) for entry in subject.reasons if len(entry) > 1]
     limits = [(int(match[1]), text) for text in texts if (match := _LIMIT.fullmatch(text))]
     return JobRateLimit(min(limits)[1], min(limits)[0]) if limits else None

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the rules about jobs can say of a job, in the language of questions.
+"""The predicates of job filters, in the query filter language.
 
-A predicate is ``[name, filter]``. The filter of ``jobid`` is about the field ``id``, and the word
-``watermark`` stands for that of the rule. That of ``opcode`` is about the parameters of an opcode
-and its ``OP_ID``, and that of ``reason`` about an entry of a reason trail; it is enough that one
-opcode, or one entry of one opcode's trail, matches.
+A predicate is ``[name, filter]``. The filter of ``jobid`` tests the field ``id``, where the word
+``watermark`` stands for the watermark of the rule. The filter of ``opcode`` tests the parameters of
+an opcode and its ``OP_ID``, that of ``reason`` an entry of a reason trail; the predicate matches if
+one opcode, or one entry of one opcode's trail, matches.
 
-What is said of a parameter that an opcode does not have, or that is null, is neither true nor
-false, and nor is its opposite: ``["!=", "instance_name", "web1"]`` is true of opcodes about other
-instances, and not of those that are about none.
+A condition on a parameter that an opcode does not have, or that is null, is neither true nor false,
+and nor is its negation: ``["!=", "instance_name", "web1"]`` matches opcodes for other instances,
+but no opcodes without an instance.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Test: TypeAlias = Callable[[Any], bool]
 
 
 class FilteredJob:
-    """A job as predicates see it: its opcodes as they are stored, so without secrets."""
+    """A job as predicates see it: its opcodes in stored form, without secrets."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -51,9 +51,9 @@ Predicate: TypeAlias = Callable[[FilteredJob], bool]
 
 
 def all_of(written: Any, watermark: int) -> Predicate:
-    """Whether a job matches all the predicates of a rule; none match every job.
+    """Return a predicate that requires all predicates of a rule; an empty list matches every job.
 
-    :raises Invalid: with everything that is wrong, each with its place.
+    :raises Invalid: lists every problem with its path.
     """
     if not isinstance(written, list | tuple):
         raise Invalid([Problem("predicates", "must be a list of predicates")])
@@ -78,8 +78,8 @@ def _predicate(written: Any, watermark: int) -> Predicate:
         case ["reason", condition]:
             return _any_of(REASON, lambda subject: subject.reasons, condition)
         case [str(name), *_] if name not in _NAMES:
-            raise BadFilter(f"there is no predicate {name}; known are {', '.join(_NAMES)}")
-    raise BadFilter(f"must be [name, filter], and the name one of {', '.join(_NAMES)}")
+            raise BadFilter(f"unknown predicate {name}; known predicates: {', '.join(_NAMES)}")
+    raise BadFilter(f"must be [name, filter], where name is one of {', '.join(_NAMES)}")
 
 
 _NAMES = ("jobid", "opcode", "reason")
@@ -88,13 +88,13 @@ _NAMES = ("jobid", "opcode", "reason")
 def _any_of(
     table: Table[Any], rows: Callable[[FilteredJob], Iterable[Any]], written: Any
 ) -> Predicate:
-    compile_filter(table, written)  # refuses what is wrong, all of it at once
+    compile_filter(table, written)  # raises with every problem at once
     matches = _surely(table, written, True)
     return lambda subject: any(map(matches, rows(subject)))
 
 
 def _surely(table: Table[Any], written: Any, wanted: bool) -> Test:
-    """Whether a filter, which must be right, is surely what is ``wanted``: true, or false."""
+    """Return a test whether a valid filter is certainly ``wanted``, in three-valued logic."""
     match written:
         case ["&" | "|" as word, *parts]:
             inner = [_surely(table, part, wanted) for part in parts]
@@ -112,7 +112,7 @@ def _surely(table: Table[Any], written: Any, wanted: bool) -> Test:
 
 
 def _filled(written: Any, watermark: int, depth: int = 0) -> Any:
-    """A filter with the number in place of the word; one that is too deep stays as it is."""
+    """Replace the word ``watermark`` by its number; leave a filter alone that is too deep."""
     match written:
         case [str(operator), "id", "watermark"]:
             return [operator, "id", watermark]
@@ -121,7 +121,7 @@ def _filled(written: Any, watermark: int, depth: int = 0) -> Any:
     return written
 
 
-# What there is to look at
+# The tables of fields that predicates test
 
 JOB_ID: Table[FilteredJob] = Table(
     (
@@ -129,7 +129,7 @@ JOB_ID: Table[FilteredJob] = Table(
             "id",
             "ID",
             FieldType.NUMBER,
-            "The number of the job.",
+            "The job id.",
             lambda subject: subject.job.id,
             compare=Compare.JOB_ID,
         ),
@@ -144,9 +144,9 @@ def _part(index: int) -> Callable[[Sequence[Any]], Any]:
 
 REASON: Table[Sequence[Any]] = Table(
     (
-        Field("source", "Source", FieldType.TEXT, "Who says it.", _part(0)),
-        Field("reason", "Reason", FieldType.TEXT, "What is said.", _part(1)),
-        Field("timestamp", "Time", FieldType.NUMBER, "When, in nanoseconds.", _part(2)),
+        Field("source", "Source", FieldType.TEXT, "Origin of the entry.", _part(0)),
+        Field("reason", "Reason", FieldType.TEXT, "Text of the entry.", _part(1)),
+        Field("timestamp", "Time", FieldType.NUMBER, "Time in nanoseconds.", _part(2)),
     ),
     key="source",
 )
@@ -154,14 +154,14 @@ REASON: Table[Sequence[Any]] = Table(
 
 @cache
 def _opcode() -> Table[Document]:
-    """The parameters of all opcodes; made when first needed, as it loads all of them."""
+    """Return the table of all opcode parameters; built on first use, as it loads all opcodes."""
     found: dict[str, list[Parameter]] = {}
     for kind in OPCODES.values():
         for each in parameters(kind):
             found.setdefault(each.name, []).append(each)
     return Table(
         (
-            Field("OP_ID", "Opcode", FieldType.TEXT, "What the opcode is.", _named("OP_ID")),
+            Field("OP_ID", "Opcode", FieldType.TEXT, "Opcode id.", _named("OP_ID")),
             *(
                 Field(name, name, _kind(same), same[0].doc or name, _named(name))
                 for name, same in found.items()
@@ -176,7 +176,7 @@ def _named(name: str) -> Callable[[Document], Any]:
 
 
 def _kind(same: Iterable[Parameter]) -> FieldType:
-    """What can be done with parameters of one name: opcodes need not agree on its type."""
+    """Return the field type for parameters of one name, whose types may differ by opcode."""
     return FieldType.BOOL if all(_is_flag(each) for each in same) else FieldType.OTHER
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""One master candidate's copy of the journal: compared, brought up to date, and kept so."""
+"""Replication to one master candidate: compare its copy, let it catch up, append to it."""
 
 from __future__ import annotations
 
@@ -33,35 +33,35 @@ from ganeti.rpc.replicas import (
 R = TypeVar("R")
 
 NEAR = 256
-"""A copy that lacks no more commits than this gets the rest together with what comes new."""
+"""Maximum number of missing commits with which a copy joins live replication."""
 
 
 VERIFY_INTERVAL = 5.0
-"""Seconds after which a copy that gets no commits is asked whether it is still there."""
+"""Seconds without commits after which the copy is verified."""
 
 
 @dataclass(frozen=True)
 class CheckpointFiles:
-    """A checkpoint: files by their name below the data folder, and the last commit in them."""
+    """A checkpoint: files by name below the data folder, and the position of the last commit."""
 
     files: Mapping[str, bytes]
     position: Position
 
 
 class CheckpointSource(Protocol):
-    """Where a whole checkpoint comes from."""
+    """Provides complete checkpoints."""
 
     async def __call__(self) -> CheckpointFiles:
-        """A checkpoint no older than what the journal still has.
+        """Return a checkpoint that is not older than the first commit in the journal.
 
-        :raises OSError: it cannot be read or written.
+        :raises OSError: it could not be read or written.
         """
         ...
 
 
 @dataclass(frozen=True)
 class FrameGroup(Frames):
-    """Frames on their way to every candidate; they are made text once for all."""
+    """Frames on their way to every candidate; encoded once for all of them."""
 
     @cached_property
     def call(self) -> AppendFrames:
@@ -71,8 +71,11 @@ class FrameGroup(Frames):
 
 @dataclass(frozen=True)
 class FollowerTimeouts:
-    """What a candidate is granted: ``bound`` seconds to keep frames, a pause from ``first`` to
-    ``longest`` seconds between two tries to bring it back, ``frames`` bytes between checkpoints.
+    """Timing of replication.
+
+    ``bound`` is the time-out for storing frames; ``first`` and ``longest`` are the shortest and
+    longest delay between two attempts to bring a candidate back, all in seconds. ``frames`` is the
+    number of bytes between two checkpoints.
     """
 
     bound: float = 5.0
@@ -82,11 +85,11 @@ class FollowerTimeouts:
 
 
 class Follower:
-    """A candidate other than the master.
+    """The replication to one candidate.
 
-    While it is ``live``, each group is offered to it, and commits wait for it; it is ``settled``
-    when it also has all that came before. When it fails it is neither, and starts over after a
-    pause: where does its copy end, what does it lack.
+    While it is ``live``, each group is queued for it and commits wait for it; it is ``settled``
+    when it also has all earlier commits. After a failure it is neither, and starts over after a
+    delay: find the end of its copy, send what it lacks.
     """
 
     _log = Logger()
@@ -105,14 +108,14 @@ class Follower:
         deposed: Callable[[NotMaster], None],
         live: bool,
     ) -> None:
-        """``under_way`` is the group that is being written, ``changed`` is called on progress.
+        """``under_way`` returns the group that is being written; ``changed`` is called on progress.
 
-        A follower that is ``live`` from the start was so before the master was started: commits
+        A follower that is ``live`` from the start was in sync before the master started: commits
         wait until it has been compared.
         """
         self.node = node
         self.live = self.settled = live
-        self.end = BEGINNING  # until it has agreed to another: a copy may have a history of its own
+        self.end = BEGINNING  # until the copies are compared: its history may have diverged
         self.reason = "it has not been compared yet"
         self._journal = journal
         self._nodes = nodes
@@ -131,15 +134,15 @@ class Follower:
         self._running: Deferred[None] | None = None
         self._stopped = False
 
-    # --- what the set tells it
+    # --- control by the in-sync set
 
     def start(self) -> None:
-        """Begin to follow, until ``stop``."""
+        """Start replication; runs until ``stop``."""
         self._running = Deferred.fromCoroutine(self._run())
         self._running.addErrback(self._broke)
 
     def stop(self) -> None:
-        """Ask it nothing more."""
+        """Stop replication."""
         self._stopped = True
         self.live = self.settled = False
         self._queue.clear()
@@ -148,12 +151,12 @@ class Follower:
                 work.cancel()
 
     def offer(self, group: FrameGroup) -> None:
-        """Let it keep a group that follows the one before."""
+        """Queue a group that follows the previous one."""
         self._queue.append(group)
         self._wake()
 
     def drop(self, reason: str) -> None:
-        """Do not wait for it any more."""
+        """Let commits no longer wait for it, because of ``reason``."""
         self.live, self.settled, self.reason = False, False, reason
         self._queue.clear()
         if self._cancel is not None:
@@ -161,7 +164,7 @@ class Follower:
         self._wake()
 
     def lacks(self, end: LogPosition) -> bool:
-        """Whether commits up to ``end`` wait for it."""
+        """Return whether commits up to ``end`` wait for it."""
         return self.live and self.end.position < end.position
 
     def _wake(self) -> None:
@@ -169,7 +172,7 @@ class Follower:
             idle, self._idle = self._idle, None
             idle.callback(None)
 
-    # --- what it does
+    # --- replication
 
     async def _run(self) -> None:
         pause = self._patience.first
@@ -186,7 +189,7 @@ class Follower:
                 if self._stopped:
                     return
             self._changed()
-            # Longer each time, since one that comes and goes would hold up everybody.
+            # Longer each time: a candidate that repeatedly joins and fails would delay all commits.
             joined, self._joined = self._joined, None
             if joined is not None and self._clock.seconds() - joined > self._patience.longest:
                 pause = self._patience.first
@@ -195,8 +198,10 @@ class Follower:
 
     def _broke(self, failure: Failure) -> None:
         if not (self._stopped and failure.check(CancelledError)):
-            self._log.failure("following {node} broke", failure, node=self.node.name)
-            self.drop(f"it broke: {failure.getErrorMessage()}; restart the master daemon")
+            self._log.failure(
+                "internal error in replication to {node}", failure, node=self.node.name
+            )
+            self.drop(f"internal error: {failure.getErrorMessage()}; restart the master daemon")
             self._changed()
 
     async def _follow(self) -> None:
@@ -215,9 +220,9 @@ class Follower:
                 await self._rest()
 
     async def _rest(self) -> None:
-        """Wait for something to do; now and then see that the copy is still what it was.
+        """Wait for work; periodically verify that the copy is unchanged.
 
-        :raises Failed: it is not: the node has come back with an old disk.
+        :raises Failed: it is not, for example because the node has returned with an old disk.
         """
         self._idle = Deferred()
         due = self._clock.seconds() + VERIFY_INTERVAL
@@ -230,10 +235,10 @@ class Follower:
         if self.live and not self._queue and self._clock.seconds() >= due:
             call = DescribeReplica(at=self.end.position)
             if await self._ask(call, within=self._patience.bound) != to_wire(self.end):
-                raise Failed(f"its copy has another commit {self.end.position} than it had")
+                raise Failed(f"commit {self.end.position} of its copy has changed")
 
     async def _compare(self) -> None:
-        """See to it that the copy ends with a mark of the journal."""
+        """Make the copy end with a position of the journal."""
         try:
             common = await self._common()
         except Failed as e:
@@ -241,18 +246,18 @@ class Follower:
                 raise
             self._log.warn("{node} has no usable copy: {why}", node=self.node.name, why=str(e))
             common = None
-        # Of the beginning nobody can make the configuration: that is in no commit.
+        # The start of the log is not enough: the initial configuration is in no commit.
         if common is not None and common != BEGINNING and await self._cut_to(common):
             return
-        self.drop("it has no copy of this journal yet, and is getting one")
+        self.drop("it has no copy of this journal yet; one is being sent")
         self._changed()
         await self._reset()
 
     async def _cut_to(self, common: LogPosition) -> bool:
-        """Let the copy end with ``common``; False if that cannot be done to it.
+        """Truncate the copy to ``common``; return False if that is not possible.
 
-        What follows was never acknowledged. Cutting off nothing makes its disk work too, so that
-        one whose disk hangs is noticed while nobody waits for it.
+        Frames after it were never acknowledged. The call is made even if there is nothing to cut
+        off, so that a hung disk is noticed before commits wait for this candidate.
         """
         try:
             await self._keep(FrameGroup(common, b"", common), cut=True)
@@ -264,10 +269,10 @@ class Follower:
         return True
 
     async def _common(self) -> LogPosition | None:
-        """The last mark that the copy and the journal have in common; None if they have none.
+        """Return the last log position that the copy and the journal share; None if there is none.
 
-        Nothing is cut off to find it: the copy may be all that is left of the journal, should the
-        master be lost meanwhile.
+        The search cuts off nothing: the copy may be all that is left of the journal if the master
+        is lost meanwhile.
         """
         end = await self._ask(DescribeReplica())
         low, high = self._journal.begins_after(), min(end.position, self._target().position)
@@ -285,7 +290,7 @@ class Follower:
         return common
 
     async def _their_mark(self, position: Position) -> ReplicaEnd | None:
-        """The mark of a commit before the end of the copy; None if that is no longer there."""
+        """Return a log position of the copy before its end; None if it is no longer in the copy."""
         try:
             return await self._ask(DescribeReplica(at=position))
         except Failed as e:
@@ -300,7 +305,7 @@ class Follower:
         self.end, self._unkept = mark, 0
 
     def _refresh(self) -> None:
-        """Now and then give it a newer checkpoint, so that its copy does not grow for ever."""
+        """Send a newer checkpoint from time to time, which bounds the size of the copy."""
         idle = self._refreshing is None or self._refreshing.called
         if self._unkept > self._patience.frames and idle:
             self._unkept = 0
@@ -316,7 +321,7 @@ class Follower:
             self._log.warn("{node} keeps its old checkpoint: {why}", node=self.node.name, why=e)
 
     async def _catch_up(self) -> None:
-        """Send what it lacks; it is live when this returns, and lacks only what is queued."""
+        """Send missing commits; on return it is live and lacks only queued groups."""
         while True:
             if not self.live and self._target().position - self.end.position <= NEAR:
                 self._join()
@@ -324,7 +329,9 @@ class Follower:
             if self.live and self.end == target:
                 return
             if self.end.position > target.position:
-                raise NotInSegments(f"its copy has more than the journal, after {target.position}")
+                raise NotInSegments(
+                    f"its copy has commits after the end {target.position} of the journal"
+                )
             for piece in self._journal.frames_after(self.end, until=target.position):
                 await self._keep(FrameGroup(piece.after, piece.data, piece.end))
 
@@ -335,7 +342,7 @@ class Follower:
             self._queue.append(group)
 
     def _target(self) -> LogPosition:
-        """Up to where the files have what it lacks; the rest is queued."""
+        """Return the end of the frames to read from files; later ones are queued."""
         return self._queue[0].after if self._queue else self._journal.end_mark()
 
     async def _keep(self, group: FrameGroup, *, cut: bool = False) -> None:
@@ -358,19 +365,19 @@ class Follower:
                 timer.cancel()
 
     def _late(self) -> None:
-        self.drop(f"it did not keep frames within {self._patience.bound:g} seconds")
+        self.drop(f"it did not store frames within {self._patience.bound:g} seconds")
 
 
 def _about_the_copy(error: Failed) -> bool:
-    """Whether a node's failure is the copy's own, and not the way's or the disk's."""
+    """Return whether an error concerns the copy itself rather than the network or the disk."""
     return not isinstance(error, Unreachable) and error.code is not Code.ENVIRONMENT
 
 
 def encoded(checkpoint: CheckpointFiles) -> dict[str, str]:
-    """The files of a checkpoint as calls carry them."""
+    """Return the files of a checkpoint in the form of RPC calls."""
     return {name: b64encode(data).decode("ascii") for name, data in checkpoint.files.items()}
 
 
 def to_wire(mark: LogPosition) -> ReplicaEnd:
-    """A mark as calls carry it."""
+    """Return a log position in the form of RPC calls."""
     return ReplicaEnd(position=mark.position, digest=mark.digest.hex())

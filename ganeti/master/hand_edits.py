@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Edits that somebody made in ``config.data`` while no master daemon ran.
+"""Manual edits of ``config.data`` made while no master daemon ran.
 
-The file is a checkpoint: what is changed there is in no journal and on no other node, and would be
-gone with the next failover. An edit therefore becomes a commit like any other change, or it is
-refused with the command that does the same.
+The file is a checkpoint: a change in it is in no journal and on no other node, and would be lost
+with the next failover. An edit therefore becomes a commit like any other change, or it is refused
+with the command to use instead.
 
-Three states are compared: ``base`` is the checkpoint as it was written, ``edited`` the file as it
-is found, and ``current`` what the journal makes of ``base``. They come from
+Three states are compared: ``base`` is the checkpoint as it was written, ``edited`` the file as
+found, and ``current`` the result of replaying the journal on ``base``. They come from
 ``ganeti.config.formats.loaded`` and ``ganeti.config.replay.apply``.
 """
 
@@ -27,13 +27,13 @@ from ganeti.errors import Code, Refused
 from ganeti.schema.records import replace
 
 WHO = "hand edit"
-"""Who has made the commit, in the history."""
+"""The author of the commit in the history."""
 
 MAX_NAMED = 20
-"""So many changed objects are named in the history; of further ones only the number."""
+"""Maximum number of changed objects that the history names; further ones are counted."""
 
 _OURS = frozenset({"serial_no", "ctime", "mtime"})
-"""Fields that move by themselves: what an editor makes of them does not count."""
+"""Fields that the master maintains; edits of them are ignored."""
 
 _REFUSED: Mapping[tuple[RecordKind, str], str] = MappingProxyType(
     {
@@ -43,7 +43,7 @@ _REFUSED: Mapping[tuple[RecordKind, str], str] = MappingProxyType(
         (RecordKind.NODE, "offline"): "gnt-node modify --offline",
     }
 )
-"""Fields that decide who may be master and who has every commit, with what changes them."""
+"""Fields that decide mastership and replication, with the commands that change them."""
 
 _WHOLE: Mapping[RecordKind, tuple[str, str]] = MappingProxyType(
     {
@@ -51,26 +51,26 @@ _WHOLE: Mapping[RecordKind, tuple[str, str]] = MappingProxyType(
         RecordKind.NODE: ("gnt-node add", "gnt-node remove"),
     }
 )
-"""What makes and removes objects that must not come or go by an edit."""
+"""The commands that add and remove objects which must not be added or removed by an edit."""
 
 
 def digest_of(text: bytes) -> str:
-    """Return what identifies a ``config.data`` as one that the master daemon has written."""
+    """Return the digest that identifies a ``config.data`` written by the master daemon."""
     return hashlib.sha256(text).hexdigest()
 
 
 def is_edited(text: bytes, written: Collection[str]) -> bool:
     """Return whether ``text`` is none of the files with the digests ``written``.
 
-    There are two while a checkpoint is written: that of the file before it, and its own. There is
-    none if no digest was kept yet, and then nothing can be said.
+    There are two digests while a checkpoint is written: of the previous file and of the new one.
+    Without any digest the answer is False, because nothing is known.
     """
     return bool(written) and digest_of(text) not in written
 
 
 @dataclass(frozen=True)
 class Difference:
-    """An object that was edited: ``old`` is None if it was added, ``new`` if it was removed."""
+    """An edited object: ``old`` is None if it was added, ``new`` if it was removed."""
 
     kind: RecordKind
     key: str
@@ -79,14 +79,14 @@ class Difference:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The fields that differ; none if the whole object was added or removed."""
+        """The fields that differ; empty if the whole object was added or removed."""
         if self.old is None or self.new is None:
             return ()
         old, new = msgspec.structs.asdict(self.old), msgspec.structs.asdict(self.new)
         return tuple(name for name in old if old[name] != new[name])
 
     def __str__(self) -> str:
-        """The object and what of it was edited, without values, some of which are secret."""
+        """Return the object and its edited fields, without values, some of which are secret."""
         record = self.new or self.old
         called = f"{self.kind} {getattr(record, 'name', None) or self.key}"
         if self.old is None or self.new is None:
@@ -95,7 +95,7 @@ class Difference:
 
 
 def differences(base: ClusterState, edited: ClusterState) -> tuple[Difference, ...]:
-    """Return what an edit has changed, object by object, in the order of kinds and UUIDs."""
+    """Return the edited objects, in the order of kinds and UUIDs."""
     return tuple(_differences(base, edited))
 
 
@@ -113,28 +113,28 @@ def _differences(base: ClusterState, edited: ClusterState) -> Iterator[Differenc
 
 @dataclass(frozen=True)
 class HandEdits:
-    """An edit on its way to become a commit: ``Config.change(adoption.apply, because=…)``."""
+    """An edit that can become a commit: ``Config.change(edits.apply, because=edits.cause)``."""
 
     differences: tuple[Difference, ...]
 
     @property
     def cause(self) -> ChangeCause:
-        """Who and why, for the history."""
+        """The author and reason of the commit."""
         named = [str(each) for each in self.differences[:MAX_NAMED]]
         if (more := len(self.differences) - MAX_NAMED) > 0:
             named.append(f"and {more} more objects")
         return ChangeCause(WHO, f"config.data was edited: {'; '.join(named)}")
 
     def apply(self, current: ClusterState) -> ClusterState:
-        """Return the state with the edit in it.
+        """Return the state with the edit applied.
 
-        :raises Refused: the same object was changed by a commit that the edited file did not have,
-            or two objects would have one name.
+        :raises Refused: a commit that is not in the edited file changed the same object, or two
+            objects would have the same name.
         """
         state = current
         for each in sorted(self.differences, key=lambda each: each.new is not None):
             if state.objects.get(each.kind, Map()).get(each.key) != each.old:
-                raise _refused(f"{each}, but it has been changed by a commit since")
+                raise _refused(f"{each}, but a commit has changed it since")
             if each.new is not None:
                 state = state.put(each.new)
             elif each.old is not None:
@@ -143,9 +143,9 @@ class HandEdits:
 
 
 def adoption(base: ClusterState, edited: ClusterState, current: ClusterState) -> HandEdits | None:
-    """Return how an edit becomes a commit; None if it has changed the form of the file only.
+    """Return the edit to commit; None if only the formatting of the file was changed.
 
-    :raises Refused: it cannot, with every reason and what to do instead.
+    :raises Refused: it cannot be committed; lists every reason and the command to use instead.
     """
     found = differences(base, edited)
     if not found:
@@ -171,9 +171,9 @@ def _forbidden(each: Difference) -> Iterator[str]:
 def _refused(*reasons: str) -> Refused:
     listed: Sequence[str] = reasons[:MAX_NAMED]
     return Refused(
-        "config.data was edited, and the edit cannot be taken over: "
+        "config.data was edited, and the edit cannot be applied: "
         + "; ".join(listed)
-        + ". Undo it, or put back the file as the master daemon wrote it (from another master"
+        + ". Undo it, or restore the file as the master daemon wrote it (from another master"
         " candidate, or a backup), and start the master daemon again",
         Code.STATE,
     )

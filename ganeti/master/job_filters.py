@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Job filters as administrators set and remove them; the queue obeys them at once."""
+"""Changes of the job filters by administrators; the queue applies them at once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ganeti.schema.records import replace
 
 
 class JobFilters:
-    """The rules of the configuration, and their effect on the queue."""
+    """The job filter rules in the configuration, and their effect on the queue."""
 
     def __init__(
         self, config: Config, jobs: JobStore, queue: Queue, uuid: Callable[[], str]
@@ -33,13 +33,13 @@ class JobFilters:
     async def replace(
         self, uuid: str | None, priority: Any, predicates: Any, action: Any, reason: Any
     ) -> str:
-        """Set the rule ``uuid``, or without one a new rule; answers its UUID.
+        """Set the rule ``uuid``, or a new rule without one; return its UUID.
 
-        The rule is durable, and no job begins against it, when this returns. A rule that is set
-        again gets a new watermark. Its reason trail says last when it was set.
+        When this returns, the rule is durable and no job starts against it. A replaced rule gets a
+        new watermark. The last entry of its reason trail has the time.
 
-        :raises Invalid: with everything that is wrong with it.
-        :raises NotKept: the rules are as they were.
+        :raises Invalid: lists every problem of the rule.
+        :raises NotKept: the rules are unchanged.
         """
         rule = rule_of(
             self._uuid() if uuid is None else uuid,
@@ -49,25 +49,25 @@ class JobFilters:
             action=action,
             reason=reason,
         )
-        # Under the name of whom clients know to answer them.
+        # Clients know the component that accepts filters by this name.
         taken = ("luxid", "", int(self._jobs.now() * 1e9))
         rule = replace(rule, reason_trail=(*rule.reason_trail, taken))
-        # With the last job id, which may be that of a job that was refused and is nowhere else:
-        # otherwise the first job after a restart could be older than the rule.
+        # Together with the last job id, which may belong to a refused job and be recorded nowhere
+        # else: otherwise the first job after a restart could have a smaller id than the watermark.
         also = [self._jobs.serial_kept()]
         cause = ChangeCause("client", "job filter set")
         await self._queue.kept(self._config.change(_put(rule), because=cause, also=also))
         return rule.uuid
 
     async def delete(self, uuid: str) -> None:
-        """Remove a rule; what it held back may begin.
+        """Delete a rule; jobs that it blocked may start.
 
-        :raises GanetiError: there is none.
-        :raises NotKept: the rules are as they were.
+        :raises GanetiError: the rule does not exist.
+        :raises NotKept: the rules are unchanged.
         """
         rule = self._config.state().filters.get(uuid)
         if rule is None:
-            # Clients know this error under no class of its own.
+            # Existing clients expect this error as GenericError.
             raise GanetiError(f"there is no job filter {uuid}")
         cause = ChangeCause("client", "job filter removed")
         await self._queue.kept(self._config.change(remove(rule), because=cause))
@@ -81,7 +81,7 @@ class JobFilters:
 
 
 def _put(rule: FilterRule) -> Change:
-    """Set a rule, whether there is one of its UUID or not."""
+    """Return the change that adds or replaces a rule."""
 
     def change(state: ClusterState) -> ClusterState:
         return state.put(rule)

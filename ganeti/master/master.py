@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The master as a whole, over whatever files, nodes and clock it is given."""
+"""The master: assembles configuration, queue, replication and queries into one object."""
 
 from __future__ import annotations
 
@@ -62,12 +62,11 @@ from ganeti.system.interfaces import IFiles
 
 @dataclass(frozen=True)
 class Dependencies:
-    """What the master is given: the way to files, nodes and programs, time and chance.
+    """The boundaries that the master is given: files, nodes, programs, time and identifiers.
 
-    ``clock`` says how long something takes, ``now`` the time of day in seconds since the epoch.
-
-    ``machine`` is the kind of processor, as ``uname -m`` says it; ``name`` that of this node;
-    ``patience`` what a candidate's copy is granted.
+    ``clock`` measures durations, ``now`` is the time of day in seconds since the epoch. ``machine``
+    is the processor type as printed by ``uname -m``; ``name`` is the name of this node;
+    ``patience`` are the time-outs for replication to candidates.
     """
 
     files: IFiles
@@ -86,16 +85,16 @@ class Dependencies:
 
 
 class Master:
-    """Configuration, queue, locks and live data, as one thing that starts and stops."""
+    """Configuration, queue, locks, replication and queries, with one start and one stop."""
 
     _log = Logger()
 
     def __init__(self, around: Dependencies, journal: FileJournal, quorum: Quorum) -> None:
-        """Make the master from what is durable; nothing runs before ``start``.
+        """Build the master from durable state; nothing runs before ``start``.
 
         :raises Failed: a file of the checkpoint is missing or damaged.
-        :raises Damaged: the journal does not verify, or is not of the checkpoint's history.
-        :raises Refused: the cluster has no node of this name.
+        :raises JournalDamaged: the journal does not verify, or does not match the checkpoint.
+        :raises Refused: the cluster has no node with this name.
         """
         self._around = around
         clock = around.clock
@@ -207,14 +206,14 @@ class Master:
     def _changed(self, state: ClusterState, edits: tuple[EditedState, ...]) -> None:
         self.checkpoints.changed()
         self.shared.changed()
-        # First, so that whoever is asked because of this change knows the members as they are now.
+        # First, so that calls made because of this change find nodes with the current member list.
         self.members.changed(state, edits)
         if any(edit.kind is RecordKind.NODE for edit in edits):
             self.candidates.members(state.nodes.values())
             self.quorum.members_changed()
 
     def answers(self) -> Mapping[str, Answerer]:
-        """Who answers each method of the protocol of clients."""
+        """Return the answering function for each LUXI method."""
         return answers(
             self.queue,
             self.shared,
@@ -232,12 +231,12 @@ class Master:
         self.quorum.confirm_down([state.node(name).name for name in names])
 
     async def start(self) -> None:
-        """Make the term known by its first commit, settle what a crash interrupted, run jobs.
+        """Commit the start of the term, recover interrupted jobs, and run jobs.
 
-        That commit is acknowledged when every copy in sync has all that came before it, so nothing
-        that is seen from then on can be lost with this master.
+        The first commit is acknowledged when every in-sync copy has all earlier commits, so that no
+        state which clients see from then on can be lost with this master.
 
-        :raises NotKept: it could not be kept.
+        :raises NotKept: the commit failed.
         """
         self.members.soon()
         self.enrolment.schedule_expiry()
@@ -264,7 +263,7 @@ class Master:
             )
 
     def discard(self) -> None:
-        """Give up a master that was never started."""
+        """Release what a master that was never started holds."""
         self.metrics.stop()
         self.node_events.stop()
         self.events.stop()
@@ -272,10 +271,10 @@ class Master:
         self.members.stop()
 
     async def stop(self, *, replaced: bool = False) -> None:
-        """Stop jobs and questions, and leave a checkpoint behind.
+        """Stop jobs and queries, then write a last checkpoint.
 
-        One that was ``replaced`` leaves none: the files are its successor's. One without a majority
-        does not wait for it: what was not acknowledged is settled by the next master.
+        A ``replaced`` master writes none: the files belong to its successor. A master without a
+        majority does not wait for one: its successor decides about unacknowledged commits.
         """
         if replaced or not self.quorum.holds():
             self._acknowledge_nothing()
@@ -293,7 +292,7 @@ class Master:
         finally:
             if timer.active():
                 timer.cancel()
-        # Last, because what was taken until now is kept by the candidates too.
+        # Last, because commits until here are still replicated to the candidates.
         self._acknowledge_nothing()
 
     def _acknowledge_nothing(self) -> None:
@@ -302,7 +301,7 @@ class Master:
 
 
 def _operations() -> Mapping[type[Opcode], Operation[Any, Any]]:
-    # For the first job and not above: this is a quarter of all that a master has to load.
+    # Imported with the first job: the operations are a quarter of the code that a master loads.
     from ganeti.operations.registry import OPERATIONS
 
     return OPERATIONS

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The master's hold on its role: a term won by votes, a lease renewed with a majority of the nodes,
-and the replica set that a majority has on disk.
+"""Mastership: a term won by votes, a lease renewed with a majority, and the replica set.
 
-Nodes that have granted a newer term refuse what the master of an older one asks. A master without
-the lease acknowledges nothing, and one that hears of a newer master ends.
+Nodes that have granted a newer term refuse calls of older terms. A master without the lease
+acknowledges nothing, and a master that observes a newer one ends.
 """
 
 from __future__ import annotations
@@ -37,18 +36,22 @@ from ganeti.rpc.quorum import (
 from ganeti.rpc.replicas import ReplicaEnd
 
 PAUSE = 1.0
-"""Seconds between two attempts to gather votes; up to as much again by chance, against ties."""
+"""Seconds between two election attempts; a random addition of up to 100 % avoids split votes."""
 
 STRAGGLERS = 0.5
-"""Seconds for which the other nodes are waited for in an election when a majority is with us."""
+"""Seconds to wait for more ballots when a majority has granted its vote."""
 
 SLOW = 2.0
-"""Seconds for which they are waited for when a majority has answered, and some of it refused: time
-for a connection and a write to a slow disk."""
+"""Seconds to wait for more ballots when a majority has answered but some refused.
+
+Covers a connection and a write to a slow disk.
+"""
 
 READY_TIMEOUT = 6.0
-"""Seconds for which a request waits for the lease before it is refused: longer than a lease, so
-that a short loss of contact is not seen by clients."""
+"""Seconds for which a request waits for the lease before it is refused.
+
+Longer than a lease, so that clients do not notice a short loss of contact.
+"""
 
 Observer = Callable[[], None]
 T = TypeVar("T")
@@ -56,9 +59,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Election:
-    """What nodes answered when a term was won: the newest replica set, and the ballots.
+    """The result of a won election: the newest replica set, and the ballots of nodes that voted.
 
-    ``refused`` are the nodes that answered and gave their vote to another one, or to none.
+    ``refused`` are the nodes that answered and voted for another master or for none.
     """
 
     term: int
@@ -85,12 +88,12 @@ class Quorum:
         process: int,
         random: Random,
     ) -> None:
-        """``members`` are the cluster's nodes as the configuration knows them now.
+        """``members`` returns the nodes in the current configuration.
 
-        ``lost`` is called, once, when a newer master is heard of after the term has begun.
-        ``acknowledged`` is the newest acknowledged commit, which nodes are told; ``own_term`` the
-        term that this host's own node daemon has granted to this master, 0 if none. ``process``
-        identifies this master daemon to it.
+        ``lost`` is called once if a newer master is observed after the election. ``acknowledged``
+        returns the newest acknowledged commit, which is sent to nodes; ``own_term`` the term that
+        the node daemon of this host has granted to this master, 0 if none. ``process`` identifies
+        this master daemon to that node daemon.
         """
         self._nodes = nodes
         self._name = name
@@ -116,10 +119,10 @@ class Quorum:
         self._observers: list[Observer] = []
         self._ticking: Deferred[None] | None = None
 
-    # --- what is seen of it
+    # --- state
 
     def term(self) -> int:
-        """Return the term by which this master asks nodes."""
+        """Return the term that calls to nodes carry."""
         return self._term
 
     @property
@@ -129,12 +132,12 @@ class Quorum:
 
     @property
     def begun(self) -> bool:
-        """Whether changes may be made: the term has begun."""
+        """Whether the term has begun, which allows commits."""
         return self._begun
 
     @property
     def lost(self) -> bool:
-        """Whether a newer master was heard of."""
+        """Whether a newer master was observed."""
         return self._lost is not None
 
     @property
@@ -143,26 +146,26 @@ class Quorum:
         return self._in_effect
 
     def required(self) -> frozenset[str]:
-        """Return the nodes that must have a commit before it is acknowledged, by name.
+        """Return the names of the nodes that must have a commit before it is acknowledged.
 
-        A set that is proposed may be what a successor finds, so its members count from the start,
-        and those of the set in effect until the smaller one has taken its place.
+        A successor may find a proposed set, so that its members are required from the start; the
+        members of the set in effect are required until a smaller set has taken effect.
         """
         sets = (self._in_effect, *self._proposed)
         return frozenset(name for each in sets for name in each.in_sync)
 
     def observe(self, observer: Observer) -> None:
-        """Call ``observer`` when a replica set takes effect, the lease is back or all is lost."""
+        """Call ``observer`` when a replica set takes effect, the lease returns, or all is lost."""
         self._observers.append(observer)
 
     def holds(self) -> bool:
-        """Return whether the lease is in force now."""
+        """Return whether this master holds the lease now."""
         return self._begun and self._lost is None and self._clock.seconds() < self._lease_end()
 
     async def confirm(self) -> None:
-        """Return when the lease is in force.
+        """Return when this master holds the lease.
 
-        :raises NotMaster: a newer master was heard of, or this one is stopping.
+        :raises NotMaster: a newer master was observed, or this one is stopping.
         """
         await self._until(self.holds)
 
@@ -177,7 +180,7 @@ class Quorum:
             await waiting
 
     def serve(self) -> None:
-        """Let clients make changes: the first commit of the term is kept."""
+        """Let clients make changes, because the first commit of the term is acknowledged."""
         self._serves = True
         self._wake()
 
@@ -186,9 +189,9 @@ class Quorum:
             self._waiting.remove(waiting)
 
     async def ready(self) -> None:
-        """Return when changes can be made; wait a little for that.
+        """Return when changes can be made, after a wait of at most ``READY_TIMEOUT`` seconds.
 
-        :raises Refused: no majority answers; says which nodes are missing, and what to do.
+        :raises Refused: no majority answers; the message names the missing nodes and the remedy.
         :raises NotMaster: there is a newer master.
         """
         confirming = Deferred.fromCoroutine(self._until(lambda: self._serves and self.holds()))
@@ -204,9 +207,10 @@ class Quorum:
                 timer.cancel()
 
     async def bounded(self, answer: Awaitable[T]) -> T:
-        """Return what is awaited, which goes on if the lease is lost for too long meanwhile.
+        """Return the result of ``answer``, or raise if the lease is lost for too long meanwhile.
 
-        :raises Refused: it was, so that nobody can say whether what was asked for will be done.
+        :raises Refused: the lease was lost for ``READY_TIMEOUT`` seconds, so that the outcome is
+            unknown.
         """
 
         async def result() -> T:
@@ -221,7 +225,7 @@ class Quorum:
             if without[0] < READY_TIMEOUT:
                 timers[:] = [self._clock.callLater(1.0, look)]
                 return
-            why = f"{self.explained()}. It is not known whether this request will be carried out"
+            why = f"{self.explained()}. It is unknown whether this request will be carried out"
             waiting.errback(Refused(why, Code.TEMPORARY))
 
         def done(result: T | Failure) -> None:
@@ -235,19 +239,19 @@ class Quorum:
         return await waiting
 
     def explained(self) -> str:
-        """Return why no change can be made now, and what makes it possible."""
+        """Return why changes are refused now, and how to make them possible."""
         missing = {name: self._silent.get(name, "no answer yet") for name in self.missing()}
         voters = frozenset().union(*self._current().groups()) - self._down
         told = "; ".join(f"{name}: {why}" for name, why in missing.items()) or "none"
         return (
             f"changes are refused: {len(voters) - len(missing)} of {len(voters)} voting nodes"
-            f" answer this master, and it takes more than half (missing: {told}). Bring them back;"
-            " or, if it is certain that they are down and run no master daemon:"
+            f" answer this master, and more than half are required (missing: {told}). Bring them"
+            " back; or, if it is certain that they are down and run no master daemon:"
             f" gnt-cluster confirm-down {' '.join(missing)}".rstrip()
         )
 
     def missing(self) -> list[str]:
-        """Return the voting nodes that have not answered within the time of a lease."""
+        """Return the voting nodes that have not answered for the duration of a lease."""
         since = self._clock.seconds() - LEASE
         voters = frozenset().union(*self._current().groups()) - self._down
         return sorted(name for name in voters if self._heard.get(name, since) <= since)
@@ -256,7 +260,7 @@ class Quorum:
         return self._proposed[-1] if self._proposed else self._in_effect
 
     def _lease_end(self) -> float:
-        """The time until which a majority of each group of voters keeps its promise."""
+        """Return the time until which a majority of each group of voters keeps its promise."""
         ends = [
             sorted((self._heard.get(name, 0.0) for name in group), reverse=True)[len(group) // 2]
             for each in (self._in_effect, *self._proposed)
@@ -265,7 +269,7 @@ class Quorum:
         ]
         return min(ends, default=0.0) + LEASE if ends else self._clock.seconds() + LEASE
 
-    # --- the election
+    # --- election
 
     async def elect(
         self,
@@ -275,21 +279,22 @@ class Quorum:
         voting: bool = True,
         accept_loss: bool = False,
     ) -> Election:
-        """Gather votes for a term newer than ``known`` until a majority has granted it.
+        """Collect votes for a term newer than ``known`` until a majority has granted it.
 
-        Only with ``take_over`` another master's nodes are asked to follow this one, when its lease
-        has ended. Without ``voting`` a person answers for the nodes that do not: they do not vote;
-        with ``accept_loss``, for what may be missing from the copy here.
+        With ``take_over``, nodes that follow another master are asked too, once its lease has
+        expired. Without ``voting``, an administrator has confirmed that the nodes that do not
+        answer are down, and they are not counted; with ``accept_loss``, that commits missing from
+        this copy may be lost.
 
-        :raises NotMaster: a majority obeys another master.
-        :raises Refused: the copy here is not in sync.
+        :raises NotMaster: a majority follows another master.
+        :raises Refused: this copy is not in sync.
         """
         self._term = known
         before: frozenset[str] | None = None
         told: frozenset[str] | None = None
         while True:
-            # First a question, which promises nothing: one that cannot win, because it is cut off
-            # from the others, must not drive the number on by which the true master works.
+            # First a query without effect, like Raft's pre-vote: a candidate that cannot win,
+            # because it is cut off, must not raise the term that the current master works with.
             asked = await self._ask(
                 DescribeVote(),
                 lambda ballot: (
@@ -310,13 +315,13 @@ class Quorum:
             strange = {n: b for n, b in rivals.items() if b.state.master not in allowed}
             if self._followed_by_majority(strange, current):
                 raise _replaced(*_newest_rival(strange))
-            # Votes may be split among several that take over at once; one asks for all of them.
+            # Votes may be split among several that take over at once; each asks all nodes.
             willing = asked.keys() if take_over else asked.keys() - strange.keys()
             if current.has_majority(willing, without=self._down):
                 if current.in_sync and not accept_loss:
                     require_in_sync(current, self._name)
                 term = max(known, *(ballot.state.term for ballot in asked.values())) + 1
-                # Nodes that missed a change obey a master that was replaced before our time.
+                # Nodes that missed a change may follow a master that was replaced before this one.
                 instead = {
                     ballot.state.master
                     for ballot in asked.values()
@@ -344,34 +349,34 @@ class Quorum:
             if silent != told:
                 told = silent
                 self._log.warn(
-                    "{n} nodes answer this master; no answer yet from {silent}",
+                    "{n} nodes have answered this master; waiting for {silent}",
                     n=len(asked),
                     silent=", ".join(sorted(silent)) or "none",
                 )
             await deferLater(self._clock, PAUSE * (1 + self._random.random()))
 
     async def _give_back(self, term: int, known: int, granted: Collection[str]) -> None:
-        """Free the nodes that have granted a term which was not won.
+        """Release the nodes that granted a term which was not won.
 
-        Else each of two that have split the votes would keep its half from the other for ever.
+        Otherwise two masters that have split the votes would block each other forever.
         """
         nodes = [node for node in self._members() if node.name in granted]
         self._term = term
         try:
             await self._nodes.ask_all(nodes, ReleaseLease())
         except GanetiError as e:
-            self._log.info("votes for term {term} were not given back: {e}", term=term, e=e)
+            self._log.info("votes for term {term} were not released: {e}", term=term, e=e)
         finally:
             self._term = known
 
     async def _ask(
         self, call: DescribeVote | RequestVote, with_us: Callable[[Ballot], bool]
     ) -> dict[str, Ballot]:
-        """The ballots of the nodes that answer, by name; why others do not is remembered.
+        """Return the ballots of the nodes that answer, by name; record why others do not.
 
-        Once a majority is ``with_us``, the others are given ``STRAGGLERS`` seconds; once a majority
-        has answered at all, ``SLOW``. Those that refuse are often the quickest, and must not keep
-        this from waiting for the votes of slow nodes.
+        Once a majority is ``with_us``, wait ``STRAGGLERS`` seconds for the others; once a majority
+        has answered at all, ``SLOW`` seconds. Refusals are often the fastest answers, and must not
+        prevent a wait for the votes of slow nodes.
         """
         members = [node for node in self._members() if not node.offline]
         found: dict[str, Ballot] = {}
@@ -407,7 +412,7 @@ class Quorum:
                 timer.cancel()
             for name, work in list(asking.items()):
                 self._silent.setdefault(name, "no answer yet")
-                work.addErrback(lambda _: None)  # of no interest any more
+                work.addErrback(lambda _: None)  # the result no longer matters
                 work.cancel()
         return found
 
@@ -425,10 +430,10 @@ class Quorum:
             if ballot.granted:
                 self._heard[node.name] = asked_at
             elif isinstance(call, RequestVote):
-                self._silent[node.name] = "it has refused this master its vote"
+                self._silent[node.name] = "it has refused to vote for this master"
 
     def _known_set(self, ballots: Iterable[Ballot]) -> ReplicaSet:
-        """The newest replica set; for a cluster that never had one, all nodes vote."""
+        """Return the newest replica set; in a cluster without one, all nodes are voters."""
         found = newest(ballot.state.replica_set for ballot in ballots)
         if found.voters:
             return found
@@ -436,7 +441,7 @@ class Quorum:
         return ReplicaSet(voters=voters)
 
     def _rivals(self, asked: Mapping[str, Ballot], known: int) -> dict[str, Ballot]:
-        """The nodes that obey another master of a term that is no older than the one known here."""
+        """Return the nodes that follow another master whose term is not older than ``known``."""
         return {
             name: ballot
             for name, ballot in asked.items()
@@ -444,15 +449,15 @@ class Quorum:
         }
 
     def _require_only(self, own: Ballot | None) -> None:
-        """Refuse to begin beside another master daemon in the name of this node.
+        """Refuse to start beside another master daemon with the name of this node.
 
-        Such as one that was started from a copy of this node's folder: nodes would take the one for
-        the other, and need not wait for its lease.
+        For example, one that was started from a copy of the node's data folder: nodes could not
+        distinguish the two, and would not wait for the lease of the other.
         """
         if own is not None and own.serves not in (0, self._process):
             raise NotMaster(
-                f"another master daemon of {self._name} runs already (process {own.serves}); this"
-                " one, if it was started from a copy of the node's folder, must not"
+                f"another master daemon of {self._name} is running (process {own.serves}); do not"
+                " start a second one, for example from a copy of the node's data folder"
             )
 
     def _followed_by_majority(self, rivals: Mapping[str, Ballot], current: ReplicaSet) -> bool:
@@ -464,11 +469,11 @@ class Quorum:
     # --- the term
 
     async def begin(self, in_sync: Iterable[str]) -> None:
-        """Begin the elected term: renew the lease, with ``in_sync`` as the first replica set.
+        """Begin the elected term: renew the lease, and propose ``in_sync`` as the first set.
 
-        Returns when that set is in effect.
+        Return when that set is in effect.
 
-        :raises NotMaster: a newer master was heard of.
+        :raises NotMaster: a newer master was observed.
         """
         self._begun = True
         if self._down:
@@ -486,14 +491,15 @@ class Quorum:
         self._log.info("term {term} has begun", term=self._term)
 
     def propose(self, in_sync: Iterable[str]) -> None:
-        """Make these, by name, the in-sync set as soon as a majority has it on disk."""
+        """Propose these nodes, by name, as the in-sync set; a majority must store it first."""
         if self._begun and _ordered(in_sync) != self._current().in_sync:
             self._propose(in_sync)
 
     def members_changed(self) -> None:
-        """Adjust who votes to the nodes that there are now, as soon as a majority agrees.
+        """Propose the voters that match the current nodes.
 
-        Nodes that are gone or offline vote no more; others do once they have answered this master.
+        Removed and offline nodes no longer vote; new nodes vote once they have answered this
+        master.
         """
         if self._begun:
             self._adjust_voters()
@@ -510,12 +516,11 @@ class Quorum:
             self._propose(current.in_sync, voters)
 
     async def agreed(self) -> None:
-        """Return when a majority has agreed on who votes: no node that is gone or offline, and
-        every other one that answers.
+        """Return when the voters match the members: all online nodes that answer, and no others.
 
-        Before that, the vote of one that goes may still be needed: it must not forget it.
+        Before that, the vote of a leaving node may still be needed, so that it must keep its state.
 
-        :raises NotMaster: a newer master was heard of.
+        :raises NotMaster: a newer master was observed.
         """
         while not self._stopped and self._lost is None:
             there = {node.name for node in self._members() if not node.offline}
@@ -529,15 +534,15 @@ class Quorum:
         raise self._lost or NotMaster("the master daemon is stopping")
 
     def confirm_down(self, names: Collection[str]) -> None:
-        """Do not count on these nodes' votes: a person says that they are down.
+        """Exclude the votes of these nodes, which an administrator has confirmed to be down.
 
-        :raises Refused: one answers, or does not vote.
+        :raises Refused: a node answers, or is not a voter.
         """
         for name in names:
             if name not in frozenset().union(*self._current().groups()) or name == self._name:
                 raise Refused(f"node {name} is not one of the other voting nodes", Code.UNKNOWN)
             if self._begun and name not in self.missing():
-                raise Refused(f"node {name} answers this master, so it is not down", Code.STATE)
+                raise Refused(f"node {name} answers this master; it is not down", Code.STATE)
         self._down |= set(names)
         if self._begun:
             current = self._current()
@@ -551,10 +556,11 @@ class Quorum:
         *,
         forced: bool = False,
     ) -> None:
-        """Send out a replica set, with other ``voters`` if they are given.
+        """Propose a replica set, with other ``voters`` if given.
 
-        A change of voters needs a majority of the old ones as well, and there is one at a time:
-        ``members_changed`` comes back to it. Only a person's word is ``forced`` without the old.
+        A change of voters also needs a majority of the old voters (joint consensus), and only one
+        can be in progress: ``members_changed`` is repeated after it. ``forced`` by an
+        administrator's confirmation, a change needs no majority of the old voters.
         """
         if self._stopped or self._lost is not None:
             return
@@ -582,11 +588,11 @@ class Quorum:
             voters=", ".join(made.voters),
         )
         if self._ticking is not None:
-            # In a later turn: the caller is not done with the change that brought it here.
+            # In a later turn: the caller has not finished the change that it reports.
             self._clock.callLater(0, self._renew_all)
 
     def _leave_joint(self) -> None:
-        """Once a change of voters is in effect, the old ones are not needed any more."""
+        """Drop the old voters once a change of voters is in effect."""
         done = self._in_effect
         made = ReplicaSet(
             term=self._term,
@@ -597,7 +603,7 @@ class Quorum:
         self._proposed.append(made)
         self._clock.callLater(0, self._renew_all)
 
-    # --- renewing
+    # --- lease renewal
 
     async def _tick(self) -> None:
         while not self._stopped and self._lost is None:
@@ -606,14 +612,14 @@ class Quorum:
 
     def _stopped_ticking(self, failure: Failure) -> None:
         if not failure.check(CancelledError):
-            self._log.failure("renewing the lease broke", failure)
+            self._log.failure("internal error in lease renewal", failure)
 
     def _renew_all(self) -> None:
         if self._stopped or self._lost is not None:
             return
         if self._own_term() == self._term:
-            # This host's own node daemon has granted the term, and grants it to no other while this
-            # daemon runs; so it need not answer for a cluster of one node to go on.
+            # The node daemon of this host has granted the term, and grants no other while this
+            # daemon runs. It therefore need not answer for a cluster of one node to work.
             self._heard[self._name] = self._clock.seconds()
             self._advance()
         for node in self._targets():
@@ -625,10 +631,10 @@ class Quorum:
                 renewing.addBoth(partial(self._renewed, node.name))
 
     def _targets(self) -> list[Node]:
-        """The nodes to renew the lease with: the members, and those that still vote.
+        """Return the nodes to renew the lease with: the members, and other nodes that still vote.
 
-        A node that is removed or marked offline has a vote until a majority has agreed, perhaps
-        with it, that it has none.
+        A removed or offline node keeps its vote until a majority, which may include it, has agreed
+        that it has none.
         """
         members = {node.name: node for node in self._members() if not node.offline}
         self._online.update(members)
@@ -642,10 +648,10 @@ class Quorum:
 
     def _renewal_broke(self, failure: Failure) -> None:
         if not failure.check(CancelledError):
-            self._log.failure("renewing the lease with a node broke", failure)
+            self._log.failure("internal error in lease renewal with a node", failure)
 
     async def _renew(self, node: Node) -> None:
-        """Renew the lease with a node, and send it the newest set if it lacks that."""
+        """Renew the lease with a node; send it the newest replica set if it has an older one."""
         while not self._stopped:
             current = self._current()
             lacks = self._kept.get(node.name) != current.generation
@@ -656,7 +662,7 @@ class Quorum:
             try:
                 kept = await self._nodes.ask(node, call)
             except NotMaster:
-                return  # whoever asks nodes has told us
+                return  # the RPC client reports a newer master through ``heard``
             except GanetiError as e:
                 self._silent[node.name] = str(e)
                 self._kept.pop(node.name, None)
@@ -672,7 +678,7 @@ class Quorum:
                 return
 
     def _advance(self) -> None:
-        """Put proposed sets into effect that majorities have, and wake those who wait."""
+        """Put proposed sets into effect that majorities have stored; wake the waiters."""
         for made in reversed(self._proposed):
             kept = {
                 name for name, generation in self._kept.items() if generation >= made.generation
@@ -692,28 +698,28 @@ class Quorum:
     def _wake(self) -> None:
         waiting, self._waiting = self._waiting, []
         for each in waiting:
-            # In a later turn: waking from inside a change of this object would see half of it.
+            # In a later turn: a waiter that runs now would see a partial change of this object.
             self._clock.callLater(0, _fire, each)
         for observer in self._observers:
             observer()
 
-    # --- its end
+    # --- end of the term
 
     def heard(self, error: NotMaster) -> None:
-        """Some node obeys a newer master."""
-        # Before the term has begun, it is for the election to say what that means.
+        """Handle the report that a node follows a newer master."""
+        # Before that, the election decides what other masters mean.
         if self._elected and self._lost is None and not self._stopped:
             self._lost = error
             self._wake()
             self._lost_to(error)
 
     def observed(self, term: int, master: str) -> None:
-        """This host's own node daemon obeys ``master`` since ``term``."""
+        """Handle the report that the local node daemon follows ``master`` since ``term``."""
         if term > self._term:
             self.heard(_replaced(self._name, master, term))
 
     def stop(self) -> None:
-        """Renew nothing any more; whoever waits for the lease hears that the master is stopping."""
+        """Stop renewing the lease; waiters get ``NotMaster``."""
         self._stopped = True
         for work in (self._ticking, *list(self._renewing.values())):
             if work is not None:
@@ -721,26 +727,26 @@ class Quorum:
         self._wake()
 
     async def release(self) -> None:
-        """Let another master begin at once, as far as nodes hear it: this one has ended."""
+        """Release the lease on all reachable nodes, so that another master can begin at once."""
         if self._elected and self._lost is None:
             members = [node for node in self._members() if not node.offline]
             try:
                 await self._nodes.ask_all(members, ReleaseLease())
             except GanetiError as e:
-                self._log.info("the lease was not released everywhere: {why}", why=str(e))
+                self._log.info("the lease was not released on all nodes: {why}", why=str(e))
 
 
 def require_in_sync(replica_set: ReplicaSet, name: str) -> None:
-    """Refuse a node whose copy was put out of the in-sync set.
+    """Refuse a node whose copy is not in the in-sync set.
 
-    :raises Refused: says which nodes are in it.
+    :raises Refused: the message names the nodes in the set.
     """
     if name not in replica_set.in_sync:
         others = ", ".join(replica_set.in_sync) or "none"
         raise Refused(
-            f"the copy of the state on {name} is not in sync, so acknowledged changes may be"
-            f" missing from it (in sync: {others}). Make one of those the master, or bring it back;"
-            " to go on and lose those changes: gnt-cluster master-failover --accept-loss"
+            f"the journal on {name} is not in sync, so that acknowledged changes may be missing"
+            f" (in sync: {others}). Make one of those the master, or bring it back; to accept the"
+            " loss of those changes: gnt-cluster master-failover --accept-loss"
         )
 
 
@@ -760,6 +766,6 @@ def _newest_rival(rivals: Mapping[str, Ballot]) -> tuple[str, str, int]:
 
 def _replaced(node: str, master: str, term: int) -> NotMaster:
     return NotMaster(
-        f"{master} is the master now: node {node} has obeyed it since term {term}. Run the tools"
+        f"{master} is the master now: node {node} follows it since term {term}. Run the tools"
         f" there; to make another node the master: gnt-cluster master-failover on that node"
     )

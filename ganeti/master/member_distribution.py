@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Seeing to it that nodes know the members before they are asked anything."""
+"""Distribution of the member list: nodes have the current one before any other call."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ganeti.rpc.members import MemberRecords, UpdateMembers
 R = TypeVar("R")
 
 RETRY = 30.0
-"""Seconds until a node that did not take the list is tried again, if nothing asks it earlier."""
+"""Seconds before a failed update is retried, unless a call to the node comes first."""
 
 _AFFECTED_BY = frozenset(
     {RecordKind.NODE, RecordKind.CERTIFICATE, RecordKind.AUTHORITIES, RecordKind.CLUSTER}
@@ -29,11 +29,11 @@ _AFFECTED_BY = frozenset(
 
 
 class MemberDistribution:
-    """``Nodes`` to whom the newest list of members comes before any other call.
+    """``Nodes`` that sends the newest member list to a node before any other call.
 
-    So a node that was away when a certificate was revoked, or when it lost a role, hears of it
-    before it is used again, without anything having to be remembered across restarts: a master
-    that has just started takes no node for informed.
+    A node that was unreachable when a certificate was revoked, or when it lost a role, thus learns
+    of it before it is used again. Nothing has to be remembered across restarts: a new master
+    assumes that no node is up to date.
     """
 
     _log = Logger()
@@ -45,7 +45,7 @@ class MemberDistribution:
         clock: IReactorTime,
         agreed: Callable[[], Awaitable[None]],
     ) -> None:
-        """``agreed`` returns when a majority of the nodes has agreed on who votes."""
+        """``agreed`` returns when a majority of the nodes has agreed on the voters."""
         self._nodes = nodes
         self._state = state
         self._clock = clock
@@ -60,7 +60,7 @@ class MemberDistribution:
     async def ask(self, node: Node, call: Call[R]) -> R:
         """See ``Nodes``.
 
-        :raises Failed: also if the node could not be informed of the members before.
+        :raises Failed: also if the member list could not be updated on the node.
         """
         if self._lacks(node):
             await self._inform(node)
@@ -72,10 +72,10 @@ class MemberDistribution:
         answers = await self._nodes.ask_all([n for n in nodes if n.uuid not in trouble], call)
         return {**answers, **trouble}
 
-    # --- the list
+    # --- the member list
 
     def changed(self, state: ClusterState, edits: tuple[EditedState, ...]) -> None:
-        """The configuration has changed; the list may have, too."""
+        """Update the member list after a configuration change."""
         if any(edit.kind in _AFFECTED_BY for edit in edits):
             members = members_of(state)
             if members is None or not self._newest or not members.says_the_same(self._newest):
@@ -83,9 +83,9 @@ class MemberDistribution:
                 self.soon()
 
     async def distribute(self) -> Mapping[str, Failed]:
-        """Bring the list to every node that is not offline, and have a majority agree on who votes.
+        """Update the list on every online node, and wait until a majority agrees on the voters.
 
-        The answer is what went wrong with which node, by name; the others use it.
+        Return the errors by node name; the other nodes have the new list.
         """
         nodes = [node for node in self._state().nodes.values() if self._lacks(node)]
         trouble = await self._inform_all(nodes)
@@ -95,7 +95,7 @@ class MemberDistribution:
         return {node.name: trouble[node.uuid] for node in nodes if node.uuid in trouble}
 
     def soon(self, pause: float = 0.0) -> None:
-        """Bring the list to the nodes that lack it, in the background, after a pause in seconds."""
+        """Update outdated nodes in the background, after ``pause`` seconds."""
         if self._timer is not None and self._timer.active():
             if self._timer.getTime() <= self._clock.seconds() + pause:
                 return
@@ -103,7 +103,7 @@ class MemberDistribution:
         self._timer = self._clock.callLater(pause, self._begin)
 
     def stop(self) -> None:
-        """Inform no node any more."""
+        """Cancel running and scheduled updates."""
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         if self._working is not None:
@@ -120,18 +120,20 @@ class MemberDistribution:
     async def _work(self) -> None:
         for name, trouble in (await self.distribute()).items():
             self._log.warn(
-                "node {node} does not know the members yet: {why}", node=name, why=str(trouble)
+                "the member list on node {node} could not be updated: {why}",
+                node=name,
+                why=str(trouble),
             )
 
     def _broke(self, failure: Failure) -> None:
         if not failure.check(CancelledError, NotMaster):
-            self._log.failure("informing nodes of the members broke", failure)
+            self._log.failure("internal error in the distribution of the member list", failure)
 
     def _done(self, _: None) -> None:
         self._working = None
 
     def _lacks(self, node: Node) -> bool:
-        """Whether a node is to be informed: members only, as a new one knows what it needs."""
+        """Return whether a node needs the list: members only, as new nodes get it on joining."""
         return (
             self._newest is not None
             and not node.offline
@@ -145,7 +147,7 @@ class MemberDistribution:
             self._confirmed[node.uuid] = members
 
     async def _inform_all(self, nodes: Sequence[Node]) -> Mapping[str, Failed]:
-        """Return what went wrong, by the UUID of the node."""
+        """Return the errors by UUID of the node."""
         members = self._newest
         if not nodes or members is None:
             return {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the master counts: jobs, commits, replicas, calls to nodes, guests, and spare memory."""
+"""Metrics of the master: jobs, commits, replicas, RPC, nodes, instances, spare memory."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ R = TypeVar("R")
 MIB = 1 << 20
 
 SPARE_INTERVAL = 60.0
-"""Seconds after which the nodes that could not take over others are worked out again."""
+"""Seconds between two computations of N+1 redundancy."""
 
 
 class MeasuredNodes:
-    """Passes calls on to nodes, and counts them."""
+    """Counts and times calls to nodes."""
 
     def __init__(self, nodes: Nodes, clock: IReactorTime) -> None:
         self._nodes = nodes
         self._clock = clock
         self._calls = Counter(
-            "ganeti_rpc_calls", "Calls to nodes that were answered or not.", ("node", "outcome")
+            "ganeti_rpc_calls", "Calls to nodes, by outcome.", ("node", "outcome")
         )
         self._seconds = Histogram(
-            "ganeti_rpc_seconds", "How long nodes took to answer, by the call.", ("call",)
+            "ganeti_rpc_seconds", "Response time of nodes, by call.", ("call",)
         )
 
     async def ask(self, node: Node, call: Call[R]) -> R:
@@ -75,7 +75,7 @@ class MeasuredNodes:
             outcome = "failure" if isinstance(answer, Failed) else "success"
             if isinstance(answer, Unreachable):
                 outcome = "unreachable"
-            # Until the last of them had answered.
+            # The time until the last node has answered; ask_all does not report single times.
             self._count(node, call, outcome, begun)
         return answers
 
@@ -84,39 +84,39 @@ class MeasuredNodes:
         self._seconds.observe(self._clock.seconds() - begun, call.wire)
 
     def families(self) -> Iterator[MetricFamily]:
-        """Yield what was counted."""
+        """Yield the metrics of all calls."""
         yield self._calls.family()
         yield self._seconds.family()
 
 
 class JobTimes:
-    """How long jobs have waited and run, by opcode."""
+    """Waiting and run times of jobs, by opcode."""
 
     def __init__(self) -> None:
         self._ended = Counter("ganeti_jobs_ended", "Jobs that have ended.", ("status",))
         self._queued = Histogram(
             "ganeti_opcode_queue_seconds",
-            "From the submission of a job until an opcode of it wants its locks.",
+            "Time from the submission of a job until an opcode requests its locks.",
             ("opcode",),
         )
         self._locked = Histogram(
             "ganeti_opcode_lock_seconds",
-            "How long an opcode has waited for its locks.",
+            "Time that an opcode has waited for its locks.",
             ("opcode",),
         )
         self._ran = Histogram(
-            "ganeti_opcode_run_seconds", "How long an opcode has run.", ("opcode",)
+            "ganeti_opcode_run_seconds", "Time that an opcode has run.", ("opcode",)
         )
 
     def published(self, job: Job) -> None:
-        """Take the times of a job that is durable in a new state, if it has ended."""
+        """Record the times of a job when it has ended; an observer of ``JobStore``."""
         if not job.is_final:
             return
         self._ended.count(job.status.value)
         for op in job.ops:
             try:
                 name = op.opcode.op_id.removeprefix("OP_")
-            except Invalid:  # of another version
+            except Invalid:  # stored by another version
                 continue
             for times, since, until in (
                 (self._queued, job.received_timestamp, op.start_timestamp),
@@ -127,7 +127,7 @@ class JobTimes:
                     times.observe(_between(since, until), name)
 
     def families(self) -> Iterator[MetricFamily]:
-        """Yield what was observed."""
+        """Yield the metrics of ended jobs."""
         for each in (self._ended, self._queued, self._locked, self._ran):
             yield each.family()
 
@@ -138,7 +138,7 @@ def _between(since: Stamp, until: Stamp) -> float:
 
 @dataclass(frozen=True)
 class Sources:
-    """What the numbers are of."""
+    """The objects that the metrics are read from."""
 
     state: Callable[[], ClusterState]
     journal: FileJournal
@@ -156,7 +156,7 @@ class Sources:
 
 
 class MasterMetrics:
-    """Answers with all the numbers of the master."""
+    """Collects all metrics of the master."""
 
     _log = Logger()
 
@@ -169,8 +169,8 @@ class MasterMetrics:
         sources.jobs.observe(self._times.published)
 
     async def query(self) -> list[MetricFamily]:
-        """Return all families; what nodes say is as old as the age of it tells."""
-        # Who watches numbers wants them fresh: nodes are asked as if events were read.
+        """Return all metric families; values from nodes are as old as their age metric says."""
+        # Monitoring needs fresh values: poll nodes as for a reader of events.
         self._of.events.touch()
         self._work_out_spare()
         return [
@@ -182,11 +182,11 @@ class MasterMetrics:
         ]
 
     def stop(self) -> None:
-        """Work out nothing more."""
+        """Cancel a running computation."""
         if self._working is not None:
             self._working.cancel()
 
-    # --- jobs and the journal
+    # --- jobs and journal
 
     def _jobs(self) -> Iterator[MetricFamily]:
         counts = self._of.jobs.statuses
@@ -196,11 +196,11 @@ class MasterMetrics:
             ("status",),
             [((status.value,), counts[status]) for status in JobStatus],
         )
-        yield gauge("ganeti_queue_drained", "1 if the queue takes no jobs.", self._of.jobs.drained)
+        yield gauge("ganeti_queue_drained", "1 if the queue is drained.", self._of.jobs.drained)
         rows = self._of.locks.rows()
         yield gauges(
             "ganeti_locks",
-            "Locks that are held, and requests that wait for one.",
+            "Held locks, and requests that wait for one.",
             ("what",),
             [
                 (("held",), sum(1 for row in rows if row.owners)),
@@ -211,8 +211,12 @@ class MasterMetrics:
 
     def _journal(self) -> Iterator[MetricFamily]:
         journal, quorum = self._of.journal, self._of.quorum
-        yield gauge("ganeti_journal_position", "The last durable commit.", journal.end())
-        yield gauge("ganeti_journal_refuses", "1 if no change can be kept.", bool(journal.refusal))
+        yield gauge(
+            "ganeti_journal_position", "Position of the last durable commit.", journal.end()
+        )
+        yield gauge(
+            "ganeti_journal_refuses", "1 if the journal accepts no commits.", bool(journal.refusal)
+        )
         yield journal.sync_seconds.family()
         lags = self._of.candidates.lags()
         yield gauges(
@@ -223,29 +227,31 @@ class MasterMetrics:
         )
         yield gauges(
             "ganeti_replica_in_sync",
-            "1 if no change is acknowledged before this copy has it.",
+            "1 if commits wait for this copy.",
             ("node",),
             [((name,), in_sync) for name, (in_sync, _) in lags.items()],
         )
         yield gauges(
             "ganeti_master_term",
-            "The number of the master's term.",
+            "Term of the master.",
             ("node",),
             [((self._of.name,), quorum.term())],
         )
-        yield gauge("ganeti_master_lease", "1 if a majority follows this master.", quorum.holds())
-        yield gauge("ganeti_event_position", "The last event.", self._of.events.end.position)
+        yield gauge("ganeti_master_lease", "1 if this master holds the lease.", quorum.holds())
+        yield gauge(
+            "ganeti_event_position", "Position of the last event.", self._of.events.end.position
+        )
         yield gauge(
             "ganeti_event_requests", "Requests that wait for events.", self._of.events.readers
         )
 
-    # --- nodes and guests
+    # --- nodes and instances
 
     def _of_nodes(self) -> Iterator[MetricFamily]:
         state, live = self._of.state(), self._of.live
         roles = Tally(node.role(state.cluster.master_node).value for node in state.nodes.values())
         yield gauges(
-            "ganeti_nodes", "Nodes by their role.", ("role",), [((r,), n) for r, n in roles.items()]
+            "ganeti_nodes", "Nodes by role.", ("role",), [((r,), n) for r, n in roles.items()]
         )
         known = {
             node.name: facts
@@ -257,19 +263,23 @@ class MasterMetrics:
         ages = [(node.name, live.age(node.uuid)) for node in state.nodes.values()]
         yield gauges(
             "ganeti_node_age_seconds",
-            "How old the last answer is.",
+            "Age of the last answer of the node.",
             ("node",),
             [((name,), age) for name, age in ages if age is not None],
         )
         for name, doc, values in (
-            ("memory_total_bytes", "Memory.", {n: f.memory_total * MIB for n, f in known.items()}),
+            (
+                "memory_total_bytes",
+                "Total memory.",
+                {n: f.memory_total * MIB for n, f in known.items()},
+            ),
             (
                 "memory_free_bytes",
                 "Free memory.",
                 {n: f.memory_free * MIB for n, f in known.items()},
             ),
             ("cpus", "Logical processors.", {n: f.cpus for n, f in known.items()}),
-            ("guests", "Guests that run.", {n: len(f.guests) for n, f in known.items()}),
+            ("guests", "Running guests.", {n: len(f.guests) for n, f in known.items()}),
         ):
             yield gauges(
                 f"ganeti_node_{name}", doc, ("node",), [((n,), v) for n, v in values.items()]
@@ -282,7 +292,7 @@ class MasterMetrics:
         labels = ("node", "kind", "unit")
         yield gauges(
             "ganeti_node_storage_size_bytes",
-            "Space of a storage unit.",
+            "Total space of a storage unit.",
             labels,
             [(given, space.size * MIB) for given, space in spaces],
         )
@@ -298,16 +308,16 @@ class MasterMetrics:
         counts = count_guests(state, self._of.live)
         yield gauges(
             "ganeti_instances",
-            "Instances by their status, in the words of gnt-instance list.",
+            "Instances by status, as in gnt-instance list.",
             ("status",),
             [((status,), count) for status, count in sorted(counts.items())],
         )
         degraded = self._of.node_events.watch.degraded
-        yield gauge("ganeti_disks_degraded", "Mirrored disks with one good copy.", degraded)
+        yield gauge("ganeti_disks_degraded", "Mirrored disks with only one good copy.", degraded)
         spare = None if self._spare is None else self._spare[False]
         yield gauge(
             "ganeti_nodes_without_spare_memory",
-            "Nodes that could not take over the instances of another one (N+1).",
+            "Nodes that cannot take over the instances of some other node (N+1).",
             spare,
         )
 
@@ -317,7 +327,7 @@ class MasterMetrics:
             self._spare_from = now
             self._working = Deferred.fromCoroutine(self._find_spare())
             self._working.addErrback(
-                lambda failure: self._log.failure("working out N+1 broke", failure)
+                lambda failure: self._log.failure("internal error in the N+1 computation", failure)
             )
             self._working.addCallback(self._worked_out)
 
@@ -327,7 +337,7 @@ class MasterMetrics:
     async def _find_spare(self) -> None:
         state, live = self._of.state(), self._of.live
         if all(live.facts(uuid) is None for uuid in state.nodes):
-            self._spare_from = -1e9  # to be tried again when some node has answered
+            self._spare_from = -1e9  # retried once a node has answered
             return
         needed: Tally[tuple[str, str]] = Tally()
 
@@ -337,7 +347,7 @@ class MasterMetrics:
                 for other in state.secondaries_of(instance):
                     needed[other, instance.primary_node] += int(filled["minmem"])
 
-        task = self._of.slices.task("working out N+1")
+        task = self._of.slices.task("the N+1 computation")
         await task.map(add, list(state.instances.values()), steps=10)
         short = {
             node
@@ -348,7 +358,7 @@ class MasterMetrics:
 
 
 def count_guests(state: ClusterState, live: NodeStatusCache) -> Tally[str]:
-    """Return how many instances have each status."""
+    """Return the number of instances by status."""
     facts = {uuid: live.facts(uuid) for uuid in state.nodes}
     guests: dict[str, Collection[str]] = {
         uuid: () if said is None or state.nodes[uuid].offline else said.guests
@@ -357,7 +367,7 @@ def count_guests(state: ClusterState, live: NodeStatusCache) -> Tally[str]:
     as_wanted = 0
     others: list[Instance] = []
     for instance in state.instances.values():
-        # Nearly all, and quick: counting by enums would take ten times as long.
+        # The common case first: counting enum members would take ten times as long.
         if instance.name in guests[instance.primary_node] and instance.admin_state is Wanted.UP:
             as_wanted += 1
         else:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Events of what only nodes know; nodes are asked for it while somebody reads events."""
+"""Events that only nodes can observe; nodes are polled while clients read events."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from ganeti.rpc.disks import DescribeDisks, DiskStatus
 from ganeti.rpc.node import NodeInfo
 
 INTERVAL = 5.0
-"""Seconds between two questions to all nodes."""
+"""Seconds between two polls of all nodes."""
 
 SOON = 0.3
-"""Seconds after which they are asked when a job has changed something, or a guest is gone."""
+"""Seconds before a poll after a job has changed a node, or a guest has vanished."""
 
 DISK_ROUNDS = 6
-"""Mirrored disks are asked for in every so many rounds."""
+"""Number of polls of nodes per poll of mirrored disks."""
 
 LINGER = 120.0
-"""Seconds for which nodes are still asked after the last reader has gone."""
+"""Seconds for which polling continues after the last reader has disconnected."""
 
 
 class NodeEvents:
-    """Asks nodes as long as there are readers, and adds what has happened there to the feed."""
+    """Polls nodes while there are readers, and adds observed changes to the event feed."""
 
     _log = Logger()
 
@@ -66,13 +66,13 @@ class NodeEvents:
         feed.on_read(self._read)
 
     def changed(self, uuid: str) -> None:
-        """Something was done on a node: ask it soon, if somebody reads events."""
+        """Poll a node soon after a change, if there are readers of events."""
         self._live.changed(uuid)
         if self._timer is not None:
             self._schedule(SOON)
 
     def stop(self) -> None:
-        """Ask no more."""
+        """Stop polling."""
         self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
@@ -99,7 +99,7 @@ class NodeEvents:
 
     def _failed(self, failure: Failure) -> None:
         if not failure.check(CancelledError):
-            self._log.failure("asking nodes for events broke", failure)
+            self._log.failure("internal error while polling nodes for events", failure)
 
     def _go_on(self, _: None) -> None:
         self._asking = None
@@ -109,7 +109,7 @@ class NodeEvents:
 
     async def _round(self) -> None:
         state = self._state()
-        # Whoever is undecided about a guest needs answers that are newer than its disappearance.
+        # A decision about a vanished guest needs answers from after its disappearance.
         if self.watch.undecided:
             for uuid in state.nodes:
                 self._live.changed(uuid)
@@ -132,7 +132,7 @@ class NodeEvents:
             try:
                 statuses = await self._nodes.ask(node, DescribeDisks(disks=tuple(disks.values())))
             except GanetiError:
-                continue  # that it does not answer is an event by itself
+                continue  # an unreachable node is an event of its own kind
             found.update(zip(disks, statuses, strict=True))
         self._add(self.watch.disks(found))
 
@@ -151,7 +151,7 @@ class NodeEvents:
 
 
 def mirrored_on(node: Node, state: ClusterState) -> dict[str, Disk]:
-    """Return the mirrored disks of instances that are to run on a node, as they are sent to it."""
+    """Return the mirrored disks of instances whose primary is ``node``, as RPC calls carry them."""
     return {
         disk.uuid: with_parameters(state, instance, disk)
         for instance in state.primaries_on(node)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Questions to all nodes, of which there is one at a time however many clients ask it."""
+"""Queries to all nodes that concurrent clients share: at most one runs at a time."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ R = TypeVar("R")
 
 
 class SharedQuery(Generic[R]):
-    """Asks again for each client, but once for all that wait while it is asked.
+    """A query that runs once for all clients that wait for its start.
 
-    An answer is only given to clients that came before it was asked for, so that each sees what
-    was done before it came.
+    A client only gets an answer whose query started after its request, so that it sees all earlier
+    changes.
     """
 
     def __init__(self, ask: Callable[[], Awaitable[R]]) -> None:
@@ -25,7 +25,7 @@ class SharedQuery(Generic[R]):
         self._answer: tuple[int, R] | None = None
 
     async def answer(self) -> R:
-        """Return an answer that was asked for after this was called."""
+        """Return an answer whose query started after this call."""
         wanted = self._begun + 1
         await self._turn.acquire()
         try:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the nodes last said of themselves.
+"""The node status cache: the last answer of each node about itself.
 
-However many ask, a node is asked one question at a time, and everybody gets its answer. An
-answer knows its age; what jobs do on a node makes its answer old at once.
+At most one query per node runs at a time, and all callers share its answer. A job that changes a
+node invalidates its answer.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ CHANGES_FACTS: frozenset[type[Call[Any]]] = frozenset(
         GrowDiskCall,
     }
 )
-"""Calls after which a node's facts are not what they were."""
+"""Calls that invalidate the status of a node."""
 
 
 @dataclass
 class _Known:
-    """One node's last answer and when it was asked for, and the question that is under way."""
+    """The last answer of a node, the time of its query, and the running query."""
 
     facts: NodeInfo | None = None
     trouble: Failed | None = None
@@ -62,7 +62,7 @@ class _Known:
 
 
 class NodeStatusCache:
-    """The facts of all nodes, kept and refreshed on demand."""
+    """The status of all nodes, refreshed on demand."""
 
     _log = Logger()
 
@@ -75,8 +75,9 @@ class NodeStatusCache:
         max_age: float = 5.0,
         patience: float = 2.0,
     ) -> None:
-        """Answers older than ``max_age`` seconds are asked for anew; who needs one waits for at
-        most ``patience`` seconds and then makes do with what is known.
+        """Refresh answers older than ``max_age`` seconds.
+
+        Callers wait at most ``patience`` seconds for that, then use what is known.
         """
         self._nodes = nodes
         self._state = state
@@ -87,28 +88,28 @@ class NodeStatusCache:
         self._observers: list[Observer] = []
 
     def observe(self, observer: Observer) -> None:
-        """Call ``observer`` with the UUID of a node and each answer, or why there is none."""
+        """Call ``observer`` with the UUID of a node and each answer or error."""
         self._observers.append(observer)
 
     def facts(self, uuid: str) -> NodeInfo | None:
-        """What the node last said; None if its last answer was trouble, or it was never asked."""
+        """Return the last answer of a node; None after an error, or if it was never queried."""
         known = self._known.get(uuid)
         return known.facts if known is not None else None
 
     def age(self, uuid: str) -> float | None:
-        """How many seconds old the facts of a node are; None if there are none."""
+        """Return the age of a node's answer in seconds; None if there is none."""
         known = self._known.get(uuid)
         if known is None or known.facts is None:
             return None
         return self._clock.seconds() - known.asked
 
     def changed(self, uuid: str) -> None:
-        """Something was done on the node that its facts do not show yet."""
+        """Invalidate the answer of a node that a job has changed."""
         if known := self._known.get(uuid):
             known.old = True
 
     async def refresh(self, nodes: Sequence[Node]) -> None:
-        """See to it that what is known of ``nodes`` is fresh, as far as they answer in time."""
+        """Refresh old answers of ``nodes``, as far as the nodes answer within the time-out."""
         now = self._clock.seconds()
         waits = []
         for node in nodes:
@@ -126,7 +127,7 @@ class NodeStatusCache:
         await together
 
     def _asked(self, node: Node, known: _Known) -> Deferred[None]:
-        """Fires when the question that is under way, or else a new one, is answered."""
+        """Return a Deferred that fires when the running query, or else a new one, is answered."""
         waiter: Deferred[None] = Deferred(known.waiting.remove)
         known.waiting.append(waiter)
         if known.asking is None:
@@ -137,10 +138,10 @@ class NodeStatusCache:
 
     def _broke(self, failure: Failure, node: Node) -> None:
         if not failure.check(CancelledError):
-            self._log.failure("asking {node} broke", failure, node=node.name)
+            self._log.failure("internal error while querying {node}", failure, node=node.name)
 
     def _ended(self, known: _Known) -> None:
-        # Not at the end of the coroutine: one that is thrown away with its master wakes nobody.
+        # Not inside the coroutine: one that is discarded with its master must wake no waiters.
         known.asking = None
         waiting, known.waiting = known.waiting, []
         for waiter in waiting:
@@ -152,7 +153,7 @@ class NodeStatusCache:
             hypervisors=cluster.enabled_hypervisors, storage=storage_units(self._state())
         )
         try:
-            # Once more if something was done there meanwhile: who came since wants to see it.
+            # Again if a job changed the node meanwhile: callers since then need to see the change.
             for _ in range(2):
                 known.asked, known.old = self._clock.seconds(), False
                 known.facts, known.trouble = await self._nodes.ask(node, question), None
@@ -172,22 +173,22 @@ class NodeStatusCache:
             try:
                 observer(uuid, answer)
             except Exception:
-                self._log.failure("an observer of node {uuid} broke", uuid=uuid)
+                self._log.failure("an observer failed for node {uuid}", uuid=uuid)
 
     def _stop_timer(self, result: Any, timer: IDelayedCall) -> None:
-        # Whoever gave up waiting, by time-out or by hanging up, leaves the question under way.
+        # A caller that times out or disconnects does not cancel the shared query.
         if timer.active():
             timer.cancel()
 
     def stop(self) -> None:
-        """End every question that is under way."""
+        """Cancel all running queries."""
         for known in self._known.values():
             if known.asking is not None:
                 known.asking.cancel()
 
 
 def storage_units(state: ClusterState) -> tuple[tuple[str, str], ...]:
-    """The storage units, as kind and name, whose space the cluster is interested in."""
+    """Return the storage units, as (kind, name), that the cluster's disk templates use."""
     cluster = state.cluster
     enabled = set(cluster.enabled_disk_templates)
     units = []
@@ -201,9 +202,7 @@ def storage_units(state: ClusterState) -> tuple[tuple[str, str], ...]:
 
 
 class WatchedNodes:
-    """The nodes as jobs ask them: only while ``confirm`` says that this master holds its lease, and
-    with a look at every call that changes what they would say of themselves.
-    """
+    """``Nodes`` for jobs: requires the lease, and reports calls that change a node's status."""
 
     def __init__(
         self,

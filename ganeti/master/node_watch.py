@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What has happened on nodes, seen from what they said before and what they say now.
+"""Detection of events on nodes, from the differences between consecutive answers.
 
-The first answer of each node only says how things are. Later ones are compared with it. A guest
-that is not on its node any more may have stopped, crashed, or be on its way to another one: that is
-decided when the other nodes were asked, and no job is at work on the instance.
+The first answer of each node is the baseline. A guest that has left its node may have stopped,
+crashed, or migrated; this is decided when all other nodes have answered and no job holds the lock
+of the instance.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ganeti.rpc.node import NodeInfo
 
 @dataclass(frozen=True)
 class Observation:
-    """Something that was seen on a node; in no commit."""
+    """A change that was observed on a node and belongs to no commit."""
 
     kind: EventKind
     action: EventAction
@@ -35,7 +35,7 @@ class Observation:
 
 @dataclass
 class _Node:
-    """What a node last said: its guests also while it does not answer."""
+    """The last answer of a node; its guests are kept while it does not answer."""
 
     guests: frozenset[str]
     boot_id: str
@@ -43,9 +43,9 @@ class _Node:
 
 
 class NodeWatch:
-    """Compares the answers of nodes.
+    """Compares consecutive answers of nodes.
 
-    ``locked`` tells whether a job holds or wants the lock of an instance.
+    ``locked`` returns whether a job holds or requests the lock of an instance.
     """
 
     def __init__(
@@ -54,16 +54,16 @@ class NodeWatch:
         self._state = state
         self._locked = locked
         self._nodes: dict[str, _Node] = {}
-        self._vanished: dict[str, str] = {}  # guest: node that it was on
-        self._degraded: frozenset[str] | None = None  # disks
+        self._vanished: dict[str, str] = {}  # guest: UUID of its last node
+        self._degraded: frozenset[str] | None = None  # UUIDs of disks
 
     @property
     def undecided(self) -> bool:
-        """Whether some guest is gone, and it is not known yet where."""
+        """Whether a guest has vanished and its new state is not known yet."""
         return bool(self._vanished)
 
     def answered(self, uuid: str, answer: NodeInfo | Failed) -> Iterator[Observation]:
-        """Yield what an answer of a node says of what has happened there."""
+        """Yield the changes between the last and a new answer of a node."""
         known = self._nodes.get(uuid)
         name = self._name(uuid)
         if name is None:
@@ -82,7 +82,7 @@ class NodeWatch:
         if not known.reachable:
             yield self._of_node(uuid, EventAction.REACHABLE)
         if not known.boot_id:
-            return  # it never answered before, so nothing is known of its guests
+            return  # the first answer: there is nothing to compare its guests with
         if answer.boot_id != known.boot_id:
             yield self._of_node(uuid, EventAction.REBOOTED)
         for guest in sorted(known.guests - guests):
@@ -92,11 +92,11 @@ class NodeWatch:
             yield from self._appeared(guest, uuid)
 
     def decide(self) -> Iterator[Observation]:
-        """Yield what has become of guests that are gone; all nodes were asked since."""
+        """Yield what happened to vanished guests; call after all nodes were queried again."""
         for guest, uuid in sorted(self._vanished.items()):
             instance = self._instance(guest)
             if instance is None:
-                del self._vanished[guest]  # it was removed, which is an event by itself
+                del self._vanished[guest]  # its removal is an event already
             elif instance.admin_state is not Wanted.UP:
                 del self._vanished[guest]
                 yield self._of_guest(guest, EventAction.STOPPED, node=self._name(uuid))
@@ -105,11 +105,11 @@ class NodeWatch:
                 yield self._of_guest(guest, EventAction.CRASHED, node=self._name(uuid))
 
     def forget(self, uuid: str) -> None:
-        """Know nothing of a node any more, as it is not asked."""
+        """Forget the last answer of a node that is not polled."""
         self._nodes.pop(uuid, None)
 
     def disks(self, answers: Mapping[str, DiskStatus | None]) -> Iterator[Observation]:
-        """Yield which mirrored disks, by UUID, have lost their redundancy, or have it again."""
+        """Yield the mirrored disks, by UUID, that have lost or regained their redundancy."""
         degraded = frozenset(
             uuid for uuid, status in answers.items() if status is not None and status.degraded
         )
@@ -123,7 +123,7 @@ class NodeWatch:
 
     @property
     def degraded(self) -> int:
-        """How many mirrored disks are degraded, as far as it is known."""
+        """The number of mirrored disks known to be degraded."""
         disks = self._state().disks
         return sum(uuid in disks for uuid in self._degraded or ())
 
@@ -141,7 +141,7 @@ class NodeWatch:
             yield self._of_guest(guest, EventAction.MIGRATED, node=node, source=source)
 
     def _elsewhere(self, guest: str, uuid: str) -> str | None:
-        """Return another node that the guest was last seen on."""
+        """Return another node on which the guest was last observed."""
         for other, known in self._nodes.items():
             if other != uuid and guest in known.guests:
                 return other

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""End the calls that wait for nodes which are marked offline or leave the cluster."""
+"""Cancellation of calls to nodes that are marked offline or removed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ganeti.model.node import Node
 def end_calls_to_absent_nodes(
     give_up: Callable[[str, str], None],
 ) -> Callable[[ClusterState, tuple[EditedState, ...]], None]:
-    """Return an observer of the configuration that gives up nodes, by UUID, and says why."""
+    """Return an observer of the configuration; it calls ``give_up`` with UUID and reason."""
 
     def observe(state: ClusterState, edits: tuple[EditedState, ...]) -> None:
         for edit in edits:
@@ -20,7 +20,7 @@ def end_calls_to_absent_nodes(
                 continue
             if edit.record is None:
                 give_up(edit.key, "it has left the cluster")
-            # Only at the change: a node that is to come back is asked before it is marked so.
+            # Only at the change itself: a node is also called before its offline mark is cleared.
             elif isinstance(edit.record, Node) and edit.record.offline and not edit.old.offline:
                 give_up(edit.key, "it was marked offline")
 

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Questions about the cluster. They take no locks, wait for no jobs, and are answered from memory
-wherever what is in memory is fresh enough.
-"""
+"""Queries about the cluster, answered without locks and jobs, from memory where possible."""
 
 from __future__ import annotations
 
@@ -44,20 +42,20 @@ R = TypeVar("R")
 _encode = msgspec.json.Encoder().encode
 
 MAX_COLUMNS = 1000
-"""How many fields one query may be for; no kind of object has so many."""
+"""Maximum number of fields in a query; no kind of object has as many."""
 
 MAX_CELLS = 2_500_000
-"""How many values one answer may have: each takes some 50 bytes of memory until it is sent."""
+"""Maximum number of values in an answer; each takes about 50 bytes until it is sent."""
 
 FILE_STEPS = 50
-"""How many steps, each about a comparison, reading a file counts for."""
+"""Cost of reading a file, in steps; a step is about one comparison."""
 
 MAX_KEPT = 8
-"""Lists of fields for which encoded objects are kept."""
+"""Maximum number of field lists for which encoded objects are cached."""
 
 
 class Queries:
-    """Answers what is asked about the cluster."""
+    """Answers queries about the cluster."""
 
     def __init__(
         self,
@@ -72,7 +70,7 @@ class Queries:
         release: str,
         machine: str,
     ) -> None:
-        """``machine`` as ``uname -m`` says it."""
+        """``machine`` is the processor type as printed by ``uname -m``."""
         self._state = state
         self._live = live
         self._watch = StatusObserver(live)
@@ -100,28 +98,28 @@ class Queries:
             "cluster": self._cluster,
         }
 
-    # --- the methods
+    # --- LUXI methods
 
     async def query(self, what: str, fields: Sequence[str], qfilter: Any = None) -> dict[str, Any]:
-        """Rows with a status for each value: ``{"fields": …, "data": …}``, the data encoded.
+        """Return rows with a status for each value: ``{"fields": …, "data": …}``, data encoded.
 
-        What takes long is done in slices, so that others are answered meanwhile.
+        Long queries run in time slices.
 
-        :raises Refused: it takes too long, or is about too much.
+        :raises Refused: the query takes too long or has too many values.
         """
         table = _table(what)
         if len(fields) > MAX_COLUMNS:
-            raise Refused(f"a query may be for {MAX_COLUMNS} fields", Code.INPUT)
-        task = self._slices.task(f"the query for kind {what}")
+            raise Refused(f"a query may have at most {MAX_COLUMNS} fields", Code.INPUT)
+        task = self._slices.task(f"the query for {what} objects")
         rows = await self._matching(what, table, fields, compile_filter(table, qfilter), task)
         if len(rows) * len(fields) > MAX_CELLS:
             raise Refused(
-                f"{len(rows)} objects with {len(fields)} fields are more than {MAX_CELLS} values;"
-                " ask for fewer objects or fields at once",
+                f"{len(rows)} objects with {len(fields)} fields exceed the limit of {MAX_CELLS}"
+                " values; query fewer objects or fields at once",
                 Code.RESOURCES,
             )
         cells = table.cells(fields)
-        # Encoded row by row: encoding a long list at once would keep others waiting, too.
+        # Row by row: encoding a long list in one step would block the reactor.
         data = await task.map(lambda row: _encode(cells(row)), rows, steps=len(fields))
         return {
             "fields": table.definitions(fields),
@@ -129,13 +127,13 @@ class Queries:
         }
 
     async def fields(self, what: str, names: Sequence[str] | None = None) -> dict[str, Any]:
-        """The definitions of fields."""
+        """Return the definitions of fields."""
         return {"fields": _table(what).definitions(names)}
 
     async def objects(
         self, what: str, fields: Sequence[str], names: Sequence[str] | None = None
     ) -> msgspec.Raw:
-        """Objects ``{field: value}``, encoded; what has not changed is not encoded again."""
+        """Return encoded objects ``{field: value}``; unchanged objects are not encoded again."""
         table = _table(what)
         if what == "job" and names is None:
             return msgspec.Raw(self._jobs_kept.of(tuple(fields)).everything(self._queue.jobs()))
@@ -150,7 +148,7 @@ class Queries:
         return msgspec.Raw(objects(table, fields, rows))
 
     def plain(self, what: str) -> Callable[..., Awaitable[list[list[Any]]]]:
-        """The answerer of an older query, with rows of bare values."""
+        """Return the function that answers an older query, with rows of bare values."""
 
         async def answer(names: Sequence[str], fields: Sequence[str]) -> list[list[Any]]:
             return await self.rows(what, names, fields)
@@ -158,9 +156,9 @@ class Queries:
         return answer
 
     async def rows(self, what: str, names: Sequence[str], fields: Sequence[str]) -> list[list[Any]]:
-        """Rows of bare values; no names asks for all.
+        """Return rows of bare values; without names, of all objects.
 
-        :raises Invalid: some of ``fields`` are no fields.
+        :raises Invalid: a field is unknown.
         """
         table = _table(what)
         table.known(fields)
@@ -168,32 +166,32 @@ class Queries:
         return table.plain(fields, await self._rows(what, moment, fields, names or None))
 
     async def jobs(self, ids: Sequence[int] | None, fields: Sequence[str]) -> list[list[Any]]:
-        """Jobs as rows of bare values; one that there is not has only its id."""
+        """Return jobs as rows of bare values; the row of a missing job has only its id."""
         JOBS.known(fields)
         return JOBS.plain(fields, self._job_rows(ids or None, archived=bool(ids)))
 
     async def exports(self, nodes: Sequence[str]) -> list[list[Any]]:
-        """Exports as rows of node and name."""
+        """Return exports as rows of node and name."""
         return await self.rows("export", nodes, ("node", "export"))
 
     async def filters(self, uuids: Sequence[str] | None, fields: Sequence[str]) -> list[list[Any]]:
-        """Rules for jobs as rows of bare values."""
+        """Return job filters as rows of bare values."""
         return await self.rows("filter", uuids or (), fields)
 
     async def tags(self, kind: str, name: str | None = None) -> list[str]:
-        """The tags of one object."""
+        """Return the tags of an object."""
         try:
             known = TagKind(kind)
         except ValueError:
-            raise Invalid(f"there are no tags on a {kind}; only on {', '.join(TagKind)}") from None
+            raise Invalid(f"a {kind} has no tags; use one of {', '.join(TagKind)}") from None
         return list(carrier(known, name, self._state())[0].tags)
 
     async def cluster_info(self) -> msgspec.Raw:
-        """Facts about the cluster."""
+        """Return the cluster information, encoded."""
         return self._info.encoded(self._state())
 
     async def config_values(self, names: Sequence[str]) -> list[Any]:
-        """Single values; null for names that are not known."""
+        """Return single values; null for unknown names."""
         return [self._config_value(name) for name in names]
 
     def _config_value(self, name: str) -> Any:
@@ -226,7 +224,7 @@ class Queries:
         names = chosen.names if what in ROWS or what == "job" else None
         rows: Sequence[Any]
         if what == "job" and names is not None:
-            # Each job that is archived is a file to read.
+            # Each archived job is a file to read.
             ids = list(map(int, names))
             rows = await task.map(lambda number: self._job_row(number, True), ids, steps=FILE_STEPS)
         else:
@@ -312,7 +310,7 @@ class Queries:
         ]
 
     async def _consoles(self, state: ClusterState) -> dict[str, Mapping[str, Any]]:
-        """How to reach the console of every running instance, by UUID, as far as nodes say."""
+        """Return the console parameters of running instances, by UUID, as far as nodes answer."""
         found: dict[str, Mapping[str, Any]] = {}
         for instance in state.instances.values():
             node: Node = state.nodes[instance.primary_node]
@@ -336,21 +334,21 @@ def _without_failures(answers: Mapping[str, R | Failed]) -> dict[str, R | None]:
 def _table(what: str) -> Table[Any]:
     if what not in TABLES:
         known = ", ".join(sorted(TABLES))
-        raise Refused(f"there is nothing called {what} to ask about; there is: {known}", Code.INPUT)
+        raise Refused(f"unknown kind {what}; known kinds: {known}", Code.INPUT)
     return TABLES[what]
 
 
 class _Kept(Generic[K]):
-    """What makes encoded objects, one for each list of fields that was asked for of late."""
+    """A cache of encoders of objects, one for each recently used list of fields."""
 
     def __init__(self, make: Callable[[Sequence[str]], K]) -> None:
         self._make = make
         self._kept: dict[tuple[str, ...], K] = {}
 
     def of(self, fields: tuple[str, ...]) -> K:
-        """The one for these fields.
+        """Return the encoder for a list of fields.
 
-        :raises Invalid: some of them are no fields.
+        :raises Invalid: a field is unknown.
         """
         kept = self._kept.get(fields)
         if kept is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the job queue runs opcodes with: the operations, in the name of a job."""
+"""The connection between the queue and the operations: runs opcodes in the name of a job."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class _Owner:
-    """A task of the queue, as operations know their owner."""
+    """Adapts a task of the queue to the interface of operations."""
 
     task: OpcodeTask
 
@@ -41,7 +41,7 @@ class _Owner:
 
     def may_stop(self) -> None:
         if self.task.cancel_requested():
-            raise JobCanceled("the job was canceled while it ran; what it did was taken back")
+            raise JobCanceled("the job was canceled while running; its changes were undone")
 
     async def interruptible(self, work: Coroutine[Any, Any, R]) -> R:
         return await self.task.interruptible(work)
@@ -55,7 +55,7 @@ class _Owner:
 
 @dataclass(frozen=True)
 class OperationRunner:
-    """Runs opcodes by the operations that there are for them."""
+    """Runs opcodes with their operations; implements ``Runner``."""
 
     perform: Performer
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Jobs that only read, shared by all who ask for the same.
+"""Read-only jobs that identical requests share.
 
-The remote API answers some questions by a job. Clients ask them again and again, and each time
-would be a job to keep; so a job that answers as a new one would is answered with instead, and those
-that have ended are archived early.
+The remote API answers some requests by a job. Clients repeat them often, and each time would store
+a new job; therefore a recent job with the same opcodes is reused, and ended ones are archived
+early.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ from ganeti.opcodes.opcode import Opcode, op_id
 from ganeti.opcodes.writing import storable
 
 SHARED: tuple[type[Opcode], ...] = (DescribeInstances, ListStorage)
-"""What changes nothing, whoever asks for it and however often."""
+"""Opcodes that change nothing, so that jobs with them can be shared."""
 
 FRESH_SECONDS = 2.0
-"""How long after its end a job is answered with; what nodes say may have changed since."""
+"""Maximum age in seconds of a result that is reused; node status may have changed since."""
 
 MAX_LIVE = 1000
-"""How many such jobs may be in the queue without having ended, of all that it holds."""
+"""Maximum number of shared jobs in the queue that have not ended."""
 
 MAX_ENDED = 1000
-"""How many that have ended stay in the queue; the oldest are archived, where clients find them."""
+"""Maximum number of ended shared jobs in the queue; older ones are archived, still readable."""
 
 MAX_KEYS = 2000
-"""How many different questions are remembered."""
+"""Maximum number of distinct requests that are remembered."""
 
 
 @dataclass
 class _Shared:
-    """A question, and the last job for it."""
+    """A distinct request, and its last job."""
 
     turn: DeferredLock = field(default_factory=DeferredLock)
     job_id: int | None = None
     changes: int = 0
-    """What the number of changes was before the job was submitted."""
+    """The number of changes counted before the job was submitted."""
 
 
 class SharedJobs:
-    """Submits jobs that only read, and remembers them."""
+    """Submits read-only jobs and reuses them."""
 
     def __init__(
         self,
@@ -72,19 +72,20 @@ class SharedJobs:
         jobs.observe(self._published)
 
     def changed(self) -> None:
-        """Note that the configuration has changed: jobs that have begun do not show it."""
+        """Note a configuration change, which jobs that have started do not reflect."""
         self._changes += 1
 
     async def submit(self, ops: Sequence[Opcode]) -> int:
-        """Return the number of a job that reads what is asked for, a new one where necessary.
+        """Return the id of a job for a read-only request; submit a new job if necessary.
 
-        A job is shared as long as it has not begun. Later it is if nothing has changed since it
-        was submitted: whoever has waited for the end of another job sees what that one did.
+        A job is shared until it starts. After that it is shared if nothing has changed since its
+        submission: a client that waited for the end of another job must see the changes of that
+        job.
 
-        :raises Invalid: the opcodes do more than read.
-        :raises QueueFull: too many such jobs have not ended.
-        :raises QueueDrained: an administrator has closed the queue.
-        :raises NotKept: it could not be made durable.
+        :raises Invalid: an opcode is not read-only.
+        :raises QueueFull: too many shared jobs have not ended.
+        :raises QueueDrained: an administrator has drained the queue.
+        :raises NotKept: the job could not be made durable.
         """
         shared = self._shared(_key(ops))
         await shared.turn.acquire()
@@ -106,9 +107,7 @@ class SharedJobs:
 
     async def _submit(self, ops: Sequence[Opcode]) -> int:
         if len(self._live) >= self._max_live:
-            raise QueueFull(
-                f"{self._max_live} jobs that only read have not ended yet; try again later"
-            )
+            raise QueueFull(f"{self._max_live} read-only jobs have not ended; try again later")
         while len(self._ended) > self._max_ended:
             await self._queue.archive(self._ended.popleft())
         job_id = await self._queue.submit(ops)
@@ -120,7 +119,7 @@ class SharedJobs:
         return job_id
 
     def _answers(self, shared: _Shared, job_id: int) -> bool:
-        """Return whether the job says what a new one would."""
+        """Return whether the result of the job is the one that a new job would have."""
         job = self._queue.find(job_id)
         if job is None:
             return False
@@ -147,18 +146,18 @@ class SharedJobs:
 def _only_reads(job: Job) -> bool:
     try:
         return all(isinstance(op.opcode, SHARED) for op in job.ops)
-    except Invalid:  # it was stored by another version
+    except Invalid:  # stored by another version
         return False
 
 
 def _key(ops: Sequence[Opcode]) -> bytes:
-    """Return what is the same for all who ask the same, whatever their reasons.
+    """Return a key that is the same for identical requests, whatever their reasons.
 
-    :raises Invalid: the opcodes do more than read.
+    :raises Invalid: an opcode is not read-only.
     """
     documents = []
     for op in ops:
         if not isinstance(op, SHARED):
-            raise Invalid(f"{op_id(type(op))} does more than read; submit a job of its own")
+            raise Invalid(f"{op_id(type(op))} is not read-only; use SubmitJob")
         documents.append({**storable(op), "reason": None})
     return msgspec.json.encode(documents, order="sorted")

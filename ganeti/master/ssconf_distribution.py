@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Bringing the ``ssconf_*`` files to every node whenever what they hold has changed."""
+"""Distribution of the ``ssconf_*`` files to all nodes when their values change."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ganeti.rpc.call import Nodes
 from ganeti.rpc.node import WriteSsconf
 
 TOGETHER = 0.2
-"""Seconds for which changes are collected before the nodes are told."""
+"""Seconds for which changes are collected before nodes are updated."""
 
 AGAIN = 5.0
-"""Seconds until a node that could not be told is tried again."""
+"""Seconds before a failed update is retried."""
 
 
 class SsconfDistribution:
-    """Tells the nodes, in the background; one that does not answer is told when it does."""
+    """Updates nodes in the background; retries nodes that do not answer."""
 
     _log = Logger()
 
@@ -40,12 +40,12 @@ class SsconfDistribution:
         self._telling: Deferred[None] | None = None
 
     def changed(self, state: ClusterState, edits: tuple[EditedState, ...]) -> None:
-        """The configuration has changed; tell the nodes soon if it is anything to them."""
+        """Schedule an update after a configuration change that affects ssconf."""
         if affects_ssconf(edits):
             self.soon(TOGETHER)
 
     def soon(self, pause: float = 0.0) -> None:
-        """Tell every node what it does not know yet, after a pause in seconds."""
+        """Update outdated nodes after ``pause`` seconds."""
         if self._timer is None or not self._timer.active():
             self._timer = self._clock.callLater(pause, self._begin)
 
@@ -54,7 +54,9 @@ class SsconfDistribution:
             self.soon(TOGETHER)
             return
         self._telling = Deferred.fromCoroutine(self._tell())
-        self._telling.addErrback(lambda failure: self._log.failure("telling nodes broke", failure))
+        self._telling.addErrback(
+            lambda failure: self._log.failure("internal error in ssconf distribution", failure)
+        )
         self._telling.addBoth(self._told_all)
 
     def _told_all(self, _: object) -> None:
@@ -71,18 +73,22 @@ class SsconfDistribution:
         answers = await self._nodes.ask_all(behind, WriteSsconf(values=self._news(values, behind)))
         for node in behind:
             if isinstance(trouble := answers[node.uuid], Failed):
-                self._log.warn("ssconf is not on {node} yet: {why}", node=node.name, why=trouble)
+                self._log.warn(
+                    "ssconf on {node} could not be updated, will retry: {why}",
+                    node=node.name,
+                    why=trouble,
+                )
                 self.soon(AGAIN)
             else:
                 self._told[node.uuid] = values
 
     def _news(self, values: dict[str, str], nodes: Sequence[Node]) -> dict[str, str]:
-        """What some of the nodes were not told yet: lists of all instances are long."""
+        """Return the values that some of the nodes lack; lists of all instances are long."""
         known = [self._told.get(node.uuid, {}).items() for node in nodes]
         return dict(item for item in values.items() if not all(item in told for told in known))
 
     def stop(self) -> None:
-        """Tell nobody any more."""
+        """Cancel running and scheduled updates."""
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         if self._telling is not None:

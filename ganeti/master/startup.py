@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""How a master begins: votes, what other copies have more, a replica set, a first commit.
+"""Start of a master: election, adoption of commits, replica set, first commit.
 
-The same steps for a daemon that is started again and for one that takes the role over.
+The steps are the same for a restarted daemon and for one that takes over the role.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from ganeti.rpc.replicas import ReplicaEnd
 NOTHING = ReplicaEnd(position=0, digest="")
 
 TAKE_OVER_TIMEOUT = 30.0
-"""Seconds in which a master that takes over must have been elected: a lease, and a few attempts."""
+"""Seconds within which a take-over must be elected: a lease and several attempts."""
 
 
 @dataclass(frozen=True)
 class StartupMandate:
-    """What a master may do to begin.
+    """What an administrator has permitted the starting master to do.
 
-    With ``take_over`` it comes instead of another one. Without ``voting`` a person answers for the
-    nodes that do not; with ``accept_loss`` a person gives up what is missing from this copy.
+    ``take_over`` replaces another master. Without ``voting``, nodes that do not answer are
+    confirmed to be down; with ``accept_loss``, commits that this copy lacks may be lost.
     """
 
     take_over: bool = False
@@ -41,10 +41,10 @@ class StartupMandate:
 
 
 class Startup:
-    """A master from its journal to its first commit.
+    """The start of a master, from its journal to its first commit.
 
-    ``master`` is made at once, so that questions can be answered meanwhile. It is made again, and
-    ``replaced`` called with it, if the journal has grown before the term begins.
+    ``master`` exists from the beginning, so that queries are answered meanwhile. If the journal
+    grows before the term begins, it is built again and passed to ``replaced``.
     """
 
     _log = Logger()
@@ -60,10 +60,10 @@ class Startup:
         lost: Callable[[NotMaster], None],
         replaced: Callable[[Master], None] = lambda _: None,
     ) -> None:
-        """``voter`` reads what this host's own node daemon has granted; ``process`` is this one's.
+        """``voter`` reads the vote of the local node daemon; ``process`` is the own process id.
 
         :raises Failed: a file of the checkpoint is missing or damaged.
-        :raises Damaged: the journal does not verify.
+        :raises JournalDamaged: the journal does not verify.
         """
         self._around = around
         self._journal = journal
@@ -85,7 +85,8 @@ class Startup:
         self._first: int | None = None
 
     def _acknowledged(self) -> ReplicaEnd:
-        """What nodes are told: what is in this journal counts only after the first commit."""
+        """Return the commit to report as acknowledged; before the first commit, the last known
+        one."""
         mark = self._journal.acknowledged()
         if self._first is not None and mark.position >= self._first:
             self._reported = to_wire(mark)
@@ -95,31 +96,31 @@ class Startup:
         try:
             state = self._voter()
         except (OSError, Failed):
-            return 0  # this host's own vote does not count while its file cannot be read
+            return 0  # the local vote does not count while its file cannot be read
         return state.term if state.master == self._around.name else 0
 
     def require_mandate(self, mandate: StartupMandate) -> None:
-        """Refuse to run on a node that is not the master's, unless it is to take over.
+        """Refuse to run on a node that is not the master, except to take over.
 
-        What the node daemon has granted counts more than the configuration, which may be older.
+        The vote of the node daemon takes precedence over the configuration, which may be older.
 
-        :raises NotMaster: says which node is the master.
+        :raises NotMaster: the message names the master.
         """
         state, name = self.master.config.state(), self._around.name
         master = self._voter().master or state.master.name
         if master != name and not mandate.take_over:
             raise NotMaster(
-                f"{master} is the master, and this is {name}; to make this node the master:"
-                " gnt-cluster master-failover"
+                f"{master} is the master, and this node is {name}; to make this node the master:"
+                " gnt-cluster master-failover",
             )
         if not state.node(name).master_candidate:
-            raise Refused(f"node {name} is no master candidate, so it has no copy to go on from")
+            raise Refused(f"node {name} is not a master candidate and has no copy of the state")
 
     async def begin(self, mandate: StartupMandate) -> None:
-        """Be elected, adopt what is missing here, and run jobs when the first commit is kept.
+        """Get elected, adopt missing commits, and run jobs once the first commit is acknowledged.
 
         :raises NotMaster: another node is the master.
-        :raises Refused: this copy is not the one to go on from; says which is.
+        :raises Refused: another copy must be used; the message names its node.
         """
         known = self._voter().term
         election = await self.quorum.elect(
@@ -146,15 +147,15 @@ class Startup:
         self.quorum.serve()
 
     async def _adopt(self, election: Election, mandate: StartupMandate) -> frozenset[str]:
-        """Complete the journal from the copies that are there; answers which are trusted.
+        """Complete the journal from other copies; return the nodes whose copies are trusted.
 
-        They are those of the nodes that voted, and those in sync of nodes that want the role as
-        well: that a majority has elected this one makes them follow it.
+        These are the nodes that voted, and in-sync nodes that compete for the role: the election by
+        a majority makes them follow this master.
         """
         name, state = self._around.name, self.master.config.state()
         found = election.replica_set
         if not found.in_sync and state.master.name == name:
-            # A cluster that never had a replica set: only its master's copy counts.
+            # A cluster that never had a replica set: only the master's copy counts.
             found = ReplicaSet(in_sync=(name,), voters=found.voters)
         there = election.ballots.keys() | (election.refused & frozenset(found.in_sync))
         others = [
@@ -179,6 +180,6 @@ class Startup:
             self.master.discard()
             self.master = Master(self._around, self._journal, self.quorum)
             self._replaced(self.master)
-        # One that has not voted would keep every commit waiting until it is put out of the set.
+        # A node that has not voted would delay every commit until it is removed from the set.
         whole = frozenset(found.in_sync) if name in found.in_sync else frozenset[str]()
         return whole & election.ballots.keys() | {name}

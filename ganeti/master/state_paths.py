@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Where the master keeps its state, below one data folder; names are those of classic Ganeti."""
+"""Paths of the master's state below one data folder; the names are those of classic Ganeti."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ JOBS_PER_ARCHIVE_FOLDER = 10_000
 
 @dataclass(frozen=True)
 class StatePaths:
-    """The files of the master's state; ``data`` is the folder that they are all in."""
+    """The files of the master's state; ``data`` is the folder that contains them."""
 
     data: str
 
@@ -22,7 +22,7 @@ class StatePaths:
 
     @property
     def access(self) -> str:
-        """The part of the configuration that ``config.data`` has no place for."""
+        """The part of the configuration that the format of ``config.data`` has no field for."""
         return f"{self.data}/{access.NAME}"
 
     @property
@@ -43,17 +43,17 @@ class StatePaths:
 
     @property
     def marker(self) -> str:
-        """Which commits the files hold."""
+        """The checkpoint marker: which commits the files contain."""
         return f"{self.journal}/checkpoint"
 
     @property
     def base(self) -> str:
-        """``config.data`` as the master daemon has written it, to tell what was edited in it."""
+        """``config.data`` as the master daemon wrote it, to detect edits."""
         return f"{self.journal}/config.base"
 
     @property
     def watcher_pause(self) -> str:
-        """Until when the watcher is to stay quiet."""
+        """The time until which the watcher is paused."""
         return f"{self.data}/watcher.pause"
 
     @property
@@ -70,7 +70,7 @@ class StatePaths:
 
     @property
     def drained(self) -> str:
-        """Exists while the queue takes no jobs."""
+        """A marker file that exists while the queue is drained."""
         return f"{self.queue}/drain"
 
     def job(self, number: int) -> str:

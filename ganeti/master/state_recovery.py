@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Coming back: the last checkpoint, and what the journal says has happened since."""
+"""Recovery of the state: the last checkpoint, and replay of later commits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _JOB_FILE = re.compile(r"\Ajob-([1-9][0-9]*)\Z")
 
 @dataclass(frozen=True)
 class RecoveredState:
-    """The configuration as of the last durable commit, and what was edited in its file since."""
+    """The configuration as of the last durable commit, and manual edits of its file."""
 
     state: ClusterState
     edit: HandEdits | None
@@ -38,12 +38,12 @@ def recover(
     jobs: JobStore,
     ids: Callable[[], str],
 ) -> RecoveredState:
-    """Return the configuration as of the last durable commit, and put the jobs into ``jobs``.
+    """Return the configuration as of the last durable commit, and load the jobs into ``jobs``.
 
     ``ids`` makes UUIDs for objects of old formats that have none.
 
-    :raises Failed: a file of the checkpoint is missing or damaged; says what to do.
-    :raises Damaged: the journal does not verify.
+    :raises Failed: a file of the checkpoint is missing or damaged; the message says what to do.
+    :raises JournalDamaged: the journal does not verify.
     :raises Refused: ``config.data`` was edited, and the edit cannot become a commit.
     """
     marker = marker_at(files, places.marker)
@@ -66,29 +66,29 @@ def recover(
 def _config_text(files: IFiles, places: StatePaths) -> bytes:
     if files.stat(places.config) is None:
         raise Failed(
-            f"there is no {places.config}: this node is not the master of a cluster. "
-            "To make a new cluster: gnt-cluster init",
+            f"{places.config} does not exist: this node is not the master of a cluster. "
+            "To create a new cluster: gnt-cluster init",
             Code.ENVIRONMENT,
         )
     return files.read(places.config)
 
 
 def _base_of(files: IFiles, places: StatePaths, marker: Marker) -> bytes:
-    """The file as the master daemon had written it before somebody edited it."""
+    """Return ``config.data`` as the master daemon wrote it, before the edit."""
     if files.stat(places.base) is not None:
         base = files.read(places.base)
         if not is_edited(base, marker.config_digests):
             return base
     raise Failed(
-        f"{places.config} was edited, and {places.base}, which tells how it was before, is missing"
-        " or was edited, too. Copy the former from another master candidate or from a backup, or"
+        f"{places.config} was edited, and {places.base}, the copy before the edit, is missing or"
+        " was edited too. Copy the former from another master candidate or from a backup, or"
         " make another candidate the master",
         Code.ENVIRONMENT,
     )
 
 
 def _loaded(text: bytes, beside: bytes | None, path: str, ids: Callable[[], str]) -> ClusterState:
-    """The state in ``config.data`` and in the file ``beside`` it."""
+    """Return the state in ``config.data`` and in the file ``beside`` it."""
     try:
         return access.restore(loaded(text, ids=ids), beside)
     except Invalid as e:
@@ -105,8 +105,8 @@ def _jobs(files: IFiles, places: StatePaths) -> list[Job]:
             found.append(decode(files.read(path)))
         except Invalid as e:
             raise Failed(
-                f"{path} is damaged: {e}. Copy it from another master candidate, or move it away "
-                "to go on without the job",
+                f"{path} is damaged: {e}. Copy it from another master candidate, or remove it "
+                "to continue without the job",
                 Code.ENVIRONMENT,
             ) from None
     return found

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Long work on the reactor's thread, done in slices, so that all others have their turn between.
+"""Time slices for long computations, so that they do not block the reactor.
 
-Whatever is under way shares the slices: in each turn of the reactor one slice of one task is done,
-however many tasks there are.
+All running tasks share the slices: each reactor turn runs one slice of one task, however many tasks
+there are.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 SLICE_SECONDS = 0.004
-"""How long one slice may keep the reactor."""
+"""Maximum duration of a slice in seconds."""
 
 MAX_SECONDS = 20.0
-"""How much of the reactor's time one task may take in all its slices."""
+"""Maximum total time of a task in seconds."""
 
 SMALL = 500
-"""Work of so many steps, some half a millisecond, is done at once."""
+"""Number of steps (about half a millisecond) up to which work is not sliced."""
 
 
 class TimeSlices:
-    """Makes tasks that share the time of the reactor."""
+    """Creates tasks that share the reactor's time."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        # After each slice the reactor looks after everything else.
+        # One slice per reactor turn: all other work runs in between.
         self._cooperator = Cooperator(
             terminationPredicateFactory=lambda: lambda: True,
             scheduler=lambda turn: clock.callLater(0, turn),
         )
 
     def task(self, what: str) -> SlicedTask:
-        """Return a task without any work yet; ``what`` it is called if it takes too long."""
+        """Return a new task; ``what`` names it in the message if it takes too long."""
         return SlicedTask(what, self._clock.seconds, self._cooperator)
 
 
 class SlicedTask:
-    """The work of one request, which may take so much time in all and no more."""
+    """The computations of one request, with a limit on their total time."""
 
     def __init__(self, what: str, seconds: Callable[[], float], cooperator: Cooperator) -> None:
         self._what = what
@@ -55,7 +55,7 @@ class SlicedTask:
         self._spent = 0.0
 
     async def map(self, do: Callable[[T], R], items: Sequence[T], *, steps: int = 1) -> list[R]:
-        """Return what ``do`` makes of each item, which takes it so many ``steps``.
+        """Return the results of ``do`` for all items; each call costs ``steps`` steps.
 
         :raises Refused: the task takes too long.
         """
@@ -97,7 +97,7 @@ class SlicedTask:
         self._spent += seconds
         if self._spent > MAX_SECONDS:
             raise Refused(
-                f"{self._what} takes more than {MAX_SECONDS:g} seconds of the master's time; ask"
-                " for fewer objects or fields, or with a simpler filter",
+                f"{self._what} takes more than {MAX_SECONDS:g} seconds of processor time; query"
+                " fewer objects or fields, or use a simpler filter",
                 Code.RESOURCES,
             )

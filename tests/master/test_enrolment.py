@@ -101,7 +101,7 @@ class EnrolmentTests(SynchronousTestCase):
 
     def test_a_token_works_once(self) -> None:
         self.enrol()
-        self.assertRegex(str(self.refused(request=OTHER_REQUEST)), "used already; make a new one")
+        self.assertRegex(str(self.refused(request=OTHER_REQUEST)), "already used; create a new one")
 
     def test_an_application_whose_answer_was_lost_gets_the_same_again(self) -> None:
         self.assertEqual(self.enrol()["certificate"], self.enrol()["certificate"])

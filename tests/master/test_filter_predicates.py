@@ -68,7 +68,7 @@ FALSE: list[list[Any]] = [
 ]
 WRONG: list[tuple[Any, list[str]]] = [
     ("jobid", ["predicates: must be a list"]),
-    ([["job", None]], ["predicates[0]: there is no predicate job"]),
+    ([["job", None]], ["predicates[0]: unknown predicate job"]),
     ([["jobid"]], ["predicates[0]: must be [name, filter]"]),
     ([5, ["jobid", 7]], ["predicates[0]: must be [name", "predicates[1]: a filter must be null"]),
     ([["jobid", ["=", "number", 7]]], ["predicates[0]: there is no field number"]),

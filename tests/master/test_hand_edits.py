@@ -109,7 +109,7 @@ class AdoptionTests(SynchronousTestCase):
 
     def test_an_edit_of_what_a_commit_has_changed_since_is_refused(self) -> None:
         current = add_tags(WEB, ["new"])(BASE)
-        with self.assertRaisesRegex(Refused, "web1: tags, but it has been changed by a commit"):
+        with self.assertRaisesRegex(Refused, "web1: tags, but a commit has changed it"):
             adopted(update(WEB, tags=("a",)), current=current)
 
     def test_who_is_master_and_candidate_is_not_decided_by_an_edit(self) -> None:
@@ -123,7 +123,7 @@ class AdoptionTests(SynchronousTestCase):
             (without_node, "node node2 removed; use gnt-node remove"),
         ]
         for change, told in cases:
-            with self.assertRaisesRegex(Refused, f"cannot be taken over: .*{told}"):
+            with self.assertRaisesRegex(Refused, f"cannot be applied: .*{told}"):
                 adopted(change)
 
     def test_an_edit_that_breaks_the_configuration_is_refused_with_every_reason(self) -> None:

@@ -180,7 +180,7 @@ class QuorumTests(SynchronousTestCase):
         self.serves = 4711
         electing = Deferred.fromCoroutine(self.master().quorum.elect(1))
         told = str(self.failureResultOf(electing, NotMaster).value)
-        self.assertIn("another master daemon of node1 runs already (process 4711)", told)
+        self.assertIn("another master daemon of node1 is running (process 4711)", told)
         self.assertEqual(self.granted(), [(1, "node1")] * 3)
 
     def test_another_node_takes_over_only_when_the_lease_has_ended(self) -> None:
@@ -299,7 +299,7 @@ class QuorumTests(SynchronousTestCase):
         self.cut_off("node2", "node3")
         self.run_for(LEASE + READY_TIMEOUT + 2)
         told = str(self.failureResultOf(waiting, Refused).value)
-        self.assertIn("not known whether this request will be carried out", told)
+        self.assertIn("unknown whether this request will be carried out", told)
         work.callback(1)
 
     def test_what_is_done_in_time_is_answered(self) -> None:

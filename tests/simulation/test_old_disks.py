@@ -143,7 +143,7 @@ class OldDiskTests(SynchronousTestCase):
         cluster.network.vanish(cluster.hosts[0].name)
         cluster.network.vanish(cluster.hosts[1].name)
         self.put_back(candidate, old, votes=False)
-        with self.assertRaisesRegex(Refused, "was told that commit|not in sync"):
+        with self.assertRaisesRegex(Refused, "to be acknowledged|not in sync"):
             cluster.start_master(candidate, TAKE_OVER)
         cluster.network.behave(cluster.hosts[1].name)
         cluster.start_master(cluster.hosts[1], TAKE_OVER)

@@ -123,7 +123,7 @@ class NodeDaemonTests(SynchronousTestCase):
         self.assertIn("part of a cluster already", told)
         os.unlink(self.paths["node2"].node_certificate)
         code, told = self.run_it("node2", "--join", "-", said=token)
-        self.assertIn("the token was used already", told)
+        self.assertIn("the token was already used", told)
 
     def test_a_node_does_not_join_where_no_master_runs(self) -> None:
         self.run_it("node1")
