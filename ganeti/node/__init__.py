@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a node does when it is asked: read ``answers``, the list of calls and who answers them."""
+"""The node daemon's parts; ``answers`` lists the RPC calls and their handlers, read it first."""

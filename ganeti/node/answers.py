@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Everything that a node can be asked, and which part of it answers."""
+"""The table of RPC calls that a node serves, with the part that handles each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ganeti.rpc.server import CallHandlers
 
 
 def answers_of(parts: NodeParts) -> CallHandlers:
-    """The calls that a node of these parts answers."""
+    """Return the call handlers of a node with these parts."""
     answers = CallHandlers(parts.voter.term)
 
     answers.to(members.UpdateMembers, parts.candidacy.update)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a node is made of, put together on whatever host it is given: a real one or memory."""
+"""Assembly of a node's parts on a given host: a real one, or one in memory."""
 
 from __future__ import annotations
 
@@ -51,15 +51,15 @@ NO_VOLUMES: Mapping[Template, IVolumes] = MappingProxyType({})
 
 @dataclass(frozen=True, kw_only=True)
 class Host:
-    """Where a node runs: its name, the ways to the operating system, the hypervisors it has.
+    """The host of a node: its name, operating system interfaces and hypervisors.
 
-    ``now`` is the time in seconds since the epoch, ``clock`` what waits. ``reach`` opens and
-    closes a connection to a peer, whose daemon listens at ``port``; ``stop`` ends the daemon.
-    ``master_pid`` is the process of the master daemon here, 0 if none runs; ``stop_master`` ends
-    it, ``start_master`` starts it again, with the remote API.
-    ``request`` makes keys; ``reload`` lets the daemon use its certificate, and those of the
-    authorities that it trusts, as they are now.
-    ``segment_size`` is how many bytes the journal's copy has in a file.
+    ``now`` is the time in seconds since the epoch, ``clock`` schedules calls. ``reach`` opens and
+    closes a connection to a peer's node daemon, which listens on ``port``; ``stop`` ends this
+    daemon. ``master_pid`` is the process id of the local master daemon, 0 if none runs;
+    ``stop_master`` ends it, ``start_master`` starts it together with the remote API. ``request``
+    makes a key and a signing request; ``reload`` makes the daemon use its certificate and trusted
+    authorities as they are on disk. ``segment_size`` is the size in bytes of a segment of the
+    journal's copy.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Host:
 
 @dataclass(frozen=True, kw_only=True)
 class NodeParts:
-    """What answers the calls; see ``answers``."""
+    """The parts that handle the calls; see ``answers``."""
 
     candidacy: Candidacy
     checks: Checks
@@ -112,7 +112,7 @@ class NodeParts:
 
 
 def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> NodeParts:
-    """The parts of a node on this host; ``volumes`` take the place of its own for a template."""
+    """Return the parts of a node on ``host``; ``volumes`` replace its drivers for templates."""
     doors = storage_doors(host.name, host.paths, host.files, host.images, host.processes)
     storage, places = {**drivers(doors), **volumes}, units(doors)
     disks = Disks(storage, host.images)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a node keeps and answers only while it is a master candidate.
+"""The calls and files of a master candidate, and their removal when the role is lost.
 
-Keys and secrets of the cluster, users, and the copy of its state leave the node with the role: the
-list of members says that it has lost it, and the answer to that call is that they are gone.
+The member list tells the node that it has lost the role. The answer to that call confirms that the
+cluster's keys, secrets, users and state are removed from the node.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ R = TypeVar("R")
 
 
 def secrets(paths: Paths) -> tuple[str, ...]:
-    """Return the files that only master candidates may have, the keys first."""
+    """Return the files that only master candidates may have, keys first."""
     return (
         paths.authority_key,
         paths.domain_secret,
@@ -43,10 +43,10 @@ def state_folders(paths: Paths) -> tuple[str, ...]:
 
 
 class Candidacy:
-    """Answers for a candidate, and ends when the node is none any more.
+    """Guards the calls for candidates, and removes their files when the node is no longer one.
 
-    ``is_master`` says whether a master daemon runs on this node, to which the files belong then;
-    ``close`` gives back the files of the copy.
+    ``is_master`` returns whether a master daemon runs on this node, which then uses the files;
+    ``close`` closes the files of the copy.
     """
 
     _log = Logger()
@@ -70,13 +70,13 @@ class Candidacy:
     def required(
         self, answer: Callable[[C], Awaitable[R]]
     ) -> Callable[[C], Coroutine[Any, Any, R]]:
-        """Return ``answer`` for a call that only candidates answer."""
+        """Return ``answer`` guarded: only candidates handle the call."""
 
         async def guarded(call: C) -> R:
             if not self._members.is_candidate():
                 raise Refused(
-                    f"this node is no master candidate and answers no {call.wire}; make it one on"
-                    " the master: gnt-node modify --master-candidate=yes"
+                    f"this node is not a master candidate and does not handle {call.wire}; to"
+                    " make it one, on the master: gnt-node modify --master-candidate=yes"
                 )
             self._running += 1
             try:
@@ -91,9 +91,9 @@ class Candidacy:
         return guarded
 
     async def update(self, call: UpdateMembers) -> int:
-        """Use a newer list of members, and give up what this node may not have by it.
+        """Use a newer member list; remove what this node may not have according to it.
 
-        :raises Failed: it could not be given up yet.
+        :raises Failed: the files could not be removed yet.
         """
         revision = await self._members.update(call)
         if not self._members.is_candidate():
@@ -108,8 +108,8 @@ class Candidacy:
             return
         if self._is_master():
             raise Failed(
-                "this node is no master candidate any more, and a master daemon still runs here;"
-                " it ends when it hears of its successor, or stop it",
+                "this node is no longer a master candidate, but a master daemon still runs here;"
+                " it ends when it observes its successor, or stop it",
                 Code.ENVIRONMENT,
             )
         if self._running:
@@ -121,4 +121,6 @@ class Candidacy:
         await self._close()
         for folder in folders:
             await self._files.remove_folder(folder)
-        self._log.info("this node is no master candidate: the cluster's state and keys are gone")
+        self._log.info(
+            "not a master candidate: removed the cluster's state and keys from this node"
+        )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Commands and files that an administrator of the cluster sends to all nodes.
+"""Commands and files that a cluster administrator sends to all nodes.
 
-A node's own administrator forbids both by the file ``no-cluster-commands`` among what is
-configured.
+The administrator of a node forbids both with the file ``no-cluster-commands`` in the configuration
+folder.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from ganeti.rpc.node import CommandResult, CopyFile, RunCommand
 from ganeti.system.interfaces import IFiles, IProcesses
 
 SHELL = ("/bin/sh", "-c", 'exec 2>&1; eval "$1"', "sh")
-"""Runs a command line with both streams in one, in the order in which they were written."""
+"""Runs a command line with both output streams in one, which preserves their order."""
 
 OUTPUT_LIMIT = 128 * 1024
-"""Bytes of output that are answered, the last ones."""
+"""Maximum number of bytes of output in the answer; the end of the output is kept."""
 
 
 class ClusterCommands:
-    """Answers the calls of ``gnt-cluster command`` and ``copyfile``."""
+    """Handles the calls of ``gnt-cluster command`` and ``gnt-cluster copyfile``."""
 
     _log = Logger()
 
@@ -38,20 +38,20 @@ class ClusterCommands:
     async def run(self, call: RunCommand) -> CommandResult:
         """Run a command line as root.
 
-        :raises Refused: the administrator of this node does not allow it.
+        :raises Refused: the administrator of this node forbids it.
         """
         self._require_allowed()
-        self._log.info("the master runs {command!r}", command=call.command)
+        self._log.info("running command {command!r} for the master", command=call.command)
         ended = await self._processes.run([*SHELL, call.command])
         output = ended.out[-OUTPUT_LIMIT:].decode("utf-8", "replace").replace("\0", "\\0")
         return CommandResult(code=ended.code, output=output)
 
     async def copy(self, call: CopyFile) -> None:
-        """Replace a file, durably; folders above it must be there.
+        """Replace a file durably; its folder must exist.
 
-        :raises Invalid: the path or the content is none.
-        :raises Refused: the administrator of this node does not allow it, the file is one of those
-            that jobs keep up to date, or its folder is not there.
+        :raises Invalid: the path or the content is malformed.
+        :raises Refused: the administrator of this node forbids it, the file is maintained by jobs,
+            or its folder does not exist.
         """
         self._require_allowed()
         try:
@@ -59,20 +59,22 @@ class ClusterCommands:
         except binascii.Error as e:
             raise Invalid([Problem("content", f"must be base64: {e}")]) from None
         if not call.path.startswith("/") or posixpath.normpath(call.path) != call.path:
-            raise Invalid([Problem("path", "must be an absolute path without .. and the like")])
+            raise Invalid([Problem("path", "must be an absolute path without . and .. components")])
         path = self._paths.root + call.path
         if path.startswith((f"{self._paths.data}/", f"{self._paths.run}/")):
             raise Refused(
-                f"{call.path} belongs to the node daemon; gnt-cluster redist-conf distributes what"
-                " all nodes have"
+                f"{call.path} is managed by the node daemon; use gnt-cluster redist-conf to"
+                " distribute the files of all nodes"
             )
         folder = self._files.stat(posixpath.dirname(path))
         if folder is None or not folder.folder:
-            raise Refused(f"there is no folder {posixpath.dirname(call.path)} on this node")
-        self._log.info("the master writes {path}", path=path)
+            raise Refused(f"folder {posixpath.dirname(call.path)} does not exist on this node")
+        self._log.info("writing {path} for the master", path=path)
         await self._files.replace(path, content, mode=call.mode & 0o777)
 
     def _require_allowed(self) -> None:
         forbidden = self._paths.no_cluster_commands
         if self._files.stat(forbidden) is not None:
-            raise Refused(f"this node takes no commands and files from the master: {forbidden}")
+            raise Refused(
+                f"this node refuses commands and files from the master: {forbidden} exists"
+            )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The node's own key and certificate, replaced by new ones while it serves."""
+"""Replacement of the node's key and certificate while the daemon runs."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from ganeti.rpc.node import RequestCertificate, UseCertificate
 from ganeti.system.interfaces import IFiles
 
 Requests: TypeAlias = Callable[[str], Awaitable[tuple[bytes, bytes]]]
-"""Makes a new private key and a signing request for it, both PEM, for a name."""
+"""Makes a private key and a signing request for a name, both in PEM format."""
 
 
 async def no_requests(name: str) -> tuple[bytes, bytes]:
-    """There is nothing here that makes keys."""
-    raise Failed("this node makes no keys")
+    """Refuse to make a key, on a host without a key factory."""
+    raise Failed("this node cannot make keys")
 
 
 class NodeCredentials:
-    """``name`` is the node's; ``reload`` makes its daemon use the file as it is.
+    """The key and certificate of the node ``name``; ``reload`` makes the daemon use the file.
 
-    The new key does not leave the node, and becomes valid only with its certificate.
+    A new key never leaves the node, and is used only together with its certificate.
     """
 
     _log = Logger()
@@ -48,20 +48,20 @@ class NodeCredentials:
         self._turn = DeferredLock()
 
     async def request(self, _: RequestCertificate) -> str:
-        """Make a new key, and answer the signing request for it."""
+        """Make a new key, and return its signing request in PEM format."""
         async with self._turn:
             self._key, request = await self._make(self._name)
             return request.decode("ascii")
 
     async def use(self, call: UseCertificate) -> None:
-        """From now on use the new key, with this certificate.
+        """Use the new key with this certificate from now on.
 
         :raises Refused: there is no new key.
-        :raises Failed: they do not go together, or cannot be used; the old ones stay.
+        :raises Failed: key and certificate do not match or are unusable; the old ones stay in use.
         """
         async with self._turn:
             if self._key is None:
-                raise Refused("this node has no new key; ask it for a signing request first")
+                raise Refused("this node has no new key; request a signing request first")
             before = self._files.read(self._path)
             await self._files.replace(self._path, self._key + call.certificate.encode(), mode=0o600)
             try:
@@ -71,4 +71,4 @@ class NodeCredentials:
                 self._reload()
                 raise Failed(f"the new certificate cannot be used: {e}") from None
             self._key = None
-            self._log.info("this node has a new key and certificate")
+            self._log.info("the key and certificate of this node were replaced")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Answers to the calls about disks, by the driver of each disk's template."""
+"""Handlers of the calls for disks, which use the driver of the disk's template."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MIB = 1 << 20
 def storage_doors(
     node: str, paths: Paths, files: IFiles, images: IImages, processes: IProcesses
 ) -> StorageDrivers:
-    """What the drivers of the node with this name and these paths are made of."""
+    """Return what the storage drivers of a node with this name and these paths need."""
     plain = Paths()
     folders = AllowedFolders(
         files=files,
@@ -42,14 +42,14 @@ def storage_doors(
 
 
 def _pretend(files: IFiles, setting: str) -> str:
-    """The folder in which storage is pretended, if the file ``setting`` names one."""
+    """Return the folder of simulated storage from the file ``setting``; empty without the file."""
     if files.stat(setting) is None:
         return ""
     return files.read(setting).decode("utf-8", "replace").strip()
 
 
 class Disks:
-    """The disks of this node; ``drivers`` are found by disk template."""
+    """The disks of this node; ``drivers`` by disk template."""
 
     def __init__(self, drivers: Mapping[Template, IVolumes], images: IImages) -> None:
         self._drivers = drivers
@@ -76,7 +76,7 @@ class Disks:
         await self._driver(call.disk).rename(call.disk, call.to)
 
     async def describe(self, call: calls.DescribeDisks) -> list[calls.DiskStatus | None]:
-        """One question to each driver, however many disks there are."""
+        """Describe disks with one query per driver, however many disks there are."""
         answers: dict[str, VolumeStatus | None] = {}
         for template in {disk.dev_type for disk in call.disks}:
             disks = [disk for disk in call.disks if disk.dev_type is template]
@@ -88,8 +88,8 @@ class Disks:
         driver = self._driver(call.disk)
         if not ISnapshots.providedBy(driver):
             raise Refused(
-                f"{call.disk.dev_type} disks have no snapshots; stop the instance to copy its"
-                " disks",
+                f"{call.disk.dev_type} disks do not support snapshots; stop the instance to copy"
+                " its disks",
                 Code.INPUT,
             )
         return await ISnapshots(driver).snapshot(call.disk, call.name)
@@ -120,13 +120,13 @@ class Disks:
         await self._mirror(call.disk).pause(call.disk, paused=call.paused)
 
     async def paths(self, guest: Guest) -> list[str]:
-        """The paths of a guest's disks in their order, each attached so that it can be written."""
+        """Attach the disks of a guest for writing; return their paths in order."""
         return [await self._driver(disk).attach(disk, primary=True) for disk in guest.disks]
 
     def _driver(self, disk: Disk) -> IVolumes:
         if disk.dev_type not in self._drivers:
             raise Refused(
-                f"this node has no driver for {disk.dev_type} disks; it has"
+                f"this node has no driver for {disk.dev_type} disks; available drivers:"
                 f" {', '.join(sorted(self._drivers))}",
                 Code.INPUT,
             )

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Letting new nodes in: the two calls that are answered to strangers.
+"""Enrolment of new nodes: the two calls that unauthenticated peers may make.
 
-A stranger first asks for the authority's certificate, compares it with the fingerprint in its
-token, and then, sure of whom it talks to, sends the token and a certificate signing request. These
-go on to the master daemon on this host: it alone can see to it that a token is spent once.
+A new node first requests the certificate of the authority and compares it with the fingerprint in
+its token. Having verified its peer, it sends the token and a certificate signing request. These are
+forwarded to the local master daemon, because only the master can guarantee that a token is used
+once.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from ganeti.schema.documents import UNREADABLE
 from ganeti.system.interfaces import IFiles
 
 Forward: TypeAlias = Callable[[Application], Awaitable[dict[str, Any] | None]]
-"""Hands an application to the master daemon on this host: a membership, or None if none runs."""
+"""Sends an application to the local master daemon; returns a membership, or None if none runs."""
 
 
 class EnrolmentForwarder:
-    """Hands on what strangers apply for; ``forward`` reaches the master daemon on this host."""
+    """Forwards applications; ``forward`` sends them to the master daemon on this host."""
 
     def __init__(self, files: IFiles, paths: Paths, forward: Forward) -> None:
         self._files = files
@@ -33,28 +34,28 @@ class EnrolmentForwarder:
         self._forward = forward
 
     def open(self) -> Mapping[str, Callable[[bytes], Awaitable[bytes]]]:
-        """What strangers may call."""
+        """Return the handlers of the calls that unauthenticated peers may make."""
         return {AUTHORITY_CALL: self.authority, ENROL_CALL: self.enrol}
 
     async def authority(self, _: bytes) -> bytes:
-        """The authority's certificate, which is no secret."""
+        """Return the certificate of the authority, which is public."""
         return success(self._files.read(self._paths.authority).decode("ascii"))
 
     async def enrol(self, body: bytes) -> bytes:
-        """A certificate for the node that a token invites.
+        """Return a certificate for the node that a token invites.
 
-        :raises Invalid: this is no application.
-        :raises Refused: this node is not the master; says which is.
+        :raises Invalid: the body is not an application.
+        :raises Refused: this node is not the master; the message names the master.
         """
         try:
             application = msgspec.json.decode(body, type=Application)
         except UNREADABLE as e:
-            raise Invalid(f"this is no application for a certificate: {e}") from None
+            raise Invalid(f"not an application for a certificate: {e}") from None
         membership = await self._forward(application)
         if membership is None:
             raise Refused(
-                f"nodes join through the master, and no master daemon runs here: the master is"
-                f" {self._master()}; make a new token there with gnt-node add",
+                f"no master daemon runs on this node, and nodes join through the master; the master"
+                f" is {self._master()}; create a new token there with gnt-node add",
                 Code.STATE,
             )
         return success(membership)
@@ -62,5 +63,5 @@ class EnrolmentForwarder:
     def _master(self) -> str:
         path = f"{self._paths.data}/ssconf_master_node"
         if self._files.stat(path) is None:
-            return "not known to this node"
+            return "unknown to this node"
         return self._files.read(path).decode("utf-8", "replace").strip()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What scripts of OS definitions are told, in the variables that existing ones read."""
+"""The environment variables of OS definition scripts, as existing definitions read them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _IN_FILES = frozenset({Template.FILE, Template.SHAREDFILE, Template.GLUSTER})
 def of_definition(
     definition: OSDefinitionReport, os: str, osparams: Parameters, debug: int = 0
 ) -> dict[str, str]:
-    """The variables that say which OS is meant; ``os`` is ``name`` or ``name+variant``."""
+    """Return the variables for the OS; ``os`` is ``name`` or ``name+variant``."""
     api = api_version(definition)
     variant = ""
     if api >= WITH_VARIANTS:
@@ -40,7 +40,7 @@ def of_definition(
 def of_guest(
     definition: OSDefinitionReport, guest: Guest, paths: Sequence[str], debug: int = 0
 ) -> dict[str, str]:
-    """Everything about a guest whose disks are at ``paths``."""
+    """Return all variables for a guest whose disks are at ``paths``."""
     found = of_definition(definition, guest.os, guest.osparams, debug) | {
         "INSTANCE_OS": guest.os,
         "INSTANCE_NAME": guest.name,
@@ -63,7 +63,7 @@ def of_guest(
 
 
 def of_disk(kind: str, index: int, path: str) -> dict[str, str]:
-    """The disk that is exported or imported; ``kind`` is ``EXPORT`` or ``IMPORT``."""
+    """Return the variables for an exported or imported disk; ``kind`` is EXPORT or IMPORT."""
     return {f"{kind}_INDEX": str(index), f"{kind}_DISK_PATH": path, f"{kind}_DEVICE": path}
 
 
@@ -108,7 +108,7 @@ def _network(network: GuestNetwork) -> dict[str, str | None]:
 
 
 def _set(prefix: str, values: Mapping[str, str | None]) -> dict[str, str]:
-    """The variables that have a value."""
+    """Return the variables that have a value, with ``prefix`` before their names."""
     return {f"{prefix}{name}": value for name, value in values.items() if value is not None}
 
 

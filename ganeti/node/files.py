@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Files that a master may replace on this node: a fixed list, and the ``ssconf_*`` files."""
+"""Files that the master may replace on a node: a fixed list, and the ``ssconf_*`` files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SSCONF_KEYS = frozenset(
     hvparams_fake hvparams_kvm hvparams_lxc hvparams_xen-hvm hvparams_xen-pvm
     """.split()  # noqa: SIM905  # thirty names read better as a paragraph
 )
-"""The keys that scripts on nodes read as files; their formats are as old as those scripts."""
+"""The ssconf keys, which scripts on nodes read as files; their formats must not change."""
 
 _DATA = (
     "known_hosts",
@@ -38,10 +38,10 @@ _DATA = (
 
 
 def replaceable(paths: Paths) -> dict[str, str]:
-    """Where the files are that a master may replace, by what masters call them.
+    """Return the local paths of the files that a master may replace, by the master's names.
 
-    A master calls a file by its path on a host that is one node, so that the same name serves
-    nodes that share a host. Never on this list: which folders may hold disks, and the state.
+    A master names a file by its path on a host with a single node, so that the name is also valid
+    for nodes that share a host. The list of folders for disks, and the state, must never be added.
     """
     plain = Paths()
     return {
@@ -52,9 +52,9 @@ def replaceable(paths: Paths) -> dict[str, str]:
 
 
 class Files:
-    """Answers the calls that replace files of this node.
+    """Handles the calls that replace files on this node.
 
-    ``is_candidate`` says whether it may have what only master candidates have.
+    ``is_candidate`` returns whether the node may have the files of master candidates.
     """
 
     def __init__(self, files: IFiles, paths: Paths, is_candidate: Callable[[], bool]) -> None:
@@ -65,13 +65,13 @@ class Files:
         self._replaceable = replaceable(paths)
 
     async def upload(self, call: UploadFile) -> None:
-        """Replace a file of the list, durably.
+        """Replace a file of the list durably.
 
         :raises Refused: the file is not on the list, or this node must not have it.
         """
         if call.path not in self._replaceable:
             raise Refused(
-                f"a master cannot replace {call.path}; what it may replace is"
+                f"the master may not replace {call.path}; it may replace"
                 f" {', '.join(sorted(self._replaceable))}",
                 Code.INPUT,
             )
@@ -86,28 +86,28 @@ class Files:
         try:
             self._require_candidate(path, call)
         except Refused:
-            # The role has ended meanwhile, and what went with it was gone before this came.
+            # The role was lost meanwhile, and its files were removed before this write.
             await self._files.remove(path)
             raise
 
     def _require_candidate(self, path: str, call: UploadFile) -> None:
         if path in self._secrets and not self._is_candidate():
             raise Refused(
-                f"this node is no master candidate, so it must not have {call.path}; make it one"
+                f"this node is not a master candidate and must not have {call.path}; make it one"
                 " first: gnt-node modify --master-candidate=yes"
             )
 
     async def write_ssconf(self, call: WriteSsconf) -> None:
         """Replace the ``ssconf_*`` files that differ, each atomically.
 
-        :raises Invalid: with every key that there is not.
+        :raises Invalid: lists every unknown key.
         """
         if unknown := sorted(set(call.values) - SSCONF_KEYS):
-            raise Invalid([Problem(f"values.{key}", "is no ssconf key") for key in unknown])
+            raise Invalid([Problem(f"values.{key}", "is not an ssconf key") for key in unknown])
         contents = {
             f"{self._data}/ssconf_{key}": content(value) for key, value in call.values.items()
         }
-        # A change of the cluster touches one or two of thirty: the others need no sync.
+        # A change of the cluster affects one or two of thirty files: do not sync the others.
         changed = {path: new for path, new in contents.items() if self._now(path) != new}
         if changed:
             await self._files.replace_all(changed, mode=0o444)
@@ -117,6 +117,6 @@ class Files:
 
 
 def content(value: str) -> bytes:
-    """The file for a value: one newline at its end, unless it is empty."""
+    """Return the file content for a value, with one newline at its end unless it is empty."""
     text = value.rstrip("\n")
     return f"{text}\n".encode() if text else b""

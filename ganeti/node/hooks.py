@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Hook scripts: what an administrator wants done on this node before and after operations."""
+"""Hook scripts, which an administrator runs on this node before and after operations."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Hooks:
         self._folder = folder
 
     async def run(self, call: RunHooks) -> list[HookResult]:
-        """Run the scripts of a directory in byte order; a directory that is not there has none.
+        """Run the scripts of a directory in byte order; a missing directory has no scripts.
 
-        Operations ask for this all the time and nearly always there is nothing: that costs one
-        look at the folder.
+        Most operations call this and most nodes have no hooks, so that this case costs one
+        ``stat``.
         """
         place = f"{call.directory}-{call.phase}.d"
         folder = f"{self._folder}/{place}"

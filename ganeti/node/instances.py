@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Answers to the calls about guests: start and stop, install, console, migration."""
+"""Handlers of the calls for guests: start, stop, install, console, migration."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from ganeti.rpc import instances as calls
 from ganeti.rpc.node import ValidateHypervisor
 
 _ASK_AGAIN = 5.0
-"""A guest that boots may miss a polite request, so it is repeated; in seconds."""
+"""Seconds between shutdown requests: a guest that is booting may miss one."""
 _FIRST_LOOK, _LATER_LOOKS = 0.02, 0.5
 
 
 class Instances:
-    """The guests of this node, one operation at a time on each.
+    """The guests of this node; at most one operation at a time runs on each.
 
-    ``paths`` attaches the disks of a guest, which is harmless if they are, and answers where
-    they are; ``node`` is this node's name.
+    ``paths`` attaches the disks of a guest (again without effect) and returns their paths; ``node``
+    is the name of this node.
     """
 
     _log = Logger()
@@ -63,8 +63,9 @@ class Instances:
                 try:
                     await hypervisor.start(call.guest, disks, paused=call.paused)
                 except Running:
-                    # One that is on its way to here keeps its name; one that came up unseen,
-                    # because the daemon before was killed while starting it, is what is wanted.
+                    # The name of an incoming guest is reserved; a guest that runs by now was
+                    # started by an earlier daemon that was killed meanwhile, which is the requested
+                    # state.
                     if call.guest.name not in hypervisor.running():
                         raise
 
@@ -86,7 +87,9 @@ class Instances:
                     await self._stop(hypervisor, call.guest.name, call.timeout)
                     await hypervisor.start(call.guest, disks)
                 case calls.RebootType.FULL:
-                    raise Refused("a node cannot do a full reboot: stop and start the instance")
+                    raise Refused(
+                        "a node cannot do a full reboot; stop and start the instance instead"
+                    )
 
     async def install(self, call: calls.InstallOS) -> None:
         async with self._turn(call.guest.name):
@@ -168,7 +171,7 @@ class Instances:
             await hypervisor.finish_outgoing(call.guest, left=call.left)
 
     async def _stop(self, hypervisor: IHypervisor, name: str, timeout: float) -> None:
-        """Ask politely until the guest is gone or ``timeout`` seconds are over, then end it."""
+        """Request a shutdown until the guest ends; kill it after ``timeout`` seconds."""
         now = self._clock.seconds()
         deadline, ask, pause = now + timeout, now, _FIRST_LOOK
         while name in hypervisor.running() and (now := self._clock.seconds()) < deadline:
@@ -180,7 +183,7 @@ class Instances:
                     continue
                 except Failed as error:
                     self._log.warn(
-                        "instance {name} cannot be asked to stop and is stopped hard: {error}",
+                        "instance {name} cannot be shut down cleanly and is killed: {error}",
                         name=name,
                         error=error,
                     )
@@ -195,12 +198,14 @@ class Instances:
     def _hypervisor(self, name: str) -> IHypervisor:
         if name not in self._hypervisors:
             has = ", ".join(sorted(self._hypervisors))
-            raise Refused(f"this node has no hypervisor {name}; it has {has}", Code.INPUT)
+            raise Refused(f"this node has no hypervisor {name}; available: {has}", Code.INPUT)
         return self._hypervisors[name]
 
     def _refuse_running(self, guest: Guest, what: str) -> None:
         if guest.name in self._hypervisor(guest.hypervisor).running():
-            raise Refused(f"instance {guest.name} runs and cannot be {what}: stop it first")
+            raise Refused(
+                f"instance {guest.name} is running and cannot be {what}; shut it down first"
+            )
 
     async def _disks(self, guest: Guest) -> list[AttachedDisk]:
         paths = await self._paths(guest)
@@ -213,7 +218,7 @@ class Instances:
         try:
             yield
         finally:
-            # Whoever is next runs, and may even be done, before this returns.
+            # The next waiter runs, and may even finish, before release() returns.
             lock.release()
             if not lock.locked and self._turns.get(name) is lock:
                 del self._turns[name]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The short-lived keys with which a node meets nodes of other clusters."""
+"""Short-lived keys for connections to nodes of other clusters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NAME = re.compile(r"\Ax509-[A-Za-z0-9_.-]+\Z")
 
 
 class Keys:
-    """Keys and certificates, each pair in a folder of its own below ``folder``."""
+    """Keys and certificates; each pair is in its own folder below ``folder``."""
 
     def __init__(self, files: IFiles, folder: str, now: Callable[[], float]) -> None:
         self._files = files
@@ -26,7 +26,7 @@ class Keys:
         self._now = now
 
     async def create(self, call: calls.CreateCertificate) -> calls.NewCertificate:
-        # Here and not above: the library that makes certificates takes its time to load.
+        # Imported here: the cryptography library takes long to load.
         from ganeti.pki.authority import self_signed
 
         await self.tidy()
@@ -45,21 +45,21 @@ class Keys:
             await self._files.remove_folder(f"{self._folder}/{call.name}")
 
     def pair(self, name: str) -> tuple[str, str]:
-        """The files of a key and its certificate.
+        """Return the paths of a key and its certificate.
 
-        :raises Refused: there is no such key.
+        :raises Refused: the key does not exist.
         """
         key, certificate = (posixpath.join(self._folder, name, each) for each in ("key", "cert"))
         if not _NAME.match(name) or self._files.stat(certificate) is None:
             raise Refused(
-                f"this node has no key named {name}; it is of another node, or too old: prepare"
-                " the export again",
+                f"this node has no key named {name}: it belongs to another node or has expired;"
+                " prepare the export again",
                 Code.UNKNOWN,
             )
         return key, certificate
 
     async def tidy(self) -> None:
-        """Remove the keys of those who did not come back for them."""
+        """Remove expired keys that were never collected."""
         for name in self._files.names(self._folder):
             found = self._files.stat(f"{self._folder}/{name}/cert")
             if found is None or found.mtime < self._now() - _MAX:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The members of the cluster, as this node keeps them to tell its callers apart."""
+"""The member list of the cluster, by which a node identifies its callers."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from ganeti.schema.documents import UNREADABLE
 from ganeti.system.interfaces import IFiles
 
 Trust: TypeAlias = Callable[[Sequence[str]], Awaitable[None]]
-"""Makes this node trust authorities, given by their certificates, and no others.
+"""Makes this node trust exactly the authorities with these certificates.
 
-:raises Failed: it cannot; it trusts those that it trusted before.
+:raises Failed: it cannot; the previous authorities stay trusted.
 """
 
 
 async def trust_nothing_else(_: Sequence[str]) -> None:
-    """The authorities that this node trusts stay as they are."""
+    """Leave the trusted authorities unchanged."""
 
 
 class MemberList:
-    """Answers ``UpdateMembers``, and says which role a caller has.
+    """Handles ``UpdateMembers`` and determines the role of a caller.
 
-    ``name`` is that of this node; ``accepted`` is the master that it has accepted. A node without
-    the file has not joined yet, and every caller is a stranger to it.
+    ``name`` is the name of this node; ``accepted`` returns its vote with the accepted master. A
+    node without the file has not joined a cluster yet, and treats every caller as unauthenticated.
     """
 
     _log = Logger()
@@ -45,7 +45,7 @@ class MemberList:
         accepted: Callable[[], VoterState],
         trust: Trust = trust_nothing_else,
     ) -> None:
-        """``trust`` makes the node trust the authorities of a list before it obeys the members."""
+        """``trust`` is called with the authorities of a list before its members are accepted."""
         self._files = files
         self._path = path
         self._name = name
@@ -60,7 +60,7 @@ class MemberList:
         return self._kept.members if self._kept else None
 
     def identify(self, peer: Peer | None) -> Caller:
-        """Return the peer with its role at this moment; see ``Callers``."""
+        """Return the peer with its current role; see ``Callers``."""
         if peer is None:
             return Caller(CallerRole.STRANGER, "a peer without a certificate")
         name = self._owners.get(peer.fingerprint)
@@ -70,11 +70,11 @@ class MemberList:
         return Caller(role, name, local=name == self._name)
 
     def is_candidate(self) -> bool:
-        """Whether this node may keep what only master candidates have."""
+        """Return whether this node may have the files of master candidates."""
         return self._kept is not None and self._name in self._kept.members.candidates
 
     def fingerprints(self, name: str | None = None) -> frozenset[str]:
-        """Return the certificates that any member, or the one of this name, may show."""
+        """Return the certificates that the named member, or any member, may present."""
         if self._kept is None:
             return frozenset()
         return frozenset(shown for shown, owner in self._owners.items() if name in (None, owner))
@@ -82,25 +82,25 @@ class MemberList:
     async def update(self, call: UpdateMembers) -> int:
         """Use a newer list; it is on disk when this returns.
 
-        An older one changes nothing: it was overtaken on its way.
+        An older list changes nothing: it was overtaken on its way.
 
-        :raises Refused: the master would lock itself out.
-        :raises Failed: this node cannot trust the authorities that are in the list.
+        :raises Refused: the list would lock out the master.
+        :raises Failed: this node cannot use the authorities in the list.
         """
-        # Of the master that sent it: another one may be accepted while this waits for its turn.
+        # The master that sent the list: another one may be accepted during the wait for the lock.
         accepted = self._accepted()
         async with self._turn:
             if not call.members.certificates.get(accepted.master):
                 raise Refused(
-                    f"the list of members has no certificate of {accepted.master}, the master of"
-                    f" term {accepted.term}: no node would obey it any more",
+                    f"the member list has no certificate of {accepted.master}, the master of term"
+                    f" {accepted.term}, and would lock it out",
                     Code.INPUT,
                 )
             kept, new = self._kept, MemberFile(term=accepted.term, members=call.members)
             if kept is None or _age(kept) < _age(new):
                 if kept is None or not kept.members.says_the_same(new.members):
                     self._log.info(
-                        "members of revision {n}: {names}",
+                        "using member list revision {n}: {names}",
                         n=new.members.revision,
                         names=", ".join(sorted(new.members.certificates)),
                     )
@@ -111,7 +111,7 @@ class MemberList:
             return self._kept.members.revision
 
     def forget(self) -> None:
-        """Know no member any more: this node leaves the cluster."""
+        """Forget all members, because this node leaves the cluster."""
         self._use(None)
 
     def _use(self, kept: MemberFile | None) -> None:
@@ -124,9 +124,9 @@ def _age(kept: MemberFile) -> tuple[int, int]:
 
 
 def read(files: IFiles, path: str) -> MemberFile | None:
-    """Return what is in the file; None if there is none.
+    """Return the content of the member list file; None if it does not exist.
 
-    :raises Failed: it is damaged.
+    :raises Failed: the file is damaged.
     """
     if files.stat(path) is None:
         return None
@@ -134,12 +134,12 @@ def read(files: IFiles, path: str) -> MemberFile | None:
         return msgspec.json.decode(files.read(path), type=MemberFile)
     except UNREADABLE as e:
         raise Failed(
-            f"{path} is damaged ({e}); join this node to its cluster again (gnt-node add --readd"
-            " on the master), which writes it",
+            f"{path} is damaged ({e}); join this node to its cluster again to restore it"
+            " (gnt-node add --readd on the master)",
             Code.ENVIRONMENT,
         ) from None
 
 
 async def write(files: IFiles, path: str, kept: MemberFile) -> None:
-    """Replace the file, durably."""
+    """Replace the member list file durably."""
     await files.replace(path, msgspec.json.encode(kept), mode=0o600)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Small answers about the node as a member of the cluster: its version, a pause, its leaving."""
+"""Calls about the node as a member of the cluster: version, master daemon, delay, leaving."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from ganeti.rpc.node import (
 from ganeti.system.interfaces import IFiles
 
 PROTOCOL = 3_000_000
-"""What nodes of Ganeti 3.0 say."""
+"""The protocol version of Ganeti 3.0 nodes."""
 
 LAST_WORDS = 0.5
-"""Seconds between the answer that the node has left, and the end of the daemon."""
+"""Seconds between the answer that the node has left and the end of the daemon."""
 
 
 STAYS = frozenset({"export"})
-"""What stays below the data folder of a node that leaves: exports may be the only copy left."""
+"""Names in the data folder that leaving keeps: exports may be the only copy of a guest."""
 
 
 StopDaemons: TypeAlias = Callable[[], Awaitable[bool]]
-"""Returns when daemons have ended, and whether there were any."""
+"""Returns when daemons have ended; the result is whether any were running."""
 
 
 StartDaemons: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
@@ -46,24 +46,26 @@ StartDaemons: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 """
 
 HAND_OVER = 45.0
-"""Seconds after which a master that was stopped for another one is started again, if none has come:
-longer than ``gnt-cluster master-failover`` tries."""
+"""Seconds after which a master that was stopped for a failover restarts without a successor.
+
+Longer than ``gnt-cluster master-failover`` tries.
+"""
 
 
 async def no_daemons() -> bool:
-    """There are none."""
+    """Return that no daemons were running."""
     return False
 
 
 async def no_start() -> None:
-    """There is nothing to start."""
+    """Start nothing."""
 
 
 class ClusterMembership:
-    """``stop`` ends the daemon, ``stop_master`` the master daemon and the remote API, if any.
+    """Handles membership calls; ``stop`` ends this daemon, ``stop_master`` the master daemons.
 
-    ``is_mine`` tells whether the node still obeys a master daemon of its own that does not run,
-    ``forget_members`` makes it one that has no members.
+    ``is_mine`` returns whether the node still follows a local master daemon that does not run;
+    ``forget_members`` clears the member list.
     """
 
     _log = Logger()
@@ -94,9 +96,9 @@ class ClusterMembership:
         return Version(protocol=PROTOCOL, release=__version__)
 
     async def stop_master(self, _: StopMaster) -> bool:
-        """End the master daemon here; start it again should nobody take the role over.
+        """Stop the local master daemon; restart it after ``HAND_OVER`` seconds without a successor.
 
-        So a failover that is interrupted, or refused after all, leaves the cluster its master.
+        An interrupted or refused failover thus leaves the cluster with its master.
         """
         ran = await self._stop_master()
         if ran:
@@ -106,21 +108,21 @@ class ClusterMembership:
         return ran
 
     async def resume_master(self, _: ResumeMaster) -> bool:
-        """Start the master daemon here again, unless another node has become the master."""
+        """Restart the local master daemon, unless another node has become the master."""
         self.close()
         if mine := self._is_mine():
-            self._log.warn("no other node has become the master; starting it here again")
+            self._log.warn("no other node has become the master; restarting the master daemon")
             await self._start_master()
         return mine
 
     def _take_back(self) -> None:
         resuming = Deferred.fromCoroutine(self.resume_master(ResumeMaster()))
         resuming.addErrback(
-            lambda failure: self._log.failure("the master daemon does not start", failure)
+            lambda failure: self._log.failure("the master daemon could not be restarted", failure)
         )
 
     def close(self) -> None:
-        """Start nothing any more: this daemon ends."""
+        """Cancel a scheduled restart of the master, because this daemon stops."""
         if self._handing_over is not None and self._handing_over.active():
             self._handing_over.cancel()
 
@@ -128,8 +130,8 @@ class ClusterMembership:
         await deferLater(self._clock, call.duration)
 
     async def leave(self, _: LeaveCluster) -> None:
-        """Forget the cluster: its state, secrets and certificates, the node's own last."""
-        # First: what is being written meanwhile is then removed again.
+        """Remove the cluster's state, secrets and certificates; the node's own certificate last."""
+        # First, so that files which are being written meanwhile are removed, too.
         self._forget_members()
         data, paths = self._paths.data, self._paths
         last = (paths.node_certificate, paths.authority)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The numbers of one host, as its node daemon knows them."""
+"""Metrics of one host, collected by its node daemon."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ Describe = Callable[[DescribeNode], Awaitable[NodeInfo]]
 async def host_families(
     describe: Describe, hypervisors: Sequence[str], files: IFiles
 ) -> list[MetricFamily]:
-    """Return the numbers of this host; the storage units of the cluster are known to the master."""
+    """Return the metrics of this host, except storage: only the master knows the storage units."""
     facts = await describe(DescribeNode(hypervisors=tuple(hypervisors)))
     states = Counter("paused" if each.paused else "running" for each in facts.guests.values())
     return [
-        gauge("ganeti_host_memory_total_bytes", "Memory.", facts.memory_total * MIB),
+        gauge("ganeti_host_memory_total_bytes", "Total memory.", facts.memory_total * MIB),
         gauge("ganeti_host_memory_free_bytes", "Free memory.", facts.memory_free * MIB),
         gauge("ganeti_host_cpus", "Logical processors.", facts.cpus),
-        gauge("ganeti_host_load", "The load average of the last minute.", _load(files)),
+        gauge("ganeti_host_load", "Load average of the last minute.", _load(files)),
         gauges(
             "ganeti_host_guests",
-            "Guests by what they do.",
+            "Guests by state.",
             ("state",),
             [((state,), states[state]) for state in ("running", "paused")],
         ),
@@ -39,12 +39,12 @@ async def host_families(
         ),
         gauge(
             "ganeti_host_guest_cpu_seconds",
-            "Processor time that the guests that run now have used.",
+            "Processor time used by the running guests.",
             sum(each.cpu_time for each in facts.guests.values()),
         ),
         gauges(
             "ganeti_host_problem",
-            "1 for a hypervisor that cannot say what runs.",
+            "1 if the hypervisor cannot list its guests.",
             ("part",),
             [((part,), 1) for part in facts.problems],
         ),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Answers about host names."""
+"""Name resolution on this node, for ``ResolveName``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ganeti.system.interfaces import INames
 
 
 class Names:
-    """Host names as this node sees them."""
+    """Host names as this node resolves them."""
 
     def __init__(self, names: INames) -> None:
         self._names = names

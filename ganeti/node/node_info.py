@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What this node says of itself: memory, processors, room for disks, and the guests that run."""
+"""Information about this node: memory, processors, storage space, running guests."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from ganeti.storage.interfaces import IUnits
 from ganeti.system.interfaces import IFiles
 
 ON_PAPER = frozenset({"fake"})
-"""Hypervisors whose guests take no memory of the node; what they were given counts as taken."""
+"""Hypervisors whose guests use no memory; their configured memory is counted as used."""
 
 
 class RunningGuests(Protocol):
-    """What is asked of a hypervisor."""
+    """The part of ``IHypervisor`` that node information needs."""
 
     def running(self) -> Mapping[str, GuestState]:
-        """The guests that run now, by name; cheap enough to be asked all the time."""
+        """Return the running guests by name; cheap enough for frequent polling."""
         ...
 
 
 @dataclass(frozen=True)
 class HostMemory:
-    """MiB in all, and MiB that new guests could have."""
+    """Total memory and memory available to new guests, in MiB."""
 
     total: int
     free: int
@@ -37,7 +37,7 @@ class HostMemory:
 
 @dataclass(frozen=True)
 class Processors:
-    """Logical processors, the memory nodes they are grouped in, and sockets."""
+    """Number of logical processors, NUMA nodes and sockets."""
 
     count: int
     nodes: int
@@ -45,14 +45,14 @@ class Processors:
 
 
 def memory(meminfo: str) -> HostMemory:
-    """What ``/proc/meminfo`` says; 0 where it says nothing."""
+    """Parse ``/proc/meminfo``; missing values are 0. Kernels before 3.14 lack MemAvailable."""
     found = {name: int(kib) // 1024 for name, kib in _MEMINFO.findall(meminfo)}
     roughly = sum(found.get(name, 0) for name in ("MemFree", "Buffers", "Cached"))
     return HostMemory(found.get("MemTotal", 0), found.get("MemAvailable", roughly))
 
 
 def processors(cpuinfo: str, memory_nodes: int) -> Processors:
-    """What ``/proc/cpuinfo`` says; not every architecture says which socket a processor is in."""
+    """Parse ``/proc/cpuinfo``; some architectures do not report sockets, which counts as one."""
     count = len(_PROCESSOR.findall(cpuinfo))
     return Processors(
         max(1, count), max(1, memory_nodes), max(1, len(set(_SOCKET.findall(cpuinfo))))
@@ -66,7 +66,7 @@ _MEMORY_NODE = re.compile(r"node\d+")
 
 
 class NodeInfoAnswers:
-    """Answers ``DescribeNode``. ``units`` are found by their kind."""
+    """Handles ``DescribeNode``; ``units`` by storage kind."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class NodeInfoAnswers:
         self._units = units
 
     async def describe(self, call: DescribeNode) -> NodeInfo:
-        """What the node is now; a part that cannot say becomes a problem, not a failure."""
+        """Return current information; a failing part is reported as a problem, not an error."""
         problems: dict[str, str] = {}
         guests: dict[str, GuestState] = {}
         on_paper = 0
@@ -117,7 +117,7 @@ class NodeInfoAnswers:
 
     async def _space(self, kind: str, name: str, problems: dict[str, str]) -> StorageSpace | None:
         if kind not in self._units:
-            problems[f"{kind}:{name}"] = f"this node has no storage of kind {kind}"
+            problems[f"{kind}:{name}"] = f"this node has no storage of type {kind}"
             return None
         try:
             unit = await self._units[kind].unit(name)
@@ -128,7 +128,7 @@ class NodeInfoAnswers:
 
     @cached_property
     def _processors(self) -> Processors:
-        # Read once: on large hosts the kernel asks every processor for its speed to answer this.
+        # Read once: on large hosts the kernel measures every processor's speed for each read.
         nodes = self._files.names("/sys/devices/system/node")
         found = sum(bool(_MEMORY_NODE.fullmatch(name)) for name in nodes)
         return processors(self._text("/proc/cpuinfo"), found)
@@ -140,5 +140,5 @@ class NodeInfoAnswers:
     def _text(self, path: str) -> str:
         try:
             return self._files.read(path).decode("utf-8", "replace")
-        except OSError:  # a host whose kernel does not tell
+        except OSError:  # the kernel of this host does not provide the file
             return ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""OS definitions: folders of scripts that put an operating system on a guest's disks."""
+"""OS definitions: folders of scripts that install an operating system on a guest's disks."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ganeti.system.interfaces import IFiles
 
 API_VERSIONS = frozenset({10, 15, 20})
 WITH_VARIANTS, WITH_PARAMETERS = 15, 20
-"""The first versions of the API that know variants and parameters."""
+"""The first API versions with variants and with parameters."""
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]+")
 _OWNER_MAY_EXECUTE = 0o100
 
 
 class OSDefinitions:
-    """The OS definitions of this node, read anew each time: they are a few small files."""
+    """The OS definitions of this node; re-read on each access, as they are few small files."""
 
     def __init__(self, files: IFiles, search_path: Sequence[str]) -> None:
         self._files = files
@@ -29,7 +29,7 @@ class OSDefinitions:
         return self.all()
 
     def all(self) -> list[OSDefinitionReport]:
-        """Every definition once, broken ones included; the first of a name counts."""
+        """Return every definition, including broken ones; the first one of each name counts."""
         found: dict[str, OSDefinitionReport] = {}
         for folder in self._search_path:
             for name in self._files.names(folder):
@@ -38,13 +38,13 @@ class OSDefinitions:
         return [found[name] for name in sorted(found)]
 
     def find(self, os: str) -> OSDefinitionReport:
-        """The usable definition that ``os`` (``name`` or ``name+variant``) refers to.
+        """Return the usable definition for ``os`` (``name`` or ``name+variant``).
 
-        :raises Refused: there is none of that name, or it cannot be used.
+        :raises Refused: the definition does not exist or is broken.
         """
         name = os.partition("+")[0]
         if not _NAME.fullmatch(name):
-            raise Refused(f"{os!r} cannot be the name of an OS definition", Code.INPUT)
+            raise Refused(f"{os!r} is not a valid name of an OS definition", Code.INPUT)
         for folder in self._search_path:
             if self._is_folder(folder, name):
                 definition = self._read(f"{folder}/{name}", name)
@@ -52,7 +52,7 @@ class OSDefinitions:
                     raise Refused(f"OS definition {name}: {definition.diagnosis}", Code.STATE)
                 return definition
         places = ", ".join(self._search_path)
-        raise Refused(f"there is no OS definition {name} in {places}", Code.UNKNOWN)
+        raise Refused(f"OS definition {name} not found in {places}", Code.UNKNOWN)
 
     def _is_folder(self, folder: str, name: str) -> bool:
         found = self._files.stat(f"{folder}/{name}")
@@ -84,10 +84,10 @@ class OSDefinitions:
         if versions & API_VERSIONS:
             return versions, []
         wanted = ", ".join(str(version) for version in sorted(API_VERSIONS))
-        return versions, [f"ganeti_api_version names none of {wanted}"]
+        return versions, [f"ganeti_api_version has none of the supported versions {wanted}"]
 
     def _missing(self, path: str, api: int) -> list[str]:
-        """What keeps a definition of this API from being used."""
+        """Return the problems that make a definition of this API version unusable."""
         needed = ["export", "import", "rename"]
         needed += ["verify"] if api >= WITH_PARAMETERS else []
         create = "create_untrusted"
@@ -115,7 +115,7 @@ class OSDefinitions:
 
 
 def api_version(definition: OSDefinitionReport) -> int:
-    """The newest version of the API that the definition and we speak."""
+    """Return the newest API version that both the definition and this software support."""
     return max(API_VERSIONS.intersection(definition.api_versions))
 
 

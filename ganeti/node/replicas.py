@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""This node's copy of the journal: the master's frames byte for byte, and its checkpoints.
+"""The copy of the journal on a master candidate: frames as the master sent them, and checkpoints.
 
-The folder is what a master keeps, so that this node can become the master.
+The files are those of a master, so that this node can become the master.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ from ganeti.rpc.replicas import (
 from ganeti.system.interfaces import IFiles
 
 QUEUE = "queue"
-"""The folder whose files are all of a checkpoint: one that a checkpoint lacks is of the past."""
+"""The folder that belongs to the checkpoint entirely: files that a new one lacks are stale."""
 
 CONFIG, MARKER = "config.data", "journal/checkpoint"
-"""Files that every checkpoint has; the second is written by the node itself, first and last."""
+"""Files of every checkpoint; the node itself writes the marker, before and after all others."""
 
 
 class Replica:
-    """The copy below ``data``; calls take turns, and each is durable before it is answered.
+    """The copy below ``data``; calls run one at a time, and each is durable before its answer.
 
-    ``in_use`` says whether a master daemon runs on this node: then the folder is its own, and is
-    only read.
+    ``in_use`` returns whether a master daemon runs on this node, which then owns the folder: the
+    copy is read-only.
     """
 
     _log = Logger()
@@ -72,10 +72,10 @@ class Replica:
         self._checkpoint_lock = DeferredLock()
 
     async def describe(self, call: DescribeReplica) -> ReplicaEnd:
-        """Return where the copy ends, or the mark of an earlier commit in it.
+        """Return the end of the copy, or the log position of an earlier commit in it.
 
-        :raises Failed: it is damaged, cannot be read, or does not have the commit; or its
-            checkpoint is not of the same history.
+        :raises Failed: the copy is damaged, unreadable or lacks the commit, or its checkpoint has a
+            different history.
         """
         async with self._read_only() as segments:
             if call.at is not None:
@@ -84,9 +84,9 @@ class Replica:
             return to_wire(segments.end)
 
     async def ends(self, at: int | None) -> tuple[ReplicaEnd | None, ReplicaEnd | None]:
-        """Return the end of a usable copy, and its mark at a position; None where there is none.
+        """Return the end of a usable copy, and its log position at ``at``; None if missing.
 
-        Also while a master daemon runs here: then the answer may be overtaken at any moment.
+        While a master daemon runs here, the result may be outdated at any moment.
         """
         async with self._lock:
             segments = self._new()
@@ -104,9 +104,9 @@ class Replica:
             return to_wire(segments.end), common
 
     async def read_frames(self, call: ReadFrames) -> FrameBatch:
-        """Return some of the frames that follow a mark of the copy.
+        """Return some of the frames after a log position of the copy.
 
-        :raises Failed: the mark is not in it, or it cannot be read.
+        :raises Failed: the position is not in the copy, or the copy is unreadable.
         """
         after = from_wire(call.after)
         async with self._read_only() as segments:
@@ -117,9 +117,10 @@ class Replica:
             return FrameBatch(frames="", end=call.after)
 
     async def append_frames(self, call: AppendFrames) -> ReplicaEnd:
-        """Append frames that follow the copy's end, and answer the new one.
+        """Append frames at the end of the copy, and return the new end.
 
-        :raises Failed: they do not, or could not be kept; nothing of them is.
+        :raises Failed: the frames do not follow the end, or could not be stored; the copy is
+            unchanged.
         """
         after = from_wire(call.after)
         frames = decoded(call.frames)
@@ -131,37 +132,38 @@ class Replica:
                 await segments.cut(after)
             elif segments.end != after:
                 raise Failed(
-                    f"the copy of the journal ends with commit {segments.end.position}, and not "
-                    f"with the commit {after.position} that was to be followed"
+                    f"the copy of the journal ends with commit {segments.end.position}, not with"
+                    f" commit {after.position}, which the frames follow"
                 )
             if frames:
                 await segments.write(frames, end)
             return to_wire(segments.end)
 
     async def reset(self, call: ResetReplica) -> ReplicaEnd:
-        """Replace the copy by a checkpoint; the frames after it are to follow.
+        """Replace the copy by a checkpoint; later frames follow in other calls.
 
         Everything is checked before anything is removed.
 
-        :raises Failed: it is no checkpoint, or could not be kept; the copy may be unusable then.
+        :raises Failed: the checkpoint is invalid, or could not be stored; then the copy may be
+            unusable.
         """
         end = from_wire(call.end)
         contents = self._paths(call.files)
         async with self._checkpoint_lock, self._turn():
             segments, self._known = self._known or self._new(), None
-            # First, so that never the frames of one history follow the checkpoint of another: a
-            # checkpoint without its log does not count as a copy.
+            # First, so that frames of one history never follow a checkpoint of another: a
+            # checkpoint without a log does not count as a copy.
             await segments.clear()
             await self._replace_files(contents, end)
             await segments.begin(end)
             self._known = segments
-            self._log.info("the copy of the journal begins again after {end}", end=end.position)
+            self._log.info("the copy of the journal was reset to commit {end}", end=end.position)
             return to_wire(segments.end)
 
     async def keep_checkpoint(self, call: KeepCheckpoint) -> ReplicaEnd:
-        """Replace the checkpoint by a newer one, and forget whole segments that it has in it.
+        """Replace the checkpoint by a newer one, and remove the segments that it covers.
 
-        :raises Failed: the copy does not reach as far, or the files could not be kept.
+        :raises Failed: the copy ends before the checkpoint, or the files could not be stored.
         """
         end = from_wire(call.end)
         contents = self._paths(call.files)
@@ -169,11 +171,11 @@ class Replica:
             async with self._turn():
                 segments = await self._segments()
                 if segments.mark_at(end.position) != end:
-                    raise Failed("the checkpoint is of another history than the copy")
-                # From here on nothing before this commit can be cut off.
+                    raise Failed("the checkpoint and the copy have different histories")
+                # From here on, the copy must not be truncated to an earlier commit.
                 marker = replacing(self._marker(), end)
                 await self._files.replace(f"{self._data}/{MARKER}", marker)
-            # Frames may be kept meanwhile: commits of the whole cluster wait for them.
+            # Without the lock: commits of the whole cluster wait for frames to be stored here.
             with _told(self._data):
                 await self._replace_files(contents, end)
             async with self._turn():
@@ -182,7 +184,7 @@ class Replica:
                 return to_wire(segments.end)
 
     async def close(self) -> None:
-        """Give the files back."""
+        """Close the files."""
         async with self._turn():
             segments, self._known = self._known, None
             if segments is not None:
@@ -190,11 +192,12 @@ class Replica:
 
     @asynccontextmanager
     async def _read_only(self) -> AsyncIterator[Segments]:
-        """The copy, to be read, also while a master daemon runs here.
+        """Open the copy for reading, even while a master daemon runs here.
 
-        One that is frozen, or wanted the role as well, keeps the folder although another one was
-        elected, which must not miss what is acknowledged here. What is written meanwhile is not:
-        the majority that has elected the other one acknowledges nothing for this one.
+        A frozen or competing master daemon keeps the folder in use although another master was
+        elected, and that master must not miss commits acknowledged here. Frames that are written
+        meanwhile do not matter: the majority that elected the other master acknowledges nothing for
+        this one.
         """
         if self._in_use():
             async with self._lock:
@@ -208,19 +211,19 @@ class Replica:
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
-        """One call at a time; what goes wrong has the words of a node."""
+        """Lock the copy for one call, and convert errors."""
         async with self._lock:
             if self._in_use():
                 raise Failed(
-                    "a master daemon runs on this node, which owns the journal here; if another"
-                    " node is the master, it ends by itself, or stop it",
+                    "a master daemon runs on this node and owns the journal; if another node is"
+                    " the master, it ends by itself, or stop it",
                     Code.ENVIRONMENT,
                 )
             with _told(self._data):
                 yield
 
     async def _segments(self) -> Segments:
-        """The copy as it is on disk; a master that ran here meanwhile may have written it."""
+        """Return the copy as it is on disk; a local master may have written it meanwhile."""
         if self._known is not None and not self._known.is_as_left():
             stale, self._known = self._known, None
             await stale.close()
@@ -234,12 +237,12 @@ class Replica:
         return Segments(self._files, self._folder, size=self._segment_size)
 
     def _paths(self, files: Mapping[str, str]) -> dict[str, bytes]:
-        """The contents of a checkpoint by where they belong, in the order of the call."""
+        """Return the contents of a checkpoint by path, in the order of the call."""
         for name in files:
             if posixpath.normpath(name) != name or name.startswith(("/", "..")) or name == ".":
-                raise Failed(f"a checkpoint cannot have a file named {name!r}", Code.INPUT)
+                raise Failed(f"invalid file name {name!r} in a checkpoint", Code.INPUT)
         if CONFIG not in files:
-            raise Failed(f"this is no checkpoint: it has no {CONFIG}", Code.INPUT)
+            raise Failed(f"the checkpoint is invalid: {CONFIG} is missing", Code.INPUT)
         return {
             f"{self._data}/{name}": decoded(text) for name, text in files.items() if name != MARKER
         }
@@ -256,15 +259,15 @@ class Replica:
         return marker_at(self._files, f"{self._data}/{MARKER}")
 
     def _require_older_checkpoint(self, after: LogPosition) -> None:
-        """Refuse to cut off commits that the checkpoint holds: its files cannot be taken back.
+        """Refuse to cut off commits that the checkpoint contains: its files cannot be reverted.
 
         :raises Failed: the copy must be replaced as a whole.
         """
         newest = self._marker().newest
         if newest.position > after.position:
             raise Failed(
-                f"the checkpoint of the copy holds commits up to {newest.position}, and those after"
-                f" {after.position} were to be cut off"
+                f"commits after {after.position} cannot be cut off: the checkpoint of the copy"
+                f" contains commits up to {newest.position}"
             )
 
     async def _forget_jobs(self, contents: Mapping[str, bytes]) -> None:
@@ -278,7 +281,7 @@ class Replica:
 
 @contextmanager
 def _told(folder: str) -> Iterator[None]:
-    """Say in the words of a node what went wrong with its files."""
+    """Convert errors of files in ``folder`` to ``Failed``, with the action to take."""
     try:
         yield
     except (JournalDamaged, NotInSegments) as e:
@@ -288,40 +291,46 @@ def _told(folder: str) -> Iterator[None]:
 
 
 def end_of(frames: bytes, after: LogPosition) -> LogPosition:
-    """The mark that whole frames, which follow ``after``, end with.
+    """Return the log position at the end of complete frames that follow ``after``.
 
-    :raises Failed: they do not follow it, or are not whole.
+    :raises Failed: the frames do not follow ``after``, or are incomplete.
     """
     stop, end = 0, after
     try:
-        for frame in scan(frames, after, source="what the master sent"):
+        for frame in scan(frames, after, source="the master's message"):
             stop, end = frame.stop, frame.mark
     except JournalDamaged as e:
         raise Failed(f"the frames do not follow commit {after.position}: {e}") from None
     if stop < len(frames):
-        raise Failed(f"the frames after commit {end.position} are not whole")
+        raise Failed(f"the frames after commit {end.position} are incomplete")
     return end
 
 
 def to_wire(mark: LogPosition) -> ReplicaEnd:
-    """A mark as calls carry it."""
+    """Return a log position in the form of RPC calls."""
     return ReplicaEnd(position=mark.position, digest=mark.digest.hex())
 
 
 def from_wire(end: ReplicaEnd) -> LogPosition:
-    """:raises Failed: this is no mark."""
+    """Return the log position of an RPC value.
+
+    :raises Failed: the value is malformed.
+    """
     try:
         digest = bytes.fromhex(end.digest)
     except ValueError:
         digest = b""
     if len(digest) != 32 or end.position < 0:
-        raise Failed(f"this is not the mark of a commit: {end}", Code.INPUT)
+        raise Failed(f"malformed log position: {end}", Code.INPUT)
     return LogPosition(end.position, digest)
 
 
 def decoded(text: str) -> bytes:
-    """:raises Failed: the text is not base64."""
+    """Return the decoded base64 text.
+
+    :raises Failed: the text is not base64.
+    """
     try:
         return b64decode(text, validate=True)
     except (NotBase64, ValueError) as e:
-        raise Failed(f"this is not base64: {e}", Code.INPUT) from None
+        raise Failed(f"malformed base64: {e}", Code.INPUT) from None

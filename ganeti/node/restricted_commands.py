@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Restricted commands: programs of this node's administrator that whoever asks the master may run.
+"""Restricted commands: programs of the node's administrator that cluster users may run.
 
-They take no arguments and get no environment. Whoever tries names learns nothing from it, and
-slowly; the log of the node has the reason.
+The programs get no arguments and no environment. A client that guesses names gets no details, and
+only after a delay; the log of the node has the reason of a refusal.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _NAME = re.compile(r"[a-zA-Z0-9_-]+")
 _ROOT = 0
 
 PENALTY = 10.0
-"""Seconds after which a name is refused."""
+"""Seconds before a refusal is answered; slows down guessing."""
 TIMEOUT = 8.0
-"""Seconds for which a command waits until the one before has ended."""
+"""Seconds for which a command waits until the previous one has ended."""
 
 
 class RestrictedCommands:
-    """The programs in ``folder``, of which one runs at a time."""
+    """The programs in ``folder``; one runs at a time."""
 
     _log = Logger()
 
@@ -43,20 +43,24 @@ class RestrictedCommands:
         self._turn = defer.DeferredLock()
 
     async def run(self, call: RunRestrictedCommandCall) -> str:
-        """What the command writes.
+        """Run a command and return its output.
 
-        :raises Refused: it is none that may be run, or another one runs.
-        :raises Failed: it did not succeed; with its words.
+        :raises Refused: the command is not allowed, or another one is running.
+        :raises Failed: the command failed; the message has its output.
         """
         if (reason := self._against(call.cmd)) is not None:
-            self._log.warn("refused {command!r}: {reason}", command=call.cmd, reason=reason)
+            self._log.warn(
+                "refused restricted command {command!r}: {reason}", command=call.cmd, reason=reason
+            )
             await deferLater(self._clock, PENALTY)
-            raise Refused(f"{call.cmd} is no restricted command here; the node's log says more")
+            raise Refused(
+                f"{call.cmd} is not a restricted command of this node; its log has the reason"
+            )
         try:
             await self._turn.acquire().addTimeout(TIMEOUT, self._clock)
         except defer.TimeoutError:
             raise Refused(
-                "another restricted command runs; try again when it has ended", Code.TEMPORARY
+                "another restricted command is running; try again later", Code.TEMPORARY
             ) from None
         try:
             ended = await self._processes.run([f"{self._folder}/{call.cmd}"], env={})
@@ -64,29 +68,31 @@ class RestrictedCommands:
             self._turn.release()
         said = (ended.out + ended.err).decode("utf-8", "replace")
         if ended.code:
-            raise Failed(f"{call.cmd} ended with {ended.code}: {said.strip()}", Code.ENVIRONMENT)
+            raise Failed(
+                f"{call.cmd} exited with code {ended.code}: {said.strip()}", Code.ENVIRONMENT
+            )
         return said
 
     def _against(self, name: str) -> str | None:
-        """Why the command of this name is not run; None if it is."""
+        """Return why the command is not run; None if it is allowed."""
         if not _NAME.fullmatch(name):
-            return "that cannot be a name"
+            return "the name is not valid"
         folder = self._files.stat(self._folder)
         if folder is None or not folder.folder:
-            return f"there is no folder {self._folder}"
+            return f"folder {self._folder} does not exist"
         if _foreign(folder):
-            return f"{self._folder} can be changed by others than root"
+            return f"{self._folder} is writable by other users than root"
         program = self._files.stat(f"{self._folder}/{name}")
         if program is None or program.folder:
-            return "there is no such program"
+            return "the program does not exist"
         if _foreign(program):
-            return "the program can be changed by others than root"
+            return "the program is writable by other users than root"
         if not program.mode & stat.S_IXUSR:
-            return "the program cannot be executed"
+            return "the program is not executable"
         return None
 
 
 def _foreign(found: Stat) -> bool:
-    """Whether somebody else than root can change what has been found."""
+    """Return whether other users than root can change a file."""
     others = found.mode & (stat.S_IWGRP | stat.S_IWOTH)
     return (found.owner, found.group) != (_ROOT, _ROOT) or bool(others)

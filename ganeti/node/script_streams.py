@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A flow and a script that share a pipe: the failure of either ends the other.
+"""Streams between a flow and a script that share a pipe; the failure of either ends the other.
 
-The end of what is read from a pipe means that all of it was written, so our end of it is kept open
-until that is known to be true. Of the two, the one that failed first says why.
+End of file on a pipe means that everything was written. The local end therefore stays open until
+that is certain. Of the two, the one that failed first provides the error.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ganeti.system.interfaces import IFlow, IStreams
 
 
 class _Script:
-    """A script that runs; ``ended`` is called when it has, with whether it succeeded."""
+    """A running script; ``ended`` is called with its failure, or None, when it has ended."""
 
     def __init__(
         self, work: Coroutine[Any, Any, None], ended: Callable[[Failure | None], object]
@@ -35,11 +35,11 @@ class _Script:
         self._ended(self.failure)
 
     async def end(self) -> None:
-        """Return when it has ended, however; cancelling kills it."""
+        """Return when the script has ended, in whatever way; cancelling kills it."""
         await self._running
 
     async def kill(self) -> None:
-        """Make sure that it has ended."""
+        """Kill the script unless it has ended, and wait for its end."""
         if not self.over:
             self._running.cancel()
             await self._running
@@ -48,9 +48,9 @@ class _Script:
 async def into_script(
     streams: IStreams, flow: IFlow, script: Coroutine[Any, Any, None], read: int, write: int
 ) -> None:
-    """Let ``script`` read from ``read`` what flows into ``write``; both are closed here.
+    """Connect a flow into ``write`` with a script that reads from ``read``; close both.
 
-    :raises Failed: the flow failed, or the script, which is gone in either case.
+    :raises Failed: the flow or the script failed; both have ended.
     """
 
     def ended(failure: Failure | None) -> None:
@@ -67,7 +67,7 @@ async def into_script(
         if running.failure is not None:
             running.failure.raiseException()
         if running.over:
-            raise Failed(f"{e}; the script that reads had ended before", e.code) from None
+            raise Failed(f"{e}; the reading script had already ended", e.code) from None
         raise
     finally:
         if not arrived:
@@ -81,14 +81,14 @@ async def into_script(
 async def from_script(
     streams: IStreams, flow: IFlow, script: Coroutine[Any, Any, None], write: int, says: int
 ) -> None:
-    """Let what ``script`` writes into ``write`` flow on; it and ``says`` are closed here.
+    """Connect a script that writes into ``write`` with a flow; close ``write`` and ``says``.
 
-    :raises Failed: the flow failed, or the script, which is gone in either case.
+    :raises Failed: the flow or the script failed; both have ended.
     """
     lost: list[Failure] = []
 
     def ended(failure: Failure | None) -> None:
-        # Stopped before the pipe is closed: the flow must not take this for the end of the data.
+        # Stop the flow before the pipe is closed, which it would take for the end of the data.
         if failure is not None:
             flow.stop()
         streams.close(says)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Runs the scripts of OS definitions; what they say goes to a log of its own each time."""
+"""Execution of the scripts of OS definitions; each run has its own log file."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ganeti.rpc.node import OSDefinitionReport, ValidateOS
 from ganeti.system.interfaces import IFiles, IProcesses, ProcessResult
 
 ANNOUNCED_SIZE = 3
-"""The descriptor on which an export script announces how many bytes it is going to write."""
+"""The file descriptor on which an export script announces its output size in bytes."""
 
 _LAST_LINES = 20
 
 
 @dataclass(frozen=True)
 class _Run:
-    """A script to run: its file, what its log is called, what it was to do in words."""
+    """A script to run: the name of its log, and its purpose for messages."""
 
     definition: OSDefinitionReport
     script: str
@@ -31,7 +31,7 @@ class _Run:
 
 
 class OSScripts:
-    """The scripts of the OS definitions of this node; ``seconds`` is the time since the epoch."""
+    """The scripts of this node's OS definitions; ``seconds`` returns the time since the epoch."""
 
     def __init__(
         self,
@@ -50,16 +50,16 @@ class OSScripts:
     async def create(
         self, guest: Guest, paths: Sequence[str], *, reinstall: bool = False, debug: int = 0
     ) -> None:
-        """Put the operating system on the disks of a guest.
+        """Install the operating system on the disks of a guest.
 
         :raises Refused: the definition cannot be used here.
-        :raises Failed: with the end of the script's log, and where the log is.
+        :raises Failed: the script failed; the message has the end and the path of its log.
         """
         definition = self._definitions.find(guest.os)
         if not definition.trusted:
             raise Refused(
-                f"OS definition {definition.name} has no create script, only create_untrusted;"
-                " it would need a helper guest, which this software does not offer",
+                f"OS definition {definition.name} has only a create_untrusted script, which needs a"
+                " helper guest and is not supported; provide a create script",
                 Code.STATE,
             )
         extra = {"INSTANCE_REINSTALL": "1"} if reinstall else {}
@@ -69,7 +69,7 @@ class OSScripts:
     async def rename(
         self, guest: Guest, paths: Sequence[str], old_name: str, *, debug: int = 0
     ) -> None:
-        """Adapt the guest on the disks to its new name, which ``guest`` already has."""
+        """Adapt the guest on the disks to its new name, the name of ``guest``."""
         definition = self._definitions.find(guest.os)
         environment = of_guest(definition, guest, paths, debug)
         run = _Run(definition, "rename", f"rename-{_slug(guest)}", f"rename {old_name}")
@@ -85,9 +85,9 @@ class OSScripts:
         announced: str | int = "/dev/null",
         debug: int = 0,
     ) -> None:
-        """Dump a disk to ``sink``; to ``announced`` goes how many bytes are to be expected.
+        """Dump a disk to ``sink``; the script announces its size in bytes on ``announced``.
 
-        Both are files, or open descriptors of ours.
+        Both are paths or open file descriptors.
         """
         definition = self._definitions.find(guest.os)
         environment = of_guest(definition, guest, paths, debug)
@@ -110,7 +110,7 @@ class OSScripts:
         source: str | int,
         debug: int = 0,
     ) -> None:
-        """Fill a disk from ``source``, a file or an open descriptor of ours (script import)."""
+        """Fill a disk from ``source``, a path or an open file descriptor (script ``import``)."""
         definition = self._definitions.find(guest.os)
         environment = of_guest(definition, guest, paths, debug)
         environment |= of_disk("IMPORT", index, paths[index])
@@ -123,11 +123,11 @@ class OSScripts:
         await self._run(run, environment, files={0: source})
 
     async def verify(self, call: ValidateOS) -> None:
-        """Let a definition check an instance's parameters, its name and variant first.
+        """Check name and variant, then run the definition's check of an instance's parameters.
 
-        :raises Refused: there is no such definition or variant.
-        :raises Invalid: parameters that the definition does not list.
-        :raises Failed: the script does not accept them; with its words.
+        :raises Refused: the definition or the variant does not exist.
+        :raises Invalid: the definition does not list a parameter.
+        :raises Failed: the script rejects the parameters; the message has its output.
         """
         definition = self._definitions.find(call.os)
         if not call.force_variant:
@@ -137,7 +137,7 @@ class OSScripts:
         known = {name.lower() for name, _ in definition.parameters}
         unknown = [name for name in sorted(call.osparams) if name.lower() not in known]
         if unknown:
-            does = f"OS definition {definition.name} has no such parameter"
+            does = f"is not a parameter of OS definition {definition.name}"
             raise Invalid([Problem(f"osparams/{name}", does) for name in unknown])
         run = _Run(definition, "verify", f"verify-{definition.name}", "check its parameters")
         await self._run(run, of_definition(definition, call.os, call.osparams), "parameters")
@@ -154,7 +154,7 @@ class OSScripts:
         if self._files.stat(self._logs) is None:
             await self._files.make_folder(self._logs)
         argv = [f"{run.definition.path}/{run.script}", *arguments]
-        # Shell definitions read files beside themselves by name (``. common.sh``).
+        # Shell definitions source files from their own folder by name (``. common.sh``).
         finished = await self._processes.run(
             argv, env=environment, output=log, files=files, cwd=run.definition.path
         )
@@ -164,11 +164,15 @@ class OSScripts:
 
 def _why(run: _Run, finished: ProcessResult, log: str) -> str:
     name = run.definition.name
-    how = f"exited with {finished.code}" if finished.code > 0 else f"died of {-finished.code}"
+    how = (
+        f"exited with code {finished.code}"
+        if finished.code > 0
+        else f"was killed by signal {-finished.code}"
+    )
     failed = f"OS definition {name} could not {run.doing}: its script {run.script} {how}"
     lines = finished.out.decode("utf-8", "replace").splitlines()[-_LAST_LINES:]
     if not lines:
-        return f"{failed} and said nothing"
+        return f"{failed} without any output"
     return "\n".join([f"{failed}; the end of its log {log}:", *lines])
 
 
@@ -176,10 +180,10 @@ def _check_variant(definition: OSDefinitionReport, os: str) -> None:
     name, plus, variant = os.partition("+")
     if definition.variants and variant not in definition.variants:
         known = ", ".join(f"{name}+{each}" for each in definition.variants)
-        what = f"no variant {variant}" if plus else "variants, of which one must be named"
-        raise Refused(f"OS definition {name} has {what}: use {known}", Code.INPUT)
+        what = f"no variant {variant}" if plus else "variants, and none is given"
+        raise Refused(f"OS definition {name} has {what}; use one of {known}", Code.INPUT)
     if plus and not definition.variants:
-        raise Refused(f"OS definition {name} has no variants: use {name}", Code.INPUT)
+        raise Refused(f"OS definition {name} has no variants; use {name}", Code.INPUT)
 
 
 def _slug(guest: Guest) -> str:

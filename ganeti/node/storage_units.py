@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Answers to the calls about storage units, and about volumes nobody may know of."""
+"""Handlers of the calls for storage units, and for volumes of any owner."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ganeti.storage.interfaces import IUnits, IVolumes
 
 
 class Units:
-    """The storage units of this node, found by their kind, and the volumes of its drivers."""
+    """The storage units of this node by kind, and the volumes of its drivers by template."""
 
     def __init__(self, units: Mapping[str, IUnits], drivers: Mapping[Template, IVolumes]) -> None:
         self._units = units
@@ -39,7 +39,8 @@ class Units:
     def _of_kind(self, kind: str) -> IUnits:
         if kind not in self._units:
             raise Refused(
-                f"this node has no storage of type {kind}; it has {', '.join(sorted(self._units))}",
+                f"this node has no storage of type {kind}; available:"
+                f" {', '.join(sorted(self._units))}",
                 Code.INPUT,
             )
         return self._units[kind]

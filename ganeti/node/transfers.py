@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Data on its way: between disks and exports of this node, and to and from other nodes.
+"""Data transfers between disks and exports of this node, and to and from other nodes.
 
-A transfer is a flow, and a script of the OS definition at one end of it where that is how a disk
-is read or written. It is over when both are; a peer that sent it hears so only then.
+A transfer consists of a flow, and of a script at one end if the OS definition reads or writes the
+disk. It ends when both have ended; a sending peer is only then notified.
 """
 
 from __future__ import annotations
@@ -38,14 +38,16 @@ from ganeti.system.interfaces import (
 )
 
 ABANDONED = 60.0
-"""Seconds without a question after which nobody waits for a transfer: the master asks all the
-time, and its jobs do not survive it."""
+"""Seconds without a status query after which a transfer is abandoned.
+
+The master polls constantly, and its jobs do not survive a restart.
+"""
 
 MIB = 1 << 20
 
 
 class ITransferScripts(Protocol):
-    """The OS definitions' scripts that transfers need; see ``ganeti.node.scripts``."""
+    """The scripts of OS definitions that transfers use; see ``ganeti.node.scripts``."""
 
     def export(
         self, guest: Guest, paths: Sequence[str], index: int, *, sink: int, announced: int
@@ -58,7 +60,7 @@ class ITransferScripts(Protocol):
 
 @dataclass
 class _Transfer:
-    """One transfer; ``work`` fires when it is over, whatever became of it."""
+    """A transfer; ``work`` fires when it has ended, with any outcome."""
 
     name: str
     began: float
@@ -108,7 +110,7 @@ class Transfers:
     # --- calls
 
     async def start_import(self, call: calls.StartImport) -> calls.Started:
-        """Begin to receive, or to restore."""
+        """Start to receive data, or to restore a dump."""
         if isinstance(call.source, calls.OfExport):
             source: FileEnd | Awaited = FileEnd(self._exports.source(call.source))
             return await self._into(call.sink, source, None)
@@ -127,7 +129,7 @@ class Transfers:
         return started
 
     async def start_export(self, call: calls.StartExport) -> calls.Started:
-        """Begin to send, or to dump."""
+        """Start to send data, or to write a dump."""
         if isinstance(call.sink, calls.OfExport):
             sink: FileEnd | StreamCaller = FileEnd(await self._exports.sink(call.sink), create=True)
         else:
@@ -150,11 +152,11 @@ class Transfers:
                 transfer.lonely.cancel()
 
     async def close(self) -> None:
-        """Stop everything, for the daemon ends."""
+        """Stop all transfers, because the daemon stops."""
         for name in list(self._transfers):
             await self.forget(calls.ForgetTransfer(name=name))
 
-    # --- beginning
+    # --- start
 
     async def _into(
         self, sink: calls.OfDisk | calls.OfExport, source: FileEnd | Awaited, port: int | None
@@ -199,7 +201,7 @@ class Transfers:
         return self._started(transfer, self._ending(flow, work))
 
     def _new(self, flow: IFlow, sink: object, expected: int | None = None) -> _Transfer:
-        # Names differ from those of a daemon that ran before this one, too.
+        # The time keeps names distinct from those of an earlier daemon.
         name = f"transfer-{int(self._now() * 1000)}-{next(self._numbers)}"
         transfer = _Transfer(name, self._now(), flow, sink, expected=expected)
         transfer.lonely = self._clock.callLater(ABANDONED, self._abandoned, transfer)
@@ -212,7 +214,7 @@ class Transfers:
         transfer.work = Deferred.fromCoroutine(self._carry(transfer, work))
         return calls.Started(name=transfer.name, port=port)
 
-    # --- under way
+    # --- running transfers
 
     async def _ending(self, flow: IFlow, work: Awaitable[None] | None = None) -> None:
         well = False
@@ -226,12 +228,12 @@ class Transfers:
         try:
             await work
         except CancelledError:
-            transfer.problem = "it was stopped"
+            transfer.problem = "the transfer was stopped"
         except GanetiError as e:
             transfer.problem = str(e)
         except Exception:
-            self._log.failure("transfer {name} broke", name=transfer.name)
-            transfer.problem = "it broke; the log of this node's daemon says more"
+            self._log.failure("internal error in transfer {name}", name=transfer.name)
+            transfer.problem = "internal error; the log of the node daemon has the details"
         transfer.ended = self._now()
         if transfer.announced is not None:
             self._hear(transfer)
@@ -239,7 +241,7 @@ class Transfers:
             transfer.announced = None
 
     async def _end(self, transfer: _Transfer) -> None:
-        """Stop what is under way; both its ends are closed when this returns."""
+        """Stop a transfer; both its ends are closed when this returns."""
         if transfer.ended is None:
             transfer.flow.stop()
             transfer.work.cancel()
@@ -248,9 +250,11 @@ class Transfers:
             await transfer.work
 
     def _abandoned(self, transfer: _Transfer) -> None:
-        self._log.warn("nobody waits for transfer {name}: forgotten", name=transfer.name)
+        self._log.warn("abandoned transfer {name}: no status query", name=transfer.name)
         work = Deferred.fromCoroutine(self._give_up(transfer))
-        work.addErrback(lambda failure: self._log.failure("not forgotten", failure))
+        work.addErrback(
+            lambda failure: self._log.failure("an abandoned transfer could not be removed", failure)
+        )
 
     async def _give_up(self, transfer: _Transfer) -> None:
         await self.forget(calls.ForgetTransfer(name=transfer.name))
@@ -259,7 +263,7 @@ class Transfers:
         if transfer.key is not None:
             await self._keys.remove(calls.RemoveCertificate(name=transfer.key))
 
-    # --- what is known
+    # --- status
 
     def _status(self, transfer: _Transfer | None) -> calls.TransferStatus | None:
         if transfer is None:
@@ -282,13 +286,13 @@ class Transfers:
         )
 
     def _hear(self, transfer: _Transfer) -> None:
-        """Take what a script has announced: how many bytes it is going to write."""
+        """Read the output size in bytes that a script has announced, if it has."""
         if transfer.announced is not None and transfer.expected is None:
             said = self._streams.waiting(transfer.announced).split()
             if said and said[0].isdigit():
                 transfer.expected = int(said[0])
 
-    # --- who meets whom
+    # --- peers
 
     def _listen(self, address: str) -> IListening:
         try:
@@ -299,12 +303,12 @@ class Transfers:
             ) from None
 
     def _party(self, trust: calls.Trust, name: str | None) -> StreamPeer:
-        """Who we are, and whom we expect."""
+        """Return the credentials to present, and the peer to expect."""
         if trust.key is None:
             own = self._paths.node_certificate
             authority = self._files.read(self._paths.authority).decode()
             return StreamPeer(own, own, authority, name, self._members.fingerprints(name))
         if not trust.peer:
-            raise Failed("a key of a move needs the peer's certificate", Code.INPUT)
+            raise Failed("a key for a move needs the certificate of the peer", Code.INPUT)
         key, certificate = self._keys.pair(trust.key)
         return StreamPeer(key, certificate, trust.peer, name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The authorities whose certificates this node accepts, replaced while it serves."""
+"""Replacement of the trusted authorities while the daemon runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ganeti.system.interfaces import IFiles
 
 
 class TrustedAuthorities:
-    """The file ``ca.pem``; ``reload`` makes the daemon use it as it is, or says why it cannot."""
+    """The file ``ca.pem``; ``reload`` makes the daemon use it, or raises ``Failed``."""
 
     _log = Logger()
 
@@ -24,11 +24,11 @@ class TrustedAuthorities:
         self._reload = reload
 
     async def use(self, certificates: Sequence[str]) -> None:
-        """Trust the authorities with these certificates only; on disk when this returns.
+        """Trust exactly the authorities with these certificates, durably.
 
-        Without any, those that are trusted stay, as nothing is known of them.
+        An empty sequence changes nothing, because it means that the authorities are unknown.
 
-        :raises Failed: this node could not use its own certificate any more; nothing has changed.
+        :raises Failed: this node could no longer use its own certificate; nothing was changed.
         """
         content = "".join(certificates).encode()
         before = self._files.read(self._path)
@@ -40,8 +40,8 @@ class TrustedAuthorities:
         except Failed as e:
             await self._files.replace(self._path, before, mode=0o644)
             self._reload()
-            raise Failed(f"the authorities of the cluster cannot be used: {e}") from None
+            raise Failed(f"the authorities of the cluster are unusable: {e}") from None
         self._log.info(
-            "this node trusts these authorities: {known}",
+            "trusted authorities: {known}",
             known=", ".join(fingerprint(each.encode())[:16] for each in certificates),
         )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a node finds when it looks at itself, for the verification of a cluster.
+"""The checks that a node runs on itself for the verification of a cluster.
 
-A master asks by a dictionary: each key is a check, its value what the check needs to know. The
-keys and the forms of the answers are those that existing tools know.
+The master sends a dictionary whose keys are checks and whose values are their arguments. The keys
+and the forms of the answers are those that existing tools expect.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ from ganeti.storage.interfaces import IDemanding, IUnits, IVolumes
 from ganeti.system.interfaces import IFiles
 
 Reach = Callable[[str, int], Awaitable[object]]
-"""Opens a TCP connection to a host and port and closes it, within a bounded time."""
+"""Opens and closes a TCP connection to a host and port, within a time limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checks:
-    """Everything that checks look at.
+    """The objects that checks inspect.
 
-    ``now`` is in seconds since the epoch; ``reach`` and ``port`` are the way to other nodes.
+    ``now`` is in seconds since the epoch; ``reach`` and ``port`` connect to other nodes.
     """
 
     files: IFiles
@@ -61,12 +61,12 @@ class Checks:
     port: int = NODED_PORT
 
     async def verify(self, call: VerifyNode) -> dict[str, Any]:
-        """The findings of every check that was asked for.
+        """Return the findings of every requested check.
 
-        A check that cannot be made answers why. One that this node does not know has no answer,
-        and neither has a storage path that is fine.
+        A check that fails answers with the reason. Unknown checks have no answer, and neither has a
+        storage path without a problem.
 
-        :raises Invalid: a check was given something that it does not understand.
+        :raises Invalid: a check has a malformed argument.
         """
         answers: dict[str, Any] = {}
         for key, argument in call.what.items():
@@ -87,12 +87,12 @@ class Checks:
 
 
 FINE = object()
-"""The answer of a check that only answers when something is wrong."""
+"""The result of a check that has nothing to report."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """A check, and the type of what it needs to know."""
+    """A check and the type of its argument."""
 
     needs: Any
     make: Callable[[Checks, Any], Awaitable[Any]]
@@ -112,7 +112,7 @@ async def _names(node: Checks, names: list[str]) -> dict[str, str]:
 
 
 async def _unreachable(node: Checks, peers: dict[str, list[str]]) -> dict[str, str]:
-    """What is wrong with each node, by name, that does not answer at one of its addresses."""
+    """Return the connection problems by node name, of nodes that do not answer on all addresses."""
 
     async def attempt(address: str) -> str:
         try:
@@ -140,7 +140,7 @@ async def _hypervisors(node: Checks, names: list[str]) -> dict[str, str | None]:
 
 def _hypervisor(node: Checks, name: str) -> str | None:
     if name not in node.hypervisors:
-        return "is not there on this node"
+        return "is not available on this node"
     try:
         node.hypervisors[name].running()
     except (GanetiError, OSError) as e:
@@ -154,7 +154,7 @@ async def _hypervisor_versions(
     found = {}
     for name, parameters in hypervisors.items():
         if name in node.hypervisors:
-            # Where a program cannot be run, the start of a guest says why.
+            # If its program cannot be run, the start of a guest reports why.
             with suppress(GanetiError, OSError):
                 found[name] = await node.hypervisors[name].version(parameters)
     return found
@@ -180,7 +180,7 @@ async def _parameters(
 
 
 async def _fingerprints(node: Checks, names: list[str]) -> dict[str, str]:
-    """Fingerprints of files that a master may replace, of those that are there."""
+    """Return the digests of existing files that a master may replace."""
     places = replaceable(node.paths)
     there = {name: places[name] for name in names if name in places}
     return {
@@ -196,7 +196,7 @@ async def _storage_folder(node: Checks, folder: str) -> object:
     except Refused as e:
         return str(e)
     found = node.files.stat(place)
-    return FINE if found is None or found.folder else f"{place} is no folder"
+    return FINE if found is None or found.folder else f"{place} is not a folder"
 
 
 async def _forbidden_folders(node: Checks, _: object) -> list[str]:
@@ -253,21 +253,21 @@ async def _volumes(node: Checks, group: str) -> dict[str, tuple[str, bool, bool]
 
 
 async def _certificate(node: Checks, _: object) -> list[str | None]:
-    """What stands for this node's certificate, or a class of error and what is wrong."""
+    """Return the fingerprint of this node's certificate, or an error class and the problem."""
     try:
         return [None, fingerprint(node.files.read(node.paths.node_certificate))]
     except FileNotFoundError:
-        return ["ERROR", f"there is no certificate in {node.paths.node_certificate}"]
+        return ["ERROR", f"the certificate {node.paths.node_certificate} does not exist"]
     except Invalid as e:
         return ["ERROR", f"{node.paths.node_certificate}: {e}"]
 
 
 async def _certificates(node: Checks, _: object) -> dict[str, float]:
-    """The ends, in seconds since the epoch, of the certificates that this node has."""
+    """Return the ends of validity of this node's certificates, in seconds since the epoch."""
     ends = {}
     for path in (node.paths.authority, node.paths.node_certificate, node.paths.rapi_certificate):
         if node.files.stat(path) is not None:
-            # One that cannot be read is told of by whoever uses it.
+            # The users of an unreadable certificate report it.
             with suppress(Invalid):
                 ends[path] = valid_until(node.files.read(path))
     return ends
@@ -286,9 +286,11 @@ async def _drbd_minors(node: Checks, _: object) -> list[int]:
 
 
 async def _drbd_helper(node: Checks, _: object) -> tuple[bool, str]:
-    """The program that the kernel calls when something happens to a mirror."""
+    """Return the user-mode helper that the kernel calls on events of a mirror."""
     helper = _text(node, drbd.HELPER).strip()
-    return bool(helper), helper or "DRBD is not loaded; modprobe drbd usermode_helper=/bin/true"
+    return bool(helper), helper or (
+        "DRBD is not loaded; load it with: modprobe drbd usermode_helper=/bin/true"
+    )
 
 
 def _text(node: Checks, path: str) -> str:
@@ -323,4 +325,4 @@ CHECKS: Mapping[str, Check] = {
     "drbd-helper": Check(Any, _drbd_helper),
     "bridges": Check(list[str], _bridges),
 }
-"""What can be asked: ``node-net-test`` takes addresses by node name, the rest names or paths."""
+"""Checks by key: ``node-net-test`` takes addresses by node name, others names or paths."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""This node's vote: which master it obeys since which term, and for how long it promised to."""
+"""The vote of a node: which master it follows since which term, and until when it promised to."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from ganeti.schema.records import replace
 from ganeti.system.interfaces import IFiles
 
 YIELD = 2 * PROMISE
-"""Seconds for which a node renews no lease after a node that takes over has asked for its vote."""
+"""Seconds for which a node refuses to renew the lease after a take-over request for its vote."""
 
 PERSIST_INTERVAL = 5.0
-"""Seconds between two writes of a newer acknowledged position when nothing else is written."""
+"""Minimum seconds between two writes of the acknowledged position alone."""
 
 
 def read_state(files: IFiles, path: str) -> VoterState:
-    """Return what the file at ``path`` says of this node's vote.
+    """Return the vote in the file at ``path``; the initial vote if it does not exist.
 
-    :raises Failed: it is damaged.
+    :raises Failed: the file is damaged.
     """
     if files.stat(path) is None:
         return VoterState()
@@ -46,19 +46,19 @@ def read_state(files: IFiles, path: str) -> VoterState:
         return msgspec.json.decode(files.read(path), type=VoterState)
     except UNREADABLE as e:
         raise Failed(
-            f"{path} is damaged ({e}); remove it only if it is certain that this node's master is"
-            " the only one: it keeps a replaced master from acting here",
+            f"{path} is damaged ({e}); it protects this node from a replaced master, so remove it"
+            " only if it is certain that this node has only one master",
             Code.ENVIRONMENT,
         ) from None
 
 
 class Voter:
-    """Grants terms, each newer than the one before, and never two masters the same one.
+    """Grants terms: each is newer than the previous one, and has one master only.
 
-    After it has heard from its master, it grants no other one a term for ``PROMISE`` seconds. It
-    does not know how long ago that was when the daemon starts, so it waits as long then, too. Asked
-    for its vote by a node that takes over, it renews the lease no more, so that this succeeds also
-    while the old master runs and cannot be told to stop.
+    After a renewal by its master, it grants no term to others for ``PROMISE`` seconds. Since it
+    does not know the last renewal when the daemon starts, it also waits that long then. After a
+    take-over request for its vote it no longer renews the lease, so that the take-over succeeds
+    even while the old master runs and cannot be stopped.
     """
 
     _log = Logger()
@@ -73,7 +73,7 @@ class Voter:
         serves: Callable[[], int] = lambda: 0,
         name: str = "",
     ) -> None:
-        """``name`` is this node's; ``serves`` the process of the master daemon here, 0 if none."""
+        """``name`` is this node; ``serves`` returns the local master daemon's process id, or 0."""
         self._files = files
         self._path = path
         self._clock = clock
@@ -94,23 +94,23 @@ class Voter:
         return self._state
 
     def term(self) -> int:
-        """The newest term that was granted; 0 if there was none yet."""
+        """Return the newest granted term; 0 if there is none."""
         return self._state.term
 
     @property
     def bound(self) -> bool:
-        """Whether a promise to the master keeps this node from granting another one a term."""
+        """Whether a promise to the master prevents a grant to another one."""
         return self._lease() > 0
 
     async def describe(self, call: DescribeVote) -> Ballot:
-        """Answer what is granted now, and how far this node's copy of the journal reaches."""
+        """Return the current vote, and the end of this node's copy of the journal."""
         copy = common = None
         if self._replica is not None:
             copy, common = await self._replica.ends(call.at)
         return self._ballot(granted=False, copy=copy, common=common)
 
     async def request(self, call: RequestVote) -> Ballot:
-        """Grant a newer term, if no promise to another master stands against it.
+        """Grant a newer term, unless a promise to another master prevents it.
 
         The vote is on disk when this returns.
         """
@@ -128,64 +128,65 @@ class Voter:
             return self._ballot(granted=granted)
 
     async def renew(self, call: RenewLease) -> int:
-        """Promise to grant no other master a term for a while; keep the set that was sent.
+        """Promise to grant no other master a term for a while; store a newer replica set.
 
-        Only the master of the accepted term reaches this.
+        Only calls of the accepted term reach this. Return the generation of the stored set.
 
-        :raises Failed: another node is taking over, so the lease ends.
+        :raises Failed: another node is taking over, so that the lease ends.
         """
         async with self._turn:
             if self._clock.seconds() < self._yields:
-                raise Failed(f"a failover to {self._successor} is under way")
+                raise Failed(f"a failover to {self._successor} is in progress")
             state, sent, newer = self._state, call.replica_set, False
             if sent is not None and sent.order > state.replica_set.order:
                 newer, state = True, replace(state, replica_set=sent)
-            # A new master has accounted for what was reported before, or a person has given it up.
+            # A new master has adopted what was reported before, or an administrator has accepted
+            # the loss.
             first = state.replica_set.term > self._state.replica_set.term
             if first or call.acknowledged.position > state.acknowledged.position:
                 state = replace(state, acknowledged=call.acknowledged)
             due = self._clock.seconds() - self._persisted >= PERSIST_INTERVAL
             if newer or (due and state != self._state):
                 await self._persist(state)
-            # A position that is not on disk yet is remembered until the daemon ends.
+            # A position that is not on disk yet is only kept in memory.
             self._state = state
             self._promised = self._clock.seconds() + PROMISE
             kept = state.replica_set
             return kept.generation if kept.term == state.term else 0
 
     async def release(self, _: ReleaseLease) -> None:
-        """Let another master begin at once: this one has ended, or its term was not won."""
+        """Release the promise, because the master has ended or its term was not won."""
         self._promised = self._clock.seconds()
         self._released = True
 
     def _may_grant(self, call: RequestVote) -> bool:
         if call.elected and call.term == self._state.term:
-            # Two asked for votes in one term, and a majority has elected the other one.
+            # Two masters requested votes in one term, and a majority has elected the other one.
             return True
         if not self._state.term < call.term <= self._state.term + MAX_TERM_STEP:
             return False
         if call.elected:
             return True
-        # Before anything else, so that one that could not begin deposes no master.
+        # Checked first, so that a master that cannot begin its term deposes no other one.
         current = newest((self._state.replica_set, call.replica_set))
         if current.in_sync and call.master not in current.in_sync and not call.accept_loss:
             return False
         if call.master == self._state.master:
             return True
-        # A node that was removed or is offline votes no more, and so leads no more either.
+        # A removed or offline node is not a voter, and must not become the master.
         known = {name for group in current.groups() for name in group}
         if known and call.master not in known:
             return False
-        # So that a master that was replaced while it was away does not replace its successor.
+        # A master that was replaced while it was disconnected must not depose its successor.
         if self._state.master not in ("", *call.instead):
             return False
-        # A master counts the vote of its own host's node daemon without asking it again. Only one
-        # that has given up the newest term does not: of several that take over at once, each on a
-        # host of its own, none would ever win.
+        # A master counts the vote of its own node daemon without a call. The exception is one that
+        # has released the newest term: if several take over at once, each on its own host, none
+        # could win otherwise.
         if self._serves() and call.master != self._name and not self._released:
             return False
         if self._lease() > 0:
-            # A failover that a person has asked for: what was promised is kept, and not renewed.
+            # A failover requested by an administrator: keep the promise, but do not renew it.
             self._yields, self._successor = self._clock.seconds() + YIELD, call.master
             return False
         return True

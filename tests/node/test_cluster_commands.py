@@ -52,15 +52,15 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual(found.mode & 0o777, 0o640)
 
     def test_what_cannot_be_written_says_why(self) -> None:
-        self.assertIn("there is no folder /nowhere", self.refused("/nowhere/file"))
-        self.assertIn("absolute path without ..", self.refused("/etc/../etc/passwd"))
+        self.assertIn("folder /nowhere does not exist", self.refused("/nowhere/file"))
+        self.assertIn("absolute path without . and ..", self.refused("/etc/../etc/passwd"))
         self.assertIn("absolute path", self.refused("etc/passwd"))
         self.assertIn("must be base64", self.refused("/etc/ganeti/x", "%"))
-        self.assertIn("belongs to the node daemon", self.refused("/var/lib/ganeti/server.pem"))
+        self.assertIn("is managed by the node daemon", self.refused("/var/lib/ganeti/server.pem"))
 
     def test_the_administrator_of_a_node_may_forbid_both(self) -> None:
         self.disk.put("/etc/ganeti/no-cluster-commands", b"", 0o644, 0.0)
-        told = "takes no commands and files from the master: /etc/ganeti/no-cluster-commands"
+        told = "refuses commands and files from the master: /etc/ganeti/no-cluster-commands"
         self.assertIn(told, self.refused("/etc/ganeti/x"))
         running = self.commands.run(RunCommand(command="reboot"))
         self.assertIn(told, str(self.failureResultOf(running, Refused).value))

@@ -107,7 +107,7 @@ class DisksTests(SynchronousTestCase):
     def test_what_storage_cannot_do_is_refused(self) -> None:
         disk = a_disk("one", Template.DISKLESS)
         snapshot = self.disks.snapshot(calls.SnapshotDisk(disk=disk, name="s"))
-        self.assertIn("no snapshots", self.refusal(snapshot))
+        self.assertIn("do not support snapshots", self.refusal(snapshot))
         self.assertIn(
             "not mirrored", self.refusal(self.disks.promote(calls.PromoteDisk(disk=disk)))
         )

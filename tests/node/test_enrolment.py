@@ -54,7 +54,7 @@ class EnrolmentTests(SynchronousTestCase):
         self.membership = None
         error = self.refused(msgspec.json.encode(APPLICATION))
         self.assertIsInstance(error, Refused)
-        self.assertIn("the master is node7; make a new token there", str(error))
+        self.assertIn("the master is node7; create a new token there", str(error))
 
     def test_nonsense_is_refused_here(self) -> None:
         for body in (b"{", b'{"token": 7, "request": ""}', b"[" * 10_000):

@@ -44,7 +44,7 @@ class FilesTests(SynchronousTestCase):
         self.candidate = False
         for path in (USERS, f"{DATA}/ca.key", f"{DATA}/rapi.pem", f"{DATA}/cluster-domain-secret"):
             told = self.failureResultOf(self.files.upload(upload(path)), Refused).value
-            self.assertIn("is no master candidate", str(told))
+            self.assertIn("is not a master candidate", str(told))
         self.successResultOf(self.files.upload(upload(f"{DATA}/known_hosts")))
 
     def test_a_secret_that_is_being_written_when_the_role_ends_does_not_stay(self) -> None:

@@ -108,7 +108,7 @@ class InstancesTests(SynchronousTestCase):
     def test_an_unknown_hypervisor_is_refused_with_what_there_is(self) -> None:
         work = self.instances.running(ListGuests(hypervisors=("xen",)))
         failure = self.failureResultOf(work, Refused)
-        self.assertEqual(str(failure.value), "this node has no hypervisor xen; it has fake")
+        self.assertEqual(str(failure.value), "this node has no hypervisor xen; available: fake")
 
     def test_a_polite_guest_stops_at_once(self) -> None:
         self.start()
@@ -197,7 +197,7 @@ class InstancesTests(SynchronousTestCase):
             self.instances.rename(RenameOS(guest=WEB1, old_name="web0")),
         ):
             failure = self.failureResultOf(work, Refused)
-            self.assertIn("stop it first", str(failure.value))
+            self.assertIn("shut it down first", str(failure.value))
 
     def test_rename_runs_the_script(self) -> None:
         renaming = self.instances.rename(RenameOS(guest=WEB1, old_name="web0"))

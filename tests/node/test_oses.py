@@ -84,7 +84,7 @@ class OSDefinitionsTests(SynchronousTestCase):
         self.assertEqual(self.only().diagnosis, "export is not an executable file")
 
     def test_an_api_that_we_do_not_speak_is_told_apart(self) -> None:
-        names_none = "ganeti_api_version names none of 10, 15, 20"
+        names_none = "ganeti_api_version has none of the supported versions 10, 15, 20"
         self.assertEqual(self.diagnosis({"ganeti_api_version": "5\n99\n"}), names_none)
         self.assertIn("not a number", self.diagnosis({"ganeti_api_version": "new\n"}))
 
@@ -106,8 +106,8 @@ class OSDefinitionsTests(SynchronousTestCase):
     def test_one_that_is_not_there_or_broken_is_refused(self) -> None:
         put(self.disk, "/srv/os/broken", without="create")
         for name, why in {
-            "maxi": "no OS definition maxi in /srv/os, /usr/os",
-            "../mini": "cannot be the name of an OS definition",
+            "maxi": "OS definition maxi not found in /srv/os, /usr/os",
+            "../mini": "is not a valid name of an OS definition",
             "broken": "OS definition broken: create is missing",
         }.items():
             with self.assertRaisesRegex(Refused, why):

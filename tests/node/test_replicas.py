@@ -105,7 +105,7 @@ class ReplicaTests(SynchronousTestCase):
         torn = AppendFrames(after=call.after, frames=call.frames[:-8])
         other = AppendFrames(after=to_wire(LogPosition(0, b"x" * 32)), frames=call.frames)
         nonsense = AppendFrames(after=call.after, frames="?")
-        self.refused(self.replica.append_frames(torn), "not whole")
+        self.refused(self.replica.append_frames(torn), "incomplete")
         self.refused(self.replica.append_frames(other), "do not follow commit 0")
         self.refused(self.replica.append_frames(nonsense), "base64")
         self.assertEqual(self.end(), to_wire(BEGINNING))
@@ -120,7 +120,7 @@ class ReplicaTests(SynchronousTestCase):
         )
         self.assertEqual([n for n, _ in self.opened(self.disk).replay(0)], [1])
         foreign = AppendFrames(after=to_wire(LogPosition(1, b"x" * 32)), frames="", cut=True)
-        self.refused(self.replica.append_frames(foreign), "another one")
+        self.refused(self.replica.append_frames(foreign), "another digest")
 
     def test_a_full_disk_is_a_failure_and_goes_on_when_there_is_room(self) -> None:
         self.committed(1, 2)
@@ -202,7 +202,7 @@ class ReplicaTests(SynchronousTestCase):
         for files in ({}, {"queue/job-1": ""}, {"config.data": "?"}, {"config.data": "", "/x": ""}):
             self.refused(self.replica.reset(ResetReplica(files=files, end=end)), ".")
         no_mark = ResetReplica(files={"config.data": ""}, end=ReplicaEnd(position=1, digest="x"))
-        self.refused(self.replica.reset(no_mark), "not the mark of a commit")
+        self.refused(self.replica.reset(no_mark), "malformed log position")
         self.assertEqual(self.disk.contents(), before)
 
     def test_what_a_checkpoint_holds_cannot_be_cut_off(self) -> None:
@@ -212,7 +212,7 @@ class ReplicaTests(SynchronousTestCase):
         call = KeepCheckpoint(files={"config.data": text(b"new")}, end=mark)
         self.done(self.replica.keep_checkpoint(call))
         cut = AppendFrames(after=to_wire(self.master.mark_at(3)), frames="", cut=True)
-        self.refused(self.replica.append_frames(cut), "holds commits up to 4")
+        self.refused(self.replica.append_frames(cut), "contains commits up to 4")
         self.done(self.replica.append_frames(AppendFrames(after=mark, frames="", cut=True)))
 
     def test_a_checkpoint_that_a_crash_interrupted_counts_as_written(self) -> None:
@@ -225,7 +225,7 @@ class ReplicaTests(SynchronousTestCase):
         Deferred.fromCoroutine(self.replica.keep_checkpoint(call)).addErrback(lambda _: None)
         self.replica = Replica(MemoryFiles(self.disk.after_crash()), DATA, segment_size=1000)
         cut = AppendFrames(after=to_wire(self.master.mark_at(3)), frames="", cut=True)
-        self.refused(self.replica.append_frames(cut), "holds commits up to 4")
+        self.refused(self.replica.append_frames(cut), "contains commits up to 4")
 
     def test_a_new_master_reads_what_it_lacks(self) -> None:
         self.committed(*range(1, 6))
@@ -241,7 +241,7 @@ class ReplicaTests(SynchronousTestCase):
     def test_a_file_cannot_be_outside_of_the_data_folder(self) -> None:
         for name in ("/etc/passwd", "../passwd", "queue/../../passwd", ".", ""):
             call = ResetReplica(files={name: ""}, end=to_wire(BEGINNING))
-            self.refused(self.replica.reset(call), "cannot have a file")
+            self.refused(self.replica.reset(call), "invalid file name")
         self.assertEqual(self.disk.contents(), {})
 
     def test_a_copy_that_a_master_wrote_on_meanwhile_is_read_again(self) -> None:

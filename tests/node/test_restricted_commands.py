@@ -53,10 +53,10 @@ class CommandTests(SynchronousTestCase):
     def test_one_that_fails_says_how(self) -> None:
         self.processes.programs[PROGRAM] = Script(code=3, out=b"half ", err=b"well\n")
         error = self.failureResultOf(self.ask(), Failed).value
-        self.assertEqual(str(error), "look ended with 3: half well")
+        self.assertEqual(str(error), "look exited with code 3: half well")
 
     def test_whatever_is_wrong_the_answer_is_the_same_and_late(self) -> None:
-        told = "look is no restricted command here; the node's log says more"
+        told = "look is not a restricted command of this node; its log has the reason"
         for mode, folder in ((0o775, 0o755), (0o757, 0o755), (0o644, 0o755), (0o755, 0o775)):
             self.put(mode, folder)
             self.assertEqual(self.refused(), told)
@@ -73,7 +73,7 @@ class CommandTests(SynchronousTestCase):
         self.disk.put("/etc/ganeti/evil", b"", 0o755, 0.0)
         for name in ("../evil", "look\n", "a/b", ".", "", "look;"):
             if name:
-                self.assertIn("is no restricted command", self.refused(name))
+                self.assertIn("is not a restricted command", self.refused(name))
 
     def test_without_a_folder_there_are_none(self) -> None:
         self.disk.take(PROGRAM)

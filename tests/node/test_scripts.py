@@ -49,7 +49,7 @@ class ScriptsTests(SynchronousTestCase):
         self.processes.programs["/os/mini/create"] = Script(code=3, out=lines.encode())
         failure = self.failureResultOf(self.scripts.create(a_guest(os="mini"), []), Failed)
         message = str(failure.value)
-        self.assertIn("could not install web1: its script create exited with 3", message)
+        self.assertIn("could not install web1: its script create exited with code 3", message)
         self.assertIn(str(self.ran().output), message)
         self.assertIn("line 99", message)
         self.assertNotIn("line 79\n", message)
@@ -57,7 +57,9 @@ class ScriptsTests(SynchronousTestCase):
     def test_a_failure_without_words_says_that(self) -> None:
         self.processes.programs["/os/mini/create"] = Script(code=-9)
         failure = self.failureResultOf(self.scripts.create(a_guest(os="mini"), []), Failed)
-        self.assertIn("its script create died of 9 and said nothing", str(failure.value))
+        self.assertIn(
+            "its script create was killed by signal 9 without any output", str(failure.value)
+        )
 
     def test_a_definition_for_helper_guests_is_refused(self) -> None:
         put(self.disk, "/os/odd", without="create")
@@ -105,9 +107,9 @@ class ScriptsTests(SynchronousTestCase):
         put(self.disk, "/os/two", variants_list="small\nlarge\n")
         self.processes.programs["/os/two/verify"] = Script()
         for os, why in {
-            "two": "has variants, of which one must be named: use two.small, two.large",
-            "two+huge": "has no variant huge: use two.small",
-            "mini+small": "has no variants: use mini",
+            "two": "has variants, and none is given; use one of two.small, two.large",
+            "two+huge": "has no variant huge; use one of two.small",
+            "mini+small": "has no variants; use mini",
         }.items():
             work = self.scripts.verify(ValidateOS(os=os, osparams={}))
             self.assertRegex(str(self.failureResultOf(work, Refused).value), why)

@@ -96,7 +96,7 @@ class ChecksTests(SynchronousTestCase):
 
     def test_hypervisors_are_there_or_not(self) -> None:
         found = self.verify(hypervisor=["fake", "kvm"], instancelist=["fake", "kvm"])
-        expected = {"fake": None, "kvm": "is not there on this node"}
+        expected = {"fake": None, "kvm": "is not available on this node"}
         self.assertEqual(found, {"hypervisor": expected, "instancelist": []})
 
     def test_what_stands_in_the_way_of_disks_is_told_by_template(self) -> None:
@@ -118,7 +118,7 @@ class ChecksTests(SynchronousTestCase):
         self.assertEqual(self.verify(file_storage_path=fine), {})
         self.assertIn("/n1/etc/ganeti", self.verify(file_storage_path=other)["file-storage-path"])
         self.put(f"/n1{fine}")
-        self.assertIn("no folder", self.verify(file_storage_path=fine)["file-storage-path"])
+        self.assertIn("is not a folder", self.verify(file_storage_path=fine)["file-storage-path"])
 
     def test_folders_that_cannot_be_accepted_are_named(self) -> None:
         self.put("/n1/etc/ganeti/file-storage-paths", b"/data\n/etc\n")

@@ -129,7 +129,7 @@ class VoterTests(SynchronousTestCase):
         self.assertFalse(self.request(4, "node2", "node1"))
         renewal = self.voter.renew(RenewLease(acknowledged=NOTHING))
         failure = self.failureResultOf(renewal, Failed)
-        self.assertIn("a failover to node2 is under way", str(failure.value))
+        self.assertIn("a failover to node2 is in progress", str(failure.value))
         self.clock.advance(PROMISE)
         self.assertTrue(self.request(4, "node2", "node1"))
         self.renew()

@@ -40,7 +40,7 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual(fine, [True, "fine\n"])
         self.assertEqual(offline, [False, "node node3 is offline"])
         self.assertEqual(refused[0], False)
-        self.assertIn("look is no restricted command here", refused[1])
+        self.assertIn("look is not a restricted command of this node", refused[1])
 
     def test_without_nodes_it_is_refused(self) -> None:
         self.failureResultOf(self.do(), Invalid)

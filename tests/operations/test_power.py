@@ -114,7 +114,7 @@ class PowerTests(SynchronousTestCase):
         self.assertEqual([argv[2] for argv in self.called()], ["node2", "node3"])
 
     def test_a_helper_that_is_not_there_or_that_anybody_can_change_is_not_run(self) -> None:
-        for mode, words in ((0o644, "is no program"), (0o775, "chmod go-w")):
+        for mode, words in ((0o644, "is not an executable file"), (0o775, "chmod go-w")):
             self.put(mode)
             self.assertEqual(self.do("power-on", "node2"), {"node2": (2, None)})
             self.assertIn(words, self.whole.said)

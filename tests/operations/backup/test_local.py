@@ -244,4 +244,4 @@ class ImportTests(BackupTests):
             Code.UNKNOWN,
         )
         on_node = self.refusal(whole, "OP_INSTANCE_CREATE", **self.order, src_node="node1")
-        self.assertIn("there is no export", str(on_node))
+        self.assertIn("no export found", str(on_node))

@@ -278,9 +278,9 @@ MUTANTS = (
         file=_REPLICA,
         before="""
                 await self._files.replace(f"{self._data}/{MARKER}", marker)
-            # Frames""",
+            # Without""",
         after="""
-            # Frames""",
+            # Without""",
         reason="after a crash the files of a copy are ahead of its marker",
         modes=("disks",),
         seeds=150,
