@@ -1,3 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The way into the master over a Unix socket: ``methods`` says what can be asked, ``framing`` how
-it looks as bytes; ``server`` and ``connection`` answer, ``client`` and ``async_client`` ask."""
+"""LUXI, the protocol of clients and the master over a Unix socket.
+
+``methods`` declares the requests and ``framing`` their encoding; ``server`` and ``connection`` are
+the master's side, ``client`` and ``async_client`` the clients.
+"""

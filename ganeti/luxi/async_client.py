@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The client for daemons: several connections, as answers on one of them come in order."""
+"""The asynchronous client for daemons; uses several connections, because each answers in order."""
 
 from __future__ import annotations
 
@@ -25,15 +25,17 @@ CONNECT_SECONDS = 30
 ANSWER_SECONDS = 180.0
 
 MAX_CONNECTIONS = 16
-"""How many connections there are for requests that do not wait for something to happen."""
+"""Maximum number of connections for requests that do not wait for an event."""
 
 MAX_WAITING = 1000
-"""How many requests wait at once for something to happen, each with a connection of its own, so
-that neither end runs out of them; further ones have to wait before they can."""
+"""Maximum number of requests that wait for an event, each on its own connection.
+
+The limit keeps both ends from running out of connections; further requests are queued.
+"""
 
 
 class _Line(Protocol):
-    """One connection, with at most one request under way."""
+    """A connection with at most one request in progress."""
 
     def __init__(self, made: Deferred[_Line]) -> None:
         self._made = made
@@ -45,10 +47,10 @@ class _Line(Protocol):
         self._made.callback(self)
 
     def ask(self, message: bytes, *, to_the_end: bool) -> Deferred[bytes]:
-        """Send a request; its answer, or ConnectionLost.
+        """Send a request; return a Deferred of its answer, or of ``ConnectionLost``.
 
-        Cancelling hangs up, which cancels the request at the master; ``to_the_end`` lets that
-        happen when the master has answered.
+        Cancelling closes the connection, which cancels the request at the master; with
+        ``to_the_end`` the connection is closed after the master has answered.
         """
         assert self.transport is not None
         give_up = self._abandon if to_the_end else self.hang_up
@@ -70,7 +72,7 @@ class _Line(Protocol):
         for message in self._buffer.receive(data):
             answer, self._answer = self._answer, None
             if answer is None:
-                self.hang_up()  # nobody waits for it
+                self.hang_up()  # an unexpected answer
                 return
             answer.callback(message)
 
@@ -82,7 +84,7 @@ class _Line(Protocol):
 
 
 class _Lines(ClientFactory):
-    """Makes one connection."""
+    """Creates a single connection."""
 
     noisy = False
 
@@ -98,10 +100,10 @@ class _Lines(ClientFactory):
 
 @implementer(IMaster)
 class MasterClient:
-    """Asks the master on the socket ``path``; connects when needed, and again when it restarts.
+    """A client of the master on the socket ``path``; connects on demand, and reconnects.
 
-    What only asks is tried a second time when the connection breaks; what changes something is
-    not, as it may have been done.
+    After a lost connection, a request that changes nothing is sent once more; one with changes is
+    not, because it may have been carried out.
     """
 
     def __init__(
@@ -135,7 +137,7 @@ class MasterClient:
             turns.release()
 
     def close(self) -> None:
-        """Hang up what is idle; what is under way ends when it is answered or cancelled."""
+        """Close idle connections; others close when their request is answered or cancelled."""
         idle, self._idle = self._idle, []
         for line in idle:
             line.hang_up()
@@ -172,7 +174,7 @@ class MasterClient:
         try:
             connector = self._unix.connectUNIX(self._path, _Lines(made), timeout=CONNECT_SECONDS)
             return await made
-        except OSError as e:  # such as no descriptor for the socket
+        except OSError as e:  # for example, no file descriptor is left
             raise not_connected(self._path, e.errno, str(e)) from None
         except ConnectError as e:
             number = e.osError if isinstance(e.osError, int) else getattr(e.osError, "errno", None)

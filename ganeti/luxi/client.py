@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The blocking client, for command-line tools: plain sockets, no event loop."""
+"""The blocking client for command-line tools: plain sockets, no event loop."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ CONNECT_SECONDS = 30.0
 ANSWER_SECONDS = 180.0
 
 PAUSES = (0.1, 0.2, 0.5, 1, 2, 4)
-"""How long to wait before each new try, in seconds: a master daemon restarts within these."""
+"""Seconds before each retry; a restart of the master daemon takes less than their sum."""
 
 
 class LuxiClient:
-    """A connection to the master, made when it is first needed and again when it breaks.
+    """A connection to the master, opened on first use and reopened after a loss.
 
-    ``path`` is the socket. What only asks is tried again when the connection breaks; what
-    changes something is not, as it may have been done.
+    ``path`` is the socket. After a lost connection, a request that changes nothing is retried; one
+    with changes is not, because it may have been carried out.
     """
 
     def __init__(
@@ -54,21 +54,21 @@ class LuxiClient:
         self._buffer = framing.MessageBuffer(limit=None)
 
     def ask(self, request: Request[R]) -> R:
-        """The master's answer.
+        """Send a request and return the answer.
 
-        :raises GanetiError: what the master answers, or one of ``ganeti.luxi.unreachable`` if
-            there is no answer.
+        :raises GanetiError: the error that the master answers with, or one of
+            ``ganeti.luxi.unreachable`` without an answer.
         """
         answer: R = framing.decoded(self.ask_raw(request))
         return answer
 
     def ask_raw(self, request: Request[Any]) -> msgspec.Raw:
-        """The master's answer, still encoded as JSON."""
+        """Send a request and return the answer, still encoded as JSON."""
         message = framing.request(request.named(), request)
         return framing.result_of(self._exchange(request, message))
 
     def close(self) -> None:
-        """Hang up; the next request connects again."""
+        """Close the connection; the next request opens a new one."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -112,7 +112,7 @@ class LuxiClient:
             self.close()
             raise lost(request.named(), request.changes) from None
         except BaseException:
-            # An answer that was not read must not become that of the next request.
+            # An unread answer must not be taken for the answer to the next request.
             self.close()
             raise
 
@@ -132,10 +132,11 @@ class LuxiClient:
                 connection.settimeout(self._answer_seconds)
                 return connection
             except BlockingIOError as e:
-                # The queue of connections is full: the master is there, and busy.
+                # The listen queue is full (EAGAIN for Unix sockets): the master is running, but
+                # busy.
                 connection.close()
                 if time.monotonic() > until:
-                    raise not_connected(self._path, e.errno, "it takes no connections") from None
+                    raise not_connected(self._path, e.errno, "it accepts no connections") from None
                 self._sleep(0.01)
             except OSError as e:
                 connection.close()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The master's end of a connection, and the sockets it listens on."""
+"""The master's side of LUXI connections, and the service that listens on its sockets."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from ganeti.luxi import framing
 from ganeti.luxi.server import LuxiMethods
 
 MAX_WAITING = 1000
-"""How many requests of one client may wait before no more are read from it."""
+"""Maximum number of pipelined requests of a client before reading from it is paused."""
 
 MAX_PATH = 107
-"""What the kernel takes as the path of a socket, in bytes."""
+"""Maximum length of a socket path in bytes (``sun_path``, unix(7))."""
 
 
 @implementer(IPushProducer)
 class LuxiConnection(Protocol):
-    """One client: its requests are answered in order, and its hanging up ends what is under way.
+    """A client connection: answers requests in order; its end cancels the request in progress.
 
-    A client that does not read its answers gets no further ones until it does.
+    A client that does not read its answers gets no more answers until it does.
     """
 
     _log = Logger()
@@ -59,11 +59,11 @@ class LuxiConnection(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         if self._overlong:
-            return  # nothing can be read after a request without an end
+            return  # after a request without an end, no later one can be found
         try:
             self._waiting.extend(self._buffer.receive(data))
         except ProtocolError as e:
-            # The last answer, in its turn: clients take answers to come in order.
+            # Queued as the last answer, because clients expect answers in the order of requests.
             self._waiting.append(e)
             self._overlong = True
         if self._waiting and not self._busy:
@@ -87,7 +87,7 @@ class LuxiConnection(Protocol):
                 if self._may_write is not None:
                     await self._may_write
         except CancelledError:
-            return  # the client hung up
+            return  # the client has disconnected
         finally:
             self._busy = False
         if not self._reading:
@@ -103,8 +103,8 @@ class LuxiConnection(Protocol):
             return self._methods.cancelled(message)
 
     def _broke(self, failure: Failure) -> None:
-        # No answer can be sent any more: the client hears of it by the closed connection.
-        self._log.failure("answering a client failed", failure)
+        # An answer cannot be sent any more; the closed connection tells the client.
+        self._log.failure("internal error while answering a client", failure)
         self._waiting.clear()
         self._transport().abortConnection()
 
@@ -112,8 +112,9 @@ class LuxiConnection(Protocol):
         transport = self._transport()
         transport.write(answer)
         if IWriteDescriptor.providedBy(transport):
-            # Now, as there is nearly always room for it: to have the reactor do it takes a turn
-            # more, which is a seventh of the cost of a small question. Trouble it will see itself.
+            # Write at once, for which the socket buffer nearly always has room: a write by the
+            # reactor takes another turn, which is a seventh of the cost of a small query. The
+            # reactor detects errors.
             transport.doWrite()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -123,17 +124,17 @@ class LuxiConnection(Protocol):
             self._work.cancel()
 
     def pauseProducing(self) -> None:
-        """The client reads more slowly than it is answered."""
+        """Stop answering, because the client reads more slowly than it is answered."""
         self._may_write = Deferred()
 
     def resumeProducing(self) -> None:
-        """The client has read what it was sent."""
+        """Continue answering, because the client has read its answers."""
         if self._may_write is not None:
             resumed, self._may_write = self._may_write, None
             resumed.callback(None)
 
     def stopProducing(self) -> None:
-        """The transport is about to be lost; ``connectionLost`` does the work."""
+        """Do nothing: ``connectionLost`` follows and cleans up."""
 
     def _transport(self) -> Any:
         assert self.transport is not None
@@ -141,7 +142,7 @@ class LuxiConnection(Protocol):
 
 
 class LuxiConnections(Factory):
-    """Makes the master's ends of connections."""
+    """Creates the master's side of connections."""
 
     noisy = False
 
@@ -153,7 +154,7 @@ class LuxiConnections(Factory):
 
 
 class LuxiService(Service):
-    """Listens on the master's sockets as long as it runs."""
+    """Listens on the master's sockets while it runs."""
 
     def __init__(
         self,
@@ -171,10 +172,10 @@ class LuxiService(Service):
         self._ports: list[IListeningPort] = []
 
     def startService(self) -> None:
-        """Take the sockets; ready when it returns.
+        """Listen on the sockets; they accept connections when this returns.
 
-        :raises Refused: another master daemon answers at one of them.
-        :raises Failed: a socket cannot be made.
+        :raises Refused: another master daemon answers on one of them.
+        :raises Failed: a socket could not be created.
         """
         super().startService()
         for path in self._paths:
@@ -190,7 +191,7 @@ class LuxiService(Service):
         return port
 
     def stopService(self) -> Deferred[None]:
-        """Listen no more; connections that there are stay."""
+        """Stop listening; open connections stay open."""
         super().stopService()
         return Deferred.fromCoroutine(self._close())
 
@@ -202,16 +203,16 @@ class LuxiService(Service):
 
 
 def make_room(path: str) -> None:
-    """Remove the socket that a daemon which died left behind.
+    """Remove a socket that a crashed daemon has left.
 
-    :raises Refused: somebody answers there.
-    :raises Failed: there is something else than a socket, or the path is too long for one.
+    :raises Refused: another daemon answers on it.
+    :raises Failed: the path is not a socket, or is too long for one.
     """
     if len(os.fsencode(path)) > MAX_PATH:
         raise Failed(f"the path {path} is too long for a socket; use a shorter GANETI_ROOTDIR")
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            raise Failed(f"{path} is in the way and no socket; move it elsewhere")
+            raise Failed(f"{path} exists and is not a socket; move it elsewhere")
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX) as probe:
@@ -222,5 +223,5 @@ def make_room(path: str) -> None:
             os.unlink(path)
             return
         except OSError:
-            pass  # such as a full queue of connections: somebody listens
-    raise Refused(f"another master daemon answers at {path}; stop it before you start this one")
+            pass  # for example, a full listen queue: the socket is in use
+    raise Refused(f"another master daemon answers on {path}; stop it before you start this one")

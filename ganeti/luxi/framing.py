@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Messages as bytes: JSON objects, each ended by one ETX; knows no transport."""
+"""The encoding of LUXI messages: JSON objects, each terminated by ETX (0x03); no transport."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from ganeti.errors import GanetiError, Invalid, ProtocolError, from_wire
 from ganeti.schema.documents import MAX_DEPTH, UNREADABLE, nests_too_deep
 
 END = b"\x03"
-"""Ends a message; JSON escapes control characters, so it cannot occur inside."""
+"""Terminates a message; JSON escapes control characters, so that it cannot occur inside."""
 
 MAX_BYTES = 64 * 1024 * 1024
-"""The longest request that is taken: some ten thousand jobs at once."""
+"""Maximum size of a request: about ten thousand jobs at once."""
 
 
 LONG = 65536
-"""To see whether an answer of more bytes is JSON takes longer than all else that is done with it,
-and whoever needs to know what it says will see that anyway."""
+"""Size above which an answer is not checked for valid JSON here.
+
+The check would take longer than all other work on the answer, and its reader decodes it anyway.
+"""
 
 _SUCCESS = b'{"success":true,"result":'
 _CLOSE = b"}"
 
 
 class MessageBuffer:
-    """Collects bytes and gives back whole messages."""
+    """Collects received bytes and returns complete messages."""
 
     def __init__(self, limit: int | None = MAX_BYTES) -> None:
         self._limit = limit
@@ -34,11 +36,11 @@ class MessageBuffer:
         self._size = 0
 
     def receive(self, data: bytes) -> list[bytes]:
-        """The messages that ``data`` completes, without their ends.
+        """Return the messages that ``data`` completes, without their terminators.
 
-        :raises ProtocolError: a message is longer than the limit; nothing more can be read.
+        :raises ProtocolError: a message exceeds the limit; nothing more can be received.
         """
-        # Most pieces of a long message end none: to look for that is quicker than to split them.
+        # Most pieces of a long message contain no terminator: the search is faster than the split.
         first, *rest = data.split(END) if END in data else (data,)
         self._size += len(first)
         if self._limit is not None and self._size > self._limit:
@@ -53,14 +55,14 @@ class MessageBuffer:
 
 
 class Envelope(msgspec.Struct):
-    """A request as it comes: other keys, such as ``version``, are of no interest."""
+    """A received request; other keys, such as ``version``, are ignored."""
 
     method: str
     args: msgspec.Raw
 
 
 class LuxiAnswer(msgspec.Struct):
-    """An answer as it comes, its result still encoded."""
+    """A received answer; its result is still encoded."""
 
     success: bool
     result: msgspec.Raw
@@ -72,41 +74,41 @@ _answers = msgspec.json.Decoder(LuxiAnswer)
 
 
 def read_envelope(message: bytes) -> Envelope:
-    """The request in ``message``.
+    """Return the request in ``message``.
 
-    :raises ProtocolError: it is no request, and why.
+    :raises ProtocolError: the message is not a request.
     """
     if nests_too_deep(message):
-        raise ProtocolError(f"the request cannot be read: it nests more than {MAX_DEPTH} levels")
+        raise ProtocolError(f"the request cannot be decoded: it nests more than {MAX_DEPTH} levels")
     try:
         return _envelopes.decode(message)
     except UNREADABLE as e:
-        raise ProtocolError(f"the request cannot be read: {e}") from None
+        raise ProtocolError(f"the request cannot be decoded: {e}") from None
 
 
 def request(method: str, arguments: Any) -> bytes:
-    """A request, ready to be sent."""
+    """Return an encoded request with its terminator."""
     return b'{"method":%b,"args":%b}\x03' % (_encoder.encode(method), _encoder.encode(arguments))
 
 
 def success(result: Any) -> bytes:
-    """An answer, ready to be sent; a ``msgspec.Raw`` goes out as it is."""
+    """Return an encoded answer with its terminator; a ``msgspec.Raw`` is not encoded again."""
     encoded = result if isinstance(result, msgspec.Raw) else _encoder.encode(result)
-    # One copy and no more: lists may be long.
+    # Exactly one copy, because lists may be long.
     return b"".join((_SUCCESS, encoded, _CLOSE, END))
 
 
 def failure(error: Any) -> bytes:
-    """A failed answer: ``[class, [argument, …]]``, or text if the request was not understood."""
+    """Return an encoded error answer: ``[class, [argument, …]]``, or text for a bad request."""
     return b'{"success":false,"result":%b}\x03' % _encoder.encode(error)
 
 
 def result_of(message: bytes) -> msgspec.Raw:
-    """The encoded result in an answer; that of a long one is taken without a look inside.
+    """Return the encoded result of an answer; long results are not checked for valid JSON.
 
-    :raises GanetiError: the one that the answer carries; :class:`~ganeti.errors.Invalid` if the
-        master did not understand the request.
-    :raises ProtocolError: this is no answer.
+    :raises GanetiError: the error in the answer; :class:`~ganeti.errors.Invalid` if the master
+        could not decode the request.
+    :raises ProtocolError: the message is not an answer.
     """
     if len(message) > LONG and message.startswith(_SUCCESS) and message.endswith(_CLOSE):
         return msgspec.Raw(memoryview(message)[len(_SUCCESS) : -len(_CLOSE)])
@@ -120,9 +122,9 @@ def result_of(message: bytes) -> msgspec.Raw:
 
 
 def decoded(result: msgspec.Raw) -> Any:
-    """The value of an encoded result.
+    """Return the value of an encoded result.
 
-    :raises ProtocolError: it cannot be read.
+    :raises ProtocolError: it is not valid JSON.
     """
     try:
         return msgspec.json.decode(result)
@@ -131,7 +133,7 @@ def decoded(result: msgspec.Raw) -> Any:
 
 
 def _no_answer(why: Exception) -> ProtocolError:
-    return ProtocolError(f"the master's answer cannot be read: {why}")
+    return ProtocolError(f"the master's answer cannot be decoded: {why}")
 
 
 def _error(value: Any) -> GanetiError:

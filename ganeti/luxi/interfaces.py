@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The master as its asynchronous clients see it."""
+"""The interface of the master for asynchronous clients."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ R = TypeVar("R")
 
 
 class IMaster(Interface):
-    """Answers requests; several may be under way, and cancelling one gives it up.
+    """Answers requests, several at a time; cancelling a call cancels its request.
 
-    Both methods raise what the master answers (see ``ganeti.errors``), or why there is no answer:
-    ``MasterAway``, ``NotPermitted``, ``ConnectionLost`` and ``TimedOut``, all of
+    Both methods raise the error that the master answers with (see ``ganeti.errors``), or without an
+    answer ``MasterAway``, ``NotPermitted``, ``ConnectionLost`` or ``TimedOut`` of
     ``ganeti.luxi.unreachable``.
     """
 
     async def ask(request: Request[R]) -> R:
-        """The answer."""
+        """Send a request and return the answer."""
 
     async def ask_raw(request: Request[R]) -> msgspec.Raw:
-        """The answer, still encoded as JSON."""
+        """Send a request and return the answer, still encoded as JSON."""

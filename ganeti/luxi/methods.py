@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What can be asked of the master: one record per method, its fields the positional arguments.
+"""The LUXI methods: one record per method, whose fields are the positional arguments.
 
-Names, order and types are those that existing clients send. ``QueryObjects``,
-``SubmitSharedJob``, ``WaitForEvents`` and ``QueryMetrics`` are additions.
+Names, order and types are those that existing clients send. ``QueryObjects``, ``SubmitSharedJob``,
+``WaitForEvents`` and ``QueryMetrics`` are additions.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from ganeti.schema.types import Integer, Line, Number, Priority
 R = TypeVar("R", covariant=True)
 
 MAX_WAIT = 89
-"""How long the master waits at most for a job to change, in seconds."""
+"""Maximum time in seconds that the master waits for a job to change."""
 
 Row = list[Any]
 
 
 class Request(Record, Generic[R], array_like=True):
-    """A question or an order to the master, answered by an ``R``; on the wire a list."""
+    """A request to the master that is answered by an ``R``; a list on the wire."""
 
     changes: ClassVar[bool] = False
-    """Whether asking twice may do something twice."""
+    """Whether the request changes something, so that sending it twice may do so twice."""
 
     waits: ClassVar[bool] = False
-    """Whether the answer may take long because it waits for something to happen."""
+    """Whether the answer may take long because the request waits for an event."""
 
     bare: ClassVar[bool] = False
-    """Whether old clients send the one argument itself and not a list of one."""
+    """Whether old clients send the single argument itself instead of a list of one."""
 
     @classmethod
     def read(cls, encoded: bytes | msgspec.Raw) -> Self:
-        """The request with these encoded arguments; digits as text stand for numbers.
+        """Return the request with these encoded arguments; numbers may be sent as text.
 
-        :raises Invalid: the arguments are not those of the method.
+        :raises Invalid: the arguments do not match the method.
         """
         decode: Callable[[bytes | msgspec.Raw], Self] = _decoder(cls).decode
         try:
@@ -59,12 +59,12 @@ class Request(Record, Generic[R], array_like=True):
         raise _unreadable(cls, problem)
 
     def arguments(self) -> tuple[Any, ...]:
-        """What the one who answers is called with."""
+        """Return the arguments for the answering function."""
         return msgspec.structs.astuple(self)
 
     @classmethod
     def named(cls) -> str:
-        """The name of the method on the wire."""
+        """Return the name of the method on the wire."""
         return cls.__name__
 
 
@@ -77,14 +77,14 @@ def _unreadable(method: type[Request[Any]], error: Exception) -> Invalid:
     text = str(error).replace("`", "")
     for number, name in enumerate(method.__struct_encode_fields__):
         text = text.replace(f"$[{number}]", name)
-    return Invalid(f"the arguments of {method.named()} cannot be read: {text}")
+    return Invalid(f"the arguments of {method.named()} cannot be decoded: {text}")
 
 
 # Jobs
 
 
 class SubmitJob(Request[int]):
-    """Queue one job; the answer, its number, comes when the job can no longer be lost."""
+    """Submit a job; the answer is its id, sent when the job is durable."""
 
     changes = True
 
@@ -96,15 +96,15 @@ class SubmitJob(Request[int]):
 
 
 class SubmitJobToDrainedQueue(SubmitJob):
-    """Queue one job even if the queue is closed to users."""
+    """Submit a job even if the queue is drained."""
 
 
 class SubmitSharedJob(SubmitJob):
-    """Queue a job that only reads, or answer with the number of one that reads the same."""
+    """Submit a read-only job, or return the id of an identical recent one."""
 
 
 class SubmitManyJobs(Request[list[Row]]):
-    """Queue several jobs; one row per job: ``[true, number]`` or ``[false, text]``."""
+    """Submit several jobs; one row per job: ``[true, id]`` or ``[false, text]``."""
 
     changes = True
 
@@ -119,7 +119,7 @@ class SubmitManyJobs(Request[list[Row]]):
 def _argument(
     kind: type[Request[Any]], encoded: bytes | msgspec.Raw, new: bytes
 ) -> bytes | msgspec.Raw:
-    """The only argument: in the one piece that looks ``new``, or from old clients everything."""
+    """Return the only argument; old clients send it without the enclosing list."""
     pieces = _pieces(kind, encoded)
     return pieces[0] if len(pieces) == 1 and re.match(new, bytes(pieces[0])) else encoded
 
@@ -135,7 +135,7 @@ _raws = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class CancelJob(Request[Row]):
-    """Cancel a job: ``[whether it worked, text]``; ``kill`` ends its process in other servers."""
+    """Cancel a job: ``[success, text]``; ``kill`` also interrupts a running step."""
 
     changes = True
     bare = True
@@ -145,7 +145,7 @@ class CancelJob(Request[Row]):
 
 
 class ChangeJobPriority(Request[Row]):
-    """Change the priority of what has not ended of a job: ``[whether it worked, text]``."""
+    """Change the priority of opcodes of a job that do not run yet: ``[success, text]``."""
 
     changes = True
 
@@ -154,7 +154,7 @@ class ChangeJobPriority(Request[Row]):
 
 
 class ArchiveJob(Request[bool]):
-    """Put a final job away; false if there is none, or it is not final."""
+    """Archive an ended job; the answer is false if it does not exist or has not ended."""
 
     changes = True
     bare = True
@@ -163,7 +163,7 @@ class ArchiveJob(Request[bool]):
 
 
 class AutoArchiveJobs(Request[list[int]]):
-    """Put away jobs that ended ``age`` seconds ago, -1 for all: numbers of archived and left."""
+    """Archive jobs that ended ``age`` seconds ago, -1 for all: ``[archived, remaining]``."""
 
     changes = True
 
@@ -172,15 +172,15 @@ class AutoArchiveJobs(Request[list[int]]):
 
 
 class PickupJob(Request[None]):
-    """Internal to other servers; never answered here."""
+    """Internal to other implementations; never answered here."""
 
     job_id: Integer
 
 
 class WaitForJobChange(Request[Any]):
-    """Wait until a field differs or the log grows: ``[values, log entries]``.
+    """Wait until a field changes or the log grows: ``[values, log entries]``.
 
-    Without a change within ``timeout`` seconds, the answer is ``[previous values, []]``.
+    Without a change within ``timeout`` seconds, the answer is ``nochange``.
     """
 
     waits = True
@@ -197,7 +197,7 @@ class WaitForJobChange(Request[Any]):
 
 
 class SetDrainFlag(Request[bool]):
-    """Close the queue to users, or open it again; answers true."""
+    """Drain or undrain the queue; the answer is true."""
 
     bare = True
 
@@ -205,16 +205,16 @@ class SetDrainFlag(Request[bool]):
 
 
 class SetWatcherPause(Request[Any]):
-    """Keep the watcher from acting until a time in seconds since the epoch; answers that time."""
+    """Pause the watcher until a time in seconds since the epoch; the answer is that time."""
 
     until: Integer | Number | None = None
 
 
-# Questions
+# Queries
 
 
 class Query(Request[dict[str, Any]]):
-    """Rows of a kind of object, each value with a status: ``{"fields": …, "data": …}``."""
+    """Query objects of a kind; values have a status: ``{"fields": …, "data": …}``."""
 
     what: str
     fields: tuple[str, ...]
@@ -222,16 +222,16 @@ class Query(Request[dict[str, Any]]):
 
 
 class QueryFields(Request[dict[str, Any]]):
-    """The fields of a kind of object; none or no names asks for all, sorted by name."""
+    """Query field definitions of a kind; without names, all of them, sorted by name."""
 
     what: str
     fields: tuple[str, ...] | None = None
 
 
 class QueryObjects(Request[list[dict[str, Any]]]):
-    """Objects ``{field: value}``: all of a kind, or those of the given names in their order.
+    """Query objects as ``{field: value}``: all of a kind, or the named ones in that order.
 
-    A name that there is not is refused as an unknown entity.
+    An unknown name is refused as an unknown entity.
     """
 
     what: str
@@ -240,73 +240,73 @@ class QueryObjects(Request[list[dict[str, Any]]]):
 
 
 class QueryJobs(Request[list[Row | None]]):
-    """Rows of values of the given jobs, or of all that are not archived."""
+    """Query the given jobs, or all that are not archived, as rows of values."""
 
     ids: tuple[Integer, ...] | None
     fields: tuple[str, ...]
 
 
 class _Unlocked(Request[list[Row]]):
-    """Rows of plain values; to ask under locks is refused, as questions never wait for jobs."""
+    """A query for rows of plain values; locking is refused, as queries never wait for jobs."""
 
     names: tuple[str, ...]
     fields: tuple[str, ...]
     use_locking: bool = False
 
     def arguments(self) -> tuple[Any, ...]:
-        """Names and fields."""
+        """Return names and fields."""
         _refuse_locking(self.use_locking)
         return self.names, self.fields
 
 
 class QueryInstances(_Unlocked):
-    """Instances as rows of plain values; no names asks for all."""
+    """Query instances as rows of plain values; without names, all of them."""
 
 
 class QueryNodes(_Unlocked):
-    """Nodes as rows of plain values; no names asks for all."""
+    """Query nodes as rows of plain values; without names, all of them."""
 
 
 class QueryGroups(_Unlocked):
-    """Node groups as rows of plain values; no names asks for all."""
+    """Query node groups as rows of plain values; without names, all of them."""
 
 
 class QueryNetworks(_Unlocked):
-    """Networks as rows of plain values; no names asks for all."""
+    """Query networks as rows of plain values; without names, all of them."""
 
 
 class QueryExports(Request[list[Row]]):
-    """Exports as rows of node and name; no nodes asks all."""
+    """Query exports as rows of node and name; without nodes, on all of them."""
 
     nodes: tuple[str, ...]
     use_locking: bool = False
 
     def arguments(self) -> tuple[Any, ...]:
-        """The nodes."""
+        """Return the nodes."""
         _refuse_locking(self.use_locking)
         return (self.nodes,)
 
 
 class QueryFilters(Request[list[Row]]):
-    """Rules for jobs as rows of plain values; no identifiers asks for all."""
+    """Query job filters as rows of plain values; without UUIDs, all of them."""
 
     uuids: tuple[str, ...] | None
     fields: tuple[str, ...]
 
 
 class QueryTags(Request[list[str]]):
-    """The tags of the cluster, or of one nodegroup, node, instance or network."""
+    """Query the tags of the cluster, or of one nodegroup, node, instance or network."""
 
     kind: str
     name: str | None = None
 
 
 class QueryClusterInfo(Request[dict[str, Any]]):
-    """Facts about the cluster."""
+    """Query information about the cluster."""
 
 
 class QueryConfigValues(Request[Row]):
-    """Single values such as ``cluster_name`` and ``drain_flag``; null for unknown names."""
+    """Query single values such as ``cluster_name`` and ``drain_flag``; null for unknown names."""
 
     bare = True
 
@@ -319,9 +319,10 @@ class QueryConfigValues(Request[Row]):
 class WaitForEvents(Request[dict[str, Any]]):
     """Wait for events after ``since``: ``{"events": […], "position": …, "reset": …}``.
 
-    The position is where to go on; without ``since`` the answer is that of now, at once. What is
-    selected is of any of the kinds, about any of the names, and has any of the tags; what is empty
-    selects all. Without an event within ``timeout`` seconds there are none in the answer.
+    The position is the one to continue from; without ``since`` the answer is the current position,
+    at once. Events are selected that match one of the kinds, one of the names and one of the tags;
+    an empty list matches all. Without a matching event within ``timeout`` seconds, the list of
+    events is empty.
     """
 
     waits = True
@@ -334,16 +335,16 @@ class WaitForEvents(Request[dict[str, Any]]):
 
 
 class QueryMetrics(Request[list[dict[str, Any]]]):
-    """The numbers that the master keeps, as families in the terms of Prometheus."""
+    """Query the metrics of the master, as families in the data model of Prometheus."""
 
 
-# Rules for jobs
+# Job filters
 
 
 class ReplaceFilter(Request[str]):
-    """Set a rule, or with no identifier add one; answers its identifier.
+    """Replace a job filter, or add one without a UUID; the answer is its UUID.
 
-    The master looks into all of it, so that it can tell at once of everything that is wrong.
+    The master checks all fields itself, so that it can report every problem at once.
     """
 
     changes = True
@@ -356,20 +357,20 @@ class ReplaceFilter(Request[str]):
 
 
 class DeleteFilter(Request[None]):
-    """Remove a rule."""
+    """Delete a job filter."""
 
     changes = True
 
     uuid: str
 
 
-# The quorum
+# Quorum
 
 
 class ConfirmNodesDown(Request[None]):
-    """Go on without the votes of these nodes, by name: a person says that they are down.
+    """Exclude the votes of these nodes, by name, which an administrator confirms to be down.
 
-    Ours: clients of Ganeti do not know it. Not held back while there is no majority: it ends that.
+    Not a method of Ganeti. It works without a majority, because it restores one.
     """
 
     names: tuple[str, ...]
@@ -379,9 +380,9 @@ class ConfirmNodesDown(Request[None]):
 
 
 class EnrolNode(Request[dict[str, Any]]):
-    """Internal: what a new node has sent to the node daemon here, its token and signing request.
+    """Internal: enrol a new node with the token and signing request sent to the node daemon.
 
-    Answers the node's ``Membership``; the same question again gets the same answer.
+    The answer is the node's ``Membership``; the same request gets the same answer again.
     """
 
     changes = True
@@ -392,7 +393,7 @@ class EnrolNode(Request[dict[str, Any]]):
 
 def _refuse_locking(use_locking: bool) -> None:
     if use_locking:
-        raise Invalid("questions never take locks; ask without use_locking")
+        raise Invalid("queries never take locks; send the request without use_locking")
 
 
 def _declared(parent: type[Request[Any]]) -> Iterator[type[Request[Any]]]:
@@ -408,9 +409,9 @@ METHODS: Mapping[str, type[Request[Any]]] = {
 
 
 def method(name: str) -> type[Request[Any]]:
-    """The method called ``name`` on the wire.
+    """Return the method with this name on the wire.
 
-    :raises ProtocolError: there is none.
+    :raises ProtocolError: the method is unknown.
     """
     try:
         return METHODS[name]

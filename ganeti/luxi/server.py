@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A request as bytes becomes a call, and what comes of it bytes again."""
+"""The dispatcher of LUXI requests: decodes a message, calls the method, encodes the answer."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Answerer = Callable[..., Awaitable[Any]]
 
 
 class LuxiMethods:
-    """Who answers what: for each method's name a coroutine function, called with its arguments.
+    """The answering functions: for each method name a coroutine function.
 
-    The arguments are those of ``Request.arguments()``, positional. What the coroutine returns is
-    encoded by msgspec, so records and ``msgspec.Raw`` will do.
+    It is called with the positional arguments of ``Request.arguments()``. Its result is encoded by
+    msgspec, so that records and ``msgspec.Raw`` are allowed.
     """
 
     _log = Logger()
@@ -30,31 +30,31 @@ class LuxiMethods:
         self.use(answers)
 
     def use(self, answers: Mapping[str, Answerer]) -> None:
-        """Have these answer from now on, also on connections that are open."""
+        """Replace the answering functions, also for open connections."""
         if unknown := answers.keys() - METHODS.keys():
-            raise ValueError(f"no such methods: {', '.join(sorted(unknown))}")
+            raise ValueError(f"unknown methods: {', '.join(sorted(unknown))}")
         self._answers = dict(answers)
 
     async def answer(self, message: bytes) -> bytes:
-        """The answer to a message, ready to be sent; failures are answers, too.
+        """Return the encoded answer to a message; errors are answers too.
 
-        :raises CancelledError: this call was cancelled, or something that it waits for was.
+        :raises CancelledError: this call, or work it waits for, was cancelled.
         """
         try:
             return await self._answer(message)
         except CancelledError:
             raise
         except Exception:
-            # Whatever it is: a client that gets no answer waits until its time-out.
+            # Every error is answered: a client without an answer would wait until its time-out.
             return framing.failure(["GenericError", [self._unexpected(message)]])
 
     def cancelled(self, message: bytes) -> bytes:
-        """The answer to a message whose client still waits, but whose work something cancelled."""
+        """Return the answer to a cancelled message whose client still waits."""
         name = _method_of(message)
         self._log.warn("{method} was cancelled before it was answered", method=name)
         error = Refused(
-            "the request was cancelled, which happens when the master daemon stops; it is not known"
-            " whether it will be carried out",
+            "the request was cancelled, for example because the master daemon is stopping; it is"
+            " unknown whether it will be carried out",
             Code.TEMPORARY,
         )
         return framing.failure(to_wire(error))
@@ -64,7 +64,7 @@ class LuxiMethods:
             envelope = framing.read_envelope(message)
             request = method(envelope.method).read(envelope.args)
         except (ProtocolError, Invalid) as e:
-            # In plain text: clients know a request that was not understood by that.
+            # As plain text, by which clients recognize a request that could not be decoded.
             return framing.failure(str(e))
         try:
             answerer: Answerer = self._answers.get(envelope.method, _unanswered)
@@ -75,15 +75,15 @@ class LuxiMethods:
     def _unexpected(self, message: bytes) -> str:
         reference = uuid4().hex[:12]
         self._log.failure(
-            "answering {method} failed; reference {reference}",
+            "internal error in {method}; reference {reference}",
             method=_method_of(message),
             reference=reference,
         )
-        return f"internal error; the log of the master daemon has it under {reference}"
+        return f"internal error; details are in the log of the master daemon under {reference}"
 
 
 def _method_of(message: bytes) -> str:
-    """What the message asks for, for the log; its arguments may be secret."""
+    """Return the method name of a message for the log; arguments may be secret."""
     try:
         return framing.read_envelope(message).method
     except ProtocolError:
@@ -91,4 +91,4 @@ def _method_of(message: bytes) -> str:
 
 
 async def _unanswered(*_: Any) -> None:
-    raise GanetiError("this master daemon does not answer this method")
+    raise GanetiError("this master daemon does not support this method")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What keeps a client from its master, in words that say what to do about it."""
+"""Errors of clients that get no answer from the master, with the action to take."""
 
 from __future__ import annotations
 
@@ -9,45 +9,47 @@ from ganeti.errors import GanetiError
 
 
 class Unanswered(GanetiError):
-    """There was no answer from the master."""
+    """The master did not answer."""
 
     wire = "LuxiError"
 
 
 class MasterAway(Unanswered):
-    """No master daemon takes requests here, so nothing was done."""
+    """No master daemon accepts requests here; the request was not carried out."""
 
 
 class NotPermitted(Unanswered):
-    """The socket of the master is closed to this user."""
+    """The user has no permission for the master's socket."""
 
 
 class ConnectionLost(Unanswered):
-    """The master went away before it answered; what was asked may have been done or not."""
+    """The connection was lost before the answer; the request may have been carried out."""
 
 
 class TimedOut(Unanswered):
-    """The master did not answer in time; what was asked may still be done."""
+    """The master did not answer in time; the request may still be carried out."""
 
 
 def not_connected(path: str, number: int | None, text: str) -> Unanswered:
-    """Why connecting to the socket ``path`` failed with the error ``number`` (see ``errno``)."""
+    """Return the error for a failed connection to ``path``; ``number`` is the ``errno``."""
     if number in (errno.EACCES, errno.EPERM):
         return NotPermitted(
-            f"{path} is closed to this user; use root, or a user in the group of that socket"
+            f"no permission to connect to {path}; use root, or a user in the group of that socket"
         )
     if number in (errno.ENOENT, errno.ECONNREFUSED):
         return MasterAway(
             f"the master daemon is not running: nothing listens at {path}; start ganeti-masterd,"
             " or use the node that is the master"
         )
-    return MasterAway(f"the master daemon cannot be reached at {path}: {text}")
+    return MasterAway(f"the master daemon is unreachable at {path}: {text}")
 
 
 def lost(method: str, changes: bool) -> ConnectionLost:
-    """The connection broke while ``method`` was under way."""
-    advice = "; look at the list of jobs before you ask again" if changes else "; ask again"
-    return ConnectionLost(f"the master daemon went away before it answered {method}{advice}")
+    """Return the error for a connection that was lost during ``method``."""
+    advice = "; check the list of jobs before you retry" if changes else "; try again"
+    return ConnectionLost(
+        f"the connection to the master daemon was lost before it answered {method}{advice}"
+    )
 
 
 def timed_out(method: str, seconds: float) -> TimedOut:

@@ -63,7 +63,7 @@ class ConnectedTests(SynchronousTestCase):
             os.chmod(folder, 0)
         client = connected(Paths(folder))
         error = self.assertRaises(NotPermitted, client.ask, QueryClusterInfo())
-        self.assertIn("is closed to this user; use root", str(error))
+        self.assertIn("no permission to connect to", str(error))
 
     def test_on_the_master_itself_the_client_says_what_is_wrong(self) -> None:
         Path(self.paths.config_file).touch()

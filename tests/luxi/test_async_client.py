@@ -65,7 +65,7 @@ class MasterClientTests(SynchronousTestCase):
 
         self.reactor.connectUNIX = connect  # type: ignore[method-assign]  # as a host would
         error = self.failureResultOf(self.ask(TAGS), MasterAway).value
-        self.assertRegex(str(error), "cannot be reached at /run/master: .*Too many open files")
+        self.assertRegex(str(error), "unreachable at /run/master: .*Too many open files")
         del self.reactor.connectUNIX
         asked = self.ask(TAGS)
         self.connect()

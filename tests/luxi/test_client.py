@@ -84,7 +84,7 @@ class ClientTests(SynchronousTestCase):
     def test_a_closed_socket_says_who_may_use_it(self) -> None:
         error = not_connected("/run/x", 13, "denied")
         self.assertEqual(type(error).__name__, "NotPermitted")
-        self.assertIn("/run/x is closed to this user", str(error))
+        self.assertIn("no permission to connect to /run/x", str(error))
 
     def test_silence_is_given_up_after_a_time(self) -> None:
         self.master([b""])

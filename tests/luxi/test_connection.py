@@ -181,7 +181,9 @@ class OddRequestTests(TestCase):
     async def test_whatever_goes_wrong_is_answered_and_logged(self) -> None:
         request = b'{"method":"QueryTags","args":["%b"]}'
         for answer in await self.asked(*(request % each for each in (b"memory", b"deep", b"odd"))):
-            self.assertIn(b"internal error; the log of the master daemon has it under", answer)
+            self.assertIn(
+                b"internal error; details are in the log of the master daemon under", answer
+            )
         logged = [each.type for each in self.flushLoggedErrors()]
         self.assertEqual(logged, [MemoryError, RecursionError, TypeError])
 
@@ -213,5 +215,5 @@ class MakeRoomTests(SynchronousTestCase):
         path = self.mktemp()
         with open(path, "w"):
             pass
-        self.assertRaisesRegex(Failed, "no socket", make_room, path)
+        self.assertRaisesRegex(Failed, "not a socket", make_room, path)
         self.assertRaisesRegex(Failed, "too long", make_room, "/x" * 60)

@@ -42,7 +42,7 @@ class EnvelopeTests(SynchronousTestCase):
     def test_what_is_no_request_is_refused_with_the_reason(self) -> None:
         for message in (b"", b"GET / HTTP/1.1", b"[]", b'{"args": []}', b'{"method": 1}', b"\xff"):
             self.assertRaisesRegex(
-                ProtocolError, "request cannot be read", framing.read_envelope, message
+                ProtocolError, "request cannot be decoded", framing.read_envelope, message
             )
 
     def test_a_request_holds_no_end_inside(self) -> None:
@@ -86,4 +86,4 @@ class AnswerTests(SynchronousTestCase):
     def test_a_long_answer_is_read_when_it_is_decoded(self) -> None:
         for inside in (b"[" * 100_000, b"1," * 50_000):
             result = framing.result_of(b'{"success":true,"result":' + inside + b"}")
-            self.assertRaisesRegex(ProtocolError, "cannot be read", framing.decoded, result)
+            self.assertRaisesRegex(ProtocolError, "cannot be decoded", framing.decoded, result)

@@ -65,7 +65,7 @@ class AnswerTests(SynchronousTestCase):
     def test_the_unexpected_is_logged_under_the_reference_that_is_answered(self) -> None:
         success, (name, (text,)) = self.ask(b'{"method": "QueryTags", "args": ["a", "broken"]}')
         self.assertEqual((success, name), (False, "GenericError"))
-        self.assertRegex(text, "log of the master daemon has it under [0-9a-f]{12}")
+        self.assertRegex(text, "log of the master daemon under [0-9a-f]{12}")
         self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
 
     def test_a_request_that_nests_too_deep_is_answered(self) -> None:
