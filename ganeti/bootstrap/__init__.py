@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What must happen before there are daemons, or after: ``founding``, ``joining``, ``ending``.
+"""Operations without running daemons: creating, joining and leaving a cluster, failover.
 
-Plain blocking code without Twisted, for tools and for a daemon that has not started yet.
+Plain blocking code without Twisted, for tools and for daemons that have not started yet.
 """

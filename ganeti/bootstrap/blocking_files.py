@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Files written on the spot by blocking code, and what there must not be before."""
+"""Access to files of this host for blocking code, and checks before a cluster is set up."""
 
 from __future__ import annotations
 
@@ -16,22 +16,28 @@ T = TypeVar("T")
 
 
 def refuse_a_master(paths: Paths) -> None:
-    """:raises Refused: there is a configuration on this host."""
+    """Check that this host has no cluster configuration.
+
+    :raises Refused: it has one.
+    """
     if os.path.exists(paths.config_file):
         raise Refused(
-            f"there is a cluster here already: {paths.config_file} is there; to make a new one,"
-            " destroy it first (gnt-cluster destroy)",
+            f"this host has a cluster configuration already ({paths.config_file}); to create a new"
+            " cluster, destroy it first (gnt-cluster destroy)",
             Code.EXISTS,
         )
 
 
 def refuse_a_member(paths: Paths, what: str) -> None:
-    """:raises Refused: this host has a certificate, and so cannot do ``what``."""
+    """Check that this host has no node certificate; ``what`` is the purpose, for the message.
+
+    :raises Refused: it has one.
+    """
     if os.path.exists(paths.node_certificate):
         raise Refused(
-            f"this node is part of a cluster already: {paths.node_certificate} is there; to {what},"
-            " remove it from its cluster first (gnt-node remove); to join the same one again, use"
-            " --rejoin with --join",
+            f"this node is already part of a cluster ({paths.node_certificate} exists); to {what},"
+            " remove it from its cluster first (gnt-node remove); to join the same cluster again,"
+            " use --rejoin with --join",
             Code.EXISTS,
         )
 
@@ -41,12 +47,12 @@ async def _here(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) 
 
 
 def ssconf_of(paths: Paths, key: str) -> str:
-    """What this node was told of its cluster under ``key``."""
+    """Return the ssconf value ``key`` on this node."""
     return local_files().read(f"{paths.data}/ssconf_{key}").decode().rstrip("\n")
 
 
 def write_ssconf(paths: Paths, values: Mapping[str, str]) -> None:
-    """Note what this node knows of its cluster."""
+    """Write ssconf values on this node."""
     write(
         {
             f"{paths.data}/ssconf_{key}": (f"{text}\n".encode() if text else b"", 0o444)
@@ -56,22 +62,22 @@ def write_ssconf(paths: Paths, values: Mapping[str, str]) -> None:
 
 
 def local_files() -> LocalFiles:
-    """The files of this host, for callers that block."""
+    """Return the files of this host, for blocking callers."""
     return LocalFiles(_here)
 
 
 def at_once(work: Coroutine[Any, Any, T]) -> T:
-    """The result of work that never has to wait, because what blocks is done on the spot."""
+    """Run a coroutine that never waits, because its blocking calls run directly."""
     try:
         work.send(None)
     except StopIteration as end:
         result: T = end.value
         return result
-    raise AssertionError("files that are written on the spot waited for something")
+    raise AssertionError("a coroutine with blocking file access waited")
 
 
 def write(contents: Mapping[str, tuple[bytes, int]]) -> None:
-    """Replace files, each with its content and mode; makes the folders they are in."""
+    """Replace files, each with its content and mode; create their folders."""
     files = local_files()
     for path, (content, mode) in contents.items():
         at_once(files.make_folder(os.path.dirname(path)))

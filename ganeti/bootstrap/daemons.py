@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Starting the daemons of this node, for callers that block."""
+"""Start of the daemons of this node, for blocking callers."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ _MODULES = {
     RAPI: "ganeti.daemon.rapi",
 }
 _OPTIONS = {NODED: "NODED_ARGS", MASTERD: "MASTERD_ARGS", RAPI: "RAPI_ARGS"}
-"""What the options of each daemon are called in the file for them."""
+"""The variables with the options of each daemon in ``/etc/default/ganeti``."""
 
 STARTING = 60.0
-"""Seconds."""
+"""Seconds that a daemon may take to start."""
 
 
 def runs(paths: Paths, daemon: str) -> bool:
-    """Whether a daemon of this node runs."""
+    """Return whether a daemon of this node is running."""
     return holder(f"{paths.run}/{daemon}.pid") is not None
 
 
 def start(paths: Paths, daemon: str, *options: str) -> None:
-    """Start a daemon of this node; it listens when this returns.
+    """Start a daemon of this node; it is listening when this returns.
 
-    Its usual options are those in ``/etc/default/ganeti``, to which ``options`` are added.
+    Its default options are in ``/etc/default/ganeti``; ``options`` are added to them.
 
-    :raises Failed: it does not start, and why.
+    :raises Failed: the daemon does not start; the message has the reason.
     """
     command = [sys.executable, "-P", "-m", _MODULES[daemon], *_usual(paths, daemon), *options]
     try:
@@ -55,7 +55,7 @@ def start(paths: Paths, daemon: str, *options: str) -> None:
     except subprocess.TimeoutExpired:
         raise Failed(f"{daemon} did not start within {STARTING:g} seconds") from None
     if done.returncode != 0:
-        why = done.stderr.strip() or f"it ended with exit code {done.returncode}"
+        why = done.stderr.strip() or f"exit code {done.returncode}"
         raise Failed(f"{daemon} does not start: {why}", Code.ENVIRONMENT)
 
 
@@ -66,5 +66,5 @@ def _usual(paths: Paths, daemon: str) -> Sequence[str]:
     except FileNotFoundError:
         return ()
     found = re.findall(rf"^\s*{_OPTIONS[daemon]}=(.*)$", text, re.MULTILINE)
-    # Twice: the file is a shell's, and what it assigns is a list of words again.
+    # Split twice: the file has shell syntax, and the value of the variable is a list of words.
     return shlex.split(" ".join(shlex.split(found[-1], comments=True))) if found else ()

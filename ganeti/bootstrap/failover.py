@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Making this node the master instead of another one: check, stop the old one, take over.
+"""Master failover: check, stop the old master, start the new one on this node.
 
-What decides is done by the new master daemon, once it has the votes (``ganeti.master.startup``).
-The checks here come before the old master is stopped, so that a failover that would be refused
-leaves everything as it is.
+The new master daemon makes the final decision when it has the votes (``ganeti.master.startup``).
+The checks here precede the stop of the old master, so that a failover that would be refused changes
+nothing.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class FailoverOptions:
-    """What a person answers for.
+    """The checks that an administrator overrides.
 
-    Without ``voting``, nodes that do not answer are down and run no master; with ``accept_loss``,
+    Without ``voting``, nodes that do not answer are confirmed to be down; with ``accept_loss``,
     acknowledged changes may be lost.
     """
 
@@ -40,10 +40,10 @@ class FailoverOptions:
 WITHOUT_OVERRIDE = FailoverOptions()
 
 RACE_RETRIES = 3
-"""How often a master daemon is started again that has lost its votes in a race with another one."""
+"""Maximum number of restarts of a master daemon that lost a race with another failover."""
 
 RACE_TIMEOUT, RACE_INTERVAL = 20.0, 0.5
-"""Seconds for which the other one is waited for, and between two looks at it."""
+"""Seconds to wait for the other master of a race, and between two checks of it."""
 
 
 def become_master(
@@ -54,13 +54,13 @@ def become_master(
     say: Say = lambda _: None,
     port: int = NODED_PORT,
 ) -> None:
-    """Make this node, ``name``, the master; its daemons run when this returns.
+    """Make this node, ``name``, the master; its daemons are running when this returns.
 
-    ``say`` is told what is done. Interrupted, it can be done again; meanwhile the node whose master
-    was stopped starts it again by itself.
+    ``say`` is called with progress messages. An interrupted failover can be repeated; meanwhile the
+    node whose master was stopped restarts it.
 
-    :raises Refused: says what speaks against it, and what would make it possible.
-    :raises Failed: something did not work; says what, and how far it came.
+    :raises Refused: a check failed; the message says how to make the failover possible.
+    :raises Failed: a step failed; the message says which one.
     """
     cluster = _observe(paths, name, port)
     if problems := cluster.problems(options):
@@ -73,28 +73,28 @@ def become_master(
         for node in stopped:
             cluster.resume(node, say)
         raise
-    say(f"{MASTERD} runs on {name}")
-    # The master daemon is about to tell all nodes; the remote API looks here when it starts.
+    say(f"{MASTERD} is running on {name}")
+    # The master daemon distributes this value soon, but the remote API reads it when it starts.
     write_ssconf(paths, {"master_node": name})
     try:
         renew_rapi_certificate(paths, only_own=True)
     except (Refused, Failed) as e:
-        # The old master had not brought everything here yet; this one works without.
+        # The old master has not copied everything here yet; the existing certificate works, too.
         say(f"the remote API keeps its certificate: {e}")
     if not runs(paths, RAPI):
         start(paths, RAPI)
-        say(f"{RAPI} runs on {name}")
+        say(f"{RAPI} is running on {name}")
 
 
 def _start_master(
     paths: Paths, cluster: _Cluster, options: FailoverOptions, port: int, say: Say
 ) -> None:
-    """Start the master daemon, again if another failover at the same time kept both from the role.
+    """Start the master daemon; retry if a concurrent failover kept both masters from the role.
 
-    Of two that ask for votes at once, the one that a majority elects can meet a node that has voted
-    for the other one in a newer term, and ends; the other one may not be fit to be the master.
+    If two masters request votes at once, the elected one may meet a node that has voted for the
+    other in a newer term, and end; the other one may not be able to become the master.
 
-    :raises Failed: it does not start, and not because of such a race.
+    :raises Failed: the daemon does not start, and not because of such a race.
     """
     for last in (*[False] * RACE_RETRIES, True):
         try:
@@ -102,54 +102,56 @@ def _start_master(
         except Failed as e:
             if last or not cluster.has_no_master(options):
                 raise
-            say(f"{e}; but no other node has become the master: trying again")
+            say(f"{e}; no other node has become the master, trying again")
         else:
             return
 
 
 def possible_loss(paths: Paths, name: str, *, port: int = NODED_PORT) -> list[str]:
-    """Return what speaks against making this node the master, as an administrator would weigh it.
+    """Return the reasons against making this node the master that options can override.
 
-    :raises Refused: this node can be no master at all.
+    :raises Refused: this node cannot be the master.
     """
     cluster = _observe(paths, name, port)
     return cluster.problems(FailoverOptions())
 
 
 def _daemon_options(options: FailoverOptions, port: int) -> list[str]:
-    chosen = ["--take-over"]
+    flags = ["--take-over"]
     if not options.voting:
-        chosen.append("--no-voting")
+        flags.append("--no-voting")
     if options.accept_loss:
-        chosen.append("--accept-loss")
-    return chosen if port == NODED_PORT else [*chosen, f"--node-port={port}"]
+        flags.append("--accept-loss")
+    return flags if port == NODED_PORT else [*flags, f"--node-port={port}"]
 
 
 def _observe(paths: Paths, name: str, port: int) -> _Cluster:
-    """Return the cluster as this node sees it.
+    """Return the state of the cluster as observed from this node.
 
-    A master daemon that runs here and has no lease does not count: it waits for votes, and it may
-    take a person's word until it gets them.
+    A local master daemon without a lease does not count: it waits for votes, and an administrator
+    may override the checks until it has them.
 
-    :raises Refused: this node can be no master, or is the one that a majority obeys.
+    :raises Refused: this node cannot be the master, or a majority already follows it.
     """
     if not os.path.exists(paths.node_certificate):
-        raise Refused("this node is part of no cluster")
+        raise Refused("this node is not part of a cluster")
     candidates = ssconf_of(paths, "master_candidates").splitlines()
     if name not in candidates:
         raise Refused(
-            f"{name} is no master candidate, so it has no copy to go on from; run this on one of"
+            f"{name} is not a master candidate and has no copy of the state; run this on one of"
             f" {', '.join(candidates)}"
         )
     cluster = _Cluster(paths, name, port)
     cluster.look()
     if runs(paths, MASTERD) and cluster.has_lease():
-        raise Refused(f"{MASTERD} runs on this node: it is the master already", Code.EXISTS)
+        raise Refused(
+            f"{MASTERD} is running on this node, which is already the master", Code.EXISTS
+        )
     return cluster
 
 
 class _Cluster:
-    """The nodes as this one sees them: their votes, their copies, and where a master runs."""
+    """The nodes as observed from this one: their votes, copies and master daemons."""
 
     def __init__(self, paths: Paths, name: str, port: int) -> None:
         offline = set(ssconf_of(paths, "offline_nodes").splitlines())
@@ -164,15 +166,15 @@ class _Cluster:
         self._silent: Mapping[str, GanetiError] = {}
 
     def look(self) -> None:
-        """Ask every node for its vote and its copy, which promises nothing.
+        """Query vote and copy of every node; this has no effect on them.
 
-        :raises Refused: this node's own daemon does not answer.
+        :raises Refused: the local node daemon does not answer.
         """
         try:
             mine = self._peers.ask(self._name, DescribeVote(), 0)
         except (GanetiError, KeyError) as e:
             why = "it is marked offline" if isinstance(e, KeyError) else e
-            raise Refused(f"this node's own node daemon must run: {why}") from None
+            raise Refused(f"the node daemon of this node must be running: {why}") from None
         question = DescribeVote(at=mine.copy.position if mine.copy else None)
         answers = self._peers.ask_all(dict.fromkeys(self._peers.nodes, (question, 0)))
         self._ballots = {
@@ -185,7 +187,7 @@ class _Cluster:
         }
 
     def has_lease(self) -> bool:
-        """Return whether a majority of the voting nodes has promised its vote to this node now."""
+        """Return whether a majority of the voting nodes currently grants this node the lease."""
         replica_set = newest(ballot.state.replica_set for ballot in self._ballots.values())
         promised = {
             name
@@ -195,11 +197,11 @@ class _Cluster:
         return self._voters(replica_set).has_majority(promised)
 
     def has_no_master(self, options: FailoverOptions) -> bool:
-        """Return whether no other node's master daemon runs or is elected, and this node is fit.
+        """Return whether no other node is or becomes the master, while this node could.
 
-        One that runs and that no majority obeys is waited for: it is elected soon, or ends.
+        A running master daemon that no majority follows is waited for: it is elected soon, or ends.
 
-        :raises Refused: this node's own daemon does not answer.
+        :raises Refused: the local node daemon does not answer.
         """
         until = time.monotonic() + RACE_TIMEOUT
         while True:
@@ -213,22 +215,22 @@ class _Cluster:
             time.sleep(RACE_INTERVAL)
 
     def _is_obeyed(self, master: str) -> bool:
-        """Return whether more than half of the nodes that answer obey this master."""
+        """Return whether more than half of the answering nodes follow this master."""
         obey = [ballot.state.master == master for ballot in self._ballots.values()]
         return 2 * sum(obey) > len(obey)
 
     @property
     def answering(self) -> int:
-        """How many nodes answer."""
+        """The number of nodes that answered."""
         return len(self._ballots)
 
     @property
     def size(self) -> int:
-        """How many nodes were asked."""
+        """The number of nodes that were queried."""
         return len(self._peers.nodes)
 
     def problems(self, options: FailoverOptions) -> list[str]:
-        """Return what speaks against this node as the master, unless a person answers for it."""
+        """Return the reasons against this node as the master that ``options`` do not override."""
         found = []
         replica_set = newest(ballot.state.replica_set for ballot in self._ballots.values())
         if options.voting:
@@ -243,15 +245,15 @@ class _Cluster:
             return []
         count = len(frozenset().union(*voters.groups()))
         silent = "; ".join(map(str, self._silent.values()))
-        told = (
+        reason = (
             f"only {len(self._ballots)} of {count} nodes answer, and more than half must agree"
-            f" ({silent}). If it is certain that no master daemon runs on any other node:"
-            " --no-voting"
+            f" ({silent}). If it is certain that no master daemon is running on any other node,"
+            " use --no-voting"
         )
-        return [told]
+        return [reason]
 
     def _voters(self, replica_set: ReplicaSet) -> ReplicaSet:
-        """Return the set that says who votes: all nodes, in a cluster that never had one."""
+        """Return the set with the voters; in a cluster without a replica set, all nodes vote."""
         return replica_set if replica_set.voters else ReplicaSet(voters=tuple(self._peers.nodes))
 
     def _missing_commits(self, replica_set: ReplicaSet) -> list[str]:
@@ -259,7 +261,7 @@ class _Cluster:
         in_sync = replica_set.in_sync or (self._master,)
         better = [
             f"the copy on {name} has {ballot.copy.position - mine.copy.position} more commits,"
-            " which do not follow those here"
+            " which do not follow the local copy"
             for name, ballot in self._ballots.items()
             if mine.copy is not None
             and ballot.copy is not None
@@ -268,44 +270,45 @@ class _Cluster:
             and ballot.common != mine.copy
         ]
         if mine.copy is None:
-            better = ["the copy here is damaged, or its files are not of one history"]
+            better = ["the local copy is damaged, or its files have different histories"]
         elif self._name not in in_sync:
-            better = ["it was put out of the in-sync set"]
+            better = ["it was removed from the in-sync set"]
         if not better:
             return []
         others = ", ".join(name for name in in_sync if name != self._name)
-        told = (
+        reason = (
             f"acknowledged changes may be missing from the copy of the state on {self._name}:"
-            f" {'; '.join(better)}. Make {others or 'another node'} the master; to go on and lose"
-            " those changes: --accept-loss"
+            f" {'; '.join(better)}. Make {others or 'another node'} the master, or use"
+            " --accept-loss to lose those changes"
         )
-        return [told]
+        return [reason]
 
     def stop_masters(self, say: Say) -> list[str]:
-        """Stop all master daemons, as far as their nodes answer; returns where one ran.
+        """Stop all master daemons on answering nodes; return the nodes where one was running.
 
-        On this node, too: one that waits for votes makes room for one that takes the role over.
+        This includes the local one: a daemon that waits for votes must end before one can take
+        over.
 
-        :raises Failed: one does not end.
+        :raises Failed: a daemon does not end.
         """
         stopped = []
         masters = {self._master, *(ballot.state.master for ballot in self._ballots.values())}
         running = {name for name, ballot in self._ballots.items() if ballot.serves}
         for master in sorted((masters - {self._name, ""}) | running):
             if master not in self._ballots:
-                say(f"{master} does not answer; going on without it")
+                say(f"{master} does not answer; continuing without it")
             elif self._peers.ask(master, StopMaster(), self._term(master), timeout=60.0):
-                say(f"the master daemon of {master} has ended")
+                say(f"the master daemon on {master} was stopped")
                 stopped.append(master)
         return stopped
 
     def resume(self, node: str, say: Say) -> None:
-        """Let a node start its master daemon again."""
+        """Restart the master daemon on a node."""
         try:
             if self._peers.ask(node, ResumeMaster(), self._term(node), timeout=60.0):
-                say(f"the master daemon of {node} has been started again")
+                say(f"the master daemon on {node} was restarted")
         except GanetiError as e:
-            say(f"{node} does not start its master daemon again: {e}")
+            say(f"the master daemon on {node} could not be restarted: {e}")
 
     def _term(self, name: str) -> int:
         return self._ballots[name].state.term

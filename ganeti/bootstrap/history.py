@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Who changed what: the journal, read without the master."""
+"""The history of changes, read from the journal without the master."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from ganeti.journal.reading import history as commits
 from ganeti.paths import Paths
 
 _BOOKKEEPING = frozenset({"config", "job", "job-log", "queue"})
-"""Kinds of records that change with whatever happens."""
+"""Kinds of records that every operation changes."""
 
 
 def history(paths: Paths, *, everything: bool = False) -> Iterator[dict[str, Any]]:
-    """Who changed what, when and why, as the journal on this node has it, oldest first.
+    """Yield the changes in this node's journal, oldest first: author, time, reason, objects.
 
-    Without ``everything`` only changes of the configuration.
+    Without ``everything``, only changes of the configuration.
 
-    :raises Refused: there is no journal on this node.
-    :raises Damaged: the journal does not verify.
+    :raises Refused: this node has no journal.
+    :raises JournalDamaged: the journal does not verify.
     """
     names: dict[tuple[str, str], str] = {}
     for position, commit in _kept(paths):
@@ -46,12 +46,10 @@ def history(paths: Paths, *, everything: bool = False) -> Iterator[dict[str, Any
 
 
 def checked(paths: Paths) -> dict[str, int]:
-    """How many commits the journal on this node has, and the first and last of them.
+    """Verify the journal of this node; return the number of commits, and the first and last one.
 
-    Each was seen to follow the one before, and to be as it was written.
-
-    :raises Refused: there is no journal on this node.
-    :raises Damaged: the journal does not verify; says where.
+    :raises Refused: this node has no journal.
+    :raises JournalDamaged: the journal does not verify; the message names the place.
     """
     first = last = count = 0
     for last, _ in _kept(paths):
@@ -61,12 +59,14 @@ def checked(paths: Paths) -> dict[str, int]:
 
 def _kept(paths: Paths) -> Iterator[tuple[int, Commit]]:
     if not os.path.isdir(paths.journal):
-        raise Refused(f"{paths.journal} is not here; the master and its candidates have a journal")
+        raise Refused(
+            f"{paths.journal} does not exist; only the master and its candidates have a journal"
+        )
     return commits(local_files(), paths.journal)
 
 
 def _told(edit: Edit, names: dict[tuple[str, str], str]) -> str:
-    """What an edit changes, by its name if it has one, which ``names`` remember by key."""
+    """Return the object that an edit changes, by name if known; ``names`` caches names by key."""
     key = edit.kind, edit.key
     if isinstance(edit, Delete):
         return f"{edit.kind} {names.pop(key, edit.key)} (removed)"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A cluster is founded: its first node gets everything that daemons need to start."""
+"""Creation of a cluster: writes everything that the daemons of its first node need."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def init_cluster(
     templates: Sequence[Template] = (Template.FILE, Template.SHAREDFILE, Template.DISKLESS),
     **settings: Any,
 ) -> ClusterState:
-    """Make this host, the node ``master``, the first of a new cluster; answers its state.
+    """Make this host, the node ``master``, the first node of a new cluster; return its state.
 
-    ``address`` is the cluster's own. ``settings`` are fields of ``Cluster``. When this returns,
-    all daemons can be started; if it is interrupted, it can be done again.
+    ``address`` is the cluster's own IP address; ``settings`` are fields of ``Cluster``. All daemons
+    can be started when this returns; if it is interrupted, it can be repeated.
 
-    :raises Refused: this host is part of a cluster already, or disks cannot be in the folders.
+    :raises Refused: this host is already part of a cluster, or a folder for disks is not allowed.
     """
     from ganeti.pki.authority import SERVER_USAGE, Authority
 
@@ -64,12 +64,14 @@ def init_cluster(
     under_way = f"{paths.data}/founding"
     if not os.path.exists(under_way):
         refuse_a_master(paths)
-        refuse_a_member(paths, "found a cluster")
+        refuse_a_member(paths, "create a cluster")
     write({under_way: (b"", 0o600)})
     now = time.time()
     authority = Authority.founded(cluster, now)
     own = authority.credentials(dict.fromkeys((master, master_address)), now)
-    doors = dict.fromkeys((cluster, master, address, master_address, "localhost", "127.0.0.1"))
+    server_names = dict.fromkeys(
+        (cluster, master, address, master_address, "localhost", "127.0.0.1")
+    )
     state = initial_state(
         name=cluster,
         address=address,
@@ -92,7 +94,7 @@ def init_cluster(
             paths.authority: (authority.certificate, 0o644),
             paths.authority_key: (authority.key, 0o600),
             paths.rapi_certificate: (
-                authority.credentials(doors, now, usage=SERVER_USAGE).pem,
+                authority.credentials(server_names, now, usage=SERVER_USAGE).pem,
                 0o600,
             ),
             paths.domain_secret: (secrets.token_hex(32).encode() + b"\n", 0o600),
@@ -100,7 +102,7 @@ def init_cluster(
             f"{paths.queue}/serial": (b"0\n", 0o640),
         }
     )
-    # Masters of another cluster are nothing to this one.
+    # Terms of another cluster's masters do not apply to this one.
     at_once(local_files().remove(paths.term_file))
     write_ssconf(paths, ssconf(state, release=__version__))
     if not os.path.exists(paths.rapi_users):
@@ -118,9 +120,9 @@ def init_cluster(
 
 
 def _require_folders(paths: Paths, settings: Mapping[str, Any]) -> None:
-    """Refuse folders for disks that this host does not allow.
+    """Check that this host allows the folders for disks.
 
-    :raises Refused: with the first of them, and what to do.
+    :raises Refused: a folder is not allowed; the message says what to do.
     """
     plain = Paths()
     folders = AllowedFolders(
@@ -136,7 +138,7 @@ def _require_folders(paths: Paths, settings: Mapping[str, Any]) -> None:
 
 
 def _members(master: str, own: Credentials, authority: Authority) -> bytes:
-    """The file with the first list of members."""
+    """Return the content of the first member list file."""
     first = MemberRecords(
         revision=1,
         certificates={master: (fingerprint(own.certificate),)},

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A node joins: the master invites it by a token, with which it gets its certificate."""
+"""Joining a cluster: the master creates a token, with which the node gets its certificate."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from ganeti.bootstrap.blocking_files import (
     ssconf_of,
     write_ssconf,
 )
-from ganeti.bootstrap.node_client import NodeEndpoint, answer_of
-from ganeti.errors import Code, Invalid, ProtocolError, Refused
+from ganeti.bootstrap.node_client import NodeEndpoint, answer_of, malformed
+from ganeti.errors import Code, Invalid, Refused
 from ganeti.paths import NODED_PORT, Paths
 from ganeti.pki.enrolment import (
     AUTHORITY_CALL,
@@ -47,16 +47,18 @@ def invite(
     port: int = NODED_PORT,
     now: float | None = None,
 ) -> str:
-    """A token with which the host ``node`` becomes part of this cluster, within the hour.
+    """Return a token with which the host ``node`` can join this cluster for an hour.
 
-    ``addresses`` are the new node's, the one that the master is going to use first; ``port`` is
-    where the node daemon of the master listens.
+    ``addresses`` are those of the new node, the one that the master will use first; ``port`` is
+    that of the master's node daemon.
 
-    :raises Refused: this is not the master, or not as root.
+    :raises Refused: this node is not the master, or the user is not root.
     """
     files = local_files()
     if files.stat(paths.authority_key) is None:
-        raise Refused(f"{paths.authority_key} is not here; make the token on the master, as root")
+        raise Refused(
+            f"{paths.authority_key} does not exist; create the token on the master, as root"
+        )
     master = ssconf_of(paths, "master_node")
     known = dict(line.split(" ", 1) for line in ssconf_of(paths, "node_primary_ips").splitlines())
     trusted = certificates(files.read(paths.authority))
@@ -78,14 +80,14 @@ def invite(
 
 
 def join(token: str, paths: Paths, name: str, *, again: bool = False) -> Invitation:
-    """Give this host, the node ``name``, its certificate; answers what the token said.
+    """Get a certificate for this host, the node ``name``; return the content of the token.
 
-    ``again`` is for a node whose certificate has expired, or is of an authority that its cluster
-    has no more: it gets another one, of a cluster of the same name.
+    ``again`` is for a node whose certificate has expired, or was issued by a former authority: it
+    gets a new certificate in a cluster with the same name.
 
-    :raises Refused: the token is not for this node, the node is in a cluster already, or the
-        cluster does not accept the token.
-    :raises Failed: the master could not be asked.
+    :raises Refused: the token is for another node, the node is already in a cluster, or the cluster
+        does not accept the token.
+    :raises Failed: the master could not be reached.
     """
     from ganeti.pki.authority import new_request
 
@@ -93,13 +95,13 @@ def join(token: str, paths: Paths, name: str, *, again: bool = False) -> Invitat
     if invitation.node != name:
         raise Refused(
             f"the token is for node {invitation.node}, and this is {name}; if it is the same host,"
-            " say so by GANETI_HOSTNAME",
+            " set GANETI_HOSTNAME",
             Code.INPUT,
         )
     if again:
         _refuse_another_cluster(paths, invitation.cluster)
     else:
-        refuse_a_member(paths, "join another one")
+        refuse_a_member(paths, "join another cluster")
     key, wanted = new_request(name)
     master = _Master(invitation)
     pins = master.authority()
@@ -107,16 +109,17 @@ def join(token: str, paths: Paths, name: str, *, again: bool = False) -> Invitat
     files = local_files()
     at_once(files.make_folder(paths.data))
     if _authority_of(paths) not in (invitation.authority, *invitation.other_authorities):
-        # Of a cluster that was made again under this name: terms of masters that this one has never
-        # had. Or its authority was replaced while this node was offline, and so had no vote.
+        # The cluster was created again under this name, and the stored term is one of another
+        # cluster's masters. Or its authority was replaced while this node was offline and had no
+        # vote.
         at_once(files.remove(paths.term_file))
         at_once(files.remove(paths.authority_key))
     at_once(files.replace(paths.authority, granted.authority.encode("ascii"), mode=0o644))
     write_ssconf(paths, _first_ssconf(invitation))
-    kept = MemberFile(term=0, members=granted.members)
-    at_once(files.replace(paths.member_list, msgspec.json.encode(kept), mode=0o600))
+    member_file = MemberFile(term=0, members=granted.members)
+    at_once(files.replace(paths.member_list, msgspec.json.encode(member_file), mode=0o600))
     credentials = key + granted.certificate.encode("ascii")
-    # Last, because this file is what says that the node is part of a cluster.
+    # Last, because the existence of this file marks the node as part of a cluster.
     at_once(files.replace(paths.node_certificate, credentials, mode=0o600))
     return invitation
 
@@ -126,13 +129,13 @@ def _refuse_another_cluster(paths: Paths, cluster: str) -> None:
         known = ssconf_of(paths, "cluster_name")
         if known != cluster:
             raise Refused(
-                f"this node is of the cluster {known}, and the token is of {cluster}; to join that"
-                " one, remove the node from its own first (gnt-node remove)"
+                f"this node is part of cluster {known}, and the token is for cluster {cluster}; to"
+                " join the latter, remove the node from its cluster first (gnt-node remove)"
             )
 
 
 def _authority_of(paths: Paths) -> str | None:
-    """The fingerprint of the authority that this node trusts; None if there is none."""
+    """Return the fingerprint of the trusted authority; None if there is none."""
     try:
         return fingerprint(local_files().read(paths.authority))
     except (FileNotFoundError, Invalid):
@@ -141,7 +144,7 @@ def _authority_of(paths: Paths) -> str | None:
 
 @dataclass(frozen=True)
 class GrantedCertificate:
-    """What a new node has got: certificates in PEM, its own and what to trust, and the members."""
+    """The result of enrolment: the certificate, trusted authorities (PEM) and member list."""
 
     certificate: str
     authority: str
@@ -149,16 +152,16 @@ class GrantedCertificate:
 
 
 class _Master:
-    """The node daemon of the master, as a host sees it that has no certificate."""
+    """The master's node daemon, as called by a host without a certificate."""
 
     def __init__(self, invitation: Invitation) -> None:
         self._said = invitation
         self._node = NodeEndpoint(invitation.master, invitation.address, invitation.port)
 
     def authority(self) -> str:
-        """The certificates that the fingerprints in the token belong to.
+        """Return the certificates with the fingerprints in the token.
 
-        Nothing protects this exchange but the fingerprints, which is enough.
+        Only the fingerprints protect this exchange, which is sufficient.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
@@ -167,15 +170,15 @@ class _Master:
         trusted = pinned(answer.encode(), self._said) if isinstance(answer, str) else ()
         if not trusted:
             raise Refused(
-                f"the authority of {self._node} is not the one that the token names; if the"
-                f" authority of cluster {self._said.cluster} has been replaced since, make a new"
-                " token with gnt-node add on the master; if not, check the address, and that no"
-                " other host answers there"
+                f"the authority of {self._node} is not the one in the token; if the authority of"
+                f" cluster {self._said.cluster} was replaced since, create a new token with"
+                " gnt-node add on the master; otherwise check the address, and that no other"
+                " host answers there"
             )
         return "".join(trusted)
 
     def enrol(self, application: Application, authority: str) -> GrantedCertificate:
-        """The certificate for this node, and the members of its cluster."""
+        """Return the certificate for this node, and the members of its cluster."""
         context = ssl.create_default_context(cadata=authority)
         body = self._node.ask(context, ENROL_CALL, msgspec.json.encode(application))
         answer = answer_of(body, self._node)
@@ -184,11 +187,11 @@ class _Master:
             members = msgspec.convert(granted.members, MemberRecords)
             return GrantedCertificate(granted.certificate, granted.authority, members)
         except msgspec.ValidationError as e:
-            raise ProtocolError(f"{self._node} granted nonsense: {e}") from None
+            raise malformed(self._node, str(e)) from None
 
 
 def _first_ssconf(said: Invitation) -> dict[str, str]:
-    """What a new node knows of its cluster until the master tells it all: where to listen, say."""
+    """Return the ssconf values until the master sends all: the node's own address, for example."""
     _, *addresses = said.names
     known = {said.master: said.address}
     if addresses:

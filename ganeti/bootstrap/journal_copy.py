@@ -19,26 +19,26 @@ from ganeti.system.interfaces import IFiles
 
 @dataclass(frozen=True)
 class JournalCopy:
-    """What a copy says: the configuration, and the mark of its last commit."""
+    """The content of a copy: the configuration, and the log position of its last commit."""
 
     state: ClusterState
     mark: LogPosition
 
     @property
     def end(self) -> int:
-        """The position of its last commit."""
+        """The position of the last commit."""
         return self.mark.position
 
 
 def read(files: IFiles, data: str) -> JournalCopy:
-    """Read the copy below the folder ``data``, which others may write to meanwhile.
+    """Read the copy below the folder ``data``, while other processes may write it.
 
-    :raises Failed: it is damaged, its files are not of one history, or there is none.
+    :raises Failed: the copy is damaged or incomplete, or its files have different histories.
     """
     path = f"{data}/config.data"
     if files.stat(path) is None:
         raise Failed(
-            f"there is no {path}: this node keeps no copy of the cluster's state. Run this on a"
+            f"{path} does not exist: this node has no copy of the cluster's state. Run this on a"
             " master candidate; ssconf_master_candidates lists them",
             Code.ENVIRONMENT,
         )
@@ -58,4 +58,6 @@ def read(files: IFiles, data: str) -> JournalCopy:
 
 
 def _no_id() -> str:
-    raise Failed("config.data is of an older release; start the master daemon on its master once")
+    raise Failed(
+        "config.data has an older format; start the master daemon on its master once to upgrade it"
+    )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A cluster ends: its last node is nobody's any more."""
+"""Removal of the cluster from its last node."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ganeti.paths import Paths
 
 
 def dismantle(paths: Paths, *, patience: float = 30.0) -> list[str]:
-    """End the daemons of this node and remove what made it part of a cluster; says what it did.
+    """Stop the daemons of this node and remove its cluster files; return what was done.
 
     Exports, disks, logs and the users of the remote API stay.
 
@@ -28,7 +28,7 @@ def dismantle(paths: Paths, *, patience: float = 30.0) -> list[str]:
     last = [os.path.basename(path) for path in (paths.config_file, paths.node_certificate)]
     stays = [os.path.basename(path) for path in (os.path.dirname(paths.rapi_users), paths.exports)]
     names = [name for name in sorted(os.listdir(paths.data)) if name not in (*last, *stays)]
-    # What says that there is a cluster goes last, so that this can be seen to be unfinished.
+    # The files that mark a cluster are removed last, so that an incomplete removal is detected.
     for name in (*names, *last):
         path = f"{paths.data}/{name}"
         if os.path.isdir(path) and not os.path.islink(path):
@@ -41,7 +41,7 @@ def dismantle(paths: Paths, *, patience: float = 30.0) -> list[str]:
 
 
 def _ended(pid_file: str, daemon: str, patience: float) -> bool:
-    """Whether a daemon ran that does not any more: it holds a lock on its file while it does."""
+    """Stop a running daemon, which holds a lock on its pid file; return whether it was running."""
     until = time.monotonic() + patience
     asked = False
     while True:
@@ -58,5 +58,5 @@ def _ended(pid_file: str, daemon: str, patience: float) -> bool:
             os.kill(int(pid), signal.SIGTERM)
             asked = True
         if time.monotonic() > until:
-            raise Failed(f"{daemon}, process {pid}, does not end; stop it, and do this again")
+            raise Failed(f"{daemon} (process {pid}) does not end; stop it, then repeat the command")
         time.sleep(0.02)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Calls to node daemons, for callers that block: over the standard library's HTTP client."""
+"""Calls to node daemons for blocking callers, with the HTTP client of the standard library."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ANSWER_LIMIT = 1 << 20
 
 @dataclass(frozen=True)
 class NodeEndpoint:
-    """Where a node daemon listens."""
+    """The address of a node daemon."""
 
     name: str
     address: str
@@ -47,10 +47,10 @@ class NodeEndpoint:
         *,
         timeout: float = TIMEOUT,
     ) -> bytes:
-        """Return the body of the answer to a call.
+        """Make a call and return the body of the answer.
 
-        :raises Failed: the node could not be asked.
-        :raises ProtocolError: it answers nonsense.
+        :raises Failed: the node could not be reached.
+        :raises ProtocolError: the answer is malformed.
         """
         sent = {"Content-Type": "application/json", "Connection": "close", **(headers or {})}
         connection = _Connection(self, context, timeout)
@@ -60,26 +60,28 @@ class NodeEndpoint:
                 answer = response.read(_ANSWER_LIMIT + 1)
                 missing = response.length
         except HTTPException as e:
-            raise ProtocolError(f"{self} answers nonsense: {type(e).__name__} {e}") from None
+            raise malformed(self, f"{type(e).__name__} {e}") from None
         except OSError as e:
             raise Failed(
-                f"{self} cannot be asked: {e}; does its node daemon run, and can this host"
-                " reach it?",
+                f"{self} is unreachable: {e}; check that its node daemon is running and that this"
+                " host can connect to it",
                 Code.ENVIRONMENT,
             ) from None
         finally:
             connection.close()
         if len(answer) > _ANSWER_LIMIT:
-            raise ProtocolError(f"{self} answers with more than {_ANSWER_LIMIT} bytes")
+            raise ProtocolError(f"the answer of {self} has more than {_ANSWER_LIMIT} bytes")
         if missing:
             raise ProtocolError(f"{self} closed the connection in the middle of its answer")
         if response.status != 200:
-            raise ProtocolError(f"{self} answers {response.status}: {_explanation(answer)}")
+            raise ProtocolError(
+                f"{self} answered with HTTP status {response.status}: {_explanation(answer)}"
+            )
         return answer
 
 
 class _Connection(HTTPSConnection):
-    """Connects to a node's address, and has it prove its name."""
+    """Connects to a node's address, and verifies its certificate against its name."""
 
     def __init__(self, node: NodeEndpoint, context: ssl.SSLContext, timeout: float) -> None:
         super().__init__(node.name, node.port, context=context, timeout=timeout)
@@ -97,18 +99,21 @@ class _Connection(HTTPSConnection):
 
 
 class Peers:
-    """The node daemons of this node's cluster, asked with this node's certificate."""
+    """The node daemons of this cluster, called with this node's certificate."""
 
     def __init__(self, paths: Paths, nodes: Sequence[NodeEndpoint]) -> None:
-        """:raises OSError: the node has no certificate that can be used."""
+        """Load the certificate of this node.
+
+        :raises OSError: it does not exist or is unusable.
+        """
         self.nodes = {node.name: node for node in nodes}
         self._context = ssl.create_default_context(cafile=paths.authority)
         self._context.load_cert_chain(paths.node_certificate)
 
     def ask(self, name: str, call: Call[R], term: int, *, timeout: float = TIMEOUT) -> R:
-        """Return a node's answer to the master of a term.
+        """Make a call in the name of the master of ``term``, and return the answer.
 
-        :raises GanetiError: it could not be asked, or says why it did not do it.
+        :raises GanetiError: the node could not be reached, or has answered with an error.
         """
         request = request_of(call, term)
         headers = {"X-Ganeti-Term": str(term)}
@@ -117,7 +122,7 @@ class Peers:
         return result_of(call, body)
 
     def ask_all(self, calls: Mapping[str, tuple[Call[R], int]]) -> dict[str, R | GanetiError]:
-        """Return what nodes answer, each to a call and a term, at once; with what went wrong."""
+        """Make calls concurrently, each with its term; return answers and errors by node."""
 
         def one(name: str) -> R | GanetiError:
             try:
@@ -130,9 +135,9 @@ class Peers:
 
 
 def answer_of(body: bytes, node: NodeEndpoint) -> Any:
-    """Return what a call answers to a caller without a certificate.
+    """Return the answer to a call that was made without a certificate.
 
-    :raises GanetiError: the error that it answers with.
+    :raises GanetiError: the error in the answer.
     """
     try:
         match msgspec.json.decode(body):
@@ -141,13 +146,18 @@ def answer_of(body: bytes, node: NodeEndpoint) -> Any:
             case [False, error]:
                 raise from_wire(error)
     except UNREADABLE as e:
-        raise ProtocolError(f"{node} answers nonsense: {e}") from None
-    raise ProtocolError(f"{node} gave no answer that makes sense")
+        raise malformed(node, str(e)) from None
+    raise malformed(node, "unexpected JSON value")
+
+
+def malformed(node: NodeEndpoint, why: str) -> ProtocolError:
+    """Return the error for an answer that cannot be understood."""
+    return ProtocolError(f"{node} sent a malformed answer: {why}")
 
 
 def _explanation(body: bytes) -> str:
-    """Return what an answer that is no success says about why."""
+    """Return the explanation in an HTTP error response."""
     try:
         return str(msgspec.json.decode(body)["explain"])
     except (*UNREADABLE, TypeError, KeyError):
-        return "it does not say why"
+        return "no explanation given"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Asking node daemons what only an administrator on the master may ask, past the job queue.
+"""Calls to node daemons that only an administrator on the master may make, without a job.
 
-It is done with the key of the master's node, which root can read: users of the master's socket
-and of the remote API have no part in it.
+They use the key of the master's node, which only root can read: users of the master's socket and of
+the remote API cannot make them.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ R = TypeVar("R")
 
 MAX_AT_ONCE = 32
 COMMAND_TIMEOUT = 86400.0
-"""Seconds: a command may take as long as the person who waits for it."""
+"""Seconds; a command may run as long as the administrator waits for it."""
 COPY_TIMEOUT = 300.0
 MAX_FILE = 40 * 1024 * 1024
-"""Bytes; as much as a node daemon takes in one request."""
+"""Bytes; the maximum size of a request to a node daemon."""
 
 
 def run_command(
@@ -40,16 +40,16 @@ def run_command(
 def copy_file(
     paths: Paths, own: NodeEndpoint, endpoints: Sequence[NodeEndpoint], path: str
 ) -> dict[str, GanetiError | None]:
-    """Copy a file of this node to the same place on others; see :func:`_ask_all`.
+    """Copy a file of this node to the same path on others; see :func:`_ask_all`.
 
-    :raises Refused: the file is not below the root folder of this node, or too large.
+    :raises Refused: the file is not below the root folder of this node, or is too large.
     """
     if not path.startswith(f"{paths.root}/"):
-        raise Refused(f"{path} is not below {paths.root}, the folder of this node", Code.INPUT)
+        raise Refused(f"{path} is not below the root folder {paths.root} of this node", Code.INPUT)
     with open(path, "rb") as file:
         mode, content = os.fstat(file.fileno()).st_mode & 0o777, file.read(MAX_FILE + 1)
     if len(content) > MAX_FILE:
-        raise Refused(f"{path} has more than {MAX_FILE >> 20} MiB; use another tool", Code.INPUT)
+        raise Refused(f"{path} is larger than {MAX_FILE >> 20} MiB; use another tool", Code.INPUT)
     encoded = base64.b64encode(content).decode("ascii")
     call = CopyFile(path=path.removeprefix(paths.root), content=encoded, mode=mode)
     return _ask_all(paths, own, endpoints, call, COPY_TIMEOUT)
@@ -62,11 +62,11 @@ def _ask_all(
     call: Call[R],
     timeout: float,
 ) -> dict[str, R | GanetiError]:
-    """Return what nodes answer to ``call``, by name; ``own`` is the node daemon of this node.
+    """Make a call to nodes; return answers and errors by name. ``own`` is the local node daemon.
 
-    This node is asked last if it is one of ``endpoints``: a command may be its end.
+    The local node is called last if it is one of ``endpoints``: a command may shut it down.
 
-    :raises GanetiError: the node daemon of this node does not answer.
+    :raises GanetiError: the local node daemon does not answer.
     :raises OSError: this user cannot read the key of this node.
     """
     peers = Peers(paths, [own, *endpoints])

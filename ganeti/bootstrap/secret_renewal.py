@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""New secrets of the cluster as a whole, made on the master; candidates get them from there."""
+"""Renewal of the cluster's shared secrets on the master, which copies them to candidates."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from ganeti.system.pidfile import holder
 
 
 def renew_rapi_certificate(paths: Paths, *, only_own: bool = False) -> bool:
-    """Give the remote API a new key and certificate for the addresses of the cluster and master.
+    """Issue a new key and certificate for the remote API with the names of cluster and master.
 
-    With ``only_own`` one that another authority has issued is left alone, and the answer is False.
+    With ``only_own``, a certificate of another authority is kept, and the result is False.
 
-    :raises Refused: the authority's key is not on this node.
+    :raises Refused: the key of the authority is not on this node.
     """
     from ganeti.pki.authority import SERVER_USAGE, Authority
 
     files = local_files()
     if files.stat(paths.authority_key) is None:
-        raise Refused(f"{paths.authority_key} is not here; do this on the master, as root")
+        raise Refused(f"{paths.authority_key} does not exist; run this on the master, as root")
     authority = Authority.loaded(files.read(paths.authority), files.read(paths.authority_key))
     there = files.stat(paths.rapi_certificate) is not None
     if only_own and there and not authority.has_issued(files.read(paths.rapi_certificate)):
@@ -38,33 +38,33 @@ def renew_rapi_certificate(paths: Paths, *, only_own: bool = False) -> bool:
     known = dict(line.split(" ", 1) for line in ssconf_of(paths, "node_primary_ips").splitlines())
     address = ssconf_of(paths, "master_ip")
     names = (ssconf_of(paths, "cluster_name"), master, address, known[master])
-    doors = dict.fromkeys((*names, "localhost", "127.0.0.1"))
-    issued = authority.credentials(doors, time.time(), usage=SERVER_USAGE)
+    server_names = dict.fromkeys((*names, "localhost", "127.0.0.1"))
+    issued = authority.credentials(server_names, time.time(), usage=SERVER_USAGE)
     _use(paths, issued.pem)
     return True
 
 
 def use_rapi_certificate(paths: Paths, file: str) -> None:
-    """Let the remote API use the key and certificate, both PEM, in a file.
+    """Install a key and certificate for the remote API from a PEM file.
 
-    :raises Invalid: they are not both there, or do not go together.
+    :raises Invalid: one of them is missing, or they do not match.
     """
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(file, password=lambda: "")
     except (OSError, ssl.SSLError) as e:
-        raise Invalid(f"{file} cannot be used: {getattr(e, 'reason', None) or e}") from None
+        raise Invalid(f"{file} is unusable: {getattr(e, 'reason', None) or e}") from None
     with open(file, "rb") as content:
         _use(paths, content.read())
 
 
 def renew_domain_secret(paths: Paths, file: str | None = None) -> None:
-    """Make a new secret for clusters that move instances between them, or take the one in a file.
+    """Create a new cluster domain secret for instance moves, or use the one in ``file``.
 
     :raises Invalid: the file is empty.
-    :raises Refused: this is not the master.
+    :raises Refused: this node is not the master.
     """
     if local_files().stat(paths.domain_secret) is None:
-        raise Refused(f"{paths.domain_secret} is not here; do this on the master", Code.STATE)
+        raise Refused(f"{paths.domain_secret} does not exist; run this on the master", Code.STATE)
     content = secrets.token_hex(32).encode() + b"\n"
     if file is not None:
         with open(file, "rb") as given:
@@ -81,7 +81,7 @@ def _use(paths: Paths, pem: bytes) -> None:
 
 
 def issuing_authority(paths: Paths) -> str:
-    """Return the fingerprint of the authority whose key is here; empty if it is not trusted."""
+    """Return the fingerprint of the local authority; empty if it is unusable."""
     from ganeti.pki.authority import Authority
 
     files = local_files()
@@ -93,7 +93,7 @@ def issuing_authority(paths: Paths) -> str:
 
 
 def new_authority(cluster: str) -> bytes:
-    """Return the key and the certificate of a new authority for a cluster, both PEM."""
+    """Return the PEM key and certificate of a new authority for a cluster."""
     from ganeti.pki.authority import Authority
 
     made = Authority.founded(cluster, time.time())
@@ -101,11 +101,11 @@ def new_authority(cluster: str) -> bytes:
 
 
 def main(arguments: Sequence[str], paths: Paths) -> bytes:
-    """Make keys and secrets that master candidates share, on the master.
+    """Create keys and secrets that master candidates share, on the master.
 
-    ``secrets`` replaces the cluster domain secret and the remote API's key, ``rapi`` only that. A
-    certificate of the remote API that another authority has issued stays. ``authority CLUSTER``
-    returns a new authority, and ``issuer`` the fingerprint of the one that issues.
+    ``secrets`` replaces the cluster domain secret and the remote API's key, ``rapi`` only the
+    latter. A remote API certificate of another authority is kept. ``authority CLUSTER`` returns a
+    new authority, ``issuer`` the fingerprint of the issuing authority.
     """
     match arguments:
         case ["secrets"]:
@@ -118,7 +118,7 @@ def main(arguments: Sequence[str], paths: Paths) -> bytes:
         case ["issuer"]:
             return issuing_authority(paths).encode("ascii")
         case _:
-            raise Invalid(f"there is no such order: {' '.join(arguments)}")
+            raise Invalid(f"unknown command: {' '.join(arguments)}")
     return b""
 
 

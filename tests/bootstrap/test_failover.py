@@ -14,12 +14,12 @@ class FailoverTests(Host):
             become_master(self.paths, name, port=1)
 
     def test_a_host_of_no_cluster_has_no_office(self) -> None:
-        self.refused("node1", "this node is part of no cluster")
+        self.refused("node1", "this node is not part of a cluster")
 
     def test_only_a_candidate_can_be_the_master(self) -> None:
         self.init_cluster()
-        self.refused("node2", "node2 is no master candidate.* run this on one of node1")
+        self.refused("node2", "node2 is not a master candidate.* run this on one of node1")
 
     def test_its_own_node_daemon_must_run(self) -> None:
         self.init_cluster()
-        self.refused("node1", "this node's own node daemon must run: .*refused")
+        self.refused("node1", "the node daemon of this node must be running: .*refused")

@@ -50,13 +50,13 @@ class FoundTests(Host):
 
     def test_there_is_one_cluster_on_a_host(self) -> None:
         self.init_cluster()
-        with self.assertRaisesRegex(Refused, "there is a cluster here already"):
+        with self.assertRaisesRegex(Refused, "this host has a cluster configuration already"):
             self.init_cluster()
 
     def test_a_member_of_a_cluster_founds_no_other(self) -> None:
         self.init_cluster()
         os.unlink(self.paths.config_file)
-        with self.assertRaisesRegex(Refused, "to found a cluster, remove it from its cluster"):
+        with self.assertRaisesRegex(Refused, "to create a cluster, remove it from its cluster"):
             self.init_cluster()
 
     def test_what_was_interrupted_can_be_done_again(self) -> None:

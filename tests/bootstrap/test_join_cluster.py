@@ -42,7 +42,7 @@ class InviteTests(Host):
         self.assertEqual(said.other_authorities, (fingerprint(old),))
 
     def test_tokens_are_made_where_the_authoritys_key_is(self) -> None:
-        with self.assertRaisesRegex(Refused, "make the token on the master"):
+        with self.assertRaisesRegex(Refused, "create the token on the master"):
             invite(self.paths, **NODE2)
 
 
@@ -60,11 +60,11 @@ class JoinTests(Host):
             join(self.token, self.new, "node3")
 
     def test_a_member_does_not_join(self) -> None:
-        with self.assertRaisesRegex(Refused, "to join another one, remove it from its cluster"):
+        with self.assertRaisesRegex(Refused, "to join another cluster, remove it from its cluster"):
             join(self.token, self.paths, "node2")
 
     def test_a_master_that_does_not_answer_is_named(self) -> None:
-        with self.assertRaisesRegex(Failed, r"node1 \(127.0.0.1 port 1\) cannot be asked"):
+        with self.assertRaisesRegex(Failed, r"node1 \(127.0.0.1 port 1\) is unreachable"):
             join(self.token, self.new, "node2")
         self.assertFalse(os.path.exists(self.new.node_certificate))
 

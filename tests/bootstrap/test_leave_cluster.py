@@ -55,7 +55,7 @@ class DismantleTests(Host):
     def test_as_long_as_one_does_not_end_nothing_is_removed(self) -> None:
         self.init_cluster()
         process = self.daemon("signal.SIG_IGN")
-        message = f"ganeti-masterd, process {process.pid}, does not end"
+        message = rf"ganeti-masterd \(process {process.pid}\) does not end"
         with self.assertRaisesRegex(Failed, message):
             dismantle(self.paths, patience=0.1)
         self.assertTrue(os.path.exists(self.paths.config_file))

@@ -60,25 +60,25 @@ class NodeEndpointTests(SynchronousTestCase):
         self.assertIn(b"X-Ganeti-Term: 3\r\n", self.request)
 
     def test_another_node_at_the_address_is_not_asked(self) -> None:
-        with self.assertRaisesRegex(Failed, "node2 .* cannot be asked: .*node2"):
+        with self.assertRaisesRegex(Failed, "node2 .* is unreachable: .*node2"):
             self.ask(OK % (3, b"yes"), "node2")
         self.assertEqual(self.request, b"")
 
     def test_a_node_without_a_daemon_cannot_be_asked(self) -> None:
         self.listener.close()
         node = NodeEndpoint("node1", HERE, self.port)
-        with self.assertRaisesRegex(Failed, "refused; does its node daemon run"):
+        with self.assertRaisesRegex(Failed, "refused; check that its node daemon is running"):
             node.ask(self.context, "version", b"{}")
 
     def test_what_is_no_success_or_no_answer_is_an_error(self) -> None:
         denied = b'HTTP/1.1 403 Forbidden\r\nContent-Length: 20\r\n\r\n{"explain":"no call"}'
         for answer, told in (
-            (denied.replace(b"20", b"21"), "answers 403: no call"),
-            (b"HTTP/1.1 500 Broken\r\nContent-Length: 1\r\n\r\n1", "it does not say why"),
-            (b"SSH-2.0-OpenSSH\r\n", "answers nonsense: BadStatusLine"),
+            (denied.replace(b"20", b"21"), "answered with HTTP status 403: no call"),
+            (b"HTTP/1.1 500 Broken\r\nContent-Length: 1\r\n\r\n1", "no explanation given"),
+            (b"SSH-2.0-OpenSSH\r\n", "sent a malformed answer: BadStatusLine"),
             (OK % (10, b"half"), "closed the connection in the middle of its answer"),
-            (b"", "answers nonsense: RemoteDisconnected"),
-            (OK % (1 << 21, b" " * (1 << 21)), "answers with more than"),
+            (b"", "sent a malformed answer: RemoteDisconnected"),
+            (OK % (1 << 21, b" " * (1 << 21)), "has more than"),
         ):
             self.request = b""
             with self.assertRaisesRegex(ProtocolError, told):

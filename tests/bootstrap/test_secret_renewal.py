@@ -64,7 +64,7 @@ class RenewalTests(SynchronousTestCase):
 
     def test_where_there_are_no_secrets_it_says_so(self) -> None:
         os.unlink(self.paths.domain_secret)
-        with self.assertRaisesRegex(Refused, "do this on the master"):
+        with self.assertRaisesRegex(Refused, "run this on the master"):
             main(["secrets"], self.paths)
 
     def test_the_authority_that_issues_is_the_one_whose_key_is_here(self) -> None:

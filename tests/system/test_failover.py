@@ -103,7 +103,7 @@ class FailoverTests(SynchronousTestCase):
         began = time.monotonic()
         said = self.failed_over(2)
         self.assertLess(time.monotonic() - began, TIMEOUT)
-        self.assertIn("does not answer; going on without it", said)
+        self.assertIn("does not answer; continuing without it", said)
         self.assertIn("2 of 3 nodes answer", said)
         self.assertEqual({self.status(2, job) for job in jobs}, {"success"})
         self.tag(2, "after")
