@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What cron or a timer does on each node: ``watcher`` sets things right, ``cleaner`` tidies up.
+"""Periodic maintenance of a node by cron or a timer: ``watcher`` repairs, ``cleaner`` cleans up.
 
-Plain blocking code without Twisted; ``repairs`` decides.
+Plain blocking code without Twisted; ``repairs`` makes the decisions.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Removing what nobody needs any more: old logs, jobs and notes, keys that have expired."""
+"""Removal of old files: script logs, archived jobs, watcher state, expired keys."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from logging import Logger
 from ganeti.paths import Paths
 
 KEPT = 21 * 86400.0
-"""Seconds for which logs of scripts, archived jobs and the watcher's notes are kept."""
+"""Seconds for which logs of scripts, archived jobs and the watcher's state are kept."""
 
 _ARCHIVED = re.compile(r"job-\d+")
 _NOTES = re.compile(r"watcher\.[0-9a-f-]{36}\.(data|instance-status)")
@@ -21,22 +21,22 @@ _KEY = re.compile(r"x509-[A-Za-z0-9_.-]+")
 
 
 def clean(paths: Paths, now: float, log: Logger, *, node: bool = True, master: bool = True) -> int:
-    """Tidy up what belongs to a node, and what belongs to the master; answers how many went."""
-    gone = 0
+    """Remove old files of the node and of the master; return the number of removed files."""
+    removed = 0
     if node:
-        gone += _remove_old(f"{paths.log}/os", now, lambda _: True)
-        gone += _remove_old(paths.data, now, _NOTES.fullmatch)
+        removed += _remove_old(f"{paths.log}/os", now, lambda _: True)
+        removed += _remove_old(paths.data, now, _NOTES.fullmatch)
         for folder in list(_expired(paths.crypto, now, log)):
             shutil.rmtree(folder, ignore_errors=True)
-            gone += 1
+            removed += 1
     if master:
         archive = f"{paths.queue}/archive"
         for name in _names(archive):
-            gone += _remove_old(f"{archive}/{name}", now, _ARCHIVED.fullmatch)
-            with suppress(OSError):  # there is still something in it
+            removed += _remove_old(f"{archive}/{name}", now, _ARCHIVED.fullmatch)
+            with suppress(OSError):  # the folder is not empty
                 os.rmdir(f"{archive}/{name}")
-    log.info("%d files were removed", gone)
-    return gone
+    log.info("removed %d files", removed)
+    return removed
 
 
 def _names(folder: str) -> list[str]:
@@ -47,31 +47,31 @@ def _names(folder: str) -> list[str]:
 
 
 def _remove_old(folder: str, now: float, is_meant: Callable[[str], object]) -> int:
-    gone = 0
+    removed = 0
     for name in filter(is_meant, _names(folder)):
         path = f"{folder}/{name}"
         with suppress(FileNotFoundError):
             found = os.lstat(path)
             if now - found.st_mtime > KEPT and not os.path.isdir(path):
                 os.unlink(path)
-                gone += 1
-    return gone
+                removed += 1
+    return removed
 
 
 def _expired(folder: str, now: float, log: Logger) -> Iterator[str]:
-    """The folders of keys whose certificate has expired."""
+    """Yield the folders of keys whose certificate has expired."""
     for name in filter(_KEY.fullmatch, _names(folder)):
-        # Here and not above: the library takes its time to load, and there are seldom any.
+        # Imported here: the library takes long to load, and keys are rare.
         from cryptography.x509 import load_pem_x509_certificate
 
         try:
             with open(f"{folder}/{name}/cert", "rb") as file:
                 until = load_pem_x509_certificate(file.read()).not_valid_after_utc.timestamp()
         except FileNotFoundError:
-            # It is being made, or the rest of one that was removed in the middle.
+            # The key is being created, or its removal was interrupted.
             until = os.stat(f"{folder}/{name}").st_mtime + 86400
         except ValueError as e:
-            log.error("%s/%s/cert is no certificate: %s", folder, name, e)
+            log.error("%s/%s/cert is not a certificate: %s", folder, name, e)
             continue
         if until < now:
             yield f"{folder}/{name}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What is to be set right in a node group, from what is seen and what was tried before."""
+"""The decision what to repair in a node group, from its state and earlier attempts."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from dataclasses import dataclass
 import msgspec
 
 MAX_ATTEMPTS = 5
-"""Starts of an instance that does not stay up, until it is left alone."""
+"""Maximum number of starts of an instance that does not stay up."""
 
 FORGOTTEN = 8 * 3600.0
-"""Seconds after the last try until none of them counts any more."""
+"""Seconds after the last attempt until earlier attempts are forgotten."""
 
 DOWN = "ERROR_down"
-"""The status of an instance that is to run and does not, on a node that answers."""
+"""The status of an instance that should be running but is not, on a node that answers."""
 
 _WITHOUT_DISKS = ("ERROR_nodedown", "ERROR_nodeoffline", "ADMIN_down", "ADMIN_offline")
 
 
 class NodeRepairState(msgspec.Struct, frozen=True):
-    """Which boot of its kernel a node was in."""
+    """The last observed boot of a node."""
 
     bootid: str
 
 
 class Tries(msgspec.Struct, frozen=True):
-    """How often an instance was started or put in order, and when last (seconds, Unix time)."""
+    """The attempts to start or clean up an instance, and the times of the last (Unix time)."""
 
     restart_count: int = 0
     restart_when: float = 0.0
@@ -36,7 +36,7 @@ class Tries(msgspec.Struct, frozen=True):
 
 
 class RepairState(msgspec.Struct, frozen=True):
-    """What is kept of a group from one run to the next; the form is that of existing files."""
+    """The state of a group between two runs; the format is that of existing files."""
 
     node: dict[str, NodeRepairState] = {}
     instance: dict[str, Tries] = {}
@@ -44,7 +44,7 @@ class RepairState(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class InstanceReport:
-    """An instance: its status, and the nodes its disks are on, the primary one first."""
+    """An instance: its status, and the nodes with its disks, the primary node first."""
 
     name: str
     status: str
@@ -54,8 +54,9 @@ class InstanceReport:
 
 @dataclass(frozen=True)
 class Repairs:
-    """Instances by name: what is to be started, whose disks activated, what is left alone; and
-    the notes for the next run, in which the tries that are to be made now are counted.
+    """The instances to start, whose disks to activate, and to leave alone, by name.
+
+    ``notes`` is the state for the next run; it counts the attempts that are about to be made.
     """
 
     start: tuple[str, ...]
@@ -72,10 +73,10 @@ def repairs(
     *,
     counts: bool = True,
 ) -> Repairs:
-    """Decide what is to be done; ``boots`` are the nodes, each with its boot if it answers.
+    """Decide what to repair; ``boots`` has the boot id of each node, None if it does not answer.
 
-    ``counts`` is whether starts are counted. They are not while a node does not answer: a start may
-    be refused because of that node, which says nothing of whether the instance stays up.
+    ``counts`` says whether attempts are counted. They are not while a node does not answer: a start
+    may be refused because of that node, which says nothing about the instance.
     """
     rebooted = {
         node
@@ -101,7 +102,7 @@ def repairs(
                     tried, restart_count=count, restart_when=now
                 )
         elif each.mirrored and each.status not in _WITHOUT_DISKS and rebooted & {*each.nodes[1:]}:
-            # A start, above, activates the disks of the others.
+            # The disks of other instances are activated by their start, above.
             activate.append(each.name)
     known = {
         node: NodeRepairState(boot) if boot else notes.node[node]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""One run of the watcher: daemons, old jobs, instances that should run, disks after a reboot."""
+"""A run of the watcher: daemons, old jobs, instances that are down, disks after a reboot."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ R = TypeVar("R")
 SUCCESS, FAILURE, NOT_MASTER = 0, 1, 11
 
 SOURCE = "gnt:watcher"
-"""Who asked, in the reason trail of jobs."""
+"""The source of the watcher's jobs in reason trails."""
 
 AFTER_PAUSE = 3600.0
-"""Seconds for which the file of a pause that has ended is kept."""
+"""Seconds for which the file of an ended pause is kept."""
 
 HOOK_TIMEOUT = 60.0
 VERIFY_TIMEOUT = 240.0
@@ -63,10 +63,10 @@ class IWatcherClient(Protocol):
 
 @dataclass(frozen=True)
 class WatcherDependencies:
-    """What a run is given: the node, the way to the master, the log, time, and its options.
+    """The dependencies and options of a run.
 
-    ``job_age`` in seconds is how long jobs are kept after their end; -1 archives all at once. With
-    ``wait`` a run ends when its jobs have, and says how.
+    ``job_age`` is the time in seconds that jobs are kept after their end; -1 archives all ended
+    jobs. With ``wait``, a run waits for the end of its jobs and reports it.
     """
 
     paths: Paths
@@ -83,15 +83,15 @@ class WatcherDependencies:
 
 
 def watch(around: WatcherDependencies) -> int:
-    """Set right what is wrong on this node, and on the master in the whole cluster.
+    """Repair this node and, on the master, the whole cluster.
 
-    The answer is the exit code: 11 where there is no master daemon to ask.
+    Return the exit code; 11 means that no master daemon is running here.
     """
     paths, log = around.paths, around.log
     if not os.path.exists(paths.node_certificate):
         return SUCCESS
     if not around.ignore_pause and is_paused(paths, around.now()):
-        log.debug("paused; nothing is done")
+        log.debug("the watcher is paused")
         return SUCCESS
     is_master = _known(paths, "master_node") == around.name
     for daemon in (NODED, MASTERD, RAPI) if is_master else (NODED,):
@@ -102,7 +102,7 @@ def watch(around: WatcherDependencies) -> int:
     try:
         master = around.connect()
         archived, left = master.ask(AutoArchiveJobs(age=around.job_age))
-        log.debug("%d jobs were archived, %d were left for later", archived, left)
+        log.debug("archived %d jobs, %d remain", archived, left)
         replacement = _complete_replacement(around, master)
         good = _tend_groups(around, master)
         if around.wait:
@@ -116,7 +116,7 @@ def watch(around: WatcherDependencies) -> int:
 
 
 def is_paused(paths: Paths, now: float) -> bool:
-    """Whether the watcher is to stay quiet; a file that has long lost its meaning is removed."""
+    """Return whether the watcher is paused; remove the file of a pause that ended long ago."""
     path = f"{paths.data}/watcher.pause"
     try:
         with open(path, encoding="ascii") as file:
@@ -132,7 +132,7 @@ def is_paused(paths: Paths, now: float) -> bool:
 
 def _ensure(around: WatcherDependencies, daemon: str) -> None:
     if not runs(around.paths, daemon):
-        around.log.warning("%s does not run; starting it", daemon)
+        around.log.warning("%s is not running; starting it", daemon)
         try:
             around.start(around.paths, daemon)
         except Failed as e:
@@ -147,7 +147,7 @@ def _known(paths: Paths, key: str) -> str:
 
 
 def _run_hooks(paths: Paths, log: Logger) -> None:
-    """Run the administrator's scripts for this occasion, one after the other."""
+    """Run the administrator's watcher hooks, one after the other."""
     folder = f"{paths.hooks}/watcher"
     if not os.path.isdir(folder):
         return
@@ -169,14 +169,14 @@ def _run_hooks(paths: Paths, log: Logger) -> None:
         else:
             if done.returncode != 0:
                 text = (done.stdout + done.stderr).decode(errors="replace").strip()
-                log.error("hook %s ended with code %d: %s", path, done.returncode, text)
+                log.error("hook %s exited with code %d: %s", path, done.returncode, text)
 
 
 # --- keys
 
 
 def _complete_replacement(around: WatcherDependencies, master: IWatcherClient) -> dict[int, str]:
-    """Have the authority and secrets replaced that a job was to replace which did not."""
+    """Submit the job that completes an interrupted replacement of authority and secrets."""
     [due] = master.ask(QueryConfigValues(fields=("authority_replacement_due",)))
     if not due:
         return {}
@@ -195,7 +195,7 @@ def _complete_replacement(around: WatcherDependencies, master: IWatcherClient) -
 
 
 def _tend_groups(around: WatcherDependencies, master: IWatcherClient) -> bool:
-    """Set right what is wrong in each group; whether all went well, as far as that is known."""
+    """Repair each group; return whether all repairs succeeded, as far as that is known."""
     groups = master.ask(QueryGroups(names=(), fields=("uuid", "name")))
     nodes = master.ask(QueryNodes(names=(), fields=("name", "group.uuid", "bootid", "offline")))
     all_answer = all(boot or offline for _, _, boot, offline in nodes)
@@ -227,12 +227,12 @@ def _tend(
     *,
     counts: bool,
 ) -> dict[int, str]:
-    """Submit the jobs that a group needs; what each of them is for, by its number."""
+    """Submit the jobs that a group needs; return the purpose of each by job id."""
     path = f"{around.paths.data}/watcher.{uuid}.data"
     todo = repairs(_notes(path, around.log), seen, boots, around.now(), counts=counts)
     for name in todo.given_up:
-        around.log.warning("instance %s does not stay up; it is left alone", name)
-    # First, so that tries are counted even if the master dies of them.
+        around.log.warning("instance %s does not stay up; not starting it again", name)
+    # First, so that attempts are counted even if they crash the master.
     _replace(path, msgspec.json.encode(todo.notes))
     trail = _because(around, "instance is down")
     wanted: list[tuple[str, Opcode]] = [
@@ -250,14 +250,14 @@ def _tend(
 
 
 def _because(around: WatcherDependencies, why: str) -> tuple[tuple[str, str, int], ...]:
-    """The reason trail of a job; rules about jobs know the watcher by it."""
+    """Return the reason trail of a job; job filters can match the watcher's jobs by it."""
     return ((SOURCE, why, int(around.now() * 1e9)),)
 
 
 def _submit(
     around: WatcherDependencies, master: IWatcherClient, wanted: Sequence[tuple[str, Opcode]]
 ) -> dict[int, str]:
-    """Submit a job for each opcode; what they are for, by number. How they end is not known yet."""
+    """Submit a job for each opcode, without waiting; return their purposes by job id."""
     if not wanted:
         return {}
     jobs: dict[int, str] = {}
@@ -272,7 +272,7 @@ def _submit(
 
 
 def _await(around: WatcherDependencies, master: IWatcherClient, jobs: Mapping[int, str]) -> bool:
-    """Wait until jobs have ended, and log those that failed; whether none did."""
+    """Wait for the end of jobs and log failures; return whether all succeeded."""
     left, good = dict(jobs), True
     until = around.now() + JOBS_PATIENCE
     while left and around.now() < until:
@@ -283,7 +283,7 @@ def _await(around: WatcherDependencies, master: IWatcherClient, jobs: Mapping[in
                 continue
             text = left.pop(number)
             if row is not None and row[0] != "success":
-                around.log.error("%s: job %d ended with %s: %s", text, number, *row)
+                around.log.error("%s: job %d ended with status %s: %s", text, number, *row)
                 good = False
         if left:
             around.sleep(1.0)
@@ -293,9 +293,9 @@ def _await(around: WatcherDependencies, master: IWatcherClient, jobs: Mapping[in
 
 
 def _unready(around: WatcherDependencies, master: IWatcherClient, group: str) -> set[str]:
-    """The instances of a group some of whose mirrored disks are not active."""
+    """Return the instances of a group with inactive mirrored disks."""
     job: Any
-    trail = _because(around, "mirrored disks are looked at")
+    trail = _because(around, "verification of mirrored disks")
     looking = VerifyGroupDisks(group_name=group, reason=trail)
     [[good, job]] = master.ask(SubmitManyJobs(jobs=((looking,),)))
     until = around.now() + VERIFY_TIMEOUT
@@ -307,7 +307,7 @@ def _unready(around: WatcherDependencies, master: IWatcherClient, group: str) ->
                     return set(names)
             break
         around.sleep(1.0)
-    around.log.error("the disks of group %s were not verified: job %s", group, job)
+    around.log.error("the disks of group %s could not be verified: job %s", group, job)
     return set()
 
 
@@ -321,7 +321,7 @@ def _notes(path: str, log: Logger) -> RepairState:
     except FileNotFoundError:
         return RepairState()
     except UNREADABLE as e:
-        log.error("%s is damaged (%s), and begins anew", path, e)
+        log.error("%s is damaged (%s); starting with an empty state", path, e)
         return RepairState()
 
 

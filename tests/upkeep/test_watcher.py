@@ -132,7 +132,7 @@ class WatcherTests(SynchronousTestCase):
         assert isinstance(opcode, StartInstance)
         self.assertEqual(opcode.instance_name, "web1")
         self.assertEqual(opcode.reason, (("gnt:watcher", "instance is down", int(NOW * 1e9)),))
-        self.assertIn("instance web1 does not stay up; it is left alone", self.said)
+        self.assertIn("instance web1 does not stay up; not starting it again", self.said)
 
     def test_a_start_is_told_as_what_it_is_until_it_has_ended(self) -> None:
         self.runs("ganeti-masterd")
@@ -184,7 +184,7 @@ class WatcherTests(SynchronousTestCase):
         self.assertEqual(
             found,
             {
-                VerifyGroupDisks: (("gnt:watcher", "mirrored disks are looked at", when),),
+                VerifyGroupDisks: (("gnt:watcher", "verification of mirrored disks", when),),
                 ActivateDisks: (("gnt:watcher", "disks are not active", when),),
             },
         )
@@ -236,7 +236,7 @@ class WatcherTests(SynchronousTestCase):
         self.write(f"{folder}/30.off", f"#!/bin/sh\necho off >> {told}\n", 0o755)
         self.watch("node2")
         self.assertEqual(self.read(told), "good\nbad\n")
-        self.assertIn(f"hook {folder}/20-bad ended with code 3: why", self.said)
+        self.assertIn(f"hook {folder}/20-bad exited with code 3: why", self.said)
 
     def test_a_pause_keeps_it_from_everything(self) -> None:
         self.write(f"{self.paths.data}/watcher.pause", f"{NOW + 5}\n")
