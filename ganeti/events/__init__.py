@@ -1,3 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Changes of the cluster as events: ``cursor`` says where one is in the stream, ``event`` what it
-is and who wants it, ``log`` keeps the newest. The master and the remote API use the same log."""
+"""Events about changes of the cluster, used by the master and the remote API.
+
+``stream_position`` defines cursors, ``event`` events and their selection, ``log`` keeps recent
+events.
+"""

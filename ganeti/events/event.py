@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Events, encoded once for all who read them, and the selection that a reader makes of them."""
+"""Events, encoded once for all readers, and the selection of events by a reader."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ganeti.events.stream_position import StreamPosition
 
 
 class EventKind(enum.StrEnum):
-    """What events are about."""
+    """The kinds of objects that events are about."""
 
     CLUSTER = "cluster"
     NODE = "node"
@@ -28,7 +28,7 @@ class EventKind(enum.StrEnum):
 
 
 class EventAction(enum.StrEnum):
-    """What has happened; the last ones are seen on nodes, and in no commit."""
+    """What has happened; the actions from STARTED on are observed on nodes and in no commit."""
 
     CREATED = "created"
     CHANGED = "changed"
@@ -49,9 +49,9 @@ class EventAction(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event: its JSON object as bytes, and what readers select by.
+    """An event: its JSON object as bytes, and the values that readers select by.
 
-    No ``names`` means that they are not known, and that the event may be about any object; so do
+    Empty ``names`` are unknown names, so that the event may be about any object; the same holds for
     ``tags`` of None.
     """
 
@@ -63,7 +63,7 @@ class Event:
 
 
 class _Header(msgspec.Struct):
-    """What is read of an event's JSON object."""
+    """The keys that are read from an event's JSON object."""
 
     id: str
     kind: str
@@ -87,9 +87,9 @@ def make_event(
     tags: tuple[str, ...] | None = (),
     **details: object,
 ) -> Event:
-    """Return an event; ``names`` are further objects that it is about.
+    """Return an event; ``names`` are further names of the object.
 
-    ``details`` are further keys of its JSON object; those that are None are left out.
+    ``details`` are further keys of its JSON object; None values are left out.
     """
     document: dict[str, object] = {
         "id": str(cursor),
@@ -109,7 +109,7 @@ def make_event(
 def read_event(data: bytes) -> Event:
     """Return the event that is encoded in ``data``.
 
-    :raises ValueError: it is none.
+    :raises ValueError: the data is not an event.
     """
     header = _decode_header(data)
     names = header.names if header.name is None else (header.name, *header.names)
@@ -118,10 +118,9 @@ def read_event(data: bytes) -> Event:
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events a reader wants: of any of the kinds, about any of the objects, with any tag.
+    """The events that a reader selects: of any of the kinds, any of the names, any of the tags.
 
-    What is empty selects all. An event about an object whose name or tags are not known is
-    selected, as it may be one of those.
+    An empty set selects all. An event whose names or tags are unknown is selected, as it may match.
     """
 
     kinds: frozenset[str] = frozenset()
@@ -132,17 +131,17 @@ class EventFilter:
     def of(
         cls, kinds: Sequence[str] = (), names: Sequence[str] = (), tags: Sequence[str] = ()
     ) -> EventFilter:
-        """Return the selection by these words.
+        """Return the filter for these values.
 
-        :raises Invalid: there is no such kind of events.
+        :raises Invalid: a kind is unknown.
         """
         if unknown := sorted(set(kinds) - set(EventKind)):
             known = ", ".join(EventKind)
-            raise Invalid(f"no such kind of event: {', '.join(unknown)}; the kinds are {known}")
+            raise Invalid(f"unknown event kind: {', '.join(unknown)}; known kinds: {known}")
         return cls(frozenset(map(str, kinds)), frozenset(names), frozenset(tags))
 
     def matches(self, event: Event) -> bool:
-        """Return whether the reader wants ``event``."""
+        """Return whether the filter selects ``event``."""
         if self.kinds and event.kind not in self.kinds:
             return False
         if self.names and event.names and self.names.isdisjoint(event.names):
@@ -150,7 +149,7 @@ class EventFilter:
         return not self.tags or event.tags is None or not self.tags.isdisjoint(event.tags)
 
     def choose(self, events: Sequence[Event]) -> Sequence[Event]:
-        """Return those of ``events`` that the reader wants."""
+        """Return the selected events."""
         if not (self.kinds or self.names or self.tags):
             return events
         return [event for event in events if self.matches(event)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The newest events, in memory of a bounded size."""
+"""The log of recent events in bounded memory."""
 
 from __future__ import annotations
 
@@ -15,36 +15,38 @@ from ganeti.events.event import Event
 from ganeti.events.stream_position import StreamPosition
 
 MAX_BYTES = 32 << 20
-"""How many bytes of events are kept, about; as many as the segments of the journal that stay behind
-a checkpoint."""
+"""Approximate limit of the size of retained events in bytes.
+
+As large as the segments of the journal that remain after a checkpoint.
+"""
 
 PAGE_EVENTS = 200
-"""How many events one page has at most: encoding them takes some milliseconds."""
+"""Maximum number of events on a page; encoding them takes some milliseconds."""
 
 PAGE_BYTES = 256 << 10
-"""A page of so many bytes has no further entries."""
+"""Size in bytes from which on no further entries are added to a page."""
 
 _cursor = attrgetter("cursor")
 
 
 class Entry(Protocol):
-    """Something that was appended at once, such as a commit, and the events that it is."""
+    """A unit that is appended at once, such as a commit, and its events."""
 
     @property
     def cursor(self) -> StreamPosition:
-        """The place behind its last event; it may have none."""
+        """The cursor after its last event; it may have no events."""
 
     @property
     def size(self) -> int:
-        """About how many bytes of memory it takes."""
+        """Its approximate memory in bytes."""
 
     def events(self, after: StreamPosition, limit: int) -> Sequence[Event]:
-        """Return the first events after a cursor, at most ``limit``; fewer if there are no more."""
+        """Return the first ``limit`` events after a cursor; fewer only if there are no more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """An entry of events that are encoded already."""
+    """An entry whose events are already encoded."""
 
     cursor: StreamPosition
     size: int
@@ -52,7 +54,7 @@ class Encoded:
 
     @classmethod
     def of(cls, events: Sequence[Event], cursor: StreamPosition) -> Encoded:
-        """Return the entry of ``events``, which reaches to ``cursor``."""
+        """Return the entry of ``events``, which ends at ``cursor``."""
         return cls(cursor, sum(len(each.data) + 300 for each in events), tuple(events))
 
     def events(self, after: StreamPosition, limit: int) -> Sequence[Event]:
@@ -63,16 +65,16 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """Some events, and the cursor to go on from."""
+    """Events, and the cursor to continue from."""
 
     events: Sequence[Event]
     next: StreamPosition
 
 
 class EventLog:
-    """Keeps entries in order; the oldest go when there are too many bytes of them.
+    """Retains entries in order; drops the oldest ones above a total size.
 
-    ``floor`` is the cursor after which everything is here, ``end`` that of the last entry.
+    The log has all events after the cursor ``floor``; ``end`` is the cursor of the last entry.
     """
 
     def __init__(self, floor: StreamPosition, *, max_bytes: int = MAX_BYTES) -> None:
@@ -83,7 +85,7 @@ class EventLog:
         self._waiting: list[Deferred[None]] = []
 
     def append(self, entry: Entry) -> None:
-        """Add an entry that follows all that are here, and wake those who wait for one."""
+        """Append an entry, and wake the waiters."""
         self._entries.append(entry)
         self.end = entry.cursor
         self.size += entry.size
@@ -92,9 +94,9 @@ class EventLog:
         self.wake()
 
     def prepend(self, entries: Sequence[Entry], floor: StreamPosition) -> None:
-        """Add entries that come before all that are here, and follow ``floor`` without a gap.
+        """Add older entries, which follow ``floor`` without a gap.
 
-        The oldest of them are left out if there is no room for all.
+        The oldest ones are dropped if there is no room for all.
         """
         self._entries[:0] = entries
         self.size += sum(each.size for each in entries)
@@ -103,23 +105,23 @@ class EventLog:
             self._trim()
 
     def restart(self, floor: StreamPosition) -> None:
-        """Begin again after ``floor`` with nothing."""
+        """Reset to an empty log that starts after ``floor``."""
         self._entries.clear()
         self.size = 0
         self.floor = self.end = floor
         self.wake()
 
     def holds(self, cursor: StreamPosition) -> bool:
-        """Return whether everything after ``cursor`` is here."""
+        """Return whether the log has everything after ``cursor``."""
         return self.floor <= cursor <= self.end
 
     def page(
         self, cursor: StreamPosition, max_events: int = PAGE_EVENTS, max_bytes: int = PAGE_BYTES
     ) -> EventPage:
-        """Return the next events after ``cursor``, which must be held.
+        """Return the next events after ``cursor``, which the log must contain.
 
-        They are at most ``max_events``, and no further entries are looked at when they have
-        ``max_bytes``. They are none only if there are no more, or if ``next`` is further on.
+        Return at most ``max_events``, and stop after the entry that reaches ``max_bytes``. A page
+        is empty only if there are no more events, or if its ``next`` cursor is further on.
         """
         chosen: list[Event] = []
         size = 0
@@ -135,7 +137,7 @@ class EventLog:
         return EventPage(chosen, cursor)
 
     async def wait(self) -> None:
-        """Return when something was appended, or ``wake`` was called."""
+        """Return after the next append, or when ``wake`` is called."""
         waiting: Deferred[None] = Deferred()
         self._waiting.append(waiting)
         try:
@@ -145,13 +147,13 @@ class EventLog:
                 self._waiting.remove(waiting)
 
     def wake(self) -> None:
-        """Let all who wait look at the log."""
+        """Wake all waiters."""
         waiting, self._waiting = self._waiting, []
         for each in waiting:
             each.callback(None)
 
     def _trim(self) -> None:
-        # Some more than needed, as removing from the front of a list moves all the others.
+        # More than necessary, because removing from the front of a list moves all other items.
         keep = self._max_bytes * 7 // 8
         count = 0
         while self.size > keep and count < len(self._entries) - 1:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Places in the stream of events: the position of a commit in the journal, and an index in it."""
+"""Positions in the event stream: the position of a commit, and an index in it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import NamedTuple
 from ganeti.errors import Invalid
 
 LAST_EDIT = 1_000_000
-"""No commit has so many edits: events of higher numbers are in no commit, and follow it."""
+"""Larger than the number of edits in any commit; events outside commits are numbered from here."""
 
 _TEXT = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,18}))?")
 
 
 class StreamPosition(NamedTuple):
-    """The identifier of an event; events are ordered by it.
+    """The id of an event, by which events are ordered.
 
-    ``number`` is that of the edit in its commit, from 1 on, also counting those that are no events,
-    so it is the same whoever reads the journal. Events that are in no commit are numbered from
-    ``LAST_EDIT`` on. A position alone stands for the end of its commit.
+    ``number`` is the index of the edit in its commit, from 1; edits without an event are counted,
+    so that the id does not depend on the reader. Events outside commits are numbered from
+    ``LAST_EDIT``. A position without number is the end of its commit.
     """
 
     position: int
@@ -32,18 +32,18 @@ class StreamPosition(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> StreamPosition:
-        """Return the cursor that ``text`` spells.
+        """Return the cursor in ``text``.
 
-        :raises Invalid: it is none.
+        :raises Invalid: the text is not a cursor.
         """
         found = _TEXT.fullmatch(text)
         if found is None:
             raise Invalid(
-                f"{text[:50]!r} is no position in the event stream; give the id of an event, such"
+                f"{text[:50]!r} is not a position in the event stream; use the id of an event, such"
                 " as 1234.1, or the position of a commit, such as 1234"
             )
         return cls(int(found[1]), LAST_EDIT if found[2] is None else int(found[2]))
 
 
 BEFORE_ALL = StreamPosition(0, 0)
-"""Comes before every event."""
+"""The position before every event."""

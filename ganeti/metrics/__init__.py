@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Numbers about the cluster: ``family`` is how daemons count, ``exposition`` how it is read."""
+"""Metrics of the cluster: ``family`` collects them, ``exposition`` formats them for scraping."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Metrics in the text format that Prometheus reads, by its own library."""
+"""The Prometheus text format, version 0.0.4, produced by its own client library."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def text_of(families: Iterable[MetricFamily]) -> bytes:
-    """Return ``families`` as text."""
-    # Here and not above: to load it takes a quarter of a second and some MiB, and few daemons are
-    # asked.
+    """Return ``families`` in the text format."""
+    # Imported here: the library takes a quarter of a second and some MiB to load, and few daemons
+    # are scraped.
     from prometheus_client import generate_latest
 
     return generate_latest(_Collected(families))
 
 
 class _Collected:
-    """What ``generate_latest`` asks of a registry."""
+    """The part of a registry that ``generate_latest`` uses."""
 
     def __init__(self, families: Iterable[MetricFamily]) -> None:
         self._families = families

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Metrics as daemons keep them and pass them on, in the terms of Prometheus.
+"""Counters and histograms, and metric families in the data model of Prometheus.
 
-Nothing of Prometheus is needed to count: its library is loaded where somebody reads the numbers.
+Collection does not need the Prometheus library; it is loaded only where metrics are formatted.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from ganeti.schema.records import Record
 Labels: TypeAlias = tuple[str, ...]
 
 SECONDS = (0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3600.0)
-"""The upper bounds of buckets for what takes from milliseconds to hours."""
+"""Upper bounds of buckets for durations from milliseconds to an hour, in seconds."""
 
 MAX_SERIES = 500
-"""How many sets of label values one histogram or counter has; all others are counted together."""
+"""Maximum number of label sets of a histogram or counter; further ones are merged into one."""
 
 OTHERS = "other"
 
 
 class MetricType(enum.StrEnum):
-    """What a family of metrics is."""
+    """The type of a metric family."""
 
     GAUGE = "gauge"
     COUNTER = "counter"
@@ -33,16 +33,16 @@ class MetricType(enum.StrEnum):
 
 
 class Sample(Record, array_like=True):
-    """A number, for some values of the labels."""
+    """A value for one set of label values."""
 
     labels: Labels
     value: float
 
 
 class Distribution(Record, array_like=True):
-    """How often what was observed fell into each bucket, and the sum of it.
+    """The observations for one set of label values: counts per bucket, and their sum.
 
-    There is one bucket more than bounds, for what is larger than all of them.
+    The last bucket counts the observations above all bounds.
     """
 
     labels: Labels
@@ -51,7 +51,7 @@ class Distribution(Record, array_like=True):
 
 
 class MetricFamily(Record):
-    """Metrics of one name; without ``bounds`` there are samples, with them distributions."""
+    """The metrics of one name: samples, or with ``bounds`` distributions."""
 
     name: str
     kind: MetricType
@@ -63,7 +63,7 @@ class MetricFamily(Record):
 
 
 def gauge(name: str, doc: str, value: float | None) -> MetricFamily:
-    """Return a number without labels; None is not known."""
+    """Return a gauge without labels; None means that the value is unknown."""
     samples = () if value is None else (Sample(labels=(), value=float(value)),)
     return MetricFamily(name=name, kind=MetricType.GAUGE, doc=doc, samples=samples)
 
@@ -71,7 +71,7 @@ def gauge(name: str, doc: str, value: float | None) -> MetricFamily:
 def gauges(
     name: str, doc: str, labels: Sequence[str], values: Iterable[tuple[Labels, float]]
 ) -> MetricFamily:
-    """Return numbers by the values of labels."""
+    """Return gauges by label values."""
     samples = tuple(Sample(labels=given, value=float(value)) for given, value in values)
     return MetricFamily(
         name=name, kind=MetricType.GAUGE, doc=doc, labels=tuple(labels), samples=samples
@@ -79,7 +79,7 @@ def gauges(
 
 
 class Counter:
-    """Counts something, by the values of labels."""
+    """Counts occurrences by label values."""
 
     def __init__(self, name: str, doc: str, labels: Sequence[str] = ()) -> None:
         self._name = name
@@ -88,12 +88,12 @@ class Counter:
         self._values: dict[Labels, float] = {}
 
     def count(self, *labels: str, by: float = 1) -> None:
-        """Count one more, or ``by``."""
+        """Count one occurrence, or ``by``."""
         labels = _bounded(self._values, labels)
         self._values[labels] = self._values.get(labels, 0) + by
 
     def family(self) -> MetricFamily:
-        """Return what was counted so far."""
+        """Return the current counts."""
         samples = tuple(Sample(labels=k, value=float(v)) for k, v in self._values.items())
         return MetricFamily(
             name=self._name,
@@ -105,7 +105,7 @@ class Counter:
 
 
 class Histogram:
-    """Counts observations in buckets, by the values of labels."""
+    """Counts observations in buckets, by label values."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class Histogram:
         self._sums: dict[Labels, float] = {}
 
     def observe(self, value: float, *labels: str) -> None:
-        """Count an observation."""
+        """Add an observation."""
         buckets = self._buckets.get(labels)
         if buckets is None:
             labels = _bounded(self._buckets, labels)
@@ -131,7 +131,7 @@ class Histogram:
         self._sums[labels] = self._sums.get(labels, 0.0) + value
 
     def family(self) -> MetricFamily:
-        """Return what was observed so far."""
+        """Return the current distributions."""
         found = tuple(
             Distribution(labels=labels, buckets=tuple(buckets), sum=self._sums[labels])
             for labels, buckets in self._buckets.items()
@@ -147,7 +147,7 @@ class Histogram:
 
 
 def _bounded(known: Mapping[Labels, object], labels: Labels) -> Labels:
-    """Return ``labels``, or what stands for all others if there are too many already."""
+    """Return ``labels``, or the labels of all others if there are too many label sets."""
     if labels in known or len(known) < MAX_SERIES:
         return labels
     return (OTHERS,) * len(labels)

@@ -72,4 +72,4 @@ class SelectionTests(SynchronousTestCase):
         self.assertTrue(EventFilter.of(names=["web9"], tags=["x"]).matches(event))
 
     def test_a_kind_that_there_is_not_is_refused(self) -> None:
-        self.assertRaisesRegex(Invalid, "vm; the kinds are cluster, node", EventFilter.of, ["vm"])
+        self.assertRaisesRegex(Invalid, "vm; known kinds: cluster, node", EventFilter.of, ["vm"])

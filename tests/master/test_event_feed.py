@@ -95,7 +95,7 @@ class FeedTests(FeedCase):
 
     def test_what_is_no_position_is_refused(self) -> None:
         self.assertRaisesRegex(Invalid, "such as", self.ask, "yesterday")
-        self.assertRaisesRegex(Invalid, "the kinds are", self.ask, kinds=["vm"])
+        self.assertRaisesRegex(Invalid, "known kinds", self.ask, kinds=["vm"])
 
     def test_a_position_that_was_never_reached_is_reset(self) -> None:
         answer = self.ask("999999.1")
