@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Certificates of the cluster and its nodes; start with ``authority``."""
+"""Certificates of the cluster, its nodes and its peers; read ``authority`` first."""

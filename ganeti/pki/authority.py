@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The cluster's own certificate authority, and the certificates that it issues.
+"""The cluster's certificate authority, and the certificates that it issues.
 
-Importing this loads ``cryptography``: only who makes certificates should.
+Importing this module loads ``cryptography``, which is slow; import it only to create certificates.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from ganeti.pki.enrolment import fingerprint
 
 AUTHORITY_LIFE = timedelta(days=20 * 365)
 CERTIFICATE_LIFE = timedelta(days=1825)
-"""As long as existing clusters let theirs be valid."""
+"""The validity of certificates in existing clusters."""
 
 SKEW = timedelta(days=1)
-"""Certificates begin in the past by this much: the clocks of hosts differ."""
+"""Time before now at which validity begins, because the clocks of hosts differ."""
 
 NODE_USAGE = (Usage.SERVER_AUTH, Usage.CLIENT_AUTH)
 SERVER_USAGE = (Usage.SERVER_AUTH,)
@@ -41,22 +41,22 @@ SERVER_USAGE = (Usage.SERVER_AUTH,)
 
 @dataclass(frozen=True)
 class Credentials:
-    """A private key and the certificate for it, both PEM."""
+    """A private key and its certificate, both in PEM format."""
 
     key: bytes
     certificate: bytes
 
     @property
     def pem(self) -> bytes:
-        """Both in one file, as the daemons read them."""
+        """Key and certificate in one file, as the daemons read them."""
         return self.key + self.certificate
 
 
 class Authority:
-    """A certificate and the key that issues others in its name.
+    """A certificate authority: its certificate, and the key that signs others.
 
-    ``trusted`` are the certificates of all authorities of the cluster, this one among them: while
-    the authority is being replaced there are two.
+    ``trusted`` are the certificates of all authorities of the cluster, including this one: while
+    the authority is replaced there are two.
     """
 
     def __init__(
@@ -71,10 +71,10 @@ class Authority:
 
     @classmethod
     def founded(cls, cluster: str, now: float) -> Authority:
-        """A new authority for a cluster; ``now`` in seconds since the epoch."""
+        """Return a new authority for a cluster; ``now`` in seconds since the epoch."""
         key = ec.generate_private_key(ec.SECP256R1())
-        # With a number: some software finds the issuer of a certificate by its name alone, and a
-        # cluster that replaces its authority has two of them for a while.
+        # With a number: some software looks up the issuer of a certificate by name only, and a
+        # cluster has two authorities while one is replaced.
         number = x509.NameAttribute(NameOID.SERIAL_NUMBER, secrets.token_hex(8))
         name = x509.Name([*_named(f"authority of cluster {cluster}"), number])
         usage = dict.fromkeys(_KEY_USAGES, False) | {"key_cert_sign": True}
@@ -87,42 +87,42 @@ class Authority:
 
     @classmethod
     def loaded(cls, certificates: bytes, key: bytes) -> Authority:
-        """The authority from its two files: that one of ``certificates`` which the key belongs to.
+        """Load the authority from its files: the one of ``certificates`` that matches the key.
 
-        :raises Failed: they are damaged, or do not belong together.
+        :raises Failed: a file is damaged, or the key matches no certificate.
         """
         try:
             trusted = x509.load_pem_x509_certificates(certificates)
             private = load_pem_private_key(key, password=None)
         except ValueError as e:
-            raise Failed(f"the authority cannot be read: {e}", Code.ENVIRONMENT) from None
+            raise Failed(f"the authority cannot be loaded: {e}", Code.ENVIRONMENT) from None
         assert isinstance(private, ec.EllipticCurvePrivateKey)
         own = [each for each in trusted if each.public_key() == private.public_key()]
         if not own:
             raise Failed(
-                "the authority's key does not belong to its certificate; make a new authority:"
-                " gnt-cluster renew-crypto --new-cluster-certificate",
+                "the key of the authority does not match its certificate; create a new authority"
+                " with: gnt-cluster renew-crypto --new-cluster-certificate",
                 Code.ENVIRONMENT,
             )
         return cls(own[0], private, trusted)
 
     @property
     def certificate(self) -> bytes:
-        """PEM; public."""
+        """The certificate in PEM format; public."""
         return self._certificate.public_bytes(Encoding.PEM)
 
     @property
     def key(self) -> bytes:
-        """PEM; secret."""
+        """The private key in PEM format; secret."""
         return _key_pem(self._key)
 
     @property
     def fingerprint(self) -> str:
-        """What stands for this authority in tokens."""
+        """The fingerprint that identifies this authority in tokens."""
         return fingerprint(self.certificate)
 
     def has_issued(self, pem: bytes) -> bool:
-        """Whether the first certificate in ``pem`` is of an authority of this cluster."""
+        """Return whether this cluster has issued the first certificate in ``pem``."""
         try:
             found = x509.load_pem_x509_certificates(pem[pem.find(b"-----BEGIN CERT") :])[0]
         except ValueError:
@@ -138,7 +138,7 @@ class Authority:
         usage: Iterable[x509.ObjectIdentifier] = NODE_USAGE,
         life: timedelta = CERTIFICATE_LIFE,
     ) -> bytes:
-        """A certificate, PEM, for host names and IP addresses; the first is its common name."""
+        """Issue a PEM certificate for host names and IP addresses; the first is its common name."""
         first, *_ = names = list(names)
         issuer = self._certificate.public_key()
         assert isinstance(issuer, ec.EllipticCurvePublicKey)
@@ -161,36 +161,36 @@ class Authority:
         usage: Iterable[x509.ObjectIdentifier] = NODE_USAGE,
         life: timedelta = CERTIFICATE_LIFE,
     ) -> Credentials:
-        """A new key with a certificate for ``names``, for this host."""
+        """Create a key for this host, with a certificate for ``names``."""
         key = ec.generate_private_key(ec.SECP256R1())
         issued = self.issue(key.public_key(), names, now, usage=usage, life=life)
         return Credentials(_key_pem(key), issued)
 
     def grant(self, request: bytes, names: Iterable[str], now: float) -> bytes:
-        """The certificate for the key in a signing request, but for *our* ``names``.
+        """Issue a certificate for the key in a signing request, with ``names`` only.
 
-        :raises Invalid: the request is none, or not signed by the key that it names.
+        :raises Invalid: the request is malformed, or not signed with its own key.
         """
         try:
             asked = x509.load_pem_x509_csr(request)
             key = asked.public_key()
             genuine = asked.is_signature_valid
         except (ValueError, UnsupportedAlgorithm) as e:
-            raise Invalid(f"this is no certificate signing request: {e}") from None
+            raise Invalid(f"malformed certificate signing request: {e}") from None
         if not genuine or not isinstance(key, ec.EllipticCurvePublicKey):
             raise Invalid("the certificate signing request is not signed by its own P-256 key")
         return self.issue(key, names, now)
 
 
 def new_request(name: str) -> tuple[bytes, bytes]:
-    """A new private key and a signing request for it, both PEM."""
+    """Create a private key and a signing request for it, both in PEM format."""
     key = ec.generate_private_key(ec.SECP256R1())
     request = x509.CertificateSigningRequestBuilder().subject_name(_named(name))
     return _key_pem(key), request.sign(key, SHA256()).public_bytes(Encoding.PEM)
 
 
 def self_signed(name: str, now: float, life: timedelta) -> Credentials:
-    """A new key with a certificate that vouches for itself; a peer must have got it before."""
+    """Create a key with a self-signed certificate, which the peer must receive beforehand."""
     key = ec.generate_private_key(ec.SECP256R1())
     names = x509.SubjectAlternativeName([_alternative(name)])
     builder = _builder(_named(name), _named(name), key.public_key(), now, life)
@@ -240,7 +240,7 @@ def _builder(
 
 
 def _named(name: str) -> x509.Name:
-    # A common name has at most 64 characters; the alternative names carry the whole one.
+    # RFC 5280 limits a common name to 64 characters; the alternative names have the full name.
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""How a node that has nothing gets its certificate: by a short-lived token of the master.
+"""Enrolment: a new node gets its certificate with a short-lived token of the master.
 
-The token says where the master listens, which authority to trust, and for which node it is; only
-a master candidate can have made it. It works once. Nothing here needs more than the
-standard library and msgspec, so that tools which make tokens start quickly.
+The token contains the address of the master, the fingerprint of the authority to trust, and the
+name of the node; only a master candidate can create it. It works once. This module needs only the
+standard library and msgspec, so that tools that create tokens start quickly.
 """
 
 from __future__ import annotations
@@ -21,22 +21,23 @@ import msgspec
 from ganeti.errors import Invalid, Refused
 
 TOKEN_LIFE = 3600
-"""Seconds."""
+"""Validity of a token in seconds."""
 
 AUTHORITY_CALL = "enrolment_authority"
 ENROL_CALL = "enrolment"
-"""The two calls that a node daemon answers to strangers."""
+"""The two calls that a node daemon answers to unauthenticated peers."""
 
+NOT_A_CERTIFICATE = "not a certificate in PEM format"
 
 _CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----", re.ASCII)
 
 
 class Invitation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a token says. ``until`` in seconds since the epoch; ``nonce`` is used only once.
+    """The content of a token; ``until`` in seconds since the epoch, ``nonce`` is unique.
 
-    ``names`` are the names and addresses that the certificate of ``node`` will be for;
-    ``authority`` is the fingerprint of the authority of ``cluster``. While that is being replaced,
-    ``other_authorities`` are those of the others that the cluster trusts.
+    ``names`` are the names and addresses in the certificate of ``node``; ``authority`` is the
+    fingerprint of the authority of ``cluster``. While that is replaced, ``other_authorities`` are
+    the fingerprints of the other authorities that the cluster trusts.
     """
 
     cluster: str
@@ -52,17 +53,17 @@ class Invitation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Application(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the new node sends: the token, and a certificate signing request in PEM."""
+    """The application of a new node: the token, and a certificate signing request in PEM format."""
 
     token: str
     request: str
 
 
 class Membership(msgspec.Struct, frozen=True, kw_only=True):
-    """What the new node gets: its certificate and those of the authorities to trust, in PEM.
+    """The answer to a new node: its certificate and the authorities to trust, in PEM format.
 
-    ``members`` is the list of the cluster's members, in the form in which nodes keep it: from its
-    first moment the new node knows whom it may obey.
+    ``members`` is the member list in the form in which nodes store it, so that a new node can
+    identify its callers from the start.
     """
 
     certificate: str
@@ -71,73 +72,75 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def secret_of(authority_key: bytes, domain_secret: bytes) -> bytes:
-    """Return what tokens are signed with, from the authority's key in PEM and another secret.
+    """Return the secret for signing tokens, derived from the authority's key and another secret.
 
-    The other one is replaced when a node that has known both is no master candidate any more.
+    The other secret is replaced when a node that knew both is no longer a master candidate.
     """
     return hmac.digest(authority_key, b"ganeti enrolment tokens\0" + domain_secret, "sha256")
 
 
 def token_of(invitation: Invitation, secret: bytes) -> str:
-    """The token, as one word that survives a terminal and a mail."""
+    """Return the token as one word, which can be pasted into a terminal or a mail."""
     content = msgspec.json.encode(invitation)
     return f"{_text(content)}.{_text(_signature(content, secret))}"
 
 
 def read_token(token: str) -> Invitation:
-    """What a token says, for the node that it invites, which cannot check the signature.
+    """Return the content of a token, for the invited node, which cannot verify the signature.
 
-    :raises Invalid: this is no token.
+    :raises Invalid: the text is not a token.
     """
     return _split(token)[0]
 
 
 def check_token(token: str, secret: bytes, now: float) -> Invitation:
-    """What a token says, for the authority.
+    """Return the verified content of a token, for the authority.
 
-    :raises Invalid: this is no token.
-    :raises Refused: it was not made for this cluster, or is too old.
+    :raises Invalid: the text is not a token.
+    :raises Refused: the token is of another cluster, or has expired.
     """
     invitation, content, signature = _split(token)
     if not hmac.compare_digest(signature, _signature(content, secret)):
-        raise Refused("the token was not made by this cluster's master; ask gnt-node add for one")
+        raise Refused(
+            "the token was not created by this cluster's master; create one with gnt-node add"
+        )
     if now >= invitation.until:
-        raise Refused("the token has expired; make a new one with gnt-node add on the master")
+        raise Refused("the token has expired; create a new one with gnt-node add on the master")
     return invitation
 
 
 def fingerprint(pem: bytes) -> str:
-    """SHA-256, in hex, of the first certificate in ``pem``; a key before it does not matter.
+    """Return the SHA-256 fingerprint, in hexadecimal, of the first certificate in ``pem``.
 
     :raises Invalid: there is no certificate.
     """
     try:
         return hashlib.sha256(ssl.PEM_cert_to_DER_cert(first_certificate(pem))).hexdigest()
     except ValueError:
-        raise Invalid("this is no certificate in PEM") from None
+        raise Invalid(NOT_A_CERTIFICATE) from None
 
 
 def first_certificate(pem: bytes) -> str:
-    """The first certificate in ``pem``, in PEM; empty text if there is none."""
+    """Return the first certificate in ``pem``; empty if there is none."""
     return next(iter(certificates(pem)), "")
 
 
 def certificates(pem: bytes) -> tuple[str, ...]:
-    """Return the certificates in ``pem``, each in PEM; what is between them does not matter."""
+    """Return the certificates in ``pem``; other text and keys are ignored."""
     return tuple(f"{found}\n" for found in _CERTIFICATE.findall(pem.decode("latin-1")))
 
 
 def pinned(bundle: bytes, invitation: Invitation) -> tuple[str, ...]:
-    """Return the certificates in ``bundle`` that the token names, and no others.
+    """Return only the certificates in ``bundle`` whose fingerprints are in the token.
 
-    Whoever is between the new node and the master can add some of his own.
+    A man in the middle between the new node and the master could add others.
     """
     known = {invitation.authority, *invitation.other_authorities}
     return tuple(each for each in certificates(bundle) if fingerprint(each.encode()) in known)
 
 
 def digest(text: str) -> str:
-    """A short word that stands for ``text``."""
+    """Return a digest that identifies ``text``."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -147,7 +150,7 @@ def _split(token: str) -> tuple[Invitation, bytes, bytes]:
         return msgspec.json.decode(content, type=Invitation), content, signature
     except (ValueError, binascii.Error, msgspec.DecodeError, RecursionError):
         raise Invalid(
-            "this is no token; give the whole word that gnt-node add has printed"
+            "malformed token; give the whole word that gnt-node add has printed"
         ) from None
 
 

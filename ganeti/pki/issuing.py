@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Issuing a node's certificate in a process of its own.
+"""Issuing of node certificates in a separate process.
 
-So the authority's key is in the memory of no daemon.
+The authority's key is therefore never in the memory of a daemon.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ TIMEOUT = 60.0
 """Seconds."""
 
 _INVALID = 3
-"""The exit code for a request that is none."""
+"""The exit code for a malformed request."""
 
 
 class Issue(Protocol):
-    """Makes certificates with the authority's key."""
+    """Issues certificates with the authority's key."""
 
     async def __call__(self, request: bytes, names: Sequence[str]) -> bytes:
-        """The certificate, PEM, for the key in a signing request, but for these names.
+        """Return a PEM certificate for the key in a signing request, with these names.
 
-        :raises Invalid: the request is none, or not signed by the key that it names.
-        :raises Failed: the authority cannot be used.
+        :raises Invalid: the request is malformed, or not signed with its own key.
+        :raises Failed: the authority is unusable.
         """
         ...
 
@@ -54,11 +54,13 @@ class IssuingProgram:
         why = ended.err.decode("utf-8", "replace").strip()
         if ended.code == _INVALID:
             raise Invalid(why)
-        raise Failed(why or f"no certificate was made: exit code {ended.code}", Code.ENVIRONMENT)
+        raise Failed(
+            why or f"the certificate was not issued: exit code {ended.code}", Code.ENVIRONMENT
+        )
 
 
 def main(arguments: Sequence[str], request: bytes, now: Callable[[], float] = time.time) -> bytes:
-    """The certificate for a request; arguments are the authority's two files, and the names."""
+    """Return the certificate for a request; arguments: the authority's two files, the names."""
     from ganeti.pki.authority import Authority
 
     certificate, key, *names = arguments

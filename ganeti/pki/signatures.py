@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What clusters that move instances between each other sign with their common domain secret.
+"""Signatures with the domain secret that clusters share to move instances between them.
 
-The forms are those that existing clusters and tools speak: HMAC-SHA1 in hex over a salt and the
+The formats are those of existing clusters and tools: HMAC-SHA1 in hexadecimal over a salt and the
 text, and certificates with their signature in a header line before the PEM text.
 """
 
@@ -13,6 +13,7 @@ import ssl
 from dataclasses import dataclass
 
 from ganeti.errors import Code, Invalid, Refused
+from ganeti.pki.enrolment import NOT_A_CERTIFICATE
 
 HEADER = "X-Ganeti-Signature"
 
@@ -25,56 +26,56 @@ _SIGNED = re.compile(
 
 @dataclass(frozen=True)
 class DomainSecret:
-    """A secret that clusters share; it does not print itself."""
+    """A secret that clusters share; it hides itself in logs."""
 
     _secret: bytes
 
     @classmethod
     def read(cls, content: bytes) -> DomainSecret:
-        """The secret in the content of its file, where white space at the end does not count."""
+        """Return the secret in the content of its file; trailing white space is ignored."""
         return cls(content.rstrip())
 
     def __repr__(self) -> str:
         return "DomainSecret(…)"
 
     def sign(self, text: str, salt: str) -> str:
-        """The signature of ``text``; ``salt`` is chosen anew for each."""
+        """Return the signature of ``text``; use a new ``salt`` for each."""
         return hmac.digest(self._secret, (salt + text).encode(), "sha1").hex()
 
     def check(self, text: str, salt: str, signature: str) -> bool:
-        """Whether ``signature`` was made of ``text`` with this secret."""
+        """Return whether ``signature`` is the signature of ``text``."""
         return hmac.compare_digest(self.sign(text, salt).encode(), signature.lower().encode())
 
     def sign_certificate(self, pem: str, salt: str) -> str:
-        """A certificate with its signature, as it is sent to another cluster.
+        """Return a certificate with its signature, for another cluster.
 
-        :raises Invalid: this is no certificate.
+        :raises Invalid: the text is not a certificate.
         """
         plain = _plain(pem)
         return f"{HEADER}: {salt}/{self.sign(plain, salt)}\n\n{plain}"
 
     def check_certificate(self, text: str) -> str:
-        """The certificate, in PEM, that another cluster has signed.
+        """Return the PEM certificate that another cluster has signed.
 
-        :raises Invalid: this is no signed certificate.
+        :raises Invalid: the text is not a signed certificate.
         :raises Refused: it was not signed with this secret.
         """
         found = _SIGNED.search(text)
         if found is None:
-            raise Invalid(f"this is no certificate with a {HEADER} line before it")
+            raise Invalid(f"not a certificate with a {HEADER} header line")
         plain = _plain(found["pem"])
         if not self.check(plain, found["salt"], found["signature"]):
             raise Refused(
                 "the certificate was not signed with this cluster's domain secret; both clusters"
-                " need the same one (gnt-cluster renew-crypto --cluster-domain-secret)",
+                " must have the same one (gnt-cluster renew-crypto --cluster-domain-secret)",
                 Code.INPUT,
             )
         return plain
 
 
 def _plain(pem: str) -> str:
-    """The certificate encoded once more: what is signed must not depend on how it was wrapped."""
+    """Return the certificate re-encoded, so that the signature does not depend on line wrapping."""
     try:
         return ssl.DER_cert_to_PEM_cert(ssl.PEM_cert_to_DER_cert(pem.strip()))
     except ValueError:
-        raise Invalid("this is no certificate in PEM") from None
+        raise Invalid(NOT_A_CERTIFICATE) from None

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Until when a certificate is valid."""
+"""The validity of certificates."""
 
 from __future__ import annotations
 
 from cryptography import x509
 
 from ganeti.errors import Invalid
-from ganeti.pki.enrolment import first_certificate
+from ganeti.pki.enrolment import NOT_A_CERTIFICATE, first_certificate
 
 
 def valid_until(pem: bytes) -> float:
-    """Return the end of the first certificate in ``pem``, in seconds since the epoch.
+    """Return the end of validity of the first certificate in ``pem``, in seconds since the epoch.
 
     :raises Invalid: there is no certificate.
     """
@@ -18,4 +18,4 @@ def valid_until(pem: bytes) -> float:
         certificate = x509.load_pem_x509_certificate(first_certificate(pem).encode("latin-1"))
         return certificate.not_valid_after_utc.timestamp()
     except ValueError:
-        raise Invalid("this is no certificate in PEM") from None
+        raise Invalid(NOT_A_CERTIFICATE) from None

@@ -121,7 +121,7 @@ class EnrolmentTests(SynchronousTestCase):
 
     def test_tokens_of_one_that_knew_the_secrets_do_not_outlive_their_replacement(self) -> None:
         self.disk.put("/data/cluster-domain-secret", b"another", 0o600, 0)
-        self.assertIn("was not made by this cluster's master", str(self.refused()))
+        self.assertIn("was not created by this cluster's master", str(self.refused()))
 
     def test_a_token_is_not_spent_on_a_request_that_cannot_be_granted(self) -> None:
         self.assertIsInstance(self.refused(request=b"nonsense"), Invalid)

@@ -44,11 +44,11 @@ class TokenTests(SynchronousTestCase):
         self.assertEqual(check_token(self.token, SECRET, 999), INVITATION)
 
     def test_a_token_ends(self) -> None:
-        with self.assertRaisesRegex(Refused, "has expired; make a new one"):
+        with self.assertRaisesRegex(Refused, "has expired; create a new one"):
             check_token(self.token, SECRET, 1000)
 
     def test_a_token_of_another_cluster_is_refused(self) -> None:
-        with self.assertRaisesRegex(Refused, "not made by this cluster"):
+        with self.assertRaisesRegex(Refused, "not created by this cluster"):
             check_token(self.token, secret_of(b"another key", b""), 1)
 
     @given(st.integers(min_value=0), st.characters(min_codepoint=33, max_codepoint=126))

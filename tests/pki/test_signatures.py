@@ -45,7 +45,7 @@ class CertificateTests(SynchronousTestCase):
 
     def test_another_clusters_secret_is_noticed(self) -> None:
         signed = DomainSecret(b"another").sign_certificate(PEM, SALT)
-        with self.assertRaisesRegex(Refused, "both clusters need the same one"):
+        with self.assertRaisesRegex(Refused, "both clusters must have the same one"):
             SECRET.check_certificate(signed)
 
     def test_a_certificate_without_signature_or_none_at_all_is_invalid(self) -> None:

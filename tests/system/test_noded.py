@@ -146,7 +146,7 @@ class NodeDaemonTests(SynchronousTestCase):
         said = msgspec.structs.replace(read_token(self.token()), authority="0" * 64)
         code, told = self.run_it("node2", "--join", "-", said=token_of(said, b"whatever"))
         self.assertEqual(code, 12)
-        self.assertIn("is not the one that the token names", told)
+        self.assertIn("is not the one in the token", told)
         self.assertFalse(os.path.exists(self.paths["node2"].authority))
 
     def test_a_log_is_its_owners_alone_and_is_reopened_when_it_was_moved(self) -> None:
