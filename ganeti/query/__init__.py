@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The language of questions: ``fields`` says what can be asked for, ``filters`` of which objects.
+"""The query language: ``fields`` declares what can be queried, ``filters`` selects objects.
 
-``text`` reads filters as administrators write them, ``arguments`` those of a command line.
+``text`` parses filters as administrators write them, ``arguments`` those of command lines.
 """

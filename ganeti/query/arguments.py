@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the arguments of a listing command ask for: names, patterns of names, or a filter."""
+"""The arguments of list commands: names, patterns of names, or a filter."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ _OF_GLOBS = frozenset("*?")
 def filter_from(
     arguments: Sequence[str], *, key: str = "name", forced: bool = False, numbers: bool = False
 ) -> list[Any] | None:
-    """The filter that arguments mean; None, for everything, if there are none.
+    """Return the filter for command-line arguments; None, which selects all, without arguments.
 
-    A single argument with characters that no name has is a filter; with ``forced`` it is one
-    whatever it has. With ``numbers`` names are job ids.
+    A single argument with characters that cannot be part of a name is a filter; with ``forced`` any
+    single argument is. With ``numbers``, names are job ids.
 
-    :raises BadFilter: it is not; or ``forced``, and there are several.
+    :raises BadFilter: the filter is malformed; or ``forced`` with several arguments.
     """
     if not forced and not any((_OF_FILTERS | _OF_GLOBS) & set(each) for each in arguments):
         names = [_named(each, numbers) for each in arguments]
         return ["|", *(["==", key, name] for name in names)] if names else None
-    # Only who writes filters needs what reads them; plain names are what is asked for most.
+    # Imported here: most commands are given plain names and need no filter parser.
     from ganeti.query.filters import BadFilter
     from ganeti.query.text import glob_pattern, parse_filter
 
     if forced and len(arguments) != 1:
-        raise BadFilter("give exactly one filter, in quotes")
+        raise BadFilter("give exactly one filter, quoted as a single argument")
     if forced or (len(arguments) == 1 and _OF_FILTERS & set(arguments[0])):
         return parse_filter(arguments[0])
     return [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Fields of objects: each declared once, for lists, manuals, the remote API and filters.
+"""Fields of objects: each declared once for lists, manual pages, the remote API and filters.
 
 On the wire a field is ``{name, title, kind, doc}`` and a cell is ``[status, value]``.
 """
@@ -20,7 +20,7 @@ Row: TypeAlias = list[Cell]
 
 
 class FieldType(enum.StrEnum):
-    """What the values of a field are, which decides how they are shown and compared."""
+    """The type of a field's values, which decides how they are displayed and compared."""
 
     UNKNOWN = "unknown"
     TEXT = "text"
@@ -33,7 +33,7 @@ class FieldType(enum.StrEnum):
 
 
 class FieldStatus(enum.IntEnum):
-    """Whether a cell has a value, and if not why. A field's function returns one for a value."""
+    """The status of a cell; a field's function returns one, except NORMAL, in place of a value."""
 
     NORMAL = 0
     UNKNOWN = 1
@@ -47,15 +47,15 @@ class Compare(enum.Enum):
 
     PLAIN = "plain"
     HOSTNAME = "hostname"
-    """Equal names may leave out the domain and differ in case."""
+    """Names are equal if they differ in case only, or by a missing domain."""
     SPLIT_TIMESTAMP = "split_timestamp"
     """The value is ``[seconds, microseconds]``."""
     JOB_ID = "job_id"
-    """Numbers, which may be written as text."""
+    """The value is a number; filters may give it as text."""
 
 
 class Source(enum.Enum):
-    """Where the values of a field come from; what is not asked for need not be looked up."""
+    """The source of a field's values; a query reads only the sources that it needs."""
 
     CONFIG = "config"
     NODES = "nodes"
@@ -68,7 +68,7 @@ class Source(enum.Enum):
 
 @dataclass(frozen=True)
 class Field(Generic[R]):
-    """One column: its name, its title in lists, what it means, and how a row's value is found."""
+    """A field: its name, its title in lists, its description, and a function for its value."""
 
     name: str
     title: str
@@ -80,12 +80,12 @@ class Field(Generic[R]):
 
     @property
     def definition(self) -> Definition:
-        """The field as clients see it."""
+        """The definition of the field that clients receive."""
         return {"name": self.name, "title": self.title, "kind": self.kind.value, "doc": self.doc}
 
 
 class Table(Generic[R]):
-    """All fields of one kind of object; ``key`` is the one that names an object."""
+    """All fields of a kind of object; ``key`` is the field that identifies an object."""
 
     def __init__(self, fields: Iterable[Field[R]], *, key: str = "name") -> None:
         listed = list(fields)
@@ -95,60 +95,64 @@ class Table(Generic[R]):
         self.key = key
 
     def chosen(self, names: Sequence[str]) -> list[Field[R]]:
-        """The fields of these names; a name that is none gives a field without values."""
+        """Return the fields with these names; an unknown name gives a field without values."""
         return [self.fields.get(name) or _unknown(name) for name in names]
 
     def definitions(self, names: Sequence[str] | None = None) -> list[Definition]:
-        """The fields of these names as clients see them; by default all, sorted by name."""
+        """Return the definitions of these fields; by default of all, sorted by name."""
         return [field.definition for field in self.chosen(names or sorted(self.fields))]
 
     def sources(self, names: Iterable[str]) -> frozenset[Source]:
-        """Where the values of these fields come from."""
+        """Return the sources of the values of these fields."""
         return frozenset(self.fields[name].source for name in names if name in self.fields)
 
     def cells(self, names: Sequence[str]) -> Callable[[R], Row]:
-        """Return what makes the cells of a row, in the order of ``names``."""
+        """Return a function that makes the cells of a row, in the order of ``names``."""
         values = [field.value for field in self.chosen(names)]
         return lambda row: [cell(value(row)) for value in values]
 
     def select(self, names: Sequence[str], rows: Iterable[R]) -> list[Row]:
-        """The cells of ``rows``, in the order of ``names``."""
+        """Return the cells of ``rows``, in the order of ``names``."""
         return list(map(self.cells(names), rows))
 
     def response(self, names: Sequence[str], rows: Iterable[R]) -> dict[str, Any]:
-        """The answer to a query: definitions and cells."""
+        """Return the answer to a query: definitions and cells."""
         return {"fields": self.definitions(names), "data": self.select(names, rows)}
 
     def plain(self, names: Sequence[str], rows: Iterable[R]) -> list[list[Any]]:
-        """Bare values, as the older queries answer: null where there is none.
+        """Return bare values, as older queries answer; null for missing values.
 
-        :raises Invalid: some of the names are no fields.
+        :raises Invalid: a name is not a field.
         """
         self.known(names)
         values = [field.value for field in self.chosen(names)]
         return [[bare(value(row)) for value in values] for row in rows]
 
     def known(self, names: Sequence[str]) -> None:
-        """Make sure that every name is a field.
+        """Check that every name is a field.
 
-        :raises Invalid: with every name that is not.
+        :raises Invalid: lists every unknown name.
         """
         unknown = [name for name in names if name not in self.fields]
         if unknown:
-            raise Invalid([Problem(name, "there is no such field") for name in unknown])
+            raise Invalid([Problem(name, "unknown output field") for name in unknown])
 
 
 def cell(value: Any) -> Cell:
-    """A value, or the reason why there is none, as it goes over the wire."""
+    """Return the wire form of a value, or of the status that replaces it."""
     return [value.value, None] if type(value) is FieldStatus else [0, value]
 
 
 def bare(value: Any) -> Any:
-    """A value, or null in place of the reason why there is none."""
+    """Return a value, or None for a status that replaces it."""
     return None if type(value) is FieldStatus else value
 
 
 def _unknown(name: str) -> Field[Any]:
     return Field(
-        name, name, FieldType.UNKNOWN, f"There is no field {name}.", lambda _: FieldStatus.UNKNOWN
+        name,
+        name,
+        FieldType.UNKNOWN,
+        f"Unknown output field {name}.",
+        lambda _: FieldStatus.UNKNOWN,
     )

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Filters: lists like ``["&", ["==", "pnode", "node1"], ["?", "oper_state"]]``, made to predicates.
+"""Filters such as ``["&", ["==", "pnode", "node1"], ["?", "oper_state"]]``, compiled to predicates.
 
-A comparison on a field that has no value at the moment holds, as with existing masters.
+A comparison with a field that has no value at the moment is true, as in existing masters.
 """
 
 from __future__ import annotations
@@ -21,28 +21,32 @@ Predicate: TypeAlias = Callable[[R], bool]
 Test: TypeAlias = Callable[[Any], bool]
 
 MAX_DEPTH = 64
-"""How deep filters may be nested; existing tools stop at 10."""
+"""Maximum nesting of a filter; existing tools allow 10."""
 
 MAX_PARTS = 20_000
-"""How many parts a filter may have in all. Lists of names are long."""
+"""Maximum number of parts of a filter; lists of names are long."""
 
 MAX_CONDITIONS = 1000
-"""How many conditions each object is tried with. All the values that one field may equal, which
-are looked up in a set, are one condition."""
+"""Maximum number of conditions that are evaluated per object.
+
+All the values that a field may equal are looked up in a set, and are one condition.
+"""
 
 MAX_PROGRAM = 16_384
-"""How many instructions the regular expressions of a filter may have in all. Compiling so many
-takes some milliseconds."""
+"""Maximum number of instructions of all regular expressions of a filter.
+
+Compiling that many takes some milliseconds.
+"""
 
 MAX_DIGITS = 18
-"""How many digits a job id may have; reading thousands of them is refused by Python itself."""
+"""Maximum number of digits of a job id; Python itself refuses to parse thousands of digits."""
 
 MAX_PROBLEMS = 100
-"""How many problems of a filter are reported at most."""
+"""Maximum number of reported problems of a filter."""
 
 
 class BadFilter(Invalid):
-    """A filter that cannot be applied; the message says which part of it and why."""
+    """A filter that cannot be applied; the message names the part and the problem."""
 
     wire = "ParameterError"
 
@@ -52,11 +56,11 @@ class BadFilter(Invalid):
 
 @dataclass(frozen=True)
 class Filter(Generic[R]):
-    """A filter that is ready for use.
+    """A compiled filter.
 
-    ``fields`` are the names of the fields that it looks at. If ``names`` is not None, nothing but
-    the objects of these names (or, with a field of UUIDs, UUIDs) can match, so that no other has
-    to be looked up. Each object is tried with ``conditions`` conditions at most.
+    ``fields`` are the names of the fields that it tests. If ``names`` is not None, only objects
+    with these names (or UUIDs) can match, so that no other has to be looked up. At most
+    ``conditions`` conditions are evaluated per object.
     """
 
     matches: Predicate[R]
@@ -66,7 +70,7 @@ class Filter(Generic[R]):
 
 
 def compile_filter(table: Table[R], written: Any) -> Filter[R]:
-    """The filter that ``written`` describes; None matches everything.
+    """Return the compiled filter for ``written``; None matches everything.
 
     :raises BadFilter: it is not a filter for this kind of object.
     """
@@ -78,8 +82,13 @@ def compile_filter(table: Table[R], written: Any) -> Filter[R]:
     return Filter(matches, frozenset(compiler.used), names_in(table, written), compiler.conditions)
 
 
+def too_deep(limit: int) -> BadFilter:
+    """Return the error for a filter that is nested more than ``limit`` levels deep."""
+    return BadFilter(f"a filter may be nested at most {limit} levels deep")
+
+
 def _check_size(written: Any) -> None:
-    """Refuse a filter of too many parts before any of them is looked into."""
+    """Refuse a filter with too many parts before any of them is inspected."""
     count = 0
     pending = [(written, 1)]
     while pending:
@@ -88,12 +97,14 @@ def _check_size(written: Any) -> None:
             continue
         count += 1
         if count + len(pending) > MAX_PARTS:
-            raise BadFilter(f"a filter may have {MAX_PARTS} parts; ask for fewer at once")
+            raise BadFilter(
+                f"a filter may have at most {MAX_PARTS} parts; query fewer objects at once"
+            )
         pending += [(each, depth + 1) for each in part if isinstance(each, list | tuple)]
 
 
 def names_in(table: Table[R], written: Any) -> tuple[str | int, ...] | None:
-    """The names that a filter asks for, if it does nothing but that."""
+    """Return the names that a filter selects, if it only selects by name; otherwise None."""
     match written:
         case ["==" | "=", str(name), str() | int() as value] if name in (table.key, "uuid"):
             return (value,)
@@ -109,7 +120,7 @@ def names_in(table: Table[R], written: Any) -> tuple[str | int, ...] | None:
 
 
 class _Compiler(Generic[R]):
-    """Turns one filter into a predicate, and remembers which fields it saw."""
+    """Compiles one filter to a predicate, and records the fields that it tests."""
 
     def __init__(self, table: Table[R]) -> None:
         self._table = table
@@ -119,7 +130,7 @@ class _Compiler(Generic[R]):
 
     def compiled(self, written: Any, depth: int) -> Predicate[R]:
         if depth > MAX_DEPTH:
-            raise BadFilter(f"a filter may be nested {MAX_DEPTH} deep")
+            raise too_deep(MAX_DEPTH)
         match written:
             case ["&", *parts]:
                 return _all_of(self._each(parts, depth + 1))
@@ -141,18 +152,18 @@ class _Compiler(Generic[R]):
                 form = _FORMS.get(word, f'["{word}", field, value]')
                 raise BadFilter(f"{word} must be used as {form}")
             case [str(word), *_]:
-                raise BadFilter(f"there is no operator {word}; known are {' '.join(_KNOWN)}")
+                raise BadFilter(f"unknown operator {word}; known operators: {' '.join(_KNOWN)}")
         raise BadFilter("a filter must be null or a list that begins with an operator")
 
     def _each(self, parts: Sequence[Any], depth: int) -> list[Predicate[R]]:
-        """Compile all parts, or report everything that is wrong with them."""
+        """Compile all parts, or report every problem."""
         return _all_or_problems(partial(self.compiled, part, depth) for part in parts)
 
     def _alternatives(self, parts: Sequence[Any], depth: int) -> list[Predicate[R]]:
         """Compile the parts of which one must match.
 
-        All the values that the same field may equal become one condition: otherwise a list of
-        ten thousand names would be gone through for each of ten thousand objects.
+        All the values that a field may equal become one condition: otherwise ten thousand names
+        would be compared with each of ten thousand objects.
         """
         equal: dict[str, list[Any]] = {}
         others: list[Any] = []
@@ -174,8 +185,8 @@ class _Compiler(Generic[R]):
 
     def _searched(self, field: Field[R], value: Any) -> Test:
         if field.kind not in (FieldType.TEXT, FieldType.OTHER) or not isinstance(value, str):
-            raise BadFilter(f"{field.name} cannot be searched: =~ needs a field of text and a text")
-        # Only here, as the tools read filters and never search.
+            raise BadFilter(f"{field.name} cannot be searched: =~ needs a text field and a text")
+        # Imported here: tools parse filters, but never search.
         from ganeti.schema.patterns import Pattern
 
         try:
@@ -190,14 +201,14 @@ class _Compiler(Generic[R]):
     def _field(self, name: str) -> Field[R]:
         field = self._table.fields.get(name)
         if field is None:
-            raise BadFilter(f"there is no field {name} to filter by")
+            raise BadFilter(f"unknown field {name} in the filter")
         self.used.add(name)
         return field
 
     def _condition(self, name: str, test: Test) -> Predicate[R]:
         self.conditions += 1
         if self.conditions > MAX_CONDITIONS:
-            raise BadFilter(f"a filter may have {MAX_CONDITIONS} conditions")
+            raise BadFilter(f"a filter may have at most {MAX_CONDITIONS} conditions")
         value = self._table.fields[name].value
 
         def matches(row: R) -> bool:
@@ -217,12 +228,12 @@ def _any_of(inner: list[Predicate[R]]) -> Predicate[R]:
 
 def _truth(field: Field[Any]) -> Test:
     if field.kind is not FieldType.BOOL:
-        raise BadFilter(f"{field.name} is not true or false; compare it with something")
+        raise BadFilter(f"{field.name} is not a boolean field; compare it with a value")
     return bool
 
 
 def _equal_to_any(field: Field[Any], values: Sequence[Any]) -> Test:
-    """Return whether a value of ``field`` is one of ``values``, however many these are."""
+    """Return a test whether a value of ``field`` is one of ``values``, in constant time."""
     wanted = frozenset(_all_or_problems(partial(_operand, field, each) for each in values))
     if field.compare is Compare.HOSTNAME:
         names = frozenset(str(each).lower() for each in wanted)
@@ -231,14 +242,14 @@ def _equal_to_any(field: Field[Any], values: Sequence[Any]) -> Test:
 
     def test(found: Any) -> bool:
         found = read(found)
-        # Nothing else equals a literal, and lists cannot be looked up in a set.
+        # No other type equals a literal, and lists are not hashable.
         return isinstance(found, str | int | float) and found in wanted
 
     return test
 
 
 def _names_of(host: str) -> Iterator[str]:
-    """Return the name of a host and what is left of it without a part of its domain."""
+    """Yield the name of a host, and its prefixes without parts of the domain."""
     yield host
     dot = host.find(".")
     while dot >= 0:
@@ -247,7 +258,7 @@ def _names_of(host: str) -> Iterator[str]:
 
 
 def _all_or_problems(makers: Iterable[Callable[[], T]]) -> list[T]:
-    """Make everything, or report all that is wrong at once."""
+    """Return the results of all functions, or raise every problem at once."""
     made: list[T] = []
     problems: list[Problem] = []
     for make in makers:
@@ -284,19 +295,19 @@ def _contains(field: Field[Any], value: Any) -> Test:
 
 def _literal(field: Field[Any], value: Any) -> str | int:
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise BadFilter(f"{field.name} can be compared with text or a whole number only")
+        raise BadFilter(f"{field.name} can only be compared with text or a whole number")
     return value
 
 
 def _operand(field: Field[Any], value: Any) -> str | int:
-    """What to compare a field with, if the two go together."""
+    """Return the value to compare a field with, if their types match."""
     literal = _literal(field, value)
     if field.compare is Compare.JOB_ID and isinstance(literal, str) and literal.isdecimal():
         if len(literal) > MAX_DIGITS:
-            raise BadFilter(f"a job id has {MAX_DIGITS} digits at most")
+            raise BadFilter(f"a job id has at most {MAX_DIGITS} digits")
         return int(literal)
     if field.kind is FieldType.BOOL:
-        raise BadFilter(f'{field.name} is true or false; use ["?", "{field.name}"]')
+        raise BadFilter(f'{field.name} is boolean; use ["?", "{field.name}"]')
     if field.kind is FieldType.TEXT and not isinstance(literal, str):
         raise BadFilter(f"{field.name} is text; {literal} is not")
     if field.kind in _NUMBERS and not isinstance(literal, int):

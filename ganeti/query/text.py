@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Filters as administrators write them: ``pnode == "node1" and not oper_state``.
+"""The parser of filters as administrators write them: ``pnode == "node1" and not oper_state``.
 
-``not`` binds tighter than ``and``, and that tighter than ``or``. A condition is a field of truth
-alone, ``field == value`` (also ``!= < <= > >=``), ``value in field``, ``value not in field``,
-``field =~ /regex/i`` (``!~``), or ``field =* "glob"`` (``!*``).
+``not`` binds tighter than ``and``, which binds tighter than ``or``. A condition is a boolean field,
+``field == value`` (also ``!= < <= > >=``), ``value in field``, ``value not in field``, ``field =~
+/regex/i`` (``!~``), or ``field =* "glob"`` (``!*``).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ganeti.query.filters import MAX_DEPTH, BadFilter
+from ganeti.query.filters import MAX_DEPTH, BadFilter, too_deep
 
 _SPACE = re.compile(r"\s*")
 _FIELD = re.compile(r"[A-Za-z][\w/.]*", re.ASCII)
@@ -27,9 +27,9 @@ _RESERVED = frozenset({"and", "or", "not", "in"})
 
 
 def parse_filter(text: str) -> list[Any]:
-    """The filter that ``text`` says, as it goes over the wire.
+    """Return the filter in ``text`` in its wire form.
 
-    :raises BadFilter: it is not a filter; the message says where it stops being one.
+    :raises BadFilter: the text is not a filter; the message has the column of the error.
     """
     reader = _Reader(text)
     found = _either(reader, 1)
@@ -39,13 +39,13 @@ def parse_filter(text: str) -> list[Any]:
 
 
 def glob_pattern(glob: str) -> str:
-    """The regular expression for names that fit ``glob``, whose domain may be left out."""
+    """Return a regular expression for names that match ``glob``; their domain is optional."""
     parts = {"*": ".*", "?": "."}
     return "^" + "".join(parts.get(each) or re.escape(each) for each in glob) + r"(\..*)?$"
 
 
 class _Reader:
-    """A text, read from left to right."""
+    """A text that is scanned from left to right."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -54,11 +54,11 @@ class _Reader:
 
     @property
     def rest(self) -> str:
-        """What begins here, in a few characters."""
+        """The next characters, for error messages."""
         return self._text[self._at : self._at + 20]
 
     def take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
-        """The match of ``pattern`` here, if it does match, and go on behind it."""
+        """Match ``pattern`` at the current position, and advance if it matches."""
         found = pattern.match(self._text, self._at)
         if found:
             self._at = found.end()
@@ -66,18 +66,18 @@ class _Reader:
         return found
 
     def word(self, *words: str) -> bool:
-        """Go on behind the next word if it is one of these."""
+        """Advance if the next word is one of these; return whether it is."""
         found = _FIELD.match(self._text, self._at)
         return bool(found and found[0] in words and self.take(_FIELD))
 
     def sign(self, sign: str) -> bool:
-        """Go on behind ``sign`` if it is next."""
+        """Advance if ``sign`` is next; return whether it is."""
         return bool(
             self._text.startswith(sign, self._at) and self.take(re.compile(re.escape(sign)))
         )
 
     def name(self) -> str | None:
-        """The next word, unless it is one of the language's own."""
+        """Return the next word and advance, unless it is a reserved word."""
         found = _FIELD.match(self._text, self._at)
         if not found or found[0] in _RESERVED:
             return None
@@ -86,7 +86,7 @@ class _Reader:
 
     def wrong(self, expected: str) -> BadFilter:
         where = f"at column {self._at + 1}" + (f", before {self.rest}" if self.rest else "")
-        return BadFilter(f"the filter is wrong {where}: expected {expected}")
+        return BadFilter(f"syntax error in the filter {where}: expected {expected}")
 
     def _skip(self) -> None:
         found = _SPACE.match(self._text, self._at)
@@ -117,7 +117,7 @@ def _joined(
 
 def _negated(reader: _Reader, depth: int) -> list[Any]:
     if depth > MAX_DEPTH // 2:
-        raise BadFilter(f"a filter may be nested {MAX_DEPTH // 2} deep")
+        raise too_deep(MAX_DEPTH // 2)
     if reader.word("not"):
         return ["!", _negated(reader, depth + 1)]
     if not reader.sign("("):

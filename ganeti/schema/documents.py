@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""JSON documents of unknown origin: what decoding them can raise, and how deep they may nest."""
+"""JSON documents from clients and files: decoding errors, and a limit on nesting."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from itertools import accumulate
 import msgspec
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What decoding a document can raise: it is not JSON, not in UTF-8, or nested too deeply."""
+"""The errors of decoding: invalid JSON, invalid UTF-8, or nested too deeply."""
 
 MAX_DEPTH = 100
-"""How deep lists and objects may nest.
+"""Maximum nesting of lists and objects.
 
-Without a bound of our own the stack sets one, and that differs from place to place: what was taken
-at one place could not be encoded or read again at another.
+Without an explicit limit the size of the stack sets one, which differs by caller: a document
+accepted in one place could not be encoded or decoded in another.
 """
 
 _STRUCTURE = b'[]{}"\\'
@@ -24,13 +24,13 @@ _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 
 
 def nests_too_deep(document: bytes | msgspec.Raw) -> bool:
-    """Whether lists and objects in ``document`` nest deeper than ``MAX_DEPTH``."""
+    """Return whether lists and objects in ``document`` nest deeper than ``MAX_DEPTH``."""
     raw = bytes(document)
     if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
         return False
     structure = raw.translate(None, _OTHERS)
     if b"\\" in structure:
-        # What is escaped must be removed before all else is: it can be a quote.
+        # Remove escapes first, because an escaped character may be a quotation mark.
         structure = raw.replace(rb"\\", b"").replace(rb"\"", b"").translate(None, _OTHERS)
     outside = b"".join(structure.replace(b"\\", b"").split(b'"')[::2])
     steps = array("b", outside.translate(_STEPS))

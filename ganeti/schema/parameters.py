@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a record's fields look like from outside, for option lists, manuals and OpenAPI."""
+"""The fields of a record as option lists, manual pages and OpenAPI describe them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec.inspect import Metadata, Type, UnionType, type_info
 
 
 class Parameter(msgspec.Struct, frozen=True):
-    """One field as its users see it."""
+    """A field of a record."""
 
     name: str
     type: Type
@@ -21,7 +21,7 @@ class Parameter(msgspec.Struct, frozen=True):
 
 
 def parameters(kind: type[msgspec.Struct]) -> tuple[Parameter, ...]:
-    """The fields of ``kind`` in the order of their declaration."""
+    """Return the fields of ``kind`` in the order of their declaration."""
     described = type_info(kind)
     assert isinstance(described, msgspec.inspect.StructType)
     found = []

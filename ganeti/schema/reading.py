@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Reading documents into records, with an answer that lists every problem at once."""
+"""Reading of documents into records; a malformed document is reported with every problem."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _WHERE = re.compile(r"^(?P<what>.*?) - at (?:`key` in )?`\$(?P<path>.*)`$", re.D
 
 
 def read(kind: type[T], document: Any, *, lax: bool = False) -> T:
-    """The record that ``document``, as decoded from JSON, describes.
+    """Return the record described by ``document``, which was decoded from JSON.
 
-    With ``lax``, text and the numbers 0 and 1 stand for the numbers and truth values they spell,
-    as in a query string.
+    With ``lax``, text and the numbers 0 and 1 are accepted for numbers and truth values, as in a
+    query string.
 
-    :raises Invalid: with every problem of the document, each with its path.
+    :raises Invalid: lists every problem of the document with its path.
     """
     try:
         return msgspec.convert(document, kind, strict=not lax)
@@ -46,10 +46,10 @@ def read(kind: type[T], document: Any, *, lax: bool = False) -> T:
 
 
 def problems(kind: type[msgspec.Struct], document: Any, *, lax: bool = False) -> list[Problem]:
-    """Everything that keeps ``document`` from being a ``kind``; empty if nothing does.
+    """Return every problem of ``document`` as a ``kind``; empty if it is valid.
 
-    msgspec stops at the first problem, which is what makes it fast; so only a document that it
-    has refused comes here, and has each of its fields tried alone.
+    msgspec stops at the first problem, which makes it fast; therefore only refused documents come
+    here, and each field is checked separately.
     """
     if not isinstance(document, Mapping):
         return [Problem("", f"must be an object, not {_called(document)}")]
@@ -72,9 +72,9 @@ def problems(kind: type[msgspec.Struct], document: Any, *, lax: bool = False) ->
 
 
 def phrased(message: str, choices: str = "") -> tuple[str, str]:
-    """Where in a value something is wrong, and what, made of what msgspec says.
+    """Return the path and a message in our wording for an error message of msgspec.
 
-    ``choices`` are what would have been right where it says only that a choice is not.
+    ``choices`` are the allowed values, which msgspec omits for an invalid choice.
     """
     where = _WHERE.match(message)
     what, path = (where["what"], where["path"]) if where else (message, "")
@@ -87,7 +87,7 @@ def phrased(message: str, choices: str = "") -> tuple[str, str]:
 
 
 def choices(hint: Any) -> str:
-    """The values that a type allows, if it is a choice or nothing."""
+    """Return the values that a type allows if it is a choice; otherwise empty."""
     kind = type_info(hint)
     while isinstance(kind, Metadata):
         kind = kind.type
@@ -102,7 +102,7 @@ def choices(hint: Any) -> str:
 
 
 def _inside(path: str, value: Any, hint: Any, lax: bool) -> list[Problem]:
-    """What keeps the ``value`` at ``path`` from being what ``hint`` says."""
+    """Return the problems of the ``value`` at ``path`` as a ``hint``."""
     try:
         msgspec.convert(value, hint, strict=not lax)
     except msgspec.ValidationError as e:
@@ -120,7 +120,7 @@ def _inside(path: str, value: Any, hint: Any, lax: bool) -> list[Problem]:
 
 
 def _parts(path: str, value: Any, hint: Any) -> Iterator[tuple[str, Any, Any]]:
-    """The members of a list or an object, each with its path and what it should be."""
+    """Yield the members of a list or an object, each with its path and type."""
     for kind in _plain(hint):
         arguments = get_args(kind)
         of_one_kind = get_origin(kind) is list or arguments[1:] == (...,)
@@ -131,7 +131,7 @@ def _parts(path: str, value: Any, hint: Any) -> Iterator[tuple[str, Any, Any]]:
 
 
 def _wrong_keys(path: str, value: Any, hint: Any) -> list[Problem]:
-    """The keys of an object that are none of those that there are, or that can be."""
+    """Return problems for the keys of an object that are unknown or invalid."""
     known = [get_args(kind)[0] for kind in _plain(hint) if get_origin(kind) is dict]
     if not isinstance(value, Mapping) or len(known) != 1:
         return []
@@ -145,7 +145,7 @@ def _wrong_keys(path: str, value: Any, hint: Any) -> list[Problem]:
 
 
 def _plain(hint: Any) -> Iterator[Any]:
-    """The types that a value may have, without what is said about them."""
+    """Yield the types that a value may have, without annotations."""
     origin = get_origin(hint)
     if origin is Annotated:
         yield from _plain(get_args(hint)[0])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Records that are stored or sent: one declaration is type, check, JSON and JSON Schema."""
+"""Records that are stored or sent: one declaration gives type, check, JSON and JSON Schema."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 
 class RecordType(msgspec.StructMeta):
-    """Makes every record frozen, built by keywords and strict; msgspec inherits only some of it."""
+    """Makes every record frozen, keyword-only and strict; msgspec does not inherit all of that."""
 
     def __new__(
         mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **settings: Any
@@ -20,19 +20,19 @@ class RecordType(msgspec.StructMeta):
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class Record(msgspec.Struct, metaclass=RecordType, frozen=True):
-    """An immutable value with named fields; unknown fields are refused when it is read."""
+    """An immutable value with named fields; reading refuses unknown fields."""
 
 
 def doc(text: str, **extra: Any) -> msgspec.Meta:
-    """What a field means, in the words of an operator; goes into helps, manuals and OpenAPI."""
+    """Document a field for operators; used in help texts, manual pages and OpenAPI."""
     return msgspec.Meta(description=text, extra=extra or None)
 
 
 def unsupported(text: str, instead: str) -> msgspec.Meta:
-    """Like ``doc``, for what existing clients may send and nothing here does.
+    """Document a parameter that existing clients may send but this software does not support.
 
-    Only its default is accepted, so that nobody believes that another value had an effect;
-    ``instead`` says what to do.
+    Only its default is accepted, so that no other value is silently ignored; ``instead`` says what
+    to do instead.
     """
     return doc(text, instead=instead)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Text that holds arguments of a program in a shell's quoting."""
+"""Text with arguments of a program in shell quoting."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from ganeti.errors import Invalid, Problem
 
 
 def shell_words(text: str, path: str = "") -> list[str]:
-    """Split ``text`` as a shell would; ``path`` names the parameter that holds it.
+    """Split ``text`` with shell syntax; ``path`` is the parameter that contains it.
 
-    :raises Invalid: a quotation is not closed, or nothing is behind a backslash.
+    :raises Invalid: a quotation is not closed, or the text ends with a backslash.
     """
-    import shlex  # only where there is such text
+    import shlex  # imported here: rarely used
 
     try:
         return shlex.split(text)
     except ValueError as e:
-        message = f"{text} cannot be split as a shell would: {str(e).lower()}"
+        message = f"{text} cannot be split with shell syntax: {str(e).lower()}"
         raise Invalid([Problem(path, message)]) from None

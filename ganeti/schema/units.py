@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Sizes as people write them."""
+"""Sizes with units, as users write them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _FACTORS = {"m": 1, "g": 1024, "t": 1024 * 1024}
 
 
 def mebibytes(text: str) -> int:
-    """The MiB that ``text`` means: a number with m, g, t or nothing behind it, rounded up.
+    """Return ``text`` in MiB, rounded up: a number with the unit m, g, t or none (m).
 
-    :raises Invalid: it is no such text.
+    :raises Invalid: the text is not a size.
     """
     found = _SIZE.match(text)
     if found is None:
-        raise Invalid(f"'{text}' is no size; write a number and m, g or t, such as 512m or 1.5g")
+        raise Invalid(f"'{text}' is not a size; use a number with m, g or t, such as 512m or 1.5g")
     size = float(found[1]) * _FACTORS[(found[2] or "m").lower()]
     if size > MAX_INTEGER:
-        raise Invalid(f"sizes go up to {MAX_INTEGER} MiB")
+        raise Invalid(f"a size may be at most {MAX_INTEGER} MiB")
     return math.ceil(size)

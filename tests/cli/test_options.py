@@ -125,7 +125,7 @@ class ParseTests(SynchronousTestCase):
         for words, message in (
             (["--timeout", "soon"], "--timeout soon: must be a whole number"),
             (["-O", "perhaps"], "-O perhaps: must be yes or no"),
-            (["-s", "big"], "-s big: 'big' is no size"),
+            (["-s", "big"], "-s big: 'big' is not a size"),
             (["-B"], "option -B requires argument"),
         ):
             with self.assertRaisesRegex(BadOption, message):

@@ -71,15 +71,15 @@ WRONG: list[tuple[Any, list[str]]] = [
     ([["job", None]], ["predicates[0]: unknown predicate job"]),
     ([["jobid"]], ["predicates[0]: must be [name, filter]"]),
     ([5, ["jobid", 7]], ["predicates[0]: must be [name", "predicates[1]: a filter must be null"]),
-    ([["jobid", ["=", "number", 7]]], ["predicates[0]: there is no field number"]),
+    ([["jobid", ["=", "number", 7]]], ["predicates[0]: unknown field number in the filter"]),
     ([["jobid", ["=", "id", "soon"]]], ["predicates[0]: id is a number; soon is not"]),
     ([["jobid", ["=~", "id", "watermark"]]], ["predicates[0]: id cannot be searched"]),
     (
         [["opcode", ["&", ["=", "OPID", "x"], ["~", "OP_ID", "y"]]], ["reason", ["?", "source"]]],
         [
-            "predicates[0]: there is no field OPID",
-            "predicates[0]: there is no operator ~",
-            "predicates[1]: source is not true or false",
+            "predicates[0]: unknown field OPID in the filter",
+            "predicates[0]: unknown operator ~",
+            "predicates[1]: source is not a boolean field",
         ],
     ),
 ]
@@ -110,7 +110,9 @@ class PredicateTests(SynchronousTestCase):
         written: list[Any] = [">", "id", "watermark"]
         for _ in range(100 * MAX_DEPTH):
             written = ["!", written]
-        self.assertRaisesRegex(Invalid, "nested 64 deep", all_of, [["jobid", written]], 6)
+        self.assertRaisesRegex(
+            Invalid, "nested at most 64 levels deep", all_of, [["jobid", written]], 6
+        )
 
     def test_secrets_are_not_looked_at(self) -> None:
         secret = CreateInstance(

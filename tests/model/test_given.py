@@ -77,12 +77,12 @@ class CheckedTests(SynchronousTestCase):
 
     def test_a_size_that_is_none_says_how_to_write_it(self) -> None:
         [problem] = _problems(Backend, {"memory": "much"})[:1]
-        self.assertIn("p/memory: 'much' is no size; write a number and m, g or t", problem)
+        self.assertIn("p/memory: 'much' is not a size; use a number with m, g or t", problem)
 
     def test_quotations_in_arguments_of_programs_are_closed(self) -> None:
         for kind, name in ((Kvm, "kvm_extra"), (Drbd, "disk-custom"), (Drbd, "net-custom")):
             [problem] = _problems(kind, {name: "-device 'a"})
-            told = f"p/{name}: -device 'a cannot be split as a shell would: no closing quotation"
+            told = f"p/{name}: -device 'a cannot be split with shell syntax: no closing quotation"
             self.assertEqual(problem, told)
             self.assertEqual(_problems(kind, {name: "-device 'a b'"}), [])
 

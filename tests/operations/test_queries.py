@@ -33,4 +33,4 @@ class QuestionTests(SynchronousTestCase):
     def test_a_field_that_there_is_not_is_refused(self) -> None:
         [(status, result)] = self.asked(DiagnoseExtStorage(output_fields=("colour",)))
         self.assertEqual(status, JobStatus.ERROR)
-        self.assertIn("colour: there is no such field", str(result))
+        self.assertIn("colour: unknown output field", str(result))

@@ -49,7 +49,7 @@ class TextTests(SynchronousTestCase):
 
     def test_nesting_has_an_end(self) -> None:
         for text in ("(" * 100_000, "not " * 100_000 + "a"):
-            self.assertRaisesRegex(BadFilter, "32 deep", parse_filter, text)
+            self.assertRaisesRegex(BadFilter, "32 levels deep", parse_filter, text)
 
     @given(
         st.lists(

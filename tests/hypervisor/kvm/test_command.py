@@ -187,7 +187,7 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual(after(argv, "-device"), devices)
 
     def test_arguments_that_cannot_be_split_are_named(self) -> None:
-        with self.assertRaisesRegex(Invalid, "kvm_extra: 'a cannot be split as a shell would"):
+        with self.assertRaisesRegex(Invalid, "kvm_extra: 'a cannot be split with shell syntax"):
             called(kvm_extra="'a")
 
     @given(st.text())
