@@ -9,8 +9,7 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from ganeti.errors import JobLost
-from ganeti.jobs.job import Job, LogEntry
+from ganeti.jobs.job import Job, LogEntry, job_not_found
 
 T = TypeVar("T")
 
@@ -53,13 +52,13 @@ class ChangeNotifier:
             while True:
                 job = self._jobs.get(job_id)
                 if job is None:
-                    raise JobLost(f"Job {job_id} not found")
-                now, said = snapshot(job), job.log_after(log_serial)
-                if now != previous or said or job.is_final:
-                    return now, said
+                    raise job_not_found(job_id)
+                now, messages = snapshot(job), job.log_after(log_serial)
+                if now != previous or messages or job.is_final:
+                    return now, messages
                 if expires is None:
-                    patience = max(0.0, min(timeout, MAX_LENGTH))
-                    expires = self._clock.callLater(patience, expire)
+                    wait = max(0.0, min(timeout, MAX_LENGTH))
+                    expires = self._clock.callLater(wait, expire)
                 elif not expires.active():
                     return None
                 waiting = Deferred()

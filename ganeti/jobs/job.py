@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from ganeti.errors import Failed, Invalid, to_wire
+from ganeti.errors import Failed, Invalid, JobLost, to_wire
 from ganeti.jobs.queued_opcode import OpcodeInput
 from ganeti.opcodes.opcode import Opcode
 from ganeti.schema.documents import UNREADABLE
@@ -297,6 +297,11 @@ def decode(raw: bytes | msgspec.Raw) -> Job:
         return _decoder.decode(raw)
     except UNREADABLE as e:
         raise Invalid(f"not a job: {e}") from None
+
+
+def job_not_found(job_id: int) -> JobLost:
+    """Return the error for a job that does not exist."""
+    return JobLost(f"Job {job_id} not found")
 
 
 def _skipped(index: int, failed: QueuedOpcode) -> list[Any]:

@@ -11,17 +11,17 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ganeti.errors import Failed, Invalid, JobLost, NotKept, QueueDrained, QueueFull, to_wire
+from ganeti.errors import Failed, Invalid, NotKept, QueueDrained, QueueFull, to_wire
 from ganeti.jobs.change_notification import ChangeNotifier
 from ganeti.jobs.filter_actions import JobFilter, JobRateLimit, Reject
-from ganeti.jobs.job import Job, JobEvent, JobStatus, LogEntry
+from ganeti.jobs.job import Job, JobEvent, JobStatus, LogEntry, job_not_found
 from ganeti.jobs.journal_recovery import JournalRecovery
 from ganeti.jobs.restart_recovery import recovered
 from ganeti.jobs.runner import Runner
 from ganeti.jobs.scheduler import Scheduler, Unschedulable, dependencies
 from ganeti.jobs.shield import shielded
 from ganeti.jobs.store import JobStore
-from ganeti.jobs.submission import new_job, new_jobs
+from ganeti.jobs.submission import QUEUE_FULL, new_job, new_jobs
 from ganeti.jobs.worker import Worker
 from ganeti.journal.interfaces import IJournal
 from ganeti.opcodes.opcode import Opcode
@@ -129,7 +129,7 @@ class Queue:
         """
         job = self._store.jobs.get(job_id)
         if job is None:
-            raise JobLost(f"Job {job_id} not found")
+            raise job_not_found(job_id)
         return job
 
     def find(self, job_id: int) -> Job | None:
@@ -178,7 +178,7 @@ class Queue:
         """
         self._refuse_if_closed(even_if_drained)
         if self._room() < 1:
-            raise QueueFull(f"{MAX_LIVE} jobs have not ended; submit again when some of them have")
+            raise QueueFull(QUEUE_FULL)
         job_id = self._store.new_ids(1)[0]
         job = new_job(job_id, opcodes, self._store.now())
         await shielded(self._take([job], who))
@@ -444,8 +444,8 @@ def _ended(job: Job, hopeless: Unschedulable, now: float) -> Job:
     if hopeless.event is not JobEvent.CANCEL:
         return job.after(hopeless.event, now, to_wire(Failed(hopeless.why)))
     # Tools show the messages of a job, but results only of opcodes that have failed.
-    said = job.saying(job.current or 0, now, "message", hopeless.why)
-    return said.after(JobEvent.CANCEL, now, hopeless.why)
+    explained = job.saying(job.current or 0, now, "message", hopeless.why)
+    return explained.after(JobEvent.CANCEL, now, hopeless.why)
 
 
 def _age(job: Job, now: float) -> float:

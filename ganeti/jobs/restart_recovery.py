@@ -42,10 +42,10 @@ _NO_SECRETS = (
 def _was_under_way(job: Job, index: int) -> list[Any]:
     op = job.ops[index]
     lines = [text for _, _, kind, text in op.log if kind == "message"]
-    said = f"; its last message was: {lines[-1]}" if lines else ""
+    last_message = f"; its last message was: {lines[-1]}" if lines else ""
     return to_wire(
         Failed(
-            f"the master daemon restarted while {op.summary} was running{said};"
+            f"the master daemon restarted while {op.summary} was running{last_message};"
             " check what the opcode has changed before you submit the job again"
         )
     )

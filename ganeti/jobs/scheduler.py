@@ -103,16 +103,18 @@ class Scheduler:
 
     def ended(self, job_id: int, status: JobStatus) -> list[Unschedulable]:
         """Release the dependents of an ended job; return those that can now never start."""
-        let_down = []
+        unschedulable = []
         for waiter in sorted(self._dependents.pop(job_id, ())):
-            will_do = self._blocked[waiter].pop(job_id)
-            if status not in will_do:
+            accepted = self._blocked[waiter].pop(job_id)
+            if status not in accepted:
                 self.remove(waiter)
-                let_down.append(Unschedulable(waiter, _ended_otherwise(job_id, status, will_do)))
+                unschedulable.append(
+                    Unschedulable(waiter, _ended_otherwise(job_id, status, accepted))
+                )
             elif not self._blocked[waiter]:
                 del self._blocked[waiter]
                 self._make_ready(waiter, self._priorities.pop(waiter))
-        return let_down
+        return unschedulable
 
     def remove(self, job_id: int) -> None:
         """Remove a job that must not start any more."""

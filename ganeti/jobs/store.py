@@ -208,8 +208,8 @@ class JobStore:
         except NotKept:
             self._unsay(job.id)
             raise
-        if (kept := self._jobs.get(job.id)) is not None:
-            self._publish(kept.with_logs_of(job))
+        if (stored := self._jobs.get(job.id)) is not None:
+            self._publish(stored.with_logs_of(job))
 
     async def _drop(self, job_ids: Sequence[int]) -> None:
         edits = [Delete(kind=JOB, key=str(job_id)) for job_id in job_ids]
@@ -231,16 +231,16 @@ class JobStore:
         return [Put(kind=JOB, key=str(job.id), value=record), *self._messages(job)]
 
     def _messages(self, job: Job) -> list[Edit]:
-        said = self._said.get(job.id)
-        if said is None:
-            kept = self._jobs.get(job.id)
-            said = kept.log_serial if kept is not None else 0
+        appended = self._said.get(job.id)
+        if appended is None:
+            stored = self._jobs.get(job.id)
+            appended = stored.log_serial if stored is not None else 0
         return [
             Append(kind=LOG, key=str(job.id), value=_json(JobMessage(index=index, entry=entry)))
             for index, op in enumerate(job.ops)
-            if op.log and op.log[-1][0] > said
+            if op.log and op.log[-1][0] > appended
             for entry in op.log
-            if entry[0] > said
+            if entry[0] > appended
         ]
 
     def _publish(self, job: Job) -> None:

@@ -15,6 +15,8 @@ from ganeti.schema.records import replace
 Earlier: TypeAlias = Sequence[int | None]
 """The ids of earlier jobs of the same request, oldest first; None for refused ones."""
 
+QUEUE_FULL = "too many jobs have not ended; submit again when some of them have"
+
 
 def new_job(job_id: int, opcodes: Sequence[Opcode], now: float, earlier: Earlier = ()) -> Job:
     """Return the job for ``opcodes``.
@@ -46,7 +48,7 @@ def new_jobs(
     for job_id, opcodes in zip(ids, requests, strict=True):
         try:
             if len(jobs) >= room:
-                raise QueueFull("too many jobs have not ended; submit again when some of them have")
+                raise QueueFull(QUEUE_FULL)
             jobs.append(new_job(job_id, opcodes, now, accepted))
         except (Invalid, QueueFull) as e:
             accepted.append(None)

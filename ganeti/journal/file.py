@@ -115,12 +115,12 @@ class FileJournal:
         group = self._open_group()
         frame = encode(commit, self._tip.digest, group.size)
         self._tip = group.end = mark = LogPosition(self._tip.position + 1, digest_of(frame))
-        kept = _Kept()
+        done = _Kept()
         group.frames.append(frame)
         group.size += len(frame)
-        group.waiting.append((mark, commit, kept))
+        group.waiting.append((mark, commit, done))
         self._wake()
-        return mark.position, kept
+        return mark.position, done
 
     async def close(self) -> None:
         """Write all submitted commits, accept no more, and close the files."""
@@ -132,8 +132,8 @@ class FileJournal:
     # --- IJournal
 
     async def append(self, commit: Commit) -> Position:
-        position, kept = self.take(commit)
-        await kept
+        position, done = self.take(commit)
+        await done
         return position
 
     async def reopen(self) -> None:
@@ -301,7 +301,7 @@ class FileJournal:
 
     def _acknowledge(self, group: _Group) -> None:
         self._writing = None
-        for mark, commit, kept in group.waiting:
+        for mark, commit, done in group.waiting:
             self._acknowledged = mark
             for observer in tuple(self._observers):
                 try:
@@ -309,7 +309,7 @@ class FileJournal:
                 except Exception:
                     # The commit is durable whatever an observer does.
                     self._log.failure("an observer failed for commit {n}", n=mark.position)
-            kept.callback(None)
+            done.callback(None)
 
     async def _repair(self) -> None:
         await self._segments.cut(self._acknowledged)
@@ -320,13 +320,13 @@ class FileJournal:
         self._refusal, self._tip = why, self._acknowledged
         if self._replicas is not None:
             self._replicas.cut(self._acknowledged)
-        lost: list[tuple[LogPosition, Commit, _Kept]] = []
+        failed: list[tuple[LogPosition, Commit, _Kept]] = []
         for group in (self._writing, *self._pending):
-            lost += group.waiting if group is not None else ()
+            failed += group.waiting if group is not None else ()
         self._writing = None
         self._pending.clear()
-        for _, _, kept in lost:
-            kept.errback(NotKept(f"the journal could not store the change: {why}"))
+        for _, _, done in failed:
+            done.errback(NotKept(f"the journal could not store the change: {why}"))
 
     def _broken(self, failure: Failure) -> None:
         self._log.failure("internal error in the journal", failure)

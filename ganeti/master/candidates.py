@@ -20,7 +20,7 @@ from ganeti.errors import NotMaster
 from ganeti.journal.file import FileJournal
 from ganeti.journal.interfaces import IReplicas, LogPosition
 from ganeti.master.follower import CheckpointSource, Follower, FollowerTimeouts, FrameGroup
-from ganeti.master.mastership import Quorum
+from ganeti.master.mastership import STOPPING, Quorum
 from ganeti.model.node import Node, Role
 from ganeti.rpc.call import Nodes
 
@@ -140,7 +140,7 @@ class Candidates:
         if self._newer_master is not None:
             raise self._newer_master
         if self._stopped:
-            raise NotMaster("the master daemon is stopping")
+            raise NotMaster(STOPPING)
 
     def _lacking(self, end: LogPosition) -> bool:
         """Return whether a copy that the set in effect or a proposed set needs lacks commits."""

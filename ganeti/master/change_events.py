@@ -136,8 +136,8 @@ class CommitEntry:
         if isinstance(edit, Append):
             message = msgspec.json.decode(edit.value, type=JobMessage)
             serial, time, kind, text = message.entry
-            said = {"op": message.index, "serial": serial, "time": time, "type": kind}
-            value = {**said, "message": text}
+            header = {"op": message.index, "serial": serial, "time": time, "type": kind}
+            value = {**header, "message": text}
             return self._make(
                 cursor, EventKind.JOB, EventAction.MESSAGE, edit.key, job=job_id, value=value
             )

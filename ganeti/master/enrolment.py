@@ -106,7 +106,9 @@ class Enrolment:
 
     def _expire(self) -> None:
         forgetting = Deferred.fromCoroutine(self._forget_expired())
-        forgetting.addErrback(lambda failure: self._log.failure("tokens do not expire", failure))
+        forgetting.addErrback(
+            lambda failure: self._log.failure("expired tokens were not removed", failure)
+        )
 
     async def _forget_expired(self) -> None:
         because = ChangeCause("ganeti-masterd", "tokens have expired")

@@ -152,6 +152,6 @@ def _verdict(rule: FilterRule) -> Verdict:
 
 
 def _why(rule: FilterRule) -> str:
-    said = [str(entry[1]) for entry in rule.reason_trail if entry[:1] == ("gnt:user",)]
-    because = f", because: {said[-1]}" if said else ""
+    reasons = [str(entry[1]) for entry in rule.reason_trail if entry[:1] == ("gnt:user",)]
+    because = f", because: {reasons[-1]}" if reasons else ""
     return f"rejected by job filter {rule.uuid}{because}"

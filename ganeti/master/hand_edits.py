@@ -105,8 +105,8 @@ def _differences(base: ClusterState, edited: ClusterState) -> Iterator[Differenc
         for key in sorted({*before, *after}):
             old, new = before.get(key), after.get(key)
             if old is not None and new is not None:
-                kept = {name: getattr(old, name) for name in _OURS if hasattr(old, name)}
-                new = replace(new, **kept)
+                unchanged = {name: getattr(old, name) for name in _OURS if hasattr(old, name)}
+                new = replace(new, **unchanged)
             if old != new:
                 yield Difference(kind, key, old, new)
 

@@ -53,6 +53,8 @@ READY_TIMEOUT = 6.0
 Longer than a lease, so that clients do not notice a short loss of contact.
 """
 
+STOPPING = "the master daemon is stopping"
+
 Observer = Callable[[], None]
 T = TypeVar("T")
 
@@ -174,7 +176,7 @@ class Quorum:
             if self._lost is not None:
                 raise self._lost
             if self._stopped:
-                raise NotMaster("the master daemon is stopping")
+                raise NotMaster(STOPPING)
             waiting: Deferred[None] = Deferred(self._forget_waiting)
             self._waiting.append(waiting)
             await waiting
@@ -242,10 +244,10 @@ class Quorum:
         """Return why changes are refused now, and how to make them possible."""
         missing = {name: self._silent.get(name, "no answer yet") for name in self.missing()}
         voters = frozenset().union(*self._current().groups()) - self._down
-        told = "; ".join(f"{name}: {why}" for name, why in missing.items()) or "none"
+        listed = "; ".join(f"{name}: {why}" for name, why in missing.items()) or "none"
         return (
             f"changes are refused: {len(voters) - len(missing)} of {len(voters)} voting nodes"
-            f" answer this master, and more than half are required (missing: {told}). Bring them"
+            f" answer this master, and more than half are required (missing: {listed}). Bring them"
             " back; or, if it is certain that they are down and run no master daemon:"
             f" gnt-cluster confirm-down {' '.join(missing)}".rstrip()
         )
@@ -291,7 +293,7 @@ class Quorum:
         """
         self._term = known
         before: frozenset[str] | None = None
-        told: frozenset[str] | None = None
+        last_unanswered: frozenset[str] | None = None
         while True:
             # First a query without effect, like Raft's pre-vote: a candidate that cannot win,
             # because it is cut off, must not raise the term that the current master works with.
@@ -312,11 +314,11 @@ class Quorum:
             if before is None and take_over:
                 before = frozenset(ballot.state.master for ballot in rivals.values())
             allowed = before or frozenset()
-            strange = {n: b for n, b in rivals.items() if b.state.master not in allowed}
-            if self._followed_by_majority(strange, current):
-                raise _replaced(*_newest_rival(strange))
+            unexpected = {n: b for n, b in rivals.items() if b.state.master not in allowed}
+            if self._followed_by_majority(unexpected, current):
+                raise _replaced(*_newest_rival(unexpected))
             # Votes may be split among several that take over at once; each asks all nodes.
-            willing = asked.keys() if take_over else asked.keys() - strange.keys()
+            willing = asked.keys() if take_over else asked.keys() - unexpected.keys()
             if current.has_majority(willing, without=self._down):
                 if current.in_sync and not accept_loss:
                     require_in_sync(current, self._name)
@@ -343,11 +345,11 @@ class Quorum:
                     won = {name: ballots[name] for name in granted}
                     return Election(term, current, won, frozenset(ballots.keys() - granted))
                 await self._give_back(term, known, granted)
-            elif strange and not take_over:
-                raise _replaced(*_newest_rival(strange))
+            elif unexpected and not take_over:
+                raise _replaced(*_newest_rival(unexpected))
             silent = frozenset(self._silent)
-            if silent != told:
-                told = silent
+            if silent != last_unanswered:
+                last_unanswered = silent
                 self._log.warn(
                     "{n} nodes have answered this master; waiting for {silent}",
                     n=len(asked),
@@ -531,7 +533,7 @@ class Quorum:
             waiting: Deferred[None] = Deferred(self._forget_waiting)
             self._waiting.append(waiting)
             await waiting
-        raise self._lost or NotMaster("the master daemon is stopping")
+        raise self._lost or NotMaster(STOPPING)
 
     def confirm_down(self, names: Collection[str]) -> None:
         """Exclude the votes of these nodes, which an administrator has confirmed to be down.
@@ -660,7 +662,7 @@ class Quorum:
             )
             asked_at = self._clock.seconds()
             try:
-                kept = await self._nodes.ask(node, call)
+                generation = await self._nodes.ask(node, call)
             except NotMaster:
                 return  # the RPC client reports a newer master through ``heard``
             except GanetiError as e:
@@ -670,7 +672,7 @@ class Quorum:
             self._silent.pop(node.name, None)
             self._down.discard(node.name)
             self._heard[node.name] = max(asked_at, self._heard.get(node.name, 0.0))
-            self._kept[node.name] = kept
+            self._kept[node.name] = generation
             self._advance()
             if node.name not in self._current().voters:
                 self._adjust_voters()
@@ -680,10 +682,10 @@ class Quorum:
     def _advance(self) -> None:
         """Put proposed sets into effect that majorities have stored; wake the waiters."""
         for made in reversed(self._proposed):
-            kept = {
+            accepting = {
                 name for name, generation in self._kept.items() if generation >= made.generation
             }
-            if made.has_majority(kept, without=self._down):
+            if made.has_majority(accepting, without=self._down):
                 self._in_effect = made
                 at = self._proposed.index(made)
                 del self._proposed[: at + 1]

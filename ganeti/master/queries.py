@@ -139,9 +139,9 @@ class Queries:
             return msgspec.Raw(self._jobs_kept.of(tuple(fields)).everything(self._queue.jobs()))
         moment = await self._moment(what, table, fields)
         if what == "instance":
-            kept = self._instances_kept.of(tuple(fields))
-            some = kept.everything(moment) if names is None else kept.some(moment, names)
-            return msgspec.Raw(some)
+            encoder = self._instances_kept.of(tuple(fields))
+            encoded = encoder.everything(moment) if names is None else encoder.some(moment, names)
+            return msgspec.Raw(encoded)
         if what in self._lists_kept and names is None:
             return msgspec.Raw(self._lists_kept[what].of(tuple(fields)).everything(moment))
         rows = await self._rows(what, moment, fields, names)
@@ -284,8 +284,8 @@ class Queries:
         self, moment: ClusterSnapshot, fields: Sequence[str], names: Sequence[Any] | None
     ) -> Sequence[Any]:
         answers = await self._exported.answer()
-        said = {node.uuid: answers.get(node.uuid) for node in moment.nodes.values()}
-        return [row for row in exports.rows(moment, said) if names is None or row.node in names]
+        by_node = {node.uuid: answers.get(node.uuid) for node in moment.nodes.values()}
+        return [row for row in exports.rows(moment, by_node) if names is None or row.node in names]
 
     async def _ask_exports(self) -> Mapping[str, Sequence[str] | None]:
         hosts = [node for node in self._state().nodes.values() if not node.offline]
@@ -350,10 +350,10 @@ class _Kept(Generic[K]):
 
         :raises Invalid: a field is unknown.
         """
-        kept = self._kept.get(fields)
-        if kept is None:
-            kept = self._make(fields)
+        encoder = self._kept.get(fields)
+        if encoder is None:
+            encoder = self._make(fields)
             if len(self._kept) >= MAX_KEPT:
                 del self._kept[next(iter(self._kept))]
-            self._kept[fields] = kept
-        return kept
+            self._kept[fields] = encoder
+        return encoder

@@ -85,7 +85,9 @@ class SsconfDistribution:
     def _news(self, values: dict[str, str], nodes: Sequence[Node]) -> dict[str, str]:
         """Return the values that some of the nodes lack; lists of all instances are long."""
         known = [self._told.get(node.uuid, {}).items() for node in nodes]
-        return dict(item for item in values.items() if not all(item in told for told in known))
+        return dict(
+            item for item in values.items() if not all(item in distributed for distributed in known)
+        )
 
     def stop(self) -> None:
         """Cancel running and scheduled updates."""

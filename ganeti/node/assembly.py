@@ -113,8 +113,8 @@ class NodeParts:
 
 def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> NodeParts:
     """Return the parts of a node on ``host``; ``volumes`` replace its drivers for templates."""
-    doors = storage_doors(host.name, host.paths, host.files, host.images, host.processes)
-    storage, places = {**drivers(doors), **volumes}, units(doors)
+    host_drivers = storage_doors(host.name, host.paths, host.files, host.images, host.processes)
+    storage, storage_units = {**drivers(host_drivers), **volumes}, units(host_drivers)
     disks = Disks(storage, host.images)
     oses = OSDefinitions(host.files, host.paths.os_search_path)
     logs = f"{host.paths.log}/os"
@@ -149,8 +149,8 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> N
             now=host.now,
             hypervisors=host.hypervisors,
             drivers=storage,
-            units=places,
-            folders=doors.folders,
+            units=storage_units,
+            folders=host_drivers.folders,
             oses=oses.all,
             reach=host.reach,
             port=host.port,
@@ -162,7 +162,7 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> N
         credentials=NodeCredentials(host.files, host.paths, host.name, host.request, host.reload),
         disks=disks,
         exports=exports,
-        facts=NodeInfoAnswers(host.files, host.hypervisors, places),
+        facts=NodeInfoAnswers(host.files, host.hypervisors, storage_units),
         files=Files(host.files, host.paths, members.is_candidate),
         hooks=Hooks(host.files, host.processes, host.paths.hooks),
         instances=Instances(host.hypervisors, disks.paths, scripts, host.clock, host.name),
@@ -195,6 +195,6 @@ def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> N
             clock=host.clock,
             now=host.now,
         ),
-        units=Units(places, storage),
+        units=Units(storage_units, storage),
         voter=voter,
     )

@@ -46,11 +46,11 @@ class PowerHelpers:
         argv = [program, call.command, call.remote_node]
         ended = await self._processes.run(argv, timeout=call.timeout)
         if ended.code == _REFUSED:
-            said = ended.err.decode("utf-8", "replace").strip()
-            raise Failed(said or f"{program} failed without a message", Code.ENVIRONMENT)
+            output = ended.err.decode("utf-8", "replace").strip()
+            raise Failed(output or f"{program} failed without a message", Code.ENVIRONMENT)
         if ended.code:
-            said = (ended.err + ended.out).decode("utf-8", "replace").strip()
-            raise Failed(f"{program} exited with code {ended.code}: {said}", Code.ENVIRONMENT)
+            output = (ended.err + ended.out).decode("utf-8", "replace").strip()
+            raise Failed(f"{program} exited with code {ended.code}: {output}", Code.ENVIRONMENT)
         return ended.out.decode("utf-8", "replace")
 
     def _require_trusted(self, path: str) -> None:

@@ -66,12 +66,12 @@ class RestrictedCommands:
             ended = await self._processes.run([f"{self._folder}/{call.cmd}"], env={})
         finally:
             self._turn.release()
-        said = (ended.out + ended.err).decode("utf-8", "replace")
+        output = (ended.out + ended.err).decode("utf-8", "replace")
         if ended.code:
             raise Failed(
-                f"{call.cmd} exited with code {ended.code}: {said.strip()}", Code.ENVIRONMENT
+                f"{call.cmd} exited with code {ended.code}: {output.strip()}", Code.ENVIRONMENT
             )
-        return said
+        return output
 
     def _against(self, name: str) -> str | None:
         """Return why the command is not run; None if it is allowed."""

@@ -288,9 +288,9 @@ class Transfers:
     def _hear(self, transfer: _Transfer) -> None:
         """Read the output size in bytes that a script has announced, if it has."""
         if transfer.announced is not None and transfer.expected is None:
-            said = self._streams.waiting(transfer.announced).split()
-            if said and said[0].isdigit():
-                transfer.expected = int(said[0])
+            announced = self._streams.waiting(transfer.announced).split()
+            if announced and announced[0].isdigit():
+                transfer.expected = int(announced[0])
 
     # --- peers
 

@@ -151,8 +151,8 @@ class Voter:
             # A position that is not on disk yet is only kept in memory.
             self._state = state
             self._promised = self._clock.seconds() + PROMISE
-            kept = state.replica_set
-            return kept.generation if kept.term == state.term else 0
+            stored = state.replica_set
+            return stored.generation if stored.term == state.term else 0
 
     async def release(self, _: ReleaseLease) -> None:
         """Release the promise, because the master has ended or its term was not won."""

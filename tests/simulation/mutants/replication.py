@@ -129,10 +129,10 @@ MUTANTS = (
         name="set-in-effect-at-once",
         file=_QUORUM,
         before="""
-            if made.has_majority(kept, without=self._down):
+            if made.has_majority(accepting, without=self._down):
                 self._in_effect""",
         after="""
-            if kept:
+            if accepting:
                 self._in_effect""",
         reason="a replica set takes effect when one node has it",
         modes=("partition",),
