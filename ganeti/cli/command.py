@@ -73,7 +73,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     ``confirm`` is asked before, with the words filled in, unless the option ``confirmed_by`` is
     given.
     With ``own_defaults`` an environment variable holds options to begin with. Unless ``mixed``,
-    all options must come before the first word.
+    all options must come before the first word. A command that Ganeti has and this software does
+    not is ``unsupported``: it is refused with this reason.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     confirmed_by: str = "force"
     own_defaults: bool = False
     mixed: bool = True
+    unsupported: str = ""
 
     def all_options(self) -> list[Option]:
         """Everything that may be given: its own, those of the request, and those of jobs."""
@@ -114,6 +116,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
     def described(self) -> str:
         """What it does, in a sentence."""
+        if self.unsupported:
+            return f"Not supported: {self.unsupported}."
         if self.doc or not self.opcode:
             return self.doc
         from ganeti.cli.declared import told
@@ -206,6 +210,12 @@ def _require_text(words: Sequence[str]) -> None:
 
 def perform(declared: Tool, command: Command, rest: Sequence[str], session: Session) -> int:
     """Carry out one command; the exit code."""
+    if command.unsupported:
+        raise Ended(
+            FAILURE,
+            f"{declared.name} {command.name} is not supported by this version:"
+            f" {command.unsupported}",
+        )
     if command.own_defaults:
         rest = [*_own_defaults(declared, command, session), *rest]
     options = command.all_options()

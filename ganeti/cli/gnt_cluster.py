@@ -18,6 +18,7 @@ from ganeti.cli.options import (
     TEXT,
     Option,
     choice,
+    unsupported,
 )
 from ganeti.cli.program import run_tool
 from ganeti.cli.tags import search, tag_commands
@@ -42,6 +43,19 @@ SETTINGS = (
 )
 _OF_OS_DEFINITIONS = (
     *("os_hvp", "osparams", "osparams_private_cluster", "hidden_os", "blacklisted_os"),
+)
+
+_NO_SSH = "nodes are reached through their daemons only, never by ssh"
+_NO_SPICE = "consoles are not served by SPICE"
+NO_CRYPTO = (
+    unsupported("--new-confd-hmac-key", "there is no confd daemon"),
+    unsupported("--new-spice-certificate", _NO_SPICE),
+    unsupported("--spice-certificate", _NO_SPICE, TEXT),
+    unsupported("--spice-ca-certificate", _NO_SPICE, TEXT),
+    unsupported("--new-ssh-keys", _NO_SSH),
+    unsupported("--ssh-key-type", _NO_SSH, choice(("dsa", "ecdsa", "rsa"))),
+    unsupported("--ssh-key-bits", _NO_SSH, INT),
+    Option(("--no-ssh-key-check",), "no_ssh_key_check", "Accepted; ssh is not used."),
 )
 
 
@@ -379,6 +393,8 @@ GNT_CLUSTER = tool(
                 metavar="FILE",
             ),
             Option(("-f", "--force"), "force", "Do not ask."),
+            Option(("-v", "--verbose"), "verbose", "Accepted; the job's log has everything."),
+            *NO_CRYPTO,
         ),
         submits=True,
         confirm="Make new keys and certificates?",

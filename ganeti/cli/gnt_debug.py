@@ -9,6 +9,11 @@ from ganeti.cli.listing import NO_HEADERS, OUTPUT, SEPARATOR, VERBOSE
 from ganeti.cli.options import FLOAT, INFERRED, INT, PRIVATE, TEXT, UNIT, Option
 from ganeti.cli.program import run_tool
 
+NO_DAEMON = {
+    "metad": "there is no metadata daemon; guests get what they need from their OS scripts",
+    "wconfd": "the master daemon itself writes the configuration; see gnt-cluster history",
+}
+
 GNT_DEBUG = tool(
     "gnt-debug",
     "Looks inside the cluster's machinery, and tries it out.",
@@ -83,6 +88,11 @@ GNT_DEBUG = tool(
         name="test-osparams",
         opcode="OP_TEST_OS_PARAMS",
         flags=(Option(("--os-parameters-secret",), "osparams_secret", "", PRIVATE),),
+        unsupported="it tests code of Ganeti; gnt-instance add --dry-run checks OS parameters",
+    ),
+    *(
+        Command(name=name, words=(Words("what", "what", 1, None),), unsupported=reason)
+        for name, reason in NO_DAEMON.items()
     ),
 )
 

@@ -36,7 +36,8 @@ class Option(msgspec.Struct, frozen=True):
     """An option: its flags, and the name under which the command finds its value.
 
     Without a ``kind`` it takes no value and means ``sets``. With ``many`` it may be given again,
-    and its value is a list.
+    and its value is a list. One that Ganeti has and this software does not is ``unsupported``: its
+    use is refused with this reason.
     """
 
     flags: tuple[str, ...]
@@ -46,6 +47,7 @@ class Option(msgspec.Struct, frozen=True):
     sets: Any = True
     many: bool = False
     metavar: str = ""
+    unsupported: str = ""
 
     @property
     def shape(self) -> str:
@@ -59,14 +61,22 @@ class Option(msgspec.Struct, frozen=True):
     def value(self, flag: str, text: str) -> Any:
         """What ``text`` means behind ``flag``.
 
-        :raises BadOption: nothing.
+        :raises BadOption: nothing, or the option is not supported.
         """
+        if self.unsupported:
+            raise BadOption(f"{flag} is not supported by this version: {self.unsupported}")
         if self.kind is None:
             return self.sets
         try:
             return self.kind.parse(text)
         except (ValueError, GanetiError) as e:
             raise BadOption(f"{flag} {text}: {e}") from None
+
+
+def unsupported(flags: str, reason: str, kind: Kind | None = None) -> Option:
+    """Return an option of Ganeti's that is refused with ``reason``; its flags between spaces."""
+    doc = f"Not supported: {reason}."
+    return Option(tuple(flags.split()), flags.split()[-1], doc, kind, unsupported=reason)
 
 
 # --- parsers

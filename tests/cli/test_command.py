@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.cli.gnt_cluster import GNT_CLUSTER
+from ganeti.cli.gnt_debug import GNT_DEBUG
 from ganeti.cli.gnt_instance import GNT_INSTANCE
 from ganeti.cli.gnt_job import GNT_JOB
 from ganeti.errors import Refused
@@ -58,3 +60,11 @@ class CommandTests(SynchronousTestCase):
     def test_with_debug_it_is_shown_where_an_error_comes_from(self) -> None:
         terminal = Terminal({Query: Refused("not now")})
         self.assertRaises(Refused, terminal.run, GNT_JOB, "list", "--debug")
+
+    def test_what_only_ganeti_has_is_refused_by_its_name_with_a_reason(self) -> None:
+        terminal = Terminal()
+        self.assertEqual(terminal.run(GNT_DEBUG, "wconfd", "ping"), 1)
+        self.assertRegex(terminal.err, "^Error: gnt-debug wconfd is not supported .*: the master")
+        self.assertEqual(terminal.run(GNT_CLUSTER, "renew-crypto", "-f", "--ssh-key-bits=4096"), 2)
+        self.assertRegex(terminal.err, "^Error: --ssh-key-bits is not supported .*: nodes are")
+        self.assertEqual(terminal.asked(), [])
