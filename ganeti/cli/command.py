@@ -69,7 +69,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     into further fields. ``many`` is the field for the instance, of a command that takes several.
     ``ended`` makes an exit code of what the request answered.
 
-    ``run`` does what a mere request does not; ``submits`` says that it has the options of jobs.
+    ``run`` does what a mere request does not; ``submits`` says that it has the options of jobs,
+    and ``job_options`` that it has only these of them.
     ``confirm`` is asked before, with the words filled in, unless the option ``confirmed_by`` is
     given.
     With ``own_defaults`` an environment variable holds options to begin with. Unless ``mixed``,
@@ -91,6 +92,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     ended: Callable[[Session, Arguments, Any], int] | None = None
     run: Run | None = None
     submits: bool = False
+    job_options: tuple[Option, ...] = ()
     confirm: str = ""
     confirmed_by: str = "force"
     own_defaults: bool = False
@@ -111,7 +113,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
         if self.confirm and not any(option.name == self.confirmed_by for option in found):
             found.append(FORCE)
         if self.opcode or self.submits:
-            found += JOB_OPTIONS
+            found += self.job_options or JOB_OPTIONS
         return found + COMMON
 
     def described(self) -> str:
@@ -130,12 +132,16 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 
 FORCE = Option(("-f", "--force"), "force", "Do not ask for confirmation.")
+DRY_RUN = Option(("--dry-run",), "dry_run", "Only check and show the plan; change nothing.")
+URGENCY = Option(("--priority",), "priority", "How urgent the job is.", PRIORITY)
 JOB_OPTIONS = [
     Option(("--submit",), "submit", "Submit the job and do not wait for it."),
     Option(("--print-jobid",), "print_jobid", "Print the job's number in the first line."),
-    Option(("--dry-run",), "dry_run", "Only check and show the plan; change nothing."),
-    Option(("--priority",), "priority", "How urgent the job is.", PRIORITY),
+    DRY_RUN,
+    URGENCY,
 ]
+READS = (URGENCY,)
+"""The options of jobs that make sense where the command shows what its job has read."""
 COMMON = [
     Option(("--reason",), "reason", "Why; kept with the job.", TEXT),
     Option(("-d", "--debug"), "debug", "Show where an error comes from."),
@@ -279,7 +285,9 @@ def _sorted_out(declared: Tool, command: Command, plain: Sequence[str]) -> dict[
             raise _misused(declared, command, f"{each.kind} is missing")
         for word in taken:
             if each.choices and word not in each.choices:
-                raise _misused(declared, command, f"{word} is none of {', '.join(each.choices)}")
+                raise _misused(
+                    declared, command, f"{word or repr(word)} is none of {', '.join(each.choices)}"
+                )
         if each.most != 1:
             found[each.name] = taken
         elif taken:

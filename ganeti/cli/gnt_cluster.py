@@ -4,18 +4,21 @@
 from __future__ import annotations
 
 from ganeti.cli import clusters, epo, events, everywhere, policies
-from ganeti.cli.command import FORCE, Command, Words, tool
+from ganeti.cli.command import DRY_RUN, FORCE, READS, URGENCY, Command, Words, tool
 from ganeti.cli.listing import FORM, ROMAN
 from ganeti.cli.options import (
     BOOL,
-    FLOAT,
+    COUNT,
     IDENTKEYVAL,
     INFERRED,
     INT,
     KEYVAL,
     LIST,
+    PORT,
     RANGES,
+    SECONDS,
     TEXT,
+    TIMEOUT,
     Option,
     choice,
     unsupported,
@@ -25,7 +28,7 @@ from ganeti.cli.tags import search, tag_commands
 
 YES_DO_IT = Option(("--yes-do-it", "--ya-rly"), "yes_do_it", "Really do so.")
 
-NODE_PORT = Option(("--node-port",), "node_port", "Where the node daemons listen.", INT)
+NODE_PORT = Option(("--node-port",), "node_port", "Where the node daemons listen.", PORT)
 SOME_NODES = (
     NODE_PORT,
     Option(("-n", "--node"), "nodes", "Only this node.", TEXT, many=True, metavar="NODE"),
@@ -228,6 +231,7 @@ GNT_CLUSTER = tool(
         words=(Words("pattern", "pattern"),),
         options=(FORM,),
         submits=True,
+        job_options=READS,
         run=search,
     ),
     Command(
@@ -242,6 +246,7 @@ GNT_CLUSTER = tool(
         doc="End the cluster, of which only the master may be left.",
         options=(YES_DO_IT,),
         submits=True,
+        job_options=(DRY_RUN, URGENCY),
         run=clusters.destroy,
     ),
     Command(
@@ -273,14 +278,17 @@ GNT_CLUSTER = tool(
             Option(("--on",), "on", "Switch nodes on, and start what should run on them."),
             FORCE,
             Option(
-                ("--oob-timeout",), "oob_timeout", "How long a helper may take, in seconds.", INT
+                ("--oob-timeout",),
+                "oob_timeout",
+                "How long a helper may take, in seconds.",
+                TIMEOUT,
             ),
-            Option(("--power-delay",), "power_delay", "Seconds between two nodes.", FLOAT),
+            Option(("--power-delay",), "power_delay", "Seconds between two nodes.", SECONDS),
             Option(
                 ("--shutdown-timeout",),
                 "shutdown_timeout",
                 "How long a guest may take to shut down, in seconds.",
-                INT,
+                TIMEOUT,
             ),
             NODE_PORT,
         ),
@@ -484,7 +492,7 @@ GNT_CLUSTER = tool(
         options=(
             Option(("--all",), "all", "The moves of jobs, too."),
             Option(("--check",), "check", "Only verify that every commit follows the one before."),
-            Option(("-n", "--last"), "last", "Only the last N changes.", INT),
+            Option(("-n", "--last"), "last", "Only the last N changes.", COUNT),
             FORM,
         ),
         run=clusters.history,

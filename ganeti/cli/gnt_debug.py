@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 from ganeti.cli import debugging
-from ganeti.cli.command import Command, Words, tool
+from ganeti.cli.command import READS, Command, Words, tool
 from ganeti.cli.listing import NO_HEADERS, OUTPUT, SEPARATOR, VERBOSE
-from ganeti.cli.options import FLOAT, INFERRED, INT, PRIVATE, TEXT, UNIT, Option
+from ganeti.cli.options import COUNT, INFERRED, INT, PRIVATE, SECONDS, TEXT, UNIT, Option
 from ganeti.cli.program import run_tool
 
 NO_DAEMON = {
@@ -39,7 +39,7 @@ GNT_DEBUG = tool(
             SEPARATOR,
             OUTPUT,
             VERBOSE,
-            Option(("--interval",), "interval", "Show them again after so many seconds.", FLOAT),
+            Option(("--interval",), "interval", "Show them again after so many seconds.", SECONDS),
         ),
         run=debugging.locks,
     ),
@@ -48,11 +48,11 @@ GNT_DEBUG = tool(
         doc="Submit jobs that files describe: JSON, a list of opcodes in each.",
         words=(Words("files", "file", 1, None),),
         options=(
-            Option(("--op-repeat",), "op_repeat", "Every opcode so many times.", INT),
-            Option(("--job-repeat",), "job_repeat", "Every job so many times.", INT),
+            Option(("--op-repeat",), "op_repeat", "Every opcode so many times.", COUNT),
+            Option(("--job-repeat",), "job_repeat", "Every job so many times.", COUNT),
             Option(("--timing-stats",), "timing_stats", "Tell how long it took."),
             Option(("--each",), "each", "Submit the jobs one by one and not all at once."),
-            Option(("-v", "--verbose"), "verbose", "Tell how each job goes."),
+            Option(("-v", "--verbose"), "verbose", "Accepted; how each job goes is shown."),
         ),
         submits=True,
         run=debugging.submit_job,
@@ -61,6 +61,7 @@ GNT_DEBUG = tool(
         name="test-jobqueue",
         doc="Try out the job queue with jobs that do nothing.",
         submits=True,
+        job_options=READS,
         run=debugging.test_queue,
     ),
     Command(

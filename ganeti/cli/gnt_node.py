@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ganeti.cli import nodes
-from ganeti.cli.command import FORCE, Command, Words, tool
+from ganeti.cli.command import FORCE, READS, Command, Words, tool
 from ganeti.cli.instances import show_jobs
 from ganeti.cli.listing import (
     FORM,
@@ -15,7 +15,8 @@ from ganeti.cli.listing import (
     Listing,
     lists,
 )
-from ganeti.cli.options import BOOL, FLOAT, IDENTKEYVAL, INT, TEXT, Option, choice
+from ganeti.cli.options import BOOL, IDENTKEYVAL, PORT, SECONDS, TEXT, Option, choice
+from ganeti.cli.options import TIMEOUT as SECONDS_ALLOWED
 from ganeti.cli.program import run_tool
 from ganeti.cli.tags import tag_commands
 
@@ -33,7 +34,9 @@ NEW_SECONDARY = Option(
     TEXT,
     metavar="NODE",
 )
-TIMEOUT = Option(("--oob-timeout",), "timeout", "How long the helper may take, in seconds.", INT)
+TIMEOUT = Option(
+    ("--oob-timeout",), "timeout", "How long the helper may take, in seconds.", SECONDS_ALLOWED
+)
 
 ADD = Command(
     name="add",
@@ -50,7 +53,7 @@ ADD = Command(
         ),
         Option(("--token-only",), "token_only", "Print the token for the new node, and no more."),
         Option(("--joined",), "joined", "Its node daemon runs already; do not wait for it."),
-        Option(("--port",), "port", "Where its node daemon listens.", INT),
+        Option(("--port",), "port", "Where its node daemon listens.", PORT),
         Option(
             ("--witness",),
             "witness",
@@ -170,7 +173,7 @@ GNT_NODE = tool(
                 "ignore_status",
                 "Switch nodes off without marking them offline first.",
             ),
-            Option(("--power-delay",), "power_delay", "Seconds between two nodes.", FLOAT),
+            Option(("--power-delay",), "power_delay", "Seconds between two nodes.", SECONDS),
             NO_HEADERS,
             SEPARATOR,
         ),
@@ -183,6 +186,7 @@ GNT_NODE = tool(
         words=NODES,
         options=(TIMEOUT, NO_HEADERS, SEPARATOR),
         submits=True,
+        job_options=READS,
         run=nodes.health,
     ),
     Command(
@@ -210,6 +214,7 @@ GNT_NODE = tool(
         words=NODES,
         options=(NO_HEADERS, SEPARATOR, OUTPUT, UNITS),
         submits=True,
+        job_options=READS,
         run=nodes.volumes,
     ),
     Command(
@@ -229,6 +234,7 @@ GNT_NODE = tool(
             ),
         ),
         submits=True,
+        job_options=READS,
         run=nodes.storage,
     ),
     Command(

@@ -210,15 +210,15 @@ def batch_create(session: Session, arguments: Arguments) -> int:
     import msgspec
 
     from ganeti.cli.follow import carry_out
+    from ganeti.cli.input_files import read_bytes, unreadable
     from ganeti.opcodes.instance.create import AllocateInstances
     from ganeti.schema.documents import UNREADABLE
     from ganeti.schema.reading import read
 
     try:
-        with open(arguments["file"], "rb") as file:
-            written = msgspec.json.decode(file.read())
-    except (OSError, *UNREADABLE) as e:
-        raise Ended(FAILURE, f"{arguments['file']} cannot be read: {e}") from None
+        written = msgspec.json.decode(read_bytes(arguments["file"]))
+    except UNREADABLE as e:
+        raise unreadable(arguments["file"], f"it is not JSON: {e}") from None
     if not isinstance(written, list) or not all(isinstance(each, dict) for each in written):
         raise Ended(FAILURE, f"{arguments['file']} must be a JSON list of objects")
     wanted = [{"OP_ID": "OP_INSTANCE_CREATE", "mode": "create", **each} for each in written]
@@ -243,7 +243,7 @@ def console(session: Session, arguments: Arguments) -> int:
 
     opcode = OpenConsole(instance_name=arguments["instance_name"])
     results = results_of(session, arguments, opcode)
-    if results is None or arguments.get("dry_run"):
+    if not results:
         return 0
     found = results[0]
     if found["kind"] == "ssh":

@@ -92,12 +92,14 @@ def show_changes(session: Session, arguments: Arguments, result: Any) -> int:
 
 def add(session: Session, arguments: Arguments) -> int:
     """Invite a node, wait until it has joined, and make it a member."""
+    from ganeti.cli.addresses import require_host_name
     from ganeti.cli.declared import opcode_of
     from ganeti.cli.follow import carry_out
     from ganeti.paths import NODED_PORT
 
     arguments = _with_full_name(session, arguments)
     name = arguments["node_name"]
+    require_host_name(name)
     address = arguments.get("primary_ip") or _known_address(session, arguments)
     port = arguments.get("port", NODED_PORT)
     if arguments.get("token_only"):
@@ -143,6 +145,11 @@ def _known_address(session: Session, arguments: Arguments) -> str:
     if arguments.get("readd"):
         wanted = ["==", "name", name]
         found = objects(session.ask(Query(what="node", fields=("pip",), qfilter=wanted)))
+        if not found:
+            raise Ended(
+                FAILURE,
+                f"there is no node {name} to add again; add it without --readd as a new one",
+            )
         return str(found[0]["pip"])
     return resolved(name, "--primary-ip", loopback=bool(session.paths.root))
 

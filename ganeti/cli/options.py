@@ -3,14 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
 
 from ganeti.errors import GanetiError
 from ganeti.schema.documents import UNREADABLE
+from ganeti.schema.types import MAX_INTEGER
 from ganeti.schema.units import mebibytes
+
+MAX_PORT = 65535
+MAX_SECONDS = 86400
+"""A day, for what a tool waits; jobs have limits of their own."""
 
 MOST_SUGGESTED = 3
 
@@ -168,11 +174,46 @@ def whole(text: str) -> int:
 
 
 def number(text: str) -> float:
-    """A number."""
+    """A number; those that are none, or without end, are not taken."""
     try:
-        return float(text)
+        found = float(text)
     except ValueError:
-        raise ValueError("must be a number") from None
+        found = math.nan
+    if not math.isfinite(found):
+        raise ValueError("must be a number")
+    return found
+
+
+def count(text: str) -> int:
+    """How many of something."""
+    found = whole(text)
+    if not 1 <= found <= MAX_INTEGER:
+        raise ValueError(f"must be a whole number from 1 to {MAX_INTEGER}")
+    return found
+
+
+def seconds(text: str) -> float:
+    """A time to wait."""
+    found = number(text)
+    if not 0 <= found <= MAX_SECONDS:
+        raise ValueError(f"must be a number of seconds from 0 to {MAX_SECONDS}")
+    return found
+
+
+def whole_seconds(text: str) -> int:
+    """A time that something may take."""
+    found = whole(text)
+    if not 0 <= found <= MAX_SECONDS:
+        raise ValueError(f"must be a whole number of seconds from 0 to {MAX_SECONDS}")
+    return found
+
+
+def port_number(text: str) -> int:
+    """A TCP port."""
+    found = whole(text)
+    if not 1 <= found <= MAX_PORT:
+        raise ValueError(f"must be a port from 1 to {MAX_PORT}")
+    return found
 
 
 def number_or_default(text: str) -> float | str:
@@ -209,20 +250,25 @@ def json_value(text: str) -> Any:
         raise ValueError(f"is not JSON: {e}") from None
 
 
-def choice(values: Sequence[str]) -> Kind:
+def choice(given: Iterable[str]) -> Kind:
     """One of some words."""
+    values = tuple(given)
 
     def parse(text: str) -> str:
         if text not in values:
             raise ValueError(f"must be one of {', '.join(values)}")
         return text
 
-    return Kind("choice", "|".join(values), parse, tuple(values))
+    return Kind("choice", "|".join(values), parse, values)
 
 
 TEXT = Kind("string", "TEXT", str)
 NAME = Kind("string", "NAME", str)
 INT = Kind("int", "N", whole)
+COUNT = Kind("int", "N", count)
+PORT = Kind("int", "PORT", port_number)
+TIMEOUT = Kind("int", "SECONDS", whole_seconds)
+SECONDS = Kind("float", "SECONDS", seconds)
 FLOAT = Kind("float", "NUMBER", number)
 MAYBE_FLOAT = Kind("maybefloat", "NUMBER|default", number_or_default)
 UNIT = Kind("unit", "SIZE", mebibytes)

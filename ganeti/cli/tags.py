@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 
 from ganeti.cli.command import Arguments, Command, Words
@@ -83,16 +82,9 @@ def _change(kind: str, adds: bool, session: Session, arguments: Arguments) -> in
 
 
 def _from_file(path: str | None) -> list[str]:
-    if path is None:
-        return []
-    try:
-        if path == "-":
-            lines = sys.stdin.read().splitlines()
-        else:
-            with open(path, encoding="utf-8") as file:
-                lines = file.read().splitlines()
-    except (OSError, UnicodeDecodeError) as e:
-        raise Ended(FAILURE, f"{path} cannot be read: {e}") from None
+    from ganeti.cli.input_files import read_lines
+
+    lines = read_lines(path) if path is not None else []
     return [line.strip() for line in lines if line.strip()]
 
 

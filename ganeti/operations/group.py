@@ -127,7 +127,7 @@ def plan_modify(op: ModifyGroup, state: ClusterState, facts: Facts) -> Edit:
     group = state.group(op.group_name)
     fields = _settings(op, group, state)
     if not fields:
-        raise Refused("nothing is to be changed; name what is", Code.INPUT)
+        raise Refused("no changes requested; give at least one parameter", Code.INPUT)
     policy = op.alloc_policy.value if op.alloc_policy else ""
     more = {"GROUP_NAME": group.name, "NEW_ALLOC_POLICY": policy}
     locks = request(exclusive=[group_lock(group.uuid)])

@@ -117,7 +117,7 @@ def plan_modify(op: ModifyNetwork, state: ClusterState, facts: Facts) -> Edit:
         fields["mac_prefix"] = _mac_prefix(op.mac_prefix)
     kept, freed = list(op.add_reserved_ips or ()), list(op.remove_reserved_ips or ())
     if not fields and not kept and not freed:
-        raise Refused("nothing is to be changed; name what is", Code.INPUT)
+        raise Refused("no changes requested; give at least one parameter", Code.INPUT)
     if op.gateway is not None:
         freed += [network.gateway] if network.gateway else []
         kept.append(op.gateway)

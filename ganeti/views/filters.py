@@ -48,6 +48,6 @@ def rows(moment: Moment, uuids: Iterable[str] | None = None) -> list[FilterRule]
     found = []
     for uuid in uuids:
         if uuid not in rules:
-            raise Refused(f"there is no job filter {uuid}", Code.UNKNOWN)
+            raise Refused(f"there is no job filter {uuid}; see gnt-filter list", Code.UNKNOWN)
         found.append(rules[uuid])
     return found

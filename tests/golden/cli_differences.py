@@ -41,12 +41,24 @@ REFUSED: Mapping[str, str] = {
 _AT_ONCE = "the question is answered at once, without a job"
 _NO_SSH = "nodes join by a token and certificates, and nothing is done by ssh"
 
+_FOR_SCRIPTS = "it is recorded for scripts of the master's host, which find it in ssconf"
+_KEPT = "ssh is not used; the value is recorded"
+
 NO_EFFECT: Mapping[str, str] = {
     "gnt-backup export -f": "nothing is asked",
+    "gnt-cluster init --master-netdev": _FOR_SCRIPTS,
+    "gnt-cluster init --master-netmask": _FOR_SCRIPTS,
     "gnt-cluster init --no-etc-hosts": "names are looked up as the system of each node does it",
     "gnt-cluster init --no-ssh-init": "ssh is not used",
+    "gnt-cluster init --ssh-key-bits": _KEPT,
+    "gnt-cluster init --ssh-key-type": _KEPT,
+    "gnt-cluster modify --master-netdev": _FOR_SCRIPTS,
+    "gnt-cluster modify --master-netmask": _FOR_SCRIPTS,
+    "gnt-cluster modify --max-tracked-jobs": "every job is watched",
     "gnt-cluster renew-crypto --no-ssh-key-check": "ssh is not used",
     "gnt-cluster renew-crypto -v": "the job's log has everything",
+    "gnt-cluster verify -v": "the report has everything",
+    "gnt-debug submit-job -v": "how each job goes is shown",
     "gnt-instance move --ignore-consistency": "disks are copied only of a stopped guest",
     "gnt-node add --force-join": _NO_SSH,
     "gnt-node add --no-node-setup": _NO_SSH,

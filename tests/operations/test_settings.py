@@ -288,4 +288,4 @@ class NodeTests(SettingTests):
     def test_something_must_be_changed(self) -> None:
         told, code = self.refusal("OP_NODE_SET_PARAMS", node_name="node2", force=True)
         self.assertEqual(code, Code.INPUT)
-        self.assertIn("nothing is to be changed", told)
+        self.assertIn("no changes requested", told)
