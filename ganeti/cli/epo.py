@@ -122,7 +122,7 @@ def _switched_off(session: Session, arguments: Arguments, chosen: Sequence[Node]
             timeout=arguments.get("oob_timeout", 60),
         ),
     )
-    return show_power(session, arguments, results and results[-1:])
+    return show_power(session, arguments, results and results[-1:], switches=True)
 
 
 def _on(

@@ -138,7 +138,8 @@ def plan_modify(op: ModifyGroup, state: ClusterState, facts: Facts) -> Edit:
 def plan_rename(op: RenameGroup, state: ClusterState, facts: Facts) -> Edit:
     """Decide whether the group can have the name, or refuse."""
     group = state.group(op.group_name)
-    _require_free(op.new_name, "new_name", state)
+    if op.new_name != group.name:
+        _require_free(op.new_name, "new_name", state)
     more = {"OLD_NAME": group.name, "NEW_NAME": op.new_name}
     members = [node.uuid for node in state.nodes_in(group)]
     return Edit(
