@@ -181,9 +181,9 @@ def run(declared: Tool, words: Sequence[str], session: Session) -> int:
         if command is None:
             return _without_a_command(declared, name, session)
         if "--help" in rest or "-h" in rest:
-            from ganeti.cli.helps import command_help
+            from ganeti.cli.helps import WIDTH, command_help
 
-            session.show(command_help(declared, command))
+            session.show(command_help(declared, command, session.columns(WIDTH)))
             return 0
         debug = "--debug" in rest or "-d" in rest
         return perform(declared, command, rest, session)
@@ -256,6 +256,8 @@ def trouble(error: GanetiError | OSError) -> tuple[int, str]:
             return code, f"Error: {error}" if str(error) else ""
         case BadOption():
             return 2, f"Error: {error}"
+        case OSError(strerror=str(reason), filename=name):
+            return FAILURE, f"Failure: {f'{name}: ' if name else ''}{reason}"
     return FAILURE, f"Failure: {error}"
 
 
@@ -307,12 +309,12 @@ def _without_a_command(declared: Tool, name: str, session: Session) -> int:
 
         session.say(f"{declared.name} (ganeti v{__version__}) {__version__}")
         return 0
-    from ganeti.cli.helps import near, tool_help
+    from ganeti.cli.helps import WIDTH, near, tool_help
 
     if name in ("--help", "-h"):
-        session.show(tool_help(declared))
+        session.show(tool_help(declared, session.columns(WIDTH)))
         return 0
     if name:
         session.tell(f"Error: there is no command {name}{near(declared, name)}")
-    session.show(tool_help(declared))
+    session.show(tool_help(declared, session.columns(WIDTH)))
     return FAILURE

@@ -45,6 +45,10 @@ def run_tool(tool: Tool) -> NoReturn:
     except BrokenPipeError:
         # Whoever reads has seen enough.
         code = FAILURE
+    except OSError as e:
+        # What was printed is in a buffer until now.
+        sys.stderr.write(f"Error: the output cannot be written: {e.strerror}\n")
+        code = FAILURE
     except KeyboardInterrupt:
         sys.stderr.write("\nInterrupted; a job that was submitted goes on: see gnt-job list\n")
         sys.stderr.flush()

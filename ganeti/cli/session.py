@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, TextIO, TypeVar
 
 from ganeti.errors import GanetiError
@@ -29,6 +31,23 @@ class Ended(GanetiError):
     def __init__(self, code: int, message: str = "") -> None:
         super().__init__(message)
         self.code = code
+
+
+_LEAST_COLUMNS = 40
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    """Say of what was to be written there that it was not.
+
+    :raises Ended: the disk is full, or whatever else keeps the output from its place.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # whoever reads has seen enough
+    except OSError as e:
+        raise Ended(FAILURE, f"the output cannot be written: {e.strerror}") from None
 
 
 class Asks(Protocol):
@@ -79,12 +98,29 @@ class Session:
 
     def say(self, line: str = "") -> None:
         """Print a line of the result."""
-        self._out.write(line + "\n")
+        with _written():
+            self._out.write(line + "\n")
 
     def show(self, text: str) -> None:
         """Print something as it is, at once."""
-        self._out.write(text)
-        self._out.flush()
+        with _written():
+            self._out.write(text)
+            self._out.flush()
+
+    def columns(self, most: int) -> int:
+        """Return how many columns text for people may have: those of the terminal, up to ``most``.
+
+        A terminal of fewer than 40 is taken for one of 40.
+        """
+        given = self.environment.get("COLUMNS", "")
+        if given.isdecimal() and given.isascii():
+            found = int(given[:4])
+        else:
+            try:
+                found = os.get_terminal_size(self._out.fileno()).columns
+            except (OSError, ValueError):
+                found = most
+        return min(max(found or most, _LEAST_COLUMNS), most)
 
     def tell(self, line: str) -> None:
         """Print a line that is not part of the result."""

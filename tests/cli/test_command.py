@@ -68,3 +68,11 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual(terminal.run(GNT_CLUSTER, "renew-crypto", "-f", "--ssh-key-bits=4096"), 2)
         self.assertRegex(terminal.err, "^Error: --ssh-key-bits is not supported .*: nodes are")
         self.assertEqual(terminal.asked(), [])
+
+    def test_help_has_the_width_of_the_terminal(self) -> None:
+        for columns, most in (("40", 40), ("200", 80), ("9", 40), ("x", 80), ("0", 80)):
+            terminal = Terminal(environment={"COLUMNS": columns})
+            self.assertEqual(terminal.run(GNT_JOB, "--help"), 0)
+            longest = max(len(line) for line in terminal.out.splitlines()[1:])
+            self.assertLessEqual(longest, most, columns)
+            self.assertGreater(longest, most // 2, columns)

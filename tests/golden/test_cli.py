@@ -142,6 +142,19 @@ class HelpTests(SynchronousTestCase):
                 if not line.lstrip().startswith("-"):
                     self.assertLessEqual(len(line), 80, line)
 
+    def test_helps_fit_in_a_narrow_terminal(self) -> None:
+        for tool in tools():
+            texts = [command_help(tool, each, 40) for each in tool.commands]
+            for text in (tool_help(tool, 40), *texts):
+                for line in text.splitlines()[2:]:
+                    # Flags and usage stay whole, to be copied.
+                    if len(line) > 40:
+                        self.assertRegex(line, r"^  -", f"{tool.name}: {line}")
+
+    def test_the_commands_of_a_tool_fit(self) -> None:
+        for tool in tools():
+            self.assertEqual([line for line in tool_help(tool).splitlines() if len(line) > 80], [])
+
     def test_no_two_options_of_a_command_share_a_flag_and_all_are_explained(self) -> None:
         for tool, command in commands():
             options = command.all_options()
