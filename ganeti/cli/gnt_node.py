@@ -15,8 +15,17 @@ from ganeti.cli.listing import (
     Listing,
     lists,
 )
-from ganeti.cli.options import BOOL, IDENTKEYVAL, PORT, SECONDS, TEXT, Option, choice
-from ganeti.cli.options import TIMEOUT as SECONDS_ALLOWED
+from ganeti.cli.options import (
+    ADDRESS,
+    BOOL,
+    IDENTKEYVAL,
+    PORT,
+    SECONDS,
+    TEXT,
+    WHOLE_SECONDS,
+    Option,
+    choice,
+)
 from ganeti.cli.program import run_tool
 from ganeti.cli.tags import tag_commands
 
@@ -35,7 +44,7 @@ NEW_SECONDARY = Option(
     metavar="NODE",
 )
 TIMEOUT = Option(
-    ("--oob-timeout",), "timeout", "How long the helper may take, in seconds.", SECONDS_ALLOWED
+    ("--oob-timeout",), "timeout", "How long the helper may take, in seconds.", WHOLE_SECONDS
 )
 
 ADD = Command(
@@ -48,8 +57,7 @@ ADD = Command(
             ("--primary-ip",),
             "primary_ip",
             "The node's address; by default that of its name.",
-            TEXT,
-            metavar="ADDRESS",
+            ADDRESS,
         ),
         Option(("--token-only",), "token_only", "Print the token for the new node, and no more."),
         Option(("--joined",), "joined", "Its node daemon runs already; do not wait for it."),

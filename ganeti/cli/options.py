@@ -200,6 +200,18 @@ def seconds(text: str) -> float:
     return found
 
 
+def address(text: str) -> str:
+    """An address of IPv4 or IPv6."""
+    import socket
+
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            return socket.inet_ntop(family, socket.inet_pton(family, text))
+        except (OSError, UnicodeError):
+            continue
+    raise ValueError("must be an address such as 192.0.2.1")
+
+
 def whole_seconds(text: str) -> int:
     """A time that something may take."""
     found = whole(text)
@@ -267,7 +279,8 @@ NAME = Kind("string", "NAME", str)
 INT = Kind("int", "N", whole)
 COUNT = Kind("int", "N", count)
 PORT = Kind("int", "PORT", port_number)
-TIMEOUT = Kind("int", "SECONDS", whole_seconds)
+ADDRESS = Kind("string", "ADDRESS", address)
+WHOLE_SECONDS = Kind("int", "SECONDS", whole_seconds)
 SECONDS = Kind("float", "SECONDS", seconds)
 FLOAT = Kind("float", "NUMBER", number)
 MAYBE_FLOAT = Kind("maybefloat", "NUMBER|default", number_or_default)

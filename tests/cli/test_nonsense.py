@@ -86,6 +86,14 @@ class RefusalTests(SynchronousTestCase):
             told = self.refused(GNT_CLUSTER, "init", f"--primary-ip-version={text}", "c.example")
             self.assertIn("must be one of 4, 6", told)
 
+    def test_what_is_to_be_an_address_is_one(self) -> None:
+        for text in ("", "x", "192.0.2", "a" * 300, "../etc", "192.0.2.1/24"):
+            for tool, *words in (
+                (GNT_NODE, "add", "--primary-ip", text, "node2"),
+                (GNT_CLUSTER, "init", "--master-address", text, "c.example"),
+            ):
+                self.assertIn("must be an address such as 192.0.2.1", self.refused(tool, *words))
+
     def test_a_list_without_fields_is_refused(self) -> None:
         self.assertIn("name at least one field", self.refused(GNT_INSTANCE, "list", "-o", ","))
 
