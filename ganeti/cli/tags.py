@@ -94,11 +94,14 @@ def search(session: Session, arguments: Arguments) -> int:
     from ganeti.cli.output import as_json
     from ganeti.opcodes.tags import SearchTags
 
-    results = results_of(session, arguments, SearchTags(pattern=arguments["pattern"]))
+    pattern = arguments["pattern"]
+    results = results_of(session, arguments, SearchTags(pattern=pattern))
     found = sorted(map(tuple, results[0])) if results else []
     if arguments.get("output"):
         session.say(as_json(found))
     else:
         for path, tag in found:
             session.say(f"{path} {tag}")
-    return 0 if found else FAILURE
+    if not found:
+        raise Ended(FAILURE, f"no object of the cluster has a tag that matches {pattern}")
+    return 0
