@@ -53,7 +53,8 @@ def _chosen(session: Session, arguments: Arguments) -> tuple[list[Node], list[No
     known = {node[key] for node in nodes for key in keys}
     if unknown := [name for name in names if name not in known]:
         what = "node group" if arguments.get("groups") else "node"
-        raise Ended(FAILURE, f"there is no {what} {', '.join(unknown)}")
+        kind = "group" if arguments.get("groups") else "node"
+        raise Ended(FAILURE, f"there is no {what} {', '.join(unknown)}; see gnt-{kind} list")
     found = [node for node in nodes if everything or any(node[key] in names for key in keys)]
     master = [node for node in found if node["master"]]
     if master and not everything:

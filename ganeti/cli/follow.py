@@ -224,7 +224,7 @@ def _put_away(session: Session, job: int) -> list[Any]:
     """The end of a job that is in the archive by now."""
     row = session.ask(QueryJobs(ids=(job,), fields=_FIELDS))[0]
     if row is None or row[0] not in _FINAL:
-        raise JobLost(f"there is no job {job}")
+        raise JobLost(f"there is no job {job}; see gnt-job list")
     return outcome(job, *row)
 
 

@@ -71,6 +71,8 @@ def _numbered(flag: str, given: Sequence[tuple[str, Any]]) -> list[Document]:
             raise Ended(FAILURE, f"--{flag} {ident}: must be a number, a colon and settings")
         if int(ident) in found:
             raise Ended(FAILURE, f"--{flag} {ident} is given twice")
+        if bare := [key for key, value in values.items() if isinstance(value, bool)]:
+            raise Ended(FAILURE, f"--{flag} {ident}: {bare[0]} must be KEY=VALUE")
         found[int(ident)] = values
     missing = [index for index in range(len(found)) if index not in found]
     if missing:

@@ -233,13 +233,21 @@ def number_or_default(text: str) -> float | str:
     return text if text == "default" else number(text)
 
 
+MAX_DURATION = 3650 * 86400
+"""Ten years: beyond, a mistake is more likely, and times become dates that cannot be shown."""
+_MAX_DIGITS = 12
+
+
 def duration(text: str) -> int:
     """Seconds, or a number of minutes, hours, days or weeks, as in 90, 30m, 4h, 1d, 2w."""
     factor = _SECONDS.get(text[-1:].lower())
     digits = text if factor is None else text[:-1]
     if not (digits.isascii() and digits.isdigit()):
         raise ValueError(f"'{text}' must be a number with s, m, h, d or w, such as 30m")
-    return int(digits) * (factor or 1)
+    found = int(digits[:_MAX_DIGITS]) * (factor or 1)
+    if len(digits) > _MAX_DIGITS or found > MAX_DURATION:
+        raise ValueError(f"'{text}' is longer than {MAX_DURATION // 86400} days")
+    return found
 
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}

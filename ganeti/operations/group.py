@@ -169,6 +169,8 @@ def plan_assign(op: AssignNodes, state: ClusterState, facts: Facts) -> Edit:
     """Decide which nodes change their group, or refuse what would split instances."""
     group = state.group(op.group_name)
     nodes = [state.node(name) for name in op.node_uuids or op.nodes]
+    if not nodes:
+        raise Refused(f"name the nodes to assign to group {group.name}", Code.INPUT)
     moved = [node for node in nodes if node.group != group.uuid]
     if not op.force and (split := _split(moved, group, state)):
         raise Refused(

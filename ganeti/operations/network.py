@@ -11,6 +11,7 @@ from typing import Any
 from ganeti.config.changes.networks import (
     LARGEST,
     SMALLEST,
+    is_reserved,
     kept_from_instances,
     place_of,
     taken,
@@ -125,6 +126,12 @@ def plan_modify(op: ModifyNetwork, state: ClusterState, facts: Facts) -> Edit:
         if place_of(network, address) is not None and _of_instance(network, address, state):
             raise Refused(f"an instance has the address {address}", Code.NOT_UNIQUE)
     kept_from_instances(network, [*kept, *freed], kept=True)  # refuses what is not inside
+    if free := [each for each in op.remove_reserved_ips or () if not is_reserved(network, each)]:
+        raise Refused(
+            f"{', '.join(free)} is not reserved in network {network.name}; see gnt-network info"
+            f" {network.name}",
+            Code.INPUT,
+        )
 
     def change(state: ClusterState) -> ClusterState:
         now = kept_from_instances(current(state, network), freed, kept=False)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_typ
 
 import msgspec
 from msgspec import inspect
-from msgspec.inspect import EnumType, LiteralType, Metadata, type_info
+from msgspec.inspect import EnumType, LiteralType, Metadata, VarTupleType, type_info
 
 from ganeti.errors import Invalid, Problem
 from ganeti.schema.types import RULES
@@ -93,10 +93,10 @@ def phrased(message: str, choices: str = "") -> tuple[str, str]:
 
 
 def choices(hint: Any) -> str:
-    """The values that a type allows, if it is a choice or nothing."""
+    """The values that a type allows, if it is a choice, a list of choices, or nothing."""
     kind = type_info(hint)
-    while isinstance(kind, Metadata):
-        kind = kind.type
+    while isinstance(kind, Metadata | VarTupleType):
+        kind = kind.type if isinstance(kind, Metadata) else kind.item_type
     kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
     found: list[Any] = []
     for each in kinds:
