@@ -12,8 +12,8 @@ from ganeti.model.parameters.hypervisors import HYPERVISORS
 from ganeti.model.parameters.node import NodeParameters
 from ganeti.model.unsupported import UNSUPPORTED
 from ganeti.opcodes.opcode import op_id
-from ganeti.operations.left_out import INSTEAD
 from ganeti.operations.registry import OPERATIONS
+from ganeti.operations.unsupported import INSTEAD
 from ganeti.schema.parameters import parameters
 
 HEAD = """\

@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 import ganeti.rpc
 from ganeti.model.cluster import Cluster
 from ganeti.model.disk import SUPPORTED, Template
-from ganeti.model.named import Tagged
+from ganeti.model.named import TaggedObject
 from ganeti.model.parameters.backend import Backend
 from ganeti.model.parameters.declaration import ParameterSet
 from ganeti.model.parameters.disk import DISKS
@@ -29,10 +29,10 @@ from ganeti.model.parameters.policy import Policy
 from ganeti.model.unsupported import UNSUPPORTED
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import OPCODES, unsupported_parameters
-from ganeti.operations.instance.layout import LAYOUTS
-from ganeti.operations.instance.wishes import DiskWish, NicWish
-from ganeti.operations.left_out import INSTEAD
+from ganeti.operations.instance.device_specs import DiskSpec, NicSpec
+from ganeti.operations.instance.disks.layout import LAYOUTS
 from ganeti.operations.registry import OPERATIONS
+from ganeti.operations.unsupported import INSTEAD
 from ganeti.rpc.call import Call
 from ganeti.schema.parameters import parameters
 from tests.readers import modules, names_called, names_read, parameters_read
@@ -126,7 +126,7 @@ class OpcodeTests(SynchronousTestCase):
 class SettingTests(SynchronousTestCase):
     def test_every_setting_of_the_cluster_is_acted_by(self) -> None:
         read = names_read(modules((*SHOWING, *STORING)))
-        fields = set(Cluster.__struct_fields__) - set(Tagged.__struct_fields__)
+        fields = set(Cluster.__struct_fields__) - set(TaggedObject.__struct_fields__)
         unread = fields - UNSUPPORTED.keys() - KEPT.keys() - read
         self.assertEqual(unread, set())
 
@@ -161,7 +161,7 @@ def _settable(parameter: Any) -> bool:
 class DeviceTests(SynchronousTestCase):
     def test_every_property_of_new_disks_and_cards_is_read(self) -> None:
         read = names_read(modules((*SHOWING, "operations/instance/wishes.py")))
-        for kind in (DiskWish, NicWish):
+        for kind in (DiskSpec, NicSpec):
             properties = {each.name for each in dataclasses.fields(kind)}
             self.assertEqual(properties - read, set())
 

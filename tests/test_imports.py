@@ -28,12 +28,11 @@ MAY_IMPORT = {
     "pki": "errors system",
     "web": "",
     "rpc": "errors schema model web",
-    "placement": "errors schema model config",
-    "operations": "errors schema model opcodes locking config placement pki rpc journal",
+    "operations": "errors schema model opcodes locking config pki rpc journal",
     "views": "errors schema model query config locking jobs opcodes",
     "luxi": "errors schema opcodes query",
     "master": "errors schema model opcodes query config locking jobs journal operations views rpc"
-    " luxi placement system pki events metrics",
+    " luxi system pki events metrics",
     "hypervisor": "errors schema model system",
     "storage": "errors schema model system",
     "node": "errors schema model journal pki rpc hypervisor storage system paths metrics",
@@ -45,7 +44,7 @@ MAY_IMPORT = {
 FREE = {"daemon": {"cli", "testing"}, "testing": {"cli", "daemon"}}
 WITHOUT_TWISTED = (
     {"cli", "opcodes", "query", "schema", "model", "errors", "paths"}
-    | {f"luxi.{name}" for name in ("client", "framing", "methods", "reach")}
+    | {f"luxi.{name}" for name in ("client", "framing", "methods", "unreachable")}
     | {"rapi.client"}
 )
 

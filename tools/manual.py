@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 
 from ganeti import __version__
 from ganeti.cli.command import COMMON, JOB_OPTIONS, Command, Tool
-from ganeti.cli.helps import summary
+from ganeti.cli.help import summary
 from ganeti.cli.options import Option
 
 _MARKER = re.compile(r"@(COMMANDS|COMMON|HELP)(?: (\S+))?@")
@@ -40,7 +40,7 @@ def _commands(name: str) -> Iterator[str]:
 
 def _tool(name: str) -> Tool:
     module = name.replace("-", "_")
-    tool = getattr(importlib.import_module(f"ganeti.cli.{module}"), module.upper())
+    tool = getattr(importlib.import_module(f"ganeti.cli.{module}.commands"), module.upper())
     assert isinstance(tool, Tool)
     return tool
 

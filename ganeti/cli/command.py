@@ -13,11 +13,11 @@ from typing import Any, TypeAlias
 import msgspec
 
 from ganeti.cli.options import PRIORITY, TEXT, BadOption, Option, parse
-from ganeti.cli.session import FAILURE, Ended, Session
+from ganeti.cli.session import FAILURE, ExitTool, Session
 from ganeti.errors import GanetiError
 
 
-class Words(msgspec.Struct, frozen=True):
+class CommandGroup(msgspec.Struct, frozen=True):
     """Plain words on the command line: how many of which kind, under one name."""
 
     name: str
@@ -81,7 +81,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     doc: str = ""
     aliases: tuple[str, ...] = ()
-    words: tuple[Words, ...] = ()
+    words: tuple[CommandGroup, ...] = ()
     opcode: str = ""
     flags: tuple[Option, ...] = ()
     without: tuple[str, ...] = ()
@@ -103,7 +103,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
         """Everything that may be given: its own, those of the request, and those of jobs."""
         found = list(self.options)
         if self.opcode:
-            from ganeti.cli.declared import options_of
+            from ganeti.cli.declared_options import options_of
 
             found += options_of(self)
         if self.many:
@@ -122,7 +122,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
             return f"Not supported: {self.unsupported}."
         if self.doc or not self.opcode:
             return self.doc
-        from ganeti.cli.declared import told
+        from ganeti.cli.declared_options import told
 
         return told(self.opcode)
 
@@ -181,7 +181,7 @@ def run(declared: Tool, words: Sequence[str], session: Session) -> int:
         if command is None:
             return _without_a_command(declared, name, session)
         if "--help" in rest or "-h" in rest:
-            from ganeti.cli.helps import WIDTH, command_help
+            from ganeti.cli.help import WIDTH, command_help
 
             session.show(command_help(declared, command, session.columns(WIDTH)))
             return 0
@@ -201,13 +201,13 @@ def run(declared: Tool, words: Sequence[str], session: Session) -> int:
 def _require_text(words: Sequence[str]) -> None:
     """Refuse words that the locale of the terminal could not decode.
 
-    :raises Ended: there is one; it is shown with escapes.
+    :raises ExitTool: there is one; it is shown with escapes.
     """
     for word in words:
         try:
             word.encode()
         except UnicodeEncodeError:
-            raise Ended(
+            raise ExitTool(
                 FAILURE,
                 f"{word!a} is not in the encoding of this terminal; use UTF-8, or a locale"
                 " (LC_ALL) that fits",
@@ -217,7 +217,7 @@ def _require_text(words: Sequence[str]) -> None:
 def perform(declared: Tool, command: Command, rest: Sequence[str], session: Session) -> int:
     """Carry out one command; the exit code."""
     if command.unsupported:
-        raise Ended(
+        raise ExitTool(
             FAILURE,
             f"{declared.name} {command.name} is not supported by this version:"
             f" {command.unsupported}",
@@ -236,8 +236,8 @@ def perform(declared: Tool, command: Command, rest: Sequence[str], session: Sess
 
 def request(session: Session, arguments: Arguments) -> int:
     """Submit the request of a command, or one for each of many instances; the exit code."""
-    from ganeti.cli.declared import opcode_of
-    from ganeti.cli.follow import carry_out, carry_out_all
+    from ganeti.cli.declared_options import opcode_of
+    from ganeti.cli.job_polling import carry_out, carry_out_all
 
     command = arguments.command
     if not command.many:
@@ -252,7 +252,7 @@ def request(session: Session, arguments: Arguments) -> int:
 def trouble(error: GanetiError | OSError) -> tuple[int, str]:
     """The exit code for an error, and what to tell."""
     match error:
-        case Ended(code=code):
+        case ExitTool(code=code):
             return code, f"Error: {error}" if str(error) else ""
         case BadOption():
             return 2, f"Error: {error}"
@@ -274,7 +274,7 @@ def _own_defaults(declared: Tool, command: Command, session: Session) -> list[st
 def _sorted_out(declared: Tool, command: Command, plain: Sequence[str]) -> dict[str, Any]:
     """The plain words under their names.
 
-    :raises Ended: there are too many or too few, or one is none of its choices.
+    :raises ExitTool: there are too many or too few, or one is none of its choices.
     """
     found: dict[str, Any] = {}
     left = list(plain)
@@ -299,8 +299,8 @@ def _sorted_out(declared: Tool, command: Command, plain: Sequence[str]) -> dict[
     return found
 
 
-def _misused(declared: Tool, command: Command, problem: str) -> Ended:
-    return Ended(FAILURE, f"{problem}; usage: {command.usage(declared.name)}")
+def _misused(declared: Tool, command: Command, problem: str) -> ExitTool:
+    return ExitTool(FAILURE, f"{problem}; usage: {command.usage(declared.name)}")
 
 
 def _without_a_command(declared: Tool, name: str, session: Session) -> int:
@@ -309,7 +309,7 @@ def _without_a_command(declared: Tool, name: str, session: Session) -> int:
 
         session.say(f"{declared.name} (ganeti v{__version__}) {__version__}")
         return 0
-    from ganeti.cli.helps import WIDTH, near, tool_help
+    from ganeti.cli.help import WIDTH, near, tool_help
 
     if name in ("--help", "-h"):
         session.show(tool_help(declared, session.columns(WIDTH)))

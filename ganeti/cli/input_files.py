@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import sys
 
-from ganeti.cli.session import FAILURE, Ended
+from ganeti.cli.session import FAILURE, ExitTool
 
 
 def read_bytes(path: str) -> bytes:
     """Return what is in a file.
 
-    :raises Ended: it cannot be read, and why.
+    :raises ExitTool: it cannot be read, and why.
     """
     try:
         with open(path, "rb") as file:
@@ -23,7 +23,7 @@ def read_bytes(path: str) -> bytes:
 def read_lines(path: str) -> list[str]:
     """Return the lines of a text file; the file ``-`` is the standard input.
 
-    :raises Ended: it cannot be read, and why.
+    :raises ExitTool: it cannot be read, and why.
     """
     if path == "-":
         # As bytes: the locale of the terminal says nothing about what is piped here.
@@ -36,7 +36,7 @@ def read_lines(path: str) -> list[str]:
         raise unreadable(path, f"byte {e.start} is not UTF-8") from None
 
 
-def unreadable(path: str, reason: str) -> Ended:
+def unreadable(path: str, reason: str) -> ExitTool:
     """Return the error that a file cannot be used."""
     name = "the standard input" if path == "-" else path or "''"
-    return Ended(FAILURE, f"{name} cannot be read: {reason}")
+    return ExitTool(FAILURE, f"{name} cannot be read: {reason}")

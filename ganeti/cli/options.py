@@ -18,14 +18,14 @@ MAX_PORT = 65535
 MAX_SECONDS = 86400
 """A day, for what a tool waits; jobs have limits of their own."""
 
-MOST_SUGGESTED = 3
+MAX_SUGGESTED = 3
 
 
 class BadOption(GanetiError):
     """An option that there is not, or whose value makes no sense."""
 
 
-class Kind(msgspec.Struct, frozen=True):
+class OptionType(msgspec.Struct, frozen=True):
     """What the text behind an option means; ``name`` as manuals call it.
 
     ``parse`` raises ``ValueError`` or ``GanetiError`` for text that means nothing; ``choices``,
@@ -49,7 +49,7 @@ class Option(msgspec.Struct, frozen=True):
     flags: tuple[str, ...]
     name: str
     doc: str
-    kind: Kind | None = None
+    kind: OptionType | None = None
     sets: Any = True
     many: bool = False
     metavar: str = ""
@@ -79,7 +79,7 @@ class Option(msgspec.Struct, frozen=True):
             raise BadOption(f"{flag} {text}: {e}") from None
 
 
-def unsupported(flags: str, reason: str, kind: Kind | None = None) -> Option:
+def unsupported(flags: str, reason: str, kind: OptionType | None = None) -> Option:
     """Return an option of Ganeti's that is refused with ``reason``; its flags between spaces."""
     doc = f"Not supported: {reason}."
     return Option(tuple(flags.split()), flags.split()[-1], doc, kind, unsupported=reason)
@@ -270,7 +270,7 @@ def json_value(text: str) -> Any:
         raise ValueError(f"is not JSON: {e}") from None
 
 
-def choice(given: Iterable[str]) -> Kind:
+def choice(given: Iterable[str]) -> OptionType:
     """One of some words."""
     values = tuple(given)
 
@@ -279,34 +279,34 @@ def choice(given: Iterable[str]) -> Kind:
             raise ValueError(f"must be one of {', '.join(values)}")
         return text
 
-    return Kind("choice", "|".join(values), parse, values)
+    return OptionType("choice", "|".join(values), parse, values)
 
 
-TEXT = Kind("string", "TEXT", str)
-NAME = Kind("string", "NAME", str)
-INT = Kind("int", "N", whole)
-COUNT = Kind("int", "N", count)
-PORT = Kind("int", "PORT", port_number)
-ADDRESS = Kind("string", "ADDRESS", address)
-WHOLE_SECONDS = Kind("int", "SECONDS", whole_seconds)
-SECONDS = Kind("float", "SECONDS", seconds)
-FLOAT = Kind("float", "NUMBER", number)
-MAYBE_FLOAT = Kind("maybefloat", "NUMBER|default", number_or_default)
-UNIT = Kind("unit", "SIZE", mebibytes)
-BOOL = Kind("bool", "yes|no", boolean)
-LIST = Kind("list", "WORD,…", comma_list)
-KEYVAL = Kind("keyval", "KEY=VALUE,…", keyval)
-PRIVATE = Kind("keyprivateval", "KEY=VALUE,…", keyval)
-IDENTKEYVAL = Kind("identkeyval", "NAME:KEY=VALUE,…", identkeyval)
-LIMITS = Kind("multilistidentkeyval", "min:KEY=VALUE,…/max:KEY=VALUE,…", limits)
-JSON = Kind("json", "JSON", json_value)
-RANGES = Kind("string", "FIRST-LAST,…", uid_ranges)
+TEXT = OptionType("string", "TEXT", str)
+NAME = OptionType("string", "NAME", str)
+INT = OptionType("int", "N", whole)
+COUNT = OptionType("int", "N", count)
+PORT = OptionType("int", "PORT", port_number)
+ADDRESS = OptionType("string", "ADDRESS", address)
+WHOLE_SECONDS = OptionType("int", "SECONDS", whole_seconds)
+SECONDS = OptionType("float", "SECONDS", seconds)
+FLOAT = OptionType("float", "NUMBER", number)
+MAYBE_FLOAT = OptionType("maybefloat", "NUMBER|default", number_or_default)
+UNIT = OptionType("unit", "SIZE", mebibytes)
+BOOL = OptionType("bool", "yes|no", boolean)
+LIST = OptionType("list", "WORD,…", comma_list)
+KEYVAL = OptionType("keyval", "KEY=VALUE,…", keyval)
+PRIVATE = OptionType("keyprivateval", "KEY=VALUE,…", keyval)
+IDENTKEYVAL = OptionType("identkeyval", "NAME:KEY=VALUE,…", identkeyval)
+LIMITS = OptionType("multilistidentkeyval", "min:KEY=VALUE,…/max:KEY=VALUE,…", limits)
+JSON = OptionType("json", "JSON", json_value)
+RANGES = OptionType("string", "FIRST-LAST,…", uid_ranges)
 
-INFERRED = Kind("inferred", "", str)
+INFERRED = OptionType("inferred", "", str)
 """Stands for what the type of the field says that the option is for."""
 
 PRIORITIES = {"low": 10, "normal": 0, "high": -10}
-PRIORITY = Kind(
+PRIORITY = OptionType(
     "choice",
     "low|normal|high",
     lambda text: PRIORITIES[choice(tuple(PRIORITIES)).parse(text)],
@@ -362,6 +362,6 @@ def _advice(message: str, given: str, by_flag: dict[str, Option]) -> str:
         return message
     import difflib
 
-    near = difflib.get_close_matches(flag, by_flag, n=MOST_SUGGESTED) if len(given) > 1 else []
+    near = difflib.get_close_matches(flag, by_flag, n=MAX_SUGGESTED) if len(given) > 1 else []
     hint = f"; did you mean {' or '.join(near)}?" if near else "; --help lists those there are"
     return f"there is no option {flag}{hint}"

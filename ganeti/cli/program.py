@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from ganeti.cli.command import Tool
-    from ganeti.cli.session import Asks, Session
+    from ganeti.cli.session import IMasterClient, Session
     from ganeti.paths import Paths
 
 _SOCKETS = ("master", "query")
@@ -27,7 +27,7 @@ def main(name: str) -> NoReturn:
     """Do what the command line says of the tool of this name, and end the process."""
     # A tool is over before there is garbage that would be worth a search: a tenth of its time.
     gc.disable()
-    run_tool(getattr(importlib.import_module(f"ganeti.cli.{name}"), name.upper()))
+    run_tool(getattr(importlib.import_module(f"ganeti.cli.{name}.commands"), name.upper()))
 
 
 def run_tool(tool: Tool) -> NoReturn:
@@ -91,40 +91,40 @@ def terminal(paths: Paths) -> Session:
     )
 
 
-def connected(paths: Paths) -> Asks:
+def connected(paths: Paths) -> IMasterClient:
     """A client of the master on this node.
 
-    :raises Ended: there is none here; says where it is, or how there could be one.
+    :raises ExitTool: there is none here; says where it is, or how there could be one.
     """
-    from ganeti.luxi.client import Client
+    from ganeti.luxi.client import LuxiClient
 
     forced = os.environ.get("FORCE_LUXI_SOCKET", "")
     if forced and forced not in _SOCKETS:
-        return Client(forced)
+        return LuxiClient(forced)
     path = paths.master_socket if forced == "master" else paths.query_socket
     if _is_missing(path):
         _explain(paths)
-    return Client(path)
+    return LuxiClient(path)
 
 
 def _explain(paths: Paths) -> None:
     """Say why there is no master here, if that is for another reason than that it is stopped.
 
-    :raises Ended: with the exit code that scripts know.
+    :raises ExitTool: with the exit code that scripts know.
     """
-    from ganeti.cli.session import NOT_IN_CLUSTER, NOT_MASTER, Ended
+    from ganeti.cli.session import NOT_IN_CLUSTER, NOT_MASTER, ExitTool
     from ganeti.paths import name_of_this_node
 
     if _is_missing(paths.node_certificate) and _is_missing(paths.config_file):
         where = f" below {paths.root}" if paths.root else ""
-        raise Ended(
+        raise ExitTool(
             NOT_IN_CLUSTER,
             f"this node is not part of a cluster{where}; gnt-cluster init makes one, and gnt-node"
             " add on the master of another one takes this node in",
         )
     master = master_name(paths)
     if master and master != name_of_this_node():
-        raise Ended(NOT_MASTER, f"this node is not the master; run this on {master}")
+        raise ExitTool(NOT_MASTER, f"this node is not the master; run this on {master}")
 
 
 def _is_missing(path: str) -> bool:
@@ -141,15 +141,15 @@ def _is_missing(path: str) -> bool:
 def master_name(paths: Paths) -> str:
     """The name of the master as this node knows it; empty if it does not.
 
-    :raises Ended: this user may not know.
+    :raises ExitTool: this user may not know.
     """
     path = f"{paths.data}/ssconf_master_node"
     try:
         with open(path, encoding="utf-8") as file:
             return file.read().strip()
     except PermissionError:
-        from ganeti.cli.session import FAILURE, Ended
+        from ganeti.cli.session import FAILURE, ExitTool
 
-        raise Ended(FAILURE, f"{path} is closed to this user; use root") from None
+        raise ExitTool(FAILURE, f"{path} is closed to this user; use root") from None
     except OSError:
         return ""

@@ -25,7 +25,7 @@ NOT_CONFIRMED = 13
 UNKNOWN_FIELD = 14
 
 
-class Ended(GanetiError):
+class ExitTool(GanetiError):
     """A command ends with an exit code of its own; the message may be empty."""
 
     def __init__(self, code: int, message: str = "") -> None:
@@ -40,18 +40,18 @@ _LEAST_COLUMNS = 40
 def _written() -> Iterator[None]:
     """Say of what was to be written there that it was not.
 
-    :raises Ended: the disk is full, or whatever else keeps the output from its place.
+    :raises ExitTool: the disk is full, or whatever else keeps the output from its place.
     """
     try:
         yield
     except BrokenPipeError:
         raise  # whoever reads has seen enough
     except OSError as e:
-        raise Ended(FAILURE, f"the output cannot be written: {e.strerror}") from None
+        raise ExitTool(FAILURE, f"the output cannot be written: {e.strerror}") from None
 
 
-class Asks(Protocol):
-    """Asks the master; :class:`ganeti.luxi.client.Client` is one."""
+class IMasterClient(Protocol):
+    """IMasterClient the master; :class:`ganeti.luxi.client.Client` is one."""
 
     def ask(self, request: Request[R]) -> R: ...
 
@@ -66,7 +66,7 @@ class Session:
     def __init__(
         self,
         *,
-        connect: Callable[[], Asks],
+        connect: Callable[[], IMasterClient],
         out: TextIO,
         err: TextIO,
         answer: Callable[[str], str] | None,
@@ -77,7 +77,7 @@ class Session:
         sleep: Callable[[float], None],
     ) -> None:
         self._connect = connect
-        self._master: Asks | None = None
+        self._master: IMasterClient | None = None
         self._out = out
         self._err = err
         self._answer = answer
@@ -131,10 +131,10 @@ class Session:
     def question(self, text: str, otherwise: str) -> str:
         """What somebody answers.
 
-        :raises Ended: nobody is there; ``otherwise`` is the option to use instead.
+        :raises ExitTool: nobody is there; ``otherwise`` is the option to use instead.
         """
         if self._answer is None:
-            raise Ended(
+            raise ExitTool(
                 NOT_CONFIRMED,
                 f"standard input is not a terminal, so this cannot be confirmed; use {otherwise}",
             )
@@ -147,7 +147,7 @@ class Session:
     def confirm(self, question: str, otherwise: str) -> None:
         """Go on only if the answer to ``question`` is yes.
 
-        :raises Ended: it is not, or nobody is there to ask; ``otherwise`` is the option that
+        :raises ExitTool: it is not, or nobody is there to ask; ``otherwise`` is the option that
             answers beforehand.
         """
         while True:
@@ -155,4 +155,4 @@ class Session:
             if said in ("y", "yes"):
                 return
             if said in ("", "n", "no"):
-                raise Ended(FAILURE, "not confirmed, nothing was done")
+                raise ExitTool(FAILURE, "not confirmed, nothing was done")

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from ganeti.cli.command import Arguments, Command, Words
+from ganeti.cli.command import Arguments, Command, CommandGroup
 from ganeti.cli.listing import FORM
 from ganeti.cli.options import TEXT, Option
-from ganeti.cli.session import FAILURE, Ended, Session
+from ganeti.cli.session import FAILURE, ExitTool, Session
 
 FROM = Option(
     ("--from",),
@@ -21,8 +21,8 @@ FROM = Option(
 
 def tag_commands(kind: str, word: str = "") -> tuple[Command, ...]:
     """The commands for the tags of objects of a ``kind``, which ``word`` names for people."""
-    owner = (Words("name", word),) if word else ()
-    tags = Words("tags", "tag", 0, None)
+    owner = (CommandGroup("name", word),) if word else ()
+    tags = CommandGroup("tags", "tag", 0, None)
     about = f"of the {kind}" if not word else f"of {_an(word)}"
     return (
         Command(
@@ -70,12 +70,12 @@ def _list(kind: str, session: Session, arguments: Arguments) -> int:
 
 
 def _change(kind: str, adds: bool, session: Session, arguments: Arguments) -> int:
-    from ganeti.cli.follow import carry_out
+    from ganeti.cli.job_polling import carry_out
     from ganeti.opcodes.tags import AddTags, RemoveTags, TagKind
 
     tags = (*arguments.get("tags", ()), *_from_file(arguments.get("source")))
     if not tags:
-        raise Ended(FAILURE, "no tags are given; name some, or a file that has them with --from")
+        raise ExitTool(FAILURE, "no tags are given; name some, or a file that has them with --from")
     opcode = AddTags if adds else RemoveTags
     name = arguments.get("name")
     return carry_out(session, arguments, opcode(kind=TagKind(kind), name=name, tags=tags))
@@ -90,7 +90,7 @@ def _from_file(path: str | None) -> list[str]:
 
 def search(session: Session, arguments: Arguments) -> int:
     """Find tags by a pattern, in the whole cluster."""
-    from ganeti.cli.follow import results_of
+    from ganeti.cli.job_polling import results_of
     from ganeti.cli.output import as_json
     from ganeti.opcodes.tags import SearchTags
 
@@ -103,5 +103,5 @@ def search(session: Session, arguments: Arguments) -> int:
         for path, tag in found:
             session.say(f"{path} {tag}")
     if not found:
-        raise Ended(FAILURE, f"no object of the cluster has a tag that matches {pattern}")
+        raise ExitTool(FAILURE, f"no object of the cluster has a tag that matches {pattern}")
     return 0

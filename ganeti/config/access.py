@@ -14,17 +14,17 @@ import msgspec
 from immutables import Map
 
 from ganeti.config.records import decoded, encoder
-from ganeti.config.state import ClusterState, Kind, Stored
+from ganeti.config.state import ClusterState, RecordKind, Stored
 from ganeti.errors import Invalid
 from ganeti.schema.documents import UNREADABLE
 
 NAME = "access.json"
 VERSION = 1
 
-SECTIONS: Mapping[Kind, str] = {
-    Kind.AUTHORITIES: "authorities",
-    Kind.CERTIFICATE: "certificates",
-    Kind.SPENT_TOKEN: "spent_tokens",
+SECTIONS: Mapping[RecordKind, str] = {
+    RecordKind.AUTHORITIES: "authorities",
+    RecordKind.CERTIFICATE: "certificates",
+    RecordKind.SPENT_TOKEN: "spent_tokens",
 }
 """Where the objects of each kind are in the file."""
 
@@ -73,7 +73,7 @@ def _read(content: bytes) -> Iterator[Stored]:
             yield decoded(kind, key, encoder.encode(value))
 
 
-def _objects(state: ClusterState, kind: Kind) -> Map[str, Stored]:
+def _objects(state: ClusterState, kind: RecordKind) -> Map[str, Stored]:
     return state.objects.get(kind, _NOTHING)
 
 

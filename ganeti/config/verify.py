@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from immutables import Map
 
 from ganeti.config.changes.instances import port_of
-from ganeti.config.state import ClusterState, Kind, Stored, collected
+from ganeti.config.state import ClusterState, RecordKind, Stored, collected
 from ganeti.errors import Refused
 from ganeti.model.disk import Disk, Template
 from ganeti.model.instance import Instance
@@ -17,7 +17,7 @@ from ganeti.model.instance import Instance
 
 def verify(state: ClusterState) -> list[str]:
     """Everything that is wrong with ``state``; empty if nothing is."""
-    if len(state.objects.get(Kind.CLUSTER, Map())) != 1:
+    if len(state.objects.get(RecordKind.CLUSTER, Map())) != 1:
         return ["there must be exactly one cluster"]
     return [problem for check in _CHECKS for problem in check(state)]
 

@@ -17,7 +17,7 @@ from ganeti.luxi.methods import METHODS, method
 Answerer = Callable[..., Awaitable[Any]]
 
 
-class Methods:
+class LuxiMethods:
     """Who answers what: for each method's name a coroutine function, called with its arguments.
 
     The arguments are those of ``Request.arguments()``, positional. What the coroutine returns is

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ganeti.errors import Refused
-from ganeti.model.disk import Disk, Mode
+from ganeti.model.disk import Disk, DiskMode
 from ganeti.model.guest import Guest, GuestNic
 from ganeti.model.parameters.hypervisors import HYPERVISORS
 from ganeti.schema.records import Record, replace
@@ -23,7 +23,7 @@ class RunningDisk(Record):
     """A disk that a guest was started with. Where its data are may change while the guest runs."""
 
     uuid: Line
-    mode: Mode
+    mode: DiskMode
 
 
 class RunningConfig(Record):

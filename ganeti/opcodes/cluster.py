@@ -26,7 +26,7 @@ class DescribeCluster(Opcode, tag="OP_CLUSTER_QUERY"):
     """Tell the settings of the cluster."""
 
 
-class QueryConfigValues(Opcode, tag="OP_CLUSTER_CONFIG_QUERY"):
+class QueryConfigValuesOpcode(Opcode, tag="OP_CLUSTER_CONFIG_QUERY"):
     """Tell single values of the configuration, in the order asked for."""
 
     output_fields: Annotated[tuple[Text, ...], doc("The names of the values.")]
@@ -205,7 +205,7 @@ class OptionalCheck(enum.StrEnum):
     N_PLUS_ONE = "nplusone_mem"
 
 
-class Finding(enum.StrEnum):
+class FindingCode(enum.StrEnum):
     """What verification can find, by the codes of its machine-readable report."""
 
     ECLUSTERCERT = "ECLUSTERCERT"
@@ -253,7 +253,7 @@ class Finding(enum.StrEnum):
 
 SkipChecks: TypeAlias = Annotated[tuple[OptionalCheck, ...], doc("Checks to leave out.")]
 IgnoreErrors: TypeAlias = Annotated[
-    tuple[Finding, ...], doc("Findings to report as warnings only.")
+    tuple[FindingCode, ...], doc("Findings to report as warnings only.")
 ]
 
 

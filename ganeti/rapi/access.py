@@ -22,11 +22,11 @@ from twisted.web.guard import BasicCredentialFactory
 from zope.interface import implementer
 
 from ganeti.rapi.login_limits import FailureLimit, InThread, SlowChecks, source_of
-from ganeti.rapi.problems import Problematic
+from ganeti.rapi.problems import HttpProblem
 from ganeti.rapi.rate_limits import RateLimit
 from ganeti.rapi.users import REALM, User, read_users
 
-MOST_REMEMBERED = 1000
+MAX_REMEMBERED = 1000
 """How many checked credentials are remembered, so that a slow hash costs once and not always: as
 many that were right, and as many that were wrong."""
 
@@ -44,7 +44,7 @@ METERED_PER_SECOND = 10.0
 """How many metered requests each user may make in the long run."""
 
 
-class Access(enum.Enum):
+class AuthenticationRealm(enum.Enum):
     """What a method asks of its user."""
 
     OPEN = "nothing, unless the server wants a login from everybody"
@@ -220,7 +220,7 @@ class Authenticator:
         self._refused: OrderedDict[bytes, int] = OrderedDict()
 
     async def authenticate(
-        self, header: bytes | None, access: Access, host: str = ""
+        self, header: bytes | None, access: AuthenticationRealm, host: str = ""
     ) -> User | None:
         """The user of the ``Authorization`` header, None where none is needed or given.
 
@@ -230,16 +230,16 @@ class Authenticator:
             right, 429 for one who asks too often or fails too often, 503 if too many log in.
         """
         if header is None:
-            if access is Access.OPEN and not self._login_always:
+            if access is AuthenticationRealm.OPEN and not self._login_always:
                 return None
             raise _unauthorized("log in with a user of this cluster")
         user = await self._user(header, source_of(host))
-        if access is Access.WRITE and not user.writes:
-            raise Problematic(
+        if access is AuthenticationRealm.WRITE and not user.writes:
+            raise HttpProblem(
                 HTTPStatus.FORBIDDEN,
                 f"user {user.name} may only read; the option write in the users file allows more",
             )
-        if access is Access.METERED:
+        if access is AuthenticationRealm.METERED:
             self._metered.take(user.name)
         return user
 
@@ -286,11 +286,11 @@ class Authenticator:
 def _remember(known: OrderedDict[bytes, T], mark: bytes, what: T) -> None:
     known[mark] = what
     known.move_to_end(mark)
-    if len(known) > MOST_REMEMBERED:
+    if len(known) > MAX_REMEMBERED:
         known.popitem(last=False)
 
 
-def _unauthorized(why: str) -> Problematic:
-    return Problematic(
+def _unauthorized(why: str) -> HttpProblem:
+    return HttpProblem(
         HTTPStatus.UNAUTHORIZED, why, (("WWW-Authenticate", f'Basic realm="{REALM}"'),)
     )

@@ -19,7 +19,7 @@ from ganeti.errors import (
     QueueFull,
     Refused,
 )
-from ganeti.luxi.reach import TimedOut, Unanswered
+from ganeti.luxi.unreachable import TimedOut, Unanswered
 from ganeti.rapi.response import Response
 
 STATUS: tuple[tuple[type[GanetiError], HTTPStatus], ...] = (
@@ -52,7 +52,7 @@ QUEUE_SECONDS = "5"
 """How soon a client may try again when the job queue is full."""
 
 
-class Problematic(GanetiError):
+class HttpProblem(GanetiError):
     """A request that HTTP has a status of its own for."""
 
     def __init__(
@@ -65,7 +65,7 @@ class Problematic(GanetiError):
 
 def status_of(error: GanetiError) -> HTTPStatus:
     """The status that tells a client what kind of error this is."""
-    if isinstance(error, Problematic):
+    if isinstance(error, HttpProblem):
         return error.status
     for kind, status in STATUS:
         if isinstance(error, kind):
@@ -77,7 +77,7 @@ def status_of(error: GanetiError) -> HTTPStatus:
 
 def answer_to(error: GanetiError) -> Response:
     """The answer that reports ``error``."""
-    headers = error.headers if isinstance(error, Problematic) else ()
+    headers = error.headers if isinstance(error, HttpProblem) else ()
     if isinstance(error, QueueFull):
         headers = (("Retry-After", QUEUE_SECONDS),)
     return problem(status_of(error), str(error), headers)

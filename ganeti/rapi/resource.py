@@ -18,21 +18,21 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET
 
 from ganeti.errors import GanetiError, Invalid
-from ganeti.events.cursor import Cursor
+from ganeti.events.stream_position import StreamPosition
 from ganeti.luxi.interfaces import IMaster
 from ganeti.metrics.exposition import CONTENT_TYPE
-from ganeti.rapi.access import Access, Authenticator
+from ganeti.rapi.access import AuthenticationRealm, Authenticator
 from ganeti.rapi.arguments import body_of, query_of
 from ganeti.rapi.events.hub import EventHub
 from ganeti.rapi.events.server_sent import ServerSentEvents
 from ganeti.rapi.events.stream import Confirm, EventStream, Form
 from ganeti.rapi.events.web_socket import WebSocketMessages, is_upgrade
 from ganeti.rapi.metrics import ApiMetrics, Families
-from ganeti.rapi.problems import Problematic, answer_to
+from ganeti.rapi.problems import HttpProblem, answer_to
 from ganeti.rapi.response import Response, send
 from ganeti.rapi.routes.route import DIGITS, Route
 from ganeti.rapi.site import ApiRequest
-from ganeti.rapi.verbs import Call, Subscription, Verb
+from ganeti.rapi.verbs import ApiCall, Subscription, Verb
 
 _encode = msgspec.json.Encoder().encode
 
@@ -143,7 +143,7 @@ class RouteResource(Resource):
         if isinstance(result, Families):
             text = self._api.metrics.text(result, self._api.events)
             return Response(HTTPStatus.OK, text, content_type=CONTENT_TYPE.encode("ascii"))
-        if verb.access is Access.WRITE:
+        if verb.access is AuthenticationRealm.WRITE:
             self._log.info(
                 "{user}: {method} {path}: {result}",
                 user=user.name if user else "",
@@ -156,7 +156,7 @@ class RouteResource(Resource):
     async def _stream(self, request: ApiRequest, wanted: Subscription, confirm: Confirm) -> None:
         """Begin to send events; a client that connects again says itself where to go on."""
         last = (request.getHeader(b"last-event-id") or b"").decode("latin-1").strip()
-        since = Cursor.parse(last) if last else wanted.since
+        since = StreamPosition.parse(last) if last else wanted.since
         form: Form
         if is_upgrade(request):
             form = WebSocketMessages(request)
@@ -178,10 +178,10 @@ class RouteResource(Resource):
                 raise nothing_at(request)
         return self.route, path
 
-    def _call(self, request: ApiRequest, route: Route, path: Mapping[str, str]) -> Call:
+    def _call(self, request: ApiRequest, route: Route, path: Mapping[str, str]) -> ApiCall:
         query = request.uri.partition(b"?")[2]
         content = request.content.getvalue() if request.content is not None else b""
-        return Call(
+        return ApiCall(
             self._api.master,
             path,
             query_of(query.decode("latin-1")),
@@ -205,10 +205,10 @@ class Refusal(Resource):
         return NOT_DONE_YET
 
 
-def nothing_at(request: ApiRequest) -> Problematic:
+def nothing_at(request: ApiRequest) -> HttpProblem:
     """Return the error for a path that has no resource."""
     path = request.path.decode("latin-1")
-    return Problematic(HTTPStatus.NOT_FOUND, f"there is nothing at {path}; GET /2 lists what is")
+    return HttpProblem(HTTPStatus.NOT_FOUND, f"there is nothing at {path}; GET /2 lists what is")
 
 
 def _number(text: str) -> float:
@@ -220,7 +220,7 @@ def _verb(method: str, route: Route) -> Verb:
     try:
         return route.verbs["GET" if method == "HEAD" else method]
     except KeyError:
-        raise Problematic(
+        raise HttpProblem(
             HTTPStatus.METHOD_NOT_ALLOWED,
             f"method {method} is not allowed for this resource; use {route.allowed}",
             (("Allow", route.allowed),),

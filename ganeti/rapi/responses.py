@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ganeti.rapi.access import Access
+from ganeti.rapi.access import AuthenticationRealm
 from ganeti.rapi.metrics import exposes
 from ganeti.rapi.routes.route import Route
 from ganeti.rapi.verbs import Verb, asks, lists, shows, streams, submits
@@ -52,7 +52,7 @@ _SOMETIMES = frozenset(("403", "404"))
 def errors(route: Route, verb: Verb) -> Schema:
     """The answers of an operation that are errors, by status."""
     found = _ERRORS.keys() - _SOMETIMES
-    if verb.access is Access.WRITE:
+    if verb.access is AuthenticationRealm.WRITE:
         found |= {"403"}
     if route.variables:
         found |= {"404"}

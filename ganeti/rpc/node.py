@@ -23,7 +23,7 @@ class StorageSpace(Record):
     free: Integer
 
 
-class NodeFacts(Record):
+class NodeInfo(Record):
     """What a node says of itself: memory in MiB, processors, space, what runs, and since when.
 
     ``problems`` maps a hypervisor or storage unit that could not answer to the reason.
@@ -42,7 +42,7 @@ class NodeFacts(Record):
     problems: dict[str, str]
 
 
-class DescribeNode(Call[NodeFacts]):
+class DescribeNode(Call[NodeInfo]):
     """Everything that the master keeps about a node's present, in one question."""
 
     wire = "node_info"
@@ -89,7 +89,7 @@ class VerifyNode(Call[dict[str, Any]]):
     cluster_name: Line
 
 
-class RunRestrictedCommand(Call[str]):
+class RunRestrictedCommandCall(Call[str]):
     """Run a command that the node's administrator allows, without arguments; what it writes."""
 
     wire = "restricted_command"
@@ -154,7 +154,7 @@ class RunPowerHelper(Call[str]):
         return self.timeout + self.call_timeout
 
 
-class Delay(Call[None]):
+class DelayCall(Call[None]):
     """Do nothing for some seconds."""
 
     wire = "test_delay"
@@ -238,7 +238,7 @@ API_WITH_PARAMETERS = 20
 """The first version of the interface of OS definitions that knows parameters."""
 
 
-class OSDefinition(Record):
+class OSDefinitionReport(Record):
     """An OS definition as one node sees it; ``valid`` or else what is wrong with it."""
 
     name: str
@@ -256,7 +256,7 @@ class OSDefinition(Record):
         return API_WITH_PARAMETERS in self.api_versions
 
 
-class DescribeOSes(Call[list[OSDefinition]]):
+class DescribeOSes(Call[list[OSDefinitionReport]]):
     """All OS definitions of the node, broken ones included."""
 
     wire = "os_diagnose"

@@ -9,17 +9,17 @@ from zope.interface import implementer
 
 from ganeti.errors import Failed, Invalid, Problem
 from ganeti.hypervisor.fake import FakeGuest, FakeHypervisor
+from ganeti.hypervisor.guest_records import noted
 from ganeti.hypervisor.interfaces import (
     NO_EQUIPMENT,
     AttachedDisk,
     ConsoleAccess,
     Equipment,
     IHypervisor,
+    MigrationPhase,
+    MigrationProgress,
     NotRunning,
-    Phase,
-    Sending,
 )
-from ganeti.hypervisor.noted import noted
 from ganeti.model.guest import Guest, GuestState
 from ganeti.model.running import RunningConfig
 from ganeti.schema.types import Parameters
@@ -112,10 +112,10 @@ class MemoryHypervisor:
             raise Failed(f"{destination} cannot be reached")
         await self._guests.migrate(guest, destination, live=live)
 
-    async def sending(self, guest: Guest) -> Sending:
+    async def sending(self, guest: Guest) -> MigrationProgress:
         if self.breaks_at == "sending":
             await self._guests.finish_outgoing(guest, left=False)
-            return Sending(phase=Phase.FAILED, message="broken on purpose")
+            return MigrationProgress(phase=MigrationPhase.FAILED, message="broken on purpose")
         return await self._guests.sending(guest)
 
     async def finish_incoming(self, guest: Guest, *, arrived: bool) -> str:

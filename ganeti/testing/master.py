@@ -12,7 +12,7 @@ from zope.interface import implementer
 from ganeti.errors import GanetiError
 from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import Request, SubmitJob, SubmitManyJobs
-from ganeti.luxi.reach import MasterAway
+from ganeti.luxi.unreachable import MasterAway
 from ganeti.opcodes.opcode import Opcode
 
 R = TypeVar("R")

@@ -32,7 +32,7 @@ def serve_master(folder: str) -> None:
     from twisted.internet import reactor as installed
 
     from ganeti.luxi.connection import LuxiService
-    from ganeti.luxi.server import Methods
+    from ganeti.luxi.server import LuxiMethods
 
     reactor: Any = installed
     names = [f"instance{number}.example.com" for number in range(INSTANCES)]
@@ -59,7 +59,7 @@ def serve_master(folder: str) -> None:
         "SubmitJob": submit,
     }
     path = f"{folder}/var/run/ganeti/socket/ganeti-master"
-    LuxiService(reactor, [path], Methods(answers)).startService()
+    LuxiService(reactor, [path], LuxiMethods(answers)).startService()
     reactor.run()
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.cli.gnt_cluster import GNT_CLUSTER
-from ganeti.cli.gnt_debug import GNT_DEBUG
-from ganeti.cli.gnt_instance import GNT_INSTANCE
-from ganeti.cli.gnt_job import GNT_JOB
+from ganeti.cli.gnt_cluster.commands import GNT_CLUSTER
+from ganeti.cli.gnt_debug.commands import GNT_DEBUG
+from ganeti.cli.gnt_instance.commands import GNT_INSTANCE
+from ganeti.cli.gnt_job.commands import GNT_JOB
 from ganeti.errors import Refused
 from ganeti.luxi.methods import Query
 from tests.cli.terminal import Terminal

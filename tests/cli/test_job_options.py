@@ -9,11 +9,11 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.cli.command import Tool
-from ganeti.cli.gnt_cluster import GNT_CLUSTER
-from ganeti.cli.gnt_debug import GNT_DEBUG
-from ganeti.cli.gnt_instance import GNT_INSTANCE
-from ganeti.cli.gnt_node import GNT_NODE
-from ganeti.cli.policies import SPECS
+from ganeti.cli.gnt_cluster.commands import GNT_CLUSTER
+from ganeti.cli.gnt_debug.commands import GNT_DEBUG
+from ganeti.cli.gnt_instance.commands import GNT_INSTANCE
+from ganeti.cli.gnt_node.commands import GNT_NODE
+from ganeti.cli.ipolicy_options import SPECS
 from ganeti.luxi.methods import SubmitManyJobs
 from tests.cli.terminal import Terminal
 from tests.golden.command_table import tools

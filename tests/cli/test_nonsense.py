@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.cli.command import Command, Tool
-from ganeti.cli.gnt_cluster import GNT_CLUSTER
-from ganeti.cli.gnt_debug import GNT_DEBUG
-from ganeti.cli.gnt_instance import GNT_INSTANCE
-from ganeti.cli.gnt_node import GNT_NODE
+from ganeti.cli.gnt_cluster.commands import GNT_CLUSTER
+from ganeti.cli.gnt_debug.commands import GNT_DEBUG
+from ganeti.cli.gnt_instance.commands import GNT_INSTANCE
+from ganeti.cli.gnt_node.commands import GNT_NODE
 from ganeti.cli.options import BadOption
 from ganeti.luxi.methods import Query
 from tests.cli.terminal import Terminal, answer

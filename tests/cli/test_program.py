@@ -12,10 +12,10 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.cli.program import connected
-from ganeti.cli.session import NOT_IN_CLUSTER, NOT_MASTER, Ended
-from ganeti.luxi.client import Client
+from ganeti.cli.session import NOT_IN_CLUSTER, NOT_MASTER, ExitTool
+from ganeti.luxi.client import LuxiClient
 from ganeti.luxi.methods import QueryClusterInfo
-from ganeti.luxi.reach import NotPermitted
+from ganeti.luxi.unreachable import NotPermitted
 from ganeti.paths import Paths
 
 NOBODY = 65534
@@ -41,7 +41,7 @@ class ConnectedTests(SynchronousTestCase):
         os.makedirs(self.paths.data)
 
     def code(self) -> int:
-        error: Ended = self.assertRaises(Ended, connected, self.paths)
+        error: ExitTool = self.assertRaises(ExitTool, connected, self.paths)
         return error.code
 
     def test_a_host_outside_of_any_cluster_is_told_so(self) -> None:
@@ -67,7 +67,7 @@ class ConnectedTests(SynchronousTestCase):
 
     def test_on_the_master_itself_the_client_says_what_is_wrong(self) -> None:
         Path(self.paths.config_file).touch()
-        self.assertIsInstance(connected(self.paths), Client)
+        self.assertIsInstance(connected(self.paths), LuxiClient)
 
 
 class ProgramTests(SynchronousTestCase):

@@ -20,7 +20,7 @@ from ganeti.cli.command import Command, Tool
 from ganeti.cli.options import Option
 from ganeti.model.unsupported import UNSUPPORTED
 from ganeti.opcodes.registry import OPCODES
-from ganeti.operations.left_out import INSTEAD
+from ganeti.operations.unsupported import INSTEAD
 from ganeti.schema.parameters import parameters
 from tests.golden.cli_differences import (
     MISSING_COMMANDS,
@@ -69,7 +69,7 @@ def tools() -> Iterator[Tool]:
     """Every tool there is."""
     for name in sorted(KNOWN):
         module = name.replace("-", "_")
-        yield getattr(importlib.import_module(f"ganeti.cli.{module}"), module.upper())
+        yield getattr(importlib.import_module(f"ganeti.cli.{module}.commands"), module.upper())
 
 
 def rows(tool: Tool) -> Iterator[CommandRow]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.cli.command import Command, Tool
-from ganeti.cli.helps import command_help, tool_help
+from ganeti.cli.help import command_help, tool_help
 from ganeti.cli.options import Option
 from tests.golden.cli_differences import MISSING_COMMANDS, MISSING_OPTIONS, NO_EFFECT, REFUSED
 from tests.golden.command_table import KNOWN, State, page, rows, tools

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Refused
-from ganeti.model.disk import Mode
+from ganeti.model.disk import DiskMode
 from ganeti.model.guest import Guest, GuestNic
 from ganeti.model.running import as_running, pending_changes, running_config
 from ganeti.schema.records import replace
@@ -48,9 +48,9 @@ class AsRunningTests(SynchronousTestCase):
 
     def test_disks_are_where_they_are_now_in_the_order_of_the_start(self) -> None:
         [disk] = STARTED.disks
-        moved = replace(disk, logical_id=("file", "/elsewhere"), mode=Mode.READ_ONLY)
+        moved = replace(disk, logical_id=("file", "/elsewhere"), mode=DiskMode.READ_ONLY)
         runs = as_running(configured(disks=(a_disk("new"), moved)), RUNNING)
-        self.assertEqual(runs.disks, (replace(moved, mode=Mode.READ_WRITE),))
+        self.assertEqual(runs.disks, (replace(moved, mode=DiskMode.READ_WRITE),))
 
     def test_a_disk_that_is_configured_no_more_is_not_lost_silently(self) -> None:
         with self.assertRaisesRegex(Refused, "no longer configured .* gnt-instance reboot web1"):
@@ -78,7 +78,7 @@ class PendingTests(SynchronousTestCase):
             ({"nics": (replace(NIC, link="br1"),)}, ["nic.link/0"]),
             ({"nics": ()}, ["nic"]),
             ({"disks": (disk, a_disk("b"))}, ["disk/1"]),
-            ({"disks": (replace(disk, mode=Mode.READ_ONLY),)}, ["disk.mode/0"]),
+            ({"disks": (replace(disk, mode=DiskMode.READ_ONLY),)}, ["disk.mode/0"]),
         ):
             self.assertEqual(pending(configured(**over)), names)
 

@@ -115,7 +115,7 @@ class DisksTests(SynchronousTestCase):
     def test_growing_and_removing_can_be_repeated(self) -> None:
         disk = self.created("one")
         for _ in range(2):
-            self.done(self.disks.grow(calls.GrowDisk(disk=disk, amount=8)))
+            self.done(self.disks.grow(calls.GrowDiskCall(disk=disk, amount=8)))
         self.assertEqual([each.size for each in self.file.held.values()], [72])
         for _ in range(2):
             self.done(self.disks.remove(calls.RemoveDisk(disk=disk)))

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.opcodes.cluster import RedistributeConfig, RenewCrypto
 from ganeti.opcodes.node import ModifyNode, RemoveNode
 from ganeti.operations.node import modify, remove
-from ganeti.operations.operation import Facts
+from ganeti.operations.operation import NodeAnswers
 from ganeti.rpc.node import LeaveCluster
 from ganeti.testing.builders import a_cluster, a_node
 from ganeti.testing.tools import MemoryTools
@@ -32,11 +32,11 @@ class DemotionTests(SynchronousTestCase):
 
     def modify(self, name: str, **fields: Any) -> None:
         op = ModifyNode(node_name=name, force=True, **fields)
-        plan = modify.plan(op, self.memory.state(), Facts())
+        plan = modify.plan(op, self.memory.state(), NodeAnswers())
         self.successResultOf(modify.run(plan, self.memory.tools))
 
     def remove(self, name: str) -> None:
-        plan = remove.plan(RemoveNode(node_name=name), self.memory.state(), Facts())
+        plan = remove.plan(RemoveNode(node_name=name), self.memory.state(), NodeAnswers())
         self.successResultOf(remove.run(plan, self.memory.tools))
 
     def test_when_a_candidate_loses_the_role(self) -> None:

@@ -12,7 +12,7 @@ from ganeti.config.state import ClusterState
 from ganeti.model.disk import Template
 from ganeti.opcodes.cluster import VerifyConfig, VerifyGroup
 from ganeti.operations.cluster import verify
-from ganeti.operations.operation import Facts
+from ganeti.operations.operation import NodeAnswers
 from ganeti.rpc.node import DescribeNode, VerifyNode
 from ganeti.testing.builders import a_cluster, a_disk, a_nic, a_node, an_instance, uuid_of
 from ganeti.testing.facts import some_facts
@@ -47,7 +47,7 @@ class GroupCase(SynchronousTestCase):
         plan = verify.plan_group(
             VerifyGroup(group_name="default", error_codes=True),
             state,
-            Facts(dict(facts), since=since, state=before),
+            NodeAnswers(dict(facts), since=since, state=before),
         )
         self.successResultOf(verify.run_group(plan, memory.tools))
         return [said for said in memory.progress.said if said.startswith("  - ")]
@@ -126,7 +126,9 @@ class FindingTests(GroupCase):
         [question] = verify.config_questions(VerifyConfig(), memory.state())
         what, name = {"user-scripts": ["/sbin/ipmi"]}, memory.state().cluster.cluster_name
         self.assertEqual(question.call, VerifyNode(what=what, cluster_name=name))
-        facts = Facts({(uuid_of("node", "node1"), VerifyNode): {"user-scripts": ["/sbin/ipmi"]}})
+        facts = NodeAnswers(
+            {(uuid_of("node", "node1"), VerifyNode): {"user-scripts": ["/sbin/ipmi"]}}
+        )
         plan = verify.plan_config(VerifyConfig(error_codes=True), memory.state(), facts)
         self.assertFalse(self.successResultOf(verify.run_config(plan, memory.tools)))
         self.assertIn("ERROR:ENODEOOBPATH:node:node2", memory.progress.said[-1])

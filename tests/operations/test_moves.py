@@ -14,10 +14,10 @@ from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, GanetiError, Refused
 from ganeti.model.disk import Template
 from ganeti.model.instance import Wanted
-from ganeti.rpc.asking import Lost
 from ganeti.rpc.call import Call
-from ganeti.rpc.instances import EndMigrationHere, MigrationStatus
-from ganeti.rpc.wire import Request
+from ganeti.rpc.instances import FinalizeMigrationDst, MigrationStatus
+from ganeti.rpc.node_client import TransportError
+from ganeti.rpc.wire import CallRequest
 from ganeti.testing.builders import a_cluster, a_disk, a_node, an_instance
 from tests.operations.whole import WholeCluster
 
@@ -162,7 +162,7 @@ class MigrateTests(MoveTests):
         self.assertIn("has 100 MiB of memory free, and 128 MiB are needed", str(error))
 
     def test_a_node_daemon_that_restarts_for_a_minute_does_not_end_a_migration(self) -> None:
-        for call in (MigrationStatus, EndMigrationHere):
+        for call in (MigrationStatus, FinalizeMigrationDst):
             whole = self.whole()
             down = self.down_after_sending(whole, call)
             self.do(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
@@ -173,11 +173,13 @@ class MigrateTests(MoveTests):
         """Both daemons are down for calls of a kind, for a minute once the guest is being sent."""
         down: list[str] = []
 
-        async def answer_later(request: Request, answer: Callable[[], Awaitable[bytes]]) -> bytes:
+        async def answer_later(
+            request: CallRequest, answer: Callable[[], Awaitable[bytes]]
+        ) -> bytes:
             sending = ("node1", "instance_migrate") in whole.network.asked
             if request.name == call.wire and sending and len(down) < 60:
                 down.append(request.name)
-                raise Lost("connection refused")
+                raise TransportError("connection refused")
             return await answer()
 
         for node in ("node1", "node2"):

@@ -14,7 +14,7 @@ from ganeti.model.access import SpentToken
 from ganeti.model.cluster import CONFIG_VERSION
 from ganeti.opcodes.node import AddNode
 from ganeti.operations.node import add
-from ganeti.operations.operation import Facts
+from ganeti.operations.operation import NodeAnswers
 from ganeti.rpc.call import Call
 from ganeti.rpc.node import AskVersion, VerifyNode, Version
 from ganeti.testing.builders import a_cluster, a_node, uuid_of
@@ -40,7 +40,7 @@ class AddTests(SynchronousTestCase):
     def add(self) -> Any:
         state = self.memory.state()
         [asked, *_] = add.questions(ADD, state)
-        facts = Facts({(asked.nodes[0].uuid, AskVersion): VERSION})
+        facts = NodeAnswers({(asked.nodes[0].uuid, AskVersion): VERSION})
         return add.run(add.plan(ADD, state, facts), self.memory.tools)
 
     def test_a_node_that_has_joined_by_a_token_is_known_by_its_certificate(self) -> None:

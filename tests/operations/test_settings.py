@@ -17,7 +17,7 @@ from ganeti.model.group import AllocPolicy
 from ganeti.pki.authority import self_signed
 from ganeti.pki.enrolment import fingerprint
 from ganeti.testing.builders import a_cluster, a_disk, an_instance
-from tests.config.test_founding import WRONG_SETTINGS
+from tests.config.test_initial_state import WRONG_SETTINGS
 from tests.operations.whole import WholeCluster
 
 _SPECS = {

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.system.linux import MINI
-from tests.system.running import PATIENCE, RunningCluster, eventually
+from tests.system.running import TIMEOUT, RunningCluster, eventually
 
 NAME = "counter"
 _COUNTS = b"i=0; while i=$((i + 1)); do echo count-$i; sleep 0.05; done &\n"
@@ -145,7 +145,7 @@ class CountingGuest:
         )
         assert made.returncode == 0, made.stdout + made.stderr
         self._consoles = Consoles(running)
-        eventually(lambda: b"# " in self._consoles.read(), 2 * PATIENCE)
+        eventually(lambda: b"# " in self._consoles.read(), 2 * TIMEOUT)
         self._consoles.write(_COUNTS)
         self._counted(1)
 

@@ -99,7 +99,7 @@ def harmless(command: Command) -> list[str]:
 
 
 def usual(command: Command) -> list[str]:
-    """Words that make sense."""
+    """CommandGroup that make sense."""
     return [
         each.choices[-1] if each.choices else WORDS.get(each.kind, "x") for each in command.words
     ]

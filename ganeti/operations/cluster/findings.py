@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from ganeti.opcodes.cluster import Finding as Code
+from ganeti.opcodes.cluster import FindingCode as Code
 from ganeti.operations.operation import Progress
 
 

@@ -13,15 +13,22 @@ from ganeti.locking.names import LockRequest
 from ganeti.model.cluster import Cluster
 from ganeti.model.disk import Template
 from ganeti.model.instance import Instance
-from ganeti.model.parameters.given import DEFAULT
+from ganeti.model.parameters.parsing import DEFAULT
 from ganeti.opcodes.cluster import ModifyCluster
-from ganeti.operations.allocating import BUILT_IN, is_allocator
+from ganeti.operations.allocation.iallocator import BUILT_IN, is_allocator
 from ganeti.operations.cluster.hypervisor_check import require_able
 from ganeti.operations.cluster.settings import settings
-from ganeti.operations.instance.systems import DELIMITER, unknown_parameters
-from ganeti.operations.operation import Ending, Facts, HookCall, Operation, Question, Tools
+from ganeti.operations.instance.os_check import DELIMITER, unknown_parameters
+from ganeti.operations.operation import (
+    HookCall,
+    NodeAnswers,
+    NodeQuery,
+    Operation,
+    ResultWithCommit,
+    Tools,
+)
 from ganeti.rpc.node import DescribeOSes, VerifyNode
-from ganeti.rpc.storage import ListStorage
+from ganeti.rpc.storage import ListStorageCall
 from ganeti.schema.records import replace
 
 _NEEDS: Mapping[Template, str] = {
@@ -34,7 +41,7 @@ _NEEDS: Mapping[Template, str] = {
 
 
 @dataclass(frozen=True)
-class Modify:
+class ClusterModification:
     """A request that makes sense in the state as it was, and the fields that it changes."""
 
     op: ModifyCluster
@@ -46,15 +53,15 @@ class Modify:
         return {}
 
 
-def questions(op: ModifyCluster, state: ClusterState) -> Sequence[Question]:
+def questions(op: ModifyCluster, state: ClusterState) -> Sequence[NodeQuery]:
     found = []
     if op.vg_name:
-        found.append(Question(_hosts(state), ListStorage(kind="lvm-vg")))
+        found.append(NodeQuery(_hosts(state), ListStorageCall(kind="lvm-vg")))
     if folders := _folders(op):
         name = state.cluster.cluster_name
-        found.append(Question(_hosts(state), VerifyNode(what=folders, cluster_name=name)))
+        found.append(NodeQuery(_hosts(state), VerifyNode(what=folders, cluster_name=name)))
     if op.osparams or op.osparams_private_cluster:
-        found.append(Question(_hosts(state), DescribeOSes()))
+        found.append(NodeQuery(_hosts(state), DescribeOSes()))
     return found
 
 
@@ -73,7 +80,7 @@ def _hosts(state: ClusterState) -> list[Any]:
     return [node for node in state.nodes.values() if node.vm_capable and not node.offline]
 
 
-def plan(op: ModifyCluster, state: ClusterState, facts: Facts) -> Modify:
+def plan(op: ModifyCluster, state: ClusterState, facts: NodeAnswers) -> ClusterModification:
     """Decide what changes, or refuse with everything that is wrong with it."""
     fields = settings(op, state)
     _require_useful(replace(state.cluster, **fields), fields, state)
@@ -86,7 +93,7 @@ def plan(op: ModifyCluster, state: ClusterState, facts: Facts) -> Modify:
         raise Invalid([Problem("default_iallocator", message)])
     if not fields:
         raise Invalid([Problem("", "no changes requested; give at least one parameter")])
-    return Modify(op, fields)
+    return ClusterModification(op, fields)
 
 
 def _require_useful(after: Cluster, fields: Mapping[str, Any], state: ClusterState) -> None:
@@ -123,7 +130,7 @@ def _require_runnable(instance: Instance, after: Cluster, state: ClusterState) -
         raise Refused(f"instance {instance.name} has drbd disks, which need the helper of DRBD")
 
 
-def _require_folders(op: ModifyCluster, state: ClusterState, facts: Facts) -> None:
+def _require_folders(op: ModifyCluster, state: ClusterState, facts: NodeAnswers) -> None:
     """Refuse folders in which nodes would make no disks; ``file-storage-paths`` lists those.
 
     :raises Refused: with the reason for each such node.
@@ -136,7 +143,7 @@ def _require_folders(op: ModifyCluster, state: ClusterState, facts: Facts) -> No
         raise Refused(f"disks cannot be made there: {'; '.join(lacking)}", Code.ENVIRONMENT)
 
 
-def _require_osparams(op: ModifyCluster, state: ClusterState, facts: Facts) -> None:
+def _require_osparams(op: ModifyCluster, state: ClusterState, facts: NodeAnswers) -> None:
     """Refuse parameters that the OS definitions on the nodes do not have.
 
     Those of a definition that no node has, or none yet, cannot be checked.
@@ -159,14 +166,14 @@ def _require_osparams(op: ModifyCluster, state: ClusterState, facts: Facts) -> N
         raise Invalid(problems)
 
 
-def _require_group(name: str, state: ClusterState, facts: Facts) -> None:
+def _require_group(name: str, state: ClusterState, facts: NodeAnswers) -> None:
     """Refuse a volume group that a node does not have.
 
     :raises Refused: with the reason for each such node.
     """
     lacking = []
     for node in _hosts(state):
-        answer = facts.answers[node.uuid, ListStorage]
+        answer = facts.answers[node.uuid, ListStorageCall]
         if isinstance(answer, Failed):
             lacking.append(f"{node.name}: {answer}")
         elif name not in [unit.name for unit in answer]:
@@ -179,7 +186,7 @@ def _require_group(name: str, state: ClusterState, facts: Facts) -> None:
         )
 
 
-async def run(plan: Modify, tools: Tools) -> Ending:
+async def run(plan: ClusterModification, tools: Tools) -> ResultWithCommit:
     def change(state: ClusterState) -> ClusterState:
         return state.put(replace(state.cluster, **settings(plan.op, state)))
 
@@ -199,16 +206,16 @@ async def run(plan: Modify, tools: Tools) -> Ending:
                 f"there are {have} master candidates; to have more: "
                 "gnt-node modify --master-candidate=yes NODE"
             )
-    return Ending(None, change)
+    return ResultWithCommit(None, change)
 
 
-def hooks(plan: Modify, state: ClusterState) -> HookCall:
+def hooks(plan: ClusterModification, state: ClusterState) -> HookCall:
     here = [state.cluster.master_node]
     more = {"OP_TARGET": state.cluster.cluster_name, "NEW_VG_NAME": plan.op.vg_name or ""}
     return HookCall("cluster-modify", "CLUSTER", more, here, here)
 
 
-def preview(plan: Modify) -> list[str]:
+def preview(plan: ClusterModification) -> list[str]:
     """What a dry run shows: the settings that would change."""
     return sorted(plan.fields)
 

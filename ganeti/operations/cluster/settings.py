@@ -17,10 +17,10 @@ from ganeti.model.parameters.backend import Backend
 from ganeti.model.parameters.declaration import ParameterSet, defaults
 from ganeti.model.parameters.disk import DISKS
 from ganeti.model.parameters.filling import policy_filled
-from ganeti.model.parameters.given import DEFAULT, checked, consistent
 from ganeti.model.parameters.hypervisors import HYPERVISORS
 from ganeti.model.parameters.nic import NicParameters
 from ganeti.model.parameters.node import NodeParameters
+from ganeti.model.parameters.parsing import DEFAULT, checked, consistent
 from ganeti.model.parameters.policy import Policy, with_whole_standard
 from ganeti.model.unsupported import unsupported, unsupported_template
 from ganeti.opcodes.cluster import ListAction, ModifyCluster

@@ -9,21 +9,20 @@ from typing import Any
 
 from ganeti.config.changes.nodes import add_node, set_role
 from ganeti.config.changes.objects import together, update
-from ganeti.config.state import ClusterState, Kind
+from ganeti.config.state import ClusterState, RecordKind
 from ganeti.config.writer import Change
 from ganeti.errors import Code, Failed, Invalid, Problem, Refused
-from ganeti.locking.names import Kind as Lockable
-from ganeti.locking.names import LockRequest, all_of, request
+from ganeti.locking.names import LockLevel, LockRequest, all_of, request
 from ganeti.model.cluster import CONFIG_VERSION
 from ganeti.model.group import Group
 from ganeti.model.node import Node, Role
-from ganeti.model.parameters.given import checked
 from ganeti.model.parameters.node import NodeParameters
+from ganeti.model.parameters.parsing import checked
 from ganeti.opcodes.node import AddNode
-from ganeti.operations.members import enforce_members, issued_to
-from ganeti.operations.naming import require_address
+from ganeti.operations.member_list import enforce_members, issued_to
+from ganeti.operations.name_rules import require_address
 from ganeti.operations.node.hooks import membership_hooks
-from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
+from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.rpc.node import AskVersion, VerifyNode
 from ganeti.schema.host_names import RULE, is_host_name, normalized
 from ganeti.schema.records import replace
@@ -32,7 +31,7 @@ CLIENT_CERTIFICATE = "client-cert"
 
 
 @dataclass(frozen=True)
-class Add:
+class NodeAddition:
     """A node that is to be a member; ``known`` is its record if it was one before."""
 
     op: AddNode
@@ -42,19 +41,19 @@ class Add:
 
     @property
     def locks(self) -> LockRequest:
-        return request(exclusive=[all_of(Lockable.NODE)])
+        return request(exclusive=[all_of(LockLevel.NODE)])
 
 
-def questions(op: AddNode, state: ClusterState) -> Sequence[Question]:
+def questions(op: AddNode, state: ClusterState) -> Sequence[NodeQuery]:
     node = _drafted(op, state)
     verify = VerifyNode(what={CLIENT_CERTIFICATE: None}, cluster_name=state.cluster.cluster_name)
-    return [Question([node], AskVersion()), Question([node], verify)]
+    return [NodeQuery([node], AskVersion()), NodeQuery([node], verify)]
 
 
-def plan(op: AddNode, state: ClusterState, facts: Facts) -> Add:
+def plan(op: AddNode, state: ClusterState, facts: NodeAnswers) -> NodeAddition:
     """Decide as what the node becomes a member, or refuse."""
     known = state.node(op.node_name) if op.readd else None
-    if known is None and state.knows(Kind.NODE, op.node_name):
+    if known is None and state.knows(RecordKind.NODE, op.node_name):
         raise Refused(
             f"node {op.node_name} is a member already; use --readd to set it up again",
             Code.EXISTS,
@@ -73,7 +72,7 @@ def plan(op: AddNode, state: ClusterState, facts: Facts) -> Add:
             f"node {node.name} speaks version {version.protocol} of the protocol, the master "
             f"{CONFIG_VERSION}; install the same release on both"
         )
-    return Add(op, node, known, _may_be_candidate(node, state))
+    return NodeAddition(op, node, known, _may_be_candidate(node, state))
 
 
 def _require_name(name: str, state: ClusterState) -> None:
@@ -154,7 +153,7 @@ def _may_be_candidate(node: Node, state: ClusterState) -> bool:
     return node.master_capable and candidates < state.cluster.candidate_pool_size
 
 
-async def run(plan: Add, tools: Tools) -> None:
+async def run(plan: NodeAddition, tools: Tools) -> None:
     state = tools.config.state()
     node = plan.node if plan.known else replace(plan.node, uuid=tools.ids.uuid())
     await tools.progress.interruptible(tools.nodes.ask(node, AskVersion()))
@@ -166,7 +165,7 @@ async def run(plan: Add, tools: Tools) -> None:
     tools.progress.say(f"node {node.name} is {what} a member of the cluster, as {role.value}")
 
 
-def _taken_in(plan: Add, node: Node, role: Role, certificate: str) -> Change:
+def _taken_in(plan: NodeAddition, node: Node, role: Role, certificate: str) -> Change:
     if plan.known is None:
         member = replace(node, master_candidate=role is Role.CANDIDATE)
         return add_node(member, certificate)
@@ -193,8 +192,8 @@ async def certificate_of(node: Node, state: ClusterState, tools: Tools) -> str:
     raise Failed(f"node {node.name} does not show its certificate: {answer}")
 
 
-def hooks(plan: Add, state: ClusterState) -> HookCall:
-    known = state.knows(Kind.NODE, plan.node.name)
+def hooks(plan: NodeAddition, state: ClusterState) -> HookCall:
+    known = state.knows(RecordKind.NODE, plan.node.name)
     node = state.node(plan.node.name) if known else plan.node
     return membership_hooks("node-add", node, state, after=[node.uuid])
 

@@ -13,14 +13,14 @@ from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
 from ganeti.locking.names import LockRequest, node_lock, request
 from ganeti.model.node import Node, Role
-from ganeti.model.parameters.given import checked
 from ganeti.model.parameters.node import NodeParameters
+from ganeti.model.parameters.parsing import checked
 from ganeti.opcodes.node import ModifyNode
 from ganeti.opcodes.opcode import Opcode
-from ganeti.operations.members import enforce_members, replace_secrets
-from ganeti.operations.naming import require_address
+from ganeti.operations.member_list import enforce_members, replace_secrets
+from ganeti.operations.name_rules import require_address
 from ganeti.operations.node.add import certificate_of
-from ganeti.operations.operation import Facts, HookCall, Operation, Tools
+from ganeti.operations.operation import HookCall, NodeAnswers, Operation, Tools
 from ganeti.schema.records import replace
 
 _SETTINGS = frozenset(ModifyNode.__struct_fields__) - {
@@ -35,7 +35,7 @@ _FLAGS = {
 
 
 @dataclass(frozen=True)
-class Modify:
+class NodeModification:
     """A node with its new role, and the other fields that change."""
 
     node: Node
@@ -49,7 +49,7 @@ class Modify:
         return request(exclusive=[node_lock(each.uuid) for each in (self.node, *self.promoted)])
 
 
-def plan(op: ModifyNode, state: ClusterState, facts: Facts) -> Modify:
+def plan(op: ModifyNode, state: ClusterState, facts: NodeAnswers) -> NodeModification:
     """Decide what the node becomes, or refuse."""
     node = state.node(op.node_uuid or op.node_name)
     if all(getattr(op, name) is None for name in _SETTINGS):
@@ -78,7 +78,7 @@ def plan(op: ModifyNode, state: ClusterState, facts: Facts) -> Modify:
         fields["ndparams"] = checked(
             NodeParameters, op.ndparams, path="ndparams", onto=node.ndparams, for_one=True
         )
-    return Modify(node, role, was, promoted, fields)
+    return NodeModification(node, role, was, promoted, fields)
 
 
 def _require_certificate(node: Node, state: ClusterState) -> None:
@@ -132,7 +132,7 @@ def _promoted(
     )
 
 
-async def run(plan: Modify, tools: Tools) -> list[list[Any]]:
+async def run(plan: NodeModification, tools: Tools) -> list[list[Any]]:
     state = tools.config.state()
     changes = [update(plan.node, **plan.fields)] if plan.fields else []
     result: list[list[Any]] = [[name, value] for name, value in plan.fields.items()]
@@ -168,7 +168,7 @@ async def _recorded(node: Node, state: ClusterState, tools: Tools) -> str:
     return recorded_certificate(state, node) or await certificate_of(node, state, tools)
 
 
-def hooks(plan: Modify, state: ClusterState) -> HookCall:
+def hooks(plan: NodeModification, state: ClusterState) -> HookCall:
     candidate, offline, drained = FLAGS[plan.role]
     node = replace(
         plan.node,
