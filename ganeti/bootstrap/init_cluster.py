@@ -29,6 +29,7 @@ from ganeti.config.initial_state import given_settings as given_settings
 from ganeti.config.initial_state import initial_state
 from ganeti.config.ssconf import ssconf
 from ganeti.config.state import ClusterState
+from ganeti.errors import Code, Refused
 from ganeti.model.disk import Template
 from ganeti.paths import Paths
 from ganeti.pki.enrolment import fingerprint
@@ -61,6 +62,7 @@ def init_cluster(
     from ganeti.pki.authority import SERVER_USAGE, Authority
 
     _require_folders(paths, settings)
+    _require_allocator(paths, settings.get("default_iallocator"))
     under_way = f"{paths.data}/founding"
     if not os.path.exists(under_way):
         refuse_a_master(paths)
@@ -115,6 +117,19 @@ def init_cluster(
     )
     at_once(local_files().remove(under_way))
     return state
+
+
+def _require_allocator(paths: Paths, name: str | None) -> None:
+    """Refuse an allocator that is not on this host.
+
+    :raises Refused: with the folders where it could be.
+    """
+    places = paths.allocator_search_path
+    if name and not any(os.access(f"{folder}/{name}", os.X_OK) for folder in places):
+        raise Refused(
+            f"there is no allocator {name} in {', '.join(places)}; install it, or name another",
+            Code.INPUT,
+        )
 
 
 def _require_folders(paths: Paths, settings: Mapping[str, Any]) -> None:

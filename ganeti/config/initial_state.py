@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from types import MappingProxyType
@@ -15,6 +16,7 @@ from ganeti.config.state import KINDS, ClusterState, Stored, collected
 from ganeti.errors import Invalid, Problem
 from ganeti.model.access import Authorities, NodeCertificates
 from ganeti.model.cluster import Cluster, DataCollector
+from ganeti.model.cluster_settings import setting_problems
 from ganeti.model.disk import SUPPORTED, Template
 from ganeti.model.group import AllocPolicy, Group
 from ganeti.model.node import Node
@@ -118,6 +120,8 @@ def initial_state(
     if name == normalized(master):
         raise Invalid([Problem("name", f"{name} is the node; a cluster has a name of its own")])
     wrong = list(unsupported(settings))
+    ipv6 = settings.get("primary_ip_family") == socket.AF_INET6
+    wrong += setting_problems(settings, ipv6=ipv6)
     wrong += [
         Problem("enabled_disk_templates", unsupported_template(each))
         for each in templates
@@ -164,8 +168,8 @@ def initial_state(
         cluster_name=name,
         master_node=node.uuid,
         master_ip=address,
-        enabled_hypervisors=tuple(hypervisors),
-        enabled_disk_templates=tuple(template.value for template in templates),
+        enabled_hypervisors=tuple(dict.fromkeys(hypervisors)),
+        enabled_disk_templates=tuple(dict.fromkeys(template.value for template in templates)),
         candidate_certs={node.uuid: certificate} if certificate else {},
         **chosen,
     )

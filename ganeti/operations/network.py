@@ -11,6 +11,7 @@ from typing import Any
 from ganeti.config.changes.networks import (
     LARGEST,
     SMALLEST,
+    is_reserved,
     kept_from_instances,
     place_of,
     taken,
@@ -117,7 +118,7 @@ def plan_modify(op: ModifyNetwork, state: ClusterState, facts: NodeAnswers) -> G
         fields["mac_prefix"] = _mac_prefix(op.mac_prefix)
     kept, freed = list(op.add_reserved_ips or ()), list(op.remove_reserved_ips or ())
     if not fields and not kept and not freed:
-        raise Refused("nothing is to be changed; name what is", Code.INPUT)
+        raise Refused("no changes requested; give at least one parameter", Code.INPUT)
     if op.gateway is not None:
         freed += [network.gateway] if network.gateway else []
         kept.append(op.gateway)
@@ -125,6 +126,12 @@ def plan_modify(op: ModifyNetwork, state: ClusterState, facts: NodeAnswers) -> G
         if place_of(network, address) is not None and _of_instance(network, address, state):
             raise Refused(f"an instance has the address {address}", Code.NOT_UNIQUE)
     kept_from_instances(network, [*kept, *freed], kept=True)  # refuses what is not inside
+    if free := [each for each in op.remove_reserved_ips or () if not is_reserved(network, each)]:
+        raise Refused(
+            f"{', '.join(free)} is not reserved in network {network.name}; see gnt-network info"
+            f" {network.name}",
+            Code.INPUT,
+        )
 
     def change(state: ClusterState) -> ClusterState:
         now = kept_from_instances(current(state, network), freed, kept=False)

@@ -22,6 +22,17 @@ from ganeti.model.parameters.hypervisors import HYPERVISORS
 from ganeti.model.parameters.parsing import consistent
 from ganeti.model.parameters.policy import Policy
 
+WRONG_SETTINGS: dict[str, Any] = {
+    "candidate_pool_size": 0,
+    "drbd_usermode_helper": "true",
+    "file_storage_dir": "disks",
+    "mac_prefix": "zz",
+    "master_netdev": "",
+    "master_netmask": 99,
+    "shared_file_storage_dir": "disks",
+    "volume_group_name": "../x",
+}
+
 
 def a_new_cluster(**over: Any) -> ClusterState:
     numbers = count(1)
@@ -55,6 +66,20 @@ class FoundedTests(SynchronousTestCase):
         for name in ("a\nb", "a..b", "a b"):
             with self.assertRaisesRegex(Invalid, "as in a host name"):
                 a_new_cluster(name=name)
+
+    def test_settings_are_what_they_are_when_they_are_changed(self) -> None:
+        """tests/operations/test_settings.py has the same for changes."""
+        for name, value in WRONG_SETTINGS.items():
+            error = self.assertRaises(Invalid, a_new_cluster, **{name: value})
+            self.assertEqual([each.path for each in error.problems], [name])
+
+    def test_a_netmask_is_one_of_the_clusters_addresses(self) -> None:
+        self.assertRaises(Invalid, a_new_cluster, master_netmask=64)
+        a_new_cluster(master_netmask=64, primary_ip_family=10)
+
+    def test_what_is_enabled_is_enabled_once(self) -> None:
+        cluster = a_new_cluster(hypervisors=["kvm", "fake", "kvm"]).cluster
+        self.assertEqual(cluster.enabled_hypervisors, ("kvm", "fake"))
 
     def test_the_name_is_not_that_of_the_node(self) -> None:
         with self.assertRaisesRegex(Invalid, "node1 is the node; a cluster has a name of its own"):

@@ -44,6 +44,12 @@ def taken(network: Network, address: str) -> bool:
     return place is not None and "1" in (_inner(network)[place], _outer(network)[place])
 
 
+def is_reserved(network: Network, address: str) -> bool:
+    """Whether an address, which must be in the network, is kept from instances."""
+    place = place_of(network, address)
+    return place is not None and _outer(network)[place] == "1"
+
+
 def _inner(network: Network) -> str:
     return network.reservations or "0" * size_of(network)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from ganeti.config.changes.objects import current
-from ganeti.config.state import ClusterState
+from ganeti.config.state import KINDS, ClusterState
 from ganeti.config.writer import Change
 from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.model.cluster import Cluster
@@ -63,7 +63,12 @@ def remove_tags(record: Taggable, tags: Sequence[str]) -> Change:
     def change(state: ClusterState) -> ClusterState:
         before = current(state, record)
         if missing := [tag for tag in old if tag not in before.tags]:
-            raise Refused(f"there is no tag {', '.join(missing)} to remove", Code.UNKNOWN)
+            kind, name = KINDS[type(before)], getattr(before, "name", "")
+            raise Refused(
+                f"{f'{kind} {name}'.rstrip()} has no tag {', '.join(missing)};"
+                f" see gnt-{kind} list-tags",
+                Code.UNKNOWN,
+            )
         after = tuple(tag for tag in before.tags if tag not in old)
         return state.put(replace(before, tags=after))
 

@@ -92,7 +92,7 @@ def plan(op: ModifyCluster, state: ClusterState, facts: NodeAnswers) -> ClusterM
         message = f"{op.default_iallocator} cannot be the name of an allocator"
         raise Invalid([Problem("default_iallocator", message)])
     if not fields:
-        raise Invalid([Problem("", "nothing is to be changed; name what is")])
+        raise Invalid([Problem("", "no changes requested; give at least one parameter")])
     return ClusterModification(op, fields)
 
 

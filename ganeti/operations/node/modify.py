@@ -53,7 +53,7 @@ def plan(op: ModifyNode, state: ClusterState, facts: NodeAnswers) -> NodeModific
     """Decide what the node becomes, or refuse."""
     node = state.node(op.node_uuid or op.node_name)
     if all(getattr(op, name) is None for name in _SETTINGS):
-        raise Refused("nothing is to be changed; name what is", Code.INPUT)
+        raise Refused("no changes requested; give at least one parameter", Code.INPUT)
     require_address(op.secondary_ip, "secondary_ip")
     was = node.role(state.cluster.master_node)
     role = _new_role(op, node, was)

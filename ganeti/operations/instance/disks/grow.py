@@ -60,7 +60,9 @@ def plan(op: GrowOpcode, state: ClusterState, facts: NodeAnswers) -> Grow:
     subject = subject_of(op, state)
     name, count = subject.instance.name, len(subject.disks)
     if op.disk >= count:
-        raise Refused(f"instance {name} has {count} disks, counted from 0", Code.INPUT)
+        raise Refused(
+            f"instance {name} has no disk {op.disk}; it has {count}, counted from 0", Code.INPUT
+        )
     disk = subject.disks[op.disk]
     if disk.dev_type in _CANNOT:
         raise Refused(f"disks of the template {disk.dev_type.value} do not grow", Code.INPUT)

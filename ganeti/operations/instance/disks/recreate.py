@@ -130,7 +130,8 @@ def _wanted(op: RecreateDisks, subject: InstanceContext) -> tuple[Disk, ...]:
         index, values = (each, {}) if isinstance(each, int) else each
         if index >= len(subject.disks):
             raise Refused(
-                f"instance {subject.instance.name} has {len(subject.disks)} disks, counted from 0",
+                f"instance {subject.instance.name} has no disk {index}; it has"
+                f" {len(subject.disks)}, counted from 0",
                 Code.INPUT,
             )
         if unknown := [name for name in values if name not in _SETTABLE]:

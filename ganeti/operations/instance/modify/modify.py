@@ -169,7 +169,7 @@ def plan(op: ModifyInstance, state: ClusterState, facts: NodeAnswers) -> Instanc
         _require_disks_can_change(subject, disks, runs, running)
     rows += [*nics.changed, *disks.changed]
     if not rows:
-        raise Refused("nothing is to be changed; name what is", Code.INPUT)
+        raise Refused("no changes requested; give at least one parameter", Code.INPUT)
     plan = InstanceModification(
         op, subject, nics, disks, wanted, runs, rows, facts.identity, fields
     )
