@@ -27,14 +27,19 @@ from ganeti.model.parameters.nic import NicParameters
 from ganeti.model.parameters.node import NodeParameters
 from ganeti.model.parameters.policy import Policy
 from ganeti.model.unsupported import UNSUPPORTED
+from ganeti.node.checks import CHECKS
+from ganeti.opcodes.cluster import NEVER_FOUND, Finding, VerifyConfig, VerifyGroup
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import OPCODES, unsupported_parameters
+from ganeti.operations.cluster import verify
 from ganeti.operations.instance.layout import LAYOUTS
 from ganeti.operations.instance.wishes import DiskWish, NicWish
 from ganeti.operations.left_out import INSTEAD
 from ganeti.operations.registry import OPERATIONS
 from ganeti.rpc.call import Call
+from ganeti.rpc.node import VerifyNode
 from ganeti.schema.parameters import parameters
+from ganeti.testing.builders import a_cluster, an_instance
 from tests.readers import modules, names_called, names_read, parameters_read
 
 EXCEPTIONS: Mapping[str, str] = {
@@ -164,6 +169,32 @@ class DeviceTests(SynchronousTestCase):
         for kind in (DiskWish, NicWish):
             properties = {each.name for each in dataclasses.fields(kind)}
             self.assertEqual(properties - read, set())
+
+
+class VerificationTests(SynchronousTestCase):
+    def test_every_code_is_found_by_something_or_has_a_reason_why_it_is_never_found(self) -> None:
+        found = names_read(modules((*SHOWING, "operations/cluster/findings.py")))
+        self.assertEqual(set(Finding) - found, set(NEVER_FOUND))
+
+    def test_every_check_of_nodes_is_asked_for(self) -> None:
+        cluster = a_cluster(
+            instances=[an_instance("web1", hypervisor="kvm")],
+            enabled_hypervisors=("kvm",),
+            enabled_disk_templates=tuple(map(str, Template)),
+            file_storage_dir="/srv/file",
+            shared_file_storage_dir="/srv/shared",
+            ndparams={"oob_program": "/sbin/ipmi"},
+        )
+        asked = {
+            key
+            for question in (
+                *verify.questions(VerifyGroup(group_name="default"), cluster),
+                *verify.config_questions(VerifyConfig(), cluster),
+            )
+            if isinstance(question.call, VerifyNode)
+            for key in question.call.what
+        }
+        self.assertEqual(CHECKS.keys() - asked, set())
 
 
 class CallTests(SynchronousTestCase):

@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "web": "",
     "rpc": "errors schema model web",
     "placement": "errors schema model config",
-    "operations": "errors schema model opcodes locking config placement pki rpc journal",
+    "operations": "errors schema model opcodes locking config placement pki rpc journal paths",
     "views": "errors schema model query config locking jobs opcodes",
     "luxi": "errors schema opcodes query",
     "master": "errors schema model opcodes query config locking jobs journal operations views rpc"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from typing import Annotated, TypeAlias
 
 from ganeti.model.disk import Template
@@ -249,6 +250,19 @@ class Finding(enum.StrEnum):
     ENODETIME = "ENODETIME"
     ENODEUSERSCRIPTS = "ENODEUSERSCRIPTS"
     ENODEVERSION = "ENODEVERSION"
+
+
+NEVER_FOUND: Mapping[Finding, str] = {
+    Finding.EGROUPDIFFERENTPVSIZE: "there is no exclusive storage, which is what needs equal sizes",
+    Finding.EINSTANCEMISSINGCFGPARAMETER: "every parameter has a default, so that none is missing",
+    Finding.ENODEGLUSTERSTORAGEPATHUNUSABLE: "there are no gluster disks",
+    Finding.ENODESSH: "nodes are reached through their daemons only, never by ssh",
+    Finding.ENODEUSERSCRIPTS: (
+        "nodes run no scripts of the administrator but hooks (ENODEHOOKS) and out-of-band helpers "
+        "(ENODEOOBPATH)"
+    ),
+}
+"""Codes that can be named in ``ignore_errors``, as scripts do, and why nothing is found."""
 
 
 SkipChecks: TypeAlias = Annotated[tuple[OptionalCheck, ...], doc("Checks to leave out.")]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ganeti.config.state import ClusterState
-from ganeti.config.verify import verify
+from ganeti.config.verify import dangling_instances, dangling_nodes, verify
 from ganeti.errors import Failed
 from ganeti.locking.names import LockRequest
 from ganeti.model.cluster import CONFIG_VERSION, Cluster
@@ -21,6 +21,7 @@ from ganeti.opcodes.cluster import Finding as Code
 from ganeti.opcodes.cluster import OptionalCheck, VerifyCluster, VerifyConfig, VerifyGroup
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.cluster.disks import disk_findings, disk_questions
+from ganeti.operations.cluster.file_findings import file_findings, own_file_findings
 from ganeti.operations.cluster.findings import Finding, Report
 from ganeti.operations.cluster.group_findings import (
     Checked,
@@ -30,6 +31,7 @@ from ganeti.operations.cluster.group_findings import (
     node_findings,
     power_helpers,
 )
+from ganeti.operations.cluster.host_findings import host_findings, parameter_sets
 from ganeti.operations.instance.presence import possible_hosts
 from ganeti.operations.instance.subject import standing
 from ganeti.operations.operation import (
@@ -40,6 +42,7 @@ from ganeti.operations.operation import (
     Question,
     Tools,
 )
+from ganeti.paths import Paths
 from ganeti.rpc.node import (
     CERTIFICATES,
     HYPERVISOR_VERSIONS,
@@ -129,9 +132,7 @@ async def run_config(plan: Configuration, tools: Tools) -> bool:
     report = Report(tools.progress, plan.op.error_codes, plan.op.ignore_errors)
     report.heading("Verifying the configuration")
     name = plan.state.cluster.cluster_name
-    findings = [
-        Finding(Code.ECLUSTERCFG, "cluster", name, problem) for problem in verify(plan.state)
-    ]
+    findings = [*config_findings(plan.state), *own_file_findings(await tools.shared.read(), name)]
     findings += helper_findings(plan.state, plan.facts)
     if plan.state.authorities is not None and plan.state.authorities.must_be_replaced:
         findings.append(Finding(Code.ECLUSTERCERT, "cluster", name, _REPLACE))
@@ -142,6 +143,21 @@ async def run_config(plan: Configuration, tools: Tools) -> bool:
         if uuid in plan.state.nodes
     ]
     return report.write(findings)
+
+
+def config_findings(state: ClusterState) -> Iterator[Finding]:
+    """Return what does not fit together in the configuration."""
+    told = set()
+    for code, kind, dangling in (
+        (Code.ECLUSTERDANGLINGNODES, "node", dangling_nodes(state)),
+        (Code.ECLUSTERDANGLINGINST, "instance", dangling_instances(state)),
+    ):
+        for name, problem in dangling:
+            told.add(problem)
+            yield Finding(code, kind, name, problem)
+    for problem in verify(state):
+        if problem not in told:
+            yield Finding(Code.ECLUSTERCFG, "cluster", state.cluster.cluster_name, problem)
 
 
 @dataclass(frozen=True)
@@ -177,19 +193,22 @@ def questions(op: VerifyGroup, state: ClusterState) -> Sequence[Question]:
         "client-cert": None,
         CERTIFICATES: None,
         OBSTACLES: list(cluster.enabled_disk_templates),
-        "user-scripts": [],
         "oslist": None,
+        "nodesetup": None,
+        "filelist": list(Paths().shared_files),
+        "hvparms": list(parameter_sets(state.group(op.group_name), state)),
         "allowed-file-storage-paths": None,
     }
     if _volume_group(cluster):
         what["vglist"] = None
         what["lvlist"] = cluster.volume_group_name
+        what["pvlist"] = [cluster.volume_group_name]
     if cluster.file_storage_dir and "file" in cluster.enabled_disk_templates:
         what["file-storage-path"] = cluster.file_storage_dir
     if cluster.shared_file_storage_dir and "sharedfile" in cluster.enabled_disk_templates:
         what["shared-file-storage-path"] = cluster.shared_file_storage_dir
     if Template.DRBD.value in cluster.enabled_disk_templates:
-        what["drbd-version"] = None
+        what |= {"drbd-version": None, "drbd-list": None, "drbd-helper": None}
     instances = (each for node in nodes for each in state.primaries_on(node))
     others = (each for node in nodes for each in state.secondaries_on(node))
     if bridges := bridges_of((*instances, *others), state):
@@ -225,7 +244,8 @@ async def run_group(plan: Members, tools: Tools) -> bool:
     findings += _strangers(nodes, plan)
     findings += disk_findings(plan.group, state, plan.facts)
     checked = Checked(plan.group, nodes, state, plan.facts)
-    findings += [*node_findings(checked), *instance_findings(checked)]
+    findings += [*node_findings(checked), *host_findings(checked), *instance_findings(checked)]
+    findings += file_findings(checked, await tools.shared.read())
     if OptionalCheck.N_PLUS_ONE not in plan.op.skip_checks:
         report.heading("Verifying that the instances of any one node fit elsewhere")
         findings += [each for node in nodes for each in _spare(node, plan)]
@@ -254,8 +274,6 @@ def _node(node: Node, plan: Members, now: float) -> Iterator[Finding]:
             yield finding(Code.ENODEHV, f"hypervisor {hypervisor}: {problem}")
     for peer, problem in (answer.get("node-net-test") or {}).items():
         yield finding(Code.ENODENET, f"cannot reach {peer}: {problem}")
-    for script in answer.get("user-scripts") or ():
-        yield finding(Code.ENODEUSERSCRIPTS, f"the script {script} is missing or cannot be run")
     if problem := answer.get("file-storage-path"):
         yield finding(Code.ENODEFILESTORAGEPATHUNUSABLE, str(problem))
     if node.vm_capable:
