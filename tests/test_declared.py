@@ -48,7 +48,6 @@ EXCEPTIONS: Mapping[str, str] = {
     "OP_CLUSTER_VERIFY_CONFIG.verbose": "the report has everything anyway",
     "OP_CLUSTER_VERIFY_GROUP.verbose": "the report has everything anyway",
     "OP_INSTANCE_CREATE.opportunistic_locking": "operations/perform.py reads it",
-    "OP_INSTANCE_MIGRATE.ignore_hvversions": "versions are not compared before a migration",
     "OP_INSTANCE_MOVE.ignore_consistency": "its text says that it changes nothing",
     "OP_INSTANCE_MULTI_ALLOC.opportunistic_locking": "operations/perform.py reads it",
     "OP_INSTANCE_QUERY_DATA.use_locking": "questions take no locks; see doc/differences.md",

@@ -46,7 +46,7 @@ class MigrateInstance(Opcode, tag="OP_INSTANCE_MIGRATE"):
         bool, doc("Fail over instead if the instance cannot be migrated.")
     ] = False
     ignore_hvversions: Annotated[
-        bool, doc("Migrate between different versions of the hypervisor.")
+        bool, doc("Migrate to a node whose hypervisor is older than the one that runs the guest.")
     ] = False
 
 

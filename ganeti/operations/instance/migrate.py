@@ -162,7 +162,7 @@ async def run(plan: Migrate | Restart | Settling, tools: Tools) -> dict[str, Any
             tools.progress.say(f"{name} is failed over, as {plan.reason}")
             await run_failover(plan.failover, tools)
         case Migrate():
-            passage = Passage(plan.subject, plan.target, plan.live)
+            passage = Passage(plan.subject, plan.target, plan.live, plan.op.ignore_hvversions)
             downtime = await send(passage, tools)
             return {"node": plan.target.name, "downtime_ms": downtime}
     return None
