@@ -31,10 +31,7 @@ NO_EFFECT: Mapping[str, str] = {
     "`shutdown_timeout` of `OP_INSTANCE_STARTUP`": (
         "It is for guests that were stopped from inside, which are started again here."
     ),
-    "`ignore_consistency` of `OP_INSTANCE_MOVE`": "Disks are copied only of a stopped guest.",
-    "`verbose` and `debug` of verifications and of `OP_CLUSTER_RENEW_CRYPTO`": (
-        "The job's log has everything anyway."
-    ),
+    "`verbose` and `debug` of `OP_CLUSTER_RENEW_CRYPTO`": "The job's log has everything anyway.",
     "`master_netdev` and `master_netmask`": (
         "They are for scripts of the master's host, which find them in ssconf."
     ),

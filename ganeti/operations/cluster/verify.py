@@ -128,9 +128,18 @@ def plan_config(op: VerifyConfig, state: ClusterState, facts: Facts) -> Configur
     return Configuration(op, state, facts)
 
 
+def _report(op: VerifyConfig | VerifyGroup, tools: Tools) -> Report:
+    return Report(tools.progress, op.error_codes, op.ignore_errors, op.verbose)
+
+
 async def run_config(plan: Configuration, tools: Tools) -> bool:
-    report = Report(tools.progress, plan.op.error_codes, plan.op.ignore_errors)
+    report = _report(plan.op, tools)
     report.heading("Verifying the configuration")
+    state = plan.state
+    report.detail(
+        f"{len(state.groups)} node groups, {len(state.nodes)} nodes, {len(state.networks)} "
+        f"networks, {len(state.instances)} instances, {len(state.disks)} disks"
+    )
     name = plan.state.cluster.cluster_name
     findings = [*config_findings(plan.state), *own_file_findings(await tools.shared.read(), name)]
     findings += helper_findings(plan.state, plan.facts)
@@ -232,9 +241,11 @@ def plan_group(op: VerifyGroup, state: ClusterState, facts: Facts) -> Members:
 
 
 async def run_group(plan: Members, tools: Tools) -> bool:
-    report = Report(tools.progress, plan.op.error_codes, plan.op.ignore_errors)
+    report = _report(plan.op, tools)
     state, nodes = plan.state, _online(plan.group, plan.state)
     report.heading(f"Verifying the nodes of group {plan.group.name}")
+    for node in nodes:
+        report.detail(_summary(node, plan))
     findings = [each for node in nodes for each in _node(node, plan, tools.time.date())]
     findings += _mixed_versions(nodes, plan)
     report.heading(f"Verifying the instances of group {plan.group.name}")
@@ -253,6 +264,17 @@ async def run_group(plan: Members, tools: Tools) -> bool:
     if offline:
         tools.progress.say(f"  - NOTICE: offline, and not verified: {', '.join(sorted(offline))}")
     return report.write(findings)
+
+
+def _summary(node: Node, plan: Members) -> str:
+    """Return what a node has answered, in a line."""
+    answer, facts = plan.facts.known(node, VerifyNode), _facts(node, plan)
+    if answer is None or facts is None:
+        return f"node {node.name} did not answer"
+    return (
+        f"node {node.name} answered {len(answer)} checks, has {facts.memory_free} of "
+        f"{facts.memory_total} MiB of memory free, and runs {len(facts.guests)} guests"
+    )
 
 
 def _node(node: Node, plan: Members, now: float) -> Iterator[Finding]:
@@ -427,7 +449,7 @@ def group_hooks(plan: Members, state: ClusterState) -> HookCall:
 
 def conclude_group(plan: Members, result: bool, failures: HookFailures, tools: Tools) -> bool:
     """Count hooks that failed as findings, as administrators verify by hooks of their own."""
-    report = Report(tools.progress, plan.op.error_codes, plan.op.ignore_errors)
+    report = _report(plan.op, tools)
     findings = [
         Finding(Code.ENODEHOOKS, "node", node, f"its hook {script} failed: {output.strip()}")
         for node, script, output in failures
