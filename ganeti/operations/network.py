@@ -46,13 +46,16 @@ def _described(network: Network) -> dict[str, str]:
         "NAME": network.name,
         "UUID": network.uuid,
         "TAGS": " ".join(network.tags),
+    }
+    if_set = {
         "SUBNET": network.network,
         "GATEWAY": network.gateway,
         "SUBNET6": network.network6,
         "GATEWAY6": network.gateway6,
         "MAC_PREFIX": network.mac_prefix,
     }
-    return {f"NETWORK_{name}": value for name, value in known.items() if value}
+    known |= {name: value for name, value in if_set.items() if value}
+    return {f"NETWORK_{name}": value for name, value in known.items()}
 
 
 def _hooks(directory: HookDirectory, network: Network, state: ClusterState) -> HookCall:

@@ -11,6 +11,8 @@ from ganeti.errors import Failed, Refused
 from ganeti.locking.names import Kind, LockRequest, all_of, request
 from ganeti.model.node import Node
 from ganeti.opcodes.node import RemoveNode
+from ganeti.opcodes.opcode import op_id
+from ganeti.operations.hooks import run_on_leaving
 from ganeti.operations.members import enforce_members, replace_secrets
 from ganeti.operations.node.hooks import membership_hooks
 from ganeti.operations.operation import Facts, HookCall, Operation, Tools
@@ -46,6 +48,8 @@ def plan(op: RemoveNode, state: ClusterState, facts: Facts) -> Remove:
 
 
 async def run(plan: Remove, tools: Tools) -> None:
+    state = tools.config.state()
+    await run_on_leaving(hooks(plan, state), plan.node, op_id(RemoveNode), state, tools)
     await tools.config.change(remove_node(plan.node))
     await enforce_members(tools)
     if plan.node.offline:
