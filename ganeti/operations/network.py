@@ -24,6 +24,8 @@ from ganeti.locking.names import group_lock, network_lock, request
 from ganeti.model.group import Group
 from ganeti.model.instance import Instance
 from ganeti.model.network import Network
+from ganeti.model.parameters.given import checked
+from ganeti.model.parameters.nic import NicParameters
 from ganeti.opcodes.network import (
     AddNetwork,
     ConnectNetwork,
@@ -209,6 +211,7 @@ def plan_connect(op: ConnectNetwork, state: ClusterState, facts: Facts) -> Edit:
             f"in the network: {', '.join(strangers)}; change them, or use --no-conflicts-check"
         )
     how = {"mode": op.network_mode.value, "link": op.network_link, "vlan": op.network_vlan}
+    checked(NicParameters, how, path="network")
     return Edit(
         _networks(group, {**group.networks, network.uuid: how}),
         request(exclusive=[group_lock(group.uuid)], shared=[network_lock(network.uuid)]),

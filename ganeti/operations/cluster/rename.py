@@ -12,6 +12,7 @@ from ganeti.config.state import ClusterState, Kind
 from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.locking.names import LockRequest
 from ganeti.opcodes.cluster import RenameCluster
+from ganeti.operations.naming import require_own_name
 from ganeti.operations.operation import Ending, Facts, HookCall, Operation, Question, Tools
 from ganeti.rpc.node import ResolveName
 from ganeti.schema.host_names import RULE, is_host_name
@@ -37,10 +38,7 @@ def plan(op: RenameCluster, state: ClusterState, facts: Facts) -> Rename:
     """Find the new address, or refuse."""
     if not is_host_name(op.name):
         raise Invalid([Problem("name", RULE)])
-    if state.knows(Kind.NODE, op.name):
-        raise Refused(
-            f"{op.name} is the name of a node, and a cluster has a name of its own", Code.NOT_UNIQUE
-        )
+    require_own_name(Kind.CLUSTER, op.name, state)
     cluster = state.cluster
     family = ipaddress.ip_address(cluster.master_ip).version
     found = facts.of(state.master, ResolveName).addresses

@@ -13,9 +13,10 @@ from ganeti.model.disk import MIRRORED_BETWEEN_NODES, REACHED_FROM_ANYWHERE, Tem
 from ganeti.model.guest import GuestState
 from ganeti.model.node import Node
 from ganeti.operations.allocating import advised, consultation
+from ganeti.operations.instance.group_check import require_group
 from ganeti.operations.instance.mirrors import ask_about
 from ganeti.operations.instance.placing import candidates
-from ganeti.operations.instance.sizes import placement_of, require_policy_of, size_of
+from ganeti.operations.instance.sizes import placement_of, size_of
 from ganeti.operations.instance.subject import (
     AboutInstance,
     Subject,
@@ -130,8 +131,7 @@ def destination(
             size=size,
         )
         node = choose(wish, known).nodes[0]
-    if not op.ignore_ipolicy and node.group != subject.primary.group:
-        require_policy_of(node, instance, subject.disks, state)
+    require_group(node, subject, subject.disks, state, ignore_ipolicy=op.ignore_ipolicy)
     return node
 
 

@@ -50,6 +50,7 @@ from ganeti.operations.instance.layout import Site, lay_out
 from ganeti.operations.instance.mirrors import wait_for_sync
 from ganeti.operations.instance.node_check import hypervisor_check
 from ganeti.operations.instance.pending import say_pending
+from ganeti.operations.instance.placing import require_space, storage_units
 from ganeti.operations.instance.presence import (
     presence,
     presence_questions,
@@ -99,7 +100,11 @@ def questions(op: ModifyInstance, state: ClusterState) -> Sequence[Question]:
         found += presence_questions(subject, state, besides=here)
     if subject.primary.offline:
         return found
-    found.append(Question(here, DescribeNode(hypervisors=(hypervisor,))))
+    described = DescribeNode(hypervisors=(hypervisor,))
+    if op.disks:
+        described = replace(described, storage=storage_units(state.cluster))
+    nodes = subject.nodes if op.disks else here
+    found.append(Question([node for node in nodes if not node.offline], described))
     if op.disks:
         found.append(Question(here, DescribeRunning(guest=guest_of(state, subject.instance))))
     if _changes_os(op) and not op.force:
@@ -167,6 +172,7 @@ def plan(op: ModifyInstance, state: ClusterState, facts: Facts) -> Modify:
     if disks.steps:
         running = facts.known(subject.primary, DescribeRunning) if runs else None
         _require_disks_can_change(subject, disks, runs, running)
+        _require_space(subject, disks, facts)
     rows += [*nics.changed, *disks.changed]
     if not rows:
         raise Refused("nothing is to be changed; name what is", Code.INPUT)
@@ -310,6 +316,16 @@ def _require_disks_can_change(
         raise Refused(f"instance {name} is diskless; create another one with disks", Code.INPUT)
     for node in subject.nodes:
         require_online(node, f"the disks of instance {name} cannot be changed there")
+
+
+def _require_space(subject: Subject, disks: Disks, facts: Facts) -> None:
+    sizes = [wish.size for wish in disks.added]
+    if not sizes:
+        return
+    freed = sum(disk.size for disk in subject.disks if disk.uuid in disks.removed)
+    for node in subject.nodes:
+        present = facts.of(node, DescribeNode)
+        require_space(node, present, template_of(subject), sizes, freed=freed)
 
 
 def _require_size(plan: Modify, state: ClusterState) -> None:

@@ -26,14 +26,13 @@ from ganeti.opcodes.fields import NO_COMPRESSION
 from ganeti.opcodes.instance.moves import MoveInstance
 from ganeti.operations.backup.underway import Transfers
 from ganeti.operations.guests import guest_of
-from ganeti.operations.instance.connections import connected
 from ganeti.operations.instance.destination import require_usable, template_of
 from ganeti.operations.instance.disks import create_disks, detach_disks, remove_disks
 from ganeti.operations.instance.failover import move_locks
+from ganeti.operations.instance.group_check import require_group
 from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.node_check import require_able
-from ganeti.operations.instance.placing import free_space, storage_units
-from ganeti.operations.instance.sizes import require_policy_of
+from ganeti.operations.instance.placing import require_space, storage_units
 from ganeti.operations.instance.start import require_memory
 from ganeti.operations.instance.stop import stop_guest
 from ganeti.operations.instance.subject import Subject, require_online, subject_of
@@ -107,17 +106,9 @@ def plan(op: MoveInstance, state: ClusterState, facts: Facts) -> Move:
         )
     if instance.admin_state is Wanted.UP:
         require_memory(guest_of(state, instance), there, target.name)
-    free, needed = free_space(there, template_of(subject)), sum(d.size for d in subject.disks)
-    if free is not None and free < needed:
-        raise Refused(
-            f"node {target.name} has {free} MiB of disk free, and the disks of instance "
-            f"{instance.name} need {needed} MiB",
-            Code.RESOURCES,
-        )
-    if target.group != source.group:
-        connected(instance.nics, state.groups[target.group], state, before=instance.nics)
-        if not op.ignore_ipolicy:
-            require_policy_of(target, instance, subject.disks, state)
+    sizes = [disk.size for disk in subject.disks]
+    require_space(target, there, template_of(subject), sizes)
+    require_group(target, subject, subject.disks, state, ignore_ipolicy=op.ignore_ipolicy)
     copies = tuple(_copy(disk, target, facts.identity) for disk in subject.disks)
     return Move(op, subject, target, copies, instance.name in here.guests)
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from ganeti.config.state import ClusterState, Kind
 from ganeti.errors import Code, Refused
+from ganeti.operations.naming import require_own_name
 from ganeti.operations.operation import Facts, Question
 from ganeti.rpc.node import ResolveName
 
@@ -39,6 +40,8 @@ def require_name(
     """
     if name != own and state.knows(Kind.INSTANCE, name):
         raise Refused(f"there is an instance named {name} already", Code.EXISTS)
+    if name != own:
+        require_own_name(Kind.INSTANCE, name, state)
     if not op.name_check:
         return
     found = facts.of(state.master, ResolveName)

@@ -16,6 +16,7 @@ from ganeti.operations.allocating import advised, consultation
 from ganeti.operations.instance.copies import Rebuilding, Relocation, rebuild, relocate
 from ganeti.operations.instance.destination import relocation, require_usable, template_of
 from ganeti.operations.instance.disks import attach_disks, detach_disks
+from ganeti.operations.instance.group_check import require_group
 from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.mirrors import ask_about, broken_on, require_current
 from ganeti.operations.instance.placing import candidates, storage_units
@@ -24,7 +25,7 @@ from ganeti.operations.instance.presence import (
     presence_questions,
     require_nowhere_else,
 )
-from ganeti.operations.instance.sizes import placement_of, require_policy_of
+from ganeti.operations.instance.sizes import placement_of
 from ganeti.operations.instance.subject import Subject, require_online, subject_of
 from ganeti.operations.operation import Consultation, Facts, HookCall, Operation, Question, Tools
 from ganeti.placement.scoring import against, choose
@@ -196,8 +197,7 @@ def _new_secondary(op: ReplaceDisks, subject: Subject, state: ClusterState, fact
             raise Refused(f"instance {instance.name} is on {node.name} already", Code.ENVIRONMENT)
     else:
         node = choose(wish, known).nodes[0]
-    if not op.ignore_ipolicy and node.group != subject.primary.group:
-        require_policy_of(node, instance, subject.disks, state)
+    require_group(node, subject, subject.disks, state, ignore_ipolicy=op.ignore_ipolicy)
     return node
 
 

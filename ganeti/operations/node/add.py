@@ -21,7 +21,7 @@ from ganeti.model.parameters.given import checked
 from ganeti.model.parameters.node import NodeParameters
 from ganeti.opcodes.node import AddNode
 from ganeti.operations.members import enforce_members, issued_to
-from ganeti.operations.naming import require_address
+from ganeti.operations.naming import require_address, require_node_addresses, require_own_name
 from ganeti.operations.node.hooks import membership_hooks
 from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
 from ganeti.rpc.node import AskVersion, VerifyNode
@@ -62,11 +62,7 @@ def plan(op: AddNode, state: ClusterState, facts: Facts) -> Add:
     node = _drafted(op, state)
     if known is None:
         _require_name(node.name, state)
-    for other in state.nodes.values():
-        if other.name != node.name and other.primary_ip == node.primary_ip:
-            raise Refused(
-                f"node {other.name} has the address {node.primary_ip} already", Code.NOT_UNIQUE
-            )
+    require_node_addresses(node, state)
     version = facts.of(node, AskVersion)
     if version.protocol != CONFIG_VERSION:
         raise Refused(
@@ -83,14 +79,11 @@ def _require_name(name: str, state: ClusterState) -> None:
     here.
 
     :raises Invalid: it is no host name, or not in the form that is kept.
-    :raises Refused: it is the cluster's.
+    :raises Refused: it is that of the cluster or of an instance.
     """
     if name != normalized(name) or not is_host_name(name):
         raise Invalid([Problem("node_name", f"{RULE}, in lower case and without a dot at its end")])
-    if name == state.cluster.cluster_name:
-        raise Refused(
-            f"{name} is the name of the cluster, and a node has a name of its own", Code.NOT_UNIQUE
-        )
+    require_own_name(Kind.NODE, name, state)
 
 
 def _drafted(op: AddNode, state: ClusterState) -> Node:

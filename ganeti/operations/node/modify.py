@@ -18,7 +18,7 @@ from ganeti.model.parameters.node import NodeParameters
 from ganeti.opcodes.node import ModifyNode
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.members import enforce_members, replace_secrets
-from ganeti.operations.naming import require_address
+from ganeti.operations.naming import require_address, require_node_addresses
 from ganeti.operations.node.add import certificate_of
 from ganeti.operations.operation import Facts, HookCall, Operation, Tools
 from ganeti.schema.records import replace
@@ -66,8 +66,14 @@ def plan(op: ModifyNode, state: ClusterState, facts: Facts) -> Modify:
         _require_certificate(node, state)
     if role is Role.CANDIDATE and not _stays(op.master_capable, node.master_capable):
         raise Refused(f"node {node.name} is not master capable, so it cannot be a candidate")
-    if op.vm_capable is False and (living := [i.name for i in state.primaries_on(node)]):
-        raise Refused(f"node {node.name} still has instances: {', '.join(sorted(living))}")
+    living = [each.name for each in (*state.primaries_on(node), *state.secondaries_on(node))]
+    if op.vm_capable is False and living:
+        raise Refused(
+            f"node {node.name} still has instances: {', '.join(sorted(living))}; "
+            f"move them away first: gnt-node evacuate {node.name}"
+        )
+    if op.secondary_ip is not None:
+        require_node_addresses(replace(node, secondary_ip=op.secondary_ip), state)
     promoted = _promoted(op, node, was, role, state)
     fields: dict[str, Any] = {
         name: getattr(op, name)
