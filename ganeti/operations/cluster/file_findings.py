@@ -18,7 +18,7 @@ from ganeti.operations.cluster.group_findings import Checked
 from ganeti.operations.operation import SharedFile
 from ganeti.paths import Paths
 
-_BROUGHT = "the master brings it within a minute unless something keeps it from that: see its log"
+_MEND = "unless a job is about to bring it there: gnt-cluster redist-conf"
 
 
 def own_file_findings(shared: Sequence[SharedFile], cluster: str) -> Iterator[Finding]:
@@ -56,6 +56,6 @@ def _differences(
         return
     for path, digest in expected.items():
         if path not in found:
-            yield f"lacks {path}, which every master candidate needs; {_BROUGHT}"
+            yield f"lacks {path}, which every master candidate needs; {_MEND}"
         elif found[path] != digest:
-            yield f"has another {path} than the master; {_BROUGHT}"
+            yield f"has another {path} than the master; {_MEND}"

@@ -326,8 +326,8 @@ def _mixed_versions(nodes: Sequence[Node], plan: Members) -> Iterator[Finding]:
             )
             message = (
                 f"nodes run different versions of the program of {hypervisor} ({who}); a guest "
-                "can be migrated to an older one only if it was started with a machine type that "
-                "the older one has: set machine_version, and restart it"
+                "is migrated to an older one only with --ignore-hvversions, and if it was started "
+                "with a machine type that the older one has: set machine_version, and restart it"
             )
             yield Finding(Code.ENODEHV, "group", plan.group.name, message, warning=True)
 
