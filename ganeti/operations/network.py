@@ -83,6 +83,7 @@ def plan_add(op: AddNetwork, state: ClusterState, facts: Facts) -> Edit:
             "are possible",
             Code.INPUT,
         )
+    _require_gateway6(op.network6, op.gateway6)
     network = Network(
         uuid=facts.identity,
         serial_no=1,
@@ -106,6 +107,18 @@ def plan_add(op: AddNetwork, state: ClusterState, facts: Facts) -> Edit:
     return Edit(add(network), locks, hooks=_hooks("network-add", network, state))
 
 
+def _require_gateway6(network: str | None, gateway: str | None) -> None:
+    """Refuse an IPv6 gateway that cards in the network could not reach.
+
+    :raises Refused: it is not in the IPv6 network, or there is none.
+    """
+    if gateway is None:
+        return
+    inside = network and ipaddress.IPv6Address(gateway) in ipaddress.IPv6Network(network, False)
+    if not inside:
+        raise Refused(f"{gateway} is not in the network {network or 'for IPv6: none'}", Code.INPUT)
+
+
 def _addresses(state: ClusterState) -> Iterator[str]:
     """The addresses of the cluster itself and its nodes."""
     yield state.cluster.master_ip
@@ -123,6 +136,9 @@ def plan_modify(op: ModifyNetwork, state: ClusterState, facts: Facts) -> Edit:
     kept, freed = list(op.add_reserved_ips or ()), list(op.remove_reserved_ips or ())
     if not fields and not kept and not freed:
         raise Refused("nothing is to be changed; name what is", Code.INPUT)
+    _require_gateway6(
+        fields.get("network6", network.network6), fields.get("gateway6", network.gateway6)
+    )
     if op.gateway is not None:
         freed += [network.gateway] if network.gateway else []
         kept.append(op.gateway)

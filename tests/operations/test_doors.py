@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.config.changes.networks import taken
 from ganeti.config.state import ClusterState
 from ganeti.errors import GanetiError, Invalid, Refused
 from ganeti.model.disk import Disk, Template
@@ -24,6 +26,7 @@ from ganeti.testing.builders import (
     an_instance,
     uuid_of,
 )
+from ganeti.testing.names import address_of
 from ganeti.testing.processes import Script
 from tests.operations.whole import WholeCluster
 
@@ -490,6 +493,40 @@ class NameTests(DoorsTests):
             self.create(tags=tags),
             self.whole.do("OP_TAGS_SET", kind="instance", name="web1", tags=tags),
         )
+
+
+class HostAddressTests(DoorsTests):
+    def state(self, **over: Any) -> ClusterState:
+        around = str(ipaddress.IPv4Network(f"{address_of('c2')}/29", strict=False))
+        networks = [a_network("lan"), a_network("other", network=around)]
+        return a_cluster(nodes=["node1", "node2"], networks=networks, **over)
+
+    def setUp(self) -> None:
+        self.whole = WholeCluster(self.state())
+
+    def kept(self, network: str, address: str) -> bool:
+        """Whether no instance can get an address of the network any more."""
+        return taken(self.whole.state.network(network), address)
+
+    def test_no_instance_gets_the_address_of_a_host(self) -> None:
+        modify = {"node_name": "node2", "secondary_ip": "203.0.113.5"}
+        for network, address, op_id, fields in (
+            ("lan", "203.0.113.5", "OP_NODE_SET_PARAMS", modify),
+            ("other", address_of("c2"), "OP_CLUSTER_RENAME", {"name": "c2"}),
+        ):
+            self.assertFalse(self.kept(network, address))
+            self.successResultOf(self.whole.do(op_id, **fields))
+            self.assertTrue(self.kept(network, address))
+
+    def test_a_gateway_is_in_its_network(self) -> None:
+        gateway = {"gateway6": "2001:db8:1::1"}
+        add = {"network_name": "lan2", "network": "198.51.100.0/29"}
+        for network6 in ({}, {"network6": "2001:db8::/64"}):
+            self.assertRefused(
+                "2001:db8:1::1 is not in the network",
+                self.whole.do("OP_NETWORK_ADD", **add, **network6, **gateway),
+                self.whole.do("OP_NETWORK_SET_PARAMS", network_name="lan", **network6, **gateway),
+            )
 
 
 class NodeTests(DoorsTests):

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ganeti.config.changes.cluster import update_cluster
+from ganeti.config.changes.networks import keep_from_pools
+from ganeti.config.changes.objects import together
 from ganeti.config.state import ClusterState, Kind
 from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.locking.names import LockRequest
@@ -74,7 +76,8 @@ async def run(plan: Rename, tools: Tools) -> Ending:
         "the remote API's certificate is for the old name; for one that says the new one: "
         "gnt-cluster renew-crypto --new-rapi-certificate"
     )
-    return Ending(name, update_cluster(cluster_name=name, master_ip=address))
+    renamed = update_cluster(cluster_name=name, master_ip=address)
+    return Ending(name, together(renamed, keep_from_pools(address)))
 
 
 def hooks(plan: Rename, state: ClusterState) -> HookCall:

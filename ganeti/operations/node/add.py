@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ganeti.config.changes.networks import keep_from_pools
 from ganeti.config.changes.nodes import add_node, set_role
 from ganeti.config.changes.objects import together, update
 from ganeti.config.state import ClusterState, Kind
@@ -162,9 +163,11 @@ async def run(plan: Add, tools: Tools) -> None:
 def _taken_in(plan: Add, node: Node, role: Role, certificate: str) -> Change:
     if plan.known is None:
         member = replace(node, master_candidate=role is Role.CANDIDATE)
-        return add_node(member, certificate)
-    back = update(plan.known, offline=False, primary_ip=node.primary_ip)
-    return together(back, set_role(plan.known, role, certificate))
+        added = add_node(member, certificate)
+    else:
+        back = update(plan.known, offline=False, primary_ip=node.primary_ip)
+        added = together(back, set_role(plan.known, role, certificate))
+    return together(added, keep_from_pools(node.primary_ip, node.secondary_ip))
 
 
 async def certificate_of(node: Node, state: ClusterState, tools: Tools) -> str:

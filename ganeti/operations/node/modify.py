@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ganeti.config.changes.networks import keep_from_pools
 from ganeti.config.changes.nodes import FLAGS, set_role
 from ganeti.config.changes.nodes import certificate_of as recorded_certificate
 from ganeti.config.changes.objects import together, update
@@ -141,6 +142,8 @@ def _promoted(
 async def run(plan: Modify, tools: Tools) -> list[list[Any]]:
     state = tools.config.state()
     changes = [update(plan.node, **plan.fields)] if plan.fields else []
+    if "secondary_ip" in plan.fields:
+        changes.append(keep_from_pools(plan.fields["secondary_ip"]))
     result: list[list[Any]] = [[name, value] for name, value in plan.fields.items()]
     if plan.role is not plan.was:
         certificate = None
