@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from ganeti.config.records import decoded, encoder
+from ganeti.config.setting_rules import is_address, missing_settings, setting_problems
 from ganeti.config.state import KINDS, ClusterState, Stored, collected
 from ganeti.errors import Invalid, Problem
 from ganeti.model.access import Authorities, NodeCertificates
@@ -123,6 +124,28 @@ def initial_state(
         for each in templates
         if each not in SUPPORTED
     ]
+    chosen = {
+        **SETTINGS,
+        "mac_prefix": f"aa:{random.getrandbits(8):02x}:{random.getrandbits(8):02x}",
+        "drbd_usermode_helper": HELPER if Template.DRBD in templates else None,
+        **first_parameters(),
+        **settings,
+    }
+    chosen["mac_prefix"] = chosen["mac_prefix"].lower()
+    wrong += setting_problems({**chosen, "master_ip": address})
+    wrong += [
+        Problem(
+            "enabled_disk_templates",
+            f"{template.value} needs {setting}; set it, or leave the template out",
+        )
+        for template, setting in missing_settings(templates, chosen)
+    ]
+    addresses = {"primary_ip": master_address, "secondary_ip": secondary_address}
+    wrong += [
+        Problem(path, f"{text} is not an address such as 192.0.2.1")
+        for path, text in addresses.items()
+        if text is not None and not is_address(text)
+    ]
     if wrong:
         raise Invalid(wrong)
     stamp: dict[str, Any] = {"serial_no": 1, "ctime": now, "mtime": now, "tags": ()}
@@ -151,13 +174,6 @@ def initial_state(
         ndparams={},
         powered=True,
     )
-    chosen = {
-        **SETTINGS,
-        "mac_prefix": f"aa:{random.getrandbits(8):02x}:{random.getrandbits(8):02x}",
-        "drbd_usermode_helper": HELPER if Template.DRBD in templates else None,
-        **first_parameters(),
-        **settings,
-    }
     cluster = Cluster(
         **stamp,
         uuid=ids(),
