@@ -130,6 +130,15 @@ class MigrateTests(MoveTests):
         self.assertEqual((self.primary(whole), whole.where("web1")), ("node2", ["node2"]))
         self.assertIn("stood still for at most 0 ms", whole.said)
 
+    def test_removing_it_drops_what_a_move_has_left_behind(self) -> None:
+        whole = self.whole()
+        whole.guests["node1"].breaks_at = "finish_outgoing"
+        self.do(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
+        self.assertEqual(whole.guests["node1"].held(), {"web1"})
+        whole.guests["node1"].breaks_at = None
+        self.do(whole, "OP_INSTANCE_REMOVE")
+        self.assertEqual((whole.guests["node1"].held(), whole.where("web1")), (frozenset(), []))
+
     def test_a_guest_moves_with_what_it_was_started_with(self) -> None:
         whole = self.whole()
         bigger = {"maxmem": 256, "minmem": 256, "vcpus": 2}
