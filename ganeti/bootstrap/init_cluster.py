@@ -30,6 +30,7 @@ from ganeti.config.initial_state import initial_state
 from ganeti.config.ssconf import ssconf
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
+from ganeti.model.cluster_settings import BUILT_IN_ALLOCATOR
 from ganeti.model.disk import Template
 from ganeti.paths import Paths
 from ganeti.pki.enrolment import fingerprint
@@ -62,7 +63,7 @@ def init_cluster(
     from ganeti.pki.authority import SERVER_USAGE, Authority
 
     _require_folders(paths, settings)
-    _require_allocator(paths, settings.get("default_iallocator"))
+    _require_allocator(paths, settings.get("default_iallocator") or "")
     under_way = f"{paths.data}/founding"
     if not os.path.exists(under_way):
         refuse_a_master(paths)
@@ -119,19 +120,6 @@ def init_cluster(
     return state
 
 
-def _require_allocator(paths: Paths, name: str | None) -> None:
-    """Refuse an allocator that is not on this host.
-
-    :raises Refused: with the folders where it could be.
-    """
-    places = paths.allocator_search_path
-    if name and not any(os.access(f"{folder}/{name}", os.X_OK) for folder in places):
-        raise Refused(
-            f"there is no allocator {name} in {', '.join(places)}; install it, or name another",
-            Code.INPUT,
-        )
-
-
 def _require_folders(paths: Paths, settings: Mapping[str, Any]) -> None:
     """Refuse folders for disks that this host does not allow.
 
@@ -148,6 +136,22 @@ def _require_folders(paths: Paths, settings: Mapping[str, Any]) -> None:
     for name in ("file_storage_dir", "shared_file_storage_dir"):
         if settings.get(name):
             folders.folder(settings[name])
+
+
+def _require_allocator(paths: Paths, name: str) -> None:
+    """Refuse a default allocator that is not installed on this host.
+
+    :raises Refused: there is no such program in any of the folders.
+    """
+    if name in ("", BUILT_IN_ALLOCATOR):
+        return
+    places = [f"{folder}/{name}" for folder in paths.allocator_search_path]
+    if not any(os.path.isfile(place) and os.access(place, os.X_OK) for place in places):
+        raise Refused(
+            f"there is no allocator named {name} on this host; install it in one of "
+            f"{', '.join(paths.allocator_search_path)}, or name another",
+            Code.UNKNOWN,
+        )
 
 
 def _members(master: str, own: Credentials, authority: Authority) -> bytes:

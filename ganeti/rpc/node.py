@@ -181,6 +181,7 @@ HookDirectory: TypeAlias = Literal[
     "cluster-modify",
     "cluster-rename",
     "cluster-verify",
+    "config-update",
     "disk-grow",
     "group-add",
     "group-evacuate",
@@ -209,7 +210,6 @@ HookDirectory: TypeAlias = Literal[
     "network-remove",
     "network-rename",
     "node-add",
-    "node-evacuate",
     "node-migrate",
     "node-modify",
     "node-remove",
@@ -298,7 +298,8 @@ class ValidateHypervisor(Call[None]):
     """Let the node check hypervisor parameters, the files they name included.
 
     With ``nics`` and the number of ``disks`` it checks whether it can attach these, too. With
-    ``about`` problems of these parameters only are told.
+    ``about`` problems of these parameters only are told. With ``minimum_version`` the hypervisor's
+    program must not be older than that.
     """
 
     wire = "hypervisor_validate_params"
@@ -310,6 +311,7 @@ class ValidateHypervisor(Call[None]):
     disks: Integer = 0
     scope: CheckScope = CheckScope.ALL
     about: tuple[Key, ...] = ()
+    minimum_version: Line = ""
 
 
 class WriteSsconf(Call[None]):

@@ -57,9 +57,24 @@ class FoundedTests(SynchronousTestCase):
         self.assertEqual(access.restore(written, access.text(state)), state)
 
     def test_names_of_several_lines_are_refused(self) -> None:
-        for name in ("master", "address"):
-            with self.assertRaisesRegex(Invalid, "must be one line of text"):
-                a_new_cluster(**{name: "a\nb"})
+        with self.assertRaisesRegex(Invalid, "must be one line of text"):
+            a_new_cluster(master="a\nb")
+
+    def test_settings_are_judged_as_when_they_are_changed(self) -> None:
+        for wrong, words in (
+            ({"mac_prefix": "01:00:00"}, "mac_prefix: must be three bytes"),
+            ({"file_storage_dir": "disks"}, "file_storage_dir: must be an absolute path"),
+            ({"default_iallocator": "../x"}, "must be the name of an allocator"),
+            ({"candidate_pool_size": 0}, "candidate_pool_size: must be a whole number >= 1"),
+            ({"address": "a\nb"}, "master_ip: a\nb is not an address"),
+            ({"secondary_address": "x"}, "secondary_ip: x is not an address"),
+            ({"templates": (Template.PLAIN,)}, "plain needs volume_group_name"),
+            ({"templates": (Template.FILE,), "file_storage_dir": ""}, "file needs file_storage"),
+        ):
+            settings: dict[str, Any] = wrong
+            with self.assertRaisesRegex(Invalid, words):
+                a_new_cluster(**settings)
+        self.assertEqual(a_new_cluster(mac_prefix="AA:00:00").cluster.mac_prefix, "aa:00:00")
 
     def test_the_name_is_a_host_name_in_the_form_that_is_kept(self) -> None:
         self.assertEqual(a_new_cluster(name="C.Example.").cluster.cluster_name, "c.example")
@@ -118,7 +133,9 @@ class GivenSettingsTests(SynchronousTestCase):
     def test_mirrored_disks_have_their_helper(self) -> None:
         self.assertIsNone(a_new_cluster().cluster.drbd_usermode_helper)
         for given, wanted in (({}, "/bin/true"), ({"drbd_usermode_helper": "/bin/ok"}, "/bin/ok")):
-            cluster = a_new_cluster(templates=(Template.DRBD,), **given).cluster
+            cluster = a_new_cluster(
+                templates=(Template.DRBD,), volume_group_name="vg0", **given
+            ).cluster
             self.assertEqual(cluster.drbd_usermode_helper, wanted)
 
     def test_what_is_given_is_laid_over_what_is_usual(self) -> None:

@@ -162,6 +162,19 @@ class MigrateTests(MoveTests):
         self.assertIn("gnt-instance failover web1", str(error))
         self.assertEqual((whole.guests["node2"].asked, whole.where("web1")), ([], ["node1"]))
 
+    def test_an_older_hypervisor_takes_a_guest_only_if_it_is_told_to(self) -> None:
+        whole = self.whole()
+        whole.guests["node1"].program_version = "10.0.2"
+        whole.guests["node2"].program_version = "7.2.22"
+        error = self.refusal(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
+        self.assertIn("web1 would not run: node2: version: older than 10.0.2", str(error))
+        self.assertEqual((whole.guests["node2"].asked, whole.where("web1")), ([], ["node1"]))
+        self.do(whole, "OP_INSTANCE_MIGRATE", target_node="node2", ignore_hvversions=True)
+        self.assertEqual(whole.where("web1"), ["node2"])
+        # Back to the newer one needs no leave.
+        self.do(whole, "OP_INSTANCE_MIGRATE", target_node="node1")
+        self.assertEqual(whole.where("web1"), ["node1"])
+
     def test_a_node_has_room_if_it_has_room_for_what_runs(self) -> None:
         whole = self.whole()
         self.do(whole, "OP_INSTANCE_SET_PARAMS", beparams={"maxmem": 64, "minmem": 64})

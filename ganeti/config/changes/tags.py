@@ -28,12 +28,15 @@ MOST = 4096
 def tags_checked(tags: Sequence[str]) -> tuple[str, ...]:
     """These tags, sorted and each once.
 
-    :raises Invalid: with each text that cannot be a tag.
+    :raises Invalid: with each text that cannot be a tag, or if they are too many for one object.
     """
     found = [Problem(f"tags[{i}]", _RULE.format(tag)) for i, tag in enumerate(tags) if not _is(tag)]
+    different = tuple(sorted(set(tags)))
+    if len(different) > MOST:
+        found.append(Problem("tags", f"an object can carry {MOST} tags, not {len(different)}"))
     if found:
         raise Invalid(found)
-    return tuple(sorted(set(tags)))
+    return different
 
 
 def add_tags(record: Taggable, tags: Sequence[str]) -> Change:
