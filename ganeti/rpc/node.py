@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from msgspec import Meta
 
 from ganeti.model.guest import CheckScope, GuestNic, GuestState
-from ganeti.rpc.call import FAST, SLOW, URGENT, WHILE_ALIVE, Call
+from ganeti.rpc.call import FAST, URGENT, WHILE_ALIVE, Call
 from ganeti.rpc.callers import ELECTORATE
 from ganeti.schema.records import Record
 from ganeti.schema.types import Integer, Key, Line, Lines, Number, Parameters, Text
@@ -93,7 +93,7 @@ class RunRestrictedCommandCall(Call[str]):
     """Run a command that the node's administrator allows, without arguments; what it writes."""
 
     wire = "restricted_command"
-    call_timeout = SLOW
+    call_timeout = WHILE_ALIVE  # how long it takes is its administrator's business
     ends_with_asker = True
 
     cmd: Text
@@ -226,7 +226,7 @@ class RunHooks(Call[list[HookResult]]):
     """Run the scripts of a hook directory and phase, one after the other."""
 
     wire = "hooks_runner"
-    call_timeout = SLOW
+    call_timeout = WHILE_ALIVE  # as long as the scripts of the administrator take
     ends_with_asker = True
 
     directory: HookDirectory
