@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Names and addresses of hosts, as the resolver of this one knows them."""
+"""Name resolution on this host: addresses, full names and network devices."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from ganeti.cli.session import FAILURE, ExitTool
 
 Lookup = Callable[..., list[tuple[Any, ...]]]
-"""As :func:`socket.getaddrinfo`."""
+"""Has the signature of :func:`socket.getaddrinfo`."""
 
 
 def resolved(
@@ -21,28 +21,28 @@ def resolved(
     loopback: bool = False,
     lookup: Lookup = socket.getaddrinfo,
 ) -> str:
-    """Return the address of ``name``, one that other hosts can reach unless ``loopback`` will do.
+    """Return the address of ``name``; a loopback address only if ``loopback`` is true.
 
-    :raises Ended: there is none; ``option`` is how to give it instead.
+    :raises ExitTool: if there is no such address; the message names ``option`` as the alternative.
     """
     try:
         found = [str(each[4][0]) for each in lookup(name, None, family, socket.SOCK_STREAM)]
     except OSError:
         raise ExitTool(
-            FAILURE, f"the name {name} does not resolve; give its address by {option} ADDRESS"
+            FAILURE, f"the name {name} does not resolve; give its address with {option} ADDRESS"
         ) from None
     usable = [address for address in found if loopback or not _is_loopback(address)]
     if not usable:
         raise ExitTool(
             FAILURE,
             f"the name {name} resolves to {found[0]}, which other nodes cannot reach; correct"
-            f" /etc/hosts or the DNS, or give its address by {option} ADDRESS",
+            f" /etc/hosts or the DNS, or give its address with {option} ADDRESS",
         )
     return usable[0]
 
 
 def full_name(name: str, lookup: Lookup = socket.getaddrinfo) -> str:
-    """Return the name with its domain if ``name`` is its first part, or else ``name`` itself."""
+    """Return the fully qualified form of ``name``, or ``name`` itself if there is none."""
     try:
         found = str(lookup(name, None, type=socket.SOCK_STREAM, flags=socket.AI_CANONNAME)[0][3])
     except OSError:
@@ -51,7 +51,7 @@ def full_name(name: str, lookup: Lookup = socket.getaddrinfo) -> str:
 
 
 def device_of(address: str) -> str | None:
-    """Return the network device of this host that has the IPv4 address, if one has it first."""
+    """Return the network device of this host whose first IPv4 address is ``address``, if any."""
     import fcntl
     import struct
 
@@ -60,7 +60,7 @@ def device_of(address: str) -> str | None:
             wanted = struct.pack("256s", name.encode()[:15])
             try:
                 answer = fcntl.ioctl(ask.fileno(), _SIOCGIFADDR, wanted)
-            except OSError:  # it has no IPv4 address
+            except OSError:  # the device has no IPv4 address
                 continue
             if socket.inet_ntoa(answer[20:24]) == address:
                 return name
@@ -68,7 +68,7 @@ def device_of(address: str) -> str | None:
 
 
 _SIOCGIFADDR = 0x8915
-"""Linux: the IPv4 address of a device, netdevice(7)."""
+"""Linux: get the IPv4 address of a device, netdevice(7)."""
 
 
 def _is_loopback(address: str) -> bool:

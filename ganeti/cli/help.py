@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Help texts, made from the declarations."""
+"""Help texts, generated from the declarations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _INDENT = 30
 
 
 def tool_help(tool: Tool) -> str:
-    """What a tool can do."""
+    """Return the help text of a tool."""
     width = max(len(command.name) for command in tool.commands)
     lines = [
         f"Usage: {tool.name} COMMAND [options] [arguments]",
@@ -23,24 +23,24 @@ def tool_help(tool: Tool) -> str:
         "Commands:",
         *(f"  {each.name:{width}}  {summary(each)}" for each in tool.commands),
         "",
-        f"{tool.name} COMMAND --help tells more, as does the manual page {tool.name}(8).",
+        f"See {tool.name} COMMAND --help, or the manual page {tool.name}(8).",
     ]
     return "\n".join(lines) + "\n"
 
 
 def summary(command: Command) -> str:
-    """What a command does, with its other names."""
+    """Return what a command does, with its aliases."""
     others = f" (also: {', '.join(command.aliases)})" if command.aliases else ""
     return command.described() + others
 
 
 def command_help(tool: Tool, command: Command) -> str:
-    """How a command is used."""
+    """Return the help text of a command."""
     about = textwrap.wrap(summary(command), WIDTH)
     lines = [f"Usage: {command.usage(tool.name)}", "", *about, "", "Options:"]
     for option in command.all_options():
         lines += _option(option)
-    lines += _option(Option(("-h", "--help"), "help", "Show this."))
+    lines += _option(Option(("-h", "--help"), "help", "Show this help."))
     return "\n".join(lines) + "\n"
 
 
@@ -54,7 +54,7 @@ def _option(option: Option) -> list[str]:
 
 
 def near(tool: Tool, name: str) -> str:
-    """A hint what may have been meant by ``name``."""
+    """Return a hint with commands that resemble ``name``, or an empty text."""
     import difflib
 
     names = [each for command in tool.commands for each in (command.name, *command.aliases)]

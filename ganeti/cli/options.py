@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Options of commands, and what their values mean: pure parsers from text to values."""
+"""Options of commands, and the pure functions that parse their values."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ MAX_SUGGESTED = 3
 
 
 class BadOption(GanetiError):
-    """An option that there is not, or whose value makes no sense."""
+    """An unknown option, or an option with a malformed value."""
 
 
 class OptionType(msgspec.Struct, frozen=True):
-    """What the text behind an option means; ``name`` as manuals call it.
+    """The type of an option's value; ``name`` is its name in the manual pages.
 
-    ``parse`` raises ``ValueError`` or ``GanetiError`` for text that means nothing; ``choices``,
-    if there are any, are all that it takes.
+    ``parse`` raises ``ValueError`` or ``GanetiError`` for malformed text; ``choices``, if not
+    empty, are all allowed values.
     """
 
     name: str
@@ -33,10 +33,10 @@ class OptionType(msgspec.Struct, frozen=True):
 
 
 class Option(msgspec.Struct, frozen=True):
-    """An option: its flags, and the name under which the command finds its value.
+    """An option: its flags, and the name of its value.
 
-    Without a ``kind`` it takes no value and means ``sets``. With ``many`` it may be given again,
-    and its value is a list.
+    Without a ``kind`` it takes no value and means ``sets``. With ``many`` it may be repeated, and
+    its value is a list.
     """
 
     flags: tuple[str, ...]
@@ -49,7 +49,7 @@ class Option(msgspec.Struct, frozen=True):
 
     @property
     def shape(self) -> str:
-        """The option as helps and manuals show it."""
+        """The option as help texts and manual pages show it."""
         flags = ", ".join(self.flags)
         if self.kind is None:
             return flags
@@ -57,9 +57,9 @@ class Option(msgspec.Struct, frozen=True):
         return f"{flags}{sign}{self.metavar or self.kind.metavar}"
 
     def value(self, flag: str, text: str) -> Any:
-        """What ``text`` means behind ``flag``.
+        """Parse ``text``, which was given with ``flag``.
 
-        :raises BadOption: nothing.
+        :raises BadOption: if the text is malformed.
         """
         if self.kind is None:
             return self.sets
@@ -73,7 +73,7 @@ class Option(msgspec.Struct, frozen=True):
 
 
 def split_escaped(text: str, separator: str = ",") -> list[str]:
-    """The parts of ``text``; a backslash takes the meaning from the character behind it."""
+    """Split ``text`` at each separator; a backslash escapes the next character."""
     parts = [""]
     characters = iter(text)
     for each in characters:
@@ -87,12 +87,12 @@ def split_escaped(text: str, separator: str = ",") -> list[str]:
 
 
 def comma_list(text: str) -> list[str]:
-    """The words between commas."""
+    """Split ``text`` at commas, without empty parts."""
     return [part for part in split_escaped(text) if part]
 
 
 def keyval(text: str) -> dict[str, Any]:
-    """``key=value,…``; a key alone is true, ``no_key`` false, ``-key`` null."""
+    """Parse ``key=value,…``; a key alone is true, ``no_key`` false, ``-key`` null."""
     found: dict[str, Any] = {}
     for part in comma_list(text):
         key, value = _assignment(part)
@@ -116,9 +116,9 @@ def _assignment(part: str) -> tuple[str, Any]:
 
 
 def identkeyval(text: str) -> tuple[str, Any]:
-    """``ident:key=value,…``; ``no_ident`` stands for removal, ``-ident`` for the default.
+    """Parse ``ident:key=value,…``; ``no_ident`` means removal, ``-ident`` the default.
 
-    The latter two give False and None in place of the values; ``-1`` is an index, though.
+    The latter two return False and None in place of the values. ``-1`` is an index, however.
     """
     ident, _, rest = text.partition(":")
     value: Any = keyval(rest)
@@ -129,17 +129,17 @@ def identkeyval(text: str) -> tuple[str, Any]:
     if not ident:
         raise ValueError("must be name:key=value,…")
     if rest and not isinstance(value, dict):
-        raise ValueError(f"there can be no values for {ident} here")
+        raise ValueError(f"no values are allowed for {ident}")
     return ident, value
 
 
 def limits(text: str) -> list[dict[str, dict[str, Any]]]:
-    """``min:key=value,…/max:key=value,…``, alternatives joined by ``//``."""
+    """Parse ``min:key=value,…/max:key=value,…``; alternatives are separated by ``//``."""
     return [dict(map(identkeyval, each.split("/"))) for each in text.split("//") if each]
 
 
 def boolean(text: str) -> bool:
-    """Yes or no."""
+    """Parse yes or no."""
     found = _TRUTH.get(text.lower())
     if found is None:
         raise ValueError("must be yes or no")
@@ -150,7 +150,7 @@ _TRUTH = {**dict.fromkeys(("yes", "true"), True), **dict.fromkeys(("no", "false"
 
 
 def whole(text: str) -> int:
-    """A whole number."""
+    """Parse a whole number."""
     try:
         return int(text)
     except ValueError:
@@ -158,7 +158,7 @@ def whole(text: str) -> int:
 
 
 def number(text: str) -> float:
-    """A number."""
+    """Parse a number."""
     try:
         return float(text)
     except ValueError:
@@ -166,12 +166,12 @@ def number(text: str) -> float:
 
 
 def number_or_default(text: str) -> float | str:
-    """A number, or the word that unsets it."""
+    """Parse a number, or the word ``default``."""
     return text if text == "default" else number(text)
 
 
 def duration(text: str) -> int:
-    """Seconds, or a number of minutes, hours, days or weeks, as in 90, 30m, 4h, 1d, 2w."""
+    """Parse seconds, or a number of minutes, hours, days or weeks, as in 90, 30m, 4h, 1d, 2w."""
     factor = _SECONDS.get(text[-1:].lower())
     digits = text if factor is None else text[:-1]
     if not (digits.isascii() and digits.isdigit()):
@@ -183,7 +183,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def uid_ranges(text: str) -> list[list[int]]:
-    """``first-last`` or single numbers, between commas."""
+    """Parse ``first-last`` ranges or single numbers, separated by commas."""
     found = []
     for part in comma_list(text):
         first, _, last = part.partition("-")
@@ -192,15 +192,15 @@ def uid_ranges(text: str) -> list[list[int]]:
 
 
 def json_value(text: str) -> Any:
-    """JSON."""
+    """Parse JSON."""
     try:
         return msgspec.json.decode(text)
     except UNREADABLE as e:
-        raise ValueError(f"is not JSON: {e}") from None
+        raise ValueError(f"invalid JSON: {e}") from None
 
 
 def choice(values: Sequence[str]) -> OptionType:
-    """One of some words."""
+    """Return the type of an option that takes one of ``values``."""
 
     def parse(text: str) -> str:
         if text not in values:
@@ -226,7 +226,7 @@ JSON = OptionType("json", "JSON", json_value)
 RANGES = OptionType("string", "FIRST-LAST,…", uid_ranges)
 
 INFERRED = OptionType("inferred", "", str)
-"""Stands for what the type of the field says that the option is for."""
+"""Replaced by the type that follows from the field of the opcode."""
 
 PRIORITIES = {"low": 10, "normal": 0, "high": -10}
 PRIORITY = OptionType(
@@ -237,18 +237,18 @@ PRIORITY = OptionType(
 )
 
 
-# --- words to options
+# --- parsing of command lines
 
 
 def parse(
     options: Sequence[Option], words: Sequence[str], *, mixed: bool = True
 ) -> tuple[dict[str, Any], list[str]]:
-    """The values of options by name, only those given, and the other words.
+    """Return the values of the given options by name, and the positional arguments.
 
-    Long flags may be shortened while they are unambiguous. Unless ``mixed``, the first word that
-    is no option ends the options, as ``--`` always does.
+    Long options may be abbreviated to any unambiguous prefix. Unless ``mixed``, the first
+    positional argument ends the options, as ``--`` always does.
 
-    :raises BadOption: says what is wrong, and what may have been meant.
+    :raises BadOption: with the problem, and a suggestion if there is one.
     """
     import getopt
 
@@ -286,5 +286,5 @@ def _advice(message: str, given: str, by_flag: dict[str, Option]) -> str:
     import difflib
 
     near = difflib.get_close_matches(flag, by_flag, n=MAX_SUGGESTED) if len(given) > 1 else []
-    hint = f"; did you mean {' or '.join(near)}?" if near else "; --help lists those there are"
-    return f"there is no option {flag}{hint}"
+    hint = f"; did you mean {' or '.join(near)}?" if near else "; see --help"
+    return f"unknown option {flag}{hint}"

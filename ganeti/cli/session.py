@@ -24,7 +24,7 @@ UNKNOWN_FIELD = 14
 
 
 class ExitTool(GanetiError):
-    """A command ends with an exit code of its own; the message may be empty."""
+    """An error with an exit code; the message may be empty."""
 
     def __init__(self, code: int, message: str = "") -> None:
         super().__init__(message)
@@ -32,7 +32,7 @@ class ExitTool(GanetiError):
 
 
 class IMasterClient(Protocol):
-    """Asks the master; :class:`ganeti.luxi.client.Client` is one."""
+    """A client of the master; :class:`ganeti.luxi.client.LuxiClient` is one."""
 
     def ask(self, request: Request[R]) -> R: ...
 
@@ -40,8 +40,8 @@ class IMasterClient(Protocol):
 class Session:
     """One call of a tool.
 
-    ``connect`` is called when the master is first asked. ``answer`` shows a question and gives
-    what the person at the terminal says; it is None where there is nobody to ask.
+    ``connect`` is called when the master is first needed. ``answer`` shows a question and returns
+    the user's answer; it is None if standard input is not a terminal.
     """
 
     def __init__(
@@ -69,9 +69,9 @@ class Session:
         self.sleep = sleep
 
     def ask(self, request: Request[R]) -> R:
-        """The master's answer.
+        """Return the master's answer to a request.
 
-        :raises GanetiError: what it answers, or why it does not.
+        :raises GanetiError: the error that the master answers, or why it does not answer.
         """
         if self._master is None:
             self._master = self._connect()
@@ -82,25 +82,26 @@ class Session:
         self._out.write(line + "\n")
 
     def show(self, text: str) -> None:
-        """Print something as it is, at once."""
+        """Print text of the result unchanged, and flush it."""
         self._out.write(text)
         self._out.flush()
 
     def tell(self, line: str) -> None:
-        """Print a line that is not part of the result."""
+        """Print a line that is not part of the result, to the standard error."""
         self._out.flush()
         self._err.write(line + "\n")
         self._err.flush()
 
     def question(self, text: str, otherwise: str) -> str:
-        """What somebody answers.
+        """Ask the user a question and return the answer.
 
-        :raises Ended: nobody is there; ``otherwise`` is the option to use instead.
+        :raises ExitTool: if standard input is not a terminal; ``otherwise`` is the option to use
+            instead.
         """
         if self._answer is None:
             raise ExitTool(
                 NOT_CONFIRMED,
-                f"standard input is not a terminal, so this cannot be confirmed; use {otherwise}",
+                f"standard input is not a terminal; use {otherwise} to skip the confirmation",
             )
         try:
             return self._answer(text).strip()
@@ -109,14 +110,14 @@ class Session:
             return ""
 
     def confirm(self, question: str, otherwise: str) -> None:
-        """Go on only if the answer to ``question`` is yes.
+        """Return only if the user answers ``question`` with yes.
 
-        :raises Ended: it is not, or nobody is there to ask; ``otherwise`` is the option that
-            answers beforehand.
+        :raises ExitTool: if the answer is no, or standard input is not a terminal; ``otherwise`` is
+            the option that skips the question.
         """
         while True:
             said = self.question(f"{question} y[es]/[n]o: ", otherwise).lower()
             if said in ("y", "yes"):
                 return
             if said in ("", "n", "no"):
-                raise ExitTool(FAILURE, "not confirmed, nothing was done")
+                raise ExitTool(FAILURE, "not confirmed; nothing was changed")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""``gnt-network``: networks that hand out addresses to instances."""
+"""``gnt-network``: networks with address pools for instances."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _INFO = (
 
 
 def info(session: Session, arguments: Arguments) -> int:
-    """Tell everything about networks."""
+    """Show the details of networks."""
     from ganeti.cli.gnt_network.info import told
     from ganeti.cli.output import objects
     from ganeti.luxi.methods import Query
@@ -35,7 +35,7 @@ def info(session: Session, arguments: Arguments) -> int:
 
 
 def in_groups(session: Session, arguments: Arguments) -> int:
-    """Submit the request for each group that is named, or for all of them."""
+    """Submit the opcode for each named group, or for all groups."""
     from ganeti.cli.declared_options import opcode_of
     from ganeti.cli.job_polling import carry_out_all
     from ganeti.luxi.methods import QueryGroups
@@ -48,7 +48,7 @@ def in_groups(session: Session, arguments: Arguments) -> int:
 
 
 def connect(session: Session, arguments: Arguments) -> int:
-    """Connect a network to groups, by default as the cluster connects network cards."""
+    """Connect a network to groups, by default with the NIC parameters of the cluster."""
     from ganeti.luxi.methods import QueryClusterInfo
 
     given = arguments.get("nicparams", {})
@@ -61,9 +61,9 @@ _ATTACHMENT = frozenset({"mode", "link", "vlan"})
 
 
 def attached(arguments: Arguments) -> Document:
-    """How network cards are attached to a network.
+    """Return how network cards are attached to a network.
 
-    :raises Ended: a parameter has nothing to do with that.
+    :raises ExitTool: if a parameter is not about attachment.
     """
     given = arguments["nicparams"]
     if unknown := given.keys() - _ATTACHMENT:
@@ -75,7 +75,7 @@ def attached(arguments: Arguments) -> Document:
 
 GNT_NETWORK = tool(
     "gnt-network",
-    "Makes, shows, changes and removes networks of instances.",
+    "Add, show, change and remove networks of instances.",
     lists(
         Listing(
             what="network",
@@ -87,7 +87,7 @@ GNT_NETWORK = tool(
     tag_commands("network", "network"),
     Command(
         name="info",
-        doc="Tell everything about networks.",
+        doc="Show the details of networks.",
         words=(CommandGroup("names", "network", 0, None),),
         options=(FORM,),
         run=info,
@@ -114,7 +114,8 @@ GNT_NETWORK = tool(
             Option(
                 ("-N", "--nic-parameters"),
                 "nicparams",
-                "How cards are attached: mode, link and vlan; by default as the cluster's are.",
+                "How network cards are attached: mode, link and vlan; by default the cluster's"
+                " parameters.",
                 KEYVAL,
             ),
         ),

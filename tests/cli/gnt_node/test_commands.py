@@ -105,7 +105,7 @@ class ChangeTests(SynchronousTestCase):
         self.assertEqual((made.mode, made.remote_node), ("secondary-only", "node3"))
         terminal = Terminal()
         self.assertEqual(terminal.run(GNT_NODE, "evacuate", "-f", "-p", "-n", "n3", "n1"), 1)
-        self.assertIn("does not go together with -p", terminal.err)
+        self.assertIn("cannot be combined with -p", terminal.err)
 
     def test_failing_over_a_node_is_one_job_for_each_instance(self) -> None:
         rows = answer({"pinst_list": "other"}, [["db1", "web1"]])
@@ -133,7 +133,7 @@ class ChangeTests(SynchronousTestCase):
         for what in ("off", "cycle"):
             terminal = Terminal()
             self.assertEqual(terminal.run(GNT_NODE, "power", "-f", what), 1)
-            self.assertIn(f"power {what}: name the nodes", terminal.err)
+            self.assertIn(f"power {what}: name at least one node", terminal.err)
 
     def test_a_power_cycle_is_asked_about(self) -> None:
         self.assertEqual(Terminal().run(GNT_NODE, "powercycle", "-f", "node2"), 13)
