@@ -111,7 +111,7 @@ class NodeDaemonTests(SynchronousTestCase):
             self.ports["node1"] = other.getsockname()[1]
             code, told = self.run_it("node1")
         self.assertEqual(code, 1)
-        self.assertRegex(told, "cannot listen on 127.0.0.1 port .* another program listens there")
+        self.assertRegex(told, "cannot listen on 127.0.0.1 port .* another program uses this port")
 
     def test_a_node_joins_by_its_token_once(self) -> None:
         self.run_master()
