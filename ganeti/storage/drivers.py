@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Which driver serves which disk template: a new driver is its module and one line here."""
+"""The driver of each disk template; a new driver is a module and a line in a table here."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from ganeti.system.interfaces import IFiles, IImages, IProcesses
 
 @dataclass(frozen=True)
 class StorageDrivers:
-    """What drivers are made of: the ways to the operating system, and where files may be.
+    """What drivers are built from: access to the operating system, and the allowed directories.
 
-    ``node`` is the name of this node. ``pretend`` is the folder in which volume groups and
-    mirrored disks are pretended, if they are.
+    ``node`` is the name of this node. ``pretend`` is the directory of the simulated storage; empty
+    if none is simulated.
     """
 
     files: IFiles
@@ -39,12 +39,12 @@ class StorageDrivers:
 
     @cached_property
     def devices(self) -> Devices:
-        """What is pretended to be this node's devices."""
+        """The simulated devices of this node."""
         return Devices(self.files, self.images, f"{self.pretend}/{self.node}")
 
     @cached_property
     def lvm(self) -> Lvm:
-        """One for all that use it, so that they share its reports."""
+        """One object for all drivers, so that they share its reports."""
         return Lvm(self.processes)
 
 
@@ -64,7 +64,7 @@ PRETENDED: Mapping[Template, Callable[[StorageDrivers], IVolumes]] = {
         doors.pretend, doors.node, PretendVolumes(doors.devices)
     ),
 }
-"""Drivers that take the place of others on a host that pretends."""
+"""Drivers that replace others on a host with simulated storage."""
 
 UNITS: Mapping[str, Callable[[StorageDrivers], IUnits]] = {
     "file": lambda doors: FileFolders(doors.images, doors.folders),
@@ -72,7 +72,7 @@ UNITS: Mapping[str, Callable[[StorageDrivers], IUnits]] = {
     "lvm-vg": lambda doors: VolumeGroups(doors.lvm),
     "lvm-pv": lambda doors: PhysicalVolumes(doors.lvm),
 }
-"""Kinds of storage units, under the names that the remote API gives them."""
+"""The types of storage units, by their names in the remote API."""
 
 PRETENDED_UNITS: Mapping[str, Callable[[StorageDrivers], IUnits]] = {
     "lvm-vg": lambda doors: PretendGroups(doors.devices),
@@ -83,12 +83,12 @@ PRETENDED_UNITS: Mapping[str, Callable[[StorageDrivers], IUnits]] = {
 def drivers(
     doors: StorageDrivers, templates: Iterable[Template] = tuple(DRIVERS)
 ) -> dict[Template, IVolumes]:
-    """A driver for each of the templates; those that nothing serves are left out."""
+    """Create the drivers of the templates that are supported."""
     known = {**DRIVERS, **(PRETENDED if doors.pretend else {})}
     return {each: known[each](doors) for each in templates if each in known}
 
 
 def units(doors: StorageDrivers) -> dict[str, IUnits]:
-    """The storage units of this node, by kind."""
+    """Create the storage units of this node, by type."""
     known = {**UNITS, **(PRETENDED_UNITS if doors.pretend else {})}
     return {kind: build(doors) for kind, build in known.items()}
