@@ -88,8 +88,8 @@ class FileSink:
 class PipeSource:
     """The output of a program; this object owns the descriptor."""
 
-    def __init__(self, descriptor: int, brake: CancelSwitch) -> None:
-        self._pipe, self._brake = descriptor, brake
+    def __init__(self, descriptor: int, switch: CancelSwitch) -> None:
+        self._pipe, self._brake = descriptor, switch
         os.set_blocking(descriptor, False)
 
     def fill(self, view: memoryview) -> int:
@@ -107,8 +107,8 @@ class PipeSource:
 class PipeSink:
     """The input of a program; this object owns the descriptor."""
 
-    def __init__(self, descriptor: int, brake: CancelSwitch) -> None:
-        self._pipe, self._brake = descriptor, brake
+    def __init__(self, descriptor: int, switch: CancelSwitch) -> None:
+        self._pipe, self._brake = descriptor, switch
         os.set_blocking(descriptor, False)
 
     def take(self, buffer: bytearray, amount: int) -> None:

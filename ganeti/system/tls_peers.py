@@ -136,7 +136,7 @@ class TlsConnection:
         self._tls.close()
 
 
-def accept(end: Awaited, brake: CancelSwitch) -> TlsConnection:
+def accept(end: Awaited, switch: CancelSwitch) -> TlsConnection:
     """Wait for the peer and return its connection; the port is closed when this returns.
 
     :raises TimeoutError: if it did not connect; the message has the last rejected connection.
@@ -148,19 +148,19 @@ def accept(end: Awaited, brake: CancelSwitch) -> TlsConnection:
     try:
         while True:
             try:
-                brake.wait(listener.fileno(), select.POLLIN, deadline - time.monotonic())
+                switch.wait(listener.fileno(), select.POLLIN, deadline - time.monotonic())
             except TimeoutError:
                 raise TimeoutError(
                     f"no connection within {end.patience:g} seconds{turned_away}"
                 ) from None
             connection, (host, *_) = listener.accept()
-            brake.guard(connection)
+            switch.guard(connection)
             try:
                 return _welcome(connection, context, end)
             except (OSError, EOFError) as e:
                 connection.close()
-                brake.release()
-                brake.check()
+                switch.release()
+                switch.check()
                 turned_away = f"; rejected {host}: {e}"
     finally:
         end.listening.close()
@@ -188,7 +188,7 @@ def _welcome(connection: socket.socket, context: ssl.SSLContext, end: Awaited) -
     return TlsConnection(tls)
 
 
-def call(end: StreamCaller, brake: CancelSwitch) -> TlsConnection:
+def call(end: StreamCaller, switch: CancelSwitch) -> TlsConnection:
     """Connect to the peer, with retries while it is unreachable.
 
     :raises OSError: if it is unreachable, or not the expected peer.
@@ -198,26 +198,26 @@ def call(end: StreamCaller, brake: CancelSwitch) -> TlsConnection:
     while True:
         left -= 1
         try:
-            return _connect(end, context, brake)
+            return _connect(end, context, switch)
         except ssl.SSLError:
             raise
         except OSError as e:
-            brake.check()
+            switch.check()
             if not left:
                 raise OSError(
                     e.errno, f"{end.host} port {end.port} cannot be reached: {e.strerror or e}"
                 ) from None
-        brake.sleep(_PAUSE)
+        switch.sleep(_PAUSE)
 
 
-def _connect(end: StreamCaller, context: ssl.SSLContext, brake: CancelSwitch) -> TlsConnection:
+def _connect(end: StreamCaller, context: ssl.SSLContext, switch: CancelSwitch) -> TlsConnection:
     [(family, kind, protocol, _, address), *_] = socket.getaddrinfo(
         end.host, end.port, type=socket.SOCK_STREAM
     )
     connection = socket.socket(family, kind, protocol)
     try:
-        brake.release()
-        brake.guard(connection)
+        switch.release()
+        switch.guard(connection)
         connection.settimeout(end.patience)
         connection.connect(address)
         tls = context.wrap_socket(
