@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ganeti.cli.session import FAILURE, ExitTool
+from ganeti.schema.host_names import RULE, is_host_name, normalized
 
 Lookup = Callable[..., list[tuple[Any, ...]]]
 """Has the signature of :func:`socket.getaddrinfo`."""
@@ -25,9 +26,10 @@ def resolved(
 
     :raises ExitTool: if there is no such address; the message names ``option`` as the alternative.
     """
+    require_host_name(name)
     try:
         found = [str(each[4][0]) for each in lookup(name, None, family, socket.SOCK_STREAM)]
-    except OSError:
+    except (OSError, UnicodeError):  # UnicodeError: a name that the DNS cannot encode
         raise ExitTool(
             FAILURE, f"the name {name} does not resolve; give its address with {option} ADDRESS"
         ) from None
@@ -41,11 +43,25 @@ def resolved(
     return usable[0]
 
 
+def require_host_name(name: str) -> None:
+    """Check that ``name`` is a valid host name.
+
+    :raises ExitTool: if it is not, or the resolver takes it for an address, as 1.5 for 1.0.0.5.
+    """
+    if not is_host_name(normalized(name)):
+        raise ExitTool(FAILURE, f"the name {name!r} {RULE}")
+    try:
+        address = socket.inet_ntoa(socket.inet_aton(name))
+    except OSError:
+        return
+    raise ExitTool(FAILURE, f"{name} is not a host name: it stands for the address {address}")
+
+
 def full_name(name: str, lookup: Lookup = socket.getaddrinfo) -> str:
     """Return the fully qualified form of ``name``, or ``name`` itself if there is none."""
     try:
         found = str(lookup(name, None, type=socket.SOCK_STREAM, flags=socket.AI_CANONNAME)[0][3])
-    except OSError:
+    except (OSError, UnicodeError):
         return name
     return found if found.lower().startswith(f"{name.lower()}.") else name
 

@@ -72,10 +72,11 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     code.
 
     ``run`` replaces the submission of the opcode; ``submits`` says that the command has the options
-    of jobs. ``confirm`` is the question to ask first, with the arguments filled in, unless the
-    option ``confirmed_by`` is given. With ``own_defaults``, an environment variable
-    (``GNT_INSTANCE_LIST``) has options that are put in front. Unless ``mixed``, all options must
-    come before the first positional argument.
+    of jobs, ``job_options`` that it has only these of them. ``confirm`` is the question to ask
+    first, with the arguments filled in, unless the option ``confirmed_by`` is given. With
+    ``own_defaults``, an environment variable (``GNT_INSTANCE_LIST``) has options that are put in
+    front. Unless ``mixed``, all options must come before the first positional argument. A command
+    of Ganeti that is not implemented is ``unsupported``: it is rejected with this reason.
     """
 
     name: str
@@ -92,10 +93,12 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     ended: Callable[[Session, Arguments, Any], int] | None = None
     run: Run | None = None
     submits: bool = False
+    job_options: tuple[Option, ...] = ()
     confirm: str = ""
     confirmed_by: str = "force"
     own_defaults: bool = False
     mixed: bool = True
+    unsupported: str = ""
 
     def all_options(self) -> list[Option]:
         """Return all options: those declared here, those of the opcode, and those of jobs."""
@@ -111,11 +114,13 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
         if self.confirm and not any(option.name == self.confirmed_by for option in found):
             found.append(FORCE)
         if self.opcode or self.submits:
-            found += JOB_OPTIONS
+            found += self.job_options or JOB_OPTIONS
         return found + COMMON
 
     def described(self) -> str:
         """Return what the command does, in one sentence."""
+        if self.unsupported:
+            return f"Not supported: {self.unsupported}."
         if self.doc or not self.opcode:
             return self.doc
         from ganeti.cli.declared_options import told
@@ -128,14 +133,18 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 
 FORCE = Option(("-f", "--force"), "force", "Do not ask for confirmation.")
+DRY_RUN = Option(
+    ("--dry-run",), "dry_run", "Check the request and show what would be done; change nothing."
+)
+URGENCY = Option(("--priority",), "priority", "The priority of the job.", PRIORITY)
 JOB_OPTIONS = [
     Option(("--submit",), "submit", "Submit the job and do not wait for it."),
     Option(("--print-jobid",), "print_jobid", "Print the job ID on the first line."),
-    Option(
-        ("--dry-run",), "dry_run", "Check the request and show what would be done; change nothing."
-    ),
-    Option(("--priority",), "priority", "The priority of the job.", PRIORITY),
+    DRY_RUN,
+    URGENCY,
 ]
+READS = (URGENCY,)
+"""The job options of commands that show the result of a job that only reads."""
 COMMON = [
     Option(
         ("--reason",), "reason", "The reason for the request; it is recorded with the job.", TEXT
@@ -177,9 +186,9 @@ def run(declared: Tool, words: Sequence[str], session: Session) -> int:
         if command is None:
             return _without_a_command(declared, name, session)
         if "--help" in rest or "-h" in rest:
-            from ganeti.cli.help import command_help
+            from ganeti.cli.help import WIDTH, command_help
 
-            session.show(command_help(declared, command))
+            session.show(command_help(declared, command, session.columns(WIDTH)))
             return 0
         debug = "--debug" in rest or "-d" in rest
         return perform(declared, command, rest, session)
@@ -212,6 +221,12 @@ def _require_text(words: Sequence[str]) -> None:
 
 def perform(declared: Tool, command: Command, rest: Sequence[str], session: Session) -> int:
     """Run one command; return the exit code."""
+    if command.unsupported:
+        raise ExitTool(
+            FAILURE,
+            f"{declared.name} {command.name} is not supported by this version:"
+            f" {command.unsupported}",
+        )
     if command.own_defaults:
         rest = [*_own_defaults(declared, command, session), *rest]
     options = command.all_options()
@@ -246,6 +261,8 @@ def trouble(error: GanetiError | OSError) -> tuple[int, str]:
             return code, f"Error: {error}" if str(error) else ""
         case BadOption():
             return 2, f"Error: {error}"
+        case OSError(strerror=str(reason), filename=name):
+            return FAILURE, f"Failure: {f'{name}: ' if name else ''}{reason}"
     return FAILURE, f"Failure: {error}"
 
 
@@ -276,7 +293,9 @@ def _sorted_out(declared: Tool, command: Command, plain: Sequence[str]) -> dict[
         for word in taken:
             if each.choices and word not in each.choices:
                 raise _misused(
-                    declared, command, f"{word} must be one of {', '.join(each.choices)}"
+                    declared,
+                    command,
+                    f"{word or repr(word)} must be one of {', '.join(each.choices)}",
                 )
         if each.most != 1:
             found[each.name] = taken
@@ -297,12 +316,12 @@ def _without_a_command(declared: Tool, name: str, session: Session) -> int:
 
         session.say(f"{declared.name} (ganeti v{__version__}) {__version__}")
         return 0
-    from ganeti.cli.help import near, tool_help
+    from ganeti.cli.help import WIDTH, near, tool_help
 
     if name in ("--help", "-h"):
-        session.show(tool_help(declared))
+        session.show(tool_help(declared, session.columns(WIDTH)))
         return 0
     if name:
         session.tell(f"Error: unknown command {name}{near(declared, name)}")
-    session.show(tool_help(declared))
+    session.show(tool_help(declared, session.columns(WIDTH)))
     return FAILURE

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ganeti.cli.command import Arguments
-from ganeti.cli.options import KEYVAL, LIMITS, LIST, MAYBE_FLOAT, Option
+from ganeti.cli.options import KEYVAL, LIMITS, LIST, MAYBE_FLOAT, Option, whole
 from ganeti.cli.session import FAILURE, ExitTool
 from ganeti.errors import Invalid
 from ganeti.schema.units import mebibytes
@@ -130,8 +130,10 @@ def _specs(given: Mapping[str, Any] | None) -> dict[str, int | str]:
         if text == DEFAULT:
             found[name] = DEFAULT
             continue
+        if not isinstance(text, str):  # has no value
+            raise ExitTool(FAILURE, f"{name} needs a value, as in {name}=1")
         try:
-            found[name] = mebibytes(str(text)) if name in _SIZES else int(text)
+            found[name] = mebibytes(text) if name in _SIZES else whole(text)
         except (Invalid, ValueError) as e:
             raise ExitTool(FAILURE, f"{name}={text}: {e}") from None
     return found

@@ -12,7 +12,7 @@ import msgspec
 from ganeti.cli import output
 from ganeti.cli.command import Arguments, Command, CommandGroup
 from ganeti.cli.options import TEXT, Option, choice
-from ganeti.cli.session import UNKNOWN_FIELD, Session
+from ganeti.cli.session import FAILURE, UNKNOWN_FIELD, ExitTool, Session
 
 JSON = "json"
 """A value of the output option that selects the format instead of columns."""
@@ -137,13 +137,18 @@ def show_answer(
 
 
 def columns(given: Sequence[str], usual: Sequence[str]) -> tuple[list[str], bool]:
-    """Return the fields that ``given`` texts select, and whether JSON is requested."""
+    """Return the fields that ``given`` texts select, and whether JSON is requested.
+
+    :raises ExitTool: if no field is selected.
+    """
     fields = list(usual)
     for text in given:
         if text == JSON:
             continue
         names = [name for name in text.removeprefix("+").split(",") if name]
         fields = fields + names if text.startswith("+") else names
+    if not fields:
+        raise ExitTool(FAILURE, "-o/--output: give at least one field; see list-fields")
     return fields, JSON in given
 
 

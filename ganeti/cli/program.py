@@ -45,6 +45,10 @@ def run_tool(tool: Tool) -> NoReturn:
     except BrokenPipeError:
         # The reader of the output, such as head(1), has closed it.
         code = FAILURE
+    except OSError as e:
+        # The buffered output is written only now.
+        sys.stderr.write(f"Error: the output cannot be written: {e.strerror}\n")
+        code = FAILURE
     except KeyboardInterrupt:
         sys.stderr.write("\nInterrupted; a submitted job continues: see gnt-job list\n")
         sys.stderr.flush()

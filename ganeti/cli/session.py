@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, TextIO, TypeVar
 
 from ganeti.errors import GanetiError
@@ -29,6 +31,23 @@ class ExitTool(GanetiError):
     def __init__(self, code: int, message: str = "") -> None:
         super().__init__(message)
         self.code = code
+
+
+_LEAST_COLUMNS = 40
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    """Translate errors of writing the output.
+
+    :raises ExitTool: if the output cannot be written, for example to a full disk.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # the reader has closed the pipe
+    except OSError as e:
+        raise ExitTool(FAILURE, f"the output cannot be written: {e.strerror}") from None
 
 
 class IMasterClient(Protocol):
@@ -79,12 +98,29 @@ class Session:
 
     def say(self, line: str = "") -> None:
         """Print a line of the result."""
-        self._out.write(line + "\n")
+        with _written():
+            self._out.write(line + "\n")
 
     def show(self, text: str) -> None:
         """Print text of the result unchanged, and flush it."""
-        self._out.write(text)
-        self._out.flush()
+        with _written():
+            self._out.write(text)
+            self._out.flush()
+
+    def columns(self, most: int) -> int:
+        """Return the width of the terminal, at most ``most``.
+
+        The result is at least 40.
+        """
+        given = self.environment.get("COLUMNS", "")
+        if given.isdecimal() and given.isascii():
+            found = int(given[:4])
+        else:
+            try:
+                found = os.get_terminal_size(self._out.fileno()).columns
+            except (OSError, ValueError):
+                found = most
+        return min(max(found or most, _LEAST_COLUMNS), most)
 
     def tell(self, line: str) -> None:
         """Print a line that is not part of the result, to the standard error."""

@@ -250,7 +250,7 @@ class ClusterState(msgspec.Struct, frozen=True):
                 f"{kind} {name} may be any of {', '.join(sorted(near))}; give the whole name",
                 Code.UNKNOWN,
             )
-        raise Refused(f"there is no {kind} named {name}", Code.UNKNOWN)
+        raise Refused(f"there is no {kind} named {name}; see gnt-{kind} list", Code.UNKNOWN)
 
     # --- changing
 

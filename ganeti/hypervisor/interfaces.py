@@ -42,12 +42,14 @@ class AttachedDisk:
 class Equipment:
     """The devices of a guest: its network cards, and the number of its disks.
 
-    ``scope`` selects which checks are made.
+    ``scope`` selects which checks are made. The hypervisor's program must not be older than
+    ``minimum_version``, unless that is empty.
     """
 
     nics: tuple[GuestNic, ...] = ()
     disks: int = 0
     scope: CheckScope = CheckScope.ALL
+    minimum_version: str = ""
 
 
 NO_EQUIPMENT = Equipment()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from typing import Annotated, TypeAlias
 
 from ganeti.model.disk import Template
@@ -249,6 +250,23 @@ class FindingCode(enum.StrEnum):
     ENODETIME = "ENODETIME"
     ENODEUSERSCRIPTS = "ENODEUSERSCRIPTS"
     ENODEVERSION = "ENODEVERSION"
+
+
+NEVER_FOUND: Mapping[FindingCode, str] = {
+    FindingCode.EGROUPDIFFERENTPVSIZE: (
+        "there is no exclusive storage, which is what needs equal sizes"
+    ),
+    FindingCode.EINSTANCEMISSINGCFGPARAMETER: (
+        "every parameter has a default, so that none is missing"
+    ),
+    FindingCode.ENODEGLUSTERSTORAGEPATHUNUSABLE: "there are no gluster disks",
+    FindingCode.ENODESSH: "nodes are reached through their daemons only, never by ssh",
+    FindingCode.ENODEUSERSCRIPTS: (
+        "nodes run no scripts of the administrator but hooks (ENODEHOOKS) and out-of-band helpers "
+        "(ENODEOOBPATH)"
+    ),
+}
+"""Codes that can be named in ``ignore_errors``, as scripts do, and why nothing is found."""
 
 
 SkipChecks: TypeAlias = Annotated[tuple[OptionalCheck, ...], doc("Checks to leave out.")]

@@ -34,7 +34,9 @@ class DelayPlan:
 def plan(op: Delay, state: ClusterState, facts: NodeAnswers) -> DelayPlan:
     """Find the nodes, or refuse."""
     if op.duration < 0:
-        raise Refused(f"nobody can wait {op.duration:g} seconds; give 0 or more", Code.INPUT)
+        raise Refused(
+            f"duration: {op.duration:g} is no time to wait; give 0 or more seconds", Code.INPUT
+        )
     return DelayPlan(op, tuple(state.node(name) for name in op.on_node_uuids or op.on_nodes))
 
 

@@ -127,7 +127,7 @@ def plan_modify(op: ModifyGroup, state: ClusterState, facts: NodeAnswers) -> Gro
     group = state.group(op.group_name)
     fields = _settings(op, group, state)
     if not fields:
-        raise Refused("nothing is to be changed; name what is", Code.INPUT)
+        raise Refused("no changes requested; give at least one parameter", Code.INPUT)
     policy = op.alloc_policy.value if op.alloc_policy else ""
     more = {"GROUP_NAME": group.name, "NEW_ALLOC_POLICY": policy}
     locks = request(exclusive=[group_lock(group.uuid)])
@@ -138,7 +138,8 @@ def plan_modify(op: ModifyGroup, state: ClusterState, facts: NodeAnswers) -> Gro
 def plan_rename(op: RenameGroup, state: ClusterState, facts: NodeAnswers) -> GroupEdit:
     """Decide whether the group can have the name, or refuse."""
     group = state.group(op.group_name)
-    _require_free(op.new_name, "new_name", state)
+    if op.new_name != group.name:
+        _require_free(op.new_name, "new_name", state)
     more = {"OLD_NAME": group.name, "NEW_NAME": op.new_name}
     members = [node.uuid for node in state.nodes_in(group)]
     return GroupEdit(
@@ -168,6 +169,8 @@ def plan_assign(op: AssignNodes, state: ClusterState, facts: NodeAnswers) -> Gro
     """Decide which nodes change their group, or refuse what would split instances."""
     group = state.group(op.group_name)
     nodes = [state.node(name) for name in op.node_uuids or op.nodes]
+    if not nodes:
+        raise Refused(f"name the nodes to assign to group {group.name}", Code.INPUT)
     moved = [node for node in nodes if node.group != group.uuid]
     if not op.force and (split := _split(moved, group, state)):
         raise Refused(

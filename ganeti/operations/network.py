@@ -11,6 +11,7 @@ from typing import Any
 from ganeti.config.changes.networks import (
     LARGEST,
     SMALLEST,
+    is_reserved,
     kept_from_instances,
     place_of,
     taken,
@@ -24,6 +25,8 @@ from ganeti.locking.names import group_lock, network_lock, request
 from ganeti.model.group import Group
 from ganeti.model.instance import Instance
 from ganeti.model.network import Network
+from ganeti.model.parameters.nic import NicParameters
+from ganeti.model.parameters.parsing import checked
 from ganeti.opcodes.network import (
     AddNetwork,
     ConnectNetwork,
@@ -46,13 +49,16 @@ def _described(network: Network) -> dict[str, str]:
         "NAME": network.name,
         "UUID": network.uuid,
         "TAGS": " ".join(network.tags),
+    }
+    if_set = {
         "SUBNET": network.network,
         "GATEWAY": network.gateway,
         "SUBNET6": network.network6,
         "GATEWAY6": network.gateway6,
         "MAC_PREFIX": network.mac_prefix,
     }
-    return {f"NETWORK_{name}": value for name, value in known.items() if value}
+    known |= {name: value for name, value in if_set.items() if value}
+    return {f"NETWORK_{name}": value for name, value in known.items()}
 
 
 def _hooks(directory: HookDirectory, network: Network, state: ClusterState) -> HookCall:
@@ -78,6 +84,7 @@ def plan_add(op: AddNetwork, state: ClusterState, facts: NodeAnswers) -> GroupEd
             "are possible",
             Code.INPUT,
         )
+    _require_gateway6(op.network6, op.gateway6)
     network = Network(
         uuid=facts.identity,
         serial_no=1,
@@ -101,6 +108,18 @@ def plan_add(op: AddNetwork, state: ClusterState, facts: NodeAnswers) -> GroupEd
     return GroupEdit(add(network), locks, hooks=_hooks("network-add", network, state))
 
 
+def _require_gateway6(network: str | None, gateway: str | None) -> None:
+    """Refuse an IPv6 gateway that cards in the network could not reach.
+
+    :raises Refused: it is not in the IPv6 network, or there is none.
+    """
+    if gateway is None:
+        return
+    inside = network and ipaddress.IPv6Address(gateway) in ipaddress.IPv6Network(network, False)
+    if not inside:
+        raise Refused(f"{gateway} is not in the network {network or 'for IPv6: none'}", Code.INPUT)
+
+
 def _addresses(state: ClusterState) -> Iterator[str]:
     """The addresses of the cluster itself and its nodes."""
     yield state.cluster.master_ip
@@ -117,7 +136,10 @@ def plan_modify(op: ModifyNetwork, state: ClusterState, facts: NodeAnswers) -> G
         fields["mac_prefix"] = _mac_prefix(op.mac_prefix)
     kept, freed = list(op.add_reserved_ips or ()), list(op.remove_reserved_ips or ())
     if not fields and not kept and not freed:
-        raise Refused("nothing is to be changed; name what is", Code.INPUT)
+        raise Refused("no changes requested; give at least one parameter", Code.INPUT)
+    _require_gateway6(
+        fields.get("network6", network.network6), fields.get("gateway6", network.gateway6)
+    )
     if op.gateway is not None:
         freed += [network.gateway] if network.gateway else []
         kept.append(op.gateway)
@@ -125,6 +147,12 @@ def plan_modify(op: ModifyNetwork, state: ClusterState, facts: NodeAnswers) -> G
         if place_of(network, address) is not None and _of_instance(network, address, state):
             raise Refused(f"an instance has the address {address}", Code.NOT_UNIQUE)
     kept_from_instances(network, [*kept, *freed], kept=True)  # refuses what is not inside
+    if free := [each for each in op.remove_reserved_ips or () if not is_reserved(network, each)]:
+        raise Refused(
+            f"{', '.join(free)} is not reserved in network {network.name}; see gnt-network info"
+            f" {network.name}",
+            Code.INPUT,
+        )
 
     def change(state: ClusterState) -> ClusterState:
         now = kept_from_instances(current(state, network), freed, kept=False)
@@ -206,6 +234,7 @@ def plan_connect(op: ConnectNetwork, state: ClusterState, facts: NodeAnswers) ->
             f"in the network: {', '.join(strangers)}; change them, or use --no-conflicts-check"
         )
     how = {"mode": op.network_mode.value, "link": op.network_link, "vlan": op.network_vlan}
+    checked(NicParameters, how, path="network")
     return GroupEdit(
         _networks(group, {**group.networks, network.uuid: how}),
         request(exclusive=[group_lock(group.uuid)], shared=[network_lock(network.uuid)]),

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from msgspec import Meta
 
 from ganeti.model.guest import CheckScope, GuestNic, GuestState
-from ganeti.rpc.call import FAST, SLOW, URGENT, WHILE_ALIVE, Call
+from ganeti.rpc.call import FAST, URGENT, WHILE_ALIVE, Call
 from ganeti.rpc.callers import ELECTORATE
 from ganeti.schema.records import Record
 from ganeti.schema.types import Integer, Key, Line, Lines, Number, Parameters, Text
@@ -93,7 +93,7 @@ class RunRestrictedCommandCall(Call[str]):
     """Run a command that the node's administrator allows, without arguments; what it writes."""
 
     wire = "restricted_command"
-    call_timeout = SLOW
+    call_timeout = WHILE_ALIVE  # how long it takes is its administrator's business
     ends_with_asker = True
 
     cmd: Text
@@ -181,6 +181,7 @@ HookDirectory: TypeAlias = Literal[
     "cluster-modify",
     "cluster-rename",
     "cluster-verify",
+    "config-update",
     "disk-grow",
     "group-add",
     "group-evacuate",
@@ -209,7 +210,6 @@ HookDirectory: TypeAlias = Literal[
     "network-remove",
     "network-rename",
     "node-add",
-    "node-evacuate",
     "node-migrate",
     "node-modify",
     "node-remove",
@@ -226,7 +226,7 @@ class RunHooks(Call[list[HookResult]]):
     """Run the scripts of a hook directory and phase, one after the other."""
 
     wire = "hooks_runner"
-    call_timeout = SLOW
+    call_timeout = WHILE_ALIVE  # as long as the scripts of the administrator take
     ends_with_asker = True
 
     directory: HookDirectory
@@ -298,7 +298,8 @@ class ValidateHypervisor(Call[None]):
     """Let the node check hypervisor parameters, the files they name included.
 
     With ``nics`` and the number of ``disks`` it checks whether it can attach these, too. With
-    ``about`` problems of these parameters only are told.
+    ``about`` problems of these parameters only are told. With ``minimum_version`` the hypervisor's
+    program must not be older than that.
     """
 
     wire = "hypervisor_validate_params"
@@ -310,6 +311,7 @@ class ValidateHypervisor(Call[None]):
     disks: Integer = 0
     scope: CheckScope = CheckScope.ALL
     about: tuple[Key, ...] = ()
+    minimum_version: Line = ""
 
 
 class WriteSsconf(Call[None]):

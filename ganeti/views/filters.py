@@ -66,6 +66,6 @@ def rows(moment: ClusterSnapshot, uuids: Iterable[str] | None = None) -> list[Fi
     found = []
     for uuid in uuids:
         if uuid not in rules:
-            raise Refused(f"job filter {uuid} does not exist", Code.UNKNOWN)
+            raise Refused(f"job filter {uuid} does not exist; see gnt-filter list", Code.UNKNOWN)
         found.append(rules[uuid])
     return found

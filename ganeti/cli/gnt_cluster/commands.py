@@ -4,28 +4,33 @@
 from __future__ import annotations
 
 from ganeti.cli import ipolicy_options
-from ganeti.cli.command import FORCE, Command, CommandGroup, tool
+from ganeti.cli.command import DRY_RUN, FORCE, READS, URGENCY, Command, CommandGroup, tool
 from ganeti.cli.gnt_cluster import actions, epo, run_on_nodes, watch
 from ganeti.cli.listing import FORM, ROMAN
 from ganeti.cli.options import (
+    ADDRESS,
     BOOL,
-    FLOAT,
+    COUNT,
     IDENTKEYVAL,
     INFERRED,
     INT,
     KEYVAL,
     LIST,
+    PORT,
     RANGES,
+    SECONDS,
     TEXT,
+    WHOLE_SECONDS,
     Option,
     choice,
+    unsupported,
 )
 from ganeti.cli.program import run_tool
 from ganeti.cli.tags import search, tag_commands
 
 YES_DO_IT = Option(("--yes-do-it", "--ya-rly"), "yes_do_it", "Confirm that this should be done.")
 
-NODE_PORT = Option(("--node-port",), "node_port", "The port of the node daemons.", INT)
+NODE_PORT = Option(("--node-port",), "node_port", "The port of the node daemons.", PORT)
 SOME_NODES = (
     NODE_PORT,
     Option(("-n", "--node"), "nodes", "Use only this node.", TEXT, many=True, metavar="NODE"),
@@ -45,6 +50,21 @@ _OF_OS_DEFINITIONS = (
     *("os_hvp", "osparams", "osparams_private_cluster", "hidden_os", "blacklisted_os"),
 )
 
+_NO_SSH = "nodes are managed by their daemons only, not by SSH"
+_NO_SPICE = "consoles are not served by SPICE"
+NO_CRYPTO = (
+    unsupported("--new-confd-hmac-key", "there is no confd daemon"),
+    unsupported("--new-spice-certificate", _NO_SPICE),
+    unsupported("--spice-certificate", _NO_SPICE, TEXT),
+    unsupported("--spice-ca-certificate", _NO_SPICE, TEXT),
+    unsupported("--new-ssh-keys", _NO_SSH),
+    unsupported("--ssh-key-type", _NO_SSH, choice(("dsa", "ecdsa", "rsa"))),
+    unsupported("--ssh-key-bits", _NO_SSH, INT),
+    Option(
+        ("--no-ssh-key-check",), "no_ssh_key_check", "Accepted for compatibility; SSH is not used."
+    ),
+)
+
 
 def _own(flags: str, name: str, doc: str, *kind: object, **more: object) -> Option:
     return Option(tuple(flags.split()), name, doc, *kind, **more)  # type: ignore[arg-type]
@@ -56,22 +76,19 @@ INIT = (
         "master_address",
         "The address of the cluster, which moves with the master; by default the address of the"
         " cluster's name.",
-        TEXT,
-        metavar="ADDRESS",
+        ADDRESS,
     ),
     _own(
         "--primary-ip",
         "primary_ip",
         "The primary address of this node; by default the address of its name.",
-        TEXT,
-        metavar="ADDRESS",
+        ADDRESS,
     ),
     _own(
         "-s --secondary-ip",
         "secondary_ip",
         "The address of this node for DRBD traffic.",
-        TEXT,
-        metavar="ADDRESS",
+        ADDRESS,
     ),
     _own("--primary-ip-version", "primary_ip_version", "4 or 6.", choice("46")),
     _own(
@@ -238,6 +255,7 @@ GNT_CLUSTER = tool(
         words=(CommandGroup("pattern", "pattern"),),
         options=(FORM,),
         submits=True,
+        job_options=READS,
         run=search,
     ),
     Command(
@@ -252,6 +270,7 @@ GNT_CLUSTER = tool(
         doc="Destroy the cluster; the master must be its only node.",
         options=(YES_DO_IT,),
         submits=True,
+        job_options=(DRY_RUN, URGENCY),
         run=actions.destroy,
     ),
     Command(
@@ -287,16 +306,16 @@ GNT_CLUSTER = tool(
                 ("--oob-timeout",),
                 "oob_timeout",
                 "Timeout of the out-of-band helper, in seconds.",
-                INT,
+                WHOLE_SECONDS,
             ),
             Option(
-                ("--power-delay",), "power_delay", "Delay between two nodes, in seconds.", FLOAT
+                ("--power-delay",), "power_delay", "Delay between two nodes, in seconds.", SECONDS
             ),
             Option(
                 ("--shutdown-timeout",),
                 "shutdown_timeout",
                 "Timeout for the shutdown of a guest, in seconds.",
-                INT,
+                WHOLE_SECONDS,
             ),
             NODE_PORT,
         ),
@@ -418,6 +437,12 @@ GNT_CLUSTER = tool(
                 metavar="FILE",
             ),
             Option(("-f", "--force"), "force", "Do not ask for confirmation."),
+            Option(
+                ("-v", "--verbose"),
+                "verbose",
+                "Accepted for compatibility; the job's log has all details.",
+            ),
+            *NO_CRYPTO,
         ),
         submits=True,
         confirm="Create new keys and certificates?",
@@ -511,7 +536,7 @@ GNT_CLUSTER = tool(
                 "check",
                 "Only verify that each commit has the digest of its predecessor.",
             ),
-            Option(("-n", "--last"), "last", "Show only the last N changes.", INT),
+            Option(("-n", "--last"), "last", "Show only the last N changes.", COUNT),
             FORM,
         ),
         run=actions.history,

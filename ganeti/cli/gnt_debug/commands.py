@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
-from ganeti.cli.command import Command, CommandGroup, tool
+from ganeti.cli.command import READS, Command, CommandGroup, tool
 from ganeti.cli.gnt_debug import actions
 from ganeti.cli.listing import NO_HEADERS, OUTPUT, SEPARATOR, VERBOSE
-from ganeti.cli.options import FLOAT, INFERRED, INT, PRIVATE, TEXT, UNIT, Option
+from ganeti.cli.options import COUNT, INFERRED, INT, PRIVATE, SECONDS, TEXT, UNIT, Option
 from ganeti.cli.program import run_tool
+
+NO_DAEMON = {
+    "metad": "there is no metadata daemon; OS scripts provide what guests need",
+    "wconfd": "the master daemon writes the configuration; see gnt-cluster history",
+}
 
 GNT_DEBUG = tool(
     "gnt-debug",
@@ -34,7 +39,9 @@ GNT_DEBUG = tool(
             SEPARATOR,
             OUTPUT,
             VERBOSE,
-            Option(("--interval",), "interval", "Repeat the list after this many seconds.", FLOAT),
+            Option(
+                ("--interval",), "interval", "Repeat the list after this many seconds.", SECONDS
+            ),
         ),
         run=actions.locks,
     ),
@@ -43,11 +50,15 @@ GNT_DEBUG = tool(
         doc="Submit the jobs described in files, each a JSON list of opcodes.",
         words=(CommandGroup("files", "file", 1, None),),
         options=(
-            Option(("--op-repeat",), "op_repeat", "Repeat each opcode this many times.", INT),
-            Option(("--job-repeat",), "job_repeat", "Repeat each job this many times.", INT),
+            Option(("--op-repeat",), "op_repeat", "Repeat each opcode this many times.", COUNT),
+            Option(("--job-repeat",), "job_repeat", "Repeat each job this many times.", COUNT),
             Option(("--timing-stats",), "timing_stats", "Show how long the jobs took."),
             Option(("--each",), "each", "Submit the jobs one by one instead of all at once."),
-            Option(("-v", "--verbose"), "verbose", "Show the progress of each job."),
+            Option(
+                ("-v", "--verbose"),
+                "verbose",
+                "Accepted for compatibility; the progress of each job is always shown.",
+            ),
         ),
         submits=True,
         run=actions.submit_job,
@@ -56,6 +67,7 @@ GNT_DEBUG = tool(
         name="test-jobqueue",
         doc="Test the job queue with jobs that do nothing.",
         submits=True,
+        job_options=READS,
         run=actions.test_queue,
     ),
     Command(
@@ -93,6 +105,11 @@ GNT_DEBUG = tool(
         name="test-osparams",
         opcode="OP_TEST_OS_PARAMS",
         flags=(Option(("--os-parameters-secret",), "osparams_secret", "", PRIVATE),),
+        unsupported="it tests Ganeti code; use gnt-instance add --dry-run to check OS parameters",
+    ),
+    *(
+        Command(name=name, words=(CommandGroup("what", "what", 1, None),), unsupported=reason)
+        for name, reason in NO_DAEMON.items()
     ),
 )
 

@@ -72,6 +72,8 @@ def _numbered(flag: str, given: Sequence[tuple[str, Any]]) -> list[Document]:
             raise ExitTool(FAILURE, f"--{flag} {ident}: must be a number, a colon and settings")
         if int(ident) in found:
             raise ExitTool(FAILURE, f"--{flag} {ident} is given twice")
+        if bare := [key for key, value in values.items() if isinstance(value, bool)]:
+            raise ExitTool(FAILURE, f"--{flag} {ident}: {bare[0]} must be KEY=VALUE")
         found[int(ident)] = values
     missing = [index for index in range(len(found)) if index not in found]
     if missing:
@@ -211,16 +213,16 @@ def batch_create(session: Session, arguments: Arguments) -> int:
     """Create the instances described in a file."""
     import msgspec
 
+    from ganeti.cli.input_files import read_bytes, unreadable
     from ganeti.cli.job_polling import carry_out
     from ganeti.opcodes.instance.create import AllocateInstances
     from ganeti.schema.documents import UNREADABLE
     from ganeti.schema.reading import read
 
     try:
-        with open(arguments["file"], "rb") as file:
-            written = msgspec.json.decode(file.read())
-    except (OSError, *UNREADABLE) as e:
-        raise ExitTool(FAILURE, f"{arguments['file']} cannot be read: {e}") from None
+        written = msgspec.json.decode(read_bytes(arguments["file"]))
+    except UNREADABLE as e:
+        raise unreadable(arguments["file"], f"invalid JSON: {e}") from None
     if not isinstance(written, list) or not all(isinstance(each, dict) for each in written):
         raise ExitTool(FAILURE, f"{arguments['file']} must be a JSON list of objects")
     wanted = [{"OP_ID": "OP_INSTANCE_CREATE", "mode": "create", **each} for each in written]
@@ -245,7 +247,7 @@ def console(session: Session, arguments: Arguments) -> int:
 
     opcode = OpenConsole(instance_name=arguments["instance_name"])
     results = results_of(session, arguments, opcode)
-    if results is None or arguments.get("dry_run"):
+    if not results:
         return 0
     found = results[0]
     if found["kind"] == "ssh":

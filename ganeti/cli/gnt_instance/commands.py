@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ganeti.cli.command import FORCE, Command, CommandGroup, tool
+from ganeti.cli.command import FORCE, READS, Command, CommandGroup, tool
 from ganeti.cli.gnt_instance.actions import (
     batch_create,
     console,
@@ -142,6 +142,7 @@ GNT_INSTANCE = tool(
             ROMAN,
         ),
         submits=True,
+        job_options=READS,
         run=info,
     ),
     Command(
@@ -150,6 +151,7 @@ GNT_INSTANCE = tool(
         words=INSTANCE,
         options=(Option(("--show-cmd",), "show_cmd", "Print the command instead of running it."),),
         submits=True,
+        job_options=READS,
         run=console,
     ),
     _instance(

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ganeti.cli.command import FORCE, Command, CommandGroup, tool
+from ganeti.cli.command import FORCE, READS, Command, CommandGroup, tool
 from ganeti.cli.gnt_instance.actions import show_jobs
 from ganeti.cli.gnt_node import actions
 from ganeti.cli.listing import (
@@ -15,7 +15,17 @@ from ganeti.cli.listing import (
     Listing,
     lists,
 )
-from ganeti.cli.options import BOOL, FLOAT, IDENTKEYVAL, INT, TEXT, Option, choice
+from ganeti.cli.options import (
+    ADDRESS,
+    BOOL,
+    IDENTKEYVAL,
+    PORT,
+    SECONDS,
+    TEXT,
+    WHOLE_SECONDS,
+    Option,
+    choice,
+)
 from ganeti.cli.program import run_tool
 from ganeti.cli.tags import tag_commands
 
@@ -34,7 +44,7 @@ NEW_SECONDARY = Option(
     metavar="NODE",
 )
 TIMEOUT = Option(
-    ("--oob-timeout",), "timeout", "Timeout of the out-of-band helper, in seconds.", INT
+    ("--oob-timeout",), "timeout", "Timeout of the out-of-band helper, in seconds.", WHOLE_SECONDS
 )
 
 ADD = Command(
@@ -47,12 +57,11 @@ ADD = Command(
             ("--primary-ip",),
             "primary_ip",
             "The primary address of the node; by default the address of its name.",
-            TEXT,
-            metavar="ADDRESS",
+            ADDRESS,
         ),
         Option(("--token-only",), "token_only", "Print only the token for the new node."),
         Option(("--joined",), "joined", "The node daemon runs already; do not wait for it."),
-        Option(("--port",), "port", "The port of the new node's daemon.", INT),
+        Option(("--port",), "port", "The port of the new node's daemon.", PORT),
         Option(
             ("--witness",),
             "witness",
@@ -188,7 +197,7 @@ GNT_NODE = tool(
                 "Power nodes off without marking them offline first.",
             ),
             Option(
-                ("--power-delay",), "power_delay", "Delay between two nodes, in seconds.", FLOAT
+                ("--power-delay",), "power_delay", "Delay between two nodes, in seconds.", SECONDS
             ),
             NO_HEADERS,
             SEPARATOR,
@@ -202,6 +211,7 @@ GNT_NODE = tool(
         words=NODES,
         options=(TIMEOUT, NO_HEADERS, SEPARATOR),
         submits=True,
+        job_options=READS,
         run=actions.health,
     ),
     Command(
@@ -235,6 +245,7 @@ GNT_NODE = tool(
         words=NODES,
         options=(NO_HEADERS, SEPARATOR, OUTPUT, UNITS),
         submits=True,
+        job_options=READS,
         run=actions.volumes,
     ),
     Command(
@@ -254,6 +265,7 @@ GNT_NODE = tool(
             ),
         ),
         submits=True,
+        job_options=READS,
         run=actions.storage,
     ),
     Command(

@@ -252,4 +252,8 @@ def _found(change: DeviceChange, entries: Sequence[Any], what: str, instance: In
 
 
 def _no_such_action(change: DeviceChange) -> Refused:
-    return Refused(f"this version cannot {change.action.value} parts of instances", Code.INPUT)
+    return Refused(
+        f"this version does not {change.action.value} disks and network cards; add and remove them"
+        " (add, remove), or move disks with their instance (gnt-backup export and import)",
+        Code.INPUT,
+    )

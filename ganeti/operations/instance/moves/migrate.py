@@ -173,7 +173,9 @@ async def run(
             tools.progress.say(f"{name} is failed over, as {plan.reason}")
             await run_failover(plan.failover, tools)
         case InstanceMigration():
-            passage = MigrationSteps(plan.subject, plan.target, plan.live)
+            passage = MigrationSteps(
+                plan.subject, plan.target, plan.live, plan.op.ignore_hvversions
+            )
             downtime = await send(passage, tools)
             return {"node": plan.target.name, "downtime_ms": downtime}
     return None
