@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What is refused by name because nothing does it, as ``doc/differences.md`` lists it."""
+"""Requests that are rejected because nothing implements them, as ``doc/differences.md`` lists
+them."""
 
 from __future__ import annotations
 
@@ -18,44 +19,44 @@ from ganeti.operations.unsupported import INSTEAD
 from ganeti.schema.parameters import parameters
 
 HEAD = """\
-## What is refused because nothing does it
+## Rejected because it is not implemented
 
-Ganeti has the following, and this version does not. It is refused by its name, whatever way it
-comes in, so that nobody believes that it had an effect. What is off, empty or at its default is
-accepted, and a cluster that was taken over from Ganeti keeps the settings that it has.
+Ganeti supports the following, and this version does not. The tools, the remote API and the master's
+socket reject it by name, so that clients do not assume that it had an effect. Values that are off,
+empty or the default are accepted, and a cluster that was upgraded from Ganeti keeps its settings.
 """
 
 NO_EFFECT: Mapping[str, str] = {
-    "`max_tracked_jobs` of `OP_CLUSTER_SET_PARAMS`": "Every job is watched.",
-    "`use_locking` of questions": "Questions never take locks.",
+    "`max_tracked_jobs` of `OP_CLUSTER_SET_PARAMS`": "All jobs are tracked.",
+    "`use_locking` of queries": "Queries never lock.",
     "`shutdown_timeout` of `OP_INSTANCE_STARTUP`": (
-        "It is for guests that were stopped from inside, which are started again here."
+        "It applies to guests that are shut down from inside, which are started again here."
     ),
-    "`verbose` and `debug` of `OP_CLUSTER_RENEW_CRYPTO`": "The job's log has everything anyway.",
+    "`verbose` and `debug` of `OP_CLUSTER_RENEW_CRYPTO`": "The job's log always has all details.",
     "`master_netdev` and `master_netmask`": (
-        "They are for scripts of the master's host, which find them in ssconf."
+        "They are only stored for scripts on the master, which read them from ssconf."
     ),
 }
-"""What is accepted although nothing here acts by it, as clients send it always."""
+"""What is accepted without effect, as clients always send it."""
 
 
 NEVER = """\
 
-`gnt-cluster verify` has the error codes of Ganeti. These can be given in `--ignore-errors`, but are
-never reported:
+`gnt-cluster verify` has the error codes of Ganeti. The following are accepted by `--ignore-errors`,
+but never reported:
 """
 
 
 MODIFY = """\
 
 `OP_INSTANCE_SET_PARAMS` does not convert disks (`disk_template`), change a running guest
-(`hotplug`, `runtime_mem`), record another primary node (`pnode`), or attach and detach disks; each
-refusal says what to do instead.
+(`hotplug`, `runtime_mem`), set another primary node (`pnode`), or attach and detach disks; each
+error message says what to do instead.
 """
 
 
 def section() -> Iterator[str]:
-    """The lines of the section."""
+    """Yield the lines of the section."""
     yield HEAD
     yield from ("| request | parameter | what to do instead |", "|---|---|---|")
     for kind, instead in INSTEAD.items():
@@ -83,8 +84,8 @@ def section() -> Iterator[str]:
         if names:
             yield f"| {', '.join(names)} | {whose} |"
     others = ", ".join(f"`{each}`" for each in sorted(set(Template) - SUPPORTED))
-    yield f"\nDisks of the templates {others} cannot be made.\n"
-    yield "Accepted without effect, as clients send it always:\n"
+    yield f"\nDisks of the templates {others} are not supported.\n"
+    yield "Accepted without effect, as clients always send it:\n"
     yield from (f"* {what}: {why}" for what, why in NO_EFFECT.items())
     yield NEVER
     yield from ("| finding | why it does not occur |", "|---|---|")

@@ -107,6 +107,16 @@ class ImportTests(SynchronousTestCase):
         ]
         self.assertEqual(wrong, [])
 
+    def test_every_directory_of_tests_is_a_package(self) -> None:
+        # Trial does not look for tests in a directory without it.
+        tests = Path(__file__).parent
+        missing = {
+            str(path.parent.relative_to(tests))
+            for path in tests.rglob("test_*.py")
+            if not (path.parent / "__init__.py").exists()
+        }
+        self.assertEqual(missing, set())
+
     def test_every_module_names_its_licence(self) -> None:
         wrong = [
             name

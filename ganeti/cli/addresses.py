@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Names and addresses of hosts, as the resolver of this one knows them."""
+"""Name resolution on this host: addresses, full names and network devices."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ganeti.cli.session import FAILURE, ExitTool
 from ganeti.schema.host_names import RULE, is_host_name, normalized
 
 Lookup = Callable[..., list[tuple[Any, ...]]]
-"""As :func:`socket.getaddrinfo`."""
+"""Has the signature of :func:`socket.getaddrinfo`."""
 
 
 def resolved(
@@ -22,31 +22,31 @@ def resolved(
     loopback: bool = False,
     lookup: Lookup = socket.getaddrinfo,
 ) -> str:
-    """Return the address of ``name``, one that other hosts can reach unless ``loopback`` will do.
+    """Return the address of ``name``; a loopback address only if ``loopback`` is true.
 
-    :raises ExitTool: there is none; ``option`` is how to give it instead.
+    :raises ExitTool: if there is no such address; the message names ``option`` as the alternative.
     """
     require_host_name(name)
     try:
         found = [str(each[4][0]) for each in lookup(name, None, family, socket.SOCK_STREAM)]
-    except (OSError, UnicodeError):  # the latter of names that the DNS cannot have
+    except (OSError, UnicodeError):  # UnicodeError: a name that the DNS cannot encode
         raise ExitTool(
-            FAILURE, f"the name {name} does not resolve; give its address by {option} ADDRESS"
+            FAILURE, f"the name {name} does not resolve; give its address with {option} ADDRESS"
         ) from None
     usable = [address for address in found if loopback or not _is_loopback(address)]
     if not usable:
         raise ExitTool(
             FAILURE,
             f"the name {name} resolves to {found[0]}, which other nodes cannot reach; correct"
-            f" /etc/hosts or the DNS, or give its address by {option} ADDRESS",
+            f" /etc/hosts or the DNS, or give its address with {option} ADDRESS",
         )
     return usable[0]
 
 
 def require_host_name(name: str) -> None:
-    """Check that ``name`` can be a host's.
+    """Check that ``name`` is a valid host name.
 
-    :raises ExitTool: it cannot, or it is what the resolver takes for an address, as 1.5 is 1.0.0.5.
+    :raises ExitTool: if it is not, or the resolver takes it for an address, as 1.5 for 1.0.0.5.
     """
     if not is_host_name(normalized(name)):
         raise ExitTool(FAILURE, f"the name {name!r} {RULE}")
@@ -54,11 +54,11 @@ def require_host_name(name: str) -> None:
         address = socket.inet_ntoa(socket.inet_aton(name))
     except OSError:
         return
-    raise ExitTool(FAILURE, f"{name} is no name: it stands for the address {address}")
+    raise ExitTool(FAILURE, f"{name} is not a host name: it stands for the address {address}")
 
 
 def full_name(name: str, lookup: Lookup = socket.getaddrinfo) -> str:
-    """Return the name with its domain if ``name`` is its first part, or else ``name`` itself."""
+    """Return the fully qualified form of ``name``, or ``name`` itself if there is none."""
     try:
         found = str(lookup(name, None, type=socket.SOCK_STREAM, flags=socket.AI_CANONNAME)[0][3])
     except (OSError, UnicodeError):
@@ -67,7 +67,7 @@ def full_name(name: str, lookup: Lookup = socket.getaddrinfo) -> str:
 
 
 def device_of(address: str) -> str | None:
-    """Return the network device of this host that has the IPv4 address, if one has it first."""
+    """Return the network device of this host whose first IPv4 address is ``address``, if any."""
     import fcntl
     import struct
 
@@ -76,7 +76,7 @@ def device_of(address: str) -> str | None:
             wanted = struct.pack("256s", name.encode()[:15])
             try:
                 answer = fcntl.ioctl(ask.fileno(), _SIOCGIFADDR, wanted)
-            except OSError:  # it has no IPv4 address
+            except OSError:  # the device has no IPv4 address
                 continue
             if socket.inet_ntoa(answer[20:24]) == address:
                 return name
@@ -84,7 +84,7 @@ def device_of(address: str) -> str | None:
 
 
 _SIOCGIFADDR = 0x8915
-"""Linux: the IPv4 address of a device, netdevice(7)."""
+"""Linux: get the IPv4 address of a device, netdevice(7)."""
 
 
 def _is_loopback(address: str) -> bool:

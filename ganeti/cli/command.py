@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Tools and their commands, declared; and what happens between the shell and a command.
+"""Declarations of tools and their commands, and the dispatch of a command line.
 
-A command without logic of its own is its declaration: ``opcode`` names the request whose fields
-become its options (``declared`` says how), ``words`` the fields that are given as plain words.
+A command that only submits an opcode is declared without code: ``opcode`` names the opcode whose
+fields become its options (see ``declared_options``), ``words`` the fields that are positional
+arguments.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ganeti.errors import GanetiError
 
 
 class CommandGroup(msgspec.Struct, frozen=True):
-    """Plain words on the command line: how many of which kind, under one name."""
+    """Positional arguments of one kind: their name, how many, and which values are allowed."""
 
     name: str
     kind: str
@@ -28,25 +29,25 @@ class CommandGroup(msgspec.Struct, frozen=True):
 
     @property
     def shape(self) -> str:
-        """The words as helps and manuals show them."""
+        """The arguments as usage lines and manual pages show them."""
         word = "{" + "|".join(self.choices) + "}" if self.choices else self.kind.upper()
         shown = word if self.most == 1 else f"{word}…"
         return shown if self.least else f"[{shown}]"
 
 
 class Arguments(msgspec.Struct, frozen=True):
-    """What was given to a command: values by the names of options and words."""
+    """The values given to a command, by the names of options and positional arguments."""
 
     tool: str
     command: Command
     values: Mapping[str, Any]
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The value called ``name``, if it was given."""
+        """Return the value of ``name``, or ``default`` if it was not given."""
         return self.values.get(name, default)
 
     def plus(self, more: Mapping[str, Any]) -> Arguments:
-        """These, and ``more``."""
+        """Return these arguments with ``more`` added or replaced."""
         return Arguments(self.tool, self.command, {**self.values, **more})
 
     def __getitem__(self, name: str) -> Any:
@@ -63,19 +64,19 @@ Document: TypeAlias = dict[str, Any]
 class Command(msgspec.Struct, frozen=True, kw_only=True):
     """One command of a tool.
 
-    ``opcode`` is the ``OP_ID`` of the request that it makes. ``flags`` say how fields of the
-    request are called here, where that differs from everywhere else; ``without`` are fields that
-    are no options. ``preset`` are values where nothing is given; ``given`` turns what was given
-    into further fields. ``many`` is the field for the instance, of a command that takes several.
-    ``ended`` makes an exit code of what the request answered.
+    ``opcode`` is the ``OP_ID`` of the opcode that the command submits. ``flags`` are options for
+    fields whose flags differ from those of other commands; ``without`` are fields that have no
+    option. ``preset`` are values for fields that were not given; ``given`` computes further fields
+    from the arguments. ``many`` is the field for the instance, of a command that takes several
+    instances and submits a job for each. ``ended`` turns the result of the opcode into an exit
+    code.
 
-    ``run`` does what a mere request does not; ``submits`` says that it has the options of jobs,
-    and ``job_options`` that it has only these of them.
-    ``confirm`` is asked before, with the words filled in, unless the option ``confirmed_by`` is
-    given.
-    With ``own_defaults`` an environment variable holds options to begin with. Unless ``mixed``,
-    all options must come before the first word. A command that Ganeti has and this software does
-    not is ``unsupported``: it is refused with this reason.
+    ``run`` replaces the submission of the opcode; ``submits`` says that the command has the options
+    of jobs, ``job_options`` that it has only these of them. ``confirm`` is the question to ask
+    first, with the arguments filled in, unless the option ``confirmed_by`` is given. With
+    ``own_defaults``, an environment variable (``GNT_INSTANCE_LIST``) has options that are put in
+    front. Unless ``mixed``, all options must come before the first positional argument. A command
+    of Ganeti that is not implemented is ``unsupported``: it is rejected with this reason.
     """
 
     name: str
@@ -100,7 +101,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     unsupported: str = ""
 
     def all_options(self) -> list[Option]:
-        """Everything that may be given: its own, those of the request, and those of jobs."""
+        """Return all options: those declared here, those of the opcode, and those of jobs."""
         found = list(self.options)
         if self.opcode:
             from ganeti.cli.declared_options import options_of
@@ -117,7 +118,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
         return found + COMMON
 
     def described(self) -> str:
-        """What it does, in a sentence."""
+        """Return what the command does, in one sentence."""
         if self.unsupported:
             return f"Not supported: {self.unsupported}."
         if self.doc or not self.opcode:
@@ -127,36 +128,40 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
         return told(self.opcode)
 
     def usage(self, tool: str) -> str:
-        """How it is called."""
+        """Return the usage line."""
         return " ".join([tool, self.name, "[options]", *(words.shape for words in self.words)])
 
 
 FORCE = Option(("-f", "--force"), "force", "Do not ask for confirmation.")
-DRY_RUN = Option(("--dry-run",), "dry_run", "Only check and show the plan; change nothing.")
-URGENCY = Option(("--priority",), "priority", "How urgent the job is.", PRIORITY)
+DRY_RUN = Option(
+    ("--dry-run",), "dry_run", "Check the request and show what would be done; change nothing."
+)
+URGENCY = Option(("--priority",), "priority", "The priority of the job.", PRIORITY)
 JOB_OPTIONS = [
     Option(("--submit",), "submit", "Submit the job and do not wait for it."),
-    Option(("--print-jobid",), "print_jobid", "Print the job's number in the first line."),
+    Option(("--print-jobid",), "print_jobid", "Print the job ID on the first line."),
     DRY_RUN,
     URGENCY,
 ]
 READS = (URGENCY,)
-"""The options of jobs that make sense where the command shows what its job has read."""
+"""The job options of commands that show the result of a job that only reads."""
 COMMON = [
-    Option(("--reason",), "reason", "Why; kept with the job.", TEXT),
-    Option(("-d", "--debug"), "debug", "Show where an error comes from."),
+    Option(
+        ("--reason",), "reason", "The reason for the request; it is recorded with the job.", TEXT
+    ),
+    Option(("-d", "--debug"), "debug", "Show the traceback of an error."),
 ]
 
 
 class Tool(msgspec.Struct, frozen=True):
-    """A program: its name, what it is for, and its commands."""
+    """A program: its name, its description, and its commands."""
 
     name: str
     doc: str
     commands: tuple[Command, ...]
 
     def command(self, name: str) -> Command | None:
-        """The command of this name or alias, if there is one."""
+        """Return the command that has this name or alias, if there is one."""
         for command in self.commands:
             if name == command.name or name in command.aliases:
                 return command
@@ -164,7 +169,7 @@ class Tool(msgspec.Struct, frozen=True):
 
 
 def tool(name: str, doc: str, *commands: Command | Iterable[Command]) -> Tool:
-    """A tool, its commands in alphabetic order."""
+    """Return a tool with its commands in alphabetical order."""
     found: list[Command] = []
     for each in commands:
         found += [each] if isinstance(each, Command) else list(each)
@@ -172,7 +177,7 @@ def tool(name: str, doc: str, *commands: Command | Iterable[Command]) -> Tool:
 
 
 def run(declared: Tool, words: Sequence[str], session: Session) -> int:
-    """Carry out what ``words``, the command line without the program, say; the exit code."""
+    """Run the command that ``words``, the arguments of the program, name; return the exit code."""
     debug = False
     try:
         _require_text(words)
@@ -199,9 +204,9 @@ def run(declared: Tool, words: Sequence[str], session: Session) -> int:
 
 
 def _require_text(words: Sequence[str]) -> None:
-    """Refuse words that the locale of the terminal could not decode.
+    """Reject words that the locale of the terminal could not decode.
 
-    :raises ExitTool: there is one; it is shown with escapes.
+    :raises ExitTool: if there is one; the message shows it with escapes.
     """
     for word in words:
         try:
@@ -215,7 +220,7 @@ def _require_text(words: Sequence[str]) -> None:
 
 
 def perform(declared: Tool, command: Command, rest: Sequence[str], session: Session) -> int:
-    """Carry out one command; the exit code."""
+    """Run one command; return the exit code."""
     if command.unsupported:
         raise ExitTool(
             FAILURE,
@@ -235,7 +240,7 @@ def perform(declared: Tool, command: Command, rest: Sequence[str], session: Sess
 
 
 def request(session: Session, arguments: Arguments) -> int:
-    """Submit the request of a command, or one for each of many instances; the exit code."""
+    """Submit the opcode of a command, or one opcode for each instance; return the exit code."""
     from ganeti.cli.declared_options import opcode_of
     from ganeti.cli.job_polling import carry_out, carry_out_all
 
@@ -250,7 +255,7 @@ def request(session: Session, arguments: Arguments) -> int:
 
 
 def trouble(error: GanetiError | OSError) -> tuple[int, str]:
-    """The exit code for an error, and what to tell."""
+    """Return the exit code for an error and the message to print, which may be empty."""
     match error:
         case ExitTool(code=code):
             return code, f"Error: {error}" if str(error) else ""
@@ -272,9 +277,9 @@ def _own_defaults(declared: Tool, command: Command, session: Session) -> list[st
 
 
 def _sorted_out(declared: Tool, command: Command, plain: Sequence[str]) -> dict[str, Any]:
-    """The plain words under their names.
+    """Return the positional arguments by name.
 
-    :raises ExitTool: there are too many or too few, or one is none of its choices.
+    :raises ExitTool: if there are too many or too few, or a value is not allowed.
     """
     found: dict[str, Any] = {}
     left = list(plain)
@@ -288,14 +293,16 @@ def _sorted_out(declared: Tool, command: Command, plain: Sequence[str]) -> dict[
         for word in taken:
             if each.choices and word not in each.choices:
                 raise _misused(
-                    declared, command, f"{word or repr(word)} is none of {', '.join(each.choices)}"
+                    declared,
+                    command,
+                    f"{word or repr(word)} must be one of {', '.join(each.choices)}",
                 )
         if each.most != 1:
             found[each.name] = taken
         elif taken:
             found[each.name] = taken[0]
     if left:
-        raise _misused(declared, command, f"{' '.join(left)} is too much")
+        raise _misused(declared, command, f"unexpected argument {' '.join(left)}")
     return found
 
 
@@ -315,6 +322,6 @@ def _without_a_command(declared: Tool, name: str, session: Session) -> int:
         session.show(tool_help(declared, session.columns(WIDTH)))
         return 0
     if name:
-        session.tell(f"Error: there is no command {name}{near(declared, name)}")
+        session.tell(f"Error: unknown command {name}{near(declared, name)}")
     session.show(tool_help(declared, session.columns(WIDTH)))
     return FAILURE

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""From the declaration of a request to the options of its command, and back to a request.
+"""Options derived from the fields of an opcode, and the opcode built from their values.
 
-What a field is called follows from its name and type; ``ESTABLISHED`` has the flags that
+The flag of a field follows from its name and type; ``ESTABLISHED`` has the flags that
 administrators know by another name or letter.
 """
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ganeti.cli.command import Arguments, Command
 
 _OF_EVERY_JOB = frozenset(Opcode.__struct_fields__)
-"""Fields that other options set, the same for all commands."""
+"""Fields that are set by the options of all jobs, or internally."""
 
 
 def _called(
@@ -87,23 +87,23 @@ ESTABLISHED: Mapping[str, Option] = {
 
 NEGATED: Mapping[str, str] = {
     "allow_runtime_changes": "Do not reduce the guest's memory to fit the target node.",
-    "conflicts_check": "Accept addresses that belong to another network or instance.",
-    "ip_check": "Do not check that nothing answers at the name's address.",
-    "live": "Suspend the guest while its memory moves, as --migration-mode=non-live does.",
+    "conflicts_check": "Do not check that addresses are unused by other networks and instances.",
+    "ip_check": "Do not check that nothing answers at the address of the name.",
+    "live": "Pause the guest during the migration; the older form of --migration-mode non-live.",
     "name_check": "Do not check that the name resolves.",
-    "start": "Do not start the instance when it is made.",
+    "start": "Do not start the new instance.",
     "wait_for_sync": "Do not wait until the disks are in sync.",
 }
-"""What the flags do that turn a parameter off, whose own text says what it is if it is on."""
+"""Help texts of options that set a field to false: the text of the field says what true does."""
 
 
 def told(op_id: str) -> str:
-    """What a request does, in a sentence."""
+    """Return what an opcode does, in one sentence."""
     return (OPCODES[op_id].__doc__ or "").split("\n\n")[0].replace("\n    ", " ")
 
 
 def options_of(command: Command) -> list[Option]:
-    """The options that stand for fields of the command's request."""
+    """Return the options for the fields of the command's opcode."""
     taken = {words.name for words in command.words} | {option.name for option in command.options}
     taken |= {command.many, *command.without}
     own = {option.name: option for option in command.flags}
@@ -117,9 +117,9 @@ def options_of(command: Command) -> list[Option]:
 
 
 def opcode_of(arguments: Arguments) -> Opcode:
-    """The request that was asked for.
+    """Build the opcode of a command from its arguments.
 
-    :raises Invalid: with every problem, each under the flag or word that it is about.
+    :raises Invalid: with every problem, each under the flag or argument that has it.
     """
     command = arguments.command
     kind = OPCODES[command.opcode]
@@ -142,7 +142,7 @@ def _placed(problem: Problem, flags: Mapping[str, str]) -> Problem:
 
 
 def _joined(value: Any) -> Any:
-    """Groups of values that were given one by one, as one object."""
+    """Merge ``(name, value)`` pairs, given one by one, into one object."""
     if isinstance(value, list) and value and isinstance(value[0], tuple):
         return dict(value)
     return value
@@ -176,7 +176,7 @@ def _derived(parameter: Parameter) -> Option:
 
 
 def _bare(parameter: Parameter) -> inspect.Type:
-    """The type of a parameter that is not null; the first of several."""
+    """Return the type of a parameter without null; the first one of a union."""
     if not isinstance(parameter.type, inspect.UnionType):
         return parameter.type
     kinds = [kind for kind in parameter.type.types if not isinstance(kind, inspect.NoneType)]

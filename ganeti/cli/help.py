@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Help texts, made from the declarations."""
+"""Help texts, generated from the declarations."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from ganeti.cli.command import Command, Tool
 from ganeti.cli.options import Option
 
 WIDTH = 80
-"""Columns of a help text, where the terminal has that many."""
+"""The width of help texts, unless the terminal is narrower."""
 
 _OPTIONS_INDENT = 30
 _LEAST_TEXT = 36
-"""Columns that an explanation needs beside what it explains; with less it goes below."""
+"""Minimum width of the explanations' column; if it is narrower, they are put below."""
 _BELOW = 6
 
 
 def tool_help(tool: Tool, width: int = WIDTH) -> str:
-    """What a tool can do."""
+    """Return the help text of a tool."""
     indent = max(len(command.name) for command in tool.commands) + 4
     rows = ((f"  {each.name}", summary(each)) for each in tool.commands)
-    more = f"{tool.name} COMMAND --help tells more, as does the manual page {tool.name}(8)."
+    more = f"See {tool.name} COMMAND --help, or the manual page {tool.name}(8)."
     lines = [
         f"Usage: {tool.name} COMMAND [options] [arguments]",
         "",
@@ -37,14 +37,14 @@ def tool_help(tool: Tool, width: int = WIDTH) -> str:
 
 
 def summary(command: Command) -> str:
-    """What a command does, with its other names."""
+    """Return what a command does, with its aliases."""
     others = f" (also: {', '.join(command.aliases)})" if command.aliases else ""
     return command.described() + others
 
 
 def command_help(tool: Tool, command: Command, width: int = WIDTH) -> str:
-    """How a command is used."""
-    options = [*command.all_options(), Option(("-h", "--help"), "help", "Show this.")]
+    """Return the help text of a command."""
+    options = [*command.all_options(), Option(("-h", "--help"), "help", "Show this help.")]
     rows = (
         (f"  {each.shape}", each.doc + (" May be repeated." if each.many else ""))
         for each in options
@@ -61,7 +61,7 @@ def command_help(tool: Tool, command: Command, width: int = WIDTH) -> str:
 
 
 def _explained(rows: Iterable[tuple[str, str]], indent: int, width: int) -> Iterator[str]:
-    """Put explanations beside what they explain, or below where there is no room."""
+    """Format rows with the explanation in a second column, or below if there is no space."""
     beside = width - indent >= _LEAST_TEXT
     margin = " " * (indent if beside else _BELOW)
     for term, text in rows:
@@ -75,7 +75,7 @@ def _explained(rows: Iterable[tuple[str, str]], indent: int, width: int) -> Iter
 
 
 def near(tool: Tool, name: str) -> str:
-    """A hint what may have been meant by ``name``."""
+    """Return a hint with commands that resemble ``name``, or an empty text."""
     import difflib
 
     names = [each for command in tool.commands for each in (command.name, *command.aliases)]

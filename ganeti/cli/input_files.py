@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Files that an administrator names on the command line, and the standard input."""
+"""Files that are given on the command line, and the standard input."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from ganeti.cli.session import FAILURE, ExitTool
 
 
 def read_bytes(path: str) -> bytes:
-    """Return what is in a file.
+    """Return the content of a file.
 
-    :raises ExitTool: it cannot be read, and why.
+    :raises ExitTool: if it cannot be read.
     """
     try:
         with open(path, "rb") as file:
@@ -21,12 +21,12 @@ def read_bytes(path: str) -> bytes:
 
 
 def read_lines(path: str) -> list[str]:
-    """Return the lines of a text file; the file ``-`` is the standard input.
+    """Return the lines of a text file; ``-`` is the standard input.
 
-    :raises ExitTool: it cannot be read, and why.
+    :raises ExitTool: if it cannot be read.
     """
     if path == "-":
-        # As bytes: the locale of the terminal says nothing about what is piped here.
+        # Read bytes: the encoding of piped input is independent of the terminal's locale.
         content = sys.stdin.buffer.read() if sys.stdin is not None else b""
     else:
         content = read_bytes(path)
@@ -37,6 +37,6 @@ def read_lines(path: str) -> list[str]:
 
 
 def unreadable(path: str, reason: str) -> ExitTool:
-    """Return the error that a file cannot be used."""
-    name = "the standard input" if path == "-" else path or "''"
+    """Return the error for a file that cannot be read."""
+    name = "standard input" if path == "-" else path or "''"
     return ExitTool(FAILURE, f"{name} cannot be read: {reason}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The options of instance policies, which the cluster and its groups have alike."""
+"""The options of instance policies, common to clusters and node groups."""
 
 from __future__ import annotations
 
@@ -17,37 +17,38 @@ DEFAULT = "default"
 BOUNDS = Option(
     ("--ipolicy-bounds-specs",),
     "ipolicy_bounds",
-    "The least and the most that an instance may have: cpu-count, disk-count, disk-size,"
-    " memory-size, nic-count and spindle-use of each; alternatives are joined by //. The word"
-    " default resets them.",
+    "The limits of an instance, minimum and maximum: cpu-count, disk-count, disk-size,"
+    " memory-size, nic-count and spindle-use; alternatives are separated by //. The word default"
+    " resets them.",
     LIMITS,
 )
 STANDARD = Option(
     ("--ipolicy-std-specs",),
     "ipolicy_std",
-    "What a usual instance has, or a part of it; capacity is counted in these.",
+    "The specs of a standard instance, or some of them; capacity is computed with these.",
     KEYVAL,
 )
 TEMPLATES = Option(
-    ("--ipolicy-disk-templates",), "ipolicy_templates", "The disk templates that are allowed.", LIST
+    ("--ipolicy-disk-templates",), "ipolicy_templates", "The allowed disk templates.", LIST
 )
 SPINDLE_RATIO = Option(
     ("--ipolicy-spindle-ratio",),
     "ipolicy_spindles",
-    "How many spindles in use there may be per spindle of a node.",
+    "The maximum number of used spindles per spindle of a node.",
     MAYBE_FLOAT,
 )
 VCPU_RATIO = Option(
     ("--ipolicy-vcpu-ratio",),
     "ipolicy_vcpus",
-    "How many virtual processors there may be per processor of a node.",
+    "The maximum number of virtual processors per processor of a node.",
     MAYBE_FLOAT,
 )
 SPECS = {
     spec: Option(
         (f"--specs-{spec.replace('memory', 'mem')}",),
         f"ispecs_{spec}",
-        f"The older form of {BOUNDS.flags[0]} and {STANDARD.flags[0]}: min, max and std of this.",
+        f"The older form of {BOUNDS.flags[0]} and {STANDARD.flags[0]}: min, max and std of this"
+        " spec.",
         KEYVAL,
     )
     for spec in ("cpu-count", "disk-count", "disk-size", "memory-size", "nic-count")
@@ -63,15 +64,15 @@ _PARTS: Mapping[str, tuple[str, Any]] = {
     "std": ("ipolicy_std", {DEFAULT: True}),
     "vcpu-ratio": ("ipolicy_vcpus", DEFAULT),
 }
-"""The option for each part of a policy, and its value where only the word ``default`` is given."""
+"""The option for each part of a policy, and its value if only the word ``default`` is given."""
 
 
 def policy(arguments: Arguments) -> dict[str, Any]:
-    """What was given of a policy; empty if nothing was.
+    """Return the parts of a policy that were given; empty if none were.
 
-    The word ``default`` in place of a value, or of all of them, resets it.
+    The word ``default`` in place of a value, or of all values, resets it.
 
-    :raises ExitTool: a size is none.
+    :raises ExitTool: if a value is malformed.
     """
     found: dict[str, Any] = {
         name: DEFAULT if arguments[key] == reset else arguments[key]
@@ -88,7 +89,7 @@ def policy(arguments: Arguments) -> dict[str, Any]:
 
 
 def as_options(limits: Mapping[str, Any], *, standard: bool) -> Iterator[str]:
-    """Return the options that set the sizes of a policy again, as words of a command line."""
+    """Yield the options that set the specs of a policy, as words of a command line."""
     if standard and limits.get("std"):
         yield f"{STANDARD.flags[0]}={_spelt(limits['std'])}"
     if limits.get("minmax"):
@@ -103,9 +104,9 @@ def _spelt(specs: Mapping[str, int]) -> str:
 
 
 def older(arguments: Arguments) -> dict[str, Any]:
-    """What was given of the sizes of a policy in the older form, one option for each spec.
+    """Return the specs that were given in the older form, one option for each spec.
 
-    :raises ExitTool: a size is none, or both forms are given.
+    :raises ExitTool: if a value is malformed, or both forms are given.
     """
     found: dict[str, dict[str, int | str]] = {}
     for spec, option in SPECS.items():
@@ -116,7 +117,9 @@ def older(arguments: Arguments) -> dict[str, Any]:
             found.setdefault(bound, {}).update(_specs({spec: text}))
     if found and (BOUNDS.name in arguments or STANDARD.name in arguments):
         raise ExitTool(
-            FAILURE, f"the --specs options do not go with {BOUNDS.flags[0]} and {STANDARD.flags[0]}"
+            FAILURE,
+            f"the --specs options cannot be combined with {BOUNDS.flags[0]} and"
+            f" {STANDARD.flags[0]}",
         )
     return found
 
@@ -127,7 +130,7 @@ def _specs(given: Mapping[str, Any] | None) -> dict[str, int | str]:
         if text == DEFAULT:
             found[name] = DEFAULT
             continue
-        if not isinstance(text, str):  # it was given without a value
+        if not isinstance(text, str):  # has no value
             raise ExitTool(FAILURE, f"{name} needs a value, as in {name}=1")
         try:
             found[name] = mebibytes(text) if name in _SIZES else whole(text)

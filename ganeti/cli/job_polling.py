@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Jobs as the tools use them: submitted, watched while they run, and judged by their end."""
+"""Jobs as the tools use them: submit, follow the messages, and return the results."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 _FINAL = frozenset({"success", "error", "canceled"})
 _FIELDS = ("status", "opstatus", "opresult")
 _WAITING = {
-    "queued": "Job {job} waits in the queue, perhaps because of a rule that gnt-filter list shows;"
-    " Ctrl-C leaves it there",
-    "waiting": "Job {job} waits for nodes to answer or for its locks; gnt-debug locks shows them",
+    "queued": "Job {job} is queued, perhaps held by a job filter (gnt-filter list);"
+    " Ctrl-C leaves it in the queue",
+    "waiting": "Job {job} waits for answers of nodes or for locks (gnt-debug locks)",
 }
-"""Told once each when nothing has happened for a while."""
+"""Hints, each shown once when a job has not changed for :data:`TIMEOUT` seconds."""
 
 TIMEOUT = 5.0
-"""How long nothing may happen before a waiting person is told why, in seconds."""
+"""How long to wait for a change before the hint is shown, in seconds."""
 
 MAX_LENGTH = 60.0
 
@@ -38,9 +38,9 @@ def carry_out(
     *,
     ended: Callable[[Session, Arguments, Any], int] | None = None,
 ) -> int:
-    """Submit a job and show how it goes; the exit code, which ``ended`` makes of its result.
+    """Submit a job and follow it; return the exit code, from ``ended`` if it is given.
 
-    :raises GanetiError: what kept the job from success.
+    :raises GanetiError: the error of the job.
     """
     results = results_of(session, arguments, opcode)
     if results is None:
@@ -54,11 +54,11 @@ def carry_out(
 
 
 def follow_further(session: Session, arguments: Arguments, result: Any) -> int:
-    """Follow the jobs that a job has submitted, as it answered; the exit code."""
+    """Follow the jobs that a job has submitted, from its result; return the exit code."""
     worst = 0
     for accepted, job in result["jobs"]:
         if not accepted:
-            session.tell(f"Failure: a job was not accepted: {job}")
+            session.tell(f"Failure: a job was rejected: {job}")
             worst = FAILURE
             continue
         try:
@@ -72,9 +72,9 @@ def follow_further(session: Session, arguments: Arguments, result: Any) -> int:
 
 
 def results_of(session: Session, arguments: Arguments, *opcodes: Opcode) -> list[Any] | None:
-    """What each opcode of a job answered; None if nobody wants to wait for it.
+    """Run a job and return the results of its opcodes; None with ``--submit``.
 
-    :raises GanetiError: what kept the job from success.
+    :raises GanetiError: the error of the job.
     """
     job = session.ask(SubmitJob(ops=tuple(stamped(session, arguments, each) for each in opcodes)))
     if arguments.get("print_jobid"):
@@ -92,7 +92,10 @@ def carry_out_all(
     *,
     one_by_one: bool = False,
 ) -> int:
-    """Submit a job for each name, at once or ``one_by_one``, and wait for all; the exit code."""
+    """Submit a job for each name and wait for all of them; return the exit code.
+
+    With ``one_by_one``, each job is submitted when the one before has ended.
+    """
     if len(jobs) == 1:
         results = results_of(session, arguments, *jobs[0][1])
         if arguments.get("dry_run") and results is not None:
@@ -123,7 +126,7 @@ def _went_well(session: Session, arguments: Arguments, name: str, job: int) -> b
     try:
         results = follow(session, job)
     except GanetiError as e:
-        session.tell(f"Job {job} for {name} has failed: {e}")
+        session.tell(f"Job {job} for {name} failed: {e}")
         return False
     if arguments.get("dry_run"):
         show_plan(session, results)
@@ -131,19 +134,19 @@ def _went_well(session: Session, arguments: Arguments, name: str, job: int) -> b
 
 
 def show_plan(session: Session, results: Sequence[Any]) -> None:
-    """Print what a job would have done."""
+    """Show what a job would have done."""
     from ganeti.cli.yaml_output import yaml_lines
 
     for result in results:
         if result is None:
-            session.say("This would be done; its plan has nothing more to show.")
+            session.say("The job would run; its plan has no further details.")
             continue
         for line in yaml_lines(result):
             session.say(line)
 
 
 def stamped(session: Session, arguments: Arguments, opcode: Opcode) -> Opcode:
-    """The opcode with what the options of jobs say, and with who asked."""
+    """Return the opcode with the values of the job options and the reason trail."""
     return replace(
         opcode,
         dry_run=True if arguments.get("dry_run") else opcode.dry_run,
@@ -153,7 +156,7 @@ def stamped(session: Session, arguments: Arguments, opcode: Opcode) -> Opcode:
 
 
 def reason_trail(session: Session, arguments: Arguments) -> tuple[tuple[str, str, int], ...]:
-    """Who asks, and why if that was said; times in nanoseconds."""
+    """Return the reason trail: the user's reason, if any, and the command; times in nanoseconds."""
     now = int(session.clock() * 1e9)
     trail: list[tuple[str, str, int]] = []
     if arguments.get("reason"):
@@ -169,18 +172,18 @@ def follow(
     quiet: bool = False,
     others: Callable[[Any], None] | None = None,
 ) -> list[Any]:
-    """Show the messages of a job as they come; answers what its opcodes answered.
+    """Show the messages of a job as they arrive; return the results of its opcodes.
 
-    With ``quiet`` only the end counts. ``others`` is given log entries that are no messages.
+    With ``quiet``, no messages are shown. ``others`` receives log entries that are not messages.
 
-    :raises GanetiError: the error that the job ended with, or that there is no such job.
+    :raises GanetiError: the error of the job, or :exc:`JobLost` if it does not exist.
     """
     try:
         return _watched(session, job, quiet, others)
     except KeyboardInterrupt:
         raise Failed(
-            f"stopped waiting; job {job} goes on: gnt-job watch {job} shows it,"
-            f" gnt-job cancel {job} ends it"
+            f"stopped waiting; job {job} continues: use gnt-job watch {job} to follow it, gnt-job"
+            f" cancel {job} to cancel it"
         ) from None
 
 
@@ -221,10 +224,10 @@ def _watched(
 
 
 def _put_away(session: Session, job: int) -> list[Any]:
-    """The end of a job that is in the archive by now."""
+    """Return the results of a job that has been archived."""
     row = session.ask(QueryJobs(ids=(job,), fields=_FIELDS))[0]
     if row is None or row[0] not in _FINAL:
-        raise JobLost(f"there is no job {job}; see gnt-job list")
+        raise JobLost(f"job {job} does not exist; see gnt-job list")
     return outcome(job, *row)
 
 
@@ -239,7 +242,7 @@ def _show(session: Session, entry: Sequence[Any], others: Callable[[Any], None] 
 
 
 def outcome(job: int, status: str, statuses: Sequence[str], results: Sequence[Any]) -> list[Any]:
-    """What the opcodes of a job that has ended answered.
+    """Return the results of the opcodes of a finished job.
 
     :raises GanetiError: the error of the opcode that failed.
     """
@@ -250,4 +253,4 @@ def outcome(job: int, status: str, statuses: Sequence[str], results: Sequence[An
     for state, result in zip(statuses, results, strict=True):
         if state == "error":
             raise from_wire(result)
-    raise Failed(f"job {job} failed and does not say why; see the master's log")
+    raise Failed(f"job {job} failed without an error message; see the log of the master daemon")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The commands that list objects and their fields, declared by kind."""
+"""The commands that list objects and their fields."""
 
 from __future__ import annotations
 
@@ -15,28 +15,31 @@ from ganeti.cli.options import TEXT, Option, choice
 from ganeti.cli.session import FAILURE, UNKNOWN_FIELD, ExitTool, Session
 
 JSON = "json"
-"""Asked for as output, it is no column but the form."""
+"""A value of the output option that selects the format instead of columns."""
 
-NO_HEADERS = Option(("--no-headers",), "no_headers", "Leave out the line of titles.")
+NO_HEADERS = Option(("--no-headers",), "no_headers", "Do not print the line of column titles.")
 SEPARATOR = Option(
-    ("--separator",), "separator", "Put this between columns and do not align them.", TEXT
+    ("--separator",), "separator", "Separate columns by this text, and do not align them.", TEXT
 )
 OUTPUT = Option(
     ("-o", "--output"),
     "output",
-    "The columns, by the names that list-fields shows; with a + in front, in addition to the"
-    " default ones. The word json gives objects in JSON instead of a table.",
+    "The columns, by the names that list-fields shows; with a leading +, in addition to the"
+    " default columns. The word json prints JSON objects instead of a table.",
     TEXT,
     many=True,
     metavar="FIELDS|json",
 )
 UNITS = Option(
-    ("--units",), "units", "Show sizes for people (h), or all in MiB, GiB, TiB.", choice("hmgt")
+    ("--units",),
+    "units",
+    "The unit of sizes: h for human-readable, or m, g, t for MiB, GiB, TiB.",
+    choice("hmgt"),
 )
-VERBOSE = Option(("-v", "--verbose"), "verbose", "Say in words why a value is missing.")
-FILTER = Option(("-F", "--filter"), "filter", "The argument is a filter, whatever it looks like.")
+VERBOSE = Option(("-v", "--verbose"), "verbose", "Show in words why a value is missing.")
+FILTER = Option(("-F", "--filter"), "filter", "Always treat the argument as a filter.")
 FORM = Option(
-    ("-o", "--output"), "output", "The word json gives JSON instead of YAML.", choice((JSON,))
+    ("-o", "--output"), "output", "The word json prints JSON instead of YAML.", choice((JSON,))
 )
 
 
@@ -44,9 +47,9 @@ ROMAN = Option(("--roman",), "roman", "Show whole numbers as Roman numerals.")
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
-    """What there is to list: a kind of object, its usual columns, and how some fields look.
+    """What to list: a kind of object, its default columns, and how to format some fields.
 
-    ``chosen`` turns options into a filter and further columns.
+    ``chosen`` turns the arguments into a filter and further columns.
     """
 
     what: str
@@ -66,9 +69,9 @@ def lists(
     options: Sequence[Option] = (),
     own_defaults: bool = False,
 ) -> tuple[Command, Command]:
-    """The commands ``list`` and ``list-fields`` for a kind of object.
+    """Return the commands ``list`` and ``list-fields`` for a kind of object.
 
-    ``words`` is what the arguments of ``list`` are, if it takes any.
+    ``words`` is the kind of the arguments of ``list``; empty if it takes none.
     """
     usual = (NO_HEADERS, SEPARATOR, OUTPUT, VERBOSE, *((UNITS,) if units else ()))
     return (
@@ -91,7 +94,7 @@ def lists(
 
 
 def show_list(listed: Listing, session: Session, arguments: Arguments) -> int:
-    """Show objects in a table, or as JSON."""
+    """Show objects as a table, or as JSON."""
     from ganeti.luxi.methods import Query
 
     fields, as_json = columns(arguments.get("output", ()), listed.columns)
@@ -112,7 +115,7 @@ def show_answer(
     as_json: bool = False,
     shows: Mapping[str, output.Show] = {},
 ) -> int:
-    """Show the answer to a query."""
+    """Show the answer to a query; return the exit code."""
     if as_json:
         session.say(output.as_json(output.objects(answer)))
     else:
@@ -128,15 +131,15 @@ def show_answer(
             session.say(line)
     unknown = output.unknown(answer)
     if unknown:
-        session.tell(f"Warning: there is no field {', '.join(unknown)}; list-fields shows them")
+        session.tell(f"Warning: unknown field {', '.join(unknown)}; see list-fields")
         return UNKNOWN_FIELD
     return 0
 
 
 def columns(given: Sequence[str], usual: Sequence[str]) -> tuple[list[str], bool]:
-    """The fields that ``given`` texts ask for, and whether JSON is wanted.
+    """Return the fields that ``given`` texts select, and whether JSON is requested.
 
-    :raises ExitTool: they ask for none.
+    :raises ExitTool: if no field is selected.
     """
     fields = list(usual)
     for text in given:
@@ -145,7 +148,7 @@ def columns(given: Sequence[str], usual: Sequence[str]) -> tuple[list[str], bool
         names = [name for name in text.removeprefix("+").split(",") if name]
         fields = fields + names if text.startswith("+") else names
     if not fields:
-        raise ExitTool(FAILURE, "-o/--output: name at least one field; list-fields shows them")
+        raise ExitTool(FAILURE, "-o/--output: give at least one field; see list-fields")
     return fields, JSON in given
 
 
@@ -153,7 +156,7 @@ def _wanted(listed: Listing, arguments: Arguments) -> Any:
     names = arguments.get("names", ())
     if not names and not arguments.get("filter"):
         return None
-    # Only who asks for some needs what reads filters.
+    # Import the filter parser only if there is something to parse.
     from ganeti.query.arguments import filter_from
 
     forced = bool(arguments.get("filter"))
@@ -194,12 +197,12 @@ def show_fields(listed: Listing, session: Session, arguments: Arguments) -> int:
             session.say(line)
     unknown = output.unknown(answer)
     if unknown:
-        session.tell(f"Warning: there is no field {', '.join(unknown)}")
+        session.tell(f"Warning: unknown field {', '.join(unknown)}")
     return UNKNOWN_FIELD if unknown else 0
 
 
 def show_facts(session: Session, arguments: Arguments, facts: Any, told: Any) -> int:
-    """Show ``facts`` as JSON if that is wanted, or else what is ``told`` of them as YAML."""
+    """Show ``facts`` as JSON if that is requested, otherwise ``told``, their text form, as YAML."""
     if arguments.get("output"):
         session.say(output.as_json(facts))
         return 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Options of commands, and what their values mean: pure parsers from text to values."""
+"""Options of commands, and the pure functions that parse their values."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from ganeti.schema.units import mebibytes
 
 MAX_PORT = 65535
 MAX_SECONDS = 86400
-"""A day, for what a tool waits; jobs have limits of their own."""
+"""The maximum wait of a tool, in seconds: a day. Jobs have their own limits."""
 
 MAX_SUGGESTED = 3
 
 
 class BadOption(GanetiError):
-    """An option that there is not, or whose value makes no sense."""
+    """An unknown option, or an option with a malformed value."""
 
 
 class OptionType(msgspec.Struct, frozen=True):
-    """What the text behind an option means; ``name`` as manuals call it.
+    """The type of an option's value; ``name`` is its name in the manual pages.
 
-    ``parse`` raises ``ValueError`` or ``GanetiError`` for text that means nothing; ``choices``,
-    if there are any, are all that it takes.
+    ``parse`` raises ``ValueError`` or ``GanetiError`` for malformed text; ``choices``, if not
+    empty, are all allowed values.
     """
 
     name: str
@@ -39,11 +39,11 @@ class OptionType(msgspec.Struct, frozen=True):
 
 
 class Option(msgspec.Struct, frozen=True):
-    """An option: its flags, and the name under which the command finds its value.
+    """An option: its flags, and the name of its value.
 
-    Without a ``kind`` it takes no value and means ``sets``. With ``many`` it may be given again,
-    and its value is a list. One that Ganeti has and this software does not is ``unsupported``: its
-    use is refused with this reason.
+    Without a ``kind`` it takes no value and means ``sets``. With ``many`` it may be repeated, and
+    its value is a list. An option of Ganeti that is not implemented is ``unsupported``: it is
+    rejected with this reason.
     """
 
     flags: tuple[str, ...]
@@ -57,7 +57,7 @@ class Option(msgspec.Struct, frozen=True):
 
     @property
     def shape(self) -> str:
-        """The option as helps and manuals show it."""
+        """The option as help texts and manual pages show it."""
         flags = ", ".join(self.flags)
         if self.kind is None:
             return flags
@@ -65,9 +65,9 @@ class Option(msgspec.Struct, frozen=True):
         return f"{flags}{sign}{self.metavar or self.kind.metavar}"
 
     def value(self, flag: str, text: str) -> Any:
-        """What ``text`` means behind ``flag``.
+        """Parse ``text``, which was given with ``flag``.
 
-        :raises BadOption: nothing, or the option is not supported.
+        :raises BadOption: if the text is malformed, or the option is not supported.
         """
         if self.unsupported:
             raise BadOption(f"{flag} is not supported by this version: {self.unsupported}")
@@ -80,7 +80,8 @@ class Option(msgspec.Struct, frozen=True):
 
 
 def unsupported(flags: str, reason: str, kind: OptionType | None = None) -> Option:
-    """Return an option of Ganeti's that is refused with ``reason``; its flags between spaces."""
+    """Return an option of Ganeti that is rejected with ``reason``; its flags separated by
+    spaces."""
     doc = f"Not supported: {reason}."
     return Option(tuple(flags.split()), flags.split()[-1], doc, kind, unsupported=reason)
 
@@ -89,7 +90,7 @@ def unsupported(flags: str, reason: str, kind: OptionType | None = None) -> Opti
 
 
 def split_escaped(text: str, separator: str = ",") -> list[str]:
-    """The parts of ``text``; a backslash takes the meaning from the character behind it."""
+    """Split ``text`` at each separator; a backslash escapes the next character."""
     parts = [""]
     characters = iter(text)
     for each in characters:
@@ -103,12 +104,12 @@ def split_escaped(text: str, separator: str = ",") -> list[str]:
 
 
 def comma_list(text: str) -> list[str]:
-    """The words between commas."""
+    """Split ``text`` at commas, without empty parts."""
     return [part for part in split_escaped(text) if part]
 
 
 def keyval(text: str) -> dict[str, Any]:
-    """``key=value,…``; a key alone is true, ``no_key`` false, ``-key`` null."""
+    """Parse ``key=value,…``; a key alone is true, ``no_key`` false, ``-key`` null."""
     found: dict[str, Any] = {}
     for part in comma_list(text):
         key, value = _assignment(part)
@@ -132,9 +133,9 @@ def _assignment(part: str) -> tuple[str, Any]:
 
 
 def identkeyval(text: str) -> tuple[str, Any]:
-    """``ident:key=value,…``; ``no_ident`` stands for removal, ``-ident`` for the default.
+    """Parse ``ident:key=value,…``; ``no_ident`` means removal, ``-ident`` the default.
 
-    The latter two give False and None in place of the values; ``-1`` is an index, though.
+    The latter two return False and None in place of the values. ``-1`` is an index, however.
     """
     ident, _, rest = text.partition(":")
     value: Any = keyval(rest)
@@ -145,17 +146,17 @@ def identkeyval(text: str) -> tuple[str, Any]:
     if not ident:
         raise ValueError("must be name:key=value,…")
     if rest and not isinstance(value, dict):
-        raise ValueError(f"there can be no values for {ident} here")
+        raise ValueError(f"no values are allowed for {ident}")
     return ident, value
 
 
 def limits(text: str) -> list[dict[str, dict[str, Any]]]:
-    """``min:key=value,…/max:key=value,…``, alternatives joined by ``//``."""
+    """Parse ``min:key=value,…/max:key=value,…``; alternatives are separated by ``//``."""
     return [dict(map(identkeyval, each.split("/"))) for each in text.split("//") if each]
 
 
 def boolean(text: str) -> bool:
-    """Yes or no."""
+    """Parse yes or no."""
     found = _TRUTH.get(text.lower())
     if found is None:
         raise ValueError("must be yes or no")
@@ -166,7 +167,7 @@ _TRUTH = {**dict.fromkeys(("yes", "true"), True), **dict.fromkeys(("no", "false"
 
 
 def whole(text: str) -> int:
-    """A whole number."""
+    """Parse a whole number."""
     try:
         return int(text)
     except ValueError:
@@ -174,7 +175,7 @@ def whole(text: str) -> int:
 
 
 def number(text: str) -> float:
-    """A number; those that are none, or without end, are not taken."""
+    """Parse a finite number."""
     try:
         found = float(text)
     except ValueError:
@@ -185,7 +186,7 @@ def number(text: str) -> float:
 
 
 def count(text: str) -> int:
-    """How many of something."""
+    """Parse a positive whole number."""
     found = whole(text)
     if not 1 <= found <= MAX_INTEGER:
         raise ValueError(f"must be a whole number from 1 to {MAX_INTEGER}")
@@ -193,7 +194,7 @@ def count(text: str) -> int:
 
 
 def seconds(text: str) -> float:
-    """A time to wait."""
+    """Parse a duration in seconds."""
     found = number(text)
     if not 0 <= found <= MAX_SECONDS:
         raise ValueError(f"must be a number of seconds from 0 to {MAX_SECONDS}")
@@ -201,7 +202,7 @@ def seconds(text: str) -> float:
 
 
 def address(text: str) -> str:
-    """An address of IPv4 or IPv6."""
+    """Parse an IPv4 or IPv6 address."""
     import socket
 
     for family in (socket.AF_INET, socket.AF_INET6):
@@ -213,7 +214,7 @@ def address(text: str) -> str:
 
 
 def whole_seconds(text: str) -> int:
-    """A time that something may take."""
+    """Parse a duration in whole seconds."""
     found = whole(text)
     if not 0 <= found <= MAX_SECONDS:
         raise ValueError(f"must be a whole number of seconds from 0 to {MAX_SECONDS}")
@@ -221,7 +222,7 @@ def whole_seconds(text: str) -> int:
 
 
 def port_number(text: str) -> int:
-    """A TCP port."""
+    """Parse a TCP port."""
     found = whole(text)
     if not 1 <= found <= MAX_PORT:
         raise ValueError(f"must be a port from 1 to {MAX_PORT}")
@@ -229,17 +230,17 @@ def port_number(text: str) -> int:
 
 
 def number_or_default(text: str) -> float | str:
-    """A number, or the word that unsets it."""
+    """Parse a number, or the word ``default``."""
     return text if text == "default" else number(text)
 
 
 MAX_DURATION = 3650 * 86400
-"""Ten years: beyond, a mistake is more likely, and times become dates that cannot be shown."""
+"""Ten years: more is probably a mistake, and yields dates that cannot be displayed."""
 _MAX_DIGITS = 12
 
 
 def duration(text: str) -> int:
-    """Seconds, or a number of minutes, hours, days or weeks, as in 90, 30m, 4h, 1d, 2w."""
+    """Parse seconds, or a number of minutes, hours, days or weeks, as in 90, 30m, 4h, 1d, 2w."""
     factor = _SECONDS.get(text[-1:].lower())
     digits = text if factor is None else text[:-1]
     if not (digits.isascii() and digits.isdigit()):
@@ -254,7 +255,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def uid_ranges(text: str) -> list[list[int]]:
-    """``first-last`` or single numbers, between commas."""
+    """Parse ``first-last`` ranges or single numbers, separated by commas."""
     found = []
     for part in comma_list(text):
         first, _, last = part.partition("-")
@@ -263,15 +264,15 @@ def uid_ranges(text: str) -> list[list[int]]:
 
 
 def json_value(text: str) -> Any:
-    """JSON."""
+    """Parse JSON."""
     try:
         return msgspec.json.decode(text)
     except UNREADABLE as e:
-        raise ValueError(f"is not JSON: {e}") from None
+        raise ValueError(f"invalid JSON: {e}") from None
 
 
 def choice(given: Iterable[str]) -> OptionType:
-    """One of some words."""
+    """Return the type of an option that takes one of the words."""
     values = tuple(given)
 
     def parse(text: str) -> str:
@@ -303,7 +304,7 @@ JSON = OptionType("json", "JSON", json_value)
 RANGES = OptionType("string", "FIRST-LAST,…", uid_ranges)
 
 INFERRED = OptionType("inferred", "", str)
-"""Stands for what the type of the field says that the option is for."""
+"""Replaced by the type that follows from the field of the opcode."""
 
 PRIORITIES = {"low": 10, "normal": 0, "high": -10}
 PRIORITY = OptionType(
@@ -314,18 +315,18 @@ PRIORITY = OptionType(
 )
 
 
-# --- words to options
+# --- parsing of command lines
 
 
 def parse(
     options: Sequence[Option], words: Sequence[str], *, mixed: bool = True
 ) -> tuple[dict[str, Any], list[str]]:
-    """The values of options by name, only those given, and the other words.
+    """Return the values of the given options by name, and the positional arguments.
 
-    Long flags may be shortened while they are unambiguous. Unless ``mixed``, the first word that
-    is no option ends the options, as ``--`` always does.
+    Long options may be abbreviated to any unambiguous prefix. Unless ``mixed``, the first
+    positional argument ends the options, as ``--`` always does.
 
-    :raises BadOption: says what is wrong, and what may have been meant.
+    :raises BadOption: with the problem, and a suggestion if there is one.
     """
     import getopt
 
@@ -363,5 +364,5 @@ def _advice(message: str, given: str, by_flag: dict[str, Option]) -> str:
     import difflib
 
     near = difflib.get_close_matches(flag, by_flag, n=MAX_SUGGESTED) if len(given) > 1 else []
-    hint = f"; did you mean {' or '.join(near)}?" if near else "; --help lists those there are"
-    return f"there is no option {flag}{hint}"
+    hint = f"; did you mean {' or '.join(near)}?" if near else "; see --help"
+    return f"unknown option {flag}{hint}"

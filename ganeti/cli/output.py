@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Tables and descriptions as text: pure functions from what the master answers to lines."""
+"""Format answers of the master as lines of text; pure functions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 Show: TypeAlias = Callable[[Any], str]
 
 UNKNOWN = 1
-"""The status of a value whose field there is not."""
+"""The status of a value whose field is unknown."""
 
 _ABNORMAL = {
     UNKNOWN: ("??", "(unknown)"),
@@ -18,17 +18,17 @@ _ABNORMAL = {
     3: ("-", "(unavail)"),
     4: ("*", "(offline)"),
 }
-"""What is shown for a value that there is not, in short and in words."""
+"""The text for a missing value by its status, short and in words."""
 
 _RIGHT = frozenset({"number", "unit", "float"})
 
 _DIVISORS = {"m": 1, "g": 1024, "t": 1024 * 1024}
 UNITS = ("h", "m", "g", "t")
-"""Units of sizes: for people, with a letter behind it, or all in MiB, GiB or TiB."""
+"""Units of sizes: human-readable with a letter, or all in MiB, GiB or TiB."""
 
 
 def size(mebibytes: float, unit: str = "h") -> str:
-    """A size in MiB as people read it, or in one unit without its name."""
+    """Format a size in MiB for people, or in one unit without its letter."""
     if unit == "m" or (unit == "h" and mebibytes < 1024):
         return f"{mebibytes:.0f}" + ("M" if unit == "h" else "")
     if unit == "h":
@@ -38,14 +38,14 @@ def size(mebibytes: float, unit: str = "h") -> str:
 
 
 def timestamp(seconds: float | None) -> str:
-    """Seconds since the epoch in local time."""
+    """Format seconds since the epoch as local time."""
     if seconds is None:
         return "-"
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
 def moment(split: Sequence[int] | None) -> str:
-    """``[seconds, microseconds]`` since the epoch in local time."""
+    """Format ``[seconds, microseconds]`` since the epoch as local time."""
     if not split:
         return "-"
     seconds, micros = split
@@ -53,7 +53,7 @@ def moment(split: Sequence[int] | None) -> str:
 
 
 def plain(value: Any) -> str:
-    """Any value in a line: lists with commas, whatever is nested deeper as JSON."""
+    """Format any value on one line: lists with commas, deeper nesting as JSON."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -66,7 +66,7 @@ def plain(value: Any) -> str:
 
 
 def as_json(value: Any, indent: int = 2) -> str:
-    """JSON in lines, or with no ``indent`` in one."""
+    """Encode a value as JSON, indented, or on one line if ``indent`` is 0."""
     import msgspec
 
     encoded = msgspec.json.encode(value)
@@ -87,7 +87,7 @@ def cells(
     verbose: bool = False,
     shows: Mapping[str, Show] = {},
 ) -> list[list[str]]:
-    """The text of every cell of a query's answer; ``shows`` are for fields by name."""
+    """Return the text of all cells of a query's answer; ``shows`` are formatters by field name."""
     by_column = [shows.get(field["name"]) or _shower(field["kind"], units) for field in definitions]
     words = {status: texts[verbose] for status, texts in _ABNORMAL.items()}
     return [
@@ -107,9 +107,10 @@ def table(
     headers: bool = True,
     separator: str | None = None,
 ) -> Iterator[str]:
-    """Lines: columns aligned, those of ``right`` to the right; with a ``separator``, as they are.
+    """Yield lines with aligned columns, those in ``right`` to the right; with a ``separator``,
+    unaligned.
 
-    The last column is not filled up where it is aligned to the left.
+    The last column is not padded if it is aligned to the left.
     """
     everything = [list(titles), *rows] if headers else list(rows)
     if separator is not None:
@@ -137,8 +138,8 @@ def listing(
     verbose: bool = False,
     shows: Mapping[str, Show] = {},
 ) -> Iterator[str]:
-    """The lines of a query's answer. Sizes are for people, or in MiB where a ``separator`` says
-    that they are for a program, if ``units`` says nothing else."""
+    """Yield the lines of a query's answer. Unless ``units`` is given, sizes are human-readable, or
+    in MiB with a ``separator``, which means that a program reads them."""
     definitions = answer["fields"]
     units = units or ("h" if separator is None else "m")
     rows = cells(definitions, answer["data"], units=units, verbose=verbose, shows=shows)
@@ -148,7 +149,7 @@ def listing(
 
 
 def objects(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A query's answer as objects ``{field: value}``, null where there is no value."""
+    """Return a query's answer as objects ``{field: value}``, with null for missing values."""
     names = [field["name"] for field in answer["fields"]]
     return [
         {name: cell[1] for name, cell in zip(names, row, strict=True)} for row in answer["data"]
@@ -156,5 +157,5 @@ def objects(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def unknown(answer: Mapping[str, Any]) -> list[str]:
-    """The fields that were asked for and are none."""
+    """Return the requested fields that do not exist."""
     return [field["name"] for field in answer["fields"] if field["kind"] == "unknown"]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A tool as a program: the real terminal, the real master, and an exit code.
 
-A call should feel instant, and most of its time is what Python needs to load modules; so nothing
-is imported here that the way to the chosen command does not need.
+Most of a call's time is spent loading modules, so nothing is imported here that the chosen command
+does not need.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _SOCKETS = ("master", "query")
 
 
 def main(name: str) -> NoReturn:
-    """Do what the command line says of the tool of this name, and end the process."""
-    # A tool is over before there is garbage that would be worth a search: a tenth of its time.
+    """Run the tool of this name with the command line, and exit."""
+    # A call ends before a garbage collection would pay; without collections it is a tenth faster.
     gc.disable()
     run_tool(getattr(importlib.import_module(f"ganeti.cli.{name}.commands"), name.upper()))
 
 
 def run_tool(tool: Tool) -> NoReturn:
-    """Do what the command line says of ``tool``, and end the process."""
+    """Run ``tool`` with the command line, and exit."""
     from ganeti.cli.command import run
     from ganeti.cli.session import FAILURE
     from ganeti.paths import of_this_node
@@ -43,22 +43,23 @@ def run_tool(tool: Tool) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
     except BrokenPipeError:
-        # Whoever reads has seen enough.
+        # The reader of the output, such as head(1), has closed it.
         code = FAILURE
     except OSError as e:
-        # What was printed is in a buffer until now.
+        # The buffered output is written only now.
         sys.stderr.write(f"Error: the output cannot be written: {e.strerror}\n")
         code = FAILURE
     except KeyboardInterrupt:
-        sys.stderr.write("\nInterrupted; a job that was submitted goes on: see gnt-job list\n")
+        sys.stderr.write("\nInterrupted; a submitted job continues: see gnt-job list\n")
         sys.stderr.flush()
         code = FAILURE
-    # Everything is written; taking all modules apart again would take a while.
+    # All output is flushed; skip the teardown of modules, which takes time.
     os._exit(code)
 
 
 def _open_what_is_closed() -> None:
-    """Let what is written to a closed output go nowhere, and not into whatever is opened next."""
+    """Open ``/dev/null`` for closed standard streams, so that no other file gets their
+    descriptors."""
     if sys.stdin is None or sys.stdout is None or sys.stderr is None:
         while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
             pass
@@ -68,13 +69,13 @@ def _open_what_is_closed() -> None:
 
 
 def _write_in_any_locale() -> None:
-    """Write characters that the locale of the terminal does not have as escapes."""
+    """Write characters that the locale of the terminal cannot encode as escapes."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def terminal(paths: Paths) -> Session:
-    """The session of this process with the master of the node that ``paths`` are of."""
+    """Return the session of this process with the master on the node that ``paths`` belong to."""
     from ganeti.cli.session import Session
     from ganeti.paths import name_of_this_node
 
@@ -92,9 +93,9 @@ def terminal(paths: Paths) -> Session:
 
 
 def connected(paths: Paths) -> IMasterClient:
-    """A client of the master on this node.
+    """Return a client of the master on this node.
 
-    :raises ExitTool: there is none here; says where it is, or how there could be one.
+    :raises ExitTool: if this node is not the master; the message says where to run the command.
     """
     from ganeti.luxi.client import LuxiClient
 
@@ -108,7 +109,7 @@ def connected(paths: Paths) -> IMasterClient:
 
 
 def _explain(paths: Paths) -> None:
-    """Say why there is no master here, if that is for another reason than that it is stopped.
+    """Explain why there is no master socket, unless the master daemon is merely stopped.
 
     :raises ExitTool: with the exit code that scripts know.
     """
@@ -116,11 +117,11 @@ def _explain(paths: Paths) -> None:
     from ganeti.paths import name_of_this_node
 
     if _is_missing(paths.node_certificate) and _is_missing(paths.config_file):
-        where = f" below {paths.root}" if paths.root else ""
+        where = f" in {paths.root}" if paths.root else ""
         raise ExitTool(
             NOT_IN_CLUSTER,
-            f"this node is not part of a cluster{where}; gnt-cluster init makes one, and gnt-node"
-            " add on the master of another one takes this node in",
+            f"this node is not part of a cluster{where}; use gnt-cluster init to create one, or"
+            " gnt-node add on the master of another one to add this node",
         )
     master = master_name(paths)
     if master and master != name_of_this_node():
@@ -128,7 +129,7 @@ def _explain(paths: Paths) -> None:
 
 
 def _is_missing(path: str) -> bool:
-    """Whether there is no such file, as far as this user may know: it may be in a closed folder."""
+    """Return whether the file is missing; false if this user may not look into its directory."""
     try:
         os.stat(path)
     except PermissionError:
@@ -139,9 +140,9 @@ def _is_missing(path: str) -> bool:
 
 
 def master_name(paths: Paths) -> str:
-    """The name of the master as this node knows it; empty if it does not.
+    """Return the name of the master as this node knows it; empty if unknown.
 
-    :raises ExitTool: this user may not know.
+    :raises ExitTool: if this user may not read it.
     """
     path = f"{paths.data}/ssconf_master_node"
     try:
@@ -150,6 +151,6 @@ def master_name(paths: Paths) -> str:
     except PermissionError:
         from ganeti.cli.session import FAILURE, ExitTool
 
-        raise ExitTool(FAILURE, f"{path} is closed to this user; use root") from None
+        raise ExitTool(FAILURE, f"permission denied for {path}; run this as root") from None
     except OSError:
         return ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Commands for many instances at once: which they are, by names, nodes or tags."""
+"""The selection of instances for commands that take many: by names, nodes or tags."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ NAMED = "instances"
 EVERY = "cluster"
 
 FORCE_MULTIPLE = Option(
-    ("--force-multiple",), "force_multiple", "Do not ask before working on several instances."
+    ("--force-multiple",),
+    "force_multiple",
+    "Do not ask for confirmation before acting on several instances.",
 )
 
 
@@ -25,15 +27,25 @@ def _mode(flag: str, mode: str, doc: str) -> Option:
 SELECTION = (
     FORCE_MULTIPLE,
     _mode("--instance", NAMED, "The arguments are instances; this is the default."),
-    _mode("--all", EVERY, "All instances of the cluster."),
-    _mode("--node", "nodes", "The arguments are nodes: all instances that they have."),
-    _mode("--primary", "nodes-pri", "The arguments are nodes: those that run on them."),
-    _mode("--secondary", "nodes-sec", "The arguments are nodes: those mirrored to them."),
-    _mode("--tags", "instances-by-tags", "The arguments are tags of instances."),
-    _mode("--node-tags", "nodes-by-tags", "The arguments are tags of nodes; as --node."),
-    _mode("--pri-node-tags", "nodes-pri-by-tags", "The arguments are tags of nodes; as --primary."),
+    _mode("--all", EVERY, "Select all instances of the cluster."),
     _mode(
-        "--sec-node-tags", "nodes-sec-by-tags", "The arguments are tags of nodes; as --secondary."
+        "--node", "nodes", "The arguments are nodes; select their primary and secondary instances."
+    ),
+    _mode("--primary", "nodes-pri", "The arguments are nodes; select their primary instances."),
+    _mode("--secondary", "nodes-sec", "The arguments are nodes; select their secondary instances."),
+    _mode("--tags", "instances-by-tags", "The arguments are tags of instances."),
+    _mode(
+        "--node-tags", "nodes-by-tags", "The arguments are tags of nodes; select as with --node."
+    ),
+    _mode(
+        "--pri-node-tags",
+        "nodes-pri-by-tags",
+        "The arguments are tags of nodes; select as with --primary.",
+    ),
+    _mode(
+        "--sec-node-tags",
+        "nodes-sec-by-tags",
+        "The arguments are tags of nodes; select as with --secondary.",
     ),
 )
 
@@ -46,22 +58,22 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
 
 
 def instances(session: Session, arguments: Arguments, question: str = "") -> list[str]:
-    """The names of the instances that are meant, after asking if they may be many.
+    """Return the names of the selected instances, after confirmation if there may be several.
 
-    With a ``question``, a single one is asked about, too.
+    With a ``question``, confirmation is needed for a single one, too.
 
-    :raises ExitTool: there are none, or not everything that was said makes sense, or no is said.
+    :raises ExitTool: if none are selected, the selection is contradictory, or it is not confirmed.
     """
     verb = arguments.command.name
     mode = arguments.get("mode", NAMED)
     names = arguments.get("names", [])
     if mode == EVERY and names:
-        raise ExitTool(FAILURE, "--all means every instance; give no names with it")
+        raise ExitTool(FAILURE, "--all selects every instance; omit the names")
     if mode != EVERY and not names:
-        raise ExitTool(FAILURE, f"say which instances to {verb}, by name or with --all")
+        raise ExitTool(FAILURE, f"no instances to {verb}; give names or --all")
     found = list(dict.fromkeys(names if mode == NAMED else _selected(session, mode, names)))
     if not found:
-        raise ExitTool(FAILURE, f"there is no such instance to {verb}")
+        raise ExitTool(FAILURE, f"no matching instances to {verb}")
     asks = bool(question) or mode != NAMED or len(found) > 1
     if asks and not (arguments.get("force_multiple") or arguments.get("force")):
         what = f"{verb.capitalize()} {_counted(found)}?"
@@ -100,7 +112,7 @@ def _named(rows: Sequence[_Row], names: Sequence[str]) -> list[_Row]:
             row for row in rows if row["name"].startswith(name + ".")
         ]
         if len(matching) != 1:
-            raise ExitTool(FAILURE, f"there is no node {name}; gnt-node list shows them")
+            raise ExitTool(FAILURE, f"unknown node {name}; see gnt-node list")
         found += matching
     return found
 

@@ -26,7 +26,7 @@ UNKNOWN_FIELD = 14
 
 
 class ExitTool(GanetiError):
-    """A command ends with an exit code of its own; the message may be empty."""
+    """An error with an exit code; the message may be empty."""
 
     def __init__(self, code: int, message: str = "") -> None:
         super().__init__(message)
@@ -38,20 +38,20 @@ _LEAST_COLUMNS = 40
 
 @contextmanager
 def _written() -> Iterator[None]:
-    """Say of what was to be written there that it was not.
+    """Translate errors of writing the output.
 
-    :raises ExitTool: the disk is full, or whatever else keeps the output from its place.
+    :raises ExitTool: if the output cannot be written, for example to a full disk.
     """
     try:
         yield
     except BrokenPipeError:
-        raise  # whoever reads has seen enough
+        raise  # the reader has closed the pipe
     except OSError as e:
         raise ExitTool(FAILURE, f"the output cannot be written: {e.strerror}") from None
 
 
 class IMasterClient(Protocol):
-    """IMasterClient the master; :class:`ganeti.luxi.client.Client` is one."""
+    """A client of the master; :class:`ganeti.luxi.client.LuxiClient` is one."""
 
     def ask(self, request: Request[R]) -> R: ...
 
@@ -59,8 +59,8 @@ class IMasterClient(Protocol):
 class Session:
     """One call of a tool.
 
-    ``connect`` is called when the master is first asked. ``answer`` shows a question and gives
-    what the person at the terminal says; it is None where there is nobody to ask.
+    ``connect`` is called when the master is first needed. ``answer`` shows a question and returns
+    the user's answer; it is None if standard input is not a terminal.
     """
 
     def __init__(
@@ -88,9 +88,9 @@ class Session:
         self.sleep = sleep
 
     def ask(self, request: Request[R]) -> R:
-        """The master's answer.
+        """Return the master's answer to a request.
 
-        :raises GanetiError: what it answers, or why it does not.
+        :raises GanetiError: the error that the master answers, or why it does not answer.
         """
         if self._master is None:
             self._master = self._connect()
@@ -102,15 +102,15 @@ class Session:
             self._out.write(line + "\n")
 
     def show(self, text: str) -> None:
-        """Print something as it is, at once."""
+        """Print text of the result unchanged, and flush it."""
         with _written():
             self._out.write(text)
             self._out.flush()
 
     def columns(self, most: int) -> int:
-        """Return how many columns text for people may have: those of the terminal, up to ``most``.
+        """Return the width of the terminal, at most ``most``.
 
-        A terminal of fewer than 40 is taken for one of 40.
+        The result is at least 40.
         """
         given = self.environment.get("COLUMNS", "")
         if given.isdecimal() and given.isascii():
@@ -123,20 +123,21 @@ class Session:
         return min(max(found or most, _LEAST_COLUMNS), most)
 
     def tell(self, line: str) -> None:
-        """Print a line that is not part of the result."""
+        """Print a line that is not part of the result, to the standard error."""
         self._out.flush()
         self._err.write(line + "\n")
         self._err.flush()
 
     def question(self, text: str, otherwise: str) -> str:
-        """What somebody answers.
+        """Ask the user a question and return the answer.
 
-        :raises ExitTool: nobody is there; ``otherwise`` is the option to use instead.
+        :raises ExitTool: if standard input is not a terminal; ``otherwise`` is the option to use
+            instead.
         """
         if self._answer is None:
             raise ExitTool(
                 NOT_CONFIRMED,
-                f"standard input is not a terminal, so this cannot be confirmed; use {otherwise}",
+                f"standard input is not a terminal; use {otherwise} to skip the confirmation",
             )
         try:
             return self._answer(text).strip()
@@ -145,14 +146,14 @@ class Session:
             return ""
 
     def confirm(self, question: str, otherwise: str) -> None:
-        """Go on only if the answer to ``question`` is yes.
+        """Return only if the user answers ``question`` with yes.
 
-        :raises ExitTool: it is not, or nobody is there to ask; ``otherwise`` is the option that
-            answers beforehand.
+        :raises ExitTool: if the answer is no, or standard input is not a terminal; ``otherwise`` is
+            the option that skips the question.
         """
         while True:
             said = self.question(f"{question} y[es]/[n]o: ", otherwise).lower()
             if said in ("y", "yes"):
                 return
             if said in ("", "n", "no"):
-                raise ExitTool(FAILURE, "not confirmed, nothing was done")
+                raise ExitTool(FAILURE, "not confirmed; nothing was changed")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The commands for tags, which every kind of object has alike."""
+"""The commands for tags, common to all kinds of objects."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ganeti.cli.session import FAILURE, ExitTool, Session
 FROM = Option(
     ("--from",),
     "source",
-    "Take tags from this file too, one a line; - stands for the standard input.",
+    "Also read tags from this file, one per line; - is the standard input.",
     TEXT,
     metavar="FILE",
 )
 
 
 def tag_commands(kind: str, word: str = "") -> tuple[Command, ...]:
-    """The commands for the tags of objects of a ``kind``, which ``word`` names for people."""
+    """Return the tag commands for objects of a ``kind``; ``word`` is its name in usage lines."""
     owner = (CommandGroup("name", word),) if word else ()
     tags = CommandGroup("tags", "tag", 0, None)
     about = f"of the {kind}" if not word else f"of {_an(word)}"
@@ -34,7 +34,7 @@ def tag_commands(kind: str, word: str = "") -> tuple[Command, ...]:
         ),
         Command(
             name="add-tags",
-            doc=f"Add to the tags {about}.",
+            doc=f"Add tags to the tags {about}.",
             words=(*owner, tags),
             options=(FROM,),
             submits=True,
@@ -42,7 +42,7 @@ def tag_commands(kind: str, word: str = "") -> tuple[Command, ...]:
         ),
         Command(
             name="remove-tags",
-            doc=f"Remove from the tags {about}.",
+            doc=f"Remove tags from the tags {about}.",
             words=(*owner, tags),
             options=(FROM,),
             submits=True,
@@ -75,7 +75,7 @@ def _change(kind: str, adds: bool, session: Session, arguments: Arguments) -> in
 
     tags = (*arguments.get("tags", ()), *_from_file(arguments.get("source")))
     if not tags:
-        raise ExitTool(FAILURE, "no tags are given; name some, or a file that has them with --from")
+        raise ExitTool(FAILURE, "no tags given; name tags, or a file of tags with --from")
     opcode = AddTags if adds else RemoveTags
     name = arguments.get("name")
     return carry_out(session, arguments, opcode(kind=TagKind(kind), name=name, tags=tags))
@@ -89,7 +89,7 @@ def _from_file(path: str | None) -> list[str]:
 
 
 def search(session: Session, arguments: Arguments) -> int:
-    """Find tags by a pattern, in the whole cluster."""
+    """Find tags in the whole cluster that match a pattern."""
     from ganeti.cli.job_polling import results_of
     from ganeti.cli.output import as_json
     from ganeti.opcodes.tags import SearchTags

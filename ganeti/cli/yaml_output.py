@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Nested values as YAML that scripts can parse and people can read.
+"""Nested values as YAML, for scripts and people.
 
-Ganeti's ``info`` commands print YAML too, so that scripts read ours with the same parser. Booleans
-are ``True`` and ``False``; nothing, an empty text and an empty list are all left blank.
+Ganeti's ``info`` commands print YAML too, so scripts read this output with the same parser.
+Booleans are ``True`` and ``False``; null, empty texts and empty lists are left blank.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NEEDS_QUOTES = re.compile(
 
 
 def yaml_lines(value: Any, depth: int = 0) -> Iterator[str]:
-    """Return the lines of a value that is made of what JSON knows."""
+    """Yield the lines of a value that is made of JSON types."""
     indent = "  " * depth
     if isinstance(value, dict):
         for name, inner in value.items():
@@ -50,7 +50,7 @@ def _scalar(value: Any) -> str:
     if isinstance(value, bool | int):
         return str(value)
     if isinstance(value, float):
-        # Without a point it would be text for parsers of YAML 1.1.
+        # Without a decimal point, parsers of YAML 1.1 would read text.
         text = repr(value)
         return text if "." in text else text.replace("e", ".0e")
     return _text(str(value))
@@ -77,7 +77,7 @@ def _escaped(character: str) -> str:
 
 
 def with_roman_numerals(value: Any) -> Any:
-    """Return the value with Roman numerals for the whole numbers that have one."""
+    """Return the value with whole numbers as Roman numerals where there are any."""
     match value:
         case dict():
             return {name: with_roman_numerals(held) for name, held in value.items()}

@@ -1,2 +1,3 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The programs: the only place where concrete things are built; start with ``service``."""
+"""The daemons and cron programs; the only package that builds real objects. Read ``service``
+first."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Running external allocators: programs that read a request from a file and write an answer."""
+"""Runs instance allocators: programs that read a request from a file and write an answer."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ganeti.system.interfaces import IFiles, IProcesses
 
 _NAME = re.compile(r"\A[a-zA-Z0-9_-][a-zA-Z0-9_.-]*\Z")
 _TIMEOUT = 600.0
-"""Seconds that an allocator may think."""
+"""Timeout of an allocator, in seconds."""
 _EXECUTABLE = 0o100
 
 
 class Allocators:
-    """The programs in ``search_path``, where the first of a name wins.
+    """The allocators in ``search_path``; of several with the same name, the first is used.
 
-    Requests are put into ``folder`` for as long as they are read.
+    Request files are created in ``folder`` and removed afterwards.
     """
 
     def __init__(
@@ -34,9 +34,10 @@ class Allocators:
     async def __call__(
         self, name: str, request: Callable[[], Awaitable[str]], options: Sequence[str] = ()
     ) -> str:
-        """What the allocator of this name writes.
+        """Run an allocator; return what it writes to its standard output.
 
-        :raises Failed: there is none (``Code.UNKNOWN``), or it did not succeed; with its words.
+        :raises Failed: if there is no such allocator (``Code.UNKNOWN``), or it fails; with its
+            output.
         """
         program = self._found(name)
         text = await request()
@@ -53,7 +54,7 @@ class Allocators:
         return ended.out.decode("utf-8", "replace")
 
     def installed(self, name: str) -> bool:
-        """Return whether there is an allocator of this name."""
+        """Return whether an allocator of this name is installed."""
         try:
             self._found(name)
         except (Failed, Invalid):
@@ -62,7 +63,7 @@ class Allocators:
 
     def _found(self, name: str) -> str:
         if not _NAME.match(name):
-            raise Invalid(f"{name} cannot be the name of an allocator")
+            raise Invalid(f"{name} is not a valid name of an allocator")
         for folder in self._search_path:
             path = f"{folder}/{name}"
             stat = self._files.stat(path)

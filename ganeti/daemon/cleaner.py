@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""``ganeti-cleaner``: run by cron or a timer once a day, it removes what nobody needs any more."""
+"""``ganeti-cleaner``: removes outdated files; run once a day by cron or a systemd timer."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ PROGRAM = "ganeti-cleaner"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the program; its exit code."""
-    options = ArgumentParser(prog=PROGRAM, description="Removes what nobody needs any more.")
+    """Run the program; return its exit code."""
+    options = ArgumentParser(prog=PROGRAM, description="Remove outdated files of this node.")
     options.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
-    options.add_argument("-d", "--debug", action="store_true", help="log every detail")
+    options.add_argument("-d", "--debug", action="store_true", help="log debug messages")
     options.add_argument(
         "what",
         nargs="?",
         choices=("node", "master"),
-        help="only what belongs to a node, or to the master; default: both",
+        help="clean only files of the node, or of the master; default: both",
     )
     chosen = options.parse_args(argv)
     paths = of_this_node()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The log of programs that run now and then; they load no Twisted."""
+"""The log of programs that are run by cron; they do not import Twisted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ganeti.paths import Paths
 
 
 def log_of(paths: Paths, name: str, *, debug: bool) -> logging.Logger:
-    """A log in a file of its own; errors go to standard error, too, for cron to mail."""
+    """Open the log file of a program; errors go to standard error, too, which cron mails."""
     os.makedirs(paths.log, mode=0o755, exist_ok=True)
     os.makedirs(paths.run, mode=0o755, exist_ok=True)
     log = logging.getLogger(f"ganeti-{name}")

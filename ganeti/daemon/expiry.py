@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""When certificates end, as a metric."""
+"""The expiry times of certificates as a metric."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ganeti.pki.validity import valid_until
 
 
 def certificate_expiry(paths: Mapping[str, str]) -> MetricFamily:
-    """Return when the certificates in files end, as far as they can be read."""
+    """Return the expiry times of the certificates in these files that can be read."""
     return gauges(
         "ganeti_certificate_expiry_timestamp_seconds",
-        "When a certificate ends, in seconds since the epoch.",
+        "Expiry time of a certificate, in seconds since the epoch.",
         ("certificate",),
         _ends(paths),
     )
@@ -26,4 +26,4 @@ def _ends(paths: Mapping[str, str]) -> Iterator[tuple[Labels, float]]:
             with open(path, "rb") as file:
                 yield (name,), valid_until(file.read())
         except (OSError, Invalid):
-            continue  # whoever needs it says so
+            continue  # reported by the daemon that needs the certificate

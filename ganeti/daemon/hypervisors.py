@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The hypervisors of a node, put together on the real operating system."""
+"""The hypervisors of a node on the real operating system."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ganeti.system.state_files import LocalNotes
 def hypervisors(
     reactor: Any, paths: Paths, files: IFiles, processes: IProcesses
 ) -> Mapping[str, IHypervisor]:
-    """Every hypervisor by its name; which of them are used is the cluster's to say."""
+    """Return all hypervisors by name; the cluster decides which of them are enabled."""
 
     return OnDemand(
         {
@@ -30,9 +30,9 @@ def hypervisors(
 
 
 class OnDemand(Mapping[str, IHypervisor]):
-    """Hypervisors that are made, each once, when they are first looked up.
+    """Hypervisors that are created when they are first looked up.
 
-    A node uses one or two of them, and each is some megabytes of code.
+    A node uses one or two of them, and each is several megabytes of code.
     """
 
     def __init__(self, makers: Mapping[str, Callable[[], IHypervisor]]) -> None:
@@ -60,7 +60,7 @@ def _kvm(reactor: Any, run: str, files: IFiles, processes: IProcesses) -> IHyper
     from ganeti.hypervisor.kvm.monitor import Monitors
 
     def endpoint(path: str) -> IStreamClientEndpoint:
-        # Not before there is a guest to talk to: this import alone costs some megabytes.
+        # Import it only when there is a guest: the import takes several megabytes.
         from twisted.internet.endpoints import UNIXClientEndpoint
 
         return UNIXClientEndpoint(reactor, path)
@@ -78,5 +78,5 @@ def _kvm(reactor: Any, run: str, files: IFiles, processes: IProcesses) -> IHyper
 
 
 def _console_program() -> str:
-    """The file of the program that attaches a terminal to a serial console."""
+    """Return the path of the program that attaches a terminal to a serial console."""
     return __file__.replace("daemon/hypervisors.py", "hypervisor/kvm/console.py")

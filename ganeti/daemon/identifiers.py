@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Names and numbers that nobody can guess, from the operating system."""
+"""Unpredictable identifiers, from the operating system."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from random import SystemRandom
 
 
 class SystemIdentifiers:
-    """Identifiers out of the kernel's randomness."""
+    """Generates identifiers with the kernel's random number generator."""
 
     random = SystemRandom()
 

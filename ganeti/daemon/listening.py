@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Listening and reaching others on the network, with words for why it does not work."""
+"""Listening and connecting on the network, with explanations of errors."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from ganeti.errors import Code, Refused, Unreachable
 from ganeti.system.connection_errors import explain
 
 BACKLOG = 128
-"""How many connections wait until they are accepted."""
+"""How many connections may wait to be accepted."""
 
 REACH_TIMEOUT = 5.0
 
 _WORDS = {
-    errno.EADDRINUSE: "another program listens there already; stop it, or choose another port"
-    " with -p or another address with -b",
-    errno.EADDRNOTAVAIL: "no interface of this host has that address; is it this node's?",
-    errno.EACCES: "only root may listen there; choose a port above 1023 with -p",
+    errno.EADDRINUSE: "another program uses this port; stop it, or choose another port with -p"
+    " or another address with -b",
+    errno.EADDRNOTAVAIL: "this host has no such address; check that it belongs to this node",
+    errno.EACCES: "permission denied; use a port above 1023 with -p, or run as root",
 }
 
 
 async def listen_at(
     endpoint: IStreamServerEndpoint, factory: IProtocolFactory, address: str, port: int
 ) -> Any:
-    """Accept connections at an endpoint, which is that of ``address`` and ``port``.
+    """Listen on an endpoint of ``address`` and ``port``; return the port.
 
-    :raises Refused: the operating system does not let us; the text says what to do.
+    :raises Refused: if that fails; the message says what to do.
     """
     try:
         return await endpoint.listen(factory)
@@ -55,27 +55,27 @@ def _refused(error: CannotListenError, address: str, port: int) -> Refused:
 
 
 def keep_unsent(port: Any, size: int) -> None:
-    """Let the kernel take no more than ``size`` bytes for a client ahead of what it can receive.
+    """Limit the unsent bytes that the kernel buffers for each client (``TCP_NOTSENT_LOWAT``).
 
-    Otherwise it takes megabytes for each client, as its own memory, which nobody counts. Holds for
-    connections that are accepted from now on, by whatever process.
+    Otherwise it buffers megabytes for each client, which no quota counts. Applies to all
+    connections accepted from now on, by any process.
     """
     port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, size)
 
 
 def send_at_once(port: Any) -> None:
-    """Let what is written leave at once, also what does not fill a packet (``TCP_NODELAY``).
+    """Disable Nagle's algorithm (``TCP_NODELAY``).
 
-    Otherwise an answer waits until the client has acknowledged the session ticket before it. Holds
-    for connections that are accepted from now on, by whatever process.
+    Otherwise an answer is delayed until the client acknowledges the TLS session ticket sent before
+    it. Applies to all connections accepted from now on, by any process.
     """
     port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def reach(reactor: Any, host: str, port: int) -> Deferred[None]:
-    """Open a connection to see that it can be opened, and close it.
+    """Open a connection to check that the host is reachable, and close it.
 
-    :raises Unreachable: it cannot.
+    :raises Unreachable: if the connection fails.
     """
     attempt = _Attempt(host)
     attempt.connector = reactor.connectTCP(host, port, attempt, timeout=REACH_TIMEOUT)
@@ -91,7 +91,7 @@ class _Attempt(ClientFactory):
         self._host = host
 
     def buildProtocol(self, addr: IAddress | None) -> None:
-        # Without a protocol the connection is closed at once.
+        # Without a protocol, Twisted closes the connection at once.
         self.done.callback(None)
 
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The daemons' log files: one line per event, a traceback indented below its line."""
+"""The log files of daemons: one line per event, followed by an indented traceback."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from ganeti.schema.types import CONTROL
 MINUTE = 60.0
 
 _CONTROL = re.compile(rf"(?!\n)[{CONTROL}]")
-"""What would end a line, or be a command, to some reader of the log; lines have their indent."""
+"""Characters that end a line or control a terminal; further lines of an event are indented."""
 
 
 @implementer(ILogObserver)
 class LogFile:
-    """Writes events to a file that only its owner may read, and to ``also`` if there is one.
+    """Writes events to a file with mode 0600, and to ``also`` if it is given.
 
-    A full disk costs lines and nothing else: how many is written when there is room again.
+    If the disk is full, lines are dropped; their number is logged when there is space again.
     """
 
     def __init__(self, path: str, program: str, *, also: TextIO | None = None) -> None:
@@ -53,13 +53,13 @@ class LogFile:
         if self._lost or not self._write(line):
             self._lost += 1
         if self._also is not None:
-            with suppress(OSError):  # a terminal that was closed
+            with suppress(OSError):  # the terminal was closed
                 self._also.write(line)
                 self._also.flush()
 
     def _write(self, line: str) -> bool:
-        """Whether the file has the line, now and whole."""
-        # Without a buffer: what could not be written would be kept in it, and grow.
+        """Write a line; return whether the file has all of it."""
+        # Unbuffered: a buffer would keep, and accumulate, lines that cannot be written.
         data = line.encode("utf-8", "backslashreplace")
         try:
             if self._midway:
@@ -71,7 +71,7 @@ class LogFile:
         return not self._midway
 
     def line(self, event: LogEvent) -> str:
-        """The event as it is written."""
+        """Return an event as it is written to the file."""
         text = eventAsText(
             event, includeTraceback=True, includeTimestamp=False, includeSystem=False
         )
@@ -85,13 +85,13 @@ class LogFile:
         )
 
     def close(self) -> None:
-        """Write nothing more."""
+        """Close the file."""
         os.close(self._descriptor)
 
     def reopen(self) -> None:
-        """Go on in a new file, after the old one was moved away.
+        """Open the file again, after log rotation has renamed it.
 
-        :raises OSError: there is no new file; the old one is still in use.
+        :raises OSError: if that fails; the old file remains in use.
         """
         new = self._opened()
         os.close(self._descriptor)
@@ -109,7 +109,7 @@ class LogFile:
 
 def _lost(count: int, event: LogEvent) -> LogEvent:
     return {
-        "log_format": "{count} lines could not be written here",
+        "log_format": "{count} log lines could not be written",
         "count": count,
         "log_level": LogLevel.error,
         "log_time": event.get("log_time", 0.0),
@@ -118,10 +118,9 @@ def _lost(count: int, event: LogEvent) -> LogEvent:
 
 @implementer(ILogFilterPredicate)
 class Throttle:
-    """Lets pass one event a minute of each kind that Twisted tells of; the next says how many.
+    """Passes one event per minute of each kind that Twisted logs; the next one has a count.
 
-    A port that has no descriptor for a client tells so as fast as the processor can: it is asked
-    again at once, as the client still waits.
+    If a port has no file descriptor left for a waiting client, Twisted logs that in a busy loop.
     """
 
     def __init__(self) -> None:
@@ -139,12 +138,12 @@ class Throttle:
             return PredicateResult.no
         self._passed[kind] = now
         if held := self._held.pop(kind, 0):
-            event["log_format"] = f"{kind}; {held} times before, since it was told last"
+            event["log_format"] = f"{kind}; repeated {held} times since the last such message"
         return PredicateResult.maybe
 
 
 def begin(log: LogFile, *, debug: bool, capture: bool) -> None:
-    """Send everything that is logged to ``log``; with ``capture``, what is printed too."""
+    """Send all log events to ``log``; with ``capture``, also what is printed."""
     level = LogLevel.debug if debug else LogLevel.info
     observer = FilteringLogObserver(log, [LogLevelFilterPredicate(level), Throttle()])
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=capture)

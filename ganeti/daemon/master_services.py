@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The master daemon, put together from its parts on the real operating system."""
+"""The services of the master daemon on the real operating system."""
 
 from __future__ import annotations
 
@@ -54,20 +54,20 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 MAX_OPEN_FILES = 16384
-"""How many files and connections may be open; each process of the remote API has a thousand of
-them if that many wait for jobs."""
+"""The limit of open files; each process of the remote API uses up to a thousand connections if as
+many clients wait for jobs."""
 
 LOOK = 1.0
-"""Seconds between two looks at whom this host's own node daemon obeys."""
+"""How often the files of this host's node daemon are checked, in seconds."""
 
 FIRST_VOTES = 1.0
-"""Seconds for which the nodes' votes may hold up the word that the daemon has started."""
+"""How long the start may wait for the first votes of the nodes, in seconds."""
 
 
 async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
-    """Put the master daemon together, and answer clients.
+    """Build and start the services of the master daemon.
 
-    Jobs run once a majority of the nodes has granted this master a term.
+    Jobs run when a majority of the nodes has granted this master a term.
     """
     reactor = daemon.reactor
     rlimit.allow(MAX_OPEN_FILES)
@@ -82,7 +82,7 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
     journal = await FileJournal.open(files, places.journal, reactor)
     policy = NodePolicy(
         paths,
-        # A copy that has yet to be completed may not know the certificates of today.
+        # An incomplete copy of the configuration may not have the current certificates.
         lambda name, fingerprint: not startup.quorum.begun or accepted.accepts(name, fingerprint),
     )
     accepted = AcceptedCertificates(lambda: startup.master.config.state())
@@ -144,7 +144,7 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
     current: list[Mapping[str, Answerer]] = [{}]
 
     def answer_by(master: Master) -> None:
-        # Also for requests that wait now: they are answered when the term has begun.
+        # Also for requests that wait: they are answered when the term has begun.
         current[0] = master.answers()
         methods.use(when_ready(current, quorum))
         master.config.observe(end_calls_to_absent_nodes(way.give_up))
@@ -166,8 +166,9 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
     sockets = LuxiService(reactor, (paths.master_socket, paths.query_socket), methods)
 
     async def end() -> None:
-        # First, so that no client connects to a master that ends; it is not after the master in the
-        # order of the parts, as a socket that cannot be taken must leave the files alone.
+        # Stop listening first, so that no client connects to a master that is stopping. The sockets
+        # cannot be a later service than the master: if they cannot be opened, the files must not be
+        # changed.
         await sockets.stopService()
         await startup.master.stop(replaced=quorum.lost)
         await quorum.release()
@@ -181,13 +182,13 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
 
     def reload() -> None:
         policy.reload(paths)
-        http.close()  # nodes are about to refuse the certificate that these were opened with
+        http.close()  # nodes will reject the certificate that these were opened with
 
     def look() -> None:
         granted = read_state(files, paths.term_file)
         quorum.observed(granted.term, granted.master)
         daemon.status(status_of(quorum))
-        # It is the node daemon that replaces these, at the bidding of a job.
+        # The node daemon replaces these files when a job renews certificates.
         if (trusted := files.stat(paths.authority)) != authorities[0]:
             policy.reload(paths)
             authorities[0] = trusted
@@ -200,30 +201,30 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
         ServicePart("connections to nodes", stop=http.close),
         sockets,
         ServicePart("master", stop=end),
-        Periodic("looking at this node's own files", LOOK, look, reactor, failed, passing=passing),
+        Periodic("check of the node daemon's files", LOOK, look, reactor, failed, passing=passing),
     ):
         daemon.add(part)
     daemon.on_reload(reload)
     beginning = Deferred.fromCoroutine(begin()).addErrback(failed)
-    daemon.add(ServicePart("beginning of the term", stop=beginning.cancel))
+    daemon.add(ServicePart("start of the term", stop=beginning.cancel))
 
-    # If others have a master by now, whoever starts this one should be told.
+    # Report an error if the other nodes have another master by now.
     await _within(TAKE_OVER_TIMEOUT if mandate.take_over else FIRST_VOTES, beginning, reactor)
     if mandate.take_over and not quorum.begun and not over.called:
         over.errback(
-            Refused(f"no majority of the nodes has voted for {name}: {quorum.explained()}")
+            Refused(f"{name} was not elected by a majority of the nodes: {quorum.explained()}")
         )
     if over.called:
         await over
 
 
 def status_of(quorum: Quorum) -> str:
-    """Return in one line whether this master acts, and if not what makes it possible."""
+    """Return in one line whether this master is in charge, and if not, what it waits for."""
     return f"master in term {quorum.term()}" if quorum.holds() else quorum.explained()
 
 
 async def _within(seconds: float, work: Deferred[None], reactor: Any) -> None:
-    """Return when ``work`` has ended, or goes on for longer than so many seconds."""
+    """Wait for ``work``, but for at most this many seconds."""
     waiting: Deferred[None] = Deferred()
     timer = reactor.callLater(seconds, waiting.callback, None)
 
@@ -237,17 +238,17 @@ async def _within(seconds: float, work: Deferred[None], reactor: Any) -> None:
 
 
 def when_ready(current: Sequence[Mapping[str, Answerer]], quorum: Quorum) -> dict[str, Answerer]:
-    """The ``current`` answers, but changes are refused while this master may not act.
+    """Return the ``current`` answerers; those that change something wait until the master is ready.
 
-    A request that has to wait is answered by what is current then: the master may have been made
-    again from a longer journal meanwhile, and the one before must not take jobs.
+    A waiting request is answered by the answerers that are current then: the master may have been
+    rebuilt from a longer journal, and the previous one must not accept jobs.
     """
     [answers] = current
 
     def waiting(name: str) -> Answerer:
         async def wait(*arguments: Any) -> Any:
             await quorum.ready()
-            # A majority that is lost from now on must not let the client wait for ever.
+            # If the majority is lost from now on, the client must not wait forever.
             return await quorum.bounded(current[0][name](*arguments))
 
         return wait
@@ -259,7 +260,7 @@ def when_ready(current: Sequence[Mapping[str, Answerer]], quorum: Quorum) -> dic
 
 @dataclass(frozen=True)
 class _Shared:
-    """The files that master candidates have a copy of."""
+    """The files that are distributed to master candidates."""
 
     files: LocalFiles
     paths: Paths
@@ -274,7 +275,7 @@ class _Shared:
 
 
 class FileThreads(Service):
-    """Threads for the disk only: a name look-up that hangs must not hold it up."""
+    """Threads for disk access only, so that a hanging name lookup does not delay it."""
 
     def __init__(self, reactor: Any) -> None:
         self.setName("threads for files")
@@ -284,7 +285,7 @@ class FileThreads(Service):
     def startService(self) -> None:
         super().startService()
         self._pool.start()
-        # Not earlier: work that was broken off may still need a thread to be taken back.
+        # Not earlier: cancelled work may need a thread for its cleanup.
         self._reactor.addSystemEventTrigger("after", "shutdown", self._pool.stop)
 
     def __call__(

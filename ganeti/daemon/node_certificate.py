@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The certificate with which a node shows who it is, and the terms of TLS between the daemons.
+"""The certificate of a node, and the TLS settings of connections between daemons.
 
 Both sides of a connection show a certificate of the cluster's authority, of which there may be
-several while it is replaced. Sessions are not resumed: a peer shows its certificate each time.
+several while it is replaced. Sessions are not resumed, so that a peer shows its certificate each
+time.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ T = TypeVar("T")
 
 
 class NoCertificate(Failed):
-    """The node has no certificate that works; ``exit_code`` tells why a daemon did not start."""
+    """The node has no usable certificate; ``exit_code`` is that of a daemon that cannot start."""
 
     def __init__(self, message: str, exit_code: int = 12) -> None:
         super().__init__(message, Code.ENVIRONMENT)
@@ -48,14 +49,14 @@ class NoCertificate(Failed):
 
 @dataclass(frozen=True)
 class NodeCertificate:
-    """A node's certificate and key, and the certificates of authorities that it trusts."""
+    """A node's certificate and key, and the authorities that it trusts."""
 
     certificate: x509.Certificate
     key: PKey
     authorities: tuple[X509, ...]
 
     def options(self, *, require_peer: bool) -> CertificateOptions:
-        """Return the terms of connections; peers may show no certificate if none is required."""
+        """Return the TLS settings; with ``require_peer``, the peer must show a certificate."""
         return CertificateOptions(
             privateKey=self.key,
             certificate=X509.from_cryptography(self.certificate),
@@ -63,16 +64,16 @@ class NodeCertificate:
             caCerts=list(self.authorities),
             requireCertificate=require_peer,
             raiseMinimumTo=TLSVersion.TLSv1_3,
-            # Nobody resumes a session.
+            # Sessions are not resumed, see above.
             enableSessions=False,
             enableSessionTickets=False,
         )
 
 
 def load(paths: Paths) -> NodeCertificate:
-    """Read the node's files.
+    """Load the certificate, key and authorities of this node.
 
-    :raises NoCertificate: with what is missing or wrong, and what to do.
+    :raises NoCertificate: if they are missing or invalid; the message says what to do.
     """
     authorities = _read(paths.authority, x509.load_pem_x509_certificates)
     own, key = _read(paths.node_certificate, _certificate_and_key)
@@ -81,7 +82,7 @@ def load(paths: Paths) -> NodeCertificate:
 
 def _certificate_and_key(pem: bytes) -> tuple[x509.Certificate, PKey]:
     certificate = x509.load_pem_x509_certificate(pem)
-    # Fails for an encrypted key: OpenSSL would ask for its password on a terminal.
+    # No password: an encrypted key fails here; otherwise OpenSSL would prompt for it.
     key = load_pem_private_key(pem, password=None)
     if key.public_key() != certificate.public_key():
         raise ValueError("the key belongs to another certificate")
@@ -94,20 +95,20 @@ def _read(path: str, parse: Callable[[bytes], T]) -> T:
             return parse(file.read())
     except FileNotFoundError:
         raise NoCertificate(
-            f"there is no {path}: this node is not part of a cluster yet; join it to one"
-            " (gnt-node add on the master gives the command), or make one (gnt-cluster init)",
+            f"{path} does not exist: this node is not part of a cluster; add it to one (gnt-node"
+            " add on the master shows the command), or create one (gnt-cluster init)",
             exit_code=5,
         ) from None
     except (OSError, ValueError, TypeError, SSLError) as e:
         raise NoCertificate(
-            f"{path} cannot be used: {e}; join the node to its cluster again (gnt-node add --readd)"
+            f"{path} cannot be used: {e}; add the node again (gnt-node add --readd)"
         ) from None
 
 
 def prove(paths: Paths, name: str) -> None:
-    """Check that the node's certificate was issued by the authority, is in time, and for ``name``.
+    """Verify that the node's certificate is issued by the authority, valid now, and for ``name``.
 
-    :raises NoCertificate: with what is wrong, and what to do.
+    :raises NoCertificate: if it is not; the message says what to do.
     """
     own = load(paths)
     store = X509Store()
@@ -125,21 +126,21 @@ def prove(paths: Paths, name: str) -> None:
     raise NoCertificate(f"{paths.node_certificate} {what}")
 
 
-_AGAIN = "; join the node to its cluster again (gnt-node add --readd on the master)"
+_AGAIN = "; add the node again (gnt-node add --readd on the master)"
 _OWN = {
     7: "was not issued by the authority in ca.pem" + _AGAIN,
-    9: "is not valid yet; set the clock of this host",
+    9: "is not valid yet; correct the clock of this host",
     10: "(or the authority's certificate) has expired" + _AGAIN,
     18: "was not issued by the authority in ca.pem" + _AGAIN,
     19: "was not issued by the authority in ca.pem" + _AGAIN,
     20: "was not issued by the authority in ca.pem" + _AGAIN,
-    HOSTNAME_MISMATCH: "is another node's; start the daemon with the node's name in"
+    HOSTNAME_MISMATCH: "belongs to another node; start the daemon with the name of this node in"
     " GANETI_HOSTNAME" + _AGAIN,
 }
 
 
 def peer_of(transport: object) -> Peer | None:
-    """Return whose certificate the other end of ``transport`` has shown, if any."""
+    """Return the name and fingerprint of the certificate that the peer has shown, if any."""
     if not isinstance(transport, TLSMemoryBIOProtocol):
         return None
     certificate = transport.getHandle().get_peer_certificate(as_cryptography=True)
@@ -152,19 +153,19 @@ def peer_of(transport: object) -> Peer | None:
 
 @implementer(IOpenSSLServerConnectionCreator)
 class NodeServerTLS:
-    """The TLS side of connections to a node daemon; peers may show no certificate."""
+    """The TLS settings of a node daemon's server; peers may connect without a certificate."""
 
     def __init__(self, paths: Paths) -> None:
-        """Read the node's files.
+        """Load the certificate, key and authorities of this node.
 
-        :raises NoCertificate: with what is missing or wrong, and what to do.
+        :raises NoCertificate: if they are missing or invalid; the message says what to do.
         """
         self.reload(paths)
 
     def reload(self, paths: Paths) -> None:
-        """Let connections that are made from now on use the files as they are now.
+        """Use the current files for new connections.
 
-        :raises NoCertificate: with what is missing or wrong; everything stays as it was.
+        :raises NoCertificate: if they are missing or invalid; the previous ones remain in use.
         """
         self._options = load(paths).options(require_peer=False)
 
@@ -173,39 +174,39 @@ class NodeServerTLS:
 
 
 Accepts: TypeAlias = Callable[[str, str], bool]
-"""Whether a node of this name may show the certificate with this fingerprint."""
+"""Returns whether a node of this name may show the certificate with this fingerprint."""
 
 
 @implementer(IPolicyForHTTPS)
 class NodePolicy:
-    """The TLS side of connections that this node makes to others.
+    """The TLS settings of connections from this node to others.
 
-    A node must prove its name, and its certificate must be one that ``accepts`` knows as its own.
+    The peer's certificate must be for its name, and ``accepts`` must recognize it.
     """
 
     def __init__(self, paths: Paths, accepts: Accepts = lambda name, fingerprint: True) -> None:
-        """Read the node's files.
+        """Load the certificate, key and authorities of this node.
 
-        :raises NoCertificate: with what is missing or wrong, and what to do.
+        :raises NoCertificate: if they are missing or invalid; the message says what to do.
         """
         self._accepts = accepts
         self.reload(paths)
 
     def reload(self, paths: Paths) -> None:
-        """Let connections that are made from now on use the files as they are now.
+        """Use the current files for new connections.
 
-        :raises NoCertificate: with what is missing or wrong; everything stays as it was.
+        :raises NoCertificate: if they are missing or invalid; the previous ones remain in use.
         """
         self._context = load(paths).options(require_peer=True).getContext()
 
     def creatorForNetloc(self, hostname: bytes, port: int) -> IOpenSSLClientConnectionCreator:
-        """Return what connects to the node of this name."""
+        """Return the creator of connections to the node of this name."""
         return _NodeConnection(self._context, hostname.decode("ascii"), self._accepts)
 
 
 @implementer(IOpenSSLClientConnectionCreator)
 class _NodeConnection:
-    """Makes the TLS side of a connection to a node."""
+    """Creates the TLS connection to a node."""
 
     def __init__(self, context: Context, name: str, accepts: Accepts) -> None:
         self._context = context
@@ -215,7 +216,7 @@ class _NodeConnection:
     def clientConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> Connection:
         connection = Connection(self._context, None)
         connection.set_tlsext_host_name(self._name.encode("ascii"))
-        # Not more: the protocol holds the connection, which holds the callback.
+        # A weak reference: the protocol references the connection, which references this callback.
         weak = ref(protocol)
 
         def verify(_: Connection, certificate: X509, code: int, depth: int, good: int) -> bool:
@@ -230,7 +231,7 @@ class _NodeConnection:
         return connection
 
     def _refusal(self, certificate: x509.Certificate) -> CertificateRefused | None:
-        """Return why a certificate of the authority is not accepted as the node's."""
+        """Return why a certificate of the authority is rejected, or None."""
         try:
             verify_certificate_hostname(certificate, self._name)
         except (VerificationError, CertificateError):
@@ -238,6 +239,6 @@ class _NodeConnection:
         if self._accepts(self._name, certificate.fingerprint(SHA256()).hex()):
             return None
         return CertificateRefused(
-            "its certificate is not one that this cluster has issued to it and still accepts;"
-            f" to join it again: gnt-node add --readd {self._name}"
+            "its certificate was not issued by this cluster or is no longer accepted; add the"
+            f" node again: gnt-node add --readd {self._name}"
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""``/metrics`` of a node daemon: plain HTTP on an address that only this host has, if not told."""
+"""``/metrics`` of the node daemon: plain HTTP, by default on a loopback address."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ganeti.metrics.family import MetricFamily
 LOOPBACK = "127.0.0.1"
 
 TIMEOUT = 30
-"""Seconds after which a connection without a request is closed."""
+"""After how many seconds a connection without a request is closed."""
 
 _log = Logger()
 
@@ -29,7 +29,7 @@ Collect = Callable[[], Awaitable[Iterable[MetricFamily]]]
 
 
 class MetricsResource(Resource):
-    """Answers GET with the numbers that ``collect`` returns."""
+    """Answers GET with the metrics that ``collect`` returns."""
 
     isLeaf = True
 
@@ -51,14 +51,14 @@ class MetricsResource(Resource):
 
     def _failed(self, failure: Failure, request: Request) -> None:
         if request.channel is None:
-            return  # the client has hung up
-        _log.failure("collecting the numbers of this host failed", failure)
+            return  # the client has disconnected
+        _log.failure("collecting the metrics of this host failed", failure)
         request.setResponseCode(500)
         request.finish()
 
 
 def metrics_site(collect: Collect, reactor: Any) -> Site:
-    """Return a site that has ``/metrics`` and nothing else."""
+    """Return a site whose only resource is ``/metrics``."""
     root = NoResource()
     root.putChild(b"metrics", MetricsResource(collect))
     site = Site(root, reactor=reactor, timeout=TIMEOUT)
@@ -67,7 +67,7 @@ def metrics_site(collect: Collect, reactor: Any) -> Site:
 
 
 def default_address(address: str) -> str:
-    """Return where numbers are served if nobody says: ``address`` of the node if it is loopback."""
+    """Return the default address: ``address`` of the node if that is loopback."""
     try:
         own = ip_address(address).is_loopback
     except ValueError:
@@ -76,17 +76,17 @@ def default_address(address: str) -> str:
 
 
 def serve_metrics(reactor: Any, address: str, port: int, collect: Collect) -> IListeningPort | None:
-    """Listen for Prometheus; answers the port, None if there is none to be had.
+    """Listen for Prometheus; return the port, or None if that fails.
 
-    A node daemon does without: its work does not depend on being watched.
+    A failure is only logged, as the node daemon works without metrics.
     """
     try:
         site = metrics_site(collect, reactor)
         listening: IListeningPort = reactor.listenTCP(port, site, interface=address)
     except CannotListenError as e:
         _log.warn(
-            "no numbers are served at {address} port {port}: {why}; choose another port with"
-            " --metrics-port",
+            "metrics are not served: cannot listen on {address} port {port}: {why}; choose"
+            " another port with --metrics-port",
             address=address,
             port=port,
             why=str(e.socketError),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The node daemon, put together from its parts on the real operating system."""
+"""The services of the node daemon on the real operating system."""
 
 from __future__ import annotations
 
@@ -45,21 +45,22 @@ from ganeti.system.streams import LocalStreams
 MASTER, RAPI = "ganeti-masterd", "ganeti-rapi"
 
 MAX_OPEN_FILES = 4096
-"""How many files and connections may be open; strangers could have a thousand."""
+"""The limit of open files; unauthenticated clients can use a thousand of them."""
 
 ENDING = 20.0
-"""Seconds: a little more than a daemon gives to the work that is under way."""
+"""How long a daemon may take to stop before it is killed, in seconds; longer than its stop
+timeout."""
 
 
 async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
-    """Put the node daemon together, and listen for the master."""
+    """Build and start the services of the node daemon."""
     reactor = daemon.reactor
     rlimit.allow(MAX_OPEN_FILES)
     name = name_of_this_node()
     prove(paths, name)
     tls = NodeServerTLS(paths)
     files = LocalFiles(_in_thread(reactor))
-    # What this daemon says it has (a vote, a list of members) must not be gone after a power cut.
+    # A vote or member list that this daemon reports must survive a power failure.
     await files.sync_folder(paths.data)
 
     def reload() -> None:
@@ -97,18 +98,18 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
         if metrics is not None:
             daemon.add(ServicePart("metrics", stop=metrics.stopListening))
     daemon.on_reload(reload)
-    daemon.status(f"serves {name} on {address} port {options.port}")
+    daemon.status(f"serving {name} on {address} port {options.port}")
 
 
 class _Forward:
-    """Hands applications of new nodes to the master daemon on this host."""
+    """Forwards enrolment requests of new nodes to the master daemon on this host."""
 
     def __init__(self, reactor: Any, paths: Paths) -> None:
         self._reactor = reactor
         self._path = paths.master_socket
 
     async def __call__(self, application: Application) -> dict[str, Any] | None:
-        # Here and not above: only the master's node needs it, and only when a node joins.
+        # Imported here: needed only on the master, when a node joins.
         from ganeti.luxi.async_client import MasterClient
         from ganeti.luxi.methods import EnrolNode
         from ganeti.luxi.unreachable import MasterAway
@@ -123,7 +124,7 @@ class _Forward:
 
 
 def host_of(reactor: Any, paths: Paths, name: str, port: int, files: LocalFiles) -> Host:
-    """This host, for the node ``name``; its and its peers' daemons listen at ``port``."""
+    """Return the host of the node ``name``; all node daemons of the cluster listen on ``port``."""
     processes = LocalProcesses(reactor, reactor)
     return Host(
         name=name,
@@ -151,7 +152,7 @@ async def _request(name: str) -> tuple[bytes, bytes]:
 
 
 async def _stop(reactor: Any, paths: Paths, *daemons: str) -> bool:
-    """End daemons of this node, in order if they can; whether any of them ran."""
+    """Stop daemons of this node in the given order; return whether any of them ran."""
     any_ran = False
     for daemon in daemons:
         path, began = f"{paths.run}/{daemon}.pid", reactor.seconds()
@@ -167,7 +168,7 @@ async def _stop(reactor: Any, paths: Paths, *daemons: str) -> bool:
 
 
 async def _start(reactor: Any, paths: Paths, port: int, *daemons: str) -> None:
-    """Start daemons of this node that do not run, in order."""
+    """Start the daemons of this node that are not running, in the given order."""
     in_thread = _in_thread(reactor)
     for daemon in daemons:
         if not runs(paths, daemon):

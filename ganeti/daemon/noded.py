@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""``ganeti-noded``: the node's side of the cluster; starts guests, makes disks, keeps copies."""
+"""``ganeti-noded``: manages guests, disks and files of a node on behalf of the master."""
 
 from __future__ import annotations
 
@@ -15,32 +15,35 @@ from ganeti.paths import METRICS_PORT, NODED_PORT, Paths, name_of_this_node, of_
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the program; its exit code."""
-    options = parser("ganeti-noded", "The node daemon: does on this host what the master asks.")
+    """Run the program; return its exit code."""
+    options = parser(
+        "ganeti-noded", "The node daemon: carries out the master's calls on this host."
+    )
     add_address(options, NODED_PORT)
     options.add_argument(
         "--metrics-bind",
         metavar="ADDRESS",
-        help="where /metrics is served to Prometheus without a login; default: on this host only",
+        help="the address on which /metrics is served, without authentication; default: this host"
+        " only",
     )
     options.add_argument(
         "--metrics-port",
         type=port_number,
         metavar="PORT",
         default=METRICS_PORT,
-        help=f"0 serves no metrics; default: {METRICS_PORT}",
+        help=f"the port of /metrics; 0 disables it; default: {METRICS_PORT}",
     )
     options.add_argument(
         "--join",
         metavar="FILE",
-        help="become a node of the cluster that gave out the token in this file; - reads the token"
-        " from standard input",
+        help="join the cluster that issued the token in this file; - reads the token from standard"
+        " input",
     )
     options.add_argument(
         "--rejoin",
         action="store_true",
-        help="with --join: although this host has a certificate of that cluster, which has"
-        " expired, say",
+        help="with --join: replace an existing certificate of the same cluster, for example an"
+        " expired one",
     )
     chosen = options.parse_args(argv)
     paths = of_this_node()
@@ -56,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _token(place: str) -> str:
-    """The token in a file: on a command line everybody on this host could read it."""
+    """Return the token in a file; on a command line, all users of this host could read it."""
     if place == "-":
         return sys.stdin.read().strip()
     with open(place, encoding="utf-8") as file:
@@ -64,7 +67,7 @@ def _token(place: str) -> str:
 
 
 def _start(daemon: Daemon, options: Namespace, paths: Paths) -> Awaitable[None]:
-    # Here and not above: the process that only waits for the daemon to listen needs none of it.
+    # Imported here: the process that only waits for the daemon to start does not need it.
     from ganeti.daemon.node_services import start
 
     return start(daemon, options, paths)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The options that every daemon has, and where it listens."""
+"""The common options of daemons, and the address to listen on."""
 
 from __future__ import annotations
 
@@ -16,31 +16,34 @@ EVERYWHERE = "0.0.0.0"
 
 
 def parser(program: str, what: str) -> ArgumentParser:
-    """The options that all daemons share; ``what`` is a sentence on what the daemon does."""
+    """Return a parser with the options of all daemons; ``what`` describes the daemon."""
     options = ArgumentParser(prog=program, description=what)
     options.add_argument("--version", action="version", version=f"{program} {__version__}")
     options.add_argument(
-        "-f", "--foreground", action="store_true", help="stay in the foreground; log here too"
+        "-f",
+        "--foreground",
+        action="store_true",
+        help="stay in the foreground, and log to standard error, too",
     )
-    options.add_argument("-d", "--debug", action="store_true", help="log every detail")
+    options.add_argument("-d", "--debug", action="store_true", help="log debug messages")
     return options
 
 
 def add_address(options: ArgumentParser, port: int) -> None:
-    """The options of daemons that listen on the network."""
+    """Add the options of daemons that listen on the network."""
     options.add_argument("-p", "--port", type=port_number, default=port, help=f"default: {port}")
     options.add_argument(
-        "-b", "--bind", metavar="ADDRESS", help="default: the address of this node's name"
+        "-b", "--bind", metavar="ADDRESS", help="default: the address of this node"
     )
 
 
 def address_of(name: str, paths: Paths, environment: Mapping[str, str] = os.environ) -> str:
-    """Where a daemon of the node ``name`` listens if it was not told.
+    """Return the default address of a daemon of the node ``name``.
 
-    The file ``bind`` among the node's data says so; or else the cluster's own list of addresses;
-    or else the resolver. A host that is one node, and in no list, listens everywhere.
+    It is taken from the file ``bind`` in the data directory, the cluster's list of addresses, or
+    the resolver. A host that is a single node and in no list listens on all addresses.
 
-    :raises Refused: the name has no address.
+    :raises Refused: if the name does not resolve.
     """
     written = _read(f"{paths.data}/bind").strip()
     if written:
@@ -53,14 +56,14 @@ def address_of(name: str, paths: Paths, environment: Mapping[str, str] = os.envi
         return str(socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)[0][4][0])
     except OSError:
         raise Refused(
-            f"the name of this node, {name}, has no address: give one with -b, or write it to"
-            f" {paths.data}/bind",
+            f"the name of this node, {name}, does not resolve: give an address with -b, or write"
+            f" it to {paths.data}/bind",
             Code.RESOLVER,
         ) from None
 
 
 def known_address(name: str, paths: Paths) -> str | None:
-    """The address of a node in the cluster's own list; None for one that is not there."""
+    """Return the address of a node in the cluster's list; None if it is not there."""
     for line in _read(f"{paths.data}/ssconf_node_primary_ips").splitlines():
         node, _, address = line.partition(" ")
         if node == name:
@@ -69,10 +72,10 @@ def known_address(name: str, paths: Paths) -> str | None:
 
 
 def port_number(text: str) -> int:
-    """Return the port that an option names."""
+    """Parse a port number."""
     port = int(text)
     if not 0 <= port <= 65535:
-        raise ArgumentTypeError(f"{port} is no port")
+        raise ArgumentTypeError(f"{port} is not a valid port")
     return port
 
 

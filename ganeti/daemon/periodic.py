@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Work that a daemon repeats, and that a lack of descriptors, memory or space does not end."""
+"""Periodic tasks of daemons, which survive a lack of file descriptors, memory or disk space."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 PASSING: tuple[type[Exception], ...] = (OSError, MemoryError)
-"""What may be over at the next attempt."""
+"""Errors that may be gone at the next attempt."""
 
 
 class Periodic(Service):
-    """Does ``work`` every ``seconds``, which may be a coroutine's Deferred, while it runs.
+    """Calls ``work``, which may return a Deferred, every ``seconds`` while the service runs.
 
-    Errors of the kinds ``passing`` are logged, once for as long as they are the same, and the work
-    is tried again when its time has come. Any other error ends it and is given to ``broken``.
+    Errors of the types ``passing`` are logged, equal ones only once, and the work is tried again at
+    the next interval. Any other error stops the service and is passed to ``broken``.
     """
 
     _log = Logger()
@@ -50,7 +50,7 @@ class Periodic(Service):
         self._loop.start(self._seconds, now=False).addErrback(self._broken)
 
     def stopService(self) -> None:
-        """Do it no more; what is under way ends by itself."""
+        """Stop the calls; one that is in progress is not canceled."""
         super().stopService()
         if self._loop.running:
             self._loop.stop()
@@ -68,4 +68,4 @@ class Periodic(Service):
         trouble = str(failure.value) or type(failure.value).__name__
         if trouble != self._trouble:
             self._trouble = trouble
-            self._log.error("{name} failed, trying again: {why}", name=self.name, why=trouble)
+            self._log.error("{name} failed; retrying: {why}", name=self.name, why=trouble)

@@ -42,39 +42,44 @@ MODULE = "ganeti.daemon.rapi"
 MAX_WORKERS = 64
 
 UNSENT = 128 * 1024
-"""How many bytes of an answer the kernel keeps for a client ahead of what it can receive."""
+"""How many unsent bytes of an answer the kernel buffers for a client."""
 
 OTHER_FILES = 100
-"""How many files and connections the daemon has open besides those of its clients."""
+"""How many files and connections the daemon needs besides those of its clients."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the program; its exit code."""
+    """Run the program; return its exit code."""
     options = parser("ganeti-rapi", "The remote API: serves HTTP requests on the master node.")
     add_address(options, RAPI_PORT)
     options.add_argument("--no-ssl", action="store_true", help="serve without TLS")
     options.add_argument(
-        "-K", "--ssl-key", metavar="FILE", help="the key; default: rapi.pem among the node's data"
+        "-K",
+        "--ssl-key",
+        metavar="FILE",
+        help="the key file; default: rapi.pem in the data directory",
     )
     options.add_argument(
-        "-C", "--ssl-cert", metavar="FILE", help="the certificate; default: as the key"
+        "-C", "--ssl-cert", metavar="FILE", help="the certificate file; default: the key file"
     )
     options.add_argument(
-        "--require-authentication", action="store_true", help="want a login for reading, too"
+        "--require-authentication",
+        action="store_true",
+        help="require authentication for read requests, too",
     )
     options.add_argument(
         "--max-clients",
         type=int,
         metavar="N",
         default=MAX_CONNECTIONS,
-        help=f"how many connections are open at once; default: {MAX_CONNECTIONS}",
+        help=f"the maximum number of connections; default: {MAX_CONNECTIONS}",
     )
     options.add_argument(
         "--workers",
         type=_count,
         metavar="N",
         default=1,
-        help="how many processes serve; each takes some 55 MiB; default: 1",
+        help="the number of processes; each takes about 55 MiB; default: 1",
     )
     options.add_argument("--worker", type=int, help=SUPPRESS)
     options.add_argument("-i", "--interface", help=_IGNORED)
@@ -92,11 +97,11 @@ def _count(text: str) -> int:
     return int(text)
 
 
-_IGNORED = "taken as other servers take it, and without effect; -b says where to listen"
+_IGNORED = "accepted for compatibility, without effect; use -b"
 
 
 async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
-    """Put the remote API together, and listen for clients."""
+    """Build and start the services of the remote API."""
     reactor = daemon.reactor
     name = name_of_this_node()
     _require_master(paths, name)
@@ -115,7 +120,7 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
 
     def around() -> Iterator[MetricFamily]:
         connections = len(site.connections)
-        yield gauge("ganeti_api_connections", "Connections of clients that are open.", connections)
+        yield gauge("ganeti_api_connections", "Open connections of clients.", connections)
         if certificate is not None:
             yield certificate_expiry({"rapi": certificate.path})
 
@@ -140,10 +145,10 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
         keep_unsent(port, UNSENT)
         send_at_once(port)
         daemon.add(ServicePart("port", stop=port.stopListening))
-        # The last, as they must end before the socket is closed, which closes it for all.
+        # Added last to stop first: the workers must end before the shared socket is closed.
         further = options.workers - 1
         daemon.add(Workers(reactor, MODULE, options.arguments, port.fileno(), further))
-        daemon.status(f"serves clients on {address} port {options.port}")
+        daemon.status(f"serving clients on {address} port {options.port}")
     if certificate is not None:
         daemon.on_reload(certificate.reload)
 
@@ -151,28 +156,26 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
 def _endpoint(
     reactor: Any, address: str, port: int, certificate: ServerCertificate | None
 ) -> IStreamServerEndpoint:
-    # Both listen on addresses of IPv6, too.
+    # TCP4 in their names notwithstanding, both accept IPv6 addresses.
     if certificate is None:
         return TCP4ServerEndpoint(reactor, port, BACKLOG, address)
     return SSL4ServerEndpoint(reactor, port, certificate, BACKLOG, address)
 
 
 def _over_tls(factory: IProtocolFactory, certificate: ServerCertificate | None) -> IProtocolFactory:
-    """As an SSL endpoint does, for a socket that was inherited."""
+    """Wrap a factory as an SSL endpoint does, for a socket that was inherited."""
     return factory if certificate is None else TLSMemoryBIOFactory(certificate, False, factory)
 
 
 def _require_master(paths: Paths, name: str) -> None:
-    """Refuse to run on a node that the cluster does not call its master."""
+    """Refuse to start on a node that is not the master."""
     try:
         with open(f"{paths.data}/ssconf_master_node", encoding="utf-8") as file:
             known = file.read().strip()
     except FileNotFoundError:
         return
     if known != name:
-        raise NotMaster(
-            f"{known} is the master, and this is {name}; the remote API runs on the master only"
-        )
+        raise NotMaster(f"{known} is the master; run the remote API there instead of on {name}")
 
 
 def _certificate(options: Namespace, paths: Paths) -> ServerCertificate:
@@ -182,17 +185,17 @@ def _certificate(options: Namespace, paths: Paths) -> ServerCertificate:
 
 @dataclass(frozen=True)
 class _Shares:
-    """How the files that may be open are shared out."""
+    """How the open files are allotted."""
 
     clients: int
     waiting: int
-    """Clients that wait for jobs, each of which takes a connection to the master, too."""
+    """Requests that wait for jobs; each also uses a connection to the master."""
     handshakes: int
-    """Connections in the middle of the TLS handshake."""
+    """Connections in the TLS handshake."""
 
 
 def _shares(wanted: int) -> _Shares:
-    """As much as wanted for everybody, or less if the host does not allow so many files."""
+    """Return the allotment for ``wanted`` clients, reduced to what the host's limit permits."""
     files = rlimit.allow(wanted + MAX_WAITING + MAX_HANDSHAKES + OTHER_FILES)
     room = files - OTHER_FILES
     waiting = max(1, min(MAX_WAITING, room // 4))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""How many files and connections a daemon may have open at once."""
+"""The limit of open files of a daemon."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import resource
 
 
 def allow(wanted: int) -> int:
-    """Let this process have ``wanted`` open at once, or as many as the host allows; how many."""
+    """Raise the limit of open files to ``wanted``, or as far as permitted; return the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < most:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The certificate with which a server shows who it is, and the terms of its TLS connections."""
+"""The certificate of a server, and the TLS settings of its connections."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from zope.interface import implementer
 from ganeti.errors import Code, Failed
 
 CIPHERS = AcceptableCiphers.fromOpenSSLCipherString("ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:!aNULL")
-"""For TLS 1.2, with forward secrecy; those of TLS 1.3 all have it."""
+"""Ciphers of TLS 1.2 with forward secrecy; all ciphers of TLS 1.3 have it."""
 
 
 HTTP = b"http/1.1"
@@ -29,36 +29,36 @@ HTTP = b"http/1.1"
 
 @implementer(IOpenSSLServerConnectionCreator)
 class ServerCertificate:
-    """Make TLS connections with the certificate and the key in two files, which may be one.
+    """Creates TLS connections with the certificate and the key in two files, which may be the same.
 
-    The first certificate is the server's; others in the file are sent with it.
+    The first certificate is the server's; further ones are its chain.
     """
 
     def __init__(self, certificate: str, key: str) -> None:
-        """Read the files.
+        """Load the files.
 
-        :raises Failed: they cannot be used; the text says why, and what to do.
+        :raises Failed: if they cannot be used; the message says what to do.
         """
         self._files = certificate, key
         self.reload()
 
     @property
     def path(self) -> str:
-        """The file with the certificate."""
+        """The path of the certificate file."""
         return self._files[0]
 
     def reload(self) -> None:
-        """Let connections that are made from now on use the files as they are now.
+        """Use the current files for new connections.
 
-        :raises Failed: they cannot be used; everything stays as it was.
+        :raises Failed: if they cannot be used; the previous ones remain in use.
         """
         certificate, key = self._files
         try:
             self._context = _context(_read(certificate), _read(key))
         except FileNotFoundError:
             raise Failed(
-                f"there is no certificate in {certificate} with a key in {key}; gnt-cluster"
-                " renew-crypto makes them, and --no-ssl serves without",
+                f"there is no certificate in {certificate} with a key in {key}; create them with"
+                " gnt-cluster renew-crypto, or serve without TLS with --no-ssl",
                 Code.ENVIRONMENT,
             ) from None
         except (OSError, ValueError, TypeError) as e:
@@ -67,7 +67,7 @@ class ServerCertificate:
             ) from None
 
     def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> Connection:
-        """Return the TLS side of a connection that was accepted."""
+        """Return the TLS connection for an accepted connection."""
         return Connection(self._context, None)
 
 
@@ -78,7 +78,7 @@ def _read(path: str) -> bytes:
 
 def _context(certificates: bytes, private_key: bytes) -> Context:
     own, *chain = load_pem_x509_certificates(certificates)
-    # Fails for an encrypted key: OpenSSL would ask for its password on a terminal.
+    # No password: an encrypted key fails here; otherwise OpenSSL would prompt for it.
     key: Any = load_pem_private_key(private_key, password=None)
     form = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
     if own.public_key().public_bytes(*form) != key.public_key().public_bytes(*form):
@@ -89,14 +89,17 @@ def _context(certificates: bytes, private_key: bytes) -> Context:
         extraCertChain=[X509.from_cryptography(each) for each in chain],
         raiseMinimumTo=TLSVersion.TLSv1_2,
         acceptableCiphers=CIPHERS,
-        # A client resumes its session by a ticket, which costs the server no memory.
+        # Tickets resume sessions without state in the server.
         enableSessionTickets=True,
     )
     context = options.getContext()
-    # Not by acceptableProtocols, which ends the connection of a client that offers others only.
+    # Not acceptableProtocols, which closes the connections of clients that offer only other
+    # protocols.
     context.set_alpn_select_callback(_select_protocol)
     return context
 
 
-def _select_protocol(_: Connection, offered: list[bytes]) -> Any:  # the sentinel's type is hidden
+def _select_protocol(
+    _: Connection, offered: list[bytes]
+) -> Any:  # the type of the sentinel is private
     return HTTP if HTTP in offered else NO_OVERLAPPING_PROTOCOLS

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What all daemons do around their own work: fork, pid file, log, signals, an orderly end.
+"""The common part of all daemons: fork, pid file, log, signals, orderly shutdown.
 
-A service manager is told what happens, too; see ``service_manager``.
+State changes are reported to the service manager, see ``service_manager``.
 
-Who starts a daemon is told the truth: the command returns when the daemon listens, or with the
-reason why it does not. The reactor is made in the daemon's own process only.
+The command that starts a daemon returns when the daemon listens, or with the error that prevents
+it. The reactor is created in the daemon's process only, after the forks.
 """
 
 from __future__ import annotations
@@ -34,22 +34,23 @@ from ganeti.paths import Paths
 from ganeti.system.pidfile import PidFile
 
 FAILURE, NOT_IN_CLUSTER, NOT_MASTER, NODE_SETUP = 1, 5, 11, 12
-"""Exit codes, as existing tools use them."""
+"""Exit codes, as in Ganeti's tools."""
 
 STOP_TIMEOUT = 15.0
-"""Seconds that work under way may take to end once the daemon was told to stop."""
+"""How long the services may take to stop, in seconds."""
 
 
 _GARBAGE = (10_000, 20, 20)
-"""When to look for garbage; little of ours has cycles. By default it took a tenth of the time."""
+"""Thresholds of the garbage collector; few objects have cycles. With Python's defaults it took 10%
+of the CPU time."""
 
 
 @dataclass(frozen=True)
 class DaemonProgram:
-    """A daemon: the program's name, its log's, and how it starts.
+    """A daemon: the name of its program and of its log, and its start function.
 
-    ``start`` adds the parts to the daemon, and returns when it listens or raises ``GanetiError`` or
-    ``OSError`` with the reason why it cannot.
+    ``start`` adds the services to the daemon, and returns when it listens; it raises
+    ``GanetiError`` or ``OSError`` if it cannot.
     """
 
     name: str
@@ -58,7 +59,7 @@ class DaemonProgram:
 
 
 def run(program: DaemonProgram, options: Namespace, paths: Paths) -> int:
-    """Run a daemon; the exit code of the command that started it."""
+    """Run a daemon; return the exit code of the command that started it."""
     manager = ServiceManager.from_environment(os.environ)
     if options.foreground:
         return _Life(program, options, paths, manager, sys.stderr, sys.stderr).live()
@@ -79,11 +80,11 @@ def run(program: DaemonProgram, options: Namespace, paths: Paths) -> int:
 
 
 def _report(program: DaemonProgram, reader: int) -> int:
-    """Wait for the daemon's first words: its exit code and a message, or ``0`` when it listens."""
+    """Read the daemon's report from the pipe: exit code and message, or ``0`` when it listens."""
     with open(reader, encoding="utf-8") as told:
         code, _, message = told.read().partition(" ")
     if code != "0":
-        print(message or f"{program.name} ended before it listened", file=sys.stderr)
+        print(message or f"{program.name} ended before it was ready", file=sys.stderr)
     return int(code or FAILURE)
 
 
@@ -96,7 +97,7 @@ def _leave_the_terminal() -> None:
 
 
 class _Life:
-    """One run of a daemon in its own process; ``teller`` hears how the start went."""
+    """One run of a daemon in its own process; ``teller`` receives the result of the start."""
 
     _logger = Logger(namespace="ganeti.daemon")
 
@@ -119,10 +120,10 @@ class _Life:
         self._serves = False
 
     def live(self) -> int:
-        """The exit code, when everything is over."""
+        """Run the daemon until it ends; return its exit code."""
         os.umask(0o027)
-        # What is made while the daemon starts is nearly all there to stay: to look for garbage
-        # among it again and again made a master of 1000 instances start a fifth later.
+        # Nearly all objects created at the start are permanent; collecting garbage among them makes
+        # the start of a master with 1000 instances 20% slower.
         gc.disable()
         pid_file = PidFile(f"{self._paths.run}/{self._program.name}.pid", self._program.name)
         try:
@@ -153,7 +154,7 @@ class _Life:
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._reload))
         self._daemon.startService()
         if self._manager.watchdog is not None:
-            # Twice in the time that is given, as sd_watchdog_enabled(3) wants it.
+            # Twice per interval, as recommended by sd_watchdog_enabled(3).
             pause = self._manager.watchdog / 2
             self._daemon.add(
                 Periodic("watchdog", pause, self._manager.alive, self._reactor, self._over)
@@ -165,17 +166,17 @@ class _Life:
             await self._program.start(self._daemon, self._options, self._paths)
         except (GanetiError, OSError) as e:
             self._logger.error("cannot start: {why}", why=str(e))
-            # Whoever waits may start another daemon at once, and nothing may be in its way.
+            # The caller may start another daemon at once, so release all resources first.
             await self._stop()
             self._failed(Failure(e))
             self._leave()
             return
         except CancelledError:
-            self._failed(Failure(Refused("it was told to stop before it served")))
+            self._failed(Failure(Refused("stopped before the start was complete")))
             return
         self._logger.info("started")
         self._serves = True
-        # First, as one that went into the background is awaited by the process that was started.
+        # Notify the manager first: the exit of the starting process is what it waits for.
         self._manager.ready()
         self._tell(0)
         gc.freeze()
@@ -185,20 +186,20 @@ class _Life:
 
     def _over(self, failure: Failure) -> None:
         if isinstance(failure.value, GanetiError):
-            self._logger.critical("cannot go on: {why}", why=failure.getErrorMessage())
+            self._logger.critical("cannot continue: {why}", why=failure.getErrorMessage())
         else:
             self._logger.failure("broke", failure)
-        self._manager.status(f"cannot go on: {failure.getErrorMessage()}")
+        self._manager.status(f"cannot continue: {failure.getErrorMessage()}")
         self._code = _code_of(failure)
         self._leave()
 
     def _broke(self, failure: Failure) -> None:
-        self._logger.failure("broke while it started", failure)
+        self._logger.failure("the start failed unexpectedly", failure)
         self._failed(failure)
         self._leave()
 
     def _leave(self) -> None:
-        with suppress(ReactorNotRunning):  # it ends already, as a signal has told it
+        with suppress(ReactorNotRunning):  # already stopped by a signal
             self._reactor.stop()
 
     def _end(self) -> Deferred[None]:
@@ -206,7 +207,7 @@ class _Life:
         return self._stop()
 
     def _stop(self) -> Deferred[None]:
-        """Stop what runs of the daemon; done when it has ended, or taken too long."""
+        """Stop the services; the Deferred fires when they have stopped, or after the timeout."""
         if not self._daemon.running:
             return succeed(None)
         self._logger.info("stopping")
@@ -215,11 +216,11 @@ class _Life:
         stopping = self._daemon.stopService()
         stopping.addTimeout(STOP_TIMEOUT, self._reactor)
         return stopping.addErrback(
-            lambda failure: self._logger.failure("did not end in order", failure)
+            lambda failure: self._logger.failure("did not stop in order", failure)
         )
 
     def _reload(self) -> None:
-        # The manager would take the end of a reload for that of the start.
+        # During the start, READY=1 of a reload would be taken for the end of the start.
         tells = self._serves
         if tells:
             self._manager.reloading()
@@ -227,18 +228,18 @@ class _Life:
             try:
                 step()
             except (GanetiError, OSError) as e:
-                self._logger.error("goes on as it was: {why}", why=str(e))
+                self._logger.error("reload failed; continuing unchanged: {why}", why=str(e))
         if tells:
             self._manager.ready()
 
     def _failed(self, error: Failure) -> None:
-        self._manager.status(f"does not start: {error.getErrorMessage()}")
+        self._manager.status(f"cannot start: {error.getErrorMessage()}")
         self._tell(_code_of(error), f"{self._program.name}: {error.getErrorMessage()}")
 
     def _tell(self, code: int, message: str = "") -> None:
         self._code = code
         if self._terminal is None:
-            # Whoever waits reads to the end: this is all there is to say.
+            # Closing the pipe ends the report for the waiting process.
             self._teller.write(f"{code} {message}")
             self._teller.close()
         elif message:

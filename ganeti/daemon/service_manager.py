@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Telling systemd, or whatever manages this service, how the daemon is: sd_notify(3)."""
+"""Notifications to systemd, or another service manager: sd_notify(3)."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from collections.abc import MutableMapping
 from ganeti.schema.types import CONTROL
 
 SEND_TIMEOUT = 5.0
-"""Seconds for which a change of state may wait while the manager does not read. After that it is
-lost: a daemon does its work whether or not somebody watches it."""
+"""How long a notification may block if the manager does not read, in seconds; then it is
+dropped."""
 
 _CONTROL = re.compile(f"[{CONTROL}]")
-"""A line end would begin another assignment."""
+"""A newline would start another assignment."""
 
 
 class ServiceManager:
-    """Sends notifications to the socket ``address``, or nowhere if that is empty.
+    """Sends notifications to the socket ``address``, or nothing if it is empty.
 
-    ``watchdog`` is the time in seconds within which the manager wants a sign of life, again and
-    again; None if it does not.
+    ``watchdog`` is the interval in seconds within which the manager expects a keep-alive; None if
+    it expects none.
     """
 
     def __init__(self, address: str = "", *, watchdog: float | None = None) -> None:
@@ -33,9 +33,9 @@ class ServiceManager:
 
     @classmethod
     def from_environment(cls, environment: MutableMapping[str, str]) -> ServiceManager:
-        """Return the manager that has started this process.
+        """Return the service manager of this process.
 
-        The variables are removed: programs that a daemon starts are no service of their own.
+        The variables are removed from the environment, as child processes are not services.
         """
         address = environment.pop("NOTIFY_SOCKET", "")
         microseconds = environment.pop("WATCHDOG_USEC", "")
@@ -45,33 +45,32 @@ class ServiceManager:
         return cls(address, watchdog=int(microseconds) / 1e6 if mine and wanted else None)
 
     def ready(self) -> None:
-        """Say that the daemon serves, or has taken its new files.
+        """Notify that the daemon is ready, or has completed a reload.
 
-        With its process id: a daemon that went into the background is not the process that the
-        manager has started.
+        MAINPID is included, as a daemon that forks is not the process that the manager started.
         """
         self._send(f"READY=1\nMAINPID={os.getpid()}")
 
     def reloading(self) -> None:
-        """Say that the daemon takes its files anew; ``ready`` says that it has."""
+        """Notify that the daemon reloads its files; ``ready`` ends the reload."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
-        """Say that the daemon ends."""
+        """Notify that the daemon is stopping."""
         self._send("STOPPING=1")
 
     def alive(self) -> None:
-        """Say that the daemon is well: the sign of life that ``watchdog`` is about."""
-        # Without waiting: a sign of life that is late is worth nothing, and the next one follows.
+        """Send the keep-alive of the watchdog."""
+        # Do not wait: the next one follows soon.
         self._send("WATCHDOG=1", timeout=0)
 
     def status(self, text: str) -> None:
-        """Say in one line what the daemon does, for ``systemctl status``; only if it is new."""
+        """Send a one-line status for ``systemctl status``, if it has changed."""
         if text != self._status and self._send(f"STATUS={_CONTROL.sub(' ', text)}"):
             self._status = text
 
     def _send(self, message: str, timeout: float = SEND_TIMEOUT) -> bool:
-        # A leading @ stands for the NUL of an abstract socket.
+        # A leading @ stands for the NUL of an abstract socket, see unix(7).
         address = re.sub("^@", "\0", self._address)
         if not address.startswith(("/", "\0")):
             return False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The parts of a daemon: services of Twisted that start in order and stop in the opposite one."""
+"""Services of a daemon: started in order, stopped in reverse order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from twisted.logger import Logger
 
 
 class ServicePart(Service):
-    """A service made of functions, where a class would say no more."""
+    """A service made of a start and a stop function."""
 
     def __init__(
         self,
@@ -21,7 +21,7 @@ class ServicePart(Service):
         start: Callable[[], object] | None = None,
         stop: Callable[[], object] | None = None,
     ) -> None:
-        """``stop`` may return an awaitable: the part has stopped when that is done."""
+        """``stop`` may return an awaitable, which is awaited."""
         self.setName(name)
         self._start = start
         self._stop = stop
@@ -37,10 +37,10 @@ class ServicePart(Service):
 
 
 class Daemon(MultiService):
-    """One daemon, as the service that its parts are services of.
+    """A daemon, as the parent of its services.
 
-    ``over`` fails when the daemon cannot go on, with the reason, which sets the exit code.
-    ``status`` says in one line what the daemon does, to whom manages the services of this host.
+    ``over`` fails with the reason if the daemon cannot continue; its error determines the exit
+    code. ``status`` sends a one-line status to the service manager.
     """
 
     _log = Logger()
@@ -53,25 +53,25 @@ class Daemon(MultiService):
         self._reload: list[Callable[[], None]] = []
 
     def add(self, part: IService) -> None:
-        """Start a part as the next one, if the daemon runs."""
+        """Add a service; start it if the daemon runs."""
         part.setServiceParent(self)
 
     def on_reload(self, reload: Callable[[], None]) -> None:
-        """Have ``reload`` called when the daemon is to use its files as they are now (SIGHUP)."""
+        """Register a function that is called to reload files (SIGHUP)."""
         self._reload.append(reload)
 
     def reload(self) -> None:
-        """Use the files as they are now.
+        """Call the registered functions.
 
-        :raises GanetiError: they cannot be used; what was in use still is.
+        :raises GanetiError: if files cannot be used; the previous ones remain in use.
         """
         for reload in self._reload:
             reload()
 
     def stopService(self) -> Deferred[None]:
-        """Stop each part when those that were started after it have stopped.
+        """Stop the services one after the other, in reverse order.
 
-        Cancelling breaks off what the part that is stopping now still waits for.
+        Canceling the Deferred cancels the service that is stopping.
         """
         Service.stopService(self)
         return Deferred.fromCoroutine(self._stop_parts())
@@ -87,5 +87,5 @@ class Daemon(MultiService):
             except CancelledError:
                 raise
             except Exception:
-                # The others are stopped all the same: one of them may have jobs to end.
-                self._log.failure("{part} did not stop", part=part.name or type(part).__name__)
+                # Stop the others anyway: one of them may have jobs to end.
+                self._log.failure("stopping {part} failed", part=part.name or type(part).__name__)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""``ganeti-watcher``: run by cron or a timer on every node, it starts again what should run."""
+"""``ganeti-watcher``: restarts instances and daemons; run on every node by cron or a systemd
+timer."""
 
 from __future__ import annotations
 
@@ -19,44 +20,46 @@ PROGRAM = "ganeti-watcher"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the program; its exit code."""
-    options = ArgumentParser(prog=PROGRAM, description="Starts again what should run.")
+    """Run the program; return its exit code."""
+    options = ArgumentParser(
+        prog=PROGRAM, description="Restart instances and daemons that should be running."
+    )
     options.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
-    options.add_argument("-d", "--debug", action="store_true", help="log every detail")
+    options.add_argument("-d", "--debug", action="store_true", help="log debug messages")
     options.add_argument(
         "-A",
         "--job-age",
         type=int,
         metavar="SECONDS",
         default=6 * 3600,
-        help="archive jobs that ended so long ago; default: 6 hours",
+        help="archive jobs that ended longer ago than this; default: 6 hours",
     )
     options.add_argument(
-        "--ignore-pause", action="store_true", help="act although the watcher is paused"
+        "--ignore-pause", action="store_true", help="run even if the watcher is paused"
     )
     options.add_argument(
         "--no-verify-disks",
         dest="verify_disks",
         action="store_false",
-        help="do not look for mirrored disks that are not active",
+        help="do not check for inactive DRBD disks",
     )
     options.add_argument(
         "--wait-children",
         dest="wait",
         action="store_true",
-        help="wait until the jobs that it submits have ended, and log those that fail",
+        help="wait for the submitted jobs, and log those that fail",
     )
     options.add_argument(
         "--no-wait-children",
         dest="wait",
         action="store_false",
-        help="do not wait for them, which is the default",
+        help="do not wait for the submitted jobs (default)",
     )
     options.add_argument(
-        "--rapi-ip", metavar="ADDRESS", help="accepted: whether the daemon runs is seen otherwise"
+        "--rapi-ip", metavar="ADDRESS", help="accepted for compatibility, without effect"
     )
     options.add_argument(
-        "--no-strict", action="store_true", help="accepted: nodes that are busy are not waited for"
+        "--no-strict", action="store_true", help="accepted for compatibility, without effect"
     )
     chosen = options.parse_args(argv)
     paths = of_this_node()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Further processes of a daemon that holds no state, accepting from the same listening socket.
+"""Worker processes of a stateless daemon, which accept connections from its listening socket.
 
-A worker inherits the socket and a leash: the end of a pipe, which closes when its keeper is gone.
+A worker inherits the socket and the end of a pipe, which is closed when the parent process ends.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from zope.interface import implementer
 from ganeti.system.subprocess_modules import finding_modules
 
 LISTENING = 3
-"""The file descriptor under which a worker finds the listening socket."""
+"""The file descriptor of the listening socket in a worker."""
 
 LEASH = 0
 
 RESTART_SECONDS = 1.0
-"""How long to wait before a worker that ended is replaced."""
+"""Delay before a worker that ended is restarted, in seconds."""
 
 
 class Workers(Service):
-    """Keeps ``count`` processes of the module ``module`` running until it is stopped.
+    """Keeps ``count`` processes of ``module`` running while the service runs.
 
-    Each gets ``arguments`` and, after ``--worker``, its number.
+    Each gets ``arguments`` and ``--worker`` with its number.
     """
 
     _log = Logger()
@@ -65,8 +65,8 @@ class Workers(Service):
                 env={**os.environ, **finding_modules()},
                 childFDs={LEASH: "w", 1: 1, 2: 2, LISTENING: self._listening},
             )
-        except OSError as e:  # such as no descriptors for its pipes, or no memory
-            self._log.error("worker {n} cannot be started yet: {why}", n=number, why=str(e))
+        except OSError as e:  # for example no file descriptors or no memory
+            self._log.error("worker {n} cannot be started; retrying: {why}", n=number, why=str(e))
             self._reactor.callLater(RESTART_SECONDS, self._start, number)
             return
         self._workers[number] = worker
@@ -78,7 +78,7 @@ class Workers(Service):
             self._reactor.callLater(RESTART_SECONDS, self._start, number)
 
     def stopService(self) -> Deferred[None]:
-        """End all of them; done when they have ended."""
+        """Stop all workers; the Deferred fires when they have ended."""
         super().stopService()
         return Deferred.fromCoroutine(self._end())
 
@@ -106,7 +106,7 @@ class _Worker(ProcessProtocol):
 
 @implementer(IReadDescriptor)
 class _Leash:
-    """Stops the reactor when the other end of the pipe closes."""
+    """Stops the reactor when the parent's end of the pipe is closed."""
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
@@ -115,7 +115,7 @@ class _Leash:
         return LEASH
 
     def doRead(self) -> None:
-        """Nobody pulls at it; a pipe that closes is a lost connection."""
+        """Handle the end of the pipe; nothing is ever written to it."""
         if not os.read(LEASH, 1):
             self._reactor.removeReader(self)
             self._reactor.stop()
@@ -128,7 +128,7 @@ class _Leash:
 
 
 def accept_as_worker(reactor: Any, factory: IProtocolFactory) -> Any:
-    """Accept connections from the inherited socket for as long as the keeper lives."""
+    """Accept connections from the inherited socket until the parent process ends."""
     reactor.addReader(_Leash(reactor))
     with socket.socket(fileno=os.dup(LISTENING)) as listening:
         family = listening.family

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What starts, stops and moves guests: read ``interfaces``, then ``fake``, then the package kvm."""
+"""Drivers of hypervisors. Read ``interfaces`` first, then ``fake``, then ``kvm``."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Guests that are only a note each: everything but the machine, in microseconds.
+"""The *fake* hypervisor: starts no virtual machine, only records the state of guests.
 
-For trying a cluster without virtualization, and for tests and measurements of everything else.
+For trying a cluster without virtualization, and for tests and measurements of all other parts.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _MIB = 1 << 20
 
 
 class FakeGuestPhase(enum.StrEnum):
-    """Whether a guest is here, on its way to here, or has left."""
+    """The phase of a guest: present, awaited by a migration, or migrated away."""
 
     HERE = "here"
     AWAITED = "awaited"
@@ -43,7 +43,7 @@ class FakeGuestPhase(enum.StrEnum):
 
 
 class FakeGuest(Record):
-    """What is noted of a guest."""
+    """The record of a guest."""
 
     state: GuestState
     place: FakeGuestPhase = FakeGuestPhase.HERE
@@ -53,7 +53,7 @@ class FakeGuest(Record):
 
 @implementer(IHypervisor)
 class FakeHypervisor:
-    """Guests as notes, which are there again when the daemon is."""
+    """Guests as records, which survive a restart of the daemon."""
 
     def __init__(self, notes: INotes) -> None:
         self._notes = notes
@@ -85,11 +85,13 @@ class FakeHypervisor:
 
     async def console(self, guest: Guest) -> ConsoleAccess:
         self._guest(guest.name, FakeGuestPhase.HERE)
-        message = f"instance {guest.name} is a note of the fake hypervisor: it has no console"
+        message = (
+            f"instance {guest.name} has no console: the fake hypervisor only records its state"
+        )
         return ConsoleAccess(kind=ConsoleKind.MESSAGE, message=message)
 
     async def validate(self, hvparams: Parameters, equipment: Equipment = NO_EQUIPMENT) -> None:
-        """Nothing can be wrong."""
+        """Accept all parameters."""
 
     async def version(self, hvparams: Parameters) -> str:
         return ""
@@ -116,7 +118,7 @@ class FakeHypervisor:
         found = self._guest(guest.name)
         if found.place is not FakeGuestPhase.LEFT:
             return MigrationProgress(
-                phase=MigrationPhase.FAILED, message=f"{guest.name} is not being sent"
+                phase=MigrationPhase.FAILED, message=f"{guest.name} is not being migrated"
             )
         size = found.state.memory * _MIB
         return MigrationProgress(

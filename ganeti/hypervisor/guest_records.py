@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Reading back what an earlier daemon noted of its guests."""
+"""Reads the records of guests that an earlier daemon has written."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _log = Logger(namespace=__name__)
 
 
 def noted(notes: INotes, kind: type[R]) -> dict[str, R | None]:
-    """Every note by the name of its guest; None for one that means nothing.
+    """Return all records by the name of the guest; None for an unreadable one.
 
-    Notes are not synced, so a host that lost its power may leave empty ones. That must not keep
-    a daemon from starting.
+    Records are not synced, so files may be empty after a power failure. The daemon must start
+    anyway.
     """
     found: dict[str, R | None] = {}
     for name, note in notes.all().items():
         try:
             found[name] = msgspec.json.decode(note, type=kind)
         except UNREADABLE as error:
-            _log.warn("the note of instance {name} is damaged: {error}", name=name, error=error)
+            _log.warn("the record of instance {name} is damaged: {error}", name=name, error=error)
             found[name] = None
     return found

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a node does with the guests of one hypervisor."""
+"""The interface of hypervisors on a node."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from ganeti.schema.types import Parameters
 
 
 class NotRunning(Failed):
-    """There is no such guest here."""
+    """The guest does not run on this node."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"instance {name} does not run on this node", Code.STATE)
+        super().__init__(f"instance {name} is not running on this node", Code.STATE)
 
 
 class Running(Failed):
-    """There is such a guest here already."""
+    """The guest runs on this node already."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"instance {name} runs on this node already", Code.STATE)
+        super().__init__(f"instance {name} is already running on this node", Code.STATE)
 
 
 @dataclass(frozen=True)
 class AttachedDisk:
-    """A disk and the device or file where it can be read and written."""
+    """A disk and the path of its device or file."""
 
     disk: Disk
     path: str
@@ -40,9 +40,9 @@ class AttachedDisk:
 
 @dataclass(frozen=True)
 class Equipment:
-    """What a guest has beside its parameters: network cards, and a number of disks.
+    """The devices of a guest: its network cards, and the number of its disks.
 
-    ``scope`` is how much of it all is checked. The hypervisor's program must not be older than
+    ``scope`` selects which checks are made. The hypervisor's program must not be older than
     ``minimum_version``, unless that is empty.
     """
 
@@ -56,7 +56,7 @@ NO_EQUIPMENT = Equipment()
 
 
 class ConsoleKind(enum.StrEnum):
-    """How a console is reached: a program to run on the node, VNC, or only words about it."""
+    """How to connect to a console: a command on the node, VNC, or not at all, with a message."""
 
     SSH = "ssh"
     VNC = "vnc"
@@ -65,7 +65,7 @@ class ConsoleKind(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class ConsoleAccess:
-    """Where a guest's console is; ``command`` is run on the node, as ``user``."""
+    """How to connect to the console of a guest; ``command`` is run on the node as ``user``."""
 
     kind: ConsoleKind
     message: str | None = None
@@ -77,7 +77,7 @@ class ConsoleAccess:
 
 
 class MigrationPhase(enum.StrEnum):
-    """Where the sending of a guest stands."""
+    """The phase of an outgoing migration."""
 
     ACTIVE = "active"
     COMPLETED = "completed"
@@ -87,7 +87,8 @@ class MigrationPhase(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class MigrationProgress:
-    """How far the sending of a guest is; sizes in bytes. ``message`` says why it failed."""
+    """The progress of an outgoing migration; sizes in bytes. ``message`` is the reason of a
+    failure."""
 
     phase: MigrationPhase
     transferred: int = 0
@@ -97,105 +98,108 @@ class MigrationProgress:
 
 
 class IHypervisor(Interface):
-    """What a node does with the guests of one hypervisor.
+    """Manages the guests of one hypervisor on this node.
 
-    Guests outlive this object: another one made of the same things finds them. One operation at
-    a time per guest is the business of the caller.
+    Guests outlive this object: another one with the same records finds them. The caller serializes
+    the operations on a guest.
     """
 
     async def start(guest: Guest, disks: Sequence[AttachedDisk], *, paused: bool = False) -> None:
-        """Start a guest; it runs when this returns, or is held before its first instruction.
+        """Start a guest; when this returns it is running, or paused before its first instruction.
 
-        Nothing is left of a guest that could not be started.
+        If the start fails, nothing of the guest remains.
 
-        :raises Running: it runs here, or is on its way to here.
+        :raises Running: if it runs here, or is awaited from another node.
         """
 
     async def stop(name: str, *, hard: bool) -> None:
-        """Ask a guest to stop, which may take its time, or with ``hard`` end it now.
+        """Request a guest to shut down, or with ``hard`` kill it.
 
-        Hard also ends a guest that is on its way in or out.
+        With ``hard``, this also ends incoming and outgoing migrations.
 
-        :raises NotRunning: there is no such guest.
+        :raises NotRunning: if there is no such guest.
         """
 
     async def reboot(guest: Guest) -> None:
-        """Reset a guest; it goes on running with the disks and parameters that it has.
+        """Reset a guest; it keeps its disks and parameters.
 
-        :raises NotRunning: there is no such guest.
+        :raises NotRunning: if there is no such guest.
         """
 
     def running() -> Mapping[str, GuestState]:
-        """The guests that run now, by name; cheap enough to be asked all the time.
+        """Return the running guests by name; cheap, as it is called often.
 
-        A guest on its way to here runs once ``finish_incoming`` says so, one that has left no
-        longer does.
+        An incoming guest counts from ``finish_incoming`` on; a guest that has been migrated away
+        does not count.
         """
 
     async def console(guest: Guest) -> ConsoleAccess:
-        """How to reach the console of a guest.
+        """Return how to connect to the console of a guest.
 
-        :raises NotRunning: there is no such guest.
+        :raises NotRunning: if there is no such guest.
         """
 
     async def validate(hvparams: Parameters, equipment: Equipment = NO_EQUIPMENT) -> None:
-        """Check filled parameters against this node: files are there, values make sense.
+        """Check complete parameters on this node: files exist, values are consistent.
 
-        ``equipment`` is what else the guest would have, as far as the node can check it.
+        ``equipment`` are the devices that the guest would have.
 
-        :raises Invalid: lists every problem, the parameter's name as its path.
+        :raises Invalid: with all problems; the path of each is the name of the parameter.
         """
 
     async def version(hvparams: Parameters) -> str:
-        """Return the version of the program for guests with these parameters; empty without one.
+        """Return the version of the program that runs guests with these parameters; empty if there
+        is none.
 
-        :raises Failed: the program cannot be run.
+        :raises Failed: if the program cannot be run.
         """
 
     async def running_config(guest: Guest) -> RunningConfig:
-        """Return what a guest was started with.
+        """Return the configuration that a guest was started with.
 
-        If that was not recorded, it is as good as what is known, the rest being as configured.
+        If it was not recorded, what is known is completed with the current configuration.
 
-        :raises NotRunning: there is no such guest.
+        :raises NotRunning: if there is no such guest.
         """
 
     async def accept(
         guest: Guest, disks: Sequence[AttachedDisk], address: str, running: RunningConfig
     ) -> str:
-        """Await a guest at ``address``; answer the address and port for its sender.
+        """Prepare for an incoming migration on ``address``; return the address and port for the
+        source.
 
-        ``guest`` is as it runs (see ``model.running``), and ``running`` what it was started with,
-        to be recorded here.
+        ``guest`` is the guest as it runs (see ``model.running``); ``running`` is the configuration
+        it was started with, which is recorded here.
 
-        :raises Running: it runs here, or is awaited already.
+        :raises Running: if it runs here, or is awaited already.
         """
 
     async def migrate(guest: Guest, destination: str, *, live: bool) -> None:
-        """Begin to send a guest; unless ``live`` it is held first.
+        """Start the migration of a guest; unless ``live``, it is paused first.
 
-        :raises NotRunning: there is no such guest.
+        :raises NotRunning: if there is no such guest.
         """
 
     async def sending(guest: Guest) -> MigrationProgress:
-        """How far sending is. A guest that was sent as a whole no longer runs here.
+        """Return the progress of the migration. A guest that was sent completely no longer runs
+        here.
 
-        :raises NotRunning: there is no such guest.
+        :raises NotRunning: if there is no such guest.
         """
 
     async def finish_incoming(guest: Guest, *, arrived: bool) -> str:
-        """Keep an awaited guest, which runs from now on, or drop what was prepared for it.
+        """Let an incoming guest run if it ``arrived``, otherwise remove what was prepared for it.
 
-        Dropping what is not there succeeds, keeping a guest that runs already does too. Return what
-        the hypervisor wrote about a guest that is dropped, such as why it did not arrive.
+        Both are idempotent. Return the log of the hypervisor for a guest that is removed, which may
+        have the reason of the failure.
 
-        :raises NotRunning: nothing was prepared.
+        :raises NotRunning: if nothing was prepared for it.
         """
 
     async def finish_outgoing(guest: Guest, *, left: bool) -> None:
-        """Forget a guest that was sent (forgetting a forgotten one succeeds), or keep it.
+        """Remove a guest that has ``left`` (idempotent), otherwise let it run here again.
 
-        A guest that is kept stops being sent and runs on.
+        In the latter case, a migration in progress is canceled.
 
-        :raises NotRunning: there is no guest to keep.
+        :raises NotRunning: if there is no guest that could run.
         """

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The remote API, a tree of ``twisted.web`` resources: ``resource`` makes it of the ``routes``.
+"""The remote API: a tree of ``twisted.web`` resources, which ``resource`` builds from ``routes``.
 
-``routes`` declares every resource, in the terms of ``verbs``; ``access`` knows who may do what.
-``site`` and ``channel`` serve the tree to many clients within ``limits``.
+``routes`` declares all resources, in terms of ``verbs``; ``access`` authenticates and authorizes
+requests. ``site`` and ``channel`` serve the tree within the limits of ``web/limits``.
 """

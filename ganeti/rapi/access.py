@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Who may do what: HTTP Basic authentication against the users file."""
+"""Authentication and authorization: HTTP Basic authentication (RFC 7617) with the users file."""
 
 from __future__ import annotations
 
@@ -27,34 +27,34 @@ from ganeti.rapi.rate_limits import RateLimit
 from ganeti.rapi.users import REALM, User, read_users
 
 MAX_REMEMBERED = 1000
-"""How many checked credentials are remembered, so that a slow hash costs once and not always: as
-many that were right, and as many that were wrong."""
+"""How many checked credentials are cached, as a slow hash should be computed once and not for each
+request: this many that were right, and this many that were wrong."""
 
-WRONG = "user or password is wrong"
+WRONG = "wrong user or password"
 
 LOOK_SECONDS = 1.0
-"""How often the users file is looked at, at most."""
+"""Minimum time between two checks whether the users file has changed, in seconds."""
 
 T = TypeVar("T")
 
 METERED_BURST = 1000
-"""How many metered requests each user may make at once; scripts ask about every instance."""
+"""How many metered requests a user may make in a burst; scripts query each instance in turn."""
 
 METERED_PER_SECOND = 10.0
-"""How many metered requests each user may make in the long run."""
+"""How many metered requests a user may make per second in the long run."""
 
 
 class AuthenticationRealm(enum.Enum):
-    """What a method asks of its user."""
+    """The login that a method requires; the value is the text in the description of the API."""
 
-    OPEN = "nothing, unless the server wants a login from everybody"
+    OPEN = "no login, unless the server requires one for all requests"
     LOGIN = "a login"
-    METERED = "a login; each user can do this only so often"
+    METERED = "a login; the rate of these requests is limited for each user"
     WRITE = "a login with the option write"
 
 
 class UsersFile:
-    """The users of the file ``path``, read again when it has changed."""
+    """The users in the file ``path``, which is read again when it has changed."""
 
     _log = Logger()
 
@@ -65,16 +65,17 @@ class UsersFile:
         self._stamp: tuple[int, int, int] | None = None
         self._users: dict[str, User] = {}
         self.edition = 0
-        """Counts the times the file was read."""
+        """How many times the file was read; cached checks are valid for one edition."""
 
     def user(self, name: str) -> User | None:
-        """The user of that name, as the file is now (or was a second ago)."""
+        """Return the user of that name as of the current file, at most a second old."""
         self.look()
         return self._users.get(name)
 
     def stand_in(self, name: str, key: bytes) -> User | None:
-        """Return a user whose check takes the place of one for an unknown name, always the same
-        for a name; None if there are no users. ``key`` keeps others from finding out which.
+        """Return a user to check the password of an unknown ``name`` against; None if there are no
+        users. The same name always gets the same user. ``key`` is a secret, so that clients cannot
+        compute which.
         """
         if not self._users:
             return None
@@ -83,7 +84,7 @@ class UsersFile:
         return self._users[names[int.from_bytes(digest) % len(names)]]
 
     def look(self) -> None:
-        """Read the file again if it may have changed and has."""
+        """Read the file again if it has changed since the last check."""
         now = self._seconds()
         if self._looked is not None and now - self._looked < LOOK_SECONDS:
             return
@@ -98,7 +99,7 @@ class UsersFile:
         except (OSError, UnicodeDecodeError) as e:
             if self._stamp is not None or first:
                 self._log.error(
-                    "nobody may log in: the users file {path} cannot be read: {error}",
+                    "no user can log in: the users file {path} cannot be read: {error}",
                     path=self._path,
                     error=e,
                 )
@@ -115,7 +116,7 @@ class UsersFile:
 
 
 class Login(UsernamePassword):
-    """A name and a password as a client sent them; ``source`` is where the client is."""
+    """The user name and password that a client sent; ``source`` is the network of the client."""
 
     username: bytes
     password: bytes
@@ -127,10 +128,10 @@ class Login(UsernamePassword):
 
 @implementer(ICredentialsChecker)
 class UsersFileChecker:
-    """Check names and passwords against the users file.
+    """Checks user names and passwords against the users file.
 
-    Slow checks run on other threads by ``in_thread``, those of different sources in turn, and the
-    same attempt on many connections is checked once.
+    Slow checks run on other threads by ``in_thread``, alternating between sources; concurrent
+    requests with the same credentials share one check.
     """
 
     credentialInterfaces = (IUsernamePassword,)
@@ -144,7 +145,8 @@ class UsersFileChecker:
     def requestAvatarId(self, credentials: Any) -> Deferred[bytes | tuple[()]]:
         """Return the name of the user.
 
-        It fails with ``UnauthorizedLogin``, or with :class:`Problematic` if too many log in.
+        The Deferred fails with ``UnauthorizedLogin``, or with :class:`HttpProblem` if there are too
+        many logins.
         """
         return Deferred.fromCoroutine(self._checked_name(credentials))
 
@@ -154,8 +156,8 @@ class UsersFileChecker:
         except UnicodeDecodeError:
             raise UnauthorizedLogin from None
         user = self._users.user(name)
-        # An unknown name costs what the check of some user costs, so that the time that a refusal
-        # takes does not tell which names there are.
+        # An unknown name costs as much as the check of some user, so that the time of a refusal
+        # does not reveal which users exist.
         checked = user or self._users.stand_in(name, self._key)
         right = checked is not None and await self._check(checked, password, login)
         if user is None or not right:
@@ -190,9 +192,9 @@ class _Remembered:
 
 
 class Authenticator:
-    """Find out who sends a request, and whether that user may do what is asked for.
+    """Authenticates requests, and authorizes the user for the access level of a method.
 
-    What ``checker`` has said of credentials is remembered until ``users`` is read again.
+    Results of ``checker`` are cached until the users file changes.
     """
 
     def __init__(
@@ -216,28 +218,31 @@ class Authenticator:
         self._basic = BasicCredentialFactory(REALM.encode("ascii"))
         self._key = os.urandom(32)
         self._known: OrderedDict[bytes, _Remembered] = OrderedDict()
-        # The edition of the file in which the credentials were wrong.
+        # The edition of the users file for which the credentials were wrong.
         self._refused: OrderedDict[bytes, int] = OrderedDict()
 
     async def authenticate(
         self, header: bytes | None, access: AuthenticationRealm, host: str = ""
     ) -> User | None:
-        """The user of the ``Authorization`` header, None where none is needed or given.
+        """Return the user of an ``Authorization`` header; None if no login is required or given.
 
         ``host`` is the address of the client.
 
-        :raises Problematic: 401 for wrong or missing credentials, 403 for a user without the
-            right, 429 for one who asks too often or fails too often, 503 if too many log in.
+        :raises HttpProblem: 401 for wrong or missing credentials, 403 if the user lacks the option,
+            429 if the user or its network exceeds a rate limit, 503 if there are too many logins.
         """
         if header is None:
             if access is AuthenticationRealm.OPEN and not self._login_always:
                 return None
-            raise _unauthorized("log in with a user of this cluster")
+            raise _unauthorized(
+                "authentication required: send the name and password of a user of this cluster"
+            )
         user = await self._user(header, source_of(host))
         if access is AuthenticationRealm.WRITE and not user.writes:
             raise HttpProblem(
                 HTTPStatus.FORBIDDEN,
-                f"user {user.name} may only read; the option write in the users file allows more",
+                f"user {user.name} has read-only access; add the option write in the users file to"
+                " allow changes",
             )
         if access is AuthenticationRealm.METERED:
             self._metered.take(user.name)
@@ -251,8 +256,8 @@ class Authenticator:
             self._known.move_to_end(mark)
             return known.user
         name, login = self._login(header, source)
-        # The same guess again tells nothing new, and costs nothing: a script with an old password
-        # is told so each time.
+        # Repeating wrong credentials gives an attacker no information, so it is not counted: a
+        # script with an old password gets the same refusal each time.
         edition = self._users.edition
         if self._refused.get(mark) == edition:
             raise _unauthorized(WRONG)
@@ -273,13 +278,13 @@ class Authenticator:
     def _login(self, header: bytes, source: str) -> tuple[str, Login]:
         scheme, _, coded = header.partition(b" ")
         if scheme.lower() != self._basic.scheme:
-            raise _unauthorized("log in by HTTP Basic authentication")
+            raise _unauthorized("only HTTP Basic authentication is supported")
         try:
             sent = self._basic.decode(coded.strip(), None)
             name = sent.username.decode("utf-8")
             sent.password.decode("utf-8")
         except (LoginFailed, UnicodeDecodeError):
-            raise _unauthorized("the credentials cannot be read") from None
+            raise _unauthorized("malformed credentials") from None
         return name, Login(sent.username, sent.password, source)
 
 

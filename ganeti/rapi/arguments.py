@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a request says besides its path: parameters of the query, and a JSON body."""
+"""The arguments of a request besides its path: query parameters and a JSON body."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ MAX_PARAMETERS = 1000
 
 
 class ArgumentType(enum.Enum):
-    """What the text of a query parameter stands for."""
+    """How the text of a query parameter is parsed."""
 
     FLAG = "0 or 1"
     NUMBER = "a number"
     TEXT = "text"
-    WORDS = "words with commas between"
-    MANY = "text, as often as needed"
+    WORDS = "words separated by commas"
+    MANY = "text; may be repeated"
 
 
 @dataclass(frozen=True)
 class QueryParameter:
-    """A parameter of the query; ``field`` is what it is called inside."""
+    """A query parameter; ``field`` is the field that it sets, if its name differs."""
 
     name: str
     kind: ArgumentType
@@ -39,23 +39,33 @@ class QueryParameter:
     field: str = ""
     required: bool = False
     default: Any = None
-    """What it is if it is not given; None leaves it out."""
+    """The value if the parameter is not given; None leaves the field out."""
 
     @property
     def target(self) -> str:
         return self.field or self.name
 
 
-REASON = QueryParameter("reason", ArgumentType.TEXT, "Why this is done; kept with the job.")
-DRY_RUN = QueryParameter("dry-run", ArgumentType.FLAG, "Only check and show the plan.", "dry_run")
-BULK = QueryParameter("bulk", ArgumentType.FLAG, "Show details of each, not only names.")
-LOCK = QueryParameter("lock", ArgumentType.FLAG, "Questions never take locks; only 0 is accepted.")
+REASON = QueryParameter(
+    "reason", ArgumentType.TEXT, "The reason for the request; it is recorded with the job."
+)
+DRY_RUN = QueryParameter(
+    "dry-run", ArgumentType.FLAG, "Only check the request and return the plan.", "dry_run"
+)
+BULK = QueryParameter(
+    "bulk", ArgumentType.FLAG, "Return the details of each object, not only its name."
+)
+LOCK = QueryParameter(
+    "lock",
+    ArgumentType.FLAG,
+    "Accepted for compatibility: queries take no locks; only 0 is allowed.",
+)
 
 
 def query_of(query: str) -> Mapping[str, Sequence[str]]:
-    """The parameters of the query of an address, decoded.
+    """Parse the query of a URL.
 
-    :raises Invalid: it cannot be decoded.
+    :raises Invalid: if it is malformed, or has too many parameters.
     """
     if not query:
         return {}
@@ -67,15 +77,15 @@ def query_of(query: str) -> Mapping[str, Sequence[str]]:
             errors="strict",
         )
     except ValueError as e:
-        raise Invalid(f"the query cannot be read: {e}") from None
+        raise Invalid(f"malformed query: {e}") from None
 
 
 def values_of(
     parameters: Iterable[QueryParameter], query: Mapping[str, Sequence[str]]
 ) -> tuple[dict[str, Any], list[Problem]]:
-    """The values of the declared ``parameters``, by field, and what is wrong with the query.
+    """Return the values of the declared ``parameters`` by field, and the problems of the query.
 
-    A parameter without a value counts as not given, as with existing servers.
+    A parameter with an empty value counts as not given, as with Ganeti.
     """
     values: dict[str, Any] = {}
     problems: list[Problem] = []
@@ -131,10 +141,10 @@ _READ: Mapping[ArgumentType, Callable[[Sequence[str]], Any]] = {
 
 
 def body_of(content: bytes, content_type: str) -> Any:
-    """The body as decoded from JSON; None if there is none.
+    """Decode a JSON body; return None if there is none.
 
-    :raises Problematic: it is not sent as JSON.
-    :raises Invalid: it is not JSON, or nests too deeply.
+    :raises HttpProblem: if the content type is not JSON in UTF-8.
+    :raises Invalid: if it is not valid JSON, or nested too deeply.
     """
     if not content:
         return None
@@ -146,17 +156,17 @@ def body_of(content: bytes, content_type: str) -> Any:
             "send the body as JSON in UTF-8, with the header Content-Type: application/json",
         )
     if nests_too_deep(content):
-        raise Invalid(f"the body nests more than {MAX_DEPTH} levels")
+        raise Invalid(f"the body is nested more than {MAX_DEPTH} levels deep")
     try:
         return msgspec.json.decode(content)
     except UNREADABLE as e:
-        raise Invalid(f"the body is not JSON: {e}") from None
+        raise Invalid(f"the body is not valid JSON: {e}") from None
 
 
 def object_of(body: Any) -> dict[str, Any]:
-    """The body as an object; empty if there is none.
+    """Return the body, which must be an object; an empty object if there is none.
 
-    :raises Invalid: it is something else.
+    :raises Invalid: if it is something else.
     """
     if body is None:
         return {}

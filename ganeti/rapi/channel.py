@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Connections of clients of the remote API, and what they are refused."""
+"""Connections of clients of the remote API, and the errors for requests that are not parsed."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ MAX_BODY = 1024 * 1024
 TIMEOUTS = Timeouts(idle=75.0, read=20.0)
 
 MIN_READ_RATE = 20000
-"""A client that reads its answer more slowly than this (bytes per second) is cut off."""
+"""The minimum rate at which a client must read its answer, in bytes per second."""
 
 _ONCE = (b"Host", b"Content-Type", b"Authorization")
-"""Headers that two readers of the same request must not understand differently (RFC 9112, section
-11.2); twisted.web refuses a second length itself."""
+"""Headers that may occur only once, as two readers of a request could pick different ones (request
+smuggling, RFC 9112 section 11.2); twisted.web itself refuses a second Content-Length."""
 
 
 def body_too_long() -> tuple[HTTPStatus, str]:
-    """Return what a body is refused with that is longer than ``MAX_BODY``."""
+    """Return the status and message for a body longer than ``MAX_BODY``."""
     return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is longer than {MAX_BODY} bytes"
 
 
 class Channel(LimitedChannel):
-    """One client's connection to the remote API."""
+    """A connection of a client of the remote API."""
 
     timeouts = TIMEOUTS
     server = SERVER
 
-    # What is read ahead while an answer is under way. Kept small, as twisted.web adds up the
-    # lengths of all its pieces whenever a piece arrives.
+    # How much is read ahead while a request is answered. Small, as twisted.web sums the lengths of
+    # all buffered pieces each time one arrives.
     _optimisticEagerReadSize = 4096
 
     site: ApiSite
@@ -46,7 +46,7 @@ class Channel(LimitedChannel):
     def __init__(self) -> None:
         super().__init__()
         self.congested = False
-        """Whether the client has not read what was written so far."""
+        """Whether the transport has paused writing because the client does not read."""
         self._upgraded: Callable[[bytes], None] | None = None
 
     def problem(self, status: HTTPStatus, why: str) -> bytes:
@@ -61,7 +61,8 @@ class Channel(LimitedChannel):
             self._upgraded(data)
 
     def upgrade(self, received: Callable[[bytes], None]) -> None:
-        """Speak HTTP no more: ``received`` gets all that the client sends from now on."""
+        """Switch from HTTP to another protocol: ``received`` gets all further bytes from the
+        client."""
         self._upgraded = received
         ahead, self._dataBuffer = b"".join(self._dataBuffer), []
         if ahead:
@@ -72,10 +73,10 @@ class Channel(LimitedChannel):
         if self.length is not None and self.length > MAX_BODY:
             self.refuse(*body_too_long())
         elif self._version != b"HTTP/1.0" and not headers.hasHeader(b"Host"):
-            self.refuse(HTTPStatus.BAD_REQUEST, "a request of HTTP/1.1 needs a Host header")
+            self.refuse(HTTPStatus.BAD_REQUEST, "an HTTP/1.1 request needs a Host header")
         elif twice := [name for name in _ONCE if len(headers.getRawHeaders(name, ())) > 1]:
             name = twice[0].decode("ascii")
-            self.refuse(HTTPStatus.BAD_REQUEST, f"the header {name} is sent twice")
+            self.refuse(HTTPStatus.BAD_REQUEST, f"the header {name} is sent more than once")
         else:
             super().allHeadersReceived()
 
@@ -85,17 +86,17 @@ class Channel(LimitedChannel):
     # --- writing
 
     def writing(self, size: int) -> None:
-        """Note that ``size`` bytes of an answer wait to be read by the client."""
+        """Set the deadline for the client to read ``size`` more bytes of an answer."""
         self._within(self.timeouts.write + size / MIN_READ_RATE)
         if size:
             self.site.unsent.hold(self, size)
 
     def written(self) -> None:
-        """Note that the transport has taken all of the answer."""
+        """Release the quota of an answer that the transport has taken completely."""
         self.site.unsent.release(self)
 
     def caught_up(self) -> None:
-        """Note that the client has read all that was written of an answer that goes on."""
+        """Clear the deadline of a stream whose client has read all that was written so far."""
         self.site.unsent.release(self)
         if self._working and not self._closing:
             self._deadline = None

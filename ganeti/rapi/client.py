@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A client of the remote API in one module, with nothing but the standard library.
+"""A client of the remote API in a single module that needs only the standard library.
 
-Copy it where it is needed. Methods that change something answer the number of a job;
-``WaitForJobCompletion`` waits for it. The names are those that scripts for Ganeti know.
+It can be copied to where it is needed. Methods that change something return a job ID;
+``WaitForJobCompletion`` waits for the job. The names are those of Ganeti's own client.
 """
 
 from __future__ import annotations
@@ -43,19 +43,19 @@ Object = dict[str, Any]
 Answer = tuple[int, bytes]
 
 Exchange = Callable[[str, str, Mapping[str, str], bytes], Answer]
-"""Sends a request (method, path with query, headers, body) and gets status and body."""
+"""Sends a request (method, path with query, headers, body) and returns status and body."""
 
 
 class Error(Exception):
-    """Anything that goes wrong here."""
+    """Base class of the errors of this module."""
 
 
 class CertificateError(Error):
-    """The server cannot prove who it is."""
+    """The certificate of the server could not be verified."""
 
 
 class GanetiApiError(Error):
-    """The server could not be reached or did not do it; ``code`` is the HTTP status, if any."""
+    """The server was not reachable or returned an error; ``code`` is the HTTP status, if any."""
 
     def __init__(self, message: str, code: int | None = None) -> None:
         super().__init__(message)
@@ -63,7 +63,7 @@ class GanetiApiError(Error):
 
 
 class Connection:
-    """A connection to a server, made when it is needed and kept for the next request."""
+    """A persistent connection to a server, opened for the first request."""
 
     def __init__(
         self, host: str, port: int, *, context: ssl.SSLContext | None, timeout: float
@@ -84,7 +84,7 @@ class Connection:
             raise CertificateError(f"{self._name}: {e.verify_message}") from e
         except (http.client.HTTPException, OSError) as e:
             self._connection.close()
-            # A server closes connections that rest too long; only questions are asked again.
+            # The server closes idle connections; only requests that change nothing are repeated.
             if fresh or method != "GET" or isinstance(e, TimeoutError):
                 raise GanetiApiError(f"{self._name}: {e or type(e).__name__}") from e
         return self._again(method, path, headers, body)
@@ -109,16 +109,16 @@ class Connection:
 
 def _connect(connection: http.client.HTTPConnection) -> None:
     connection.connect()
-    # Small requests go out at once; waiting for more to send costs 40 ms each.
+    # Send small requests at once: Nagle's algorithm with delayed acknowledgements costs 40 ms each.
     connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 class GanetiRapiClient:
     """The remote API of a cluster.
 
-    Servers are believed if ``context`` believes them; the default is the host's certificates,
-    and ``cafile`` names others. Arguments that are None are not sent, so that the server's
-    defaults hold. ``**more`` are further parameters of the opcode, as the server names them.
+    The server's certificate is verified with ``context``; by default with the CAs of this host, or
+    those in ``cafile``. Arguments that are None are not sent, so that the server's defaults apply.
+    ``**more`` are further parameters of the opcode, by the server's names.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class GanetiRapiClient:
             login = base64.b64encode(f"{username}:{password or ''}".encode()).decode("ascii")
             self._headers["Authorization"] = f"Basic {login}"
 
-    # --- how it is asked
+    # --- requests
 
     def _ask(self, method: str, path: str, query: Object | None = None, body: Any = None) -> Any:
         headers = dict(self._headers)
@@ -171,24 +171,24 @@ class GanetiRapiClient:
     # --- the cluster
 
     def GetVersion(self) -> int:
-        """The version of the interface."""
+        """Return the version of the interface."""
         version: int = self._ask("GET", "/version")
         return version
 
     def GetFeatures(self) -> list[str]:
-        """What the server can do."""
+        """Return the features of the server."""
         return _texts(self._ask("GET", "/2/features"))
 
     def GetInfo(self, reason: str | None = None) -> Object:
-        """Facts about the cluster."""
+        """Return information about the cluster."""
         return _object(self._ask("GET", "/2/info"))
 
     def GetOperatingSystems(self, reason: str | None = None) -> list[str]:
-        """The OS definitions that instances can be installed with."""
+        """Return the OS definitions that instances can be installed with."""
         return _texts(self._ask("GET", "/2/os"))
 
     def RedistributeConfig(self, reason: str | None = None) -> JobId:
-        """Send the configuration to all nodes again."""
+        """Distribute the configuration to all nodes."""
         return self._job("PUT", "/2/redistribute-config", {"reason": reason})
 
     def ModifyCluster(self, reason: str | None = None, **more: Any) -> JobId:
@@ -196,7 +196,7 @@ class GanetiRapiClient:
         return self._job("PUT", "/2/modify", {"reason": reason}, more)
 
     def GetClusterTags(self, reason: str | None = None) -> list[str]:
-        """The tags of the cluster."""
+        """Return the tags of the cluster."""
         return self._tags("/2")
 
     def AddClusterTags(
@@ -223,17 +223,17 @@ class GanetiRapiClient:
     # --- instances
 
     def GetInstances(self, bulk: bool = False, reason: str | None = None) -> list[Any]:
-        """The names of all instances, or with ``bulk`` all that is known of each."""
+        """Return the names of all instances, or their details with ``bulk``."""
         return self._list("/2/instances", bulk, "id")
 
     def GetInstance(self, instance: str, reason: str | None = None) -> Object:
-        """What is known of an instance."""
+        """Return the details of an instance."""
         return _object(self._ask("GET", _path("instances", instance)))
 
     def GetInstanceInfo(
         self, instance: str, static: bool | None = None, reason: str | None = None
     ) -> JobId:
-        """Have a job find out everything about an instance."""
+        """Submit a job whose result has all details of an instance."""
         said = {"static": static, "reason": reason}
         return self._job("GET", _path("instances", instance, "info"), said)
 
@@ -248,7 +248,7 @@ class GanetiRapiClient:
         dry_run: bool = False,
         **more: Any,
     ) -> JobId:
-        """Create an instance, as an empty one, from an export, or from another cluster."""
+        """Create an instance: empty, from an export, or from another cluster, by ``mode``."""
         wanted = self.InstanceAllocation(mode, name, disk_template, disks, nics, **more)
         body = {"__version__": 1, **wanted}
         return self._job("POST", "/2/instances", _how(dry_run, reason), body)
@@ -262,7 +262,7 @@ class GanetiRapiClient:
         nics: Sequence[Mapping[str, Any]],
         **more: Any,
     ) -> Object:
-        """What ``InstancesMultiAlloc`` is told of one instance; asks the server nothing."""
+        """Return an item for the argument of ``InstancesMultiAlloc``; sends no request."""
         return {
             "mode": mode,
             "name": name,
@@ -279,7 +279,7 @@ class GanetiRapiClient:
         dry_run: bool = False,
         **more: Any,
     ) -> JobId:
-        """Create several instances where there is room for them."""
+        """Create several instances, placed by an instance allocator."""
         body = {"instances": instances, **more}
         return self._job("POST", "/2/instances-multi-alloc", _how(dry_run, reason), body)
 
@@ -304,7 +304,7 @@ class GanetiRapiClient:
         reason: str | None = None,
         **more: Any,
     ) -> JobId:
-        """Reboot an instance: soft, hard or full."""
+        """Reboot an instance; the type is soft, hard or full."""
         said = {"type": reboot_type, "ignore_secondaries": ignore_secondaries}
         path = _path("instances", instance, "reboot")
         return self._job("POST", path, {**said, **_how(dry_run, reason)}, more or None)
@@ -317,7 +317,7 @@ class GanetiRapiClient:
         reason: str | None = None,
         **more: Any,
     ) -> JobId:
-        """Stop an instance."""
+        """Shut down an instance."""
         said = {"no_remember": no_remember or None, **_how(dry_run, reason)}
         return self._job("PUT", _path("instances", instance, "shutdown"), said, more or None)
 
@@ -341,7 +341,7 @@ class GanetiRapiClient:
         osparams: Mapping[str, Any] | None = None,
         reason: str | None = None,
     ) -> JobId:
-        """Install the operating system of an instance again."""
+        """Reinstall the operating system of an instance."""
         body = _given(os=os, start=not no_startup, osparams=osparams)
         return self._job("POST", _path("instances", instance, "reinstall"), _why(reason), body)
 
@@ -355,7 +355,7 @@ class GanetiRapiClient:
         reason: str | None = None,
         early_release: bool | None = None,
     ) -> JobId:
-        """Build one side of mirrored disks anew."""
+        """Replace the disks on one side of a DRBD instance."""
         body = _given(
             mode=mode,
             disks=disks,
@@ -368,14 +368,14 @@ class GanetiRapiClient:
     def ActivateInstanceDisks(
         self, instance: str, ignore_size: bool | None = None, reason: str | None = None
     ) -> JobId:
-        """Make the disks of an instance usable on its node."""
+        """Activate the disks of an instance on its nodes."""
         said = {"ignore_size": ignore_size, "reason": reason}
         return self._job("PUT", _path("instances", instance, "activate-disks"), said)
 
     def DeactivateInstanceDisks(
         self, instance: str, reason: str | None = None, force: bool | None = None
     ) -> JobId:
-        """Take the disks of a stopped instance out of use."""
+        """Deactivate the disks of a stopped instance."""
         said = {"force": force, "reason": reason}
         return self._job("PUT", _path("instances", instance, "deactivate-disks"), said)
 
@@ -387,7 +387,7 @@ class GanetiRapiClient:
         reason: str | None = None,
         iallocator: str | None = None,
     ) -> JobId:
-        """Make the disks of an instance again, empty."""
+        """Recreate the disks of an instance, without their data."""
         body = _given(disks=disks, nodes=nodes, iallocator=iallocator)
         return self._job("POST", _path("instances", instance, "recreate-disks"), _why(reason), body)
 
@@ -399,13 +399,13 @@ class GanetiRapiClient:
         wait_for_sync: bool | None = None,
         reason: str | None = None,
     ) -> JobId:
-        """Make a disk larger by ``amount`` MiB."""
+        """Grow a disk by ``amount`` MiB."""
         body = _given(amount=amount, wait_for_sync=wait_for_sync)
         path = _path("instances", instance, "disk", str(disk), "grow")
         return self._job("POST", path, _why(reason), body)
 
     def PrepareExport(self, instance: str, mode: str, reason: str | None = None) -> JobId:
-        """Get ready to export an instance."""
+        """Prepare the export of an instance."""
         said = {"mode": mode, "reason": reason}
         return self._job("PUT", _path("instances", instance, "prepare-export"), said)
 
@@ -442,7 +442,7 @@ class GanetiRapiClient:
         reason: str | None = None,
         **more: Any,
     ) -> JobId:
-        """Move a running instance to its other node, or another one."""
+        """Migrate an instance to its secondary node, or to another node."""
         body = _given(mode=mode, cleanup=cleanup, target_node=target_node, **more)
         return self._job("PUT", _path("instances", instance, "migrate"), _why(reason), body)
 
@@ -455,7 +455,7 @@ class GanetiRapiClient:
         reason: str | None = None,
         **more: Any,
     ) -> JobId:
-        """Stop an instance and start it on its other node, or another one."""
+        """Fail over an instance to its secondary node, or to another node."""
         body = _given(
             iallocator=iallocator,
             ignore_consistency=ignore_consistency,
@@ -472,16 +472,16 @@ class GanetiRapiClient:
         name_check: bool | None = None,
         reason: str | None = None,
     ) -> JobId:
-        """Give an instance another name."""
+        """Rename an instance."""
         body = _given(new_name=new_name, ip_check=ip_check, name_check=name_check)
         return self._job("PUT", _path("instances", instance, "rename"), _why(reason), body)
 
     def GetInstanceConsole(self, instance: str, reason: str | None = None) -> Object:
-        """How to get at the console of a running instance."""
+        """Return how to connect to the console of a running instance."""
         return _object(self._ask("GET", _path("instances", instance, "console")))
 
     def GetInstanceTags(self, instance: str, reason: str | None = None) -> list[str]:
-        """The tags of an instance."""
+        """Return the tags of an instance."""
         return self._tags(_path("instances", instance))
 
     def AddInstanceTags(
@@ -499,12 +499,12 @@ class GanetiRapiClient:
     # --- jobs
 
     def GetJobs(self, bulk: bool = False) -> list[Any]:
-        """The numbers of all jobs, or with ``bulk`` what became of each."""
+        """Return the IDs of all jobs, or their details with ``bulk``."""
         found = self._list("/2/jobs", bulk, "id")
         return found if bulk else [int(number) for number in found]
 
     def GetJobStatus(self, job_id: JobId) -> Object:
-        """What became of a job."""
+        """Return the details of a job."""
         return _object(self._ask("GET", f"/2/jobs/{int(job_id)}"))
 
     def WaitForJobCompletion(
@@ -515,9 +515,9 @@ class GanetiRapiClient:
         *,
         sleep: Callable[[float], None] = time.sleep,
     ) -> bool:
-        """Whether a job was successful; looks every ``period`` seconds until it has ended.
+        """Poll a job every ``period`` seconds until it has ended; return whether it succeeded.
 
-        With ``retries``, it gives up after so many looks, and the answer is False.
+        With ``retries``, stop after that many polls and return False.
         """
         while retries != 0:
             status = self.GetJobStatus(job_id)["status"]
@@ -535,7 +535,8 @@ class GanetiRapiClient:
         prev_job_info: Sequence[Any] | None = None,
         prev_log_serial: int | None = None,
     ) -> Object | None:
-        """Wait some seconds for a job to change: ``job_info`` and ``log_entries``, or None."""
+        """Wait some seconds for a change of a job; return ``job_info`` and ``log_entries``, or
+        None."""
         body = {
             "fields": fields,
             "previous_job_info": prev_job_info,
@@ -545,17 +546,17 @@ class GanetiRapiClient:
         return None if answer is None else _object(answer)
 
     def CancelJob(self, job_id: JobId, dry_run: bool = False) -> list[Any]:
-        """Cancel a job: whether that worked, and a text."""
+        """Cancel a job; return whether that succeeded, and a message."""
         return list(self._ask("DELETE", f"/2/jobs/{int(job_id)}"))
 
     # --- nodes
 
     def GetNodes(self, bulk: bool = False, reason: str | None = None) -> list[Any]:
-        """The names of all nodes, or with ``bulk`` all that is known of each."""
+        """Return the names of all nodes, or their details with ``bulk``."""
         return self._list("/2/nodes", bulk, "id")
 
     def GetNode(self, node: str, reason: str | None = None) -> Object:
-        """What is known of a node."""
+        """Return the details of a node."""
         return _object(self._ask("GET", _path("nodes", node)))
 
     def EvacuateNode(
@@ -569,7 +570,7 @@ class GanetiRapiClient:
         accept_old: bool = False,
         reason: str | None = None,
     ) -> JobId:
-        """Have a job submit those that move instances off a node; its result lists them."""
+        """Submit a job that submits the jobs that evacuate a node; its result lists them."""
         body = _given(
             iallocator=iallocator, remote_node=remote_node, early_release=early_release, mode=mode
         )
@@ -584,12 +585,12 @@ class GanetiRapiClient:
         target_node: str | None = None,
         reason: str | None = None,
     ) -> JobId:
-        """Have a job submit those that migrate all primary instances of a node."""
+        """Submit a job that submits the jobs that migrate all primary instances of a node."""
         body = _given(mode=mode, iallocator=iallocator, target_node=target_node)
         return self._job("POST", _path("nodes", node, "migrate"), _how(dry_run, reason), body)
 
     def GetNodeRole(self, node: str, reason: str | None = None) -> str:
-        """The role of a node."""
+        """Return the role of a node."""
         return str(self._ask("GET", _path("nodes", node, "role")))
 
     def SetNodeRole(
@@ -600,12 +601,12 @@ class GanetiRapiClient:
         auto_promote: bool | None = None,
         reason: str | None = None,
     ) -> JobId:
-        """Give a node another role."""
+        """Set the role of a node."""
         said = {"force": force or None, "auto-promote": auto_promote, "reason": reason}
         return self._job("PUT", _path("nodes", node, "role"), said, role)
 
     def PowercycleNode(self, node: str, force: bool = False, reason: str | None = None) -> JobId:
-        """Restart a node hard."""
+        """Power-cycle a node."""
         said = {"force": force or None, "reason": reason}
         return self._job("POST", _path("nodes", node, "powercycle"), said)
 
@@ -620,7 +621,7 @@ class GanetiRapiClient:
         output_fields: str | Iterable[str],
         reason: str | None = None,
     ) -> JobId:
-        """Have a job list the storage units of a node."""
+        """Submit a job whose result lists the storage units of a node."""
         fields = output_fields if isinstance(output_fields, str) else ",".join(output_fields)
         said = {"storage_type": storage_type, "output_fields": fields, "reason": reason}
         return self._job("GET", _path("nodes", node, "storage"), said)
@@ -645,7 +646,7 @@ class GanetiRapiClient:
         return self._job("PUT", _path("nodes", node, "storage", "repair"), said)
 
     def GetNodeTags(self, node: str, reason: str | None = None) -> list[str]:
-        """The tags of a node."""
+        """Return the tags of a node."""
         return self._tags(_path("nodes", node))
 
     def AddNodeTags(
@@ -663,11 +664,11 @@ class GanetiRapiClient:
     # --- networks
 
     def GetNetworks(self, bulk: bool = False, reason: str | None = None) -> list[Any]:
-        """The names of all networks, or with ``bulk`` all that is known of each."""
+        """Return the names of all networks, or their details with ``bulk``."""
         return self._list("/2/networks", bulk, "name")
 
     def GetNetwork(self, network: str, reason: str | None = None) -> Object:
-        """What is known of a network."""
+        """Return the details of a network."""
         return _object(self._ask("GET", _path("networks", network)))
 
     def CreateNetwork(
@@ -683,7 +684,7 @@ class GanetiRapiClient:
         dry_run: bool = False,
         reason: str | None = None,
     ) -> JobId:
-        """Make a network known."""
+        """Add a network."""
         body = _given(
             network_name=network_name,
             network=network,
@@ -724,7 +725,7 @@ class GanetiRapiClient:
         return self._job("PUT", _path("networks", network, "modify"), _why(reason), more)
 
     def RenameNetwork(self, network: str, new_name: str, reason: str | None = None) -> JobId:
-        """Give a network another name."""
+        """Rename a network."""
         path = _path("networks", network, "rename")
         return self._job("PUT", path, _why(reason), {"new_name": new_name})
 
@@ -735,7 +736,7 @@ class GanetiRapiClient:
         return self._job("DELETE", _path("networks", network), _how(dry_run, reason))
 
     def GetNetworkTags(self, network: str, reason: str | None = None) -> list[str]:
-        """The tags of a network."""
+        """Return the tags of a network."""
         return self._tags(_path("networks", network))
 
     def AddNetworkTags(
@@ -753,11 +754,11 @@ class GanetiRapiClient:
     # --- node groups
 
     def GetGroups(self, bulk: bool = False, reason: str | None = None) -> list[Any]:
-        """The names of all node groups, or with ``bulk`` all that is known of each."""
+        """Return the names of all node groups, or their details with ``bulk``."""
         return self._list("/2/groups", bulk, "name")
 
     def GetGroup(self, group: str, reason: str | None = None) -> Object:
-        """What is known of a node group."""
+        """Return the details of a node group."""
         return _object(self._ask("GET", _path("groups", group)))
 
     def CreateGroup(
@@ -768,7 +769,7 @@ class GanetiRapiClient:
         reason: str | None = None,
         **more: Any,
     ) -> JobId:
-        """Make a node group."""
+        """Add a node group."""
         body = _given(name=name, alloc_policy=alloc_policy, **more)
         return self._job("POST", "/2/groups", _how(dry_run, reason), body)
 
@@ -781,7 +782,7 @@ class GanetiRapiClient:
         return self._job("DELETE", _path("groups", group), _how(dry_run, reason))
 
     def RenameGroup(self, group: str, new_name: str, reason: str | None = None) -> JobId:
-        """Give a node group another name."""
+        """Rename a node group."""
         path = _path("groups", group, "rename")
         return self._job("PUT", path, _why(reason), {"new_name": new_name})
 
@@ -793,12 +794,12 @@ class GanetiRapiClient:
         dry_run: bool = False,
         reason: str | None = None,
     ) -> JobId:
-        """Put nodes into a group."""
+        """Assign nodes to a group."""
         said = {"force": force or None, **_how(dry_run, reason)}
         return self._job("PUT", _path("groups", group, "assign-nodes"), said, {"nodes": nodes})
 
     def GetGroupTags(self, group: str, reason: str | None = None) -> list[str]:
-        """The tags of a node group."""
+        """Return the tags of a node group."""
         return self._tags(_path("groups", group))
 
     def AddGroupTags(
@@ -813,7 +814,7 @@ class GanetiRapiClient:
         """Remove tags from a node group."""
         return self._change_tags("DELETE", _path("groups", group), tags, dry_run, reason)
 
-    # --- questions, and rules for jobs
+    # --- queries and job filters
 
     def Query(
         self,
@@ -822,23 +823,23 @@ class GanetiRapiClient:
         qfilter: Sequence[Any] | None = None,
         reason: str | None = None,
     ) -> Object:
-        """Columns of the objects that a filter selects, each value with a status."""
+        """Return fields of the objects that a filter selects; each value has a status."""
         body = _given(fields=fields, qfilter=qfilter)
         return _object(self._ask("PUT", _path("query", what), None, body))
 
     def QueryFields(
         self, what: str, fields: Sequence[str] | None = None, reason: str | None = None
     ) -> Object:
-        """The columns that a kind of object has."""
+        """Return the fields of a kind of object."""
         said = {"fields": None if fields is None else ",".join(fields)}
         return _object(self._ask("GET", _path("query", what, "fields"), said))
 
     def GetFilters(self, bulk: bool = False) -> list[Any]:
-        """The identifiers of all rules, or with ``bulk`` the rules."""
+        """Return the UUIDs of all job filters, or their details with ``bulk``."""
         return self._list("/2/filters", bulk, "uuid")
 
     def GetFilter(self, filter_uuid: str) -> Object:
-        """One rule."""
+        """Return a job filter."""
         return _object(self._ask("GET", _path("filters", filter_uuid)))
 
     def AddFilter(
@@ -848,7 +849,7 @@ class GanetiRapiClient:
         action: Any,
         reason_trail: Sequence[Any] | None = None,
     ) -> str:
-        """Add a rule; answers its identifier."""
+        """Add a job filter; return its UUID."""
         body = _given(priority=priority, predicates=predicates, action=action, reason=reason_trail)
         return str(self._ask("POST", "/2/filters", None, body))
 
@@ -860,12 +861,12 @@ class GanetiRapiClient:
         action: Any,
         reason_trail: Sequence[Any] | None = None,
     ) -> str:
-        """Set a rule; answers its identifier."""
+        """Replace or add a job filter; return its UUID."""
         body = _given(priority=priority, predicates=predicates, action=action, reason=reason_trail)
         return str(self._ask("PUT", _path("filters", uuid), None, body))
 
     def DeleteFilter(self, uuid: str) -> None:
-        """Remove a rule."""
+        """Remove a job filter."""
         self._ask("DELETE", _path("filters", uuid))
 
     def _list(self, path: str, bulk: bool, key: str) -> list[Any]:

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Queries that may take the master long have few of the connections to it, so that others do not
-wait for them.
+"""A limit for queries that may take the master long, so that other requests need not wait.
 
-There are only so many connections to the master, and an answer holds one until it is there. A
-query with a filter, or for whatever fields a client names, can take seconds.
+The connections to the master are limited, and each request uses one until it is answered. A query
+with a filter, or for arbitrary fields, can take seconds.
 """
 
 from __future__ import annotations
@@ -20,16 +19,15 @@ from ganeti.luxi.methods import Query, Request
 R = TypeVar("R")
 
 MAX_QUERIES = 4
-"""How many such queries are under way at once, and as many that nodes are asked for; others wait
-in line."""
+"""How many such queries run at once, and as many again that query nodes; others wait."""
 
 OF_NODES = frozenset(("export", "extstorage", "os"))
-"""Kinds of objects that all nodes are asked for, which can take as long as a node is silent."""
+"""Kinds of objects that require a query to all nodes, which takes as long as the slowest node."""
 
 
 @implementer(IMaster)
 class QueryLimit:
-    """Passes requests on to a master, costly queries only so many at once."""
+    """A client of the master that limits the number of concurrent costly queries."""
 
     def __init__(self, master: IMaster, *, max_queries: int = MAX_QUERIES) -> None:
         self._master = master

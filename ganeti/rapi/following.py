@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Jobs of a cluster, followed to their end over its remote API."""
+"""Follows jobs of a cluster until they end, over its remote API."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ FINAL = frozenset({"success", "error", "canceled"})
 FIELDS = ("status", "opresult")
 
 TRIES = 60
-"""How often a cluster that cannot be reached is asked again, a second apart."""
+"""How many times a cluster that does not answer is tried, once per second."""
 
 _AWAY = frozenset({None, 502, 503, 504})
-"""The codes of answers that the cluster's master did not give."""
+"""Status codes of answers that did not come from the cluster's master."""
 
 Say = Callable[[str], None]
 
 
 class JobFailed(Error):
-    """A job was not successful; the message says why."""
+    """A job failed; the message has the reason."""
 
 
 @dataclass(frozen=True)
 class FollowedCluster:
-    """A cluster as one follows it: by the client of its remote API, and its name."""
+    """A cluster and the client of its remote API."""
 
     client: GanetiRapiClient
     name: str
@@ -37,7 +37,8 @@ class FollowedCluster:
     sleep: Callable[[float], None]
 
     def asked(self, question: Callable[[], T]) -> T:
-        """The answer to a question, which is repeated while the cluster is away for a moment."""
+        """Return the result of ``question``, which is repeated while the cluster does not
+        answer."""
         for left in reversed(range(TRIES)):
             try:
                 return question()
@@ -45,23 +46,23 @@ class FollowedCluster:
                 if e.code not in _AWAY or not left:
                     raise
                 if left == TRIES - 1:
-                    self.say(f"{self.name} does not answer; asking again: {e}")
+                    self.say(f"{self.name} does not answer; retrying: {e}")
             self.sleep(1.0)
-        raise AssertionError("the last try ends the loop")
+        raise AssertionError("the last attempt leaves the loop")
 
     def job(self, number: int) -> JobFollower:
         return JobFollower(self, number)
 
     def do(self, order: Callable[[], int]) -> Any:
-        """The result of a job that may be ordered twice.
+        """Submit a job that may be submitted twice, and return its result.
 
-        :raises JobFailed: it was not successful.
+        :raises JobFailed: if it failed.
         """
         return self.job(self.asked(order)).wait()
 
 
 class JobFollower:
-    """A job, whose messages are passed on as they come."""
+    """A job whose messages are reported as they arrive."""
 
     def __init__(self, cluster: FollowedCluster, number: int) -> None:
         self.number = number
@@ -72,9 +73,9 @@ class JobFollower:
         self._ended: str | None = None
 
     def wait_for(self, kind: str) -> Any:
-        """The payload of the next message of this type.
+        """Return the payload of the next message of this type.
 
-        :raises JobFailed: the job ended without one.
+        :raises JobFailed: if the job ended without one.
         """
         for ended, entries in self._changes():
             payload = None
@@ -90,9 +91,9 @@ class JobFollower:
         raise self._failed()
 
     def wait(self) -> Any:
-        """The result of the job's only opcode.
+        """Return the result of the job's only opcode.
 
-        :raises JobFailed: the job was not successful.
+        :raises JobFailed: if the job failed.
         """
         for _, entries in self._changes():
             for _, _, _, payload in entries:
@@ -102,7 +103,7 @@ class JobFollower:
         return self._result
 
     def end(self) -> None:
-        """Have the job end, and wait until it has; whatever becomes of it is only told."""
+        """Cancel the job and wait until it has ended; errors are only reported."""
         if self._ended:
             return
         try:
@@ -112,7 +113,7 @@ class JobFollower:
             self._show(e)
 
     def _changes(self) -> Iterator[tuple[str | None, Sequence[Any]]]:
-        """The job's final status, or None, and its new messages, until it has ended."""
+        """Yield the job's final status, or None, and its new messages, until it has ended."""
         while not self._ended:
             changed = self._cluster.asked(
                 lambda: self._cluster.client.WaitForJobChange(
@@ -138,4 +139,4 @@ class JobFollower:
                 why = text
             case _:
                 why = str(self._result)
-        return JobFailed(f"job {self.number} of {self._cluster.name} was not successful: {why}")
+        return JobFailed(f"job {self.number} of {self._cluster.name} failed: {why}")

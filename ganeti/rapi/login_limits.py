@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Limits for logins, so that a flood of them keeps nobody else waiting.
+"""Limits for logins, so that a flood of them does not delay other clients.
 
-A password that is stored as a slow hash takes tens of milliseconds to check. Clients are told apart
-by their address, and not by the name they give: otherwise anybody could lock a user out.
+Checking a password that is stored as a slow hash takes tens of milliseconds. Clients are
+distinguished by their address, not by the user name: otherwise any client could lock a user out.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ InThread = Callable[[Callable[[], bool]], Awaitable[bool]]
 """Runs a check on another thread."""
 
 MAX_RUNNING = 2
-"""How many slow checks run at once; each takes a processor and 16 MiB."""
+"""How many slow checks run at once; each uses one processor and 16 MiB."""
 
 MAX_PER_SOURCE = 8
-"""How many slow checks may wait for one source."""
+"""How many slow checks of one source may wait."""
 
 MAX_WAITING = 200
-"""How many slow checks may wait in all."""
+"""How many slow checks of all sources may wait."""
 
 MAX_NAME = 64
-"""How many characters of a user name are remembered; longer names have one share."""
+"""How many characters of a user name are used as a key; longer names share their limit."""
 
 
 @lru_cache(maxsize=1024)
 def source_of(host: str) -> str:
-    """Return what the clients at an address have in common: of IPv6 it is the network of 64 bits,
-    in which one client can have as many addresses as it likes.
+    """Return the network that a client's address is counted for. Of IPv6 this is the /64 network,
+    as one client can use any address in it.
     """
     try:
         address = IPv6Address(host.partition("%")[0])
@@ -49,24 +49,24 @@ def source_of(host: str) -> str:
 
 
 class FailureLimit:
-    """How often logins of one source may fail: for each user name, and in all."""
+    """Limits for the failed logins of one source: for each user name, and for all together."""
 
     def __init__(self, seconds: Callable[[], float]) -> None:
         what = "failed logins"
-        # A script with an old password must not lock out other users of its host.
+        # A script with an old password must not lock out other users on its host.
         self._of_name = RateLimit(what, seconds, burst=10, per_second=0.2)
         self._of_source = RateLimit(what, seconds, burst=100, per_second=5.0)
 
     def check(self, source: str, name: str) -> None:
-        """Refuse a login before anything is computed for it.
+        """Reject a login before its password is checked.
 
-        :raises Problematic: 429, with the time to wait.
+        :raises HttpProblem: 429, with the time to wait.
         """
         self._of_name.check(_key(source, name))
         self._of_source.check(source)
 
     def count(self, source: str, name: str) -> None:
-        """Note that a login has failed."""
+        """Count a failed login."""
         self._of_name.count(_key(source, name))
         self._of_source.count(source)
 
@@ -76,7 +76,7 @@ def _key(source: str, name: str) -> str:
 
 
 class SlowChecks:
-    """Runs slow checks of passwords, so many at once, and sources in turn."""
+    """Runs slow password checks: a limited number at once, alternating between sources."""
 
     def __init__(self, in_thread: InThread) -> None:
         self._in_thread = in_thread
@@ -85,13 +85,13 @@ class SlowChecks:
         self._waiting: OrderedDict[str, deque[Deferred[None]]] = OrderedDict()
 
     async def run(self, source: str, check: Callable[[], bool]) -> bool:
-        """Return what ``check`` does, once it is the turn of its source.
+        """Run ``check`` on a thread when it is the turn of its source; return its result.
 
-        :raises Problematic: 429 if too many of the source wait, 503 if too many wait in all.
+        :raises HttpProblem: 429 if too many checks of the source wait, 503 if too many wait in all.
         """
         await self._turn(source)
         waiter: Deferred[bool] = Deferred()
-        # A thread cannot be stopped, so that its place is free when it has ended and not before.
+        # A running thread cannot be canceled, so its slot is released only when it ends.
         Deferred.fromCoroutine(self._run(check)).addBoth(waiter.callback)
         return await waiter
 
@@ -100,11 +100,11 @@ class SlowChecks:
             self._running += 1
             return
         if len(self._waiting.get(source, ())) >= MAX_PER_SOURCE:
-            raise too_many("logins at once", 1)
+            raise too_many("concurrent logins", 1)
         if self._count >= MAX_WAITING:
             raise HttpProblem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                "too many logins at once; try again in 2 seconds",
+                "too many concurrent logins; try again in 2 seconds",
                 (("Retry-After", "2"),),
             )
         turn: Deferred[None] = Deferred(lambda turn: self._leave(source, turn))
@@ -119,7 +119,7 @@ class SlowChecks:
             self._next()
 
     def _next(self) -> None:
-        """Give the place that has become free to the source whose turn it is."""
+        """Pass the free slot to the next source."""
         if not self._waiting:
             self._running -= 1
             return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the remote API counts, and ``/metrics``, which has the master's numbers, too."""
+"""The metrics of the remote API, and ``/metrics``, which also has those of the master."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ _decode = msgspec.json.Decoder(list[MetricFamily]).decode
 class ApiMetrics:
     """Counts the requests of this process.
 
-    ``more`` are numbers of what is around it, such as its connections.
+    ``more`` returns further metrics of the process, such as those of its connections.
     """
 
     def __init__(self, more: Callable[[], Iterable[MetricFamily]] = lambda: ()) -> None:
         self._more = more
         self._requests = Counter(
             "ganeti_api_requests",
-            "Requests to the remote API that were answered.",
+            "Requests that the remote API has answered.",
             ("resource", "method", "status"),
         )
         self._seconds = Histogram(
             "ganeti_api_request_seconds",
-            "How long the answers took, without the time to send them.",
+            "Time from the request to the answer, without sending it.",
             ("resource",),
         )
 
     def answered(self, resource: str, method: str, status: int, seconds: float) -> None:
-        """Count a request for a resource, which is the path of its route."""
+        """Count a request for a resource; ``resource`` is the path of its route."""
         self._requests.count(resource, method if method in METHODS else "other", str(status))
         self._seconds.observe(seconds, resource)
 
     def text(self, master: Families, events: EventHub) -> bytes:
-        """Return the numbers of the master and of this process in the format of Prometheus."""
+        """Return the metrics of the master and of this process in the text format of Prometheus."""
         known = master.families
         own = [
-            gauge("ganeti_master_up", "1 if the master daemon answers.", known is not None),
+            gauge("ganeti_master_up", "1 if the master daemon answers, else 0.", known is not None),
             self._requests.family(),
             self._seconds.family(),
             gauge("ganeti_event_subscribers", "Clients that read the event stream.", len(events)),
@@ -63,21 +63,24 @@ class ApiMetrics:
 
 @dataclass(frozen=True)
 class Families:
-    """What the master has answered; None if it did not."""
+    """The metrics of the master; None if it did not answer."""
 
     families: list[MetricFamily] | None
 
 
 @dataclass(frozen=True)
 class exposes:  # noqa: N801  # a word in a declaration
-    """The numbers of the master and of the remote API, in the text format of Prometheus."""
+    """The verb of ``/metrics``: the metrics of master and remote API for Prometheus."""
 
     access: AuthenticationRealm = AuthenticationRealm.LOGIN
     parameters: tuple[QueryParameter, ...] = ()
 
     @property
     def doc(self) -> str:
-        return "Numbers about the cluster, its master and this API, in the format of Prometheus."
+        return (
+            "Metrics of the cluster, its master and the remote API, in the text format of"
+            " Prometheus."
+        )
 
     async def __call__(self, call: ApiCall) -> Any:
         _, problems = values_of(self.parameters, call.query)
@@ -85,4 +88,4 @@ class exposes:  # noqa: N801  # a word in a declaration
         try:
             return Families(_decode(await call.master.ask_raw(QueryMetrics())))
         except Unanswered:
-            return Families(None)  # which is a number, too
+            return Families(None)  # this itself is a metric: ganeti_master_up

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""``move-instance``: moves instances between clusters, with nothing but their remote APIs.
+"""``move-instance``: moves instances between clusters over their remote APIs.
 
-The source prepares an export and proves by the secret that both clusters share who it is; the
-destination makes the instance and says where it awaits the disks; the source, where it stands
-still, sends them. Only when all of that has succeeded, and it runs at the destination if it did at
-the source, is it removed there. Until then every failure is taken back: there is one whole
-instance at any time, and never two that run.
+The source prepares an export and authenticates itself with the secret that both clusters share. The
+destination creates the instance and returns where it waits for the disks. The source shuts the
+instance down and sends them. The instance is removed at the source only after all of this succeeded
+and it runs at the destination, if it ran before. Any earlier failure is rolled back: there is
+always one complete instance, and never two that run.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ganeti.rapi.client import GANETI_RAPI_PORT, Error, GanetiApiError, GanetiRa
 from ganeti.rapi.following import FollowedCluster, JobFollower
 
 REMOTE_IMPORT = "remote-import"
-"""The type of the log entry that says where the destination awaits the disks."""
+"""The type of the log entry with the endpoints where the destination waits for the disks."""
 
 
 class MoveFailed(Error):
@@ -31,7 +31,7 @@ class MoveFailed(Error):
 
 @dataclass(frozen=True)
 class MoveOptions:
-    """What is to be different at the destination; None and nothing means as at the source."""
+    """What differs at the destination; None or an empty value means as at the source."""
 
     name: str | None = None
     primary: str | None = None
@@ -48,21 +48,21 @@ class MoveOptions:
 
 @dataclass(frozen=True)
 class Mover:
-    """The two clusters."""
+    """Moves instances from one cluster to another."""
 
     source: FollowedCluster
     destination: FollowedCluster
 
     def move(self, instance: str, wishes: MoveOptions) -> list[str]:
-        """Move an instance; answers the nodes that it has at the destination.
+        """Move an instance; return its nodes at the destination.
 
-        :raises MoveFailed: it is not at the destination, but still at the source.
+        :raises MoveFailed: if it is still at the source.
         """
         about = self.source.asked(lambda: self.source.client.GetInstance(instance))
         ran = about["admin_state"] in ("up", True)
         name = wishes.name or about["name"]
         prepared = self.source.do(lambda: self.source.client.PrepareExport(instance, "remote"))
-        self.source.say(f"{self.source.name}: {instance} is ready to be sent")
+        self.source.say(f"{self.source.name}: {instance} is ready to be exported")
         order = self._order(about, wishes, prepared)
         arriving = self.destination.job(self.destination.client.CreateInstance(**order))
         target = arriving.wait_for(REMOTE_IMPORT)
@@ -80,12 +80,12 @@ class Mover:
                 self._go_on(instance, ran=ran)
             else:
                 self.source.say(
-                    f"{self.source.name}: {instance} stays stopped: it is unknown whether it runs"
-                    f" at {self.destination.name}"
+                    f"{self.source.name}: {instance} remains stopped: it may be running at"
+                    f" {self.destination.name}"
                 )
             if isinstance(e, KeyboardInterrupt):
                 raise
-            raise MoveFailed(f"{e}; it is still at {self.source.name}") from e
+            raise MoveFailed(f"{e}; the instance is still at {self.source.name}") from e
         self._leave(instance, keep=wishes.keep_source, ran=ran)
         return nodes
 
@@ -104,10 +104,10 @@ class Mover:
         match result:
             case [True, [*disks]] if all(disks):
                 return
-        raise MoveFailed(f"{self.source.name} did not send everything: {result}")
+        raise MoveFailed(f"{self.source.name} did not send all disks: {result}")
 
     def _leave(self, instance: str, *, keep: bool, ran: bool) -> None:
-        """Let the source's instance go, or go on where both are kept."""
+        """Remove the instance at the source, or restart it if both are kept."""
         source = self.source
         if keep and not ran:
             return
@@ -119,38 +119,39 @@ class Mover:
                 source.do(lambda: source.client.DeleteInstance(instance))
         except Error as e:
             raise MoveFailed(
-                f"{e}; {instance} is whole at {self.destination.name}, and is stopped, but still"
-                f" there, at {source.name}: remove it there"
+                f"{e}; {instance} is complete at {self.destination.name}, and is stopped but still"
+                f" present at {self.source.name}: remove it there"
             ) from e
 
     def _taken_back(self, name: str, arriving: JobFollower) -> bool:
-        """Remove what is at the destination; whether it is gone for certain."""
+        """Remove the instance at the destination; return whether it is certainly gone."""
         arriving.end()
         try:
             if self._is_there(name):
                 self.destination.do(lambda: self.destination.client.DeleteInstance(name))
         except Error as e:
             self.destination.say(
-                f"{self.destination.name}: {name} may be left there: {e};"
-                f" once it can be reached: gnt-instance remove {name}"
+                f"{self.destination.name}: {name} may still exist: {e}; when the cluster is"
+                f" reachable, run gnt-instance remove {name}"
             )
             return False
         return True
 
     def _go_on(self, instance: str, *, ran: bool) -> None:
-        """Let the source's instance run again if it did."""
+        """Start the instance at the source again if it ran before."""
         if not ran:
             return
         try:
             self.source.do(lambda: self.source.client.StartupInstance(instance))
         except Error as e:
             self.source.say(
-                f"{self.source.name}: {instance} is whole but stopped: {e};"
-                f" once it can be reached: gnt-instance start {instance}"
+                f"{self.source.name}: {instance} is complete but stopped: {e}; when the cluster is"
+                f" reachable, run gnt-instance start {instance}"
             )
 
     def _is_there(self, name: str) -> bool:
-        """Whether the destination still has what only our job can have made."""
+        """Return whether the destination has the instance, which only this move can have
+        created."""
         try:
             self.destination.asked(lambda: self.destination.client.GetInstance(name))
         except GanetiApiError as e:
@@ -160,7 +161,7 @@ class Mover:
         return True
 
     def _order(self, about: Object, wishes: MoveOptions, prepared: Object) -> Object:
-        """The request for the instance at the destination."""
+        """Return the creation request for the destination."""
         name = wishes.name or about["name"]
         order = {
             "mode": REMOTE_IMPORT,
@@ -187,7 +188,7 @@ class Mover:
 
 
 def _nics(about: Object) -> list[Object]:
-    """The network cards as they are, with their addresses."""
+    """Return the network cards of the source with their addresses."""
     columns = zip(
         about["nic.macs"], about["nic.ips"], about["nic.modes"], about["nic.links"], strict=True
     )
@@ -199,13 +200,13 @@ def _nics(about: Object) -> list[Object]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; its exit code: 0 if every instance was moved, else 1."""
+    """Run the command; return 0 if every instance was moved, else 1."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # Messages of jobs may have characters that the locale of the terminal has not.
+        # Messages of jobs may contain characters that the terminal's locale cannot encode.
         sys.stdout.reconfigure(errors="backslashreplace")
     chosen = _options().parse_args(argv)
     if chosen.dest_instance_name and len(chosen.instances) > 1:
-        print("--dest-instance-name is for a single instance", file=sys.stderr)
+        print("--dest-instance-name can be used with a single instance only", file=sys.stderr)
         return 1
     try:
         mover = Mover(
@@ -235,7 +236,7 @@ def _move(mover: Mover, instance: str, chosen: Namespace) -> int:
     except Error as e:
         print(f"Failure: {instance} was not moved: {e}", file=sys.stderr)
         return 1
-    _say(f"{instance} is at {mover.destination.name} now, on {', '.join(nodes)}")
+    _say(f"{instance} is now at {mover.destination.name}, on {', '.join(nodes)}")
     return 0
 
 
@@ -255,7 +256,7 @@ def _client(cluster: str, chosen: Namespace, side: str) -> GanetiRapiClient:
     if of("password_file") is not None:
         with open(of("password_file"), encoding="utf-8") as file:
             password = file.readline().rstrip("\n")
-    # A request waits at the server for up to 89 seconds.
+    # The server holds a request for up to 89 seconds.
     return GanetiRapiClient(
         of("address") or cluster,
         of("rapi_port"),
@@ -269,33 +270,58 @@ def _client(cluster: str, chosen: Namespace, side: str) -> GanetiRapiClient:
 def _options() -> ArgumentParser:
     options = ArgumentParser(prog="move-instance", description="Move instances between clusters.")
     options.add_argument("source", help="the cluster that has the instances")
-    options.add_argument("destination", help="the cluster that is to have them")
+    options.add_argument("destination", help="the cluster to move the instances to")
     options.add_argument("instances", nargs="+", metavar="instance")
     for side, whose in (("src", "source's"), ("dest", "destination's")):
         add = options.add_argument
-        add(f"--{side}-address", metavar="HOST", help=f"the {whose} address, if not its name")
+        add(
+            f"--{side}-address",
+            metavar="HOST",
+            help=f"the address of the {whose} remote API, if it differs from the name",
+        )
         add(f"--{side}-rapi-port", type=int, default=GANETI_RAPI_PORT, metavar="PORT")
-        add(f"--{side}-ca-file", metavar="FILE", help=f"who signs the {whose} certificate")
+        add(
+            f"--{side}-ca-file",
+            metavar="FILE",
+            help=f"the CA certificate that verifies the {whose} certificate",
+        )
         add(f"--{side}-username", metavar="NAME")
-        add(f"--{side}-password-file", metavar="FILE", help="its first line is the password")
+        add(
+            f"--{side}-password-file",
+            metavar="FILE",
+            help="read the password from the first line of this file",
+        )
     add = options.add_argument
-    add("--dest-instance-name", metavar="NAME", help="another name at the destination")
+    add("--dest-instance-name", metavar="NAME", help="the name of the instance at the destination")
     add("--dest-primary-node", metavar="NODE")
     add("--dest-secondary-node", metavar="NODE")
     add("--dest-disk-template", metavar="TEMPLATE")
-    add("--iallocator", metavar="NAME", help="who chooses the nodes at the destination")
-    add("--new-nics", type=int, metavar="N", help="new cards, instead of those of the source")
+    add(
+        "--iallocator",
+        metavar="NAME",
+        help="the instance allocator that selects nodes at the destination",
+    )
+    add(
+        "--new-nics",
+        type=int,
+        metavar="N",
+        help="create this many new network cards instead of those of the source",
+    )
     add("-B", "--backend-parameters", dest="beparams", type=_pair, action="append", default=[])
     add("-H", "--hypervisor-parameters", dest="hvparams", type=_pair, action="append", default=[])
     add("--compress", default="none", metavar="TOOL")
-    add("--keep-source-instance", action="store_true", help="do not remove it at the source")
+    add(
+        "--keep-source-instance",
+        action="store_true",
+        help="do not remove the instance at the source",
+    )
     return options
 
 
 def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise ValueError(f"{text} is not NAME=VALUE")
+        raise ValueError(f"{text} must be NAME=VALUE")
     return name, value
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The description of the API for programs (OpenAPI 3.1), made from the routes."""
+"""The OpenAPI 3.1 description of the remote API, generated from the routes."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _REF = "#/components/schemas/{name}"
 
 _VALUE = "Value"
 _VALUES: Schema = {
-    "description": "What a parameter can be; also lists and objects of these, three levels deep.",
+    "description": "The value of a parameter; also lists and objects, up to three levels deep.",
     "type": ["array", "boolean", "null", "number", "object", "string"],
     "pattern": ONE_LINE,
 }
-"""Said once, under this name, and without its levels, which are long and tell readers little."""
+"""The schema of a value, defined once under this name; written out it has three nested levels."""
 
 _QUERY: dict[ArgumentType, Schema] = {
     ArgumentType.FLAG: {"type": "integer", "enum": [0, 1]},
     ArgumentType.NUMBER: {"type": "integer", "minimum": 0},
     ArgumentType.TEXT: {"type": "string"},
-    ArgumentType.WORDS: {"type": "string", "description": "Words with commas between."},
+    ArgumentType.WORDS: {"type": "string", "description": "Words separated by commas."},
     ArgumentType.MANY: {"type": "array", "items": {"type": "string"}},
 }
 
@@ -46,11 +46,11 @@ _BODIES: dict[str, Schema] = {
     "_tags": {"type": ["array", "null"], "items": {"type": "string"}},
     "_flags": {"type": "string", "enum": sorted(FLAGS)},
 }
-"""Bodies that are no objects, by what reads them."""
+"""Bodies that are not objects, by the name of the function that parses them."""
 
 
 def description(routes: Iterable[Route]) -> Schema:
-    """The OpenAPI document for ``routes``."""
+    """Return the OpenAPI document for ``routes``."""
     routes = tuple(routes)
     kinds = sorted(
         {
@@ -77,15 +77,15 @@ def description(routes: Iterable[Route]) -> Schema:
     components = {_VALUE: _VALUES, **_with_values_named(components)}
     for component in components.values():
         if "OP_ID" in component.get("required", ()):
-            component["required"].remove("OP_ID")  # the path says it
+            component["required"].remove("OP_ID")  # implied by the path
     answers = dict(zip(results, schemas[len(kinds) :], strict=True))
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Ganeti remote API",
             "version": __version__,
-            "description": "Jobs are submitted and answered by their number; /2/jobs/{job_id}"
-            " tells what became of them.",
+            "description": "Requests that submit a job return its ID;"
+            " /2/jobs/{job_id} has its status and result.",
         },
         "security": [{}, {"basic": []}],
         "paths": {route.path: _path(route, components, answers) for route in routes},
@@ -100,7 +100,7 @@ def description(routes: Iterable[Route]) -> Schema:
 _LAST_EVENT_ID: Schema = {
     "name": "Last-Event-ID",
     "in": "header",
-    "description": "As since; sent by a client that connects again.",
+    "description": "As the parameter since; sent by clients that reconnect.",
     "schema": {"type": "string", "pattern": r"^[0-9]{1,18}(\.[0-9]{1,18})?$"},
 }
 
@@ -108,7 +108,7 @@ _SPELT_OUT: Schema = msgspec.json.schema(Value)
 
 
 def _with_values_named(schema: Any) -> Any:
-    """The schema with a reference where it says what values can be: it says so a hundred times."""
+    """Replace the schema of a value by a reference; it would be repeated a hundred times."""
     if schema == _SPELT_OUT:
         return {"$ref": _REF.format(name=_VALUE)}
     if isinstance(schema, dict):
@@ -141,7 +141,7 @@ def _path(route: Route, components: dict[str, Schema], answers: Mapping[Any, Sch
 
 
 def media_type(verb: Verb) -> str:
-    """Return what an answer is written in."""
+    """Return the media type of an answer."""
     if isinstance(verb, exposes):
         return CONTENT_TYPE.partition(";")[0]
     return EVENT_STREAM if isinstance(verb, streams) else "application/json"
@@ -187,7 +187,7 @@ def _parameter(declared: QueryParameter, verb: Verb, components: dict[str, Schem
     if declared.kind is ArgumentType.TEXT and declared is not REASON and isinstance(verb, submits):
         schema = _inside(declared, components[verb.opcode.__name__])
     if declared.required and schema.get("type") == "string":
-        schema["minLength"] = 1  # nothing is as good as not given
+        schema["minLength"] = 1  # an empty text counts as not given
     if declared.default is not None:
         schema["default"] = int(declared.default)
     return {
@@ -200,7 +200,7 @@ def _parameter(declared: QueryParameter, verb: Verb, components: dict[str, Schem
 
 
 def _inside(declared: QueryParameter, opcode: Schema) -> Schema:
-    """What the field that a parameter of text is for may be, other than null."""
+    """Return the schema of the opcode field that a text parameter sets, without null."""
     field = opcode["properties"].get(declared.target, _QUERY[ArgumentType.TEXT])
     kinds = [each for each in field.get("anyOf", [field]) if each != {"type": "null"}]
     [kind] = kinds
@@ -234,6 +234,6 @@ def _body(verb: Verb, route: Route, components: dict[str, Schema]) -> Schema | N
 
 
 def _omissible(schema: Schema) -> Schema:
-    """The schema of a body, which may be null, or not there, if nothing in it is required."""
+    """Return the schema of a body, which may be null or missing if it has no required property."""
     schema.pop("title", None)
     return schema if schema["required"] else {**schema, "type": ["object", "null"]}

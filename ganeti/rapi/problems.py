@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Errors as HTTP answers: one table from what happened to a status."""
+"""Errors as HTTP answers: the status of each kind of error."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ STATUS_OF_CODE = {
     Code.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
     Code.ENVIRONMENT: HTTPStatus.SERVICE_UNAVAILABLE,
 }
-"""For refusals and failures, by their classification."""
+"""The status of refusals and failures, by their error code."""
 
 
 QUEUE_SECONDS = "5"
-"""How soon a client may try again when the job queue is full."""
+"""The value of Retry-After when the job queue is full, in seconds."""
 
 
 class HttpProblem(GanetiError):
-    """A request that HTTP has a status of its own for."""
+    """An error with its own HTTP status and headers."""
 
     def __init__(
         self, status: HTTPStatus, message: str, headers: tuple[tuple[str, str], ...] = ()
@@ -64,7 +64,7 @@ class HttpProblem(GanetiError):
 
 
 def status_of(error: GanetiError) -> HTTPStatus:
-    """The status that tells a client what kind of error this is."""
+    """Return the HTTP status for an error."""
     if isinstance(error, HttpProblem):
         return error.status
     for kind, status in STATUS:
@@ -76,7 +76,7 @@ def status_of(error: GanetiError) -> HTTPStatus:
 
 
 def answer_to(error: GanetiError) -> Response:
-    """The answer that reports ``error``."""
+    """Return the answer that reports ``error``."""
     headers = error.headers if isinstance(error, HttpProblem) else ()
     if isinstance(error, QueueFull):
         headers = (("Retry-After", QUEUE_SECONDS),)
@@ -86,7 +86,7 @@ def answer_to(error: GanetiError) -> Response:
 def problem(
     status: HTTPStatus, message: str, headers: tuple[tuple[str, str], ...] = ()
 ) -> Response:
-    """An answer that says what was wrong; ``explain`` is about the status in general."""
+    """Return an answer with a JSON description of the problem; ``explain`` describes the status."""
     said = {
         "code": int(status),
         "message": message or status.phrase,

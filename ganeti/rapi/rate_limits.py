@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""How often one client may do what costs others something: token buckets, one for each client."""
+"""Rate limits: a token bucket for each client."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from http import HTTPStatus
 from ganeti.rapi.problems import HttpProblem
 
 MAX_CLIENTS = 10_000
-"""How many clients are remembered; of more, those that were seen least recently are forgotten."""
+"""How many clients are tracked; beyond that, the least recently seen ones are dropped."""
 
 
 def too_many(what: str, seconds: float) -> HttpProblem:
-    """Return the refusal of a client that has to wait so long."""
+    """Return the error for a client that must wait this many seconds."""
     wait = max(1, math.ceil(seconds))
     return HttpProblem(
         HTTPStatus.TOO_MANY_REQUESTS,
@@ -25,9 +25,9 @@ def too_many(what: str, seconds: float) -> HttpProblem:
 
 
 class RateLimit:
-    """Each client may do something ``burst`` times at once, and ``per_second`` in the long run.
+    """A limit for each client: bursts of ``burst`` requests, and ``per_second`` in the long run.
 
-    ``what`` that is, in the plural, is for the message.
+    ``what`` names the requests in the message, in the plural.
     """
 
     def __init__(
@@ -37,28 +37,28 @@ class RateLimit:
         self._seconds = seconds
         self._burst = burst
         self._per_second = per_second
-        # For each client, how much of the burst was used, and when that was so.
+        # For each client, the used part of the burst, and the time of that value.
         self._used: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def check(self, client: str) -> None:
-        """Refuse a client that has used up its share.
+        """Reject a client that has exhausted its limit.
 
-        :raises Problematic: 429, with the time to wait.
+        :raises HttpProblem: 429, with the time to wait.
         """
         if (over := self._level(client) + 1 - self._burst) > 0:
             raise too_many(self._what, over / self._per_second)
 
     def count(self, client: str) -> None:
-        """Note that the client has done it once."""
+        """Count a request of the client."""
         self._used[client] = self._level(client) + 1, self._seconds()
         self._used.move_to_end(client)
         if len(self._used) > MAX_CLIENTS:
             self._used.popitem(last=False)
 
     def take(self, client: str) -> None:
-        """Refuse a client that has used up its share, or note that it does it now.
+        """Reject a client that has exhausted its limit, otherwise count the request.
 
-        :raises Problematic: 429, with the time to wait.
+        :raises HttpProblem: 429, with the time to wait.
         """
         self.check(client)
         self.count(client)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The tree of resources that is made of the declared routes."""
+"""The tree of resources, built from the declared routes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True)
 class Api:
-    """What all resources share; ``now`` tells the time in seconds since the epoch."""
+    """The services that all resources share; ``now`` returns seconds since the epoch."""
 
     master: IMaster
     authenticator: Authenticator
@@ -49,7 +49,7 @@ class Api:
 
 
 def resource_tree(routes: Iterable[Route], api: Api) -> RouteResource:
-    """Return the root of the resources of ``routes``."""
+    """Build the tree of resources for ``routes``; return its root."""
     root = RouteResource(api)
     for route in routes:
         resource = root
@@ -62,7 +62,7 @@ def resource_tree(routes: Iterable[Route], api: Api) -> RouteResource:
 
 
 class RouteResource(Resource):
-    """One place in the tree: answers all methods of its route, if there is one that ends here."""
+    """A node of the tree; it answers all methods of its route, if a route ends here."""
 
     _log = Logger()
 
@@ -73,7 +73,7 @@ class RouteResource(Resource):
         self._variable: RouteResource | None = None
 
     def grow(self, segment: str) -> RouteResource:
-        """Return the child for a segment of a declared path, which is made if need be."""
+        """Return the child for a segment of a declared path, adding it if necessary."""
         if segment.startswith("{"):
             self._variable = self._variable or RouteResource(self._api)
             return self._variable
@@ -86,17 +86,18 @@ class RouteResource(Resource):
         return child
 
     def getChild(self, name: bytes, request: ApiRequest) -> IResource:
-        """Return the child for a segment that is no declared word: a variable, or an error."""
+        """Return the child for a segment that is a variable, or a resource that answers an
+        error."""
         if self._variable is None or not name:
             return Refusal(nothing_at(request))
         try:
             request.variables.append(name.decode("utf-8"))
         except UnicodeDecodeError:
-            return Refusal(Invalid("the path is not UTF-8"))
+            return Refusal(Invalid("the path is not valid UTF-8"))
         return self._variable
 
     def render(self, request: ApiRequest) -> int:
-        """Begin to answer; a client that hangs up cancels what is still to be done for it."""
+        """Start to answer; if the client disconnects, the work for the answer is canceled."""
         answering = Deferred.fromCoroutine(self._respond(request))
         if not answering.called:
             request.notifyFinish().addErrback(lambda _: answering.cancel())
@@ -112,7 +113,7 @@ class RouteResource(Resource):
             response = answer_to(e)
         except CancelledError:
             if request.channel is None:
-                return  # the client has hung up
+                return  # the client has disconnected
             request.processingFailed(Failure())
             return
         except Exception:
@@ -126,7 +127,7 @@ class RouteResource(Resource):
             send(request, response)
 
     async def _answer(self, request: ApiRequest) -> Response | None:
-        """Return what is answered; None if the answer has begun, and goes on."""
+        """Return the response, or None if an open-ended answer has been started."""
         route, path = self._match(request)
         method = request.method.decode("ascii")
         if method == "OPTIONS":
@@ -154,7 +155,7 @@ class RouteResource(Resource):
         return Response(HTTPStatus.OK, _encoded(result))
 
     async def _stream(self, request: ApiRequest, wanted: Subscription, confirm: Confirm) -> None:
-        """Begin to send events; a client that connects again says itself where to go on."""
+        """Start to send events; a reconnecting client sends its position in Last-Event-ID."""
         last = (request.getHeader(b"last-event-id") or b"").decode("latin-1").strip()
         since = StreamPosition.parse(last) if last else wanted.since
         form: Form
@@ -192,7 +193,7 @@ class RouteResource(Resource):
 
 
 class Refusal(Resource):
-    """Answer every request with an error."""
+    """A resource that answers every request with an error."""
 
     isLeaf = True
 
@@ -206,13 +207,13 @@ class Refusal(Resource):
 
 
 def nothing_at(request: ApiRequest) -> HttpProblem:
-    """Return the error for a path that has no resource."""
+    """Return the error for a path without a resource."""
     path = request.path.decode("latin-1")
-    return HttpProblem(HTTPStatus.NOT_FOUND, f"there is nothing at {path}; GET /2 lists what is")
+    return HttpProblem(HTTPStatus.NOT_FOUND, f"unknown resource {path}; GET /2 lists the resources")
 
 
 def _number(text: str) -> float:
-    """Return the number that digits spell; infinity if it is none, or very long."""
+    """Parse digits; return infinity for text that is not a number, or a very long one."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else math.inf
 
 
@@ -228,5 +229,5 @@ def _verb(method: str, route: Route) -> Verb:
 
 
 def _encoded(result: Any) -> bytes | memoryview:
-    # What the master has encoded is not copied: it may be long.
+    # Results that the master has encoded may be large, so they are not copied.
     return memoryview(result) if isinstance(result, msgspec.Raw) else _encode(result)

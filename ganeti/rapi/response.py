@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Answers, and how they are written: no faster than the client reads them."""
+"""Responses, written no faster than the client reads them."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ SERVER = f"Ganeti {__version__}".encode("ascii")
 JSON = b"application/json"
 
 END = b"\n"
-"""After the body of an answer."""
+"""Sent after the body of an answer."""
 
 PIECE = 64 * 1024
 """How many bytes of a large answer are encrypted and queued at once."""
 
 
 class Response(msgspec.Struct, frozen=True):
-    """An answer; the body is JSON, or text, and is sent with a line end after it."""
+    """A response; the body is JSON or text, and is sent with a trailing newline."""
 
     status: int
     body: bytes | memoryview = b""
     headers: tuple[tuple[str, str], ...] = ()
-    """Further headers."""
+    """Additional headers."""
     content_type: bytes = JSON
 
 
 def send(request: ApiRequest, response: Response) -> None:
     """Answer ``request``, and finish it when the transport has taken the whole answer."""
     if request.channel is None:
-        return  # the client has hung up
+        return  # the client has disconnected
     request.setResponseCode(int(response.status))
     set_header = request.responseHeaders.setRawHeaders
     set_header(b"Server", [SERVER])
@@ -62,10 +62,10 @@ def send(request: ApiRequest, response: Response) -> None:
 
 @implementer(IPushProducer)
 class AnswerProducer:
-    """Write ``rest`` as fast as the client reads, and then finish the request.
+    """Writes ``rest`` as fast as the client reads it, then finishes the request.
 
-    The request is not finished before the transport has room again: otherwise the next request of
-    the client would be answered, however many answers it has not read.
+    The request is finished only when the transport accepts more data: otherwise pipelined requests
+    would be answered, however many answers the client has not read.
     """
 
     def __init__(self, request: ApiRequest, rest: bytes | memoryview) -> None:
@@ -82,22 +82,22 @@ class AnswerProducer:
         self.resume_writing()
 
     def resumeProducing(self) -> None:
-        """The client has read what it was sent."""
+        """Continue: the client has read what was sent."""
         self._paused = False
         self.resume_writing()
 
     def pauseProducing(self) -> None:
-        """The client reads more slowly than we write."""
+        """Pause: the client reads more slowly than we write."""
         self._paused = True
 
     def stopProducing(self) -> None:
-        """The connection is lost, or has to be given up; let go of the answer now."""
+        """Drop the rest of the answer: the connection is lost or must be closed."""
         self._ended = True
         self._rest = b""
 
     def resume_writing(self) -> None:
         while self._rest and not self._paused:
-            # A short last piece goes with the one before it, which saves a turn of the reactor.
+            # A short last chunk is sent with the one before it, which saves a reactor iteration.
             size = PIECE if len(self._rest) >= 2 * PIECE else len(self._rest)
             piece, self._rest = bytes(self._rest[:size]), self._rest[size:]
             self._request.write(piece if self._rest else piece + END)

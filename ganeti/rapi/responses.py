@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the description of the API says of answers: their results, and the statuses of errors."""
+"""The answers in the description of the API: results, and errors by status."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ ERROR: Schema = {
     "type": "object",
     "properties": {
         "code": {"type": "integer", "description": "The HTTP status."},
-        "message": {"type": "string", "description": "What was wrong, and what to do."},
-        "explain": {"type": "string", "description": "What the status means in general."},
+        "message": {"type": "string", "description": "What is wrong, and what to do."},
+        "explain": {"type": "string", "description": "The general meaning of the status."},
     },
     "required": ["code", "message", "explain"],
     "additionalProperties": False,
@@ -27,30 +27,30 @@ ERROR: Schema = {
 _CONTENT: Schema = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
 
 _ERRORS: Mapping[str, str] = {
-    "400": "The request means nothing; the message has everything that is wrong.",
-    "401": "There is no such login, or one is needed.",
-    "403": "This user may not do that.",
-    "404": "There is nothing of that name.",
+    "400": "The request is invalid; the message lists all problems.",
+    "401": "The credentials are wrong or missing.",
+    "403": "The user is not authorized for this request.",
+    "404": "The object does not exist.",
     "408": "The request did not arrive in time.",
     "413": "The body is too long.",
-    "414": "The first line is too long.",
+    "414": "The request line is too long.",
     "415": "The body is not JSON in UTF-8.",
     "431": "The headers are too long.",
-    "429": "This client asks too often; the header Retry-After says how many seconds to wait.",
-    "5XX": "The cluster cannot answer now, or something broke.",
+    "429": "The client has exceeded a rate limit; the header Retry-After has the seconds to wait.",
+    "5XX": "The cluster cannot answer now, or an internal error occurred.",
 }
-"""Why a request is answered with which status, whatever it asks for."""
+"""Reasons for each status that any request may be answered with."""
 
 ERRORS: Schema = {
     status: {"description": why, "content": _CONTENT} for status, why in _ERRORS.items()
 }
-"""These answers, for operations to refer to."""
+"""These answers as components that operations refer to."""
 
 _SOMETIMES = frozenset(("403", "404"))
 
 
 def errors(route: Route, verb: Verb) -> Schema:
-    """The answers of an operation that are errors, by status."""
+    """Return the error answers of an operation, by status."""
     found = _ERRORS.keys() - _SOMETIMES
     if verb.access is AuthenticationRealm.WRITE:
         found |= {"403"}
@@ -66,9 +66,9 @@ def errors(route: Route, verb: Verb) -> Schema:
 
 
 def result(verb: Verb, answers: Mapping[Any, Schema]) -> Schema:
-    """The schema of what an operation answers; ``answers`` has those of declared types."""
+    """Return the schema of an operation's result; ``answers`` has those of declared types."""
     if isinstance(verb, submits):
-        return {"type": "integer", "minimum": 1, "description": "The number of the job."}
+        return {"type": "integer", "minimum": 1, "description": "The ID of the job."}
     if isinstance(verb, lists):
         name = {"type": "integer" if verb.what == "job" else "string"}
         brief = {**dict.fromkeys(verb.keys, name), "uri": {"type": "string"}}
@@ -76,7 +76,7 @@ def result(verb: Verb, answers: Mapping[Any, Schema]) -> Schema:
     if isinstance(verb, shows):
         return _fields(verb.fields)
     if isinstance(verb, streams):
-        return {"type": "string", "description": "Each has an id, a kind, and JSON as data."}
+        return {"type": "string", "description": "Each event has an id, a kind, and JSON data."}
     if isinstance(verb, exposes):
         return {"type": "string", "description": "Lines in the text format of Prometheus."}
     assert isinstance(verb, asks)
@@ -84,7 +84,7 @@ def result(verb: Verb, answers: Mapping[Any, Schema]) -> Schema:
 
 
 def _fields(names: Iterable[str]) -> Schema:
-    """An object with fields of the query language, whose values are of many kinds."""
+    """Return the schema of an object with fields of queries, whose values have many types."""
     return _object({name: {} for name in names})
 
 

@@ -25,26 +25,26 @@ from ganeti.web.site import MAX_HANDSHAKES, LimitedSite
 MAX_CONNECTIONS = 4000
 
 MAX_UNSENT = 128 * 1024 * 1024
-"""How many bytes of large answers are kept for clients that have not read them."""
+"""Limit for the bytes of large answers that wait for clients to read them."""
 
 MAX_UNREAD = 64 * 1024 * 1024
-"""How many bytes of large requests are kept until the rest of them has arrived."""
+"""Limit for the bytes of large requests that have not arrived completely."""
 
 LARGE = 8192
-"""Bodies of fewer bytes are bounded by the number of connections."""
+"""Smaller bodies are limited by the number of connections only."""
 
 _ORIGIN = re.compile(rb"https?://[^/?#]+", re.IGNORECASE)
 
 
 class ApiRequest(MemoryRequest):
-    """A request, whose errors are JSON."""
+    """A request whose errors are answered as JSON."""
 
     channel: Channel | None
 
     def __init__(self, channel: Channel, *args: Any, **named: Any) -> None:
         super().__init__(channel, *args, **named)
         self.variables: list[str] = []
-        """What the variables in the path stand for."""
+        """The values of the variables in the path."""
 
     # --- reading
 
@@ -63,12 +63,12 @@ class ApiRequest(MemoryRequest):
 
     def process(self) -> None:
         if not self.path.startswith((b"/", b"*")):
-            # The absolute form, which proxies send (RFC 9112, section 3.2.2).
+            # The absolute form, which clients use with proxies (RFC 9112, section 3.2.2).
             self.path = _ORIGIN.sub(b"", self.path, count=1) or b"/"
         super().process()
 
     def processingFailed(self, reason: Failure) -> Failure:
-        """Answer that something unexpected happened; the log has it under a reference."""
+        """Answer an internal error, and log the failure under a reference."""
         reference = uuid4().hex[:12]
         self._log.failure(
             "{method} {path} failed; reference {reference}",
@@ -81,16 +81,16 @@ class ApiRequest(MemoryRequest):
             if self.channel is not None:
                 self.channel.abort()
         else:
-            text = f"internal error; the log of ganeti-rapi has it under {reference}"
+            text = f"internal error; see reference {reference} in the log of ganeti-rapi"
             send(self, problem(HTTPStatus.INTERNAL_SERVER_ERROR, text))
         return reason
 
 
 class ApiSite(LimitedSite):
-    """Serve the tree of resources of the remote API."""
+    """The site of the remote API."""
 
     requestFactory = ApiRequest
-    protocol = Channel  # type: ignore[assignment]  # without that of HTTP/2, which is not offered
+    protocol = Channel  # type: ignore[assignment]  # hides the HTTP/2 protocol, which is not offered
     _log = Logger()
 
     def __init__(
@@ -124,12 +124,14 @@ class ApiSite(LimitedSite):
         self.unsent.release(channel)
 
     def _evict_reader(self, channel: LimitedChannel) -> None:
-        self.warn("a client reads its answer too slowly: closing {peer}", peer=channel.peer)
+        self.warn(
+            "client {peer} reads its answer too slowly; closing the connection", peer=channel.peer
+        )
         channel.abort()
 
     def _evict_writer(self, channel: LimitedChannel) -> None:
-        self.warn("too many large requests: refusing that of {peer}", peer=channel.peer)
+        self.warn("too many large requests; rejecting the one of {peer}", peer=channel.peer)
         channel.refuse(
             HTTPStatus.SERVICE_UNAVAILABLE,
-            "too many large requests arrive at once; send it again later",
+            "too many large requests at once; try again later",
         )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The users file: one line per user with a password, open or hashed, and what it allows.
+"""The users file: each line has a user, a password in clear text or hashed, and options.
 
-The forms are those of existing files (see the remote API document), and ``{scrypt}``, which is
-recommended: a file that is read by somebody else then gives no passwords away.
+The formats are those of Ganeti (see ganeti-rapi(8)) and ``{scrypt}``, which is recommended: such a
+file discloses no passwords.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ REALM = "Ganeti Remote API"
 OPTIONS = frozenset(("read", "write"))
 
 SCRYPT_COST = 2**14
-"""CPU and memory cost of a new hash: 16 MiB and some fifty milliseconds."""
+"""CPU and memory cost of a new hash: 16 MiB and about 50 ms."""
 
 SCRYPT_MOST = 2**17
-"""The highest cost that is computed; a check must not take the host's memory."""
+"""The highest cost that is accepted; a check must not exhaust the memory of the host."""
 
 Check = Callable[[str], bool]
-"""Whether this is the password."""
+"""Returns whether this is the user's password."""
 
 
 @dataclass(frozen=True)
 class User:
-    """Somebody who may use the API; ``slow`` says that checking the password takes a while."""
+    """A user of the remote API; ``slow`` means that a check of the password takes tens of
+    milliseconds."""
 
     name: str
     check: Check = field(repr=False)
@@ -39,12 +40,12 @@ class User:
 
     @property
     def writes(self) -> bool:
-        """Whether the user may change something."""
+        """Whether the user may make changes."""
         return "write" in self.options
 
 
 def read_users(text: str) -> tuple[dict[str, User], list[str]]:
-    """The users in the text of a file, and what is wrong with it, without any password."""
+    """Parse a users file; return its users, and problems without any password."""
     users: dict[str, User] = {}
     wrong: list[str] = []
     for number, line in _lines(text):
@@ -91,13 +92,13 @@ def _same(one: str, other: str) -> bool:
 
 
 def ha1(name: str, password: str) -> str:
-    """The hash of HTTP digest authentication (RFC 2617) in the realm of this API."""
+    """Return the HA1 hash of HTTP digest authentication (RFC 2617) in the realm of this API."""
     text = f"{name}:{REALM}:{password}".encode()
     return hashlib.md5(text, usedforsecurity=False).hexdigest()
 
 
 def scrypt_line(name: str, password: str, salt: bytes, options: str = "") -> str:
-    """A line for the users file with the recommended hash; ``salt`` is 16 random bytes."""
+    """Return a line for the users file with the recommended hash; ``salt`` is 16 random bytes."""
     key = _scrypt(password, SCRYPT_COST, 8, 1, salt)
     coded = "$".join(base64.b64encode(part).decode("ascii") for part in (salt, key))
     return f"{name} {{scrypt}}{SCRYPT_COST}$8$1${coded} {options}".rstrip()
@@ -109,10 +110,10 @@ def _scrypt_check(stored: str) -> Check:
         salt, key = (base64.b64decode(part, validate=True) for part in coded)
         numbers = int(cost), int(block), int(parallel)
     except ValueError:
-        raise Invalid("the form is {scrypt}cost$block$parallel$salt$key") from None
+        raise Invalid("the format is {scrypt}cost$block$parallel$salt$key") from None
     n, r, p = numbers
     if not (1 < n <= SCRYPT_MOST and n & (n - 1) == 0 and 0 < r <= 16 and 0 < p <= 16 and key):
-        raise Invalid("the costs of this {scrypt} hash are out of bounds")
+        raise Invalid("the costs of this {scrypt} hash are out of range")
     return lambda password: hmac.compare_digest(_scrypt(password, n, r, p, salt, len(key)), key)
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a method of a resource does: submit an opcode, list or show objects, or ask a question."""
+"""Verbs, which answer the methods of resources: submit an opcode, list or show objects, or
+query."""
 
 from __future__ import annotations
 
@@ -40,20 +41,20 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class ApiCall:
-    """One use of a verb: the variables of its path, and what the client says besides."""
+    """A call of a verb: the variables of the path, and the arguments of the client."""
 
     master: IMaster
     path: Mapping[str, str]
     query: Mapping[str, Any]
     body: Any
     source: str
-    """Names the resource in the reason trail of jobs."""
+    """The name of the resource in the reason trail of jobs."""
     now: float
     """Seconds since the epoch."""
 
 
 class Verb(Protocol):
-    """What a method does; whatever it returns is the answer, a ``msgspec.Raw`` as it is."""
+    """The behavior of a method; the return value is the answer, a ``msgspec.Raw`` unchanged."""
 
     @property
     def access(self) -> AuthenticationRealm: ...
@@ -71,13 +72,13 @@ def _same(document: Document) -> Document:
 
 @dataclass(frozen=True)
 class submits:  # noqa: N801  # a word in a declaration
-    """Queue one opcode, made of path, query and body; answers with the number of the job.
+    """Submit one opcode, built from path, query and body; return the job ID.
 
-    Its parameters are the keys of the body, under the names of ``renames`` where there are any;
-    those in ``query`` can be given there, too, and with ``alone`` either there or in the body.
-    ``fixed`` are parameters made of the path, such as ``{"nodes": ["{node_name}"]}``. What a body
-    that is no object means is for ``body``; ``shape`` has the last word on the document.
-    ``withheld`` are parameters that ``body`` refuses, whoever gives them.
+    The keys of the body are the fields of the opcode, or their names in ``renames``. Those in
+    ``query`` may also be given in the query; with ``alone``, all in the query or all in the body.
+    ``fixed`` are fields set from the path, such as ``{"nodes": ["{node_name}"]}``. ``body`` turns a
+    body into an object; ``shape`` finally transforms the document. ``withheld`` are fields that
+    ``body`` rejects; they are not documented.
     """
 
     opcode: type[Opcode]
@@ -106,9 +107,9 @@ class submits:  # noqa: N801  # a word in a declaration
         return await call.master.ask(SubmitJob(ops=(self.read(call),)))
 
     def read(self, call: ApiCall) -> Opcode:
-        """The opcode that is asked for.
+        """Build the opcode of a call.
 
-        :raises Invalid: with everything that is wrong.
+        :raises Invalid: with all problems.
         """
         document, problems = values_of(self.parameters, call.query)
         document["reason"] = reason_trail(call, document.pop("reason", None))
@@ -143,16 +144,17 @@ class submits:  # noqa: N801  # a word in a declaration
             elif value is None and (target in document or target in self._omissible):
                 continue
             elif target in document:
-                # Some clients send the same in the query and in the body, to please every server.
+                # Some clients send the same value in the query and in the body, to work with any
+                # server.
                 if document[target] != value:
-                    problems.append(Problem(name, "is given twice, and differently"))
+                    problems.append(Problem(name, "is given twice with different values"))
             else:
                 document[target] = value
         return problems
 
     @cached_property
     def _omissible(self) -> frozenset[str]:
-        """What has a default that is not null; clients send null for what they leave out."""
+        """The fields whose default is not null; clients send null for what they omit."""
         return frozenset(
             each.name for each in _described(self.opcode).values() if each.default is not None
         )
@@ -163,7 +165,7 @@ class submits:  # noqa: N801  # a word in a declaration
 
     @cached_property
     def outside(self) -> Mapping[str, str]:
-        """What clients call the fields that have a name of their own inside."""
+        """The names for clients of fields whose name in the opcode differs."""
         names = {each.target: each.name for each in self.parameters if each.target != each.name}
         return {**names, **{inside: outside for outside, inside in self.renames.items()}}
 
@@ -174,9 +176,9 @@ class submits:  # noqa: N801  # a word in a declaration
 
 @dataclass(frozen=True)
 class submits_shared(submits):  # noqa: N801
-    """The same for an opcode that only reads: who asks the same shares a job.
+    """Submit an opcode that only reads; clients that request the same share a job.
 
-    It takes a login, and each user may do so only so often: every job has to be kept.
+    It requires a login and is rate-limited for each user, as every job is stored.
     """
 
     access: AuthenticationRealm = AuthenticationRealm.METERED
@@ -186,7 +188,7 @@ class submits_shared(submits):  # noqa: N801
 
 
 def reason_trail(call: ApiCall, why: str | None) -> list[Any]:
-    """Who asks and why, in the form that the history of jobs keeps; times in nanoseconds."""
+    """Return the reason trail of a call, as jobs record it; times in nanoseconds."""
     when = int(call.now * 1e9)
     user = [["gnt:user", why, when]] if why else []
     return [*user, [f"gnt:library:rlib2:{call.source}", "", when]]
@@ -201,7 +203,7 @@ def _filled(template: Any, path: Mapping[str, str]) -> Any:
 
 
 def parameter(opcode: type[Opcode], declared: str | QueryParameter) -> QueryParameter:
-    """The query parameter for a field of an opcode."""
+    """Return the query parameter for a field of an opcode."""
     if isinstance(declared, QueryParameter):
         return declared
     described = _described(opcode)[declared]
@@ -227,14 +229,14 @@ def _kind(declared: Type) -> ArgumentType:
 
 
 Rows = Callable[[tuple[str, ...]], Request[Any]]
-"""The request for rows of all objects with some fields."""
+"""Returns the request for the rows of all objects with some fields."""
 
 
 @dataclass(frozen=True)
 class lists:  # noqa: N801
-    """All objects of a kind: their names and addresses, or with ``bulk`` all that is known.
+    """List all objects of a kind: their names and URIs, or all details with ``bulk``.
 
-    ``keys`` are what the name is called in the list.
+    ``keys`` are the properties that contain the name.
     """
 
     what: str
@@ -248,7 +250,9 @@ class lists:  # noqa: N801
 
     @property
     def doc(self) -> str:
-        return f"All of the kind {self.what}: their names, or with bulk=1 what is known of them."
+        return (
+            f"List the names of all objects of the kind {self.what}, or their details with bulk=1."
+        )
 
     async def __call__(self, call: ApiCall) -> Any:
         if call.query or call.body:
@@ -262,7 +266,8 @@ class lists:  # noqa: N801
 
 @lru_cache(maxsize=16)
 def _listing(rows: bytes, keys: tuple[str, ...], start: str) -> msgspec.Raw:
-    """Names and addresses; remembered, as lists are asked for more often than they change."""
+    """Return the names and URIs as JSON; cached, as lists are polled more often than they
+    change."""
     names = [row[0] for row in msgspec.json.decode(rows)]
     if all(isinstance(name, int) for name in names):
         names.sort()
@@ -274,7 +279,7 @@ def _listing(rows: bytes, keys: tuple[str, ...], start: str) -> msgspec.Raw:
 
 @dataclass(frozen=True)
 class shows:  # noqa: N801
-    """All that is known of the object that the path names."""
+    """Show the details of the object that the path names."""
 
     what: str
     variable: str
@@ -284,7 +289,7 @@ class shows:  # noqa: N801
 
     @property
     def doc(self) -> str:
-        return f"What is known of one {self.what}."
+        return f"Show the details of one {self.what}."
 
     async def __call__(self, call: ApiCall) -> Any:
         if call.query or call.body:
@@ -303,11 +308,11 @@ Answer = Callable[[ApiCall, Mapping[str, Any], Any], Awaitable[Any]]
 
 @dataclass(frozen=True)
 class asks:  # noqa: N801
-    """Whatever ``answer`` makes of the call, the values of its parameters, and its body.
+    """Answer with the result of ``answer(call, parameters, body)``.
 
-    ``body`` is the record that the body is read as; without one there must be none. ``result``
-    is the type of the answer, and ``errors`` are statuses of its own with their reasons, for the
-    description of the API.
+    ``body`` is the type of the body; without it, no body is allowed. ``result`` is the type of the
+    result, and ``errors`` are additional error statuses with their reasons, for the description of
+    the API.
     """
 
     answer: Answer
@@ -338,7 +343,8 @@ class asks:  # noqa: N801
 
 @dataclass(frozen=True)
 class Subscription:
-    """What a client wants of the event stream: which events, and after which one; None is now."""
+    """A subscription to the event stream: which events, and after which position; None means
+    now."""
 
     selection: EventFilter
     since: StreamPosition | None
@@ -347,30 +353,26 @@ class Subscription:
 SINCE = QueryParameter(
     "since",
     ArgumentType.TEXT,
-    "The id of an event, or the position of a commit: what comes after it is sent. Without it, or"
-    " the header Last-Event-ID, which goes before it, the stream begins now.",
+    "Send events after this event ID or journal position. Without it, or the header"
+    " Last-Event-ID, which takes precedence, the stream starts now.",
 )
-KINDS = QueryParameter(
-    "kind", ArgumentType.MANY, "Only events of this kind; repeat it for several."
-)
-NAMES = QueryParameter(
-    "name", ArgumentType.MANY, "Only events about this object; repeat it for several."
-)
+KINDS = QueryParameter("kind", ArgumentType.MANY, "Only events of this kind; may be repeated.")
+NAMES = QueryParameter("name", ArgumentType.MANY, "Only events about this object; may be repeated.")
 TAGS = QueryParameter(
-    "tag", ArgumentType.MANY, "Only events about objects with this tag; repeat it."
+    "tag", ArgumentType.MANY, "Only events about objects with this tag; may be repeated."
 )
 
 
 @dataclass(frozen=True)
 class streams:  # noqa: N801
-    """The event stream, as server-sent events; as messages if the client asks for a WebSocket."""
+    """Answer with the event stream: server-sent events, or messages over a WebSocket."""
 
     access: AuthenticationRealm = AuthenticationRealm.LOGIN
     parameters: tuple[QueryParameter, ...] = (SINCE, KINDS, NAMES, TAGS)
 
     @property
     def doc(self) -> str:
-        return "Everything that changes, as server-sent events or over a WebSocket."
+        return "Stream the changes of the cluster, as server-sent events or over a WebSocket."
 
     async def __call__(self, call: ApiCall) -> Subscription:
         values, problems = values_of(self.parameters, call.query)
@@ -383,21 +385,21 @@ class streams:  # noqa: N801
 
 
 def unlocked(values: Mapping[str, Any]) -> list[Problem]:
-    """What is wrong with asking under locks, if that was asked for."""
+    """Return the problem of a query that asks for locks, if it does."""
     if not values.get("lock"):
         return []
-    return [Problem("lock", "questions never take locks and never wait for jobs; leave it out")]
+    return [Problem("lock", "queries take no locks and never wait for jobs; omit this parameter")]
 
 
 def bodyless(call: ApiCall) -> list[Problem]:
-    """What is wrong with the body of a call that needs none."""
+    """Return the problems of a body that a method does not accept."""
     if not call.body:
         return []
     if isinstance(call.body, dict):
         return [Problem(name, "unknown parameter") for name in call.body]
-    return [Problem("", "this takes no body")]
+    return [Problem("", "this method accepts no body")]
 
 
 def unknown(what: str, name: str) -> Refused:
-    """The refusal of a name that there is not."""
-    return Refused(f"there is no {what} {name}", Code.UNKNOWN)
+    """Return the error for an object that does not exist."""
+    return Refused(f"{what} {name} does not exist", Code.UNKNOWN)

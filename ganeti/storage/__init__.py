@@ -1,2 +1,3 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a node keeps disks in: read ``interfaces`` first; ``drivers`` says what serves which."""
+"""Storage drivers of a node. Read ``interfaces`` first; ``drivers`` maps disk templates to
+drivers."""

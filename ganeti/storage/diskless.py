@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Instances without disks: there is nothing to do, and nothing can be made."""
+"""The driver of instances without disks: it rejects the creation of disks."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ganeti.storage.interfaces import IVolumes, Volume, VolumeStatus
 
 @implementer(IVolumes)
 class NoVolumes:
-    """The storage of instances that have none."""
+    """The storage of diskless instances."""
 
     async def create(self, disk: Disk, *, owner: str, primary: bool) -> None:
         _refuse(disk)
 
     async def remove(self, disk: Disk) -> None:
-        """Nothing is there, so nothing is left."""
+        """Do nothing, as there are no disks."""
 
     async def grow(self, disk: Disk, amount: int) -> None:
         _refuse(disk)
@@ -33,7 +33,7 @@ class NoVolumes:
         _refuse(disk)
 
     async def detach(self, disk: Disk) -> None:
-        """Nothing is attached."""
+        """Do nothing, as nothing is attached."""
 
     async def describe(self, disks: Sequence[Disk]) -> list[VolumeStatus | None]:
         return [None] * len(disks)
@@ -44,7 +44,7 @@ class NoVolumes:
 
 def _refuse(disk: Disk) -> NoReturn:
     raise Refused(
-        f"{disk.iv_name} cannot be made: a diskless instance has no disks; convert it to another"
-        " disk template first",
+        f"{disk.iv_name} cannot be created: a diskless instance has no disks; convert it to"
+        " another disk template first",
         Code.INPUT,
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Which driver serves which disk template: a new driver is its module and one line here."""
+"""The driver of each disk template; a new driver is a module and a line in a table here."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from ganeti.system.interfaces import IFiles, IImages, IProcesses
 
 @dataclass(frozen=True)
 class StorageDrivers:
-    """What drivers are made of: the ways to the operating system, and where files may be.
+    """What drivers are built from: access to the operating system, and the allowed directories.
 
-    ``node`` is the name of this node. ``pretend`` is the folder in which volume groups and
-    mirrored disks are pretended, if they are.
+    ``node`` is the name of this node. ``pretend`` is the directory of the simulated storage; empty
+    if none is simulated.
     """
 
     files: IFiles
@@ -39,56 +39,61 @@ class StorageDrivers:
 
     @cached_property
     def devices(self) -> Devices:
-        """What is pretended to be this node's devices."""
+        """The simulated devices of this node."""
         return Devices(self.files, self.images, f"{self.pretend}/{self.node}")
 
     @cached_property
     def lvm(self) -> Lvm:
-        """One for all that use it, so that they share its reports."""
+        """One object for all drivers, so that they share its reports."""
         return Lvm(self.processes)
 
 
 DRIVERS: Mapping[Template, Callable[[StorageDrivers], IVolumes]] = {
-    Template.DISKLESS: lambda doors: NoVolumes(),
-    Template.FILE: lambda doors: FileVolumes(doors.images, doors.folders),
-    Template.SHAREDFILE: lambda doors: FileVolumes(doors.images, doors.folders),
-    Template.PLAIN: lambda doors: LogicalVolumes(doors.lvm),
-    Template.DRBD: lambda doors: DrbdVolumes(
-        doors.processes, doors.files, LogicalVolumes(doors.lvm), doors.node
+    Template.DISKLESS: lambda dependencies: NoVolumes(),
+    Template.FILE: lambda dependencies: FileVolumes(dependencies.images, dependencies.folders),
+    Template.SHAREDFILE: lambda dependencies: FileVolumes(
+        dependencies.images, dependencies.folders
+    ),
+    Template.PLAIN: lambda dependencies: LogicalVolumes(dependencies.lvm),
+    Template.DRBD: lambda dependencies: DrbdVolumes(
+        dependencies.processes,
+        dependencies.files,
+        LogicalVolumes(dependencies.lvm),
+        dependencies.node,
     ),
 }
 
 PRETENDED: Mapping[Template, Callable[[StorageDrivers], IVolumes]] = {
-    Template.PLAIN: lambda doors: PretendVolumes(doors.devices),
-    Template.DRBD: lambda doors: PretendMirror(
-        doors.pretend, doors.node, PretendVolumes(doors.devices)
+    Template.PLAIN: lambda dependencies: PretendVolumes(dependencies.devices),
+    Template.DRBD: lambda dependencies: PretendMirror(
+        dependencies.pretend, dependencies.node, PretendVolumes(dependencies.devices)
     ),
 }
-"""Drivers that take the place of others on a host that pretends."""
+"""Drivers that replace others on a host with simulated storage."""
 
 UNITS: Mapping[str, Callable[[StorageDrivers], IUnits]] = {
-    "file": lambda doors: FileFolders(doors.images, doors.folders),
-    "sharedfile": lambda doors: FileFolders(doors.images, doors.folders),
-    "lvm-vg": lambda doors: VolumeGroups(doors.lvm),
-    "lvm-pv": lambda doors: PhysicalVolumes(doors.lvm),
+    "file": lambda dependencies: FileFolders(dependencies.images, dependencies.folders),
+    "sharedfile": lambda dependencies: FileFolders(dependencies.images, dependencies.folders),
+    "lvm-vg": lambda dependencies: VolumeGroups(dependencies.lvm),
+    "lvm-pv": lambda dependencies: PhysicalVolumes(dependencies.lvm),
 }
-"""Kinds of storage units, under the names that the remote API gives them."""
+"""The types of storage units, by their names in the remote API."""
 
 PRETENDED_UNITS: Mapping[str, Callable[[StorageDrivers], IUnits]] = {
-    "lvm-vg": lambda doors: PretendGroups(doors.devices),
-    "lvm-pv": lambda doors: PretendDevices(doors.devices),
+    "lvm-vg": lambda dependencies: PretendGroups(dependencies.devices),
+    "lvm-pv": lambda dependencies: PretendDevices(dependencies.devices),
 }
 
 
 def drivers(
-    doors: StorageDrivers, templates: Iterable[Template] = tuple(DRIVERS)
+    dependencies: StorageDrivers, templates: Iterable[Template] = tuple(DRIVERS)
 ) -> dict[Template, IVolumes]:
-    """A driver for each of the templates; those that nothing serves are left out."""
-    known = {**DRIVERS, **(PRETENDED if doors.pretend else {})}
-    return {each: known[each](doors) for each in templates if each in known}
+    """Create the drivers of the templates that are supported."""
+    known = {**DRIVERS, **(PRETENDED if dependencies.pretend else {})}
+    return {each: known[each](dependencies) for each in templates if each in known}
 
 
-def units(doors: StorageDrivers) -> dict[str, IUnits]:
-    """The storage units of this node, by kind."""
-    known = {**UNITS, **(PRETENDED_UNITS if doors.pretend else {})}
-    return {kind: build(doors) for kind, build in known.items()}
+def units(dependencies: StorageDrivers) -> dict[str, IUnits]:
+    """Create the storage units of this node, by type."""
+    known = {**UNITS, **(PRETENDED_UNITS if dependencies.pretend else {})}
+    return {kind: build(dependencies) for kind, build in known.items()}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Disks as sparse raw files in allowed folders, of this node or shared by all nodes."""
+"""Disks as sparse raw files in allowed directories, local or shared by all nodes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 class FileVolumes:
     """Disks whose ``logical_id`` is ``[driver, path]``; a file is always attached.
 
-    The path is that on a host that is one node; where the file really is, ``attach`` answers.
+    The path is relative to the node's root directory; ``attach`` returns the real path.
     """
 
     def __init__(self, images: IImages, folders: AllowedFolders) -> None:
@@ -33,7 +33,7 @@ class FileVolumes:
 
     async def create(self, disk: Disk, *, owner: str, primary: bool) -> None:
         path = self._place(disk).path
-        with _explained(f"{disk.iv_name} cannot be made at {path}"):
+        with _explained(f"{disk.iv_name} cannot be created at {path}"):
             await self._images.create(path, disk.size * MIB)
 
     async def remove(self, disk: Disk) -> None:
@@ -43,19 +43,19 @@ class FileVolumes:
 
     async def grow(self, disk: Disk, amount: int) -> None:
         path = self._present(disk)
-        with _explained(f"{path} cannot grow"):
+        with _explained(f"{path} cannot be grown"):
             await self._images.resize(path, (disk.size + amount) * MIB)
 
     async def rename(self, disk: Disk, to: Disk) -> None:
         path, new = self._present(disk), self._place(to).path
-        with _explained(f"{path} cannot become {new}"):
+        with _explained(f"{path} cannot be renamed to {new}"):
             await self._images.rename(path, new)
 
     async def attach(self, disk: Disk, *, primary: bool, ignore_size: bool = False) -> str:
         return self._present(disk)
 
     async def detach(self, disk: Disk) -> None:
-        """A file needs no detaching."""
+        """Do nothing, as a file needs no detaching."""
 
     async def describe(self, disks: Sequence[Disk]) -> list[VolumeStatus | None]:
         return [self._describe(disk) for disk in disks]
@@ -73,7 +73,7 @@ class FileVolumes:
     def _describe(self, disk: Disk) -> VolumeStatus | None:
         try:
             path = self._place(disk).path
-        except Refused:  # attaching it says why
+        except Refused:  # attach() reports the reason
             return VolumeStatus(path="", degraded=True, local=LocalHost.FAULTY)
         size = self._images.size(path)
         return None if size is None else VolumeStatus(path=path, size=size // MIB)
@@ -90,7 +90,7 @@ class FileVolumes:
 
 @implementer(IUnits)
 class FileFolders:
-    """The folders in which file disks may be made; folders of one file system share its room."""
+    """The directories for file disks; those on one file system share its space."""
 
     def __init__(self, images: IImages, folders: AllowedFolders) -> None:
         self._images = images
@@ -101,29 +101,29 @@ class FileFolders:
 
     async def unit(self, name: str) -> StorageUnit:
         folder = self._folders.folder(name)
-        with _explained(f"the room in {folder} cannot be found out"):
+        with _explained(f"the free space of {folder} cannot be determined"):
             space = await self._images.space(folder)
         size, free = space.size // MIB, space.free // MIB
         return StorageUnit(name=name, size=size, free=free, used=size - free)
 
     async def set_allocatable(self, name: str, allocatable: bool) -> None:
         raise Refused(
-            f"disks may be made in {name} for as long as it is listed in {self._folders.listing}"
-            " on this node",
+            f"disks may be created in {name} as long as it is listed in {self._folders.listing} on"
+            " this node",
             Code.INPUT,
         )
 
     async def repair(self, name: str) -> None:
-        raise Refused(f"{name} is a folder: there is nothing to repair", Code.INPUT)
+        raise Refused(f"{name} is a directory; it cannot be repaired", Code.INPUT)
 
 
 @contextmanager
 def _explained(what: str) -> Iterator[None]:
-    """Say in our words what the operating system refused."""
+    """Translate errors of the operating system into refusals and failures."""
     try:
         yield
     except FileExistsError:
-        raise Refused(f"{what}: a file of that name is there already", Code.EXISTS) from None
+        raise Refused(f"{what}: a file with that name exists already", Code.EXISTS) from None
     except OSError as e:
         why = f"{what}: {e.strerror or e}"
         if e.errno in _NO_ROOM:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Where file disks may be: the folders an administrator allows, and nothing outside of them."""
+"""The directories in which an administrator allows file disks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FORBIDDEN = frozenset(
         "/var/lib",
     }
 )
-"""Folders in which disks cannot be made directly: other things live there."""
+"""Directories in which disks cannot be created directly, as they contain other files."""
 
 SYSTEM = (
     "/bin",
@@ -47,11 +47,11 @@ SYSTEM = (
     "/usr/libexec",
     "/usr/sbin",
 )
-"""The operating system's own trees, in which no disk can be made at any depth."""
+"""Directories of the operating system, in which disks cannot be created at any depth."""
 
 
 def listed(text: str) -> tuple[str, ...]:
-    """The folders that a ``file-storage-paths`` file lists: one a line, ``#`` for comments."""
+    """Parse a ``file-storage-paths`` file: one directory per line, ``#`` starts a comment."""
     lines = (line.strip() for line in text.splitlines())
     return tuple(_clean(line) for line in lines if line and not line.startswith("#"))
 
@@ -61,7 +61,7 @@ def _clean(path: str) -> str:
 
 
 def forbidden(folder: str) -> bool:
-    """Whether disks in ``folder`` would get in the way of the operating system."""
+    """Return whether disks in ``folder`` could damage the operating system."""
     return (
         not folder.startswith("/")
         or folder in FORBIDDEN
@@ -71,7 +71,7 @@ def forbidden(folder: str) -> bool:
 
 @dataclass(frozen=True)
 class ResolvedPath:
-    """Where a file really is on this host, and which allowed folder that is in."""
+    """The real path of a file on this host, and the allowed directory that contains it."""
 
     path: str
     folder: str
@@ -79,11 +79,10 @@ class ResolvedPath:
 
 @dataclass(frozen=True, kw_only=True)
 class AllowedFolders:
-    """The folders of this node in which disks may be made.
+    """The directories of this node in which disks may be created.
 
-    Paths are those of a host that is one node, as in the configuration; ``root`` comes before
-    them here. ``listing`` is the administrator's list, which is read anew each time; while there
-    is none, ``defaults`` are allowed.
+    Paths are as in the configuration; on this host ``root`` is prepended. ``listing`` is the
+    administrator's list, which is read each time; if it does not exist, ``defaults`` are allowed.
     """
 
     files: IFiles
@@ -93,28 +92,31 @@ class AllowedFolders:
     root: str = ""
 
     def all(self) -> tuple[str, ...]:
-        """The allowed folders; forbidden ones on the list do not count."""
+        """Return the allowed directories, without forbidden ones."""
         named = self._listed()
         if named is None:
             return tuple(map(_clean, self.defaults))
         return tuple(folder for folder in named if not forbidden(folder))
 
     def forbidden(self) -> tuple[str, ...]:
-        """The folders on the administrator's list that are not accepted."""
+        """Return the directories in the administrator's list that are forbidden."""
         return tuple(folder for folder in self._listed() or () if forbidden(folder))
 
     def place(self, path: str) -> ResolvedPath:
-        """Where the file ``path`` is.
+        """Return the location of the file ``path``.
 
-        :raises Refused: it is in no allowed folder, or would leave it by ``..`` or a symbolic link.
+        :raises Refused: if it is in no allowed directory, or leaves it by ``..`` or a symbolic
+            link.
         """
         folder = self._above(path)
         if path == folder:
-            raise Refused(f"{path} is a folder for disks, and cannot be a disk", Code.INPUT)
+            raise Refused(
+                f"{path} is a directory for disks, and cannot be a disk itself", Code.INPUT
+            )
         return self._place(path, folder)
 
     def folder(self, path: str) -> str:
-        """Where the folder ``path`` is, which is an allowed one or below one.
+        """Return the real path of the directory ``path``, an allowed one or below one.
 
         :raises Refused: as for ``place``.
         """
@@ -122,20 +124,22 @@ class AllowedFolders:
 
     def _above(self, path: str) -> str:
         if not path.startswith("/") or _clean(path) != path or "\0" in path:
-            raise Refused(f"{path!r} is no plain absolute path; write it without '..'", Code.INPUT)
+            raise Refused(
+                f"{path!r} is not a normalized absolute path; write it without '..'", Code.INPUT
+            )
         for folder in self.all():
             if path == folder or path.startswith(folder + "/"):
                 return folder
         raise Refused(
-            f"no file disks are allowed at {path}; add its folder to {self.root}{self.listing} on"
-            " this node",
+            f"file disks are not allowed at {path}; add its directory to {self.root}{self.listing}"
+            " on this node",
             Code.INPUT,
         )
 
     def _place(self, path: str, folder: str) -> ResolvedPath:
         here, below = self.root + folder, path[len(folder) :]
         if self.resolve(here + below) != self.resolve(here) + below:
-            raise Refused(f"{path} leads out of {folder} by a symbolic link", Code.INPUT)
+            raise Refused(f"{path} leaves {folder} by a symbolic link", Code.INPUT)
         return ResolvedPath(here + below, here)
 
     def _listed(self) -> tuple[str, ...] | None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What storage does for a node. A driver says by ``providedBy`` which of these it can.
+"""The interfaces of storage on a node. ``providedBy`` tells which of them a driver implements.
 
-All sizes are MiB. A refusal says what would make the request possible; ``Failed`` carries the
-words of the program that did not do what it was asked.
+All sizes are in MiB. ``Refused`` says what would make the request possible; ``Failed`` contains the
+error message of the program that failed.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class LocalHost(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class VolumeStatus:
-    """What is known of a disk: ``path`` is empty while it is detached.
+    """The status of a disk: ``path`` is empty while it is detached.
 
-    ``degraded`` means that the loss of one more part would lose data; ``estimated_time`` is the
-    rest of a resync in seconds.
+    ``degraded`` means that the loss of another component would lose data; ``estimated_time`` is the
+    remaining time of a resync in seconds.
     """
 
     path: str
@@ -45,7 +45,7 @@ class VolumeStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class Volume:
-    """A volume that is there, whether or not a disk of the cluster refers to it."""
+    """An existing volume, whether or not a disk of the cluster refers to it."""
 
     name: str
     size: int
@@ -55,126 +55,128 @@ class Volume:
 
 
 class IVolumes(Interface):
-    """The disks of one template on this node; they are found by their ``logical_id``."""
+    """The disks of one template on this node, identified by their ``logical_id``."""
 
     async def create(disk: Disk, *, owner: str, primary: bool) -> None:
-        """Make a disk of ``disk.size``; it survives a crash when this returns.
+        """Create a disk of ``disk.size``; it is durable when this returns.
 
-        ``owner`` is the instance's name, noted where the storage can keep a note. On the
-        ``primary`` node of a mirrored disk the new disk can be written at once. Nothing is left
-        of a disk that could not be made.
+        ``owner`` is the name of the instance, which is stored if the storage supports it. On the
+        ``primary`` node of a DRBD disk, the new disk is writable at once. If the creation fails,
+        nothing remains.
 
-        :raises Refused: there is something of that name (it is left as it is), or no room.
+        :raises Refused: if the name exists (the existing disk is not changed), or space is
+            insufficient.
         """
 
     async def remove(disk: Disk) -> None:
-        """Remove a disk, attached or not, and what is on it; one that is not there is removed.
+        """Remove a disk, attached or not, and its data; succeed if it does not exist.
 
-        :raises Refused: it is in use.
+        :raises Refused: if it is in use.
         """
 
     async def grow(disk: Disk, amount: int) -> None:
-        """Make a disk ``amount`` larger than ``disk.size``; one that is that large stays.
+        """Grow a disk by ``amount`` beyond ``disk.size``; do nothing if it is that large.
 
-        So a repetition does not grow it twice. What is on the disk stays. A mirrored disk grows
-        on its secondary node first; it is larger for its guest when it has grown on both.
+        So a repetition does not grow it twice. Data is kept. A DRBD disk is grown on its secondary
+        node first; the guest sees the new size when both nodes have grown.
 
-        :raises Refused: no room, or there is no such disk.
+        :raises Refused: if space is insufficient, or the disk does not exist.
         """
 
     async def rename(disk: Disk, to: Disk) -> None:
-        """Give a disk the ``logical_id`` of ``to``; its content stays.
+        """Change the ``logical_id`` of a disk to that of ``to``; data is kept.
 
-        :raises Refused: there is no such disk, or something is there already.
+        :raises Refused: if the disk does not exist, or the new name exists.
         """
 
     async def attach(disk: Disk, *, primary: bool, ignore_size: bool = False) -> str:
-        """Make a disk usable and answer its path; attaching an attached disk answers the same.
+        """Attach a disk and return its path; attaching it again returns the same path.
 
-        On the ``primary`` node of a mirrored disk it can be written. ``ignore_size`` accepts
-        a disk whose size is not what the configuration says.
+        On the ``primary`` node of a DRBD disk it is made writable. ``ignore_size`` accepts a disk
+        whose size differs from the configuration.
 
-        :raises Refused: there is no such disk.
+        :raises Refused: if the disk does not exist.
         """
 
     async def detach(disk: Disk) -> None:
-        """The opposite of ``attach``; detaching a disk that is not attached succeeds.
+        """Detach a disk; succeed if it is not attached.
 
-        :raises Refused: it is in use.
+        :raises Refused: if it is in use.
         """
 
     async def describe(disks: Sequence[Disk]) -> list[VolumeStatus | None]:
-        """The status of disks in their order, None for one that is not there; changes nothing."""
+        """Return the status of disks in their order, None for a missing one; changes nothing."""
 
     async def volumes() -> list[Volume]:
-        """All volumes of this kind on this node, sorted by name."""
+        """Return all volumes of this type on this node, sorted by name."""
 
 
 class IDemanding(Interface):
-    """Storage that needs something of the node that may not be there."""
+    """Storage that has requirements on the node."""
 
     def obstacle() -> str:
-        """Why its disks would not work here, and what to do; empty if they will."""
+        """Return why disks would not work on this node, and what to do; empty if they would."""
 
 
 class ISnapshots(Interface):
-    """Storage that can hold on to the content of a disk while it goes on changing."""
+    """Storage that supports snapshots."""
 
     async def snapshot(disk: Disk, name: str) -> Disk:
-        """Make a snapshot and answer a disk that reads it; ``IVolumes.remove`` takes it.
+        """Create a snapshot; return a disk that reads it, and that ``IVolumes.remove`` removes.
 
-        :raises Refused: no room, no such disk, or something of that name is there.
+        :raises Refused: if space is insufficient, the disk does not exist, or the name exists.
         """
 
 
 class IMirror(Interface):
-    """Disks of which a peer node has the same copy."""
+    """Disks with a copy on a peer node."""
 
     async def promote(disk: Disk, *, both: bool = False) -> None:
-        """Make this node's copy writable; with ``both`` the peer's may be at the same time.
+        """Make this node primary; with ``both``, the peer may be primary, too.
 
-        :raises Refused: the peer's copy is writable, or there is no current data to be reached.
+        :raises Refused: if the peer is primary, or no current data is reachable.
         """
 
     async def demote(disk: Disk) -> None:
-        """Make this node's copy read only for its peer's sake; demoting a secondary succeeds.
+        """Make this node secondary; succeed if it is.
 
-        :raises Refused: somebody holds it open.
+        :raises Refused: if the device is open.
         """
 
     async def disconnect(disk: Disk) -> None:
-        """Cut this node's copy off its peer; it goes on alone, and notes what changes."""
+        """Disconnect this node's copy from its peer; it continues alone, and tracks its changes."""
 
     async def connect(disk: Disk, *, both: bool = False) -> None:
-        """Connect to the peer again and begin to make the copies the same.
+        """Connect to the peer and start a resync.
 
-        ``both`` lets both sides write, as a live migration needs for a moment.
+        ``both`` allows both nodes to be primary, as needed during a live migration.
 
-        :raises Refused: the disk is not attached, or both sides write and only one shall.
+        :raises Refused: if the disk is not attached, or both nodes are primary and ``both`` is
+            false.
         """
 
     async def drop(disk: Disk) -> None:
-        """Stop using this node's copy; the disk goes on with its peer's.
+        """Detach this node's copy; the disk continues with the peer's copy.
 
-        :raises Refused: the peer's copy cannot be reached, or is not current.
+        :raises Refused: if the peer's copy is unreachable or outdated.
         """
 
     async def take(disk: Disk) -> None:
-        """Use the volumes of ``disk.children`` as this node's copy, filled from the peer's.
+        """Attach the volumes of ``disk.children`` as this node's copy, to be synced from the peer.
 
-        What was on them is lost. A copy that is in use already stays as it is.
+        Their data is lost. A copy that is attached already is kept.
         """
 
     async def pause(disk: Disk, *, paused: bool) -> None:
-        """Hold a resync, or let it go on; without a resync this does nothing."""
+        """Pause or resume a resync; do nothing if there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StorageUnit:
-    """A place that disks are made in: how large it is, and whether new ones may be made there.
+    """A storage unit: its size, and whether new disks may be created on it.
 
-    One that is not ``healthy`` has lost a part of itself. ``group`` is the volume group that
-    a physical volume belongs to.
+    A unit that is not ``healthy`` has lost a component. ``group`` is the volume group of a physical
+    volume.
     """
 
     name: str
@@ -187,26 +189,26 @@ class StorageUnit:
 
 
 class IUnits(Interface):
-    """The storage units of one kind on this node, as an administrator looks after them."""
+    """The storage units of one type on this node."""
 
     async def units() -> list[StorageUnit]:
-        """All of them, sorted by name."""
+        """Return all units, sorted by name."""
 
     async def unit(name: str) -> StorageUnit:
-        """One of them.
+        """Return one unit.
 
-        :raises Refused: there is none of that name.
+        :raises Refused: if it does not exist.
         """
 
     async def set_allocatable(name: str, allocatable: bool) -> None:
-        """Say whether new disks may be made there; those that are there stay.
+        """Set whether new disks may be created on the unit; existing disks are kept.
 
-        :raises Refused: there is none of that name, or this kind has no such thing.
+        :raises Refused: if the unit does not exist, or its type does not support this.
         """
 
     async def repair(name: str) -> None:
-        """Take out what is missing, so that the rest can be used again; needing none succeeds.
+        """Remove missing components, so that the rest can be used; do nothing if none are missing.
 
-        :raises Refused: there is none of that name, this kind cannot be repaired, or data would
-            be lost.
+        :raises Refused: if the unit does not exist, its type cannot be repaired, or data would be
+            lost.
         """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What is said of a disk that should be there and is not."""
+"""The error for a disk that has lost its data."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from ganeti.model.disk import Disk
 
 
 def lost(disk: Disk, what: str) -> Refused:
-    """The refusal to use a disk that has lost ``what`` it consists of; it says the ways out."""
+    """Return the error for a disk that has lost ``what`` it consists of, with the possible
+    repairs."""
     return Refused(
-        f"{disk.iv_name or 'the disk'} has lost its {what}; if a job that renamed the instance was "
-        "interrupted, rename it again in the same way; else gnt-instance recreate-disks creates an "
-        "empty one, and gnt-instance replace-disks fills a mirrored one from its other copy",
+        f"{disk.iv_name or 'the disk'} has lost its {what}; if a job that renamed the instance was"
+        " interrupted, repeat the rename; otherwise recreate the disk without data by gnt-instance"
+        " recreate-disks, or restore a DRBD disk from its other copy by gnt-instance replace-disks",
         Code.UNKNOWN,
     )

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The only doors to the operating system, each behind an interface of ``interfaces``."""
+"""The only access to the operating system, behind the interfaces in ``interfaces``."""

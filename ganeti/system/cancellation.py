@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Stopping a thread that blocks on descriptors and sockets."""
+"""Cancellation of a thread that blocks on file descriptors and sockets."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from contextlib import suppress
 
 
 class Cancelled(Exception):
-    """The brake was pulled."""
+    """The operation was canceled."""
 
 
 class CancelSwitch:
-    """Pulled in one thread, it stops the waiting of another, which asks through it."""
+    """Cancels the blocking operations of another thread, which waits by means of this object."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -24,7 +24,7 @@ class CancelSwitch:
         self._sockets: list[socket.socket] = []
 
     def pull(self) -> None:
-        """Stop the other thread now, or the next time that it asks; any thread may call this."""
+        """Cancel the current and all further operations of the thread; callable from any thread."""
         with self._lock:
             self._pulled = True
             if not self._closed:
@@ -33,31 +33,31 @@ class CancelSwitch:
                 _cut(each)
 
     def check(self) -> None:
-        """:raises Stopped: the brake was pulled."""
+        """:raises Cancelled: if the switch was pulled."""
         if self._pulled:
             raise Cancelled
 
     def guard(self, other: socket.socket) -> None:
-        """Let operations on a socket fail once the brake is pulled."""
+        """Shut a socket down when the switch is pulled."""
         with self._lock:
-            # A copy: the thread may close its own whenever it likes.
+            # A duplicate: the thread may close its own descriptor at any time.
             copy = socket.socket(fileno=os.dup(other.fileno()))
             self._sockets.append(copy)
             if self._pulled:
                 _cut(copy)
 
     def release(self) -> None:
-        """Guard no sockets any more."""
+        """Stop watching sockets."""
         with self._lock:
             for each in self._sockets:
                 each.close()
             self._sockets.clear()
 
     def wait(self, descriptor: int, events: int, seconds: float | None = None) -> None:
-        """Wait until ``descriptor`` is ready for ``events`` (of poll).
+        """Wait until ``descriptor`` is ready for the poll(2) ``events``.
 
-        :raises Stopped: the brake was pulled.
-        :raises TimeoutError: ``seconds`` have passed.
+        :raises Cancelled: if the switch was pulled.
+        :raises TimeoutError: after ``seconds``.
         """
         self.check()
         poll = select.poll()
@@ -69,12 +69,12 @@ class CancelSwitch:
             raise TimeoutError
 
     def sleep(self, seconds: float) -> None:
-        """:raises Stopped: the brake was pulled."""
+        """:raises Cancelled: if the switch was pulled."""
         with suppress(TimeoutError):
             self.wait(self._signal, select.POLLIN, seconds)
 
     def close(self) -> None:
-        """Give back what this holds; pulling it does nothing any more."""
+        """Release all descriptors; pulling the switch has no effect from now on."""
         self.release()
         with self._lock:
             self._closed = True
@@ -82,5 +82,5 @@ class CancelSwitch:
 
 
 def _cut(connection: socket.socket) -> None:
-    with suppress(OSError):  # not connected yet, or not any more
+    with suppress(OSError):  # not connected
         connection.shutdown(socket.SHUT_RDWR)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The files of this host: what blocks runs in a thread, one hop for each call."""
+"""The files of this host; blocking operations run in a thread, one call each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _serial = itertools.count()
 
 @implementer(ILog)
 class LocalLog:
-    """A file of this host that only grows at its end."""
+    """A file of this host that is only appended to."""
 
     def __init__(self, descriptor: int, in_thread: InThread) -> None:
         self._descriptor = descriptor
@@ -42,15 +42,15 @@ class LocalLog:
 class LocalFiles:
     """The files of this host.
 
-    A file is replaced by a temporary one beside it, named ``.NAME.PID.N.tmp``; one that a crash
-    left behind may be removed at any time.
+    A file is replaced by a temporary one named ``.NAME.PID.N.tmp`` in the same directory; leftovers
+    of a crash may be removed at any time.
     """
 
     def __init__(self, in_thread: InThread) -> None:
         self._in_thread = in_thread
 
     def read(self, path: str) -> bytes:
-        # Unbuffered, which halves the cost of a small file: a master reads thousands to start.
+        # Unbuffered, which halves the cost of a small file: a master reads thousands at its start.
         with open(path, "rb", buffering=0) as file:
             return file.readall()
 
@@ -100,8 +100,8 @@ class LocalFiles:
 
 
 def _write_whole(descriptor: int, data: bytes) -> None:
-    # The kernel may take less than it is given, on a disk that is about to be full for instance;
-    # the next call then says why.
+    # write(2) may write less than requested, for example on a disk that is nearly full; the next
+    # call then returns the error.
     left = memoryview(data)
     while left:
         left = left[os.write(descriptor, left) :]
@@ -127,7 +127,7 @@ def _replace_all(contents: Mapping[str, bytes], mode: int) -> None:
 def _replace_some(contents: Mapping[str, bytes], mode: int) -> None:
     made: list[tuple[str, str, int]] = []
     try:
-        # All are written before the first is synced, so that the disk can take them together.
+        # Write all before syncing the first, so that the disk can combine the writes.
         for path, content in contents.items():
             folder, name = os.path.split(path)
             new = os.path.join(folder, f".{name}.{os.getpid()}.{next(_serial)}.tmp")
@@ -161,7 +161,7 @@ def _remove(path: str) -> None:
 
 
 def _remove_folder(path: str) -> None:
-    import shutil  # not above: it brings every way to compress, and folders are seldom removed
+    import shutil  # here, as it imports all compression modules for this rare call
 
     with suppress(FileNotFoundError):
         shutil.rmtree(path)
@@ -176,7 +176,7 @@ def _make_folder(path: str, mode: int) -> None:
     for folder in reversed(missing):
         try:
             os.mkdir(folder, mode)
-        except FileExistsError:  # somebody was faster, which is as good if it is a folder
+        except FileExistsError:  # created concurrently, which is fine if it is a directory
             if not os.path.isdir(folder):
                 raise
         _sync_folders((folder,))
@@ -197,7 +197,7 @@ def _open_log(path: str, mode: int) -> int:
 
 
 def _sync_folders(paths: Iterable[str]) -> None:
-    """Make the names of ``paths`` durable in their folders."""
+    """Make the names of ``paths`` durable in their directories."""
     for folder in dict.fromkeys(map(os.path.dirname, paths)):
         _sync(folder)
 

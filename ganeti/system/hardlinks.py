@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Files with two names, and a lock between daemons: how one host can pretend to be several.
+"""Hard links, and a lock between daemons, for the storage that simulates several hosts on one.
 
-Everything here blocks for a moment, and nothing of it is durable: it is for trying things out.
+Everything here blocks briefly, and nothing is durable: it is meant for trials.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _CHUNK = 1 << 20
 
 @contextmanager
 def locked(folder: str) -> Iterator[None]:
-    """Keep other daemons, which do the same, out of a folder that is made if it is not there."""
+    """Lock a directory against other daemons, creating it if necessary."""
     os.makedirs(folder, 0o700, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -32,7 +32,7 @@ def is_there(path: str) -> bool:
 
 
 def same(one: str, other: str) -> bool:
-    """Whether two paths are names of the same file."""
+    """Return whether two paths are names of the same file."""
     try:
         return os.path.samefile(one, other)
     except FileNotFoundError:
@@ -40,19 +40,19 @@ def same(one: str, other: str) -> bool:
 
 
 def join(path: str, original: str) -> None:
-    """Make ``path`` another name of the file ``original``, instead of what it was."""
+    """Replace ``path`` by a hard link to the file ``original``."""
     new = f"{path}.new"
     with suppress(FileNotFoundError):
         os.unlink(new)
     os.link(original, new)
-    # Two names of one file: then a rename would do nothing and leave both.
+    # If both names are links to one file, rename(2) does nothing and keeps both.
     with suppress(FileNotFoundError):
         os.unlink(path)
     os.rename(new, path)
 
 
 def part(path: str) -> None:
-    """Give ``path`` a file of its own with the content that it shares under other names."""
+    """Replace ``path``, a hard link, by a copy of its file."""
     new = f"{path}.new"
     with suppress(FileNotFoundError):
         os.unlink(new)
@@ -69,7 +69,7 @@ def part(path: str) -> None:
 
 
 def _copy(source: int, target: int) -> None:
-    """Copy what is no hole."""
+    """Copy the data, without holes."""
     size = os.fstat(source).st_size
     os.ftruncate(target, size)
     end = 0
@@ -89,7 +89,7 @@ def _data(handle: int, offset: int) -> int | None:
 
 
 def read(path: str) -> bytes | None:
-    """A small file; None if there is none."""
+    """Return the content of a small file; None if it does not exist."""
     try:
         with open(path, "rb") as file:
             return file.read()
@@ -98,7 +98,7 @@ def read(path: str) -> bytes | None:
 
 
 def write(path: str, content: bytes | None) -> None:
-    """Write a small file, with its folder; with None remove it."""
+    """Write a small file and create its directory; None removes the file."""
     if content is None:
         with suppress(FileNotFoundError):
             os.unlink(path)

@@ -17,7 +17,7 @@ _CHUNK = bytes(1 << 20)
 
 @implementer(IImages)
 class LocalImages:
-    """Sparse files, opened without following a symbolic link in the last place."""
+    """Sparse files; a symbolic link in the last component of a path is not followed."""
 
     def __init__(self, in_thread: InThread) -> None:
         self._in_thread = in_thread
@@ -82,7 +82,7 @@ def _resize(path: str, size: int) -> None:
 
 def _rename(old: str, new: str) -> None:
     if os.path.lexists(new):
-        raise FileExistsError(f"{new} is there already")
+        raise FileExistsError(f"{new} exists already")
     _make_folder(os.path.dirname(new))
     os.rename(old, new)
     _sync_folder(os.path.dirname(new))
@@ -99,7 +99,7 @@ def _remove(path: str, within: str) -> None:
     while folder.startswith(within + "/"):
         try:
             os.rmdir(folder)
-        except OSError:  # not empty: somebody else's files are in it
+        except OSError:  # not empty: it contains other files
             return
         folder = os.path.dirname(folder)
         _sync_folder(folder)
@@ -121,21 +121,21 @@ def _below(folder: str) -> dict[str, int]:
     for place, _, names in os.walk(folder):
         for name in names:
             path = os.path.join(place, name)
-            with contextlib.suppress(FileNotFoundError):  # removed since the folder was read
+            with contextlib.suppress(FileNotFoundError):  # removed since the directory was read
                 if not os.path.islink(path):
                     found[path] = os.stat(path).st_size
     return found
 
 
 def _space(folder: str) -> FileSystemSpace:
-    while not os.path.isdir(folder):  # made together with the first image in it
+    while not os.path.isdir(folder):  # it is created with the first image
         folder = os.path.dirname(folder)
     room = os.statvfs(folder)
     return FileSystemSpace(room.f_blocks * room.f_frsize, room.f_bavail * room.f_frsize)
 
 
 def _make_folder(folder: str) -> None:
-    """Make a folder and its parents, each entry durable."""
+    """Create a directory and its parents durably."""
     if os.path.isdir(folder):
         return
     parent = os.path.dirname(folder)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the rest of the software asks of the operating system."""
+"""The interfaces of the operating system."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from zope.interface import Attribute, Interface
 
 @dataclass(frozen=True)
 class Stat:
-    """What is known of a file: size in bytes, times in seconds, mode bits, whether a folder.
+    """The attributes of a file: size in bytes, mtime in seconds, permission bits, whether it is a
+    directory.
 
-    ``owner`` and ``group`` are the numbers of those it belongs to.
+    ``owner`` and ``group`` are numeric IDs.
     """
 
     size: int
@@ -25,101 +26,102 @@ class Stat:
 
 
 class ILog(Interface):
-    """A file that only grows at its end; one call at a time."""
+    """A file that is only appended to; one call at a time."""
 
     async def write(data: bytes) -> None:
         """Append ``data`` and make it durable (fdatasync) before returning.
 
-        :raises OSError: nothing is known of what reached the disk; ``truncate`` before going on.
+        :raises OSError: what reached the disk is unknown; call ``truncate`` before the next write.
         """
 
     async def truncate(size: int) -> None:
-        """Cut the file to ``size`` bytes, durably."""
+        """Truncate the file to ``size`` bytes, durably."""
 
     async def close() -> None:
-        """Give the file back."""
+        """Close the file."""
 
 
 class IFiles(Interface):
-    """Files of this host. What blocks runs in a thread; ``OSError`` says what went wrong.
+    """Files of this host. Blocking operations run in a thread; errors are ``OSError``.
 
-    Paths are absolute. ``read``, ``names`` and ``stat`` are for start-up and small files and
-    answer at once.
+    Paths are absolute. ``read``, ``names`` and ``stat`` are synchronous, for start-up and small
+    files.
     """
 
     def read(path: str) -> bytes:
-        """The whole content."""
+        """Return the whole content."""
 
     def names(folder: str) -> list[str]:
-        """The names in a folder, sorted; none if there is no such folder."""
+        """Return the sorted names in a directory; empty if it does not exist."""
 
     def stat(path: str) -> Stat | None:
-        """What is known of ``path``; None if there is nothing."""
+        """Return the attributes of ``path``; None if it does not exist."""
 
     async def replace(path: str, content: bytes, *, mode: int = 0o640) -> None:
-        """Write a file as a whole, atomically and durably: new content or old, never a mixture."""
+        """Replace the content of a file atomically and durably."""
 
     async def replace_all(contents: Mapping[str, bytes], *, mode: int = 0o640) -> None:
-        """``replace`` several files, syncing each folder once; each file alone is atomic."""
+        """``replace`` several files, syncing each directory once; each single file is atomic."""
 
     async def rename(old: str, new: str) -> None:
-        """Move a file durably, replacing what has the new name; or a folder, which replaces none.
+        """Rename a file durably, replacing an existing one; or a directory, which must not exist.
 
-        :raises OSError: there is a folder of the new name that is not empty.
+        :raises OSError: if a non-empty directory has the new name.
         """
 
     async def remove(path: str) -> None:
-        """Remove a file; removing one that is not there succeeds."""
+        """Remove a file; succeed if it does not exist."""
 
     async def remove_folder(path: str) -> None:
-        """Remove a folder with all that is in it; removing one that is not there succeeds."""
+        """Remove a directory and its content; succeed if it does not exist."""
 
     async def make_folder(path: str, *, mode: int = 0o750) -> None:
-        """Make a folder and its parents; one that is there is left as it is."""
+        """Create a directory and its parents; an existing one is not changed."""
 
     async def open_log(path: str, *, mode: int = 0o640) -> ILog:
         """Open, or durably create, a file to append to.
 
-        What is in it is durable when this returns, whoever has written it: a process that was
-        killed while it wrote may have left bytes, or a new name, which only the page cache has.
+        Its content is durable when this returns, whoever wrote it: data or the name written by a
+        process that was killed may be in the page cache only.
         """
 
     async def sync_folder(path: str) -> None:
-        """Make the names in a folder durable, as a process that was killed may have left them."""
+        """Make the names in a directory durable, which a killed process may have left unsynced."""
 
 
 class INotes(Interface):
-    """Small notes by name that outlive this daemon but not this host: what runs, and where.
+    """Small records by name that survive this daemon but not a crash of the host: what runs, and
+    where.
 
-    Every method is a few system calls and answers at once. ``OSError`` says what went wrong.
+    All methods are synchronous and take a few system calls; errors are ``OSError``.
     """
 
     def put(name: str, content: bytes) -> None:
-        """Keep a note under any ``name``, replacing the one before; whole or not at all."""
+        """Write a record under any ``name``, replacing an existing one atomically."""
 
     def remove(name: str) -> None:
-        """Forget a note; forgetting one that is not there succeeds."""
+        """Remove a record; succeed if it does not exist."""
 
     def all() -> dict[str, bytes]:
-        """Every note by its name."""
+        """Return all records by name."""
 
 
 class INames(Interface):
-    """Host names, and what is behind their addresses, as this host sees it."""
+    """Host names and addresses, as this host sees them."""
 
     async def addresses(name: str) -> list[str]:
-        """The addresses of a host name; none if there is no such name.
+        """Return the addresses of a host name; empty if it does not exist.
 
-        :raises Failed: nobody could be asked.
+        :raises Failed: if the lookup itself failed.
         """
 
     async def in_use(address: str) -> bool:
-        """Whether a host answers at ``address`` within a second, be it by a refusal."""
+        """Return whether a host answers at ``address`` within a second, even with a refusal."""
 
 
 @dataclass(frozen=True)
 class ProcessResult:
-    """A process that has ended: exit code (negative: minus the signal), and what it wrote."""
+    """The result of a process: exit code, or the negative signal number, and its output."""
 
     code: int
     out: bytes
@@ -128,14 +130,14 @@ class ProcessResult:
 
 @dataclass(frozen=True)
 class ProcessLifetime:
-    """A process that is there; ``identity`` tells it from a later one of the same pid."""
+    """An existing process; ``identity`` distinguishes it from a later one with the same pid."""
 
     identity: str
     cpu_seconds: float
 
 
 class IProcesses(Interface):
-    """Programs of this host, each in a session of its own."""
+    """Runs programs on this host, each in its own session."""
 
     async def run(
         argv: Sequence[str],
@@ -147,39 +149,39 @@ class IProcesses(Interface):
         files: Mapping[int, str | int] | None = None,
         cwd: str | None = None,
     ) -> ProcessResult:
-        """Run a program until it exits; cancelling kills its whole process group.
+        """Run a program until it exits; cancellation kills its whole process group.
 
-        The environment is exactly ``env``, or a minimal PATH. What it left running in the
-        background is not waited for. Of each stream only the last ``OUTPUT_LIMIT`` bytes are
-        kept. With ``output``, both streams are appended to that file and ``out`` holds the last
-        ``TAIL`` bytes of what this run wrote; a file that is left empty is removed.
+        The environment is exactly ``env``, or a minimal PATH. Processes that it leaves in the
+        background are not waited for. Only the last ``OUTPUT_LIMIT`` bytes of each stream are kept.
+        With ``output``, both streams are appended to that file, and ``out`` contains the last
+        ``TAIL`` bytes that this run wrote; an empty file is removed.
 
-        ``files`` are further descriptors of the process by number: a path is opened (0 for
-        reading, others for writing from the start), a number is an open descriptor of ours. They
-        come before ``stdin``, ``output`` and the collected streams.
+        ``files`` are further descriptors of the process by number: a path is opened (0 for reading,
+        others for writing from the start), a number is an open descriptor of this process. They
+        override ``stdin``, ``output`` and the collected streams.
 
-        ``cwd`` is its working directory, by default that of this daemon.
+        ``cwd`` is its working directory; by default that of this daemon.
 
-        :raises Failed: it cannot be started, or did not end within ``timeout`` seconds and was
+        :raises Failed: if it cannot be started, or did not end within ``timeout`` seconds and was
             killed with its process group.
         """
 
     async def start(
         argv: Sequence[str], *, env: Mapping[str, str] | None = None, output: str
     ) -> int:
-        """Start a program that outlives this daemon; answer its pid.
+        """Start a program that outlives this daemon; return its pid.
 
-        :raises Failed: it cannot be started.
+        :raises Failed: if it cannot be started.
         """
 
     def life(pid: int) -> ProcessLifetime | None:
-        """What is known of a process; None if there is none, or only a zombie."""
+        """Return information about a process; None if it does not exist or is a zombie."""
 
     def arguments(pid: int) -> list[str]:
-        """How a process was called; nothing if there is none."""
+        """Return the command line of a process; empty if it does not exist."""
 
     def kill(pid: int, signal: int) -> None:
-        """Send a signal; to a process that is gone does nothing."""
+        """Send a signal to a process; do nothing if it has ended."""
 
 
 OUTPUT_LIMIT = 4 << 20
@@ -189,63 +191,64 @@ MINIMAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass(frozen=True)
 class FileSystemSpace:
-    """Room in a file system, in bytes: in all, and what is still to be had."""
+    """The space of a file system in bytes: total, and available."""
 
     size: int
     free: int
 
 
 class IImages(Interface):
-    """Disk images: large files that are mostly holes, and the folders they are in.
+    """Disk images: large sparse files, and the directories that contain them.
 
-    What blocks runs in a thread; ``OSError`` says what went wrong. Sizes are bytes.
+    Blocking operations run in a thread; errors are ``OSError``. Sizes are in bytes.
     """
 
     def resolve(path: str) -> str:
-        """``path`` with every symbolic link followed, whether or not anything is there."""
+        """Return ``path`` with all symbolic links resolved; it need not exist."""
 
     def size(path: str) -> int | None:
-        """The size of a regular file; None if there is none. Answers at once."""
+        """Return the size of a regular file; None if it does not exist. Synchronous."""
 
     async def create(path: str, size: int) -> None:
-        """Make a file of ``size`` zeros that takes no room yet, durably, with its folder.
+        """Create a sparse file of ``size`` durably, with its directory.
 
-        :raises FileExistsError: something is there; it is left as it is.
+        :raises FileExistsError: if the path exists; it is not changed.
         """
 
     async def resize(path: str, size: int) -> None:
-        """Make a file longer, durably."""
+        """Grow a file, durably."""
 
     async def rename(old: str, new: str) -> None:
-        """Move a file durably, making the new folder.
+        """Rename a file durably, creating the new directory.
 
-        :raises FileExistsError: something has the new name.
+        :raises FileExistsError: if the new name exists.
         """
 
     async def remove(path: str, *, within: str) -> None:
-        """Remove a file durably, and the folders below ``within`` that it leaves empty.
+        """Remove a file durably, and the directories below ``within`` that become empty.
 
-        Removing one that is not there succeeds.
+        Succeed if it does not exist.
         """
 
     async def zero(path: str, offset: int, size: int) -> None:
-        """Write zeros over a part of a file or block device that is there, durably."""
+        """Overwrite a part of an existing file or block device with zeros, durably."""
 
     async def below(folder: str) -> dict[str, int]:
-        """The sizes of all regular files below a folder, by path; none if it is not there."""
+        """Return the sizes of all regular files below a directory, by path; empty if it does not
+        exist."""
 
     async def space(folder: str) -> FileSystemSpace:
-        """The room in the file system that ``folder`` is in, or would be made in."""
+        """Return the space of the file system that contains ``folder``, or would contain it."""
 
 
 @dataclass(frozen=True)
 class StreamPeer:
-    """Who we are to a peer of a transfer, and whom we expect.
+    """The identity of this end of a transfer, and what is expected of the peer.
 
-    ``key`` and ``certificate`` are PEM files of ours; ``trusted`` is the PEM text of all
-    certificates that may vouch for the peer, ``name`` whom the peer's must name, if given.
-    ``accepted`` are the SHA-256 digests, in hex, of the certificates that the peer may show; None
-    leaves it at what is trusted.
+    ``key`` and ``certificate`` are paths of PEM files of this end; ``trusted`` is PEM text with the
+    CA certificates for the peer, ``name`` the name that the peer's certificate must contain, if
+    given. ``accepted`` are the SHA-256 digests, in hex, of the certificates that the peer may show;
+    None accepts all trusted ones.
     """
 
     key: str
@@ -257,7 +260,8 @@ class StreamPeer:
 
 @dataclass(frozen=True)
 class FileEnd:
-    """A file or block device; ``create`` makes it anew. A sink takes at most ``room`` bytes."""
+    """A file or block device; ``create`` creates or truncates it. A sink accepts at most ``room``
+    bytes."""
 
     path: str
     create: bool = False
@@ -266,16 +270,16 @@ class FileEnd:
 
 @dataclass(frozen=True)
 class PipeEnd:
-    """An end of a pipe; it stays the caller's to close."""
+    """An end of a pipe; the caller remains responsible for closing it."""
 
     descriptor: int
 
 
 @dataclass(frozen=True)
 class Awaited:
-    """A peer that connects to ``listening`` within ``patience`` seconds and says ``greeting``.
+    """A peer that connects to ``listening`` within ``patience`` seconds and sends ``greeting``.
 
-    Others that connect, or do not say that first, are turned away, and waiting goes on.
+    Other connections, and those with another greeting, are rejected, and the wait continues.
     """
 
     listening: IListening
@@ -286,7 +290,8 @@ class Awaited:
 
 @dataclass(frozen=True)
 class StreamCaller:
-    """A peer that listens; each of ``tries`` to connect takes at most ``patience`` seconds."""
+    """A peer that listens; each of ``tries`` connection attempts takes at most ``patience``
+    seconds."""
 
     host: str
     port: int
@@ -298,62 +303,64 @@ class StreamCaller:
 
 @dataclass(frozen=True)
 class Flowing:
-    """How far a flow is: whether its peer is connected, and bytes moved."""
+    """The progress of a flow: whether its peer is connected, and the bytes moved."""
 
     connected: bool
     moved: int
 
 
 class IListening(Interface):
-    """A port at which one peer is awaited."""
+    """A listening port for one peer."""
 
-    port: int = Attribute("The number of the port.")
+    port: int = Attribute("The port number.")
 
     def close() -> None:
-        """Listen no more; closing twice succeeds."""
+        """Stop listening; idempotent."""
 
 
 class IFlow(Interface):
-    """Bytes on their way from one end to another, from when it was begun."""
+    """A transfer of bytes from one end to another, which has been started."""
 
     def progress() -> Flowing:
-        """How far it is; answers at once."""
+        """Return the progress; synchronous."""
 
     async def ended() -> None:
-        """Return when everything has arrived at the sink; what is in a file is durable.
+        """Return when everything has arrived at the sink; the data of a file is durable.
 
-        A peer as the sink has said that it is so, too (``finish``).
+        If the sink is a peer, it has confirmed that (``finish``).
 
-        :raises Failed: the flow ended before; the peer knows by a connection that breaks.
+        :raises Failed: if the flow ended early; the peer sees a broken connection.
         """
 
     def finish(*, well: bool) -> None:
-        """Tell an ``Awaited`` peer, who waits for it, that all went ``well``, or else leave it.
+        """Confirm to an ``Awaited`` peer, which waits for it, that all is ``well``, or disconnect
+        it.
 
-        To be called once after ``ended`` has returned; other flows need it not.
+        Call it once after ``ended`` has returned; other flows do not need it.
         """
 
     def stop() -> None:
-        """Let the flow fail as soon as may be; one that has ended stays as it is."""
+        """Cancel the flow as soon as possible; do nothing if it has ended."""
 
 
 class IStreams(Interface):
-    """Large amounts of data on their way; nothing here waits in the caller's thread."""
+    """Transfers of large amounts of data; no method blocks the calling thread."""
 
     def listen(address: str) -> IListening:
-        """Listen at a free port of an address of this host.
+        """Listen on a free port of an address of this host.
 
-        :raises OSError: the address is not one of this host's.
+        :raises OSError: if the address is not one of this host.
         """
 
     def pipe() -> tuple[int, int]:
-        """A new pipe: the end to read from, and the end to write to."""
+        """Create a pipe; return the descriptors of its read end and its write end."""
 
     def waiting(descriptor: int) -> bytes:
-        """The next few bytes that were written to a pipe; none if there are none yet."""
+        """Return the next bytes that were written to a pipe, without waiting; empty if there are
+        none."""
 
     def close(descriptor: int) -> None:
         """Close an end of a pipe."""
 
     def begin(source: FileEnd | PipeEnd | Awaited, sink: FileEnd | PipeEnd | StreamCaller) -> IFlow:
-        """Begin to move everything there is from ``source`` to ``sink``."""
+        """Start to move all data from ``source`` to ``sink``."""

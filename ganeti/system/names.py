@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Host names as this host's resolver knows them."""
+"""Host name resolution on this host."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ _TIMEOUT = 1.0
 
 @implementer(INames)
 class SystemNames:
-    """Names by ``getaddrinfo``; an address is in use if connecting to ``port`` is answered."""
+    """Resolves names by ``getaddrinfo``; an address is in use if a connection to ``port`` is
+    answered."""
 
     def __init__(self, in_thread: InThread, port: int) -> None:
         self._in_thread = in_thread
@@ -36,7 +37,7 @@ def _addresses(name: str) -> list[str]:
     except (socket.gaierror, UnicodeError) as e:
         if isinstance(e, UnicodeError) or e.errno in _UNKNOWN:
             return []
-        raise Failed(f"the name {name} could not be looked up: {e}", Code.RESOLVER) from e
+        raise Failed(f"the name {name} could not be resolved: {e}", Code.RESOLVER) from e
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 

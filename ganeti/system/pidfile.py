@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""One daemon of a kind per root folder: whoever holds the lock on the pid file is it."""
+"""The pid file of a daemon, whose lock ensures that only one runs per root directory."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import time
 from ganeti.errors import Code, Refused
 
 _ATTEMPTS, _PAUSE = 5, 0.02
-"""Who only looks whether a daemon runs holds the lock for a moment, too."""
+"""A process that checks whether a daemon runs also holds the lock briefly."""
 
 
 def holder(path: str) -> int | None:
-    """The id of the process that holds the pid file; None if nobody does."""
+    """Return the process ID that holds the pid file; None if it is not locked."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:
-        # Shared, so that two who look at once do not take each other for the daemon.
+        # A shared lock, so that two concurrent checks do not take each other for the daemon.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         text = os.read(descriptor, 20)
@@ -31,7 +31,7 @@ def holder(path: str) -> int | None:
 
 
 class PidFile:
-    """A file with the daemon's process id, locked for as long as the process lives."""
+    """A file with the daemon's process ID, locked as long as the process lives."""
 
     def __init__(self, path: str, program: str) -> None:
         self._path = path
@@ -39,9 +39,9 @@ class PidFile:
         self._descriptor = -1
 
     def take(self) -> None:
-        """Lock the file and write the process id.
+        """Lock the file and write the process ID.
 
-        :raises Refused: another process holds it.
+        :raises Refused: if another process holds it.
         """
         attempts = 0
         while True:
@@ -55,18 +55,19 @@ class PidFile:
                     time.sleep(_PAUSE)
                     continue
                 raise Refused(
-                    f"{self._program} runs already, as process {pid} ({self._path}); stop it first",
+                    f"{self._program} is already running as process {pid} ({self._path}); stop it"
+                    " first",
                     Code.EXISTS,
                 ) from None
             if self._is(descriptor):
                 break
-            os.close(descriptor)  # the one before us has removed it in the meantime
+            os.close(descriptor)  # its previous holder has removed it in the meantime
         self._descriptor = descriptor
         os.truncate(descriptor, 0)
         os.write(descriptor, b"%d\n" % os.getpid())
 
     def give_back(self) -> None:
-        """Remove the file and the lock with it."""
+        """Remove the file and release the lock."""
         if self._descriptor >= 0:
             os.unlink(self._path)
             os.close(self._descriptor)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Programs of this host, started without a copy of this process and awaited by descriptor.
+"""Programs of this host, started by posix_spawn and awaited by pidfd.
 
-``posix_spawn`` costs the same however large this daemon is, and makes the new session before the
-program's first instruction, so there is always a whole group to kill. The kernel announces a
-process's end on a pidfd: no signal handler, no scan over all children, and nothing to wait for
-when a script leaves a background process holding its pipes.
+The cost of ``posix_spawn`` does not depend on the size of this daemon, and the new session exists
+before the program's first instruction, so that there is always a process group to kill. The kernel
+signals the end of a process on its pidfd: this needs no signal handler and no scan of all children,
+and does not wait for pipes that a background process keeps open.
 """
 
 from __future__ import annotations
@@ -38,12 +38,13 @@ _WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 _PIPE, _CHUNK = 1 << 20, 1 << 16
 _DYING = 5.0
 _OUT_OF_THE_WAY = 64
-"""Descriptors are moved above this number first, so that giving one never hides another."""
+"""Descriptors are first duplicated above this number, so that assigning one does not overwrite
+another."""
 
 
 @implementer(IProcesses)
 class LocalProcesses:
-    """Processes of the operating system; the reactor is given as what is used of it."""
+    """Processes of the operating system; the reactor is passed as the interfaces that are used."""
 
     def __init__(self, readers: IReactorFDSet, clock: IReactorTime) -> None:
         self._readers = readers
@@ -88,13 +89,14 @@ class LocalProcesses:
                 log.close()
 
     async def _end(self, ending: _Ending, argv: Sequence[str], timeout: float | None) -> int:
-        """The exit code of a process that is killed by cancelling, or when its time is over."""
+        """Return the exit code of a process, which is killed on cancellation or after the
+        timeout."""
         try:
             return await ending.wait(timeout)
         except (CancelledError, TimeoutError) as error:
             _kill_group(ending.pid)
-            # So that nobody meets a process that is said to be gone; one that hangs inside the
-            # kernel (a dead disk) is left behind.
+            # Wait, so that the process is gone when this returns; one that hangs in the kernel (for
+            # example on a failed disk) is left behind.
             with suppress(TimeoutError):
                 await ending.wait(_DYING)
             if isinstance(error, CancelledError):
@@ -117,7 +119,7 @@ class LocalProcesses:
     def life(self, pid: int) -> ProcessLifetime | None:
         try:
             with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-                # The name in parentheses may hold anything, parentheses included.
+                # The name in parentheses may contain any character, also parentheses, see proc(5).
                 fields = file.read(1024).rpartition(b")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             return None
@@ -149,11 +151,11 @@ class LocalProcesses:
             os.kill(pid, signal)
 
     def _reaped(self, pid: int) -> _Ending:
-        """See to it that a process leaves no zombie when it ends."""
+        """Watch a process, so that it leaves no zombie when it ends."""
         try:
             ending = _Ending(self._readers, self._clock, pid)
         except OSError:
-            # Without a descriptor for its end there is nobody who would notice it.
+            # Without a pidfd, its end would not be noticed.
             _kill_group(pid)
             os.waitpid(pid, 0)
             raise
@@ -162,20 +164,20 @@ class LocalProcesses:
 
 
 def _change_directory(cwd: str, argv: Sequence[str]) -> tuple[str, ...]:
-    """Return the command that runs another one in the directory ``cwd``.
+    """Return the command prefix that runs a program in the directory ``cwd``.
 
-    ``posix_spawn`` of Python cannot do so itself; ``env`` replaces itself by the program, so that
-    the process stays the same, and leaves its environment as it is.
+    Python's ``posix_spawn`` has no option for it; ``env`` executes the program in the same process,
+    and does not change its environment.
 
-    :raises Failed: there is no such directory.
+    :raises Failed: if there is no such directory.
     """
     if not os.path.isdir(cwd):
-        raise Failed(f"cannot start {argv[0]}: there is no directory {cwd} to run it in")
+        raise Failed(f"cannot start {argv[0]}: the working directory {cwd} does not exist")
     return ("/usr/bin/env", f"--chdir={cwd}", "--")
 
 
 def _kill_group(pid: int) -> None:
-    # Its leader is not reaped before its end was told, so the number cannot mean anything else.
+    # The group leader is not reaped until its end was reported, so the number is still its own.
     with suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
 
@@ -192,13 +194,13 @@ def _spawn(argv: Sequence[str], env: Mapping[str, str] | None, given: _Descripto
         file_actions=given.actions(),
         setsid=True,
         setsigmask=[],
-        # Python ignores these, which programs would inherit.
+        # Python ignores these signals, which child processes would inherit.
         setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
     )
 
 
 def _found(program: str, path: str) -> str:
-    """Where the program is on a search path, of which the kernel knows nothing."""
+    """Return the path of a program on a search path, as posix_spawn(3) does not search."""
     for folder in path.split(":"):
         place = f"{folder or '.'}/{program}"
         if os.access(place, os.X_OK) and os.path.isfile(place):
@@ -208,7 +210,7 @@ def _found(program: str, path: str) -> str:
 
 @contextmanager
 def _told(argv: Sequence[str]) -> Iterator[None]:
-    """Tell what keeps a program from being started in our words."""
+    """Translate errors that keep a program from being started."""
     try:
         yield
     except OSError as error:
@@ -216,7 +218,7 @@ def _told(argv: Sequence[str]) -> Iterator[None]:
 
 
 class _Descriptors:
-    """Descriptors on their way into a process; what was opened for it is closed here again."""
+    """The descriptors to pass to a process; their copies in this process are closed at the end."""
 
     def __init__(self) -> None:
         self._given: dict[int, int] = {}
@@ -234,7 +236,7 @@ class _Descriptors:
             os.close(descriptor)
 
     def give(self, number: int, descriptor: int) -> None:
-        """Let the process have a copy of ``descriptor`` as ``number``."""
+        """Pass a copy of ``descriptor`` to the process as ``number``."""
         copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)
         if number in self._given:
             os.close(self._given[number])
@@ -276,7 +278,7 @@ def _opened(path: str, flags: int) -> int:
 
 
 class _Log:
-    """A file that a process appends to, remembered from where."""
+    """An output file, and its size before the process appended to it."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -300,7 +302,7 @@ class _Log:
 
 @implementer(IReadDescriptor)
 class _Stream:
-    """Collects what comes out of a pipe; of very much, the end."""
+    """Collects the output of a pipe, limited to its end."""
 
     def __init__(self, readers: IReactorFDSet, clock: IReactorTime) -> None:
         self._readers = readers
@@ -310,7 +312,7 @@ class _Stream:
         self._listening = False
 
     def open(self) -> int:
-        """The end that a process writes to."""
+        """Create the pipe; return its write end."""
         self._ours, self._theirs = os.pipe()
         os.set_blocking(self._ours, False)
         return self._theirs
@@ -323,8 +325,8 @@ class _Stream:
             self._readers.addReader(self)
 
     def rest(self) -> bytes:
-        """Everything, with what is still in the pipe."""
-        # A pipe holds a mebibyte at most; more comes from somebody who was left in the background.
+        """Return the collected output, including what is still in the pipe."""
+        # A pipe holds at most 1 MiB; more comes from a background process that is still writing.
         for _ in range(_PIPE // _CHUNK):
             if self._ours < 0 or not self._read():
                 break
@@ -333,8 +335,8 @@ class _Stream:
     def close(self) -> None:
         if self._listening:
             self._readers.removeReader(self)
-            # In a later turn: the reactor may hold an event for this number in its hands, and
-            # give it to whoever opens the same number now.
+            # In a later iteration: the reactor may hold an event for this descriptor, and deliver
+            # it to a new one with the same number.
             self._clock.callLater(0, os.close, self._ours)
         elif self._ours >= 0:
             os.close(self._ours)
@@ -344,7 +346,8 @@ class _Stream:
         self._listening = False
 
     def _read(self) -> bool:
-        """Whether there may be more: nothing for now, and nothing ever, are told apart later."""
+        """Read once; return whether there may be more. False means no data now, or the end of the
+        stream."""
         try:
             data = os.read(self._ours, _CHUNK)
         except BlockingIOError:
@@ -367,7 +370,8 @@ class _Stream:
         return "process output"
 
     def connectionLost(self, reason: Failure) -> None:
-        """The writer is gone; or this was meant for who had the descriptor's number before."""
+        """The writer has closed the pipe; or the event was for a previous descriptor with this
+        number."""
         if self._listening:
             self.rest()
         if self._listening:
@@ -376,7 +380,7 @@ class _Stream:
 
 @implementer(IReadDescriptor)
 class _Ending:
-    """Takes the exit code of a process when it ends, and tells those who wait for it."""
+    """Reaps a process when it ends, and returns its exit code to those who wait."""
 
     def __init__(self, readers: IReactorFDSet, clock: IReactorTime, pid: int) -> None:
         self._readers = readers
@@ -387,7 +391,7 @@ class _Ending:
         self._waiting: list[Deferred[int]] = []
 
     def wait(self, timeout: float | None) -> Deferred[int]:
-        """The exit code; ``TimeoutError`` if there is none within ``timeout`` seconds."""
+        """Return the exit code; ``TimeoutError`` if there is none within ``timeout`` seconds."""
         if self._code is not None:
             return succeed(self._code)
         waiting: Deferred[int] = Deferred(self._waiting.remove)
@@ -401,8 +405,8 @@ class _Ending:
             os.close(self._descriptor)
             self._descriptor = -1
             self._code = os.waitstatus_to_exitcode(status)
-            # In a later turn: those who are told may open descriptors with numbers for which the
-            # reactor still holds events of this turn in its hands.
+            # In a later iteration: callbacks may open descriptors with numbers for which the
+            # reactor still holds events of this iteration.
             self._clock.callLater(0, self._tell, self._code)
         return None
 
@@ -417,6 +421,6 @@ class _Ending:
         return "process end"
 
     def connectionLost(self, reason: Failure) -> None:
-        """Nobody can lose a pidfd: this was meant for who had its number before."""
+        """A pidfd cannot be lost: the event was for a previous descriptor with this number."""
         if self._descriptor >= 0:
             self._readers.addReader(self)

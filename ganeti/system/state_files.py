@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Notes as small files in a folder."""
+"""Records as small files in a directory."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ganeti.system.interfaces import INotes
 
 @implementer(INotes)
 class LocalNotes:
-    """One file per note in ``folder``, which is made when it is needed.
+    """One file per record in ``folder``, which is created when needed.
 
-    A note is renamed into place but not synced: it describes processes, which do not survive a
+    A record is replaced by a rename but not synced: it describes processes, which do not survive a
     crash of the host either.
     """
 
@@ -52,5 +52,5 @@ class LocalNotes:
         return found
 
     def _path(self, name: str) -> str:
-        # Names that begin with a dot are notes on their way, or the folder itself.
+        # Names with a leading dot are temporary files, or the directory itself.
         return f"{self._folder}/{quote(name, safe='').replace('.', '%2E', 1)}"

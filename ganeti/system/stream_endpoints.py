@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Files, devices and pipes as the ends of a flow; everything here blocks."""
+"""Files, devices and pipes as the ends of a transfer; everything here blocks."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import stat
 from ganeti.system.cancellation import CancelSwitch
 
 CHUNK = 1 << 17
-"""Bytes that are moved at once: they are still in the processor's cache when they are written."""
+"""Bytes per read and write: small enough to stay in the processor's cache in between."""
 
 _ZEROS = bytes(CHUNK)
 
 
 class FileSource:
-    """A file or device from its beginning to its end."""
+    """A file or device, read from its start to its end."""
 
     def __init__(self, path: str) -> None:
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_SEQUENTIAL)
 
     def fill(self, view: memoryview) -> int:
-        """Read into ``view``; answers how much, 0 at the end."""
+        """Read into ``view``; return the number of bytes, 0 at the end."""
         return os.readv(self._file, [view])
 
     def close(self) -> None:
@@ -32,9 +32,9 @@ class FileSource:
 
 
 class FileSink:
-    """A file or device that is written from its beginning.
+    """A file or device, written from its start.
 
-    Zeros that meet a hole in a file leave the hole: a disk that is mostly empty stays so.
+    Zeros are not written into holes of a file, so that a sparse disk remains sparse.
     """
 
     def __init__(self, path: str, *, create: bool, room: int | None) -> None:
@@ -49,7 +49,7 @@ class FileSink:
     def take(self, buffer: bytearray, amount: int) -> None:
         """Write the first ``amount`` bytes of ``buffer``."""
         if self._room is not None and self._at + amount > self._room:
-            raise OSError(errno.EFBIG, "the data is larger than the disk that it is for")
+            raise OSError(errno.EFBIG, "the data is larger than the disk")
         if self._holes and self._stays_hole(buffer, amount):
             self._at += amount
             return
@@ -60,14 +60,14 @@ class FileSink:
         self._at += amount
 
     def _stays_hole(self, buffer: bytearray, amount: int) -> bool:
-        # bytearray and bytes are compared by the C library, which stops at the first difference.
+        # The C library compares bytearray and bytes, and stops at the first difference.
         zeros = _ZEROS if amount == CHUNK else _ZEROS[:amount]
         if not buffer.startswith(zeros):
             return False
         try:
             return os.lseek(self._file, self._at, os.SEEK_DATA) >= self._at + amount
         except OSError as e:
-            return e.errno == errno.ENXIO  # no data from here to the end
+            return e.errno == errno.ENXIO  # no data from here to the end of the file
 
     def settle(self) -> None:
         """Make everything durable."""
@@ -86,14 +86,14 @@ class FileSink:
 
 
 class PipeSource:
-    """What a program writes; the descriptor is this object's own."""
+    """The output of a program; this object owns the descriptor."""
 
-    def __init__(self, descriptor: int, brake: CancelSwitch) -> None:
-        self._pipe, self._brake = descriptor, brake
+    def __init__(self, descriptor: int, switch: CancelSwitch) -> None:
+        self._pipe, self._brake = descriptor, switch
         os.set_blocking(descriptor, False)
 
     def fill(self, view: memoryview) -> int:
-        """Read into ``view``; answers how much, 0 at the end."""
+        """Read into ``view``; return the number of bytes, 0 at the end."""
         while True:
             try:
                 return os.readv(self._pipe, [view])
@@ -105,10 +105,10 @@ class PipeSource:
 
 
 class PipeSink:
-    """What a program reads; the descriptor is this object's own."""
+    """The input of a program; this object owns the descriptor."""
 
-    def __init__(self, descriptor: int, brake: CancelSwitch) -> None:
-        self._pipe, self._brake = descriptor, brake
+    def __init__(self, descriptor: int, switch: CancelSwitch) -> None:
+        self._pipe, self._brake = descriptor, switch
         os.set_blocking(descriptor, False)
 
     def take(self, buffer: bytearray, amount: int) -> None:
@@ -122,7 +122,7 @@ class PipeSink:
                     self._brake.wait(self._pipe, select.POLLOUT)
 
     def settle(self) -> None:
-        """Nothing is kept here: the program says what became of it."""
+        """Do nothing, as the program reports its own success."""
 
     def close(self) -> None:
         os.close(self._pipe)

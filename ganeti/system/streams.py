@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Many bytes on their way between files, pipes and TLS connections, each flow in its own thread.
+"""Transfers between files, pipes and TLS connections, each in its own thread.
 
-Blocking calls on large buffers let OpenSSL and the kernel work outside of Python's lock; a flow
-costs the reactor nothing but to be told of its end. With Twisted's TLS transports and producers the
-busier side moved 46 to 84 % as much per second of processor time (nine runs of
-tests/bench/bench_transfer.py on a busy host, where elapsed times, 59 to 173 %, said little), all of
-it in the reactor, which has one processor for all flows and calls; so flows stay on the standard
-library's ``ssl``.
+Blocking calls on large buffers let OpenSSL and the kernel work without Python's global lock; the
+reactor is involved only at the end of a transfer. With Twisted's TLS transports and producers, the
+busier side moved 46 to 84 % as many bytes per second of processor time (nine runs of
+tests/bench/bench_transfer.py on a busy host; elapsed times, 59 to 173 %, were inconclusive), all of
+it in the reactor thread, which is limited to one processor for all transfers and calls. Therefore
+transfers use the standard library's ``ssl``.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ Sink: TypeAlias = FileSink | PipeSink | TlsConnection
 
 @implementer(IStreams)
 class LocalStreams:
-    """Flows of this host; ``reactor`` is told from the threads when one has ended."""
+    """Transfers of this host; threads report their end to ``reactor``."""
 
     def __init__(self, reactor: IReactorFromThreads) -> None:
         self._reactor = reactor
@@ -59,7 +59,7 @@ class LocalStreams:
 
     def pipe(self) -> tuple[int, int]:
         read, write = os.pipe()
-        with suppress(OSError):  # the host may allow less, which is enough, too
+        with suppress(OSError):  # the host may limit the size, which is still enough
             fcntl.fcntl(read, fcntl.F_SETPIPE_SZ, _PIPE)
         return read, write
 
@@ -79,7 +79,7 @@ class LocalStreams:
 
 @implementer(IFlow)
 class Flow:
-    """One flow; the thread owns what it opens, and copies of the pipes that it is given."""
+    """One transfer; its thread owns what it opens, and duplicates of the given pipes."""
 
     def __init__(self, source: SourceEnd, sink: SinkEnd, reactor: IReactorFromThreads) -> None:
         self._reactor = reactor
@@ -95,7 +95,7 @@ class Flow:
         ]
         Thread(target=self._run, args=(source, sink, *copies), name="flow", daemon=True).start()
 
-    # --- in the reactor
+    # --- in the reactor thread
 
     def progress(self) -> Flowing:
         return Flowing(self._connected, self._moved)
@@ -124,7 +124,7 @@ class Flow:
         for each in asking:
             each.callback(None)
 
-    # --- in the thread
+    # --- in the transfer's thread
 
     def _run(self, source: SourceEnd, sink: SinkEnd, read: int, write: int) -> None:
         over: Failure | None = None
@@ -132,7 +132,7 @@ class Flow:
             with ExitStack() as opened:
                 self._carry(opened, source, sink, read, write)
         except Cancelled:
-            over = Failure(Failed("the transfer was stopped"))
+            over = Failure(Failed("the transfer was canceled"))
         except OSError as e:
             over = Failure(Failed(_words(e), Code.ENVIRONMENT))
         except Exception:
@@ -150,7 +150,7 @@ class Flow:
         if read >= 0:
             pipe_source = PipeSource(read, self._brake)
             opened.callback(pipe_source.close)
-        # What is on this host is opened first: its failure needs no peer to be told.
+        # Open local ends first: if that fails, no peer needs to be connected.
         giver: Source | None = None
         taker: Sink
         match source:
@@ -176,7 +176,7 @@ class Flow:
             self._move(giver, taker)
 
     def _held_back(self, source: Awaited, taker: Sink) -> None:
-        """Move what a peer sends, and keep the connection: it is told later whether all is well."""
+        """Move the data of a peer, and keep the connection for the later confirmation."""
         peer = accept(source, self._brake)
         self._connected = True
         try:
@@ -194,21 +194,21 @@ class Flow:
                     taker.take(buffer, amount)
                     self._moved += amount
                     self._brake.check()
-            # Whoever stops a flow may close its source then, which is not the end of the data.
+            # Canceling may close the source, which must not be taken for the end of the data.
             self._brake.check()
             taker.settle()
         except OSError:
-            self._brake.check()  # what is cut by the brake fails in many ways
+            self._brake.check()  # a canceled operation may fail with any error
             raise
         self._brake.check()
 
 
 def _words(error: OSError) -> str:
     if broke_off(error):
-        return "the peer broke off before everything was there"
+        return "the peer closed the connection before all data was transferred"
     if isinstance(error, ssl.SSLError):
         return explain(Failure(error))
     if isinstance(error, BrokenPipeError):
-        return "the receiving end went away before everything was there"
+        return "the receiving end was closed before all data was transferred"
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{error.strerror or error}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Running a module of this program in a process of its own."""
+"""Running a module of this program in another process."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 
 def finding_modules() -> Mapping[str, str]:
-    """The environment in which ``python -m`` finds modules where this process finds them.
+    """Return the environment in which ``python -m`` finds the modules of this process.
 
-    What is installed may be where the interpreter does not look by itself.
+    An installed program may be outside of the interpreter's default search path.
     """
     return {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""How work that blocks is sent away from the one thread that everything else shares."""
+"""The interface for running blocking work outside of the reactor thread."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class InThread(Protocol):
-    """Runs a blocking function elsewhere and hands back what it returns or raises."""
+    """Runs a blocking function in a thread and returns its result or error."""
 
     def __call__(
         self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs

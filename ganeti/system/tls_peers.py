@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Peers of a flow: TLS over TCP with certificates on both sides; everything here blocks.
+"""Peers of a transfer: TLS over TCP with certificates on both sides; everything here blocks.
 
-The one who calls sends, and says a greeting first: whoever does not know it is not the peer that
-is awaited. A sender that has sent everything says goodbye, and the receiver does so in return when
-all of it is in its place: so neither takes a broken connection for the end.
+The connecting peer sends the data, and a greeting first; a peer with another greeting is rejected.
+After all data, the sender sends the TLS close_notify alert, and the receiver answers it when the
+data is durable: so neither end takes a broken connection for a completed transfer.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ _ALIVE = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 6),
     (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 120_000),
 )
-"""A peer whose host is gone is noticed within two minutes; one that only takes its time may."""
+"""A peer whose host has failed is detected within two minutes; a slow one is not disconnected."""
 
 
 class WrongPeer(OSError):
-    """Who connected is not the peer that is awaited."""
+    """The connected peer is not the expected one."""
 
 
 @implementer(IListening)
 class Listening:
-    """A socket that listens."""
+    """A listening socket."""
 
     def __init__(self, listener: socket.socket) -> None:
         self.listener = listener
@@ -50,7 +50,7 @@ class Listening:
 
     @classmethod
     def at(cls, address: str) -> Listening:
-        """Listen at a free port of ``address``."""
+        """Listen on a free port of ``address``."""
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         return cls(socket.create_server((address, 0), family=family, backlog=4))
 
@@ -59,13 +59,14 @@ class Listening:
 
 
 class TlsConnection:
-    """A TLS connection to a peer, as the source or the sink of a flow."""
+    """A TLS connection to a peer, as the source or the sink of a transfer."""
 
     def __init__(self, tls: ssl.SSLSocket) -> None:
         self._tls = tls
 
     def fill(self, view: memoryview) -> int:
-        """Read into ``view`` until it is full or the peer has said goodbye; answers how much."""
+        """Read into ``view`` until it is full or the peer has sent close_notify; return the number
+        of bytes."""
         done = 0
         while done < len(view):
             amount = self._tls.recv_into(view[done:])
@@ -83,12 +84,15 @@ class TlsConnection:
             self._why(e)
 
     def settle(self) -> None:
-        """Say goodbye and wait for the peer's: then everything is in its place there."""
+        """Send close_notify and wait for the peer's, which confirms that it has stored
+        everything."""
         try:
             self._tls.settimeout(0)
             with suppress(ssl.SSLWantReadError):
                 if not self._tls.recv(1):
-                    raise ConnectionResetError("the peer hung up before everything was there")
+                    raise ConnectionResetError(
+                        "the peer closed the connection before all data was transferred"
+                    )
             if self._goodbye_is_answered():
                 return
             self._tls.settimeout(None)
@@ -99,7 +103,7 @@ class TlsConnection:
             self._why(e)
 
     def _goodbye_is_answered(self) -> bool:
-        # Waiting for the answer here would take an alert for one; reading tells them apart.
+        # unwrap() would take an alert for the answer; reading distinguishes them.
         while True:
             try:
                 self._tls.unwrap()
@@ -111,7 +115,8 @@ class TlsConnection:
                 return True
 
     def _why(self, error: ConnectionError) -> None:
-        """Raise what the peer said before it hung up, if it can still be read, or ``error``."""
+        """Raise the alert that the peer sent before it disconnected, if it can be read, or
+        ``error``."""
         try:
             self._tls.recv(1)
         except ssl.SSLError as e:
@@ -122,19 +127,19 @@ class TlsConnection:
         raise error
 
     def say_goodbye(self) -> None:
-        """Answer the peer's goodbye: everything is in its place here."""
+        """Answer the peer's close_notify: everything is stored."""
         self._tls.settimeout(_GOODBYE)
-        with suppress(OSError):  # it does not wait any longer, which is its own affair
+        with suppress(OSError):  # the peer does not wait any longer
             self._tls.unwrap()
 
     def close(self) -> None:
         self._tls.close()
 
 
-def accept(end: Awaited, brake: CancelSwitch) -> TlsConnection:
-    """The peer that is awaited; the port is closed when this returns.
+def accept(end: Awaited, switch: CancelSwitch) -> TlsConnection:
+    """Wait for the peer and return its connection; the port is closed when this returns.
 
-    :raises TimeoutError: it did not come; with what was wrong with others that did.
+    :raises TimeoutError: if it did not connect; the message has the last rejected connection.
     """
     assert isinstance(end.listening, Listening)
     listener, context = end.listening.listener, _context(end.party, server=True)
@@ -143,20 +148,20 @@ def accept(end: Awaited, brake: CancelSwitch) -> TlsConnection:
     try:
         while True:
             try:
-                brake.wait(listener.fileno(), select.POLLIN, deadline - time.monotonic())
+                switch.wait(listener.fileno(), select.POLLIN, deadline - time.monotonic())
             except TimeoutError:
                 raise TimeoutError(
-                    f"nobody connected within {end.patience:g} seconds{turned_away}"
+                    f"no connection within {end.patience:g} seconds{turned_away}"
                 ) from None
             connection, (host, *_) = listener.accept()
-            brake.guard(connection)
+            switch.guard(connection)
             try:
                 return _welcome(connection, context, end)
             except (OSError, EOFError) as e:
                 connection.close()
-                brake.release()
-                brake.check()
-                turned_away = f"; turned away {host}: {e}"
+                switch.release()
+                switch.check()
+                turned_away = f"; rejected {host}: {e}"
     finally:
         end.listening.close()
 
@@ -172,10 +177,10 @@ def _welcome(connection: socket.socket, context: ssl.SSLContext, end: Awaited) -
         while len(greeting) < len(end.greeting):
             more = tls.recv(len(end.greeting) - len(greeting))
             if not more:
-                raise WrongPeer("it hung up before the greeting")
+                raise WrongPeer("it disconnected before the greeting")
             greeting += more
         if not hmac.compare_digest(bytes(greeting), end.greeting):
-            raise WrongPeer("its greeting is not the one agreed on")
+            raise WrongPeer("it sent a wrong greeting")
     except BaseException:
         tls.close()
         raise
@@ -183,36 +188,36 @@ def _welcome(connection: socket.socket, context: ssl.SSLContext, end: Awaited) -
     return TlsConnection(tls)
 
 
-def call(end: StreamCaller, brake: CancelSwitch) -> TlsConnection:
-    """Connect to the peer, again and again while it cannot be reached.
+def call(end: StreamCaller, switch: CancelSwitch) -> TlsConnection:
+    """Connect to the peer, with retries while it is unreachable.
 
-    :raises OSError: it cannot be reached, or is not whom we expect.
+    :raises OSError: if it is unreachable, or not the expected peer.
     """
     context = _context(end.party, server=False)
     left = end.tries
     while True:
         left -= 1
         try:
-            return _connect(end, context, brake)
+            return _connect(end, context, switch)
         except ssl.SSLError:
             raise
         except OSError as e:
-            brake.check()
+            switch.check()
             if not left:
                 raise OSError(
                     e.errno, f"{end.host} port {end.port} cannot be reached: {e.strerror or e}"
                 ) from None
-        brake.sleep(_PAUSE)
+        switch.sleep(_PAUSE)
 
 
-def _connect(end: StreamCaller, context: ssl.SSLContext, brake: CancelSwitch) -> TlsConnection:
+def _connect(end: StreamCaller, context: ssl.SSLContext, switch: CancelSwitch) -> TlsConnection:
     [(family, kind, protocol, _, address), *_] = socket.getaddrinfo(
         end.host, end.port, type=socket.SOCK_STREAM
     )
     connection = socket.socket(family, kind, protocol)
     try:
-        brake.release()
-        brake.guard(connection)
+        switch.release()
+        switch.guard(connection)
         connection.settimeout(end.patience)
         connection.connect(address)
         tls = context.wrap_socket(
@@ -232,7 +237,7 @@ def _connect(end: StreamCaller, context: ssl.SSLContext, brake: CancelSwitch) ->
 
 
 def _ready(tls: ssl.SSLSocket) -> None:
-    """From here on the peer may take the time that its disk takes."""
+    """Enable TCP keepalive and disable the timeout: the peer may take as long as its disk needs."""
     tls.settimeout(None)
     for level, option, value in _ALIVE:
         tls.setsockopt(level, option, value)
@@ -241,26 +246,26 @@ def _ready(tls: ssl.SSLSocket) -> None:
 def _context(party: StreamPeer, *, server: bool) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # A connection that breaks off must not look like the end of what was sent. Whether it does by
-    # default differs between builds of Python: with Debian 12's it does.
+    # A truncated connection must not look like the end of the data. The default of this option
+    # differs between builds of Python: Debian 12's ignores an unexpected EOF.
     context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     context.check_hostname = not server and party.name is not None
     context.verify_mode = ssl.CERT_REQUIRED
-    # What is trusted may be the very certificate that the peer shows.
+    # The trusted certificate may be the peer's own certificate.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.load_cert_chain(party.certificate, party.key)
     context.load_verify_locations(cadata=party.trusted)
     if server:
-        context.num_tickets = 0  # nobody comes twice
+        context.num_tickets = 0  # no client reconnects
     return context
 
 
 def _require_accepted(tls: ssl.SSLSocket, party: StreamPeer) -> None:
-    """:raises NotTheOne: the peer's certificate is not one that is accepted."""
+    """:raises WrongPeer: if the peer's certificate is not one of the accepted ones."""
     shown = hashlib.sha256(tls.getpeercert(binary_form=True) or b"").hexdigest()
     if party.accepted is not None and shown not in party.accepted:
         raise WrongPeer(
-            f"its certificate (SHA-256 {shown[:16]}...) is not one of the cluster's members"
+            f"its certificate (SHA-256 {shown[:16]}...) does not belong to a member of the cluster"
         )
 
 
@@ -271,13 +276,14 @@ def _names(tls: ssl.SSLSocket) -> set[str]:
 
 
 def broke_off(error: OSError) -> bool:
-    """Return whether the peer has hung up without a goodbye; Python 3.11.2 has no class for it."""
+    """Return whether the peer disconnected without close_notify; Python 3.11.2 has no class for
+    it."""
     reason = getattr(error, "reason", None)
     return isinstance(error, ssl.SSLEOFError) or reason == "UNEXPECTED_EOF_WHILE_READING"
 
 
 def common_name(certificate: Any) -> str | None:
-    """The common name in what ``getpeercert`` returns; None without a certificate."""
+    """Return the common name in the result of ``getpeercert``; None without a certificate."""
     for part in (certificate or {}).get("subject", ()):
         for key, value in part:
             if key == "commonName":

@@ -273,7 +273,7 @@ class MemoryMirror:
     def _present(self, disk: Disk) -> MemoryCopy:
         copy = self._copies.get(self._keys(disk)[0])
         if copy is None:
-            raise Refused(f"there is no copy of disk {disk.uuid}", Code.UNKNOWN)
+            raise Refused(f"this node has no copy of disk {disk.uuid}", Code.UNKNOWN)
         return copy
 
     def _up(self, disk: Disk) -> MemoryCopy:

@@ -79,7 +79,7 @@ async def fail_over(cluster: SimulatedCluster, host: SimulatedHost) -> MasterPro
                 # As its node daemon does when it is told that the failover was refused.
                 cluster.launch_master(other)[1].addErrback(lambda f: f.trap(GanetiError) and None)
         if isinstance(e, TimedOut):
-            raise Refused(f"no majority of the nodes has voted for {host.name}") from None
+            raise Refused(f"{host.name} was not elected by a majority of the nodes") from None
         raise
     return process
 

@@ -164,7 +164,7 @@ class MemoryFlow:
             assert isinstance(self.source.listening, MemoryListening)
             self.source.listening.flow = self
             patience = self.source.patience
-            why = Failed(f"nobody connected within {patience:g} seconds", Code.ENVIRONMENT)
+            why = Failed(f"no connection within {patience:g} seconds", Code.ENVIRONMENT)
             self._patience = clock.callLater(patience, self._end_unconnected, why)
         else:
             clock.callLater(0, self._try)
@@ -240,7 +240,7 @@ class MemoryFlow:
 
     def stop(self) -> None:
         if not self.over:
-            self._end(Failed("the transfer was stopped"))
+            self._end(Failed("the transfer was canceled"))
             if self.peer is not None:
                 self.peer._end(_broken_off())
 
@@ -286,4 +286,6 @@ def _tell(waiting: Deferred[None]) -> None:
 
 
 def _broken_off() -> Failed:
-    return Failed("the peer broke off before everything was there", Code.ENVIRONMENT)
+    return Failed(
+        "the peer closed the connection before all data was transferred", Code.ENVIRONMENT
+    )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What each kind of object shows; ``moment`` first, then ``instances``.
+"""The fields of each kind of object; read ``snapshot`` first, then ``instances``.
 
-Every module has a table of fields and makes its rows; ``objects`` makes the remote API's lists.
+Each module has the table of fields of one kind and builds its rows; ``objects`` encodes the lists
+of the remote API.
 """

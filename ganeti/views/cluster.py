@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The cluster as a single row."""
+"""The fields of the cluster, a table with a single row."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from ganeti.query.fields import Compare, Field, FieldStatus, FieldType, Source, 
 from ganeti.views.snapshot import ClusterSnapshot
 
 OS_API_VERSION = 20
-"""The newest version of the interface of OS definitions."""
+"""The newest supported version of the interface of OS definitions."""
 
 EXPORT_VERSION = 0
-"""The version of the files that describe exports."""
+"""The version of the format of exports."""
 
 
 @dataclass(frozen=True)
 class ClusterRow:
-    """The cluster at a moment, and what only the master daemon knows.
+    """The cluster as of a snapshot, and the state of the master daemon.
 
-    ``watcher_pause`` is the time until which the watcher does nothing, if any; ``release`` the
-    version of the software; ``architecture`` like ``("64bit", "x86_64")``.
+    ``watcher_pause`` is the time until which the watcher is paused, if any; ``release`` the version
+    of the software; ``architecture`` like ``("64bit", "x86_64")``.
     """
 
     moment: ClusterSnapshot
@@ -41,12 +41,19 @@ def _name(row: ClusterRow) -> Any:
 
 CLUSTER: Table[ClusterRow] = Table(
     (
-        F("name", "Name", FieldType.TEXT, "The cluster's name.", _name, compare=Compare.HOSTNAME),
+        F(
+            "name",
+            "Name",
+            FieldType.TEXT,
+            "The name of the cluster.",
+            _name,
+            compare=Compare.HOSTNAME,
+        ),
         F(
             "cluster_name",
             "Name",
             FieldType.TEXT,
-            "Its name, too.",
+            "The name of the cluster, an older field.",
             _name,
             compare=Compare.HOSTNAME,
         ),
@@ -58,19 +65,25 @@ CLUSTER: Table[ClusterRow] = Table(
             lambda row: row.moment.state.master.name,
             compare=Compare.HOSTNAME,
         ),
-        F("tags", "Tags", FieldType.OTHER, "Its tags.", lambda row: row.moment.cluster.tags),
+        F(
+            "tags",
+            "Tags",
+            FieldType.OTHER,
+            "The tags of the cluster.",
+            lambda row: row.moment.cluster.tags,
+        ),
         F(
             "ctime",
             "CTime",
             FieldType.TIMESTAMP,
-            "When it was made.",
+            "The time when the cluster was initialized.",
             lambda r: r.moment.cluster.ctime,
         ),
         F(
             "mtime",
             "MTime",
             FieldType.TIMESTAMP,
-            "Its last change.",
+            "The time of the last change.",
             lambda r: r.moment.cluster.mtime,
         ),
         F(
@@ -84,35 +97,35 @@ CLUSTER: Table[ClusterRow] = Table(
             "architecture",
             "ArchInfo",
             FieldType.OTHER,
-            "Word length and machine of the master.",
+            "The word length and machine type of the master.",
             lambda row: list(row.architecture),
         ),
         F(
             "software_version",
             "SoftwareVersion",
             FieldType.TEXT,
-            "Its release.",
+            "The version of the software.",
             lambda r: r.release,
         ),
         F(
             "vcs_version",
             "VCSVersion",
             FieldType.TEXT,
-            "Its release, too.",
+            "The version of the software, an older field.",
             lambda row: row.release,
         ),
         F(
             "config_version",
             "ConfigVersion",
             FieldType.NUMBER,
-            "The version of the configuration's format.",
+            "The version of the configuration format.",
             lambda _: CONFIG_VERSION,
         ),
         F(
             "protocol_version",
             "ProtocolVersion",
             FieldType.NUMBER,
-            "The version of the protocols.",
+            "The version of the node protocol.",
             lambda _: CONFIG_VERSION,
         ),
         F(
@@ -126,14 +139,14 @@ CLUSTER: Table[ClusterRow] = Table(
             "export_version",
             "ExportVersion",
             FieldType.NUMBER,
-            "The version of the format of exports.",
+            "The version of the export format.",
             lambda _: EXPORT_VERSION,
         ),
         F(
             "drain_flag",
             "QueueDrained",
             FieldType.BOOL,
-            "Whether the queue takes no jobs.",
+            "Whether the job queue is drained and takes no jobs.",
             lambda row: row.drained,
             Source.JOBS,
         ),
@@ -141,7 +154,7 @@ CLUSTER: Table[ClusterRow] = Table(
             "watcher_pause",
             "WatcherPause",
             FieldType.TIMESTAMP,
-            "Until when the watcher does nothing.",
+            "The time until which the watcher is paused.",
             lambda row: FieldStatus.UNAVAILABLE if row.watcher_pause is None else row.watcher_pause,
             Source.JOBS,
         ),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Exports that nodes keep."""
+"""The fields of exports on nodes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ganeti.views.snapshot import ClusterSnapshot, in_order, natural
 
 @dataclass(frozen=True)
 class ExportRow:
-    """An export on a node, or why the exports of the node are not known."""
+    """An export on a node, or why the exports of the node are unknown."""
 
     node: str
     export: str | FieldStatus
@@ -26,18 +26,25 @@ EXPORTS: Table[ExportRow] = Table(
             "node",
             "Node",
             FieldType.TEXT,
-            "The node that keeps it.",
+            "The node that has the export.",
             lambda row: row.node,
             compare=Compare.HOSTNAME,
         ),
-        F("export", "Export", FieldType.TEXT, "Its name.", lambda row: row.export, Source.FILES),
+        F(
+            "export",
+            "Export",
+            FieldType.TEXT,
+            "The name of the export.",
+            lambda row: row.export,
+            Source.FILES,
+        ),
     ),
     key="node",
 )
 
 
 def rows(moment: ClusterSnapshot, found: Mapping[str, Sequence[str] | None]) -> Iterator[ExportRow]:
-    """What was found on nodes, by UUID; None for a node that did not answer."""
+    """Yield the exports of nodes, by UUID; None stands for a node that did not answer."""
     for node in in_order(moment.nodes.values(), lambda node: node.name):
         if node.uuid not in found:
             continue

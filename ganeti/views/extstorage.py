@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""External storage providers, as all nodes together see them."""
+"""The fields of external storage providers, summed over all nodes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ganeti.views.snapshot import ClusterSnapshot
 
 @dataclass(frozen=True)
 class ProviderRow:
-    """A provider: what each node that answered has of it, by the node's name."""
+    """A provider with its definitions on each node that answered, by the node's name."""
 
     moment: ClusterSnapshot
     name: str
@@ -32,7 +32,7 @@ class ProviderRow:
 
     @property
     def nodegroup_status(self) -> dict[str, bool]:
-        """For each node group, whether it works on all nodes of it."""
+        """For each node group, whether the provider is valid on all its nodes."""
         groups: dict[str, dict[str, Sequence[IDefinition]]] = {}
         for node in self.moment.nodes.values():
             if node.name in self.nodes:
@@ -47,26 +47,26 @@ def _field(name: str, title: str, kind: FieldType, text: str, value: Any) -> Fie
 
 EXTSTORAGE: Table[ProviderRow] = Table(
     (
-        _field("name", "Name", FieldType.TEXT, "The provider's name.", lambda row: row.name),
+        _field("name", "Name", FieldType.TEXT, "The name of the provider.", lambda row: row.name),
         _field(
             "node_status",
             "NodeStatus",
             FieldType.OTHER,
-            "What each node has of it.",
+            "The definitions on each node.",
             lambda row: row.node_status,
         ),
         _field(
             "nodegroup_status",
             "NodegroupStatus",
             FieldType.OTHER,
-            "For each node group, whether it works there.",
+            "For each node group, whether the provider is valid on all its nodes.",
             lambda row: row.nodegroup_status,
         ),
         _field(
             "parameters",
             "Parameters",
             FieldType.OTHER,
-            "Its parameters, each with a help text.",
+            "The parameters of the provider, each with its description.",
             lambda row: common(first_ones(row.nodes), lambda each: map(tuple, each.parameters)),
         ),
     )
@@ -76,5 +76,5 @@ EXTSTORAGE: Table[ProviderRow] = Table(
 def rows(
     moment: ClusterSnapshot, said: Mapping[str, Iterable[IDefinition] | None]
 ) -> list[ProviderRow]:
-    """What nodes said of their providers, by node name; None for one without an answer."""
+    """Return a row for each provider; ``said`` has the nodes' answers by name, None if missing."""
     return [ProviderRow(moment, name, nodes) for name, nodes in gathered(said).items()]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Job filters: the rules about which jobs may run."""
+"""The fields of job filters."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ F = Field[FilterRule]
 
 FILTERS: Table[FilterRule] = Table(
     (
-        F("uuid", "UUID", FieldType.TEXT, "The rule's UUID.", lambda rule: rule.uuid),
+        F("uuid", "UUID", FieldType.TEXT, "The UUID of the filter.", lambda rule: rule.uuid),
         F(
             "watermark",
             "Watermark",
             FieldType.NUMBER,
-            "The last job before it.",
+            "The ID of the last job before the filter was set.",
             lambda r: r.watermark,
         ),
         F(
             "priority",
             "Priority",
             FieldType.NUMBER,
-            "Lower rules decide first.",
+            "The order of the filters: lower numbers are applied first.",
             lambda r: r.priority,
         ),
         F(
             "predicates",
             "Predicates",
             FieldType.OTHER,
-            "What a job must be like for the rule to apply.",
+            "The conditions that a job must meet.",
             lambda rule: rule.predicates,
         ),
         F(
             "action",
             "Action",
             FieldType.OTHER,
-            "What becomes of the job.",
+            "What to do with a job that matches.",
             lambda rule: rule.action,
         ),
         F(
             "reason_trail",
             "ReasonTrail",
             FieldType.OTHER,
-            "Who made the rule, why and when.",
+            "Who set the filter, why and when.",
             lambda rule: rule.reason_trail,
         ),
     ),
@@ -56,9 +56,9 @@ FILTERS: Table[FilterRule] = Table(
 
 
 def rows(moment: ClusterSnapshot, uuids: Iterable[str] | None = None) -> list[FilterRule]:
-    """All rules in the order in which they decide, or those of these UUIDs in the order given.
+    """Return all filters in the order of application, or those with these UUIDs in the given order.
 
-    :raises Refused: there is no rule of one of the UUIDs.
+    :raises Refused: if there is no filter with one of the UUIDs.
     """
     rules = moment.state.filters
     if uuids is None:
@@ -66,6 +66,6 @@ def rows(moment: ClusterSnapshot, uuids: Iterable[str] | None = None) -> list[Fi
     found = []
     for uuid in uuids:
         if uuid not in rules:
-            raise Refused(f"there is no job filter {uuid}; see gnt-filter list", Code.UNKNOWN)
+            raise Refused(f"job filter {uuid} does not exist; see gnt-filter list", Code.UNKNOWN)
         found.append(rules[uuid])
     return found

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Node groups, with their nodes and instances."""
+"""The fields of node groups."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ganeti.views.snapshot import ClusterSnapshot, in_order, names_of
 
 
 class GroupRow:
-    """A node group at a moment."""
+    """A node group as of a snapshot."""
 
     def __init__(self, moment: ClusterSnapshot, group: Group) -> None:
         self.moment = moment
@@ -50,69 +50,93 @@ class GroupRow:
 F = Field[GroupRow]
 
 _FIELDS = (
-    F("name", "Group", FieldType.TEXT, "The group's name.", lambda row: row.group.name),
-    F("uuid", "UUID", FieldType.TEXT, "Its UUID.", lambda row: row.group.uuid),
-    F("serial_no", "SerialNo", FieldType.NUMBER, "Its revision.", lambda row: row.group.serial_no),
-    F("ctime", "CTime", FieldType.TIMESTAMP, "When it was made.", lambda row: row.group.ctime),
-    F("mtime", "MTime", FieldType.TIMESTAMP, "When it last changed.", lambda row: row.group.mtime),
-    F("tags", "Tags", FieldType.OTHER, "Its tags.", lambda row: row.group.tags),
+    F("name", "Group", FieldType.TEXT, "The name of the group.", lambda row: row.group.name),
+    F("uuid", "UUID", FieldType.TEXT, "The UUID of the group.", lambda row: row.group.uuid),
+    F(
+        "serial_no",
+        "SerialNo",
+        FieldType.NUMBER,
+        "The serial number, incremented by each change.",
+        lambda row: row.group.serial_no,
+    ),
+    F(
+        "ctime",
+        "CTime",
+        FieldType.TIMESTAMP,
+        "The time when the group was added.",
+        lambda row: row.group.ctime,
+    ),
+    F(
+        "mtime",
+        "MTime",
+        FieldType.TIMESTAMP,
+        "The time of the last change.",
+        lambda row: row.group.mtime,
+    ),
+    F("tags", "Tags", FieldType.OTHER, "The tags of the group.", lambda row: row.group.tags),
     F(
         "alloc_policy",
         "AllocPolicy",
         FieldType.TEXT,
-        "Whether new instances are placed in it.",
+        "Whether new instances are placed in the group.",
         lambda row: row.group.alloc_policy.value,
     ),
-    F("node_cnt", "Nodes", FieldType.NUMBER, "How many nodes it has.", lambda row: len(row.nodes)),
-    F("node_list", "NodeList", FieldType.OTHER, "Its nodes.", lambda row: row.nodes),
+    F("node_cnt", "Nodes", FieldType.NUMBER, "The number of nodes.", lambda row: len(row.nodes)),
+    F("node_list", "NodeList", FieldType.OTHER, "The nodes of the group.", lambda row: row.nodes),
     F(
         "pinst_cnt",
         "Instances",
         FieldType.NUMBER,
-        "How many instances.",
+        "The number of instances.",
         lambda r: len(r.instances),
     ),
-    F("pinst_list", "InstanceList", FieldType.OTHER, "Its instances.", lambda row: row.instances),
+    F(
+        "pinst_list",
+        "InstanceList",
+        FieldType.OTHER,
+        "The instances of the group.",
+        lambda row: row.instances,
+    ),
     F(
         "ipolicy",
         "InstancePolicy",
         FieldType.OTHER,
-        "What its instances must keep to.",
+        "The effective instance policy.",
         lambda row: policy_filled(row.moment.cluster, row.group),
     ),
     F(
         "custom_ipolicy",
         "CustomInstancePolicy",
         FieldType.OTHER,
-        "Its own instance policy.",
+        "The instance policy set on the group.",
         lambda row: row.group.ipolicy,
     ),
     F(
         "ndparams",
         "NDParams",
         FieldType.OTHER,
-        "Parameters of its nodes.",
+        "The effective node parameters.",
         lambda row: row.ndparams,
     ),
     F(
         "custom_ndparams",
         "CustomNDParams",
         FieldType.OTHER,
-        "Its own parameters of nodes.",
+        "The node parameters set on the group.",
         lambda row: row.group.ndparams,
     ),
     F(
         "diskparams",
         "DiskParameters",
         FieldType.OTHER,
-        "Disk parameters, by disk template.",
+        "The effective disk parameters, by disk template.",
         lambda row: row.diskparams,
     ),
     F(
         "custom_diskparams",
         "CustomDiskParameters",
         FieldType.OTHER,
-        "Its own disk parameters.",
+        "The disk parameters set on the group.",
         lambda row: row.group.diskparams,
     ),
 )
@@ -132,9 +156,9 @@ GROUPS: Table[GroupRow] = Table(_fields())
 
 
 def rows(moment: ClusterSnapshot, names: Iterable[str] | None = None) -> list[GroupRow]:
-    """All groups as people sort them, or those of these names or UUIDs in the order given.
+    """Return all groups sorted by name, or those with these names or UUIDs in the given order.
 
-    :raises Refused: there is no group of one of the names.
+    :raises Refused: if one of the groups does not exist.
     """
     if names is None:
         found = in_order(moment.groups.values(), lambda group: group.name)

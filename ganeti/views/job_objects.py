@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Lists of jobs as the remote API answers them, from pieces that are already encoded."""
+"""Lists of jobs for the remote API, joined from JSON objects that are cached."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from ganeti.views.objects import object_encoder
 
 
 class JobObjects:
-    """Jobs as JSON objects with always the same fields; one is encoded again when it has changed.
+    """Jobs as JSON objects with a fixed set of fields; a job is encoded again when it has changed.
 
-    Most jobs of a queue have ended, and never change again.
+    Most jobs in the queue have ended and do not change again.
     """
 
     def __init__(self, fields: Sequence[str]) -> None:
-        """:raises Invalid: some of ``fields`` are no fields of jobs."""
+        """:raises Invalid: if ``fields`` contains an unknown field."""
         self._encode = object_encoder(JOBS, fields)
         self._pieces: dict[int, tuple[Job, bytes]] = {}
 
     def everything(self, jobs: Iterable[Job]) -> bytes:
-        """These jobs, all that there are, as a JSON list of objects."""
+        """Return these jobs, which are all jobs of the queue, as a JSON list of objects."""
         before, now = self._pieces, {}
         for job in jobs:
             known = before.get(job.id)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Jobs, with the state, result and log of each of their opcodes."""
+"""The fields of jobs and of their opcodes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ganeti.query.fields import Compare, Field, FieldStatus, FieldType, Source, 
 
 @dataclass(frozen=True)
 class JobRow:
-    """A job, live or archived; None for an id that was asked for and belongs to no job."""
+    """A job of the queue or the archive; None for an ID that no job has."""
 
     id: int
     job: Job | None
@@ -25,7 +25,7 @@ class JobRow:
 
     @classmethod
     def of(cls, job: Job, *, archived: bool = False) -> JobRow:
-        """The row of a job that there is."""
+        """Return the row of an existing job."""
         return cls(job.id, job, archived)
 
 
@@ -41,11 +41,11 @@ def _each(value: Callable[[QueuedOpcode], Any]) -> Callable[[JobRow], Any]:
 
 
 _ALWAYS = {"dry_run": False, "debug_level": 0}
-"""Parameters that clients find in every opcode, given or not."""
+"""Parameters that clients expect in every opcode."""
 
 
 def shown(op: QueuedOpcode) -> dict[str, Any]:
-    """An opcode as anybody may see it; of one that is not understood any more, its name."""
+    """Return an opcode without secrets; only its ID if its parameters are no longer understood."""
     try:
         return {**_ALWAYS, **redacted(op.opcode)}
     except Invalid:
@@ -67,12 +67,20 @@ _TIME = Compare.SPLIT_TIMESTAMP
 
 JOBS: Table[JobRow] = Table(
     (
-        _job("id", "ID", "The job's number.", lambda row: row.id, FieldType.NUMBER, Compare.JOB_ID),
-        _job("status", "Status", "How far it is.", _of(lambda j: j.status.value), FieldType.TEXT),
+        _job(
+            "id", "ID", "The ID of the job.", lambda row: row.id, FieldType.NUMBER, Compare.JOB_ID
+        ),
+        _job(
+            "status",
+            "Status",
+            "The status of the job.",
+            _of(lambda j: j.status.value),
+            FieldType.TEXT,
+        ),
         _job(
             "priority",
             "Priority",
-            "How urgent it is; lower numbers run earlier.",
+            "The priority; jobs with lower numbers run earlier.",
             _of(lambda job: job.priority),
             FieldType.NUMBER,
         ),
@@ -80,44 +88,72 @@ JOBS: Table[JobRow] = Table(
             "archived",
             "Archived",
             FieldType.BOOL,
-            "Whether it is in the archive.",
+            "Whether the job is archived.",
             lambda row: row.archived,
             Source.ARCHIVE,
         ),
         _job(
             "received_ts",
             "Received",
-            "When it was submitted.",
+            "The time when the job was submitted.",
             _of(lambda job: job.received_timestamp),
             compare=_TIME,
         ),
         _job(
             "start_ts",
             "Start",
-            "When it was begun.",
+            "The time when the job was started.",
             _of(lambda job: job.start_timestamp),
             compare=_TIME,
         ),
-        _job("end_ts", "End", "When it ended.", _of(lambda j: j.end_timestamp), compare=_TIME),
-        _job("summary", "Summary", "Its opcodes, in a line each.", _of(lambda j: list(j.summary))),
-        _job("ops", "OpCodes", "Its opcodes.", _each(shown)),
-        _job("opstatus", "OpCode_status", "How far each is.", _each(lambda op: op.status.value)),
-        _job("opresult", "OpCode_result", "What each answered.", _each(lambda op: op.result)),
-        _job("oplog", "OpCode_log", "The messages of each.", _each(lambda op: list(op.log))),
-        _job("oppriority", "OpCode_prio", "How urgent each is.", _each(lambda op: op.priority)),
+        _job(
+            "end_ts",
+            "End",
+            "The time when the job ended.",
+            _of(lambda j: j.end_timestamp),
+            compare=_TIME,
+        ),
+        _job(
+            "summary",
+            "Summary",
+            "A one-line summary of each opcode.",
+            _of(lambda j: list(j.summary)),
+        ),
+        _job("ops", "OpCodes", "The opcodes.", _each(shown)),
+        _job(
+            "opstatus",
+            "OpCode_status",
+            "The status of each opcode.",
+            _each(lambda op: op.status.value),
+        ),
+        _job(
+            "opresult", "OpCode_result", "The result of each opcode.", _each(lambda op: op.result)
+        ),
+        _job("oplog", "OpCode_log", "The messages of each opcode.", _each(lambda op: list(op.log))),
+        _job(
+            "oppriority",
+            "OpCode_prio",
+            "The priority of each opcode.",
+            _each(lambda op: op.priority),
+        ),
         _job(
             "opstart",
             "OpCode_start",
-            "When each first waited for its locks.",
+            "The time when each opcode first waited for its locks.",
             _each(lambda op: op.start_timestamp),
         ),
         _job(
             "opexec",
             "OpCode_exec",
-            "When each began to run.",
+            "The time when each opcode started to run.",
             _each(lambda op: op.exec_timestamp),
         ),
-        _job("opend", "OpCode_end", "When each ended.", _each(lambda op: op.end_timestamp)),
+        _job(
+            "opend",
+            "OpCode_end",
+            "The time when each opcode ended.",
+            _each(lambda op: op.end_timestamp),
+        ),
     ),
     key="id",
 )

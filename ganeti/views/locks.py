@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Locks: who holds them and who waits."""
+"""The fields of locks."""
 
 from __future__ import annotations
 
@@ -14,22 +14,28 @@ LOCKS: Table[LockRow] = Table(
             "name",
             "Name",
             FieldType.TEXT,
-            "The lock's kind, and the UUID of its object.",
+            "The kind of the lock, and the UUID of its object.",
             lambda r: r.name,
         ),
         F(
             "mode",
             "Mode",
             FieldType.OTHER,
-            "How it is held: exclusive or shared.",
+            "The mode of the current owners: exclusive or shared.",
             lambda r: r.mode,
         ),
-        F("owner", "Owner", FieldType.OTHER, "Who holds it.", lambda row: row.owners or None),
+        F(
+            "owner",
+            "Owner",
+            FieldType.OTHER,
+            "The owners of the lock.",
+            lambda row: row.owners or None,
+        ),
         F(
             "pending",
             "Pending",
             FieldType.OTHER,
-            "Who waits for it and how, in order.",
+            "The waiting requests in order: mode and owners.",
             lambda row: [[mode, list(owners)] for mode, owners in row.pending],
         ),
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Networks, with their addresses, groups and instances."""
+"""The fields of networks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ganeti.views.snapshot import ClusterSnapshot, in_order, names_of, natural
 
 
 class NetworkRow:
-    """A network at a moment."""
+    """A network as of a snapshot."""
 
     def __init__(self, moment: ClusterSnapshot, network: Network) -> None:
         self.moment = moment
@@ -23,7 +23,7 @@ class NetworkRow:
 
     @cached_property
     def groups(self) -> list[list[str]]:
-        """The groups that it is connected to: name, mode, link and VLAN."""
+        """The groups that the network is connected to: name, mode, link and VLAN."""
         found = []
         for group in self.moment.groups.values():
             how = group.networks.get(self.network.uuid)
@@ -34,21 +34,21 @@ class NetworkRow:
 
     @cached_property
     def instances(self) -> list[str]:
-        """Who has a network card in it."""
+        """The instances with a network card in the network."""
         return names_of(self.moment.users.get(self.network.uuid, ()))
 
     @cached_property
     def taken(self) -> str:
-        """One character for each address: ``X`` taken or reserved, ``.`` free."""
+        """One character for each address: ``X`` used or reserved, ``.`` free."""
         own, outside = self.network.reservations or "", self.network.ext_reservations or ""
         length = max(len(own), len(outside))
-        # As numbers, for a network may have 65536 addresses and more.
+        # As integers: joining strings is slow for networks with 65536 addresses or more.
         taken = int(own.ljust(length, "0") or "0", 2) | int(outside.ljust(length, "0") or "0", 2)
         return f"{taken:0{length}b}".translate(_SHOWN)[:length]
 
     @property
     def reserved(self) -> str:
-        """The addresses that instances never get."""
+        """The externally reserved addresses, separated by commas."""
         addresses = IPv4Network(self.network.network)
         bits = self.network.ext_reservations or ""
         return ", ".join(str(addresses[found.start()]) for found in _ONE.finditer(bits))
@@ -66,111 +66,141 @@ def _given(value: Any) -> Any:
 
 NETWORKS: Table[NetworkRow] = Table(
     (
-        F("name", "Network", FieldType.TEXT, "The network's name.", lambda row: row.network.name),
-        F("uuid", "UUID", FieldType.TEXT, "Its UUID.", lambda row: row.network.uuid),
+        F(
+            "name",
+            "Network",
+            FieldType.TEXT,
+            "The name of the network.",
+            lambda row: row.network.name,
+        ),
+        F("uuid", "UUID", FieldType.TEXT, "The UUID of the network.", lambda row: row.network.uuid),
         F(
             "serial_no",
             "SerialNo",
             FieldType.NUMBER,
-            "Its revision.",
+            "The serial number, incremented by each change.",
             lambda r: r.network.serial_no,
         ),
         F(
             "ctime",
             "CTime",
             FieldType.TIMESTAMP,
-            "When it was made.",
+            "The time when the network was added.",
             lambda row: row.network.ctime,
         ),
         F(
             "mtime",
             "MTime",
             FieldType.TIMESTAMP,
-            "When it last changed.",
+            "The time of the last change.",
             lambda r: r.network.mtime,
         ),
-        F("tags", "Tags", FieldType.OTHER, "Its tags.", lambda row: row.network.tags),
+        F(
+            "tags",
+            "Tags",
+            FieldType.OTHER,
+            "The tags of the network.",
+            lambda row: row.network.tags,
+        ),
         F(
             "network",
             "Subnet",
             FieldType.TEXT,
-            "Its IPv4 addresses.",
+            "The IPv4 subnet.",
             lambda row: row.network.network,
         ),
         F(
             "gateway",
             "Gateway",
             FieldType.OTHER,
-            "The router's IPv4 address.",
+            "The IPv4 address of the gateway.",
             lambda row: _given(row.network.gateway),
         ),
         F(
             "network6",
             "IPv6Subnet",
             FieldType.OTHER,
-            "Its IPv6 addresses.",
+            "The IPv6 subnet.",
             lambda row: _given(row.network.network6),
         ),
         F(
             "gateway6",
             "IPv6Gateway",
             FieldType.OTHER,
-            "The router's IPv6 address.",
+            "The IPv6 address of the gateway.",
             lambda row: _given(row.network.gateway6),
         ),
         F(
             "mac_prefix",
             "MacPrefix",
             FieldType.OTHER,
-            "How MAC addresses in it begin.",
+            "The prefix of MAC addresses.",
             lambda row: _given(row.network.mac_prefix),
         ),
         F(
             "free_count",
             "FreeCount",
             FieldType.NUMBER,
-            "How many addresses are free.",
+            "The number of free addresses.",
             lambda row: row.taken.count("."),
         ),
         F(
             "reserved_count",
             "ReservedCount",
             FieldType.NUMBER,
-            "How many addresses are taken.",
+            "The number of used or reserved addresses.",
             lambda row: row.taken.count("X"),
         ),
-        F("map", "Map", FieldType.TEXT, "Every address: X taken, . free.", lambda row: row.taken),
+        F(
+            "map",
+            "Map",
+            FieldType.TEXT,
+            "The state of each address: X used or reserved, . free.",
+            lambda row: row.taken,
+        ),
         F(
             "external_reservations",
             "ExternalReservations",
             FieldType.TEXT,
-            "The addresses that instances never get.",
+            "The externally reserved addresses.",
             lambda row: row.reserved,
         ),
-        F("group_cnt", "NodeGroups", FieldType.NUMBER, "How many groups.", lambda r: len(r.groups)),
+        F(
+            "group_cnt",
+            "NodeGroups",
+            FieldType.NUMBER,
+            "The number of connected node groups.",
+            lambda r: len(r.groups),
+        ),
         F(
             "group_list",
             "GroupList",
             FieldType.OTHER,
-            "The groups that it is connected to, with mode, link and VLAN.",
+            "The connected node groups, with mode, link and VLAN.",
             lambda row: row.groups,
         ),
         F(
             "inst_cnt",
             "Instances",
             FieldType.NUMBER,
-            "How many use it.",
+            "The number of instances that use the network.",
             lambda r: len(r.instances),
         ),
-        F("inst_list", "InstanceList", FieldType.OTHER, "Who uses it.", lambda row: row.instances),
+        F(
+            "inst_list",
+            "InstanceList",
+            FieldType.OTHER,
+            "The instances that use the network.",
+            lambda row: row.instances,
+        ),
     )
 )
 
 
 def rows(moment: ClusterSnapshot, names: Iterable[str] | None = None) -> list[NetworkRow]:
-    """All networks as people sort them, or those of these names or UUIDs in the order given.
+    """Return all networks sorted by name, or those with these names or UUIDs in the given order.
 
-    :raises Refused: there is no network of one of the names.
+    :raises Refused: if one of the networks does not exist.
     """
     if names is None:
         found = in_order(moment.networks.values(), lambda network: network.name)

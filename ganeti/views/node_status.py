@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the nodes last said, as far as views show it."""
+"""The last reported state of the nodes, as far as views use it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ganeti.query.fields import FieldStatus
 
 
 class StorageSpaceInfo(Protocol):
-    """Space of one storage unit, in MiB."""
+    """The space of a storage unit, in MiB."""
 
     @property
     def kind(self) -> str: ...
@@ -27,7 +27,7 @@ class StorageSpaceInfo(Protocol):
 
 
 class INodeInfo(Protocol):
-    """What a node says of itself; memory in MiB."""
+    """The state that a node reports; memory in MiB."""
 
     @property
     def memory_total(self) -> int: ...
@@ -52,26 +52,26 @@ class INodeInfo(Protocol):
 
 
 class INodeStatus(Protocol):
-    """Whoever keeps what the nodes last said."""
+    """Stores the last reported state of the nodes."""
 
     def facts(self, uuid: str, /) -> INodeInfo | None:
-        """What the node of this UUID last said; None if nothing is known."""
+        """Return the last reported state of the node with this UUID; None if unknown."""
         ...
 
 
 Said: TypeAlias = INodeInfo | FieldStatus
-"""What a node said, or why that is not known: offline or no data."""
+"""The reported state of a node, or why it is unknown: offline or no data."""
 
 
 @dataclass(frozen=True)
 class NodeStatuses:
-    """What is known of all nodes at one moment, by UUID."""
+    """The state of all nodes at one moment, by UUID."""
 
     said: Mapping[str, Said]
 
     @cached_property
     def homes(self) -> Mapping[str, tuple[str, ...]]:
-        """The nodes, by UUID, that each guest runs on, by its name."""
+        """The UUIDs of the nodes on which each guest runs, by the guest's name."""
         found: dict[str, tuple[str, ...]] = {}
         for uuid, said in self.said.items():
             if not isinstance(said, FieldStatus):
@@ -80,19 +80,19 @@ class NodeStatuses:
         return found
 
     def of(self, node: str) -> Said:
-        """What the node of this UUID said."""
+        """Return the state of the node with this UUID."""
         return self.said.get(node, FieldStatus.NODATA)
 
 
 class StatusObserver:
-    """The present, as the same value for as long as nothing new was said."""
+    """Returns the same object as long as no node has reported anything new."""
 
     def __init__(self, live: INodeStatus) -> None:
         self._live = live
         self._last = NodeStatuses({})
 
     def now(self, nodes: Mapping[str, Node]) -> NodeStatuses:
-        """What is known of ``nodes``."""
+        """Return the current state of ``nodes``."""
         said = {uuid: self._said(node) for uuid, node in nodes.items()}
         last = self._last.said
         if len(said) != len(last) or any(last.get(uuid) is not each for uuid, each in said.items()):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Nodes: what the configuration has of them, and what they said."""
+"""The fields of nodes."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ ND_PARAMETERS = (
         "cpu_speed",
         "ndp/cpu_speed",
         FieldType.FLOAT,
-        "The speed of its processors among the others.",
+        "The speed of the processors, relative to other nodes.",
     ),
     (
         "exclusive_storage",
         "ExclusiveStorage",
         FieldType.BOOL,
-        "Whether disks get spindles of their own.",
+        "Whether disks have exclusive spindles.",
     ),
-    ("oob_program", "OutOfBandProgram", FieldType.OTHER, "The helper that switches its power."),
-    ("ovs", "OpenvSwitch", FieldType.BOOL, "Whether it has an Open vSwitch."),
-    ("ovs_link", "OpenvSwitchLink", FieldType.OTHER, "The network device of its switch."),
-    ("ovs_name", "OpenvSwitchName", FieldType.OTHER, "The name of its switch."),
-    ("spindle_count", "SpindleCount", FieldType.NUMBER, "How many spindles it has."),
-    ("ssh_port", "ndp/ssh_port", FieldType.NUMBER, "Where its ssh daemon listens."),
+    ("oob_program", "OutOfBandProgram", FieldType.OTHER, "The out-of-band helper."),
+    ("ovs", "OpenvSwitch", FieldType.BOOL, "Whether the node has an Open vSwitch."),
+    ("ovs_link", "OpenvSwitchLink", FieldType.OTHER, "The network device of the Open vSwitch."),
+    ("ovs_name", "OpenvSwitchName", FieldType.OTHER, "The name of the Open vSwitch."),
+    ("spindle_count", "SpindleCount", FieldType.NUMBER, "The number of spindles."),
+    ("ssh_port", "ndp/ssh_port", FieldType.NUMBER, "The port of the SSH daemon."),
 )
 
 _STORAGE_OF = {
@@ -42,11 +42,11 @@ _STORAGE_OF = {
     Template.DRBD.value: "lvm-vg",
     Template.RBD.value: "rados",
 }
-"""The kind of storage that has the disks of a template, where its name is another."""
+"""The storage type for a disk template, if their names differ."""
 
 
 class NodeRow:
-    """A node at a moment."""
+    """A node as of a snapshot."""
 
     def __init__(self, moment: ClusterSnapshot, node: Node) -> None:
         self.moment = moment
@@ -74,14 +74,14 @@ class NodeRow:
 
     @cached_property
     def said(self) -> Said:
-        """What it said; nodes that run no instances are not asked."""
+        """The reported state; nodes that are not VM-capable are not queried."""
         if not self.node.vm_capable:
             return FieldStatus.UNAVAILABLE
         return self.moment.present.of(self.node.uuid)
 
     @cached_property
     def space(self) -> StorageSpaceInfo | FieldStatus:
-        """The storage unit that new disks go to unless something else is said."""
+        """The storage unit for new disks of the default template."""
         said = self.said
         if isinstance(said, FieldStatus):
             return said
@@ -100,53 +100,89 @@ _ITSELF = (
         "name",
         "Node",
         FieldType.TEXT,
-        "The node's name.",
+        "The name of the node.",
         lambda row: row.node.name,
         compare=Compare.HOSTNAME,
     ),
-    F("uuid", "UUID", FieldType.TEXT, "Its UUID.", lambda row: row.node.uuid),
-    F("serial_no", "SerialNo", FieldType.NUMBER, "Its revision.", lambda row: row.node.serial_no),
-    F("ctime", "CTime", FieldType.TIMESTAMP, "When it was added.", lambda row: row.node.ctime),
-    F("mtime", "MTime", FieldType.TIMESTAMP, "When it last changed.", lambda row: row.node.mtime),
-    F("tags", "Tags", FieldType.OTHER, "Its tags.", lambda row: row.node.tags),
-    F("pip", "PrimaryIP", FieldType.TEXT, "Its address.", lambda row: row.node.primary_ip),
+    F("uuid", "UUID", FieldType.TEXT, "The UUID of the node.", lambda row: row.node.uuid),
+    F(
+        "serial_no",
+        "SerialNo",
+        FieldType.NUMBER,
+        "The serial number, incremented by each change.",
+        lambda row: row.node.serial_no,
+    ),
+    F(
+        "ctime",
+        "CTime",
+        FieldType.TIMESTAMP,
+        "The time when the node was added.",
+        lambda row: row.node.ctime,
+    ),
+    F(
+        "mtime",
+        "MTime",
+        FieldType.TIMESTAMP,
+        "The time of the last change.",
+        lambda row: row.node.mtime,
+    ),
+    F("tags", "Tags", FieldType.OTHER, "The tags of the node.", lambda row: row.node.tags),
+    F(
+        "pip",
+        "PrimaryIP",
+        FieldType.TEXT,
+        "The primary IP address.",
+        lambda row: row.node.primary_ip,
+    ),
     F(
         "sip",
         "SecondaryIP",
         FieldType.TEXT,
-        "Its address for the traffic of mirrored disks.",
+        "The secondary IP address, for DRBD traffic.",
         lambda row: row.node.secondary_ip,
     ),
-    F("offline", "Offline", FieldType.BOOL, "Whether it is out of use.", lambda r: r.node.offline),
+    F(
+        "offline",
+        "Offline",
+        FieldType.BOOL,
+        "Whether the node is marked offline.",
+        lambda r: r.node.offline,
+    ),
     F(
         "drained",
         "Drained",
         FieldType.BOOL,
-        "Whether it gets no instances.",
+        "Whether the node is drained and gets no new instances.",
         lambda r: r.node.drained,
     ),
     F(
         "master_candidate",
         "MasterC",
         FieldType.BOOL,
-        "Whether it keeps a copy of the configuration.",
+        "Whether the node is a master candidate, with a copy of the configuration.",
         lambda row: row.node.master_candidate,
     ),
     F(
         "master_capable",
         "MasterCapable",
         FieldType.BOOL,
-        "Whether it may become master.",
+        "Whether the node can become master.",
         lambda row: row.node.master_capable,
     ),
     F(
         "vm_capable",
         "VMCapable",
         FieldType.BOOL,
-        "Whether it may run instances.",
+        "Whether the node can run instances.",
         lambda row: row.node.vm_capable,
     ),
-    F("master", "IsMaster", FieldType.BOOL, "Whether it is the master.", lambda row: row.is_master),
+    F(
+        "master",
+        "IsMaster",
+        FieldType.BOOL,
+        "Whether the node is the master.",
+        lambda row: row.is_master,
+    ),
     F(
         "role",
         "Role",
@@ -158,27 +194,39 @@ _ITSELF = (
         "powered",
         "Powered",
         FieldType.BOOL,
-        "Whether it was last switched on; only with an out-of-band helper.",
+        "Whether the node is powered on, by its out-of-band helper.",
         lambda row: row.node.powered if row.ndparams["oob_program"] else FieldStatus.UNAVAILABLE,
     ),
-    F("group", "Group", FieldType.TEXT, "Its node group.", lambda row: row.group.name),
-    F("group.uuid", "GroupUUID", FieldType.TEXT, "UUID of its group.", lambda row: row.node.group),
-    F("ndparams", "NodeParameters", FieldType.OTHER, "Its parameters.", lambda row: row.ndparams),
+    F("group", "Group", FieldType.TEXT, "The node group.", lambda row: row.group.name),
+    F(
+        "group.uuid",
+        "GroupUUID",
+        FieldType.TEXT,
+        "The UUID of the node group.",
+        lambda row: row.node.group,
+    ),
+    F(
+        "ndparams",
+        "NodeParameters",
+        FieldType.OTHER,
+        "The effective node parameters.",
+        lambda row: row.ndparams,
+    ),
     F(
         "custom_ndparams",
         "CustomNodeParameters",
         FieldType.OTHER,
-        "Parameters of its own.",
+        "The node parameters set on the node.",
         lambda row: row.node.ndparams,
     ),
     F(
         "hv_state",
         "HypervisorState",
         FieldType.OTHER,
-        "Not in use.",
+        "Not used.",
         lambda _: FieldStatus.UNAVAILABLE,
     ),
-    F("disk_state", "DiskState", FieldType.OTHER, "Not in use.", lambda _: FieldStatus.UNAVAILABLE),
+    F("disk_state", "DiskState", FieldType.OTHER, "Not used.", lambda _: FieldStatus.UNAVAILABLE),
 )
 
 _INSTANCES = (
@@ -186,22 +234,28 @@ _INSTANCES = (
         "pinst_cnt",
         "Pinst",
         FieldType.NUMBER,
-        "How many instances run here.",
+        "The number of primary instances.",
         lambda r: len(r.primaries),
     ),
-    F("pinst_list", "PriInstances", FieldType.OTHER, "The instances of it.", lambda r: r.primaries),
+    F(
+        "pinst_list",
+        "PriInstances",
+        FieldType.OTHER,
+        "The primary instances.",
+        lambda r: r.primaries,
+    ),
     F(
         "sinst_cnt",
         "Sinst",
         FieldType.NUMBER,
-        "How many instances have a second copy of their disks here.",
+        "The number of secondary instances.",
         lambda row: len(row.secondaries),
     ),
     F(
         "sinst_list",
         "SecInstances",
         FieldType.OTHER,
-        "The instances that have a second copy of their disks here.",
+        "The secondary instances.",
         lambda row: row.secondaries,
     ),
 )
@@ -224,7 +278,7 @@ def _spindles(of: Callable[[NodeRow], Any]) -> Callable[[NodeRow], Any]:
 
 
 def _spindles_free(row: NodeRow) -> Any:
-    """What the disks on the node leave of its spindles."""
+    """Return the number of spindles that the disks on the node leave free."""
     used = 0
     for instance in (
         *row.moment.state.primaries_on(row.node),
@@ -239,37 +293,71 @@ def _live(name: str, title: str, text: str, value: Callable[[NodeRow], Any], kin
 
 
 _LIVE = (
-    _live("mtotal", "MTotal", "Its memory.", _fact(lambda said: said.memory_total), FieldType.UNIT),
     _live(
-        "mfree", "MFree", "Its free memory.", _fact(lambda said: said.memory_free), FieldType.UNIT
+        "mtotal",
+        "MTotal",
+        "The total memory.",
+        _fact(lambda said: said.memory_total),
+        FieldType.UNIT,
     ),
     _live(
-        "mnode", "MNode", "Memory used by it.", _fact(lambda said: said.memory_node), FieldType.UNIT
-    ),
-    _live("dtotal", "DTotal", "Space for disks.", _space("size"), FieldType.UNIT),
-    _live("dfree", "DFree", "Free space for disks.", _space("free"), FieldType.UNIT),
-    _live("ctotal", "CTotal", "Its processors.", _fact(lambda said: said.cpus), FieldType.NUMBER),
-    _live(
-        "cnos", "CNOs", "Processors used by itself.", _fact(lambda s: s.cpus_node), FieldType.NUMBER
+        "mfree", "MFree", "The free memory.", _fact(lambda said: said.memory_free), FieldType.UNIT
     ),
     _live(
-        "cnodes", "CNodes", "Its NUMA nodes.", _fact(lambda said: said.cpu_nodes), FieldType.NUMBER
+        "mnode",
+        "MNode",
+        "The memory used by the node itself.",
+        _fact(lambda said: said.memory_node),
+        FieldType.UNIT,
     ),
-    _live("csockets", "CSockets", "CPU sockets.", _fact(lambda s: s.cpu_sockets), FieldType.NUMBER),
+    _live("dtotal", "DTotal", "The total disk space.", _space("size"), FieldType.UNIT),
+    _live("dfree", "DFree", "The free disk space.", _space("free"), FieldType.UNIT),
     _live(
-        "bootid", "BootID", "Its kernel's boot.", _fact(lambda said: said.boot_id), FieldType.TEXT
+        "ctotal",
+        "CTotal",
+        "The number of processors.",
+        _fact(lambda said: said.cpus),
+        FieldType.NUMBER,
+    ),
+    _live(
+        "cnos",
+        "CNOs",
+        "The number of processors used by the node itself.",
+        _fact(lambda s: s.cpus_node),
+        FieldType.NUMBER,
+    ),
+    _live(
+        "cnodes",
+        "CNodes",
+        "The number of NUMA nodes.",
+        _fact(lambda said: said.cpu_nodes),
+        FieldType.NUMBER,
+    ),
+    _live(
+        "csockets",
+        "CSockets",
+        "The number of CPU sockets.",
+        _fact(lambda s: s.cpu_sockets),
+        FieldType.NUMBER,
+    ),
+    _live(
+        "bootid",
+        "BootID",
+        "The boot ID of the kernel.",
+        _fact(lambda said: said.boot_id),
+        FieldType.TEXT,
     ),
     _live(
         "sptotal",
         "SpTotal",
-        "Its spindles; only with exclusive storage.",
+        "The number of spindles; only with exclusive storage.",
         _spindles(lambda row: row.ndparams["spindle_count"]),
         FieldType.NUMBER,
     ),
     _live(
         "spfree",
         "SpFree",
-        "Its free spindles; only with exclusive storage.",
+        "The number of free spindles; only with exclusive storage.",
         _spindles(_spindles_free),
         FieldType.NUMBER,
     ),
@@ -290,9 +378,9 @@ NODES: Table[NodeRow] = Table(_fields())
 
 
 def rows(moment: ClusterSnapshot, names: Iterable[str] | None = None) -> list[NodeRow]:
-    """All nodes as people sort them, or those of these names or UUIDs in the order given.
+    """Return all nodes sorted by name, or those with these names or UUIDs in the given order.
 
-    :raises Refused: there is no node of one of the names.
+    :raises Refused: if one of the nodes does not exist.
     """
     if names is None:
         found = in_order(moment.nodes.values(), lambda node: node.name)

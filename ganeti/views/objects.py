@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Rows as JSON objects, the form of the remote API: ``{"name": "web1", "oper_ram": null}``."""
+"""Rows as JSON objects, as in the remote API: ``{"name": "web1", "oper_ram": null}``."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 def object_encoder(table: Table[R], fields: Sequence[str]) -> Callable[[R], bytes]:
-    """What makes JSON objects with these fields of rows; null where there is no value.
+    """Return a function that encodes a row as a JSON object; missing values become null.
 
-    :raises Invalid: some of ``fields`` are no fields.
+    :raises Invalid: if ``fields`` contains an unknown field.
     """
     table.known(fields)
     values = [(name, table.fields[name].value) for name in fields]
@@ -29,30 +29,30 @@ def object_encoder(table: Table[R], fields: Sequence[str]) -> Callable[[R], byte
 
 
 def objects(table: Table[R], fields: Sequence[str], rows: Iterable[R]) -> bytes:
-    """Rows as a JSON list of objects.
+    """Encode rows as a JSON list of objects.
 
-    :raises Invalid: some of ``fields`` are no fields.
+    :raises Invalid: if ``fields`` contains an unknown field.
     """
     encode = object_encoder(table, fields)
     return b"[" + b",".join([encode(row) for row in rows]) + b"]"
 
 
 class Listed(Generic[R]):
-    """All objects of a kind as a JSON list, with always the same fields.
+    """A cached JSON list of all objects of a kind, with a fixed set of fields.
 
-    They show what the configuration has and what nodes say. A list of which neither has changed
-    is the same bytes again.
+    The fields depend on the configuration and the state of the nodes only. If neither has changed,
+    the same list is returned.
     """
 
     def __init__(self, table: Table[R], rows: Rows[R], fields: Sequence[str]) -> None:
-        """:raises Invalid: some of ``fields`` are no fields."""
+        """:raises Invalid: if ``fields`` contains an unknown field."""
         self._encode = object_encoder(table, fields)
         self._rows = rows
         self._basis: tuple[Any, Any] = (None, None)
         self._list = b"[]"
 
     def everything(self, moment: ClusterSnapshot) -> bytes:
-        """All of them, as people sort them."""
+        """Return all objects, sorted by name."""
         objects, present = self._basis
         if moment.state.objects is not objects or moment.present is not present:
             self._list = b"[" + b",".join(map(self._encode, self._rows(moment, None))) + b"]"

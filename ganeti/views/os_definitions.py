@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Things that are installed on nodes and useful where all of them have it: by name, by node."""
+"""Definitions that must be installed on all nodes, grouped by name and node."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ganeti.views.snapshot import natural
 
 
 class IDefinition(Protocol):
-    """A definition as one node sees it; ``diagnosis`` says what is wrong if it is not valid."""
+    """A definition on one node; ``diagnosis`` is the problem if it is not valid."""
 
     @property
     def name(self) -> str: ...
@@ -29,10 +29,10 @@ H = TypeVar("H", bound=Hashable)
 
 
 def gathered(said: Mapping[str, Iterable[D] | None]) -> dict[str, dict[str, list[D]]]:
-    """Definitions by name and node, from what nodes said by name; None did not answer.
+    """Group the nodes' definitions by name, then by node; None stands for a missing answer.
 
-    Every node that answered is there for every name, if only to say that it has none of it. Of
-    several of one name on a node, the first hides the others.
+    Each node that answered has an entry for each name, which may be empty. If a node has several
+    definitions of one name, only the first is effective.
     """
     answered = {node: list(each) for node, each in said.items() if each is not None}
     names = {each.name for definitions in answered.values() for each in definitions}
@@ -46,17 +46,17 @@ def gathered(said: Mapping[str, Iterable[D] | None]) -> dict[str, dict[str, list
 
 
 def first_ones(nodes: Mapping[str, Sequence[D]]) -> list[D]:
-    """What counts on each node that has the definition."""
+    """Return the effective definition of each node that has one."""
     return [definitions[0] for definitions in nodes.values() if definitions]
 
 
 def is_good_on_all(nodes: Mapping[str, Sequence[D]]) -> bool:
-    """Whether every node has the definition, and it works there."""
+    """Return whether each node has a valid definition."""
     return bool(nodes) and all(each and each[0].valid for each in nodes.values())
 
 
 def common(definitions: Sequence[D], of: Callable[[D], Iterable[H]]) -> list[H]:
-    """What all of ``definitions`` have, in the order of the first."""
+    """Return the items that all ``definitions`` have, in the order of the first."""
     if not definitions:
         return []
     first, *others = ([*of(each)] for each in definitions)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""OS definitions, as all nodes together see them."""
+"""The fields of OS definitions, summed over all nodes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ganeti.views.snapshot import ClusterSnapshot
 
 
 class IOSDefinition(IDefinition, Protocol):
-    """An OS definition as one node sees it."""
+    """An OS definition on one node."""
 
     @property
     def variants(self) -> Sequence[str]: ...
@@ -26,7 +26,7 @@ class IOSDefinition(IDefinition, Protocol):
 
 @dataclass(frozen=True)
 class OSRow:
-    """An OS definition: what each node that answered has of it, by the node's name."""
+    """An OS definition with its instances on each node that answered, by the node's name."""
 
     moment: ClusterSnapshot
     name: str
@@ -38,7 +38,7 @@ class OSRow:
 
     @property
     def valid(self) -> bool:
-        """Whether it works on every node."""
+        """Whether it is valid on all nodes."""
         return is_good_on_all(self.nodes)
 
     @property
@@ -55,7 +55,7 @@ class OSRow:
 
     @property
     def choices(self) -> list[str]:
-        """The names that an instance can be installed with: one for each variant, if any."""
+        """The names to install by: one for each variant, if there are variants."""
         return [f"{self.name}+{variant}" for variant in self.variants] or [self.name]
 
     @property
@@ -81,61 +81,71 @@ def _field(name: str, title: str, kind: FieldType, text: str, value: Any) -> Fie
 
 OSES: Table[OSRow] = Table(
     (
-        _field("name", "Name", FieldType.TEXT, "The definition's name.", lambda row: row.name),
         _field(
-            "valid", "Valid", FieldType.BOOL, "Whether it works on all nodes.", lambda r: r.valid
+            "name", "Name", FieldType.TEXT, "The name of the OS definition.", lambda row: row.name
         ),
         _field(
-            "hidden", "Hidden", FieldType.BOOL, "Whether lists leave it out.", lambda r: r.hidden
+            "valid",
+            "Valid",
+            FieldType.BOOL,
+            "Whether the OS definition is valid on all nodes.",
+            lambda r: r.valid,
+        ),
+        _field(
+            "hidden",
+            "Hidden",
+            FieldType.BOOL,
+            "Whether the OS definition is hidden from lists.",
+            lambda r: r.hidden,
         ),
         _field(
             "blacklisted",
             "Blacklisted",
             FieldType.BOOL,
-            "Whether it must not be used.",
+            "Whether the OS definition must not be used.",
             lambda row: row.blacklisted,
         ),
         _field(
             "trusted",
             "Trusted",
             FieldType.BOOL,
-            "Whether its scripts run on the node itself.",
+            "Whether the scripts run on the node instead of in a virtual machine.",
             lambda row: all(each.trusted for each in row.definitions),
         ),
-        _field("variants", "Variants", FieldType.OTHER, "Its variants.", lambda row: row.variants),
+        _field("variants", "Variants", FieldType.OTHER, "The variants.", lambda row: row.variants),
         _field(
             "api_versions",
             "ApiVersions",
             FieldType.OTHER,
-            "The versions of the OS interface that it speaks.",
+            "The supported versions of the OS interface.",
             lambda row: common(row.definitions, lambda each: each.api_versions),
         ),
         _field(
             "parameters",
             "Parameters",
             FieldType.OTHER,
-            "Its parameters, each with a help text.",
+            "The parameters, each with its description.",
             lambda row: common(row.definitions, lambda each: map(tuple, each.parameters)),
         ),
         _field(
             "node_status",
             "NodeStatus",
             FieldType.OTHER,
-            "What each node has of it.",
+            "The definitions on each node.",
             lambda row: row.node_status,
         ),
         _field(
             "os_hvp",
             "OsHypervisorParams",
             FieldType.OTHER,
-            "The cluster's hypervisor parameters for it.",
+            "The hypervisor parameters of the cluster for this OS definition.",
             lambda row: row.moment.cluster.os_hvp.get(row.name, {}),
         ),
         _field(
             "osparams",
             "OsParameters",
             FieldType.OTHER,
-            "The cluster's parameters for it.",
+            "The OS parameters of the cluster for this OS definition.",
             lambda row: row.moment.cluster.osparams.get(row.name, {}),
         ),
     )
@@ -145,10 +155,11 @@ OSES: Table[OSRow] = Table(
 def rows(
     moment: ClusterSnapshot, said: Mapping[str, Iterable[IOSDefinition] | None]
 ) -> list[OSRow]:
-    """What nodes said of their OS definitions, by node name; None for one without an answer."""
+    """Return a row for each OS definition; ``said`` has the nodes' answers by name, None if
+    missing."""
     return [OSRow(moment, name, nodes) for name, nodes in gathered(said).items()]
 
 
 def usable(found: Iterable[OSRow]) -> list[OSRow]:
-    """Those that new instances can be installed with."""
+    """Return the OS definitions that instances can be installed with."""
     return [row for row in found if row.valid and not row.hidden and not row.blacklisted]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Every kind of object that can be asked about, under the name that questions use."""
+"""The tables and rows of all kinds of objects, by the kind's name in queries."""
 
 from __future__ import annotations
 
@@ -39,4 +39,4 @@ ROWS: Mapping[str, Callable[[ClusterSnapshot, Iterable[str] | None], Sequence[An
     "network": networks.rows,
     "node": nodes.rows,
 }
-"""Makes the rows of kinds that are in the configuration: all, or those of some names."""
+"""Builds the rows of the kinds in the configuration: all rows, or those with the given names."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The cluster at one moment: its configuration, and what its nodes last said."""
+"""A snapshot of the cluster: its configuration, and the last reported state of its nodes."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ClusterSnapshot:
-    """Everything that rows are made from, with what many rows share worked out once.
+    """The inputs of all rows; values that many rows share are computed once.
 
-    ``consoles`` says how to reach the console of instances, by UUID, where somebody has asked.
+    ``consoles`` has the console information of instances by UUID, if it was queried.
     """
 
     state: ClusterState
@@ -65,12 +65,12 @@ class ClusterSnapshot:
 
     @cached_property
     def backend(self) -> Parameters:
-        """The backend parameters of instances that set none."""
+        """The default backend parameters."""
         return be_defaults(self.cluster)
 
     @cached_property
     def cards(self) -> Parameters:
-        """The parameters of network cards that set none."""
+        """The default parameters of network cards."""
         return nic_defaults(self.cluster)
 
     @cached_property
@@ -78,7 +78,7 @@ class ClusterSnapshot:
         return {}
 
     def hypervisor(self, instance: Instance) -> Parameters:
-        """The hypervisor parameters of instances like this one that set none."""
+        """Return the default hypervisor parameters for the hypervisor and OS of an instance."""
         key = instance.hypervisor, instance.os
         found = self._hypervisors.get(key)
         if found is None:
@@ -88,7 +88,7 @@ class ClusterSnapshot:
 
 @lru_cache(maxsize=65536)
 def natural(name: str) -> tuple[str | int, ...]:
-    """A key that sorts names as people do, ``web2`` before ``web10``."""
+    """Return a sort key that compares numbers in names by value: ``web2`` before ``web10``."""
     return tuple(int(p) if p.isdecimal() else p.lower() for p in _DIGITS.split(name))
 
 
@@ -96,10 +96,10 @@ _DIGITS = re.compile(r"([0-9]+)")
 
 
 def in_order(things: Iterable[T], name: Callable[[T], str]) -> list[T]:
-    """``things`` as people sort their names."""
+    """Sort ``things`` by their names in natural order."""
     return sorted(things, key=lambda each: natural(name(each)))
 
 
 def names_of(things: Iterable[Instance | Node | Group | Network]) -> list[str]:
-    """The names of ``things``, as people sort them."""
+    """Return the names of ``things`` in natural order."""
     return sorted((each.name for each in things), key=natural)

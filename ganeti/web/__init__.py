@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the servers of HTTP share: ``twisted.web`` with deadlines, and within ``limits``.
+"""The base of all HTTP servers: ``twisted.web`` with deadlines and ``limits``.
 
-``channel`` is a connection with deadlines, ``site`` accepts such connections and counts them, and
-``request`` keeps its body in memory. The remote API and the calls to nodes build upon them.
+``channel`` is a connection with deadlines, ``site`` accepts and counts connections, and ``request``
+keeps its body in memory. The remote API and the node calls build on them.
 """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Connections of clients: the HTTP channel of ``twisted.web``, with deadlines.
+"""Connections of clients: the HTTP channel of ``twisted.web`` with deadlines.
 
-A connection is in one of these phases, each with a deadline: the TLS handshake; idle between two
-requests; reading a request; working on the answer (without a deadline); writing it; closing.
+A connection is in one of these phases, each with a deadline: TLS handshake; idle between two
+requests; reading a request; answering (without a deadline); writing the answer; closing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MAX_HEADERS = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Timeouts:
-    """How long a connection may stay in its phases, in seconds."""
+    """How long a connection may stay in each phase, in seconds."""
 
     handshake: float = 10.0
 
@@ -37,20 +37,20 @@ class Timeouts:
     """Between two requests."""
 
     read: float
-    """While a request arrives, from its first byte to its last."""
+    """From the first byte of a request to its last."""
 
     linger: float = 2.0
-    """While a client goes on sending after its request was refused."""
+    """While a client continues to send after its request was rejected."""
 
     write: float = 30.0
-    """While the client reads what was written before the connection closes."""
+    """While the client reads what was written before the connection is closed."""
 
 
 @implementer(IHandshakeListener)
 class LimitedChannel(HTTPChannel):
-    """One client's connection; ``deadline`` is when it must have got on, None while we work.
+    """A connection of a client; ``deadline`` is when its phase must end, None while we answer.
 
-    Subclasses say how a problem is worded, and what is checked of the head of a request.
+    Subclasses format error bodies and check the headers of requests.
     """
 
     MAX_LENGTH = MAX_LINE
@@ -60,11 +60,11 @@ class LimitedChannel(HTTPChannel):
     timeouts: Timeouts
     content_type = b"application/json"
     server: bytes | None = None
-    """What an answer says of its server."""
+    """The value of the header ``Server``."""
 
     site: LimitedSite
     requests: list[Any]  # MemoryRequest
-    transport: Any  # ITransport, IConsumer and IPushProducer at once
+    transport: Any  # implements ITransport, IConsumer and IPushProducer
     length: int | None
 
     def __init__(self) -> None:
@@ -72,11 +72,11 @@ class LimitedChannel(HTTPChannel):
         self._deadline: float | None = None
         self._handshaking = False
         self._begun = False  # a request has begun to arrive
-        self._working = False  # on the answer to a request
+        self._working = False  # a request is being answered
         self._closing = False
 
     def problem(self, status: HTTPStatus, why: str) -> bytes:
-        """Return the body of an answer that says why a request is refused."""
+        """Return the body of an error response."""
         raise NotImplementedError
 
     @property
@@ -86,7 +86,7 @@ class LimitedChannel(HTTPChannel):
 
     @property
     def peer(self) -> str:
-        """The client's address, for the log."""
+        """The client's address and port, for the log."""
         address = self.transport.getPeer()
         return f"{address.host}:{address.port}"
 
@@ -109,7 +109,7 @@ class LimitedChannel(HTTPChannel):
         self.admit()
 
     def admit(self) -> None:
-        """Count the connection, now that the client has got this far."""
+        """Count the connection, after its handshake."""
         self._within(self.timeouts.read)
         self.site.connections.admit(self)
 
@@ -119,13 +119,13 @@ class LimitedChannel(HTTPChannel):
         self.site.lost(self)
         if self._handshaking and reason.check("OpenSSL.SSL.Error"):
             self.site.warn(
-                "the TLS handshake with {peer} failed: {why}",
+                "TLS handshake with {peer} failed: {why}",
                 peer=self.peer,
                 why=self.site.explain(reason),
             )
 
     def loseConnection(self) -> None:
-        """Close the connection once what was written has left."""
+        """Close the connection when everything written has been sent."""
         if self._closing:
             return
         self._closing = True
@@ -133,14 +133,14 @@ class LimitedChannel(HTTPChannel):
         super().loseConnection()
 
     def abort(self) -> None:
-        """Close the connection at once, and let go of the memory that it takes."""
+        """Close the connection at once and release its memory."""
         self._closing = True
         for request in self.requests:
             request.drop()
         self.transport.abortConnection()
 
     def refuse(self, status: HTTPStatus, why: str) -> None:
-        """Answer instead of a resource, as the request cannot be read, and read no further."""
+        """Answer an error to a request that is not parsed further, and ignore the rest of it."""
         if self._closing:
             return
         if self._working:
@@ -148,7 +148,7 @@ class LimitedChannel(HTTPChannel):
             return
         self._closing = True
         self._begun = False
-        self.length = None  # so that twisted.web takes no request for whole
+        self.length = None  # so that twisted.web does not take the request for complete
         for request in self.requests:
             request.drop()
         self.body_ended()
@@ -166,7 +166,8 @@ class LimitedChannel(HTTPChannel):
         phrase = status.phrase.encode("ascii")
         self.writeHeaders(b"HTTP/1.1", b"%d" % status, phrase, headers)
         self.write(body)
-        # Not closed yet: with bytes of the client unread, that would take the answer from it.
+        # Do not close yet: closing with unread input makes the kernel send a reset, which may
+        # discard the answer (RFC 9112, section 9.6).
         self._within(self.timeouts.linger)
 
     # --- reading
@@ -180,7 +181,7 @@ class LimitedChannel(HTTPChannel):
         try:
             super().dataReceived(data)
         except ValueError:
-            # Of a length with thousands of digits, which int() refuses.
+            # int() rejects a Content-Length of thousands of digits.
             self._respondToBadRequestAndDisconnect()
         if not self._working and not self._closing:
             self._see_what_is_left()
@@ -205,11 +206,11 @@ class LimitedChannel(HTTPChannel):
             self._refuse_headers()
         else:
             self.refuse(
-                HTTPStatus.REQUEST_URI_TOO_LONG, f"the first line is longer than {MAX_LINE} bytes"
+                HTTPStatus.REQUEST_URI_TOO_LONG, f"the request line is longer than {MAX_LINE} bytes"
             )
 
     def body_ended(self) -> None:
-        """The rest of a request is not kept any more, or has arrived."""
+        """Release the quota of a request body, which has arrived or was dropped."""
 
     def allContentReceived(self) -> None:
         if self._closing:
@@ -227,31 +228,31 @@ class LimitedChannel(HTTPChannel):
         super().requestDone(request)
 
     def _respondToBadRequestAndDisconnect(self) -> None:
-        """Refuse what is not HTTP; twisted.web calls this wherever it gives up a client."""
+        """Reject what is not HTTP; twisted.web calls this wherever it rejects a request."""
         if self._receivedHeaderSize > MAX_HEAD or self._receivedHeaderCount > MAX_HEADERS:
             self._refuse_headers()
         else:
-            self.refuse(HTTPStatus.BAD_REQUEST, "this is not a request of HTTP/1.1")
+            self.refuse(HTTPStatus.BAD_REQUEST, "this is not an HTTP/1.1 request")
 
     def _refuse_headers(self) -> None:
         self.refuse(
             HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-            f"there are more than {MAX_HEADERS} headers, or more than {MAX_HEAD} bytes of them,"
-            f" or more than {MAX_LINE} bytes of one",
+            f"the request has more than {MAX_HEADERS} headers, more than {MAX_HEAD} bytes of"
+            f" headers, or a header of more than {MAX_LINE} bytes",
         )
 
     # --- deadlines
 
     @property
     def deadline(self) -> float | None:
-        """When the connection must have got on."""
+        """When the current phase must end."""
         return self._deadline
 
     def deadline_passed(self) -> None:
-        """Close the connection in the way that fits its phase."""
+        """Close the connection as appropriate for its phase."""
         if self._handshaking:
             self.site.warn(
-                "{peer} did not finish the TLS handshake within {timeout:g} seconds",
+                "{peer} did not complete the TLS handshake within {timeout:g} seconds",
                 peer=self.peer,
                 timeout=self.timeouts.handshake,
             )
@@ -259,7 +260,7 @@ class LimitedChannel(HTTPChannel):
         elif self._closing or self._working:
             self.abort()
         elif self._begun:
-            why = f"send a request within {self.timeouts.read:g} seconds"
+            why = f"the request did not arrive within {self.timeouts.read:g} seconds"
             self.refuse(HTTPStatus.REQUEST_TIMEOUT, why)
         else:
             self.loseConnection()

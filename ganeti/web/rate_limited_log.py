@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Warnings that many clients can cause, written at most once a minute for each kind."""
+"""Warnings that many clients can cause, logged at most once per minute for each kind."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any
 from twisted.internet.interfaces import IReactorTime
 
 INTERVAL = 60.0
-"""Seconds between two warnings of one kind."""
+"""Minimum time between two warnings of one kind, in seconds."""
 
 
 class RateLimitedLog:
-    """Write one warning of a kind per interval, and count the others; the next says how many."""
+    """Logs one warning of each kind per interval; the next one has the number of suppressed
+    ones."""
 
     def __init__(self, clock: IReactorTime, warn: Callable[..., None]) -> None:
         self._clock = clock
@@ -22,7 +23,7 @@ class RateLimitedLog:
         self._suppressed: dict[str, int] = {}
 
     def __call__(self, text: str, **values: Any) -> None:
-        """Warn of ``text``, a format with ``values``; the same text is the same kind."""
+        """Log ``text``, a format of ``values``; the same text is the same kind."""
         now = self._clock.seconds()
         if text in self._written and now < self._written[text] + INTERVAL:
             self._suppressed[text] = self._suppressed.get(text, 0) + 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A request whose body stays in memory."""
+"""A request whose body is kept in memory."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ganeti.web.channel import LimitedChannel
 
 
 class MemoryRequest(Request):
-    """A request that lets go of its body when its client is gone."""
+    """A request that releases its body when the client disconnects."""
 
     channel: LimitedChannel | None  # type: ignore[assignment]  # None once the connection is lost
     content: BytesIO | None
 
     def gotLength(self, length: int | None) -> None:
-        # Not a file, as Twisted would take for large bodies: their size is bounded.
+        # Not a temporary file, as Twisted uses for large bodies: their size is limited here.
         self.content = BytesIO()
 
     def drop(self) -> None:
-        """Let go of the memory that the request and its answer take."""
+        """Release the memory of the request and its answer."""
         self.content = None
         if self.producer is not None:
             self.producer.stopProducing()

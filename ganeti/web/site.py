@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A site that bounds how many connections there are, and how many shake hands."""
+"""A site that limits the number of connections and concurrent TLS handshakes."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from ganeti.web.limits.quota import Quota
 from ganeti.web.rate_limited_log import RateLimitedLog
 
 MAX_HANDSHAKES = 1000
-"""How many connections may be in the middle of the TLS handshake."""
+"""How many connections may be in the TLS handshake at once."""
 
 
 class LimitedSite(Site):
-    """Serve resources within limits; ``clock`` tells when something takes too long.
+    """A site that serves resources within limits; ``clock`` measures the deadlines.
 
-    ``explain`` says in plain words why a TLS handshake failed.
+    ``explain`` describes the failure of a TLS handshake in plain words.
     """
 
     noisy = False
@@ -40,7 +40,7 @@ class LimitedSite(Site):
         max_handshakes: int = MAX_HANDSHAKES,
         explain: Callable[[Failure], str] = Failure.getErrorMessage,
     ) -> None:
-        # Without a timeout: LimitedChannel has deadlines of its own.
+        # No timeout of Twisted: LimitedChannel has its own deadlines.
         arguments: Any = {"parsePOSTFormSubmission": False, "reactor": clock, "timeout": None}
         super().__init__(resource, **arguments)
         self.clock = clock
@@ -51,33 +51,35 @@ class LimitedSite(Site):
         self.handshakes: Quota[LimitedChannel] = Quota(max_handshakes, self._evict_handshake)
 
     def acceptableProtocols(self) -> Sequence[bytes]:
-        """What ALPN offers; not HTTP/2, whatever is installed, as no limit here is for it."""
+        """Return the ALPN protocols: not HTTP/2 even if h2 is installed, as these limits do not
+        apply to it."""
         return [b"http/1.1"]
 
     def startFactory(self) -> None:
-        """Start no log of requests: changes are logged by what makes them."""
+        """Do not open an access log: requests that change something are logged by their
+        resource."""
 
     def stopFactory(self) -> None:
-        """There is no log of requests to be closed."""
+        """Do nothing, as there is no access log to close."""
 
     def channels(self) -> Sequence[LimitedChannel]:
-        """Return the connections that are open."""
+        """Return the open connections."""
         return [each for each in self.deadlines if isinstance(each, LimitedChannel)]
 
     def hang_up(self) -> None:
-        """Close every connection once what was written has left."""
+        """Close all connections when everything written has been sent."""
         for channel in self.channels():
             channel.loseConnection()
 
     def lost(self, channel: LimitedChannel) -> None:
-        """Do not count a connection any more."""
+        """Stop counting a connection."""
         self.deadlines.forget(channel)
         self.connections.release(channel)
         self.handshakes.release(channel)
 
     def _evict_handshake(self, channel: LimitedChannel) -> None:
         self.warn(
-            "too many connections wait for a handshake: closing the oldest, {peer}",
+            "too many connections in the TLS handshake; closing the oldest, {peer}",
             peer=channel.peer,
         )
         channel.abort()

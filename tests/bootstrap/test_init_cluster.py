@@ -43,7 +43,7 @@ class FoundTests(Host):
 
     def test_disks_are_in_folders_that_this_host_allows(self) -> None:
         for name in ("file_storage_dir", "shared_file_storage_dir"):
-            with self.assertRaisesRegex(Refused, "no file disks are allowed at /etc"):
+            with self.assertRaisesRegex(Refused, "file disks are not allowed at /etc"):
                 self.init_cluster(**{name: "/etc"})
         self.assertFalse(os.path.exists(self.paths.config_file))
         self.init_cluster(file_storage_dir="/srv/ganeti/file-storage/here")

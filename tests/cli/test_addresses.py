@@ -40,7 +40,7 @@ class ResolvedTests(SynchronousTestCase):
         self.assertEqual(resolved("n", "--x", loopback=True, lookup=lookup), "127.0.1.1")
 
     def test_a_name_without_an_address_says_how_to_give_it(self) -> None:
-        self.assertIn("give its address by --primary-ip ADDRESS", self.refused())
+        self.assertIn("give its address with --primary-ip ADDRESS", self.refused())
 
 
 class FullNameTests(SynchronousTestCase):

@@ -44,7 +44,7 @@ class ReadTests(SynchronousTestCase):
         self.assertEqual(read_lines("-"), [])
         terminal = Terminal()
         self.assertEqual(terminal.run(GNT_CLUSTER, "add-tags", "--from", "-"), 1)
-        self.assertIn("no tags are given", terminal.err)
+        self.assertIn("no tags given", terminal.err)
 
     def test_every_command_that_reads_a_file_says_so(self) -> None:
         terminal = Terminal()

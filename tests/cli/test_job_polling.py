@@ -61,8 +61,8 @@ class FollowTests(SynchronousTestCase):
 
     def test_who_waits_long_is_told_why_once(self) -> None:
         _, terminal = self.followed(QUEUED, "nochange", "nochange", DONE)
-        said = "Job 1 waits in the queue, perhaps because of a rule that gnt-filter list shows;"
-        self.assertEqual(terminal.err, f"{said} Ctrl-C leaves it there\n")
+        said = "Job 1 is queued, perhaps held by a job filter (gnt-filter list);"
+        self.assertEqual(terminal.err, f"{said} Ctrl-C leaves it in the queue\n")
 
     def test_a_failure_is_one_line_and_exit_code_1(self) -> None:
         code, terminal = self.followed(
@@ -80,7 +80,7 @@ class FollowTests(SynchronousTestCase):
 
         terminal = Terminal({WaitForJobChange: interrupted})
         self.assertEqual(terminal.run(GNT_INSTANCE, "startup", "web1"), 1)
-        self.assertIn("job 1 goes on: gnt-job watch 1", terminal.err)
+        self.assertIn("job 1 continues: use gnt-job watch 1", terminal.err)
 
     def test_a_job_that_is_in_the_archive_by_now_still_has_an_end(self) -> None:
         rows: Canned = {QueryJobs: [["error", ["error"], [["OpExecError", ["no luck"]]]]]}
@@ -128,7 +128,7 @@ class ManyTests(SynchronousTestCase):
         self.assertEqual(
             terminal.out, "Waiting for job 1 for web1 ...\nWaiting for job 2 for web2 ...\n"
         )
-        self.assertEqual(terminal.err, "Job 2 for web2 has failed: no\n")
+        self.assertEqual(terminal.err, "Job 2 for web2 failed: no\n")
 
     def test_one_that_is_not_accepted_does_not_keep_the_others(self) -> None:
         answers: Canned = {SubmitManyJobs: [[False, "the queue is full"], [True, 5]]}

@@ -95,7 +95,7 @@ class RefusalTests(SynchronousTestCase):
                 self.assertIn("must be an address such as 192.0.2.1", self.refused(tool, *words))
 
     def test_a_list_without_fields_is_refused(self) -> None:
-        self.assertIn("name at least one field", self.refused(GNT_INSTANCE, "list", "-o", ","))
+        self.assertIn("give at least one field", self.refused(GNT_INSTANCE, "list", "-o", ","))
 
     def test_a_spec_without_a_value_is_refused(self) -> None:
         for text in ("memory-size", "-memory-size", "no_memory-size"):
@@ -111,4 +111,4 @@ class RefusalTests(SynchronousTestCase):
     def test_an_unknown_node_cannot_be_added_again(self) -> None:
         terminal = Terminal({Query: answer({"pip": "text"})})
         told = self.refused(GNT_NODE, "add", "--readd", "node9", terminal=terminal)
-        self.assertIn("there is no node node9 to add again", told)
+        self.assertIn("unknown node node9; to add it as a new node", told)

@@ -123,7 +123,7 @@ class ParseTests(SynchronousTestCase):
             parse(OPTIONS, ["--o", "x"])
 
     def test_what_is_near_is_suggested(self) -> None:
-        with self.assertRaisesRegex(BadOption, "no option --timout; did you mean --timeout"):
+        with self.assertRaisesRegex(BadOption, "unknown option --timout; did you mean --timeout"):
             parse(OPTIONS, ["--timout=1"])
 
     def test_a_bad_value_is_told_with_its_flag(self) -> None:

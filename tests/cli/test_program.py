@@ -92,7 +92,7 @@ class ProgramTests(SynchronousTestCase):
     def test_errors_go_to_the_error_stream_with_their_exit_code(self) -> None:
         done = self.called("gnt_instance", "list")
         self.assertEqual((done.returncode, done.stdout), (NOT_IN_CLUSTER, ""))
-        self.assertRegex(done.stderr, "^Error: this node is not part of a cluster below .*\n$")
+        self.assertRegex(done.stderr, "^Error: this node is not part of a cluster in .*\n$")
 
     def test_closed_outputs_are_none_of_its_troubles(self) -> None:
         closed = "import os; os.closerange(0, 2); os.execv(sys.executable, sys.orig_argv[:3]"

@@ -91,7 +91,7 @@ class HypervisorContract(SynchronousTestCase):
         hypervisor = self.hypervisor()
         self.done(hypervisor.start(self.a_guest(), []))
         message = self.fails(Running, hypervisor.start(self.a_guest(), []))
-        self.assertIn("web1 runs on this node already", message)
+        self.assertIn("web1 is already running on this node", message)
         self.assertEqual(self.names(hypervisor), [["web1"]])
 
     def test_a_hard_stop_ends_a_guest_at_once(self) -> None:
@@ -134,7 +134,7 @@ class HypervisorContract(SynchronousTestCase):
             hypervisor.finish_incoming(guest, arrived=True),
             hypervisor.finish_outgoing(guest, left=False),
         ):
-            self.assertIn("web1 does not run on this node", self.fails(NotRunning, work))
+            self.assertIn("web1 is not running on this node", self.fails(NotRunning, work))
 
     def test_guests_are_found_again_by_the_next_daemon(self) -> None:
         self.done(self.hypervisor().start(self.a_guest(), []))

@@ -146,7 +146,7 @@ class KvmHypervisorTests(contract.HypervisorContract):
         self.done(hypervisor.start(self.a_guest(), []))
         host.deaf.add("web1")
         message = self.fails(Failed, hypervisor.stop("web1", hard=False))
-        self.assertIn("does not answer the greeting within 10 s", message)
+        self.assertIn("did not answer the greeting within 10 s", message)
         self.done(hypervisor.stop("web1", hard=True))
         self.assertEqual([number for _, number in host.processes.killed], [9])
         self.assertEqual(self.left(), [])
@@ -218,7 +218,7 @@ class KvmHypervisorTests(contract.HypervisorContract):
         message = self.fails(
             Failed, contract.accepted(self.hypervisor(), self.a_guest(), "192.0.2.2")
         )
-        self.assertEqual(message, "no port from 8102 to 8133 is free at 192.0.2.2")
+        self.assertEqual(message, "no free port from 8102 to 8133 at 192.0.2.2")
         self.assertEqual(self.left(), [])
 
     def test_a_guest_is_found_whose_note_was_damaged(self) -> None:

@@ -92,7 +92,7 @@ class LocalProcessesTests(contract.ProcessesContract):
         self.assertIn(b"A=1\n", finished.out)
 
     async def test_a_directory_that_is_not_there_is_a_failure(self) -> None:
-        with self.assertRaisesRegex(Failed, "cannot start true: there is no directory /nowhere"):
+        with self.assertRaisesRegex(Failed, "cannot start true: the working directory /nowhere"):
             await self.processes().run(["true"], cwd="/nowhere")
 
     async def test_a_program_reads_what_it_is_given(self) -> None:

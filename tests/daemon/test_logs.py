@@ -57,7 +57,7 @@ class LogFileTests(SynchronousTestCase):
         self.log.reopen()
         self.log({"log_format": "three", "log_time": 0.0})
         self.assertRegex(
-            self.written(), r"\A.* ERROR 2 lines could not be written here\n.* INFO three\n\Z"
+            self.written(), r"\A.* ERROR 2 log lines could not be written\n.* INFO three\n\Z"
         )
 
     def test_a_log_that_cannot_be_opened_anew_goes_on_in_the_old_file(self) -> None:
@@ -97,7 +97,7 @@ class ThrottleTests(SynchronousTestCase):
         self.tell(61.0, who="the last")
         first, second = self.told
         self.assertIn("no room for 0", first)
-        self.assertIn("no room for the last; 999 times before", second)
+        self.assertIn("no room for the last; repeated 999 times", second)
 
     def test_failures_and_what_we_say_ourselves_are_all_told(self) -> None:
         for number in range(3):

@@ -34,7 +34,9 @@ class AddressTests(SynchronousTestCase):
         self.assertEqual(address_of("host.invalid", self.paths, {}), EVERYWHERE)
 
     def test_a_node_without_an_address_is_told_how_to_give_it_one(self) -> None:
-        with self.assertRaisesRegex(Refused, "node1.invalid, has no address: give one with -b"):
+        with self.assertRaisesRegex(
+            Refused, "node1.invalid, does not resolve: give an address with -b"
+        ):
             address_of("node1.invalid", self.paths, NAMED)
 
 

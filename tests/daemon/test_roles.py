@@ -157,7 +157,7 @@ class RoleTests(TestCase):
         self.assertIn("403: the certificate of node1", outcome)
 
     async def test_certificates_that_do_not_verify_open_no_connection(self) -> None:
-        for pem, why in ((EXPIRED, "has expired"), (FOREIGN, "another cluster's")):
+        for pem, why in ((EXPIRED, "has expired"), (FOREIGN, "issued by another cluster")):
             outcome = await self.call(self.way(pem), request_of(AskVersion(), TERM))
             self.assertIn(why, outcome)
 

@@ -80,7 +80,7 @@ class StartTests(SynchronousTestCase):
         process.send_signal(signal.SIGTERM)
         code, out, err = self.end(process)
         self.assertEqual((code, out), (1, "files stopped\n"))
-        self.assertIn("ganeti-test: it was told to stop before it served", err)
+        self.assertIn("ganeti-test: stopped before the start was complete", err)
         told = self.messages()
         self.assertNotIn("READY=1", told)
         self.assertNotIn("RELOADING=1", told)
@@ -89,7 +89,7 @@ class StartTests(SynchronousTestCase):
         code, out, err = self.end(self.start("raise OSError('no room')"))
         self.assertEqual((code, out), (1, "files stopped\n"))
         self.assertIn("ganeti-test: no room", err)
-        self.assertIn("STATUS=does not start: no room", self.messages())
+        self.assertIn("STATUS=cannot start: no room", self.messages())
 
     def test_a_fault_of_the_program_while_it_starts_ends_it(self) -> None:
         code, out, err = self.end(self.start("daemon.no_such_thing"))
@@ -105,5 +105,5 @@ class StartTests(SynchronousTestCase):
         self.assertEqual((code, out), (11, "files stopped\n"))
         told = self.messages()
         self.assertEqual(told[0], "READY=1")
-        self.assertIn("STATUS=cannot go on: node2 is the master", told)
+        self.assertIn("STATUS=cannot continue: node2 is the master", told)
         self.assertEqual(told[-1], "STOPPING=1")

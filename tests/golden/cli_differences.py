@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Where our command-line tools differ from Ganeti's on purpose, and why.
+"""Intended differences between our command-line tools and Ganeti's, with their reasons.
 
-``tests.golden.test_cli`` holds the tools to it, and ``doc/differences.md`` and ``doc/commands.md``
-show it. What a declaration says itself (``unsupported``, a parameter with *instead*) is not
-repeated here.
+``tests.golden.test_cli`` compares the tools with this, and ``doc/differences.md`` and
+``doc/commands.md`` show it. Reasons in the declarations themselves (``unsupported``, a parameter
+with *instead*) are not repeated here.
 """
 
 from __future__ import annotations
@@ -11,95 +11,96 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 MISSING_COMMANDS: Mapping[str, str] = {}
-"""Commands that are not even known by name."""
+"""Commands that are not known even by name."""
 
 MISSING_OPTIONS: Mapping[str, str] = {
     "gnt-cluster master-failover --ignore-offline-nodes": (
-        "it takes no value and changes nothing: nodes that are offline never vote"
+        "it has no value and no effect: nodes that are marked offline never vote"
     ),
 }
-"""Options that are not there, or take something else."""
+"""Options that do not exist, or have another value."""
 
 REFUSED: Mapping[str, str] = {
     "gnt-cluster upgrade": (
-        "packages are upgraded by the host's own means, and the master daemon converts the "
-        "configuration when it starts; the command says so"
+        "packages are upgraded by the package manager of the host, and the master daemon upgrades"
+        " the configuration when it starts; the command says so"
     ),
     "gnt-instance modify -t": (
-        "disks are not converted yet; an export can be imported with another template"
+        "the conversion of disks is not supported yet; export the instance, and import it with"
+        " another template"
     ),
-    "gnt-instance modify --new-primary": "the primary node follows from a move or a failover",
-    "gnt-instance modify -m": "the memory of a running guest is not changed yet",
-    "gnt-instance modify --disk N:attach, N:detach": "disks do not change their instance yet",
+    "gnt-instance modify --new-primary": "use move, migrate or failover to change the primary node",
+    "gnt-instance modify -m": "changing the memory of a running guest is not supported yet",
+    "gnt-instance modify --disk N:attach, N:detach": "disks cannot be attached or detached yet",
     "gnt-instance modify --hotplug": (
-        "running guests are not changed yet; --hotplug-if-possible says that the change holds from"
-        " the next start"
+        "changes of running guests are not supported yet; with --hotplug-if-possible the change"
+        " takes effect at the next start"
     ),
 }
-"""What is there and refuses what is asked for, on purpose."""
+"""Options and commands that exist and are rejected intentionally."""
 
-_AT_ONCE = "the question is answered at once, without a job"
-_NO_SSH = "nodes join by a token and certificates, and nothing is done by ssh"
+_AT_ONCE = "the answer needs no job"
+_NO_SSH = "nodes join by a token and certificates; SSH is not used"
 
-_FOR_SCRIPTS = "it is recorded for scripts of the master's host, which find it in ssconf"
-_KEPT = "ssh is not used; the value is recorded"
+_FOR_SCRIPTS = "the value is only stored for scripts on the master, which read it from ssconf"
+_KEPT = "SSH is not used; the value is only stored"
 
 NO_EFFECT: Mapping[str, str] = {
-    "gnt-backup export -f": "nothing is asked",
+    "gnt-backup export -f": "there is no confirmation",
     "gnt-cluster init --master-netdev": _FOR_SCRIPTS,
     "gnt-cluster init --master-netmask": _FOR_SCRIPTS,
-    "gnt-cluster init --no-etc-hosts": "names are looked up as the system of each node does it",
-    "gnt-cluster init --no-ssh-init": "ssh is not used",
+    "gnt-cluster init --no-etc-hosts": "each node resolves names by its system configuration",
+    "gnt-cluster init --no-ssh-init": "SSH is not used",
     "gnt-cluster init --ssh-key-bits": _KEPT,
     "gnt-cluster init --ssh-key-type": _KEPT,
     "gnt-cluster modify --master-netdev": _FOR_SCRIPTS,
     "gnt-cluster modify --master-netmask": _FOR_SCRIPTS,
-    "gnt-cluster modify --max-tracked-jobs": "every job is watched",
-    "gnt-cluster renew-crypto --no-ssh-key-check": "ssh is not used",
-    "gnt-cluster renew-crypto -v": "the job's log has everything",
-    "gnt-cluster verify -v": "the report has everything",
-    "gnt-debug submit-job -v": "how each job goes is shown",
-    "gnt-instance move --ignore-consistency": "disks are copied only of a stopped guest",
+    "gnt-cluster modify --max-tracked-jobs": "all jobs are tracked",
+    "gnt-cluster renew-crypto --no-ssh-key-check": "SSH is not used",
+    "gnt-cluster renew-crypto -v": "the job's log has all details",
+    "gnt-cluster verify -v": "the report has all details",
+    "gnt-debug submit-job -v": "the progress of each job is always shown",
+    "gnt-instance move --ignore-consistency": "disks are copied only while the guest is stopped",
     "gnt-node add --force-join": _NO_SSH,
     "gnt-node add --no-node-setup": _NO_SSH,
     "gnt-node add --no-ssh-key-check": _NO_SSH,
-    "gnt-node add -v": "the command shows every step anyway",
+    "gnt-node add -v": "the command always shows all steps",
     "gnt-os diagnose --priority": _AT_ONCE,
     "gnt-os info --priority": _AT_ONCE,
     "gnt-os list --priority": _AT_ONCE,
     "gnt-storage diagnose --priority": _AT_ONCE,
     "gnt-storage info --priority": _AT_ONCE,
 }
-"""Options that are accepted because scripts give them, and change nothing; by their first flag."""
+"""Options that are accepted for existing scripts, without effect; by their first flag."""
 
 OUTPUT: Mapping[str, str] = {
     "gnt-* info, gnt-os diagnose, gnt-cluster version, --dry-run": (
-        "YAML for every object, as Ganeti prints it for instances, nodes, jobs and the cluster; "
-        "--output json has the same as JSON. Nothing (Ganeti: None), an empty text and an empty "
-        "list are blank; truth values are True and False; text that YAML would read as something "
-        "else, such as the MAC address 52:54:00:12:34:56, is quoted."
+        "YAML for all objects, as Ganeti prints it for instances, nodes, jobs and the cluster;"
+        " --output json prints the same as JSON. None, empty texts and empty lists are blank;"
+        " truth values are True and False; texts that YAML would parse as another type, such as"
+        " the MAC address 52:54:00:12:34:56, are quoted."
     ),
     "gnt-network info": (
-        "A list of networks in YAML. The usage map has a line for 64 addresses, and lines that "
-        "repeat come once, under the first and the last address that they stand for."
+        "A list of networks in YAML. The usage map has a line for every 64 addresses; repeated"
+        " lines are shown once, with the first and the last address of the range."
     ),
     "gnt-os info, gnt-os diagnose": (
-        "A mapping by the name of the definition; diagnose has the places below each node."
+        "A mapping by the name of the definition; diagnose lists the directories of each node."
     ),
     "gnt-job info": (
-        "The times of an opcode are Lock acquire start, Processing start and Processing end; the "
-        "log has a line for each message."
+        "The times of an opcode are Lock acquire start, Processing start and Processing end; the"
+        " log has a line for each message."
     ),
 }
-"""What commands print otherwise than Ganeti's, as far as scripts may read it."""
+"""Differences in the output of commands, as far as scripts may parse it."""
 
 
 def tables() -> Iterator[str]:
-    """Return the lines of the tables for operators."""
-    yield "All commands of Ganeti's tools, option by option, are in [commands.md](commands.md).\n"
+    """Yield the lines of the tables for operators."""
+    yield "All commands of Ganeti's tools with their options are in [commands.md](commands.md).\n"
     for title, of_what, texts in (
         ("Options that differ", "option | why", MISSING_OPTIONS),
-        ("What is refused", "command | why", REFUSED),
+        ("Rejected", "command | why", REFUSED),
         ("What commands print", "command | here", OUTPUT),
     ):
         yield from (f"## {title}\n", f"| {of_what} |", "|---|---|")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""All commands of Ganeti's tools and their options, and what becomes of each here.
+"""All commands and options of Ganeti's tools, and whether they are supported here.
 
-``python -m tests.golden.command_table`` prints ``doc/commands.md``. What Ganeti has is in
-``data/cli.json``; what there is here is read from the declarations of the tools, and why something
-is refused from those, from the parameters of requests, and from ``cli_differences``.
+``python -m tests.golden.command_table`` prints ``doc/commands.md``. Ganeti's commands are in
+``data/cli.json``; the supported ones are read from the declarations of the tools, and the reasons
+for rejections from these, from the parameters of requests, and from ``cli_differences``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _SETTING_COMMANDS = {"gnt-cluster init", "gnt-cluster modify"}
 
 
 class State(StrEnum):
-    """What becomes of a command or an option of Ganeti's."""
+    """How a command or an option of Ganeti's is supported."""
 
     WORKS = "works"
     DIFFERS = "differs"
@@ -51,7 +51,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What becomes of something, and why if it does not simply work."""
+    """How something is supported, and the reason if it differs."""
 
     name: str
     state: State = State.WORKS
@@ -60,20 +60,20 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class CommandRow(Row):
-    """What becomes of a command and each of its options."""
+    """How a command and each of its options are supported."""
 
     options: Sequence[Row] = ()
 
 
 def tools() -> Iterator[Tool]:
-    """Every tool there is."""
+    """Return all tools."""
     for name in sorted(KNOWN):
         module = name.replace("-", "_")
         yield getattr(importlib.import_module(f"ganeti.cli.{module}.commands"), module.upper())
 
 
 def rows(tool: Tool) -> Iterator[CommandRow]:
-    """Return what becomes of Ganeti's commands of a tool."""
+    """Yield how Ganeti's commands of a tool are supported."""
     for name, known in KNOWN[tool.name].items():
         command = tool.command(name)
         full = f"{tool.name} {name}"
@@ -112,7 +112,7 @@ def _listed(reasons: Mapping[str, str], full: str, flags: Sequence[str]) -> str:
 
 
 def _refused_option(full: str, command: Command, option: Option) -> str:
-    """Return why an option is refused, as the declarations say it."""
+    """Return why an option is rejected, according to the declarations."""
     if option.unsupported:
         return option.unsupported
     if command.opcode:
@@ -132,19 +132,19 @@ def _refused_option(full: str, command: Command, option: Option) -> str:
 HEAD = """\
 # The commands of Ganeti's tools
 
-Every command of the tools of Ganeti 3.0 and every option of it, and what becomes of it here:
+All commands and options of the tools of Ganeti 3.0, and how they are supported here:
 
-* **works**: it takes what it took and does what it did. What is printed may differ; see
+* **works**: it accepts the same values and has the same effect. The output may differ; see
   [differences.md](differences.md#what-commands-print).
-* **differs**: it is there and does something else, for the reason given.
-* **no effect**: it is accepted because scripts give it, and there is nothing that it could change.
-* **refused**: it is known by name, and its use fails with the reason and with what to do instead.
-  An option that turns a setting off, or leaves it as it is, is accepted.
-* **not there**: there is no such command or option.
+* **differs**: it exists and does something else, for the reason given.
+* **no effect**: it is accepted for existing scripts, and has nothing to change.
+* **refused**: its use fails with a message that has the reason and the alternative. Values that
+  turn a setting off, or leave it unchanged, are accepted.
+* **not there**: the command or option does not exist.
 
-The options of all commands, `--reason` and `-d, --debug`, work everywhere. This page is made of
-the declarations of the tools and of a list of what Ganeti has; `tests.golden.test_cli` fails when
-an option is missing without a reason, or when this page is not what
+The options `--reason` and `-d, --debug` work with all commands. This page is generated from the
+declarations of the tools and a list of Ganeti's commands; `tests.golden.test_cli` fails if an
+option is missing without a reason, or if this page differs from what
 
     python -m tests.golden.command_table > doc/commands.md
 
@@ -174,7 +174,7 @@ def _summary(commands: Sequence[CommandRow]) -> Iterator[str]:
         states = [row.state for row in counted]
         numbers = [len(states), *(states.count(state) for state in State)]
         yield f"| {what} | {' | '.join(map(str, numbers))} |"
-    yield "\nOptions of commands that are refused are not counted.\n"
+    yield "\nOptions of rejected commands are not counted.\n"
 
 
 def _line(row: CommandRow) -> str:

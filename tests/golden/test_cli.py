@@ -163,3 +163,9 @@ class HelpTests(SynchronousTestCase):
             self.assertEqual(sorted(flags), sorted(set(flags)), where)
             self.assertEqual([each.flags for each in options if not each.doc], [], where)
             self.assertTrue(command.described(), where)
+
+    def test_the_help_of_a_negating_option_says_what_the_option_does(self) -> None:
+        for tool, command in commands():
+            for option in command.all_options():
+                if option.sets is False and option.flags[0].startswith("--no-"):
+                    self.assertRegex(option.doc, "^Do not ", f"{tool.name} {command.name}")

@@ -72,7 +72,7 @@ class NodeTests(SynchronousTestCase):
     def test_a_failure_on_the_node_names_it(self) -> None:
         reboot = RebootInstanceCall(guest=WEB1, kind=RebootType.SOFT, timeout=1)
         told = self.failureResultOf(self.nodes.ask(NODE, reboot), Failed).value
-        self.assertEqual(str(told), "node1: instance web1 does not run on this node")
+        self.assertEqual(str(told), "node1: instance web1 is not running on this node")
 
     def test_a_node_that_leaves_forgets_its_term_and_certificates_and_ends(self) -> None:
         self.ask(RequestVote(term=3, master="node1"))

@@ -208,7 +208,7 @@ class InstancesTests(SynchronousTestCase):
 
     def test_a_console_is_described(self) -> None:
         self.start()
-        message = "instance web1 is a note of the fake hypervisor: it has no console"
+        message = "instance web1 has no console: the fake hypervisor only records its state"
         console = self.successResultOf(self.instances.console(DescribeConsole(guest=WEB1)))
         self.assertEqual(console, ConsoleInfo(instance="web1", kind="msg", message=message))
 

@@ -110,7 +110,7 @@ class TransfersTests(SynchronousTestCase):
         sending = self.ask("node1", calls.StartExport(source=source, sink=self.to(receiving.port)))
         self.clock.pump([0, 0.5, 0])
         self.assertIn("no space", str(self.status("node1", sending).problem))
-        self.assertIn("broke off", str(self.status("node2", receiving).problem))
+        self.assertIn("closed the connection", str(self.status("node2", receiving).problem))
         self.assertEqual(host.streams.open, set())
 
     def test_a_lost_receiver_kills_the_script(self) -> None:

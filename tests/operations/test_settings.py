@@ -190,7 +190,7 @@ class ClusterTests(SettingTests):
     def test_folders_for_disks_are_among_those_that_nodes_allow(self) -> None:
         for name in ("file_storage_dir", "shared_file_storage_dir"):
             told = self.refused(**{name: "/etc"})[0]
-            self.assertIn("node1: no file disks are allowed at /etc", told)
+            self.assertIn("node1: file disks are not allowed at /etc", told)
             self.assertIn("node2: ", told)
         self.modify(file_storage_dir="/srv/ganeti/file-storage/here")
 

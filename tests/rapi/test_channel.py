@@ -206,7 +206,7 @@ class TurnTests(ChannelCase):
     def test_what_breaks_is_answered_and_logged_under_a_reference(self) -> None:
         answer = self.answered(GET % b"nonsense")
         self.assertEqual(answer.status, 500)
-        self.assertRegex(answer.message, "under [0-9a-f]{12}")
+        self.assertRegex(answer.message, "reference [0-9a-f]{12}")
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
 

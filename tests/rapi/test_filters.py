@@ -102,10 +102,10 @@ class FilterTests(SynchronousTestCase):
         self.assertEqual(self.asked(), DeleteFilter(uuid=UUID))
 
     def test_a_rule_that_there_is_not_is_not_found(self) -> None:
-        self.master.canned[QueryFilters] = Refused("there is no job filter x", Code.UNKNOWN)
+        self.master.canned[QueryFilters] = Refused("job filter x does not exist", Code.UNKNOWN)
         self.assertEqual(self.ask("GET", "/2/filters/x").status, 404)
         self.master.canned[QueryFilters] = [[UUID]]
-        text = "there is no job filter x"
+        text = "job filter x does not exist"
         self.master.canned[DeleteFilter] = RemoteError("GenericError", [text])
         answer = self.ask("DELETE", "/2/filters/x")
         self.assertEqual((answer.status, answer.message), (404, text))

@@ -319,7 +319,7 @@ class InstancesTests(MethodsCase):
         for path, body in (("?os=gentoo", None), ("", {"os": "gentoo"})):
             answer = self.ask("POST", f"/2/instances/web1/reinstall{path}", body)
             self.assertEqual((answer.status, self.master.jobs), (400, {}))
-            self.assertIn("os: there is no OS definition gentoo; there are bad", answer.message)
+            self.assertIn("os: unknown OS definition gentoo; must be one of bad", answer.message)
 
     def test_exports(self) -> None:
         self.assertEqual(

@@ -140,7 +140,9 @@ class MoveTests(SynchronousTestCase):
         source = Cluster({1: [ended("success", PREPARED)], 2: [MOVED], 3: [broken], 4: [MOVED]})
         gone = ended("canceled", None)
         destination = Cluster({7: [says("remote-import", TARGET), gone]}, without="web1")
-        with self.assertRaisesRegex(MoveFailed, "job 3 of old .* disk 0 cannot be read; it is s"):
+        with self.assertRaisesRegex(
+            MoveFailed, "job 3 of old .* disk 0 cannot be read; the instance is s"
+        ):
             self.move(source, destination)
         self.assertEqual(self.places(source)[-1], "PUT /2/instances/web1/startup")
         self.assertEqual(self.places(destination), ["POST /2/instances", "DELETE /2/jobs/7"])
@@ -161,7 +163,7 @@ class MoveTests(SynchronousTestCase):
         destination = Cluster(
             {7: [says("remote-import", TARGET), arrived], 8: [broken], 9: [MOVED]}
         )
-        with self.assertRaisesRegex(MoveFailed, "no memory; it is still at old"):
+        with self.assertRaisesRegex(MoveFailed, "no memory; the instance is still at old"):
             self.move(source, destination)
         self.assertEqual(self.places(destination)[-1], "DELETE /2/instances/web1")
         self.assertNotIn("DELETE /2/instances/web1", self.places(source))
@@ -175,7 +177,7 @@ class MoveTests(SynchronousTestCase):
         with self.assertRaisesRegex(MoveFailed, "who knows"):
             self.move(source, destination)
         self.assertEqual(self.places(source)[-1], "PUT /2/instances/web1/export")
-        self.assertIn("old: web1 stays stopped: it is unknown whether it runs at new", self.said)
+        self.assertIn("old: web1 remains stopped: it may be running at new", self.said)
 
     def test_one_that_cannot_be_removed_here_is_said_to_be_at_both(self) -> None:
         broken = ended("error", ["OpExecError", ["node1 is away"]])
@@ -183,7 +185,7 @@ class MoveTests(SynchronousTestCase):
         destination = Cluster(
             {7: [says("remote-import", TARGET), ended("success", ["n"])], 8: [MOVED]}
         )
-        with self.assertRaisesRegex(MoveFailed, "whole at new, and is stopped, but still"):
+        with self.assertRaisesRegex(MoveFailed, "complete at new, and is stopped but still"):
             self.move(source, destination)
 
     def test_a_cluster_that_is_away_for_a_moment_is_asked_again(self) -> None:

@@ -218,7 +218,7 @@ class BodyTests(ApiCase):
             raw = b"[" * depth + b"]" * depth
             answer = self.ask("POST", "/2/instances", raw=raw)
             self.assertEqual(answer.status, 400)
-            self.assertIn("nests more than 100 levels", answer.message)
+            self.assertIn("nested more than 100 levels", answer.message)
 
     def test_a_body_is_json_and_says_so(self) -> None:
         for kind, raw, status in (
@@ -271,7 +271,7 @@ class ErrorTests(ApiCase):
         for path in ("/2/instances/web9", "/2/nodes/node9", "/2/groups/g", "/2/networks/n"):
             answer = self.ask("GET", path)
             self.assertEqual(answer.status, 404)
-            self.assertIn("there is no", answer.message)
+            self.assertIn("does not exist", answer.message)
 
     def test_without_a_master_every_answer_says_so(self) -> None:
         self.master.away = True
@@ -287,7 +287,7 @@ class ErrorTests(ApiCase):
         self.master.canned[CancelJob] = broken
         answer = self.ask("DELETE", "/2/jobs/1")
         self.assertEqual(answer.status, 500)
-        self.assertRegex(answer.message, "under [0-9a-f]{12}")
+        self.assertRegex(answer.message, "reference [0-9a-f]{12}")
         self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
 
 

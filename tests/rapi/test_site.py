@@ -77,7 +77,7 @@ class HandshakeTests(SynchronousTestCase):
         self.connect()
         self.wait(TIMEOUTS.handshake)
         self.assertEqual(self.closed(), [True])
-        self.assertIn("did not finish the TLS handshake", self.warnings())
+        self.assertIn("did not complete the TLS handshake", self.warnings())
 
     def test_a_client_that_sends_nothing_after_the_handshake_is_told_goodbye(self) -> None:
         client = self.connect()
@@ -98,7 +98,7 @@ class HandshakeTests(SynchronousTestCase):
         for _ in range(4):
             self.connect()
         self.assertEqual(self.closed(), [True, True, False, False])
-        self.assertEqual(self.warnings().count("wait for a handshake"), 1)
+        self.assertEqual(self.warnings().count("in the TLS handshake"), 1)
 
     def test_connections_count_from_the_handshake_on(self) -> None:
         for client in [self.connect(), self.connect()]:
@@ -116,7 +116,7 @@ class HandshakeTests(SynchronousTestCase):
             self.assertTrue(client.wire.disconnecting)
             client.server.connectionLost(DONE)
             self.clients.remove(client)
-        self.assertEqual(self.warnings().count("the TLS handshake with"), 1)
+        self.assertEqual(self.warnings().count("TLS handshake with"), 1)
 
     @given(st.binary(min_size=1))
     def test_garbage_never_breaks_a_handshake(self, data: bytes) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Why our remote API answers differently from Debian's Ganeti, difference by difference.
+"""Differences between our remote API and that of Debian's Ganeti, with their reasons.
 
-``python -m tests.system.peer_reasons`` prints ``doc/differences.md``, which is made of this.
+``python -m tests.system.peer_reasons`` prints ``doc/differences.md`` from this.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from tests.system.peer_requests import LEFT_OUT
 
 @dataclass(frozen=True)
 class Reason:
-    """Why something differs: in what is matched, ``*`` is anything, and `` | `` divides choices."""
+    """A difference and its reason; in patterns, ``*`` stands for any text, and `` | `` separates
+    alternatives."""
 
     requests: str
     what: str
@@ -39,7 +40,7 @@ class Reason:
 
 
 def matches(patterns: str, text: str) -> bool:
-    """Whether one of the patterns is all of the text."""
+    """Return whether one of the patterns matches the whole text."""
     return any(
         re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.DOTALL)
         for pattern in patterns.split(" | ")
@@ -47,15 +48,15 @@ def matches(patterns: str, text: str) -> bool:
 
 
 BY_KIND: Mapping[str, tuple[Reason, ...]] = {
-    "What is not there": (
+    "Not supported here": (
         Reason(
             "POST /2/nodes/{node1}/powercycle",
             "error of the job",
             "OpPrereqError wrong_input",
             "OpPrereqError wrong_state",
             (
-                "A node does not restart its own host; its out-of-band helper does, by gnt-node"
-                " power cycle."
+                "Nodes do not powercycle their own host; use the node's out-of-band helper:"
+                " gnt-node power cycle."
             ),
         ),
         Reason(
@@ -66,51 +67,51 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             ),
             "{}",
             "–",
-            "Only hypervisors that there are have parameters: fake and kvm.",
+            "Only the supported hypervisors have parameters: fake and kvm.",
         ),
     ),
-    "What is done here, and not there": (
+    "Supported here only": (
         Reason(
             "GET / | GET /2",
             "type of the answer",
             "null",
             "list",
-            "The API document wants the list of resources; Ganeti 3 answers null.",
+            "The API document specifies a list of resources; Ganeti 3 returns null.",
         ),
         Reason(
             "PUT *tags*",
             "field ops[].tags[] (job)",
             "–",
             "*",
-            "Tags can come in the body, as the API document says, not only in the query.",
+            "Tags can be sent in the body, as in the API document, and in the query.",
         ),
         Reason(
             "GET *tags | GET /2/nodes* | GET /2/info | GET /2/instances*",
             "field [] | field tags[] | field [].tags[]",
             "–",
             "tag*",
-            "These tags were sent in a body before.",
+            "An earlier request added these tags in its body.",
         ),
         Reason(
             "DELETE *tags?tag=tag1&tag=tag2",
             "job",
             "error OpPrereqError unknown_entity",
             "success",
-            "These tags were sent in a body before, so they can be removed.",
+            "An earlier request added these tags in its body, so that they can be removed.",
         ),
         Reason(
             "GET /2/instances*",
             "field custom_osparams | field [].custom_osparams",
             "–",
             "*",
-            "The parameters for the OS definition that are the instance's own, as in Ganeti 3.1.",
+            "The OS parameters of the instance itself, as in Ganeti 3.1.",
         ),
         Reason(
             "GET /2/instances*",
             "field [].name",
             "–",
             "*",
-            "Entries of the list have id, as in Ganeti 3, and name, as in the API document.",
+            "List entries have id, as in Ganeti 3, and name, as in the API document.",
         ),
         Reason(
             "POST /2/nodes/*/evacuate*",
@@ -118,8 +119,8 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "400",
             "200*",
             (
-                "Without mode, second copies of disks leave the node, as in the API document;"
-                " Ganeti 3 demands mode, in the body."
+                "Without mode, secondary instances are evacuated, as in the API document; Ganeti"
+                " 3 requires mode in the body."
             ),
         ),
         Reason(
@@ -127,22 +128,22 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "job",
             "error OpPrereqError wrong_input",
             "success",
-            "All instances can leave a node by one request.",
+            "One request can evacuate all instances of a node.",
         ),
         Reason(
             'PUT /2/instances/web1/rename {"new_name": "web6", "name_check": false}',
             "job",
             "error OpPrereqError wrong_input",
             "success",
-            "Without name_check no address is looked up, so that ip_check has nothing to check;"
-            " Ganeti wants to be told.",
+            "Without name_check no address is resolved, and ip_check is skipped; Ganeti requires"
+            " ip_check to be disabled explicitly.",
         ),
         Reason(
             "PUT /2/instances/web6/rename*",
             "job",
             "error OpPrereqError unknown_entity",
             "success",
-            "The instance has its name from the request before.",
+            "An earlier request renamed the instance.",
         ),
         Reason(
             "GET /2/query/os* | GET /2/query/cluster* | GET /2/query/extstorage*",
@@ -150,8 +151,8 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "500 | 502",
             "200",
             (
-                "These kinds can be asked about as all others; Ganeti's daemon cannot read its"
-                " own question."
+                "These kinds can be queried like all others; Ganeti's daemon cannot parse its own"
+                " query."
             ),
         ),
         Reason(
@@ -159,24 +160,21 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "value of fields[].kind",
             '"other"',
             '*"text"*',
-            "Columns of texts and numbers are declared as such.",
+            "Columns with text and numbers are declared as such.",
         ),
         Reason(
             "PUT /2/instances/web1/migrate* | PUT /2/instances/web1/failover*",
             "type of opresult[] (job)",
             "null",
             "object",
-            (
-                "The result of a migration says where the guest runs, and for how long it stood"
-                " still."
-            ),
+            "The result of a migration has the node of the guest, and the downtime.",
         ),
         Reason(
             "GET /2/query/node?fields=name",
             "status",
             "403",
             "200",
-            "Every user may ask; Ganeti wants the option read or write for this.",
+            "Every user may query; Ganeti requires the option read or write.",
         ),
         Reason(
             "GET /2/jobs/1/wait*",
@@ -184,8 +182,8 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "401",
             "200",
             (
-                "Waiting for a job changes nothing, so that nobody has to log in for it (unless"
-                " the daemon was told so)."
+                "Waiting for a job changes nothing, so that it requires no authentication (unless"
+                " the daemon is configured to)."
             ),
         ),
         Reason(
@@ -194,8 +192,8 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "200*",
             "401",
             (
-                "What is answered by a job needs a login, as each job has to be kept. Those who"
-                " ask the same share a job."
+                "Requests that submit a job require authentication, as each job is stored."
+                " Concurrent equal requests share a job."
             ),
         ),
         Reason(
@@ -203,32 +201,33 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "status",
             "500",
             "200",
-            "Without a body the status is watched.",
+            "Without a body, the request waits for a change of the status.",
         ),
         Reason(
             "DELETE /2/jobs/{running}*",
             "value of []",
             "*",
             "*",
-            "A running job stops at its next step that can be taken back; Ganeti lets it go on.",
+            "A running job is canceled at its next step that can be rolled back; Ganeti does not"
+            " cancel it.",
         ),
         Reason(
             "POST /2/filters",
             "status",
             "400",
             "200",
-            "Without a body a rule for jobs has its defaults, as with an empty object.",
+            "Without a body, the job filter has the defaults, as with an empty object.",
         ),
     ),
-    "Wrong input is refused": (
+    "Wrong input is rejected": (
         Reason(
             "*",
             "status",
             "501",
             "405",
             (
-                "A method that means nothing for a known path is 405, and the header Allow says"
-                " what does."
+                "A method that a known path does not support is answered with 405, and the header"
+                " Allow lists the supported ones."
             ),
         ),
         Reason(
@@ -237,8 +236,8 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "*",
             "400",
             (
-                "A parameter in the query that there is not is refused, so that nobody believes"
-                " that it had an effect; Ganeti passes over it."
+                "An unknown parameter in the query is rejected, so that clients do not assume"
+                " that it had an effect; Ganeti ignores it."
             ),
         ),
         Reason(
@@ -247,8 +246,8 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "200*",
             "400",
             (
-                "A parameter in the body that there is not is refused; Ganeti does not read some"
-                " bodies at all."
+                "An unknown parameter in the body is rejected; Ganeti does not read the bodies of"
+                " some requests."
             ),
         ),
         Reason(
@@ -256,28 +255,28 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "status",
             "200* | 500 | no answer",
             "400",
-            "A body that is no object is refused, also where nothing would be read from it.",
+            "A body that is not an object is rejected, even if the request uses no body.",
         ),
         Reason(
             'GET /2/info {"some": "body"}',
             "status",
             "200",
             "400",
-            "A body where none is read is refused.",
+            "A body is rejected if the request uses none.",
         ),
         Reason(
             "GET /2/groups?bulk=1&bulk=0 | *?force=1&force=0",
             "status",
             "200*",
             "400",
-            "A parameter that is given twice is refused; Ganeti takes one of both.",
+            "A parameter that is given twice is rejected; Ganeti uses one of the values.",
         ),
         Reason(
             "GET *?bulk=* | GET *?static=* | * /2/*=x | * /2/*=no | * /2/*=yes | * /2/*=ja",
             "status",
             "200*",
             "400",
-            "Flags are 0 or 1, as the API document says; Ganeti takes every whole number.",
+            "Flags are 0 or 1, as in the API document; Ganeti accepts every whole number.",
         ),
         Reason(
             "GET /2/*lock=1",
@@ -285,8 +284,8 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "500",
             "400",
             (
-                "Questions take no locks in both; here this is the client's mistake, not the"
-                " server's."
+                "Queries cannot lock in both; here this is an error of the client, not of the"
+                " server."
             ),
         ),
         Reason(
@@ -294,21 +293,21 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "status",
             "200 success",
             "400",
-            "A request that adds no tag is refused.",
+            "A request that adds no tags is rejected.",
         ),
         Reason(
             'PUT /2/instances/web1/tags {"tag": "one"} | PUT /2/instances/web1/tags [1]',
             "status",
             "200 success",
             "400",
-            "A body that is no list of tags is refused; Ganeti does not read it.",
+            "A body that is not a list of tags is rejected; Ganeti does not read it.",
         ),
         Reason(
             "DELETE *tags",
             "status",
             "200*",
             "400",
-            "A request that removes no tag is refused.",
+            "A request that removes no tags is rejected.",
         ),
         Reason(
             "POST /2/instances*",
@@ -316,8 +315,8 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "502",
             "400 | 200 error OpPrereqError wrong_input",
             (
-                "Values of a wrong type or range are told by path and name; Ganeti reports the"
-                " trouble of one daemon with the other."
+                "Errors of type and range name the path and the parameter; Ganeti reports a"
+                " failure between its daemons."
             ),
         ),
         Reason(
@@ -325,7 +324,7 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "status",
             "500 | 502",
             "400",
-            "A question that makes no sense is the client's mistake, not the server's.",
+            "An invalid query is an error of the client, not of the server.",
         ),
         Reason(
             'PUT /2/query/instance {"fields": ["name"], "qfilter": ["=~", "name", "(?=web)"]}',
@@ -333,9 +332,9 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "200",
             "400",
             (
-                "Regular expressions are searched for in linear time, by RE2, which has no"
-                " backreferences and no lookaround; Ganeti's backtrack, so that one request can"
-                " keep all others waiting."
+                "Regular expressions are matched in linear time by RE2, without backreferences"
+                " and lookaround; Ganeti's matching backtracks, so that one request can block all"
+                " others."
             ),
         ),
         Reason(
@@ -343,21 +342,21 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "status",
             "500 | 502",
             "400",
-            "A rule for jobs that makes no sense is the client's mistake, not the server's.",
+            "An invalid job filter is an error of the client, not of the server.",
         ),
         Reason(
             'POST /2/filters {"predicates": [["jobid", ["=", "colour", 1]]]}',
             "status",
             "200",
             "400",
-            "A rule for jobs by a field that there is not is refused; Ganeti takes it.",
+            "A job filter with an unknown field is rejected; Ganeti accepts it.",
         ),
         Reason(
             "GET /2/query/nosuch*",
             "status",
             "502",
             "404",
-            "A kind that there is not is not found.",
+            "An unknown kind is not found.",
         ),
         Reason(
             'PUT /2/instances/web1/startup {"depends": [[999999, ["success"]]]}',
@@ -365,8 +364,8 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "200 error OpExecError",
             "400",
             (
-                "A job that depends on one that there is not is not taken; Ganeti takes it, and"
-                " it fails."
+                "A job that depends on an unknown job is rejected; Ganeti accepts it, and the job"
+                " fails."
             ),
         ),
         Reason(
@@ -375,8 +374,9 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "200*",
             "400",
             (
-                "A relative job id counts back within one request. One that counts further is"
-                " refused; Ganeti takes the job submitted before, which can be anybody's."
+                "A relative job ID counts back within its request only, and larger offsets are"
+                " rejected; Ganeti uses the job submitted before, which can belong to another"
+                " client."
             ),
         ),
         Reason(
@@ -385,8 +385,8 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "success",
             "error OpPrereqError wrong_input",
             (
-                "An address that is not in the network cannot be reserved; Ganeti says so in the"
-                " log, and that it was done."
+                "An address outside the network cannot be reserved; Ganeti logs a warning, and"
+                " the job succeeds."
             ),
         ),
         Reason(
@@ -394,21 +394,21 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "job",
             "success",
             "error OpPrereqError wrong_input",
-            "A change of nothing is refused, as for instances, nodes and groups.",
+            "A request that changes nothing is rejected, as for instances, nodes and groups.",
         ),
         Reason(
             "PUT *tags*",
             "job",
             "success",
             "error OpPrereqError wrong_input",
-            "These tags came in the body, which Ganeti does not read.",
+            "These tags were sent in the body, which Ganeti does not read.",
         ),
         Reason(
             'POST /2/instances*"snode": "{node1}"*',
             "job",
             "success",
             "error OpPrereqError wrong_input",
-            "A second node for disks that have no second copy is refused; Ganeti passes over it.",
+            "A secondary node for disks that are not mirrored is rejected; Ganeti ignores it.",
         ),
         Reason(
             'POST /2/instances*"size": 1000000*',
@@ -416,20 +416,20 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "success",
             "error OpPrereqError insufficient_resources",
             (
-                "A disk that is larger than what is free is refused; Ganeti makes the file,"
-                " which has holes, and it breaks later."
+                "A disk that is larger than the free space is rejected; Ganeti creates a sparse"
+                " file, which fails when it fills up."
             ),
         ),
     ),
-    "What cannot be found or done, in other words": (
+    "Other errors for unknown objects and impossible requests": (
         Reason(
             "GET /2/jobs/999999",
             "status",
             "200",
             "404",
             (
-                "A job that there is not is not found, as in the API document; Ganeti 3 answers"
-                " an object of nulls."
+                "An unknown job is not found, as in the API document; Ganeti 3 returns an object"
+                " with nulls."
             ),
         ),
         Reason(
@@ -437,21 +437,21 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "status",
             "200",
             "404",
-            "A job that there is not is not found; Ganeti answers that it could not be canceled.",
+            "An unknown job is not found; Ganeti answers that it could not be canceled.",
         ),
         Reason(
             "GET /2/*",
             "status",
             "500",
             "404",
-            "What there is not is not found; Ganeti answers 500 to this.",
+            "An unknown object is not found; Ganeti answers 500.",
         ),
         Reason(
             "DELETE /2/filters/*",
             "status",
             "500",
             "404",
-            "A rule for jobs that there is not is not found; Ganeti answers 500 to this.",
+            "An unknown job filter is not found; Ganeti answers 500.",
         ),
         Reason(
             (
@@ -462,8 +462,8 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "success",
             "error OpPrereqError already_exists | error OpPrereqError unknown_entity",
             (
-                "None of several instances is made if one of them can be made nowhere; Ganeti"
-                " submits jobs that fail."
+                "If one of several instances cannot be created, none is; Ganeti submits jobs that"
+                " fail."
             ),
         ),
         Reason(
@@ -471,21 +471,21 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "error of the job",
             "OpExecError",
             "OpPrereqError unknown_entity",
-            "An allocator that there is not is told before anything is tried.",
+            "An unknown allocator is reported before anything is changed.",
         ),
         Reason(
             "POST /2/instances/web1/reinstall?os=gentoo*",
             "status",
             "200 error OpExecError",
             "400",
-            "An OS definition that there is not is told before the instance is stopped.",
+            "An unknown OS definition is reported before the instance is stopped.",
         ),
         Reason(
             "POST *replace-disks*",
             "error of the job",
             "OpPrereqError internal_error",
             "OpPrereqError wrong_input",
-            "Disks that have no second copy are not the server's fault.",
+            "Disks that are not mirrored are an error of the request, not of the server.",
         ),
         Reason(
             "*",
@@ -493,8 +493,8 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "TypeEnforcementError",
             "OpPrereqError wrong_input",
             (
-                "An unknown parameter has the class that wrong input has everywhere else, and a"
-                " classification."
+                "An unknown parameter has the error class of all other wrong input, and an error"
+                " code."
             ),
         ),
         Reason(
@@ -502,14 +502,14 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "error of the job",
             "OpPrereqError wrong_state",
             "OpPrereqError unknown_entity",
-            "That the disk is not there comes before that the instance runs.",
+            "The unknown disk is reported before the state of the instance.",
         ),
         Reason(
             "PUT /2/instances/web1/failover*",
             "error of the job",
             "OpPrereqError wrong_state",
             "OpPrereqError wrong_input",
-            "The node where the instance is already is no destination, whatever its state.",
+            "The current node of the instance is not a valid target in any state.",
         ),
         Reason(
             "POST /2/nodes/{node1}/modify* | PUT /2/nodes/{node1}/role*",
@@ -517,8 +517,8 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "OpPrereqError wrong_input",
             "OpPrereqError wrong_state",
             (
-                "The master's role cannot be changed as long as it is the master; the request is"
-                " right as such."
+                "The role of the master cannot be changed while it is the master; the request"
+                " itself is valid."
             ),
         ),
         Reason(
@@ -526,7 +526,7 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "error of the job",
             "OpExecError",
             "OpPrereqError already_exists",
-            "Disks that are there are told before anything is tried.",
+            "Existing disks are reported before anything is changed.",
         ),
         Reason(
             'POST /2/nodes/{node2}/evacuate {"mode": "primary-only"*',
@@ -534,8 +534,8 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "OpExecError",
             "OpPrereqError insufficient_resources",
             (
-                "That an instance has nowhere to go is told before anything is tried, with a"
-                " classification."
+                "Missing room for an instance is reported before anything is changed, with an"
+                " error code."
             ),
         ),
         Reason(
@@ -544,8 +544,8 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "OpExecError",
             "OpPrereqError unknown_entity",
             (
-                "An OS definition that there is not is told before anything is tried, with a"
-                " classification."
+                "An unknown OS definition is reported before anything is changed, with an error"
+                " code."
             ),
         ),
         Reason(
@@ -553,7 +553,7 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "value of []",
             '"*',
             '"*',
-            "The text says the same in other words.",
+            "The message has the same meaning in other words.",
         ),
     ),
     "HTTP": (
@@ -562,7 +562,7 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "header connection",
             "close",
             "–",
-            "Connections are kept, so that the next request needs no new TLS handshake.",
+            "Connections are kept open, so that the next request needs no TLS handshake.",
         ),
         Reason(
             "HEAD *",
@@ -576,14 +576,14 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "status",
             "501",
             "204",
-            "OPTIONS is answered as HTTP has it, with the methods in Allow.",
+            "OPTIONS is answered as HTTP specifies, with the methods in Allow.",
         ),
         Reason(
             "get *",
             "status",
             "200",
             "405",
-            "Methods are in capitals, as HTTP has it.",
+            "Methods are case-sensitive, as HTTP specifies.",
         ),
         Reason(
             "GET /2/instances/we%62%31",
@@ -604,47 +604,45 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "status",
             "no answer",
             "400",
-            "Bytes that are no UTF-8 are refused; Ganeti closes the connection.",
+            "Bytes that are not UTF-8 are rejected; Ganeti closes the connection.",
         ),
         Reason(
             "GET /version?x*",
             "status",
             "no answer",
             "400",
-            "A long path is read, and its parameter is unknown; Ganeti closes the connection.",
+            "Long paths are accepted, and the unknown parameter is rejected; Ganeti closes the"
+            " connection.",
         ),
         Reason(
             "GET /version (a header of 5000 bytes)",
             "status",
             "no answer",
             "200",
-            "Headers may have this length; Ganeti closes the connection.",
+            "Headers of this length are accepted; Ganeti closes the connection.",
         ),
     ),
-    "What jobs show of their opcodes": (
+    "Opcodes in jobs": (
         Reason(
             "*",
             "field ops[].dry_run*",
             "–",
             "false",
-            (
-                "Every opcode says whether it is a dry run; Ganeti's only where the resource"
-                " takes dry-run."
-            ),
+            "Every opcode has dry_run; in Ganeti only where the resource accepts dry-run.",
         ),
         Reason(
             "*",
             "field ops[].debug_level*",
             "–",
             "0",
-            "Every opcode has its debug level; Ganeti's not in all jobs of several opcodes.",
+            "Every opcode has debug_level; in Ganeti not in all jobs of several opcodes.",
         ),
         Reason(
             "*",
             "field ops[].*_uuid (job) | field ops[].*_uuids (job)",
             "*",
             "–",
-            "Opcodes show what was asked for, by name; Ganeti adds the identifiers that it found.",
+            "Opcodes are shown as requested, with names; Ganeti adds the UUIDs that it found.",
         ),
         Reason(
             "*",
@@ -652,8 +650,8 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "* | –",
             "* | –",
             (
-                "Opcodes show backend parameters as they were given; Ganeti replaces memory by"
-                " minmem and maxmem, and removes what it has applied."
+                "Backend parameters are shown as requested; Ganeti replaces memory with minmem"
+                " and maxmem, and removes those that it has applied."
             ),
         ),
         Reason(
@@ -665,7 +663,7 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             ),
             "*",
             "–",
-            "Opcodes show what was asked for; Ganeti adds what its checks filled in.",
+            "Opcodes are shown as requested; Ganeti adds values that its checks set.",
         ),
         Reason(
             "* /2/instances*",
@@ -675,7 +673,7 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             ),
             "*",
             "*",
-            "Opcodes show what was asked for; Ganeti shows what its checks made of it.",
+            "Opcodes are shown as requested; Ganeti shows the values that its checks changed.",
         ),
         Reason(
             "POST /2/instances-multi-alloc*",
@@ -686,8 +684,8 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "*",
             "*",
             (
-                "Several instances show as they were asked for, and stay on the nodes that are"
-                " named; Ganeti shows what its checks and the allocator have filled in."
+                "Several instances are shown as requested, and stay on the nodes that are given;"
+                " Ganeti shows the values that its checks and the allocator set."
             ),
         ),
         Reason(
@@ -696,8 +694,8 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "*",
             "*",
             (
-                "Changes of network cards and disks show as they were given; Ganeti shows them"
-                " with what it filled in."
+                "Changes of network cards and disks are shown as requested; Ganeti shows them"
+                " with the values that it set."
             ),
         ),
         Reason(
@@ -705,7 +703,7 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "value of ops[].use_locking (job)",
             "true",
             "false",
-            "Questions never take locks.",
+            "Queries never lock.",
         ),
         Reason(
             'PUT /2/nodes/{node3}/role?force=1 "regular"',
@@ -713,8 +711,8 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "– | true",
             "false",
             (
-                "A node that is to be regular stays so; Ganeti makes it a candidate where the"
-                " pool has room."
+                "A node with the role regular keeps it; Ganeti makes it a master candidate if the"
+                " pool is not full."
             ),
         ),
         Reason(
@@ -722,18 +720,18 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "field ops[].live (job) | field ops[].mode (job)",
             "– | live",
             "true | –",
-            "Opcodes show what was asked for: live, and not the mode that stands for it now.",
+            "Opcodes are shown as requested: live, and not the mode that replaces it.",
         ),
     ),
-    "What jobs answer": (
+    "Results of jobs": (
         Reason(
             "POST /2/instances?dry-run=1*",
             "value of opresult[][] (job)",
             '"<uuid>"',
             '"{node*}"',
             (
-                "A dry run of a creation answers names of nodes, as the creation does, and as"
-                " the API document says."
+                "A dry run of a creation returns names of nodes, as the creation does, and as in"
+                " the API document."
             ),
         ),
         Reason(
@@ -741,34 +739,28 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "field opresult[].nodes (job) | field opresult[].reasons (job)",
             "–",
             "{}",
-            "A dry run says where each instance would go, and why others have no place.",
+            "A dry run returns the node of each instance, and why others cannot be placed.",
         ),
         Reason(
             "PUT /2/tags?tag=ruled (rejected)",
             "type of opresult[] (job)",
             "null",
             "text",
-            "The result of a job that a rule rejects says which rule it was.",
+            "The result of a job that a job filter rejects names the filter.",
         ),
         Reason(
             "PUT /2/nodes/{node3}/role*",
             "value of opresult[][][] (job) | field opresult[][] (job)",
             "*",
             "*",
-            (
-                "The node was made a candidate by Ganeti before, when it was to be regular; see"
-                " above."
-            ),
+            "Ganeti made the node a master candidate when it got the role regular; see above.",
         ),
         Reason(
             "POST /2/nodes/{node3}/modify* | PUT /2/groups/racks/modify*",
             "field opresult[][] (job)",
             "–",
             "[]",
-            (
-                "Everything that was changed is answered; Ganeti leaves out parameters of nodes"
-                " and groups."
-            ),
+            "All changes are returned; Ganeti omits parameters of nodes and groups.",
         ),
         Reason(
             "PUT /2/instances/web1/modify*",
@@ -776,8 +768,8 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "*",
             "*",
             (
-                "What was changed is answered as it was asked for; Ganeti adds what it filled"
-                " in, and calls a card that is removed NIC/2 and others nic.2."
+                "Changes are returned as requested; Ganeti adds the values that it set, and calls"
+                " a card that is removed NIC/2 and others nic.2."
             ),
         ),
         Reason(
@@ -785,7 +777,7 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "field opresult[].*.hv_actual.migration_mode (job)",
             "–",
             "live",
-            "Parameters of the cluster's own that hold for the guest, too, are shown with it.",
+            "The cluster's own parameters that apply to the guest are shown with it.",
         ),
     ),
     "Values": (
@@ -794,35 +786,37 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "type of *cpu_speed | type of *ipolicy.*-ratio",
             "integer",
             "number",
-            "What may be a fraction is written as one; JSON does not tell 1 from 1.0.",
+            "Values that can have fractions are written as such; JSON does not distinguish 1 from"
+            " 1.0.",
         ),
         Reason(
             "GET /2/info*",
             "field hvparams.kvm.kvm_accel | field hvparams.kvm.kvm_net",
             "–",
             "*",
-            "Guests run in software where KVM does not work, and may have a network of their own.",
+            "Guests are executed in software if KVM is not available, and can have a user-mode"
+            " network.",
         ),
         Reason(
             "GET /2/info*",
             "field beparams.default.memory",
             "–",
             "*",
-            "The memory of guests has its name of the API document, too.",
+            "The memory of guests also has its name of the API document.",
         ),
         Reason(
             "GET /2/info*",
             "value of diskparams.drbd.metavg",
             '"xenvg"',
             '""',
-            "Where nothing is said, metadata are in the volume group of the data.",
+            "By default, metadata are in the volume group of the data.",
         ),
         Reason(
             "GET /2/info*",
             "value of compression_tools[] | field compression_tools[]",
             "*",
             "*",
-            "Data between nodes are sent as they are, over TLS.",
+            "Data between nodes are sent uncompressed over TLS.",
         ),
         Reason(
             "GET /2/info*",
@@ -836,21 +830,21 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "value of default_iallocator",
             '"hail"',
             '""',
-            "Placement is built in; an allocator is called only if one is set.",
+            "Placement is built in; an allocator is used only if one is set.",
         ),
         Reason(
             "GET /2/info*",
             "value of modify_ssh_setup",
             "true",
             "false",
-            "Nodes join by token and certificates; nothing is done to the keys of ssh.",
+            "Nodes join by a token and certificates; SSH keys are not changed.",
         ),
         Reason(
             "GET /2/query/export*",
             "type of data[][][]",
             "integer or null or text",
             "integer or text",
-            "A node without exports has no row; Ganeti has one with null.",
+            "A node without exports has no row; Ganeti has a row with null.",
         ),
         Reason(
             "GET /2/instances/web1*",
@@ -858,88 +852,87 @@ BY_KIND: Mapping[str, tuple[Reason, ...]] = {
             "*",
             "*",
             (
-                "A change of a card's address leaves its other parameters to the cluster's"
-                " defaults; Ganeti writes them all into it."
+                "A change of a card's address keeps the cluster's defaults for its other"
+                " parameters; Ganeti stores all of them in the card."
             ),
         ),
     ),
-    "Because the two clusters are set up differently": (
+    "Different setup of the two clusters": (
         Reason(
             "GET /2/info*",
             "value of enabled_disk_templates[]",
             "*",
             "*",
-            "The quick start enables more kinds of disks.",
+            "The quick start enables more disk templates.",
         ),
         Reason(
             "GET *",
             "value of *ipolicy.*",
             "*",
             "*",
-            "The policy was set when the cluster was made.",
+            "The policy was set when the cluster was created.",
         ),
         Reason(
             "GET /2/info* | GET /2/os",
             "value of [] | type of vg_name | type of volume_group_name",
             "*",
             "*",
-            "The quick start has an OS definition more, and pretends to have a volume group.",
+            "The quick start has an additional OS definition, and simulates a volume group.",
         ),
         Reason(
             "GET /2/info*",
             "type of drbd_helper | type of drbd_usermode_helper",
             "null",
             "text",
-            "The quick start enables mirrored disks, which need a helper.",
+            "The quick start enables DRBD disks, which need a usermode helper.",
         ),
         Reason(
             "*",
             "value of opresult[][][] (job) | value of opresult[].*.disks[].pstatus[] (job)",
             "*/srv/*",
             "*/srv/*",
-            "Paths are below the root folder of the node.",
+            "Paths are below the root directory of the node.",
         ),
     ),
 }
-"""The reasons, by what kind of difference they explain."""
+"""The reasons, by kind of difference."""
 
 REASONS = tuple(reason for reasons in BY_KIND.values() for reason in reasons)
 
 PACKAGE = "3.0.2-3"
-"""The version of Debian's packages that was asked."""
+"""The version of Debian's packages that the requests were sent to."""
 
 HEAD = f"""\
-# Where answers differ from Ganeti's
+# Differences from Ganeti's remote API
 
-The same requests were sent to the remote API of this tree and to that of Debian's packages of
-Ganeti ({PACKAGE}): every method of the API document, plain and in bulk, the resources that came
-later, jobs to their end, and wrong input of every kind. Each cluster had three nodes, the
-hypervisor *fake*, and disks in files and shared files. Compared were statuses, headers, the fields
-of answers with their types and values, the results of jobs, and the classes of their errors; not
-texts for people, times, identifiers, and what hosts have. Whatever is not in these tables was the
-same.
+The same requests were sent to the remote API of this version and to that of Debian's packages of
+Ganeti ({PACKAGE}): all methods of the API document, with and without bulk, the resources of later
+versions, jobs until they finished, and wrong input of all kinds. Each cluster had three nodes, the
+hypervisor *fake*, and disks in files and shared files. Statuses, headers, fields with their types
+and values, results of jobs, and error classes were compared; messages, times, UUIDs and properties
+of the hosts were not. Everything that is not in these tables was equal.
 
-In the tables `*` stands for anything and – for something that only the other side has; `(job)` is
-a finished job as `/2/jobs/N` shows it.
+In the tables `*` stands for any text, and – for something that only the other side has; `(job)` is
+a finished job as `/2/jobs/N` returns it.
 
     python -m tests.system.peer_answers --ours URL --theirs URL …
 
-compares again (`--help` says what it wants to know), and ends with 1 if there is a difference that
-is not here, or if one is here that there is not any more. This page is made of what it goes by:
+repeats the comparison (see `--help`), and exits with 1 if it finds a difference that is not listed
+here, or if a listed difference no longer exists. This page is generated from its data:
 
     python -m tests.system.peer_reasons > doc/differences.md
 """
 
 
 def page() -> str:
-    """The list of differences, for operators."""
+    """Return the page, for operators."""
     parts = [HEAD]
     for kind, reasons in BY_KIND.items():
         lines = ["| request | what | Ganeti | here | why |", "|---|---|---|---|---|"]
         parts += [f"## {kind}\n", *lines, *map(_line, reasons), ""]
     parts += section()
     parts += ["## Not compared\n", *(f"* {what}: {why}" for what, why in LEFT_OUT.items()), ""]
-    parts += ["# Where the command-line tools differ from Ganeti's\n", *tables()]
+    parts += ["# Differences from Ganeti's command-line tools\n", *tables()]
     return "\n".join(parts)
 
 

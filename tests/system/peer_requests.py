@@ -106,14 +106,15 @@ def ask(line: str, body: Any = NOTHING, **more: Any) -> Asked:
 
 LEFT_OUT: Mapping[str, str] = {
     "POST /2/instances as a remote import, PUT …/export to another cluster": (
-        "The two halves of a move need each other, and each cluster signs for itself;"
-        " `tests/system/test_moves_between.py` has them."
+        "The two halves of a move depend on each other, and each cluster signs its own data;"
+        " `tests/system/test_moves_between.py` tests them."
     ),
     "…/storage… of the types lvm-pv and lvm-vg": (
-        "The cluster of Debian's packages had no volume group; ours pretends to have one."
+        "The cluster of Debian's packages had no volume group; ours simulates one."
     ),
     "mirrored disks (drbd)": (
-        "The cluster of Debian's packages ran without DRBD; instances with shared files stand in."
+        "The cluster of Debian's packages ran without DRBD; instances with shared files replace"
+        " them."
     ),
 }
 """What is not compared, and why."""

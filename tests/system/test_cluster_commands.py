@@ -30,7 +30,7 @@ class EverywhereTests(SharedCluster):
         self.assertIn("node3.trial: hello\nreturn code = 0", done.stdout)
         self.assertNotIn("node2", done.stdout)
         done = self.running.tool("cluster", "command", "-n", "nosuch", "true")
-        self.assertIn("there is no node nosuch, or it is offline", done.stderr)
+        self.assertIn("node nosuch is unknown or offline", done.stderr)
 
     def test_a_file_arrives_on_the_other_nodes(self) -> None:
         file = self.root(1) / "etc" / "motd"

@@ -90,7 +90,7 @@ class CrashTests(SharedCluster):
         daemon = self.running.daemon("masterd")
         process = daemon.process()
         assert process is not None
-        self.assertRaisesRegex(Failed, f"runs already, as process {process.pid}", daemon.start)
+        self.assertRaisesRegex(Failed, f"is already running as process {process.pid}", daemon.start)
         self.assertTrue(process.alive())
 
     def test_a_node_that_is_not_the_master_does_not_run_the_master_daemon(self) -> None:

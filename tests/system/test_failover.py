@@ -176,7 +176,7 @@ class FailoverTests(SynchronousTestCase):
         self.failed_over(2)
         eventually(lambda: not runs(self.node(1).paths, MASTERD))
         log = Path(f"{self.node(1).paths.log}/master-daemon.log").read_text()
-        self.assertIn("CRITICAL cannot go on", log)
+        self.assertIn("CRITICAL cannot continue", log)
         self.tag(2, "after")
 
     def instances(self, number: int) -> str:

@@ -139,7 +139,7 @@ class LimitTests(SharedCluster):
             self.assertLess(self.files()[0], FILES)
         self.assert_let_go()
         log = Path(self.running.daemon("rapi").log).read_text()
-        self.assertEqual(log.count("wait for a handshake"), 1)
+        self.assertEqual(log.count("in the TLS handshake"), 1)
 
     def test_more_who_wait_for_a_job_than_can_at_once(self) -> None:
         with (

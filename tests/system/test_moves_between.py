@@ -171,12 +171,12 @@ class MoveTests(SynchronousTestCase):
 
     def test_a_receiving_node_daemon_that_is_killed(self) -> None:
         said = self.survives(lambda: self.target.kill("noded"))
-        self.assertIn("it is still at one", said)
+        self.assertIn("the instance is still at one", said)
         self.assertEqual(self.status(self.source), "running")
 
     def test_a_sending_node_daemon_that_is_killed(self) -> None:
         said = self.survives(lambda: self.source.kill("noded"))
-        self.assertRegex(said, f"{NAME} is whole but stopped.*gnt-instance start {NAME}")
+        self.assertRegex(said, f"{NAME} is complete but stopped.*gnt-instance start {NAME}")
 
     def test_a_receiving_master_that_is_killed_and_comes_back(self) -> None:
         def again() -> None:
@@ -184,7 +184,7 @@ class MoveTests(SynchronousTestCase):
             self.target.quickstart("start")
 
         said = self.survives(again)
-        self.assertIn("it is still at one", said)
+        self.assertIn("the instance is still at one", said)
 
     def test_a_mover_that_is_killed_leaves_the_jobs_to_end_by_themselves(self) -> None:
         moving = self.move()

@@ -104,14 +104,14 @@ class NodeDaemonTests(SynchronousTestCase):
         socket.create_connection(("127.0.0.1", self.ports["node1"]), timeout=5).close()
         code, told = self.run_it("node1")
         self.assertEqual(code, 1)
-        self.assertIn(f"runs already, as process {self.pid('node1')}", told)
+        self.assertIn(f"is already running as process {self.pid('node1')}", told)
 
     def test_a_port_in_use_is_named(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as other:
             self.ports["node1"] = other.getsockname()[1]
             code, told = self.run_it("node1")
         self.assertEqual(code, 1)
-        self.assertRegex(told, "cannot listen on 127.0.0.1 port .* another program listens there")
+        self.assertRegex(told, "cannot listen on 127.0.0.1 port .* another program uses this port")
 
     def test_a_node_joins_by_its_token_once(self) -> None:
         self.run_master()

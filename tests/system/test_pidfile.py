@@ -17,7 +17,7 @@ class PidFileTests(SynchronousTestCase):
     def test_the_second_of_a_kind_is_told_of_the_first(self) -> None:
         self.file.take()
         self.addCleanup(self.file.give_back)
-        with self.assertRaisesRegex(Refused, f"runs already, as process {os.getpid()} "):
+        with self.assertRaisesRegex(Refused, f"is already running as process {os.getpid()} "):
             PidFile(self.path, "ganeti-noded").take()
 
     def test_what_a_killed_daemon_has_left_is_taken_over(self) -> None:

@@ -18,9 +18,9 @@ from tools.quickstart.daemons import ENDING, Daemon
 
 KINDS = ("noded", "masterd", "rapi")
 SERVING = {
-    "noded": r"^serves node1\.trial on ",
+    "noded": r"^serving node1\.trial on ",
     "masterd": r"^master in term \d+$",
-    "rapi": r"^serves clients on ",
+    "rapi": r"^serving clients on ",
 }
 """What each daemon says that it does."""
 
@@ -115,7 +115,7 @@ class NotificationTests(SharedCluster):
 
     def test_a_daemon_that_cannot_start_says_why(self) -> None:
         process = self.foreground("rapi", "--ssl-cert", "/nowhere/cert.pem")
-        self.await_message("STATUS", "^does not start: there is no certificate in /nowhere/cert")
+        self.await_message("STATUS", "^cannot start: there is no certificate in /nowhere/cert")
         self.assertEqual(process.wait(ENDING), 1)
 
     def test_a_worker_does_not_speak_for_the_service(self) -> None:

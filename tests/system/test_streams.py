@@ -112,12 +112,12 @@ class LocalStreamsTests(StreamsContract, TestCase):
         sink = StreamCaller(HERE, listening.port, self.sender, GREETING, 5, 1)
         sending = self.streams.begin(FileEnd(self.put("a", b"data")), sink)
         self.assertNotEqual(await self.over(sending), "")
-        self.assertIn("is not one of the cluster's members", await self.over(receiving))
+        self.assertIn("does not belong to a member of the cluster", await self.over(receiving))
         receiving, port = self.receive(FileEnd(self.path("b"), create=True), patience=0.3)
         sender = replace(self.sender, accepted=frozenset())
         sink = StreamCaller(HERE, port, sender, GREETING, 5, 1)
         sending = self.streams.begin(FileEnd(self.path("a")), sink)
-        self.assertIn("is not one of the cluster's members", await self.over(sending))
+        self.assertIn("does not belong to a member of the cluster", await self.over(sending))
         await self.over(receiving)
         self.assertFalse(self.content(self.path("b")), "nothing of it has arrived")
 
@@ -126,7 +126,7 @@ class LocalStreamsTests(StreamsContract, TestCase):
         sink = StreamCaller(HERE, port, self.stranger, GREETING, 5, 1)
         sending = self.streams.begin(FileEnd(self.put("a", b"data")), sink)
         self.assertNotEqual(await self.over(sending), "")
-        self.assertRegex(await self.over(receiving), "nobody connected.*turned away 127.0.0.1")
+        self.assertRegex(await self.over(receiving), "no connection.*rejected 127.0.0.1")
         self.assertEqual(self.content(self.path("b")), b"")
 
     async def test_a_receiver_that_shows_another_certificate_gets_nothing(self) -> None:
@@ -134,7 +134,7 @@ class LocalStreamsTests(StreamsContract, TestCase):
         sink = StreamCaller(HERE, port, self.mistaken, GREETING, 5, 1)
         sending = self.streams.begin(FileEnd(self.put("a", b"data")), sink)
         self.assertIn("certificate", await self.over(sending))
-        self.assertIn("nobody connected", await self.over(receiving))
+        self.assertIn("no connection", await self.over(receiving))
 
     async def test_a_sender_that_is_stopped_does_not_look_like_the_end(self) -> None:
         receiving, port = self.receive(FileEnd(self.path("b"), create=True))
@@ -145,8 +145,8 @@ class LocalStreamsTests(StreamsContract, TestCase):
         while not receiving.progress().connected:
             await self.soon()
         sending.stop()
-        self.assertIn("stopped", await self.over(sending))
-        self.assertIn("broke off", await self.over(receiving))
+        self.assertIn("canceled", await self.over(sending))
+        self.assertIn("closed the connection", await self.over(receiving))
         os.close(read)
         os.close(write)
 
@@ -158,7 +158,7 @@ class LocalStreamsTests(StreamsContract, TestCase):
         while not receiving.progress().connected:
             await self.soon()
         receiving.stop()
-        self.assertIn("stopped", await self.over(receiving))
+        self.assertIn("canceled", await self.over(receiving))
         os.write(write, bytes(1 << 16))
         os.close(write)
         self.assertNotEqual(await self.over(sending), "")
@@ -179,7 +179,7 @@ class LocalStreamsTests(StreamsContract, TestCase):
         read, write = self.streams.pipe()
         self.streams.close(read)
         putting = self.streams.begin(FileEnd(self.put("a", bytes(99))), PipeEnd(write))
-        self.assertIn("the receiving end went away", await self.over(putting))
+        self.assertIn("the receiving end was closed", await self.over(putting))
         self.streams.close(write)
 
     async def test_holes_stay_holes_and_old_data_is_overwritten_by_zeros(self) -> None:

@@ -191,7 +191,9 @@ class FilterRuleTests(SynchronousTestCase):
         moment = a_moment(state)
         self.assertEqual(FILTERS.plain(["uuid"], filters.rows(moment)), [["u2"], ["u1"]])
         self.assertEqual(FILTERS.plain(["uuid"], filters.rows(moment, ["u1"])), [["u1"]])
-        self.assertRaisesRegex(Refused, "no job filter u3", filters.rows, moment, ["u3"])
+        self.assertRaisesRegex(
+            Refused, "job filter u3 does not exist", filters.rows, moment, ["u3"]
+        )
 
 
 class ClusterTests(SynchronousTestCase):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""``gnt-backup``: instances exported to files, and brought back."""
+"""``gnt-backup``: export instances to files, and import them again."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def _of_nodes(arguments: Arguments) -> tuple[Any, Sequence[str]]:
 
 
 def imported(arguments: Arguments) -> Document:
-    """A request for a new instance whose contents come from an export."""
+    """Return the fields of a request that creates an instance from an export."""
     return {**creation(arguments, from_export=True), "mode": "import", "no_install": None}
 
 
 GNT_BACKUP = tool(
     "gnt-backup",
-    "Exports instances to files, and makes instances of them.",
+    "Export instances to files, and create instances from exports.",
     lists(
         Listing(what="export", columns=("node", "export"), key="node", chosen=_of_nodes),
         doc="List exports.",
@@ -35,7 +35,7 @@ GNT_BACKUP = tool(
             Option(
                 ("-n", "--node"),
                 "nodes",
-                "Only those on this node.",
+                "List only exports on this node.",
                 TEXT,
                 many=True,
                 metavar="NODE",
@@ -48,16 +48,21 @@ GNT_BACKUP = tool(
         words=INSTANCE,
         flags=(
             Option(("-n", "--node"), "target_node", "", TEXT, metavar="NODE"),
-            Option(("--noshutdown",), "shutdown", "Do not stop it.", sets=False),
+            Option(
+                ("--noshutdown",),
+                "shutdown",
+                "Do not shut down the instance during the export.",
+                sets=False,
+            ),
             Option(("--transport-compression",), "compress", "", TEXT),
         ),
         without=("mode", "x509_key_name", "destination_x509_ca"),
-        options=(Option(("-f", "--force"), "force", "Accepted for scripts that say it."),),
+        options=(Option(("-f", "--force"), "force", "Accepted for compatibility; has no effect."),),
     ),
     Command(
         name="import",
         opcode="OP_INSTANCE_CREATE",
-        doc="Make an instance of an export.",
+        doc="Create an instance from an export.",
         words=INSTANCE,
         options=CREATION,
         flags=(

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""``gnt-cluster``: ``commands`` declares what there is."""
+"""``gnt-cluster``; ``commands`` declares its commands."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the commands of ``gnt-cluster`` do beyond their declarations."""
+"""Code of the ``gnt-cluster`` commands that do more than submit one opcode."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _facts(session: Session) -> dict[str, Any]:
 
 
 def version(session: Session, arguments: Arguments) -> int:
-    """Show the versions of everything."""
+    """Show the versions of the software and its formats."""
     facts = _facts(session)
     told = {
         "Software version": facts["software_version"],
@@ -51,7 +51,7 @@ def version(session: Session, arguments: Arguments) -> int:
 
 
 def show_specs(session: Session, arguments: Arguments) -> int:
-    """Show the command that would set the sizes of the cluster's policy."""
+    """Show the command that sets the instance specs of the cluster's policy."""
     from ganeti.cli.ipolicy_options import as_options
 
     facts = _facts(session)
@@ -61,13 +61,14 @@ def show_specs(session: Session, arguments: Arguments) -> int:
 
 
 def getmaster(session: Session, arguments: Arguments) -> int:
-    """Show the name of the master, as this node knows it."""
+    """Show the name of the master as this node knows it."""
     from ganeti.cli.program import master_name
 
     name = master_name(session.paths)
     if not name:
         raise ExitTool(
-            NOT_IN_CLUSTER, "this node is not part of a cluster, or was not told by it yet"
+            NOT_IN_CLUSTER,
+            "this node is not part of a cluster, or has not received the name of the master yet",
         )
     session.say(name)
     return 0
@@ -87,8 +88,8 @@ def failover(session: Session, arguments: Arguments) -> int:
         for problem in possible_loss(session.paths, session.host(), port=port):
             session.say(problem)
         session.confirm(
-            "Changes that another master has acknowledged may be lost, and guests may run twice if"
-            " a master daemon runs on another node. Make this node the master all the same?",
+            "Changes that another master has acknowledged may be lost, and instances may run"
+            " twice if a master daemon runs on another node. Make this node the master anyway?",
             "--yes-do-it",
         )
     become_master(session.paths, session.host(), options, say=session.say, port=port)
@@ -96,61 +97,64 @@ def failover(session: Session, arguments: Arguments) -> int:
 
 
 def upgrade(session: Session, arguments: Arguments) -> int:
-    """Say how this software is upgraded.
+    """Explain how to upgrade the software.
 
-    :raises ExitTool: always, so that no script takes this for done.
+    :raises ExitTool: always, so that scripts do not take this for a completed upgrade.
     """
     raise ExitTool(
         FAILURE,
-        "this software does not replace itself: upgrade its packages on all nodes, then restart"
-        " ganeti-noded on each and ganeti-masterd on the master, which converts the configuration"
-        " when it starts; guests go on running",
+        "gnt-cluster does not install software: upgrade the packages on all nodes, then restart"
+        " ganeti-noded on each node and ganeti-masterd on the master, which converts the"
+        " configuration when it starts; instances keep running",
     )
 
 
 def confirm_down(session: Session, arguments: Arguments) -> int:
-    """Let the master go on without the votes of nodes that are down."""
+    """Let the master continue without the votes of nodes that are down."""
     from ganeti.luxi.methods import ConfirmNodesDown
 
     names = tuple(arguments["names"])
     if not arguments.get("yes_do_it"):
         session.confirm(
-            f"The master will go on without the votes of {', '.join(names)}. If a master daemon"
-            " runs on one of them, what it acknowledges is lost, and guests may run twice. Is it"
-            " certain that they are down?",
+            f"The master will continue without the votes of {', '.join(names)}. If a master daemon"
+            " runs on one of them, the changes it acknowledges are lost, and instances may run"
+            " twice. Are these nodes certainly down?",
             "--yes-do-it",
         )
     session.ask(ConfirmNodesDown(names=names))
-    session.say(f"The master goes on without the votes of {', '.join(names)}.")
+    session.say(f"The master continues without the votes of {', '.join(names)}.")
     return 0
 
 
 def renew(session: Session, arguments: Arguments) -> int:
-    """Make new keys, certificates and secrets, and bring them to where they belong."""
+    """Create new keys, certificates and secrets, and distribute them."""
     from ganeti.bootstrap import secret_renewal
     from ganeti.cli.job_polling import carry_out
     from ganeti.opcodes.cluster import RedistributeConfig, RenewCrypto
 
     wanted = {name for name in RENEWABLE if name in arguments}
     if not wanted:
-        raise ExitTool(FAILURE, "say what to renew: see gnt-cluster renew-crypto --help")
+        raise ExitTool(
+            FAILURE,
+            "nothing to renew; give at least one option (see gnt-cluster renew-crypto --help)",
+        )
     if arguments.get("dry_run"):
         return _show_renewal(session, wanted)
     paths = session.paths
     if "new_rapi_certificate" in wanted:
         secret_renewal.renew_rapi_certificate(paths)
-        session.say("The remote API has a new certificate.")
+        session.say("Created a new certificate for the remote API.")
     if "rapi_certificate" in wanted:
         secret_renewal.use_rapi_certificate(paths, arguments["rapi_certificate"])
-        session.say("The remote API uses the certificate given.")
+        session.say("Installed the given certificate for the remote API.")
     if wanted & {"new_domain_secret", "domain_secret"}:
         secret_renewal.renew_domain_secret(paths, arguments.get("domain_secret"))
-        session.say("The cluster has another secret for moves between clusters.")
+        session.say("Replaced the secret for moves between clusters.")
     jobs = {"new_cluster_certificate", "new_node_certificates"}
     if wanted - jobs and (code := carry_out(session, arguments, RedistributeConfig())):
         return code
     if "new_cluster_certificate" in wanted:
-        # With it come new certificates for the nodes.
+        # This also renews the certificates of all nodes.
         return carry_out(session, arguments, RenewCrypto(cluster_certificate=True))
     if "new_node_certificates" in wanted:
         return carry_out(session, arguments, RenewCrypto(node_certificates=True))
@@ -158,7 +162,7 @@ def renew(session: Session, arguments: Arguments) -> int:
 
 
 def _show_renewal(session: Session, wanted: Set[str]) -> int:
-    session.say("This would be renewed on the nodes that have it:")
+    session.say("These files would be renewed on the nodes that have them:")
     for name in RENEWABLE:
         if name in wanted:
             session.say(f"- {name.removeprefix('new_').replace('_', ' ')}")
@@ -175,7 +179,7 @@ def ping(session: Session, arguments: Arguments) -> int:
 
 
 def settings(arguments: Arguments) -> Document:
-    """The fields of a request to change settings that no single option stands for."""
+    """Return the fields of a settings request that are composed of several options."""
     from ganeti.cli.ipolicy_options import policy
 
     init_cluster: Document = {}
@@ -189,7 +193,7 @@ def settings(arguments: Arguments) -> Document:
 
 
 def by_name(given: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """Values by names; ``kind/name`` gives values by kind and name."""
+    """Return values by name; ``kind/name`` gives values by kind and name."""
     init_cluster: dict[str, Any] = {}
     for ident, values in given:
         kind, slash, name = ident.partition("/")
@@ -201,7 +205,7 @@ def by_name(given: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def cluster_settings(arguments: Arguments) -> Document:
-    """As :func:`settings`, with what only the cluster has."""
+    """As :func:`settings`, with the fields that only the cluster has."""
     init_cluster = settings(arguments)
     collectors = arguments.get("enabled_data_collectors")
     if collectors:
@@ -215,7 +219,9 @@ def cluster_settings(arguments: Arguments) -> Document:
                 name: int(value) for name, value in intervals.items()
             }
         except (TypeError, ValueError):
-            raise ExitTool(FAILURE, "--data-collector-interval: must be whole numbers") from None
+            raise ExitTool(
+                FAILURE, "--data-collector-interval: values must be whole numbers"
+            ) from None
     return init_cluster
 
 
@@ -223,19 +229,19 @@ def cluster_settings(arguments: Arguments) -> Document:
 
 
 def verified(session: Session, arguments: Arguments, result: Any) -> int:
-    """Follow the jobs that verify the cluster; 1 if any of them found something."""
+    """Follow the jobs that verify the cluster; return 1 if any of them found an error."""
     from ganeti.cli.job_polling import follow_further
 
     return follow_further(session, arguments, result)
 
 
 def checks(arguments: Arguments) -> Document:
-    """Which checks are left out."""
+    """Return the checks to skip."""
     return {"skip_checks": ["nplusone_mem"] if arguments.get("no_n_plus_one") else []}
 
 
 def disks_verified(session: Session, arguments: Arguments, result: Any) -> int:
-    """Follow the jobs that verify disks, activate what they say, and tell what is missing."""
+    """Follow the jobs that verify disks, activate inactive disks and report missing ones."""
     from ganeti.cli.job_polling import carry_out_all, follow
     from ganeti.opcodes.instance.disks import ActivateDisks
 
@@ -243,7 +249,7 @@ def disks_verified(session: Session, arguments: Arguments, result: Any) -> int:
     for _, job in result["jobs"]:
         for silent, inactive, missing in follow(session, job):
             for node, problem in silent.items():
-                session.tell(f"Error: node {node} could not be asked: {problem}")
+                session.tell(f"Error: node {node} could not be queried: {problem}")
             for name, volumes in missing.items():
                 session.tell(f"Error: instance {name} has lost disks:")
                 for volume in volumes:
@@ -256,7 +262,7 @@ def disks_verified(session: Session, arguments: Arguments, result: Any) -> int:
 
 
 def show_rows(session: Session, arguments: Arguments, result: Any) -> int:
-    """Show what a job has changed, a line each."""
+    """Show what a job has changed, one line for each change."""
     for row in result or ():
         session.say(" ".join(map(str, row)))
     return 0
@@ -266,7 +272,7 @@ def show_rows(session: Session, arguments: Arguments, result: Any) -> int:
 
 
 def queue(session: Session, arguments: Arguments) -> int:
-    """Close the queue to users, open it again, or tell which it is."""
+    """Drain the job queue, undrain it, or show whether it is drained."""
     from ganeti.luxi.methods import QueryConfigValues, SetDrainFlag
 
     if arguments["what"] != "info":
@@ -280,14 +286,16 @@ def queue(session: Session, arguments: Arguments) -> int:
 
 
 def watcher(session: Session, arguments: Arguments) -> int:
-    """Keep the watcher from acting for a while, let it act again, or tell which it is."""
+    """Pause the watcher, let it continue, or show whether it is paused."""
     from ganeti.cli.options import duration
     from ganeti.cli.output import timestamp
     from ganeti.luxi.methods import QueryConfigValues, SetWatcherPause
 
     what, length = arguments["what"], arguments.get("duration")
     if (what == "pause") != (length is not None):
-        raise ExitTool(FAILURE, "watcher pause needs a duration such as 30m or 4h; the others none")
+        raise ExitTool(
+            FAILURE, "watcher pause needs a duration such as 30m or 4h; continue and info take none"
+        )
     if what == "info":
         (until,) = session.ask(QueryConfigValues(fields=("watcher_pause",)))
         if arguments.get("output"):
@@ -308,11 +316,11 @@ def watcher(session: Session, arguments: Arguments) -> int:
     return 0
 
 
-# --- the beginning and the end
+# --- initialization and destruction
 
 
 def init(session: Session, arguments: Arguments) -> int:
-    """Make this node the first of a new cluster."""
+    """Make this node the first node of a new cluster."""
     from ganeti.bootstrap.init_cluster import init_cluster
     from ganeti.cli.gnt_cluster.init_options import choices
 
@@ -322,16 +330,18 @@ def init(session: Session, arguments: Arguments) -> int:
     )
     below = f"GANETI_ROOTDIR={session.paths.root} GANETI_HOSTNAME={host} "
     prefix = below if session.paths.root else ""
-    session.say(f"Cluster {arguments['cluster']} is founded; {host} is its first node and master.")
+    session.say(
+        f"Cluster {arguments['cluster']} is initialized; {host} is its first node and master."
+    )
     session.say("Start its daemons next:")
     for daemon in ("ganeti-noded", "ganeti-masterd", "ganeti-rapi"):
         session.say(f"  {prefix}{daemon}")
-    session.say("then see gnt-cluster verify, and gnt-node add for more nodes.")
+    session.say("then run gnt-cluster verify, and gnt-node add to add nodes.")
     return 0
 
 
 def destroy(session: Session, arguments: Arguments) -> int:
-    """End the cluster: nothing of it is left on its last node."""
+    """Destroy the cluster and remove all its files from the last node."""
     from ganeti.bootstrap.leave_cluster import dismantle
     from ganeti.cli.job_polling import results_of
     from ganeti.opcodes.cluster import DestroyCluster
@@ -339,28 +349,33 @@ def destroy(session: Session, arguments: Arguments) -> int:
     if not arguments.get("yes_do_it") and not arguments.get("dry_run"):
         raise ExitTool(
             FAILURE,
-            "this ends the cluster for good: its configuration, keys and history are removed."
-            " If that is meant, add --yes-do-it",
+            "this destroys the cluster permanently: its configuration, keys and history are"
+            " removed; add --yes-do-it to confirm",
         )
     results = results_of(session, arguments.plus({"submit": False}), DestroyCluster())
     if results is None or arguments.get("dry_run"):
         return 0
     for line in dismantle(session.paths):
         session.say(line)
-    session.say("The cluster is no more; this host can join or found another one.")
+    session.say("The cluster is destroyed; this host can join or initialize another one.")
     return 0
 
 
 def history(session: Session, arguments: Arguments) -> int:
-    """Show who changed what and when."""
+    """Show who changed what, when and why."""
     from ganeti.bootstrap.history import checked
     from ganeti.bootstrap.history import history as commits
     from ganeti.cli.output import timestamp
 
     if arguments.get("check"):
         chain = checked(session.paths)
-        told = f"{chain['commits']} commits, {chain['first']} to {chain['last']}: each follows"
-        return show_facts(session, arguments, chain, {"Journal": f"{told} the one before"})
+        told = f"{chain['commits']} commits, {chain['first']} to {chain['last']}"
+        return show_facts(
+            session,
+            arguments,
+            chain,
+            {"Journal": f"{told}; each has the digest of its predecessor"},
+        )
     kept = commits(session.paths, everything=bool(arguments.get("all")))
     rows = deque(kept, maxlen=max(0, arguments["last"]) if "last" in arguments else None)
     if arguments.get("output"):

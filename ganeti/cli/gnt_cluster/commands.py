@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""``gnt-cluster``: the cluster as a whole, from its founding to its end."""
+"""``gnt-cluster``: initialize, configure, verify and destroy the cluster."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from ganeti.cli.options import (
 from ganeti.cli.program import run_tool
 from ganeti.cli.tags import search, tag_commands
 
-YES_DO_IT = Option(("--yes-do-it", "--ya-rly"), "yes_do_it", "Really do so.")
+YES_DO_IT = Option(("--yes-do-it", "--ya-rly"), "yes_do_it", "Confirm that this should be done.")
 
-NODE_PORT = Option(("--node-port",), "node_port", "Where the node daemons listen.", PORT)
+NODE_PORT = Option(("--node-port",), "node_port", "The port of the node daemons.", PORT)
 SOME_NODES = (
     NODE_PORT,
-    Option(("-n", "--node"), "nodes", "Only this node.", TEXT, many=True, metavar="NODE"),
-    Option(("-g", "--node-group"), "group", "Only nodes of this group.", TEXT, metavar="GROUP"),
+    Option(("-n", "--node"), "nodes", "Use only this node.", TEXT, many=True, metavar="NODE"),
+    Option(("-g", "--node-group"), "group", "Use only nodes of this group.", TEXT, metavar="GROUP"),
 )
 SETTINGS = (
     Option(("--add-uids",), "add_uids", "", RANGES),
@@ -50,7 +50,7 @@ _OF_OS_DEFINITIONS = (
     *("os_hvp", "osparams", "osparams_private_cluster", "hidden_os", "blacklisted_os"),
 )
 
-_NO_SSH = "nodes are reached through their daemons only, never by ssh"
+_NO_SSH = "nodes are managed by their daemons only, not by SSH"
 _NO_SPICE = "consoles are not served by SPICE"
 NO_CRYPTO = (
     unsupported("--new-confd-hmac-key", "there is no confd daemon"),
@@ -60,7 +60,9 @@ NO_CRYPTO = (
     unsupported("--new-ssh-keys", _NO_SSH),
     unsupported("--ssh-key-type", _NO_SSH, choice(("dsa", "ecdsa", "rsa"))),
     unsupported("--ssh-key-bits", _NO_SSH, INT),
-    Option(("--no-ssh-key-check",), "no_ssh_key_check", "Accepted; ssh is not used."),
+    Option(
+        ("--no-ssh-key-check",), "no_ssh_key_check", "Accepted for compatibility; SSH is not used."
+    ),
 )
 
 
@@ -72,19 +74,20 @@ INIT = (
     _own(
         "--master-address",
         "master_address",
-        "The cluster's own address, which moves with the master; by default that of its name.",
+        "The address of the cluster, which moves with the master; by default the address of the"
+        " cluster's name.",
         ADDRESS,
     ),
     _own(
         "--primary-ip",
         "primary_ip",
-        "The address of this node; by default that of its name.",
+        "The primary address of this node; by default the address of its name.",
         ADDRESS,
     ),
     _own(
         "-s --secondary-ip",
         "secondary_ip",
-        "This node's address for the traffic of mirrored disks.",
+        "The address of this node for DRBD traffic.",
         ADDRESS,
     ),
     _own("--primary-ip-version", "primary_ip_version", "4 or 6.", choice("46")),
@@ -100,7 +103,12 @@ INIT = (
         "The disk templates that may be used, the default one first.",
         LIST,
     ),
-    _own("-B --backend-parameters", "beparams", "Backend parameters of all instances.", KEYVAL),
+    _own(
+        "-B --backend-parameters",
+        "beparams",
+        "The default backend parameters of all instances.",
+        KEYVAL,
+    ),
     _own(
         "-H --hypervisor-parameters",
         "hvparams",
@@ -108,8 +116,8 @@ INIT = (
         IDENTKEYVAL,
         many=True,
     ),
-    _own("-N --nic-parameters", "nicparams", "The defaults of network cards.", KEYVAL),
-    _own("--node-parameters", "ndparams", "Node parameters.", KEYVAL),
+    _own("-N --nic-parameters", "nicparams", "The default parameters of network cards.", KEYVAL),
+    _own("--node-parameters", "ndparams", "The default node parameters.", KEYVAL),
     _own(
         "-D --disk-parameters",
         "diskparams",
@@ -120,14 +128,14 @@ INIT = (
     _own(
         "--hypervisor-state",
         "hv_state",
-        "What each hypervisor itself uses on a node.",
+        "The resources that each hypervisor itself uses on a node.",
         IDENTKEYVAL,
         many=True,
     ),
     _own(
         "--disk-state",
         "disk_state",
-        "What is reserved of each storage, as KIND/NAME.",
+        "The space that is reserved on each storage, as KIND/NAME.",
         IDENTKEYVAL,
         many=True,
     ),
@@ -136,42 +144,46 @@ INIT = (
     _own(
         "-C --candidate-pool-size",
         "candidate_pool_size",
-        "How many nodes keep a copy of the configuration.",
+        "The number of master candidates, which have a copy of the configuration.",
         INT,
     ),
-    _own("--compression-tools", "compression_tools", "The compression tools there are.", LIST),
+    _own(
+        "--compression-tools", "compression_tools", "The compression tools that may be used.", LIST
+    ),
     _own(
         "-I --default-iallocator",
         "default_iallocator",
-        "The allocator where none is named.",
+        "The instance allocator to use if none is named.",
         TEXT,
         metavar="NAME",
     ),
     _own(
         "--default-iallocator-params",
         "default_iallocator_params",
-        "Parameters for the default allocator.",
+        "Parameters of the default instance allocator.",
         KEYVAL,
     ),
     _own(
         "--drbd-usermode-helper",
         "drbd_helper",
-        "The helper program of DRBD.",
+        "The usermode helper of DRBD.",
         TEXT,
         metavar="PROGRAM",
     ),
-    _own("--file-storage-dir", "file_storage_dir", "Folder for file disks.", TEXT, metavar="DIR"),
+    _own(
+        "--file-storage-dir", "file_storage_dir", "Directory for file disks.", TEXT, metavar="DIR"
+    ),
     _own(
         "--shared-file-storage-dir",
         "shared_file_storage_dir",
-        "Folder for shared file disks.",
+        "Directory for shared file disks.",
         TEXT,
         metavar="DIR",
     ),
     _own(
         "--gluster-storage-dir",
         "gluster_storage_dir",
-        "Folder for disks on Gluster.",
+        "Directory for Gluster disks.",
         TEXT,
         metavar="DIR",
     ),
@@ -180,49 +192,62 @@ INIT = (
     _own(
         "-m --mac-prefix",
         "mac_prefix",
-        "The first three bytes of MAC addresses; by default chosen at random.",
+        "The first three bytes of MAC addresses; random by default.",
         TEXT,
         metavar="PREFIX",
     ),
-    _own("--maintain-node-health", "maintain_node_health", "Stop what runs by mistake.", BOOL),
+    _own(
+        "--maintain-node-health",
+        "maintain_node_health",
+        "Stop instances that run on the wrong node.",
+        BOOL,
+    ),
     _own(
         "--master-netdev",
         "master_netdev",
-        "The device of the cluster's address; by default that of this node's address.",
+        "The network device of the cluster's address; by default the device of this node's"
+        " address.",
         TEXT,
     ),
-    _own("--master-netmask", "master_netmask", "The netmask of that address, in bits.", INT),
+    _own(
+        "--master-netmask", "master_netmask", "The netmask of the cluster's address, in bits.", INT
+    ),
     _own(
         "--no-etc-hosts",
         "modify_etc_hosts",
-        "Do not write to /etc/hosts; the default here, and accepted for scripts that say it.",
+        "Do not modify /etc/hosts; always so here, accepted for compatibility.",
         sets=False,
     ),
     _own(
         "--no-ssh-init",
         "modify_ssh_setup",
-        "Do not set up ssh; the default here, and accepted for scripts that say it.",
+        "Do not set up SSH; always so here, accepted for compatibility.",
         sets=False,
     ),
     _own("--prealloc-wipe-disks", "prealloc_wipe_disks", "Wipe new disks before use.", BOOL),
-    _own("--ssh-key-bits", "ssh_key_bits", "The length of ssh keys.", INT),
+    _own("--ssh-key-bits", "ssh_key_bits", "The length of SSH keys, in bits.", INT),
     _own(
-        "--ssh-key-type", "ssh_key_type", "The kind of ssh keys.", choice(("dsa", "ecdsa", "rsa"))
+        "--ssh-key-type", "ssh_key_type", "The type of SSH keys.", choice(("dsa", "ecdsa", "rsa"))
     ),
-    _own("--uid-pool", "uid_pool", "User ids for guests.", RANGES),
+    _own("--uid-pool", "uid_pool", "User IDs for guest processes.", RANGES),
     _own(
         "--use-external-mip-script",
         "use_external_mip_script",
-        "Set up the master's address by a script of the administrator.",
+        "Set up the cluster's address by a script of the administrator.",
         BOOL,
     ),
-    _own("--user-shutdown", "enabled_user_shutdown", "Let users stop their instances.", BOOL),
+    _own(
+        "--user-shutdown",
+        "enabled_user_shutdown",
+        "Do not restart instances that their users have shut down.",
+        BOOL,
+    ),
     _own("--vg-name", "vg_name", "The volume group for logical volumes.", TEXT, metavar="VG"),
 )
 
 GNT_CLUSTER = tool(
     "gnt-cluster",
-    "Founds, configures, verifies and ends the cluster.",
+    "Initialize, configure, verify and destroy the cluster.",
     tag_commands("cluster"),
     Command(
         name="search-tags",
@@ -235,14 +260,14 @@ GNT_CLUSTER = tool(
     ),
     Command(
         name="init",
-        doc="Make this node the first of a new cluster, and its master.",
+        doc="Make this node the first node and the master of a new cluster.",
         words=(CommandGroup("cluster", "cluster-name"),),
         options=INIT,
         run=actions.init,
     ),
     Command(
         name="destroy",
-        doc="End the cluster, of which only the master may be left.",
+        doc="Destroy the cluster; the master must be its only node.",
         options=(YES_DO_IT,),
         submits=True,
         job_options=(DRY_RUN, URGENCY),
@@ -257,36 +282,39 @@ GNT_CLUSTER = tool(
     ),
     Command(
         name="show-ispecs-cmd",
-        doc="Show the command that makes a cluster with the sizes of this one's instance policy.",
+        doc="Show the command that initializes a cluster with the instance specs of this one's"
+        " policy.",
         run=actions.show_specs,
     ),
     Command(
         name="version",
-        doc="Show the versions of everything.",
+        doc="Show the versions of the software and its formats.",
         options=(FORM,),
         run=actions.version,
     ),
     Command(name="getmaster", doc="Show the name of the master.", run=actions.getmaster),
     Command(
         name="epo",
-        doc="Emergency power off: stop instances and switch nodes off; --on brings all back.",
+        doc="Emergency power off: stop instances and power off nodes; --on powers them on again.",
         words=(CommandGroup("names", "node|group", 0, None),),
         options=(
-            Option(("--all",), "all", "All nodes but the master, with all instances."),
-            Option(("--groups",), "groups", "The words are node groups."),
-            Option(("--on",), "on", "Switch nodes on, and start what should run on them."),
+            Option(("--all",), "all", "All nodes except the master, with all instances."),
+            Option(("--groups",), "groups", "The arguments are node groups."),
+            Option(("--on",), "on", "Power on the nodes, and start their instances."),
             FORCE,
             Option(
                 ("--oob-timeout",),
                 "oob_timeout",
-                "How long a helper may take, in seconds.",
+                "Timeout of the out-of-band helper, in seconds.",
                 WHOLE_SECONDS,
             ),
-            Option(("--power-delay",), "power_delay", "Seconds between two nodes.", SECONDS),
+            Option(
+                ("--power-delay",), "power_delay", "Delay between two nodes, in seconds.", SECONDS
+            ),
             Option(
                 ("--shutdown-timeout",),
                 "shutdown_timeout",
-                "How long a guest may take to shut down, in seconds.",
+                "Timeout for the shutdown of a guest, in seconds.",
                 WHOLE_SECONDS,
             ),
             NODE_PORT,
@@ -295,26 +323,34 @@ GNT_CLUSTER = tool(
     ),
     Command(
         name="command",
-        doc="Run a command line on all nodes, or some, and show what it writes and its exit code.",
+        doc="Run a command line on all nodes, or some, and show its output and exit code.",
         words=(CommandGroup("command", "command", 1, None),),
         options=(
             *SOME_NODES,
-            Option(("-M", "--show-machine-names"), "named", "Begin each line with the node."),
-            Option(("--failure-only",), "failure_only", "Show only nodes where it fails."),
+            Option(
+                ("-M", "--show-machine-names"),
+                "named",
+                "Prefix each line of output with the name of the node.",
+            ),
+            Option(
+                ("--failure-only",),
+                "failure_only",
+                "Show only the nodes on which the command fails.",
+            ),
         ),
         mixed=False,
         run=run_on_nodes.command,
     ),
     Command(
         name="copyfile",
-        doc="Copy a file of the master to the same place on all other nodes, or some.",
+        doc="Copy a file of the master to the same path on all other nodes, or some.",
         words=(CommandGroup("file", "file"),),
         options=(
             *SOME_NODES,
             Option(
                 ("--use-replication-network",),
                 "replication",
-                "Send it to the secondary addresses of the nodes.",
+                "Send the file to the secondary addresses of the nodes.",
             ),
         ),
         run=run_on_nodes.copyfile,
@@ -322,23 +358,23 @@ GNT_CLUSTER = tool(
     Command(
         name="master-failover",
         aliases=("masterfailover",),
-        doc="Make this node, a master candidate, the master instead of another one.",
+        doc="Make this node, a master candidate, the master.",
         options=(
             Option(
                 ("--no-voting",),
                 "no_voting",
-                "Do so although most nodes do not answer.",
+                "Take over even if most nodes do not answer.",
             ),
             Option(
                 ("--accept-loss",),
                 "accept_loss",
-                "Do so although acknowledged changes may be missing on this node.",
+                "Take over even if acknowledged changes may be missing on this node.",
             ),
             NODE_PORT,
             Option(
                 ("--ignore-offline-nodes",),
                 "ignore_offline_nodes",
-                "Accepted for scripts that say it: nodes that are marked offline never vote.",
+                "Accepted for compatibility: nodes that are marked offline never vote.",
             ),
             YES_DO_IT,
         ),
@@ -346,51 +382,52 @@ GNT_CLUSTER = tool(
     ),
     Command(
         name="upgrade",
-        doc="Say how this software is upgraded: by the packages of each host.",
+        doc="Explain how to upgrade the software: by the packages of each host.",
         options=(
-            Option(("--to",), "to", "The version wanted.", TEXT, metavar="VERSION"),
-            Option(("--resume",), "resume", "Go on with an upgrade that was interrupted."),
+            Option(("--to",), "to", "The version to upgrade to.", TEXT, metavar="VERSION"),
+            Option(("--resume",), "resume", "Resume an interrupted upgrade."),
         ),
         run=actions.upgrade,
     ),
     Command(
         name="confirm-down",
-        doc="Let the master go on without the votes of nodes that are certainly down.",
+        doc="Let the master continue without the votes of nodes that are certainly down.",
         words=(CommandGroup("names", "node", 1, None),),
         options=(YES_DO_IT,),
         run=actions.confirm_down,
     ),
     Command(
         name="renew-crypto",
-        doc="Make new keys and certificates; users of the remote API may have to be told.",
+        doc="Create new keys and certificates; clients of the remote API may need the new CA.",
         options=(
             Option(
                 ("--new-cluster-certificate",),
                 "new_cluster_certificate",
-                "A new certificate authority for the cluster, and new keys and certificates for all"
-                " nodes and the remote API; also completes a replacement that was interrupted.",
+                "Create a new certificate authority for the cluster, and new keys and"
+                " certificates for all nodes and the remote API; also completes an interrupted"
+                " replacement.",
             ),
             Option(
                 ("--new-node-certificates",),
                 "new_node_certificates",
-                "New keys and certificates for all nodes.",
+                "Create new keys and certificates for all nodes.",
             ),
             Option(
                 ("--new-rapi-certificate",),
                 "new_rapi_certificate",
-                "A new key and certificate for the remote API.",
+                "Create a new key and certificate for the remote API.",
             ),
             Option(
                 ("--rapi-certificate",),
                 "rapi_certificate",
-                "Let the remote API use the key and certificate in this file.",
+                "Use the key and certificate in this file for the remote API.",
                 TEXT,
                 metavar="FILE",
             ),
             Option(
                 ("--new-cluster-domain-secret",),
                 "new_domain_secret",
-                "A new secret for moves between clusters.",
+                "Create a new secret for moves between clusters.",
             ),
             Option(
                 ("--cluster-domain-secret",),
@@ -399,12 +436,16 @@ GNT_CLUSTER = tool(
                 TEXT,
                 metavar="FILE",
             ),
-            Option(("-f", "--force"), "force", "Do not ask."),
-            Option(("-v", "--verbose"), "verbose", "Accepted; the job's log has everything."),
+            Option(("-f", "--force"), "force", "Do not ask for confirmation."),
+            Option(
+                ("-v", "--verbose"),
+                "verbose",
+                "Accepted for compatibility; the job's log has all details.",
+            ),
             *NO_CRYPTO,
         ),
         submits=True,
-        confirm="Make new keys and certificates?",
+        confirm="Create new keys and certificates?",
         run=actions.renew,
     ),
     Command(name="master-ping", doc="Succeed if the master daemon answers.", run=actions.ping),
@@ -416,7 +457,7 @@ GNT_CLUSTER = tool(
             Option(
                 ("--no-nplus1-mem",),
                 "no_n_plus_one",
-                "Leave out whether instances find memory elsewhere if a node fails.",
+                "Do not check that instances fit on other nodes if one node fails.",
             ),
         ),
         flags=(
@@ -432,7 +473,7 @@ GNT_CLUSTER = tool(
     Command(
         name="verify-disks",
         opcode="OP_CLUSTER_VERIFY_DISKS",
-        doc="Check the disks of all instances, and activate those that are not.",
+        doc="Check the disks of all instances, and activate inactive ones.",
         ended=actions.disks_verified,
     ),
     Command(
@@ -444,7 +485,7 @@ GNT_CLUSTER = tool(
     Command(
         name="redist-conf",
         opcode="OP_CLUSTER_REDIST_CONF",
-        options=(Option(("--yes-do-it",), "yes_do_it", "Even if the queue is closed."),),
+        options=(Option(("--yes-do-it",), "yes_do_it", "Run even if the job queue is drained."),),
     ),
     Command(
         name="modify",
@@ -466,18 +507,18 @@ GNT_CLUSTER = tool(
         opcode="OP_CLUSTER_DEACTIVATE_MASTER_IP",
         options=(Option(("--yes",), "confirmed", "Do not ask for confirmation."),),
         confirmed_by="confirmed",
-        confirm="Take down the master's address? Connections to it end.",
+        confirm="Remove the cluster's address from the master? Connections to it are closed.",
     ),
     Command(
         name="queue",
-        doc="Close the job queue to users, open it again, or tell which it is.",
+        doc="Drain the job queue, undrain it, or show whether it is drained.",
         words=(CommandGroup("what", "what", choices=("drain", "undrain", "info")),),
         options=(FORM,),
         run=actions.queue,
     ),
     Command(
         name="watcher",
-        doc="Keep the watcher from acting for a time such as 30m, let it act again, or tell.",
+        doc="Pause the watcher for a duration such as 30m, let it continue, or show its state.",
         words=(
             CommandGroup("what", "what", choices=("pause", "continue", "info")),
             CommandGroup("duration", "duration", 0),
@@ -489,28 +530,34 @@ GNT_CLUSTER = tool(
         name="history",
         doc="Show who changed the configuration, when, why and by which job.",
         options=(
-            Option(("--all",), "all", "The moves of jobs, too."),
-            Option(("--check",), "check", "Only verify that every commit follows the one before."),
-            Option(("-n", "--last"), "last", "Only the last N changes.", COUNT),
+            Option(("--all",), "all", "Also show the state changes of jobs."),
+            Option(
+                ("--check",),
+                "check",
+                "Only verify that each commit has the digest of its predecessor.",
+            ),
+            Option(("-n", "--last"), "last", "Show only the last N changes.", COUNT),
             FORM,
         ),
         run=actions.history,
     ),
     Command(
         name="watch",
-        doc="Print what changes on the cluster as it happens.",
+        doc="Print changes of the cluster as they happen.",
         options=(
-            Option(("--kind",), "kinds", "Only events of this kind.", TEXT, many=True),
-            Option(("--name",), "names", "Only events about this object.", TEXT, many=True),
-            Option(("--tag",), "tags", "Only events about objects with this tag.", TEXT, many=True),
+            Option(("--kind",), "kinds", "Show only events of this kind.", TEXT, many=True),
+            Option(("--name",), "names", "Show only events about this object.", TEXT, many=True),
+            Option(
+                ("--tag",), "tags", "Show only events about objects with this tag.", TEXT, many=True
+            ),
             Option(
                 ("--since",),
                 "since",
-                "Begin after this event, or position of the journal, instead of now.",
+                "Start after this event or journal position instead of now.",
                 TEXT,
                 metavar="ID",
             ),
-            Option(("--no-wait",), "no_wait", "End when there are no more events."),
+            Option(("--no-wait",), "no_wait", "Exit when there are no more events."),
             FORM,
         ),
         run=watch.watch,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""``gnt-cluster epo``: emergency power off, and on again.
+"""``gnt-cluster epo``: emergency power off, and power on again.
 
-Everything is done by ordinary jobs: instances are stopped without forgetting that they should run,
-nodes are marked offline, and their out-of-band helpers switch the power.
+All steps are ordinary jobs: instances are shut down without changing their configured state, nodes
+are marked offline, and the out-of-band helpers switch the power.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from ganeti.opcodes.opcode import Opcode
 
 PAUSE = 86400.0
-"""Seconds for which the watcher starts nothing again."""
+"""For how long the watcher is paused, in seconds."""
 BOOT_TIMEOUT = 600.0
-"""Seconds until the node daemon of a node that was switched on has to answer."""
+"""How long to wait for the node daemon of a node that was powered on, in seconds."""
 INTERVAL = 1.0
 
 _FIELDS = (
@@ -30,7 +30,7 @@ Node = dict[str, Any]
 
 
 def epo(session: Session, arguments: Arguments) -> int:
-    """Switch nodes off with all that runs on them, or on again."""
+    """Power nodes off with all their instances, or power them on again."""
     chosen, master = _chosen(session, arguments)
     if arguments.get("on"):
         return _on(session, arguments, chosen, master)
@@ -38,30 +38,30 @@ def epo(session: Session, arguments: Arguments) -> int:
 
 
 def _chosen(session: Session, arguments: Arguments) -> tuple[list[Node], list[Node]]:
-    """The nodes to switch, and the master if it is one of them; it is never switched.
+    """Return the nodes to switch, and the master if it is among them; the master is never switched.
 
-    :raises ExitTool: it is not said which, or the master is one of some.
+    :raises ExitTool: if no nodes are named, or the master is named without ``--all``.
     """
     from ganeti.cli.output import objects
     from ganeti.luxi.methods import Query
 
     names, everything = arguments.get("names", []), arguments.get("all")
     if bool(names) == bool(everything):
-        raise ExitTool(FAILURE, "name nodes, or groups with --groups, or say --all for all nodes")
+        raise ExitTool(FAILURE, "name nodes, groups with --groups, or all nodes with --all")
     nodes = objects(session.ask(Query(what="node", fields=_FIELDS)))
     keys = ("group", "group.uuid") if arguments.get("groups") else ("name",)
     known = {node[key] for node in nodes for key in keys}
     if unknown := [name for name in names if name not in known]:
         what = "node group" if arguments.get("groups") else "node"
         kind = "group" if arguments.get("groups") else "node"
-        raise ExitTool(FAILURE, f"there is no {what} {', '.join(unknown)}; see gnt-{kind} list")
+        raise ExitTool(FAILURE, f"unknown {what} {', '.join(unknown)}; see gnt-{kind} list")
     found = [node for node in nodes if everything or any(node[key] in names for key in keys)]
     master = [node for node in found if node["master"]]
     if master and not everything:
         raise ExitTool(
             FAILURE,
-            f"{master[0]['name']} is the master, which switches the others; make another node the"
-            " master first (gnt-cluster master-failover), or say --all",
+            f"{master[0]['name']} is the master and cannot power itself off; make another node the"
+            " master first (gnt-cluster master-failover), or use --all",
         )
     return [node for node in found if not node["master"]], master
 
@@ -74,7 +74,8 @@ def _off(
     from ganeti.opcodes.instance.lifecycle import ShutdownInstance
 
     stopped = {node["name"] for node in (*chosen, *master)}
-    # Of nodes that do not answer it is not known what runs; stopping it fails, which is told.
+    # A node that does not answer gives no state of its instances: try to stop them, too, and show
+    # the failure.
     instances = [
         each["name"]
         for each in _instances(session)
@@ -84,23 +85,23 @@ def _off(
         for node in chosen:
             session.say(f"  {node['name']}")
         session.confirm(
-            f"Stop {len(instances)} instances and switch these {len(chosen)} nodes off?",
+            f"Stop {len(instances)} instances and power off these {len(chosen)} nodes?",
             "-f/--force",
         )
     session.ask(SetWatcherPause(until=session.clock() + PAUSE))
-    session.say("The watcher is paused for a day; gnt-cluster epo --on lets it act again.")
+    session.say("The watcher is paused for a day; gnt-cluster epo --on resumes it.")
     timeout = arguments.get("shutdown_timeout", 120)
     jobs = [
         (name, [ShutdownInstance(instance_name=name, timeout=timeout, no_remember=True)])
         for name in instances
     ]
     if jobs and carry_out_all(session, arguments, jobs):
-        session.tell("Not all instances are stopped, and no node was switched off;")
-        session.tell("stop them by hand, then run this again.")
+        session.tell("Not all instances could be stopped, and no node was powered off;")
+        session.tell("stop them manually, then run this command again.")
         return FAILURE
     code = _switched_off(session, arguments, chosen)
     if master:
-        session.say(f"{master[0]['name']} is the master and stays on; shut it down by hand.")
+        session.say(f"{master[0]['name']} is the master and stays on; shut it down manually.")
     return code
 
 
@@ -115,7 +116,7 @@ def _switched_off(session: Session, arguments: Arguments, chosen: Sequence[Node]
     results = results_of(
         session,
         arguments,
-        # By force: where all go, none is left to be a candidate instead.
+        # With force: if all nodes go offline, no node is left to become a master candidate instead.
         *(ModifyNode(node_name=name, offline=True, force=True) for name in names),
         CommandPower(
             node_names=names,
@@ -159,7 +160,7 @@ def _on(
 
 
 def _taken_back(session: Session, nodes: Sequence[Node]) -> Iterator[Opcode]:
-    """The requests that let nodes be used again, as candidates while the cluster needs some."""
+    """Yield the opcodes that mark nodes online, as master candidates while the pool is not full."""
     from ganeti.cli.output import objects
     from ganeti.luxi.methods import Query, QueryClusterInfo
     from ganeti.opcodes.node import ModifyNode
@@ -184,7 +185,7 @@ def _instances(session: Session) -> list[dict[str, Any]]:
 
 
 def _answering(session: Session, chosen: Sequence[Node], port: int) -> set[str]:
-    """The names of the nodes whose daemons answer, all of them if that takes not too long."""
+    """Return the names of the nodes whose daemons answer, waiting up to the boot timeout."""
     from ganeti.cli.gnt_node.actions import answers
 
     until, up = session.clock() + BOOT_TIMEOUT, set[str]()
@@ -198,7 +199,7 @@ def _answering(session: Session, chosen: Sequence[Node], port: int) -> set[str]:
 
 
 def _start(session: Session, arguments: Arguments, up: set[str]) -> int:
-    """Start the instances of these nodes that should run and do not."""
+    """Start the instances of these nodes that are configured to run and do not run."""
     from ganeti.cli.job_polling import carry_out_all
     from ganeti.opcodes.instance.lifecycle import StartInstance
 

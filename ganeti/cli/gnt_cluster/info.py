@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What is known of the cluster, in the words of ``gnt-cluster info``."""
+"""The output of ``gnt-cluster info``."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ _PARAMETERS = {
 
 
 def joined(value: Any) -> Any:
-    """Words with commas between them, as Ganeti shows lists of the cluster; others as they are."""
+    """Join a list of words with commas, as Ganeti shows it; return other values unchanged."""
     if isinstance(value, list) and all(isinstance(each, str) for each in value):
         return ", ".join(value)
     return value
 
 
 def told(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The cluster as names and values, nested."""
+    """Return the cluster as nested names and values."""
     policy = facts["ipolicy"]
     return {
         "Cluster name": facts["name"],

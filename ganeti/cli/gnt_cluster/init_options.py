@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What ``gnt-cluster init`` is told, as the settings of a new cluster."""
+"""The settings of a new cluster, from the options of ``gnt-cluster init``."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ _RENAMED = {
     "drbd_helper": "drbd_usermode_helper",
 }
 _LINK = "br0"
-"""The device of the cluster's address where none has the address of the node."""
+"""The device of the cluster's address if no device has the address of the node."""
 _PARAMETERS = ("beparams", "nicparams", "ndparams")
 _FAMILIES = {"4": socket.AF_INET, "6": socket.AF_INET6}
 
 
 def choices(arguments: Arguments, host: str, *, virtual: bool = False) -> dict[str, Any]:
-    """The arguments for founding a cluster with ``host`` as its first node.
+    """Return the arguments of :func:`init_cluster` for a cluster with ``host`` as its first node.
 
-    All nodes of a ``virtual`` cluster are on this host, so that loopback addresses will do.
+    All nodes of a ``virtual`` cluster are on this host, so that loopback addresses are allowed.
 
     :raises Invalid: with every problem of the parameters.
-    :raises ExitTool: a name does not resolve, or a word is none of those there are.
+    :raises ExitTool: if a name does not resolve, or a word is not one of its choices.
     """
     family = _FAMILIES[arguments.get("primary_ip_version", "4")]
     found = _settings(arguments)
@@ -88,7 +88,7 @@ def _settings(arguments: Arguments) -> dict[str, Any]:
 
 
 def _with_usual(specs: Mapping[str, Any]) -> dict[str, Any]:
-    """The parts of a policy that the older form of its options sets, the rest as usual."""
+    """Complete specs given in the older form with those of the default policy."""
     [usual] = first_policy()["minmax"]
     found: dict[str, Any] = {}
     if specs.keys() & {"min", "max"}:

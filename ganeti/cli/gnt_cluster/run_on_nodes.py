@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""``gnt-cluster command`` and ``copyfile``: the same on many nodes, through their daemons."""
+"""``gnt-cluster command`` and ``copyfile``: act on many nodes through their node daemons."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def command(session: Session, arguments: Arguments) -> int:
-    """Run a command line on nodes, and show how it ended there."""
+    """Run a command line on nodes, and show its output and exit code."""
     from ganeti.bootstrap.node_commands import run_command
     from ganeti.errors import GanetiError
 
@@ -32,7 +32,7 @@ def command(session: Session, arguments: Arguments) -> int:
 
 
 def _shown(name: str, answer: Any, *, named: bool) -> list[str]:
-    """What a node answered, in the form that scripts know from Ganeti."""
+    """Return the lines for a node's answer, in the format that scripts know from Ganeti."""
     lines = ["-" * 48]
     if isinstance(answer, Exception):
         return [*lines, f"node: {name}", f"Failure: {answer}"]
@@ -45,7 +45,7 @@ def _shown(name: str, answer: Any, *, named: bool) -> list[str]:
 
 
 def copyfile(session: Session, arguments: Arguments) -> int:
-    """Copy a file of this node to the same place on others."""
+    """Copy a file of this node to the same path on other nodes."""
     from ganeti.bootstrap.node_commands import copy_file
     from ganeti.errors import GanetiError
 
@@ -63,9 +63,9 @@ def copyfile(session: Session, arguments: Arguments) -> int:
 def _endpoints(
     session: Session, arguments: Arguments
 ) -> tuple[NodeEndpoint, Sequence[NodeEndpoint]]:
-    """Where the node daemons of this node and of those that were asked for listen.
+    """Return the endpoint of this node's daemon, and those of the selected nodes.
 
-    :raises ExitTool: none is online, or one that is named is not known or offline.
+    :raises ExitTool: if no node is online, or a named node is unknown or offline.
     """
     from ganeti.bootstrap.node_client import NodeEndpoint
     from ganeti.cli.output import objects
@@ -82,7 +82,7 @@ def _endpoints(
         known = {node["name"]: node for node in chosen}
         chosen = [known[full] for full in (_full(name, known) for name in names)]
     if not chosen:
-        raise ExitTool(FAILURE, "no node is online that was asked for; see gnt-node list")
+        raise ExitTool(FAILURE, "no selected node is online; see gnt-node list")
     port = arguments.get("node_port", NODED_PORT)
     address = "sip" if arguments.get("replication") else "pip"
     return (
@@ -92,10 +92,10 @@ def _endpoints(
 
 
 def _full(name: str, known: dict[str, Any]) -> str:
-    """The name of a node that is online, which may be given without its domain."""
+    """Return the full name of a node that is online; it may be given without its domain."""
     found = [each for each in known if each == name or each.startswith(f"{name}.")]
     if name in found:
         return name
     if len(found) != 1:
-        raise ExitTool(FAILURE, f"there is no node {name}, or it is offline; see gnt-node list")
+        raise ExitTool(FAILURE, f"node {name} is unknown or offline; see gnt-node list")
     return found[0]

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from ganeti.cli.session import Session
 
 RETRY_SECONDS = 1.0
-"""How long to wait before a master that is away is asked again."""
+"""Delay between two attempts to reach a master that does not answer, in seconds."""
 
 RETRIES = 120
-"""How often a master that is away is asked: a failover takes less."""
+"""How many times to try; a failover takes less time than this."""
 
 
 def watch(session: Session, arguments: Arguments) -> int:
@@ -31,9 +31,9 @@ def watch(session: Session, arguments: Arguments) -> int:
 
 
 def _events(session: Session, arguments: Arguments) -> Iterator[Mapping[str, Any]]:
-    """Yield events for ever, or those that are there already with ``--no-wait``.
+    """Yield events without end, or only those that exist already with ``--no-wait``.
 
-    :raises ExitTool: some events are lost.
+    :raises ExitTool: if events were lost.
     """
     from ganeti.luxi.methods import WaitForEvents
 
@@ -51,8 +51,8 @@ def _events(session: Session, arguments: Arguments) -> Iterator[Mapping[str, Any
         if answer["reset"]:
             raise ExitTool(
                 FAILURE,
-                f"events after {since} are not kept any more; read the state of the cluster, and"
-                f" go on with --since {answer['position']}",
+                f"events after {since} are no longer available; read the state of the cluster"
+                f" again, and continue with --since {answer['position']}",
             )
         yield from answer["events"]
         if not endless and not answer["events"]:
@@ -61,7 +61,7 @@ def _events(session: Session, arguments: Arguments) -> Iterator[Mapping[str, Any
 
 
 def _ask(session: Session, request: Any, *, patient: bool) -> Mapping[str, Any]:
-    """Return the answer; while events are read, a master that restarts is waited for."""
+    """Return the answer; with ``patient``, retry while the master does not answer."""
     from ganeti.luxi.unreachable import Unanswered
 
     for left in reversed(range(RETRIES if patient else 1)):
@@ -72,11 +72,11 @@ def _ask(session: Session, request: Any, *, patient: bool) -> Mapping[str, Any]:
             if not left:
                 raise
         session.sleep(RETRY_SECONDS)
-    raise AssertionError("the last try ends the loop")
+    raise AssertionError("the last attempt leaves the loop")
 
 
 def describe(event: Mapping[str, Any]) -> str:
-    """Return an event in a line."""
+    """Return an event as one line of text."""
     from ganeti.cli.output import timestamp
 
     words = [timestamp(event["at"]), event["id"], event["kind"], event["name"] or "-"]
@@ -92,5 +92,5 @@ def describe(event: Mapping[str, Any]) -> str:
             words.append(f"by {who}: {why}")
         case {"reason": reason}:
             words.append(reason)
-    # What users and programs have written must not move the cursor of a terminal.
+    # Text from users and programs must not control the terminal.
     return "".join(each if each.isprintable() else "?" for each in " ".join(words))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the commands of ``gnt-debug`` do beyond their declarations."""
+"""Code of the ``gnt-debug`` commands that do more than submit one opcode."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ganeti.cli.listing import Listing, show_list
 from ganeti.cli.session import FAILURE, ExitTool, Session
 
 MAX_OPCODES = 1_000_000
-"""Opcodes that are submitted by one call; more would only fill the memory of this process."""
+"""The maximum number of opcodes that one call submits, as all are kept in memory."""
 
 
 def _owners(value: Any) -> str:
@@ -30,7 +30,7 @@ LOCKS = Listing(
 
 
 def locks(session: Session, arguments: Arguments) -> int:
-    """List the locks that are held or waited for, again and again if that is wanted."""
+    """List the locks that are held or waited for, repeatedly with ``--interval``."""
     interval = arguments.get("interval")
     for turn in itertools.count():
         if turn:
@@ -40,18 +40,19 @@ def locks(session: Session, arguments: Arguments) -> int:
         session.show("")
         if not interval or code:
             return code
-    raise AssertionError("counting ended")
+    raise AssertionError("itertools.count() does not end")
 
 
 def submit_job(session: Session, arguments: Arguments) -> int:
-    """Submit the jobs that files describe, and wait for them."""
+    """Submit the jobs described in files, and wait for them."""
     from ganeti.cli.job_polling import carry_out_all
 
     repeat, again = arguments.get("op_repeat", 1), arguments.get("job_repeat", 1)
     read = [(path, _read(path)) for path in arguments["files"]]
     if sum(len(opcodes) for _, opcodes in read) * repeat * again > MAX_OPCODES:
         raise ExitTool(
-            FAILURE, f"that is more than {MAX_OPCODES} opcodes; lower --op-repeat or --job-repeat"
+            FAILURE,
+            f"too many opcodes (the maximum is {MAX_OPCODES}); reduce --op-repeat or --job-repeat",
         )
     jobs = [(path, opcodes * repeat) for path, opcodes in read for _ in range(again)]
     began = session.clock()
@@ -66,7 +67,7 @@ def submit_job(session: Session, arguments: Arguments) -> int:
 
 
 def _read(path: str) -> list[Any]:
-    """The opcodes in a file: JSON, one of them or a list."""
+    """Return the opcodes in a JSON file that has one opcode or a list."""
     from ganeti.cli.input_files import read_bytes
     from ganeti.errors import Invalid
     from ganeti.opcodes.registry import decode_opcodes
@@ -79,7 +80,7 @@ def _read(path: str) -> list[Any]:
 
 
 def test_queue(session: Session, arguments: Arguments) -> int:
-    """Try out the job queue: jobs that do nothing, fail, repeat and are canceled."""
+    """Test the job queue with jobs that do nothing, fail, repeat and are canceled."""
     from ganeti.cli.job_polling import follow, stamped
     from ganeti.errors import GanetiError, JobCanceled
     from ganeti.luxi.methods import CancelJob, SubmitJob, SubmitManyJobs
@@ -92,16 +93,16 @@ def test_queue(session: Session, arguments: Arguments) -> int:
     many = tuple(made(Delay(duration=0.0)) for _ in range(10))
     for accepted, job in session.ask(SubmitManyJobs(jobs=many)):
         if not accepted:
-            raise ExitTool(FAILURE, f"a job was not accepted: {job}")
+            raise ExitTool(FAILURE, f"a job was rejected: {job}")
         follow(session, job, quiet=True)
     session.say("Submitting a job that fails")
     failing = session.ask(SubmitJob(ops=made(Delay(duration=-1.0))))
     try:
         follow(session, failing, quiet=True)
     except GanetiError as e:
-        session.say(f"  it failed as it should: {e}")
+        session.say(f"  it failed as expected: {e}")
     else:
-        raise ExitTool(FAILURE, f"job {failing} should have failed, and did not")
+        raise ExitTool(FAILURE, f"job {failing} succeeded but should have failed")
     session.say("Canceling a job")
     long = session.ask(SubmitJob(ops=made(Delay(duration=60.0))))
     done, text = session.ask(CancelJob(job_id=long))
@@ -113,11 +114,11 @@ def test_queue(session: Session, arguments: Arguments) -> int:
         return 0
     except GanetiError as e:
         raise ExitTool(FAILURE, f"job {long} should have been canceled: {e}") from None
-    raise ExitTool(FAILURE, f"job {long} should have been canceled, and was not ({done})")
+    raise ExitTool(FAILURE, f"job {long} should have been canceled but was not ({done})")
 
 
 def delay_fields(arguments: Arguments) -> dict[str, Any]:
-    """How long to do nothing, and whether with locks."""
+    """Return the duration of the delay, and whether it takes locks."""
     from ganeti.cli.options import number
 
     try:
@@ -130,7 +131,7 @@ def delay_fields(arguments: Arguments) -> dict[str, Any]:
 
 
 def allocator(session: Session, arguments: Arguments) -> int:
-    """Show what an allocator would be given, or run it."""
+    """Show the input of an instance allocator, or run it and show its answer."""
     from ganeti.cli.declared_options import opcode_of
     from ganeti.cli.job_polling import results_of, show_plan
 
@@ -143,7 +144,7 @@ def allocator(session: Session, arguments: Arguments) -> int:
 
 
 def allocator_fields(arguments: Arguments) -> dict[str, Any]:
-    """The instance, or the objects, that the allocator is asked about."""
+    """Return the fields for the instance, or the objects, of an allocator request."""
     from ganeti.cli.options import comma_list
     from ganeti.schema.units import mebibytes
 

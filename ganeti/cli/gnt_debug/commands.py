@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""``gnt-debug``: looks inside the cluster's machinery, and tries it out."""
+"""``gnt-debug``: inspect and test the internals of the cluster."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from ganeti.cli.options import COUNT, INFERRED, INT, PRIVATE, SECONDS, TEXT, UNI
 from ganeti.cli.program import run_tool
 
 NO_DAEMON = {
-    "metad": "there is no metadata daemon; guests get what they need from their OS scripts",
-    "wconfd": "the master daemon itself writes the configuration; see gnt-cluster history",
+    "metad": "there is no metadata daemon; OS scripts provide what guests need",
+    "wconfd": "the master daemon writes the configuration; see gnt-cluster history",
 }
 
 GNT_DEBUG = tool(
     "gnt-debug",
-    "Looks inside the cluster's machinery, and tries it out.",
+    "Inspect and test the internals of the cluster.",
     Command(
         name="delay",
         opcode="OP_TEST_DELAY",
         words=(CommandGroup("seconds", "seconds"),),
         flags=(
             Option(("-i", "--interruptible"), "interruptible", ""),
-            Option(("-l", "--no-locks"), "no_locks", "Take no locks on the nodes."),
+            Option(("-l", "--no-locks"), "no_locks", "Do not lock the nodes."),
             Option(("--no-master",), "on_master", "Do not wait on the master.", sets=False),
             Option(("-n",), "on_nodes", "Wait on this node.", TEXT, many=True, metavar="NODE"),
             Option(("-r", "--repeat"), "repeat", "", INT),
@@ -39,27 +39,33 @@ GNT_DEBUG = tool(
             SEPARATOR,
             OUTPUT,
             VERBOSE,
-            Option(("--interval",), "interval", "Show them again after so many seconds.", SECONDS),
+            Option(
+                ("--interval",), "interval", "Repeat the list after this many seconds.", SECONDS
+            ),
         ),
         run=actions.locks,
     ),
     Command(
         name="submit-job",
-        doc="Submit jobs that files describe: JSON, a list of opcodes in each.",
+        doc="Submit the jobs described in files, each a JSON list of opcodes.",
         words=(CommandGroup("files", "file", 1, None),),
         options=(
-            Option(("--op-repeat",), "op_repeat", "Every opcode so many times.", COUNT),
-            Option(("--job-repeat",), "job_repeat", "Every job so many times.", COUNT),
-            Option(("--timing-stats",), "timing_stats", "Tell how long it took."),
-            Option(("--each",), "each", "Submit the jobs one by one and not all at once."),
-            Option(("-v", "--verbose"), "verbose", "Accepted; how each job goes is shown."),
+            Option(("--op-repeat",), "op_repeat", "Repeat each opcode this many times.", COUNT),
+            Option(("--job-repeat",), "job_repeat", "Repeat each job this many times.", COUNT),
+            Option(("--timing-stats",), "timing_stats", "Show how long the jobs took."),
+            Option(("--each",), "each", "Submit the jobs one by one instead of all at once."),
+            Option(
+                ("-v", "--verbose"),
+                "verbose",
+                "Accepted for compatibility; the progress of each job is always shown.",
+            ),
         ),
         submits=True,
         run=actions.submit_job,
     ),
     Command(
         name="test-jobqueue",
-        doc="Try out the job queue with jobs that do nothing.",
+        doc="Test the job queue with jobs that do nothing.",
         submits=True,
         job_options=READS,
         run=actions.test_queue,
@@ -70,8 +76,18 @@ GNT_DEBUG = tool(
         opcode="OP_TEST_ALLOCATOR",
         words=(CommandGroup("names", "name", 1, None),),
         options=(
-            Option(("--disks",), "disks", "The sizes of its disks, between commas.", TEXT),
-            Option(("--nics",), "nics", "Its cards, between commas: MAC/IP/BRIDGE.", TEXT),
+            Option(
+                ("--disks",),
+                "disks",
+                "The sizes of the instance's disks, separated by commas.",
+                TEXT,
+            ),
+            Option(
+                ("--nics",),
+                "nics",
+                "The instance's network cards, separated by commas: MAC/IP/BRIDGE.",
+                TEXT,
+            ),
         ),
         flags=(
             Option(("--dir",), "direction", "", INFERRED),
@@ -89,7 +105,7 @@ GNT_DEBUG = tool(
         name="test-osparams",
         opcode="OP_TEST_OS_PARAMS",
         flags=(Option(("--os-parameters-secret",), "osparams_secret", "", PRIVATE),),
-        unsupported="it tests code of Ganeti; gnt-instance add --dry-run checks OS parameters",
+        unsupported="it tests Ganeti code; use gnt-instance add --dry-run to check OS parameters",
     ),
     *(
         Command(name=name, words=(CommandGroup("what", "what", 1, None),), unsupported=reason)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""``gnt-filter``: rules about which jobs may run, how many at once, and which not at all."""
+"""``gnt-filter``: the job filters, which decide which jobs may run and how many at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FIELDS = ("uuid", "watermark", "priority", "predicates", "action", "reason_trai
 
 
 def action(text: str) -> Any:
-    """What a rule does with a job: a word, or ``RATE_LIMIT n``."""
+    """Parse the action of a filter: a word, or ``RATE_LIMIT n``."""
     if text in ACTIONS:
         return text
     match text.split():
@@ -31,7 +31,7 @@ def _shown(value: Any) -> str:
 
 
 def put(session: Session, arguments: Arguments) -> int:
-    """Set a rule, or add one, and print its UUID."""
+    """Add or replace a filter, and print its UUID."""
     from ganeti.cli.job_polling import reason_trail
     from ganeti.luxi.methods import ReplaceFilter
 
@@ -47,7 +47,7 @@ def put(session: Session, arguments: Arguments) -> int:
 
 
 def delete(session: Session, arguments: Arguments) -> int:
-    """Remove a rule."""
+    """Remove a filter."""
     from ganeti.luxi.methods import DeleteFilter
 
     session.ask(DeleteFilter(uuid=arguments["uuid"]))
@@ -55,7 +55,7 @@ def delete(session: Session, arguments: Arguments) -> int:
 
 
 def info(session: Session, arguments: Arguments) -> int:
-    """Tell everything about rules."""
+    """Show the details of filters."""
     from ganeti.luxi.methods import QueryFilters
 
     uuids = tuple(arguments.get("names", ()))
@@ -81,44 +81,49 @@ _RULE = (
     Option(
         ("--action",),
         "action",
-        "What becomes of jobs that match: ACCEPT, PAUSE, REJECT, CONTINUE, which is the default,"
-        " or 'RATE_LIMIT n'.",
+        "What to do with jobs that match: ACCEPT, PAUSE, REJECT, CONTINUE (the default), or"
+        " 'RATE_LIMIT n'.",
         OptionType("filteraction", "ACTION", action),
     ),
     Option(
         ("--predicates",),
         "predicates",
-        "What all must be true of a job that matches; none match every job.",
+        "The conditions that a job must all meet to match; an empty list matches every job.",
         JSON,
     ),
-    Option(("--priority",), "priority", "Lower numbers are tried first; 0 is the default.", INT),
+    Option(
+        ("--priority",),
+        "priority",
+        "The order of the filters: lower numbers are applied first; 0 is the default.",
+        INT,
+    ),
 )
 _ONE = (CommandGroup("uuid", "filter-uuid"),)
 
 GNT_FILTER = tool(
     "gnt-filter",
-    "Sets, shows and removes the rules about which jobs may run.",
+    "Add, show, replace and remove job filters.",
     lists(
         Listing(what="filter", columns=_FIELDS, key="uuid", shows={"action": _shown}),
-        doc="List the rules in the order in which they are tried.",
+        doc="List the filters in the order in which they are applied.",
         words="filter-uuid",
     ),
     Command(
         name="info",
-        doc="Tell everything about rules.",
+        doc="Show the details of filters.",
         words=(CommandGroup("names", "filter-uuid", 0, None),),
         options=(FORM,),
         run=info,
     ),
-    Command(name="add", doc="Add a rule, and print its UUID.", options=_RULE, run=put),
+    Command(name="add", doc="Add a filter, and print its UUID.", options=_RULE, run=put),
     Command(
         name="replace",
-        doc="Set the rule of a UUID, all of it, or add it if there is none.",
+        doc="Replace all of the filter with this UUID, or add it if it does not exist.",
         words=_ONE,
         options=_RULE,
         run=put,
     ),
-    Command(name="delete", doc="Remove a rule.", words=_ONE, run=delete),
+    Command(name="delete", doc="Remove a filter.", words=_ONE, run=delete),
 )
 
 

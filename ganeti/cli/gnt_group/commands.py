@@ -28,7 +28,7 @@ def _parameters(value: Any) -> str:
 
 
 def info(session: Session, arguments: Arguments) -> int:
-    """Tell everything about node groups."""
+    """Show the details of node groups."""
     from ganeti.cli.output import objects, timestamp
     from ganeti.luxi.methods import Query
     from ganeti.query.arguments import filter_from
@@ -41,7 +41,7 @@ def info(session: Session, arguments: Arguments) -> int:
 
 
 def show_specs(session: Session, arguments: Arguments) -> int:
-    """Show the commands that would set the sizes of the policies of groups."""
+    """Show the commands that set the instance specs of the policies of groups."""
     from ganeti.cli.output import objects
     from ganeti.luxi.methods import Query
     from ganeti.query.arguments import filter_from
@@ -61,7 +61,7 @@ def show_specs(session: Session, arguments: Arguments) -> int:
 
 GNT_GROUP = tool(
     "gnt-group",
-    "Makes, shows, changes and removes groups of nodes.",
+    "Add, show, change and remove node groups.",
     lists(
         Listing(
             what="group",
@@ -75,7 +75,7 @@ GNT_GROUP = tool(
     tag_commands("nodegroup", "group"),
     Command(
         name="info",
-        doc="Tell everything about node groups.",
+        doc="Show the details of node groups.",
         words=(CommandGroup("names", "group", 0, None),),
         options=(FORM,),
         run=info,
@@ -98,13 +98,13 @@ GNT_GROUP = tool(
     ),
     Command(
         name="show-ispecs-cmd",
-        doc="Show the commands that make groups with the sizes of their instance policies.",
+        doc="Show the commands that add groups with the instance specs of these groups.",
         words=(CommandGroup("names", "group", 0, None),),
         options=(
             Option(
                 ("--include-defaults",),
                 "include_defaults",
-                "Show the sizes that groups have from the cluster, too.",
+                "Also show the specs that groups inherit from the cluster.",
             ),
         ),
         run=show_specs,

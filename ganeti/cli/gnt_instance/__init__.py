@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""``gnt-instance``: ``commands`` declares what there is."""
+"""``gnt-instance``; ``commands`` declares its commands."""

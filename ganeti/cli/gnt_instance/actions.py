@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the commands of ``gnt-instance`` do beyond their declarations."""
+"""Code of the ``gnt-instance`` commands that do more than submit one opcode."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ganeti.cli.session import FAILURE, ExitTool, Session
 from ganeti.errors import Invalid
 from ganeti.schema.units import mebibytes
 
-# --- what is asked for, from options to the fields of requests
+# --- from options to the fields of opcodes
 
 
 def creation(arguments: Arguments, *, from_export: bool = False) -> Document:
-    """The parts of a request for a new instance that no single option stands for.
+    """Return the fields of a creation request that are composed of several options.
 
-    One that is made of an export has the disks and cards of the export unless others are given.
+    An imported instance has the disks and network cards of its export unless others are given.
 
-    :raises ExitTool: options that do not go together.
+    :raises ExitTool: if options contradict each other.
     """
     primary, _, secondary = arguments.get("node", "").partition(":")
     hypervisor, hvparams = arguments.get("hypervisor_parameters", (None, {}))
@@ -39,14 +39,15 @@ def _disks(arguments: Arguments, from_export: bool) -> list[Document]:
     given, size = arguments.get("disk", []), arguments.get("os_size")
     diskless = arguments.get("disk_template") == "diskless"
     if diskless and (given or size is not None):
-        raise ExitTool(FAILURE, "a diskless instance has no disks; leave out --disk and -s")
+        raise ExitTool(FAILURE, "a diskless instance has no disks; omit --disk and -s")
     if given and size is not None:
-        raise ExitTool(FAILURE, "-s is the size of the only disk; use it or --disk")
+        raise ExitTool(FAILURE, "-s gives the size of a single disk; use either -s or --disk")
     if size is not None:
         return [{"size": size}]
     if not given and not diskless and not from_export:
         raise ExitTool(
-            FAILURE, "say which disks: -s SIZE for one, --disk 0:size=SIZE …, or -t diskless"
+            FAILURE,
+            "no disks given; use -s SIZE for one disk, --disk 0:size=SIZE …, or -t diskless",
         )
     return [_sized(f"--disk {index}", disk) for index, disk in enumerate(_numbered("disk", given))]
 
@@ -55,15 +56,15 @@ def _nics(arguments: Arguments) -> list[Document]:
     given = arguments.get("net", [])
     if arguments.get("no_nics"):
         if given:
-            raise ExitTool(FAILURE, "--no-nics and --net do not go together")
+            raise ExitTool(FAILURE, "--no-nics and --net exclude each other")
         return []
     return _numbered("net", given) if given else [{}]
 
 
 def _numbered(flag: str, given: Sequence[tuple[str, Any]]) -> list[Document]:
-    """What was given for 0, 1, … in this order.
+    """Return the settings given for 0, 1, … in this order.
 
-    :raises ExitTool: a number is missing, or given twice, or is none.
+    :raises ExitTool: if a number is missing, repeated or malformed.
     """
     found: dict[int, Document] = {}
     for ident, values in given:
@@ -76,12 +77,12 @@ def _numbered(flag: str, given: Sequence[tuple[str, Any]]) -> list[Document]:
         found[int(ident)] = values
     missing = [index for index in range(len(found)) if index not in found]
     if missing:
-        raise ExitTool(FAILURE, f"--{flag} {missing[0]} is missing; count from 0 without gaps")
+        raise ExitTool(FAILURE, f"--{flag} {missing[0]} is missing; number from 0 without gaps")
     return [found[index] for index in sorted(found)]
 
 
 def _sized(where: str, values: Document) -> Document:
-    """The settings of a disk with its size in MiB."""
+    """Return the settings of a disk with its size in MiB."""
     if not isinstance(values.get("size"), str):
         return values
     try:
@@ -94,7 +95,8 @@ _ACTIONS = ("add", "remove", "attach", "detach", "modify")
 
 
 def modification(arguments: Arguments) -> Document:
-    """The changes of disks and network cards, as lists of ``[action, where, parameters]``."""
+    """Return the changes of disks and network cards, as lists of ``[action, where,
+    parameters]``."""
     return {
         "disks": _changes("disk", arguments.get("disk", [])),
         "nics": _changes("net", arguments.get("net", [])),
@@ -107,27 +109,27 @@ def _changes(flag: str, given: Sequence[tuple[str, Any]]) -> list[list[Any]]:
 
 def _change(flag: str, ident: str, values: Any) -> list[Any]:
     if not isinstance(values, dict):
-        raise ExitTool(FAILURE, f"{flag}: say {ident}:remove to remove it")
+        raise ExitTool(FAILURE, f"{flag}: use {ident}:remove to remove it")
     if ident in ("add", "remove", "attach", "detach"):
         return [ident, -1, _sized(flag, values)]
     where: int | str = int(ident) if ident.lstrip("-").isdecimal() else ident
     actions = [action for action in _ACTIONS if values.get(action) is True]
     if len(actions) > 1:
-        raise ExitTool(FAILURE, f"{flag}: {' and '.join(actions)} do not go together")
+        raise ExitTool(FAILURE, f"{flag}: {' and '.join(actions)} exclude each other")
     settings = {name: value for name, value in values.items() if name not in actions}
     return [actions[0] if actions else "modify", where, _sized(flag, settings)]
 
 
 def disk_amount(arguments: Arguments) -> Document:
-    """Which disk grows, and by how much in MiB."""
+    """Return which disk to grow, and by how many MiB."""
     disk = arguments["disk"]
     if not disk.isdecimal():
-        raise ExitTool(FAILURE, f"{disk} is no disk number; disks are counted from 0")
+        raise ExitTool(FAILURE, f"{disk} is not a disk number; disks are numbered from 0")
     return {"disk": int(disk), "amount": mebibytes(arguments["amount"])}
 
 
 def new_disks(arguments: Arguments) -> Document:
-    """The disks to make anew, and the nodes to make them on."""
+    """Return the disks to recreate, and the nodes to create them on."""
     disks: list[Any] = []
     for ident, values in arguments.get("disk", []):
         if not ident.isdecimal() or not isinstance(values, dict):
@@ -138,7 +140,7 @@ def new_disks(arguments: Arguments) -> Document:
 
 
 def replacement(arguments: Arguments) -> Document:
-    """Which side of mirrored disks is built anew."""
+    """Return which side of DRBD disks to replace."""
     elsewhere = "remote_node" in arguments or "iallocator" in arguments
     modes = {
         "replace_on_primary": arguments.get("on_primary"),
@@ -150,7 +152,7 @@ def replacement(arguments: Arguments) -> Document:
     if len(chosen) != 1:
         raise ExitTool(
             FAILURE,
-            "say which copies are built anew by one of -p, -s, -a, or -n NODE or -I ALLOCATOR for"
+            "no replacement mode given; use one of -p, -s, -a, or -n NODE or -I ALLOCATOR for"
             " another secondary node",
         )
     numbers = arguments.get("numbers", [])
@@ -163,7 +165,7 @@ def replacement(arguments: Arguments) -> Document:
 
 
 def reinstall(session: Session, arguments: Arguments) -> int:
-    """Install instances again, after asking for the OS definition if that is wanted."""
+    """Reinstall instances, after asking for the OS definition with ``--select-os``."""
     from ganeti.cli.command import request
 
     if arguments.get("select_os"):
@@ -177,38 +179,38 @@ def _selected_os(session: Session) -> str:
     names = usable(session)
     for number, name in enumerate(names):
         session.say(f"{number:3}: {name}")
-    said = session.question("Which of these, by number? ", "-o OS")
+    said = session.question("Number of the OS definition: ", "-o OS")
     if not said.isdecimal() or int(said) >= len(names):
-        raise ExitTool(FAILURE, f"{said} is none of these numbers; nothing was done")
+        raise ExitTool(FAILURE, f"{said} is not one of these numbers; nothing was changed")
     return names[int(said)]
 
 
 def show_activated(session: Session, arguments: Arguments, result: Any) -> int:
-    """Tell where the disks are now."""
+    """Show the device of each activated disk."""
     for host, name, device in result:
         session.say(f"{host}:{name}:{device}")
     return 0
 
 
 def show_changes(session: Session, arguments: Arguments, result: Any) -> int:
-    """Tell what was changed, and when that takes effect."""
+    """Show what was changed, and when it takes effect."""
     if result:
         session.say(f"Modified instance {arguments['instance_name']}")
         for name, value in result:
             session.say(f" - {name} -> {value}")
-        session.say("Most parameters take effect when the instance is started next.")
+        session.say("Most parameters take effect at the next start of the instance.")
     return 0
 
 
 def show_jobs(session: Session, arguments: Arguments, result: Any) -> int:
-    """Show how the jobs go that a job has submitted."""
+    """Follow the jobs that a job has submitted."""
     from ganeti.cli.job_polling import follow_further
 
     return follow_further(session, arguments, result)
 
 
 def batch_create(session: Session, arguments: Arguments) -> int:
-    """Create the instances that a file describes."""
+    """Create the instances described in a file."""
     import msgspec
 
     from ganeti.cli.input_files import read_bytes, unreadable
@@ -220,7 +222,7 @@ def batch_create(session: Session, arguments: Arguments) -> int:
     try:
         written = msgspec.json.decode(read_bytes(arguments["file"]))
     except UNREADABLE as e:
-        raise unreadable(arguments["file"], f"it is not JSON: {e}") from None
+        raise unreadable(arguments["file"], f"invalid JSON: {e}") from None
     if not isinstance(written, list) or not all(isinstance(each, dict) for each in written):
         raise ExitTool(FAILURE, f"{arguments['file']} must be a JSON list of objects")
     wanted = [{"OP_ID": "OP_INSTANCE_CREATE", "mode": "create", **each} for each in written]
@@ -230,16 +232,16 @@ def batch_create(session: Session, arguments: Arguments) -> int:
 
 
 def _show_allocated(session: Session, arguments: Arguments, result: Any) -> int:
-    """Show how the jobs go, and name the instances that have none; why was told before."""
+    """Follow the jobs, and name the instances that could not be placed; the job has shown why."""
     code = show_jobs(session, arguments, result)
     if result["failed"]:
-        session.tell(f"Failure: no place was found for {', '.join(result['failed'])}")
+        session.tell(f"Failure: no nodes were found for {', '.join(result['failed'])}")
         return FAILURE
     return code
 
 
 def console(session: Session, arguments: Arguments) -> int:
-    """Connect to the console, or say how to."""
+    """Connect to the console of an instance, or show how to connect."""
     from ganeti.cli.job_polling import results_of
     from ganeti.opcodes.instance.lifecycle import OpenConsole
 
@@ -262,7 +264,8 @@ def console(session: Session, arguments: Arguments) -> int:
 
 
 def console_command(console: Mapping[str, Any], here: str, virtual: bool) -> list[str]:
-    """What to run to get at a serial console; all nodes of a ``virtual`` cluster are here."""
+    """Return the command that opens a serial console; a ``virtual`` cluster is on this host
+    only."""
     words = list(console["command"])
     host, user = console.get("host"), console.get("user")
     if virtual or host in (None, here, "localhost"):
@@ -274,7 +277,7 @@ def console_command(console: Mapping[str, Any], here: str, virtual: bool) -> lis
 
 
 def reached(console: Mapping[str, Any]) -> str:
-    """How to reach a console that is no command, in a sentence."""
+    """Return how to reach a console that is not a command, in one sentence."""
     name = console["instance"]
     match console["kind"]:
         case "vnc":
@@ -291,7 +294,7 @@ def reached(console: Mapping[str, Any]) -> str:
 
 
 def info(session: Session, arguments: Arguments) -> int:
-    """Tell everything about instances."""
+    """Show the details of instances."""
     from ganeti.cli.gnt_instance.info import told
     from ganeti.cli.job_polling import results_of
     from ganeti.cli.listing import show_facts
@@ -299,7 +302,7 @@ def info(session: Session, arguments: Arguments) -> int:
 
     names = arguments.get("names", [])
     if bool(names) == bool(arguments.get("all")):
-        raise ExitTool(FAILURE, "name instances, or say --all for all of them")
+        raise ExitTool(FAILURE, "name instances, or use --all for all of them")
     opcode = DescribeInstances(instances=tuple(names), static=bool(arguments.get("static")))
     results = results_of(session, arguments, opcode)
     if not results:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""``gnt-instance``: virtual machines, from their making to their end."""
+"""``gnt-instance``: create, run, change and remove instances."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ INSTANCES = (CommandGroup("names", "instance", 0, None),)
 NODES = Option(
     ("-n", "--node"),
     "node",
-    "The node to run on; behind a colon, the one for the second copy of mirrored disks.",
+    "The primary node; after a colon, the secondary node for DRBD disks.",
     TEXT,
     metavar="PNODE[:SNODE]",
 )
@@ -46,12 +46,12 @@ CREATION = (
         NET,
         many=True,
     ),
-    Option(("--no-nics",), "no_nics", "Make no network card."),
+    Option(("--no-nics",), "no_nics", "Create no network card."),
     NODES,
     Option(
         ("-H", "--hypervisor-parameters"),
         "hypervisor_parameters",
-        "The hypervisor, and behind a colon its parameters.",
+        "The hypervisor; after a colon, its parameters.",
         IDENTKEYVAL,
         metavar="HYPERVISOR[:KEY=VALUE,…]",
     ),
@@ -70,12 +70,12 @@ _CHANGE = "N|add|remove[:KEY=VALUE,…]"
 
 
 def _instance(name: str, opcode: str, **more: object) -> Command:
-    """A command about one instance."""
+    """Return a command about one instance."""
     return Command(name=name, opcode=opcode, words=INSTANCE, **more)  # type: ignore[arg-type]
 
 
 def _instances(name: str, opcode: str, **more: object) -> Command:
-    """A command about as many instances as wanted."""
+    """Return a command about any number of instances."""
     return Command(
         name=name,
         opcode=opcode,
@@ -87,7 +87,7 @@ def _instances(name: str, opcode: str, **more: object) -> Command:
 
 GNT_INSTANCE = tool(
     "gnt-instance",
-    "Makes, runs, changes and removes the cluster's virtual machines.",
+    "Create, run, change and remove instances.",
     lists(
         Listing(
             what="instance",
@@ -116,8 +116,10 @@ GNT_INSTANCE = tool(
     _instances(
         "reinstall",
         "OP_INSTANCE_REINSTALL",
-        options=(Option(("--select-os",), "select_os", "Show the OS definitions, ask which."),),
-        confirm="What is on the system disks is lost.",
+        options=(
+            Option(("--select-os",), "select_os", "List the OS definitions and ask for one."),
+        ),
+        confirm="The data on the system disks will be lost.",
         run=reinstall,
     ),
     Command(
@@ -129,11 +131,13 @@ GNT_INSTANCE = tool(
     Command(
         name="info",
         aliases=("show",),
-        doc="Tell everything about instances, down to their disks.",
+        doc="Show the details of instances, including their disks.",
         words=INSTANCES,
         options=(
             Option(("--all",), "all", "All instances of the cluster."),
-            Option(("-s", "--static"), "static", "Do not ask the nodes for what only they know."),
+            Option(
+                ("-s", "--static"), "static", "Do not query the nodes; show only the configuration."
+            ),
             FORM,
             ROMAN,
         ),
@@ -145,9 +149,7 @@ GNT_INSTANCE = tool(
         name="console",
         doc="Connect this terminal to the console of an instance.",
         words=INSTANCE,
-        options=(
-            Option(("--show-cmd",), "show_cmd", "Print the command that would be run instead."),
-        ),
+        options=(Option(("--show-cmd",), "show_cmd", "Print the command instead of running it."),),
         submits=True,
         job_options=READS,
         run=console,
@@ -158,8 +160,17 @@ GNT_INSTANCE = tool(
         options=(
             Option(("--disk",), "disk", _CHANGE_DISK, IDENTKEYVAL, many=True, metavar=_CHANGE),
             Option(("--net",), "net", _CHANGE_NIC, IDENTKEYVAL, many=True, metavar=_CHANGE),
-            Option(("--offline",), "offline", "Take the stopped instance out of use."),
-            Option(("--online",), "offline", "Take it back in.", sets=False),
+            Option(
+                ("--offline",),
+                "offline",
+                "Mark the stopped instance as offline, so that it cannot be started.",
+            ),
+            Option(
+                ("--online",),
+                "offline",
+                "Mark the instance as no longer offline, so that it can be started.",
+                sets=False,
+            ),
         ),
         flags=(
             Option(("--new-primary",), "pnode", "", TEXT, metavar="NODE"),
@@ -187,7 +198,11 @@ GNT_INSTANCE = tool(
         "OP_INSTANCE_RECREATE_DISKS",
         options=(
             Option(
-                ("--disk",), "disk", "Only this disk, with new settings if any.", DISK, many=True
+                ("--disk",),
+                "disk",
+                "Recreate only this disk, optionally with new settings.",
+                DISK,
+                many=True,
             ),
             NODES,
         ),
@@ -198,10 +213,12 @@ GNT_INSTANCE = tool(
         "replace-disks",
         "OP_INSTANCE_REPLACE_DISKS",
         options=(
-            Option(("-p", "--on-primary"), "on_primary", "Build the primary's copies anew."),
-            Option(("-s", "--on-secondary"), "on_secondary", "Build the secondary's anew."),
-            Option(("-a", "--auto"), "auto", "Build those anew that are broken."),
-            Option(("--disks",), "numbers", "Only these disks, by number.", LIST),
+            Option(("-p", "--on-primary"), "on_primary", "Replace the disks on the primary node."),
+            Option(
+                ("-s", "--on-secondary"), "on_secondary", "Replace the disks on the secondary node."
+            ),
+            Option(("-a", "--auto"), "auto", "Replace the disks that are broken."),
+            Option(("--disks",), "numbers", "Replace only these disks, by number.", LIST),
         ),
         flags=(Option(("-n", "--new-secondary"), "remote_node", "", TEXT, metavar="NODE"),),
         without=("mode", "disks"),
@@ -210,7 +227,7 @@ GNT_INSTANCE = tool(
     _instance(
         "failover",
         "OP_INSTANCE_FAILOVER",
-        confirm="Fail over {instance_name}? Its guest is stopped and started elsewhere.",
+        confirm="Fail over {instance_name}? Its guest is stopped and started on another node.",
     ),
     _instance(
         "migrate",
@@ -222,16 +239,21 @@ GNT_INSTANCE = tool(
         "move",
         "OP_INSTANCE_MOVE",
         flags=(Option(("-n", "--node"), "target_node", "", TEXT, metavar="NODE"),),
-        confirm="Move {instance_name}? Its guest is stopped while the disks are copied.",
+        confirm="Move {instance_name}? Its guest is stopped while its disks are copied.",
     ),
     _instance("change-group", "OP_INSTANCE_CHANGE_GROUP", ended=show_jobs),
     Command(
         name="batch-create",
-        doc="Create the instances that a file describes: JSON, a list of objects, each with the"
-        " fields of a request to create one.",
+        doc="Create the instances described in a file: a JSON list of objects, each with the"
+        " fields of a creation request.",
         words=(CommandGroup("file", "file"),),
         options=(
-            Option(("-I", "--iallocator"), "iallocator", "The allocator that chooses nodes.", TEXT),
+            Option(
+                ("-I", "--iallocator"),
+                "iallocator",
+                "The instance allocator that selects nodes.",
+                TEXT,
+            ),
         ),
         submits=True,
         run=batch_create,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What is known of an instance, in the words of ``gnt-instance info``."""
+"""The output of ``gnt-instance info``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SYNC = {1: "ok", 2: "syncing", 3: "unknown", 4: "faulty"}
 
 
 def told(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """An instance as names and values, nested."""
+    """Return an instance as nested names and values."""
     return {
         "Instance name": facts["name"],
         "UUID": facts["uuid"],
@@ -42,7 +42,8 @@ def told(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parameters(own: Mapping[str, Any], actual: Mapping[str, Any]) -> dict[str, Any]:
-    """Every parameter that holds; one that is not the object's own is marked as the default."""
+    """Return all effective parameters; those that are not set on the object are marked as
+    defaults."""
     return {
         name: _shown(value) if name in own else f"default ({_text(value)})"
         for name, value in sorted(actual.items())
@@ -66,7 +67,7 @@ def _state(facts: Mapping[str, Any]) -> str:
 
 
 def _running(running: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What a guest runs with, and the changes that wait for its next start."""
+    """Return what a guest runs with, and the changes that take effect at its next start."""
     if running is None:
         return {}
     chosen = {name: value for name, value in sorted(running["chosen"].items()) if value}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""``gnt-job``: what was asked of the cluster, how far it is, and what became of it."""
+"""``gnt-job``: list, follow, cancel and archive jobs."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def _status(flag: str, statuses: Sequence[str], doc: str) -> Option:
     return Option((flag,), "statuses", doc, sets=tuple(statuses))
 
 
-_QUEUED = _status("--queued", ("queued",), "Only jobs that wait for their turn.")
+_QUEUED = _status("--queued", ("queued",), "Only jobs that are queued.")
 _WAITING = _status("--waiting", ("waiting",), "Only jobs that wait for locks.")
-_NOT_BEGUN = _status("--pending", _PENDING, "Only jobs that have not begun.")
+_NOT_BEGUN = _status("--pending", _PENDING, "Only jobs that have not started.")
 
 
 def _chosen(arguments: Arguments) -> tuple[Any, Sequence[str]]:
@@ -57,7 +57,7 @@ _INFO_MORE = ("opexec", "opend", "oppriority", "summary")
 
 
 def info(session: Session, arguments: Arguments) -> int:
-    """Show everything about jobs."""
+    """Show the details of jobs."""
     from ganeti.luxi.methods import QueryJobs
 
     fields = _INFO + _INFO_MORE
@@ -72,7 +72,7 @@ def info(session: Session, arguments: Arguments) -> int:
             jobs.append(dict(zip(fields, row, strict=True)))
     show_facts(session, arguments, jobs, [_told(job) for job in jobs])
     if missing:
-        raise ExitTool(FAILURE, f"there is no job {', '.join(missing)}; see gnt-job list")
+        raise ExitTool(FAILURE, f"job {', '.join(missing)} does not exist; see gnt-job list")
     return 0
 
 
@@ -117,7 +117,7 @@ def _told_opcode(job: Mapping[str, Any], index: int) -> dict[str, Any]:
 def _numbers(words: Sequence[str]) -> tuple[int, ...]:
     wrong = [word for word in words if not (word.isascii() and word.isdigit())]
     if wrong:
-        raise ExitTool(FAILURE, f"{', '.join(wrong)}: a job is named by its number")
+        raise ExitTool(FAILURE, f"{', '.join(wrong)}: a job ID is a number")
     return tuple(map(int, words))
 
 
@@ -127,7 +127,9 @@ def cancel(session: Session, arguments: Arguments) -> int:
 
     kill = True if arguments.get("kill") else None
     if kill and not arguments.get("yes_do_it"):
-        raise ExitTool(FAILURE, "--kill ends a job in the middle of its work; add --yes-do-it")
+        raise ExitTool(
+            FAILURE, "--kill interrupts a job in the middle of its work; add --yes-do-it to confirm"
+        )
     return _on_each(
         session,
         _selected(session, arguments, "cancel"),
@@ -140,7 +142,7 @@ def change_priority(session: Session, arguments: Arguments) -> int:
     from ganeti.luxi.methods import ChangeJobPriority
 
     if "priority" not in arguments:
-        raise ExitTool(FAILURE, "say how urgent: --priority low, normal or high")
+        raise ExitTool(FAILURE, "no priority given; use --priority low, normal or high")
     priority = arguments["priority"]
     return _on_each(
         session,
@@ -165,7 +167,7 @@ def _selected(session: Session, arguments: Arguments, verb: str) -> tuple[int, .
     named, statuses = arguments.get("jobs", []), arguments.get("statuses")
     if bool(named) == bool(statuses):
         raise ExitTool(
-            FAILURE, "name jobs by their numbers, or choose some by --pending and the like"
+            FAILURE, "name jobs by their IDs, or select them with --pending or a similar option"
         )
     if named:
         return _numbers(named)
@@ -182,19 +184,19 @@ def _selected(session: Session, arguments: Arguments, verb: str) -> tuple[int, .
 
 
 def archive(session: Session, arguments: Arguments) -> int:
-    """Put ended jobs into the archive."""
+    """Move finished jobs to the archive."""
     from ganeti.luxi.methods import ArchiveJob
 
     worst = 0
     for number in _numbers(arguments["jobs"]):
         if not session.ask(ArchiveJob(job_id=number)):
-            session.tell(f"job {number} was not archived: there is none, or it has not ended")
+            session.tell(f"job {number} was not archived; it does not exist or has not finished")
             worst = FAILURE
     return worst
 
 
 def autoarchive(session: Session, arguments: Arguments) -> int:
-    """Put jobs into the archive that ended long ago."""
+    """Move jobs to the archive that finished long ago."""
     from ganeti.cli.options import duration
     from ganeti.luxi.methods import AutoArchiveJobs
 
@@ -209,12 +211,12 @@ def autoarchive(session: Session, arguments: Arguments) -> int:
 
 
 def wait(session: Session, arguments: Arguments) -> int:
-    """Wait until a job has ended; say nothing but how."""
+    """Wait until a job has finished, without showing its messages."""
     return _watch(session, arguments)
 
 
 def watch(session: Session, arguments: Arguments) -> int:
-    """Show the messages of a job until it has ended."""
+    """Show the messages of a job until it has finished."""
     (number,) = _numbers([arguments["job"]])
     session.say(f"Output from job {number} follows")
     session.say("-" * 21)
@@ -235,65 +237,65 @@ _ONE_JOB = CommandGroup("job", "job-id")
 
 GNT_JOB = tool(
     "gnt-job",
-    "Shows the jobs of the cluster, and cancels or archives them.",
+    "List, follow, cancel and archive jobs.",
     lists(
         JOBS,
-        doc="List the jobs that are not in the archive.",
+        doc="List the jobs that are not archived.",
         words="job-id",
         options=(
             _status("--error", ("error",), "Only jobs that failed."),
-            _status("--finished", _ENDED, "Only jobs that have ended."),
+            _status("--finished", _ENDED, "Only jobs that have finished."),
             _NOT_BEGUN,
-            _status("--running", ("running",), "Only jobs that are being carried out."),
-            Option(("--archived",), "archived", "Show whether jobs are in the archive."),
+            _status("--running", ("running",), "Only jobs that are running."),
+            Option(("--archived",), "archived", "Show whether jobs are archived."),
         ),
     ),
     Command(
         name="info",
         aliases=("show",),
-        doc="Show everything about jobs.",
+        doc="Show the details of jobs.",
         words=(_JOBS,),
         options=(FORM,),
         run=info,
     ),
     Command(
         name="cancel",
-        doc="Cancel jobs; one that runs stops where it can undo what it did.",
+        doc="Cancel jobs; a running job stops where it can undo its changes.",
         words=(_ANY_JOBS,),
         options=(
             FORCE,
             _NOT_BEGUN,
             _QUEUED,
             _WAITING,
-            Option(("--kill",), "kill", "End the job even in the middle of its work."),
-            Option(("--yes-do-it", "--ya-rly"), "yes_do_it", "Really do so."),
+            Option(("--kill",), "kill", "Interrupt the job even in the middle of its work."),
+            Option(("--yes-do-it", "--ya-rly"), "yes_do_it", "Confirm that this should be done."),
         ),
         run=cancel,
     ),
     Command(
         name="change-priority",
-        doc="Change the priority of jobs that have not ended.",
+        doc="Change the priority of jobs that have not finished.",
         words=(_ANY_JOBS,),
         options=(
             FORCE,
             _NOT_BEGUN,
             _QUEUED,
             _WAITING,
-            Option(("--priority",), "priority", "How urgent they are.", PRIORITY),
+            Option(("--priority",), "priority", "The new priority.", PRIORITY),
         ),
         run=change_priority,
     ),
-    Command(name="archive", doc="Put ended jobs into the archive.", words=(_JOBS,), run=archive),
+    Command(name="archive", doc="Move finished jobs to the archive.", words=(_JOBS,), run=archive),
     Command(
         name="autoarchive",
-        doc="Put jobs into the archive that ended longer ago than AGE, such as 1d, 2w, or all.",
+        doc="Move jobs to the archive that finished longer ago than AGE, such as 1d, 2w, or all.",
         words=(CommandGroup("age", "age"),),
         run=autoarchive,
     ),
-    Command(name="wait", doc="Wait until a job has ended.", words=(_ONE_JOB,), run=wait),
+    Command(name="wait", doc="Wait until a job has finished.", words=(_ONE_JOB,), run=wait),
     Command(
         name="watch",
-        doc="Show the messages of a job as they come, until it has ended.",
+        doc="Show the messages of a job as they arrive, until it has finished.",
         words=(_ONE_JOB,),
         run=watch,
     ),

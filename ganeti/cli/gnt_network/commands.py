@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""``gnt-network``: networks that hand out addresses to instances."""
+"""``gnt-network``: networks with address pools for instances."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _INFO = (
 
 
 def info(session: Session, arguments: Arguments) -> int:
-    """Tell everything about networks."""
+    """Show the details of networks."""
     from ganeti.cli.gnt_network.info import told
     from ganeti.cli.output import objects
     from ganeti.luxi.methods import Query
@@ -44,23 +44,25 @@ def _connections(groups: Sequence[Sequence[Any]]) -> str:
 
 
 def in_groups(session: Session, arguments: Arguments) -> int:
-    """Submit the request for each group that is named, or for all that it is not done for yet."""
+    """Submit the opcode for each named group, or for all groups that it changes."""
     from ganeti.cli.declared_options import opcode_of
     from ganeti.cli.job_polling import carry_out_all
 
     names = arguments.get("groups") or _groups_to_do(session, arguments)
     if not names:
-        done = "connected to all" if arguments.command.name == "connect" else "connected to no"
-        session.say(f"Network {arguments['network_name']} is {done} groups already.")
+        done = (
+            "connected to all" if arguments.command.name == "connect" else "disconnected from all"
+        )
+        session.say(f"Network {arguments['network_name']} is already {done} groups.")
         return 0
     jobs = [(name, [opcode_of(arguments.plus({"group_name": name}))]) for name in names]
     return carry_out_all(session, arguments, jobs)
 
 
 def _groups_to_do(session: Session, arguments: Arguments) -> list[str]:
-    """Return the groups that a network is to be connected to, or disconnected from.
+    """Return the groups to connect the network to, or to disconnect it from.
 
-    A network that there is not has all groups, so that the master refuses it in its words.
+    For an unknown network all groups are returned, so that the master reports the error.
     """
     from ganeti.cli.output import objects
     from ganeti.luxi.methods import Query, QueryGroups
@@ -77,7 +79,7 @@ def _groups_to_do(session: Session, arguments: Arguments) -> list[str]:
 
 
 def connect(session: Session, arguments: Arguments) -> int:
-    """Connect a network to groups, by default as the cluster connects network cards."""
+    """Connect a network to groups, by default with the NIC parameters of the cluster."""
     from ganeti.luxi.methods import QueryClusterInfo
 
     given = arguments.get("nicparams", {})
@@ -90,9 +92,9 @@ _ATTACHMENT = frozenset({"mode", "link", "vlan"})
 
 
 def attached(arguments: Arguments) -> Document:
-    """How network cards are attached to a network.
+    """Return how network cards are attached to a network.
 
-    :raises ExitTool: a parameter has nothing to do with that.
+    :raises ExitTool: if a parameter is not about attachment.
     """
     given = arguments["nicparams"]
     if unknown := given.keys() - _ATTACHMENT:
@@ -104,7 +106,7 @@ def attached(arguments: Arguments) -> Document:
 
 GNT_NETWORK = tool(
     "gnt-network",
-    "Makes, shows, changes and removes networks of instances.",
+    "Add, show, change and remove networks of instances.",
     lists(
         Listing(
             what="network",
@@ -117,7 +119,7 @@ GNT_NETWORK = tool(
     tag_commands("network", "network"),
     Command(
         name="info",
-        doc="Tell everything about networks.",
+        doc="Show the details of networks.",
         words=(CommandGroup("names", "network", 0, None),),
         options=(FORM,),
         run=info,
@@ -144,7 +146,8 @@ GNT_NETWORK = tool(
             Option(
                 ("-N", "--nic-parameters"),
                 "nicparams",
-                "How cards are attached: mode, link and vlan; by default as the cluster's are.",
+                "How network cards are attached: mode, link and vlan; by default the cluster's"
+                " parameters.",
                 KEYVAL,
             ),
         ),

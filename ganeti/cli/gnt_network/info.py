@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What is known of a network, in the words of ``gnt-network info``."""
+"""The output of ``gnt-network info``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROW = 64
 
 
 def told(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a network as names and values, nested."""
+    """Return a network as nested names and values."""
     usage, free = facts["map"], facts["free_count"]
     share = f" ({100 * free / len(usage):.2f}%)" if usage else ""
     return {
@@ -40,9 +40,9 @@ def told(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def usage_rows(usage: str) -> Iterator[tuple[str, str]]:
-    """Return the rows of a usage map with the first and the last address that each stands for.
+    """Yield the rows of a usage map, each with the range of addresses that it stands for.
 
-    Equal rows behind each other come once, as a network may have a thousand of them.
+    Consecutive equal rows are merged, as a large network has thousands of rows.
     """
     rows = ((usage[start : start + ROW], start) for start in range(0, len(usage), ROW))
     for row, same in groupby(rows, key=lambda each: each[0]):
@@ -51,7 +51,7 @@ def usage_rows(usage: str) -> Iterator[tuple[str, str]]:
 
 
 def ranges(addresses: str) -> Iterator[str]:
-    """Return addresses, a comma between them, as single ones and ranges."""
+    """Yield addresses, which are separated by commas, as single addresses and ranges."""
     from ipaddress import IPv4Address
 
     found: list[list[IPv4Address]] = []

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""``gnt-node``: ``commands`` declares what there is."""
+"""``gnt-node``; ``commands`` declares its commands."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the commands of ``gnt-node`` do beyond their declarations."""
+"""Code of the ``gnt-node`` commands that do more than submit one opcode."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _INFO = (
 )
 
 JOIN_SECONDS = 3600
-"""How long a new node is waited for: as long as its token is good."""
+"""How long to wait for a new node, in seconds: its token is valid for as long."""
 
 PAUSE = 0.5
 
 
 def info(session: Session, arguments: Arguments) -> int:
-    """Tell everything that is recorded of nodes."""
+    """Show the recorded settings of nodes."""
     from ganeti.cli.listing import show_facts
     from ganeti.cli.output import objects
     from ganeti.luxi.methods import Query
@@ -66,20 +66,20 @@ def _told(node: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def states(arguments: Arguments) -> Document:
-    """What is recorded of hypervisors and storage, by name."""
+    """Return the recorded states of hypervisors and storage, by name."""
     return {
         name: by_name(arguments[name]) for name in ("hv_state", "disk_state") if name in arguments
     }
 
 
 def new_node(arguments: Arguments) -> Document:
-    """What is recorded of a new node; one that only votes can do nothing else."""
+    """Return the fields of a new node; a witness runs no instances and never becomes master."""
     only_votes: Document = {"vm_capable": False, "master_capable": False}
     return {**states(arguments), **(only_votes if arguments.get("witness") else {})}
 
 
 def show_changes(session: Session, arguments: Arguments, result: Any) -> int:
-    """Tell what was changed."""
+    """Show what was changed."""
     if result:
         session.say(f"Modified node {arguments['node_name']}")
         for name, value in result:
@@ -91,7 +91,7 @@ def show_changes(session: Session, arguments: Arguments, result: Any) -> int:
 
 
 def add(session: Session, arguments: Arguments) -> int:
-    """Invite a node, wait until it has joined, and make it a member."""
+    """Invite a node, wait until it has joined, and add it to the cluster."""
     from ganeti.cli.addresses import require_host_name
     from ganeti.cli.declared_options import opcode_of
     from ganeti.cli.job_polling import carry_out
@@ -108,9 +108,10 @@ def add(session: Session, arguments: Arguments) -> int:
     if not answers(address, port):
         if arguments.get("joined"):
             raise ExitTool(
-                NODE_SETUP, f"no node daemon answers at {address} port {port}; does it run?"
+                NODE_SETUP,
+                f"no node daemon answers at {address} port {port}; start ganeti-noded there",
             )
-        session.say(f"Run this on {name} as root, within the hour:")
+        session.say(f"Run this on {name} as root within an hour:")
         session.say()
         session.say(f"  {_join_command(session, name, address, bool(arguments.get('readd')))}")
         session.say()
@@ -122,21 +123,22 @@ def add(session: Session, arguments: Arguments) -> int:
 
 
 def _with_full_name(session: Session, arguments: Arguments) -> Arguments:
-    """The arguments with the name by which the new node knows itself, which its token is for."""
+    """Return the arguments with the fully qualified name of the new node, for which its token is
+    issued."""
     from ganeti.cli.addresses import full_name
 
     name = arguments["node_name"]
-    # Nodes of a virtual cluster have the names that they are given.
+    # Nodes of a virtual cluster have names that need not resolve.
     if "." in name or session.paths.root or arguments.get("readd"):
         return arguments
     full = full_name(name)
     if full != name:
-        session.tell(f"Note: {name} is {full}")
+        session.tell(f"Note: using the full name {full} for {name}")
     return arguments.plus({"node_name": full})
 
 
 def _known_address(session: Session, arguments: Arguments) -> str:
-    """The address of a node that gives none: its own if it is one already, or that of its name."""
+    """Return the address to use if none was given: the recorded one, or that of the node's name."""
     from ganeti.cli.addresses import resolved
     from ganeti.cli.output import objects
     from ganeti.luxi.methods import Query
@@ -148,7 +150,7 @@ def _known_address(session: Session, arguments: Arguments) -> str:
         if not found:
             raise ExitTool(
                 FAILURE,
-                f"there is no node {name} to add again; add it without --readd as a new one",
+                f"unknown node {name}; to add it as a new node, omit --readd",
             )
         return str(found[0]["pip"])
     return resolved(name, "--primary-ip", loopback=bool(session.paths.root))
@@ -163,12 +165,13 @@ def _token(session: Session, name: str, address: str) -> str:
 def _join_command(session: Session, name: str, address: str, again: bool) -> str:
     below = f"GANETI_ROOTDIR=FOLDER GANETI_HOSTNAME={name} " if session.paths.root else ""
     option = " --rejoin" if again else ""
-    # Not as an argument: those of a process can be seen by everybody on its host.
+    # Not as an argument: the arguments of a process are visible to all users of its host.
     return f"echo {_token(session, name, address)} | {below}ganeti-noded --join -{option}"
 
 
 def answers(address: str, port: int) -> bool:
-    """Whether something listens there; a node daemon does when it has its certificate."""
+    """Return whether a connection is accepted; a node daemon listens once it has its
+    certificate."""
     try:
         socket.create_connection((address, port), timeout=2).close()
     except OSError:
@@ -191,21 +194,22 @@ def _wait(session: Session, address: str, port: int) -> None:
 
 
 def evacuation(arguments: Arguments) -> Document:
-    """Which instances leave, and where to."""
+    """Return which instances to evacuate."""
     primary, secondary = arguments.get("primary_only"), arguments.get("secondary_only")
     if primary and "remote_node" in arguments:
-        raise ExitTool(
-            FAILURE, "-n is where second copies of disks go; it does not go together with -p"
-        )
+        raise ExitTool(FAILURE, "-n selects the new secondary node; it cannot be combined with -p")
     secondary = secondary or "remote_node" in arguments
     if primary and secondary:
-        raise ExitTool(FAILURE, "-p and -s do not go together; without them, both leave")
+        raise ExitTool(
+            FAILURE,
+            "-p and -s exclude each other; without them, both kinds of instances are evacuated",
+        )
     mode = "primary-only" if primary else "secondary-only" if secondary else "all"
     return {"mode": mode}
 
 
 def failover(session: Session, arguments: Arguments) -> int:
-    """Fail over every instance that runs on a node."""
+    """Fail over all primary instances of a node."""
     from ganeti.cli.job_polling import carry_out_all
     from ganeti.cli.output import objects
     from ganeti.luxi.methods import Query
@@ -216,7 +220,7 @@ def failover(session: Session, arguments: Arguments) -> int:
     found = objects(session.ask(Query(what="node", fields=("pinst_list",), qfilter=wanted)))
     instances = found[0]["pinst_list"] if found else []
     if not instances:
-        session.say(f"No instance runs on {name}; there is nothing to do")
+        session.say(f"No primary instances on {name}; nothing to do")
         return 0
     if not arguments.get("force"):
         for each in instances:
@@ -239,7 +243,7 @@ def failover(session: Session, arguments: Arguments) -> int:
 
 
 def power(session: Session, arguments: Arguments) -> int:
-    """Ask about or switch the power of nodes, by their out-of-band helpers."""
+    """Query or switch the power of nodes by their out-of-band helpers."""
     from ganeti.cli.job_polling import results_of
     from ganeti.opcodes.node import CommandPower, PowerCommand
 
@@ -247,7 +251,7 @@ def power(session: Session, arguments: Arguments) -> int:
     names = arguments.get("names", [])
     if command in (PowerCommand.POWER_OFF, PowerCommand.POWER_CYCLE):
         if not names:
-            raise ExitTool(FAILURE, f"power {arguments['what']}: name the nodes")
+            raise ExitTool(FAILURE, f"power {arguments['what']}: name at least one node")
         if not arguments.get("force"):
             session.confirm(f"Power {arguments['what']} {', '.join(names)}?", "-f/--force")
     ignore_status = bool(arguments.get("ignore_status"))
@@ -259,7 +263,7 @@ def power(session: Session, arguments: Arguments) -> int:
         node_names=tuple(names),
         command=command,
         timeout=arguments.get("timeout", 60),
-        # A dry run does not mark nodes offline, so that they are not when it gets there.
+        # A dry run does not mark the nodes offline, so the check for that would fail.
         ignore_status=ignore_status or bool(first and arguments.get("dry_run")),
         power_delay=arguments.get("power_delay", 2.0),
     )
@@ -269,9 +273,9 @@ def power(session: Session, arguments: Arguments) -> int:
 
 
 def _require_helpers(session: Session, names: Sequence[str]) -> None:
-    """Check that nodes can be switched off, before they are marked offline for that.
+    """Check that nodes have an out-of-band helper, before they are marked offline.
 
-    :raises ExitTool: one has no helper.
+    :raises ExitTool: if one has none.
     """
     from ganeti.cli.output import objects
     from ganeti.luxi.methods import Query
@@ -282,20 +286,20 @@ def _require_helpers(session: Session, names: Sequence[str]) -> None:
     if without := [node["name"] for node in nodes if not node["ndparams"].get("oob_program")]:
         raise ExitTool(
             FAILURE,
-            f"node {', '.join(without)} has no out-of-band helper; name one: gnt-node modify"
+            f"node {', '.join(without)} has no out-of-band helper; set one: gnt-node modify"
             f" --node-parameters oob_program=PATH {without[0]}",
         )
 
 
 def _taken_out_of_use(names: Sequence[str], *, auto_promote: bool) -> list[Opcode]:
-    """The requests that mark nodes offline, which they are to be before they lose their power."""
+    """Return the opcodes that mark nodes offline, as required before they are powered off."""
     from ganeti.opcodes.node import ModifyNode
 
     return [ModifyNode(node_name=name, offline=True, auto_promote=auto_promote) for name in names]
 
 
 def health(session: Session, arguments: Arguments) -> int:
-    """Show what out-of-band helpers say of the health of nodes."""
+    """Show the health of nodes as reported by their out-of-band helpers."""
     from ganeti.cli.job_polling import results_of
     from ganeti.opcodes.node import CommandPower, PowerCommand
 
@@ -314,9 +318,9 @@ def show_power(
     *,
     switches: bool = False,
 ) -> int:
-    """Show what helpers answered; it is a failure if one did not do what it should.
+    """Show the answers of the helpers; return a failure if one of them failed.
 
-    Only where power ``switches`` is a node without a helper such a failure.
+    A node without a helper is a failure only if the command ``switches`` the power.
     """
     from ganeti.cli.job_polling import show_plan
     from ganeti.cli.output import table
@@ -336,12 +340,12 @@ def show_power(
 
 
 _NO_DATA, _UNAVAILABLE = 2, 3
-"""The helper failed, or there is none."""
+"""Status of a helper that failed, and of a node without one."""
 _MARKS = {_NO_DATA: "(nodata)", _UNAVAILABLE: "(unavail)"}
 
 
 def _power_told(status: int, said: Any) -> str:
-    """What a helper said, in words."""
+    """Return the answer of a helper as text."""
     if status in _MARKS:
         return _MARKS[status]
     match said:
@@ -353,7 +357,7 @@ def _power_told(status: int, said: Any) -> str:
 
 
 def restricted_command(session: Session, arguments: Arguments) -> int:
-    """Run a command on nodes, by default on all that are online, and show what it writes."""
+    """Run a restricted command on nodes, by default on all online nodes, and show its output."""
     from ganeti.cli.job_polling import results_of, show_plan
     from ganeti.opcodes.node import RunRestrictedCommand
 
@@ -376,7 +380,7 @@ def restricted_command(session: Session, arguments: Arguments) -> int:
 
 
 def _online(session: Session, group: str | None) -> tuple[str, ...]:
-    """The nodes that are online, of one group or of all."""
+    """Return the names of the nodes that are online, of one group or of all."""
     from ganeti.cli.output import objects
     from ganeti.luxi.methods import Query
 
@@ -404,7 +408,7 @@ def volumes(session: Session, arguments: Arguments) -> int:
 
 
 def drbd_minors(session: Session, arguments: Arguments) -> int:
-    """List the DRBD minors of a node that the configuration knows."""
+    """List the configured DRBD minors of a node."""
     from ganeti.cli.job_polling import results_of
     from ganeti.cli.output import objects, table
     from ganeti.luxi.methods import Query
@@ -415,7 +419,7 @@ def drbd_minors(session: Session, arguments: Arguments) -> int:
     wanted = filter_from([arguments["node_name"]])
     found = objects(session.ask(Query(what="node", fields=fields, qfilter=wanted)))
     if not found:
-        raise ExitTool(FAILURE, f"there is no node {arguments['node_name']}; see gnt-node list")
+        raise ExitTool(FAILURE, f"unknown node {arguments['node_name']}; see gnt-node list")
     node = found[0]
     names = tuple(sorted({*node["pinst_list"], *node["sinst_list"]}))
     rows: list[list[str]] = []
@@ -432,7 +436,7 @@ def drbd_minors(session: Session, arguments: Arguments) -> int:
 
 
 def _minors(node: str, instances: Iterable[Mapping[str, Any]]) -> Iterator[list[str]]:
-    """A row for each mirrored disk that has a copy on a node."""
+    """Yield a row for each DRBD disk that has a copy on the node."""
     for instance in instances:
         for disk in instance["disks"]:
             drbd = disk["drbd_info"] or {}
@@ -483,12 +487,12 @@ def _rows(session: Session, arguments: Arguments, usual: tuple[str, ...], asked:
 
 
 def _number(value: Any) -> Any:
-    """Sizes come as numbers or as text that spells one."""
+    """Return a size, which may be text, as a number."""
     return float(value) if isinstance(value, str) and value.isdigit() else value
 
 
 def storage_changes(arguments: Arguments) -> Document:
-    """What changes of a storage unit."""
+    """Return the changes of a storage unit."""
     if "allocatable" not in arguments:
-        raise ExitTool(FAILURE, "say what is to change: --allocatable yes or no")
+        raise ExitTool(FAILURE, "no changes requested; use --allocatable yes or no")
     return {"changes": {"allocatable": arguments["allocatable"]}}

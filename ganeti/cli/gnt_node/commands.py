@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""``gnt-node``: the hosts of the cluster."""
+"""``gnt-node``: add, show, change and remove nodes."""
 
 from __future__ import annotations
 
@@ -39,38 +39,46 @@ STATES = (
 NEW_SECONDARY = Option(
     ("-n", "--new-secondary"),
     "remote_node",
-    "The node that becomes the new secondary; only second copies leave then.",
+    "The new secondary node; implies that only secondary instances are evacuated.",
     TEXT,
     metavar="NODE",
 )
 TIMEOUT = Option(
-    ("--oob-timeout",), "timeout", "How long the helper may take, in seconds.", WHOLE_SECONDS
+    ("--oob-timeout",), "timeout", "Timeout of the out-of-band helper, in seconds.", WHOLE_SECONDS
 )
 
 ADD = Command(
     name="add",
     opcode="OP_NODE_ADD",
-    doc="Take a host into the cluster: shows what to run on it, waits for it, and adds it.",
+    doc="Add a node: show the command to run on it, wait until it joins, and add it.",
     words=NODE,
     options=(
         Option(
             ("--primary-ip",),
             "primary_ip",
-            "The node's address; by default that of its name.",
+            "The primary address of the node; by default the address of its name.",
             ADDRESS,
         ),
-        Option(("--token-only",), "token_only", "Print the token for the new node, and no more."),
-        Option(("--joined",), "joined", "Its node daemon runs already; do not wait for it."),
-        Option(("--port",), "port", "Where its node daemon listens.", PORT),
+        Option(("--token-only",), "token_only", "Print only the token for the new node."),
+        Option(("--joined",), "joined", "The node daemon runs already; do not wait for it."),
+        Option(("--port",), "port", "The port of the new node's daemon.", PORT),
         Option(
             ("--witness",),
             "witness",
-            "It only votes: it runs no instances and never becomes master.",
+            "Add a node that only votes: it runs no instances and never becomes master.",
         ),
-        Option(("-v", "--verbose"), "verbose", "Accepted for scripts that say it."),
-        Option(("--no-node-setup",), "no_node_setup", "As it is here anyway: nothing by ssh."),
-        Option(("--no-ssh-key-check",), "no_ssh_key_check", "Accepted for scripts that say it."),
-        Option(("--force-join",), "force_join", "Accepted for scripts that say it."),
+        Option(("-v", "--verbose"), "verbose", "Accepted for compatibility; has no effect."),
+        Option(
+            ("--no-node-setup",),
+            "no_node_setup",
+            "Do not set up the node by SSH; always so here, accepted for compatibility.",
+        ),
+        Option(
+            ("--no-ssh-key-check",),
+            "no_ssh_key_check",
+            "Accepted for compatibility; has no effect.",
+        ),
+        Option(("--force-join",), "force_join", "Accepted for compatibility; has no effect."),
     ),
     flags=STATES,
     without=("node_setup",),
@@ -80,7 +88,7 @@ ADD = Command(
 
 GNT_NODE = tool(
     "gnt-node",
-    "Adds, shows, changes and removes the hosts of the cluster.",
+    "Add, show, change and remove nodes.",
     lists(
         Listing(
             what="node",
@@ -99,7 +107,7 @@ GNT_NODE = tool(
     Command(
         name="info",
         aliases=("show",),
-        doc="Tell everything that is recorded of nodes.",
+        doc="Show the recorded settings of nodes.",
         words=NODES,
         options=(FORM,),
         run=actions.info,
@@ -123,8 +131,10 @@ GNT_NODE = tool(
         opcode="OP_NODE_EVACUATE",
         words=NODE,
         options=(
-            Option(("-p", "--primary-only"), "primary_only", "Only those that run on it."),
-            Option(("-s", "--secondary-only"), "secondary_only", "Only their second copies."),
+            Option(("-p", "--primary-only"), "primary_only", "Evacuate only primary instances."),
+            Option(
+                ("-s", "--secondary-only"), "secondary_only", "Evacuate only secondary instances."
+            ),
         ),
         flags=(NEW_SECONDARY, Option(("--ignore-soft-errors",), "ignore_soft_errors", "")),
         without=("mode",),
@@ -137,20 +147,25 @@ GNT_NODE = tool(
         opcode="OP_NODE_MIGRATE",
         words=NODE,
         flags=(Option(("--migration-mode",), "mode", "", choice(("live", "non-live"))),),
-        confirm="Migrate all instances that run on {node_name}?",
+        confirm="Migrate all primary instances of {node_name}?",
         ended=show_jobs,
     ),
     Command(
         name="failover",
-        doc="Stop the instances of a node, and start them on others that have their disks.",
+        doc="Fail over all primary instances of a node to their other nodes.",
         words=NODE,
         options=(
             FORCE,
-            Option(("-I", "--iallocator"), "iallocator", "The allocator that chooses nodes.", TEXT),
+            Option(
+                ("-I", "--iallocator"),
+                "iallocator",
+                "The instance allocator that selects nodes.",
+                TEXT,
+            ),
             Option(
                 ("--ignore-consistency",),
                 "ignore_consistency",
-                "Go ahead even if the disks are not in sync; data may be lost.",
+                "Continue even if the disks are not in sync; data may be lost.",
             ),
         ),
         submits=True,
@@ -161,12 +176,12 @@ GNT_NODE = tool(
         opcode="OP_NODE_POWERCYCLE",
         words=NODE,
         options=(Option(("--yes",), "confirmed", "Do not ask for confirmation."),),
-        confirm="Restart {node_name} hard, with all that runs on it?",
+        confirm="Power-cycle {node_name} with all its instances?",
         confirmed_by="confirmed",
     ),
     Command(
         name="power",
-        doc="Ask about or switch the power of nodes.",
+        doc="Query or switch the power of nodes.",
         words=(CommandGroup("what", "what", choices=("on", "off", "cycle", "status")), *NODES),
         options=(
             FORCE,
@@ -174,14 +189,16 @@ GNT_NODE = tool(
             Option(
                 ("--auto-promote",),
                 "auto_promote",
-                "Let other nodes become master candidates instead of those that go offline.",
+                "Promote other nodes to master candidates in place of those that go offline.",
             ),
             Option(
                 ("--ignore-status",),
                 "ignore_status",
-                "Switch nodes off without marking them offline first.",
+                "Power nodes off without marking them offline first.",
             ),
-            Option(("--power-delay",), "power_delay", "Seconds between two nodes.", SECONDS),
+            Option(
+                ("--power-delay",), "power_delay", "Delay between two nodes, in seconds.", SECONDS
+            ),
             NO_HEADERS,
             SEPARATOR,
         ),
@@ -190,7 +207,7 @@ GNT_NODE = tool(
     ),
     Command(
         name="health",
-        doc="Show what out-of-band helpers say of the health of nodes.",
+        doc="Show the health of nodes as reported by their out-of-band helpers.",
         words=NODES,
         options=(TIMEOUT, NO_HEADERS, SEPARATOR),
         submits=True,
@@ -199,11 +216,17 @@ GNT_NODE = tool(
     ),
     Command(
         name="restricted-command",
-        doc="Run a command on nodes that their administrators allow.",
+        doc="Run a restricted command, which the administrator of the nodes allows.",
         words=(CommandGroup("command", "command"), *NODES),
         options=(
-            Option(("-g", "--node-group"), "group", "On the nodes of this group.", TEXT),
-            Option(("-M", "--show-machine-names"), "named", "Begin each line with the node."),
+            Option(
+                ("-g", "--node-group"), "group", "Run the command on all nodes of this group.", TEXT
+            ),
+            Option(
+                ("-M", "--show-machine-names"),
+                "named",
+                "Prefix each line of output with the name of the node.",
+            ),
             Option(("--sync",), "sync", "Wait until no job uses the nodes."),
         ),
         submits=True,
@@ -211,7 +234,7 @@ GNT_NODE = tool(
     ),
     Command(
         name="list-drbd",
-        doc="List the DRBD minors of a node, with the instances whose disks they are.",
+        doc="List the DRBD minors of a node and the instances that use them.",
         words=NODE,
         options=(NO_HEADERS, SEPARATOR),
         run=actions.drbd_minors,
@@ -237,7 +260,7 @@ GNT_NODE = tool(
             Option(
                 ("-t", "--storage-type"),
                 "storage_type",
-                "The kind of storage.",
+                "The type of storage.",
                 choice(("file", "gluster", "lvm-pv", "lvm-vg", "sharedfile")),
             ),
         ),
@@ -254,7 +277,12 @@ GNT_NODE = tool(
             CommandGroup("name", "storage-unit"),
         ),
         options=(
-            Option(("--allocatable",), "allocatable", "Whether new disks may be put there.", BOOL),
+            Option(
+                ("--allocatable",),
+                "allocatable",
+                "Whether new disks may be created on the storage unit.",
+                BOOL,
+            ),
         ),
         without=("changes",),
         given=actions.storage_changes,

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""``gnt-os``: ``commands`` declares what there is."""
+"""``gnt-os``; ``commands`` declares its commands."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the nodes have of OS definitions, in the words of ``gnt-os``."""
+"""Queries about the OS definitions of the nodes, and the output of ``gnt-os``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FIELDS = (
 
 
 def definitions(session: Session, fields: Sequence[str] = _FIELDS) -> list[dict[str, Any]]:
-    """The OS definitions that there are."""
+    """Query the OS definitions."""
     from ganeti.cli.output import objects
     from ganeti.luxi.methods import Query
 
@@ -24,26 +24,24 @@ def definitions(session: Session, fields: Sequence[str] = _FIELDS) -> list[dict[
 
 
 def names_of(definition: Mapping[str, Any]) -> list[str]:
-    """The names to install by: with each variant, if there are variants."""
+    """Return the names to install by: one for each variant, if there are variants."""
     name = definition["name"]
     return [f"{name}+{variant}" for variant in definition["variants"] or ()] or [name]
 
 
 def usable(session: Session) -> list[str]:
-    """The names of everything that instances can be installed with."""
+    """Query the names of all OS definitions that instances can be installed with."""
     found = definitions(session, ("name", "valid", "hidden", "blacklisted", "variants"))
     chosen = [
         each for each in found if each["valid"] and not each["hidden"] and not each["blacklisted"]
     ]
     if not chosen:
-        raise ExitTool(
-            FAILURE, "no OS definition works on all nodes; gnt-os diagnose says what is wrong"
-        )
+        raise ExitTool(FAILURE, "no OS definition is valid on all nodes; see gnt-os diagnose")
     return [name for each in chosen for name in names_of(each)]
 
 
 def list_usable(session: Session, arguments: Arguments) -> int:
-    """List what instances can be installed with."""
+    """List the OS definitions that instances can be installed with."""
     from ganeti.cli.output import as_json
 
     names = usable(session)
@@ -56,7 +54,7 @@ def list_usable(session: Session, arguments: Arguments) -> int:
 
 
 def info(session: Session, arguments: Arguments) -> int:
-    """Tell everything about OS definitions."""
+    """Show the details of OS definitions."""
     from ganeti.cli.listing import show_facts
 
     found = definitions(session)
@@ -66,12 +64,12 @@ def info(session: Session, arguments: Arguments) -> int:
     facts = [known[name] for name in names if name in known] if names else found
     show_facts(session, arguments, facts, {each["name"]: _told(each) for each in facts})
     if missing:
-        raise ExitTool(FAILURE, f"there is no OS definition {', '.join(missing)}; see gnt-os list")
+        raise ExitTool(FAILURE, f"unknown OS definition {', '.join(missing)}; see gnt-os list")
     return 0
 
 
 def modify(session: Session, arguments: Arguments) -> int:
-    """Change what holds for all instances of an OS definition."""
+    """Change the defaults of all instances of an OS definition."""
     from ganeti.cli.job_polling import carry_out
     from ganeti.opcodes.cluster import ModifyCluster
     from ganeti.schema.reading import read
@@ -108,7 +106,7 @@ def _told(each: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def diagnose(session: Session, arguments: Arguments) -> int:
-    """Tell for each OS definition what each node has of it; 1 if any does not work."""
+    """Show the state of each OS definition on each node; return 1 if any is invalid."""
     from ganeti.cli.listing import show_facts
 
     found = definitions(session)
@@ -125,7 +123,7 @@ def _verdict(each: Mapping[str, Any]) -> str:
 
 def _by_node(each: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        node: [_place(*place) for place in places] or "there is no such definition here"
+        node: [_place(*place) for place in places] or "this node has no such OS definition"
         for node, places in (each["node_status"] or {}).items()
     }
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""``gnt-os``: what instances can be installed with."""
+"""``gnt-os``: OS definitions, which instances are installed with."""
 
 from __future__ import annotations
 
@@ -9,34 +9,39 @@ from ganeti.cli.listing import FORM, NO_HEADERS
 from ganeti.cli.options import BOOL, IDENTKEYVAL, KEYVAL, PRIORITY, PRIVATE, Option
 from ganeti.cli.program import run_tool
 
-NO_JOB = Option(("--priority",), "priority", "Accepted; this is answered at once.", PRIORITY)
+NO_JOB = Option(
+    ("--priority",),
+    "priority",
+    "Accepted for compatibility; this command submits no job.",
+    PRIORITY,
+)
 
 GNT_OS = tool(
     "gnt-os",
-    "Shows the OS definitions of the nodes, and sets what holds for their instances.",
+    "Show the OS definitions of the nodes, and set defaults for their instances.",
     Command(
         name="list",
-        doc="List what instances can be installed with.",
+        doc="List the OS definitions that instances can be installed with.",
         options=(NO_HEADERS, FORM, NO_JOB),
         run=list_usable,
     ),
     Command(
         name="info",
         aliases=("show",),
-        doc="Tell everything about OS definitions.",
+        doc="Show the details of OS definitions.",
         words=(CommandGroup("names", "os", 0, None),),
         options=(FORM, NO_JOB),
         run=info,
     ),
     Command(
         name="diagnose",
-        doc="Tell what each node has of each OS definition, and why it does not work.",
+        doc="Show the state of each OS definition on each node, and why it is invalid.",
         options=(FORM, NO_JOB),
         run=diagnose,
     ),
     Command(
         name="modify",
-        doc="Change what holds for all instances of an OS definition that set nothing themselves.",
+        doc="Change the defaults of all instances of an OS definition.",
         words=(CommandGroup("name", "os"),),
         options=(
             Option(
@@ -46,18 +51,23 @@ GNT_OS = tool(
                 IDENTKEYVAL,
                 many=True,
             ),
-            Option(("-O", "--os-parameters"), "osparams", "Parameters for its scripts.", KEYVAL),
+            Option(
+                ("-O", "--os-parameters"),
+                "osparams",
+                "Parameters of the OS definition's scripts.",
+                KEYVAL,
+            ),
             Option(
                 ("--os-parameters-private",),
                 "osparams_private",
-                "Parameters for its scripts that are stored but never shown.",
+                "Parameters of the OS definition's scripts that are stored but never shown.",
                 PRIVATE,
             ),
-            Option(("--hidden",), "hidden", "Whether lists leave it out.", BOOL),
+            Option(("--hidden",), "hidden", "Whether to hide the OS definition from lists.", BOOL),
             Option(
                 ("--blacklisted",),
                 "blacklisted",
-                "Whether it must not be used; lists leave it out.",
+                "Whether to forbid the use of the OS definition, and hide it from lists.",
                 BOOL,
             ),
         ),

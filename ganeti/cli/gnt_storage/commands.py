@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""``gnt-storage``: the providers of external storage that nodes have."""
+"""``gnt-storage``: the external storage providers of the nodes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _providers(session: Session) -> list[dict[str, Any]]:
 
 
 def info(session: Session, arguments: Arguments) -> int:
-    """Show the parameters of providers, and where they work."""
+    """Show the parameters of providers, and in which node groups they are valid."""
     known = {each["name"]: each for each in _providers(session)}
     names = arguments.get("names") or list(known)
     told = {
@@ -39,14 +39,13 @@ def info(session: Session, arguments: Arguments) -> int:
     if missing := [name for name in names if name not in known]:
         raise ExitTool(
             FAILURE,
-            f"there is no external storage provider {', '.join(missing)};"
-            " gnt-storage diagnose shows those there are",
+            f"unknown external storage provider {', '.join(missing)}; see gnt-storage diagnose",
         )
     return 0
 
 
 def diagnose(session: Session, arguments: Arguments) -> int:
-    """Show what each node has of each provider; 1 if any does not work somewhere."""
+    """Show the state of each provider on each node; return 1 if any is invalid."""
     found = _providers(session)
     told = {
         each["name"]: {node: _places(places) for node, places in each["node_status"].items()}
@@ -59,7 +58,7 @@ def diagnose(session: Session, arguments: Arguments) -> int:
 
 def _places(places: list[Any]) -> Any:
     if not places:
-        return "there is no such provider here"
+        return "this node has no such provider"
     return [
         {"path": path, "valid": valid, **({} if valid else {"diagnosis": diagnosis})}
         for path, valid, diagnosis, *_ in places
@@ -68,18 +67,18 @@ def _places(places: list[Any]) -> Any:
 
 GNT_STORAGE = tool(
     "gnt-storage",
-    "Shows the providers of external storage that nodes have.",
+    "Show the external storage providers of the nodes.",
     Command(
         name="info",
         aliases=("show",),
-        doc="Show the parameters of providers, and in which node groups they work.",
+        doc="Show the parameters of providers, and in which node groups they are valid.",
         words=(CommandGroup("names", "provider", 0, None),),
         options=(FORM, NO_JOB),
         run=info,
     ),
     Command(
         name="diagnose",
-        doc="Show what each node has of each provider, and why it does not work.",
+        doc="Show the state of each provider on each node, and why it is invalid.",
         options=(FORM, NO_JOB),
         run=diagnose,
     ),

@@ -1,2 +1,3 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Guests run by QEMU: ``command`` says how, ``driver`` does it; ``qmp`` and ``control`` talk."""
+"""KVM guests: ``command`` builds the QEMU command line, ``driver`` runs it, ``monitor`` speaks
+QMP."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Whether KVM works on this node. A /dev/kvm alone says little: guests may still fail or hang."""
+"""Selection of the accelerator. The presence of /dev/kvm is not enough: guests may fail or hang."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from ganeti.system.interfaces import IFiles, INotes, IProcesses
 _DEVICE = "/dev/kvm"
 _TIMEOUT = 5.0
 _PASSED = 0x63
-"""The exit code that QEMU makes of 0x31 written to its debugging port: twice that plus one."""
+"""The exit code of QEMU for 0x31 written to isa-debug-exit: (value << 1) | 1."""
 
 # mov al, 0x31; out 0xf4, al; hlt; and again
 _BOOT_SECTOR = bytes.fromhex("b031 e6f4 f4 ebfd").ljust(510, b"\0") + b"\x55\xaa"
 
 
 class KvmTest(Record):
-    """What was found out about a QEMU program, and why."""
+    """The result of the test of a QEMU program, and the reason."""
 
     accelerator: Accelerator
     why: str
 
 
 class Accelerators:
-    """Says how guests are executed; what was found out is noted until the host restarts.
+    """Selects how guests are executed; test results are recorded until the host restarts.
 
-    ``auto`` takes KVM only if all of this holds: there is a /dev/kvm; this host is no virtual
-    machine itself (nested KVM often starts guests that hang later); and a boot sector of our own
-    runs under it within seconds. Everything else is executed in software, which is slow and
-    works. Remove the note in ``<run>/kvm/verdicts`` to have it tried again, or set the hypervisor
-    parameter ``kvm_accel`` to decide yourself.
+    ``auto`` selects KVM only if /dev/kvm exists, this host is not a virtual machine itself (with
+    nested KVM, guests often hang some time after their start), and a test boot sector runs under
+    KVM within seconds. Otherwise guests are executed in software, which is slow but works. Remove
+    the record in ``<run>/kvm/verdicts`` to repeat the test, or set the hypervisor parameter
+    ``kvm_accel`` to override it.
     """
 
     _log = Logger()
@@ -52,7 +52,7 @@ class Accelerators:
         self._turn = DeferredLock()
 
     async def choose(self, kvm: Kvm, binary: str) -> Accelerator:
-        """How a guest with these parameters is executed by this QEMU."""
+        """Return the accelerator for a guest with these parameters."""
         if kvm.kvm_accel != "auto":
             return Accelerator(kvm.kvm_accel)
         if kvm.kvm_flag:
@@ -63,16 +63,16 @@ class Accelerators:
     async def _verdict(self, binary: str) -> KvmTest:
         note = self._notes.all().get(binary)
         if note is not None:
-            # Notes are not synced: a host that lost its power may have left an empty one.
+            # Records are not synced: after a power failure the file may be empty.
             with suppress(*UNREADABLE):
                 return msgspec.json.decode(note, type=KvmTest)
         reason = self._against() or await self._test(binary)
         verdict = KvmTest(
             accelerator=Accelerator.TCG if reason else Accelerator.KVM,
-            why=reason or "a boot sector ran",
+            why=reason or "the test boot sector ran",
         )
         self._log.info(
-            "guests of {binary} are executed by {how}: {why}",
+            "guests of {binary} use the accelerator {how}: {why}",
             binary=binary,
             how=verdict.accelerator.value,
             why=verdict.why,
@@ -81,16 +81,16 @@ class Accelerators:
         return verdict
 
     def _against(self) -> str:
-        """What speaks against KVM before anything is tried; empty if nothing does."""
+        """Return a reason against KVM that needs no test; empty if there is none."""
         if self._files.stat(_DEVICE) is None:
-            return f"there is no {_DEVICE}"
+            return f"{_DEVICE} does not exist"
         flags = re.search(rb"^flags\s*:(.*)$", self._files.read("/proc/cpuinfo"), re.MULTILINE)
         if flags and b"hypervisor" in flags[1].split():
             return "this host is a virtual machine itself"
         return ""
 
     async def _test(self, binary: str) -> str:
-        """Run the boot sector; empty if it ran, or else what became of it."""
+        """Run the boot sector; return the reason of a failure, empty if it ran."""
         argv = [binary, "-machine", "pc,accel=kvm", "-m", "16", "-display", "none"]
         argv += ["-no-user-config", "-nodefaults", "-no-reboot"]
         argv += ["-device", "isa-debug-exit,iobase=0xf4,iosize=1"]
@@ -102,4 +102,4 @@ class Accelerators:
         if finished.code == _PASSED:
             return ""
         said = finished.err.decode("utf-8", "replace").strip()
-        return f"a boot sector did not run ({said or f'exit code {finished.code}'})"
+        return f"the test boot sector did not run ({said or f'exit code {finished.code}'})"

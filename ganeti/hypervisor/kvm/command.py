@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""How QEMU is called for a guest: a pure function from what is wanted to its arguments."""
+"""The QEMU command line of a guest; pure functions."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ganeti.schema.shell import shell_words
 from ganeti.schema.types import Parameters
 
 FIRST_VNC_PORT = 5900
-"""QEMU counts VNC ports from here and calls the numbers displays."""
+"""The port of VNC display 0."""
 
 _SOFTWARE_CPU = "max,la57=off"
-"""All that software emulation can do, but five-level page tables, with which Linux hangs early."""
+"""All features of software emulation except five-level page tables, which hang Linux at boot."""
 
 
 class Accelerator(enum.StrEnum):
-    """How QEMU executes a guest's instructions: by the processor, or in software."""
+    """How QEMU executes a guest: by the processor's virtualization, or in software."""
 
     KVM = "kvm"
     TCG = "tcg"
@@ -33,7 +33,7 @@ class Accelerator(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """What a node adds to a guest: its QEMU, how it computes, and where its sockets are."""
+    """What the node determines: the QEMU program, the accelerator, and the paths of sockets."""
 
     binary: str
     accelerator: Accelerator
@@ -41,18 +41,18 @@ class Machine:
 
 
 _SOFTWARE_EXTRA_KIB = 8
-"""What a guest in software has beyond its memory, so that what it writes survives a migration.
+"""Memory added to guests without KVM, so that their writes survive a migration.
 
-QEMU before 9.0 looks for what such a guest changed since the last pass over its memory in one of
-two ways. The one for memory in multiples of 256 KiB forgets to watch the pages again, and later
-writes to them are lost. No multiple of 256 KiB takes that way.
+QEMU before 9.0 searches the pages that such a guest has written since the last pass in one of two
+ways. The one for memory sizes in multiples of 256 KiB does not track these pages again, so later
+writes to them are lost. Other sizes use the correct way.
 """
 
 
 def read(hvparams: Parameters) -> Kvm:
-    """The filled parameters as a record; names that are not ours are left out.
+    """Return the complete parameters as a record, without unknown ones.
 
-    :raises msgspec.ValidationError: values of other types than declared.
+    :raises msgspec.ValidationError: if a value has the wrong type.
     """
     known = set(Kvm.__struct_fields__)
     return msgspec.convert({k: v for k, v in hvparams.items() if k in known}, Kvm)
@@ -66,17 +66,17 @@ def command(
     paused: bool = False,
     incoming: bool = False,
 ) -> list[str]:
-    """The program and its arguments; ``incoming`` waits for the guest to be sent by another.
+    """Return the command line of a guest; ``incoming`` waits for a migration.
 
-    QEMU goes into the background by itself once the machine is ready, so that an error has been
-    written and an exit code is there when it has not.
+    With -daemonize, QEMU stays in the foreground until the machine is ready, so that errors during
+    its start have a message and an exit code.
     """
     kvm = read(guest.hvparams)
     return [
         *_pinned(kvm),
         machine.binary,
         *("-name", escaped(guest.name), "-uuid", guest.uuid),
-        # So that a guest can learn its name, and what software it runs on.
+        # Tells the guest its name, and the software that it runs on.
         *("-smbios", f"type=1,manufacturer=Ganeti,serial={escaped(guest.name)}"),
         *("-no-user-config", "-nodefaults", "-daemonize", "-pidfile", machine.places.pid),
         *_processor(guest, kvm, machine.accelerator),
@@ -96,8 +96,8 @@ def command(
         *(("-rtc", "base=localtime") if kvm.use_localtime else ()),
         *(("-no-reboot",) if kvm.reboot_behavior == "exit" else ()),
         *(("-S",) if paused else ()),
-        # Why a guest does not arrive is written to the standard error, which nobody reads once QEMU
-        # is in the background; with a log file it goes there.
+        # QEMU writes the reason of a failed migration to standard error, which is lost in the
+        # background; with -D it is written to the log file.
         *(("-incoming", "defer", "-D", machine.places.log) if incoming else ()),
         *shell_words(kvm.kvm_extra, "kvm_extra"),
     ]
@@ -121,7 +121,7 @@ def _processor(guest: Guest, kvm: Kvm, accelerator: Accelerator) -> Iterator[str
 
 
 def cpu_model(kvm: Kvm, accelerator: Accelerator) -> str:
-    """Return the CPU model of a guest; empty for QEMU's default, which any other host can give."""
+    """Return the CPU model of a guest; empty for QEMU's default, which all hosts support."""
     return kvm.cpu_type or (_SOFTWARE_CPU if accelerator is Accelerator.TCG else "")
 
 

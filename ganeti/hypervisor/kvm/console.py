@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Attaches this terminal to a guest's serial console: ``console.py SOCKET``, Ctrl-] leaves.
+"""Attaches the terminal to the serial console of a guest: ``console.py SOCKET``; Ctrl-] detaches.
 
-Run as a file of its own, by ssh from another node too: it needs nothing but Python.
+It is run as a script, also by SSH from another node, so it needs only the standard library.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ _CHUNK = 1 << 14
 
 
 def attach(line: socket.socket, typed: int, shown: int) -> None:
-    """Pass bytes both ways until the guest ends, the input does, or the escape is typed."""
+    """Copy bytes in both directions until the guest, the input, or the escape character ends it."""
     watched: list[int | socket.socket] = [line, typed]
     while line in watched:
         ready, _, _ = select.select(watched, [], [])
@@ -34,7 +34,7 @@ def attach(line: socket.socket, typed: int, shown: int) -> None:
             if escape:
                 return
             if not data:
-                # Whoever pipes something in wants to see the answer.
+                # Piped input has ended; keep showing the output.
                 watched.remove(typed)
 
 
@@ -45,7 +45,7 @@ def _write(descriptor: int, data: bytes) -> None:
 
 @contextlib.contextmanager
 def raw(terminal: int) -> Iterator[None]:
-    """Let every key pass through as it is typed, if this is a terminal."""
+    """Put the terminal into raw mode, if it is one."""
     if not os.isatty(terminal):
         yield
         return
@@ -58,7 +58,7 @@ def raw(terminal: int) -> Iterator[None]:
 
 
 def main(arguments: list[str]) -> int:
-    """Attach to the socket that is named; answers the exit code."""
+    """Attach to the socket that is given; return the exit code."""
     if len(arguments) != 1:
         print("usage: console.py SOCKET", file=sys.stderr)
         return 2
@@ -66,12 +66,12 @@ def main(arguments: list[str]) -> int:
     try:
         line.connect(arguments[0])
     except OSError as error:
-        print(f"the guest's console cannot be reached at {arguments[0]}: {error}", file=sys.stderr)
+        print(f"cannot connect to the guest's console at {arguments[0]}: {error}", file=sys.stderr)
         return 1
-    print("Connected to the serial console; Ctrl-] leaves it.", file=sys.stderr, flush=True)
+    print("Connected to the serial console; press Ctrl-] to detach.", file=sys.stderr, flush=True)
     with contextlib.closing(line), raw(sys.stdin.fileno()):
         attach(line, sys.stdin.fileno(), sys.stdout.fileno())
-    print("\nLeft the serial console.", file=sys.stderr)
+    print("\nDetached from the serial console.", file=sys.stderr)
     return 0
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Disks, CD drives and network cards as QEMU is told of them."""
+"""QEMU options for disks, CD drives and network cards."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ DISK_DEVICES: Mapping[str, str] = {
     "scsi-generic": "scsi-generic",
     "scsi-cd": "scsi-cd",
 }
-"""The device for each disk type; the other types are flash memories of other machines."""
+"""The QEMU device of each disk type; the remaining types are flash memory of other machines."""
 
 _UNITS_OF_A_BUS = 2
-"""How many disks and CD drives each bus of a PC's IDE controller takes; those of a Q35 take one."""
+"""Drives per bus of the PC's IDE controller; the AHCI controller of a Q35 has one per bus."""
 
 _CONTROLLERS: Mapping[str, str] = {
     "lsi": "lsi53c895a",
@@ -36,23 +36,23 @@ def _is_q35(kvm: Kvm) -> bool:
 
 
 def ide_slots(kvm: Kvm) -> int:
-    """Return how many IDE disks and CD drives the machine takes."""
+    """Return how many IDE disks and CD drives the machine supports."""
     return 6 if _is_q35(kvm) else 4
 
 
 def escaped(value: str) -> str:
-    """Text inside an option of QEMU, which separates by commas and doubles those that are meant."""
+    """Escape a value in a QEMU option: commas are doubled."""
     return value.replace(",", ",,")
 
 
 def controllers(kvm: Kvm) -> Iterator[str]:
-    """The SCSI controller, if there is anything to attach to it."""
+    """Yield the options of the SCSI controller, if a drive needs it."""
     if kvm.disk_type.startswith("scsi") or kvm.cdrom_disk_type.startswith("scsi"):
         yield from ("-device", f"{_CONTROLLERS[kvm.scsi_controller_type]},id=scsi")
 
 
 def disks(attached: Sequence[AttachedDisk], kvm: Kvm) -> Iterator[str]:
-    """The guest's disks in their order; the first one boots unless something else is to."""
+    """Yield the options of the disks in order; the first is the boot disk by default."""
     device = DISK_DEVICES.get(kvm.disk_type, kvm.disk_type)
     boots = kvm.boot_order == "disk" and not kvm.kernel_path
     for index, disk in enumerate(attached):
@@ -60,7 +60,7 @@ def disks(attached: Sequence[AttachedDisk], kvm: Kvm) -> Iterator[str]:
         options = [f"file={escaped(disk.path)}", "format=raw", "if=none", f"id={name}"]
         if kvm.disk_cache != "default":
             options.append(f"cache={kvm.disk_cache}")
-        # The kernel's own asynchronous I/O needs files that are opened past its cache.
+        # Native asynchronous I/O needs O_DIRECT, that is cache=none.
         options.append("aio=native" if _native(kvm) else "aio=threads")
         if kvm.disk_discard != "default":
             options.append(f"discard={kvm.disk_discard}")
@@ -86,7 +86,7 @@ def _bus(device: str, slot: int, kvm: Kvm) -> list[str]:
 
 
 def cdroms(kvm: Kvm) -> Iterator[str]:
-    """The CD drives that hold something."""
+    """Yield the options of the CD drives that have an image."""
     kind = kvm.cdrom_disk_type or kvm.disk_type
     device = "scsi-cd" if kind.startswith("scsi") else "ide-cd"
     images = [image for image in (kvm.cdrom_image_path, kvm.cdrom2_image_path) if image]
@@ -96,20 +96,20 @@ def cdroms(kvm: Kvm) -> Iterator[str]:
         yield from ("-drive", drive)
         boots = kvm.boot_order == "cdrom" and not kvm.kernel_path and index == 0
         first = ["bootindex=1"] if boots else []
-        # From the last slot on, so that disks keep the first ones.
+        # From the last slot down, so that disks keep the first ones.
         bus = _bus(device, ide_slots(kvm) - 1 - index, kvm)
         yield from ("-device", ",".join([f"{device},drive={name}", *bus, *first]))
 
 
 def floppy(kvm: Kvm) -> Iterator[str]:
-    """The floppy drive, if it holds something."""
+    """Yield the options of the floppy drive, if it has an image."""
     if kvm.floppy_image_path:
         image = escaped(kvm.floppy_image_path)
         yield from ("-drive", f"file={image},format=raw,if=floppy,readonly=on")
 
 
 def nics(cards: Sequence[GuestNic], kvm: Kvm) -> Iterator[str]:
-    """The guest's network cards in their order."""
+    """Yield the options of the network cards in order."""
     device = "virtio-net-pci" if kvm.nic_type == "paravirtual" else kvm.nic_type
     for index, card in enumerate(cards):
         name = f"nic{index}"
@@ -119,7 +119,7 @@ def nics(cards: Sequence[GuestNic], kvm: Kvm) -> Iterator[str]:
             options.append("bootindex=1")
         queues = kvm.virtio_net_queues
         if device == "virtio-net-pci" and queues > 1 and kvm.kvm_net == "host":
-            # Two vectors for each queue, one for changes of the configuration, one for control.
+            # Two vectors per queue, one for configuration changes, one for the control queue.
             options += ["mq=on", f"vectors={2 * queues + 2}"]
         yield from ("-device", ",".join(options))
 
@@ -135,5 +135,6 @@ def _backend(card: GuestNic, name: str, kvm: Kvm) -> str:
 
 
 def tap(card: GuestNic) -> str:
-    """The name of a card's device on the host: unique by the card's UUID, and short enough."""
+    """Return the name of a card's tap device: unique by its UUID, and within the kernel's 15
+    bytes."""
     return f"gnt{card.uuid.replace('-', '')[:12]}"

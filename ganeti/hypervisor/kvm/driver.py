@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Starts, stops and moves guests of QEMU; what runs is known without asking them."""
+"""Starts, stops and migrates QEMU guests; the list of running guests needs no query to QEMU."""
 
 from __future__ import annotations
 
@@ -49,26 +49,27 @@ from ganeti.schema.types import Parameters
 from ganeti.system.interfaces import MINIMAL_PATH, IFiles, INotes, IProcesses
 
 _STARTING = 600.0
-"""Seconds for QEMU to get ready, which includes the allocation of all memory with ``mem_path``."""
+"""How long QEMU may take to start, in seconds; with ``mem_path`` it allocates all memory."""
 _QUITTING = 30.0
 _DYING = 120.0
-"""Seconds for a process to end that was told to, or killed: much memory is not freed at once."""
+"""How long a process may take to exit after SIGKILL, in seconds: freeing much memory takes time."""
 _ARRIVING = 60.0
 _LOOK = 0.02
 _PORTS = 32
-"""How many ports from ``migration_port`` on are tried, for as many guests at the same time."""
+"""How many ports from ``migration_port`` on are tried; the limit of concurrent migrations."""
 
 _BINARY = "qemu-system-x86_64"
 _MIB = 1 << 20
 _PROGRAM = re.compile(r"^\S*qemu\S*: ")
-"""What QEMU begins the lines of its log with."""
+"""The prefix of lines in QEMU's log."""
 _MAX_LOG = 1000
-"""How many characters at the end of a QEMU's log go into a message."""
+"""How many characters from the end of QEMU's log are included in a message."""
 
 
 @implementer(IHypervisor)
 class KvmHypervisor:
-    """Guests of QEMU; their sockets are in ``folder``, their consoles reached by ``attach``."""
+    """QEMU guests; their sockets are in ``folder``, ``attach`` is the command for serial
+    consoles."""
 
     def __init__(
         self,
@@ -132,8 +133,8 @@ class KvmHypervisor:
             display = str(port - FIRST_VNC_PORT)
             return ConsoleAccess(kind=ConsoleKind.VNC, host=host, port=port, display=display)
         message = (
-            f"instance {guest.name} has no console: set the hypervisor parameter serial_console"
-            " or vnc_bind_address and stop and start it"
+            f"instance {guest.name} has no console: set the hypervisor parameter serial_console or"
+            " vnc_bind_address, then stop and start the instance"
         )
         return ConsoleAccess(kind=ConsoleKind.MESSAGE, message=message)
 
@@ -141,7 +142,7 @@ class KvmHypervisor:
         kvm = _read(hvparams)
         try:
             program = await self._programs.describe(self._binary(kvm))
-        except Failed:  # the start of a guest will say so
+        except Failed:  # the start of a guest reports this
             program = None
         found = list(requirements.problems(kvm, equipment, self._files, program))
         if found:
@@ -154,7 +155,7 @@ class KvmHypervisor:
         runtime = self._guests.alive(guest.name, GuestPhase.HERE)
         if runtime.config is not None:
             return runtime.config
-        # An older version started it, and noted no more than this.
+        # It was started by an older version, which recorded only these values.
         async with self._monitor(guest.name) as qemu:
             machine = await qemu.ask("qom-get", path="/machine", property="type")
         arguments = self._processes.arguments(runtime.pid)
@@ -232,17 +233,17 @@ class KvmHypervisor:
         self._guests.keep(replace(runtime, place=GuestPhase.HERE))
 
     async def _let_run(self, qemu: Monitor, name: str) -> None:
-        """Let a guest run that was sent, once all of it is there."""
+        """Resume a guest that was migrated, when all of its state has arrived."""
         deadline = self._clock.seconds() + _ARRIVING
         while (status := (await qemu.ask("query-status"))["status"]) == "inmigrate":
             if self._clock.seconds() >= deadline:
-                raise Failed(f"{name} did not arrive as a whole within {_ARRIVING:g} s")
+                raise Failed(f"{name} did not arrive completely within {_ARRIVING:g} s")
             await deferLater(self._clock, _LOOK)
         if status != "running":
             await qemu.ask("cont")
 
     def _log_of(self, name: str) -> str:
-        """What the QEMU of an awaited guest wrote last, as one line."""
+        """Return the end of the log of an incoming guest's QEMU, as one line."""
         path = self._guests.places(name).log
         if self._files.stat(path) is None:
             return ""
@@ -251,7 +252,7 @@ class KvmHypervisor:
         return "; ".join(lines)[-_MAX_LOG:]
 
     async def _close_log(self, qemu: Monitor, name: str) -> None:
-        """Let QEMU write no log any more, which a guest could make grow."""
+        """Stop QEMU from writing its log, which the guest could make grow."""
         with suppress(CommandFailed):
             await qemu.ask("human-monitor-command", command_line="logfile /dev/null")
         path = self._guests.places(name).log
@@ -262,7 +263,7 @@ class KvmHypervisor:
         deadline = self._clock.seconds() + _QUITTING
         while _sending(await qemu.ask("query-migrate")).phase is MigrationPhase.ACTIVE:
             if self._clock.seconds() >= deadline:
-                raise Failed(f"QEMU goes on sending after {_QUITTING:g} s of being called off")
+                raise Failed(f"QEMU did not cancel the migration within {_QUITTING:g} s")
             await qemu.ask("migrate_cancel")
             await deferLater(self._clock, _LOOK)
 
@@ -276,9 +277,9 @@ class KvmHypervisor:
         paused: bool = False,
         running: RunningConfig | None = None,
     ) -> None:
-        """Start a QEMU for a guest, or leave nothing of it.
+        """Start QEMU for a guest; if that fails, remove everything.
 
-        With ``running`` it awaits a guest that was started elsewhere, and is as that says.
+        With ``running``, it waits for the migration of a guest with that configuration.
         """
         await self._forget_dead(guest.name)
         kvm = _read(guest.hvparams)
@@ -323,10 +324,10 @@ class KvmHypervisor:
         started = self._guests.get(guest.name)
         if started is None or self._guests.life(started) is None:
             await self._forget(runtime)
-            raise Failed(f"QEMU of {guest.name} ended as soon as it was started")
+            raise Failed(f"QEMU of {guest.name} exited immediately after its start")
 
     def _binary(self, kvm: Kvm) -> str:
-        """The QEMU program of this node for a guest."""
+        """Return the path of the QEMU program for a guest."""
         folders = MINIMAL_PATH.split(":")
         candidates = (kvm.kvm_path, *(f"{folder}/{_BINARY}" for folder in folders))
         return next((path for path in candidates if self._files.stat(path)), _BINARY)
@@ -335,19 +336,19 @@ class KvmHypervisor:
         finished = await self._processes.run(argv, timeout=_STARTING)
         if finished.code:
             said = (finished.err or finished.out).decode("utf-8", "replace").strip()
-            # One that has a log writes there instead.
+            # With -D, QEMU writes errors to its log.
             said = said or self._log_of(name) or f"exit code {finished.code}"
             raise Failed(f"QEMU cannot start {name}: {said}")
 
     async def _forget_dead(self, name: str) -> None:
-        """Make room for a guest of this name.
+        """Remove the record of a guest of this name that has ended.
 
-        :raises Running: there is one that is alive.
+        :raises Running: if it is alive.
         """
         noted = self._guests.get(name)
         if noted is None:
             return
-        # The daemon before may have been killed so early that its QEMU came up only now.
+        # The previous daemon may have been killed before QEMU was ready and its process recorded.
         runtime = self._guests.adopted(noted)
         if self._guests.life(runtime) is None:
             await self._forget(runtime)
@@ -358,7 +359,8 @@ class KvmHypervisor:
             raise Running(name)
 
     async def _end(self, runtime: Runtime) -> None:
-        """End a guest's QEMU, in good order if it listens, and forget the guest."""
+        """End the QEMU of a guest, by its monitor if possible, and remove the record of the
+        guest."""
         if self._guests.life(runtime):
             with suppress(NoMonitor, CommandFailed):
                 async with self._monitor(runtime.name) as qemu:
@@ -369,8 +371,8 @@ class KvmHypervisor:
             await self._gone(runtime, _DYING)
         if self._guests.life(runtime):
             raise Failed(
-                f"process {runtime.pid} of instance {runtime.name} does not end although it was"
-                " killed: it hangs inside the kernel, look for a disk that does not answer"
+                f"process {runtime.pid} of instance {runtime.name} was killed but does not end: it"
+                " hangs in the kernel; check for a disk that does not respond"
             )
         await self._forget(runtime)
 
@@ -401,7 +403,7 @@ def _read(hvparams: Parameters) -> Kvm:
 
 
 def _choices(kvm: Kvm, program: QemuProgram, accelerator: Accelerator) -> dict[str, str]:
-    """What a guest is given where its parameters leave a choice, and keeps while it runs."""
+    """Return the values chosen for parameters that are open; the guest keeps them while it runs."""
     return {
         "machine_version": program.machine(kvm.machine_version),
         "kvm_accel": accelerator.value,
@@ -417,7 +419,7 @@ async def _set_capabilities(qemu: Monitor, kvm: Kvm) -> None:
 
 
 async def _listen(qemu: Monitor, kvm: Kvm, address: str) -> str:
-    """Let QEMU await a guest at the first port that is free; answer address and port."""
+    """Let QEMU listen for a migration on the first free port; return address and port."""
     host = f"[{address}]" if ":" in address else address
     for port in range(kvm.migration_port, kvm.migration_port + _PORTS):
         try:
@@ -428,11 +430,11 @@ async def _listen(qemu: Monitor, kvm: Kvm, address: str) -> str:
         else:
             return f"{host}:{port}"
     last = kvm.migration_port + _PORTS - 1
-    raise Failed(f"no port from {kvm.migration_port} to {last} is free at {address}")
+    raise Failed(f"no free port from {kvm.migration_port} to {last} at {address}")
 
 
 def _sending(answer: Mapping[str, object]) -> MigrationProgress:
-    """QEMU's account of a migration in our words."""
+    """Convert QEMU's migration status."""
     match answer:
         case {"status": "completed", **rest}:
             phase = MigrationPhase.COMPLETED
@@ -443,7 +445,9 @@ def _sending(answer: Mapping[str, object]) -> MigrationProgress:
         case {"status": str(), **rest}:
             phase = MigrationPhase.ACTIVE
         case _:
-            return MigrationProgress(phase=MigrationPhase.FAILED, message="nothing is being sent")
+            return MigrationProgress(
+                phase=MigrationPhase.FAILED, message="no migration in progress"
+            )
     ram = rest.get("ram")
     sizes = ram if isinstance(ram, dict) else {}
     downtime = rest.get("downtime")

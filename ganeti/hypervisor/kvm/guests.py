@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Which guests this node has, and which process each of them is."""
+"""The records of a node's guests, and their processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ganeti.system.interfaces import IFiles, INotes, IProcesses, ProcessLifetime
 
 
 class GuestPhase(enum.StrEnum):
-    """Whether a guest is here, being started, awaited from elsewhere, or has left."""
+    """The phase of a guest: starting, running here, awaited by a migration, or migrated away."""
 
     STARTING = "starting"
     HERE = "here"
@@ -26,9 +26,9 @@ class GuestPhase(enum.StrEnum):
 
 
 class Runtime(Record):
-    """What is noted of a guest: its process, and what a list of guests wants to know.
+    """The record of a guest: its process, and the values for the list of guests.
 
-    ``config`` is what it was started with, None for one that an older version started.
+    ``config`` is the configuration it was started with; None if an older version started it.
     """
 
     name: str
@@ -43,9 +43,9 @@ class Runtime(Record):
 
 
 class Guests:
-    """The guests by name, noted before their QEMU is started and until after it has ended.
+    """The guests by name; a record exists from before the start of QEMU until after its end.
 
-    So the next daemon finds every process; who has the same pid later is not taken for it.
+    So a restarted daemon finds all processes; a pid that was reused is detected by its start time.
     """
 
     def __init__(self, folder: str, notes: INotes, files: IFiles, processes: IProcesses) -> None:
@@ -59,13 +59,13 @@ class Guests:
             self._guests[name] = self.adopted(runtime or lost)
 
     def get(self, name: str) -> Runtime | None:
-        """What is noted of a guest, dead ones included."""
+        """Return the record of a guest, even if its process has ended."""
         return self._guests.get(name)
 
     def alive(self, name: str, *places: GuestPhase) -> Runtime:
-        """What is noted of a guest that is alive, in one of ``places`` if any are given.
+        """Return the record of a guest whose process is alive, in one of ``places`` if given.
 
-        :raises NotRunning: there is none.
+        :raises NotRunning: if there is none.
         """
         runtime = self._guests.get(name)
         if runtime is None or (places and runtime.place not in places) or not self.life(runtime):
@@ -73,7 +73,7 @@ class Guests:
         return runtime
 
     def running(self) -> dict[str, GuestState]:
-        """The guests that are here and alive."""
+        """Return the guests that run here."""
         found = {}
         for name, runtime in self._guests.items():
             if runtime.place is GuestPhase.HERE and (life := self.life(runtime)):
@@ -87,16 +87,16 @@ class Guests:
         return found
 
     def life(self, runtime: Runtime) -> ProcessLifetime | None:
-        """What is known of a guest's process; None if it has ended."""
+        """Return information about a guest's process; None if it has ended."""
         life = self._processes.life(runtime.pid) if runtime.pid else None
         return life if life and life.identity == runtime.identity else None
 
     def places(self, name: str) -> RuntimePaths:
-        """Where the sockets and the pid file of a guest are."""
+        """Return the paths of a guest's sockets, pid file and log."""
         return places(self._folder, name)
 
     def adopted(self, runtime: Runtime) -> Runtime:
-        """The note of a guest with its process, if it was noted before there was one."""
+        """Return the record of a guest, completed with its process if that was not recorded yet."""
         if runtime.pid:
             return runtime
         path = self.places(runtime.name).pid
@@ -104,7 +104,7 @@ class Guests:
             pid = int(self._files.read(path))
         except (OSError, ValueError):
             return runtime
-        # The pid is from a file that may be old: only a QEMU that was told of this file wrote it.
+        # The pid file may be old: only a QEMU that was started with this file is the guest's.
         life, arguments = self._processes.life(pid), self._processes.arguments(pid)
         if life is None or path not in arguments:
             return runtime
@@ -112,11 +112,11 @@ class Guests:
         return replace(runtime, pid=pid, identity=life.identity, place=place)
 
     def keep(self, runtime: Runtime) -> None:
-        """Note a guest, replacing what was noted of it."""
+        """Write the record of a guest."""
         self._notes.put(runtime.name, msgspec.json.encode(runtime))
         self._guests[runtime.name] = runtime
 
     def forget(self, name: str) -> None:
-        """Note nothing of a guest any more."""
+        """Remove the record of a guest."""
         self._notes.remove(name)
         self._guests.pop(name, None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A conversation with a QEMU over its control socket."""
+"""The client of a QEMU monitor (QMP)."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from ganeti.errors import Failed, ProtocolError
 from ganeti.hypervisor.kvm import qmp
 
 TIMEOUT = 10.0
-"""How long QEMU may take for an answer, in seconds; it answers at once unless it hangs."""
+"""Timeout of a command, in seconds; QEMU answers at once unless it hangs."""
 
 DISK_PATIENCE = 120.0
-"""The same for commands that wait for disks: what the guest wrote, or the locks of its images.
+"""Timeout of commands that wait for disks: flushes, or locks of images; in seconds.
 
-Who gives up too early cannot know whether the guest runs."""
+After a premature timeout, the state of the guest would be unknown."""
 _WAIT_FOR_DISKS = frozenset({"cont", "stop"})
 
 
 class NoMonitor(Failed):
-    """A QEMU that is not to be reached, or does not answer."""
+    """The monitor cannot be reached, or does not answer."""
 
 
 class CommandFailed(Failed):
-    """QEMU understood a command and did not do it."""
+    """QEMU rejected a command."""
 
 
 class Monitor(Protocol):
-    """One connection to a QEMU; commands are answered in their order."""
+    """A connection to a QEMU monitor; commands are answered in order."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
@@ -46,10 +46,10 @@ class Monitor(Protocol):
         self._greeted = False
 
     async def ask(self, command: str, **arguments: Any) -> Any:
-        """QEMU's answer; a name like ``max_bandwidth`` is sent as ``max-bandwidth``.
+        """Execute a command and return its result; ``max_bandwidth`` is sent as ``max-bandwidth``.
 
-        :raises CommandFailed: with QEMU's words.
-        :raises NoControl: the connection is lost, or there is no answer in time.
+        :raises CommandFailed: with QEMU's error message.
+        :raises NoMonitor: if the connection is lost, or the command times out.
         """
         if self._lost is not None:
             raise self._lost
@@ -62,7 +62,7 @@ class Monitor(Protocol):
         return await self._in_time(answer, command, patience)
 
     async def begin(self) -> None:
-        """Exchange the greetings, before which no command is understood."""
+        """Wait for the greeting and negotiate capabilities, before which commands are rejected."""
         if self._lost is not None:
             raise self._lost
         if not self._greeted:
@@ -75,7 +75,7 @@ class Monitor(Protocol):
         try:
             return await answer.addTimeout(patience, self._clock)
         except TimeoutError:
-            raise NoMonitor(f"QEMU does not answer {what} within {patience:g} s") from None
+            raise NoMonitor(f"QEMU did not answer {what} within {patience:g} s") from None
 
     def dataReceived(self, data: bytes) -> None:
         try:
@@ -98,7 +98,7 @@ class Monitor(Protocol):
                 _fire(self._waiting.popleft(), Failure(CommandFailed(message.message)))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._lose(NoMonitor("QEMU has closed its control connection"))
+        self._lose(NoMonitor("QEMU closed the monitor connection"))
 
     def _lose(self, error: Failed) -> None:
         self._lost = self._lost or error
@@ -108,13 +108,13 @@ class Monitor(Protocol):
 
 
 def _fire(answer: Deferred[Any], result: Any) -> None:
-    # Whoever waited may have given up: its place in the row stays until the answer comes.
+    # After a timeout, the entry stays in the queue until its answer arrives.
     if not answer.called:
         answer.callback(result)
 
 
 class _Controls(Factory):
-    """Makes the protocols of new connections."""
+    """Creates the protocols of connections."""
 
     noisy = False
 
@@ -126,7 +126,7 @@ class _Controls(Factory):
 
 
 class Monitors:
-    """The way to the control sockets of this node; ``endpoint`` makes one for a path."""
+    """Connects to monitors; ``endpoint`` returns the endpoint for a path."""
 
     def __init__(
         self, endpoint: Callable[[str], IStreamClientEndpoint], clock: IReactorTime
@@ -136,15 +136,15 @@ class Monitors:
 
     @asynccontextmanager
     async def talk(self, path: str) -> AsyncIterator[Monitor]:
-        """A connection that is closed at the end: QEMU speaks with one at a time.
+        """Return a connection that is closed at the end: QEMU serves one at a time.
 
-        :raises NoControl: nobody is there.
+        :raises NoMonitor: if the connection fails.
         """
         connecting = self._endpoint(path).connect(_Controls(self._clock))
         try:
             control = await connecting.addTimeout(TIMEOUT, self._clock)
         except (ConnectError, TimeoutError) as error:
-            raise NoMonitor(f"QEMU is not to be reached at {path}: {error}") from error
+            raise NoMonitor(f"cannot connect to the QEMU monitor at {path}: {error}") from error
         assert isinstance(control, Monitor)
         try:
             await control.begin()

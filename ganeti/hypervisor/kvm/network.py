@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""How network cards of guests are connected to the host: by tap devices that we make for them."""
+"""The connection of network cards to the host, by tap devices."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _DEVICES = "/sys/class/net"
 
 
 class Taps:
-    """Makes and removes the tap devices of guests; needs the privileges of the superuser."""
+    """Creates and removes the tap devices of guests; requires root privileges."""
 
     def __init__(self, files: IFiles, processes: IProcesses) -> None:
         self._files = files
         self._processes = processes
 
     async def connect(self, guest: Guest, kvm: Kvm) -> None:
-        """Make a device for every card of ``guest`` and connect it; all of them or none.
+        """Create and connect a tap device for each card of ``guest``; all of them or none.
 
-        :raises Refused: what a card is to be connected to is not there, or we may not.
+        :raises Refused: if the link of a card does not exist, or privileges are missing.
         """
         if kvm.kvm_net == "user":
             return
@@ -44,7 +44,7 @@ class Taps:
                     )
 
     async def disconnect(self, devices: tuple[str, ...]) -> None:
-        """Remove devices; those that are not there are no trouble."""
+        """Remove tap devices; missing ones are ignored."""
         for device in devices:
             if self._files.stat(f"{_DEVICES}/{device}") is not None:
                 await self._processes.run(["ip", "link", "delete", device], timeout=30)
@@ -65,7 +65,7 @@ def missing_link(card: GuestNic, files: IFiles) -> str:
 
 
 def ups(card: GuestNic, queues: int = 1) -> Iterator[list[str]]:
-    """The commands that make and connect the device of a card."""
+    """Yield the commands that create and connect the tap device of a card."""
     device = tap(card)
     add = ["ip", "tuntap", "add", "dev", device, "mode", "tap"]
     yield [*add, "multi_queue"] if queues > 1 else add
@@ -75,7 +75,7 @@ def ups(card: GuestNic, queues: int = 1) -> Iterator[list[str]]:
         case "openvswitch":
             yield ["ip", "link", "set", device, "up"]
             port = ["ovs-vsctl", "--may-exist", "add-port", card.link, device]
-            # Written as existing tools write it: .5 is the tag, :5:6 are those of a trunk.
+            # The VLAN format of Ganeti: .5 is an access tag, :5:6 are the tags of a trunk.
             if card.vlan.startswith("."):
                 port.append(f"tag={card.vlan[1:]}")
             elif card.vlan.startswith(":"):

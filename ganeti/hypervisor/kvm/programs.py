@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a QEMU program of this node offers: its version, machine types and CPU models."""
+"""The features of a node's QEMU programs: version, machine types and CPU models."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _USUAL = "pc"
 
 @dataclass(frozen=True)
 class QemuProgram:
-    """A QEMU program; ``machines`` maps each name of a machine type to that of the very machine.
+    """A QEMU program; ``machines`` maps each machine type, also aliases, to the versioned type.
 
-    ``default`` is the machine type of a guest that names none. ``cpus`` is empty if the program
-    does not list its CPU models.
+    ``default`` is the machine type if a guest has none. ``cpus`` is empty if the program does not
+    list its CPU models.
     """
 
     binary: str
@@ -34,12 +34,12 @@ class QemuProgram:
     cpus: frozenset[str] = frozenset()
 
     def machine(self, wanted: str) -> str:
-        """Return the machine type that ``wanted`` stands for, its options included.
+        """Return the versioned machine type for ``wanted``, including its options.
 
-        An alias such as ``pc`` stands for another machine with each version of QEMU; a guest can be
+        An alias such as ``pc`` is a different machine in each version of QEMU, and a guest can be
         migrated only between equal machines.
 
-        :raises Refused: there is no such machine.
+        :raises Refused: if there is no such machine type.
         """
         name, comma, options = wanted.partition(",")
         if (found := self.machines.get(name or self.default)) is None:
@@ -50,7 +50,7 @@ class QemuProgram:
         return f"{found}{comma}{options}"
 
     def lacks_cpu(self, wanted: str) -> str:
-        """Return why a guest cannot have this CPU model with its flags; empty if it can."""
+        """Return why a guest cannot have this CPU model; empty if it can."""
         model = wanted.partition(",")[0]
         if not model or not self.cpus or model in self.cpus:
             return ""
@@ -61,9 +61,9 @@ class QemuProgram:
 
 
 def read_machines(text: str) -> tuple[dict[str, str], str]:
-    """Return the machine types in what ``-machine help`` writes, and the one that is the default.
+    """Parse the output of ``-machine help``; return the machine types and the default one.
 
-    ``pc`` is the default where there is one, as it always was for guests of Ganeti.
+    ``pc`` is the default if it exists, as in Ganeti.
     """
     machines, default = {}, ""
     # The first line is a heading.
@@ -77,14 +77,14 @@ def read_machines(text: str) -> tuple[dict[str, str], str]:
 
 
 def read_cpus(text: str) -> frozenset[str]:
-    """Return the CPU models in what ``-cpu help`` writes; old versions put ``x86`` before each."""
+    """Parse the output of ``-cpu help``; old versions prefix each model with ``x86``."""
     models, _, _ = text.partition("\nRecognized CPUID flags")
     lines = [line for line in models.splitlines() if line.strip() and not line.endswith(":")]
     return frozenset(line.removeprefix("x86 ").split()[0] for line in lines)
 
 
 class QemuPrograms:
-    """Asks QEMU programs what they offer, once for each as long as its file is the same."""
+    """Queries the features of QEMU programs; results are cached until the program file changes."""
 
     def __init__(self, files: IFiles, processes: IProcesses) -> None:
         self._files = files
@@ -93,9 +93,9 @@ class QemuPrograms:
         self._turn = DeferredLock()
 
     async def describe(self, binary: str) -> QemuProgram:
-        """Return what a program offers.
+        """Return the features of a program.
 
-        :raises Failed: it cannot be run.
+        :raises Failed: if it cannot be run.
         """
         async with self._turn:
             stat = self._files.stat(binary)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""QEMU's control protocol as bytes: JSON objects, one a line."""
+"""The QEMU Machine Protocol (QMP): JSON objects, one per line."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from ganeti.errors import ProtocolError
 from ganeti.schema.documents import UNREADABLE
 
 MAX_LENGTH = 8 << 20
-"""The longest line that is waited for, in bytes; QEMU's own are a few kilobytes."""
+"""The maximum length of a line, in bytes; lines of QEMU are a few kilobytes."""
 
 
 @dataclass(frozen=True)
 class QmpGreeting:
-    """QEMU's first words: its version as numbers."""
+    """The greeting, with QEMU's version."""
 
     version: tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class QmpAnswer:
-    """What the oldest command that is not answered yet came to."""
+    """The result of the oldest command without an answer."""
 
     value: Any
 
 
 @dataclass(frozen=True)
 class QmpError:
-    """Why the oldest command that is not answered yet failed."""
+    """The error of the oldest command without an answer."""
 
     kind: str
     message: str
@@ -40,7 +40,7 @@ class QmpError:
 
 @dataclass(frozen=True)
 class QmpEvent:
-    """Something that happened to the guest."""
+    """An event of the guest."""
 
     name: str
     data: Mapping[str, Any] = field(default_factory=dict)
@@ -50,26 +50,26 @@ Message = QmpGreeting | QmpAnswer | QmpError | QmpEvent
 
 
 class QmpMessages:
-    """Collects bytes and gives back messages; knows no transport."""
+    """Parses messages from a stream of bytes; independent of the transport."""
 
     def __init__(self) -> None:
         self._pending = b""
 
     def receive(self, data: bytes) -> Iterator[Message]:
-        """The messages that ``data`` completes.
+        """Yield the messages that ``data`` completes.
 
-        :raises ProtocolError: this is not QEMU's control protocol.
+        :raises ProtocolError: if the data is not QMP.
         """
         *whole, self._pending = (self._pending + data).split(b"\n")
         if len(self._pending) > MAX_LENGTH:
-            raise ProtocolError("QEMU's control socket sends a line without an end")
+            raise ProtocolError("the QEMU monitor sent an overlong line")
         for line in whole:
             if line.strip():
                 yield _message(line)
 
 
 def encoded(command: str, arguments: Mapping[str, Any]) -> bytes:
-    """A command as it is sent."""
+    """Encode a command."""
     body = {"execute": command, "arguments": arguments} if arguments else {"execute": command}
     return msgspec.json.encode(body) + b"\n"
 
@@ -93,4 +93,4 @@ def _message(line: bytes) -> Message:
             }
         }:
             return QmpGreeting((major, minor, micro))
-    raise ProtocolError(f"QEMU's control socket says {line[:100]!r}, which means nothing")
+    raise ProtocolError(f"the QEMU monitor sent an unexpected message: {line[:100]!r}")

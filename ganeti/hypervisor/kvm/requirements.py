@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a node has to say to parameters of KVM guests, beyond what they are in themselves."""
+"""The checks of KVM parameters on a node, beyond their types."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ FILES = (
     "vnc_x509_path",
     "mem_path",
 )
-"""Parameters that name a file or folder of the node."""
+"""Parameters that are the path of a file or directory on the node."""
 
 WITHOUT = {"spice_bind": "", "soundhw": "", "security_model": "none", "use_chroot": False}
-"""Parameters that nothing here does, with the only values for which a guest is as it is asked for.
+"""Parameters that are not supported, and the only values that are accepted for them.
 
-They cannot be set to others, but configurations of other software may have them.
+Other values cannot be set, but configurations of Ganeti may contain them.
 """
 
 
 def problems(
     kvm: Kvm, equipment: Equipment, files: IFiles, program: QemuProgram | None
 ) -> Iterator[Problem]:
-    """Everything that would keep a guest with these parameters from running here.
+    """Yield the problems that keep a guest with these parameters from running on this node.
 
-    ``program`` is None if this node's QEMU cannot be asked what it offers.
+    ``program`` is None if the features of the node's QEMU are unknown.
     """
     yield from _unattachable(kvm, equipment, files, program)
     if equipment.scope is CheckScope.EQUIPMENT:
@@ -60,7 +60,7 @@ def problems(
 def _unattachable(
     kvm: Kvm, equipment: Equipment, files: IFiles, program: QemuProgram | None
 ) -> Iterator[Problem]:
-    """Network cards and disks for which there is no place."""
+    """Yield the problems of network cards and disks that cannot be attached."""
     if kvm.kvm_net == "host":
         for index, card in enumerate(equipment.nics):
             if obstacle := missing_link(card, files):
@@ -73,19 +73,19 @@ def _unattachable(
 
 
 def _missing(kvm: Kvm, files: IFiles) -> Iterator[Problem]:
-    """What the node does not have."""
+    """Yield the problems of files and devices that do not exist on the node."""
     for name in FILES:
         path = getattr(kvm, name)
         if path.startswith("/") and files.stat(path) is None:
-            yield Problem(name, f"there is no {path} on this node")
+            yield Problem(name, f"{path} does not exist on this node")
     if kvm.kvm_path != Kvm().kvm_path and files.stat(kvm.kvm_path) is None:
-        yield Problem("kvm_path", f"there is no {kvm.kvm_path} on this node")
+        yield Problem("kvm_path", f"{kvm.kvm_path} does not exist on this node")
     if kvm.kvm_accel == "kvm" and files.stat("/dev/kvm") is None:
-        yield Problem("kvm_accel", "there is no /dev/kvm on this node")
+        yield Problem("kvm_accel", "/dev/kvm does not exist on this node")
 
 
 def _not_in(program: QemuProgram, kvm: Kvm) -> Iterator[Problem]:
-    """What the node's QEMU does not offer."""
+    """Yield the problems of features that the node's QEMU lacks."""
     if reason := program.lacks_cpu(kvm.cpu_type):
         yield Problem("cpu_type", reason)
     try:
@@ -95,26 +95,26 @@ def _not_in(program: QemuProgram, kvm: Kvm) -> Iterator[Problem]:
 
 
 def too_old(program: QemuProgram, version: str) -> str:
-    """Return that a guest which runs in a newer QEMU is not taken, and what to do about it."""
+    """Return the problem of a guest that runs on a newer QEMU than this node's."""
     return (
-        f"QEMU {program.version} ({program.binary}) is older than {version}, in which the guest "
-        "runs; install that version here, or if the guest has a machine type of the older one: "
-        "gnt-instance migrate --ignore-hvversions"
+        f"QEMU {program.version} ({program.binary}) is older than {version}, on which the guest"
+        " runs; install that version on this node, or if the guest has an older machine type, use"
+        " gnt-instance migrate --ignore-hvversions"
     )
 
 
 def _mistakes(kvm: Kvm) -> Iterator[Problem]:
-    """What can be told from the parameters alone."""
+    """Yield the problems of the parameters themselves."""
     yield from missing(kvm)
     for name in ("disk_type", "cdrom_disk_type"):
         kind = getattr(kvm, name)
         if kind and kind not in DISK_DEVICES:
             offered = ", ".join(DISK_DEVICES)
-            yield Problem(name, f"{kind} is not offered by this software; use one of {offered}")
+            yield Problem(name, f"{kind} is not supported; use one of {offered}")
     if kvm.disk_aio == "native" and kvm.disk_cache != "none":
         yield Problem("disk_aio", "native needs disk_cache=none")
     if ":" in kvm.cpu_mask:
-        yield Problem("cpu_mask", "one mask for each processor is not offered: give one for all")
+        yield Problem("cpu_mask", "a mask for each processor is not supported; use a single mask")
     try:
         shell_words(kvm.kvm_extra, "kvm_extra")
     except Invalid as error:
@@ -122,19 +122,19 @@ def _mistakes(kvm: Kvm) -> Iterator[Problem]:
 
 
 def missing(kvm: Kvm) -> Iterator[Problem]:
-    """Everything that a guest with these parameters would be without, such as isolation."""
+    """Yield the problems of parameters that are not supported, such as for isolation."""
     for name, without in WITHOUT.items():
         if getattr(kvm, name) != without:
-            words = "is not supported by this version: set it to default"
+            words = "is not supported by this version; set it to default"
             yield Problem(name, words)
 
 
 def too_many_disks(kvm: Kvm, count: int) -> str:
-    """Why so many disks cannot be attached; empty if they can."""
+    """Return why this many disks cannot be attached; empty if they can."""
     if kvm.disk_type != "ide":
         return ""
     drives = sum(1 for image in (kvm.cdrom_image_path, kvm.cdrom2_image_path) if image)
     slots = ide_slots(kvm)
     if count + drives <= slots:
         return ""
-    return f"disk_type=ide has room for {slots} disks and CD drives; use paravirtual"
+    return f"disk_type=ide supports {slots} disks and CD drives; use paravirtual"

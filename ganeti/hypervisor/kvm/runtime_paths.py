@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Where the sockets, the pid file and the log of a guest's QEMU are."""
+"""The paths of the sockets, pid file and log of a guest's QEMU."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import quote
 from ganeti.errors import Refused
 
 _MAX = 107
-"""The bytes that the kernel has for the path of a Unix socket, its final zero excluded."""
+"""The maximum length of a Unix socket's path, without the final NUL (unix(7))."""
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,17 @@ class RuntimePaths:
 
 
 def places(folder: str, name: str) -> RuntimePaths:
-    """The files of the guest ``name`` below ``folder``; a long name is replaced by its digest.
+    """Return the files of the guest ``name`` in ``folder``; a long name is replaced by its digest.
 
-    :raises Refused: the folder is so deep that no socket in it can have a path.
+    :raises Refused: if the path of the folder is too long for sockets in it.
     """
     stem = f"{folder}/{quote(name, safe='')}"
     if not _fits(stem):
         stem = f"{folder}/{hashlib.sha256(name.encode()).hexdigest()[:16]}"
     if not _fits(stem):
         raise Refused(
-            f"no guest can have a control socket in {folder}, whose path is too long for Unix"
-            f" sockets ({_MAX} bytes): use a shorter root folder"
+            f"the path of {folder} is too long for Unix sockets ({_MAX} bytes); use a shorter root"
+            " directory"
         )
     suffixes = ("qmp", "serial", "agent", "vnc", "pid", "log")
     return RuntimePaths(*(f"{stem}.{suffix}" for suffix in suffixes))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""One reader of the master's events for all subscribers of this process.
+"""A reader of the master's events for all subscribers of this process.
 
-Events are decoded and encoded once, and kept in memory of a bounded size. A subscriber is a cursor
-in them: what it has not been sent yet costs nothing of its own, and if its cursor falls out of what
-is kept, it is told so and disconnected.
+Events are decoded and encoded once and kept in a log of bounded size. A subscriber is a cursor in
+that log: events that it has not been sent yet take no memory of their own. If its cursor falls out
+of the log, it is notified and disconnected.
 """
 
 from __future__ import annotations
@@ -31,39 +31,39 @@ from ganeti.rapi.problems import HttpProblem
 MAX_SUBSCRIBERS = 2000
 
 MAX_BYTES = 16 << 20
-"""How many bytes of events are kept, about."""
+"""Approximate limit for the bytes of the events that are kept."""
 
 INTERVAL = 0.01
-"""Seconds between two deliveries, at least: what happens meanwhile leaves in one write."""
+"""Minimum time between two deliveries, in seconds: events in between are sent in one write."""
 
 LOAD = 2.0
-"""A delivery is followed by a pause of at least so many times what it took, in which requests are
-answered."""
+"""The pause after a delivery is at least this multiple of its duration, to leave time for
+requests."""
 
 CHUNK_EVENTS, CHUNK_BYTES = 1000, 128 << 10
-"""How much one delivery has for one subscriber: more are left until it has read these."""
+"""Limit of one delivery for one subscriber: more is sent when it has read these."""
 
 HEARTBEAT = 15.0
-"""Seconds between two heartbeats, from which a client sees that the connection still works."""
+"""Time between two heartbeats, in seconds; they show a client that the connection still works."""
 
 FOLLOW_TIMEOUT = 60.0
-"""Seconds for which one request waits for events of the master."""
+"""How long one request waits for events of the master, in seconds."""
 
 RETRY_DELAY = 0.5
-"""Seconds before the master is asked again after it did not answer."""
+"""Delay before the next request if the master does not answer, in seconds."""
 
 LINGER = 60.0
-"""Seconds for which the master is still followed without subscribers, who may come back."""
+"""How long the master is followed without subscribers, in seconds; a client may reconnect."""
 
 Encode: TypeAlias = Callable[[Sequence[Event]], bytes]
-"""Makes of events what a subscriber is sent."""
+"""Encodes events for a subscriber."""
 
 
 class Subscriber(Protocol):
-    """A client that is sent events."""
+    """A client that receives events."""
 
     cursor: StreamPosition
-    """Up to where it was sent events."""
+    """The position up to which events were sent."""
 
     @property
     def selection(self) -> EventFilter: ...
@@ -71,26 +71,26 @@ class Subscriber(Protocol):
     def encode(self) -> Encode: ...
     @property
     def paused(self) -> bool:
-        """Whether it has not read what it was sent."""
+        """Whether the client has not read what was sent."""
 
     def open(self, position: StreamPosition, *, ready: bool, reset: bool) -> None:
-        """Begin: events after ``position`` follow.
+        """Start the answer: events after ``position`` follow.
 
-        With ``ready`` the client did not say where to begin; with ``reset`` what it asked for is
-        not there any more.
+        ``ready`` means that the client gave no position; ``reset`` that the one it gave is no
+        longer available.
         """
 
     def send(self, chunk: bytes) -> None:
         """Send encoded events."""
 
     def reset(self, position: StreamPosition) -> None:
-        """Tell that events before ``position`` were lost."""
+        """Send the notice that events before ``position`` were lost."""
 
     def heartbeat(self, position: StreamPosition) -> None:
-        """Tell that all up to ``position`` was sent."""
+        """Send the notice that all events up to ``position`` were sent."""
 
     def lag(self) -> None:
-        """Tell the cursor, and disconnect: it reads too slowly."""
+        """Send the cursor and disconnect, as the client reads too slowly."""
 
 
 class _Answer(msgspec.Struct):
@@ -105,7 +105,7 @@ _decode = msgspec.json.Decoder(_Answer).decode
 
 
 class EventHub:
-    """Follows the master while there are subscribers, and delivers to them."""
+    """Follows the master while there are subscribers, and delivers its events to them."""
 
     _log = Logger()
 
@@ -130,23 +130,23 @@ class EventHub:
         self._delivery: IDelayedCall | None = None
         self._not_before = 0.0
         self._beat: IDelayedCall | None = None
-        self._sent = Counter("ganeti_event_sent", "Events that were sent, for each subscriber.")
+        self._sent = Counter("ganeti_event_sent", "Events sent, summed over subscribers.")
         self._lagged = Counter(
-            "ganeti_event_lagged", "Subscribers that were disconnected as they read too slowly."
+            "ganeti_event_lagged", "Subscribers disconnected because they read too slowly."
         )
 
     def __len__(self) -> int:
         return len(self._subscribers)
 
     def families(self) -> Iterable[MetricFamily]:
-        """Return what was counted."""
+        """Return the metrics of the hub."""
         return self._sent.family(), self._lagged.family()
 
     async def subscribe(self, subscriber: Subscriber, since: StreamPosition | None) -> None:
-        """Open ``subscriber``, and send it what comes after ``since``, or from now on.
+        """Open ``subscriber``, and deliver the events after ``since``, or from now on.
 
-        :raises Problematic: there are too many subscribers.
-        :raises GanetiError: the master cannot be asked.
+        :raises HttpProblem: 503 if there are too many subscribers.
+        :raises GanetiError: if the master does not answer.
         """
         if len(self._subscribers) >= self._max_subscribers:
             raise HttpProblem(
@@ -165,17 +165,17 @@ class EventHub:
         self._schedule()
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
-        """Send nothing more to ``subscriber``."""
+        """Deliver nothing more to ``subscriber``."""
         if subscriber in self._subscribers:
             del self._subscribers[subscriber]
             self._left = self._clock.seconds()
 
     def resumed(self) -> None:
-        """A subscriber has read what it was sent."""
+        """Schedule a delivery, as a subscriber has read what it was sent."""
         self._schedule()
 
     def stop(self) -> None:
-        """Stop following the master, and deliver nothing more."""
+        """Stop following the master and delivering events."""
         self._subscribers.clear()
         for timer in (self._delivery, self._beat):
             if timer is not None:
@@ -189,7 +189,7 @@ class EventHub:
     async def _begin(self) -> EventLog:
         await self._beginning.acquire()
         try:
-            # Until this client subscribes, the master is followed for it, too.
+            # Keep following the master until this client has subscribed.
             self._left = self._clock.seconds()
             if self._events is None:
                 answer = await self._ask(None, 5.0)
@@ -207,7 +207,7 @@ class EventHub:
             try:
                 answer = await self._ask(events.end, FOLLOW_TIMEOUT)
             except GanetiError as e:
-                # It restarts, or another node becomes the master and ends this daemon.
+                # The master daemon restarts, or a failover happens, which ends this daemon.
                 self._log.debug("no events for now: {why}", why=str(e))
                 await deferLater(self._clock, RETRY_DELAY)
                 continue
@@ -223,7 +223,7 @@ class EventHub:
     def _broke(self, failure: Failure) -> None:
         self._events = self._following = None
         if not failure.check(CancelledError):
-            self._log.failure("following the events of the master broke", failure)
+            self._log.failure("following the events of the master failed", failure)
             for subscriber in list(self._subscribers):
                 self._lag(subscriber)
 
@@ -234,16 +234,18 @@ class EventHub:
             subscriber.reset(position)
 
     async def _is_lost(self, events: EventLog, since: StreamPosition) -> bool:
-        """Return whether the events after ``since`` cannot be sent; first gets those it can."""
+        """Return whether the events after ``since`` are lost; first fetch those that the master
+        has."""
         if since > events.end:
-            # The client was told by another process, or a master that this one has yet to follow.
+            # The client got this position from another process, or the events up to it have not
+            # been fetched yet.
             return (await self._ask(since, 0)).reset
         if since < events.floor:
             await self._fill(events, since)
         return since < events.floor
 
     async def _fill(self, events: EventLog, since: StreamPosition) -> None:
-        """Complete what is kept with what the master has after ``since``, as far as it fits."""
+        """Prepend the master's events after ``since`` to the log, as far as they fit."""
         await self._filling.acquire()
         try:
             entries: list[Entry] = []
@@ -324,8 +326,8 @@ class EventHub:
 def _entry(
     answer: _Answer, position: StreamPosition, before: StreamPosition | None = None
 ) -> Encoded:
-    """Return the entry of an answer, as far as it comes before a cursor."""
-    # Copies, as each would otherwise keep the whole answer.
+    """Return the log entry of an answer, only with events up to ``before`` if that is given."""
+    # Copies, as each slice would otherwise keep the whole answer in memory.
     events = [read_event(bytes(raw)) for raw in answer.events]
     if before is not None and position > before:
         events = [event for event in events if event.cursor <= before]

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 EVENT_STREAM = "text/event-stream"
 
 RECONNECT_MILLISECONDS = 1000
-"""How long a client waits before it connects again."""
+"""How long a client waits before it reconnects."""
 
 
 def encode_events(events: Sequence[Event]) -> bytes:
-    """Return events as a stream of server-sent events has them."""
+    """Encode events as a stream of server-sent events."""
     return b"".join(
         b"id: %b\nevent: %b\ndata: %b\n\n"
         % (str(event.cursor).encode("ascii"), event.kind.encode("ascii"), event.data)
@@ -32,7 +32,7 @@ def encode_events(events: Sequence[Event]) -> bytes:
 
 
 class ServerSentEvents:
-    """Writes server-sent events as the answer to a request."""
+    """The event stream as server-sent events in the answer to a request."""
 
     encode: Encode = staticmethod(encode_events)
 
@@ -40,7 +40,7 @@ class ServerSentEvents:
         self._request = request
 
     def send_head(self) -> None:
-        """Answer a request that wants to know only what the stream looks like."""
+        """Answer a HEAD request."""
         self._set_head()
         self._request.write(b"")
         self._request.finish()
@@ -52,7 +52,8 @@ class ServerSentEvents:
     def notice(self, kind: str, position: StreamPosition) -> bytes:
         text = str(position)
         if kind == HEARTBEAT:
-            # An id without data is no event, but where the client goes on when it connects again.
+            # An id without data dispatches no event, but a client sends it as Last-Event-ID when it
+            # reconnects.
             return f": heartbeat\nid: {text}\n\n".encode("ascii")
         data = f'{{"position":"{text}"}}'
         return f"id: {text}\nevent: {kind}\ndata: {data}\n\n".encode("ascii")
@@ -70,7 +71,7 @@ class ServerSentEvents:
             (b"Content-Type", EVENT_STREAM.encode("ascii")),
             (b"Cache-Control", b"no-store"),
             (b"Connection", b"close"),
-            # A proxy that collects what it passes on would keep events back.
+            # Tells nginx not to buffer the answer, which would delay events.
             (b"X-Accel-Buffering", b"no"),
         ):
             self._request.responseHeaders.setRawHeaders(name, [value])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A client of the event stream: an answer that does not end, written no faster than it is read."""
+"""A client of the event stream: an answer without an end, written no faster than it is read."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ if TYPE_CHECKING:
     from ganeti.rapi.site import ApiRequest
 
 Confirm: TypeAlias = Callable[[], Coroutine[Deferred[Any], Any, object]]
-"""Returns if the client may still read; raises ``GanetiError`` if not."""
+"""Returns if the client may still read; raises ``GanetiError`` otherwise."""
 
 READY, RESET, LAGGED, HEARTBEAT = "ready", "reset", "lagged", "heartbeat"
-"""What the stream tells of itself, each with a position."""
+"""The notices of the stream, each sent with a position."""
 
 
 class Form(Protocol):
-    """How events are written to one client."""
+    """The encoding of events for one client."""
 
     @property
     def encode(self) -> Encode:
-        """Encodes events; the same for all clients with this form."""
+        """Encodes events; the same function for all clients with this encoding."""
 
     def begin(self) -> None:
-        """Write what comes before all events."""
+        """Write the start of the stream."""
 
     def notice(self, kind: str, position: StreamPosition) -> bytes:
-        """Return something that the stream tells of itself, encoded."""
+        """Return a notice in this encoding."""
 
     def write(self, data: bytes) -> None:
-        """Write what is encoded."""
+        """Write encoded events."""
 
     def finish(self, kind: str) -> None:
-        """Write what comes after all events, which end because of ``kind``."""
+        """Write the end of the stream; ``kind`` is the reason."""
 
 
 @implementer(IPushProducer)
 class EventStream:
-    """A subscriber that is a request whose answer goes on until one of both ends it."""
+    """A subscriber that answers a request until either end closes the connection."""
 
     _log = Logger()
 
@@ -76,7 +76,7 @@ class EventStream:
     # --- a subscriber of the hub
 
     def open(self, position: StreamPosition, *, ready: bool, reset: bool) -> None:
-        """Begin the answer, and say where the events begin."""
+        """Start the answer, and send where the events start."""
         self._form.begin()
         self._request.registerProducer(self, True)
         self.paused = self._channel.congested
@@ -88,7 +88,7 @@ class EventStream:
     def send(self, chunk: bytes) -> None:
         self._form.write(chunk)
         if self.paused:
-            # It must have read this by some time; until then it is sent nothing.
+            # Set a deadline for the client to read this; nothing is sent until then.
             self._channel.writing(len(chunk))
 
     def reset(self, position: StreamPosition) -> None:
@@ -107,10 +107,10 @@ class EventStream:
         self._form.write(self._form.notice(LAGGED, self.cursor))
         self._end(LAGGED)
 
-    # --- its end
+    # --- end of the stream
 
     def _end(self, kind: str) -> None:
-        """End the answer; the client may connect again."""
+        """End the answer; the client may reconnect."""
         if self._ended:
             return
         channel = self._channel
@@ -126,12 +126,12 @@ class EventStream:
 
     def _refused(self, failure: Failure) -> None:
         if failure.check(GanetiError):
-            self._log.info("{peer} may not read events any more", peer=self._channel.peer)
+            self._log.info("{peer} is no longer authorized to read events", peer=self._channel.peer)
         elif not failure.check(CancelledError):
-            self._log.failure("asking whether a client may still read broke", failure)
+            self._log.failure("checking whether a client may still read events failed", failure)
         self._end("refused")
 
-    # --- how fast the client reads
+    # --- flow control
 
     def pauseProducing(self) -> None:
         self.paused = True
@@ -142,5 +142,5 @@ class EventStream:
         self._hub.resumed()
 
     def stopProducing(self) -> None:
-        """The connection is lost, or has to be given up."""
+        """The connection is lost or must be closed."""
         self._finished(None)

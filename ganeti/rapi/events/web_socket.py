@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Events as messages over a WebSocket (RFC 6455).
 
-The handshake and what clients send are read by wsproto. What they are sent is framed here, once
-for all of them. The resource of ``twisted.web`` frames for each client, lets clients send messages
-of any length, and takes the end of a connection away from :class:`~ganeti.rapi.channel.Channel`.
+wsproto parses the handshake and the client's frames. Events are framed here, once for all clients:
+the WebSocket resource of ``twisted.web`` frames them for each client, accepts messages of any
+length, and bypasses the end of the connection in :class:`~ganeti.rapi.channel.Channel`.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _FINAL_TEXT = b"\x81"
 
 
 def is_upgrade(request: ApiRequest) -> bool:
-    """Return whether a client asks for a WebSocket."""
+    """Return whether the client requests a WebSocket."""
     return b"websocket" in (request.getHeader(b"upgrade") or b"").lower()
 
 
 def text_frame(payload: bytes) -> bytes:
-    """Return a text message in one frame, as servers send it (RFC 6455, section 5.2)."""
+    """Return a text message in one unmasked frame (RFC 6455, section 5.2)."""
     size = len(payload)
     if size < 126:
         return b"%b%c%b" % (_FINAL_TEXT, size, payload)
@@ -48,19 +48,19 @@ def text_frame(payload: bytes) -> bytes:
 
 
 def encode_messages(events: Sequence[Event]) -> bytes:
-    """Return events as text messages."""
+    """Encode events as text messages."""
     return b"".join(text_frame(event.data) for event in events)
 
 
 class WebSocketMessages:
-    """Writes events as messages on the connection of a request, which asks to be upgraded."""
+    """The event stream as messages on the connection of a request that asks for an upgrade."""
 
     encode: Encode = staticmethod(encode_messages)
 
     def __init__(self, request: ApiRequest) -> None:
-        """Read the handshake of ``request``.
+        """Parse the handshake in ``request``.
 
-        :raises Problematic: it is none, or comes from the page of another site.
+        :raises HttpProblem: 400 if it is malformed, 403 if it comes from a page of another site.
         """
         _require_same_origin(request)
         self._channel: Any = request.channel
@@ -74,7 +74,7 @@ class WebSocketMessages:
             self._handshake.initiate_upgrade_connection(headers, request.path)
         except RemoteProtocolError as e:
             raise HttpProblem(
-                HTTPStatus.BAD_REQUEST, f"the WebSocket cannot be opened: {e}"
+                HTTPStatus.BAD_REQUEST, f"malformed WebSocket handshake: {e}"
             ) from None
 
     def begin(self) -> None:
@@ -92,7 +92,7 @@ class WebSocketMessages:
         self._close(CloseConnection(code=code, reason=kind))
 
     def received(self, data: bytes) -> None:
-        """Take what the client has sent: it may ask whether we are there, and close."""
+        """Handle bytes from the client, which may only ping and close."""
         connection = self._connection()
         try:
             connection.receive_data(data)
@@ -104,7 +104,7 @@ class WebSocketMessages:
                     self._channel.loseConnection()
                     return
                 elif not isinstance(event, Pong):
-                    why = "there is nothing to be sent to the event stream"
+                    why = "the event stream accepts no messages"
                     self._close(CloseConnection(code=CloseReason.UNSUPPORTED_DATA, reason=why))
                     self._channel.loseConnection()
                     return
@@ -115,7 +115,7 @@ class WebSocketMessages:
         try:
             self._channel.write(self._connection().send(event))
         except LocalProtocolError:
-            return  # it was closed before
+            return  # the connection was closed before
 
     def _connection(self) -> Connection:
         connection = self._handshake.connection
@@ -124,9 +124,9 @@ class WebSocketMessages:
 
 
 def _require_same_origin(request: ApiRequest) -> None:
-    """Refuse the pages of other sites: browsers let them open WebSockets with our logins.
+    """Reject requests from pages of other sites, for which browsers would use the user's login.
 
-    :raises Problematic: the request comes from one.
+    :raises HttpProblem: 403 if the header Origin names another site.
     """
     origin = request.getHeader(b"origin")
     if origin is None:
@@ -135,5 +135,5 @@ def _require_same_origin(request: ApiRequest) -> None:
     if urlsplit(origin.lower()).netloc != host:
         raise HttpProblem(
             HTTPStatus.FORBIDDEN,
-            "the event stream is not for pages of other sites; the header Origin names one",
+            "pages of other sites may not open the event stream (see the header Origin)",
         )

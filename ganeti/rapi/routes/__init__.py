@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Every resource of the remote API, one module per family; ``table`` has them all."""
+"""The resources of the remote API, one module per family; ``table`` has all of them."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The cluster as a whole: facts, changes, OS definitions, questions, rules for jobs."""
+"""The resources of the cluster: information, settings, OS definitions, queries, job filters."""
 
 from __future__ import annotations
 
@@ -51,23 +51,23 @@ FEATURES = (
 KINDS = frozenset(
     ("cluster", "export", "extstorage", "filter", "group", "instance", "job", "lock", "network")
 ) | {"node", "os"}
-"""What questions can be about."""
+"""The kinds of objects that can be queried."""
 
 FILTER_FIELDS = ("watermark", "priority", "predicates", "action", "reason_trail", "uuid")
 
 
 async def _version(_: ApiCall, __: Mapping[str, Any], ___: Any) -> Any:
-    """The version of this interface."""
+    """Return the version of this interface."""
     return VERSION
 
 
 async def _features(_: ApiCall, __: Mapping[str, Any], ___: Any) -> Any:
-    """What this server can do that older ones could not."""
+    """Return the features of this server that older ones lack."""
     return FEATURES
 
 
 class ClusterInfoAnswer(TypedDict):
-    """Facts about the cluster; there are more than those listed here."""
+    """Information about the cluster; there are more properties than those listed here."""
 
     name: str
     master: str
@@ -98,7 +98,7 @@ class ClusterInfoAnswer(TypedDict):
 
 
 class _Copied(msgspec.Struct):
-    """What the facts about the cluster have under an older name, too."""
+    """The properties that are repeated under an older name."""
 
     volume_group_name: msgspec.Raw = msgspec.Raw(b"null")
     drbd_usermode_helper: msgspec.Raw = msgspec.Raw(b"null")
@@ -108,10 +108,10 @@ _copied = msgspec.json.Decoder(_Copied)
 
 
 async def _info(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
-    """Facts about the cluster."""
+    """Return information about the cluster."""
     facts = bytes(await call.master.ask_raw(QueryClusterInfo()))
     copied = _copied.decode(facts)
-    # Joined and not read: this is asked for all the time.
+    # The answer is spliced, not decoded: clients poll this resource.
     return msgspec.Raw(
         b'%b,"vg_name":%b,"drbd_helper":%b}'
         % (
@@ -126,7 +126,7 @@ _OS_FIELDS = ("name", "variants", "valid", "hidden", "blacklisted")
 
 
 async def _oses(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
-    """The OS definitions that an instance can be installed with, one for each variant."""
+    """Return the OS definitions that instances can be installed with, one for each variant."""
     answer = await call.master.ask(Query(what="os", fields=_OS_FIELDS))
     found: list[str] = []
     for row in answer["data"]:
@@ -136,19 +136,21 @@ async def _oses(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
     return found
 
 
-# Questions
+# --- queries
 
 
 class QueryBody(Record):
-    """What to ask about a kind of object."""
+    """A query of one kind of object."""
 
-    fields: Annotated[tuple[Text, ...] | None, doc("The columns of the answer.")] = None
-    qfilter: Annotated[list[Any] | None, doc("Which objects; all if not given.")] = None
+    fields: Annotated[tuple[Text, ...] | None, doc("The fields to return.")] = None
+    qfilter: Annotated[
+        list[Any] | None, doc("The filter that selects objects; all if not given.")
+    ] = None
     filter: Annotated[list[Any] | None, doc("The older name of qfilter.")] = None
 
 
 class Column(TypedDict):
-    """What a column holds."""
+    """The definition of a field."""
 
     name: str
     title: str
@@ -157,20 +159,20 @@ class Column(TypedDict):
 
 
 class RowsAnswer(TypedDict):
-    """Rows of cells; each is a status, 0 if it is well, and a value."""
+    """Rows of cells; each cell is a status, 0 if the value is valid, and a value."""
 
     fields: list[Column]
     data: list[list[tuple[int, Any]]]
 
 
 class Columns(TypedDict):
-    """The columns that there are."""
+    """The definitions of fields."""
 
     fields: list[Column]
 
 
 class SavedRule(TypedDict):
-    """A rule as it is kept."""
+    """A job filter."""
 
     watermark: int
     priority: int
@@ -181,14 +183,16 @@ class SavedRule(TypedDict):
 
 
 async def _ask(call: ApiCall, values: Mapping[str, Any], _: Any) -> Any:
-    """Columns of all objects of a kind, each value with a status."""
+    """Return fields of all objects of a kind; each value has a status."""
     return await _query(call, tuple(values["fields"]), None)
 
 
 async def _ask_some(call: ApiCall, values: Mapping[str, Any], question: QueryBody) -> Any:
-    """Columns of the objects of a kind that a filter selects, each value with a status."""
+    """Return fields of the objects that a filter selects; each value has a status."""
     if None not in (question.qfilter, question.filter) and question.qfilter != question.filter:
-        raise Invalid([Problem("filter", "is the older name of qfilter, and says otherwise")])
+        raise Invalid(
+            [Problem("filter", "is the older name of qfilter, but has a different value")]
+        )
     fields = question.fields if question.fields is not None else values.get("fields")
     if fields is None:
         raise Invalid([Problem("fields", "is required")])
@@ -201,7 +205,7 @@ async def _query(call: ApiCall, fields: tuple[str, ...], qfilter: Any) -> Any:
 
 
 async def _fields(call: ApiCall, values: Mapping[str, Any], _: Any) -> Any:
-    """The columns that a kind of object has."""
+    """Return the fields of a kind of object."""
     names = tuple(values["fields"]) if "fields" in values else None
     return await call.master.ask_raw(QueryFields(what=_kind(call), fields=names))
 
@@ -210,43 +214,45 @@ def _kind(call: ApiCall) -> str:
     kind = call.path["resource"]
     if kind not in KINDS:
         raise HttpProblem(
-            HTTPStatus.NOT_FOUND, f"{kind} is none of the kinds {', '.join(sorted(KINDS))}"
+            HTTPStatus.NOT_FOUND, f"unknown kind {kind}; must be one of {', '.join(sorted(KINDS))}"
         )
     return kind
 
 
-# Rules for jobs
+# --- job filters
 
 
 def _of(kind: str, **more: Any) -> Meta:
-    """The type of what the master reads, as it knows everything that may be wrong with it."""
+    """Return the JSON type of a value that the master checks, as only it knows all rules."""
     return Meta(extra_json_schema={"type": kind, **more})
 
 
 class Rule(Record):
-    """What happens to jobs that a rule is about; null stands for the default."""
+    """A job filter; null stands for the default of a field."""
 
     priority: Annotated[
-        Any, doc("Rules with lower numbers go first."), _of("integer", minimum=0)
+        Any, doc("Filters with lower numbers are applied first."), _of("integer", minimum=0)
     ] = 0
     predicates: Annotated[
         Any,
-        doc("Which jobs it is about: [name, filter], the name one of jobid, opcode and reason."),
+        doc("The conditions for a job: [name, filter], where name is jobid, opcode or reason."),
         _of("array"),
     ] = ()
     action: Annotated[Any, doc("ACCEPT, PAUSE, REJECT, CONTINUE, or [RATE_LIMIT, n].")] = "CONTINUE"
     reason: Annotated[
-        Any, doc("Who makes the rule, why, and when in nanoseconds."), _of("array")
+        Any,
+        doc("Who adds the filter, why, and when, in nanoseconds since the epoch."),
+        _of("array"),
     ] = ()
 
 
 async def _add_rule(call: ApiCall, values: Mapping[str, Any], rule: Rule) -> Any:
-    """Add a rule; answers its identifier."""
+    """Add a job filter; return its UUID."""
     return await _set(call, None, values, rule)
 
 
 async def _set_rule(call: ApiCall, values: Mapping[str, Any], rule: Rule) -> Any:
-    """Set or add the rule with an identifier."""
+    """Replace or add the job filter with this UUID; return the UUID."""
     return await _set(call, call.path["filter_uuid"], values, rule)
 
 
@@ -265,7 +271,7 @@ async def _set(call: ApiCall, uuid: str | None, values: Mapping[str, Any], rule:
 
 
 async def _rule(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
-    """One rule."""
+    """Return one job filter."""
     uuid = call.path["filter_uuid"]
     rows = await call.master.ask(QueryFilters(uuids=(uuid,), fields=FILTER_FIELDS))
     if not rows:
@@ -274,33 +280,33 @@ async def _rule(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
 
 
 async def _remove_rule(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
-    """Remove a rule."""
+    """Remove a job filter."""
     uuid = call.path["filter_uuid"]
     try:
         return await call.master.ask(DeleteFilter(uuid=uuid))
     except RemoteError:
-        # The master's error for a rule that there is not says nothing of its kind.
+        # The master's error for an unknown filter has no code that tells it apart.
         if [uuid] in await call.master.ask(QueryFilters(uuids=None, fields=("uuid",))):
             raise
         raise unknown("job filter", uuid) from None
 
 
 _LOCAL = ("compression_tools",)
-"""Settings that only administrators on the cluster's nodes may change."""
+"""Settings that only administrators on the nodes of the cluster may change."""
 
 
 def _permitted(body: Any) -> Document:
-    """The body of a change of the cluster, without what only administrators on its nodes may."""
+    """Return the body of a change of the cluster, which must not contain such settings."""
     document = object_of(body)
     for name in document.keys() & set(_LOCAL):
         raise HttpProblem(
             HTTPStatus.FORBIDDEN,
-            f"{name}: programs to run cannot be set from here; use gnt-cluster modify",
+            f"{name}: programs to run cannot be set by the remote API; use gnt-cluster modify",
         )
     return document
 
 
-_COLUMNS = QueryParameter("fields", ArgumentType.WORDS, "The columns of the answer.")
+_COLUMNS = QueryParameter("fields", ArgumentType.WORDS, "The fields to return.")
 _NEEDED_COLUMNS = QueryParameter("fields", ArgumentType.WORDS, _COLUMNS.doc, required=True)
 
 ROUTES = (

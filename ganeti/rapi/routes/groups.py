@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Node groups and networks."""
+"""The resources of node groups and networks."""
 
 from __future__ import annotations
 

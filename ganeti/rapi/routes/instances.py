@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Instances, and what can be done with each."""
+"""The resources of instances."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ VERSION = "__version__"
 
 
 def _version_1(body: Any) -> Document:
-    """The body of a creation without its version, which must be 1."""
+    """Return the body of a creation request without its version, which must be 1."""
     document = dict(object_of(body))
     version = document.pop(VERSION, None)
     if version is True or version != 1:
-        said = "is required, and" if version is None else ""
+        said = "is required and" if version is None else ""
         problem = Problem(VERSION, f"{said} must be 1".strip())
-        # Tell of everything else, too: whoever has to mend this wants to mend it once.
+        # Report all other problems, too, so that the client can correct them at once.
         inside = {RENAMED.get(name, name): value for name, value in document.items()}
         others = problems_of(CreateInstance, inside, lax=True)
         outside = {new: old for old, new in RENAMED.items()}
@@ -79,7 +79,7 @@ def _version_1(body: Any) -> Document:
 
 
 def _listed_devices(document: Document) -> Document:
-    """Lets ``usb_devices`` be separated by spaces, too."""
+    """Accept ``usb_devices`` separated by spaces, too."""
     hvparams = document.get("hvparams")
     if isinstance(hvparams, dict) and isinstance(devices := hvparams.get("usb_devices"), str):
         return {**document, "hvparams": {**hvparams, "usb_devices": devices.replace(" ", ",")}}
@@ -87,14 +87,14 @@ def _listed_devices(document: Document) -> Document:
 
 
 def _indexes(document: Document) -> Document:
-    """Lets disk indexes be text with commas between."""
+    """Accept disk indexes as text separated by commas."""
     if isinstance(disks := document.get("disks"), str):
         return {**document, "disks": [each.strip() for each in disks.split(",") if each.strip()]}
     return document
 
 
 def _each_created(document: Document) -> Document:
-    """Gives the instances that are to be placed together their names inside."""
+    """Rename the fields of each instance of a multi-allocation to those of the opcode."""
     if "instances" not in document:
         raise Invalid([Problem("instances", "is required")])
     instances = document["instances"]
@@ -110,15 +110,15 @@ def _each_created(document: Document) -> Document:
 
 
 class Reinstallation(Record):
-    """How an instance is installed again."""
+    """How to reinstall an instance."""
 
-    os: Annotated[Text | None, doc("The OS definition; the present one if not given.")] = None
+    os: Annotated[Text | None, doc("The OS definition; the current one if not given.")] = None
     start: Annotated[bool, doc("Start the instance afterwards.")] = True
     osparams: Annotated[Parameters | None, doc("Parameters for the OS definition.")] = None
 
 
 async def _reinstall(call: ApiCall, values: Mapping[str, Any], how: Reinstallation) -> Any:
-    """Install the operating system again: stop, reinstall, and start unless told otherwise."""
+    """Reinstall the operating system: shut down, reinstall, and start unless disabled."""
     said = dict(values)
     dry_run, why = said.pop("dry_run", None), said.pop("reason", None)
     if call.body and said:
@@ -140,17 +140,17 @@ async def _reinstall(call: ApiCall, values: Mapping[str, Any], how: Reinstallati
 
 
 async def _require_os(call: ApiCall, name: str) -> None:
-    """Refuse an OS definition that there is not, as the instance would be stopped for nothing."""
+    """Reject an unknown OS definition before the instance is shut down."""
     answer = await call.master.ask(Query(what="os", fields=("name",)))
     known = [row[0][1] for row in answer["data"]]
     if name.partition("+")[0] not in known:
-        # Not 404: it is a parameter that is wrong; what the path names is there.
+        # Not 404: the parameter is wrong; the object that the path names exists.
         there = ", ".join(sorted(known)) or "none"
-        raise Invalid([Problem("os", f"there is no OS definition {name}; there are {there}")])
+        raise Invalid([Problem("os", f"unknown OS definition {name}; must be one of {there}")])
 
 
 class ConsoleAnswer(TypedDict):
-    """How to get at a console; what is not there does not matter for the kind."""
+    """How to connect to a console; properties that do not apply to the kind are missing."""
 
     instance: str
     kind: Literal["ssh", "vnc", "spice", "msg"]
@@ -163,7 +163,7 @@ class ConsoleAnswer(TypedDict):
 
 
 async def _console(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
-    """How to get at the console of a running instance."""
+    """Return how to connect to the console of a running instance."""
     name = call.path["instance_name"]
     fields = ("console", "oper_state")
     rows = await call.master.ask(QueryInstances(names=(name,), fields=fields))
@@ -179,8 +179,8 @@ async def _console(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
 
 _ONE = "/2/instances/{instance_name}"
 _OLD_REINSTALL = (
-    QueryParameter("os", ArgumentType.TEXT, "The OS definition; the present one if not given."),
-    QueryParameter("nostartup", ArgumentType.FLAG, "Leave the instance stopped."),
+    QueryParameter("os", ArgumentType.TEXT, "The OS definition; the current one if not given."),
+    QueryParameter("nostartup", ArgumentType.FLAG, "Do not start the instance afterwards."),
     DRY_RUN,
     REASON,
 )

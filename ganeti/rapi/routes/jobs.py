@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Jobs: what became of them, waiting for them, and cancelling them."""
+"""The resources of jobs: status, waiting, and canceling."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ BULK_FIELDS = (
 FIELDS = (*BULK_FIELDS, "oplog", "opresult")
 
 WAIT_SECONDS = 10
-"""How long one request waits for a change."""
+"""How long one request waits for a change, in seconds."""
 
 
 class JobAnswer(TypedDict):
-    """What became of a job; lists have an item for each of its opcodes."""
+    """The details of a job; lists have one item for each of its opcodes."""
 
     id: int
     ops: list[dict[str, Any]]
@@ -40,7 +40,7 @@ class JobAnswer(TypedDict):
 
 
 class JobChangeAnswer(TypedDict):
-    """The fields that were asked for as they are now, and what was logged since."""
+    """The current values of the requested fields, and the log entries since the last call."""
 
     job_info: list[Any] | None
     log_entries: list[tuple[int, tuple[int, int], str, Any]] | None
@@ -50,35 +50,35 @@ class Watch(Record):
     """What to wait for."""
 
     fields: Annotated[tuple[Text, ...], doc("The fields of the job to watch.")] = ("status",)
-    previous_job_info: Annotated[
-        list[Any] | None, doc("The values of the fields that are known already.")
-    ] = None
+    previous_job_info: Annotated[list[Any] | None, doc("The last known values of the fields.")] = (
+        None
+    )
     previous_log_serial: Annotated[
-        int | None, doc("The highest serial number of a log entry that is known already.")
+        int | None, doc("The highest known serial number of a log entry.")
     ] = None
 
 
 async def _job(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
-    """What became of one job."""
+    """Return the details of one job."""
     number = int(call.path["job_id"])
     rows = await call.master.ask(QueryJobs(ids=(number,), fields=FIELDS))
     row = rows[0] if rows else None
-    # Of a job that there is not, every field but its number is null.
+    # For an unknown job, all fields but the ID are null.
     if row is None or row[FIELDS.index("status")] is None:
         raise _lost(number)
     return dict(zip(FIELDS, row, strict=True))
 
 
 async def _cancel(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
-    """Cancel a job: whether that worked, and a text about it."""
+    """Cancel a job; return whether that succeeded, and a message."""
     return await call.master.ask_raw(CancelJob(job_id=int(call.path["job_id"])))
 
 
 async def _wait(call: ApiCall, _: Mapping[str, Any], watch: Watch) -> Any:
-    """Wait for a job to change; null if it has not within ten seconds.
+    """Wait for a change of a job; return null if there is none within ten seconds.
 
-    The values of a job that has ended are answered at once, also to a client that knows them: it
-    cannot change any more, and Ganeti's own client asks again for as long as it gets null.
+    The values of a finished job are returned at once, even to a client that knows them: it cannot
+    change any more, and Ganeti's own client repeats the request as long as it gets null.
     """
     number = int(call.path["job_id"])
     request = WaitForJobChange(
@@ -98,7 +98,7 @@ async def _wait(call: ApiCall, _: Mapping[str, Any], watch: Watch) -> Any:
 
 
 def _lost(number: int) -> JobLost:
-    return JobLost(f"there is no job {number}, or it is archived")
+    return JobLost(f"job {number} does not exist or is archived")
 
 
 ROUTES = (

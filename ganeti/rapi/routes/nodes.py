@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Nodes, their roles and their storage."""
+"""The resources of nodes, their roles and their storage."""
 
 from __future__ import annotations
 
@@ -46,21 +46,21 @@ FLAGS: Mapping[str, Document] = {
     "drained": {"master_candidate": None, "offline": None, "drained": True},
     "offline": {"master_candidate": None, "offline": True, "drained": None},
 }
-"""What gives a node a role; nobody becomes master this way."""
+"""The flags that set each role; the master role cannot be assigned this way."""
 
 
 async def _node(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
-    """What is known of one node."""
+    """Return the details of one node."""
     name = call.path["node_name"]
     found = await call.master.ask(QueryObjects(what="node", fields=FIELDS, names=(name,)))
     if not found:
         raise unknown("node", name)
-    # Some clients want the second address under its long name, and only here.
+    # Some clients expect the secondary address under its long name, here only.
     return {**found[0], "secondary_ip": found[0].get("sip")}
 
 
 async def _role(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
-    """The role of a node in its cluster."""
+    """Return the role of a node."""
     name = call.path["node_name"]
     rows = await call.master.ask(QueryNodes(names=(name,), fields=("role",)))
     if not rows:
@@ -69,14 +69,14 @@ async def _role(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
 
 
 def _flags(body: Any) -> Document:
-    """A role, as a bare text, as the flags that make it."""
+    """Turn a role, given as a bare text, into the flags that set it."""
     if not isinstance(body, str) or body not in FLAGS:
         raise Invalid(f"the body must be one of the texts {', '.join(sorted(FLAGS))}")
     return dict(FLAGS[body])
 
 
 def _allocatable(document: Document) -> Document:
-    """Moves what changes of a storage unit to where the opcode has it."""
+    """Move the change of a storage unit to the field where the opcode has it."""
     changes = document.get("changes", {})
     if "allocatable" in document and isinstance(changes, dict):
         changes = {**changes, "allocatable": document.pop("allocatable")}
@@ -88,14 +88,17 @@ def _needed(name: str, kind: ArgumentType, text: str, target: str = "") -> Query
 
 
 _ONE = "/2/nodes/{node_name}"
-_TYPE = _needed("storage_type", ArgumentType.TEXT, "The kind of storage: file, lvm-pv or lvm-vg.")
+_TYPE = _needed("storage_type", ArgumentType.TEXT, "The type of storage: file, lvm-pv or lvm-vg.")
 _UNIT = _needed("name", ArgumentType.TEXT, "The name of the storage unit.")
-_COLUMNS = _needed("output_fields", ArgumentType.WORDS, "The columns of the answer.")
+_COLUMNS = _needed("output_fields", ArgumentType.WORDS, "The fields to return.")
 _ALLOCATABLE = QueryParameter(
-    "allocatable", ArgumentType.FLAG, "Whether new disks may be made there."
+    "allocatable", ArgumentType.FLAG, "Whether new disks may be created on the storage unit."
 )
 _PROMOTE = QueryParameter(
-    "auto-promote", ArgumentType.FLAG, "Promote others as needed.", "auto_promote"
+    "auto-promote",
+    ArgumentType.FLAG,
+    "Promote other nodes to master candidates if necessary.",
+    "auto_promote",
 )
 
 ROUTES = (

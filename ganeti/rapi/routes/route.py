@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A route: the path of a resource, and what its methods do."""
+"""A route: the path of a resource, and the verbs of its methods."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from functools import cached_property
 from ganeti.rapi.verbs import Verb
 
 DIGITS = {"job_id": 10**15 - 1, "disk": 15}
-"""Variables that stand for numbers, and the largest that they can be."""
+"""Path variables that are numbers, and their maxima."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """A resource; ``{variables}`` of its path stand for one segment each."""
+    """A resource; each ``{variable}`` of its path stands for one segment."""
 
     path: str
     verbs: Mapping[str, Verb]
@@ -30,13 +30,13 @@ class Route:
 
     @cached_property
     def allowed(self) -> str:
-        """The methods, as in the header ``Allow``."""
+        """The allowed methods, as in the header ``Allow``."""
         methods = {*self.verbs, "OPTIONS"} | ({"HEAD"} if "GET" in self.verbs else set())
         return ", ".join(sorted(methods))
 
     @cached_property
     def source(self) -> str:
-        """What reason trails call the resource: ``instances_name_startup``."""
+        """The name of the resource in reason trails, such as ``instances_name_startup``."""
         words = ("" if s == "{disk}" else "name" if s[:1] == "{" else s for s in self.segments[1:])
         name = "_".join(filter(None, words)).replace("-", "_")
         return name.replace("jobs_name", "jobs_id").replace("filters_name", "filters_uuid")

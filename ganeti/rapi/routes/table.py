@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""All routes, and the resources that tell of them."""
+"""All routes, and the resources that list them."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ from ganeti.rapi.verbs import ApiCall, Verb, asks, streams
 
 
 class Child(TypedDict):
-    """A resource below another."""
+    """A child of a resource."""
 
     name: str
     uri: str
 
 
 async def _top(_: ApiCall, __: Mapping[str, Any], ___: Any) -> Any:
-    """The resources at the top."""
+    """Return the top-level resources."""
     return [{"name": name, "uri": f"/{name}"} for name in _children(0)]
 
 
 async def _children_of_2(_: ApiCall, __: Mapping[str, Any], ___: Any) -> Any:
-    """The resources of version 2 of this interface."""
+    """Return the resources of version 2 of this interface."""
     return [{"name": name, "uri": f"/2/{name}"} for name in _children(1)]
 
 
 @cache
 def _children(depth: int) -> tuple[str, ...]:
-    # Clients that follow what is listed expect JSON, and an end of it.
+    # Clients that follow the listed resources expect finite JSON documents.
     listed = (route for route in ROUTES if not any(map(_is_other, route.verbs.values())))
     found = {route.segments[depth] for route in listed if len(route.segments) > depth}
     return tuple(sorted(found - {""}))
 
 
 def _is_other(verb: Verb) -> bool:
-    """Return whether what a verb answers is no JSON document."""
+    """Return whether the answer of a verb is not a JSON document."""
     return isinstance(verb, streams | exposes)
 
 
 async def _openapi(_: ApiCall, __: Mapping[str, Any], ___: Any) -> Any:
-    """The description of this interface, by the OpenAPI specification."""
+    """Return the OpenAPI description of this interface."""
     return _described()
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Tags, which the cluster and four kinds of object have in the same way."""
+"""Tags, which the cluster and four kinds of objects have."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ganeti.rapi.arguments import LOCK, ArgumentType, QueryParameter
 from ganeti.rapi.routes.route import Route
 from ganeti.rapi.verbs import ApiCall, Document, asks, submits
 
-TAG = QueryParameter("tag", ArgumentType.MANY, "A tag; repeat it for several.", "tags")
+TAG = QueryParameter("tag", ArgumentType.MANY, "A tag; may be repeated.", "tags")
 
 
 def _tags(body: Any) -> Document:
-    """Tags in a body: a list of them."""
+    """Return the tags in a body, which is a list."""
     if body is None or body == {}:
         return {}
     if not isinstance(body, list):
@@ -26,10 +26,11 @@ def _tags(body: Any) -> Document:
 
 
 def tags_of(kind: str, owner: str, variable: str | None) -> Route:
-    """The tags of the object at the path ``owner``, named by ``variable`` of the path."""
+    """Return the route for the tags of the object at ``owner``; ``variable`` of the path is its
+    name."""
 
     async def answer(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
-        """The tags, sorted."""
+        """Return the tags, sorted."""
         name = call.path[variable] if variable else ""
         return await call.master.ask_raw(QueryTags(kind=kind, name=name))
 

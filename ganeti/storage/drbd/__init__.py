@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Disks mirrored by DRBD 8.4: ``volumes`` is the driver, over ``commands`` and ``reading``."""
+"""DRBD 8.4 disks: ``volumes`` is the driver, built on ``commands`` and ``reading``."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The command lines of ``drbdsetup`` and ``drbdmeta`` for DRBD 8.4; nothing is run here."""
+"""Command lines of ``drbdsetup`` and ``drbdmeta`` for DRBD 8.4; nothing is run here."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ganeti.schema.types import Parameters
 Command = tuple[str, ...]
 
 INDEXED_METADATA = 128
-"""MiB that a numbered slot of metadata takes; a smaller volume is used as a whole."""
+"""The size of an indexed metadata slot, in MiB; a smaller metadata volume is used as a whole."""
 
 _BARRIERS = {"b": "--disk-barrier=no", "f": "--disk-flushes=no", "d": "--disk-drain=no"}
 _HASH = "md5"
 
 
 def resource(minor: int) -> str:
-    """What we call the resource of a minor."""
+    """Return the name of the resource of a minor."""
     return f"resource{minor}"
 
 
@@ -29,7 +29,8 @@ def create_metadata(meta: str, size: int) -> Command:
 
 
 def apply_log(minor: int, meta: str, size: int) -> Command:
-    """Must be run before each attach: after a power cut the kernel refuses the metadata else."""
+    """Return the command to run before each attach: after a power failure, the kernel otherwise
+    rejects the metadata."""
     slot = "0" if size >= INDEXED_METADATA else "flex-external"
     return ("drbdmeta", str(minor), "v08", meta, slot, "apply-al")
 
@@ -45,7 +46,7 @@ def new_minor(minor: int) -> Command:
 def attach(
     minor: int, data: str, meta: str, meta_size: int, size: int | None, params: Parameters
 ) -> Command:
-    """Use two volumes as the copy of a minor; with ``size`` (MiB), no more of them than that."""
+    """Return the command that attaches a data and a metadata volume; ``size`` limits it, in MiB."""
     slot = "0" if meta_size >= INDEXED_METADATA else "flexible"
     options = ["--on-io-error=detach"]
     if size is not None:
@@ -59,7 +60,7 @@ def attach(
 
 
 def resync_options(params: Parameters) -> list[str]:
-    """How fast copies are made the same: at a fixed rate, or as the kernel finds best."""
+    """Return the resync options: a fixed rate, or the kernel's dynamic controller."""
     if not params.get("dynamic-resync"):
         return ["--c-plan-ahead=0", f"--resync-rate={params.get('resync-rate', 61440)}"]
     names = ("c-plan-ahead", "c-fill-target", "c-delay-target", "c-max-rate", "c-min-rate")
@@ -113,7 +114,7 @@ def down(minor: int) -> Command:
 
 
 def addresses(ends: MirrorEnds) -> tuple[str, str]:
-    """Our end and the peer's, as DRBD writes them."""
+    """Return the local and the peer's address in the syntax of drbdsetup."""
     return _address(ends.local_ip, ends.port), _address(ends.remote_ip, ends.port)
 
 

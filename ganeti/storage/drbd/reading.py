@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What DRBD 8.4 says: ``/proc/drbd``, and the refusals of its tools."""
+"""Parsers for ``/proc/drbd`` of DRBD 8.4, and for errors of its tools."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ganeti.storage.interfaces import LocalHost, VolumeStatus
 MAJOR = 147
 PROC = "/proc/drbd"
 HELPER = "/sys/module/drbd/parameters/usermode_helper"
-"""Names the program that the kernel asks before it fills a mirror, and obeys."""
+"""Has the path of the program that the kernel asks for permission before a resync."""
 
 _MINOR = re.compile(
     r"^\s*(?P<minor>\d+): cs:(?P<connection>\w+)"
@@ -39,23 +39,23 @@ _NO_COPY = frozenset({"", "Diskless", "Failed", "Detaching"})
 
 
 def objection(helper: str) -> str:
-    """Why mirrors would not live with this helper, and what to do; empty if they will.
+    """Return why DRBD disks fail with this usermode helper, and what to do; empty if they work.
 
-    ``drbdadm``, DRBD's own, knows the mirrors of its configuration files. For all others it fails,
-    and the kernel breaks the connection that was about to be filled.
+    ``drbdadm`` knows only the resources in its own configuration files. It fails for others, and
+    the kernel then drops the connection instead of starting the resync.
     """
     if helper.rpartition("/")[2] != "drbdadm":
         return ""
     return (
-        f"DRBD asks {helper}, which breaks the mirrors that it does not know; let it ask another: "
-        f"echo /bin/true > {HELPER}, and for the node's next start put 'options drbd "
-        "minor_count=128 usermode_helper=/bin/true' into /etc/modprobe.d/drbd.conf"
+        f"DRBD's usermode helper {helper} rejects disks that are not in its configuration files;"
+        f" replace it: echo /bin/true > {HELPER}, and for the next boot write 'options drbd"
+        " minor_count=128 usermode_helper=/bin/true' to /etc/modprobe.d/drbd.conf"
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class DrbdMinor:
-    """A device of DRBD; ``finish`` is the rest of a resync in seconds."""
+    """A DRBD device; ``finish`` is the remaining time of a resync in seconds."""
 
     minor: int
     connection: str
@@ -71,12 +71,12 @@ class DrbdMinor:
 
     @property
     def has_copy(self) -> bool:
-        """Whether volumes are attached below it."""
+        """Whether local volumes are attached."""
         return self.disk not in _NO_COPY
 
     @property
     def listens(self) -> bool:
-        """Whether it is connected to its peer, or tries to be."""
+        """Whether it is connected to its peer, or waits for a connection."""
         return self.connection not in _ALONE and self.connection != "Unconfigured"
 
     @property
@@ -92,7 +92,7 @@ class DrbdMinor:
         return LocalHost.SYNC if self.connection in _FILLED and self.has_copy else LocalHost.FAULTY
 
     def status(self, size: int | None) -> VolumeStatus:
-        """What there is to say of it, where ``size`` is known from elsewhere."""
+        """Return the status of the disk, whose ``size`` is known from elsewhere."""
         return VolumeStatus(
             path=path(self.minor),
             major=MAJOR,
@@ -110,7 +110,7 @@ def path(minor: int) -> str:
 
 
 def minors(proc: str) -> dict[int, DrbdMinor]:
-    """The devices that ``/proc/drbd`` lists, those without a configuration left out."""
+    """Parse ``/proc/drbd``; return its devices by minor, without unconfigured ones."""
     found: dict[int, DrbdMinor] = {}
     blocks: list[tuple[re.Match[str], list[str]]] = []
     for line in proc.splitlines():
@@ -136,13 +136,13 @@ def minors(proc: str) -> dict[int, DrbdMinor]:
 
 
 def version(proc: str) -> str | None:
-    """The version of the kernel's DRBD."""
+    """Return the version of the kernel's DRBD."""
     found = re.match(r"version: (\S+)", proc)
     return found[1] if found else None
 
 
 def refusal(said: str) -> int | None:
-    """The number in a refusal of ``drbdsetup``; None if there is none."""
+    """Return the error number in a message of ``drbdsetup``; None if there is none."""
     found = _NUMBER.search(said)
     return int(found[1]) if found else None
 
@@ -154,17 +154,17 @@ RESYNCING, PAUSED, NOT_PAUSED, NO_CONNECTION = 130, 134, 135, 162
 REFUSALS = {
     MANY_PRIMARIES: (Code.STATE, "make the peer's copy secondary first"),
     NO_DATA: (Code.STATE, "connect it to a node that has current data"),
-    HELD_OPEN: (Code.STATE, "stop what uses it first"),
+    HELD_OPEN: (Code.STATE, "stop the process that has the device open first"),
     IN_USE: (Code.NOT_UNIQUE, "another disk uses this address and port"),
     NO_METADATA: (Code.STATE, "recreate the disk, or replace this node's copy"),
     ATTACHED: (Code.EXISTS, "detach it first"),
     NO_MINOR: (Code.UNKNOWN, "attach the disk first"),
     RESYNCING: (Code.TEMPORARY, "wait for the end of the resync"),
-    PAUSED: (Code.STATE, "its resync is held already"),
-    NOT_PAUSED: (Code.STATE, "its resync is not held"),
+    PAUSED: (Code.STATE, "the resync is paused already"),
+    NOT_PAUSED: (Code.STATE, "the resync is not paused"),
     NO_CONNECTION: (Code.UNKNOWN, "connect the disk first"),
 }
-"""What the numbers mean to an operator: the classification, and what would help."""
+"""The error code for each error number, and advice for the administrator."""
 
 
 def _seconds(finish: re.Match[str]) -> int:

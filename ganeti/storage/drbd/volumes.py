@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Disks mirrored between two nodes by DRBD, over the volumes of another driver."""
+"""The driver of DRBD disks, on top of the volumes of another driver."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from ganeti.storage.interfaces import (
 from ganeti.system.interfaces import IFiles, IProcesses
 
 TIMEOUT = 120.0
-"""Seconds for one command; those that wait for a peer are not used."""
+"""Timeout of a command, in seconds; commands that wait for a peer are not used."""
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin", "LC_ALL": "C"}
 _SECTORS_PER_MIB = 2048
 
 
 class Declined(Refused):
-    """DRBD says no; ``number`` is its own for the reason."""
+    """An error of DRBD that has a known cause; ``number`` is DRBD's error number."""
 
     def __init__(self, message: str, code: Code, number: int) -> None:
         super().__init__(message, code)
@@ -40,10 +40,10 @@ class Declined(Refused):
 
 @implementer(IVolumes, IMirror, ISnapshots, IDemanding)
 class DrbdVolumes:
-    """Disks with two children, data and metadata, that are volumes of ``below``.
+    """Disks with two children, data and metadata, which are volumes of ``below``.
 
-    A disk is sent with its ends (``model.mirror.with_ends``); ``here`` is the name of this node.
-    What is there is read from ``/proc/drbd``, so that looking costs no process.
+    A disk carries its ends (``model.mirror.with_ends``); ``here`` is the name of this node. The
+    state is read from ``/proc/drbd``, which needs no process.
     """
 
     def __init__(self, processes: IProcesses, files: IFiles, below: IVolumes, here: str) -> None:
@@ -54,7 +54,10 @@ class DrbdVolumes:
 
     def obstacle(self) -> str:
         if self._files.stat(reading.PROC) is None:
-            return "DRBD is not loaded: modprobe drbd minor_count=128 usermode_helper=/bin/true"
+            return (
+                "the DRBD module is not loaded; run modprobe drbd minor_count=128"
+                " usermode_helper=/bin/true"
+            )
         return self._objection()
 
     async def create(self, disk: Disk, *, owner: str, primary: bool) -> None:
@@ -81,7 +84,8 @@ class DrbdVolumes:
         data, _ = _children(disk)
         await self._below.grow(data, amount)
         found = self._minor(disk)
-        # The peer's volume has grown before, or the kernel would refuse: see ``IVolumes.grow``.
+        # The peer's volume has grown before this one, otherwise the kernel rejects it: see
+        # ``IVolumes.grow``.
         if found is not None and found.primary:
             await self._run(commands.resize(found.minor, disk.size + amount))
 
@@ -155,7 +159,7 @@ class DrbdVolumes:
         if not found.peer_is_current:
             raise Refused(
                 f"the peer of {reading.path(found.minor)} has no current data, so this node's copy"
-                " is needed; wait for the peer to be connected and filled",
+                " is needed; wait until the peer is connected and in sync",
                 Code.STATE,
             )
         if found.has_copy:
@@ -186,13 +190,15 @@ class DrbdVolumes:
         return reading.objection(helper.strip())
 
     def _require_helper(self) -> None:
-        """Refuse to connect a mirror that the kernel would break again."""
+        """Reject connecting a disk if the usermode helper would make the kernel disconnect it."""
         if objection := self._objection():
             raise Refused(objection, Code.ENVIRONMENT)
 
     async def _bring_up(self, disk: Disk, *, ignore_size: bool) -> None:
         minor = self._ends(disk).local_minor
-        paths = await self._attach_below(disk)  # first: what is not there leaves no device behind
+        paths = await self._attach_below(
+            disk
+        )  # first: if the volumes are missing, no device is created
         await self._run(commands.new_resource(minor))
         await self._run(commands.new_minor(minor))
         await self._attach_copy(disk, paths, ignore_size=ignore_size)
@@ -217,7 +223,8 @@ class DrbdVolumes:
 
     @asynccontextmanager
     async def _kept_whole(self, minor: int, *children: Disk) -> AsyncIterator[list[Disk]]:
-        """Take back what was made, if not everything can be; the caller notes each child."""
+        """Remove what was created if an error occurs; the caller adds each created child to the
+        list."""
         made: list[Disk] = []
         try:
             yield made
@@ -231,8 +238,8 @@ class DrbdVolumes:
     async def _run(self, command: commands.Command) -> None:
         """Run a command.
 
-        :raises Declined: DRBD refuses, for a reason that is known.
-        :raises Failed: anything else went wrong.
+        :raises Declined: if DRBD reports an error with a known cause.
+        :raises Failed: for any other error.
         """
         ended = await self._processes.run(command, env=ENVIRONMENT, timeout=TIMEOUT)
         if ended.code == 0:
@@ -260,7 +267,7 @@ class DrbdVolumes:
         found = self._minor(disk)
         if found is None:
             path = reading.path(self._ends(disk).local_minor)
-            raise Refused(f"{path} is not there on this node; attach the disk first", Code.STATE)
+            raise Refused(f"{path} is not attached on this node; attach the disk first", Code.STATE)
         return found
 
     def _size(self, minor: int) -> int | None:
@@ -275,11 +282,11 @@ def _children(disk: Disk) -> tuple[Disk, Disk]:
     match disk.children:
         case (data, meta):
             return data, meta
-    raise Failed(f"mirrored disk {disk.uuid} has no volumes for data and metadata", Code.INTERNAL)
+    raise Failed(f"DRBD disk {disk.uuid} has no volumes for data and metadata", Code.INTERNAL)
 
 
 def _detached(below: VolumeStatus | None) -> VolumeStatus | None:
-    """A mirrored disk that is not up: whether it is there, its volume says."""
+    """Return the status of a DRBD disk that is not up; it exists if its data volume exists."""
     if below is None:
         return None
     return VolumeStatus(path="", size=below.size, degraded=True, local=LocalHost.UNKNOWN)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Disks as logical volumes: ``volumes`` is the driver, over ``tools`` and ``reports``."""
+"""Disks on LVM: ``volumes`` is the driver, built on ``tools`` and ``reports``."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the reports of lvm2 say, in its JSON form; sizes are MiB."""
+"""Parsers for the JSON reports of lvm2; sizes are in MiB."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from ganeti.errors import Code, Failed
 
 OWNER_TAG = "originstname+"
-"""Before the name of the instance that a volume was made for."""
+"""The prefix of the tag with the name of the instance that a volume was created for."""
 
 _FORMAT = ("--reportformat", "json", "--units", "m", "--nosuffix", "-o")
 VOLUMES = (
@@ -25,7 +25,7 @@ DEVICES = ("pvs", *_FORMAT, "pv_name,vg_name,pv_size,pv_free,pv_used,pv_attr")
 
 @dataclass(frozen=True, kw_only=True)
 class LogicalVolume:
-    """A volume; ``partial`` means that a device below it is missing."""
+    """A logical volume; ``partial`` means that one of its devices is missing."""
 
     group: str
     name: str
@@ -54,7 +54,7 @@ class VolumeGroup:
 
 @dataclass(frozen=True, kw_only=True)
 class PhysicalVolume:
-    """A device for volumes; ``group`` is empty while it belongs to none."""
+    """A physical volume; ``group`` is empty if it belongs to none."""
 
     name: str
     group: str
@@ -103,7 +103,7 @@ def _logical(row: Mapping[str, str]) -> LogicalVolume:
         group=row["vg_name"],
         name=row["lv_name"],
         size=_mib(row["lv_size"]),
-        # X: the kernel was not asked, so everything may be there.
+        # X means unknown, as the kernel was not queried; treat it as active.
         active=_flag(row["lv_attr"], 4) in "aX",
         opened=_flag(row["lv_attr"], 5) == "o",
         partial=_flag(row["lv_attr"], 8) == "p",
@@ -119,7 +119,7 @@ def _rows(report: bytes, kind: str) -> list[dict[str, Any]]:
         return [row for part in document["report"] for row in part.get(kind, ())]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         text = report[:200].decode("utf-8", "replace")
-        raise Failed(f"lvm2 gave no report that can be read: {text!r}", Code.ENVIRONMENT) from None
+        raise Failed(f"lvm2 returned an unreadable report: {text!r}", Code.ENVIRONMENT) from None
 
 
 def _mib(text: str) -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Running the programs of lvm2: their refusals in our words, their reports asked for once."""
+"""Runs the programs of lvm2; classifies their errors, and shares their reports."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin", "LC_ALL": "C"}
 TIMEOUT = 600.0
-"""Seconds; a device that has gone makes these programs wait for the kernel to give it up."""
+"""Timeout in seconds; with a lost device, the programs wait until the kernel gives it up."""
 
 REFUSALS = (
     ("already exists in volume group", Code.EXISTS),
@@ -28,14 +28,14 @@ REFUSALS = (
     (" in use", Code.STATE),
     ("is used by another device", Code.STATE),
 )
-"""Parts of the messages of lvm2 by which a refusal is told from a failure."""
+"""Parts of error messages of lvm2 that mean a refusal, not a failure."""
 
 
 class Shared(Generic[T]):
-    """A question that is asked once for all who want the answer.
+    """A query whose result is shared by all concurrent callers.
 
-    Who asks while an answer is under way gets the next one, because that one may have been made
-    before what the asker has just done.
+    A caller that comes while the query runs gets the result of the next run, as the current one may
+    not reflect what the caller has just changed.
     """
 
     def __init__(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> None:
@@ -66,8 +66,8 @@ class Shared(Generic[T]):
 class Lvm:
     """The programs of lvm2 on this node.
 
-    ``options`` are given to each of them; with ``--driverloaded n`` only the metadata on the
-    devices changes, and no kernel is asked for anything.
+    ``options`` are passed to each program; ``--driverloaded n`` changes only metadata on the
+    devices, without the kernel's device mapper.
     """
 
     def __init__(self, processes: IProcesses, options: Sequence[str] = ()) -> None:
@@ -78,10 +78,10 @@ class Lvm:
         self.devices = Shared(self._devices)
 
     async def run(self, program: str, *arguments: str) -> bytes:
-        """What the program wrote.
+        """Run a program and return its output.
 
-        :raises Refused: it said so; the message is its own.
-        :raises Failed: anything else went wrong.
+        :raises Refused: if its message is a known refusal.
+        :raises Failed: for any other error.
         """
         command = [program, *self._options, *arguments]
         ended = await self._processes.run(command, env=ENVIRONMENT, timeout=TIMEOUT)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Volume groups and the devices they are made of, as an administrator looks after them."""
+"""Volume groups and physical volumes as storage units."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ganeti.storage.lvm.tools import Lvm
 
 @implementer(IUnits)
 class VolumeGroups:
-    """The volume groups of this node; new volumes can be made in each."""
+    """The volume groups of this node."""
 
     def __init__(self, lvm: Lvm) -> None:
         self._lvm = lvm
@@ -29,8 +29,8 @@ class VolumeGroups:
 
     async def set_allocatable(self, name: str, allocatable: bool) -> None:
         raise Refused(
-            f"whether volumes are made is not said of volume group {name} but of its devices, by"
-            " storage type lvm-pv",
+            f"allocation cannot be set for volume group {name}; set it for its physical volumes"
+            " (storage type lvm-pv)",
             Code.INPUT,
         )
 
@@ -40,7 +40,7 @@ class VolumeGroups:
 
 @implementer(IUnits)
 class PhysicalVolumes:
-    """The devices of this node on which there can be volumes."""
+    """The physical volumes of this node."""
 
     def __init__(self, lvm: Lvm) -> None:
         self._lvm = lvm
@@ -60,8 +60,8 @@ class PhysicalVolumes:
 
     async def repair(self, name: str) -> None:
         raise Refused(
-            f"a physical volume cannot be repaired; repair the volume group of {name}, by storage"
-            " type lvm-vg",
+            f"a physical volume cannot be repaired; repair the volume group of {name} (storage"
+            " type lvm-vg)",
             Code.INPUT,
         )
 

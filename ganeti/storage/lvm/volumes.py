@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Disks as logical volumes of this node."""
+"""The driver of disks on logical volumes."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class LogicalVolumes:
 
     async def create(self, disk: Disk, *, owner: str, primary: bool) -> None:
         group, name = _id(disk)
-        # Not active: it is when it is attached. So nothing of it is in the kernel until then, and
-        # there is nothing to zero or to wipe signatures off.
+        # Create it inactive; attaching activates it. So nothing is in the kernel until then, and
+        # there is nothing to zero or to wipe signatures from.
         await self._lvm.run("lvcreate", *create_arguments(disk, group, name, owner))
 
     async def remove(self, disk: Disk) -> None:
@@ -49,8 +49,8 @@ class LogicalVolumes:
         (group, name), (new_group, new_name) = _id(disk), _id(to)
         if group != new_group:
             raise Refused(
-                f"volume {name} cannot go from volume group {group} to {new_group} by a rename;"
-                " copy it instead",
+                f"volume {name} cannot be renamed from volume group {group} to {new_group}; copy"
+                " it instead",
                 Code.INPUT,
             )
         await self._lvm.run("lvrename", group, name, new_name)
@@ -104,7 +104,7 @@ class LogicalVolumes:
 
 
 def create_arguments(disk: Disk, group: str, name: str, owner: str) -> tuple[str, ...]:
-    """How ``lvcreate`` is called for a disk; striped over several devices if so wanted."""
+    """Return the arguments of ``lvcreate`` for a disk, with striping if configured."""
     stripes = int((disk.params or {}).get("stripes", 1))
     striped = ("-i", str(stripes)) if stripes > 1 else ()
     tag = ("--addtag", OWNER_TAG + _NO_TAG.sub("_", owner)) if owner else ()
@@ -116,7 +116,7 @@ def _id(disk: Disk) -> tuple[str, str]:
     match disk.logical_id:
         case (str(group), str(name)) if _NAME.fullmatch(group) and _NAME.fullmatch(name):
             return group, name
-    raise Failed(f"{disk.logical_id!r} is no volume group and volume", Code.INPUT)
+    raise Failed(f"{disk.logical_id!r} is not a pair of volume group and volume", Code.INPUT)
 
 
 def _full(disk: Disk) -> str:

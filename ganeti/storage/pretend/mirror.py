@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Mirrored disks on one host: two copies that are connected are one file with two names.
+"""Simulated DRBD disks on one host: two connected copies are hard links to one file.
 
-So both see what a guest writes, and a resync takes no time. Copies that lose each other while
-one is written become two files. What DRBD's kernel module would know is in one small file for
-each copy, which both nodes read and write.
+So both nodes see what a guest writes, and a resync takes no time. When the copies of a writable
+disk are disconnected, they become two files. The state that DRBD's kernel module would have is in
+one small file for each copy, which both nodes read and write.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from ganeti.system import hardlinks
 
 
 class MirrorCopy(msgspec.Struct, forbid_unknown_fields=True):
-    """What is known of a node's copy.
+    """The state of a node's copy.
 
-    ``there`` is whether it has its data, ``current`` whether that is all of it; ``changed`` is
-    set when it was written while nobody listened. ``listens`` is whether the peer is wanted.
+    ``there`` is whether it has data, ``current`` whether that is up to date; ``changed`` is set if
+    it was written while disconnected. ``listens`` is whether it waits for its peer.
     """
 
     peer: str
@@ -44,7 +44,7 @@ class MirrorCopy(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass
 class MirrorSide:
-    """A copy, the file with its data, and the file with what is known of it."""
+    """A copy, the path of its data, and the path of its state."""
 
     copy: MirrorCopy
     path: str
@@ -53,7 +53,7 @@ class MirrorSide:
 
 @implementer(IVolumes, IMirror)
 class PretendMirror:
-    """The mirrored disks of the node named ``here``; ``folder`` is what the nodes share."""
+    """The DRBD disks of the node named ``here``; the nodes share ``folder``."""
 
     def __init__(self, folder: str, here: str, below: PretendVolumes) -> None:
         self._folder = folder
@@ -142,7 +142,7 @@ class PretendMirror:
             if not (pair.connected and pair.peer and pair.peer.current):
                 raise Refused(
                     f"the peer of disk {disk.uuid} has no current data, so this node's copy is"
-                    " needed; wait for the peer to be connected and filled",
+                    " needed; wait until the peer is connected and in sync",
                     _STATE,
                 )
             pair.mine.there = pair.mine.current = False
@@ -152,7 +152,7 @@ class PretendMirror:
             pair.mine.there = True
 
     async def pause(self, disk: Disk, *, paused: bool) -> None:
-        """A resync takes no time, so there is none to be held."""
+        """Do nothing, as a resync takes no time."""
 
     def _describe(self, disk: Disk, size: int | None) -> VolumeStatus | None:
         if self._copy(disk) is None:
@@ -172,11 +172,12 @@ class PretendMirror:
 
     @contextmanager
     def _pair(self, disk: Disk) -> Iterator[MirrorPair]:
-        """Both copies, as they are now; what is changed is kept, unless an error is raised."""
+        """Yield both copies with their current state; changes are written unless an error is
+        raised."""
         with hardlinks.locked(self._folder):
             here = self._side(disk, self._here)
             if here is None:
-                raise Refused(f"there is no copy of disk {disk.uuid} on this node", Code.UNKNOWN)
+                raise Refused(f"this node has no copy of disk {disk.uuid}", Code.UNKNOWN)
             pair = MirrorPair(self._here, here, self._side(disk, self._peer(disk)))
             pair.settle()
             yield pair
@@ -206,7 +207,7 @@ class PretendMirror:
         return f"{self._folder}/{node}/mirrors/{disk.logical_id[2]}.json"
 
     def _peer(self, disk: Disk) -> str:
-        ends_of(disk, self._here)  # says what is wrong if it is not one of this node's
+        ends_of(disk, self._here)  # raises an error if it is not a disk of this node
         ends: Any = (disk.params or {})[ENDS]
         [peer] = [str(name) for name, _ in ends if name != self._here]
         return peer
@@ -214,7 +215,7 @@ class PretendMirror:
 
 @dataclass
 class MirrorPair:
-    """The two copies of a disk, as the node named ``name`` sees them."""
+    """The two copies of a disk, as seen by the node named ``name``."""
 
     name: str
     here: MirrorSide
@@ -234,37 +235,38 @@ class MirrorPair:
 
     @property
     def connected(self) -> bool:
-        """Whether the copies talk to each other, and not to others."""
+        """Whether the copies are connected to each other."""
         mine, peer = self.mine, self.peer
         if peer is None or peer.peer != self.name:
             return False
         return all(copy.up and copy.listens for copy in (mine, peer))
 
     def promote(self, *, both: bool) -> None:
-        """Make the copy here writable.
+        """Make the local copy writable.
 
-        :raises Refused: the other one is, or there is no current data.
+        :raises Refused: if the peer's copy is writable, or no current data is reachable.
         """
         mine, peer = self.mine, self.peer if self.connected else None
         mine.both = mine.both or both
         if peer is not None and peer.writable and not (mine.both and peer.both):
             raise Refused("the other copy is writable; demote it first", _STATE)
         if not (mine.current or (peer is not None and peer.current)):
-            raise Refused("no current copy can be reached", _STATE)
+            raise Refused("no copy with current data is reachable", _STATE)
         mine.writable = True
 
     def settle(self) -> None:
-        """Let everything happen that follows from how the copies are now."""
+        """Apply the consequences of the copies' current state, such as a resync or a split
+        brain."""
         for side in self.sides:
             if side.copy.there and not hardlinks.is_there(side.path):
-                side.copy.there = side.copy.current = False  # somebody broke it
+                side.copy.there = side.copy.current = False  # its file was removed by hand
         if self.there is None or not self.connected:
             self._lose_each_other()
             return
         mine, peer = self.mine, self.there.copy
         two_primaries = mine.writable and peer.writable and not (mine.both and peer.both)
         if two_primaries or (mine.changed and peer.changed):
-            mine.listens = peer.listens = False  # a split brain: a person has to decide
+            mine.listens = peer.listens = False  # split brain: an administrator has to decide
             self._lose_each_other()
             return
         for ahead, late in ((self.here, self.there), (self.there, self.here)):
@@ -292,7 +294,9 @@ def _decode(note: bytes) -> MirrorCopy:
     try:
         return msgspec.json.decode(note, type=MirrorCopy)
     except UNREADABLE as e:
-        raise Failed(f"the note about a mirrored disk is broken: {e}", Code.ENVIRONMENT) from None
+        raise Failed(
+            f"the state of a simulated DRBD disk is damaged: {e}", Code.ENVIRONMENT
+        ) from None
 
 
 def _keep(note: str, copy: MirrorCopy | None) -> None:

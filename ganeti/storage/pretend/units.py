@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Volume groups and devices that are only written down in a file."""
+"""Simulated volume groups and devices, which are only recorded in a file."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ganeti.system.interfaces import IFiles, IImages
 
 MIB = 1 << 20
 VOLUMES = "/volumes"
-"""The folder with the volumes, by group, below a node's."""
+"""The directory of the volumes, by group, below that of a node."""
 
 
 class Device(Record):
-    """A physical volume, ``size`` in MiB."""
+    """A physical volume; ``size`` in MiB."""
 
     name: str
     group: str
@@ -32,12 +32,12 @@ class Device(Record):
 
 GROUP = "pretend"
 FIRST = tuple(Device(name=f"/dev/pretend{number}", group=GROUP, size=10240) for number in (1, 2))
-"""What a node has until something else is written down."""
+"""The devices of a node without a ``devices.json``."""
 
 
 @dataclass(frozen=True)
 class Devices:
-    """The devices of the node whose folder is ``folder``."""
+    """The devices of the node whose directory is ``folder``."""
 
     files: IFiles
     images: IImages
@@ -57,7 +57,7 @@ class Devices:
         await self.files.replace(self._list, msgspec.json.format(msgspec.json.encode(devices)))
 
     async def used(self, group: str) -> int:
-        """How much of a group is used, in MiB."""
+        """Return how much of a group is used, in MiB."""
         sizes = await self.images.below(f"{self.folder}{VOLUMES}/{group}")
         return sum(sizes.values()) // MIB
 
@@ -68,7 +68,7 @@ class Devices:
 
 @implementer(IUnits)
 class PretendGroups:
-    """The groups of the devices; volumes fill a group, whichever device they may be on."""
+    """The groups of the devices; volumes take space of a group, on any of its devices."""
 
     def __init__(self, devices: Devices) -> None:
         self._devices = devices
@@ -92,8 +92,8 @@ class PretendGroups:
 
     async def set_allocatable(self, name: str, allocatable: bool) -> None:
         raise Refused(
-            f"whether volumes are made is not said of volume group {name} but of its devices, by"
-            " storage type lvm-pv",
+            f"allocation cannot be set for volume group {name}; set it for its physical volumes"
+            " (storage type lvm-pv)",
             Code.INPUT,
         )
 
@@ -105,15 +105,15 @@ class PretendGroups:
         left = sum(each.size for each in kept if each.group == name)
         if unit.used > left:
             raise Refused(
-                f"volume group {name} has {unit.used} MiB of volumes and {left} MiB without what is"
-                " missing; move its instances away first"
+                f"volume group {name} has {unit.used} MiB of volumes, but only {left} MiB without"
+                " the missing devices; move its instances to another node first"
             )
         await self._devices.keep(kept)
 
 
 @implementer(IUnits)
 class PretendDevices:
-    """The devices that the groups are made of."""
+    """The devices of the groups."""
 
     def __init__(self, devices: Devices) -> None:
         self._devices = devices
@@ -124,7 +124,7 @@ class PretendDevices:
 
     async def unit(self, name: str) -> StorageUnit:
         device = self._present(name)
-        # Volumes fill the devices of a group one after the other.
+        # Volumes are attributed to the devices of a group one after the other.
         left = await self._devices.used(device.group)
         for each in self._devices.all():
             used = min(left, each.size) if each.group == device.group else 0
@@ -152,8 +152,8 @@ class PretendDevices:
 
     async def repair(self, name: str) -> None:
         raise Refused(
-            f"a physical volume cannot be repaired; repair the volume group of {name}, by storage"
-            " type lvm-vg",
+            f"a physical volume cannot be repaired; repair the volume group of {name} (storage"
+            " type lvm-vg)",
             Code.INPUT,
         )
 

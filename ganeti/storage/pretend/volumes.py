@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Volumes of pretended groups: plain files."""
+"""The driver of simulated logical volumes, which are plain files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from ganeti.storage.pretend.units import VOLUMES, Devices, PretendGroups
 
 @implementer(IVolumes)
 class PretendVolumes:
-    """Disks whose ``logical_id`` is ``[volume group, volume]``, as far as the groups have room."""
+    """Disks whose ``logical_id`` is ``[volume group, volume]``, limited by the space of the
+    groups."""
 
     def __init__(self, devices: Devices) -> None:
         self._groups = PretendGroups(devices)
@@ -54,7 +55,7 @@ class PretendVolumes:
         return await self._below.attach(_file(disk), primary=primary)
 
     async def detach(self, disk: Disk) -> None:
-        """A file needs no detaching."""
+        """Do nothing, as a file needs no detaching."""
 
     async def describe(self, disks: Sequence[Disk]) -> list[VolumeStatus | None]:
         return await self._below.describe([_file(disk) for disk in disks])
@@ -69,14 +70,14 @@ class PretendVolumes:
         group = await self._groups.unit(str(disk.logical_id[0]))
         if group.free < amount:
             raise Refused(
-                f"{disk.iv_name or disk.logical_id[1]} needs {amount} MiB of volume group"
+                f"{disk.iv_name or disk.logical_id[1]} needs {amount} MiB in volume group"
                 f" {group.name}, which has {group.free} MiB free",
                 Code.RESOURCES,
             )
 
 
 def file_of(disk: Disk) -> str:
-    """Where a volume is, below its node's folder."""
+    """Return the path of a volume below the directory of its node."""
     group, name = disk.logical_id
     return f"{VOLUMES}/{group}/{name}"
 

@@ -1,2 +1,3 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Instances: ``table`` has their fields, ``row`` what these look at, ``objects`` whole lists."""
+"""The fields of instances: ``table`` declares them, ``row`` computes them, ``objects`` encodes
+lists."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Lists of instances as the remote API answers them, from pieces that are already encoded."""
+"""Lists of instances for the remote API, joined from JSON objects that are cached."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from ganeti.views.objects import object_encoder
 from ganeti.views.snapshot import ClusterSnapshot, in_order
 
 _Shown: TypeAlias = FieldStatus | bool | tuple[int, int]
-"""What objects show of what nodes say: nothing is known; no guest, or one elsewhere; its memory
-and processors. The time that a guest has used is not shown, and always changes."""
+"""The part of a guest's state that objects show: unknown; absent, or on another node; or its memory
+and processors. The CPU time is not shown, as it changes all the time."""
 
 
 @dataclass(slots=True)
 class _Piece:
-    """An instance's object as JSON, and everything of its own that it was made from."""
+    """The JSON object of an instance, and the inputs that it was encoded from."""
 
     instance: Instance
     disks: list[Disk]
@@ -35,14 +35,14 @@ class _Piece:
 
 
 class InstanceObjects:
-    """Instances as JSON objects with always the same fields.
+    """Instances as JSON objects with a fixed set of fields.
 
-    An instance is encoded again only when it, its disks, what its nodes say of it, or the
-    cluster around it has changed. A list of which nothing has changed is the same bytes again.
+    An instance is encoded again only if it, its disks, the state of its guest, or what all
+    instances share has changed. If nothing has changed, the same list is returned.
     """
 
     def __init__(self, fields: Sequence[str]) -> None:
-        """:raises Invalid: some of ``fields`` are no fields of instances."""
+        """:raises Invalid: if ``fields`` contains an unknown field."""
         self._encode = object_encoder(INSTANCES, fields)
         self._pieces: dict[str, _Piece] = {}
         self._around: tuple[Any, ...] = ()
@@ -52,7 +52,7 @@ class InstanceObjects:
         self._list = b"[]"
 
     def everything(self, moment: ClusterSnapshot) -> bytes:
-        """All instances, as people sort them, as a JSON list of objects."""
+        """Return all instances sorted by name, as a JSON list of objects."""
         objects, present = self._basis
         if moment.state.objects is objects and moment.present is present:
             return self._list
@@ -68,15 +68,16 @@ class InstanceObjects:
         return self._list
 
     def some(self, moment: ClusterSnapshot, names: Iterable[str]) -> bytes:
-        """The instances of these names or UUIDs in the order given, as a JSON list of objects.
+        """Return the instances with these names or UUIDs in the given order, as a JSON list of
+        objects.
 
-        :raises Refused: there is no instance of one of the names.
+        :raises Refused: if one of the instances does not exist.
         """
         return self._joined(moment, [moment.state.instance(name) for name in names])
 
     def _joined(self, moment: ClusterSnapshot, instances: Iterable[Instance]) -> bytes:
         self._forget_if_moved(moment)
-        # What is the same for all need not be looked at for each.
+        # Compare what all instances share once, not for each.
         objects, present = self._basis
         same_disks = bool(objects) and moment.disks is objects.get(RecordKind.DISK)
         same_said = moment.present is present
@@ -98,7 +99,7 @@ class InstanceObjects:
         return _Piece(instance, _disks(moment, instance), _shown(moment, instance), encoded)
 
     def _forget_if_moved(self, moment: ClusterSnapshot) -> None:
-        """Drop every piece if something that many depend on has changed."""
+        """Clear the cache if an input that many objects depend on has changed."""
         around = _around(moment)
         if around != self._around:
             self._pieces.clear()
@@ -106,9 +107,9 @@ class InstanceObjects:
 
 
 def _around(moment: ClusterSnapshot) -> tuple[Any, ...]:
-    """What many instances depend on, and what seldom changes.
+    """Return the inputs that many objects share; they change rarely.
 
-    Of the cluster and of networks only parts are shown; others change with each new instance.
+    Of the cluster and of networks, only parts are compared; others change with each new instance.
     """
     cluster = moment.cluster
     return (

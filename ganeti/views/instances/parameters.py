@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Fields of single backend and hypervisor parameters, those of other hypervisors included."""
+"""Fields for single backend and hypervisor parameters, including those of unsupported
+hypervisors."""
 
 from __future__ import annotations
 
@@ -11,13 +12,28 @@ from ganeti.query.fields import Field, FieldStatus, FieldType
 from ganeti.views.instances.row import InstanceRow
 
 _BACKEND = (
-    ("always_failover", "be/always_failover", FieldType.BOOL, "Whether it is never migrated."),
-    ("auto_balance", "Auto_balance", FieldType.BOOL, "Whether N+1 checks count it."),
-    ("maxmem", "ConfigMaxMem", FieldType.UNIT, "The most memory it gets."),
+    (
+        "always_failover",
+        "be/always_failover",
+        FieldType.BOOL,
+        "Whether a failover replaces the migration of the instance.",
+    ),
+    (
+        "auto_balance",
+        "Auto_balance",
+        FieldType.BOOL,
+        "Whether the N+1 check includes the instance.",
+    ),
+    ("maxmem", "ConfigMaxMem", FieldType.UNIT, "The maximum memory."),
     ("memory", "ConfigMaxMem", FieldType.UNIT, "The older name of be/maxmem."),
-    ("minmem", "ConfigMinMem", FieldType.UNIT, "The least memory it runs with."),
-    ("spindle_use", "be/spindle_use", FieldType.NUMBER, "How many spindles it counts for."),
-    ("vcpus", "ConfigVCPUs", FieldType.NUMBER, "How many virtual processors it gets."),
+    ("minmem", "ConfigMinMem", FieldType.UNIT, "The minimum memory."),
+    (
+        "spindle_use",
+        "be/spindle_use",
+        FieldType.NUMBER,
+        "The number of spindles that the instance uses.",
+    ),
+    ("vcpus", "ConfigVCPUs", FieldType.NUMBER, "The number of virtual processors."),
 )
 
 _TRUTHS = """
@@ -56,7 +72,7 @@ _TITLES = {
 
 
 def parameter_fields() -> Iterator[Field[InstanceRow]]:
-    """Every field of a single parameter."""
+    """Yield the fields of all single parameters."""
     for name, title, kind, text in _BACKEND:
         yield Field(f"be/{name}", title, kind, text, partial(_backend, name))
     for kind, names in (

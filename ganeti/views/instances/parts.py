@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Fields of an instance's disks and network cards: all of them in a list, and each by number."""
+"""Fields of disks and network cards: a list of all values, and a field for each index."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ MAX_NICS = 8
 
 @dataclass(frozen=True)
 class FieldFamily:
-    """Fields of one thing that is known of every disk or card: a list, and one field for each.
+    """Fields for one property of disks or network cards: a list, and one field for each index.
 
-    ``each`` and ``title`` name the fields by number, ``all`` and ``title_of_all`` the list.
+    ``each`` and ``title`` are the name and title of the fields by index, ``all`` and
+    ``title_of_all`` those of the list.
     """
 
     each: str
@@ -33,17 +34,21 @@ class FieldFamily:
     count: int = MAX_NICS
 
     def fields(self) -> Iterator[Field[InstanceRow]]:
-        """The fields of the family."""
+        """Yield the fields of the family."""
         if self.all:
             yield Field(
-                self.all, self.title_of_all, FieldType.OTHER, f"{self.doc}, in a list.", self.values
+                self.all,
+                self.title_of_all,
+                FieldType.OTHER,
+                f"{self.doc} 0, 1, …, as a list.",
+                self.values,
             )
         for number in range(self.count):
             yield Field(
                 f"{self.each}/{number}",
                 f"{self.title}/{number}",
                 self.kind,
-                f"{self.doc}, of number {number}.",
+                f"{self.doc} {number}.",
                 partial(_of_number, self.values, number),
             )
 
@@ -86,15 +91,21 @@ def _disk_family(
 
 
 DISKS = (
-    _disk_family("size", "Disk", "Disk_sizes", "Disk size", lambda d: d.size, FieldType.UNIT),
-    _disk_family("name", "DiskName", "Disk_names", "Disk name", lambda d: d.name, FieldType.TEXT),
-    _disk_family("uuid", "DiskUUID", "Disk_UUIDs", "Disk UUID", lambda d: d.uuid, FieldType.TEXT),
+    _disk_family(
+        "size", "Disk", "Disk_sizes", "The size of disk", lambda d: d.size, FieldType.UNIT
+    ),
+    _disk_family(
+        "name", "DiskName", "Disk_names", "The name of disk", lambda d: d.name, FieldType.TEXT
+    ),
+    _disk_family(
+        "uuid", "DiskUUID", "Disk_UUIDs", "The UUID of disk", lambda d: d.uuid, FieldType.TEXT
+    ),
     FieldFamily(
         "disk.spindles",
         "DiskSpindles",
         "disk.spindles",
         "Disk_spindles",
-        "Spindles of the disk",
+        "The number of spindles of disk",
         _disks(lambda disk: disk.spindles),
         FieldType.NUMBER,
         MAX_DISKS,
@@ -109,41 +120,59 @@ def _nic_family(
 
 
 NICS = (
-    _nic_family("mac", "NicMAC", "NIC_MACs", "MAC address", lambda card: card.nic.mac),
-    _nic_family("ip", "NicIP", "NIC_IPs", "IP address", lambda card: card.nic.ip),
-    _nic_family("name", "NicName", "NIC_Names", "Card name", lambda card: card.nic.name),
-    _nic_family("uuid", "NicUUID", "NIC_UUIDs", "Card UUID", lambda card: card.nic.uuid),
-    _nic_family("mode", "NicMode", "NIC_modes", "Card mode", lambda card: card.mode),
-    _nic_family("link", "NicLink", "NIC_links", "Link", lambda card: card.link),
-    _nic_family("vlan", "NicVLAN", "NIC_VLANs", "VLAN on a switch", _vlan),
-    _nic_family("bridge", "NicBridge", "NIC_bridges", "Bridge of a bridged card", _bridge),
     _nic_family(
-        "network", "NicNetwork", "NIC_networks", "Network UUID", lambda card: card.nic.network
+        "mac",
+        "NicMAC",
+        "NIC_MACs",
+        "The MAC address of network card",
+        lambda card: card.nic.mac,
+    ),
+    _nic_family(
+        "ip", "NicIP", "NIC_IPs", "The IP address of network card", lambda card: card.nic.ip
+    ),
+    _nic_family(
+        "name", "NicName", "NIC_Names", "The name of network card", lambda card: card.nic.name
+    ),
+    _nic_family(
+        "uuid", "NicUUID", "NIC_UUIDs", "The UUID of network card", lambda card: card.nic.uuid
+    ),
+    _nic_family("mode", "NicMode", "NIC_modes", "The mode of network card", lambda card: card.mode),
+    _nic_family("link", "NicLink", "NIC_links", "The link of network card", lambda card: card.link),
+    _nic_family("vlan", "NicVLAN", "NIC_VLANs", "The VLAN of network card", _vlan),
+    _nic_family("bridge", "NicBridge", "NIC_bridges", "The bridge of network card", _bridge),
+    _nic_family(
+        "network",
+        "NicNetwork",
+        "NIC_networks",
+        "The network UUID of network card",
+        lambda card: card.nic.network,
     ),
     FieldFamily(
         "nic.network.name",
         "NicNetworkName",
         "nic.networks.names",
         "NIC_networks_names",
-        "Network name",
+        "The network name of network card",
         _network_names,
     ),
 )
 
 COUNTS: tuple[Field[InstanceRow], ...] = (
-    Field("disk.count", "Disks", FieldType.NUMBER, "How many disks.", lambda row: len(row.disks)),
+    Field(
+        "disk.count", "Disks", FieldType.NUMBER, "The number of disks.", lambda row: len(row.disks)
+    ),
     Field(
         "nic.count",
         "NICs",
         FieldType.NUMBER,
-        "How many network cards.",
+        "The number of network cards.",
         lambda r: len(r.instance.nics),
     ),
 )
 
 
 def part_fields() -> Iterator[Field[InstanceRow]]:
-    """Every field of disks and network cards."""
+    """Yield all fields of disks and network cards."""
     yield from COUNTS
     for family in (*DISKS, *NICS):
         yield from family.fields()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""One instance as its fields look at it; what several of them need is worked out once."""
+"""The values of an instance's fields; values that several fields use are computed once."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from ganeti.views.instances.status import Condition, GuestStatus, condition
 from ganeti.views.snapshot import ClusterSnapshot, in_order
 
 GLOBAL = frozenset({"migration_bandwidth", "migration_mode", "migration_port", "xen_cmd"})
-"""Hypervisor parameters that hold for all instances of a node, and are not shown with one."""
+"""Hypervisor parameters that apply to all instances of a node, and are not shown for one."""
 
 DRBD_METADATA = 128
-"""What a mirrored disk needs on each node beside its data, in MiB."""
+"""The size of the DRBD metadata of a disk, in MiB."""
 
 _WITHOUT_SPACE = frozenset({Template.DISKLESS, Template.BLOCKDEV})
 
 
 @dataclass(frozen=True)
 class NicColumns:
-    """A network card with its parameters filled in."""
+    """A network card with its effective parameters."""
 
     nic: Nic
     mode: str
@@ -38,7 +38,7 @@ class NicColumns:
 
 
 class InstanceRow:
-    """An instance at a moment."""
+    """An instance as of a snapshot."""
 
     def __init__(self, moment: ClusterSnapshot, instance: Instance) -> None:
         self.moment = moment
@@ -77,14 +77,14 @@ class InstanceRow:
 
     @cached_property
     def beparams(self) -> Parameters:
-        """Backend parameters as clients see them, ``memory`` being an old name of ``maxmem``."""
+        """The effective backend parameters; ``memory`` is an older name of ``maxmem``."""
         filled = self.moment.backend | self.instance.beparams
         filled["memory"] = filled["maxmem"]
         return filled
 
     @cached_property
     def hvparams(self) -> Parameters:
-        """Hypervisor parameters as clients see them."""
+        """The effective hypervisor parameters, without node-wide ones."""
         filled = self.moment.hypervisor(self.instance) | self.instance.hvparams
         for name in GLOBAL:
             filled.pop(name, None)
@@ -92,7 +92,7 @@ class InstanceRow:
 
     @cached_property
     def osparams(self) -> Parameters:
-        """OS parameters, without those that are private."""
+        """The effective OS parameters, without private ones."""
         plain, plus, _ = self.instance.os.partition("+")
         known = self.moment.cluster.osparams
         variant = known.get(self.instance.os, {}) if plus else {}
@@ -100,7 +100,7 @@ class InstanceRow:
 
     @property
     def template(self) -> str:
-        """What the disks are made of; ``mixed`` if they differ."""
+        """The disk template; ``mixed`` if the disks differ."""
         kinds = {disk.dev_type for disk in self.disks}
         if len(kinds) > 1:
             return "mixed"
@@ -108,24 +108,24 @@ class InstanceRow:
 
     @property
     def usage(self) -> int:
-        """Space that the disks take on each node, in MiB."""
+        """The space that the disks use on each node, in MiB."""
         return sum(
             disk.size + (DRBD_METADATA if disk.dev_type is Template.DRBD else 0)
             for disk in self.disks
             if disk.dev_type not in _WITHOUT_SPACE
         )
 
-    # --- what its nodes say
+    # --- values from the nodes
 
     @cached_property
     def guest(self) -> GuestState | FieldStatus | None:
-        """What its primary node says of it; None if that does not run it."""
+        """The state of the guest on the primary node; None if it does not run there."""
         said = self.moment.present.of(self.instance.primary_node)
         return said if isinstance(said, FieldStatus) else said.guests.get(self.instance.name)
 
     @property
     def seen(self) -> GuestStatus:
-        """What is known of its guest."""
+        """Where the guest runs, as far as known."""
         guest = self.guest
         if guest is FieldStatus.OFFLINE:
             return GuestStatus.NODE_OFFLINE
@@ -138,12 +138,12 @@ class InstanceRow:
 
     @property
     def condition(self) -> Condition:
-        """The word for how it is."""
+        """The value of the field ``status``."""
         instance = self.instance
         return condition(self.seen, instance.admin_state, instance.admin_state_source)
 
     def running(self, attribute: str) -> Any:
-        """An attribute of the running guest, or why there is none."""
+        """Return an attribute of the running guest, or the reason why there is none."""
         guest = self.guest
         if guest is None:
             return FieldStatus.UNAVAILABLE
@@ -151,9 +151,9 @@ class InstanceRow:
 
 
 def rows(moment: ClusterSnapshot, names: Iterable[str] | None = None) -> list[InstanceRow]:
-    """All instances as people sort them, or those of these names or UUIDs in the order given.
+    """Return all instances sorted by name, or those with these names or UUIDs in the given order.
 
-    :raises Refused: there is no instance of one of the names.
+    :raises Refused: if one of the instances does not exist.
     """
     if names is None:
         found = in_order(moment.state.instances.values(), lambda instance: instance.name)

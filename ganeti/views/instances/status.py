@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The one word for how an instance is: what is wanted of it against what its nodes say."""
+"""The field ``status`` of instances, from the configured state and the state of the guest."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from ganeti.model.instance import Wanted, WantedBy
 
 
 class GuestStatus(enum.Enum):
-    """What is known of an instance's guest."""
+    """Where an instance's guest runs, as far as known."""
 
-    RUNNING = "it runs on its primary node"
-    ELSEWHERE = "it runs on another node"
-    ABSENT = "its primary node does not run it"
-    NO_ANSWER = "its primary node does not answer"
-    NODE_OFFLINE = "its primary node is marked as offline"
+    RUNNING = "runs on its primary node"
+    ELSEWHERE = "runs on another node"
+    ABSENT = "does not run on its primary node"
+    NO_ANSWER = "the primary node does not answer"
+    NODE_OFFLINE = "the primary node is marked offline"
 
 
 class Condition(enum.StrEnum):
-    """The words of the field ``status``."""
+    """The values of the field ``status``."""
 
     RUNNING = "running"
     ADMIN_DOWN = "ADMIN_down"
@@ -49,7 +49,8 @@ _AS_WANTED: Mapping[tuple[GuestStatus, Wanted], Condition] = {
 
 
 def condition(seen: GuestStatus, wanted: Wanted, by: WantedBy = WantedBy.ADMIN) -> Condition:
-    """How an instance is that is ``wanted`` so, ``by`` its administrator or its user."""
+    """Return the status of an instance that was set to ``wanted`` by its administrator or its
+    user."""
     found = _WHEREVER.get(seen) or _AS_WANTED[seen, wanted]
     if found is Condition.ADMIN_DOWN and by is WantedBy.USER:
         return Condition.USER_DOWN

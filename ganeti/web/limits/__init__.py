@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Limits on what clients may take; ``channel`` and ``site`` apply them."""
+"""Limits on the resources that clients use; ``channel`` and ``site`` apply them."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A bound on the number of connections, which prefers new ones to idle ones."""
+"""A limit on the number of connections, which evicts idle ones in favor of new ones."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Evictable(Protocol):
 
 
 class ConnectionLimit:
-    """Admit connections; when there are ``limit``, the oldest idle one is closed for a new one.
+    """Admits up to ``limit`` connections; beyond that, a new one replaces the oldest idle one.
 
-    Where none is idle, the new connection is closed.
+    If none is idle, the new connection is closed.
     """
 
     def __init__(self, limit: int, warn: RateLimitedLog) -> None:
@@ -37,21 +37,21 @@ class ConnectionLimit:
         return len(self._admitted)
 
     def admit(self, connection: Evictable) -> None:
-        """Count a connection, and close one if there are too many."""
+        """Count a connection; close one if there are too many."""
         if len(self._admitted) >= self._limit:
             idle = next((each for each in self._admitted if each.idle), None)
             self._warn(
-                "{n} connections: closing one that is idle" if idle else "{n} connections: full",
+                "{n} connections: closing an idle one" if idle else "{n} connections: full",
                 n=self._limit,
             )
             if idle is None:
                 connection.abort()
                 return
-            # Not counted from now on: that it is lost is heard in a later turn only.
+            # Release it now: its connectionLost() is called in a later reactor iteration.
             self.release(idle)
             idle.abort()
         self._admitted[connection] = None
 
     def release(self, connection: Evictable) -> None:
-        """Do not count a connection any more."""
+        """Stop counting a connection."""
         self._admitted.pop(connection, None)

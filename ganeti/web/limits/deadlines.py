@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Deadlines of many connections, checked together once a second."""
+"""Deadlines of many connections, checked together once per second."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Protocol
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 INTERVAL = 1.0
-"""Seconds between two checks. A timer of its own for each connection, set anew several times per
-request, would cost more than all else that is done about limits."""
+"""Time between two checks, in seconds. One timer for each connection, reset several times per
+request, would cost more than all other limits together."""
 
 
 class Timed(Protocol):
-    """Something with a deadline, by the clock that it shares with :class:`Deadlines`."""
+    """An object with a deadline, in terms of the clock of :class:`Deadlines`."""
 
     @property
     def deadline(self) -> float | None:
-        """When it must have got on; None while nothing is expected of it."""
+        """When the current phase must end; None if there is no deadline."""
 
     def deadline_passed(self) -> None: ...
 
 
 class Deadlines:
-    """Tell what is watched when its deadline has passed, at most ``INTERVAL`` late."""
+    """Notifies watched objects whose deadline has passed, at most ``INTERVAL`` late."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
@@ -35,13 +35,13 @@ class Deadlines:
         return iter(list(self._watched))
 
     def watch(self, one: Timed) -> None:
-        """Check the deadline of ``one`` from now on."""
+        """Start to check the deadline of ``one``."""
         self._watched[one] = None
         if self._next is None:
             self._next = self._clock.callLater(INTERVAL, self._check)
 
     def forget(self, one: Timed) -> None:
-        """Do not check the deadline of ``one`` any more."""
+        """Stop checking the deadline of ``one``."""
         self._watched.pop(one, None)
         if not self._watched and self._next is not None:
             self._next.cancel()

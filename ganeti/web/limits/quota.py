@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A bound on the sum of what clients hold: bytes of memory, or places."""
+"""A limit on the sum of a resource that clients use, such as bytes of memory."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ T = TypeVar("T")
 
 
 class Quota(Generic[T]):
-    """Bound what all holders have together; the one that has held its share longest gives way.
+    """Limits the total of all holders; beyond it, the holder with the oldest change is evicted.
 
-    A single holder is never evicted: what one may hold has bounds of its own.
+    A single holder is never evicted: its own amount is limited elsewhere.
     """
 
     def __init__(self, limit: int, evict: Callable[[T], None]) -> None:
@@ -22,7 +22,7 @@ class Quota(Generic[T]):
         self.total = 0
 
     def hold(self, holder: T, amount: int) -> None:
-        """Count that ``holder`` now has ``amount`` in all."""
+        """Set the total amount of ``holder``."""
         self.total += amount - self._held.get(holder, 0)
         self._held[holder] = amount
         while self.total > self._limit and len(self._held) > 1:
@@ -31,5 +31,5 @@ class Quota(Generic[T]):
             self._evict(oldest)
 
     def release(self, holder: T) -> None:
-        """Count that ``holder`` has nothing any more."""
+        """Set the amount of ``holder`` to zero."""
         self.total -= self._held.pop(holder, 0)

@@ -78,7 +78,7 @@ class VerifyTests(SynchronousTestCase):
         self.assertEqual(terminal.run(GNT_CLUSTER, "verify-disks"), 1)
         jobs = terminal.master.memory.jobs.values()
         self.assertEqual([type(job[0]) for job in jobs], [VerifyDisks, ActivateDisks])
-        self.assertIn("node node2 could not be asked: is off", terminal.err)
+        self.assertIn("node node2 could not be queried: is off", terminal.err)
         self.assertIn("instance db1 has lost disks:\n  node1 xenvg/a", terminal.err)
 
 
@@ -171,7 +171,7 @@ class UpgradeTests(SynchronousTestCase):
     def test_an_upgrade_is_left_to_packages(self) -> None:
         terminal = Terminal()
         self.assertEqual(terminal.run(GNT_CLUSTER, "upgrade", "--to", "4.0"), 1)
-        self.assertIn("upgrade its packages on all nodes", terminal.err)
+        self.assertIn("upgrade the packages on all nodes", terminal.err)
 
 
 class AnswerTests(SynchronousTestCase):
@@ -268,11 +268,11 @@ class LifeTests(SynchronousTestCase):
     def test_the_older_options_do_not_go_with_the_newer(self) -> None:
         words = ("--specs-cpu-count", "max=4", "--ipolicy-std-specs", "cpu-count=2")
         self.assertEqual(self.terminal.run(GNT_CLUSTER, "init", *HERE, *words, "cluster1"), 1)
-        self.assertIn("do not go with --ipolicy-bounds-specs", self.terminal.err)
+        self.assertIn("cannot be combined with --ipolicy-bounds-specs", self.terminal.err)
 
     def test_a_name_that_does_not_resolve_can_be_given_an_address(self) -> None:
         self.assertEqual(self.terminal.run(GNT_CLUSTER, "init", "cluster.invalid"), 1)
-        self.assertIn("give its address by --master-address", self.terminal.err)
+        self.assertIn("give its address with --master-address", self.terminal.err)
 
     def test_a_hypervisor_that_there_is_not_is_refused(self) -> None:
         words = ("init", *HERE, "--enabled-hypervisors", "vax", "cluster1")

@@ -65,7 +65,7 @@ class SettingTests(SynchronousTestCase):
         for words, said in (
             (("add", "--action=RATE_LIMIT"), "must be one of ACCEPT, PAUSE, REJECT, CONTINUE, or"),
             (("add", "--action=RATE_LIMIT two"), "must be a whole number"),
-            (("add", "--predicates=[["), "is not JSON"),
+            (("add", "--predicates=[["), "invalid JSON"),
         ):
             terminal = Terminal()
             self.assertEqual(terminal.run(GNT_FILTER, *words), 2)

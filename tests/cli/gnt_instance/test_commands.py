@@ -46,7 +46,7 @@ class RequestTests(SynchronousTestCase):
             result = {"jobs": [], "allocatable": ["a"], "failed": failed}
             terminal = Terminal(result=result)
             self.assertEqual(terminal.run(GNT_INSTANCE, "batch-create", file), code)
-            self.assertEqual("no place was found for b, c" in terminal.err, bool(failed))
+            self.assertEqual("no nodes were found for b, c" in terminal.err, bool(failed))
 
     def test_an_instance_is_made_from_options(self) -> None:
         self.assertEqual(
@@ -85,11 +85,11 @@ class RequestTests(SynchronousTestCase):
     def test_disks_and_cards_that_make_no_sense_are_refused(self) -> None:
         for words, message in (
             (["-t", "diskless", "-s", "1g"], "a diskless instance has no disks"),
-            (["-t", "file"], "say which disks"),
+            (["-t", "file"], "no disks given"),
             (["--disk", "1:size=1g"], "--disk 0 is missing"),
             (["--disk", "0:size=1g", "--disk", "0:size=1g"], "--disk 0 is given twice"),
             (["--disk", "0:size=much"], "--disk 0: 'much' is no size"),
-            (["-s", "1g", "--no-nics", "--net", "0:ip=pool"], "do not go together"),
+            (["-s", "1g", "--no-nics", "--net", "0:ip=pool"], "exclude each other"),
         ):
             terminal = Terminal()
             self.assertEqual(terminal.run(GNT_INSTANCE, "add", *words, "web1"), 1)
@@ -176,7 +176,7 @@ class ConfirmationTests(SynchronousTestCase):
     def test_no_is_no(self) -> None:
         terminal = Terminal(answers=["what?", "n"])
         self.assertEqual(terminal.run(GNT_INSTANCE, "remove", "web1"), 1)
-        self.assertEqual(terminal.err, "Error: not confirmed, nothing was done\n")
+        self.assertEqual(terminal.err, "Error: not confirmed; nothing was changed\n")
         self.assertEqual(terminal.asked(), [])
 
     def test_the_end_of_input_is_no(self) -> None:
@@ -215,7 +215,7 @@ class SelectionTests(SynchronousTestCase):
     def test_an_unknown_node_is_told(self) -> None:
         terminal = Terminal({Query: NODES_PRIMARY})
         self.assertEqual(terminal.run(GNT_INSTANCE, "shutdown", "--primary", "node9"), 1)
-        self.assertIn("there is no node node9", terminal.err)
+        self.assertIn("unknown node node9", terminal.err)
 
     def test_several_are_shown_and_asked_about(self) -> None:
         terminal = Terminal({Query: INSTANCES}, answers=["n"])
@@ -261,7 +261,7 @@ class QuestionTests(SynchronousTestCase):
     def test_an_unknown_column_is_told_and_has_an_exit_code(self) -> None:
         terminal = Terminal({Query: answer({"name": "text", "colour": "unknown"}, ["web1", None])})
         self.assertEqual(terminal.run(GNT_INSTANCE, "list", "-o", "name,colour"), 14)
-        self.assertIn("there is no field colour", terminal.err)
+        self.assertIn("unknown field colour", terminal.err)
 
     def test_a_variable_holds_options_to_begin_with(self) -> None:
         terminal = Terminal(

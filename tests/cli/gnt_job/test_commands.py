@@ -130,7 +130,7 @@ class InfoTests(SynchronousTestCase):
     def test_a_job_that_there_is_not_is_told(self) -> None:
         terminal = Terminal({QueryJobs: lambda request: [[9] + [None] * 14]})
         self.assertEqual(terminal.run(GNT_JOB, "info", "9"), 1)
-        self.assertIn("there is no job 9", terminal.err)
+        self.assertIn("job 9 does not exist", terminal.err)
 
 
 class OrderTests(SynchronousTestCase):

@@ -50,7 +50,7 @@ class RequestTests(SynchronousTestCase):
     def test_where_all_is_as_wanted_nothing_is_asked_for(self) -> None:
         self.terminal.canned[QueryGroups] = [["group3"]]
         self.assertEqual(self.made("connect", "lan"), [])
-        self.assertEqual(self.terminal.out, "Network lan is connected to all groups already.\n")
+        self.assertEqual(self.terminal.out, "Network lan is already connected to all groups.\n")
 
     def test_the_list_says_how_a_network_is_connected(self) -> None:
         self.made("list", "-o", "group_list", "--no-headers")

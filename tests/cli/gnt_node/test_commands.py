@@ -111,7 +111,7 @@ class ChangeTests(SynchronousTestCase):
         self.assertEqual((made.mode, made.remote_node), ("secondary-only", "node3"))
         terminal = Terminal()
         self.assertEqual(terminal.run(GNT_NODE, "evacuate", "-f", "-p", "-n", "n3", "n1"), 1)
-        self.assertIn("does not go together with -p", terminal.err)
+        self.assertIn("cannot be combined with -p", terminal.err)
 
     def test_failing_over_a_node_is_one_job_for_each_instance(self) -> None:
         rows = answer({"pinst_list": "other"}, [["db1", "web1"]])
@@ -138,7 +138,7 @@ class ChangeTests(SynchronousTestCase):
     def test_a_node_without_a_helper_stays_online(self) -> None:
         terminal = Terminal({Query: _helpers(node2="")})
         self.assertEqual(terminal.run(GNT_NODE, "power", "-f", "off", "node2"), 1)
-        self.assertIn("node node2 has no out-of-band helper; name one: gnt-node", terminal.err)
+        self.assertIn("node node2 has no out-of-band helper; set one: gnt-node", terminal.err)
         self.assertEqual([type(each) for each in terminal.asked()], [Query])
 
     def test_power_that_no_helper_could_switch_is_a_failure(self) -> None:
@@ -150,7 +150,7 @@ class ChangeTests(SynchronousTestCase):
         for what in ("off", "cycle"):
             terminal = Terminal()
             self.assertEqual(terminal.run(GNT_NODE, "power", "-f", what), 1)
-            self.assertIn(f"power {what}: name the nodes", terminal.err)
+            self.assertIn(f"power {what}: name at least one node", terminal.err)
 
     def test_a_power_cycle_is_asked_about(self) -> None:
         self.assertEqual(Terminal().run(GNT_NODE, "powercycle", "-f", "node2"), 13)

@@ -28,7 +28,7 @@ class ProviderTests(SynchronousTestCase):
         found = yaml.safe_load(terminal.out)["rbd"]
         self.assertEqual(found["node1"], [{"path": GOOD[0], "valid": True}])
         self.assertEqual(found["node2"][0]["diagnosis"], "create is missing")
-        self.assertEqual(found["node3"], "there is no such provider here")
+        self.assertEqual(found["node3"], "this node has no such provider")
 
     def test_parameters_are_explained(self) -> None:
         terminal = self.terminal({"node1": [GOOD]}, True)
@@ -39,4 +39,4 @@ class ProviderTests(SynchronousTestCase):
     def test_an_unknown_one_is_named(self) -> None:
         terminal = self.terminal({"node1": [GOOD]}, True)
         self.assertEqual(terminal.run(GNT_STORAGE, "info", "nosuch"), 1)
-        self.assertIn("there is no external storage provider nosuch", terminal.err)
+        self.assertIn("unknown external storage provider nosuch", terminal.err)

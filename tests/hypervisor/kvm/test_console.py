@@ -41,4 +41,4 @@ class AttachTests(SynchronousTestCase):
             [sys.executable, path, "/nowhere"], capture_output=True, text=True, timeout=20
         )
         self.assertEqual((ended.returncode, ended.stdout), (1, ""))
-        self.assertIn("cannot be reached at /nowhere", ended.stderr)
+        self.assertIn("cannot connect to the guest's console at /nowhere", ended.stderr)

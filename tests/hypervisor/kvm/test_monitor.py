@@ -59,7 +59,7 @@ class ControlTests(SynchronousTestCase):
         asking = self.begin(self.control.ask("quit"))
         self.clock.advance(10)
         failure = self.failureResultOf(asking, NoMonitor)
-        self.assertEqual(str(failure.value), "QEMU does not answer quit within 10 s")
+        self.assertEqual(str(failure.value), "QEMU did not answer quit within 10 s")
 
     def test_a_connection_that_is_lost_fails_everything(self) -> None:
         asking = self.begin(self.control.ask("quit"))
@@ -72,7 +72,7 @@ class ControlTests(SynchronousTestCase):
         asking = self.begin(self.control.ask("quit"))
         self.control.dataReceived(b"SSH-2.0-OpenSSH\n")
         failure = self.failureResultOf(asking, NoMonitor)
-        self.assertIn("which means nothing", str(failure.value))
+        self.assertIn("sent an unexpected message", str(failure.value))
         self.assertTrue(self.transport.disconnecting)
 
     def test_a_socket_without_a_qemu_is_told(self) -> None:
@@ -83,4 +83,4 @@ class ControlTests(SynchronousTestCase):
                 raise AssertionError("nobody is there")
 
         failure = self.failureResultOf(talk(), NoMonitor)
-        self.assertIn("not to be reached at /run/web1.qmp", str(failure.value))
+        self.assertIn("cannot connect to the QEMU monitor at /run/web1.qmp", str(failure.value))

@@ -47,7 +47,7 @@ class CheckTests(SynchronousTestCase):
             kvm_extra="'",
         )
         found = self.found(kvm)
-        self.assertEqual(found["kernel_path"], "there is no /missing on this node")
+        self.assertEqual(found["kernel_path"], "/missing does not exist on this node")
         named = ["cdrom_image_path", "cpu_mask", "disk_aio", "disk_type", "kernel_path",
                  "kvm_extra", "spice_bind"]  # fmt: skip
         self.assertEqual(sorted(found), named)
@@ -79,7 +79,7 @@ class CheckTests(SynchronousTestCase):
 
     def test_kvm_needs_its_device(self) -> None:
         found = self.found(Kvm(kernel_path="", kvm_accel="kvm"))
-        self.assertEqual(found, {"kvm_accel": "there is no /dev/kvm on this node"})
+        self.assertEqual(found, {"kvm_accel": "/dev/kvm does not exist on this node"})
 
     def test_a_guest_that_runs_elsewhere_is_not_refused_for_what_it_runs_without(self) -> None:
         kvm = Kvm(kernel_path="", use_chroot=True, cdrom_image_path="/missing.iso")
@@ -92,7 +92,7 @@ class CheckTests(SynchronousTestCase):
             kvm = Kvm(kernel_path="", disk_type="ide", machine_version=machine)
             self.assertEqual(self.found(kvm, Equipment(disks=room)), {})
             self.assertIn(
-                f"room for {room}", self.found(kvm, Equipment(disks=room + 1))["disk_type"]
+                f"supports {room} disks", self.found(kvm, Equipment(disks=room + 1))["disk_type"]
             )
 
     def test_ide_has_four_places(self) -> None:

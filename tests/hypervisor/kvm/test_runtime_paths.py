@@ -24,5 +24,5 @@ class PlacesTests(SynchronousTestCase):
             self.assertEqual(path.rpartition("/")[0], "/run/kvm")
 
     def test_a_folder_that_is_too_deep_is_refused(self) -> None:
-        with self.assertRaisesRegex(Refused, "use a shorter root folder"):
+        with self.assertRaisesRegex(Refused, "use a shorter root directory"):
             places("/" + "x" * 100, "web1")

@@ -35,7 +35,7 @@ class ConnectionLimitTests(SynchronousTestCase):
     def test_the_oldest_idle_one_makes_room(self) -> None:
         several = [self.admit(idle=idle) for idle in (False, True, False)]
         self.assertEqual([each.aborted for each in several], [False, True, False])
-        self.assertEqual(self.warnings, ["{n} connections: closing one that is idle"])
+        self.assertEqual(self.warnings, ["{n} connections: closing an idle one"])
 
     def test_one_that_was_closed_makes_room_once(self) -> None:
         several = [self.admit(idle=True) for _ in range(4)]
