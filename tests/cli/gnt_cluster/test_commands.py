@@ -302,4 +302,4 @@ class LifeTests(SynchronousTestCase):
 
     def test_there_is_a_history(self) -> None:
         self.assertEqual(self.terminal.run(GNT_CLUSTER, "history"), 1)
-        self.assertIn("is not here", self.terminal.err)
+        self.assertIn("does not exist", self.terminal.err)

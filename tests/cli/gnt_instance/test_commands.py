@@ -88,7 +88,7 @@ class RequestTests(SynchronousTestCase):
             (["-t", "file"], "no disks given"),
             (["--disk", "1:size=1g"], "--disk 0 is missing"),
             (["--disk", "0:size=1g", "--disk", "0:size=1g"], "--disk 0 is given twice"),
-            (["--disk", "0:size=much"], "--disk 0: 'much' is no size"),
+            (["--disk", "0:size=much"], "--disk 0: 'much' is not a size"),
             (["-s", "1g", "--no-nics", "--net", "0:ip=pool"], "exclude each other"),
         ):
             terminal = Terminal()
