@@ -178,7 +178,7 @@ class ParameterTests(DoorsTests):
     def test_parameters_of_hypervisors_go_together(self) -> None:
         hvparams = {"boot_order": "cdrom"}
         self.assertRefused(
-            "hvparams/cdrom_image_path: is needed with boot_order=cdrom",
+            "hvparams/cdrom_image_path: is required with boot_order=cdrom",
             self.create(hypervisor="kvm", hvparams=hvparams),
             self.modify(hvparams=hvparams),
             self.whole.do("OP_INSTANCE_STARTUP", instance_name="web1", hvparams=hvparams),
@@ -187,7 +187,7 @@ class ParameterTests(DoorsTests):
     def test_the_least_memory_is_not_more_than_the_most(self) -> None:
         beparams = {"minmem": 512, "maxmem": 256}
         self.assertRefused(
-            "beparams/minmem: 512 is more than maxmem, which is 256",
+            "beparams/minmem: 512 is more than maxmem (256)",
             self.create(beparams=beparams),
             self.modify(beparams=beparams),
             self.whole.do("OP_INSTANCE_STARTUP", instance_name="web1", beparams=beparams),
@@ -199,7 +199,7 @@ class ParameterTests(DoorsTests):
     def test_a_bridged_card_has_a_bridge(self) -> None:
         card = {"mode": "bridged", "link": ""}
         self.assertRefused(
-            "link: is needed with mode bridged",
+            "link: is required with mode bridged",
             self.create(nics=[card]),
             self.modify(nics=[["add", -1, card]]),
             self.modify(nics=[["modify", 0, card]]),

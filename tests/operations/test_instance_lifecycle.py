@@ -53,7 +53,9 @@ class StartTests(SynchronousTestCase):
 
     def test_a_hypervisor_that_nothing_drives_is_refused(self) -> None:
         taken_over = a_cluster(instances=[an_instance("web1", hypervisor="xen-pvm")])
-        with self.assertRaisesRegex(Refused, "cannot run guests with xen-pvm; it can with: fake"):
+        with self.assertRaisesRegex(
+            Refused, "xen-pvm is not supported by this version; supported are: fake"
+        ):
             start.plan(StartOpcode(instance_name="web1"), taken_over, facts())
 
     def test_an_offline_node_is_told_of_with_the_way_out(self) -> None:

@@ -44,7 +44,7 @@ class PendingTests(SynchronousTestCase):
         whole = self.whole()
         self.do(whole, "OP_INSTANCE_SET_PARAMS", beparams=BIGGER, nics=[["add", -1, {}]])
         self.assertIn(
-            "at its next start these take effect: be/maxmem: 128 now, 256 then", whole.said
+            "at its next start these take effect: be/maxmem: 128 now, 256 after restart", whole.said
         )
         self.assertIn("nic/1: none now, aa:00:10", whole.said)
         self.assertIn("gnt-instance reboot web1", whole.said)
@@ -84,7 +84,7 @@ class PendingTests(SynchronousTestCase):
             whole.memory.progress.said.clear()
             self.do(whole, "OP_INSTANCE_REBOOT", reboot_type=kind)
             self.assertEqual(self.running(whole), expected)
-            self.assertEqual("be/vcpus: 1 now, 2 then" in whole.said, kind == "soft")
+            self.assertEqual("be/vcpus: 1 now, 2 after restart" in whole.said, kind == "soft")
 
     def test_what_would_not_start_again_is_not_stopped(self) -> None:
         for op_id, fields in (

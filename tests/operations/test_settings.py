@@ -181,7 +181,9 @@ class ClusterTests(SettingTests):
         told = self.refused(
             ipolicy={"std": {**self.cluster.ipolicy["std"], "memory-size": 1 << 20}}
         )
-        self.assertIn("ipolicy/std.memory-size: 1048576 is not from 1 to 32768", told[0])
+        self.assertIn(
+            "ipolicy/std.memory-size: 1048576 is outside the range of minmax, 1 to 32768", told[0]
+        )
 
     def test_parameters_of_systems_are_those_of_their_definition(self) -> None:
         for name in ("osparams", "osparams_private_cluster"):
