@@ -57,7 +57,7 @@ class FoundedTests(SynchronousTestCase):
                 a_new_cluster(name=name)
 
     def test_the_name_is_not_that_of_the_node(self) -> None:
-        with self.assertRaisesRegex(Invalid, "node1 is the node; a cluster has a name of its own"):
+        with self.assertRaisesRegex(Invalid, "node1 is the name of the node; choose another"):
             a_new_cluster(name="node1", master="node1")
 
     def test_the_master_is_a_candidate_in_the_group_default(self) -> None:

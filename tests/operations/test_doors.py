@@ -126,7 +126,7 @@ class DeviceTests(DoorsTests):
         )
 
     def test_addresses_of_cards_are_of_one_card(self) -> None:
-        for mac, words in (("nonsense", "no MAC address"), ("01:00:00:00:00:01", "multicast")):
+        for mac, words in (("nonsense", "not a MAC address"), ("01:00:00:00:00:01", "multicast")):
             card = {"mac": mac}
             self.assertRefused(
                 words,

@@ -53,7 +53,7 @@ class NamingTests(SynchronousTestCase):
         network = self.refusal("OP_NETWORK_ADD", network_name="n", tags=["a b"], **NETWORK)
         created = self.refusal("OP_INSTANCE_CREATE", instance_name="i", tags=["a b"], **DISKLESS)
         for told in (network, created):
-            self.assertIn("tags[0]: 'a b' cannot be a tag", told)
+            self.assertIn("tags[0]: 'a b' is not a valid tag", told)
 
 
 class HostNameTests(SynchronousTestCase):

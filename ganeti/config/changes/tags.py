@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Tags of the cluster, its nodes, groups, instances and networks."""
+"""Changes of tags of the cluster, nodes, groups, instances and networks."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from ganeti.schema.types import Tag
 Taggable = Cluster | Node | Group | Instance | Network
 
 MOST = 4096
-"""How many tags one object may carry."""
+"""The maximum number of tags of an object."""
 
 
 def tags_checked(tags: Sequence[str]) -> tuple[str, ...]:
-    """These tags, sorted and each once.
+    """Return these tags sorted, without duplicates.
 
-    :raises Invalid: with each text that cannot be a tag.
+    :raises Invalid: with a problem for each invalid tag.
     """
     found = [Problem(f"tags[{i}]", _RULE.format(tag)) for i, tag in enumerate(tags) if not _is(tag)]
     if found:
@@ -37,9 +37,9 @@ def tags_checked(tags: Sequence[str]) -> tuple[str, ...]:
 
 
 def add_tags(record: Taggable, tags: Sequence[str]) -> Change:
-    """Put tags on an object; those that it has already stay.
+    """Add tags to an object; tags that it already has are ignored.
 
-    :raises Invalid: a text cannot be a tag.
+    :raises Invalid: a tag is invalid.
     """
     new = tags_checked(tags)
 
@@ -47,30 +47,34 @@ def add_tags(record: Taggable, tags: Sequence[str]) -> Change:
         before = current(state, record)
         after = _sorted((*before.tags, *new))
         if len(after) > MOST:
-            raise Refused(f"an object can carry {MOST} tags, and this would make {len(after)}")
+            raise Refused(
+                f"an object can have at most {MOST} tags, not {len(after)}; remove some first"
+            )
         return state.put(replace(before, tags=after))
 
     return change
 
 
 def remove_tags(record: Taggable, tags: Sequence[str]) -> Change:
-    """Take tags off an object, which must have all of them.
+    """Remove tags from an object, which must have all of them.
 
-    :raises Invalid: a text cannot be a tag.
+    :raises Invalid: a tag is invalid.
     """
     old = tags_checked(tags)
 
     def change(state: ClusterState) -> ClusterState:
         before = current(state, record)
         if missing := [tag for tag in old if tag not in before.tags]:
-            raise Refused(f"there is no tag {', '.join(missing)} to remove", Code.UNKNOWN)
+            raise Refused(
+                f"the object does not have these tags: {', '.join(missing)}", Code.UNKNOWN
+            )
         after = tuple(tag for tag in before.tags if tag not in old)
         return state.put(replace(before, tags=after))
 
     return change
 
 
-_RULE = "'{}' cannot be a tag; use 1 to 128 letters, digits, and the characters . + * / : @ - _"
+_RULE = "'{}' is not a valid tag; use 1 to 128 letters, digits, and the characters . + * / : @ - _"
 
 
 def _is(tag: str) -> bool:

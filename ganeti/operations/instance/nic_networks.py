@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
-from ganeti.config.changes.networks import POOL, place_of, taken
+from ganeti.config.changes.networks import POOL, in_use, outside, place_of, taken
 from ganeti.config.state import ClusterState
-from ganeti.errors import Code, Refused
+from ganeti.errors import Refused
 from ganeti.model.group import Group
 from ganeti.model.instance import Nic
 from ganeti.schema.records import replace
@@ -68,12 +68,8 @@ def _connected(
         )
     if nic.ip not in (None, POOL):
         if place_of(network, str(nic.ip)) is None:
-            raise Refused(
-                f"{nic.ip} is not in the network {network.name}, {network.network}", Code.INPUT
-            )
+            raise outside(network, str(nic.ip))
         if taken(network, str(nic.ip)) and (network.uuid, nic.ip) not in had:
-            raise Refused(
-                f"the address {nic.ip} of the network {network.name} is taken", Code.NOT_UNIQUE
-            )
+            raise in_use(network, str(nic.ip))
     parameters = {**group.networks[network.uuid], **nic.nicparams}
     return replace(nic, network=network.uuid, nicparams=parameters)

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from ganeti.config.changes.instances import activated, add_instance, remove_instance, want
-from ganeti.config.changes.macs import new_mac
+from ganeti.config.changes.macs import mac_in_use, new_mac
 from ganeti.config.changes.objects import together
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change
@@ -147,7 +147,7 @@ def plan(op: CreateInstance, state: ClusterState, facts: NodeAnswers) -> Create:
     for nic in order.nics:
         if nic.mac is not None and nic.mac in state.macs:
             owner = state.instances[state.macs[nic.mac]].name
-            raise Refused(f"the MAC address {nic.mac} belongs to {owner}", Code.NOT_UNIQUE)
+            raise mac_in_use(nic.mac, owner)
     draft = _draft(order, op.instance_name, facts.identity)
     nodes = _nodes(op, order, draft, state, facts)
     group = state.groups[nodes[0].group]

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ganeti.config.changes.macs import mac_in_use
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.model.disk import Disk, DiskMode, Template
@@ -111,7 +112,7 @@ def _require_own_macs(instance: Instance, cards: Sequence[Nic], state: ClusterSt
         owner = state.macs.get(card.mac)
         if card.mac and (owner not in (None, instance.uuid) or card.mac in seen):
             name = state.instances[owner].name if owner else instance.name
-            raise Refused(f"the MAC address {card.mac} belongs to {name}", Code.NOT_UNIQUE)
+            raise mac_in_use(card.mac, name)
         seen.add(card.mac)
 
 
