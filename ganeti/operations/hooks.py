@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Hooks: scripts of the administrator that run before and after an operation.
+"""Execution of hooks, the administrator's scripts that run before and after an operation.
 
-Variables, nodes and the meaning of results follow the hooks interface, version 2.
+Variables, nodes and results follow the hooks interface, version 2.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _FAILED = 1
 async def run_before(call: HookCall, op_id: str, state: ClusterState, tools: Tools) -> None:
     """Run the pre hooks.
 
-    :raises HooksRefused: a script said no.
-    :raises HooksUnreachable: not one node answered.
+    :raises HooksRefused: a script failed.
+    :raises HooksUnreachable: no node answered.
     """
     asking = _ask(call, "pre", call.before, op_id, state, tools, {})
     answers = await tools.progress.interruptible(asking)
@@ -37,7 +37,7 @@ async def run_before(call: HookCall, op_id: str, state: ClusterState, tools: Too
 async def run_after(
     call: HookCall, before: HookCall, op_id: str, state: ClusterState, tools: Tools
 ) -> Sequence[tuple[str, str, str]]:
-    """Run the post hooks; the failures, as node, script and output, are told to the owner."""
+    """Run the post hooks; return failures (node, script, output), which are also logged."""
     fresh = {f"POST_{name}": value for name, value in call.environment.items()}
     answers = await _ask(before, "post", call.after, op_id, state, tools, fresh)
     failures = _failures(answers, state)

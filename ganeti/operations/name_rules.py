@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What new names and addresses may look like: they go into lists, files and paths."""
+"""Checks of new names and addresses."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from ganeti.errors import Invalid, Problem
 
 
 def require_label(text: str, path: str) -> None:
-    """Refuse a new name of a group or network that would break lists, files of lines, or URLs.
+    """Check the new name of a group or network, which appears in lists, text files and URLs.
 
-    :raises Invalid: it would.
+    :raises Invalid: the name has characters that cannot be used there.
     """
     if not text.isprintable() or "/" in text or text != text.strip():
-        rule = "must be printable, without slashes, and without spaces at its ends"
+        rule = "must be printable, without slashes and without leading or trailing spaces"
         raise Invalid([Problem(path, rule)])
 
 
 def require_address(text: str | None, path: str) -> None:
-    """Refuse what is given and is no address.
+    """Check an IP address; None is accepted.
 
-    :raises Invalid: it is none.
+    :raises Invalid: it is not an IP address.
     """
     try:
         if text is not None:
             ipaddress.ip_address(text)
     except ValueError:
-        raise Invalid([Problem(path, f"{text} is not an address such as 192.0.2.1")]) from None
+        raise Invalid([Problem(path, f"{text} is not an IP address such as 192.0.2.1")]) from None

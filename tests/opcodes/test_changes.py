@@ -37,7 +37,11 @@ class ChangesTests(SynchronousTestCase):
         wrong: list[tuple[str, Any, str]] = [
             ("disks", [["paint", 0, {}]], "disks: change 0: unknown action paint; known are add"),
             ("nics", [["add", {}], [True, {}]], "nics: change 1 must be"),
-            ("nics", [["add", {"colour": "red"}]], "nics: change 0: unknown parameter colour; known are mac"),
+            (
+                "nics",
+                [["add", {"colour": "red"}]],
+                "nics: change 0: unknown parameter colour; known are mac",
+            ),
             ("disks", [["add", {"size": [5]}]], "disks: change 0: size must be"),
             ("disks", [["add"]], "disks"),
         ]

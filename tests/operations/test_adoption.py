@@ -99,7 +99,7 @@ class AdoptTests(SynchronousTestCase):
 
     def test_the_policy_knows_the_real_sizes(self) -> None:
         self.held["vg0/data"] = Held(1 << 21)
-        self.assertIn("2097152 MiB of disk is not from", self.refusal())
+        self.assertIn("2097152 MiB of disk is outside the range", self.refusal())
 
 
 class BrokenTests(SynchronousTestCase):

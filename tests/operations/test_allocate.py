@@ -71,8 +71,8 @@ class AllocateTests(SynchronousTestCase):
             },
         )
         self.assertEqual([self.places()[name][0] for name in names[:3]], list(NODES))
-        self.assertIn("there is no place for web4: no node can take instance", self.whole.said)
-        self.assertIn("3192 MiB of memory free, and 5000 MiB are needed", self.whole.said)
+        self.assertIn("there is no place for web4: no node can host instance", self.whole.said)
+        self.assertIn("3192 MiB of free memory, but 5000 MiB are required", self.whole.said)
 
     def test_small_ones_spread(self) -> None:
         self.do(*(order(f"web{number}") for number in range(6)))
@@ -90,7 +90,7 @@ class AllocateTests(SynchronousTestCase):
         self.whole = WholeCluster(a_cluster(nodes=NODES[:2]))
         result = self.do(drbd("db1", beparams=LARGE), drbd("db2", beparams=LARGE))
         self.assertEqual((result["allocatable"], result["failed"]), (["db1"], ["db2"]))
-        self.assertIn("keeps for instances of a node that fails", self.whole.said)
+        self.assertIn("reserved for the failure of another node", self.whole.said)
 
     def test_nodes_that_are_named_stay(self) -> None:
         self.do(
@@ -155,7 +155,7 @@ class AllocateTests(SynchronousTestCase):
         state, tools = self.whole.state, self.whole.tools
         facts = self.successResultOf(informed(OPERATION, op, state, tools, ""))
         shown = OPERATION.preview(OPERATION.plan(op, state, facts))
-        self.assertIn("no node can take instance big", shown.pop("reasons")["big"])
+        self.assertIn("no node can host instance big", shown.pop("reasons")["big"])
         self.assertEqual(
             shown,
             {

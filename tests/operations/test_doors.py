@@ -341,7 +341,7 @@ class UnsupportedTests(DoorsTests):
     def test_what_stays_of_a_node_that_is_taken_in_again(self) -> None:
         add = {"node_name": "node1", "readd": True, "group": "east", "vm_capable": False}
         told = self.whole.do("OP_NODE_ADD", **add)
-        self.assertRefused("group: stays as it was", told)
+        self.assertRefused("group: cannot be changed by readd", told)
 
     def test_what_is_off_asks_for_nothing(self) -> None:
         off = {

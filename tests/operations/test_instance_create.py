@@ -150,7 +150,7 @@ class CreateTests(SynchronousTestCase):
 
     def test_a_size_beyond_the_policy_is_refused(self) -> None:
         refusal = self.refusal(beparams={"vcpus": 99})
-        self.assertIn("99 virtual processors is not from 1 to 8", str(refusal))
+        self.assertIn("99 virtual processors is outside the range 1 to 8", str(refusal))
 
     def test_without_a_node_the_roomiest_is_chosen(self) -> None:
         answers = dict(facts().answers)
@@ -164,7 +164,7 @@ class CreateTests(SynchronousTestCase):
             create.plan(an_order(pnode=None), self.memory.state(), lack)
         self.assertEqual(caught.exception.code, Code.RESOURCES)
         for node in NODES:
-            self.assertIn(f"{node} has 10 MiB of memory free", str(caught.exception))
+            self.assertIn(f"{node} has 10 MiB of free memory", str(caught.exception))
 
     def test_an_offline_node_is_refused(self) -> None:
         state = a_cluster(nodes=["node1", a_node("node2", offline=True)])

@@ -186,7 +186,7 @@ class BrokenTests(MoveTests):
         whole.clock.callLater(10, restart)
         error = self.refusal(whole)
         self.assertIsInstance(error, Failed)
-        self.assertIn("started again meanwhile", str(error))
+        self.assertIn("its node daemon was restarted", str(error))
         self.nothing_has_moved(whole)
 
     def test_one_that_stood_still_is_detached_again(self) -> None:

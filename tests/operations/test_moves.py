@@ -118,7 +118,7 @@ class FailoverTests(MoveTests):
     def test_files_on_one_node_do_not_move(self) -> None:
         state = a_cluster(nodes=NODES, instances=[an_instance("web1", disks=[a_disk("web1/0")])])
         error = self.refusal(WholeCluster(state), "OP_INSTANCE_FAILOVER", target_node="node2")
-        self.assertIn("only on node1", str(error))
+        self.assertIn("only on node node1", str(error))
         self.assertEqual(error.arguments()[1], Code.STATE)
 
 
@@ -148,7 +148,7 @@ class MigrateTests(MoveTests):
         why = "QEMU 7.2.0 has no machine type pc-i440fx-10.0"
         whole.guests["node2"].objections["machine_version"] = why
         error = self.refusal(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
-        self.assertIn(f"web1 would not run: node2: machine_version: {why}", str(error))
+        self.assertIn(f"web1 cannot run: node2: machine_version: {why}", str(error))
         self.assertIn("was started with that", str(error))
         self.assertIn("gnt-instance failover web1", str(error))
         self.assertEqual((whole.guests["node2"].asked, whole.where("web1")), ([], ["node1"]))
@@ -159,7 +159,7 @@ class MigrateTests(MoveTests):
         for host in whole.hosts.values():
             host.disk.put("/proc/meminfo", b"MemAvailable: 102400 kB\n", 0o444, 0.0)
         error = self.refusal(whole, "OP_INSTANCE_MIGRATE")
-        self.assertIn("has 100 MiB of memory free, and 128 MiB are needed", str(error))
+        self.assertIn("has 100 MiB of free memory, but 128 MiB are required", str(error))
 
     def test_a_node_daemon_that_restarts_for_a_minute_does_not_end_a_migration(self) -> None:
         for call in (MigrationStatus, FinalizeMigrationDst):

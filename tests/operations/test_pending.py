@@ -95,7 +95,7 @@ class PendingTests(SynchronousTestCase):
             whole = self.whole()
             for guests in whole.guests.values():
                 guests.objections = OBJECTION
-            self.assertIn("would not run: ", self.refusal(whole, op_id, **fields))
+            self.assertIn("cannot run: ", self.refusal(whole, op_id, **fields))
             self.assertEqual(whole.where("web1"), ["node1"])
             self.assertNotIn(("stop", "web1"), whole.guests["node1"].asked)
 
@@ -103,7 +103,7 @@ class PendingTests(SynchronousTestCase):
         whole = self.whole(a_disk("web1/0", Template.PLAIN))
         whole.guests["node2"].objections = OBJECTION
         told = self.refusal(whole, "OP_INSTANCE_MOVE", target_node="node2")
-        self.assertIn("would not run: node2: machine_version", told)
+        self.assertIn("cannot run: node2: machine_version", told)
         self.assertEqual((whole.where("web1"), whole.volumes["node2"].held), (["node1"], {}))
 
     def test_a_disk_that_the_guest_does_not_have_yet_can_be_removed_again(self) -> None:

@@ -30,12 +30,12 @@ OWN_FILES = re.compile(
 """What may be below the data folder of a host."""
 
 _LEFT = re.compile(
-    r"master daemon (has restarted|was stopped)|could not (remove disk|take \S+ out)"
+    r"master daemon (has restarted|was stopped)|could not remove|cannot remove|cannot detach"
     r"|is left on|stays:|not removed:|journal could not keep the change"
 )
 
 _NOT_DISMISSED = re.compile(
-    r"its daemon may still run|master daemon (has restarted|was stopped)"
+    r"its node daemon may still be running|master daemon (has restarted|was stopped)"
     r"|journal could not keep the change"
 )
 

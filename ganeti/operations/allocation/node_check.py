@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Whether a node can run a guest, asked before its present one is stopped or anything is made."""
+"""Check that a node can run a guest, made before a guest is stopped or disks are created."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ganeti.rpc.node import ValidateHypervisor
 
 
 def hypervisor_check(guest: Guest, scope: CheckScope = CheckScope.ALL) -> ValidateHypervisor:
-    """Return the question whether a node can run the guest."""
+    """Return the call that checks whether a node can run the guest."""
     return ValidateHypervisor(
         hypervisor=guest.hypervisor,
         hvparams=guest.hvparams,
@@ -26,11 +26,11 @@ async def require_able(
 ) -> None:
     """Check that a node can run a guest.
 
-    :raises Refused: it cannot; the message has every reason.
+    :raises Refused: it cannot; the message has all reasons.
     """
     try:
         await tools.nodes.ask(node, hypervisor_check(guest, scope))
     except Unreachable:
         raise
     except (Failed, Refused, Invalid) as e:
-        raise Refused(f"instance {guest.name} would not run: {e}") from e
+        raise Refused(f"instance {guest.name} cannot run: {e}") from e

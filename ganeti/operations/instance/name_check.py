@@ -9,6 +9,7 @@ from typing import Protocol
 from ganeti.config.state import ClusterState, RecordKind
 from ganeti.errors import Code, Refused
 from ganeti.operations.operation import NodeAnswers, NodeQuery
+from ganeti.operations.refusals import already_exists
 from ganeti.rpc.node import ResolveName
 
 
@@ -38,7 +39,7 @@ def require_name(
     :raises Refused: it is taken, it does not resolve, or something answers at its address.
     """
     if name != own and state.knows(RecordKind.INSTANCE, name):
-        raise Refused(f"there is an instance named {name} already", Code.EXISTS)
+        raise already_exists(RecordKind.INSTANCE, name)
     if not op.name_check:
         return
     found = facts.of(state.master, ResolveName)

@@ -18,6 +18,7 @@ from ganeti.operations.backup.handshake import KEY_LIFE, ImportEndpoint, Proofs,
 from ganeti.operations.backup.running_transfers import RunningTransfers
 from ganeti.operations.instance.create.export_defaults import restored
 from ganeti.operations.operation import NodeAnswers, NodeQuery, Tools
+from ganeti.operations.refusals import COMPRESSION_UNSUPPORTED
 from ganeti.rpc import transfers as calls
 from ganeti.rpc.instances import RenameOS
 from ganeti.schema.records import replace
@@ -94,7 +95,7 @@ def arriving(
             raise Invalid(problems)
         return op, None
     if op.compress != NO_COMPRESSION:
-        raise Invalid([Problem("compress", "must be none: data are sent as they are")])
+        raise Invalid([COMPRESSION_UNSUPPORTED])
     if op.mode is CreationMode.REMOTE_IMPORT:
         return replace(op, no_install=True), _from_cluster(op)
     node, text = _found(op, state, facts)

@@ -63,6 +63,7 @@ from ganeti.operations.instance.running_check import (
     require_not_elsewhere,
 )
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
+from ganeti.operations.refusals import nothing_to_change
 from ganeti.operations.undo import Undo
 from ganeti.rpc.instances import DescribeRunning
 from ganeti.rpc.node import DescribeNode, DescribeOSes, ValidateHypervisor, ValidateOS
@@ -169,7 +170,7 @@ def plan(op: ModifyInstance, state: ClusterState, facts: NodeAnswers) -> Instanc
         _require_disks_can_change(subject, disks, runs, running)
     rows += [*nics.changed, *disks.changed]
     if not rows:
-        raise Refused("nothing is to be changed; name what is", Code.INPUT)
+        raise nothing_to_change()
     plan = InstanceModification(
         op, subject, nics, disks, wanted, runs, rows, facts.identity, fields
     )

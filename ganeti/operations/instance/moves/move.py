@@ -17,7 +17,7 @@ from uuid import NAMESPACE_OID, uuid5
 from ganeti.config.changes.instances import moved_to, placed_as
 from ganeti.config.changes.objects import together
 from ganeti.config.state import ClusterState
-from ganeti.errors import Code, Failed, Invalid, Problem, Refused
+from ganeti.errors import Code, Failed, Invalid, Refused
 from ganeti.locking.names import LockRequest
 from ganeti.model.disk import MIRRORED_BETWEEN_NODES, Disk, Template
 from ganeti.model.instance import Instance, Wanted
@@ -38,6 +38,7 @@ from ganeti.operations.instance.lifecycle.stop import stop_guest
 from ganeti.operations.instance.moves.failover import move_locks
 from ganeti.operations.instance.nic_networks import connected
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
+from ganeti.operations.refusals import COMPRESSION_UNSUPPORTED
 from ganeti.operations.undo import Undo
 from ganeti.rpc.instances import StartInstanceCall
 from ganeti.rpc.node import DescribeNode
@@ -92,7 +93,7 @@ def _target(op: MoveInstance, state: ClusterState) -> Node:
 def plan(op: MoveInstance, state: ClusterState, facts: NodeAnswers) -> InstanceMove:
     """Decide what moving the instance means, or refuse."""
     if op.compress != NO_COMPRESSION:
-        raise Invalid([Problem("compress", "must be none: data are sent as they are")])
+        raise Invalid([COMPRESSION_UNSUPPORTED])
     subject, target = subject_of(op, state), _target(op, state)
     instance, source = subject.instance, subject.primary
     _require_copyable(subject, target)
