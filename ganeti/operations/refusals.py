@@ -18,3 +18,19 @@ def nothing_to_change() -> Refused:
 def already_exists(kind: RecordKind, name: str) -> Refused:
     """Return the error for the name of a new object that is in use."""
     return Refused(f"{kind} {name} already exists; choose another name", Code.EXISTS)
+
+
+def marked_offline(instance: str) -> Refused:
+    """Return the error for an operation that would run an instance which is marked offline."""
+    return Refused(
+        f"instance {instance} is marked offline; "
+        f"to mark it as down: gnt-instance modify --online {instance}"
+    )
+
+
+def not_stopped(instance: str) -> Refused:
+    """Return the error for an operation that requires a stopped instance."""
+    return Refused(
+        f"instance {instance} is running (or configured to run); "
+        f"shut it down first: gnt-instance shutdown {instance}"
+    )

@@ -74,7 +74,7 @@ class DeviceTests(DoorsTests):
     def test_unknown_properties_of_disks_are_named(self) -> None:
         for key in ("sise", "foo", "provider"):
             self.assertRefused(
-                f"{key}: means nothing for plain disks; known are size, mode, name, spindles, vg",
+                f"{key}: is not a parameter of plain disks; known are size, mode, name, spindles",
                 self.create(disks=[{"size": 64, key: "x"}]),
                 self.modify(disks=[["add", -1, {"size": 64, key: "x"}]]),
             )
@@ -82,13 +82,15 @@ class DeviceTests(DoorsTests):
     def test_a_volume_group_is_for_disks_that_are_in_one(self) -> None:
         disks = [{"size": 64, "vg": "vg1"}]
         created = self.create(disk_template="sharedfile", disks=disks)
-        self.assertRefused("vg: means nothing for sharedfile disks", created)
-        self.assertRefused("metavg: means nothing", self.create(disks=[{"size": 1, "metavg": "a"}]))
+        self.assertRefused("vg: is not a parameter of sharedfile disks", created)
+        self.assertRefused(
+            "metavg: is not a parameter", self.create(disks=[{"size": 1, "metavg": "a"}])
+        )
 
     def test_names_of_devices_are_no_numbers(self) -> None:
         for name in ("0", "-1", "17"):
             self.assertRefused(
-                f"{name} would be taken for a number",
+                f"{name} must not be a number",
                 self.create(disks=[{"size": 64, "name": name}]),
                 self.create(nics=[{"name": name}]),
                 self.modify(disks=[["add", -1, {"size": 64, "name": name}]]),
@@ -100,7 +102,7 @@ class DeviceTests(DoorsTests):
     def test_names_of_devices_are_no_uuids(self) -> None:
         name = uuid_of("disk", "x")
         self.assertRefused(
-            f"{name} would be taken for a UUID",
+            f"{name} must not be a UUID",
             self.create(disks=[{"size": 64, "name": name}]),
             self.modify(nics=[["modify", 0, {"name": name}]]),
         )
@@ -108,7 +110,7 @@ class DeviceTests(DoorsTests):
     def test_no_two_devices_have_one_name(self) -> None:
         disk = {"size": 64, "name": "a"}
         self.assertRefused(
-            "a is that of another one, too",
+            "a is not unique",
             self.create(disks=[disk, disk]),
             self.create(nics=[{"name": "a"}, {"name": "a"}]),
             self.modify(disks=[["add", -1, disk], ["add", -1, disk]]),
@@ -227,7 +229,7 @@ class OSTests(DoorsTests):
         ]
 
     def test_unknown_parameters_are_named_with_the_known_ones(self) -> None:
-        expected = "osparams/nosuch: the OS definition noop has no such parameter; it has: size"
+        expected = "osparams/nosuch: OS definition noop has no such parameter; known are: size"
         self.assertRefused(expected, *self.ways(osparams={"nosuch": "1"}))
         self.assertRefused(expected, *self.ways(osparams_private={"nosuch": "1"}))
         secret = {"osparams_secret": {"nosuch": "1"}}
@@ -256,7 +258,7 @@ class OSTests(DoorsTests):
     def test_a_blacklisted_os_is_not_used(self) -> None:
         self.whole = WholeCluster(self.state(blacklisted_os=("noop",)))
         self.assertRefused(
-            "the OS noop is blacklisted",
+            "OS noop is blacklisted",
             self.create(**self.install),
             self.modify(os_name="noop"),
             self.whole.do("OP_INSTANCE_REINSTALL", instance_name="web1"),
@@ -280,7 +282,7 @@ class AddressTests(DoorsTests):
     def test_an_address_of_a_network_is_for_cards_in_it(self) -> None:
         card = {"ip": "198.51.100.7"}
         self.assertRefused(
-            "the address 198.51.100.7 belongs to the network lan",
+            "address 198.51.100.7 belongs to network lan",
             self.create(nics=[card]),
             self.modify(nics=[["add", -1, card]]),
             self.modify(nics=[["modify", 0, card]]),
@@ -331,12 +333,12 @@ class UnsupportedTests(DoorsTests):
     def test_a_node_and_a_group_that_it_is_not_in(self) -> None:
         self.whole = WholeCluster(self.state(groups=["default", "east"]))
         asked = self.create(group_name="east")
-        self.assertRefused("node node1 is not in the node group east", asked)
+        self.assertRefused("node node1 is not in node group east", asked)
         self.successResultOf(self.create(group_name="default"))
 
     def test_a_source_of_an_instance_that_has_none(self) -> None:
         for name, value in (("src_node", "node1"), ("src_path", "web1"), ("compress", "gzip")):
-            self.assertRefused(f"{name}: is for another mode", self.create(**{name: value}))
+            self.assertRefused(f"{name}: is not valid for mode", self.create(**{name: value}))
 
     def test_what_stays_of_a_node_that_is_taken_in_again(self) -> None:
         add = {"node_name": "node1", "readd": True, "group": "east", "vm_capable": False}

@@ -123,7 +123,7 @@ class CreateTests(SynchronousTestCase):
     def test_an_installed_instance_that_does_not_start_stays(self) -> None:
         self.memory.nodes.answers[StartInstanceCall] = Failed("no memory")
         failure = self.failureResultOf(self.create(), Failed)
-        self.assertIn("was created, but could not be started", str(failure.value))
+        self.assertIn("was created but cannot be started", str(failure.value))
         self.assertIs(self.memory.state().instance("web1").admin_state, Wanted.DOWN)
 
     def test_every_problem_is_told_at_once(self) -> None:
@@ -143,7 +143,7 @@ class CreateTests(SynchronousTestCase):
         self.assertEqual(self.refusal().code, Code.EXISTS)
 
     def test_an_unknown_os_is_refused_with_the_known_ones(self) -> None:
-        self.assertIn("it has: noop", str(self.refusal(os_type="plan9")))
+        self.assertIn("known are: noop", str(self.refusal(os_type="plan9")))
 
     def test_a_template_that_is_not_enabled_is_refused(self) -> None:
         self.assertIn("enabled are: file, diskless", str(self.refusal(disk_template="plain")))
@@ -169,7 +169,7 @@ class CreateTests(SynchronousTestCase):
     def test_an_offline_node_is_refused(self) -> None:
         state = a_cluster(nodes=["node1", a_node("node2", offline=True)])
         order = an_order(pnode="node2", disk_template="diskless", disks=[])
-        with self.assertRaisesRegex(Refused, "node2 cannot take instance web1: it is offline"):
+        with self.assertRaisesRegex(Refused, "node2 cannot host instance web1: it is offline"):
             create.plan(order, state, facts())
 
     def test_hooks_see_the_instance_before_and_after(self) -> None:

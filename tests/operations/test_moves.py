@@ -106,7 +106,7 @@ class FailoverTests(MoveTests):
         whole = self.whole()
         whole.network.lose_request("node2", call="instance_start")
         error = self.refusal(whole, "OP_INSTANCE_FAILOVER", target_node="node2")
-        self.assertIn("has moved to node2, but could not be started", str(error))
+        self.assertIn("was moved to node2 but cannot be started", str(error))
         self.assertEqual((self.primary(whole), whole.where("web1")), ("node2", []))
 
     def test_a_target_that_does_not_answer_leaves_it_where_it_was(self) -> None:
@@ -128,7 +128,7 @@ class MigrateTests(MoveTests):
         result = self.do(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
         self.assertEqual(result, {"node": "node2", "downtime_ms": 0})
         self.assertEqual((self.primary(whole), whole.where("web1")), ("node2", ["node2"]))
-        self.assertIn("stood still for at most 0 ms", whole.said)
+        self.assertIn("downtime: at most 0 ms", whole.said)
 
     def test_a_guest_moves_with_what_it_was_started_with(self) -> None:
         whole = self.whole()
@@ -138,7 +138,7 @@ class MigrateTests(MoveTests):
             self.do(whole, "OP_INSTANCE_MIGRATE", target_node=node)
             state = whole.guests[node].running()["web1"]
             self.assertEqual((state.memory, state.vcpus), (128, 1))
-        self.assertIn("changes that wait for its next start: be/maxmem, be/vcpus", whole.said)
+        self.assertIn("changes that take effect at its next start: be/maxmem, be/vcpus", whole.said)
         self.do(whole, "OP_INSTANCE_REBOOT", reboot_type="hard")
         state = whole.guests["node3"].running()["web1"]
         self.assertEqual((state.memory, state.vcpus), (256, 2))
@@ -149,7 +149,7 @@ class MigrateTests(MoveTests):
         whole.guests["node2"].objections["machine_version"] = why
         error = self.refusal(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
         self.assertIn(f"web1 cannot run: node2: machine_version: {why}", str(error))
-        self.assertIn("was started with that", str(error))
+        self.assertIn("was started with this setting", str(error))
         self.assertIn("gnt-instance failover web1", str(error))
         self.assertEqual((whole.guests["node2"].asked, whole.where("web1")), ([], ["node1"]))
 
@@ -193,7 +193,7 @@ class MigrateTests(MoveTests):
             whole.guests["node2"].loses = set(loses)
             whole.guests["node2"].complaint = "Size mismatch: pc.ram"
             error = self.refusal(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
-            self.assertIn("node2 says: Size mismatch: pc.ram; it goes on", str(error))
+            self.assertIn("log of node2: Size mismatch: pc.ram; it is still", str(error))
             self.assertEqual((self.primary(whole), whole.where("web1")), ("node1", ["node1"]))
 
     def test_one_that_does_not_run_is_refused_unless_a_failover_will_do(self) -> None:
@@ -207,7 +207,10 @@ class MigrateTests(MoveTests):
         whole = self.whole(diskless(beparams={"always_failover": True}))
         self.do(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
         self.assertEqual((self.primary(whole), whole.where("web1")), ("node2", ["node2"]))
-        self.assertIn("web1 is failed over, as its parameter always_failover is set", whole.said)
+        self.assertIn(
+            "failing over instance web1 instead of migrating it: its parameter always_failover",
+            whole.said,
+        )
 
     def test_mode_and_live_exclude_each_other(self) -> None:
         both = {"mode": "live", "live": True}
@@ -245,7 +248,7 @@ class MigrateTests(MoveTests):
         whole = self.whole()
         self.successResultOf(whole.start_on("node2", "web1"))
         error = self.refusal(whole, "OP_INSTANCE_MIGRATE", cleanup=True)
-        self.assertIn("runs on node1 and on node2", str(error))
+        self.assertIn("is running on node1 and on node2", str(error))
 
 
 class MirroredMoveTests(MoveTests):
@@ -272,7 +275,7 @@ class MirroredMoveTests(MoveTests):
         whole = self.mirrored()
         whole.network.lose_request("node2", call="accept_instance")
         error = self.refusal(whole, "OP_INSTANCE_MIGRATE")
-        self.assertIn("it goes on running on node1", str(error))
+        self.assertIn("it is still running on node1", str(error))
         self.assertEqual(self.writers(whole), ["192.0.2.1"])
 
     def test_it_moves_only_to_its_secondary(self) -> None:
@@ -296,7 +299,9 @@ class MirroredMoveTests(MoveTests):
 
     def test_disks_are_deactivated_only_when_nobody_uses_them(self) -> None:
         whole = self.mirrored()
-        self.assertIn("runs on node1", str(self.refusal(whole, "OP_INSTANCE_DEACTIVATE_DISKS")))
+        self.assertIn(
+            "is running on node node1", str(self.refusal(whole, "OP_INSTANCE_DEACTIVATE_DISKS"))
+        )
         self.do(whole, "OP_INSTANCE_SHUTDOWN")
         rows = self.do(whole, "OP_INSTANCE_ACTIVATE_DISKS")
         self.assertEqual(rows, [("node1", "disk/0", "/memory/mirror/0")])

@@ -110,7 +110,7 @@ class PendingTests(SynchronousTestCase):
         whole = self.whole(a_disk("web1/0", Template.PLAIN))
         self.do(whole, "OP_INSTANCE_SET_PARAMS", disks=[["add", -1, {"size": 64}]])
         told = self.refusal(whole, "OP_INSTANCE_SET_PARAMS", disks=[["remove", 0, {}]])
-        self.assertIn("web1 runs with the disk; stop it first", told)
+        self.assertIn("web1 is running with the disk; stop it first", told)
         self.do(whole, "OP_INSTANCE_SET_PARAMS", disks=[["remove", 1, {}]])
         self.assertEqual(len(whole.volumes["node1"].held), 1)
 

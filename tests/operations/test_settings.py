@@ -188,7 +188,7 @@ class ClusterTests(SettingTests):
     def test_parameters_of_systems_are_those_of_their_definition(self) -> None:
         for name in ("osparams", "osparams_private_cluster"):
             told, code = self.refused(**{name: {"noop": {"nosuch": "1"}}})
-            self.assertIn(f"{name}/noop/nosuch: the OS definition noop has no such", told)
+            self.assertIn(f"{name}/noop/nosuch: OS definition noop has no such", told)
             self.assertEqual(code, Code.INPUT)
         self.modify(osparams={"not-yet": {"size": "1"}})
 

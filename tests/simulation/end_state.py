@@ -31,7 +31,7 @@ OWN_FILES = re.compile(
 
 _LEFT = re.compile(
     r"master daemon (has restarted|was stopped)|could not remove|cannot remove|cannot detach"
-    r"|is left on|stays:|not removed:|journal could not keep the change"
+    r"|journal could not keep the change"
 )
 
 _NOT_DISMISSED = re.compile(
