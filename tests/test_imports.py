@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "pki": "errors system",
     "web": "",
     "rpc": "errors schema model web",
-    "operations": "errors schema model opcodes locking config pki rpc journal",
+    "placement": "errors schema model config",
+    "operations": "errors schema model opcodes locking config placement pki rpc journal paths",
     "views": "errors schema model query config locking jobs opcodes",
     "luxi": "errors schema opcodes query",
     "master": "errors schema model opcodes query config locking jobs journal operations views rpc"

@@ -53,8 +53,10 @@ def _command(tool: str, command: Command) -> Iterator[str]:
     yield ".PP"
     yield _line(summary(command))
     options = command.all_options()
-    yield from _list(option for option in options if option not in _SHARED)
-    if any(option in JOB_OPTIONS for option in options):
+    has_all = all(option in options for option in JOB_OPTIONS)
+    shared = _SHARED if has_all else COMMON
+    yield from _list(option for option in options if option not in shared)
+    if has_all:
         yield ".PP"
         yield _line("It also has the options of jobs, which ganeti(7) tells of.")
 

@@ -29,6 +29,8 @@ from ganeti.config.initial_state import given_settings as given_settings
 from ganeti.config.initial_state import initial_state
 from ganeti.config.ssconf import ssconf
 from ganeti.config.state import ClusterState
+from ganeti.errors import Code, Refused
+from ganeti.model.cluster_settings import BUILT_IN_ALLOCATOR
 from ganeti.model.disk import Template
 from ganeti.paths import Paths
 from ganeti.pki.enrolment import fingerprint
@@ -61,6 +63,7 @@ def init_cluster(
     from ganeti.pki.authority import SERVER_USAGE, Authority
 
     _require_folders(paths, settings)
+    _require_allocator(paths, settings.get("default_iallocator") or "")
     under_way = f"{paths.data}/founding"
     if not os.path.exists(under_way):
         refuse_a_master(paths)
@@ -133,6 +136,22 @@ def _require_folders(paths: Paths, settings: Mapping[str, Any]) -> None:
     for name in ("file_storage_dir", "shared_file_storage_dir"):
         if settings.get(name):
             folders.folder(settings[name])
+
+
+def _require_allocator(paths: Paths, name: str) -> None:
+    """Refuse a default allocator that is not installed on this host.
+
+    :raises Refused: there is no such program in any of the folders.
+    """
+    if name in ("", BUILT_IN_ALLOCATOR):
+        return
+    places = [f"{folder}/{name}" for folder in paths.allocator_search_path]
+    if not any(os.path.isfile(place) and os.access(place, os.X_OK) for place in places):
+        raise Refused(
+            f"there is no allocator named {name} on this host; install it in one of "
+            f"{', '.join(paths.allocator_search_path)}, or name another",
+            Code.UNKNOWN,
+        )
 
 
 def _members(master: str, own: Credentials, authority: Authority) -> bytes:

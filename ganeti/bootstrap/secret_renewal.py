@@ -51,8 +51,13 @@ def use_rapi_certificate(paths: Paths, file: str) -> None:
     """
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(file, password=lambda: "")
-    except (OSError, ssl.SSLError) as e:
-        raise Invalid(f"{file} cannot be used: {getattr(e, 'reason', None) or e}") from None
+    except ssl.SSLError as e:
+        why = f" ({e.reason})" if e.reason else ""
+        raise Invalid(
+            f"{file} cannot be used{why}: it must have a key and its certificate, both PEM"
+        ) from None
+    except OSError as e:
+        raise Invalid(f"{file} cannot be used: {e.strerror}") from None
     with open(file, "rb") as content:
         _use(paths, content.read())
 

@@ -85,6 +85,18 @@ ESTABLISHED: Mapping[str, Option] = {
 }
 
 
+NEGATED: Mapping[str, str] = {
+    "allow_runtime_changes": "Do not reduce the guest's memory to fit the target node.",
+    "conflicts_check": "Accept addresses that belong to another network or instance.",
+    "ip_check": "Do not check that nothing answers at the name's address.",
+    "live": "Suspend the guest while its memory moves, as --migration-mode=non-live does.",
+    "name_check": "Do not check that the name resolves.",
+    "start": "Do not start the instance when it is made.",
+    "wait_for_sync": "Do not wait until the disks are in sync.",
+}
+"""What the flags do that turn a parameter off, whose own text says what it is if it is on."""
+
+
 def told(op_id: str) -> str:
     """What a request does, in a sentence."""
     return (OPCODES[op_id].__doc__ or "").split("\n\n")[0].replace("\n    ", " ")
@@ -153,7 +165,7 @@ def _named(option: Option, parameter: Parameter) -> Option:
 
 
 def _doc(option: Option, parameter: Parameter) -> str:
-    return f"Turn this off: {parameter.doc}" if option.sets is False else parameter.doc
+    return NEGATED[parameter.name] if option.sets is False else parameter.doc
 
 
 def _derived(parameter: Parameter) -> Option:

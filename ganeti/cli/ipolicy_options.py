@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ganeti.cli.command import Arguments
-from ganeti.cli.options import KEYVAL, LIMITS, LIST, MAYBE_FLOAT, Option
+from ganeti.cli.options import KEYVAL, LIMITS, LIST, MAYBE_FLOAT, Option, whole
 from ganeti.cli.session import FAILURE, ExitTool
 from ganeti.errors import Invalid
 from ganeti.schema.units import mebibytes
@@ -71,7 +71,7 @@ def policy(arguments: Arguments) -> dict[str, Any]:
 
     The word ``default`` in place of a value, or of all of them, resets it.
 
-    :raises Ended: a size is none.
+    :raises ExitTool: a size is none.
     """
     found: dict[str, Any] = {
         name: DEFAULT if arguments[key] == reset else arguments[key]
@@ -105,7 +105,7 @@ def _spelt(specs: Mapping[str, int]) -> str:
 def older(arguments: Arguments) -> dict[str, Any]:
     """What was given of the sizes of a policy in the older form, one option for each spec.
 
-    :raises Ended: a size is none, or both forms are given.
+    :raises ExitTool: a size is none, or both forms are given.
     """
     found: dict[str, dict[str, int | str]] = {}
     for spec, option in SPECS.items():
@@ -127,8 +127,10 @@ def _specs(given: Mapping[str, Any] | None) -> dict[str, int | str]:
         if text == DEFAULT:
             found[name] = DEFAULT
             continue
+        if not isinstance(text, str):  # it was given without a value
+            raise ExitTool(FAILURE, f"{name} needs a value, as in {name}=1")
         try:
-            found[name] = mebibytes(str(text)) if name in _SIZES else int(text)
+            found[name] = mebibytes(text) if name in _SIZES else whole(text)
         except (Invalid, ValueError) as e:
             raise ExitTool(FAILURE, f"{name}={text}: {e}") from None
     return found

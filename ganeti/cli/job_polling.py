@@ -86,9 +86,13 @@ def results_of(session: Session, arguments: Arguments, *opcodes: Opcode) -> list
 
 
 def carry_out_all(
-    session: Session, arguments: Arguments, jobs: Sequence[tuple[str, Sequence[Opcode]]]
+    session: Session,
+    arguments: Arguments,
+    jobs: Sequence[tuple[str, Sequence[Opcode]]],
+    *,
+    one_by_one: bool = False,
 ) -> int:
-    """Submit a job for each name and wait for all of them; the exit code."""
+    """Submit a job for each name, at once or ``one_by_one``, and wait for all; the exit code."""
     if len(jobs) == 1:
         results = results_of(session, arguments, *jobs[0][1])
         if arguments.get("dry_run") and results is not None:
@@ -97,7 +101,8 @@ def carry_out_all(
     asked = tuple(
         tuple(stamped(session, arguments, opcode) for opcode in opcodes) for _, opcodes in jobs
     )
-    answers = session.ask(SubmitManyJobs(jobs=asked))
+    requests = [(job,) for job in asked] if one_by_one else [asked]
+    answers = [answer for each in requests for answer in session.ask(SubmitManyJobs(jobs=each))]
     submitted = [(name, *answer) for (name, _), answer in zip(jobs, answers, strict=True)]
     if arguments.get("print_jobid") or arguments.get("submit"):
         for _, accepted, job in submitted:
@@ -219,7 +224,7 @@ def _put_away(session: Session, job: int) -> list[Any]:
     """The end of a job that is in the archive by now."""
     row = session.ask(QueryJobs(ids=(job,), fields=_FIELDS))[0]
     if row is None or row[0] not in _FINAL:
-        raise JobLost(f"there is no job {job}")
+        raise JobLost(f"there is no job {job}; see gnt-job list")
     return outcome(job, *row)
 
 

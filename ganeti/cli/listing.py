@@ -12,7 +12,7 @@ import msgspec
 from ganeti.cli import output
 from ganeti.cli.command import Arguments, Command, CommandGroup
 from ganeti.cli.options import TEXT, Option, choice
-from ganeti.cli.session import UNKNOWN_FIELD, Session
+from ganeti.cli.session import FAILURE, UNKNOWN_FIELD, ExitTool, Session
 
 JSON = "json"
 """Asked for as output, it is no column but the form."""
@@ -134,13 +134,18 @@ def show_answer(
 
 
 def columns(given: Sequence[str], usual: Sequence[str]) -> tuple[list[str], bool]:
-    """The fields that ``given`` texts ask for, and whether JSON is wanted."""
+    """The fields that ``given`` texts ask for, and whether JSON is wanted.
+
+    :raises ExitTool: they ask for none.
+    """
     fields = list(usual)
     for text in given:
         if text == JSON:
             continue
         names = [name for name in text.removeprefix("+").split(",") if name]
         fields = fields + names if text.startswith("+") else names
+    if not fields:
+        raise ExitTool(FAILURE, "-o/--output: name at least one field; list-fields shows them")
     return fields, JSON in given
 
 

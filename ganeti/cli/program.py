@@ -45,6 +45,10 @@ def run_tool(tool: Tool) -> NoReturn:
     except BrokenPipeError:
         # Whoever reads has seen enough.
         code = FAILURE
+    except OSError as e:
+        # What was printed is in a buffer until now.
+        sys.stderr.write(f"Error: the output cannot be written: {e.strerror}\n")
+        code = FAILURE
     except KeyboardInterrupt:
         sys.stderr.write("\nInterrupted; a job that was submitted goes on: see gnt-job list\n")
         sys.stderr.flush()
@@ -90,7 +94,7 @@ def terminal(paths: Paths) -> Session:
 def connected(paths: Paths) -> IMasterClient:
     """A client of the master on this node.
 
-    :raises Ended: there is none here; says where it is, or how there could be one.
+    :raises ExitTool: there is none here; says where it is, or how there could be one.
     """
     from ganeti.luxi.client import LuxiClient
 
@@ -106,7 +110,7 @@ def connected(paths: Paths) -> IMasterClient:
 def _explain(paths: Paths) -> None:
     """Say why there is no master here, if that is for another reason than that it is stopped.
 
-    :raises Ended: with the exit code that scripts know.
+    :raises ExitTool: with the exit code that scripts know.
     """
     from ganeti.cli.session import NOT_IN_CLUSTER, NOT_MASTER, ExitTool
     from ganeti.paths import name_of_this_node
@@ -137,7 +141,7 @@ def _is_missing(path: str) -> bool:
 def master_name(paths: Paths) -> str:
     """The name of the master as this node knows it; empty if it does not.
 
-    :raises Ended: this user may not know.
+    :raises ExitTool: this user may not know.
     """
     path = f"{paths.data}/ssconf_master_node"
     try:

@@ -50,7 +50,7 @@ def instances(session: Session, arguments: Arguments, question: str = "") -> lis
 
     With a ``question``, a single one is asked about, too.
 
-    :raises Ended: there are none, or not everything that was said makes sense, or no is said.
+    :raises ExitTool: there are none, or not everything that was said makes sense, or no is said.
     """
     verb = arguments.command.name
     mode = arguments.get("mode", NAMED)

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, TextIO, TypeVar
 
 from ganeti.errors import GanetiError
@@ -31,8 +33,25 @@ class ExitTool(GanetiError):
         self.code = code
 
 
+_LEAST_COLUMNS = 40
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    """Say of what was to be written there that it was not.
+
+    :raises ExitTool: the disk is full, or whatever else keeps the output from its place.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # whoever reads has seen enough
+    except OSError as e:
+        raise ExitTool(FAILURE, f"the output cannot be written: {e.strerror}") from None
+
+
 class IMasterClient(Protocol):
-    """Asks the master; :class:`ganeti.luxi.client.Client` is one."""
+    """IMasterClient the master; :class:`ganeti.luxi.client.Client` is one."""
 
     def ask(self, request: Request[R]) -> R: ...
 
@@ -79,12 +98,29 @@ class Session:
 
     def say(self, line: str = "") -> None:
         """Print a line of the result."""
-        self._out.write(line + "\n")
+        with _written():
+            self._out.write(line + "\n")
 
     def show(self, text: str) -> None:
         """Print something as it is, at once."""
-        self._out.write(text)
-        self._out.flush()
+        with _written():
+            self._out.write(text)
+            self._out.flush()
+
+    def columns(self, most: int) -> int:
+        """Return how many columns text for people may have: those of the terminal, up to ``most``.
+
+        A terminal of fewer than 40 is taken for one of 40.
+        """
+        given = self.environment.get("COLUMNS", "")
+        if given.isdecimal() and given.isascii():
+            found = int(given[:4])
+        else:
+            try:
+                found = os.get_terminal_size(self._out.fileno()).columns
+            except (OSError, ValueError):
+                found = most
+        return min(max(found or most, _LEAST_COLUMNS), most)
 
     def tell(self, line: str) -> None:
         """Print a line that is not part of the result."""
@@ -95,7 +131,7 @@ class Session:
     def question(self, text: str, otherwise: str) -> str:
         """What somebody answers.
 
-        :raises Ended: nobody is there; ``otherwise`` is the option to use instead.
+        :raises ExitTool: nobody is there; ``otherwise`` is the option to use instead.
         """
         if self._answer is None:
             raise ExitTool(
@@ -111,7 +147,7 @@ class Session:
     def confirm(self, question: str, otherwise: str) -> None:
         """Go on only if the answer to ``question`` is yes.
 
-        :raises Ended: it is not, or nobody is there to ask; ``otherwise`` is the option that
+        :raises ExitTool: it is not, or nobody is there to ask; ``otherwise`` is the option that
             answers beforehand.
         """
         while True:

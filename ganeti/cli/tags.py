@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 
 from ganeti.cli.command import Arguments, Command, CommandGroup
@@ -83,16 +82,9 @@ def _change(kind: str, adds: bool, session: Session, arguments: Arguments) -> in
 
 
 def _from_file(path: str | None) -> list[str]:
-    if path is None:
-        return []
-    try:
-        if path == "-":
-            lines = sys.stdin.read().splitlines()
-        else:
-            with open(path, encoding="utf-8") as file:
-                lines = file.read().splitlines()
-    except (OSError, UnicodeDecodeError) as e:
-        raise ExitTool(FAILURE, f"{path} cannot be read: {e}") from None
+    from ganeti.cli.input_files import read_lines
+
+    lines = read_lines(path) if path is not None else []
     return [line.strip() for line in lines if line.strip()]
 
 
@@ -102,11 +94,14 @@ def search(session: Session, arguments: Arguments) -> int:
     from ganeti.cli.output import as_json
     from ganeti.opcodes.tags import SearchTags
 
-    results = results_of(session, arguments, SearchTags(pattern=arguments["pattern"]))
+    pattern = arguments["pattern"]
+    results = results_of(session, arguments, SearchTags(pattern=pattern))
     found = sorted(map(tuple, results[0])) if results else []
     if arguments.get("output"):
         session.say(as_json(found))
     else:
         for path, tag in found:
             session.say(f"{path} {tag}")
-    return 0 if found else FAILURE
+    if not found:
+        raise ExitTool(FAILURE, f"no object of the cluster has a tag that matches {pattern}")
+    return 0

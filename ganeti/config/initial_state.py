@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from types import MappingProxyType
@@ -15,6 +16,7 @@ from ganeti.config.state import KINDS, ClusterState, Stored, collected
 from ganeti.errors import Invalid, Problem
 from ganeti.model.access import Authorities, NodeCertificates
 from ganeti.model.cluster import Cluster, DataCollector
+from ganeti.model.cluster_settings import is_address, missing_settings, setting_problems
 from ganeti.model.disk import SUPPORTED, Template
 from ganeti.model.group import AllocPolicy, Group
 from ganeti.model.node import Node
@@ -120,10 +122,33 @@ def initial_state(
             [Problem("name", f"{name} is the name of the node; choose another one for the cluster")]
         )
     wrong = list(unsupported(settings))
+    ipv6 = settings.get("primary_ip_family") == socket.AF_INET6
     wrong += [
         Problem("enabled_disk_templates", unsupported_template(each))
         for each in templates
         if each not in SUPPORTED
+    ]
+    chosen = {
+        **SETTINGS,
+        "mac_prefix": f"aa:{random.getrandbits(8):02x}:{random.getrandbits(8):02x}",
+        "drbd_usermode_helper": HELPER if Template.DRBD in templates else None,
+        **first_parameters(),
+        **settings,
+    }
+    chosen["mac_prefix"] = chosen["mac_prefix"].lower()
+    wrong += setting_problems({**chosen, "master_ip": address}, ipv6=ipv6)
+    wrong += [
+        Problem(
+            "enabled_disk_templates",
+            f"{template.value} requires {setting}; set it, or omit the template",
+        )
+        for template, setting in missing_settings(templates, chosen)
+    ]
+    addresses = {"primary_ip": master_address, "secondary_ip": secondary_address}
+    wrong += [
+        Problem(path, f"{text} is not an IP address such as 192.0.2.1")
+        for path, text in addresses.items()
+        if text is not None and not is_address(text)
     ]
     if wrong:
         raise Invalid(wrong)
@@ -153,21 +178,14 @@ def initial_state(
         ndparams={},
         powered=True,
     )
-    chosen = {
-        **SETTINGS,
-        "mac_prefix": f"aa:{random.getrandbits(8):02x}:{random.getrandbits(8):02x}",
-        "drbd_usermode_helper": HELPER if Template.DRBD in templates else None,
-        **first_parameters(),
-        **settings,
-    }
     cluster = Cluster(
         **stamp,
         uuid=ids(),
         cluster_name=name,
         master_node=node.uuid,
         master_ip=address,
-        enabled_hypervisors=tuple(hypervisors),
-        enabled_disk_templates=tuple(template.value for template in templates),
+        enabled_hypervisors=tuple(dict.fromkeys(hypervisors)),
+        enabled_disk_templates=tuple(dict.fromkeys(template.value for template in templates)),
         candidate_certs={node.uuid: certificate} if certificate else {},
         **chosen,
     )

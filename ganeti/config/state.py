@@ -247,7 +247,7 @@ class ClusterState(msgspec.Struct, frozen=True):
                 f"{kind} name {name} is ambiguous; give one of {', '.join(sorted(near))}",
                 Code.UNKNOWN,
             )
-        raise Refused(f"{kind} {name} does not exist", Code.UNKNOWN)
+        raise Refused(f"{kind} {name} does not exist; see gnt-{kind} list", Code.UNKNOWN)
 
     # --- changing
 

@@ -22,6 +22,21 @@ def verify(state: ClusterState) -> list[str]:
     return [problem for check in _CHECKS for problem in check(state)]
 
 
+def dangling_nodes(state: ClusterState) -> Iterator[tuple[str, str]]:
+    """Yield the names of nodes whose group does not exist, with a message."""
+    for node in state.nodes.values():
+        if node.group not in state.groups:
+            yield node.name, f"node {node.name} belongs to unknown group {node.group}"
+
+
+def dangling_instances(state: ClusterState) -> Iterator[tuple[str, str]]:
+    """Yield the names of instances whose primary node does not exist, with a message."""
+    for instance in state.instances.values():
+        if instance.primary_node not in state.nodes:
+            problem = f"instance {instance.name} is on unknown node {instance.primary_node}"
+            yield instance.name, problem
+
+
 def _master(state: ClusterState) -> Iterator[str]:
     master = state.nodes.get(state.cluster.master_node)
     if master is None:
@@ -31,9 +46,8 @@ def _master(state: ClusterState) -> Iterator[str]:
 
 
 def _nodes(state: ClusterState) -> Iterator[str]:
+    yield from (problem for _, problem in dangling_nodes(state))
     for node in state.nodes.values():
-        if node.group not in state.groups:
-            yield f"node {node.name} belongs to unknown group {node.group}"
         if node.master_candidate + node.offline + node.drained > 1:
             yield f"node {node.name} has more than one of the flags candidate, offline and drained"
         if node.master_candidate and not node.master_capable:
@@ -63,10 +77,9 @@ def _groups(state: ClusterState) -> Iterator[str]:
 
 
 def _instances(state: ClusterState) -> Iterator[str]:
+    yield from (problem for _, problem in dangling_instances(state))
     for instance in state.instances.values():
         called = f"instance {instance.name}"
-        if instance.primary_node not in state.nodes:
-            yield f"{called} is on unknown node {instance.primary_node}"
         if instance.hypervisor not in state.cluster.enabled_hypervisors:
             yield f"{called} uses hypervisor {instance.hypervisor}, which is not enabled"
         for nic in instance.nics:

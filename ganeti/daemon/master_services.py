@@ -266,12 +266,7 @@ class _Shared:
 
     async def read(self) -> Sequence[SharedFile]:
         found = []
-        for path, mode in (
-            (self.paths.rapi_certificate, 0o440),
-            (self.paths.rapi_users, 0o640),
-            (self.paths.domain_secret, 0o640),
-            (self.paths.authority_key, 0o400),
-        ):
+        for path, mode in self.paths.shared_files.items():
             if self.files.stat(path) is not None:
                 content = self.files.read(path)
                 found.append(SharedFile(path.removeprefix(self.paths.root), content, mode))

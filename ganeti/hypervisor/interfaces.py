@@ -42,12 +42,14 @@ class AttachedDisk:
 class Equipment:
     """What a guest has beside its parameters: network cards, and a number of disks.
 
-    ``scope`` is how much of it all is checked.
+    ``scope`` is how much of it all is checked. The hypervisor's program must not be older than
+    ``minimum_version``, unless that is empty.
     """
 
     nics: tuple[GuestNic, ...] = ()
     disks: int = 0
     scope: CheckScope = CheckScope.ALL
+    minimum_version: str = ""
 
 
 NO_EQUIPMENT = Equipment()

@@ -68,7 +68,7 @@ class JobFilters:
         rule = self._config.state().filters.get(uuid)
         if rule is None:
             # Clients know this error under no class of its own.
-            raise GanetiError(f"there is no job filter {uuid}")
+            raise GanetiError(f"there is no job filter {uuid}; see gnt-filter list")
         cause = ChangeCause("client", "job filter removed")
         await self._queue.kept(self._config.change(remove(rule), because=cause))
 

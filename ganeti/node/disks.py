@@ -73,7 +73,11 @@ class Disks:
         await self._driver(call.disk).grow(call.disk, call.amount)
 
     async def rename(self, call: calls.RenameDisk) -> None:
-        await self._driver(call.disk).rename(call.disk, call.to)
+        """Rename a disk; one that was renamed before the master recorded it is left as it is."""
+        driver = self._driver(call.disk)
+        before, after = await driver.describe([call.disk, call.to])
+        if before is not None or after is None:
+            await driver.rename(call.disk, call.to)
 
     async def describe(self, call: calls.DescribeDisks) -> list[calls.DiskStatus | None]:
         """One question to each driver, however many disks there are."""

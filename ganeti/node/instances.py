@@ -123,7 +123,7 @@ class Instances:
         )
 
     async def validate(self, call: ValidateHypervisor) -> None:
-        equipment = Equipment(call.nics, call.disks, call.scope)
+        equipment = Equipment(call.nics, call.disks, call.scope, call.minimum_version)
         try:
             await self._hypervisor(call.hypervisor).validate(call.hvparams, equipment)
         except Invalid as error:

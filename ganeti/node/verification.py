@@ -23,6 +23,7 @@ from ganeti.hypervisor.interfaces import IHypervisor
 from ganeti.model.cluster import CONFIG_VERSION
 from ganeti.model.disk import Template
 from ganeti.node.files import replaceable
+from ganeti.node.setup_check import setup_problems
 from ganeti.paths import NODED_PORT, Paths
 from ganeti.pki.enrolment import fingerprint
 from ganeti.pki.validity import valid_until
@@ -107,10 +108,6 @@ async def _time(node: Checks, _: object) -> list[int]:
     return [int(seconds), int(part * 1_000_000)]
 
 
-async def _names(node: Checks, names: list[str]) -> dict[str, str]:
-    return await _unreachable(node, {name: [name] for name in names})
-
-
 async def _unreachable(node: Checks, peers: dict[str, list[str]]) -> dict[str, str]:
     """What is wrong with each node, by name, that does not answer at one of its addresses."""
 
@@ -158,11 +155,6 @@ async def _hypervisor_versions(
             with suppress(GanetiError, OSError):
                 found[name] = await node.hypervisors[name].version(parameters)
     return found
-
-
-async def _instances(node: Checks, hypervisors: list[str]) -> list[str]:
-    there = [node.hypervisors[name] for name in hypervisors if name in node.hypervisors]
-    return sorted(guest for each in there for guest in each.running())
 
 
 async def _parameters(
@@ -282,13 +274,24 @@ async def _drbd_version(node: Checks, _: object) -> str | None:
 
 
 async def _drbd_minors(node: Checks, _: object) -> list[int]:
-    return sorted(drbd.minors(_text(node, drbd.PROC)))
+    return sorted(drbd.minors(_text(node, drbd.PROC))) if _uses_kernel(node) else []
 
 
-async def _drbd_helper(node: Checks, _: object) -> tuple[bool, str]:
+async def _drbd_helper(node: Checks, _: object) -> Any:
     """The program that the kernel calls when something happens to a mirror."""
+    if not _uses_kernel(node):
+        return FINE
     helper = _text(node, drbd.HELPER).strip()
     return bool(helper), helper or "DRBD is not loaded; modprobe drbd usermode_helper=/bin/true"
+
+
+def _uses_kernel(node: Checks) -> bool:
+    """Whether mirrored disks are the kernel's; those that are pretended demand nothing of it."""
+    return IDemanding(node.drivers.get(Template.DRBD), None) is not None
+
+
+async def _setup(node: Checks, _: object) -> list[str]:
+    return list(setup_problems(node.files, node.paths))
 
 
 def _text(node: Checks, path: str) -> str:
@@ -300,11 +303,9 @@ def _text(node: Checks, path: str) -> str:
 CHECKS: Mapping[str, Check] = {
     "version": Check(Any, _version),
     "time": Check(Any, _time),
-    "nodelist": Check(list[str], _names),
     "node-net-test": Check(dict[str, list[str]], _unreachable),
     "hypervisor": Check(list[str], _hypervisors),
     HYPERVISOR_VERSIONS: Check(dict[str, dict[str, Any]], _hypervisor_versions),
-    "instancelist": Check(list[str], _instances),
     "hvparms": Check(list[tuple[str, str, dict[str, Any]]], _parameters),
     "filelist": Check(list[str], _fingerprints),
     "file-storage-path": Check(str, _storage_folder),
@@ -322,5 +323,6 @@ CHECKS: Mapping[str, Check] = {
     "drbd-list": Check(Any, _drbd_minors),
     "drbd-helper": Check(Any, _drbd_helper),
     "bridges": Check(list[str], _bridges),
+    "nodesetup": Check(Any, _setup),
 }
 """What can be asked: ``node-net-test`` takes addresses by node name, the rest names or paths."""

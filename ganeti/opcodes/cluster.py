@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from typing import Annotated, TypeAlias
 
 from ganeti.model.disk import Template
@@ -251,6 +252,21 @@ class FindingCode(enum.StrEnum):
     ENODETIME = "ENODETIME"
     ENODEUSERSCRIPTS = "ENODEUSERSCRIPTS"
     ENODEVERSION = "ENODEVERSION"
+
+
+NEVER_FOUND: Mapping[FindingCode, str] = {
+    FindingCode.EGROUPDIFFERENTPVSIZE: (
+        "exclusive storage, which requires equal sizes, is not supported"
+    ),
+    FindingCode.EINSTANCEMISSINGCFGPARAMETER: "every parameter has a default",
+    FindingCode.ENODEGLUSTERSTORAGEPATHUNUSABLE: "gluster disks are not supported",
+    FindingCode.ENODESSH: "nodes are contacted through their daemons only, never by SSH",
+    FindingCode.ENODEUSERSCRIPTS: (
+        "nodes run no scripts of the administrator except hooks (ENODEHOOKS) and out-of-band "
+        "programs (ENODEOOBPATH)"
+    ),
+}
+"""Codes that scripts may give in ``ignore_errors`` but that have no findings, with the reason."""
 
 
 SkipChecks: TypeAlias = Annotated[tuple[OptionalCheck, ...], doc("Checks to skip.")]

@@ -34,7 +34,7 @@ class DelayPlan:
 def plan(op: Delay, state: ClusterState, facts: NodeAnswers) -> DelayPlan:
     """Find the nodes to wait on."""
     if op.duration < 0:
-        raise Refused(f"invalid duration of {op.duration:g} seconds; give 0 or more", Code.INPUT)
+        raise Refused(f"duration: {op.duration:g} seconds is not valid; give 0 or more", Code.INPUT)
     return DelayPlan(op, tuple(state.node(name) for name in op.on_node_uuids or op.on_nodes))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from ganeti.config.changes.objects import add, remove, together, update
 from ganeti.config.state import ClusterState, RecordKind
 from ganeti.config.writer import Change
-from ganeti.errors import Invalid, Problem, Refused
+from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.locking.names import LockRequest, group_lock, node_lock, request
 from ganeti.model.group import AllocPolicy, Group
 from ganeti.model.node import Node
@@ -139,7 +139,8 @@ def plan_modify(op: ModifyGroup, state: ClusterState, facts: NodeAnswers) -> Gro
 def plan_rename(op: RenameGroup, state: ClusterState, facts: NodeAnswers) -> GroupEdit:
     """Plan the new name of the group, which must be unused."""
     group = state.group(op.group_name)
-    _require_free(op.new_name, "new_name", state)
+    if op.new_name != group.name:
+        _require_free(op.new_name, "new_name", state)
     more = {"OLD_NAME": group.name, "NEW_NAME": op.new_name}
     members = [node.uuid for node in state.nodes_in(group)]
     return GroupEdit(
@@ -169,6 +170,8 @@ def plan_assign(op: AssignNodes, state: ClusterState, facts: NodeAnswers) -> Gro
     """Plan the assignment of nodes; refuse to split mirrored instances unless forced."""
     group = state.group(op.group_name)
     nodes = [state.node(name) for name in op.node_uuids or op.nodes]
+    if not nodes:
+        raise Refused(f"give the nodes to assign to group {group.name}", Code.INPUT)
     moved = [node for node in nodes if node.group != group.uuid]
     if not op.force and (split := _split(moved, group, state)):
         raise Refused(

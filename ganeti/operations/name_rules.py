@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import ipaddress
 
-from ganeti.errors import Invalid, Problem
+from ganeti.config.state import ClusterState, RecordKind
+from ganeti.errors import Code, Invalid, Problem, Refused
+from ganeti.model.node import Node
 
 
 def require_label(text: str, path: str) -> None:
@@ -16,6 +18,38 @@ def require_label(text: str, path: str) -> None:
     if not text.isprintable() or "/" in text or text != text.strip():
         rule = "must be printable, without slashes and without leading or trailing spaces"
         raise Invalid([Problem(path, rule)])
+
+
+def require_own_name(kind: RecordKind, name: str, state: ClusterState) -> None:
+    """Refuse a name that an object of another kind has: the DNS has one host of each name.
+
+    :raises Refused: the cluster, a node or an instance has the name, and is not of this ``kind``.
+    """
+    owners = {
+        RecordKind.CLUSTER: "the cluster" if name == state.cluster.cluster_name else None,
+        RecordKind.NODE: "a node" if state.knows(RecordKind.NODE, name) else None,
+        RecordKind.INSTANCE: "an instance" if state.knows(RecordKind.INSTANCE, name) else None,
+    }
+    for other, owner in owners.items():
+        if owner is not None and other is not kind:
+            raise Refused(
+                f"{name} is the name of {owner}; choose another name for the {kind.value}",
+                Code.NOT_UNIQUE,
+            )
+
+
+def require_node_addresses(node: Node, state: ClusterState) -> None:
+    """Refuse addresses of a node that another node has.
+
+    :raises Refused: each address is of one node.
+    """
+    for other in state.nodes.values():
+        if other.name == node.name:
+            continue
+        theirs = (other.primary_ip, other.secondary_ip)
+        for address in (node.primary_ip, node.secondary_ip):
+            if address in theirs:
+                raise Refused(f"address {address} is in use by node {other.name}", Code.NOT_UNIQUE)
 
 
 def require_address(text: str | None, path: str) -> None:

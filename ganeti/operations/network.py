@@ -11,6 +11,7 @@ from typing import Any
 from ganeti.config.changes.networks import (
     LARGEST,
     SMALLEST,
+    is_reserved,
     kept_from_instances,
     place_of,
     taken,
@@ -24,6 +25,8 @@ from ganeti.locking.names import group_lock, network_lock, request
 from ganeti.model.group import Group
 from ganeti.model.instance import Instance
 from ganeti.model.network import Network
+from ganeti.model.parameters.nic import NicParameters
+from ganeti.model.parameters.parsing import checked
 from ganeti.opcodes.network import (
     AddNetwork,
     ConnectNetwork,
@@ -47,13 +50,16 @@ def _described(network: Network) -> dict[str, str]:
         "NAME": network.name,
         "UUID": network.uuid,
         "TAGS": " ".join(network.tags),
+    }
+    if_set = {
         "SUBNET": network.network,
         "GATEWAY": network.gateway,
         "SUBNET6": network.network6,
         "GATEWAY6": network.gateway6,
         "MAC_PREFIX": network.mac_prefix,
     }
-    return {f"NETWORK_{name}": value for name, value in known.items() if value}
+    known |= {name: value for name, value in if_set.items() if value}
+    return {f"NETWORK_{name}": value for name, value in known.items()}
 
 
 def _hooks(directory: HookDirectory, network: Network, state: ClusterState) -> HookCall:
@@ -81,6 +87,7 @@ def plan_add(op: AddNetwork, state: ClusterState, facts: NodeAnswers) -> GroupEd
             f" {LARGEST} to {SMALLEST}",
             Code.INPUT,
         )
+    _require_gateway6(op.network6, op.gateway6)
     network = Network(
         uuid=facts.identity,
         serial_no=1,
@@ -104,6 +111,20 @@ def plan_add(op: AddNetwork, state: ClusterState, facts: NodeAnswers) -> GroupEd
     return GroupEdit(add(network), locks, hooks=_hooks("network-add", network, state))
 
 
+def _require_gateway6(network: str | None, gateway: str | None) -> None:
+    """Refuse an IPv6 gateway that cards in the network could not reach.
+
+    :raises Refused: it is not in the IPv6 network, or there is none.
+    """
+    if gateway is None:
+        return
+    inside = network and ipaddress.IPv6Address(gateway) in ipaddress.IPv6Network(network, False)
+    if not inside:
+        raise Refused(
+            f"gateway {gateway} is not in the IPv6 network ({network or 'none'})", Code.INPUT
+        )
+
+
 def _addresses(state: ClusterState) -> Iterator[str]:
     """Yield the addresses of the cluster and its nodes."""
     yield state.cluster.master_ip
@@ -121,15 +142,23 @@ def plan_modify(op: ModifyNetwork, state: ClusterState, facts: NodeAnswers) -> G
     kept, freed = list(op.add_reserved_ips or ()), list(op.remove_reserved_ips or ())
     if not fields and not kept and not freed:
         raise nothing_to_change()
+    _require_gateway6(
+        fields.get("network6", network.network6), fields.get("gateway6", network.gateway6)
+    )
     if op.gateway is not None:
         freed += [network.gateway] if network.gateway else []
         kept.append(op.gateway)
     for address in kept:
         if place_of(network, address) is not None and _of_instance(network, address, state):
             raise Refused(f"address {address} is in use by an instance", Code.NOT_UNIQUE)
-    kept_from_instances(
-        network, [*kept, *freed], kept=True
-    )  # refuses addresses outside the network
+    # Refuses addresses outside the network.
+    kept_from_instances(network, [*kept, *freed], kept=True)
+    if free := [each for each in op.remove_reserved_ips or () if not is_reserved(network, each)]:
+        raise Refused(
+            f"address {', '.join(free)} is not reserved in network {network.name}; see gnt-network"
+            f" info {network.name}",
+            Code.INPUT,
+        )
 
     def change(state: ClusterState) -> ClusterState:
         now = kept_from_instances(current(state, network), freed, kept=False)
@@ -211,6 +240,7 @@ def plan_connect(op: ConnectNetwork, state: ClusterState, facts: NodeAnswers) ->
             f"the network: {', '.join(strangers)}; change them, or use --no-conflicts-check"
         )
     how = {"mode": op.network_mode.value, "link": op.network_link, "vlan": op.network_vlan}
+    checked(NicParameters, how, path="network")
     return GroupEdit(
         _networks(group, {**group.networks, network.uuid: how}),
         request(exclusive=[group_lock(group.uuid)], shared=[network_lock(network.uuid)]),

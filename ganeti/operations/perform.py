@@ -21,7 +21,7 @@ from ganeti.opcodes.instance.create import AllocateInstances, CreateInstance
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import unsupported_parameters
 from ganeti.operations.allocation.iallocator import request_for, room
-from ganeti.operations.hooks import run_after, run_before
+from ganeti.operations.hooks import run_after, run_before, run_config_update
 from ganeti.operations.operation import (
     ConfigAccess,
     IAllocatorReply,
@@ -97,17 +97,22 @@ class OperationResult:
     finish: Finish | None = None
 
 
-@dataclass(frozen=True)
+@dataclass
 class _JobsConfiguration:
-    """The configuration, with changes attributed to a job."""
+    """The configuration, with changes attributed to a job.
+
+    ``changed`` is whether the job has changed it.
+    """
 
     config: Config
     cause: ChangeCause
+    changed: bool = False
 
     def state(self) -> ClusterState:
         return self.config.state()
 
     async def change(self, change: Change) -> ClusterState:
+        self.changed = True
         return await self.config.change(change, because=self.cause)
 
 
@@ -129,7 +134,8 @@ class Performer:
         if operation is None:
             raise Refused(f"{opcode.op_id} is not supported by this version")
         cause = ChangeCause("job", opcode.summary, owner.job_id)
-        tools = self.tools(_JobsConfiguration(self.config, cause), owner)
+        configuration = _JobsConfiguration(self.config, cause)
+        tools = self.tools(configuration, owner)
         identity = tools.ids.uuid()
         asked = await self._ask(operation, opcode, tools, identity)
         plan = operation.plan(opcode, self.config.state(), asked.facts)
@@ -151,7 +157,7 @@ class Performer:
                 plan = operation.plan(opcode, self.config.state(), asked.facts)
                 if covers(wanted, plan.locks):
                     await owner.locked()
-                    return await self._run(operation, plan, opcode.op_id, tools, cause)
+                    return await self._run(operation, plan, opcode.op_id, tools, configuration)
 
     async def _ask(
         self, operation: Operation[Any, Any], opcode: Opcode, tools: Tools, identity: str
@@ -181,7 +187,7 @@ class Performer:
         plan: Any,
         op_id: str,
         tools: Tools,
-        cause: ChangeCause,
+        configuration: _JobsConfiguration,
     ) -> OperationResult:
         before = operation.hooks(plan, self.config.state())
         if before is not None:
@@ -191,12 +197,14 @@ class Performer:
             change = result.change
 
             async def finish(edits: Sequence[Edit]) -> None:
-                await self.config.change(change, because=cause, also=edits)
+                await self.config.change(change, because=configuration.cause, also=edits)
 
             return OperationResult(result.result, finish)
         if isinstance(result, ResultWithCommit):
-            await self.config.change(result.change, because=cause)
+            await configuration.change(result.change)
             result = result.result
+        if configuration.changed:
+            await run_config_update(before, op_id, self.config.state(), tools)
         if before is not None:
             state = self.config.state()
             after = operation.hooks(plan, state)

@@ -14,11 +14,12 @@ from ganeti.schema.records import Record
 
 R = TypeVar("R", covariant=True)
 
-URGENT, FAST, NORMAL, SLOW = 60, 300, 900, 3600
+URGENT, FAST, NORMAL = 60, 300, 900
 """Classes of time-outs in seconds, as in Ganeti's RPC definitions."""
 
 WHILE_ALIVE = None
-"""No time-out, for work on disk data of unlimited size: ``rpc.liveness`` ends such calls."""
+"""No time-out, for work of unlimited duration: on data of disks and exports, and scripts of
+administrators. ``rpc.liveness`` ends such calls if the node daemon does not answer."""
 
 
 class Call(Record, Generic[R]):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from msgspec import Meta
 
 from ganeti.model.guest import CheckScope, GuestNic, GuestState
-from ganeti.rpc.call import FAST, SLOW, URGENT, WHILE_ALIVE, Call
+from ganeti.rpc.call import FAST, URGENT, WHILE_ALIVE, Call
 from ganeti.rpc.callers import ELECTORATE
 from ganeti.schema.records import Record
 from ganeti.schema.types import Integer, Key, Line, Lines, Number, Parameters, Text
@@ -94,7 +94,7 @@ class RunRestrictedCommandCall(Call[str]):
     """Run a restricted command without arguments, see gnt-node(8), and return its output."""
 
     wire = "restricted_command"
-    call_timeout = SLOW
+    call_timeout = WHILE_ALIVE  # the administrator's command may take any time
     ends_with_asker = True
 
     cmd: Text
@@ -181,6 +181,7 @@ HookDirectory: TypeAlias = Literal[
     "cluster-modify",
     "cluster-rename",
     "cluster-verify",
+    "config-update",
     "disk-grow",
     "group-add",
     "group-evacuate",
@@ -209,7 +210,6 @@ HookDirectory: TypeAlias = Literal[
     "network-remove",
     "network-rename",
     "node-add",
-    "node-evacuate",
     "node-migrate",
     "node-modify",
     "node-remove",
@@ -226,7 +226,7 @@ class RunHooks(Call[list[HookResult]]):
     """Run the scripts of a hook directory and phase, one after the other."""
 
     wire = "hooks_runner"
-    call_timeout = SLOW
+    call_timeout = WHILE_ALIVE  # the administrator's scripts may take any time
     ends_with_asker = True
 
     directory: HookDirectory
@@ -298,7 +298,8 @@ class ValidateHypervisor(Call[None]):
     """Check hypervisor parameters on the node, including the files that they name.
 
     With ``nics`` and a number of ``disks``, check also that these can be attached. ``about`` limits
-    the reported problems to these parameters.
+    the reported problems to these parameters. The version of the hypervisor program must not be
+    older than ``minimum_version``.
     """
 
     wire = "hypervisor_validate_params"
@@ -310,6 +311,7 @@ class ValidateHypervisor(Call[None]):
     disks: Integer = 0
     scope: CheckScope = CheckScope.ALL
     about: tuple[Key, ...] = ()
+    minimum_version: Line = ""
 
 
 class WriteSsconf(Call[None]):

@@ -40,7 +40,12 @@ from ganeti.node.assembly import Host, parts_of
 from ganeti.node.voter import read_state
 from ganeti.opcodes.cluster import RenewCrypto
 from ganeti.opcodes.instance.create import CreateInstance
-from ganeti.opcodes.instance.lifecycle import RemoveInstance, ShutdownInstance, StartInstance
+from ganeti.opcodes.instance.lifecycle import (
+    RemoveInstance,
+    RenameInstance,
+    ShutdownInstance,
+    StartInstance,
+)
 from ganeti.opcodes.instance.moves import MigrateInstance
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.operation import SharedFile
@@ -656,6 +661,9 @@ class SimulatedCluster:
         """
         for name in self._half_made():
             self.submit(RemoveInstance(instance_name=name, ignore_failures=True))
+        for renaming in self._half_renamed():
+            name = renaming.instance_name
+            self.submit(ShutdownInstance(instance_name=name, timeout=0), renaming)
         self.settle()
         state = self.master.config.state()
         if state.authorities is not None and state.authorities.must_be_replaced:
@@ -692,6 +700,19 @@ class SimulatedCluster:
         }
         there = {each.name for each in self.master.config.state().instances.values()}
         return sorted(broken_off & there - set(self.running()))
+
+    def _half_renamed(self) -> list[RenameInstance]:
+        """Renames that a master has not carried to their end, of instances with their old names."""
+        there = {each.name for each in self.master.config.state().instances.values()}
+        return [
+            op.opcode
+            for job in self.master.queue.jobs()
+            for op in job.ops
+            if isinstance(op.opcode, RenameInstance)
+            and any(words in str(op.result) for words in _BROKEN_OFF)
+            and op.opcode.instance_name in there
+            and op.opcode.new_name not in there
+        ]
 
     # --- what must be true
 

@@ -77,6 +77,8 @@ class MemoryHost:
             self._put(f"{folder}/parameters.list")
         for path in programs:
             self._put(path, mode=0o755)
+        for path in ("/proc/meminfo", "/sys/class/net/lo/operstate"):
+            self._put(path)
         for path in (self.paths.authority, self.paths.node_certificate):
             self._put(path)
         members = MemberRecords(revision=0, certificates={name: (name,)}, candidates=(name,))

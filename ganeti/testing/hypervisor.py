@@ -21,7 +21,8 @@ from ganeti.hypervisor.interfaces import (
     NotRunning,
 )
 from ganeti.model.guest import Guest, GuestState
-from ganeti.model.running import RunningConfig
+from ganeti.model.running import RunningConfig, is_older
+from ganeti.schema.records import replace
 from ganeti.schema.types import Parameters
 from ganeti.testing.processes import MemoryNotes
 
@@ -91,14 +92,18 @@ class MemoryHypervisor:
         return await self._guests.console(guest)
 
     async def validate(self, hvparams: Parameters, equipment: Equipment = NO_EQUIPMENT) -> None:
-        if self.objections:
-            raise Invalid([Problem(name, why) for name, why in self.objections.items()])
+        problems = [Problem(name, why) for name, why in self.objections.items()]
+        if is_older(self.program_version, equipment.minimum_version):
+            problems.append(Problem("version", f"older than {equipment.minimum_version}"))
+        if problems:
+            raise Invalid(problems)
 
     async def version(self, hvparams: Parameters) -> str:
         return self.program_version
 
     async def running_config(self, guest: Guest) -> RunningConfig:
-        return await self._guests.running_config(guest)
+        found = await self._guests.running_config(guest)
+        return replace(found, version=self.program_version)
 
     async def accept(
         self, guest: Guest, disks: Sequence[AttachedDisk], address: str, running: RunningConfig

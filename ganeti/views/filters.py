@@ -66,6 +66,6 @@ def rows(moment: ClusterSnapshot, uuids: Iterable[str] | None = None) -> list[Fi
     found = []
     for uuid in uuids:
         if uuid not in rules:
-            raise Refused(f"there is no job filter {uuid}", Code.UNKNOWN)
+            raise Refused(f"there is no job filter {uuid}; see gnt-filter list", Code.UNKNOWN)
         found.append(rules[uuid])
     return found

@@ -48,6 +48,11 @@ class FoundTests(Host):
         self.assertFalse(os.path.exists(self.paths.config_file))
         self.init_cluster(file_storage_dir="/srv/ganeti/file-storage/here")
 
+    def test_the_default_allocator_is_installed(self) -> None:
+        with self.assertRaisesRegex(Refused, "there is no allocator named mine on this host"):
+            self.init_cluster(default_iallocator="mine")
+        self.init_cluster(default_iallocator="hail")
+
     def test_there_is_one_cluster_on_a_host(self) -> None:
         self.init_cluster()
         with self.assertRaisesRegex(Refused, "there is a cluster here already"):

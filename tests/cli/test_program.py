@@ -114,3 +114,15 @@ class ProgramTests(SynchronousTestCase):
     def test_what_takes_long_to_load_is_not_loaded(self) -> None:
         for words in (("gnt_instance", "list", "web1"), ("gnt_instance", "startup", "web1")):
             self.assertEqual(self.called(*words, code=LOADED + CALL).stdout, "\n")
+
+    def test_an_output_that_cannot_be_written_is_told(self) -> None:
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [sys.executable, "-P", "-c", CALL, "gnt_job", "--version"],
+                env={**os.environ, "PYTHONPATH": str(TREE)},
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"^Error: the output cannot be written: No space left.*\n$")

@@ -22,6 +22,17 @@ from ganeti.model.parameters.hypervisors import HYPERVISORS
 from ganeti.model.parameters.parsing import consistent
 from ganeti.model.parameters.policy import Policy
 
+WRONG_SETTINGS: dict[str, Any] = {
+    "candidate_pool_size": 0,
+    "drbd_usermode_helper": "true",
+    "file_storage_dir": "disks",
+    "mac_prefix": "zz",
+    "master_netdev": "",
+    "master_netmask": 99,
+    "shared_file_storage_dir": "disks",
+    "volume_group_name": "../x",
+}
+
 
 def a_new_cluster(**over: Any) -> ClusterState:
     numbers = count(1)
@@ -46,15 +57,44 @@ class FoundedTests(SynchronousTestCase):
         self.assertEqual(access.restore(written, access.text(state)), state)
 
     def test_names_of_several_lines_are_refused(self) -> None:
-        for name in ("master", "address"):
-            with self.assertRaisesRegex(Invalid, "must be one line of text"):
-                a_new_cluster(**{name: "a\nb"})
+        with self.assertRaisesRegex(Invalid, "must be one line of text"):
+            a_new_cluster(master="a\nb")
+
+    def test_settings_are_judged_as_when_they_are_changed(self) -> None:
+        for wrong, words in (
+            ({"mac_prefix": "01:00:00"}, "mac_prefix: must be three bytes"),
+            ({"file_storage_dir": "disks"}, "file_storage_dir: must be an absolute path"),
+            ({"default_iallocator": "../x"}, "must be a valid iallocator name"),
+            ({"candidate_pool_size": 0}, "candidate_pool_size: must be at least 1"),
+            ({"address": "a\nb"}, "master_ip: must be an IP address"),
+            ({"secondary_address": "x"}, "secondary_ip: x is not an IP address"),
+            ({"templates": (Template.PLAIN,)}, "plain needs volume_group_name"),
+            ({"templates": (Template.FILE,), "file_storage_dir": ""}, "file needs file_storage"),
+        ):
+            settings: dict[str, Any] = wrong
+            with self.assertRaisesRegex(Invalid, words):
+                a_new_cluster(**settings)
+        self.assertEqual(a_new_cluster(mac_prefix="AA:00:00").cluster.mac_prefix, "aa:00:00")
 
     def test_the_name_is_a_host_name_in_the_form_that_is_kept(self) -> None:
         self.assertEqual(a_new_cluster(name="C.Example.").cluster.cluster_name, "c.example")
         for name in ("a\nb", "a..b", "a b"):
             with self.assertRaisesRegex(Invalid, "as in a host name"):
                 a_new_cluster(name=name)
+
+    def test_settings_are_what_they_are_when_they_are_changed(self) -> None:
+        """tests/operations/test_settings.py has the same for changes."""
+        for name, value in WRONG_SETTINGS.items():
+            error = self.assertRaises(Invalid, a_new_cluster, **{name: value})
+            self.assertEqual([each.path for each in error.problems], [name])
+
+    def test_a_netmask_is_one_of_the_clusters_addresses(self) -> None:
+        self.assertRaises(Invalid, a_new_cluster, master_netmask=64)
+        a_new_cluster(master_netmask=64, primary_ip_family=10)
+
+    def test_what_is_enabled_is_enabled_once(self) -> None:
+        cluster = a_new_cluster(hypervisors=["kvm", "fake", "kvm"]).cluster
+        self.assertEqual(cluster.enabled_hypervisors, ("kvm", "fake"))
 
     def test_the_name_is_not_that_of_the_node(self) -> None:
         with self.assertRaisesRegex(Invalid, "node1 is the name of the node; choose another"):
@@ -93,7 +133,9 @@ class GivenSettingsTests(SynchronousTestCase):
     def test_mirrored_disks_have_their_helper(self) -> None:
         self.assertIsNone(a_new_cluster().cluster.drbd_usermode_helper)
         for given, wanted in (({}, "/bin/true"), ({"drbd_usermode_helper": "/bin/ok"}, "/bin/ok")):
-            cluster = a_new_cluster(templates=(Template.DRBD,), **given).cluster
+            cluster = a_new_cluster(
+                templates=(Template.DRBD,), volume_group_name="vg0", **given
+            ).cluster
             self.assertEqual(cluster.drbd_usermode_helper, wanted)
 
     def test_what_is_given_is_laid_over_what_is_usual(self) -> None:

@@ -63,7 +63,7 @@ class WireTests(SynchronousTestCase):
         self.assertEqual(self.ask(QUERY), (True, [row]))
         self.assertEqual(self.ask(DELETE), (True, None))
         self.assertEqual(self.ask(QUERY), (True, []))
-        error = ["GenericError", [f"there is no job filter {UUID}"]]
+        error = ["GenericError", [f"there is no job filter {UUID}; see gnt-filter list"]]
         self.assertEqual(self.ask(DELETE), (False, error))
 
     def test_a_rule_without_uuid_gets_one(self) -> None:

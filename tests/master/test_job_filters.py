@@ -77,7 +77,10 @@ class SettingTests(FilterCase):
 
     def test_a_rule_that_there_is_not_is_an_error_that_clients_know(self) -> None:
         error = self.assertRaises(GanetiError, self.ask, "DeleteFilter", OTHER)
-        self.assertEqual(to_wire(error), ["GenericError", [f"there is no job filter {OTHER}"]])
+        self.assertEqual(
+            to_wire(error),
+            ["GenericError", [f"there is no job filter {OTHER}; see gnt-filter list"]],
+        )
         self.assertRaises(Refused, self.ask, "QueryFilters", [OTHER], ["uuid"])
 
     def test_a_bad_rule_changes_nothing(self) -> None:

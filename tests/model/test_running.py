@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.errors import Refused
 from ganeti.model.disk import DiskMode
 from ganeti.model.guest import Guest, GuestNic
-from ganeti.model.running import as_running, pending_changes, running_config
+from ganeti.model.running import as_running, is_older, pending_changes, running_config
 from ganeti.schema.records import replace
 from ganeti.testing.builders import a_disk, a_guest
 
@@ -26,6 +26,20 @@ def configured(**over: Any) -> Guest:
 
 def pending(guest: Guest) -> list[str]:
     return [change.name for change in pending_changes(RUNNING, guest)]
+
+
+class VersionTests(SynchronousTestCase):
+    def test_an_older_version_is_one_of_an_older_series(self) -> None:
+        for version, other, older in (
+            ("7.2.22", "10.0.2", True),
+            ("10.0.2", "7.2.22", False),
+            ("7.2.1", "7.2.22", False),
+            ("9.1", "9.2.0", True),
+            ("", "9.2", False),
+            ("unknown", "9.2", False),
+            ("7.2", "", False),
+        ):
+            self.assertEqual(is_older(version, other), older, (version, other))
 
 
 class AsRunningTests(SynchronousTestCase):

@@ -42,7 +42,7 @@ from ganeti.testing.processes import MemoryProcesses, Script
 from tests.node.test_oses import SCRIPTS, put
 
 WEB1 = a_guest("web1", os="mini", disks=[a_disk("a")])
-STARTED = running_config(WEB1, {}, "")
+STARTED = running_config(WEB1, {}, "1.0")
 
 
 async def paths(guest: Guest) -> Sequence[str]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -95,9 +96,9 @@ class ChecksTests(SynchronousTestCase):
         self.assertEqual(self.reached, ["192.0.2.2:1811", "192.0.2.3:1811", "192.0.2.9:1811"])
 
     def test_hypervisors_are_there_or_not(self) -> None:
-        found = self.verify(hypervisor=["fake", "kvm"], instancelist=["fake", "kvm"])
+        found = self.verify(hypervisor=["fake", "kvm"])
         expected = {"fake": None, "kvm": "is not there on this node"}
-        self.assertEqual(found, {"hypervisor": expected, "instancelist": []})
+        self.assertEqual(found, {"hypervisor": expected})
 
     def test_what_stands_in_the_way_of_disks_is_told_by_template(self) -> None:
         found = self.verify(storage_obstacles=["plain", "drbd"])["storage-obstacles"]
@@ -189,6 +190,26 @@ class ChecksTests(SynchronousTestCase):
         found = self.verify(drbd_version=None, drbd_list=None, drbd_helper=None)
         expected = {"drbd-version": "8.4.11", "drbd-list": [3], "drbd-helper": [True, "/bin/true"]}
         self.assertEqual(found, expected)
+
+    def test_mirrors_that_are_pretended_are_not_the_kernels(self) -> None:
+        self.put("/proc/drbd", b" 3: cs:StandAlone ro:Primary/Unknown ds:a/b\n")
+        self.checks = replace(self.checks, drivers={Template.DRBD: MemoryVolumes()})
+        self.assertEqual(self.verify(drbd_list=None, drbd_helper=None), {"drbd-list": []})
+
+    def test_a_host_without_the_kernels_file_systems_is_not_set_up(self) -> None:
+        found = self.verify(nodesetup=None)["nodesetup"]
+        self.assertEqual([each.rpartition(" ")[2] for each in found], ["/proc", "/sys"])
+        self.put("/proc/meminfo")
+        self.put("/sys/class/net/lo/operstate")
+        self.assertEqual(self.verify(nodesetup=None), {"nodesetup": []})
+
+    def test_keys_that_everybody_can_read_are_told(self) -> None:
+        self.put("/proc/meminfo")
+        self.put("/sys/class/net/lo/operstate")
+        self.put("/n1/var/lib/ganeti/ca.key", mode=0o400)
+        self.put("/n1/var/lib/ganeti/server.pem", mode=0o644)
+        [problem] = self.verify(nodesetup=None)["nodesetup"]
+        self.assertIn("chmod o= /n1/var/lib/ganeti/server.pem", problem)
 
     def test_programs_of_hypervisors_tell_their_versions(self) -> None:
         found = self.verify(**{"hypervisor-versions": {"fake": {}, "lxc": {}}})

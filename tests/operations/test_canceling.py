@@ -16,7 +16,7 @@ from ganeti.operations.hooks import run_before
 from ganeti.operations.operation import HookCall
 from ganeti.rpc.call import Call
 from ganeti.rpc.instances import InstallOS, StopInstance
-from ganeti.rpc.node import DelayCall, RunHooks, VerifyNode
+from ganeti.rpc.node import DelayCall, RunHooks, RunRestrictedCommandCall, VerifyNode
 from ganeti.rpc.wire import CallRequest
 from ganeti.testing.builders import a_cluster, a_node, an_instance
 from tests.operations.whole import WholeCluster
@@ -78,6 +78,11 @@ class CancelingTests(SynchronousTestCase):
         self.cancel(
             DelayCall, whole.do("OP_TEST_DELAY", duration=5.0, on_master=False, on_nodes=NODES)
         )
+
+    def test_a_restricted_command(self) -> None:
+        whole = self.cluster(a_cluster(nodes=NODES))
+        command = {"command": "uptime", "nodes": ["node1"]}
+        self.cancel(RunRestrictedCommandCall, whole.do("OP_RESTRICTED_COMMAND", **command))
 
     def test_a_node_that_becomes_a_candidate(self) -> None:
         members = [a_node("node1"), a_node("node2", master_candidate=False)]

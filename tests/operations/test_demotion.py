@@ -11,7 +11,7 @@ from ganeti.opcodes.cluster import RedistributeConfig, RenewCrypto
 from ganeti.opcodes.node import ModifyNode, RemoveNode
 from ganeti.operations.node import modify, remove
 from ganeti.operations.operation import NodeAnswers
-from ganeti.rpc.node import LeaveCluster
+from ganeti.rpc.node import LeaveCluster, RunHooks
 from ganeti.testing.builders import a_cluster, a_node
 from ganeti.testing.tools import MemoryTools
 
@@ -28,7 +28,7 @@ class DemotionTests(SynchronousTestCase):
     """node1 is the master, node2 another candidate, node4 offline."""
 
     def setUp(self) -> None:
-        self.memory = MemoryTools(a_cluster(nodes=NODES), {LeaveCluster: None})
+        self.memory = MemoryTools(a_cluster(nodes=NODES), {LeaveCluster: None, RunHooks: []})
 
     def modify(self, name: str, **fields: Any) -> None:
         op = ModifyNode(node_name=name, force=True, **fields)

@@ -130,6 +130,15 @@ class MigrateTests(MoveTests):
         self.assertEqual((self.primary(whole), whole.where("web1")), ("node2", ["node2"]))
         self.assertIn("downtime: at most 0 ms", whole.said)
 
+    def test_removing_it_drops_what_a_move_has_left_behind(self) -> None:
+        whole = self.whole()
+        whole.guests["node1"].breaks_at = "finish_outgoing"
+        self.do(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
+        self.assertEqual(whole.guests["node1"].held(), {"web1"})
+        whole.guests["node1"].breaks_at = None
+        self.do(whole, "OP_INSTANCE_REMOVE")
+        self.assertEqual((whole.guests["node1"].held(), whole.where("web1")), (frozenset(), []))
+
     def test_a_guest_moves_with_what_it_was_started_with(self) -> None:
         whole = self.whole()
         bigger = {"maxmem": 256, "minmem": 256, "vcpus": 2}
@@ -152,6 +161,19 @@ class MigrateTests(MoveTests):
         self.assertIn("was started with this setting", str(error))
         self.assertIn("gnt-instance failover web1", str(error))
         self.assertEqual((whole.guests["node2"].asked, whole.where("web1")), ([], ["node1"]))
+
+    def test_an_older_hypervisor_takes_a_guest_only_if_it_is_told_to(self) -> None:
+        whole = self.whole()
+        whole.guests["node1"].program_version = "10.0.2"
+        whole.guests["node2"].program_version = "7.2.22"
+        error = self.refusal(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
+        self.assertIn("web1 cannot run: node2: version: older than 10.0.2", str(error))
+        self.assertEqual((whole.guests["node2"].asked, whole.where("web1")), ([], ["node1"]))
+        self.do(whole, "OP_INSTANCE_MIGRATE", target_node="node2", ignore_hvversions=True)
+        self.assertEqual(whole.where("web1"), ["node2"])
+        # Back to the newer one needs no leave.
+        self.do(whole, "OP_INSTANCE_MIGRATE", target_node="node1")
+        self.assertEqual(whole.where("web1"), ["node1"])
 
     def test_a_node_has_room_if_it_has_room_for_what_runs(self) -> None:
         whole = self.whole()

@@ -65,7 +65,7 @@ class PendingTests(SynchronousTestCase):
             running = {
                 "memory": 128,
                 "vcpus": 1,
-                "version": "",
+                "version": "1.0",
                 "chosen": {},
                 "pending": [["be/maxmem", 128, 256], ["be/vcpus", 1, 2]],
             }

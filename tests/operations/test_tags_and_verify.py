@@ -68,6 +68,19 @@ class VerifyTests(SynchronousTestCase):
         good = self.successResultOf(verify.run_group(plan, memory.tools))
         return good, [each for each in memory.progress.said if "ERROR" in each]
 
+    def test_more_is_told_only_if_that_is_wanted(self) -> None:
+        for verbose in (False, True):
+            memory = MemoryTools(a_cluster(instances=["web1"]))
+            config = VerifyConfig(verbose=verbose)
+            plan = verify.plan_config(config, memory.state(), NodeAnswers())
+            self.successResultOf(verify.run_config(plan, memory.tools))
+            group = VerifyGroup(group_name="default", verbose=verbose)
+            members = verify.plan_group(group, memory.state(), runs("web1"))
+            self.successResultOf(verify.run_group(members, memory.tools))
+            told = "\n".join(memory.progress.said)
+            self.assertEqual("1 node groups, 1 nodes, 0 networks, 1 instances" in told, verbose)
+            self.assertEqual("node node1: 0 checks answered" in told, verbose)
+
     def test_what_runs_as_wanted_is_good(self) -> None:
         self.assertEqual(self.group(runs("web1")), (True, []))
 

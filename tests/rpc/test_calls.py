@@ -23,6 +23,7 @@ from ganeti.rpc.disks import (
     WipeDisk,
 )
 from ganeti.rpc.instances import InstallOS, RenameOS
+from ganeti.rpc.node import RunHooks, RunRestrictedCommandCall
 from ganeti.rpc.transfers import FinalizeExport, RemoveExportCall
 
 
@@ -99,8 +100,9 @@ class DeclarationTests(SynchronousTestCase):
             known = {*call.__struct_fields__, *Call.__annotations__, *dir(Call)}
             self.assertEqual(settings - known, set(), call.__name__)
 
-    def test_work_on_data_of_any_size_is_bounded_by_signs_of_life_only(self) -> None:
+    def test_work_of_any_length_is_bounded_by_signs_of_life_only(self) -> None:
         bounded = {call.__name__ for call in declared() if call.call_timeout is not WHILE_ALIVE}
         work = (InstallOS, RenameOS, CreateDisk, RemoveDisk, GrowDiskCall, WipeDisk, SnapshotDisk)
-        for call in (*work, RenameDisk, FinalizeExport, RemoveExportCall):
+        scripts = (RunHooks, RunRestrictedCommandCall)
+        for call in (*work, *scripts, RenameDisk, FinalizeExport, RemoveExportCall):
             self.assertNotIn(call.__name__, bounded)

@@ -99,8 +99,7 @@ class Oracle:
         term, name = process.term, process.host.name
         if term <= self.begun[0]:
             self._violated(f"{name} begins term {term} after {self.begun[1]} {self.begun[0]}")
-        known = self.replication.before(term)
-        if known.voters and name not in known.voters:
+        if not self.replication.may_vote(name, term):
             self._violated(f"{name} begins term {term}, and has no vote")
         self.begun = (term, name)
         for job in self.promised.jobs.values():

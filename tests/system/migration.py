@@ -152,12 +152,21 @@ class CountingGuest:
     def close(self) -> None:
         self._consoles.close()
 
-    def move(self, numbers: int = _BEFORE_AND_AFTER) -> Move:
-        """Let it move to the other node, with at least ``numbers`` before and after."""
+    def move(self, numbers: int = _BEFORE_AND_AFTER, *options: str) -> Move:
+        """Let it move to the other node, with at least ``numbers`` before and after.
+
+        ``options`` are for ``gnt-instance migrate``.
+        """
         consoles = self._consoles
         start = len(consoles.counts)
         self._counted(numbers)
-        command = [str(self._running.cluster.tools / "gnt-instance"), "migrate", "-f", NAME]
+        command = [
+            str(self._running.cluster.tools / "gnt-instance"),
+            "migrate",
+            "-f",
+            *options,
+            NAME,
+        ]
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as moving:

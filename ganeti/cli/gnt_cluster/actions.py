@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 from ganeti.cli.command import Arguments, Document
@@ -98,7 +98,7 @@ def failover(session: Session, arguments: Arguments) -> int:
 def upgrade(session: Session, arguments: Arguments) -> int:
     """Say how this software is upgraded.
 
-    :raises Ended: always, so that no script takes this for done.
+    :raises ExitTool: always, so that no script takes this for done.
     """
     raise ExitTool(
         FAILURE,
@@ -134,6 +134,8 @@ def renew(session: Session, arguments: Arguments) -> int:
     wanted = {name for name in RENEWABLE if name in arguments}
     if not wanted:
         raise ExitTool(FAILURE, "say what to renew: see gnt-cluster renew-crypto --help")
+    if arguments.get("dry_run"):
+        return _show_renewal(session, wanted)
     paths = session.paths
     if "new_rapi_certificate" in wanted:
         secret_renewal.renew_rapi_certificate(paths)
@@ -152,6 +154,14 @@ def renew(session: Session, arguments: Arguments) -> int:
         return carry_out(session, arguments, RenewCrypto(cluster_certificate=True))
     if "new_node_certificates" in wanted:
         return carry_out(session, arguments, RenewCrypto(node_certificates=True))
+    return 0
+
+
+def _show_renewal(session: Session, wanted: Set[str]) -> int:
+    session.say("This would be renewed on the nodes that have it:")
+    for name in RENEWABLE:
+        if name in wanted:
+            session.say(f"- {name.removeprefix('new_').replace('_', ' ')}")
     return 0
 
 

@@ -4,28 +4,33 @@
 from __future__ import annotations
 
 from ganeti.cli import ipolicy_options
-from ganeti.cli.command import FORCE, Command, CommandGroup, tool
+from ganeti.cli.command import DRY_RUN, FORCE, READS, URGENCY, Command, CommandGroup, tool
 from ganeti.cli.gnt_cluster import actions, epo, run_on_nodes, watch
 from ganeti.cli.listing import FORM, ROMAN
 from ganeti.cli.options import (
+    ADDRESS,
     BOOL,
-    FLOAT,
+    COUNT,
     IDENTKEYVAL,
     INFERRED,
     INT,
     KEYVAL,
     LIST,
+    PORT,
     RANGES,
+    SECONDS,
     TEXT,
+    WHOLE_SECONDS,
     Option,
     choice,
+    unsupported,
 )
 from ganeti.cli.program import run_tool
 from ganeti.cli.tags import search, tag_commands
 
 YES_DO_IT = Option(("--yes-do-it", "--ya-rly"), "yes_do_it", "Really do so.")
 
-NODE_PORT = Option(("--node-port",), "node_port", "Where the node daemons listen.", INT)
+NODE_PORT = Option(("--node-port",), "node_port", "Where the node daemons listen.", PORT)
 SOME_NODES = (
     NODE_PORT,
     Option(("-n", "--node"), "nodes", "Only this node.", TEXT, many=True, metavar="NODE"),
@@ -45,6 +50,19 @@ _OF_OS_DEFINITIONS = (
     *("os_hvp", "osparams", "osparams_private_cluster", "hidden_os", "blacklisted_os"),
 )
 
+_NO_SSH = "nodes are reached through their daemons only, never by ssh"
+_NO_SPICE = "consoles are not served by SPICE"
+NO_CRYPTO = (
+    unsupported("--new-confd-hmac-key", "there is no confd daemon"),
+    unsupported("--new-spice-certificate", _NO_SPICE),
+    unsupported("--spice-certificate", _NO_SPICE, TEXT),
+    unsupported("--spice-ca-certificate", _NO_SPICE, TEXT),
+    unsupported("--new-ssh-keys", _NO_SSH),
+    unsupported("--ssh-key-type", _NO_SSH, choice(("dsa", "ecdsa", "rsa"))),
+    unsupported("--ssh-key-bits", _NO_SSH, INT),
+    Option(("--no-ssh-key-check",), "no_ssh_key_check", "Accepted; ssh is not used."),
+)
+
 
 def _own(flags: str, name: str, doc: str, *kind: object, **more: object) -> Option:
     return Option(tuple(flags.split()), name, doc, *kind, **more)  # type: ignore[arg-type]
@@ -55,22 +73,19 @@ INIT = (
         "--master-address",
         "master_address",
         "The cluster's own address, which moves with the master; by default that of its name.",
-        TEXT,
-        metavar="ADDRESS",
+        ADDRESS,
     ),
     _own(
         "--primary-ip",
         "primary_ip",
         "The address of this node; by default that of its name.",
-        TEXT,
-        metavar="ADDRESS",
+        ADDRESS,
     ),
     _own(
         "-s --secondary-ip",
         "secondary_ip",
         "This node's address for the traffic of mirrored disks.",
-        TEXT,
-        metavar="ADDRESS",
+        ADDRESS,
     ),
     _own("--primary-ip-version", "primary_ip_version", "4 or 6.", choice("46")),
     _own(
@@ -215,6 +230,7 @@ GNT_CLUSTER = tool(
         words=(CommandGroup("pattern", "pattern"),),
         options=(FORM,),
         submits=True,
+        job_options=READS,
         run=search,
     ),
     Command(
@@ -229,6 +245,7 @@ GNT_CLUSTER = tool(
         doc="End the cluster, of which only the master may be left.",
         options=(YES_DO_IT,),
         submits=True,
+        job_options=(DRY_RUN, URGENCY),
         run=actions.destroy,
     ),
     Command(
@@ -260,14 +277,17 @@ GNT_CLUSTER = tool(
             Option(("--on",), "on", "Switch nodes on, and start what should run on them."),
             FORCE,
             Option(
-                ("--oob-timeout",), "oob_timeout", "How long a helper may take, in seconds.", INT
+                ("--oob-timeout",),
+                "oob_timeout",
+                "How long a helper may take, in seconds.",
+                WHOLE_SECONDS,
             ),
-            Option(("--power-delay",), "power_delay", "Seconds between two nodes.", FLOAT),
+            Option(("--power-delay",), "power_delay", "Seconds between two nodes.", SECONDS),
             Option(
                 ("--shutdown-timeout",),
                 "shutdown_timeout",
                 "How long a guest may take to shut down, in seconds.",
-                INT,
+                WHOLE_SECONDS,
             ),
             NODE_PORT,
         ),
@@ -380,6 +400,8 @@ GNT_CLUSTER = tool(
                 metavar="FILE",
             ),
             Option(("-f", "--force"), "force", "Do not ask."),
+            Option(("-v", "--verbose"), "verbose", "Accepted; the job's log has everything."),
+            *NO_CRYPTO,
         ),
         submits=True,
         confirm="Make new keys and certificates?",
@@ -469,7 +491,7 @@ GNT_CLUSTER = tool(
         options=(
             Option(("--all",), "all", "The moves of jobs, too."),
             Option(("--check",), "check", "Only verify that every commit follows the one before."),
-            Option(("-n", "--last"), "last", "Only the last N changes.", INT),
+            Option(("-n", "--last"), "last", "Only the last N changes.", COUNT),
             FORM,
         ),
         run=actions.history,

@@ -40,7 +40,7 @@ def epo(session: Session, arguments: Arguments) -> int:
 def _chosen(session: Session, arguments: Arguments) -> tuple[list[Node], list[Node]]:
     """The nodes to switch, and the master if it is one of them; it is never switched.
 
-    :raises Ended: it is not said which, or the master is one of some.
+    :raises ExitTool: it is not said which, or the master is one of some.
     """
     from ganeti.cli.output import objects
     from ganeti.luxi.methods import Query
@@ -53,7 +53,8 @@ def _chosen(session: Session, arguments: Arguments) -> tuple[list[Node], list[No
     known = {node[key] for node in nodes for key in keys}
     if unknown := [name for name in names if name not in known]:
         what = "node group" if arguments.get("groups") else "node"
-        raise ExitTool(FAILURE, f"there is no {what} {', '.join(unknown)}")
+        kind = "group" if arguments.get("groups") else "node"
+        raise ExitTool(FAILURE, f"there is no {what} {', '.join(unknown)}; see gnt-{kind} list")
     found = [node for node in nodes if everything or any(node[key] in names for key in keys)]
     master = [node for node in found if node["master"]]
     if master and not everything:
@@ -122,7 +123,7 @@ def _switched_off(session: Session, arguments: Arguments, chosen: Sequence[Node]
             timeout=arguments.get("oob_timeout", 60),
         ),
     )
-    return show_power(session, arguments, results and results[-1:])
+    return show_power(session, arguments, results and results[-1:], switches=True)
 
 
 def _on(

@@ -40,7 +40,7 @@ def choices(arguments: Arguments, host: str, *, virtual: bool = False) -> dict[s
     All nodes of a ``virtual`` cluster are on this host, so that loopback addresses will do.
 
     :raises Invalid: with every problem of the parameters.
-    :raises Ended: a name does not resolve, or a word is none of those there are.
+    :raises ExitTool: a name does not resolve, or a word is none of those there are.
     """
     family = _FAMILIES[arguments.get("primary_ip_version", "4")]
     found = _settings(arguments)

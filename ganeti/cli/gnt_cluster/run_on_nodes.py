@@ -65,7 +65,7 @@ def _endpoints(
 ) -> tuple[NodeEndpoint, Sequence[NodeEndpoint]]:
     """Where the node daemons of this node and of those that were asked for listen.
 
-    :raises Ended: none is online, or one that is named is not known or offline.
+    :raises ExitTool: none is online, or one that is named is not known or offline.
     """
     from ganeti.bootstrap.node_client import NodeEndpoint
     from ganeti.cli.output import objects

@@ -33,7 +33,7 @@ def watch(session: Session, arguments: Arguments) -> int:
 def _events(session: Session, arguments: Arguments) -> Iterator[Mapping[str, Any]]:
     """Yield events for ever, or those that are there already with ``--no-wait``.
 
-    :raises Ended: some events are lost.
+    :raises ExitTool: some events are lost.
     """
     from ganeti.luxi.methods import WaitForEvents
 

@@ -10,6 +10,9 @@ from ganeti.cli.command import Arguments
 from ganeti.cli.listing import Listing, show_list
 from ganeti.cli.session import FAILURE, ExitTool, Session
 
+MAX_OPCODES = 1_000_000
+"""Opcodes that are submitted by one call; more would only fill the memory of this process."""
+
 
 def _owners(value: Any) -> str:
     return ",".join(map(str, value)) if value else "-"
@@ -45,12 +48,14 @@ def submit_job(session: Session, arguments: Arguments) -> int:
     from ganeti.cli.job_polling import carry_out_all
 
     repeat, again = arguments.get("op_repeat", 1), arguments.get("job_repeat", 1)
-    jobs: list[tuple[str, list[Any]]] = []
-    for path in arguments["files"]:
-        opcodes = _read(path) * repeat
-        jobs += [(path, opcodes)] * again
+    read = [(path, _read(path)) for path in arguments["files"]]
+    if sum(len(opcodes) for _, opcodes in read) * repeat * again > MAX_OPCODES:
+        raise ExitTool(
+            FAILURE, f"that is more than {MAX_OPCODES} opcodes; lower --op-repeat or --job-repeat"
+        )
+    jobs = [(path, opcodes * repeat) for path, opcodes in read for _ in range(again)]
     began = session.clock()
-    code = carry_out_all(session, arguments, jobs)
+    code = carry_out_all(session, arguments, jobs, one_by_one=bool(arguments.get("each")))
     if arguments.get("timing_stats"):
         seconds = session.clock() - began
         count = sum(len(opcodes) for _, opcodes in jobs)
@@ -62,14 +67,14 @@ def submit_job(session: Session, arguments: Arguments) -> int:
 
 def _read(path: str) -> list[Any]:
     """The opcodes in a file: JSON, one of them or a list."""
+    from ganeti.cli.input_files import read_bytes
     from ganeti.errors import Invalid
     from ganeti.opcodes.registry import decode_opcodes
 
+    text = read_bytes(path).strip()
     try:
-        with open(path, "rb") as file:
-            text = file.read().strip()
         return list(decode_opcodes(text if text.startswith(b"[") else b"[%b]" % text))
-    except (OSError, Invalid) as e:
+    except Invalid as e:
         raise ExitTool(FAILURE, f"{path}: {e}") from None
 
 
@@ -127,10 +132,12 @@ def delay_fields(arguments: Arguments) -> dict[str, Any]:
 def allocator(session: Session, arguments: Arguments) -> int:
     """Show what an allocator would be given, or run it."""
     from ganeti.cli.declared_options import opcode_of
-    from ganeti.cli.job_polling import results_of
+    from ganeti.cli.job_polling import results_of, show_plan
 
     results = results_of(session, arguments, opcode_of(arguments))
-    if results:
+    if results and arguments.get("dry_run"):
+        show_plan(session, results)
+    elif results:
         session.say(str(results[0]))
     return 0
 

@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
-from ganeti.cli.command import Command, CommandGroup, tool
+from ganeti.cli.command import READS, Command, CommandGroup, tool
 from ganeti.cli.gnt_debug import actions
 from ganeti.cli.listing import NO_HEADERS, OUTPUT, SEPARATOR, VERBOSE
-from ganeti.cli.options import FLOAT, INFERRED, INT, PRIVATE, TEXT, UNIT, Option
+from ganeti.cli.options import COUNT, INFERRED, INT, PRIVATE, SECONDS, TEXT, UNIT, Option
 from ganeti.cli.program import run_tool
+
+NO_DAEMON = {
+    "metad": "there is no metadata daemon; guests get what they need from their OS scripts",
+    "wconfd": "the master daemon itself writes the configuration; see gnt-cluster history",
+}
 
 GNT_DEBUG = tool(
     "gnt-debug",
@@ -34,7 +39,7 @@ GNT_DEBUG = tool(
             SEPARATOR,
             OUTPUT,
             VERBOSE,
-            Option(("--interval",), "interval", "Show them again after so many seconds.", FLOAT),
+            Option(("--interval",), "interval", "Show them again after so many seconds.", SECONDS),
         ),
         run=actions.locks,
     ),
@@ -43,11 +48,11 @@ GNT_DEBUG = tool(
         doc="Submit jobs that files describe: JSON, a list of opcodes in each.",
         words=(CommandGroup("files", "file", 1, None),),
         options=(
-            Option(("--op-repeat",), "op_repeat", "Every opcode so many times.", INT),
-            Option(("--job-repeat",), "job_repeat", "Every job so many times.", INT),
+            Option(("--op-repeat",), "op_repeat", "Every opcode so many times.", COUNT),
+            Option(("--job-repeat",), "job_repeat", "Every job so many times.", COUNT),
             Option(("--timing-stats",), "timing_stats", "Tell how long it took."),
             Option(("--each",), "each", "Submit the jobs one by one and not all at once."),
-            Option(("-v", "--verbose"), "verbose", "Tell how each job goes."),
+            Option(("-v", "--verbose"), "verbose", "Accepted; how each job goes is shown."),
         ),
         submits=True,
         run=actions.submit_job,
@@ -56,6 +61,7 @@ GNT_DEBUG = tool(
         name="test-jobqueue",
         doc="Try out the job queue with jobs that do nothing.",
         submits=True,
+        job_options=READS,
         run=actions.test_queue,
     ),
     Command(
@@ -83,6 +89,11 @@ GNT_DEBUG = tool(
         name="test-osparams",
         opcode="OP_TEST_OS_PARAMS",
         flags=(Option(("--os-parameters-secret",), "osparams_secret", "", PRIVATE),),
+        unsupported="it tests code of Ganeti; gnt-instance add --dry-run checks OS parameters",
+    ),
+    *(
+        Command(name=name, words=(CommandGroup("what", "what", 1, None),), unsupported=reason)
+        for name, reason in NO_DAEMON.items()
     ),
 )
 

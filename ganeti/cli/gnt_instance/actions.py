@@ -20,7 +20,7 @@ def creation(arguments: Arguments, *, from_export: bool = False) -> Document:
 
     One that is made of an export has the disks and cards of the export unless others are given.
 
-    :raises Ended: options that do not go together.
+    :raises ExitTool: options that do not go together.
     """
     primary, _, secondary = arguments.get("node", "").partition(":")
     hypervisor, hvparams = arguments.get("hypervisor_parameters", (None, {}))
@@ -63,7 +63,7 @@ def _nics(arguments: Arguments) -> list[Document]:
 def _numbered(flag: str, given: Sequence[tuple[str, Any]]) -> list[Document]:
     """What was given for 0, 1, … in this order.
 
-    :raises Ended: a number is missing, or given twice, or is none.
+    :raises ExitTool: a number is missing, or given twice, or is none.
     """
     found: dict[int, Document] = {}
     for ident, values in given:
@@ -71,6 +71,8 @@ def _numbered(flag: str, given: Sequence[tuple[str, Any]]) -> list[Document]:
             raise ExitTool(FAILURE, f"--{flag} {ident}: must be a number, a colon and settings")
         if int(ident) in found:
             raise ExitTool(FAILURE, f"--{flag} {ident} is given twice")
+        if bare := [key for key, value in values.items() if isinstance(value, bool)]:
+            raise ExitTool(FAILURE, f"--{flag} {ident}: {bare[0]} must be KEY=VALUE")
         found[int(ident)] = values
     missing = [index for index in range(len(found)) if index not in found]
     if missing:
@@ -209,16 +211,16 @@ def batch_create(session: Session, arguments: Arguments) -> int:
     """Create the instances that a file describes."""
     import msgspec
 
+    from ganeti.cli.input_files import read_bytes, unreadable
     from ganeti.cli.job_polling import carry_out
     from ganeti.opcodes.instance.create import AllocateInstances
     from ganeti.schema.documents import UNREADABLE
     from ganeti.schema.reading import read
 
     try:
-        with open(arguments["file"], "rb") as file:
-            written = msgspec.json.decode(file.read())
-    except (OSError, *UNREADABLE) as e:
-        raise ExitTool(FAILURE, f"{arguments['file']} cannot be read: {e}") from None
+        written = msgspec.json.decode(read_bytes(arguments["file"]))
+    except UNREADABLE as e:
+        raise unreadable(arguments["file"], f"it is not JSON: {e}") from None
     if not isinstance(written, list) or not all(isinstance(each, dict) for each in written):
         raise ExitTool(FAILURE, f"{arguments['file']} must be a JSON list of objects")
     wanted = [{"OP_ID": "OP_INSTANCE_CREATE", "mode": "create", **each} for each in written]
@@ -243,7 +245,7 @@ def console(session: Session, arguments: Arguments) -> int:
 
     opcode = OpenConsole(instance_name=arguments["instance_name"])
     results = results_of(session, arguments, opcode)
-    if results is None or arguments.get("dry_run"):
+    if not results:
         return 0
     found = results[0]
     if found["kind"] == "ssh":

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ganeti.cli.command import FORCE, Command, CommandGroup, tool
+from ganeti.cli.command import FORCE, READS, Command, CommandGroup, tool
 from ganeti.cli.gnt_instance.actions import (
     batch_create,
     console,
@@ -138,6 +138,7 @@ GNT_INSTANCE = tool(
             ROMAN,
         ),
         submits=True,
+        job_options=READS,
         run=info,
     ),
     Command(
@@ -148,6 +149,7 @@ GNT_INSTANCE = tool(
             Option(("--show-cmd",), "show_cmd", "Print the command that would be run instead."),
         ),
         submits=True,
+        job_options=READS,
         run=console,
     ),
     _instance(

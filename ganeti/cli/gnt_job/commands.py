@@ -72,7 +72,7 @@ def info(session: Session, arguments: Arguments) -> int:
             jobs.append(dict(zip(fields, row, strict=True)))
     show_facts(session, arguments, jobs, [_told(job) for job in jobs])
     if missing:
-        raise ExitTool(FAILURE, f"there is no job {', '.join(missing)}")
+        raise ExitTool(FAILURE, f"there is no job {', '.join(missing)}; see gnt-job list")
     return 0
 
 

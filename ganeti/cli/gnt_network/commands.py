@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from ganeti.cli.command import Arguments, Command, CommandGroup, Document, tool
 from ganeti.cli.listing import FORM, Listing, lists, show_facts
 from ganeti.cli.options import KEYVAL, LIST, Option
@@ -34,17 +37,43 @@ def info(session: Session, arguments: Arguments) -> int:
     return show_facts(session, arguments, networks, [told(each) for each in networks])
 
 
+def _connections(groups: Sequence[Sequence[Any]]) -> str:
+    """Return the groups that a network is connected to, each with mode, link and vlan."""
+    found = (f"{name} ({', '.join(filter(None, how))})" for name, *how in groups)
+    return ", ".join(found) or "-"
+
+
 def in_groups(session: Session, arguments: Arguments) -> int:
-    """Submit the request for each group that is named, or for all of them."""
+    """Submit the request for each group that is named, or for all that it is not done for yet."""
     from ganeti.cli.declared_options import opcode_of
     from ganeti.cli.job_polling import carry_out_all
-    from ganeti.luxi.methods import QueryGroups
 
-    names = arguments.get("groups") or [
-        row[0] for row in session.ask(QueryGroups(names=(), fields=("name",)))
-    ]
+    names = arguments.get("groups") or _groups_to_do(session, arguments)
+    if not names:
+        done = "connected to all" if arguments.command.name == "connect" else "connected to no"
+        session.say(f"Network {arguments['network_name']} is {done} groups already.")
+        return 0
     jobs = [(name, [opcode_of(arguments.plus({"group_name": name}))]) for name in names]
     return carry_out_all(session, arguments, jobs)
+
+
+def _groups_to_do(session: Session, arguments: Arguments) -> list[str]:
+    """Return the groups that a network is to be connected to, or disconnected from.
+
+    A network that there is not has all groups, so that the master refuses it in its words.
+    """
+    from ganeti.cli.output import objects
+    from ganeti.luxi.methods import Query, QueryGroups
+    from ganeti.query.arguments import filter_from
+
+    groups = [row[0] for row in session.ask(QueryGroups(names=(), fields=("name",)))]
+    wanted = filter_from([arguments["network_name"]])
+    found = objects(session.ask(Query(what="network", fields=("group_list",), qfilter=wanted)))
+    if not found:
+        return groups
+    connected = {row[0] for row in found[0]["group_list"]}
+    connects = arguments.command.name == "connect"
+    return [name for name in groups if (name in connected) is not connects]
 
 
 def connect(session: Session, arguments: Arguments) -> int:
@@ -63,7 +92,7 @@ _ATTACHMENT = frozenset({"mode", "link", "vlan"})
 def attached(arguments: Arguments) -> Document:
     """How network cards are attached to a network.
 
-    :raises Ended: a parameter has nothing to do with that.
+    :raises ExitTool: a parameter has nothing to do with that.
     """
     given = arguments["nicparams"]
     if unknown := given.keys() - _ATTACHMENT:
@@ -80,6 +109,7 @@ GNT_NETWORK = tool(
         Listing(
             what="network",
             columns=("name", "network", "gateway", "mac_prefix", "group_list", "tags"),
+            shows={"group_list": _connections},
         ),
         doc="List networks.",
         words="network",

@@ -92,12 +92,14 @@ def show_changes(session: Session, arguments: Arguments, result: Any) -> int:
 
 def add(session: Session, arguments: Arguments) -> int:
     """Invite a node, wait until it has joined, and make it a member."""
+    from ganeti.cli.addresses import require_host_name
     from ganeti.cli.declared_options import opcode_of
     from ganeti.cli.job_polling import carry_out
     from ganeti.paths import NODED_PORT
 
     arguments = _with_full_name(session, arguments)
     name = arguments["node_name"]
+    require_host_name(name)
     address = arguments.get("primary_ip") or _known_address(session, arguments)
     port = arguments.get("port", NODED_PORT)
     if arguments.get("token_only"):
@@ -143,6 +145,11 @@ def _known_address(session: Session, arguments: Arguments) -> str:
     if arguments.get("readd"):
         wanted = ["==", "name", name]
         found = objects(session.ask(Query(what="node", fields=("pip",), qfilter=wanted)))
+        if not found:
+            raise ExitTool(
+                FAILURE,
+                f"there is no node {name} to add again; add it without --readd as a new one",
+            )
         return str(found[0]["pip"])
     return resolved(name, "--primary-ip", loopback=bool(session.paths.root))
 
@@ -246,6 +253,7 @@ def power(session: Session, arguments: Arguments) -> int:
     ignore_status = bool(arguments.get("ignore_status"))
     first: list[Opcode] = []
     if command is PowerCommand.POWER_OFF and not ignore_status:
+        _require_helpers(session, names)
         first = _taken_out_of_use(names, auto_promote=bool(arguments.get("auto_promote")))
     switch = CommandPower(
         node_names=tuple(names),
@@ -256,7 +264,27 @@ def power(session: Session, arguments: Arguments) -> int:
         power_delay=arguments.get("power_delay", 2.0),
     )
     results = results_of(session, arguments, *first, switch)
-    return show_power(session, arguments, results and results[-1:])
+    switches = command is not PowerCommand.POWER_STATUS
+    return show_power(session, arguments, results and results[-1:], switches=switches)
+
+
+def _require_helpers(session: Session, names: Sequence[str]) -> None:
+    """Check that nodes can be switched off, before they are marked offline for that.
+
+    :raises ExitTool: one has no helper.
+    """
+    from ganeti.cli.output import objects
+    from ganeti.luxi.methods import Query
+    from ganeti.query.arguments import filter_from
+
+    wanted = filter_from(names)
+    nodes = objects(session.ask(Query(what="node", fields=("name", "ndparams"), qfilter=wanted)))
+    if without := [node["name"] for node in nodes if not node["ndparams"].get("oob_program")]:
+        raise ExitTool(
+            FAILURE,
+            f"node {', '.join(without)} has no out-of-band helper; name one: gnt-node modify"
+            f" --node-parameters oob_program=PATH {without[0]}",
+        )
 
 
 def _taken_out_of_use(names: Sequence[str], *, auto_promote: bool) -> list[Opcode]:
@@ -279,7 +307,17 @@ def health(session: Session, arguments: Arguments) -> int:
     return show_power(session, arguments, results_of(session, arguments, opcode))
 
 
-def show_power(session: Session, arguments: Arguments, results: list[Any] | None) -> int:
+def show_power(
+    session: Session,
+    arguments: Arguments,
+    results: list[Any] | None,
+    *,
+    switches: bool = False,
+) -> int:
+    """Show what helpers answered; it is a failure if one did not do what it should.
+
+    Only where power ``switches`` is a node without a helper such a failure.
+    """
     from ganeti.cli.job_polling import show_plan
     from ganeti.cli.output import table
 
@@ -293,7 +331,8 @@ def show_power(session: Session, arguments: Arguments, results: list[Any] | None
     separator = arguments.get("separator")
     for line in table(("Node", "Said"), rows, headers=headers, separator=separator):
         session.say(line)
-    return FAILURE if any(status == _NO_DATA for _, (status, _) in results[0]) else 0
+    failures = {_NO_DATA, _UNAVAILABLE} if switches else {_NO_DATA}
+    return FAILURE if any(status in failures for _, (status, _) in results[0]) else 0
 
 
 _NO_DATA, _UNAVAILABLE = 2, 3

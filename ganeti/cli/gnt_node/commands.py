@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ganeti.cli.command import FORCE, Command, CommandGroup, tool
+from ganeti.cli.command import FORCE, READS, Command, CommandGroup, tool
 from ganeti.cli.gnt_instance.actions import show_jobs
 from ganeti.cli.gnt_node import actions
 from ganeti.cli.listing import (
@@ -15,7 +15,17 @@ from ganeti.cli.listing import (
     Listing,
     lists,
 )
-from ganeti.cli.options import BOOL, FLOAT, IDENTKEYVAL, INT, TEXT, Option, choice
+from ganeti.cli.options import (
+    ADDRESS,
+    BOOL,
+    IDENTKEYVAL,
+    PORT,
+    SECONDS,
+    TEXT,
+    WHOLE_SECONDS,
+    Option,
+    choice,
+)
 from ganeti.cli.program import run_tool
 from ganeti.cli.tags import tag_commands
 
@@ -33,7 +43,9 @@ NEW_SECONDARY = Option(
     TEXT,
     metavar="NODE",
 )
-TIMEOUT = Option(("--oob-timeout",), "timeout", "How long the helper may take, in seconds.", INT)
+TIMEOUT = Option(
+    ("--oob-timeout",), "timeout", "How long the helper may take, in seconds.", WHOLE_SECONDS
+)
 
 ADD = Command(
     name="add",
@@ -45,12 +57,11 @@ ADD = Command(
             ("--primary-ip",),
             "primary_ip",
             "The node's address; by default that of its name.",
-            TEXT,
-            metavar="ADDRESS",
+            ADDRESS,
         ),
         Option(("--token-only",), "token_only", "Print the token for the new node, and no more."),
         Option(("--joined",), "joined", "Its node daemon runs already; do not wait for it."),
-        Option(("--port",), "port", "Where its node daemon listens.", INT),
+        Option(("--port",), "port", "Where its node daemon listens.", PORT),
         Option(
             ("--witness",),
             "witness",
@@ -170,7 +181,7 @@ GNT_NODE = tool(
                 "ignore_status",
                 "Switch nodes off without marking them offline first.",
             ),
-            Option(("--power-delay",), "power_delay", "Seconds between two nodes.", FLOAT),
+            Option(("--power-delay",), "power_delay", "Seconds between two nodes.", SECONDS),
             NO_HEADERS,
             SEPARATOR,
         ),
@@ -183,6 +194,7 @@ GNT_NODE = tool(
         words=NODES,
         options=(TIMEOUT, NO_HEADERS, SEPARATOR),
         submits=True,
+        job_options=READS,
         run=actions.health,
     ),
     Command(
@@ -210,6 +222,7 @@ GNT_NODE = tool(
         words=NODES,
         options=(NO_HEADERS, SEPARATOR, OUTPUT, UNITS),
         submits=True,
+        job_options=READS,
         run=actions.volumes,
     ),
     Command(
@@ -229,6 +242,7 @@ GNT_NODE = tool(
             ),
         ),
         submits=True,
+        job_options=READS,
         run=actions.storage,
     ),
     Command(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from ganeti.config.changes.objects import current
-from ganeti.config.state import ClusterState
+from ganeti.config.state import KINDS, ClusterState
 from ganeti.config.writer import Change
 from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.model.cluster import Cluster
@@ -28,12 +28,17 @@ MOST = 4096
 def tags_checked(tags: Sequence[str]) -> tuple[str, ...]:
     """Return these tags sorted, without duplicates.
 
-    :raises Invalid: with a problem for each invalid tag.
+    :raises Invalid: with a problem for each invalid tag, or if there are too many.
     """
     found = [Problem(f"tags[{i}]", _RULE.format(tag)) for i, tag in enumerate(tags) if not _is(tag)]
+    different = tuple(sorted(set(tags)))
+    if len(different) > MOST:
+        found.append(
+            Problem("tags", f"an object can have at most {MOST} tags, not {len(different)}")
+        )
     if found:
         raise Invalid(found)
-    return tuple(sorted(set(tags)))
+    return different
 
 
 def add_tags(record: Taggable, tags: Sequence[str]) -> Change:
@@ -65,8 +70,11 @@ def remove_tags(record: Taggable, tags: Sequence[str]) -> Change:
     def change(state: ClusterState) -> ClusterState:
         before = current(state, record)
         if missing := [tag for tag in old if tag not in before.tags]:
+            kind, name = KINDS[type(before)], getattr(before, "name", "")
             raise Refused(
-                f"the object does not have these tags: {', '.join(missing)}", Code.UNKNOWN
+                f"{f'{kind} {name}'.rstrip()} does not have these tags: {', '.join(missing)};"
+                f" see gnt-{kind} list-tags",
+                Code.UNKNOWN,
             )
         after = tuple(tag for tag in before.tags if tag not in old)
         return state.put(replace(before, tags=after))

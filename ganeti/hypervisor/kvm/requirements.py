@@ -13,6 +13,7 @@ from ganeti.hypervisor.kvm.network import missing_link
 from ganeti.hypervisor.kvm.programs import QemuProgram
 from ganeti.model.guest import CheckScope
 from ganeti.model.parameters.kvm import Kvm
+from ganeti.model.running import is_older
 from ganeti.schema.records import replace
 from ganeti.schema.shell import shell_words
 from ganeti.system.interfaces import IFiles
@@ -48,7 +49,10 @@ def problems(
         return
     yield from _missing(kvm, files)
     if program is not None:
-        yield from _not_in(program, kvm)
+        lacking = list(_not_in(program, kvm))
+        yield from lacking
+        if not lacking and is_older(program.version, equipment.minimum_version):
+            yield Problem("kvm_path", too_old(program, equipment.minimum_version))
     if equipment.scope is CheckScope.ALL:
         yield from _mistakes(kvm)
 
@@ -88,6 +92,15 @@ def _not_in(program: QemuProgram, kvm: Kvm) -> Iterator[Problem]:
         program.machine(kvm.machine_version)
     except Refused as error:
         yield Problem("machine_version", str(error))
+
+
+def too_old(program: QemuProgram, version: str) -> str:
+    """Return that a guest which runs in a newer QEMU is not taken, and what to do about it."""
+    return (
+        f"QEMU {program.version} ({program.binary}) is older than {version}, in which the guest "
+        "runs; install that version here, or if the guest has a machine type of the older one: "
+        "gnt-instance migrate --ignore-hvversions"
+    )
 
 
 def _mistakes(kvm: Kvm) -> Iterator[Problem]:

@@ -28,6 +28,8 @@ class Backend(ParameterSet):
     vcpus: Annotated[Positive, doc("Number of virtual processors.")] = 1
 
     def conflicts(self) -> list[Problem]:
+        if self.minmem < 1:
+            return [Problem("minmem", "must be greater than 0 MiB")]
         if self.minmem > self.maxmem:
             return [Problem("minmem", f"{self.minmem} is more than maxmem ({self.maxmem})")]
         return []

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from ganeti.opcodes import fields
 from ganeti.opcodes.opcode import Opcode
-from ganeti.schema.records import doc
+from ganeti.schema.records import doc, unsupported
 from ganeti.schema.types import NodeName
 
 
@@ -46,7 +46,7 @@ class MigrateInstance(Opcode, tag="OP_INSTANCE_MIGRATE"):
         bool, doc("Fail over instead if the instance cannot be migrated.")
     ] = False
     ignore_hvversions: Annotated[
-        bool, doc("Ignore different hypervisor versions of the nodes.")
+        bool, doc("Allow a target node with an older hypervisor than the running one.")
     ] = False
 
 
@@ -63,7 +63,11 @@ class MoveInstance(Opcode, tag="OP_INSTANCE_MOVE"):
     target_node_uuid: fields.TargetNodeUUID = None
     compress: fields.Compression = fields.NO_COMPRESSION
     ignore_consistency: Annotated[
-        bool, doc("No effect: disks are copied while the guest is stopped.")
+        bool,
+        unsupported(
+            "Move the instance even if its guest may still write to the disks.",
+            "disks are only copied while the guest is stopped; shut it down first",
+        ),
     ] = False
 
 

@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from ganeti.config.state import ClusterState
+from ganeti.errors import Code, Refused
 from ganeti.model.cluster import Cluster
 from ganeti.model.disk import Template
 from ganeti.model.group import AllocPolicy
 from ganeti.model.node import Node
 from ganeti.model.parameters.filling import be_filled, policy_filled
+from ganeti.operations.allocation.iallocator_protocol import disk_space
 from ganeti.operations.allocation.policy_check import PolicySize, violations
 from ganeti.operations.allocation.request import Candidate, NodeResources
 from ganeti.rpc.node import NodeInfo
@@ -111,6 +113,21 @@ def free_space(facts: NodeInfo, template: Template) -> int | None:
     """Return the free space in MiB for disks of this template, or None if it is unknown."""
     unit = _UNIT.get(template)
     return max((each.free for each in facts.storage if each.kind == unit), default=None)
+
+
+def require_space(
+    node: Node, facts: NodeInfo, template: Template, sizes: Sequence[int], *, freed: int = 0
+) -> None:
+    """Refuse new disks of these sizes, in MiB, that do not fit on a node; ``freed`` go first.
+
+    :raises Refused: the node has less free.
+    """
+    free, needed = free_space(facts, template), disk_space(template, sizes) - freed
+    if free is not None and free < needed:
+        raise Refused(
+            f"node {node.name} has {free} MiB of free disk space, but {needed} MiB are required",
+            Code.RESOURCES,
+        )
 
 
 def spent(facts: NodeInfo, template: Template, *, memory: int, disk: int) -> NodeInfo:

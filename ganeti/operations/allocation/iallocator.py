@@ -7,12 +7,12 @@ default, and for ``hail`` if no program with this name is installed.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, Refused
+from ganeti.model.cluster_settings import BUILT_IN_ALLOCATOR as BUILT_IN
 from ganeti.model.disk import Template
 from ganeti.model.node import Node
 from ganeti.operations.allocation.candidates import storage_units
@@ -26,15 +26,6 @@ from ganeti.operations.operation import IAllocatorRequest, NodeAnswers, NodeQuer
 from ganeti.rpc.node import DescribeNode, NodeInfo
 
 DEFAULT = "."
-BUILT_IN = "hail"
-
-
-_NAME = re.compile(r"[a-zA-Z0-9_-][a-zA-Z0-9_.-]*")
-
-
-def is_allocator(name: str) -> bool:
-    """Return whether this is a valid name of an iallocator program."""
-    return _NAME.fullmatch(name) is not None
 
 
 def consultation(

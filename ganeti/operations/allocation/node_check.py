@@ -10,7 +10,9 @@ from ganeti.operations.operation import Tools
 from ganeti.rpc.node import ValidateHypervisor
 
 
-def hypervisor_check(guest: Guest, scope: CheckScope = CheckScope.ALL) -> ValidateHypervisor:
+def hypervisor_check(
+    guest: Guest, scope: CheckScope = CheckScope.ALL, *, minimum_version: str = ""
+) -> ValidateHypervisor:
     """Return the call that checks whether a node can run the guest."""
     return ValidateHypervisor(
         hypervisor=guest.hypervisor,
@@ -18,18 +20,24 @@ def hypervisor_check(guest: Guest, scope: CheckScope = CheckScope.ALL) -> Valida
         nics=guest.nics,
         disks=len(guest.disks),
         scope=scope,
+        minimum_version=minimum_version,
     )
 
 
 async def require_able(
-    node: Node, guest: Guest, tools: Tools, *, scope: CheckScope = CheckScope.ALL
+    node: Node,
+    guest: Guest,
+    tools: Tools,
+    *,
+    scope: CheckScope = CheckScope.ALL,
+    minimum_version: str = "",
 ) -> None:
-    """Check that a node can run a guest.
+    """Check that a node can run a guest, by a program not older than ``minimum_version``.
 
     :raises Refused: it cannot; the message has all reasons.
     """
     try:
-        await tools.nodes.ask(node, hypervisor_check(guest, scope))
+        await tools.nodes.ask(node, hypervisor_check(guest, scope, minimum_version=minimum_version))
     except Unreachable:
         raise
     except (Failed, Refused, Invalid) as e:

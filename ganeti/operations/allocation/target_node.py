@@ -13,10 +13,11 @@ from ganeti.model.disk import MIRRORED_BETWEEN_NODES, REACHED_FROM_ANYWHERE, Tem
 from ganeti.model.guest import GuestState
 from ganeti.model.node import Node
 from ganeti.operations.allocation.candidates import candidates
+from ganeti.operations.allocation.group_check import require_group
 from ganeti.operations.allocation.iallocator import advised, consultation
 from ganeti.operations.allocation.iallocator_protocol import disk_space
 from ganeti.operations.allocation.scoring import choose
-from ganeti.operations.allocation.sizes import placement_of, require_policy_of, size_of
+from ganeti.operations.allocation.sizes import placement_of, size_of
 from ganeti.operations.instance.context import (
     AboutInstance,
     InstanceContext,
@@ -132,8 +133,7 @@ def destination(
             size=size,
         )
         node = choose(wish, known).nodes[0]
-    if not op.ignore_ipolicy and node.group != subject.primary.group:
-        require_policy_of(node, instance, subject.disks, state)
+    require_group(node, subject, subject.disks, state, ignore_ipolicy=op.ignore_ipolicy)
     return node
 
 

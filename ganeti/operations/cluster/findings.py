@@ -26,15 +26,24 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """A writer of findings to a job's log; errors with an ``ignored`` code become warnings."""
+    """A writer of findings to a job's log; errors with an ``ignored`` code become warnings.
+
+    With ``verbose`` it also writes what was found to be correct.
+    """
 
     progress: Progress
     machine_readable: bool
     ignored: Collection[Code]
+    verbose: bool = False
 
     def heading(self, text: str) -> None:
         """Write the heading of a section."""
         self.progress.say(f"* {text}")
+
+    def detail(self, text: str) -> None:
+        """Write what was checked, if ``verbose`` is set."""
+        if self.verbose:
+            self.progress.say(f"  - {text}")
 
     def write(self, findings: Collection[Finding]) -> bool:
         """Write the findings; return whether none is an error."""

@@ -7,15 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, Invalid, Problem, Refused
 from ganeti.locking.names import LockRequest
 from ganeti.model.cluster import Cluster
+from ganeti.model.cluster_settings import BUILT_IN_ALLOCATOR, NEEDS, missing_settings
 from ganeti.model.disk import Template
 from ganeti.model.instance import Instance
 from ganeti.model.parameters.parsing import DEFAULT
 from ganeti.opcodes.cluster import ModifyCluster
-from ganeti.operations.allocation.iallocator import BUILT_IN, is_allocator
 from ganeti.operations.cluster.hypervisor_check import require_able
 from ganeti.operations.cluster.settings import settings
 from ganeti.operations.instance.os_check import DELIMITER, unknown_parameters
@@ -31,14 +33,6 @@ from ganeti.operations.refusals import NOTHING_TO_CHANGE
 from ganeti.rpc.node import DescribeOSes, VerifyNode
 from ganeti.rpc.storage import ListStorageCall
 from ganeti.schema.records import replace
-
-_NEEDS: Mapping[Template, str] = {
-    Template.FILE: "file_storage_dir",
-    Template.SHAREDFILE: "shared_file_storage_dir",
-    Template.GLUSTER: "gluster_storage_dir",
-    Template.PLAIN: "volume_group_name",
-    Template.DRBD: "volume_group_name",
-}
 
 
 @dataclass(frozen=True)
@@ -89,9 +83,6 @@ def plan(op: ModifyCluster, state: ClusterState, facts: NodeAnswers) -> ClusterM
         _require_group(op.vg_name, state, facts)
     _require_folders(op, state, facts)
     _require_osparams(op, state, facts)
-    if op.default_iallocator and not is_allocator(op.default_iallocator):
-        message = f"{op.default_iallocator} is not a valid iallocator name"
-        raise Invalid([Problem("default_iallocator", message)])
     if not fields:
         raise Invalid([Problem("", NOTHING_TO_CHANGE)])
     return ClusterModification(op, fields)
@@ -102,15 +93,15 @@ def _require_useful(after: Cluster, fields: Mapping[str, Any], state: ClusterSta
 
     :raises Refused: with the contradiction.
     """
-    touched = {"enabled_hypervisors", "enabled_disk_templates", *_NEEDS.values()} & set(fields)
+    touched = {"enabled_hypervisors", "enabled_disk_templates", *NEEDS.values()} & set(fields)
     touched |= {"drbd_usermode_helper"} & set(fields)
     if not touched:
         return
     for instance in state.instances.values():
         _require_runnable(instance, after, state)
-    for template in map(Template, after.enabled_disk_templates):
-        setting = _NEEDS.get(template)
-        if setting is not None and setting in touched and not getattr(after, setting):
+    templates = [Template(name) for name in after.enabled_disk_templates]
+    for template, setting in missing_settings(templates, msgspec.structs.asdict(after)):
+        if setting in touched:
             raise Refused(
                 f"disk template {template.value} requires {setting}; disable the template first"
             )
@@ -197,7 +188,7 @@ async def run(plan: ClusterModification, tools: Tools) -> ResultWithCommit:
         return state.put(replace(state.cluster, **settings(plan.op, state)))
 
     name = plan.fields.get("default_iallocator")
-    if name and name != BUILT_IN and not tools.allocate.installed(name):
+    if name and name != BUILT_IN_ALLOCATOR and not tools.allocate.installed(name):
         raise Refused(
             f"iallocator {name} is not installed on the master; install it or choose another one",
             Code.UNKNOWN,

@@ -8,10 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ganeti.config.changes.cluster import update_cluster
+from ganeti.config.changes.networks import keep_from_pools
+from ganeti.config.changes.objects import together
 from ganeti.config.state import ClusterState, RecordKind
 from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.locking.names import LockRequest
 from ganeti.opcodes.cluster import RenameCluster
+from ganeti.operations.name_rules import require_own_name
 from ganeti.operations.operation import (
     HookCall,
     NodeAnswers,
@@ -44,10 +47,7 @@ def plan(op: RenameCluster, state: ClusterState, facts: NodeAnswers) -> ClusterR
     """Plan the new name and address."""
     if not is_host_name(op.name):
         raise Invalid([Problem("name", RULE)])
-    if state.knows(RecordKind.NODE, op.name):
-        raise Refused(
-            f"{op.name} is the name of a node; choose another name for the cluster", Code.NOT_UNIQUE
-        )
+    require_own_name(RecordKind.CLUSTER, op.name, state)
     cluster = state.cluster
     family = ipaddress.ip_address(cluster.master_ip).version
     found = facts.of(state.master, ResolveName).addresses
@@ -85,7 +85,8 @@ async def run(plan: ClusterRename, tools: Tools) -> ResultWithCommit:
         "the certificate of the remote API has the old name; to renew it: "
         "gnt-cluster renew-crypto --new-rapi-certificate"
     )
-    return ResultWithCommit(name, update_cluster(cluster_name=name, master_ip=address))
+    renamed = update_cluster(cluster_name=name, master_ip=address)
+    return ResultWithCommit(name, together(renamed, keep_from_pools(address)))
 
 
 def hooks(plan: ClusterRename, state: ClusterState) -> HookCall:

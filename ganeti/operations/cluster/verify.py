@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ganeti.config.state import ClusterState
-from ganeti.config.verify import verify
+from ganeti.config.verify import dangling_instances, dangling_nodes, verify
 from ganeti.errors import Failed
 from ganeti.locking.names import LockRequest
 from ganeti.model.cluster import CONFIG_VERSION, Cluster
@@ -20,6 +20,7 @@ from ganeti.model.parameters.filling import be_filled
 from ganeti.opcodes.cluster import FindingCode as Code
 from ganeti.opcodes.cluster import OptionalCheck, VerifyCluster, VerifyConfig, VerifyGroup
 from ganeti.opcodes.opcode import Opcode
+from ganeti.operations.cluster.file_findings import file_findings, own_file_findings
 from ganeti.operations.cluster.findings import Finding, Report
 from ganeti.operations.cluster.group_findings import (
     Checked,
@@ -29,6 +30,7 @@ from ganeti.operations.cluster.group_findings import (
     node_findings,
     power_helpers,
 )
+from ganeti.operations.cluster.host_findings import host_findings, parameter_sets
 from ganeti.operations.cluster.verify_disks import disk_findings, disk_questions
 from ganeti.operations.instance.context import standing
 from ganeti.operations.instance.running_check import possible_hosts
@@ -40,6 +42,7 @@ from ganeti.operations.operation import (
     Operation,
     Tools,
 )
+from ganeti.paths import Paths
 from ganeti.rpc.node import (
     CERTIFICATES,
     HYPERVISOR_VERSIONS,
@@ -125,13 +128,20 @@ def plan_config(op: VerifyConfig, state: ClusterState, facts: NodeAnswers) -> Co
     return ConfigVerification(op, state, facts)
 
 
+def _report(op: VerifyConfig | VerifyGroup, tools: Tools) -> Report:
+    return Report(tools.progress, op.error_codes, op.ignore_errors, op.verbose)
+
+
 async def run_config(plan: ConfigVerification, tools: Tools) -> bool:
-    report = Report(tools.progress, plan.op.error_codes, plan.op.ignore_errors)
+    report = _report(plan.op, tools)
     report.heading("Verifying the configuration")
+    state = plan.state
+    report.detail(
+        f"{len(state.groups)} node groups, {len(state.nodes)} nodes, {len(state.networks)} "
+        f"networks, {len(state.instances)} instances, {len(state.disks)} disks"
+    )
     name = plan.state.cluster.cluster_name
-    findings = [
-        Finding(Code.ECLUSTERCFG, "cluster", name, problem) for problem in verify(plan.state)
-    ]
+    findings = [*config_findings(plan.state), *own_file_findings(await tools.shared.read(), name)]
     findings += helper_findings(plan.state, plan.facts)
     if plan.state.authorities is not None and plan.state.authorities.must_be_replaced:
         findings.append(Finding(Code.ECLUSTERCERT, "cluster", name, _REPLACE))
@@ -144,6 +154,21 @@ async def run_config(plan: ConfigVerification, tools: Tools) -> bool:
         if uuid in plan.state.nodes
     ]
     return report.write(findings)
+
+
+def config_findings(state: ClusterState) -> Iterator[Finding]:
+    """Yield findings about inconsistencies of the configuration."""
+    told = set()
+    for code, kind, dangling in (
+        (Code.ECLUSTERDANGLINGNODES, "node", dangling_nodes(state)),
+        (Code.ECLUSTERDANGLINGINST, "instance", dangling_instances(state)),
+    ):
+        for name, problem in dangling:
+            told.add(problem)
+            yield Finding(code, kind, name, problem)
+    for problem in verify(state):
+        if problem not in told:
+            yield Finding(Code.ECLUSTERCFG, "cluster", state.cluster.cluster_name, problem)
 
 
 @dataclass(frozen=True)
@@ -179,19 +204,22 @@ def questions(op: VerifyGroup, state: ClusterState) -> Sequence[NodeQuery]:
         "client-cert": None,
         CERTIFICATES: None,
         OBSTACLES: list(cluster.enabled_disk_templates),
-        "user-scripts": [],
         "oslist": None,
+        "nodesetup": None,
+        "filelist": list(Paths().shared_files),
+        "hvparms": list(parameter_sets(state.group(op.group_name), state)),
         "allowed-file-storage-paths": None,
     }
     if _volume_group(cluster):
         what["vglist"] = None
         what["lvlist"] = cluster.volume_group_name
+        what["pvlist"] = [cluster.volume_group_name]
     if cluster.file_storage_dir and "file" in cluster.enabled_disk_templates:
         what["file-storage-path"] = cluster.file_storage_dir
     if cluster.shared_file_storage_dir and "sharedfile" in cluster.enabled_disk_templates:
         what["shared-file-storage-path"] = cluster.shared_file_storage_dir
     if Template.DRBD.value in cluster.enabled_disk_templates:
-        what["drbd-version"] = None
+        what |= {"drbd-version": None, "drbd-list": None, "drbd-helper": None}
     instances = (each for node in nodes for each in state.primaries_on(node))
     others = (each for node in nodes for each in state.secondaries_on(node))
     if bridges := bridges_of((*instances, *others), state):
@@ -215,9 +243,11 @@ def plan_group(op: VerifyGroup, state: ClusterState, facts: NodeAnswers) -> Grou
 
 
 async def run_group(plan: GroupVerification, tools: Tools) -> bool:
-    report = Report(tools.progress, plan.op.error_codes, plan.op.ignore_errors)
+    report = _report(plan.op, tools)
     state, nodes = plan.state, _online(plan.group, plan.state)
     report.heading(f"Verifying the nodes of group {plan.group.name}")
+    for node in nodes:
+        report.detail(_summary(node, plan))
     findings = [each for node in nodes for each in _node(node, plan, tools.time.date())]
     findings += _mixed_versions(nodes, plan)
     report.heading(f"Verifying the instances of group {plan.group.name}")
@@ -227,7 +257,8 @@ async def run_group(plan: GroupVerification, tools: Tools) -> bool:
     findings += _strangers(nodes, plan)
     findings += disk_findings(plan.group, state, plan.facts)
     checked = Checked(plan.group, nodes, state, plan.facts)
-    findings += [*node_findings(checked), *instance_findings(checked)]
+    findings += [*node_findings(checked), *host_findings(checked), *instance_findings(checked)]
+    findings += file_findings(checked, await tools.shared.read())
     if OptionalCheck.N_PLUS_ONE not in plan.op.skip_checks:
         report.heading("Verifying N+1 memory redundancy")
         findings += [each for node in nodes for each in _spare(node, plan)]
@@ -235,6 +266,17 @@ async def run_group(plan: GroupVerification, tools: Tools) -> bool:
     if offline:
         tools.progress.say(f"  - NOTICE: offline, and not verified: {', '.join(sorted(offline))}")
     return report.write(findings)
+
+
+def _summary(node: Node, plan: GroupVerification) -> str:
+    """Return a one-line summary of a node's answers."""
+    answer, facts = plan.facts.known(node, VerifyNode), _facts(node, plan)
+    if answer is None or facts is None:
+        return f"node {node.name} did not answer"
+    return (
+        f"node {node.name}: {len(answer)} checks answered, {facts.memory_free} of "
+        f"{facts.memory_total} MiB of memory free, {len(facts.guests)} running guests"
+    )
 
 
 def _node(node: Node, plan: GroupVerification, now: float) -> Iterator[Finding]:
@@ -259,8 +301,6 @@ def _node(node: Node, plan: GroupVerification, now: float) -> Iterator[Finding]:
             yield finding(Code.ENODEHV, f"hypervisor {hypervisor}: {problem}")
     for peer, problem in (answer.get("node-net-test") or {}).items():
         yield finding(Code.ENODENET, f"cannot reach {peer}: {problem}")
-    for script in answer.get("user-scripts") or ():
-        yield finding(Code.ENODEUSERSCRIPTS, f"the script {script} is missing or not executable")
     if problem := answer.get("file-storage-path"):
         yield finding(Code.ENODEFILESTORAGEPATHUNUSABLE, str(problem))
     if node.vm_capable:
@@ -291,8 +331,9 @@ def _mixed_versions(nodes: Sequence[Node], plan: GroupVerification) -> Iterator[
             )
             message = (
                 f"nodes have different versions of {hypervisor} ({who}); a guest can be migrated "
-                "to an older version only if it was started with a machine type that the older "
-                "version supports: set machine_version, and restart the guest"
+                "to an older version only with --ignore-hvversions, and if it was started with a "
+                "machine type that the older version supports: set machine_version, and restart "
+                "the guest"
             )
             yield Finding(Code.ENODEHV, "group", plan.group.name, message, warning=True)
 
@@ -418,7 +459,7 @@ def conclude_group(
     plan: GroupVerification, result: bool, failures: HookFailures, tools: Tools
 ) -> bool:
     """Report failed hooks as findings, as hooks can implement site-specific checks."""
-    report = Report(tools.progress, plan.op.error_codes, plan.op.ignore_errors)
+    report = _report(plan.op, tools)
     findings = [
         Finding(Code.ENODEHOOKS, "node", node, f"hook {script} failed: {output.strip()}")
         for node, script, output in failures

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from ganeti.config.state import ClusterState, RecordKind
 from ganeti.errors import Code, Refused
+from ganeti.operations.name_rules import require_own_name
 from ganeti.operations.operation import NodeAnswers, NodeQuery
 from ganeti.operations.refusals import already_exists
 from ganeti.rpc.node import ResolveName
@@ -40,6 +41,8 @@ def require_name(
     """
     if name != own and state.knows(RecordKind.INSTANCE, name):
         raise already_exists(RecordKind.INSTANCE, name)
+    if name != own:
+        require_own_name(RecordKind.INSTANCE, name, state)
     if not op.name_check:
         return
     found = facts.of(state.master, ResolveName)

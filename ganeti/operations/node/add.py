@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ganeti.config.changes.networks import keep_from_pools
 from ganeti.config.changes.nodes import add_node, set_role
 from ganeti.config.changes.objects import together, update
 from ganeti.config.state import ClusterState, RecordKind
@@ -20,7 +21,7 @@ from ganeti.model.parameters.node import NodeParameters
 from ganeti.model.parameters.parsing import checked
 from ganeti.opcodes.node import AddNode
 from ganeti.operations.member_list import enforce_members, issued_to
-from ganeti.operations.name_rules import require_address
+from ganeti.operations.name_rules import require_address, require_node_addresses, require_own_name
 from ganeti.operations.node.hooks import membership_hooks
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.rpc.node import AskVersion, VerifyNode
@@ -61,11 +62,7 @@ def plan(op: AddNode, state: ClusterState, facts: NodeAnswers) -> NodeAddition:
     node = _drafted(op, state)
     if known is None:
         _require_name(node.name, state)
-    for other in state.nodes.values():
-        if other.name != node.name and other.primary_ip == node.primary_ip:
-            raise Refused(
-                f"address {node.primary_ip} is in use by node {other.name}", Code.NOT_UNIQUE
-            )
+    require_node_addresses(node, state)
     version = facts.of(node, AskVersion)
     if version.protocol != CONFIG_VERSION:
         raise Refused(
@@ -81,14 +78,11 @@ def _require_name(name: str, state: ClusterState) -> None:
     It must be in normalized form, because the node's certificate and daemon have the same name.
 
     :raises Invalid: it is not a normalized host name.
-    :raises Refused: it is the cluster's name.
+    :raises Refused: it is the name of the cluster or of an instance.
     """
     if name != normalized(name) or not is_host_name(name):
         raise Invalid([Problem("node_name", f"{RULE}, in lower case and without a trailing dot")])
-    if name == state.cluster.cluster_name:
-        raise Refused(
-            f"{name} is the name of the cluster; choose another name for the node", Code.NOT_UNIQUE
-        )
+    require_own_name(RecordKind.NODE, name, state)
 
 
 def _drafted(op: AddNode, state: ClusterState) -> Node:
@@ -171,9 +165,11 @@ async def run(plan: NodeAddition, tools: Tools) -> None:
 def _taken_in(plan: NodeAddition, node: Node, role: Role, certificate: str) -> Change:
     if plan.known is None:
         member = replace(node, master_candidate=role is Role.CANDIDATE)
-        return add_node(member, certificate)
-    back = update(plan.known, offline=False, primary_ip=node.primary_ip)
-    return together(back, set_role(plan.known, role, certificate))
+        added = add_node(member, certificate)
+    else:
+        back = update(plan.known, offline=False, primary_ip=node.primary_ip)
+        added = together(back, set_role(plan.known, role, certificate))
+    return together(added, keep_from_pools(node.primary_ip, node.secondary_ip))
 
 
 async def certificate_of(node: Node, state: ClusterState, tools: Tools) -> str:

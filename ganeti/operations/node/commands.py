@@ -41,7 +41,8 @@ def plan(op: CommandOpcode, state: ClusterState, facts: NodeAnswers) -> CommandP
 async def run(plan: CommandPlan, tools: Tools) -> list[list[Any]]:
     """Return for each node whether the command succeeded, and its output or error."""
     online = [node for node in plan.nodes if not node.offline]
-    answers = await tools.nodes.ask_all(online, RunRestrictedCommandCall(cmd=plan.op.command))
+    asking = tools.nodes.ask_all(online, RunRestrictedCommandCall(cmd=plan.op.command))
+    answers = await tools.progress.interruptible(asking)
     return [_row(node, answers.get(node.uuid)) for node in plan.nodes]
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ganeti.config.changes.networks import keep_from_pools
 from ganeti.config.changes.nodes import FLAGS, set_role
 from ganeti.config.changes.nodes import certificate_of as recorded_certificate
 from ganeti.config.changes.objects import together, update
@@ -18,7 +19,7 @@ from ganeti.model.parameters.parsing import checked
 from ganeti.opcodes.node import ModifyNode
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.member_list import enforce_members, replace_secrets
-from ganeti.operations.name_rules import require_address
+from ganeti.operations.name_rules import require_address, require_node_addresses
 from ganeti.operations.node.add import certificate_of
 from ganeti.operations.operation import HookCall, NodeAnswers, Operation, Tools
 from ganeti.operations.refusals import nothing_to_change
@@ -67,10 +68,14 @@ def plan(op: ModifyNode, state: ClusterState, facts: NodeAnswers) -> NodeModific
         _require_certificate(node, state)
     if role is Role.CANDIDATE and not _stays(op.master_capable, node.master_capable):
         raise Refused(f"node {node.name} is not master_capable and cannot be a master candidate")
-    if op.vm_capable is False and (living := [i.name for i in state.primaries_on(node)]):
+    living = [each.name for each in (*state.primaries_on(node), *state.secondaries_on(node))]
+    if op.vm_capable is False and living:
         raise Refused(
-            f"node {node.name} still has instances: {', '.join(sorted(living))}; move them first"
+            f"node {node.name} still has instances: {', '.join(sorted(living))}; "
+            f"move them away first: gnt-node evacuate {node.name}"
         )
+    if op.secondary_ip is not None:
+        require_node_addresses(replace(node, secondary_ip=op.secondary_ip), state)
     promoted = _promoted(op, node, was, role, state)
     fields: dict[str, Any] = {
         name: getattr(op, name)
@@ -137,6 +142,8 @@ def _promoted(
 async def run(plan: NodeModification, tools: Tools) -> list[list[Any]]:
     state = tools.config.state()
     changes = [update(plan.node, **plan.fields)] if plan.fields else []
+    if "secondary_ip" in plan.fields:
+        changes.append(keep_from_pools(plan.fields["secondary_ip"]))
     result: list[list[Any]] = [[name, value] for name, value in plan.fields.items()]
     if plan.role is not plan.was:
         certificate = None

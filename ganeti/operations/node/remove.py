@@ -11,6 +11,8 @@ from ganeti.errors import Failed, Refused
 from ganeti.locking.names import LockLevel, LockRequest, all_of, request
 from ganeti.model.node import Node
 from ganeti.opcodes.node import RemoveNode
+from ganeti.opcodes.opcode import op_id
+from ganeti.operations.hooks import run_on_leaving
 from ganeti.operations.member_list import enforce_members, replace_secrets
 from ganeti.operations.node.hooks import membership_hooks
 from ganeti.operations.operation import HookCall, NodeAnswers, Operation, Tools
@@ -46,6 +48,8 @@ def plan(op: RemoveNode, state: ClusterState, facts: NodeAnswers) -> NodeRemoval
 
 
 async def run(plan: NodeRemoval, tools: Tools) -> None:
+    state = tools.config.state()
+    await run_on_leaving(hooks(plan, state), plan.node, op_id(RemoveNode), state, tools)
     await tools.config.change(remove_node(plan.node))
     await enforce_members(tools)
     if plan.node.offline:

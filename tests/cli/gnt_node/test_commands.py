@@ -26,6 +26,12 @@ from ganeti.schema.records import replace
 from tests.cli.terminal import Terminal, answer
 
 
+def _helpers(**programs: str) -> Any:
+    """The answer about the out-of-band helpers of nodes, by name."""
+    rows = [[name, {"oob_program": program}] for name, program in programs.items()]
+    return answer({"name": "text", "ndparams": "other"}, *rows)
+
+
 class AddTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.terminal = Terminal(paths=Paths(os.path.abspath(self.mktemp())))
@@ -123,11 +129,22 @@ class ChangeTests(SynchronousTestCase):
             (["--auto-promote"], [ModifyNode(node_name="node2", offline=True, auto_promote=True)]),
             (["--ignore-status"], []),
         ):
-            terminal = Terminal(result=[])
+            terminal = Terminal({Query: _helpers(node2="/bin/helper")}, result=[])
             self.assertEqual(terminal.run(GNT_NODE, "power", "-f", *words, "off", "node2"), 0)
             *first, switch = terminal.master.memory.last_job()
             self.assertEqual([replace(each, reason=()) for each in first], before)
             self.assertIsInstance(switch, CommandPower)
+
+    def test_a_node_without_a_helper_stays_online(self) -> None:
+        terminal = Terminal({Query: _helpers(node2="")})
+        self.assertEqual(terminal.run(GNT_NODE, "power", "-f", "off", "node2"), 1)
+        self.assertIn("node node2 has no out-of-band helper; name one: gnt-node", terminal.err)
+        self.assertEqual([type(each) for each in terminal.asked()], [Query])
+
+    def test_power_that_no_helper_could_switch_is_a_failure(self) -> None:
+        for what, code in (("status", 0), ("on", 1), ("cycle", 1)):
+            terminal = Terminal(result=[[[0, "node2"], [3, None]]])
+            self.assertEqual(terminal.run(GNT_NODE, "power", "-f", what, "node2"), code, what)
 
     def test_what_interrupts_nodes_wants_their_names(self) -> None:
         for what in ("off", "cycle"):

@@ -52,6 +52,11 @@ class CheckTests(SynchronousTestCase):
                  "kvm_extra", "spice_bind"]  # fmt: skip
         self.assertEqual(sorted(found), named)
 
+    def test_a_guest_of_a_newer_qemu_is_not_taken(self) -> None:
+        for version, wrong in (("7.2.22", []), ("6.0", []), ("", []), ("7.10.1", ["kvm_path"])):
+            found = self.found(Kvm(kernel_path=""), Equipment(minimum_version=version))
+            self.assertEqual(list(found), wrong, version)
+
     def test_a_machine_type_and_a_cpu_model_must_be_offered_by_qemu(self) -> None:
         kvm = Kvm(kernel_path="", machine_version="pc-i440fx-10.0", cpu_type="EPYC-Next,+avx")
         found = self.found(kvm)

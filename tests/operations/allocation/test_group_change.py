@@ -152,7 +152,7 @@ class ChangeGroupTests(RegroupingTests):
         error = self.refusal(state.put(connected), "OP_INSTANCE_CHANGE_GROUP", instance_name="db1")
         self.assertEqual(error.code, Code.RESOURCES)
         self.assertIn("group new: network net1 is not connected", str(error))
-        self.assertIn("group spare: only one node can take instance db1", str(error))
+        self.assertIn("group spare: only one node can host instance db1", str(error))
 
     def test_a_group_whose_policy_it_breaks_does_not_take_it(self) -> None:
         state = cluster(an_instance("web1"))

@@ -12,7 +12,7 @@ from ganeti.errors import Code, Refused
 from ganeti.locking.names import LockRequest
 from ganeti.model.disk import Disk, Template
 from ganeti.opcodes.instance.disks import GrowDisk as GrowOpcode
-from ganeti.operations.allocation.candidates import free_space, storage_units
+from ganeti.operations.allocation.candidates import require_space, storage_units
 from ganeti.operations.allocation.sizes import require_policy_of
 from ganeti.operations.instance.context import InstanceContext, require_online, subject_of
 from ganeti.operations.instance.disks.block_devices import attach_disks, detach_disks, places
@@ -74,13 +74,9 @@ def plan(op: GrowOpcode, state: ClusterState, facts: NodeAnswers) -> Grow:
     require_nowhere_else(presence(subject, state, facts))
     for node in subject.nodes:
         require_online(node, f"{disk.iv_name} of {name} cannot grow there")
-        free = free_space(facts.of(node, DescribeNode), disk.dev_type)
-        if free is not None and free < amount:
-            raise Refused(
-                f"node {node.name} has {free} MiB of free disk space, but {amount} MiB are "
-                f"required",
-                Code.RESOURCES,
-            )
+        # DRBD metadata keep their size, so only the data volume grows.
+        volumes = Template.PLAIN if disk.dev_type is Template.DRBD else disk.dev_type
+        require_space(node, facts.of(node, DescribeNode), volumes, [amount])
     if not op.ignore_ipolicy:
         larger = [
             replace(each, size=each.size + amount) if each.uuid == disk.uuid else each

@@ -15,10 +15,13 @@ from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.locking.names import LockRequest, node_lock, request
 from ganeti.model.disk import MIRRORED_BETWEEN_NODES, Disk, Template
 from ganeti.model.node import Node
+from ganeti.model.parameters.filling import policy_filled
 from ganeti.opcodes.instance.disks import RecreateDisks
-from ganeti.operations.allocation.candidates import candidates, storage_units
+from ganeti.operations.allocation.candidates import candidates, require_space, storage_units
+from ganeti.operations.allocation.group_check import require_group
 from ganeti.operations.allocation.iallocator import advised, consultation, require_one
 from ganeti.operations.allocation.iallocator_protocol import disk_facts, disk_space, nic_facts
+from ganeti.operations.allocation.policy_check import violations
 from ganeti.operations.allocation.scoring import choose
 from ganeti.operations.allocation.sizes import placement_of, size_of
 from ganeti.operations.allocation.target_node import require_usable, template_of
@@ -91,6 +94,10 @@ def plan(op: RecreateDisks, state: ClusterState, facts: NodeAnswers) -> Recreate
     disks = _wanted(op, subject)
     if nodes != subject.nodes and len(disks) != len(subject.disks):
         raise Refused("on other nodes all disks must be recreated; omit the disks", Code.INPUT)
+    _require_sizes(subject, disks, nodes, state)
+    sizes = [disk.size for disk in disks]
+    for node in nodes:
+        require_space(node, facts.of(node, DescribeNode), template_of(subject), sizes)
     return Recreate(op, subject, disks, nodes)
 
 
@@ -141,6 +148,28 @@ def _wanted(op: RecreateDisks, subject: InstanceContext) -> tuple[Disk, ...]:
             )
         changes[index] = values
     return tuple(_resized(subject.disks[index], values) for index, values in changes.items())
+
+
+def _require_sizes(
+    subject: InstanceContext, made: Sequence[Disk], nodes: Sequence[Node], state: ClusterState
+) -> None:
+    """Refuse sizes out of the bounds of the policy; those that a disk has already may stay.
+
+    :raises Refused: a disk would be larger than the policy allows, or the group does not take it.
+    """
+    by_uuid = {disk.uuid: disk for disk in made}
+    disks = [by_uuid.get(disk.uuid, disk) for disk in subject.disks]
+    for node in nodes:
+        require_group(node, subject, disks, state)
+    if [disk.size for disk in disks] != [disk.size for disk in subject.disks]:
+        policy = policy_filled(state.cluster, state.groups[nodes[0].group])
+        if broken := violations(size_of(subject.instance, disks, state), policy):
+            raise Refused(
+                f"instance {subject.instance.name} would violate the instance policy: "
+                f"{'; '.join(broken)}; give other sizes, or grow the disks later with "
+                "--ignore-ipolicy",
+                Code.INPUT,
+            )
 
 
 def _resized(disk: Disk, values: Mapping[str, Any]) -> Disk:

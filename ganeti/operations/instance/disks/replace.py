@@ -13,9 +13,10 @@ from ganeti.model.disk import MIRRORED_BETWEEN_NODES, Disk
 from ganeti.model.node import Node
 from ganeti.opcodes.instance.disks import ReplaceDisks, ReplacementMode
 from ganeti.operations.allocation.candidates import candidates, storage_units
+from ganeti.operations.allocation.group_check import require_group
 from ganeti.operations.allocation.iallocator import advised, consultation
 from ganeti.operations.allocation.scoring import against, choose
-from ganeti.operations.allocation.sizes import placement_of, require_policy_of
+from ganeti.operations.allocation.sizes import placement_of
 from ganeti.operations.allocation.target_node import relocation, require_usable, template_of
 from ganeti.operations.instance.context import InstanceContext, require_online, subject_of
 from ganeti.operations.instance.disks.block_devices import attach_disks, detach_disks
@@ -215,8 +216,7 @@ def _new_secondary(
             )
     else:
         node = choose(wish, known).nodes[0]
-    if not op.ignore_ipolicy and node.group != subject.primary.group:
-        require_policy_of(node, instance, subject.disks, state)
+    require_group(node, subject, subject.disks, state, ignore_ipolicy=op.ignore_ipolicy)
     return node
 
 

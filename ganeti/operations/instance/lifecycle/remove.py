@@ -12,18 +12,21 @@ from ganeti.errors import Code, Failed, NotKept, Refused, Unreachable
 from ganeti.locking.names import LockRequest
 from ganeti.model.instance import Wanted, WantedBy
 from ganeti.opcodes.instance.lifecycle import RemoveInstance
+from ganeti.operations.guests import guest_of
 from ganeti.operations.instance.context import InstanceContext, subject_of
 from ganeti.operations.instance.disks.block_devices import remove_disks
 from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.lifecycle.stop import record_down, stop_everywhere
 from ganeti.operations.instance.running_check import (
     Presence,
+    possible_hosts,
     presence,
     presence_questions,
     require_known,
 )
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.operations.undo import Undo
+from ganeti.rpc.instances import FinalizeMigrationDst
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ async def run(plan: InstanceRemoval, tools: Tools) -> None:
             # After an interruption the instance may have no disks, so it must not be started.
             await record_down(plan.subject, WantedBy.ADMIN, tools, undo)
         await _stop(plan, tools)
+        await _drop_held(plan, tools)
     state = tools.config.state()
     left = await remove_disks(state, instance, plan.subject.disks, tools)
     for each in left:
@@ -96,6 +100,23 @@ async def _stop(plan: InstanceRemoval, tools: Tools) -> None:
             raise
         name = plan.subject.instance.name
         tools.progress.say(f"instance {name} may still be running: {e}")
+
+
+async def _drop_held(plan: InstanceRemoval, tools: Tools) -> None:
+    """Drop the guest on nodes that an interrupted migration has left it on, where it is stopped.
+
+    Such a node does not list it among the guests that run, and no later operation would reach it.
+    """
+    state, instance = tools.config.state(), plan.subject.instance
+    stopped = (plan.subject.primary, *plan.found.nodes)
+    others = [node for node in possible_hosts(plan.subject, state) if node not in stopped]
+    drop = FinalizeMigrationDst(guest=guest_of(state, instance), arrived=False)
+    answers = await tools.nodes.ask_all(others, drop)
+    errors = [error for error in answers.values() if isinstance(error, Failed)]
+    if errors and not plan.op.ignore_failures:
+        raise errors[0]
+    for error in errors:
+        tools.progress.say(f"cannot remove leftovers of instance {instance.name}: {error}")
 
 
 def hooks(plan: InstanceRemoval, state: ClusterState) -> HookCall:

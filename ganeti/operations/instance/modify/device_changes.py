@@ -255,4 +255,8 @@ def _found(change: DeviceChange, entries: Sequence[Any], what: str, instance: In
 
 
 def _no_such_action(change: DeviceChange) -> Refused:
-    return Refused(f"the action {change.action.value} is not supported by this version", Code.INPUT)
+    return Refused(
+        f"the action {change.action.value} is not supported by this version; use add and remove,"
+        " or move disks with their instance (gnt-backup export and import)",
+        Code.INPUT,
+    )

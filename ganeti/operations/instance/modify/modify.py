@@ -28,6 +28,7 @@ from ganeti.model.parameters.parsing import DEFAULT, with_defaults
 from ganeti.model.running import RunningConfig
 from ganeti.opcodes.instance.device_changes import changes
 from ganeti.opcodes.instance.modify import ModifyInstance
+from ganeti.operations.allocation.candidates import require_space, storage_units
 from ganeti.operations.allocation.node_check import hypervisor_check
 from ganeti.operations.allocation.policy_check import require_policy
 from ganeti.operations.allocation.sizes import size_of
@@ -100,7 +101,11 @@ def questions(op: ModifyInstance, state: ClusterState) -> Sequence[NodeQuery]:
         found += presence_questions(subject, state, besides=here)
     if subject.primary.offline:
         return found
-    found.append(NodeQuery(here, DescribeNode(hypervisors=(hypervisor,))))
+    described = DescribeNode(hypervisors=(hypervisor,))
+    if op.disks:
+        described = replace(described, storage=storage_units(state.cluster))
+    nodes = subject.nodes if op.disks else here
+    found.append(NodeQuery([node for node in nodes if not node.offline], described))
     if op.disks:
         found.append(NodeQuery(here, DescribeRunning(guest=guest_of(state, subject.instance))))
     if _changes_os(op) and not op.force:
@@ -168,6 +173,7 @@ def plan(op: ModifyInstance, state: ClusterState, facts: NodeAnswers) -> Instanc
     if disks.steps:
         running = facts.known(subject.primary, DescribeRunning) if runs else None
         _require_disks_can_change(subject, disks, runs, running)
+        _require_space(subject, disks, facts)
     rows += [*nics.changed, *disks.changed]
     if not rows:
         raise nothing_to_change()
@@ -319,6 +325,16 @@ def _require_disks_can_change(
         )
     for node in subject.nodes:
         require_online(node, f"the disks of instance {name} cannot be changed there")
+
+
+def _require_space(subject: InstanceContext, disks: DiskChanges, facts: NodeAnswers) -> None:
+    sizes = [wish.size for wish in disks.added]
+    if not sizes:
+        return
+    freed = sum(disk.size for disk in subject.disks if disk.uuid in disks.removed)
+    for node in subject.nodes:
+        present = facts.of(node, DescribeNode)
+        require_space(node, present, template_of(subject), sizes, freed=freed)
 
 
 def _require_size(plan: InstanceModification, state: ClusterState) -> None:

@@ -259,7 +259,12 @@ async def _take_over(plan: Failover, tools: Tools) -> None:
 
 def hooks(plan: Failover | MigrationCleanup, state: ClusterState) -> HookCall:
     if isinstance(plan, MigrationCleanup):
-        more = {"FAILOVER_CLEANUP": "True", "IGNORE_CONSISTENCY": "False", "SHUTDOWN_TIMEOUT": "0"}
+        more = {
+            "IGNORE_CONSISTENCY": "False",
+            "SHUTDOWN_TIMEOUT": "0",
+            "FAILOVER_CLEANUP": "True",
+            **roles(plan.subject, plan.subject.primary),
+        }
         return instance_hooks("instance-failover", plan.subject, state, more)
     more = {
         "IGNORE_CONSISTENCY": str(plan.careless),
@@ -278,11 +283,12 @@ def hooks(plan: Failover | MigrationCleanup, state: ClusterState) -> HookCall:
 def roles(subject: InstanceContext, target: Node) -> dict[str, str]:
     """Return the hook variables with old and new primary and secondary nodes."""
     old = " ".join(node.name for node in subject.secondaries)
+    moves = target != subject.primary
     return {
         "OLD_PRIMARY": subject.primary.name,
         "OLD_SECONDARY": old,
         "NEW_PRIMARY": target.name,
-        "NEW_SECONDARY": subject.primary.name if subject.secondaries else "",
+        "NEW_SECONDARY": subject.primary.name if old and moves else old,
     }
 
 

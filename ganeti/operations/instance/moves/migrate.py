@@ -175,7 +175,9 @@ async def run(
             )
             await run_failover(plan.failover, tools)
         case InstanceMigration():
-            passage = MigrationSteps(plan.subject, plan.target, plan.live)
+            passage = MigrationSteps(
+                plan.subject, plan.target, plan.live, plan.op.ignore_hvversions
+            )
             downtime = await send(passage, tools)
             return {"node": plan.target.name, "downtime_ms": downtime}
     return None

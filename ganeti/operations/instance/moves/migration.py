@@ -46,11 +46,15 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True)
 class MigrationSteps:
-    """A running instance to migrate from its primary node to ``target``."""
+    """A running instance to migrate from its primary node to ``target``.
+
+    Unless ``ignore_versions``, the hypervisor there must not be older than the running one.
+    """
 
     subject: InstanceContext
     target: Node
     live: bool
+    ignore_versions: bool = False
 
 
 async def send(passage: MigrationSteps, tools: Tools) -> int:
@@ -63,7 +67,7 @@ async def send(passage: MigrationSteps, tools: Tools) -> int:
     source, guest = subject.primary, guest_of(tools.config.state(), subject.instance)
     tools.progress.may_stop()
     running = await tools.nodes.ask(source, DescribeRunning(guest=guest))
-    await _require_able_as_it_runs(target, guest, running, tools)
+    await _require_able_as_it_runs(passage, guest, running, tools)
     try:
         still_since = await _sent(passage, guest, running, tools)
         await tools.config.change(moved_to(subject.instance, target))
@@ -92,14 +96,20 @@ async def send(passage: MigrationSteps, tools: Tools) -> int:
 
 
 async def _require_able_as_it_runs(
-    target: Node, guest: Guest, running: RunningConfig, tools: Tools
+    passage: MigrationSteps, guest: Guest, running: RunningConfig, tools: Tools
 ) -> None:
-    """Check that a node can run the guest with its running settings.
+    """Check that the target node can run the guest with its running settings.
 
     :raises Refused: it cannot, with the reason.
     """
     try:
-        await require_able(target, as_running(guest, running), tools, scope=CheckScope.RUNNING)
+        await require_able(
+            passage.target,
+            as_running(guest, running),
+            tools,
+            scope=CheckScope.RUNNING,
+            minimum_version="" if passage.ignore_versions else running.version,
+        )
     except Refused as e:
         raise Refused(
             f"{e}; instance {guest.name} was started with this setting: make it available there, "

@@ -24,9 +24,9 @@ from ganeti.model.instance import Instance, Wanted
 from ganeti.model.node import Node
 from ganeti.opcodes.fields import NO_COMPRESSION
 from ganeti.opcodes.instance.moves import MoveInstance
-from ganeti.operations.allocation.candidates import free_space, storage_units
+from ganeti.operations.allocation.candidates import require_space, storage_units
+from ganeti.operations.allocation.group_check import require_group
 from ganeti.operations.allocation.node_check import require_able
-from ganeti.operations.allocation.sizes import require_policy_of
 from ganeti.operations.allocation.target_node import require_usable, template_of
 from ganeti.operations.backup.running_transfers import RunningTransfers
 from ganeti.operations.guests import guest_of
@@ -36,7 +36,6 @@ from ganeti.operations.instance.hooks import instance_hooks
 from ganeti.operations.instance.lifecycle.start import require_memory
 from ganeti.operations.instance.lifecycle.stop import stop_guest
 from ganeti.operations.instance.moves.failover import move_locks
-from ganeti.operations.instance.nic_networks import connected
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.operations.refusals import COMPRESSION_UNSUPPORTED
 from ganeti.operations.undo import Undo
@@ -109,17 +108,9 @@ def plan(op: MoveInstance, state: ClusterState, facts: NodeAnswers) -> InstanceM
         )
     if instance.admin_state is Wanted.UP:
         require_memory(guest_of(state, instance), there, target.name)
-    free, needed = free_space(there, template_of(subject)), sum(d.size for d in subject.disks)
-    if free is not None and free < needed:
-        raise Refused(
-            f"node {target.name} has {free} MiB of free disk space, but the disks of instance "
-            f"{instance.name} require {needed} MiB",
-            Code.RESOURCES,
-        )
-    if target.group != source.group:
-        connected(instance.nics, state.groups[target.group], state, before=instance.nics)
-        if not op.ignore_ipolicy:
-            require_policy_of(target, instance, subject.disks, state)
+    sizes = [disk.size for disk in subject.disks]
+    require_space(target, there, template_of(subject), sizes)
+    require_group(target, subject, subject.disks, state, ignore_ipolicy=op.ignore_ipolicy)
     copies = tuple(_copy(disk, target, facts.identity) for disk in subject.disks)
     return InstanceMove(op, subject, target, copies, instance.name in here.guests)
 
