@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The state of the cluster and its one writer; read ``state``, then ``changes``."""
+"""The configuration: its state, changes, file formats and writer; read ``state`` first."""

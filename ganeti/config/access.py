@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The file ``access.json``: the part of the configuration that ``config.data`` has no place for.
+"""The file ``access.json``: objects of the configuration that ``config.data`` has no section for.
 
-It belongs to the same checkpoint. It is written first: commits that ``config.data`` holds are not
-replayed, so the objects here must never be older than the ones there; newer ones do no harm.
+Both files belong to one checkpoint, and this one is written first: commits that ``config.data``
+contains are not replayed, so the objects here must never be older. Newer ones do no harm.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ SECTIONS: Mapping[RecordKind, str] = {
     RecordKind.CERTIFICATE: "certificates",
     RecordKind.SPENT_TOKEN: "spent_tokens",
 }
-"""Where the objects of each kind are in the file."""
+"""The section of the file for each kind of object."""
 
 
 def text(state: ClusterState) -> bytes:
-    """Return the file for ``state``; equal states make equal bytes."""
+    """Return the content of the file for ``state``; equal states give equal bytes."""
     sections = {
         name: dict(sorted(_objects(state, kind).items())) for kind, name in SECTIONS.items()
     }
@@ -38,18 +38,18 @@ def text(state: ClusterState) -> bytes:
 
 
 def differs(state: ClusterState, before: ClusterState | None) -> bool:
-    """Whether the file for ``state`` is another one than the one for the state ``before``."""
+    """Return whether the file differs between ``state`` and the state ``before``."""
     return before is None or any(
         _objects(state, kind) is not _objects(before, kind) for kind in SECTIONS
     )
 
 
 def restore(state: ClusterState, content: bytes | None) -> ClusterState:
-    """Return ``state``, which is from ``config.data``, with what the file holds.
+    """Return ``state``, read from ``config.data``, with the objects of this file added.
 
-    Without a file there is none of it, as in a configuration that other software has written.
+    ``content`` is None if the file does not exist, as for a configuration of other software.
 
-    :raises Invalid: the file is damaged.
+    :raises Invalid: the file is damaged, or has an unknown version.
     """
     if content is None:
         return state
@@ -67,7 +67,9 @@ def _read(content: bytes) -> Iterator[Stored]:
             " master candidate"
         ) from None
     if document.get("version") != VERSION:
-        raise Invalid(f"{NAME} is of version {document.get('version')}, and not {VERSION}")
+        raise Invalid(
+            f"{NAME} has version {document.get('version')}; this software reads version {VERSION}"
+        )
     for kind, name in SECTIONS.items():
         for key, value in document.get(name, {}).items():
             yield decoded(kind, key, encoder.encode(value))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The file ``config.data``, in the form of Ganeti 3.0: one JSON object, everything by UUID."""
+"""The file ``config.data`` in the format of Ganeti 3.0: one JSON object, with objects by UUID."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ SECTIONS: Mapping[RecordKind, str] = {
     RecordKind.DISK: "disks",
     RecordKind.FILTER: "filters",
 }
-"""Where the objects of each kind are in the file; the cluster is there by itself."""
+"""The section of the file for each kind of object, except the cluster."""
 
 
 class ConfigFile(Record):
-    """The whole file."""
+    """The content of the file."""
 
     version: int
     cluster: Cluster
@@ -55,11 +55,11 @@ _decoder = msgspec.json.Decoder(ConfigFile)
 
 
 def loaded(text: bytes, *, ids: Callable[[], str]) -> ClusterState:
-    """The state that a ``config.data`` holds, also one that older or other software wrote.
+    """Return the state that a ``config.data`` contains; older formats are upgraded.
 
-    ``ids`` makes UUIDs for what had none in old formats.
+    ``ids`` generates UUIDs for objects that have none in old formats.
 
-    :raises Invalid: with everything that is wrong with the file, and what can be done.
+    :raises Invalid: with every problem of the file.
     """
     try:
         file = _decoder.decode(text)
@@ -71,7 +71,7 @@ def loaded(text: bytes, *, ids: Callable[[], str]) -> ClusterState:
 
 
 def _has_fractions(file: ConfigFile) -> bool:
-    """Whether a parameter of a guest is written like 2.0, which its type does not keep out."""
+    """Return whether a guest parameter is a float like 2.0, which its type does not reject."""
     levels = [*file.cluster.beparams.values(), *file.cluster.hvparams.values()]
     for instance in file.instances.values():
         levels += (instance.beparams, instance.hvparams)
@@ -116,7 +116,7 @@ def _problems(document: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _state(file: ConfigFile) -> ClusterState:
     misplaced = [
-        Problem(f"{section}/{key}", f"holds the object {record.uuid}")
+        Problem(f"{section}/{key}", f"contains the object {record.uuid}, which has another key")
         for section in SECTIONS.values()
         for key, record in getattr(file, section).items()
         if record.uuid != key
@@ -133,16 +133,16 @@ def _records(file: ConfigFile) -> Iterator[Stored]:
 
 
 class Checkpoint:
-    """Writes states as ``config.data``, and encodes only what changed since the last time.
+    """An encoder of states as ``config.data`` that encodes only objects changed since last time.
 
-    Equal states make equal bytes.
+    Equal states give equal bytes.
     """
 
     def __init__(self) -> None:
         self._sections: dict[RecordKind, _Section] = {kind: _Section() for kind in SECTIONS}
 
     def text(self, state: ClusterState) -> bytes:
-        """The file that holds ``state``."""
+        """Return the content of the file for ``state``."""
         parts = [b'{"version":%d,"cluster":' % CONFIG_VERSION, encoder.encode(state.cluster)]
         for kind, name in SECTIONS.items():
             parts.append(b',"%s":{' % name.encode())
@@ -157,7 +157,7 @@ class Checkpoint:
 
 
 class _Section:
-    """The encoded objects of a kind, by UUID and in the order of these."""
+    """The encoded objects of one kind, sorted by UUID."""
 
     def __init__(self) -> None:
         self._objects: Map[str, Stored] = _NOTHING

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The first state of a new cluster."""
+"""The initial configuration of a new cluster."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from ganeti.schema.types import Parameters
 
 FIRST_GROUP = "default"
 HELPER = "/bin/true"
-"""What DRBD is to ask before it fills a mirror, where nobody says otherwise."""
+"""The default usermode helper of DRBD, which allows every resync."""
 COLLECTORS = ("cpu-avg-load", "diskstats", "drbd", "inst-status-xen", "lv", "xen-cpu-avg-load")
 
 SETTINGS: Mapping[str, Any] = MappingProxyType(
@@ -81,7 +81,7 @@ SETTINGS: Mapping[str, Any] = MappingProxyType(
         "ssh_key_bits": 2048,
     }
 )
-"""What a new cluster has where nobody says otherwise; the rest depends on how it is founded."""
+"""Default settings of a new cluster; the others are arguments of ``initial_state``."""
 
 _DISKS: Mapping[str, type[ParameterSet]] = {kind.value: DISKS[kind] for kind in Template}
 
@@ -102,23 +102,25 @@ def initial_state(
     now: float,
     **settings: Any,
 ) -> ClusterState:
-    """The first state of a cluster: its settings, a node group and the master node.
+    """Return the initial state of a cluster: its settings, a node group and the master node.
 
-    ``address`` is the cluster's own, which moves with the master; ``certificate`` the fingerprint
-    of the master node's, ``authority`` the certificate (PEM) of the authority that has issued it.
-    ``settings`` are fields of ``Cluster``; without ``mac_prefix`` one is chosen at random. ``ids``
-    makes UUIDs.
+    ``address`` is the address of the cluster, which moves with the master role. ``certificate`` is
+    the fingerprint of the master node's certificate, ``authority`` the certificate (PEM) of its
+    issuer. ``settings`` are fields of ``Cluster``; ``mac_prefix`` is random unless given. ``ids``
+    generates UUIDs.
 
-    Instances without disks or network cards, and with memory and disks of any size, are admitted,
-    which the policies of established clusters do not by themselves.
+    Unlike Ganeti's default policy, this one allows instances without disks or network cards, and
+    with memory and disks of any size.
 
-    :raises Invalid: the cluster cannot have the name, or the settings.
+    :raises Invalid: the name or a setting is not valid.
     """
     name = normalized(name)
     if not is_host_name(name):
         raise Invalid([Problem("name", RULE)])
     if name == normalized(master):
-        raise Invalid([Problem("name", f"{name} is the node; a cluster has a name of its own")])
+        raise Invalid(
+            [Problem("name", f"{name} is the name of the node; choose another one for the cluster")]
+        )
     wrong = list(unsupported(settings))
     ipv6 = settings.get("primary_ip_family") == socket.AF_INET6
     wrong += [
@@ -138,13 +140,13 @@ def initial_state(
     wrong += [
         Problem(
             "enabled_disk_templates",
-            f"{template.value} needs {setting}; set it, or leave the template out",
+            f"{template.value} requires {setting}; set it, or omit the template",
         )
         for template, setting in missing_settings(templates, chosen)
     ]
     addresses = {"primary_ip": master_address, "secondary_ip": secondary_address}
     wrong += [
-        Problem(path, f"{text} is not an address such as 192.0.2.1")
+        Problem(path, f"{text} is not an IP address such as 192.0.2.1")
         for path, text in addresses.items()
         if text is not None and not is_address(text)
     ]
@@ -187,7 +189,7 @@ def initial_state(
         candidate_certs={node.uuid: certificate} if certificate else {},
         **chosen,
     )
-    # What was given has not come through a document, which is where types are checked.
+    # Types are checked when records are decoded, and the arguments have not been.
     records: list[Stored] = [
         decoded(KINDS[type(record)], record.uuid, encoder.encode(record))
         for record in (cluster, group, node)
@@ -200,7 +202,7 @@ def initial_state(
 
 
 class _Given:
-    """Reads what was given, and gathers every problem."""
+    """A validator of settings that collects all problems."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
@@ -234,15 +236,17 @@ class _Given:
                 found[name] = self.checked(kinds[name], values, here, onto.get(name, {}))
                 self.consistent(kinds[name], found[name], here)
             else:
-                self.problems.append(Problem(path, f"{name} is none of {', '.join(kinds)}"))
+                self.problems.append(
+                    Problem(path, f"{name} is unknown; choose from {', '.join(kinds)}")
+                )
         return found
 
 
 def given_settings(given: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the settings for ``initial_state`` from parameters as text or as values.
+    """Return settings for ``initial_state`` from parameters given as text or values.
 
     ``given`` may have ``hvparams`` by hypervisor, ``diskparams`` by disk template, ``beparams``,
-    ``nicparams``, ``ndparams`` and ``ipolicy``; what it does not say is as in any new cluster.
+    ``nicparams``, ``ndparams`` and ``ipolicy``, each completed with defaults.
 
     :raises Invalid: with every problem.
     """
@@ -272,7 +276,7 @@ def given_settings(given: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def first_parameters() -> dict[str, Any]:
-    """The parameters of a new cluster."""
+    """Return the default parameters of a new cluster."""
     return {
         "hvparams": hypervisor_settings(),
         "beparams": {"default": dict(defaults(Backend))},
@@ -284,12 +288,12 @@ def first_parameters() -> dict[str, Any]:
 
 
 def hypervisor_settings() -> dict[str, Parameters]:
-    """What a new cluster sets for its hypervisors: guests boot by themselves, without a kernel."""
+    """Return the default hypervisor parameters: guests boot from disk, not from a host's kernel."""
     return {**{name: {} for name in HYPERVISORS}, "kvm": {"kernel_path": ""}}
 
 
 def first_policy() -> Parameters:
-    """The instance policy of a new cluster, which admits diskless and tiny instances."""
+    """Return the default instance policy, which allows diskless and very small instances."""
     usual = Range()
     least = msgspec.structs.replace(
         usual.min, disk_count=0, disk_size=1, memory_size=1, nic_count=0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The step from version 2.2, which kept objects by name and disks inside their instance."""
+"""The upgrade from version 2.2, which has objects by name and disks inside their instance."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ganeti.model.disk import Template
 Document: TypeAlias = dict[str, Any]
 
 _DEVICES: Mapping[str, Template] = {"lvm": Template.PLAIN, "drbd8": Template.DRBD}
-"""What kinds of disks were called then, where it was something else."""
+"""Old names of disk templates."""
 
 
 def from_2_2(old: Document, ids: Callable[[], str]) -> Document:
-    """The same configuration with UUIDs for names, one node group, and disks by themselves."""
+    """Return the document with UUIDs for names, one node group, and disks in a section."""
     return _Step(old, ids).document()
 
 
@@ -105,12 +105,12 @@ class _Step:
 
 
 def _kept(old: Document, *gone: str) -> Document:
-    """What an object had and keeps."""
+    """Return the fields of an object that are set, without those in ``gone``."""
     return {name: v for name, v in old.items() if v is not None and name not in gone}
 
 
 def _memory_split(old: Document) -> Document:
-    """Backend parameters with the one size of memory as the least and the most."""
+    """Return backend parameters with ``memory`` as both ``minmem`` and ``maxmem``."""
     kept = {name: value for name, value in old.items() if name != "memory"}
     if "memory" in old:
         kept |= {"minmem": old["memory"], "maxmem": old["memory"]}
@@ -122,7 +122,7 @@ def _template(device: str) -> str:
 
 
 def _places(instance: Document, disk: Document) -> tuple[str, ...]:
-    """The names of the nodes that a disk is on."""
+    """Return the names of a disk's nodes."""
     if _template(disk["dev_type"]) == Template.DRBD:
         first, second = disk["logical_id"][:2]
         return (first, second)

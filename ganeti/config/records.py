@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The configuration's objects as the journal keeps them: one JSON text each, by kind and key."""
+"""The form of configuration objects in the journal: one JSON text each, by kind and key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ META_KEY = "meta"
 
 
 class Meta(Record):
-    """What the configuration as a whole has; kept with every commit that changes it."""
+    """Serial number and times of the whole configuration, part of every commit that changes it."""
 
     serial_no: int
     ctime: float
@@ -32,9 +32,9 @@ _decoders: Mapping[RecordKind, msgspec.json.Decoder[Stored]] = {
 
 
 def decoded(kind: RecordKind, key: str, text: bytes | msgspec.Raw) -> Stored:
-    """The object that ``text`` holds.
+    """Return the object that ``text`` contains.
 
-    :raises Invalid: with everything that is wrong with it.
+    :raises Invalid: with every problem of the object.
     """
     try:
         return _decoders[kind].decode(text)

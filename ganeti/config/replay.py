@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Making the configuration again from the commits of the journal."""
+"""Replay of journal commits to rebuild the configuration."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _KINDS: Mapping[str, RecordKind] = {kind.value: kind for kind in RecordKind}
 
 
 def apply(state: ClusterState, edits: Sequence[Edit]) -> ClusterState:
-    """The state after a commit with these edits, exactly as it was when they were made durable.
+    """Return the state after a commit with these edits, identical to the original one.
 
-    What is not of the configuration is passed over, and so is a commit that ``state``, read from
-    a later checkpoint, has in it already; a journal may thus be replayed from any earlier place.
+    Edits of other kinds are ignored, and so are commits that ``state``, from a later checkpoint,
+    already contains. So a journal can be replayed from any earlier position.
 
-    :raises Invalid: a record is not of the form that this version writes.
+    :raises Invalid: a record does not have the form that this version writes.
     """
     metas = [edit for edit in edits if isinstance(edit, Put) and edit.kind == META_KIND]
     if not metas:

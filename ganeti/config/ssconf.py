@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The ``ssconf_*`` files: small facts of the configuration that every node has as text."""
+"""The ``ssconf_*`` files: values of the configuration that every node has as text files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ganeti.model.parameters.filling import hv_defaults, nd_filled
 from ganeti.schema.types import ONE_LINE
 
 _HYPERVISORS = ("chroot", "fake", "kvm", "lxc", "xen-hvm", "xen-pvm")
-"""All whose parameters have a file, whether this software knows them or not."""
+"""Hypervisors with a file for their parameters, also those that are not supported here."""
 
 _AS_THEY_ARE = (
     "cluster_name",
@@ -30,19 +30,19 @@ _AS_THEY_ARE = (
     "primary_ip_family",
     "shared_file_storage_dir",
 )
-"""Fields of the cluster that are written under their own name."""
+"""Cluster fields whose file has the name and value of the field."""
 
 
 def ssconf(state: ClusterState, *, release: str) -> dict[str, str]:
-    """What the files hold, by key; lists have an item a line, names in their natural order.
+    """Return the content of the files by key; lists have one item per line, in natural order.
 
-    Keys are without ``ssconf_``, and texts without the line end that files have last.
+    Keys are without the prefix ``ssconf_``, and texts without the final newline of the files.
     """
     return {"release_version": release, **{key: text(state) for key, text in _TEXTS.items()}}
 
 
 def affects_ssconf(edits: Iterable[EditedState]) -> bool:
-    """Whether a change with these edits may have changed what the files hold."""
+    """Return whether a change with these edits may have changed a file."""
     return any(map(_matters, edits))
 
 
@@ -55,8 +55,8 @@ def _matters(edited: EditedState) -> bool:
 
 @lru_cache(maxsize=1 << 16)
 def _natural(name: str) -> tuple[tuple[int, str], ...]:
-    """Orders node2 before node10."""
-    # Kept: while instances are made, their list is put in order several times a second.
+    """Return a sort key that puts node2 before node10."""
+    # Cached: during bulk creation the instance list is sorted several times a second.
     parts = re.split(r"(\d+)", name)
     return tuple((int(part), "") if number % 2 else (-1, part) for number, part in enumerate(parts))
 
@@ -142,7 +142,7 @@ _FIELDS: Mapping[RecordKind, Sequence[str]] = MappingProxyType(
         ),
     }
 )
-"""The fields that the texts are made of."""
+"""The fields that the files depend on."""
 
 
 def _nodes(state: ClusterState) -> list[Node]:
@@ -167,11 +167,12 @@ def _lines(items: Iterable[str]) -> str:
 
 
 def _line(item: str) -> str:
-    """The item, which is not more than one line to any reader of the file.
+    """Return ``item`` after a check that it is a single line for every reader of the file.
 
-    No such text can get into the configuration: this is for the day when it did.
+    Field types already reject control characters; this is a second line of defence, as a line break
+    would inject a line into a file that scripts trust.
 
-    :raises Failed: it is more.
+    :raises Failed: it contains control characters.
     """
     if not _IS_LINE(item):
         raise Failed(

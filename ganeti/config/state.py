@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The configuration at one moment, as an immutable value that is cheap to change.
+"""The configuration as an immutable value that is cheap to change.
 
-A new state shares all but the changed records with the one it came from, and remembers what was
-edited on the way, so that neither a change nor its journal entry costs more in a larger cluster.
+A new state shares unchanged records with its predecessor and lists its edits, so that the cost of a
+change and its journal entry does not depend on the size of the cluster.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ S = TypeVar("S", bound=Stored)
 
 
 class RecordKind(enum.StrEnum):
-    """The kinds of object; the values name them in the journal and in messages."""
+    """The kinds of object; the values are used in the journal and in messages."""
 
     CLUSTER = "cluster"
     NODE = "node"
@@ -74,7 +74,7 @@ KINDS: Mapping[type[Stored], RecordKind] = {kind: name for name, kind in TYPES.i
 
 @dataclass(frozen=True, slots=True)
 class EditedState:
-    """An object that differs; ``old`` is None if it is new, ``record`` if it is gone."""
+    """An edited object; ``old`` is None if it is new, ``record`` is None if it was removed."""
 
     kind: RecordKind
     key: str
@@ -88,12 +88,12 @@ _NONE: Keys = Map()
 
 
 class ClusterState(msgspec.Struct, frozen=True):
-    """Every object of the configuration, by UUID, with the indexes that questions need.
+    """All objects of the configuration by UUID, and indexes for queries.
 
-    ``edits`` lists what was put and removed since the last call of ``settled``.
+    ``edits`` lists the records put and removed since the last call of ``settled``.
     """
 
-    # A struct, as replacing fields of a dataclass took a third of the time of a change.
+    # A struct, because replacing fields of a dataclass took a third of the time of a change.
 
     objects: Map[RecordKind, Map[str, Stored]]
     names: Names
@@ -110,7 +110,7 @@ class ClusterState(msgspec.Struct, frozen=True):
 
     @property
     def cluster(self) -> Cluster:
-        """The cluster's own settings."""
+        """The cluster record."""
         [cluster] = self._all(RecordKind.CLUSTER, Cluster).values()
         return cluster
 
@@ -140,85 +140,82 @@ class ClusterState(msgspec.Struct, frozen=True):
 
     @property
     def authorities(self) -> Authorities | None:
-        """The authorities that the cluster trusts.
-
-        None in a configuration that other software has written.
-        """
+        """The authorities that the cluster trusts; None in a configuration of other software."""
         return self._all(RecordKind.AUTHORITIES, Authorities).get(self.cluster.uuid)
 
     @property
     def certificates(self) -> Map[str, NodeCertificates]:
-        """The certificates that nodes may show, by the nodes' UUIDs."""
+        """The certificates that nodes may present, by node UUID."""
         return self._all(RecordKind.CERTIFICATE, NodeCertificates)
 
     @property
     def spent_tokens(self) -> Map[str, SpentToken]:
-        """Tokens that do not work any more, by their nonces."""
+        """Join tokens that have been used, by nonce."""
         return self._all(RecordKind.SPENT_TOKEN, SpentToken)
 
     def _all(self, kind: RecordKind, _: type[S]) -> Map[str, S]:
         return self.objects.get(kind, Map())  # type: ignore[return-value]  # by kind, as put
 
     def node(self, name: str) -> Node:
-        """The node of this name or UUID; the domain may be left out where that is unique.
+        """Return the node with this name or UUID; the domain may be omitted if this is unambiguous.
 
-        :raises Refused: there is none.
+        :raises Refused: the name is unknown or ambiguous.
         """
         return self.nodes[self._find(RecordKind.NODE, name)]
 
     def group(self, name: str) -> Group:
-        """The node group of this name or UUID.
+        """Return the node group with this name or UUID.
 
-        :raises Refused: there is none.
+        :raises Refused: the name is unknown.
         """
         return self.groups[self._find(RecordKind.GROUP, name)]
 
     def instance(self, name: str) -> Instance:
-        """The instance of this name or UUID; the domain may be left out where that is unique.
+        """Return the instance with this name or UUID; the domain may be omitted if unambiguous.
 
-        :raises Refused: there is none.
+        :raises Refused: the name is unknown or ambiguous.
         """
         return self.instances[self._find(RecordKind.INSTANCE, name)]
 
     def network(self, name: str) -> Network:
-        """The network of this name or UUID.
+        """Return the network with this name or UUID.
 
-        :raises Refused: there is none.
+        :raises Refused: the name is unknown.
         """
         return self.networks[self._find(RecordKind.NETWORK, name)]
 
     @property
     def master(self) -> Node:
-        """The node that the master daemon runs on."""
+        """The master node."""
         return self.nodes[self.cluster.master_node]
 
     def knows(self, kind: RecordKind, name: str) -> bool:
-        """Whether an object of this kind has exactly this name."""
+        """Return whether an object of this kind has exactly this name."""
         return (kind, name) in self.names
 
     def disks_of(self, instance: Instance) -> tuple[Disk, ...]:
-        """The instance's disks in their order."""
+        """Return the instance's disks in order."""
         disks = self.disks
         return tuple(disks[uuid] for uuid in instance.disks)
 
     def template_of(self, instance: Instance) -> Template:
-        """What the instance's disks are made of; diskless if it has none."""
+        """Return the template of the instance's disks; diskless if it has none."""
         return self.disks[instance.disks[0]].dev_type if instance.disks else Template.DISKLESS
 
     def secondaries_of(self, instance: Instance) -> tuple[str, ...]:
-        """UUIDs of the nodes, other than the primary, that hold a copy of the disks."""
+        """Return the UUIDs of the nodes other than the primary that have a copy of the disks."""
         disks = self.disks
         found = dict.fromkeys(node for uuid in instance.disks for node in _copied_to(disks[uuid]))
         found.pop(instance.primary_node, None)
         return tuple(found)
 
     def primaries_on(self, node: Node) -> Iterator[Instance]:
-        """The instances whose primary node this is."""
+        """Return the instances whose primary node is ``node``."""
         instances = self.instances
         return (instances[uuid] for uuid in self.primaries.get(node.uuid, _NONE))
 
     def secondaries_on(self, node: Node) -> Iterator[Instance]:
-        """The instances that keep a copy of their disks on this node."""
+        """Return the instances that have ``node`` as a secondary node."""
         instances, owners = self.instances, self.owners
         owned = dict.fromkeys(
             owners[disk] for disk in self.copies.get(node.uuid, _NONE) if disk in owners
@@ -227,7 +224,7 @@ class ClusterState(msgspec.Struct, frozen=True):
         return (instance for instance in found if instance.primary_node != node.uuid)
 
     def nodes_in(self, group: Group) -> Iterator[Node]:
-        """The nodes of a group."""
+        """Return the nodes of a group."""
         return (node for node in self.nodes.values() if node.group == group.uuid)
 
     def _find(self, kind: RecordKind, name: str) -> str:
@@ -241,21 +238,21 @@ class ClusterState(msgspec.Struct, frozen=True):
             if (uuid := self.names.get((kind, start))) is not None:
                 return uuid
             if name.endswith("."):
-                start = name  # a dot at its end says that nothing is left out
+                start = name  # a trailing dot marks a fully qualified name: no domain is added
         near = [key for known, key in self.names if known is kind and key.startswith(start + ".")]
         if len(near) == 1:
             return self.names[kind, near[0]]
         if near:
             raise Refused(
-                f"{kind} {name} may be any of {', '.join(sorted(near))}; give the whole name",
+                f"{kind} name {name} is ambiguous; give one of {', '.join(sorted(near))}",
                 Code.UNKNOWN,
             )
-        raise Refused(f"there is no {kind} named {name}; see gnt-{kind} list", Code.UNKNOWN)
+        raise Refused(f"{kind} {name} does not exist; see gnt-{kind} list", Code.UNKNOWN)
 
     # --- changing
 
     def put(self, record: Stored) -> ClusterState:
-        """The state with ``record`` in place of the object of its UUID, if there is one.
+        """Return the state with ``record`` added, or in place of the object with its UUID.
 
         :raises Refused: another object of this kind has this name.
         """
@@ -272,7 +269,7 @@ class ClusterState(msgspec.Struct, frozen=True):
         )
 
     def remove(self, record: Stored) -> ClusterState:
-        """The state without the object of this record's kind and UUID, which must be there."""
+        """Return the state without the object of this record's kind and UUID, which must exist."""
         kind = KINDS[type(record)]
         same = self.objects[kind]
         old, left = same[record.uuid], same.delete(record.uuid)
@@ -283,7 +280,7 @@ class ClusterState(msgspec.Struct, frozen=True):
         )
 
     def settled(self) -> ClusterState:
-        """The same state, with nothing counted as edited."""
+        """Return the same state with an empty list of edits."""
         return replace(self, edits=()) if self.edits else self
 
     def _indexed(self, record: Stored) -> ClusterState:
@@ -326,7 +323,7 @@ class ClusterState(msgspec.Struct, frozen=True):
 
 
 def empty() -> ClusterState:
-    """A state without any object."""
+    """Return a state without objects."""
     return ClusterState(
         objects=Map(), names=Map(), primaries=Map(), copies=Map(), owners=Map(), macs=Map()
     )
@@ -335,9 +332,9 @@ def empty() -> ClusterState:
 def collected(
     records: Iterable[Stored], *, serial_no: int, ctime: float, mtime: float
 ) -> ClusterState:
-    """The state of these objects, made at once; nothing counts as edited.
+    """Build a state from these objects in one step, with an empty list of edits.
 
-    :raises Refused: two of a kind have one name.
+    :raises Refused: two objects of a kind have the same name.
     """
     objects: dict[RecordKind, dict[str, Stored]] = {}
     names: dict[tuple[RecordKind, str], str] = {}
@@ -372,12 +369,12 @@ def collected(
 
 
 def _alike(old: Stored, new: Stored) -> bool:
-    """Whether the indexes have the same to say of both, as after most changes."""
+    """Return whether both have the same index entries, as after most changes."""
     return all(getattr(old, name) == getattr(new, name) for name in _INDEXED.get(type(old), ()))
 
 
 _HOSTS = frozenset({RecordKind.INSTANCE, RecordKind.NODE})
-"""Kinds whose names are host names, which can be written in several ways."""
+"""Kinds whose names are host names, which have several spellings."""
 
 _INDEXED: Mapping[type[Stored], tuple[str, ...]] = {
     Instance: ("name", "primary_node", "disks", "nics"),
@@ -386,7 +383,7 @@ _INDEXED: Mapping[type[Stored], tuple[str, ...]] = {
     Group: ("name",),
     Network: ("name",),
 }
-"""The fields that the indexes are made of."""
+"""The fields that the indexes are built from."""
 
 
 def _named(names: Names, record: Instance | Node | Group | Network) -> Names:
@@ -397,11 +394,11 @@ def _named(names: Names, record: Instance | Node | Group | Network) -> Names:
 
 
 def _doubled(kind: RecordKind, name: str) -> Refused:
-    return Refused(f"another {kind} is named {name}; choose another name", Code.EXISTS)
+    return Refused(f"{kind} {name} already exists; choose another name", Code.EXISTS)
 
 
 def _copied_to(disk: Disk) -> tuple[str, ...]:
-    """The nodes that hold a copy of ``disk`` each."""
+    """Return the nodes that have a copy of a mirrored disk."""
     return disk.nodes if disk.dev_type in MIRRORED_BETWEEN_NODES else ()
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Configurations of older formats, brought to the present one step by step.
+"""Upgrade of configurations from older formats, step by step.
 
-A step takes a decoded document of the version that it is listed under and makes one of the next:
+Each step takes a decoded document of one version and returns one of a later version:
 ``names_to_uuids`` from 2.2, ``upgrade_steps`` from 2.7 on.
 """
 
@@ -32,38 +32,38 @@ Ids: TypeAlias = Callable[[], str]
 
 
 def upgraded(document: Any, ids: Ids) -> Document:
-    """``document``, decoded from JSON, in the present format, with what may be missing filled in.
+    """Return ``document``, decoded from JSON, in the present format with defaults filled in.
 
-    :raises Invalid: it is not of a version that can be read.
+    :raises Invalid: its version cannot be read, or it does not have the form of its version.
     """
     if not isinstance(document, dict) or not isinstance(document.get("version"), int):
-        raise Invalid("this is no config.data: it does not say which version it has")
+        raise Invalid("not a config.data file: it has no version number")
     while (version := document["version"]) != CONFIG_VERSION:
         if version not in STEPS:
             raise Invalid(
-                f"config.data has version {_spelt(version)}, and this software reads "
-                f"{', '.join(map(_spelt, sorted({*STEPS, CONFIG_VERSION})))}; bring it to "
+                f"config.data has version {_spelt(version)}; this software reads "
+                f"{', '.join(map(_spelt, sorted({*STEPS, CONFIG_VERSION})))}; upgrade it to "
                 f"{_spelt(CONFIG_VERSION)} with the software that wrote it"
             )
         following, step = STEPS[version]
         try:
             document = {**step(document, ids), "version": following}
         except (AttributeError, KeyError, TypeError, ValueError) as e:
-            # A step takes the old form for granted; that it does not fit shows as one of these.
+            # Steps assume the old form; a document of another form fails with one of these.
             raise Invalid(
-                f"config.data is not what version {_spelt(version)} writes: {e!r}; restore it "
-                "from a backup"
+                f"config.data does not have the form of version {_spelt(version)}: {e!r}; "
+                "restore it from a backup"
             ) from e
     complete: Document = _with_whole_numbers(_completed(document))
     return complete
 
 
 _FRACTIONS = frozenset({"cpu_speed", "spindle-ratio", "vcpu-ratio", "ctime", "mtime"})
-"""What may be a fraction, and is written as one even if it is none."""
+"""Fields of floats, which are written as such even if the value is an integer."""
 
 
 def _with_whole_numbers(value: Any) -> Any:
-    """The document with whole numbers for what some versions write like 5000000.0."""
+    """Return the document with integers for values that some versions write like 5000000.0."""
     match value:
         case float() if value.is_integer():
             return int(value)
@@ -133,15 +133,15 @@ _MISSING: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 
 
 def _require_real(document: Document) -> None:
-    """Refuse instances and disks that are only reserved, which nothing here keeps.
+    """Reject reserved instances and disks (*forthcoming*), which this version does not support.
 
-    :raises Invalid: with each of them.
+    :raises Invalid: with a problem for each of them.
     """
     found = [
         Problem(
             f"{section}/{key}",
             f"{held.get('name') or key} is only reserved (forthcoming), which this version does not"
-            " keep; with Ganeti, create it (gnt-instance add --commit) or remove it first",
+            " support; with Ganeti, create it (gnt-instance add --commit) or remove it first",
         )
         for section in _MISSING
         for key, held in (document.get(section) or {}).items()
@@ -185,7 +185,7 @@ def _object(section: str, held: Any, missing: Mapping[str, Any]) -> Any:
 
 
 def _with(held: Any, missing: Mapping[str, Any]) -> Document:
-    """What is held, with what is missing; null counts as missing where there is a default."""
+    """Return the fields of ``held`` with defaults for missing ones; null counts as missing."""
     given = held if isinstance(held, dict) else {}
     return {**missing, **{n: v for n, v in given.items() if v is not None or n not in missing}}
 
@@ -208,4 +208,4 @@ def _cluster_defaults() -> Document:
 STEPS: Mapping[int, tuple[int, Callable[[Document, Ids], Document]]] = MappingProxyType(
     {2_020_000: (CONFIG_VERSION, from_2_2), **CHAIN}
 )
-"""By version, a later one and what makes a document of that."""
+"""The upgrade steps: by version, the version that the step leads to, and the step."""

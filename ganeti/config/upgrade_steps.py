@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The steps from version 2.7 to the present, one for each version.
+"""The upgrade steps from version 2.7 to the present, one for each version.
 
-A step changes what its version brought and nothing else; what is merely missing is filled in with
-defaults behind the last one. Where an older document has the newer form already, as Ganeti's own
-downgrades leave it, it is kept.
+A step makes only the changes of its version; missing fields get defaults after the last step. Parts
+of a document that already have the newer form, as after a downgrade by Ganeti, are kept.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ Ids: TypeAlias = Callable[[], str]
 Step: TypeAlias = Callable[[Document, Ids], Document]
 
 _DEVICES: Mapping[str, str] = {"lvm": Template.PLAIN.value, "drbd8": Template.DRBD.value}
-"""What kinds of disks were called before 2.9, where it was something else."""
+"""Names of disk templates before 2.9."""
 
 
 def to_2_8(old: Document, ids: Ids) -> Document:
-    """Policies have ranges; disks and network cards have UUIDs; templates are enabled by name."""
+    """Add policy ranges, UUIDs of disks and network cards, and the enabled disk templates."""
     cluster = {**old["cluster"], "ipolicy": _with_ranges(old["cluster"].get("ipolicy") or {}, {})}
     cluster.setdefault("enabled_disk_templates", _templates_in_use(old))
     usual = cluster["ipolicy"]
@@ -45,7 +44,7 @@ def to_2_8(old: Document, ids: Ids) -> Document:
 
 
 def to_2_9(old: Document, ids: Ids) -> Document:
-    """Nodes and instances are found by UUID; disks have the names of their templates."""
+    """Key nodes and instances by UUID, and rename disk templates."""
     uuids = {node["name"]: node["uuid"] for node in old["nodes"].values()}
 
     def disk(each: Document) -> Document:
@@ -70,7 +69,7 @@ def to_2_9(old: Document, ids: Ids) -> Document:
 
 
 def to_2_10(old: Document, ids: Ids) -> Document:
-    """Disks have no physical id any more."""
+    """Remove the physical ids of disks."""
 
     def disk(each: Document) -> Document:
         kept = {name: value for name, value in each.items() if name != "physical_id"}
@@ -80,7 +79,7 @@ def to_2_10(old: Document, ids: Ids) -> Document:
 
 
 def to_2_11(old: Document, ids: Ids) -> Document:
-    """The volumes of mirrored disks have UUIDs."""
+    """Add UUIDs to the volumes of mirrored disks."""
 
     def disk(each: Document) -> Document:
         return _with_children({"uuid": ids(), **each}, disk)
@@ -89,7 +88,7 @@ def to_2_11(old: Document, ids: Ids) -> Document:
 
 
 def to_2_12(old: Document, ids: Ids) -> Document:
-    """Disks are objects by themselves, with the times of their instance."""
+    """Move disks into their own section, with the times of their instance."""
     disks: dict[str, Document] = dict(old.get("disks") or {})
     instances = {}
     for key, instance in old["instances"].items():
@@ -102,7 +101,7 @@ def to_2_12(old: Document, ids: Ids) -> Document:
 
 
 def to_2_14(old: Document, ids: Ids) -> Document:
-    """Disks say on which nodes they are, and so the template of an instance follows from them."""
+    """Add the nodes of disks, and remove the template of instances, which follows from disks."""
     owners = {uuid: each for each in old["instances"].values() for uuid in each["disks"]}
 
     def disk(each: Document, nodes: list[str]) -> Document:
@@ -120,7 +119,7 @@ def to_2_14(old: Document, ids: Ids) -> Document:
 
 
 def unchanged(old: Document, ids: Ids) -> Document:
-    """The version brought nothing but settings with defaults."""
+    """Return the document as it is: the version only added settings with defaults."""
     return old
 
 
@@ -136,15 +135,15 @@ CHAIN: Mapping[int, tuple[int, Step]] = MappingProxyType(
         2_140_000: (2_150_000, unchanged),
         2_150_000: (2_160_000, unchanged),
         2_160_000: (3_000_000, unchanged),
-        # Ganeti 3.1 writes what 3.0 writes, under its own number.
+        # Ganeti 3.1 writes the format of 3.0 with its own version number.
         3_010_000: (3_000_000, unchanged),
     }
 )
-"""By version, the next one and what makes a document of it."""
+"""The upgrade steps: by version, the next version and the step to it."""
 
 
 def _with_ranges(policy: Document, usual: Mapping[str, Any]) -> Document:
-    """A policy whose least and most are a range; what they leave out is as in ``usual``."""
+    """Return a policy with ``min`` and ``max`` as a range, completed from ``usual``."""
     kept = {name: value for name, value in policy.items() if name not in ("min", "max")}
     bounds = {name: policy.get(name) or {} for name in ("min", "max")}
     if "minmax" not in kept and any(bounds.values()):
@@ -154,12 +153,12 @@ def _with_ranges(policy: Document, usual: Mapping[str, Any]) -> Document:
 
 
 def _of_group(policy: Document, usual: Mapping[str, Any]) -> Document:
-    """The policy of a group, which has no usual instance of its own."""
+    """Return the policy of a group, which has no standard instance."""
     return {n: value for n, value in _with_ranges(policy, usual).items() if n != "std"}
 
 
 def _templates_in_use(old: Document) -> list[str]:
-    """The templates of disks that there are, and those that the settings make possible."""
+    """Return the templates of existing disks, and those that the settings make available."""
     cluster = old["cluster"]
     used = {instance.get("disk_template") for instance in old["instances"].values()}
     possible = {
@@ -178,7 +177,7 @@ def _nodes_of(disk: Document, owner: Document | None) -> list[str]:
 
 
 def _with_disks(old: Document, change: Callable[[Document], Document]) -> Document:
-    """The document with every disk that is inside an instance changed."""
+    """Return the document with ``change`` applied to every disk inside an instance."""
     instances = {
         key: {
             **instance,

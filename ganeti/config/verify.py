@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What must be true of every state: references resolve, nothing is there twice, flags fit."""
+"""Invariants of the configuration: references resolve, ids are unique, flags are consistent."""
 
 from __future__ import annotations
 
@@ -16,52 +16,52 @@ from ganeti.model.instance import Instance
 
 
 def verify(state: ClusterState) -> list[str]:
-    """Everything that is wrong with ``state``; empty if nothing is."""
+    """Return a message for each violated invariant of ``state``."""
     if len(state.objects.get(RecordKind.CLUSTER, Map())) != 1:
-        return ["there must be exactly one cluster"]
+        return ["the configuration must contain exactly one cluster"]
     return [problem for check in _CHECKS for problem in check(state)]
 
 
 def dangling_nodes(state: ClusterState) -> Iterator[tuple[str, str]]:
-    """Return the names of nodes whose group does not exist, each with what is wrong."""
+    """Yield the names of nodes whose group does not exist, with a message."""
     for node in state.nodes.values():
         if node.group not in state.groups:
-            yield node.name, f"node {node.name} belongs to an unknown group, {node.group}"
+            yield node.name, f"node {node.name} belongs to unknown group {node.group}"
 
 
 def dangling_instances(state: ClusterState) -> Iterator[tuple[str, str]]:
-    """Return the names of instances whose primary node does not exist, each with what is wrong."""
+    """Yield the names of instances whose primary node does not exist, with a message."""
     for instance in state.instances.values():
         if instance.primary_node not in state.nodes:
-            problem = f"instance {instance.name} is on an unknown node, {instance.primary_node}"
+            problem = f"instance {instance.name} is on unknown node {instance.primary_node}"
             yield instance.name, problem
 
 
 def _master(state: ClusterState) -> Iterator[str]:
     master = state.nodes.get(state.cluster.master_node)
     if master is None:
-        yield f"the master node {state.cluster.master_node} is not in the configuration"
+        yield f"master node {state.cluster.master_node} is not in the configuration"
     elif not master.master_candidate or master.offline or master.drained:
-        yield f"the master node {master.name} must be a candidate, and neither offline nor drained"
+        yield f"master node {master.name} must be a candidate and neither offline nor drained"
 
 
 def _nodes(state: ClusterState) -> Iterator[str]:
     yield from (problem for _, problem in dangling_nodes(state))
     for node in state.nodes.values():
         if node.master_candidate + node.offline + node.drained > 1:
-            yield f"node {node.name} can be only one of candidate, offline and drained"
+            yield f"node {node.name} has more than one of the flags candidate, offline and drained"
         if node.master_candidate and not node.master_capable:
-            yield f"node {node.name} is a candidate and not master_capable"
+            yield f"node {node.name} is a candidate but not master_capable"
     for uuid in state.cluster.candidate_certs:
         found = state.nodes.get(uuid)
         if found is None or not found.master_candidate:
             called = found.name if found else uuid
-            yield f"node {called} has a candidate's certificate and is no candidate"
+            yield f"node {called} has a candidate's certificate but is not a candidate"
     for uuid, certificates in state.certificates.items():
         if uuid not in state.nodes:
-            yield f"there are certificates of an unknown node, {uuid}"
+            yield f"unknown node {uuid} has certificates"
         elif not certificates.fingerprints:
-            yield f"node {state.nodes[uuid].name} has no certificate that it may show"
+            yield f"node {state.nodes[uuid].name} has no certificate"
     yield from _twice(
         "certificate",
         (each for found in state.certificates.values() for each in found.fingerprints),
@@ -73,7 +73,7 @@ def _groups(state: ClusterState) -> Iterator[str]:
     for group in state.groups.values():
         for network in group.networks:
             if network not in state.networks:
-                yield f"group {group.name} is connected to an unknown network, {network}"
+                yield f"group {group.name} is connected to unknown network {network}"
 
 
 def _instances(state: ClusterState) -> Iterator[str]:
@@ -81,12 +81,12 @@ def _instances(state: ClusterState) -> Iterator[str]:
     for instance in state.instances.values():
         called = f"instance {instance.name}"
         if instance.hypervisor not in state.cluster.enabled_hypervisors:
-            yield f"{called} needs the hypervisor {instance.hypervisor}, which is not enabled"
+            yield f"{called} uses hypervisor {instance.hypervisor}, which is not enabled"
         for nic in instance.nics:
             if nic.network is not None and nic.network not in state.networks:
-                yield f"{called} has a card in an unknown network, {nic.network}"
+                yield f"{called} has a network card in unknown network {nic.network}"
         missing = [uuid for uuid in instance.disks if uuid not in state.disks]
-        yield from (f"{called} has an unknown disk, {uuid}" for uuid in missing)
+        yield from (f"{called} has unknown disk {uuid}" for uuid in missing)
         if not missing:
             yield from _disks_of(called, instance, state.disks_of(instance))
 
@@ -94,14 +94,14 @@ def _instances(state: ClusterState) -> Iterator[str]:
 def _disks_of(called: str, instance: Instance, disks: tuple[Disk, ...]) -> Iterator[str]:
     templates = sorted({disk.dev_type.value for disk in disks})
     if len(templates) > 1:
-        yield f"{called} has disks of several kinds: {', '.join(templates)}"
+        yield f"{called} has disks of several templates: {', '.join(templates)}"
     for number, disk in enumerate(disks):
         if disk.iv_name != f"disk/{number}":
-            yield f"{called} has disk {number} under the name {disk.iv_name}"
+            yield f"{called}: disk {number} has the iv_name {disk.iv_name}"
         if disk.dev_type is Template.DRBD and (
             len(set(disk.nodes)) != 2 or instance.primary_node not in disk.nodes
         ):
-            yield f"{called} has disk {number} not on its primary and one other node"
+            yield f"{called}: disk {number} is not on the primary node and one other node"
 
 
 def _disks(state: ClusterState) -> Iterator[str]:
@@ -112,15 +112,15 @@ def _disks(state: ClusterState) -> Iterator[str]:
     for disk in state.disks.values():
         for node in disk.nodes:
             if node not in state.nodes:
-                yield f"disk {disk.uuid} is on an unknown node, {node}"
+                yield f"disk {disk.uuid} is on unknown node {node}"
         if disk.dev_type is Template.DRBD and set(disk.logical_id[:2]) != set(disk.nodes):
-            yield f"disk {disk.uuid} names other nodes in logical_id than in nodes"
+            yield f"disk {disk.uuid} has different nodes in logical_id and in nodes"
     yield from _twice("minor", _minors(state))
     yield from _twice("volume or file", map(_place, _leaves(state.disks.values())))
 
 
 def _minors(state: ClusterState) -> Iterator[tuple[str, int]]:
-    """The node and number of each end of a drbd disk."""
+    """Yield the node and minor of each end of each drbd disk."""
     for disk in state.disks.values():
         if disk.dev_type is Template.DRBD:
             one, other, _, here, there, _ = disk.logical_id
@@ -128,7 +128,7 @@ def _minors(state: ClusterState) -> Iterator[tuple[str, int]]:
 
 
 def _place(disk: Disk) -> tuple[Hashable, ...]:
-    """What no two disks can share; files and volumes of different nodes are different."""
+    """Return the identity of a volume or file; those of different nodes are different."""
     return (disk.dev_type.value, disk.nodes, *disk.logical_id)
 
 
@@ -154,7 +154,7 @@ def _ports(state: ClusterState) -> Iterator[str]:
     yield from _twice("port", (*consoles, *mirrors, *state.cluster.tcpudp_port_pool))
     for port in (*consoles, *mirrors):
         if port > state.cluster.highest_used_port:
-            yield f"port {port} is in use and above highest_used_port"
+            yield f"port {port} is in use but above highest_used_port"
 
 
 def _serials(state: ClusterState) -> Iterator[str]:
@@ -162,7 +162,7 @@ def _serials(state: ClusterState) -> Iterator[str]:
         for record in same.values():
             serial = getattr(record, "serial_no", 1)  # some kinds have none
             if serial < 1:
-                yield f"{kind} {record.uuid} has the serial number {serial}"
+                yield f"{kind} {record.uuid} has invalid serial number {serial}"
 
 
 def _indexes(state: ClusterState) -> Iterator[str]:
@@ -175,7 +175,7 @@ def _indexes(state: ClusterState) -> Iterator[str]:
         return
     for name in ("names", "primaries", "copies", "owners", "macs"):
         if getattr(state, name) != getattr(right, name):
-            yield f"the index {name} does not fit the objects"
+            yield f"index {name} does not match the objects"
 
 
 def _records(state: ClusterState) -> Iterator[Stored]:
@@ -187,7 +187,7 @@ def _twice(what: str, values: Iterable[Hashable]) -> Iterator[str]:
     for value, count in Counter(values).items():
         if count > 1:
             text = " ".join(map(str, value)) if isinstance(value, tuple) else value
-            yield f"{what} {text} is there {count} times"
+            yield f"{what} {text} is used {count} times"
 
 
 _CHECKS: tuple[Callable[[ClusterState], Iterator[str]], ...] = (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The current state of the cluster, and the only way to change it."""
+"""The writer of the configuration, which makes changes durable in the journal."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from ganeti.model.filters import FilterRule
 from ganeti.schema.records import replace
 
 Change: TypeAlias = Callable[[ClusterState], ClusterState]
-"""A named pure step from state to state; refuses by raising ``Refused``."""
+"""A pure function from state to state; raises ``Refused`` if it cannot apply."""
 
 Observer: TypeAlias = Callable[[ClusterState, tuple[EditedState, ...]], None]
 
 
 @dataclass(frozen=True)
 class ChangeCause:
-    """Who changes something, why, and by which job."""
+    """The user, the reason and the job of a change."""
 
     who: str
     why: str
@@ -34,11 +34,11 @@ class ChangeCause:
 
 
 class ChangeMade(CancelledError):
-    """Who waited for a change was cancelled, and it was made all the same."""
+    """The caller was cancelled while it waited for a change, and the change was made."""
 
 
 class _Outcome(Deferred[ClusterState]):
-    """What becomes of a change; waiting for it does not end before that is certain."""
+    """The result of a change. A cancel is only noted: the wait ends when the result is certain."""
 
     cancelled = False
 
@@ -47,11 +47,11 @@ class _Outcome(Deferred[ClusterState]):
 
 
 class Config:
-    """The current cluster state, and the only way to change it.
+    """The current state of the cluster, and the only way to change it.
 
-    Readers see what is durable. Changes apply to the newest state, durable or not, so that many
-    can be under way and share a sync; if one cannot be kept, all that were built on it are gone
-    with it, and their callers are told.
+    Readers see the durable state. Changes apply to the newest state, durable or not, so that many
+    can be in progress and share a sync. If one cannot be made durable, all that are based on it
+    fail, too.
     """
 
     def __init__(self, state: ClusterState, journal: IJournal, clock: Callable[[], float]) -> None:
@@ -62,25 +62,25 @@ class Config:
         self._observers: list[Observer] = []
 
     def state(self) -> ClusterState:
-        """The newest durable state."""
+        """Return the newest durable state."""
         return self._durable
 
     def observe(self, observer: Observer) -> None:
-        """Call ``observer`` with each new durable state and what was edited to reach it."""
+        """Call ``observer`` with each new durable state and its edits."""
         self._observers.append(observer)
 
     async def change(
         self, change: Change, *, because: ChangeCause, also: Sequence[Edit] = ()
     ) -> ClusterState:
-        """Make ``change``, and ``also`` in the same commit; when this returns both are durable.
+        """Apply ``change``, and the edits ``also``, in one commit; return when both are durable.
 
-        A change that leaves the state as it is costs no commit, unless there is something ``also``
-        or what it saw is not durable yet. Who is cancelled while waiting does not take the change
-        back, and waits on: what follows depends on whether it was made.
+        A change that does not change the state makes no commit, unless ``also`` has edits or the
+        state that it is based on is not durable yet. Cancelling the caller does not revert the
+        change and does not end the wait, as the next steps depend on whether it was made.
 
         :raises NotKept: neither was made.
-        :raises ChangeMade: both were made, and who waited for that was cancelled meanwhile.
-        :raises Refused: ``change`` cannot be made to the state as it is; neither was made.
+        :raises ChangeMade: both were made, and the caller was cancelled meanwhile.
+        :raises Refused: ``change`` cannot apply to the present state; neither was made.
         """
         now = self._clock()
         before = self._newest
@@ -105,8 +105,8 @@ class Config:
             await self._journal.append(commit)
             kept = True
         finally:
-            # Every change that was under way fails; only the first of them may step back, as by
-            # the time the others hear of it, newer ones may have been built on the durable state.
+            # All pending changes fail. Only the first failure may reset the newest state: when the
+            # others are reported, newer changes may already be based on the durable state.
             if not kept and failures == self._failures:
                 self._failures += 1
                 self._newest = self._durable
@@ -125,7 +125,7 @@ def commit_of(
     now: float,
     also: Sequence[Edit] = (),
 ) -> Commit:
-    """The commit that makes a state of another, when both and the edits are as ``stamped`` says."""
+    """Return the commit between two states, with the edits from ``stamped``."""
     texts = (text for _, text in edits)
     return Commit(
         at=now,
@@ -139,12 +139,12 @@ def commit_of(
 def stamped(
     before: ClusterState, after: ClusterState, now: float
 ) -> tuple[ClusterState, list[tuple[EditedState, Edit]]]:
-    """``after`` with serial numbers and times moved on, and what differs from ``before``.
+    """Return ``after`` with new serial numbers and times, and its differences from ``before``.
 
-    What differs comes as records and as edits of the journal, in an order in which these can be
-    applied again. The records are those that a replay will find, down to the last bit.
+    Differences are pairs of records and journal edits, in an order in which they can be replayed.
+    The records are decoded from the edits, so that a replay gives identical ones.
 
-    :raises Invalid: a record has a field that could not be read again.
+    :raises Invalid: a record cannot be decoded.
     """
     final: list[tuple[EditedState, Edit]] = []
     state = before
@@ -170,13 +170,13 @@ def stamped(
 
 
 def _net(after: ClusterState) -> list[EditedState]:
-    """The last edit of each object; what frees a name comes before what may take it."""
+    """Return the last edit of each object; removals are first, as they may free a name."""
     last = {(edited.kind, edited.key): edited for edited in after.edits}
     return sorted(last.values(), key=lambda edited: edited.record is not None)
 
 
 _UNSTAMPED = (FilterRule, Authorities, NodeCertificates, SpentToken)
-"""Records without a serial number and times."""
+"""Types of records without a serial number and times."""
 
 
 def _moved_on(old: Stored | None, record: Stored, now: float) -> Stored:

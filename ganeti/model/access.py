@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What proves who is who in the cluster: authorities, certificates of nodes, spent tokens."""
+"""Records of access control: certificate authorities, node certificates, spent join tokens."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from ganeti.schema.types import Count, Line, Lines
 class Authorities(Record):
     """The certificate authorities that the cluster trusts; ``uuid`` is the cluster's.
 
-    ``certificates`` (PEM) has the newest first. It is the only one, unless the replacement of the
-    one before is unfinished. ``key_exposed`` is whether a node may know the key of the newest that
-    is no master candidate any more, ``secrets_exposed`` the same of the other secrets that
-    candidates share.
+    ``certificates`` (PEM) has the newest first; there is more than one only while a replacement is
+    unfinished. ``key_exposed`` is true if a node that is no longer a master candidate may know the
+    newest key, ``secrets_exposed`` if it may know the other secrets that candidates share.
     """
 
     uuid: Line
@@ -23,15 +22,15 @@ class Authorities(Record):
 
     @property
     def must_be_replaced(self) -> bool:
-        """Whether a replacement is unfinished, or has to begin."""
+        """Whether a replacement is unfinished or due."""
         return len(self.certificates) > 1 or self.key_exposed or self.secrets_exposed
 
 
 class NodeCertificates(Record):
-    """The certificates that a node may show; ``uuid`` is the node's.
+    """The certificates that a node may present; ``uuid`` is the node's.
 
-    Each is the SHA-256 digest of the certificate in DER, in hex, the newest last. There are two
-    while the node changes from one to the next.
+    ``fingerprints`` are SHA-256 digests of the DER form, in hex, the newest last. There are two
+    while the node's certificate is being replaced.
     """
 
     uuid: Line
@@ -39,10 +38,11 @@ class NodeCertificates(Record):
 
 
 class SpentToken(Record):
-    """A token by which a node has got its certificate; ``uuid`` is the token's nonce.
+    """A join token that a node has used to get its certificate; ``uuid`` is the token's nonce.
 
-    It is kept ``until`` a time in seconds since the epoch, so that it does not work twice, and so
-    that the same ``application``, given by its digest, gets the same ``certificate`` (PEM) again.
+    The record expires at ``until`` (seconds since the epoch). Until then the token cannot be used
+    for another certificate, and a repeated request with the same digest (``application``) gets the
+    same ``certificate`` (PEM), so that a node whose connection was cut can ask again.
     """
 
     uuid: Line

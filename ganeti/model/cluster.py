@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The cluster itself: its name, its master, and the defaults that everything else refers to."""
+"""The cluster record: name, master node, and cluster-wide defaults."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CONFIG_VERSION = 3_000_000
 
 
 class DataCollector(Record):
-    """Whether a monitoring collector runs, and every how many microseconds."""
+    """Settings of a monitoring data collector; ``interval`` in microseconds."""
 
     active: bool
     interval: Integer

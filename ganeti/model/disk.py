@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Disks of instances, and the templates that say what they are made of."""
+"""Instance disks and disk templates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ganeti.schema.types import Integer, Line, Parameters, Value
 
 
 class Template(enum.StrEnum):
-    """What an instance's disks are made of."""
+    """The storage type of an instance's disks."""
 
     DISKLESS = "diskless"
     FILE = "file"
@@ -24,7 +24,7 @@ class Template(enum.StrEnum):
 
 
 MIRRORED_BETWEEN_NODES = frozenset({Template.DRBD})
-"""Templates that keep a second copy on a secondary node."""
+"""Templates that store a second copy on a secondary node."""
 
 REACHED_FROM_ANYWHERE = frozenset(
     {
@@ -36,13 +36,13 @@ REACHED_FROM_ANYWHERE = frozenset(
         Template.GLUSTER,
     }
 )
-"""Templates whose disks every node of the group can open."""
+"""Templates whose disks are accessible from every node of the group."""
 
 
 SUPPORTED = frozenset(
     {Template.DISKLESS, Template.FILE, Template.SHAREDFILE, Template.PLAIN, Template.DRBD}
 )
-"""Templates of which disks can be made; a cluster that was taken over may know of others."""
+"""Templates that this version can create; an imported configuration may contain others."""
 
 
 class DiskMode(enum.StrEnum):

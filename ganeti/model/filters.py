@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Rules about which jobs may run."""
+"""Job filter rules."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ CONTINUE = "CONTINUE"
 RATE_LIMIT = "RATE_LIMIT"
 
 ACTIONS = (ACCEPT, PAUSE, REJECT, CONTINUE)
-"""What can be done with a job, besides ``["RATE_LIMIT", n]``."""
+"""The actions of a rule, besides ``["RATE_LIMIT", n]``."""
 
 
 class FilterRule(Record):
-    """A job filter: jobs that match all ``predicates`` get the ``action``.
+    """A job filter: ``action`` applies to jobs that match all ``predicates``.
 
-    ``watermark`` is the last job id that had been given out when the rule was set.
+    ``watermark`` is the highest job id that was assigned when the rule was created.
     """
 
     uuid: Line
@@ -33,5 +33,5 @@ class FilterRule(Record):
 
     @property
     def place(self) -> tuple[int, int, str]:
-        """Rules are tried in the order of this."""
+        """The sort key that gives the order in which rules apply."""
         return self.priority, self.watermark, self.uuid

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Node groups: nodes among which instances can move."""
+"""Node groups: sets of nodes between which instances can move."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ganeti.schema.types import Key, Line, Parameters
 
 
 class AllocPolicy(enum.StrEnum):
-    """Whether new instances are placed in a group."""
+    """Whether the allocator places new instances in a group."""
 
     PREFERRED = "preferred"
     LAST_RESORT = "last_resort"
@@ -18,7 +18,7 @@ class AllocPolicy(enum.StrEnum):
 
 
 class Group(TaggedObject, omit_defaults=True):
-    """A node group; which nodes belong to it is written in the nodes, ``members`` is historical."""
+    """A node group. Membership is stored in ``Node.group``; ``members`` is obsolete and unused."""
 
     name: Line
     members: tuple[Line, ...] | None = None

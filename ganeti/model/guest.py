@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""An instance as a node sees it: every parameter filled in, nothing to look up."""
+"""An instance as it is sent to nodes, with all parameters filled in."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ganeti.schema.types import Integer, Line, Number, Parameters
 
 
 class CheckScope(enum.StrEnum):
-    """What of a guest a node checks.
+    """How much of a guest a node checks before it accepts it.
 
-    ``running`` is for a guest that runs elsewhere: a parameter that it does without there cannot
-    keep it from running here. ``equipment`` are its network cards and the number of its disks only.
+    ``running`` is for a guest that is running on another node: only parameters that take effect
+    there are checked. ``equipment`` checks only its network cards and the number of its disks.
     """
 
     ALL = "all"
@@ -23,7 +23,7 @@ class CheckScope(enum.StrEnum):
 
 
 class GuestNetwork(Record):
-    """The network that a network card belongs to, for scripts; empty text where not set."""
+    """The network of a network card, for scripts; values that are not set are empty strings."""
 
     name: Line
     uuid: Line
@@ -49,10 +49,10 @@ class GuestNic(Record):
 
 
 class Guest(Record):
-    """Everything that a node needs to know to install, start or move an instance.
+    """The data that a node needs to install, start or move an instance.
 
-    ``memory`` and ``minmem`` in MiB. ``disks`` have their drivers' parameters filled in.
-    ``primary`` and ``secondaries`` are node UUIDs.
+    ``memory`` and ``minmem`` are in MiB. ``disks`` have the parameters of their templates filled
+    in. ``primary`` and ``secondaries`` are node UUIDs.
     """
 
     name: Line
@@ -85,7 +85,7 @@ class Guest(Record):
 
 
 class GuestState(Record):
-    """What a hypervisor says of a running guest: memory in MiB, CPU time in seconds."""
+    """The state of a running guest as its hypervisor reports it: MiB, and seconds of CPU time."""
 
     name: str
     memory: Integer

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Instances: the virtual machines that the cluster is there for."""
+"""Instances: the virtual machines of the cluster."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ganeti.schema.types import Integer, Line, Parameters
 
 
 class Wanted(enum.StrEnum):
-    """The state that an administrator wants an instance to be in."""
+    """The configured state of an instance."""
 
     UP = "up"
     DOWN = "down"
@@ -19,14 +19,14 @@ class Wanted(enum.StrEnum):
 
 
 class WantedBy(enum.StrEnum):
-    """Who last decided on that state: an administrator, or the guest's user from inside."""
+    """The source of that state: an administrator, or a shutdown from inside the guest."""
 
     ADMIN = "admin"
     USER = "user"
 
 
 class Nic(Record, omit_defaults=True):
-    """A network card; ``nicparams`` holds only what differs from the cluster's defaults."""
+    """A network card; ``nicparams`` has only values that differ from the cluster's defaults."""
 
     mac: Line
     ip: Line | None = None

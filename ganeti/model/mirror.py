@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The two ends of a mirrored disk: who is who depends on the node that looks."""
+"""The local and remote end of a mirrored disk, from the view of one of its nodes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ganeti.model.node import Node
 from ganeti.schema.records import replace
 
 ENDS = "ends"
-"""The parameter of a mirrored disk that says where its nodes are; it is sent and not stored."""
+"""The disk parameter with the names and addresses of both nodes; it is sent, never stored."""
 
 
 @dataclass(frozen=True)
 class MirrorEnds:
-    """A mirrored disk's connection as one of its two nodes sees it."""
+    """The connection of a mirrored disk from the view of one of its two nodes."""
 
     local_ip: str
     remote_ip: str
@@ -28,9 +28,10 @@ class MirrorEnds:
 
 
 def with_ends(disk: Disk, nodes: Mapping[str, Node]) -> Disk:
-    """The disk as it is sent to nodes: a mirrored one with the names and addresses of its ends.
+    """Return the disk as it is sent to nodes: with names and addresses of its ends if mirrored.
 
-    It is the same for both nodes, as each knows its own name. Disks of other templates stay.
+    Both nodes get the same value, as each knows its own name. Disks of other templates are returned
+    unchanged.
     """
     if disk.dev_type is not Template.DRBD:
         return disk
@@ -40,19 +41,18 @@ def with_ends(disk: Disk, nodes: Mapping[str, Node]) -> Disk:
 
 
 def ends_of(disk: Disk, here: str) -> MirrorEnds:
-    """The ends of a disk that came from ``with_ends`` as the node named ``here`` sees them.
+    """Return the ends of a disk from ``with_ends``, from the view of the node named ``here``.
 
-    :raises Failed: the disk came without them, or is a disk of other nodes.
+    :raises Failed: the disk has no ends, or node ``here`` is not one of them.
     """
     match (disk.params or {}).get(ENDS), disk.logical_id:
         case [[one, one_ip], [two, two_ip]], [_, _, port, one_minor, two_minor, secret]:
             sides = {one: (one_ip, one_minor), two: (two_ip, two_minor)}
         case _:
-            raise Failed(f"mirrored disk {disk.uuid} came without its ends", Code.INTERNAL)
+            raise Failed(f"mirrored disk {disk.uuid} has no node addresses", Code.INTERNAL)
     if here not in sides or len(sides) != 2:
         raise Failed(
-            f"mirrored disk {disk.uuid} is one of {' and '.join(map(str, sides))}, and this is"
-            f" {here}",
+            f"mirrored disk {disk.uuid} belongs to {' and '.join(map(str, sides))}, not to {here}",
             Code.INTERNAL,
         )
     local_ip, local_minor = sides.pop(here)

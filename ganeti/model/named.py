@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What every object of the configuration has."""
+"""Fields that all objects of the configuration share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ganeti.schema.types import Integer, Line, Number
 
 
 class StoredObject(Record, omit_defaults=True):
-    """An object of the configuration; ``serial_no`` and ``mtime`` move with every change of it."""
+    """An object of the configuration; every change updates ``serial_no`` and ``mtime``."""
 
     uuid: Line
     serial_no: Integer
@@ -17,6 +17,6 @@ class StoredObject(Record, omit_defaults=True):
 
 
 class TaggedObject(StoredObject, omit_defaults=True):
-    """An object that carries tags, kept sorted."""
+    """An object with tags, which are sorted."""
 
     tags: tuple[Line, ...]

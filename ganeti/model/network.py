@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Networks that hand out addresses to instances."""
+"""IP networks with pools of addresses for instances."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ganeti.schema.types import Line
 
 
 class Network(TaggedObject, omit_defaults=True):
-    """An IPv4 network; the reservations have one ``0`` or ``1`` for each of its addresses."""
+    """An IPv4 network; reservations are bitmaps, one ``0`` or ``1`` for each address in order."""
 
     name: Line
     mac_prefix: Line | None = None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Nodes: the hosts that instances run on."""
+"""Nodes: the hosts of the cluster."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ganeti.schema.types import Line, Parameters
 
 
 class Role(enum.StrEnum):
-    """What a node is to its cluster, in the words of the remote API."""
+    """The role of a node, as the remote API names it."""
 
     MASTER = "master"
     CANDIDATE = "master-candidate"
@@ -46,7 +46,7 @@ class Node(TaggedObject, omit_defaults=True):
     disk_state_static: Parameters | None = None
 
     def role(self, master: str) -> Role:
-        """What the node is when ``master`` is the UUID of the master node."""
+        """Return the node's role, given the UUID of the master node."""
         if self.uuid == master:
             return Role.MASTER
         if self.offline:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a guest runs with, beside what is configured for it.
+"""The settings that a running guest was started with, and how they differ from its configuration.
 
-A change of an instance does not change its guest, which keeps what it was started with until it is
-stopped, also when it is migrated. So each step decides which of the two it needs.
+A change of an instance does not change its running guest, which keeps the settings of its start,
+also when it is migrated. Each step has to decide whether it needs the running or the configured
+settings.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ganeti.schema.types import Integer, Line, Parameters
 
 
 class RunningDisk(Record):
-    """A disk that a guest was started with. Where its data are may change while the guest runs."""
+    """A disk that a guest was started with; the location of its data may change while it runs."""
 
     uuid: Line
     mode: DiskMode
@@ -30,9 +31,9 @@ class RunningDisk(Record):
 class RunningConfig(Record):
     """The settings that a guest was started with; ``memory`` in MiB.
 
-    ``chosen`` are values that the hypervisor chose at the start for parameters that leave it a
-    choice, such as the versioned machine type that ``pc`` stood for. ``version`` is that of the
-    program that runs the guest. OS parameters and secrets of disks are not among the settings.
+    ``chosen`` has values that the hypervisor chose at the start where a parameter leaves a choice,
+    such as the versioned machine type for ``pc``. ``version`` is the version of the hypervisor
+    program. OS parameters and disk secrets are not included.
     """
 
     memory: Integer
@@ -46,7 +47,7 @@ class RunningConfig(Record):
 
 
 def running_config(guest: Guest, chosen: Parameters, version: str) -> RunningConfig:
-    """Return what is recorded of a guest that is started as it is configured."""
+    """Return the record for a guest that is started with its configured settings."""
     return RunningConfig(
         memory=guest.memory,
         vcpus=guest.vcpus,
@@ -60,18 +61,17 @@ def running_config(guest: Guest, chosen: Parameters, version: str) -> RunningCon
 
 
 def as_running(configured: Guest, running: RunningConfig) -> Guest:
-    """Return the guest as it runs, for a node that is to receive it.
+    """Return the guest with its running settings, for a node that will receive it.
 
-    What is no part of the guest is taken from the configuration: where its disks are, and the
-    parameters that take effect at once.
+    The location of its disks and parameters that take effect at once come from the configuration.
 
-    :raises Refused: it runs with a disk that the configuration no longer has.
+    :raises Refused: the guest uses a disk that is no longer configured.
     """
     disks = {disk.uuid: disk for disk in configured.disks}
     if lost := [disk.uuid for disk in running.disks if disk.uuid not in disks]:
         raise Refused(
-            f"instance {configured.name} runs with a disk that is no longer configured "
-            f"({', '.join(lost)}); restart it: gnt-instance reboot {configured.name}"
+            f"instance {configured.name} is running with a disk that is no longer configured "
+            f"({', '.join(lost)}); reboot it: gnt-instance reboot {configured.name}"
         )
     immediate = _immediate(configured)
     now = {name: value for name, value in configured.hvparams.items() if name in immediate}
@@ -103,14 +103,14 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class PendingChange:
-    """A setting that a running guest gets at its next start; None stands for not there."""
+    """A setting that changes at the guest's next start; None means that the item does not exist."""
 
     name: str
     running: Any
     configured: Any
 
     def __str__(self) -> str:
-        return f"{self.name}: {_text(self.running)} now, {_text(self.configured)} then"
+        return f"{self.name}: {_text(self.running)} now, {_text(self.configured)} after restart"
 
 
 def _text(value: Any) -> str:
@@ -118,7 +118,7 @@ def _text(value: Any) -> str:
 
 
 def pending_changes(running: RunningConfig, configured: Guest) -> tuple[PendingChange, ...]:
-    """Return what a guest does not run with yet, in the words of ``gnt-instance modify``."""
+    """Return the changes that wait for the guest's next start, named as in gnt-instance modify."""
     return tuple(
         change for change in _changes(running, configured) if change.running != change.configured
     )

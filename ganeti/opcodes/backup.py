@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Requests about exports of instances."""
+"""Opcodes for exports of instances."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from ganeti.opcodes.opcode import Opcode
 from ganeti.schema.records import doc, unsupported
 from ganeti.schema.types import Integer, Lines, Number, Text, Value
 
-_ZEROING = "let the guest trim its file systems (fstrim) before"
+_ZEROING = "trim the file systems inside the guest first (fstrim)"
 
 
 class ExportMode(enum.StrEnum):
-    """Where an export goes: to a node of this cluster, or to another cluster."""
+    """The destination of an export: a node of this cluster, or another cluster."""
 
     LOCAL = "local"
     REMOTE = "remote"
 
 
 class PrepareExport(Opcode, tag="OP_BACKUP_PREPARE"):
-    """Get ready to export an instance; to another cluster, hand out what that one needs."""
+    """Prepare the export of an instance; for another cluster, return a handshake and a key."""
 
     summary_field = "instance_name"
 
     instance_name: fields.TheInstance
     instance_uuid: fields.InstanceUUID = None
-    mode: Annotated[ExportMode, doc("Where the export will go.")]
+    mode: Annotated[ExportMode, doc("Destination of the export.")]
 
 
 class ExportInstance(Opcode, tag="OP_BACKUP_EXPORT"):
-    """Export an instance's disks and description."""
+    """Export the disks and the description of an instance."""
 
     summary_field = "instance_name"
 
@@ -42,39 +42,39 @@ class ExportInstance(Opcode, tag="OP_BACKUP_EXPORT"):
     shutdown_timeout: fields.ShutdownTimeout = fields.SHUTDOWN_TIMEOUT
     target_node: Annotated[
         Text | tuple[Value, ...],
-        doc("The node that keeps it; with mode remote, where each disk is received."),
+        doc("Node for the export; with mode remote, the destination of each disk."),
     ]
     target_node_uuid: fields.TargetNodeUUID = None
-    shutdown: Annotated[bool, doc("Stop the instance while its disks are copied.")] = True
-    remove_instance: Annotated[bool, doc("Remove the instance when it is exported.")] = False
+    shutdown: Annotated[bool, doc("Stop the instance during the export.")] = True
+    remove_instance: Annotated[bool, doc("Remove the instance after the export.")] = False
     ignore_remove_failures: Annotated[
-        bool, doc("Go on even if parts of the exported instance cannot be removed.")
+        bool, doc("Remove the instance even if its disks cannot be removed.")
     ] = False
-    mode: Annotated[ExportMode, doc("Where the export goes.")] = ExportMode.LOCAL
+    mode: Annotated[ExportMode, doc("Destination of the export.")] = ExportMode.LOCAL
     x509_key_name: Annotated[
-        tuple[Value, ...] | None, doc("The signed name of the key made by prepare; mode remote.")
+        tuple[Value, ...] | None, doc("Signed name of the key from the preparation; mode remote.")
     ] = None
     destination_x509_ca: Annotated[
-        Lines | None, doc("The signed certificate of the other cluster, in PEM; mode remote.")
+        Lines | None, doc("Signed certificate of the other cluster (PEM); mode remote.")
     ] = None
     zero_free_space: Annotated[
-        bool, unsupported("Overwrite free space with zeros before.", _ZEROING)
+        bool, unsupported("Overwrite free space with zeros first.", _ZEROING)
     ] = False
     zeroing_timeout_fixed: Annotated[
         Integer | None,
-        unsupported("How long zeroing may take at least, in seconds.", _ZEROING),
+        unsupported("Time-out for zeroing in seconds, plus the time per MiB.", _ZEROING),
     ] = None
     zeroing_timeout_per_mib: Annotated[
         Number | None,
-        unsupported("How much longer zeroing may take per MiB, in seconds.", _ZEROING),
+        unsupported("Additional time-out for zeroing per MiB, in seconds.", _ZEROING),
     ] = None
-    long_sleep: Annotated[
-        bool, doc("Keep the instance stopped until the whole export is done.")
-    ] = False
+    long_sleep: Annotated[bool, doc("Keep the instance stopped until the export is complete.")] = (
+        False
+    )
 
 
 class RemoveExport(Opcode, tag="OP_BACKUP_REMOVE"):
-    """Delete the exports of an instance, which need not exist any more."""
+    """Remove the exports of an instance; the instance need not exist."""
 
     summary_field = "instance_name"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The words that parameters of several opcodes choose from; a single opcode's are beside it."""
+"""Choices for parameters of several opcodes; those of a single opcode are in its module."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import enum
 
 
 class Hypervisor(enum.StrEnum):
-    """What runs the guests of an instance."""
+    """The hypervisor of an instance."""
 
     CHROOT = "chroot"
     FAKE = "fake"
@@ -18,7 +18,7 @@ class Hypervisor(enum.StrEnum):
 
 
 class FileDriver(enum.StrEnum):
-    """How a disk image in a file becomes a block device for Xen."""
+    """The Xen driver for disk images in files."""
 
     BLKTAP = "blktap"
     BLKTAP2 = "blktap2"
@@ -26,7 +26,7 @@ class FileDriver(enum.StrEnum):
 
 
 class StorageType(enum.StrEnum):
-    """A kind of space that nodes have."""
+    """A type of storage on nodes."""
 
     BLOCKDEV = "blockdev"
     DISKLESS = "diskless"
@@ -40,7 +40,7 @@ class StorageType(enum.StrEnum):
 
 
 class NicMode(enum.StrEnum):
-    """How a network card is attached to its node's network."""
+    """The mode of connecting a network card to the node's network."""
 
     BRIDGED = "bridged"
     OPENVSWITCH = "openvswitch"
@@ -49,14 +49,14 @@ class NicMode(enum.StrEnum):
 
 
 class MigrationMode(enum.StrEnum):
-    """Whether a guest keeps running while it moves."""
+    """Whether a guest keeps running during a migration."""
 
     LIVE = "live"
     NON_LIVE = "non-live"
 
 
 class EvacuationMode(enum.StrEnum):
-    """Which instances leave a node."""
+    """The instances to evacuate from a node."""
 
     ALL = "all"
     PRIMARY_ONLY = "primary-only"

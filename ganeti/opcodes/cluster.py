@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Requests about the cluster as a whole."""
+"""Opcodes for the cluster as a whole."""
 
 from __future__ import annotations
 
@@ -16,49 +16,49 @@ from ganeti.schema.types import Count, GroupName, Integer, Key, Line, Parameters
 
 
 class ActivateMasterIP(Opcode, tag="OP_CLUSTER_ACTIVATE_MASTER_IP"):
-    """Bring up the master's address on the master node."""
+    """Configure the master IP address on the master node."""
 
 
 class DeactivateMasterIP(Opcode, tag="OP_CLUSTER_DEACTIVATE_MASTER_IP"):
-    """Take down the master's address on the master node."""
+    """Remove the master IP address from the master node."""
 
 
 class DescribeCluster(Opcode, tag="OP_CLUSTER_QUERY"):
-    """Tell the settings of the cluster."""
+    """Return the settings of the cluster."""
 
 
 class QueryConfigValuesOpcode(Opcode, tag="OP_CLUSTER_CONFIG_QUERY"):
-    """Tell single values of the configuration, in the order asked for."""
+    """Return values of the configuration in the requested order."""
 
-    output_fields: Annotated[tuple[Text, ...], doc("The names of the values.")]
+    output_fields: Annotated[tuple[Text, ...], doc("Names of the values.")]
 
 
 class FinishInit(Opcode, tag="OP_CLUSTER_POST_INIT"):
-    """Run the hooks that follow the creation of the cluster."""
+    """Run the post hooks of the cluster's creation."""
 
 
 class DestroyCluster(Opcode, tag="OP_CLUSTER_DESTROY"):
-    """End a cluster that has nothing left but its master."""
+    """Destroy a cluster that has no instances and no nodes except its master."""
 
 
 class RedistributeConfig(Opcode, tag="OP_CLUSTER_REDIST_CONF"):
-    """Bring the configuration and the files beside it to every node again."""
+    """Distribute the configuration and ancillary files to all nodes again."""
 
 
 class RenameCluster(Opcode, tag="OP_CLUSTER_RENAME"):
-    """Give the cluster another name, and with it another master address."""
+    """Rename the cluster, and change the master IP address to that of the new name."""
 
     summary_field = "name"
     host_names = ("name",)
 
-    name: Annotated[Text, doc("The new name.")]
+    name: Annotated[Text, doc("New name.")]
 
 
-_NO_SSH = "nodes speak over TLS; the cluster has no ssh keys of its own"
+_NO_SSH = "the cluster has no SSH keys, as nodes communicate over TLS"
 
 
 class SshKeyType(enum.StrEnum):
-    """The algorithms of ssh keys."""
+    """The algorithms of SSH keys."""
 
     DSA = "dsa"
     ECDSA = "ecdsa"
@@ -71,37 +71,37 @@ class RenewCrypto(Opcode, tag="OP_CLUSTER_RENEW_CRYPTO"):
     shared_secrets: Annotated[
         bool,
         doc(
-            "Replace the keys and secrets of the master candidates that a node may know which is"
-            " no candidate any more, and complete a replacement that was interrupted."
+            "Replace the master candidates' keys and secrets that a former candidate may know,"
+            " and complete an interrupted replacement."
         ),
     ] = False
     cluster_certificate: Annotated[
         bool,
         doc(
-            "Replace the cluster's certificate authority, and every certificate that it has"
-            " issued; complete a replacement that was interrupted."
+            "Replace the cluster's certificate authority and all certificates that it has"
+            " issued, and complete an interrupted replacement."
         ),
     ] = False
-    node_certificates: Annotated[bool, doc("Renew the nodes' certificates.")] = False
-    renew_ssh_keys: Annotated[bool, doc("Renew the nodes' ssh keys.")] = False
+    node_certificates: Annotated[bool, doc("Renew the node certificates.")] = False
+    renew_ssh_keys: Annotated[bool, doc("Renew the SSH keys of the nodes.")] = False
     ssh_key_type: Annotated[
-        SshKeyType | None, unsupported("The kind of the new ssh keys.", _NO_SSH)
+        SshKeyType | None, unsupported("Type of the new SSH keys.", _NO_SSH)
     ] = None
     ssh_key_bits: Annotated[
-        Positive | None, unsupported("The length of the new ssh keys.", _NO_SSH)
+        Positive | None, unsupported("Length of the new SSH keys.", _NO_SSH)
     ] = None
     verbose: fields.Verbose = False
-    debug: Annotated[bool, doc("Tell everything about what is done.")] = False
+    debug: Annotated[bool, doc("Print debug messages.")] = False
 
 
 class RepairDiskSizes(Opcode, tag="OP_CLUSTER_REPAIR_DISK_SIZES"):
-    """Compare the recorded sizes of disks with the real ones, and correct the record."""
+    """Compare the recorded sizes of disks with the actual ones, and correct the configuration."""
 
-    instances: Annotated[fields.InstanceNames, doc("Only these instances; empty means all.")] = ()
+    instances: Annotated[fields.InstanceNames, doc("Names of instances; empty means all.")] = ()
 
 
 class ListAction(enum.StrEnum):
-    """What happens to an entry of a list."""
+    """The change of an entry of a list."""
 
     ADD = "add"
     ATTACH = "attach"
@@ -115,99 +115,101 @@ ByName: TypeAlias = dict[Key, Parameters]
 
 
 class ModifyCluster(Opcode, tag="OP_CLUSTER_SET_PARAMS"):
-    """Change the settings of the cluster; what is not given stays as it is."""
+    """Change settings of the cluster; parameters that are not given stay unchanged."""
 
     force: fields.Force = False
     hv_state: fields.HvState = None
     disk_state: fields.DiskState = None
-    vg_name: Annotated[Line | None, doc("The volume group; empty text turns LVM off.")] = None
+    vg_name: Annotated[Line | None, doc("Volume group; empty disables LVM.")] = None
     enabled_hypervisors: Annotated[
-        tuple[Hypervisor, ...] | None, doc("The enabled hypervisors, the default one first.")
+        tuple[Hypervisor, ...] | None, doc("Enabled hypervisors; the first one is the default.")
     ] = None
-    hvparams: Annotated[ByName | None, doc("Hypervisor parameters, by hypervisor.")] = None
+    hvparams: Annotated[ByName | None, doc("Hypervisor parameters by hypervisor.")] = None
     beparams: Annotated[Parameters | None, doc("Backend parameters of all instances.")] = None
     os_hvp: Annotated[
         ByName | None, doc("Hypervisor parameters by OS definition and hypervisor.")
     ] = None
-    osparams: Annotated[ByName | None, doc("OS parameters, by OS definition.")] = None
+    osparams: Annotated[ByName | None, doc("OS parameters by OS definition.")] = None
     osparams_private_cluster: Annotated[
         ByName | None,
-        doc("OS parameters by OS definition that are stored but never shown.", private=True),
+        doc("Private OS parameters by OS definition; stored but never shown.", private=True),
     ] = None
     diskparams: fields.TemplateParams = None
-    candidate_pool_size: Annotated[
-        Positive | None, doc("How many nodes keep a copy of the configuration.")
-    ] = None
-    max_running_jobs: Annotated[Positive | None, doc("How many jobs run at once.")] = None
-    max_tracked_jobs: Annotated[Positive | None, doc("How many jobs are watched at once.")] = None
-    uid_pool: Annotated[UidRanges | None, doc("User ids for guests: [first, last] ranges.")] = None
-    add_uids: Annotated[UidRanges | None, doc("Ranges to add to the user ids.")] = None
-    remove_uids: Annotated[UidRanges | None, doc("Ranges to take from the user ids.")] = None
+    candidate_pool_size: Annotated[Positive | None, doc("Desired number of master candidates.")] = (
+        None
+    )
+    max_running_jobs: Annotated[Positive | None, doc("Maximum number of running jobs.")] = None
+    max_tracked_jobs: Annotated[Positive | None, doc("Maximum number of tracked jobs.")] = None
+    uid_pool: Annotated[UidRanges | None, doc("User IDs for guests, as [first, last] ranges.")] = (
+        None
+    )
+    add_uids: Annotated[UidRanges | None, doc("Ranges to add to uid_pool.")] = None
+    remove_uids: Annotated[UidRanges | None, doc("Ranges to remove from uid_pool.")] = None
     maintain_node_health: Annotated[
-        bool | None, doc("Stop instances that a node runs by mistake.")
+        bool | None, doc("Stop instances that run on a wrong node.")
     ] = None
-    prealloc_wipe_disks: Annotated[bool | None, doc("Wipe new disks before use.")] = None
+    prealloc_wipe_disks: Annotated[bool | None, doc("Wipe new disks.")] = None
     nicparams: Annotated[
-        fields.NicParams | None, doc("The defaults of network cards: mode, link, vlan.")
+        fields.NicParams | None, doc("Default NIC parameters: mode, link, vlan.")
     ] = None
     ndparams: fields.NdParams = None
     ipolicy: fields.Policy = None
-    drbd_helper: Annotated[
-        Line | None, doc("The helper program of DRBD; empty text turns DRBD off.")
-    ] = None
-    default_iallocator: Annotated[Line | None, doc("The allocator where none is named.")] = None
+    drbd_helper: Annotated[Line | None, doc("DRBD usermode helper; empty disables DRBD.")] = None
+    default_iallocator: Annotated[Line | None, doc("Default iallocator.")] = None
     default_iallocator_params: Annotated[
-        Parameters | None, doc("Parameters for the default allocator.")
+        Parameters | None, doc("Parameters of the default iallocator.")
     ] = None
-    mac_prefix: Annotated[Text | None, doc("The first three bytes of MAC addresses.")] = None
-    master_netdev: Annotated[Line | None, doc("The network device of the master's address.")] = None
-    master_netmask: Annotated[
-        Count | None, doc("The netmask of the master's address, in bits.")
-    ] = None
+    mac_prefix: Annotated[Text | None, doc("First three bytes of MAC addresses.")] = None
+    master_netdev: Annotated[Line | None, doc("Network device for the master IP.")] = None
+    master_netmask: Annotated[Count | None, doc("Prefix length of the master IP address.")] = None
     reserved_lvs: Annotated[
-        tuple[Text, ...] | None, doc("Patterns of logical volumes to leave alone.")
+        tuple[Text, ...] | None, doc("Patterns of logical volumes to ignore.")
     ] = None
-    hidden_os: Annotated[OSChanges | None, doc("Changes of the list of hidden OSes.")] = None
+    hidden_os: Annotated[OSChanges | None, doc("Changes of the list of hidden OS definitions.")] = (
+        None
+    )
     blacklisted_os: Annotated[
-        OSChanges | None, doc("Changes of the list of OSes that must not be used.")
+        OSChanges | None, doc("Changes of the list of blacklisted OS definitions.")
     ] = None
     use_external_mip_script: Annotated[
-        bool | None, doc("Set up the master's address by a script of the administrator.")
+        bool | None, doc("Configure the master IP address by a custom script.")
     ] = None
     enabled_disk_templates: Annotated[
-        tuple[Template, ...] | None, doc("The disk templates that may be used, default first.")
+        tuple[Template, ...] | None, doc("Enabled disk templates; the first one is the default.")
     ] = None
-    modify_etc_hosts: Annotated[bool | None, doc("Keep /etc/hosts of the nodes up to date.")] = None
-    file_storage_dir: Annotated[Line | None, doc("Folder for file disks.")] = None
-    shared_file_storage_dir: Annotated[Line | None, doc("Folder for shared file disks.")] = None
-    gluster_storage_dir: Annotated[Line | None, doc("Folder for disks on Gluster.")] = None
-    install_image: Annotated[Line | None, doc("The image that safe installations run from.")] = None
+    modify_etc_hosts: Annotated[bool | None, doc("Maintain /etc/hosts on the nodes.")] = None
+    file_storage_dir: Annotated[Line | None, doc("Directory for file disks.")] = None
+    shared_file_storage_dir: Annotated[Line | None, doc("Directory for sharedfile disks.")] = None
+    gluster_storage_dir: Annotated[Line | None, doc("Directory for Gluster disks.")] = None
+    install_image: Annotated[
+        Line | None, doc("Image of the helper guest for OS installations.")
+    ] = None
     instance_communication_network: Annotated[
-        Line | None, doc("The network between instances and their nodes; empty text for none.")
+        Line | None, doc("Network between instances and their nodes; empty for none.")
     ] = None
-    zeroing_image: Annotated[Line | None, doc("The image that zeroes free space.")] = None
-    compression_tools: Annotated[
-        tuple[Text, ...] | None, doc("The compression tools that may be used.")
+    zeroing_image: Annotated[
+        Line | None, doc("Image of the helper guest that zeroes free space.")
     ] = None
+    compression_tools: Annotated[tuple[Text, ...] | None, doc("Allowed compression tools.")] = None
     enabled_user_shutdown: Annotated[
-        bool | None, doc("Let users stop their instance from inside.")
+        bool | None, doc("Accept a shutdown from inside an instance as intended.")
     ] = None
     enabled_data_collectors: Annotated[
-        dict[Key, bool] | None, doc("Which monitoring collectors run.")
+        dict[Key, bool] | None, doc("Monitoring data collectors to enable or disable.")
     ] = None
     data_collector_interval: Annotated[
-        dict[Key, Integer] | None, doc("How often collectors run, in microseconds.")
+        dict[Key, Integer] | None, doc("Intervals of data collectors in microseconds.")
     ] = None
 
 
 class OptionalCheck(enum.StrEnum):
-    """Checks that can be left out."""
+    """Checks that can be skipped."""
 
     N_PLUS_ONE = "nplusone_mem"
 
 
 class FindingCode(enum.StrEnum):
-    """What verification can find, by the codes of its machine-readable report."""
+    """The codes of verification findings in the machine-readable report."""
 
     ECLUSTERCERT = "ECLUSTERCERT"
     ECLUSTERCFG = "ECLUSTERCFG"
@@ -254,24 +256,22 @@ class FindingCode(enum.StrEnum):
 
 NEVER_FOUND: Mapping[FindingCode, str] = {
     FindingCode.EGROUPDIFFERENTPVSIZE: (
-        "there is no exclusive storage, which is what needs equal sizes"
+        "exclusive storage, which requires equal sizes, is not supported"
     ),
-    FindingCode.EINSTANCEMISSINGCFGPARAMETER: (
-        "every parameter has a default, so that none is missing"
-    ),
-    FindingCode.ENODEGLUSTERSTORAGEPATHUNUSABLE: "there are no gluster disks",
-    FindingCode.ENODESSH: "nodes are reached through their daemons only, never by ssh",
+    FindingCode.EINSTANCEMISSINGCFGPARAMETER: "every parameter has a default",
+    FindingCode.ENODEGLUSTERSTORAGEPATHUNUSABLE: "gluster disks are not supported",
+    FindingCode.ENODESSH: "nodes are contacted through their daemons only, never by SSH",
     FindingCode.ENODEUSERSCRIPTS: (
-        "nodes run no scripts of the administrator but hooks (ENODEHOOKS) and out-of-band helpers "
-        "(ENODEOOBPATH)"
+        "nodes run no scripts of the administrator except hooks (ENODEHOOKS) and out-of-band "
+        "programs (ENODEOOBPATH)"
     ),
 }
-"""Codes that can be named in ``ignore_errors``, as scripts do, and why nothing is found."""
+"""Codes that scripts may give in ``ignore_errors`` but that have no findings, with the reason."""
 
 
-SkipChecks: TypeAlias = Annotated[tuple[OptionalCheck, ...], doc("Checks to leave out.")]
+SkipChecks: TypeAlias = Annotated[tuple[OptionalCheck, ...], doc("Checks to skip.")]
 IgnoreErrors: TypeAlias = Annotated[
-    tuple[FindingCode, ...], doc("Findings to report as warnings only.")
+    tuple[FindingCode, ...], doc("Error codes to report as warnings.")
 ]
 
 
@@ -288,7 +288,7 @@ class VerifyCluster(Opcode, tag="OP_CLUSTER_VERIFY"):
 
 
 class VerifyConfig(Opcode, tag="OP_CLUSTER_VERIFY_CONFIG"):
-    """Check that the configuration agrees with itself."""
+    """Verify that the configuration is consistent."""
 
     debug_simulate_errors: fields.DebugSimulateErrors = False
     error_codes: fields.ErrorCodes = False
@@ -297,11 +297,11 @@ class VerifyConfig(Opcode, tag="OP_CLUSTER_VERIFY_CONFIG"):
 
 
 class VerifyGroup(Opcode, tag="OP_CLUSTER_VERIFY_GROUP"):
-    """Check all nodes and instances of a node group."""
+    """Verify all nodes and instances of a node group."""
 
     summary_field = "group_name"
 
-    group_name: Annotated[GroupName, doc("The node group to check.")]
+    group_name: Annotated[GroupName, doc("Node group to verify.")]
     debug_simulate_errors: fields.DebugSimulateErrors = False
     error_codes: fields.ErrorCodes = False
     skip_checks: SkipChecks = ()
@@ -311,6 +311,6 @@ class VerifyGroup(Opcode, tag="OP_CLUSTER_VERIFY_GROUP"):
 
 
 class VerifyDisks(Opcode, tag="OP_CLUSTER_VERIFY_DISKS"):
-    """Submit a job for each node group that checks the disks of its instances."""
+    """Submit jobs that check the disks of instances, one for each node group."""
 
     group_name: fields.OnlyGroup = None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Parameters that several opcodes have, each declared once: its type and what it means."""
+"""Declarations of parameters that several opcodes share."""
 
 from __future__ import annotations
 
@@ -24,165 +24,161 @@ from ganeti.schema.types import (
 )
 
 SHUTDOWN_TIMEOUT = 120
-"""How long a guest may take to shut down, in seconds, where nothing else is said."""
+"""The default time-out for the shutdown of a guest, in seconds."""
 
 NO_COMPRESSION = "none"
 
-# --- what it is about
+# --- objects
 
-TheInstance: TypeAlias = Annotated[InstanceName, doc("The instance, by name or UUID.")]
+TheInstance: TypeAlias = Annotated[InstanceName, doc("Name or UUID of the instance.")]
 InstanceUUID: TypeAlias = Annotated[
-    Text | None, doc("UUID of the instance; where it is given it goes before the name.")
+    Text | None, doc("UUID of the instance; takes precedence over the name.")
 ]
 InstanceNames: TypeAlias = tuple[Text, ...]
-TheNode: TypeAlias = Annotated[NodeName, doc("The node, by name or UUID.")]
+TheNode: TypeAlias = Annotated[NodeName, doc("Name or UUID of the node.")]
 NodeUUID: TypeAlias = Annotated[
-    Text | None, doc("UUID of the node; where it is given it goes before the name.")
+    Text | None, doc("UUID of the node; takes precedence over the name.")
 ]
 NodeUUIDs: TypeAlias = Annotated[
-    tuple[Text, ...] | None, doc("UUIDs of the nodes; where given they go before the names.")
+    tuple[Text, ...] | None, doc("UUIDs of the nodes; take precedence over the names.")
 ]
-ListedNodes: TypeAlias = Annotated[tuple[Text, ...], doc("Only these nodes; empty means all.")]
-TheGroup: TypeAlias = Annotated[GroupName, doc("The node group, by name or UUID.")]
-OnlyGroup: TypeAlias = Annotated[Text | None, doc("Only this node group.")]
-TheNetwork: TypeAlias = Annotated[Name, doc("The network, by name or UUID.")]
-OutputFields: TypeAlias = Annotated[tuple[Text, ...], doc("The columns of the answer, in order.")]
+ListedNodes: TypeAlias = Annotated[tuple[Text, ...], doc("Names of nodes; empty means all.")]
+TheGroup: TypeAlias = Annotated[GroupName, doc("Name or UUID of the node group.")]
+OnlyGroup: TypeAlias = Annotated[Text | None, doc("Name of a node group; default is all.")]
+TheNetwork: TypeAlias = Annotated[Name, doc("Name or UUID of the network.")]
+OutputFields: TypeAlias = Annotated[tuple[Text, ...], doc("Output fields in order.")]
 UseLocking: TypeAlias = Annotated[
-    bool, doc("Wait for running jobs; answers never need this and it is refused by queries.")
+    bool, doc("Acquire locks; queries refuse this, as they never need locks.")
 ]
 
-# --- how hard to try
+# --- checks to skip, time-outs
 
-Force: TypeAlias = Annotated[bool, doc("Go ahead in spite of warnings.")]
-IgnorePolicy: TypeAlias = Annotated[
-    bool, doc("Go ahead even if the result breaks the instance policy.")
-]
+Force: TypeAlias = Annotated[bool, doc("Ignore warnings.")]
+IgnorePolicy: TypeAlias = Annotated[bool, doc("Ignore violations of the instance policy.")]
 IgnoreConsistency: TypeAlias = Annotated[
-    bool, doc("Go ahead even if the disks are not in sync; data may be lost.")
+    bool, doc("Ignore disks that are not in sync; data may be lost.")
 ]
 IgnoreOfflineNodes: TypeAlias = Annotated[
-    bool, doc("Record the wanted state even if the node is offline.")
+    bool, doc("Record the new state even if the node is offline.")
 ]
-NoRemember: TypeAlias = Annotated[
-    bool, doc("Leave the recorded wanted state of the instance as it is.")
-]
-WaitForSync: TypeAlias = Annotated[bool, doc("Finish only when the disks are in sync.")]
+NoRemember: TypeAlias = Annotated[bool, doc("Do not record the new state of the instance.")]
+WaitForSync: TypeAlias = Annotated[bool, doc("Wait until the disks are in sync.")]
 EarlyRelease: TypeAlias = Annotated[
-    bool, doc("Free the old disks' locks before the new disks are in sync.")
+    bool, doc("Release locks on the old disks before the new disks are in sync.")
 ]
 ShutdownTimeout: TypeAlias = Annotated[
-    Seconds, doc("How long the guest may take to shut down before it is stopped hard, in seconds.")
+    Seconds, doc("Time-out for the shutdown of the guest, in seconds; then it is killed.")
 ]
-NameCheck: TypeAlias = Annotated[bool, doc("Require that the name resolves.")]
-IPCheck: TypeAlias = Annotated[bool, doc("Require that nothing answers at the name's address.")]
-ConflictsCheck: TypeAlias = Annotated[
-    bool, doc("Refuse addresses that belong to another network or instance.")
+NameCheck: TypeAlias = Annotated[bool, doc("Check that the name resolves.")]
+IPCheck: TypeAlias = Annotated[bool, doc("Check that no host answers at the name's address.")]
+ConflictsCheck: TypeAlias = Annotated[bool, doc("Reject addresses of another network or instance.")]
+
+# --- targets
+
+Iallocator: TypeAlias = Annotated[
+    Text | None, doc("Name of the iallocator that selects the nodes.")
 ]
-
-# --- where to
-
-Iallocator: TypeAlias = Annotated[Text | None, doc("The allocator that chooses the nodes.")]
-TargetNode: TypeAlias = Annotated[Text | None, doc("The node to move to.")]
-TargetNodeUUID: TypeAlias = Annotated[Text | None, doc("UUID of the node to move to.")]
+TargetNode: TypeAlias = Annotated[Text | None, doc("Target node.")]
+TargetNodeUUID: TypeAlias = Annotated[Text | None, doc("UUID of the target node.")]
 TargetGroups: TypeAlias = Annotated[
-    tuple[Text, ...] | None, doc("Node groups to move to; if not given, any other group.")
+    tuple[Text, ...] | None, doc("Target node groups; default is any other group.")
 ]
-RemoteNode: TypeAlias = Annotated[Text | None, doc("The node that becomes the new secondary.")]
+RemoteNode: TypeAlias = Annotated[Text | None, doc("New secondary node.")]
 RemoteNodeUUID: TypeAlias = Annotated[Text | None, doc("UUID of the new secondary node.")]
-PrimaryNode: TypeAlias = Annotated[Text | None, doc("The node that the instance is to run on.")]
+PrimaryNode: TypeAlias = Annotated[Text | None, doc("Primary node.")]
 PrimaryNodeUUID: TypeAlias = Annotated[Text | None, doc("UUID of the primary node.")]
 OpportunisticLocking: TypeAlias = Annotated[
-    bool, doc("Let the allocator choose only among nodes that no other job is using.")
+    bool, doc("Let the iallocator select only nodes that no other job has locked.")
 ]
 
 # --- migration
 
 Migration: TypeAlias = Annotated[
-    _MigrationMode | None, doc("Whether the guest keeps running; default by its parameters.")
+    _MigrationMode | None, doc("Whether the guest keeps running; default by hypervisor parameter.")
 ]
 Live: TypeAlias = Annotated[
-    bool | None, doc("The older form of mode: true is live, false is non-live.")
+    bool | None, doc("Deprecated form of mode: true is live, false is non-live.")
 ]
 AllowRuntimeChanges: TypeAlias = Annotated[
-    bool, doc("The guest's memory may be reduced to fit the target node.")
+    bool, doc("Reduce the guest's memory if the target node requires it.")
 ]
 
-# --- what it is made of
+# --- components of instances
 
 NicKey: TypeAlias = Literal["mac", "ip", "mode", "link", "bridge", "vlan", "network", "name"]
 NicParams: TypeAlias = dict[NicKey, Line | None]
-"""A network card as asked for; what is missing takes the cluster's default."""
+"""A requested network card; missing parameters have the cluster's defaults."""
 
 DiskParams: TypeAlias = dict[Text, Line | Integer | None]
-"""A disk as asked for: size (MiB, or text with a unit), mode, name, vg, metavg, adopt, spindles,
-access, provider; further keys are parameters of the external storage provider."""
+"""A requested disk: size (MiB, or text with a unit), mode, name, vg, metavg, adopt, spindles,
+access, provider; other keys are parameters of the external storage provider."""
 
-DiskTemplate: TypeAlias = Annotated[Template | None, doc("What the disks are made of.")]
-FileDriver: TypeAlias = Annotated[_FileDriver | None, doc("Driver for disks that are files.")]
+DiskTemplate: TypeAlias = Annotated[Template | None, doc("Disk template.")]
+FileDriver: TypeAlias = Annotated[_FileDriver | None, doc("Driver for file disks.")]
 FileStorageDir: TypeAlias = Annotated[
-    Text | None, doc("Folder for disks that are files, below the cluster's storage folder.")
+    Text | None, doc("Directory for file disks, below the cluster's storage directory.")
 ]
 HypervisorName: TypeAlias = Annotated[
-    Hypervisor | None, doc("The hypervisor; default is the cluster's first enabled one.")
+    Hypervisor | None, doc("Hypervisor; default is the cluster's default hypervisor.")
 ]
 HvParams: TypeAlias = Annotated[Parameters, doc("Hypervisor parameters.")]
 BeParams: TypeAlias = Annotated[
     Parameters, doc("Backend parameters: maxmem, minmem, vcpus, auto_balance, always_failover, …")
 ]
-OSType: TypeAlias = Annotated[Text | None, doc("The OS definition, with +variant if it has any.")]
+OSType: TypeAlias = Annotated[Text | None, doc("OS definition, with +variant if it has variants.")]
 ForceVariant: TypeAlias = Annotated[
-    bool, doc("Accept an OS variant that the definition does not list.")
+    bool, doc("Accept an OS variant that the definition does not declare.")
 ]
-OSParams: TypeAlias = Annotated[Parameters, doc("Parameters for the OS definition's scripts.")]
+OSParams: TypeAlias = Annotated[Parameters, doc("OS parameters.")]
 PrivateParams: TypeAlias = Annotated[
     Parameters | None,
-    doc("OS parameters that are stored but never shown.", private=True),
+    doc("Private OS parameters, which are stored but never shown.", private=True),
 ]
 SecretParams: TypeAlias = Annotated[
     Parameters | None,
-    doc("OS parameters that are passed to the scripts and neither stored nor shown.", secret=True),
+    doc("Secret OS parameters, which are neither stored nor shown.", secret=True),
 ]
 Compression: TypeAlias = Annotated[
-    Line, doc("The tool that compresses data between nodes, or none.")
+    Line, doc("Compression tool for transfers between nodes, or none.")
 ]
-Tags: TypeAlias = Annotated[tuple[Text, ...], doc("Tags to begin with.")]
+Tags: TypeAlias = Annotated[tuple[Text, ...], doc("Initial tags.")]
 
 # --- parameters of nodes and groups
 
 NdParams: TypeAlias = Annotated[
-    Parameters | None, doc("Node parameters that differ from the rest.")
+    Parameters | None, doc("Node parameters that differ from the defaults.")
 ]
-_NO_RESERVE = "keep room on nodes by the instance policy, or drain them"
+_NO_RESERVE = "limit instances by the instance policy, or drain nodes"
 HvState: TypeAlias = Annotated[
     Parameters | None,
-    unsupported("What each hypervisor uses on a node: memory and processors.", _NO_RESERVE),
+    unsupported("Memory and processors that each hypervisor uses on a node.", _NO_RESERVE),
 ]
 DiskState: TypeAlias = Annotated[
     Parameters | None,
-    unsupported("What is reserved of each storage, by kind and name.", _NO_RESERVE),
+    unsupported("Reserved storage by type and name.", _NO_RESERVE),
 ]
 Communication: TypeAlias = Annotated[
     bool | None,
     unsupported(
-        "Whether the instance has a network card to talk with its node.",
-        "give it a network card, and let its bridge lead to the node",
+        "Whether the instance has a network card for communication with its node.",
+        "add a network card that is connected to the node by a bridge",
     ),
 ]
 HelperTimeout: TypeAlias = Annotated[
     Integer | None,
     unsupported(
-        "How long the installing helper guest may take, in seconds.",
-        "OS definitions are installed without a helper guest",
+        "Time-out for the helper guest of an OS installation, in seconds.",
+        "OS installations do not use a helper guest",
     ),
 ]
 Policy: TypeAlias = Annotated[
     Parameters | None, doc("Instance policy: limits, ratios and allowed disk templates.")
 ]
 TemplateParams: TypeAlias = Annotated[
-    dict[Template, Parameters] | None, doc("Disk parameters, by disk template.")
+    dict[Template, Parameters] | None, doc("Disk parameters by disk template.")
 ]
 AllocPolicy: TypeAlias = Annotated[
-    _AllocPolicy | None, doc("Whether new instances are placed in the group.")
+    _AllocPolicy | None, doc("Whether the allocator places new instances in the group.")
 ]
 
 # --- verification
@@ -190,16 +186,16 @@ AllocPolicy: TypeAlias = Annotated[
 DebugSimulateErrors: TypeAlias = Annotated[
     bool,
     unsupported(
-        "Report every check as failed, to test what reads the report.",
-        "let something fail, such as the node daemon of a test cluster",
+        "Report every check as failed, to test programs that read the report.",
+        "cause a real failure, such as a stopped node daemon of a test cluster",
     ),
 ]
-ErrorCodes: TypeAlias = Annotated[bool, doc("Report in lines that programs can read.")]
-Verbose: TypeAlias = Annotated[bool, doc("Tell more about what is done.")]
+ErrorCodes: TypeAlias = Annotated[bool, doc("Print machine-readable output.")]
+Verbose: TypeAlias = Annotated[bool, doc("Print more details.")]
 Clutter: TypeAlias = Annotated[
     bool,
     unsupported(
-        "Also report files that belong to nothing.",
-        "what is left behind is removed by ganeti-cleaner",
+        "Also report files that belong to no object.",
+        "ganeti-cleaner removes such files",
     ),
 ]

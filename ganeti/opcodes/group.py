@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Requests about node groups."""
+"""Opcodes for node groups."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class AddGroup(Opcode, tag="OP_GROUP_ADD"):
 
     summary_field = "group_name"
 
-    group_name: Annotated[GroupName, doc("The name of the new group.")]
+    group_name: Annotated[GroupName, doc("Name of the new group.")]
     alloc_policy: fields.AllocPolicy = None
     ndparams: fields.NdParams = None
     diskparams: fields.TemplateParams = None
@@ -26,7 +26,7 @@ class AddGroup(Opcode, tag="OP_GROUP_ADD"):
 
 
 class ModifyGroup(Opcode, tag="OP_GROUP_SET_PARAMS"):
-    """Change the settings of a node group."""
+    """Change settings of a node group."""
 
     summary_field = "group_name"
 
@@ -40,14 +40,14 @@ class ModifyGroup(Opcode, tag="OP_GROUP_SET_PARAMS"):
 
 
 class RenameGroup(Opcode, tag="OP_GROUP_RENAME"):
-    """Give a node group another name."""
+    """Rename a node group."""
 
     group_name: fields.TheGroup
-    new_name: Annotated[GroupName, doc("The new name.")]
+    new_name: Annotated[GroupName, doc("New name.")]
 
 
 class RemoveGroup(Opcode, tag="OP_GROUP_REMOVE"):
-    """Delete a node group that has no nodes."""
+    """Remove a node group without nodes."""
 
     summary_field = "group_name"
 
@@ -55,18 +55,18 @@ class RemoveGroup(Opcode, tag="OP_GROUP_REMOVE"):
 
 
 class AssignNodes(Opcode, tag="OP_GROUP_ASSIGN_NODES"):
-    """Put nodes into a node group."""
+    """Assign nodes to a node group."""
 
     summary_field = "group_name"
 
     group_name: fields.TheGroup
-    force: Annotated[bool, doc("Even if that splits mirrored instances over two groups.")] = False
-    nodes: Annotated[tuple[Text, ...], doc("The nodes.")]
+    force: Annotated[bool, doc("Allow mirrored instances to be split over two groups.")] = False
+    nodes: Annotated[tuple[Text, ...], doc("Names of the nodes.")]
     node_uuids: fields.NodeUUIDs = None
 
 
 class EvacuateGroup(Opcode, tag="OP_GROUP_EVACUATE"):
-    """Submit the jobs that move all instances out of a node group."""
+    """Submit jobs that move all instances out of a node group."""
 
     summary_field = "group_name"
 
@@ -74,12 +74,12 @@ class EvacuateGroup(Opcode, tag="OP_GROUP_EVACUATE"):
     early_release: fields.EarlyRelease = False
     iallocator: fields.Iallocator = None
     target_groups: fields.TargetGroups = None
-    sequential: Annotated[bool, doc("Move one instance after the other.")] = False
-    force_failover: Annotated[bool, doc("Fail over instead of migrating.")] = False
+    sequential: Annotated[bool, doc("Move the instances one after the other.")] = False
+    force_failover: Annotated[bool, doc("Fail over instances instead of migrating them.")] = False
 
 
 class VerifyGroupDisks(Opcode, tag="OP_GROUP_VERIFY_DISKS"):
-    """Find the nodes of a group that do not answer, and disks to activate or missing."""
+    """Find unreachable nodes of a group, and inactive or missing disks of its instances."""
 
     summary_field = "group_name"
 

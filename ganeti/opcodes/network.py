@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Requests about networks."""
+"""Opcodes for networks."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from ganeti.opcodes.opcode import Opcode
 from ganeti.schema.records import doc
 from ganeti.schema.types import Line, Name, Text
 
-Gateway = Annotated[Text | None, doc("The router's IPv4 address.")]
-Network6 = Annotated[Text | None, doc("The IPv6 network, as prefix/length.")]
-Gateway6 = Annotated[Text | None, doc("The router's IPv6 address.")]
-MacPrefix = Annotated[Text | None, doc("The first three bytes of MAC addresses in the network.")]
-Reserve = Annotated[tuple[Text, ...] | None, doc("IPv4 addresses that instances never get.")]
+Gateway = Annotated[Text | None, doc("IPv4 gateway.")]
+Network6 = Annotated[Text | None, doc("IPv6 network, as prefix/length.")]
+Gateway6 = Annotated[Text | None, doc("IPv6 gateway.")]
+MacPrefix = Annotated[Text | None, doc("First three bytes of MAC addresses in the network.")]
+Reserve = Annotated[tuple[Text, ...] | None, doc("IPv4 addresses to reserve.")]
 
 
 class AddNetwork(Opcode, tag="OP_NETWORK_ADD"):
-    """Create a network that hands out addresses to instances."""
+    """Create a network with a pool of addresses for instances."""
 
     summary_field = "network_name"
 
-    network_name: Annotated[Name, doc("The name of the new network.")]
-    network: Annotated[Text, doc("The IPv4 network, as address/length.")]
+    network_name: Annotated[Name, doc("Name of the new network.")]
+    network: Annotated[Text, doc("IPv4 network, as address/length.")]
     gateway: Gateway = None
     network6: Network6 = None
     gateway6: Gateway6 = None
@@ -40,7 +40,7 @@ class AddNetwork(Opcode, tag="OP_NETWORK_ADD"):
 
 
 class ModifyNetwork(Opcode, tag="OP_NETWORK_SET_PARAMS"):
-    """Change a network, except for its IPv4 subnet."""
+    """Change a network; its IPv4 subnet cannot be changed."""
 
     summary_field = "network_name"
 
@@ -50,9 +50,9 @@ class ModifyNetwork(Opcode, tag="OP_NETWORK_SET_PARAMS"):
     gateway6: Gateway6 = None
     mac_prefix: MacPrefix = None
     add_reserved_ips: Reserve = None
-    remove_reserved_ips: Annotated[
-        tuple[Text, ...] | None, doc("IPv4 addresses that instances may get again.")
-    ] = None
+    remove_reserved_ips: Annotated[tuple[Text, ...] | None, doc("IPv4 addresses to release.")] = (
+        None
+    )
 
     def __post_init__(self) -> None:
         _check(self, gateway="IPv4Address", network6="IPv6Network", gateway6="IPv6Address")
@@ -60,7 +60,7 @@ class ModifyNetwork(Opcode, tag="OP_NETWORK_SET_PARAMS"):
 
 
 class RemoveNetwork(Opcode, tag="OP_NETWORK_REMOVE"):
-    """Delete a network that is connected to no node group."""
+    """Remove a network that is not connected to a node group."""
 
     summary_field = "network_name"
 
@@ -69,29 +69,29 @@ class RemoveNetwork(Opcode, tag="OP_NETWORK_REMOVE"):
 
 
 class RenameNetwork(Opcode, tag="OP_NETWORK_RENAME"):
-    """Give a network another name."""
+    """Rename a network."""
 
     summary_field = "network_name"
 
     network_name: fields.TheNetwork
-    new_name: Annotated[Name, doc("The new name.")]
+    new_name: Annotated[Name, doc("New name.")]
 
 
 class ConnectNetwork(Opcode, tag="OP_NETWORK_CONNECT"):
-    """Let the instances of a node group use a network."""
+    """Connect a network to a node group, whose instances can then use it."""
 
     summary_field = "network_name"
 
     group_name: fields.TheGroup
     network_name: fields.TheNetwork
-    network_mode: Annotated[NicMode, doc("How network cards are attached to it.")]
-    network_link: Annotated[Text, doc("The bridge, switch or routing table of the nodes.")]
-    network_vlan: Annotated[Line, doc("The VLAN, where the link is a switch.")] = ""
+    network_mode: Annotated[NicMode, doc("Connection mode of network cards.")]
+    network_link: Annotated[Text, doc("Bridge, switch or routing table on the nodes.")]
+    network_vlan: Annotated[Line, doc("VLAN, with mode openvswitch.")] = ""
     conflicts_check: fields.ConflictsCheck = True
 
 
 class DisconnectNetwork(Opcode, tag="OP_NETWORK_DISCONNECT"):
-    """Take a network away from a node group."""
+    """Disconnect a network from a node group."""
 
     summary_field = "network_name"
 
@@ -108,8 +108,8 @@ _EXAMPLES = {
 
 
 def _check(opcode: Opcode, **kinds: str) -> None:
-    """Refuse parameters that are not addresses or networks of the kinds asked for."""
-    import ipaddress  # only who makes networks needs it, and it takes milliseconds to load
+    """Reject parameters that are not addresses or networks of the given kinds."""
+    import ipaddress  # takes milliseconds to load, and only opcodes for networks need it
 
     for name, kind in kinds.items():
         value = getattr(opcode, name)

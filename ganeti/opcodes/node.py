@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Requests about nodes and their storage."""
+"""Opcodes for nodes and their storage."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from ganeti.schema.types import Integer, Number, Parameters, Text
 
 
 class AddNode(Opcode, tag="OP_NODE_ADD"):
-    """Add a node that has joined, or take a known one in again."""
+    """Add a node that has joined, or readd a known one."""
 
     summary_field = "node_name"
 
     node_name: fields.TheNode
     hv_state: fields.HvState = None
     disk_state: fields.DiskState = None
-    primary_ip: Annotated[Text | None, doc("The node's address; default is its name's.")] = None
-    secondary_ip: Annotated[
-        Text | None, doc("The node's address for the traffic of mirrored disks.")
-    ] = None
-    readd: Annotated[bool, doc("The node was a member before and is set up again.")] = False
-    group: Annotated[Text | None, doc("The node group; default is the cluster's first.")] = None
+    primary_ip: Annotated[Text | None, doc("Primary IP address; default is that of the name.")] = (
+        None
+    )
+    secondary_ip: Annotated[Text | None, doc("IP address for replication of disks.")] = None
+    readd: Annotated[bool, doc("Readd a node that is already a member.")] = False
+    group: Annotated[Text | None, doc("Node group; default is the cluster's first.")] = None
     master_capable: Annotated[bool | None, doc("Whether the node may become master.")] = None
     vm_capable: Annotated[bool | None, doc("Whether the node may run instances.")] = None
     ndparams: fields.NdParams = None
     node_setup: Annotated[
         bool,
         unsupported(
-            "Set the node up over ssh first.",
-            "run on it what gnt-node add tells, which sets it up",
+            "Set up the node over SSH first.",
+            "run the command that gnt-node add prints on the new node",
         ),
     ] = False
 
@@ -58,25 +58,23 @@ class ModifyNode(Opcode, tag="OP_NODE_SET_PARAMS"):
     force: fields.Force = False
     hv_state: fields.HvState = None
     disk_state: fields.DiskState = None
-    master_candidate: Annotated[
-        bool | None, doc("Whether the node keeps a copy of the configuration.")
+    master_candidate: Annotated[bool | None, doc("Whether the node is a master candidate.")] = None
+    offline: Annotated[bool | None, doc("Whether the node is offline.")] = None
+    drained: Annotated[
+        bool | None, doc("Whether the node is drained: it gets no new instances.")
     ] = None
-    offline: Annotated[bool | None, doc("Whether the node is out of use.")] = None
-    drained: Annotated[bool | None, doc("Whether the node gets no more instances.")] = None
-    auto_promote: Annotated[
-        bool, doc("Promote other nodes to candidates where the cluster needs them.")
-    ] = False
+    auto_promote: Annotated[bool, doc("Promote other nodes to master candidates if necessary.")] = (
+        False
+    )
     master_capable: Annotated[bool | None, doc("Whether the node may become master.")] = None
     vm_capable: Annotated[bool | None, doc("Whether the node may run instances.")] = None
-    secondary_ip: Annotated[
-        Text | None, doc("The node's address for the traffic of mirrored disks.")
-    ] = None
+    secondary_ip: Annotated[Text | None, doc("IP address for replication of disks.")] = None
     ndparams: fields.NdParams = None
-    powered: Annotated[bool | None, doc("Record whether the node is powered on.")] = None
+    powered: Annotated[bool | None, doc("Recorded power state of the node.")] = None
 
 
 class EvacuateNode(Opcode, tag="OP_NODE_EVACUATE"):
-    """Submit the jobs that move instances off a node."""
+    """Submit jobs that move instances away from a node."""
 
     summary_field = "node_name"
 
@@ -86,14 +84,12 @@ class EvacuateNode(Opcode, tag="OP_NODE_EVACUATE"):
     remote_node: fields.RemoteNode = None
     remote_node_uuid: fields.RemoteNodeUUID = None
     iallocator: fields.Iallocator = None
-    mode: Annotated[EvacuationMode, doc("Which of its instances leave the node.")]
-    ignore_soft_errors: Annotated[
-        bool | None, doc("Let the allocator go on in spite of errors that can be put up with.")
-    ] = None
+    mode: Annotated[EvacuationMode, doc("Instances to evacuate.")]
+    ignore_soft_errors: Annotated[bool | None, doc("Let the iallocator ignore soft errors.")] = None
 
 
 class MigrateNode(Opcode, tag="OP_NODE_MIGRATE"):
-    """Submit the jobs that migrate all primary instances of a node."""
+    """Submit jobs that migrate all primary instances of a node."""
 
     summary_field = "node_name"
 
@@ -109,13 +105,13 @@ class MigrateNode(Opcode, tag="OP_NODE_MIGRATE"):
 
 
 class PowercycleNode(Opcode, tag="OP_NODE_POWERCYCLE"):
-    """Restart a node hard, by way of its hypervisor."""
+    """Powercycle a node through its hypervisor."""
 
     summary_field = "node_name"
 
     node_name: fields.TheNode
     node_uuid: fields.NodeUUID = None
-    force: Annotated[bool, doc("Do so even with the master node.")] = False
+    force: Annotated[bool, doc("Allow this for the master node.")] = False
 
 
 class ListVolumes(Opcode, tag="OP_NODE_QUERYVOLS"):
@@ -125,7 +121,7 @@ class ListVolumes(Opcode, tag="OP_NODE_QUERYVOLS"):
     nodes: fields.ListedNodes = ()
 
 
-UnitName = Annotated[Text | None, doc("The name of the storage unit.")]
+UnitName = Annotated[Text | None, doc("Name of the storage unit.")]
 
 
 class ListStorage(Opcode, tag="OP_NODE_QUERY_STORAGE"):
@@ -133,7 +129,7 @@ class ListStorage(Opcode, tag="OP_NODE_QUERY_STORAGE"):
 
     output_fields: fields.OutputFields
     storage_type: Annotated[
-        StorageType | None, doc("The kind of storage; default is what the cluster uses.")
+        StorageType | None, doc("Type of storage; default is the cluster's.")
     ] = None
     nodes: fields.ListedNodes = ()
     name: UnitName = None
@@ -148,7 +144,7 @@ class ModifyStorage(Opcode, tag="OP_NODE_MODIFY_STORAGE"):
     node_uuid: fields.NodeUUID = None
     storage_type: Annotated[StorageType, doc("The kind of storage.")]
     name: UnitName = None
-    changes: Annotated[Parameters, doc("What changes, such as allocatable.")]
+    changes: Annotated[Parameters, doc("New values, such as allocatable.")]
 
 
 class RepairStorage(Opcode, tag="OP_REPAIR_NODE_STORAGE"):
@@ -164,7 +160,7 @@ class RepairStorage(Opcode, tag="OP_REPAIR_NODE_STORAGE"):
 
 
 class PowerCommand(enum.StrEnum):
-    """What an out-of-band helper can be asked to do."""
+    """The commands of an out-of-band program."""
 
     HEALTH = "health"
     POWER_CYCLE = "power-cycle"
@@ -174,22 +170,20 @@ class PowerCommand(enum.StrEnum):
 
 
 class CommandPower(Opcode, tag="OP_OOB_COMMAND"):
-    """Ask about or switch the power of nodes through their out-of-band helpers."""
+    """Query or change the power state of nodes by their out-of-band programs."""
 
     node_names: fields.ListedNodes = ()
     node_uuids: fields.NodeUUIDs = None
-    command: Annotated[PowerCommand, doc("What to do.")]
-    timeout: Annotated[Integer, doc("How long the helper may take, in seconds.")] = 60
-    ignore_status: Annotated[bool, doc("Switch off even nodes that are not marked as offline.")] = (
-        False
-    )
-    power_delay: Annotated[Number, doc("Seconds between switching on two nodes.")] = 2.0
+    command: Annotated[PowerCommand, doc("Command to run.")]
+    timeout: Annotated[Integer, doc("Time-out for the program in seconds.")] = 60
+    ignore_status: Annotated[bool, doc("Also power off nodes that are not marked offline.")] = False
+    power_delay: Annotated[Number, doc("Seconds between powering on two nodes.")] = 2.0
 
 
 class RunRestrictedCommand(Opcode, tag="OP_RESTRICTED_COMMAND"):
-    """Run a command that the administrator has allowed on nodes."""
+    """Run a restricted command on nodes."""
 
     use_locking: fields.UseLocking = False
-    nodes: Annotated[tuple[Text, ...], doc("The nodes to run it on.")]
+    nodes: Annotated[tuple[Text, ...], doc("Names of the nodes.")]
     node_uuids: fields.NodeUUIDs = None
-    command: Annotated[Text, doc("The name of the command.")]
+    command: Annotated[Text, doc("Name of the command.")]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The declaration that everything else about a request is read from."""
+"""The base class of opcodes, whose declarations give options, documentation and checks."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from ganeti.schema.types import Count, Integer, Line, Lines, Priority, Value
 
 
 class Opcode(Record, tag_field="OP_ID"):
-    """A request to the cluster; its class is the single declaration of its parameters.
+    """A request that a job executes; its class is the only declaration of its parameters.
 
-    ``summary_field`` names the parameter that one-line summaries show; ``host_names`` those that
-    give an object a host name, which is kept in one form however it is written. On the wire an
-    opcode is a JSON object with ``OP_ID`` and one key per parameter.
+    ``summary_field`` is the parameter that summaries show. ``host_names`` are parameters that name
+    an object by a host name, which is normalized. On the wire an opcode is a JSON object with
+    ``OP_ID`` and one key per parameter.
     """
 
     summary_field: ClassVar[str | None] = None
     host_names: ClassVar[tuple[str, ...]] = ()
 
-    dry_run: Annotated[bool | None, doc("Only check and show the plan; change nothing.")] = None
-    debug_level: Annotated[Count | None, doc("How much the job logs.")] = None
-    priority: Annotated[Priority, doc("Lower numbers run earlier.")] = 0
+    dry_run: Annotated[bool | None, doc("Only check and show the plan; make no changes.")] = None
+    debug_level: Annotated[Count | None, doc("Debug level of the job.")] = None
+    priority: Annotated[Priority, doc("Priority; lower numbers run earlier.")] = 0
     depends: Annotated[
         tuple[tuple[Integer | Line, tuple[Line, ...]], ...] | None,
         doc(
-            "Jobs that must have ended, each with the final statuses that will do. Negative ids"
-            " count back within one request for several jobs."
+            "Jobs that must have ended first, each with the accepted final statuses. Negative ids"
+            " refer to earlier jobs of the same request."
         ),
     ] = None
-    comment: Annotated[Lines | None, doc("Free text, kept with the job.")] = None
+    comment: Annotated[Lines | None, doc("Comment that is stored with the job.")] = None
     reason: Annotated[
-        tuple[tuple[Value, ...], ...] | None, doc("Who asked, why and when: the reason trail.")
+        tuple[tuple[Value, ...], ...] | None, doc("Reason trail: source, reason and time.")
     ] = ()
 
     def __post_init__(self) -> None:
         for field in self.host_names:
-            # The record is frozen for everybody else.
+            # The record is frozen; this runs only during its construction.
             msgspec.structs.force_setattr(self, field, normalized(getattr(self, field)))
 
     def __repr__(self) -> str:
@@ -53,7 +53,7 @@ class Opcode(Record, tag_field="OP_ID"):
 
     @property
     def summary(self) -> str:
-        """The opcode in a line: its name without ``OP_`` and what it is about."""
+        """The opcode in one line: its name without ``OP_``, and the summary field."""
         about = self.summary_value
         return self.op_id.removeprefix("OP_") + (f"({about})" if about else "")
 
@@ -66,7 +66,7 @@ class Opcode(Record, tag_field="OP_ID"):
 
 
 def op_id(kind: type[Opcode]) -> str:
-    """The name of an opcode class on the wire."""
+    """Return the name of an opcode class on the wire."""
     tag = kind.__struct_config__.tag
     assert isinstance(tag, str)
     return tag

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Requests about OS definitions and external storage providers."""
+"""Opcodes for OS definitions and external storage providers."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ganeti.schema.types import Text
 
 
 class DiagnoseOSes(Opcode, tag="OP_OS_DIAGNOSE"):
-    """List the OS definitions and whether they work on all nodes."""
+    """List OS definitions, and whether they are valid on all nodes."""
 
     output_fields: fields.OutputFields
-    names: Annotated[tuple[Text, ...], doc("Only these definitions; empty means all.")] = ()
+    names: Annotated[tuple[Text, ...], doc("Names of definitions; empty means all.")] = ()
 
 
 class DiagnoseExtStorage(Opcode, tag="OP_EXT_STORAGE_DIAGNOSE"):
-    """List the external storage providers and whether they work on all nodes."""
+    """List external storage providers, and whether they are valid on all nodes."""
 
     output_fields: fields.OutputFields
-    names: Annotated[tuple[Text, ...], doc("Only these providers; empty means all.")] = ()
+    names: Annotated[tuple[Text, ...], doc("Names of providers; empty means all.")] = ()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Questions that are answered as jobs."""
+"""Opcodes for queries."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ganeti.schema.types import Text
 
 
 class Resource(enum.StrEnum):
-    """The kinds of object that can be asked about."""
+    """The kinds of object that can be queried."""
 
     CLUSTER = "cluster"
     EXPORT = "export"
@@ -28,7 +28,7 @@ class Resource(enum.StrEnum):
     OS = "os"
 
 
-What = Annotated[Resource, doc("The kind of object.")]
+What = Annotated[Resource, doc("Kind of object.")]
 
 
 class QueryOpcode(Opcode, tag="OP_QUERY"):
@@ -39,15 +39,13 @@ class QueryOpcode(Opcode, tag="OP_QUERY"):
     what: What
     use_locking: UseLocking = False
     fields: OutputFields
-    qfilter: Annotated[
-        tuple[Any, ...] | None, doc("Which objects, in the language of filters; null means all.")
-    ] = None
+    qfilter: Annotated[tuple[Any, ...] | None, doc("Query filter; null means all objects.")] = None
 
 
 class QueryFieldsOpcode(Opcode, tag="OP_QUERY_FIELDS"):
-    """List the fields that objects of one kind have."""
+    """List the fields of one kind of object."""
 
     summary_field = "what"
 
     what: What
-    fields: Annotated[tuple[Text, ...] | None, doc("Only these fields; null means all.")] = None
+    fields: Annotated[tuple[Text, ...] | None, doc("Names of fields; null means all.")] = None

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Every opcode by its name on the wire, and the ways in and out of JSON.
+"""The registry of opcodes by their name on the wire, and their decoding from JSON.
 
-The families are loaded when one of their names is first asked for: a tool that sends one opcode
-pays for one family.
+Families are imported on demand, so that a tool that sends one opcode imports one module.
 """
 
 from __future__ import annotations
@@ -39,11 +38,11 @@ _FAMILIES: Mapping[str, tuple[str, ...]] = {
     "OP_TAGS_": ("tags",),
     "OP_TEST_": ("test",),
 }
-"""The modules that have the opcodes whose names begin so."""
+"""The modules with the opcodes of each name prefix."""
 
 
 class _Opcodes(Mapping[str, type[Opcode]]):
-    """The classes of opcodes; only a walk over all of them loads all of them."""
+    """The opcode classes by name; iteration imports all modules."""
 
     def __init__(self) -> None:
         self._known: dict[str, type[Opcode]] = {}
@@ -71,26 +70,26 @@ OPCODES: Mapping[str, type[Opcode]] = _Opcodes()
 
 
 def read_opcode(document: Any, *, lax: bool = False) -> Opcode:
-    """The opcode that ``document``, as decoded from JSON, describes; ``OP_ID`` says which.
+    """Return the opcode in ``document``, decoded from JSON, which ``OP_ID`` selects.
 
-    With ``lax``, text and the numbers 0 and 1 stand for the numbers and truth values they spell.
+    ``lax`` converts text to numbers and truth values, and the numbers 0 and 1 to truth values.
 
     :raises Invalid: with every problem of the document, each with its path.
     """
     if not isinstance(document, Mapping):
-        raise Invalid("an opcode must be an object")
+        raise Invalid("an opcode must be a JSON object")
     return read(_kind(document.get("OP_ID")), document, lax=lax)
 
 
 def unsupported_parameters(opcode: Opcode) -> list[Problem]:
-    """What ``opcode`` asks for that nothing here does, each with what to do instead.
+    """Return a problem for each unsupported parameter of ``opcode``, with the alternative.
 
-    This is not said when an opcode is read: jobs that were stored must stay readable.
+    This is not part of decoding, because stored jobs must stay readable.
     """
     return [
         Problem(name, f"is not supported by this version: {instead}")
         for name, default, instead in _unsupported(type(opcode))
-        # What is off or empty asks for nothing.
+        # False and empty values request nothing.
         if (value := getattr(opcode, name)) and value != default
     ]
 
@@ -105,7 +104,7 @@ def _unsupported(kind: type[Opcode]) -> tuple[tuple[str, Any, str], ...]:
 
 
 def decode_opcode(raw: bytes | msgspec.Raw) -> Opcode:
-    """The opcode in the JSON text ``raw``.
+    """Return the opcode in the JSON text ``raw``.
 
     :raises Invalid: with every problem of the document.
     """
@@ -114,7 +113,7 @@ def decode_opcode(raw: bytes | msgspec.Raw) -> Opcode:
         if kind is not None:
             return _decoder(kind).decode(raw)
     except UNREADABLE:
-        pass  # read again below, by what finds every problem
+        pass  # decoded again below, to find all problems
     try:
         document = msgspec.json.decode(raw)
     except UNREADABLE as e:
@@ -123,9 +122,9 @@ def decode_opcode(raw: bytes | msgspec.Raw) -> Opcode:
 
 
 def decode_opcodes(raw: bytes | msgspec.Raw) -> tuple[Opcode, ...]:
-    """The opcodes in ``raw``, the JSON text of a list of them.
+    """Return the opcodes in ``raw``, the JSON text of a list of them.
 
-    :raises Invalid: with every problem of every opcode; its place in the list begins the path.
+    :raises Invalid: with every problem of every opcode; paths start with its index in the list.
     """
     try:
         written = _raws.decode(raw)
@@ -152,12 +151,12 @@ def _kind(name: object) -> type[Opcode]:
         raise Invalid([Problem("OP_ID", "is required")])
     kind = OPCODES.get(name) if isinstance(name, str) else None
     if kind is None:
-        raise Invalid([Problem("OP_ID", f"there is no opcode {name}")])
+        raise Invalid([Problem("OP_ID", f"unknown opcode {name}")])
     return kind
 
 
 class _Head(msgspec.Struct):
-    """As much of an opcode as says which it is."""
+    """The part of an opcode that identifies its class."""
 
     OP_ID: str = ""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Requests about tags."""
+"""Opcodes for tags."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ganeti.schema.types import Line, Text
 
 
 class TagKind(enum.StrEnum):
-    """The kinds of object that carry tags."""
+    """The kinds of object that have tags."""
 
     CLUSTER = "cluster"
     INSTANCE = "instance"
@@ -22,15 +22,15 @@ class TagKind(enum.StrEnum):
     NODEGROUP = "nodegroup"
 
 
-Kind = Annotated[TagKind, doc("What kind of object carries the tags.")]
-Owner = Annotated[Line | None, doc("The name of the object; not needed for the cluster.")]
+Kind = Annotated[TagKind, doc("Kind of object.")]
+Owner = Annotated[Line | None, doc("Name of the object; not used for the cluster.")]
 
 
 class AddTags(Opcode, tag="OP_TAGS_SET"):
     """Add tags to an object."""
 
     kind: Kind
-    tags: Annotated[tuple[Line, ...], doc("The tags to add.")]
+    tags: Annotated[tuple[Line, ...], doc("Tags to add.")]
     name: Owner = None
 
 
@@ -38,7 +38,7 @@ class RemoveTags(Opcode, tag="OP_TAGS_DEL"):
     """Remove tags from an object."""
 
     kind: Kind
-    tags: Annotated[tuple[Line, ...], doc("The tags to remove.")]
+    tags: Annotated[tuple[Line, ...], doc("Tags to remove.")]
     name: Owner = None
 
 
@@ -53,8 +53,8 @@ class GetTags(Opcode, tag="OP_TAGS_GET"):
 
 
 class SearchTags(Opcode, tag="OP_TAGS_SEARCH"):
-    """Find the tags of all objects that match a pattern."""
+    """Search the tags of all objects by a pattern."""
 
     summary_field = "pattern"
 
-    pattern: Annotated[Text, doc("A regular expression.")]
+    pattern: Annotated[Text, doc("Regular expression.")]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Requests that try out the cluster's own machinery."""
+"""Opcodes for tests."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from ganeti.schema.types import Count, Lines, Number, Text, Value
 
 
 class Delay(Opcode, tag="OP_TEST_DELAY"):
-    """Do nothing for a while, on the master or on nodes."""
+    """Wait, on the master or on nodes."""
 
     summary_field = "duration"
 
-    duration: Annotated[Number, doc("How long, in seconds; a negative time is refused.")]
+    duration: Annotated[Number, doc("Duration in seconds; negative values are refused.")]
     on_master: Annotated[bool, doc("Wait on the master.")] = True
     on_nodes: Annotated[tuple[Text, ...], doc("Wait on these nodes.")] = ()
     on_node_uuids: fields.NodeUUIDs = None
-    repeat: Annotated[Count, doc("How many times; 0 means once, without counting.")] = 0
+    repeat: Annotated[Count, doc("Number of repetitions; 0 means one run without counting.")] = 0
     interruptible: Annotated[
         bool,
-        unsupported("Let a message on a socket end the wait.", "cancel the job to end it"),
+        unsupported("Let a message on a socket end the wait.", "cancel the job"),
     ] = False
-    no_locks: Annotated[bool, doc("Take no locks on the nodes.")] = True
+    no_locks: Annotated[bool, doc("Acquire no locks on the nodes.")] = True
 
 
 class AllocatorDirection(enum.StrEnum):
-    """Whether an allocator's input is only shown, or the allocator is run with it."""
+    """Whether to show an allocator's input, or its output."""
 
     IN = "in"
     OUT = "out"
 
 
 class AllocatorMode(enum.StrEnum):
-    """What an allocator is asked for."""
+    """The type of an iallocator request."""
 
     ALLOCATE = "allocate"
     ALLOCATE_SECONDARY = "allocate-secondary"
@@ -50,49 +50,49 @@ class AllocatorMode(enum.StrEnum):
 
 
 class TestAllocator(Opcode, tag="OP_TEST_ALLOCATOR"):
-    """Show what an allocator would be given, or run it and show what it says."""
+    """Show the input of an iallocator, or run it and show its output."""
 
     summary_field = "iallocator"
 
-    direction: Annotated[AllocatorDirection, doc("Show the input, or run the allocator.")]
-    mode: Annotated[AllocatorMode, doc("What the allocator is asked for.")]
-    name: Annotated[Text, doc("The name of the instance.")]
-    nics: Annotated[tuple[fields.NicParams, ...] | None, doc("Its network cards.")] = None
-    disks: Annotated[tuple[Value, ...] | None, doc("Its disks.")] = None
-    hypervisor: Annotated[Hypervisor | None, doc("Its hypervisor.")] = None
+    direction: Annotated[AllocatorDirection, doc("in: show the input; out: run the iallocator.")]
+    mode: Annotated[AllocatorMode, doc("Type of the request.")]
+    name: Annotated[Text, doc("Name of the instance.")]
+    nics: Annotated[tuple[fields.NicParams, ...] | None, doc("Network cards.")] = None
+    disks: Annotated[tuple[Value, ...] | None, doc("Disks of the instance.")] = None
+    hypervisor: Annotated[Hypervisor | None, doc("Hypervisor of the instance.")] = None
     iallocator: fields.Iallocator = None
-    tags: Annotated[tuple[Text, ...], doc("Its tags.")] = ()
-    memory: Annotated[Count | None, doc("Its memory in MiB.")] = None
-    vcpus: Annotated[Count | None, doc("Its virtual processors.")] = None
-    os: Annotated[Text | None, doc("Its OS definition.")] = None
-    disk_template: Annotated[Template | None, doc("What its disks are made of.")] = None
-    instances: Annotated[tuple[Text, ...] | None, doc("The instances to move.")] = None
-    evac_mode: Annotated[EvacuationMode | None, doc("Which instances leave a node.")] = None
+    tags: Annotated[tuple[Text, ...], doc("Tags of the instance.")] = ()
+    memory: Annotated[Count | None, doc("Memory in MiB.")] = None
+    vcpus: Annotated[Count | None, doc("Number of virtual processors.")] = None
+    os: Annotated[Text | None, doc("OS definition.")] = None
+    disk_template: Annotated[Template | None, doc("Disk template.")] = None
+    instances: Annotated[tuple[Text, ...] | None, doc("Instances to move.")] = None
+    evac_mode: Annotated[EvacuationMode | None, doc("Instances to evacuate from a node.")] = None
     target_groups: fields.TargetGroups = None
-    spindle_use: Annotated[Count, doc("How many spindles it counts for.")] = 1
-    count: Annotated[Count, doc("How many instances like this to place.")] = 1
+    spindle_use: Annotated[Count, doc("Number of disk spindles in use.")] = 1
+    count: Annotated[Count, doc("Number of such instances to place.")] = 1
     group_name: fields.OnlyGroup = None
 
 
 class TestQueue(Opcode, tag="OP_TEST_JQUEUE"):
-    """Go through the states of a job and tell a test about it."""
+    """Run through the states of a job and notify a test."""
 
-    notify_waitlock: Annotated[bool, doc("Tell the test when waiting for locks.")] = False
-    notify_exec: Annotated[bool, doc("Tell the test when running.")] = False
+    notify_waitlock: Annotated[bool, doc("Notify the test when waiting for locks.")] = False
+    notify_exec: Annotated[bool, doc("Notify the test when running.")] = False
     log_messages: Annotated[tuple[Lines, ...], doc("Messages for the job's log.")] = ()
-    fail: Annotated[bool, doc("Fail in the end.")] = False
+    fail: Annotated[bool, doc("Fail at the end.")] = False
 
 
 class TestDummy(Opcode, tag="OP_TEST_DUMMY"):
-    """Answer what it is told to; only tests run it."""
+    """Return the given result; only for tests."""
 
-    result: Annotated[Any, doc("The answer.")] = None
+    result: Annotated[Any, doc("Result to return.")] = None
     messages: Annotated[Any, doc("Messages for the job's log.")] = None
-    fail: Annotated[Any, doc("Fail with this.")] = None
+    fail: Annotated[Any, doc("Error to fail with.")] = None
     submit_jobs: Annotated[Any, doc("Jobs to submit.")] = None
 
 
 class TestOSParameters(Opcode, tag="OP_TEST_OS_PARAMS"):
-    """Take secret OS parameters and do nothing with them."""
+    """Accept secret OS parameters and do nothing with them."""
 
     osparams_secret: fields.SecretParams = None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Opcodes as JSON objects: for the wire, for the disk, and for those who may not see everything."""
+"""Encoding of opcodes as JSON objects for the wire, for storage, and for display."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _KEPT_NULLS = frozenset({"depends", "comment"})
 
 
 class Secrecy(enum.Enum):
-    """How far a parameter may go: private ones are stored but not shown, secret ones neither."""
+    """The secrecy of a parameter: private ones are stored but not shown, secret ones neither."""
 
     PRIVATE = "private"
     SECRET = "secret"
@@ -28,18 +28,20 @@ Treatment: TypeAlias = Callable[[Secrecy, Any], Any]
 
 
 def to_wire(opcode: Opcode) -> dict[str, Any]:
-    """The opcode as its receiver needs it, nothing hidden; optional parameters that are null are
-    left out, but for ``depends`` and ``comment``."""
+    """Encode an opcode for its receiver, with secrets.
+
+    Null parameters are omitted, except ``depends`` and ``comment``, as Ganeti's encoder does.
+    """
     return _written(opcode, {}, lambda _, value: value)
 
 
 def redacted(opcode: Opcode) -> dict[str, Any]:
-    """The opcode as it may be shown: private and secret values are blacked out, keys stay."""
+    """Encode an opcode for display; private and secret values are redacted, their keys stay."""
     return _written(opcode, secrecy(type(opcode)), lambda _, value: _blacked_out(value))
 
 
 def storable(opcode: Opcode) -> dict[str, Any]:
-    """The opcode as it may be written to disk: without secret parameters."""
+    """Encode an opcode for storage on disk, without secret parameters."""
     return _written(
         opcode,
         secrecy(type(opcode)),
@@ -49,8 +51,8 @@ def storable(opcode: Opcode) -> dict[str, Any]:
 
 @cache
 def secrecy(kind: type[Opcode]) -> Mapping[str, Secrecy]:
-    """The parameters of ``kind`` that are not for everyone."""
-    # Tools that only send opcodes do not need what it takes to look into their declarations.
+    """Return the private and secret parameters of ``kind``."""
+    # Imported here, because tools that only send opcodes do not need it.
     from ganeti.schema.parameters import parameters
 
     return {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What each opcode does: ``operation`` says in which form, ``perform`` how one is carried out.
+"""Implementations of opcodes; read ``operation`` and ``perform`` first.
 
-Every operation is a module with a pure ``plan`` and an acting ``run``; ``registry`` lists them.
+An operation is a module with a pure ``plan`` and a coroutine ``run``; ``registry`` lists them.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Doing nothing for a while, to try the queue out."""
+"""The operation that only waits, for tests of the queue."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ganeti.operations.operation import NodeAnswers, Operation, Tools
 from ganeti.rpc.node import DelayCall
 
 STEP = 1.0
-"""For how many seconds the master sleeps between two looks at whether it was canceled."""
+"""Seconds between two checks whether the job was canceled."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,9 @@ class DelayPlan:
 
 
 def plan(op: Delay, state: ClusterState, facts: NodeAnswers) -> DelayPlan:
-    """Find the nodes, or refuse."""
+    """Find the nodes to wait on."""
     if op.duration < 0:
-        raise Refused(
-            f"duration: {op.duration:g} is no time to wait; give 0 or more seconds", Code.INPUT
-        )
+        raise Refused(f"duration: {op.duration:g} seconds is not valid; give 0 or more", Code.INPUT)
     return DelayPlan(op, tuple(state.node(name) for name in op.on_node_uuids or op.on_nodes))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Submitting the jobs that bring all instances of a node group to others."""
+"""The operation that submits jobs to move all instances of a node group to other groups."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from ganeti.operations.operation import (
 from ganeti.schema.records import replace
 
 _ENDED = ("canceled", "error", "success")
-"""How the job before may have ended: one instance that stays keeps no other."""
+"""Accepted final statuses of the previous job: a failed move does not stop the others."""
 
 
 @dataclass(frozen=True)
 class GroupEvacuation(GroupChange):
-    """The jobs that empty the group."""
+    """The jobs that evacuate the group."""
 
     group: Group
 
@@ -48,7 +48,7 @@ def _groups(op: EvacuateGroup, state: ClusterState) -> tuple[Group, ...]:
 
 
 def _instances(group: Group, state: ClusterState) -> list[Instance]:
-    """The instances of which a guest or a copy is in the group."""
+    """Return the instances with their primary or secondary node in the group."""
     found: dict[str, Instance] = {}
     for node in state.nodes_in(group):
         here = (*state.primaries_on(node), *state.secondaries_on(node))
@@ -61,7 +61,7 @@ def questions(op: EvacuateGroup, state: ClusterState) -> Sequence[NodeQuery]:
 
 
 def plan(op: EvacuateGroup, state: ClusterState, facts: NodeAnswers) -> GroupEvacuation:
-    """Decide where every instance goes, or refuse with the reason for each that cannot leave."""
+    """Choose the target of every instance; refuse with a reason for each that cannot move."""
     group, groups = state.group(op.group_name), _groups(op, state)
     manner = Options(op.early_release, op.force_failover)
     found = regrouping(_instances(group, state), groups, manner, state, facts)
@@ -70,13 +70,13 @@ def plan(op: EvacuateGroup, state: ClusterState, facts: NodeAnswers) -> GroupEva
 
 
 def _one_after_the_other(jobs: Sequence[tuple[Opcode, ...]]) -> tuple[tuple[Opcode, ...], ...]:
-    """The jobs, of which each waits for the end of the one before."""
+    """Return the jobs with a dependency of each on the previous one."""
     first, rest = jobs[:1], jobs[1:]
     return (*first, *((replace(job[0], depends=((-1, _ENDED),)), *job[1:]) for job in rest))
 
 
 def consult(op: EvacuateGroup, state: ClusterState, facts: NodeAnswers) -> IAllocatorRequest | None:
-    """Ask an allocator, if one is to choose."""
+    """Return the request to the iallocator, if one is used."""
     instances = _instances(state.group(op.group_name), state)
     if not instances:
         return None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Node groups come, change their settings, name and members, and go."""
+"""Operations that add, modify, rename and remove node groups and assign nodes to them."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from ganeti.opcodes.group import AddGroup, AssignNodes, ModifyGroup, RemoveGroup
 from ganeti.operations.cluster.settings import disk_parameters
 from ganeti.operations.name_rules import require_label
 from ganeti.operations.operation import HookCall, NodeAnswers, Operation, ResultWithCommit, Tools
+from ganeti.operations.refusals import already_exists, nothing_to_change
 from ganeti.rpc.node import HookDirectory
 from ganeti.schema.records import replace
 
@@ -31,7 +32,7 @@ _EMPTY: dict[str, Any] = {"ndparams": {}, "ipolicy": {}, "diskparams": {}}
 
 @dataclass(frozen=True)
 class GroupEdit:
-    """A change of the configuration, what is locked for it, and what the opcode answers."""
+    """A change of the configuration with its locks, hooks and result."""
 
     change: Change
     locks: LockRequest
@@ -57,11 +58,11 @@ def _hooks(
 def _require_free(name: str, path: str, state: ClusterState) -> None:
     require_label(name, path)
     if state.knows(RecordKind.GROUP, name):
-        raise Refused(f"there is a node group named {name} already", Code.EXISTS)
+        raise already_exists(RecordKind.GROUP, name)
 
 
 def _settings(op: AddGroup | ModifyGroup, before: Group | None, state: ClusterState) -> Any:
-    """The fields of the group's record that ``op`` sets.
+    """Return the fields of the group's record that ``op`` sets.
 
     :raises Invalid: with every problem of the request.
     """
@@ -93,14 +94,14 @@ def _policy(op: AddGroup | ModifyGroup, before: Any, state: ClusterState) -> Any
     found = checked(Policy, op.ipolicy or {}, path="ipolicy", onto=before, for_one=True)
     filled = {**policy_filled(state.cluster), **found}
     if filled["minmax"]:
-        # The usual instance is that of the whole cluster, and need not be one for this group.
+        # The standard instance belongs to the cluster, and need not fit the group's ranges.
         filled["std"] = filled["minmax"][0]["min"]
     consistent(Policy, filled, path="ipolicy")
     return found
 
 
 def plan_add(op: AddGroup, state: ClusterState, facts: NodeAnswers) -> GroupEdit:
-    """Decide what the new group is, or refuse."""
+    """Plan the new group."""
     _require_free(op.group_name, "group_name", state)
     fields = {
         **_EMPTY,
@@ -123,11 +124,11 @@ def plan_add(op: AddGroup, state: ClusterState, facts: NodeAnswers) -> GroupEdit
 
 
 def plan_modify(op: ModifyGroup, state: ClusterState, facts: NodeAnswers) -> GroupEdit:
-    """Decide what changes of the group, or refuse."""
+    """Plan the changes of the group."""
     group = state.group(op.group_name)
     fields = _settings(op, group, state)
     if not fields:
-        raise Refused("no changes requested; give at least one parameter", Code.INPUT)
+        raise nothing_to_change()
     policy = op.alloc_policy.value if op.alloc_policy else ""
     more = {"GROUP_NAME": group.name, "NEW_ALLOC_POLICY": policy}
     locks = request(exclusive=[group_lock(group.uuid)])
@@ -136,7 +137,7 @@ def plan_modify(op: ModifyGroup, state: ClusterState, facts: NodeAnswers) -> Gro
 
 
 def plan_rename(op: RenameGroup, state: ClusterState, facts: NodeAnswers) -> GroupEdit:
-    """Decide whether the group can have the name, or refuse."""
+    """Plan the new name of the group, which must be unused."""
     group = state.group(op.group_name)
     if op.new_name != group.name:
         _require_free(op.new_name, "new_name", state)
@@ -151,31 +152,31 @@ def plan_rename(op: RenameGroup, state: ClusterState, facts: NodeAnswers) -> Gro
 
 
 def plan_remove(op: RemoveGroup, state: ClusterState, facts: NodeAnswers) -> GroupEdit:
-    """Decide whether the group may go, or say what keeps it."""
+    """Plan the removal of the group, which must not have nodes."""
     group = state.group(op.group_name)
     if members := sorted(node.name for node in state.nodes_in(group)):
         raise Refused(
-            f"node group {group.name} has nodes: {', '.join(members)}; give them to another "
+            f"node group {group.name} has nodes: {', '.join(members)}; assign them to another "
             f"group first: gnt-group assign-nodes GROUP {' '.join(members)}"
         )
     if len(state.groups) == 1:
-        raise Refused(f"node group {group.name} is the only one; there must be one")
+        raise Refused(f"node group {group.name} is the last one and cannot be removed")
     more = {"GROUP_NAME": group.name}
     locks = request(exclusive=[group_lock(group.uuid)])
     return GroupEdit(remove(group), locks, hooks=_hooks("group-remove", state, more))
 
 
 def plan_assign(op: AssignNodes, state: ClusterState, facts: NodeAnswers) -> GroupEdit:
-    """Decide which nodes change their group, or refuse what would split instances."""
+    """Plan the assignment of nodes; refuse to split mirrored instances unless forced."""
     group = state.group(op.group_name)
     nodes = [state.node(name) for name in op.node_uuids or op.nodes]
     if not nodes:
-        raise Refused(f"name the nodes to assign to group {group.name}", Code.INPUT)
+        raise Refused(f"give the nodes to assign to group {group.name}", Code.INPUT)
     moved = [node for node in nodes if node.group != group.uuid]
     if not op.force and (split := _split(moved, group, state)):
         raise Refused(
-            f"the mirrored disks of {', '.join(split)} would be split over two groups; assign "
-            "the other nodes of these instances as well, or use --force"
+            f"mirrored disks of {', '.join(split)} would be split over two groups; assign "
+            "the other nodes of these instances, too, or use --force"
         )
     locks = request(
         shared=[group_lock(uuid) for uuid in {group.uuid, *(node.group for node in moved)}],
@@ -186,7 +187,7 @@ def plan_assign(op: AssignNodes, state: ClusterState, facts: NodeAnswers) -> Gro
 
 
 def _split(moved: Sequence[Node], group: Group, state: ClusterState) -> list[str]:
-    """The instances whose disks would be in two groups, and are not now."""
+    """Return the names of instances whose disks would newly be in two groups."""
     after = {node.uuid: replace(node, group=group.uuid) for node in moved}
     found = set()
     for node in moved:

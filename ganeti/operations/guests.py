@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Instances as nodes see them: every parameter filled in."""
+"""Conversion of instances to guests, with all parameters filled in, as nodes get them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ganeti.model.parameters.filling import (
 from ganeti.schema.records import replace
 
 _STRIPES = ("data-stripes", "meta-stripes")
-"""The parameters of a drbd disk that say how its volumes are striped, in their order."""
+"""The parameters of a drbd disk with the stripes of its volumes, in the order of these."""
 
 NOTHING: Mapping[str, Any] = {}
 
@@ -35,10 +35,10 @@ def guest_of(
     beparams: Mapping[str, Any] = NOTHING,
     osparams: Mapping[str, Any] = NOTHING,
 ) -> Guest:
-    """What a node needs to know of ``instance``.
+    """Return the guest of ``instance``.
 
-    ``disks`` are those that the state does not know yet; parameters given here hold instead of
-    those of the instance.
+    ``disks`` replace those in the state, for disks that are not recorded yet; the parameters given
+    here override those of the instance.
     """
     cluster = state.cluster
     its_disks = state.disks_of(instance) if disks is None else disks
@@ -62,7 +62,7 @@ def guest_of(
 
 
 def with_parameters(state: ClusterState, instance: Instance, disk: Disk) -> Disk:
-    """The disk as it is sent to nodes: its drivers' parameters filled in, its ends named."""
+    """Return the disk as it is sent to nodes, with template parameters and mirror ends."""
     group = state.groups[state.nodes[instance.primary_node].group]
     params = {**disk_filled(state.cluster, group, disk.dev_type), **(disk.params or {})}
     children = tuple(with_parameters(state, instance, child) for child in disk.children)
@@ -75,7 +75,7 @@ def with_parameters(state: ClusterState, instance: Instance, disk: Disk) -> Disk
 
 
 def secondaries(instance: Instance, disks: tuple[Disk, ...]) -> tuple[str, ...]:
-    """UUIDs of the nodes, other than the primary, that the disks are on."""
+    """Return the UUIDs of the disks' nodes other than the primary."""
     nodes = dict.fromkeys(node for disk in disks for node in disk.nodes)
     nodes.pop(instance.primary_node, None)
     return tuple(nodes)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Hooks: scripts of the administrator that run before and after an operation.
+"""Execution of hooks, the administrator's scripts that run before and after an operation.
 
-Variables, nodes and the meaning of results follow the hooks interface, version 2.
+Variables, nodes and results follow the hooks interface, version 2.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _FAILED = 1
 async def run_before(call: HookCall, op_id: str, state: ClusterState, tools: Tools) -> None:
     """Run the pre hooks.
 
-    :raises HooksRefused: a script said no.
-    :raises HooksUnreachable: not one node answered.
+    :raises HooksRefused: a script failed.
+    :raises HooksUnreachable: no node answered.
     """
     asking = _ask(call, "pre", call.before, op_id, state, tools, {})
     answers = await tools.progress.interruptible(asking)
@@ -39,7 +39,7 @@ async def run_before(call: HookCall, op_id: str, state: ClusterState, tools: Too
 async def run_after(
     call: HookCall, before: HookCall, op_id: str, state: ClusterState, tools: Tools
 ) -> Sequence[tuple[str, str, str]]:
-    """Run the post hooks; the failures, as node, script and output, are told to the owner."""
+    """Run the post hooks; return failures (node, script, output), which are also logged."""
     answers = await _ask(before, "post", call.after, op_id, state, tools, _fresh(call))
     return _report(answers, state, tools)
 
@@ -47,7 +47,7 @@ async def run_after(
 async def run_on_leaving(
     call: HookCall, node: Node, op_id: str, state: ClusterState, tools: Tools
 ) -> None:
-    """Run the post hooks on a node that is about to leave, as it cannot be asked afterwards."""
+    """Run the post hooks on a node before it leaves, as it does not answer afterwards."""
     answers = await _ask(call, "post", [node.uuid], op_id, state, tools, _fresh(call))
     _report(answers, state, tools)
 
@@ -55,9 +55,9 @@ async def run_on_leaving(
 async def run_config_update(
     call: HookCall | None, op_id: str, state: ClusterState, tools: Tools
 ) -> None:
-    """Run the hooks on the master that follow every opcode which has changed the configuration.
+    """Run the config-update hooks on the master, after every change of the configuration.
 
-    They get the variables of the pre hooks, ``call``, if the opcode has any.
+    They get the variables of the pre hooks ``call``, if the opcode has any.
     """
     master = [state.cluster.master_node]
     update = (
@@ -70,7 +70,7 @@ async def run_config_update(
 
 
 def _fresh(call: HookCall) -> Mapping[str, str]:
-    """Return the variables that post hooks get beside those of the pre hooks."""
+    """Return the variables of post hooks in addition to those of the pre hooks."""
     return {f"POST_{name}": value for name, value in call.environment.items()}
 
 

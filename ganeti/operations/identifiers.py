@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Identifiers that follow from a plan, so that what is told of it before is what is made."""
+"""Deterministic identifiers for planned objects, the same in a preview and when created."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from uuid import NAMESPACE_OID, uuid5
 
 
 def no_secret() -> str:
-    """Return what stands for a secret where none is needed yet."""
+    """Return a placeholder where no secret is needed yet."""
     return ""
 
 
 class PlannedIdentifiers:
-    """Identifiers of everything that an operation makes, the same whenever it is planned.
+    """Identifiers of the objects that an operation creates, equal for each run of its plan.
 
-    They follow from ``identity``, which nobody else has, in the order in which they are asked for.
-    Secrets are told to nobody before, and come from ``secret``.
+    They are derived from the unique ``identity`` in the order of the calls. Secrets are not
+    derived; they come from ``secret``.
     """
 
     def __init__(self, identity: str, secret: Callable[[], str] = no_secret) -> None:

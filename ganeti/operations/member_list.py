@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The list of members that nodes keep, as the configuration has it."""
+"""The member list of nodes, derived from the configuration."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from ganeti.rpc.members import MemberRecords
 
 
 def members_of(state: ClusterState) -> MemberRecords | None:
-    """Return the list of members for ``state``.
+    """Return the member list for ``state``.
 
-    None if no certificate of the master is recorded: nodes with that list would obey nobody.
+    It is None if no certificate of the master is recorded, because nodes with such a list would
+    reject the master.
     """
     recorded = {node.name: certificates_of(state, node) for node in state.nodes.values()}
     if not recorded.get(state.master.name):
@@ -30,9 +31,9 @@ def members_of(state: ClusterState) -> MemberRecords | None:
 
 
 def issued_to(state: ClusterState, name: str) -> frozenset[str]:
-    """Return the fingerprints of the certificates that a node of this name may have.
+    """Return the fingerprints of certificates issued to the node with this name.
 
-    Those that are recorded of a member, and those that it has got by a token and that are to be
+    These are the recorded ones of a member, and those that it got by a join token, which are
     recorded when it is added.
     """
     uuid = state.names.get((RecordKind.NODE, name))
@@ -42,27 +43,28 @@ def issued_to(state: ClusterState, name: str) -> frozenset[str]:
 
 
 async def replace_secrets(name: str, tools: Tools) -> None:
-    """Queue a job that replaces what the node ``name`` has known as a master candidate.
+    """Submit a job that replaces the secrets that node ``name`` knew as a master candidate.
 
-    Of several such jobs the first one does it, as the configuration says what is exposed.
+    If there are several such jobs, the first one does the work: the configuration records what is
+    exposed.
     """
     rotation = [RenewCrypto(shared_secrets=True), RedistributeConfig()]
     [(queued, job)] = await tools.submit([rotation])
-    told = f"job {job} replaces them" if queued else f"they were not replaced: {job}"
+    told = f"job {job} replaces them" if queued else f"cannot replace them: {job}"
     tools.progress.say(
-        f"node {name} has known the keys of the cluster's authority and of the remote API, and the"
+        f"node {name} knows the keys of the cluster's authority and of the remote API, and the"
         f" cluster domain secret: {told}"
     )
 
 
 async def enforce_members(tools: Tools) -> None:
-    """Bring the list of members to the nodes: a change of it is in force when this returns.
+    """Distribute the member list, so that a change is in effect when this returns.
 
-    A node that does not answer now gets it before anything else once it does; the job's owner is
-    told which these are.
+    A node that does not answer gets the list before any other call later; the job's log names such
+    nodes.
     """
     for name, trouble in (await tools.members.distribute()).items():
         tools.progress.say(
-            f"node {name} does not know of this yet, and will before it is asked anything else:"
+            f"node {name} does not have the new member list yet, and gets it before any other call:"
             f" {trouble}"
         )

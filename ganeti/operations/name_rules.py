@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What new names and addresses may look like: they go into lists, files and paths."""
+"""Checks of new names and addresses."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ganeti.model.node import Node
 
 
 def require_label(text: str, path: str) -> None:
-    """Refuse a new name of a group or network that would break lists, files of lines, or URLs.
+    """Check the new name of a group or network, which appears in lists, text files and URLs.
 
-    :raises Invalid: it would.
+    :raises Invalid: the name has characters that cannot be used there.
     """
     if not text.isprintable() or "/" in text or text != text.strip():
-        rule = "must be printable, without slashes, and without spaces at its ends"
+        rule = "must be printable, without slashes and without leading or trailing spaces"
         raise Invalid([Problem(path, rule)])
 
 
@@ -32,9 +32,8 @@ def require_own_name(kind: RecordKind, name: str, state: ClusterState) -> None:
     }
     for other, owner in owners.items():
         if owner is not None and other is not kind:
-            article = "an" if kind is RecordKind.INSTANCE else "a"
             raise Refused(
-                f"{name} is the name of {owner}, and {article} {kind.value} has a name of its own",
+                f"{name} is the name of {owner}; choose another name for the {kind.value}",
                 Code.NOT_UNIQUE,
             )
 
@@ -50,18 +49,16 @@ def require_node_addresses(node: Node, state: ClusterState) -> None:
         theirs = (other.primary_ip, other.secondary_ip)
         for address in (node.primary_ip, node.secondary_ip):
             if address in theirs:
-                raise Refused(
-                    f"node {other.name} has the address {address} already", Code.NOT_UNIQUE
-                )
+                raise Refused(f"address {address} is in use by node {other.name}", Code.NOT_UNIQUE)
 
 
 def require_address(text: str | None, path: str) -> None:
-    """Refuse what is given and is no address.
+    """Check an IP address; None is accepted.
 
-    :raises Invalid: it is none.
+    :raises Invalid: it is not an IP address.
     """
     try:
         if text is not None:
             ipaddress.ip_address(text)
     except ValueError:
-        raise Invalid([Problem(path, f"{text} is not an address such as 192.0.2.1")]) from None
+        raise Invalid([Problem(path, f"{text} is not an IP address such as 192.0.2.1")]) from None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Networks come and go, are changed, and connected to node groups."""
+"""Operations that add, modify, rename, remove and connect networks."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ from ganeti.opcodes.network import (
 from ganeti.operations.group import GroupEdit, hooks, run
 from ganeti.operations.name_rules import require_label
 from ganeti.operations.operation import HookCall, NodeAnswers, Operation
+from ganeti.operations.refusals import already_exists, nothing_to_change
 from ganeti.rpc.node import HookDirectory
 from ganeti.schema.records import replace
 
@@ -68,20 +69,22 @@ def _hooks(directory: HookDirectory, network: Network, state: ClusterState) -> H
 
 def _mac_prefix(given: str | None) -> str | None:
     if given is not None and not _MAC_PREFIX.match(given.lower()):
-        raise Refused("mac_prefix must be three bytes such as aa:00:00, the first even", Code.INPUT)
+        raise Refused(
+            "mac_prefix must be three bytes such as aa:00:00, with an even first byte", Code.INPUT
+        )
     return given.lower() if given else given
 
 
 def plan_add(op: AddNetwork, state: ClusterState, facts: NodeAnswers) -> GroupEdit:
-    """Decide what the new network is, or refuse."""
+    """Plan the new network."""
     require_label(op.network_name, "network_name")
     if state.knows(RecordKind.NETWORK, op.network_name):
-        raise Refused(f"there is a network named {op.network_name} already", Code.EXISTS)
+        raise already_exists(RecordKind.NETWORK, op.network_name)
     inside = ipaddress.IPv4Network(op.network, strict=False)
     if not LARGEST <= inside.prefixlen <= SMALLEST:
         raise Refused(
-            f"{op.network} has a prefix of {inside.prefixlen} bits; from {LARGEST} to {SMALLEST} "
-            "are possible",
+            f"network {op.network} has a prefix length of {inside.prefixlen}; it must be from"
+            f" {LARGEST} to {SMALLEST}",
             Code.INPUT,
         )
     _require_gateway6(op.network6, op.gateway6)
@@ -117,18 +120,20 @@ def _require_gateway6(network: str | None, gateway: str | None) -> None:
         return
     inside = network and ipaddress.IPv6Address(gateway) in ipaddress.IPv6Network(network, False)
     if not inside:
-        raise Refused(f"{gateway} is not in the network {network or 'for IPv6: none'}", Code.INPUT)
+        raise Refused(
+            f"gateway {gateway} is not in the IPv6 network ({network or 'none'})", Code.INPUT
+        )
 
 
 def _addresses(state: ClusterState) -> Iterator[str]:
-    """The addresses of the cluster itself and its nodes."""
+    """Yield the addresses of the cluster and its nodes."""
     yield state.cluster.master_ip
     for node in state.nodes.values():
         yield from {node.primary_ip, node.secondary_ip}
 
 
 def plan_modify(op: ModifyNetwork, state: ClusterState, facts: NodeAnswers) -> GroupEdit:
-    """Decide what changes of the network, or refuse."""
+    """Plan the changes of the network."""
     network = state.network(op.network_name)
     names = ("gateway", "network6", "gateway6")
     fields: dict[str, Any] = {n: v for n in names if (v := getattr(op, n)) is not None}
@@ -136,7 +141,7 @@ def plan_modify(op: ModifyNetwork, state: ClusterState, facts: NodeAnswers) -> G
         fields["mac_prefix"] = _mac_prefix(op.mac_prefix)
     kept, freed = list(op.add_reserved_ips or ()), list(op.remove_reserved_ips or ())
     if not fields and not kept and not freed:
-        raise Refused("no changes requested; give at least one parameter", Code.INPUT)
+        raise nothing_to_change()
     _require_gateway6(
         fields.get("network6", network.network6), fields.get("gateway6", network.gateway6)
     )
@@ -145,12 +150,13 @@ def plan_modify(op: ModifyNetwork, state: ClusterState, facts: NodeAnswers) -> G
         kept.append(op.gateway)
     for address in kept:
         if place_of(network, address) is not None and _of_instance(network, address, state):
-            raise Refused(f"an instance has the address {address}", Code.NOT_UNIQUE)
-    kept_from_instances(network, [*kept, *freed], kept=True)  # refuses what is not inside
+            raise Refused(f"address {address} is in use by an instance", Code.NOT_UNIQUE)
+    # Refuses addresses outside the network.
+    kept_from_instances(network, [*kept, *freed], kept=True)
     if free := [each for each in op.remove_reserved_ips or () if not is_reserved(network, each)]:
         raise Refused(
-            f"{', '.join(free)} is not reserved in network {network.name}; see gnt-network info"
-            f" {network.name}",
+            f"address {', '.join(free)} is not reserved in network {network.name}; see gnt-network"
+            f" info {network.name}",
             Code.INPUT,
         )
 
@@ -174,24 +180,24 @@ def _of_instance(network: Network, address: str, state: ClusterState) -> bool:
 
 
 def plan_remove(op: RemoveNetwork, state: ClusterState, facts: NodeAnswers) -> GroupEdit:
-    """Decide whether the network may go, or say what keeps it."""
+    """Plan the removal of the network, which must not be connected."""
     network = state.network(op.network_name)
     groups = [group.name for group in state.groups.values() if network.uuid in group.networks]
     if groups:
         raise Refused(
-            f"the network {network.name} is connected to {', '.join(sorted(groups))}; first: "
-            f"gnt-network disconnect {network.name}"
+            f"network {network.name} is connected to {', '.join(sorted(groups))}; disconnect it "
+            f"first: gnt-network disconnect {network.name}"
         )
     locks = request(exclusive=[network_lock(network.uuid)])
     return GroupEdit(remove(network), locks, hooks=_hooks("network-remove", network, state))
 
 
 def plan_rename(op: RenameNetwork, state: ClusterState, facts: NodeAnswers) -> GroupEdit:
-    """Decide whether the network can have the name, or refuse."""
+    """Plan the new name of the network, which must be unused."""
     network = state.network(op.network_name)
     require_label(op.new_name, "new_name")
     if op.new_name != network.name and state.knows(RecordKind.NETWORK, op.new_name):
-        raise Refused(f"there is a network named {op.new_name} already", Code.EXISTS)
+        raise already_exists(RecordKind.NETWORK, op.new_name)
     here = [state.cluster.master_node]
     names = {"OLD_NAME": network.name, "NEW_NAME": op.new_name}
     locks = request(exclusive=[network_lock(network.uuid), network_lock(op.new_name)])
@@ -222,16 +228,16 @@ def _connection_hooks(
 
 
 def plan_connect(op: ConnectNetwork, state: ClusterState, facts: NodeAnswers) -> GroupEdit:
-    """Decide whether the network can be connected to the group, or refuse."""
+    """Plan the connection of the network to the group."""
     network, group = state.network(op.network_name), state.group(op.group_name)
     if network.uuid in group.networks:
         raise Refused(
-            f"the network {network.name} is connected to {group.name} already", Code.EXISTS
+            f"network {network.name} is already connected to group {group.name}", Code.EXISTS
         )
     if op.conflicts_check and (strangers := sorted(_strangers(network, group, state))):
         raise Refused(
-            f"these instances of {group.name} have addresses of {network.network} without being "
-            f"in the network: {', '.join(strangers)}; change them, or use --no-conflicts-check"
+            f"instances of group {group.name} have addresses of {network.network} but do not use "
+            f"the network: {', '.join(strangers)}; change them, or use --no-conflicts-check"
         )
     how = {"mode": op.network_mode.value, "link": op.network_link, "vlan": op.network_vlan}
     checked(NicParameters, how, path="network")
@@ -257,11 +263,11 @@ def _strangers(network: Network, group: Group, state: ClusterState) -> set[str]:
 
 
 def plan_disconnect(op: DisconnectNetwork, state: ClusterState, facts: NodeAnswers) -> GroupEdit:
-    """Decide whether the network can be taken from the group, or say who uses it."""
+    """Plan to disconnect the network from the group, whose instances must not use it."""
     network, group = state.network(op.network_name), state.group(op.group_name)
     how = group.networks.get(network.uuid)
     if how is None:
-        raise Refused(f"the network {network.name} is not connected to {group.name}", Code.STATE)
+        raise Refused(f"network {network.name} is not connected to group {group.name}", Code.STATE)
     users = {
         instance.name
         for instance in _instances(group, state)
@@ -269,8 +275,8 @@ def plan_disconnect(op: DisconnectNetwork, state: ClusterState, facts: NodeAnswe
     }
     if users:
         raise Refused(
-            f"instances use the network {network.name}: {', '.join(sorted(users))}; take their "
-            "cards out of it first"
+            f"network {network.name} is in use by instances: {', '.join(sorted(users))}; move "
+            "their network cards to another network first"
         )
     left = {uuid: each for uuid, each in group.networks.items() if uuid != network.uuid}
     return GroupEdit(

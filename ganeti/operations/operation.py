@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""An operation: a pure plan, and an act that carries it out through the tools it is given."""
+"""The parts of an operation: a pure plan, its inputs, and the tools that carry it out."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ R = TypeVar("R")
 
 
 class Plan(Protocol):
-    """What an operation is going to do; made by a pure function, and safe to throw away."""
+    """The steps that an operation will take; made by a pure function, so it can be discarded."""
 
     @property
     def locks(self) -> LockRequest:
-        """What must be held while the plan is carried out."""
+        """The locks that must be held while the plan is carried out."""
         ...
 
 
 @dataclass(frozen=True)
 class NodeQuery:
-    """Something that nodes are asked before the plan is made."""
+    """A call to nodes whose answers the plan needs."""
 
     nodes: Sequence[Node]
     call: Call[Any]
@@ -42,9 +42,10 @@ class NodeQuery:
 
 @dataclass(frozen=True)
 class IAllocatorRequest:
-    """A question to an external allocator; ``optional`` if one that is not there is no loss.
+    """A request to an external iallocator.
 
-    ``request`` is that part of the text that says what is asked for.
+    ``request`` is the part ``request`` of its input. With ``optional``, the built-in allocator is
+    used if it is not installed.
     """
 
     name: str
@@ -55,7 +56,7 @@ class IAllocatorRequest:
 
 @dataclass(frozen=True)
 class IAllocatorReply:
-    """What the allocator of this name has answered, or why it has not."""
+    """The answer of the iallocator with this name, or its failure."""
 
     name: str
     answer: str | Failed
@@ -63,12 +64,12 @@ class IAllocatorReply:
 
 @dataclass(frozen=True)
 class NodeAnswers:
-    """What the nodes answered to an operation's questions, by node UUID and kind of call.
+    """The answers of nodes to an operation's queries, by node UUID and type of call.
 
-    ``busy`` are UUIDs of nodes that other jobs keep to themselves, as far as an opcode avoids them.
-    ``identity`` is a UUID that nobody has, the same however often the opcode is planned: for
-    what it may make, so that the plan can lock it. ``advice`` is what an allocator says.
-    ``state`` is the one that was asked about, at the time ``since`` (seconds since the epoch).
+    ``busy`` are UUIDs of nodes that other jobs have locked, for opcodes that avoid them.
+    ``identity`` is a new UUID, the same each time the opcode is planned: for the object that it may
+    create, so that the plan can lock it. ``advice`` is the reply of an iallocator. ``state`` is the
+    state that the queries were made from, at the time ``since`` (seconds since the epoch).
     """
 
     answers: Mapping[tuple[str, type[Call[Any]]], Any] = field(default_factory=dict)
@@ -79,14 +80,14 @@ class NodeAnswers:
     since: float | None = None
 
     def of(self, node: Node, call: type[Call[R]]) -> R:
-        """The node's answer.
+        """Return the node's answer.
 
-        :raises Refused: it could not be reached, or the question failed there.
+        :raises Refused: the node is unreachable, or the query failed there.
         """
         answer = self.answers[node.uuid, call]
         if isinstance(answer, Unreachable):
             raise Refused(
-                f"{answer}; start its node daemon, or power it off and mark it offline: "
+                f"{answer}; start its node daemon, or power the node off and mark it offline: "
                 f"gnt-node modify --offline=yes {node.name}",
                 Code.INTERNAL,
             )
@@ -95,50 +96,50 @@ class NodeAnswers:
         return answer  # type: ignore[no-any-return]  # keyed by the call, whose type says R
 
     def known(self, node: Node, call: type[Call[R]]) -> R | None:
-        """The node's answer, or None if there is none."""
+        """Return the node's answer, or None if it has none."""
         answer = self.answers.get((node.uuid, call))
         return None if isinstance(answer, Failed) else answer
 
 
 class ConfigAccess(Protocol):
-    """The configuration as an operation sees it."""
+    """The configuration, with changes on behalf of a job."""
 
     def state(self) -> ClusterState:
-        """The newest durable state."""
+        """Return the newest durable state."""
         ...
 
     async def change(self, change: Change) -> ClusterState:
-        """Make a change on behalf of the job; durable when this returns."""
+        """Apply a change on behalf of the job; it is durable when this returns."""
         ...
 
 
 class Progress(Protocol):
-    """What the job's owner gets to know while it runs."""
+    """The job's log, and its cancellation."""
 
     def say(self, message: str) -> None:
-        """Add a line to the job's log."""
+        """Add a message to the job's log."""
         ...
 
     def note(self, kind: str, payload: Any) -> None:
-        """Add an entry of another type to the job's log, for programs that follow it."""
+        """Add an entry of another type to the job's log, for programs that read it."""
         ...
 
     def may_stop(self) -> None:
-        """Called between steps that can be taken back.
+        """Check for cancellation; called between steps that can be undone.
 
-        :raises JobCanceled: the owner has canceled the job.
+        :raises JobCanceled: the job was canceled.
         """
         ...
 
     async def interruptible(self, work: Coroutine[Any, Any, R]) -> R:
-        """Return what ``work`` does, which can be broken off at any moment and taken back.
+        """Return the result of ``work``, which can be interrupted at any point and undone.
 
-        :raises JobCanceled: the owner has canceled the job, and ``work`` was cancelled.
+        :raises JobCanceled: the job was canceled, and so was ``work``.
         """
         ...
 
     async def journal_recovered(self) -> None:
-        """Return when the journal, which could not keep a change, works again.
+        """Wait until the journal, which failed to store a change, works again.
 
         :raises CancelledError: the daemon is stopping.
         """
@@ -146,105 +147,105 @@ class Progress(Protocol):
 
 
 class Identifiers(Protocol):
-    """Names and numbers that nobody can guess."""
+    """A source of unique identifiers and secrets."""
 
     def uuid(self) -> str: ...
 
     @property
     def random(self) -> Random:
-        """A source of chance."""
+        """A random number generator."""
         ...
 
     def secret(self) -> str:
-        """Twenty random bytes in hex."""
+        """Return twenty random bytes in hex."""
         ...
 
 
 class Time(Protocol):
-    """The clock of the cluster."""
+    """The clocks of the master."""
 
     def date(self) -> float:
-        """The time of day, in seconds since the epoch; somebody may set it back or forward."""
+        """Return the wall-clock time in seconds since the epoch; it may jump."""
         ...
 
     def seconds(self) -> float:
-        """Seconds that nobody sets, for how long something takes."""
+        """Return the monotonic time in seconds, for durations."""
         ...
 
     async def sleep(self, seconds: float) -> None: ...
 
 
 class Submit(Protocol):
-    """Queues further jobs on behalf of one that runs."""
+    """The submission of jobs on behalf of a running job."""
 
     async def __call__(self, jobs: Sequence[Sequence[Opcode]]) -> list[tuple[bool, int | str]]: ...
 
 
 class AllocatorRunner(Protocol):
-    """Asks an external allocator."""
+    """The runner of external iallocators."""
 
     async def __call__(
         self, name: str, request: Callable[[], Awaitable[str]], options: Sequence[str] = ()
     ) -> str:
-        """The text that the allocator of this name answers to the text of a request.
+        """Run the iallocator with this name and return its output.
 
-        The text is made only for one that is there.
+        ``request`` is only called if the iallocator is installed, as its text is costly.
 
-        :raises Failed: with the code ``UNKNOWN`` if there is none of that name.
+        :raises Failed: with the code ``UNKNOWN`` if it is not installed.
         """
         ...
 
     def installed(self, name: str) -> bool:
-        """Return whether there is an allocator of this name."""
+        """Return whether an iallocator with this name is installed."""
         ...
 
 
 class MasterQueries(Protocol):
-    """Answers what anybody may ask about the cluster."""
+    """The master's queries about the cluster."""
 
     async def query(self, what: str, fields: Sequence[str], qfilter: Any = None) -> dict[str, Any]:
-        """Rows with a status for each value, and the definitions of their fields."""
+        """Return rows with a status for each value, and their field definitions."""
         ...
 
     async def fields(self, what: str, names: Sequence[str] | None = None) -> dict[str, Any]:
-        """The definitions of fields."""
+        """Return field definitions."""
         ...
 
     async def rows(self, what: str, names: Sequence[str], fields: Sequence[str]) -> list[list[Any]]:
-        """Rows of bare values."""
+        """Return rows of plain values."""
         ...
 
     async def cluster_info(self) -> Any:
-        """Facts about the cluster."""
+        """Return information about the cluster."""
         ...
 
     async def config_values(self, names: Sequence[str]) -> list[Any]:
-        """Single values of the configuration."""
+        """Return values of the configuration."""
         ...
 
 
 class ReplicaStatus(Protocol):
-    """The copies of the master's state with the master candidates."""
+    """The state of replication to the master candidates."""
 
     def out_of_sync(self) -> Mapping[str, str]:
-        """Candidates, by UUID, whose copy is behind, and why."""
+        """Return the UUIDs of candidates whose copy is not in sync, with the reason."""
         ...
 
 
 class MemberUpdates(Protocol):
-    """What nodes know of the members of the cluster, and of their certificates."""
+    """The distribution of the member list to nodes."""
 
     async def distribute(self) -> Mapping[str, Failed]:
-        """Bring the list of members, as it is now, to every node that is not offline.
+        """Send the current member list to every node that is not offline.
 
-        Returns what went wrong with which node, by name; each other node uses the list by then.
+        Return the failures by node name; all other nodes use the list when this returns.
         """
         ...
 
 
 @dataclass(frozen=True)
 class NewAuthority:
-    """A certificate authority that nobody trusts yet: its certificate and its key, both PEM."""
+    """A new certificate authority that is not trusted yet: its certificate and key (PEM)."""
 
     certificate: str
     key: bytes = field(repr=False)
@@ -253,30 +254,30 @@ class NewAuthority:
 class ClusterKeys(Protocol):
     """Keys and secrets on the master's host that master candidates share.
 
-    Every method raises ``Failed`` if it could not do what it is for, and says why.
+    Every method raises ``Failed`` with the reason if it fails.
     """
 
     async def renew_secrets(self) -> None:
-        """Make a new cluster domain secret, and a new key and certificate for the remote API."""
+        """Generate a new cluster domain secret, and a new key and certificate of the remote API."""
         ...
 
     async def renew_rapi(self) -> None:
-        """Make a new key and certificate for the remote API.
+        """Generate a new key and certificate of the remote API.
 
-        One that another authority has issued than one of this cluster stays.
+        A certificate that was not issued by an authority of this cluster is kept.
         """
         ...
 
     async def generate_authority(self, cluster: str) -> NewAuthority:
-        """Make a new authority for the cluster of this name; nothing on the host changes."""
+        """Generate a new authority for the cluster with this name, without installing it."""
         ...
 
     async def use_authority(self, key: bytes) -> None:
-        """Issue certificates with this key from now on."""
+        """Install this key; certificates are issued with it from now on."""
         ...
 
     async def issuing_authority(self) -> str | None:
-        """Return the fingerprint of the authority whose key is used; None if it is not trusted."""
+        """Return the fingerprint of the issuing authority, or None if it is not trusted."""
         ...
 
     async def trusted_authorities(self) -> Sequence[str]:
@@ -285,7 +286,7 @@ class ClusterKeys(Protocol):
 
 
 class NoKeys:
-    """There is nothing here that makes keys."""
+    """An implementation of ``ClusterKeys`` for masters without key management."""
 
     async def renew_secrets(self) -> None:
         raise _no_keys()
@@ -307,12 +308,12 @@ class NoKeys:
 
 
 def _no_keys() -> Failed:
-    return Failed("this master makes no keys")
+    return Failed("this master does not manage keys")
 
 
 @dataclass(frozen=True)
 class SharedFile:
-    """A file of the master that other nodes keep a copy of; ``mode`` in permission bits."""
+    """A file of the master that is distributed to other nodes; ``mode`` has permission bits."""
 
     path: str
     content: bytes
@@ -320,10 +321,10 @@ class SharedFile:
 
 
 class SharedFiles(Protocol):
-    """Certificates, secrets and users that the whole cluster shares."""
+    """The files that all nodes share: certificates, secrets and users."""
 
     async def read(self) -> Sequence[SharedFile]:
-        """Those that there are, as they are now."""
+        """Return the existing files with their current content."""
         ...
 
 
@@ -332,7 +333,7 @@ NO_KEYS = NoKeys()
 
 @dataclass(frozen=True)
 class Tools:
-    """Everything through which an operation acts."""
+    """The interfaces through which an operation acts."""
 
     config: ConfigAccess
     nodes: Nodes
@@ -351,7 +352,7 @@ class Tools:
 
 @dataclass(frozen=True)
 class ResultWithCommit:
-    """A result that comes true together with a last change, in one commit with the job's end."""
+    """A result with a last change, which is committed together with the job's end."""
 
     result: Any
     change: Change
@@ -359,9 +360,9 @@ class ResultWithCommit:
 
 @dataclass(frozen=True)
 class HookCall:
-    """The hooks of an operation: directory, what it is about, and the nodes that run them.
+    """The hooks of an operation: directory, object type, variables, and the nodes to run them on.
 
-    ``environment`` without the prefix ``GANETI_``; nodes by UUID.
+    ``environment`` has no prefix ``GANETI_``; nodes are UUIDs.
     """
 
     directory: HookDirectory
@@ -372,42 +373,43 @@ class HookCall:
 
 
 def no_questions(op: Any, state: ClusterState) -> Sequence[NodeQuery]:
-    """The questions of an operation that needs to know nothing of the present."""
+    """Return no queries; the default of ``Operation.questions``."""
     return ()
 
 
 def no_consultation(op: Any, state: ClusterState, facts: NodeAnswers) -> IAllocatorRequest | None:
-    """The question to an allocator of an operation that needs none."""
+    """Return no request; the default of ``Operation.consult``."""
     return None
 
 
 def no_hooks(plan: Any, state: ClusterState) -> HookCall | None:
-    """The hooks of an operation that has none."""
+    """Return no hooks; the default of ``Operation.hooks``."""
     return None
 
 
 def no_preview(plan: Any) -> Any:
-    """The result of a dry run that has nothing to show but that it would be accepted."""
+    """Return no preview; the default of ``Operation.preview``."""
     return None
 
 
 HookFailures: TypeAlias = Sequence[tuple[str, str, str]]
-"""Post hooks that failed: each with its node, its script, and what it wrote."""
+"""Failed post hooks: node, script and output of each."""
 
 
 def keep_result(plan: Any, result: Any, failures: HookFailures, tools: Tools) -> Any:
-    """Leave the result as it is: post hooks that fail change nothing."""
+    """Return ``result`` unchanged; the default of ``Operation.conclude``."""
     return result
 
 
 @dataclass(frozen=True)
 class Operation(Generic[O, P]):
-    """How one opcode is carried out.
+    """The implementation of an opcode.
 
-    ``plan`` is called before and after the locks are taken, and must be pure. ``run`` returns
-    the opcode's result, or a ``ResultWithCommit``. ``hooks`` is called with the state before and
-    after. ``preview`` is the result of a dry run. ``consult`` is called when the nodes have
-    answered, and ``conclude`` makes the result when the post hooks have run.
+    ``questions`` returns the queries to nodes, ``consult`` the request to an iallocator, made after
+    the nodes have answered. ``plan`` is called before and after the locks are acquired, and must be
+    pure. ``run`` returns the opcode's result, or a ``ResultWithCommit``. ``hooks`` is called with
+    the state before and after. ``preview`` returns the result of a dry run, ``conclude`` the final
+    result after the post hooks.
     """
 
     opcode: type[O]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Carrying out an opcode: ask, plan, lock what the plan needs, plan again, run.
+"""Execution of an opcode: query nodes, plan, acquire locks, plan again, run.
 
-No job waits while it holds: locks are granted whole, and a plan that turns out to need others
-under its locks lets go of them and starts over with what it needs.
+No job waits for locks while it holds others, which prevents deadlocks: locks are granted all at
+once, and if the second plan needs other locks, all are released before the next attempt.
 """
 
 from __future__ import annotations
@@ -36,29 +36,29 @@ from ganeti.operations.operation import (
 from ganeti.rpc.call import Nodes
 
 FRESH = 2.0
-"""For how many seconds the answers of nodes are good enough to act on."""
+"""Maximum age in seconds of node answers that a plan is carried out with."""
 
 
 AT_ONCE = 0.1
-"""For how many seconds locks are waited for that nobody else had, in a busy daemon."""
+"""Maximum seconds to acquire free locks, in a busy daemon; a longer wait means contention."""
 
 
 class Owner(Progress, Protocol):
-    """The job that an opcode runs for."""
+    """The job that executes an opcode."""
 
     @property
     def job_id(self) -> int: ...
 
     @property
     def owner(self) -> str:
-        """The name under which locks are held."""
+        """The owner name of its locks."""
         ...
 
     @property
     def priority(self) -> int: ...
 
     async def locked(self) -> None:
-        """The locks are held from here on; durable when this returns.
+        """Record that the locks are held; durable when this returns.
 
         :raises JobCanceled: the job was canceled while it waited.
         """
@@ -66,20 +66,20 @@ class Owner(Progress, Protocol):
 
 
 class LockWaiting(Protocol):
-    """Where locks are held."""
+    """The lock manager."""
 
     def hold(
         self, owner: str, wants: LockRequest, priority: int = 0
     ) -> AbstractAsyncContextManager[None]: ...
 
     def in_use(self, name: LockName) -> bool:
-        """Return whether somebody who wants the lock together with others would have to wait."""
+        """Return whether a request that includes this lock would have to wait."""
         ...
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """What is known, what was asked for it, and when, in seconds since the epoch."""
+    """Answers with their queries, and the monotonic time of the answers in seconds."""
 
     facts: NodeAnswers
     questions: Sequence[NodeQuery]
@@ -91,7 +91,7 @@ Finish: TypeAlias = Callable[[Sequence[Edit]], Awaitable[None]]
 
 @dataclass(frozen=True)
 class OperationResult:
-    """The result of an opcode; ``finish`` makes its last change along with the given edits."""
+    """The result of an opcode; ``finish`` commits its last change with the given edits."""
 
     result: Any
     finish: Finish | None = None
@@ -99,9 +99,9 @@ class OperationResult:
 
 @dataclass
 class _JobsConfiguration:
-    """The configuration, with every change made in the name of a job.
+    """The configuration, with changes attributed to a job.
 
-    ``changed`` says whether the job has changed it.
+    ``changed`` is whether the job has changed it.
     """
 
     config: Config
@@ -118,7 +118,7 @@ class _JobsConfiguration:
 
 @dataclass(frozen=True)
 class Performer:
-    """Runs any opcode for a job; ``tools`` makes those that it gets in the name of its job."""
+    """The executor of opcodes for jobs; ``tools`` creates the tools for one job."""
 
     operations: Callable[[], Mapping[type[Opcode], Operation[Any, Any]]]
     config: Config
@@ -126,13 +126,13 @@ class Performer:
     tools: Callable[[ConfigAccess, Progress], Tools]
 
     async def __call__(self, opcode: Opcode, owner: Owner) -> OperationResult:
-        """Carry out ``opcode``.
+        """Execute ``opcode``.
 
-        :raises GanetiError: it was refused, or it failed; what could be taken back is.
+        :raises GanetiError: it was refused, or it failed and its steps were undone if possible.
         """
         operation = self.operations().get(type(opcode))
         if operation is None:
-            raise Refused(f"this version does not carry out {opcode.op_id}")
+            raise Refused(f"{opcode.op_id} is not supported by this version")
         cause = ChangeCause("job", opcode.summary, owner.job_id)
         configuration = _JobsConfiguration(self.config, cause)
         tools = self.tools(configuration, owner)
@@ -146,7 +146,8 @@ class Performer:
             wanted, since = plan.locks, tools.time.seconds()
             async with self.locks.hold(owner.owner, wanted, owner.priority):
                 now = tools.time.seconds()
-                # Who had to wait was waiting for somebody who may have changed what is asked about.
+                # After a wait for another job, which may have changed the queried objects, the
+                # answers are outdated even if they are recent.
                 if (
                     now - asked.at > FRESH
                     or now - since > AT_ONCE
@@ -161,7 +162,7 @@ class Performer:
     async def _ask(
         self, operation: Operation[Any, Any], opcode: Opcode, tools: Tools, identity: str
     ) -> _Asked:
-        """Ask until the answers are about the state as it is by then."""
+        """Query nodes until the answers belong to the current state."""
         state = self.config.state()
         questions = operation.questions(opcode, state)
         while True:
@@ -173,7 +174,7 @@ class Performer:
                 return _Asked(facts, questions, tools.time.seconds())
 
     def _busy(self, opcode: Opcode, state: ClusterState) -> frozenset[str]:
-        """The nodes that others keep to themselves, if the owner would rather have another one."""
+        """Return the nodes that other jobs have locked, for opportunistic locking."""
         if not isinstance(opcode, CreateInstance | AllocateInstances):
             return frozenset()
         if not opcode.opportunistic_locking:
@@ -220,9 +221,9 @@ async def informed(
     identity: str,
     busy: frozenset[str] = frozenset(),
 ) -> NodeAnswers:
-    """Everything that the plan of ``opcode`` is made from, besides the state.
+    """Return the inputs of the plan of ``opcode`` besides the state.
 
-    :raises Invalid: nothing here does what it asks for.
+    :raises Invalid: the opcode has unsupported parameters.
     """
     if problems := unsupported_parameters(opcode):
         raise Invalid(problems)
@@ -251,7 +252,7 @@ async def _advice(
 
 
 async def gather(questions: Sequence[NodeQuery], nodes: Nodes, identity: str = "") -> NodeAnswers:
-    """Ask all the questions; trouble is an answer, too."""
+    """Make all queries and return the answers, including errors."""
     answers: dict[tuple[str, Any], Any] = {}
     for question in questions:
         asked = await nodes.ask_all(question.nodes, question.call)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Questions that are put as jobs; the answers are those that anybody gets without one."""
+"""Operations for queries as jobs, with the same answers as direct queries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ganeti.operations.operation import NodeAnswers, Operation, Tools
 
 @dataclass(frozen=True)
 class QueryPlan:
-    """A question; answering it needs no locks."""
+    """A query, which needs no locks."""
 
     op: Any
 
@@ -28,7 +28,7 @@ class QueryPlan:
 
 
 def plan(op: Any, state: ClusterState, facts: NodeAnswers) -> QueryPlan:
-    """Take the question as it is."""
+    """Plan the query."""
     return QueryPlan(op)
 
 
@@ -53,7 +53,7 @@ async def _cluster(plan: QueryPlan, tools: Tools) -> Any:
 
 
 def _decoded(answer: Any) -> Any:
-    """Return an answer, parts of which are encoded, in the form of the results of jobs."""
+    """Return an answer, parts of which are encoded, as plain JSON types, as in job results."""
     return msgspec.json.decode(msgspec.json.encode(answer))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Every operation there is; a new one is a module and a line here."""
+"""The table of operations; to add one, add a module and a line here."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Tags on the cluster, groups, nodes, instances and networks."""
+"""Operations for tags of the cluster, groups, nodes, instances and networks."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ Tagged = Cluster | Group | Node | Instance | Network
 
 @dataclass(frozen=True)
 class TagChange:
-    """A change to the tags of one object."""
+    """A change of an object's tags."""
 
     lock: LockName
     change: Change
 
     @property
     def locks(self) -> LockRequest:
-        # Tags on the cluster do not get in anybody's way.
+        # Tags of the cluster conflict with no other operation.
         return {} if self.lock == CLUSTER else request(exclusive=[self.lock])
 
 
 @dataclass(frozen=True)
 class QueryResult:
-    """An answer that needs no more than the configuration."""
+    """An answer from the configuration alone."""
 
     answer: Any
 
@@ -58,14 +58,16 @@ class QueryResult:
 
 
 def carrier(kind: TagKind, name: str | None, state: ClusterState) -> tuple[Tagged, LockName]:
-    """The object that carries the tags, and its lock.
+    """Return the tagged object and its lock.
 
-    :raises Refused: there is none, or its name is missing.
+    :raises Refused: the object does not exist, or its name is missing.
     """
     if kind is TagKind.CLUSTER:
         return state.cluster, CLUSTER
     if not name:
-        raise Refused(f"the name of the {kind.value} is missing", Code.INPUT)
+        raise Refused(
+            f"the name of the {kind.value} is missing; give the parameter name", Code.INPUT
+        )
     match kind:
         case TagKind.INSTANCE:
             instance = state.instance(name)
@@ -82,7 +84,7 @@ def carrier(kind: TagKind, name: str | None, state: ClusterState) -> tuple[Tagge
 
 
 def plan_add(op: AddTags, state: ClusterState, facts: NodeAnswers) -> TagChange:
-    """Decide on adding the tags, or refuse what is no tag."""
+    """Plan to add the tags, which must be valid."""
     target, lock = carrier(op.kind, op.name, state)
     change = add_tags(target, op.tags)
     change(state)
@@ -90,7 +92,7 @@ def plan_add(op: AddTags, state: ClusterState, facts: NodeAnswers) -> TagChange:
 
 
 def plan_remove(op: RemoveTags, state: ClusterState, facts: NodeAnswers) -> TagChange:
-    """Decide on removing the tags, or refuse those that are not there."""
+    """Plan to remove the tags, which must exist."""
     target, lock = carrier(op.kind, op.name, state)
     change = remove_tags(target, op.tags)
     change(state)
@@ -102,12 +104,12 @@ async def run_change(plan: TagChange, tools: Tools) -> ResultWithCommit:
 
 
 def plan_get(op: GetTags, state: ClusterState, facts: NodeAnswers) -> QueryResult:
-    """Find the object and its tags."""
+    """Plan to return the tags of the object."""
     return QueryResult(list(carrier(op.kind, op.name, state)[0].tags))
 
 
 def plan_search(op: SearchTags, state: ClusterState, facts: NodeAnswers) -> QueryResult:
-    """Find the tags that match, each with the path of what carries it."""
+    """Plan to return the matching tags, each with the path of its object."""
     pattern = Pattern(op.pattern)
     return QueryResult([[path, tag] for path, tag in _all_tags(state) if pattern.found(tag)])
 

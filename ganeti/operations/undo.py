@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Taking back what was done when a later step fails."""
+"""Undo steps for operations that fail half-way."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Step: TypeAlias = Callable[[], Awaitable[object]]
 
 
 class Undo:
-    """Steps that take back what was done, run newest first if the block fails.
+    """A context manager with undo steps, which run newest first if the block fails.
 
-    A step that fails itself is logged and told to the job's owner, and the others still run. One
-    whose change the journal could not keep is repeated when the journal works again: what it takes
-    back would stay in the configuration without its disks. None runs if the block was cancelled
-    while it waited for a change that was made all the same.
+    A failed step is reported in the log and in the job's log, and the others still run. A step
+    whose change the journal could not store is retried when the journal works again, because an
+    instance would otherwise stay in the configuration without its disks. No step runs if the block
+    was cancelled while it waited for a change that was made.
     """
 
     _log = Logger()
@@ -31,11 +31,11 @@ class Undo:
         self._steps: list[tuple[str, Step]] = []
 
     def by(self, what: str, step: Step) -> None:
-        """Run ``step`` if the block fails from here on; ``what`` completes *could not …*."""
+        """Add a step that runs if the block fails later; ``what`` completes *could not …*."""
         self._steps.append((what, step))
 
     def forget(self) -> None:
-        """Never run the newest step: what it would take back was not done."""
+        """Drop the newest step, whose action was not carried out."""
         self._steps.pop()
 
     async def __aenter__(self) -> Undo:
@@ -43,13 +43,13 @@ class Undo:
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is GeneratorExit:
-            return  # thrown away with its process: nothing can be waited for any more
+            return  # the coroutine is being garbage collected, and can no longer await
         if kind is ChangeMade:
             return
         for what, step in reversed(self._steps if kind else []):
             try:
                 await self._take_back(step)
-            except Exception:  # but not GeneratorExit: this is thrown away with its process
+            except Exception:  # not GeneratorExit, see above
                 self._log.failure("could not {what}", what=what)
                 self._progress.say(f"could not {what}; see the master's log")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What this software leaves to others: each is refused with what to do instead."""
+"""Unsupported opcodes, which are refused with the alternative."""
 
 from __future__ import annotations
 
@@ -14,28 +14,31 @@ from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.operation import NodeAnswers, Operation, Tools
 
 _ADDRESS = (
-    "the cluster's address is recorded, and put on no network device; let the system of the "
-    "master's host do that"
+    "this version does not configure the cluster's address on a network device; "
+    "use the network settings of the master's host"
 )
 
 INSTEAD: Mapping[type[Opcode], str] = {
     ActivateMasterIP: _ADDRESS,
     DeactivateMasterIP: _ADDRESS,
     PowercycleNode: (
-        "a node does not restart its own host; let its out-of-band helper do it: "
+        "nodes do not powercycle their own host; use the node's out-of-band program: "
         "gnt-node power cycle NODE"
     ),
 }
-"""What to do instead of each."""
+"""The alternative to each opcode."""
 
 
 def plan(op: Opcode, state: ClusterState, facts: NodeAnswers) -> NoReturn:
-    """:raises Refused: always, with what to do instead."""
-    raise Refused(f"{op.op_id} is not offered: {INSTEAD[type(op)]}")
+    """Refuse the opcode.
+
+    :raises Refused: always, with the alternative.
+    """
+    raise Refused(f"{op.op_id} is not supported: {INSTEAD[type(op)]}")
 
 
 async def run(plan: Any, tools: Tools) -> None:
-    """Never called, as there is no plan."""
+    """Do nothing; this is never called, as planning always refuses."""
 
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = tuple(Operation(kind, plan, run) for kind in INSTEAD)

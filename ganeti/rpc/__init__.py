@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the master asks of nodes: one declaration per call, shared by both ends; see ``call``."""
+"""Calls from the master to nodes, with their client and server; read ``call`` first."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Carrying requests to node daemons: the HTTP agent of ``twisted.web``, on persistent connections.
+"""The HTTP client for node daemons: the agent of ``twisted.web`` with persistent connections.
 
-A connection carries one request at a time; several to one node are open if several requests are
-under way. No request is sent twice: a node may have carried it out although no answer came.
+A connection carries one request at a time; concurrent requests to a node use several connections.
+No request is retried: a node may have executed it although no answer arrived.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ ANSWER_LIMIT = 256 * 1024 * 1024
 CONNECT_TIMEOUT = 5.0
 
 IDLE_TIMEOUT = 60
-"""Seconds: an older connection may be one that a firewall has forgotten, or the node is closing."""
+"""Seconds until an idle connection is closed, as a firewall may drop its state of older ones."""
 
 MAX_IDLE = 32
-"""How many connections to one node are kept for further requests."""
+"""Maximum idle connections per node."""
 
 PIECE = 64 * 1024
-"""How many bytes of a large request are encrypted and queued at once."""
+"""Bytes of a large request that are encrypted and queued at once."""
 
 KEEPALIVE = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -63,15 +63,15 @@ KEEPALIVE = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
     (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 120_000),
 )
-"""A host that lost its power and is back knows nothing of an old connection, which only shows when
-something is sent on it: the call that waits there would wait for ever, as the daemon that runs by
-now answers probes."""
+"""TCP keepalive, see tcp(7). After a power loss a host does not know its old connections, which the
+client only notices when it sends something. Without keepalive a call would wait forever, as the new
+daemon on the host answers probes."""
 
 
 class AgentWay:
-    """The ``Transport`` to node daemons: HTTP to the ``endpoint`` of each node.
+    """The ``Transport`` that sends requests by HTTP to the ``endpoint`` of each node.
 
-    ``explain`` says in plain words why a connection failed.
+    ``explain`` formats the reason why a connection failed.
     """
 
     def __init__(
@@ -91,7 +91,8 @@ class AgentWay:
     async def exchange(self, node: Node, request: CallRequest) -> bytes:
         """Return the body of the node's answer. Cancelling closes the connection.
 
-        :raises Lost: there was none; nobody knows whether the node did it.
+        :raises TransportError: no answer arrived; it is unknown whether the node has executed
+           the request.
         """
         agent = Agent.usingEndpointFactory(
             self._clock, _Endpoints(node, self._endpoint), self._pool
@@ -117,11 +118,12 @@ class AgentWay:
         if response.code == 200:
             return body
         raise BadAnswer(
-            f"it answered {request.name} with HTTP status {response.code}: {explanation(body)}"
+            f"the node answered {request.name} with HTTP status {response.code}: "
+            f"{explanation(body)}"
         )
 
     def close(self) -> None:
-        """Close the connections that nobody uses now, and each of the others after its answer."""
+        """Close idle connections now, and the others after their answer."""
         old, self._pool = self._pool, _pool(self._clock)
         old.cachedConnectionTimeout = 0
         old.closeCachedConnections()
@@ -131,9 +133,9 @@ class AgentWay:
         if reason.check(CancelledError):
             return CancelledError()
         if reason.check(ConnectionDone):
-            return TransportError("it closed the connection before it answered")
+            return TransportError("the node closed the connection without an answer")
         if reason.check(ParseError, ValueError, LookupError):
-            return TransportError(f"it answered nonsense: {reason.getErrorMessage()}")
+            return TransportError(f"the node sent a malformed answer: {reason.getErrorMessage()}")
         return TransportError(self._explain(reason))
 
 
@@ -146,8 +148,10 @@ def _pool(clock: IReactorTime) -> HTTPConnectionPool:
 
 
 class TlsEndpoints:
-    """Makes the endpoints of nodes, whose daemons listen at ``port``; ``policy`` is asked for the
-    node's name."""
+    """A factory of TLS endpoints for node daemons, which listen on ``port``.
+
+    ``policy`` verifies the certificate for the node's name.
+    """
 
     def __init__(self, reactor: Any, policy: IPolicyForHTTPS, port: int) -> None:
         self._reactor = reactor
@@ -155,7 +159,7 @@ class TlsEndpoints:
         self._port = port
 
     def __call__(self, node: Node) -> IStreamClientEndpoint:
-        tcp = TCP4ClientEndpoint(  # of IPv6, too
+        tcp = TCP4ClientEndpoint(  # accepts IPv6 addresses, too
             self._reactor, node.primary_ip, self._port, timeout=CONNECT_TIMEOUT
         )
         creator = self._policy.creatorForNetloc(node.name.encode("ascii"), self._port)
@@ -164,7 +168,7 @@ class TlsEndpoints:
 
 @implementer(IStreamClientEndpoint)
 class KeptAliveEndpoint:
-    """A TCP endpoint whose connections notice that the host at the other end is gone."""
+    """A TCP endpoint with keepalive, so that connections to a host that is down are closed."""
 
     def __init__(self, endpoint: IStreamClientEndpoint) -> None:
         self._endpoint = endpoint
@@ -181,7 +185,7 @@ def _keep_alive(protocol: Any) -> Any:
 
 @implementer(IAgentEndpointFactory, IStreamClientEndpoint)
 class _Endpoints:
-    """The endpoint of one node, made when a connection to it is needed."""
+    """The endpoint of one node, created on demand."""
 
     def __init__(self, node: Node, endpoint: Callable[[Node], IStreamClientEndpoint]) -> None:
         self._node = node
@@ -196,7 +200,7 @@ class _Endpoints:
 
 @implementer(IBodyProducer, IPushProducer)
 class RequestBody:
-    """Writes the body of a request: at once if it is small, else as fast as it is read."""
+    """A body producer that writes a small body at once, and a large one as fast as it is read."""
 
     def __init__(self, body: bytes) -> None:
         self.length = len(body)
@@ -255,7 +259,7 @@ class _BodyReader(Protocol):
         if self._size <= self._limit:
             self._pieces.append(data)
         elif not self.body.called:
-            self.body.errback(TransportError(f"its answer is longer than {self._limit} bytes"))
+            self.body.errback(TransportError(f"the answer is longer than {self._limit} bytes"))
             self._close()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -273,8 +277,8 @@ class _BodyReader(Protocol):
 
 
 def explanation(body: bytes) -> str:
-    """Return what the body of a response that is no success says about why."""
+    """Return the reason that the body of an error response gives."""
     try:
         return str(msgspec.json.decode(body)["explain"])
     except (*UNREADABLE, TypeError, KeyError):
-        return "it does not say why"
+        return "no reason given"

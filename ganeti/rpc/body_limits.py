@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""How much of requests a node daemon keeps in memory: by call, and of all connections together.
+"""Memory limits for request bodies in a node daemon, per call and over all connections.
 
-A bound per connection alone lets as many connections as there may be each keep the largest body.
+A limit per connection alone would let every connection keep a body of the maximum size.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from types import MappingProxyType
 MIB = 1024 * 1024
 
 MAX_BODY = 256 * MIB
-"""Bytes: a checkpoint of a very large cluster, in base64, fits."""
+"""Bytes; enough for a base64 checkpoint of a very large cluster."""
 
 DEFAULT_BODY = MIB
-"""Bytes: a call about one instance, with all its parameters and disks, takes a few thousand."""
+"""Bytes; a call about one instance, with all its parameters and disks, takes a few thousand."""
 
 MAX_TOTAL = 512 * MIB
-"""Bytes of requests that are arriving, waiting or being answered, over all connections."""
+"""Bytes of requests that are being received, queued or answered, over all connections."""
 
 UNCOUNTED = 64 * 1024
-"""A connection that keeps no more bytes than this is bounded by the number of connections."""
+"""Bytes per connection that do not count, as the number of connections is limited, too."""
 
 _LISTS = 16 * MIB
 
@@ -32,22 +32,22 @@ BODIES: Mapping[str, int] = MappingProxyType(
         "journal_reset": MAX_BODY,
         "copy_file": 4 * _LISTS,
         "upload_file_single": _LISTS,
-        # With as many items as there are instances or disks.
+        # These have an item for each instance or disk.
         "blockdev_getmirrorstatus": _LISTS,
         "node_verify": _LISTS,
         "write_ssconf_files": _LISTS,
     }
 )
-"""Bytes, by call, where not the default."""
+"""Maximum body sizes in bytes, for calls that differ from the default."""
 
 
 def body_limit(call: str) -> int:
-    """Return how many bytes the body of a call of this name may have."""
+    """Return the maximum body size of the call ``call`` in bytes."""
     return BODIES.get(call, DEFAULT_BODY)
 
 
 class BodyBudget:
-    """Counts the bytes that connections keep of requests, and says when there are too many."""
+    """A budget for the bytes of request bodies that connections keep in memory."""
 
     def __init__(self, total: int = MAX_TOTAL) -> None:
         self._total = total
@@ -56,14 +56,14 @@ class BodyBudget:
 
     @property
     def kept(self) -> int:
-        """How many bytes are counted now."""
+        """The number of bytes reserved now."""
         return self._sum
 
     def keep(self, connection: Hashable, size: int) -> bool:
-        """Count that a connection keeps ``size`` bytes from now on, and return True.
+        """Set the bytes of ``connection`` to ``size``; return whether this is in the budget.
 
-        Return False, and count what it had before, if that is too much with all others: it should
-        be closed, as one that came later than those whose requests are under way.
+        If not, its earlier reservation stays, and the caller should close the connection: older
+        requests have precedence.
         """
         size = size if size > UNCOUNTED else 0
         before = self._kept.get(connection, 0)
@@ -77,5 +77,5 @@ class BodyBudget:
         return True
 
     def release(self, connection: Hashable) -> None:
-        """Count nothing for a connection any more."""
+        """Release the bytes of a connection."""
         self._sum -= self._kept.pop(connection, 0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A call to a node is a record; its type says what it answers and how long that may take."""
+"""The base class of calls to nodes: a record whose class declares answer, time-out and callers."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from ganeti.schema.records import Record
 R = TypeVar("R", covariant=True)
 
 URGENT, FAST, NORMAL = 60, 300, 900
-"""How long an answer may take, in seconds: the classes that existing node daemons use."""
+"""Classes of time-outs in seconds, as in Ganeti's RPC definitions."""
 
 WHILE_ALIVE = None
-"""For work whose length nothing bounds: on the data of disks and exports, and scripts of
-administrators. A node that shows no sign of life ends it: see ``rpc.liveness``."""
+"""No time-out, for work of unlimited duration: on data of disks and exports, and scripts of
+administrators. ``rpc.liveness`` ends such calls if the node daemon does not answer."""
 
 
 class Call(Record, Generic[R]):
-    """Something that a node is asked to do, answered by an ``R``.
+    """A request to a node, with an answer of type ``R``.
 
-    ``wire`` is the call's name on the wire; ``call_timeout`` bounds the wait for its answer, in
-    seconds, beside what the call itself says it may take, None if it takes as long as the data are
-    large. A node carries what it was asked to its end even if nobody waits for the answer any more,
-    unless ``ends_with_asker``: long work that may stop anywhere.
+    ``wire`` is the call's name on the wire. ``call_timeout`` limits the wait for its answer, in
+    seconds, in addition to a duration that the call itself has; None means no limit. A node
+    completes a call even if the caller has disconnected, unless ``ends_with_asker`` is set, for
+    long work that can be interrupted safely at any point.
 
-    ``callers`` are the roles that may make the call; one that is ``local_only`` is answered to the
-    caller on this very node only.
+    ``callers`` are the roles that may make the call. A ``local_only`` call is only answered if the
+    caller is the same node.
     """
 
     wire: ClassVar[str]
@@ -41,41 +41,41 @@ class Call(Record, Generic[R]):
     local_only: ClassVar[bool] = False
 
     def require(self, caller: Caller) -> None:
-        """Check what ``callers`` cannot say, because it depends on the fields of the call.
+        """Check permissions that depend on the fields of the call.
 
-        :raises Forbidden: this caller may not make this very call.
+        :raises Forbidden: this caller may not make the call with these fields.
         """
 
     def answer_timeout(self) -> float | None:
-        """Return how many seconds to wait for the answer; None while the node shows signs of life.
+        """Return the time-out in seconds, or None to wait as long as the node daemon is alive.
 
-        A call with a duration of its own adds that, so that no work is cut off.
+        Calls with a duration add it, so that their work is not interrupted.
         """
         return self.call_timeout
 
 
 @cache
 def answer_type(call: type[Call[Any]]) -> Any:
-    """The type of the answer of ``call``, as declared by its base ``Call[R]``."""
+    """Return the answer type of ``call``, declared by its base class ``Call[R]``."""
     for base in call.__orig_bases__:  # type: ignore[attr-defined]  # set for subscripted bases
         if arguments := get_args(base):
-            # The subscript may be text from the module of the call: let its namespace resolve it.
+            # The subscript may be a string annotation, which resolves in the call's own module.
             hints = {"__annotations__": {"answer": arguments[0]}, "__module__": call.__module__}
             return get_type_hints(type("Answer", (), hints), include_extras=True)["answer"]
-    raise TypeError(f"{call.__name__} does not say what it answers")
+    raise TypeError(f"{call.__name__} does not declare its answer type")
 
 
 class Nodes(Protocol):
-    """The way to the node daemons."""
+    """The client of node daemons."""
 
     async def ask(self, node: Node, call: Call[R]) -> R:
-        """The node's answer.
+        """Return the node's answer.
 
-        :raises Unreachable: nobody knows whether the node has done it.
-        :raises Failed: the node says that it could not, and why.
+        :raises Unreachable: no answer; it is unknown whether the node has executed the call.
+        :raises Failed: the node reports a failure.
         """
         ...
 
     async def ask_all(self, nodes: Sequence[Node], call: Call[R]) -> Mapping[str, R | Failed]:
-        """The answers of several nodes at once, by UUID, trouble included."""
+        """Ask several nodes in parallel and return their answers or errors by UUID."""
         ...

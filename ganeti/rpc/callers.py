@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Who calls a node: the roles of callers, and what proves that a caller has one.
+"""Roles of callers of a node daemon, and their identification by certificate.
 
-A certificate of the cluster's authority is only the ticket to be heard. What its owner may call
-follows from its role, which the node looks up for every request by the certificate's fingerprint,
-so that a certificate that was revoked is refused on connections that are open, too.
+A certificate of the cluster's authority alone grants nothing. Permissions follow from the caller's
+role, which the node looks up by the certificate's fingerprint for every request, so that revoking a
+certificate also takes effect on open connections.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ganeti.errors import GanetiError
 
 
 class CallerRole(enum.StrEnum):
-    """What a caller is to the node that it calls."""
+    """The role of a caller, from the view of the called node."""
 
     STRANGER = "stranger"
     NODE = "node"
@@ -31,10 +31,10 @@ MASTER_ONLY = frozenset({CallerRole.MASTER})
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The other end of a connection, as its certificate has it.
+    """The other end of a connection, identified by its certificate.
 
-    ``fingerprint`` is the SHA-256 digest of the certificate in DER, in hex. ``name`` is the
-    certificate's common name: good for a log, but it decides nothing.
+    ``fingerprint`` is the SHA-256 digest of the certificate in DER form, in hex. ``name`` is the
+    certificate's common name; it is used in logs only, never for permissions.
     """
 
     name: str
@@ -43,10 +43,10 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A peer with the role that it has now.
+    """A peer with its current role.
 
-    ``name`` is that of the node whose certificate it has shown, or what a log calls it.
-    ``local`` says whether that is the very node that is called.
+    ``name`` is the name of the node that owns the certificate, or a name for the log. ``local`` is
+    true if the caller is the called node itself.
     """
 
     role: CallerRole
@@ -55,14 +55,14 @@ class Caller:
 
 
 class Callers(Protocol):
-    """Knows the members of the cluster and whom this node has accepted as the master."""
+    """The directory of cluster members and of the master that this node has accepted."""
 
     def identify(self, peer: Peer | None) -> Caller:
-        """Return the peer with its role at this moment."""
+        """Return the peer with its current role."""
         ...
 
 
 class Forbidden(GanetiError):
-    """The caller's role does not include this call; nothing was done."""
+    """The caller's role does not permit this call; it was not executed."""
 
     wire = "Forbidden"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Connections to a node daemon: one call at a time, by a peer whose role may change meanwhile."""
+"""Server connections of a node daemon: one call at a time, by a peer whose role may change."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from ganeti.rpc.site import RpcRequest, RpcSite
 
 TIMEOUTS = Timeouts(idle=600.0, read=60.0)
-"""A request may take longer to arrive, but not stand still for longer."""
+"""Time-outs in seconds; ``read`` limits a pause in a request, not its total time."""
 
 UNAUTHENTICATED_TIMEOUT = 10.0
-"""Seconds that a connection has in all whose peer is no member of the cluster."""
+"""Maximum lifetime in seconds of a connection whose peer is not a member of the cluster."""
 
 
 class RpcChannel(LimitedChannel):
-    """One connection to the node daemon.
+    """A connection to the node daemon.
 
-    ``identity`` is what the peer's certificate says; None without one.
+    ``identity`` is the peer from its certificate; None without one.
     """
 
     timeouts = TIMEOUTS
     _log = Logger()
 
-    # Who sends more before we have answered waits until we have.
+    # No reading ahead: a peer that pipelines requests has to wait for its answers.
     _optimisticEagerReadSize = 0
 
     site: RpcSite
@@ -49,7 +49,7 @@ class RpcChannel(LimitedChannel):
 
     @property
     def closing(self) -> bool:
-        """Whether nothing more is answered."""
+        """Whether the connection is being closed, so that no more answers are sent."""
         return self._closing
 
     @property
@@ -57,12 +57,12 @@ class RpcChannel(LimitedChannel):
         return self.identity.name if self.identity else super().peer
 
     def caller(self) -> Caller:
-        """Return the peer with the role that it has now."""
+        """Return the peer with its current role."""
         return self.site.callers.identify(self.identity)
 
     @property
     def is_stranger(self) -> bool:
-        """Whether the peer is no member of the cluster, or no longer."""
+        """Whether the peer is not, or no longer, a member of the cluster."""
         return self.caller().role is CallerRole.STRANGER
 
     def problem(self, status: HTTPStatus, why: str) -> bytes:
@@ -70,7 +70,7 @@ class RpcChannel(LimitedChannel):
         return explained(status, why)
 
     def warn(self, why: str) -> None:
-        """Log that the peer was refused; strangers cannot fill the log."""
+        """Log that the peer was refused, rate limited for peers without a certificate."""
         warn = self.site.warn if self.identity is None else self._log.warn
         warn("refused {peer}: {why}", peer=self.peer, why=why)
 
@@ -92,7 +92,7 @@ class RpcChannel(LimitedChannel):
         self._stop_what_may_stop()
 
     def finish(self) -> None:
-        """Take no more requests, and close the connection after the answer that is under way."""
+        """Accept no more requests, and close the connection after the current answer."""
         if self._working:
             self.persistent = False
             self._stop_what_may_stop()
@@ -107,7 +107,7 @@ class RpcChannel(LimitedChannel):
             self._within(self.timeouts.read)
 
     def allHeadersReceived(self) -> None:
-        """Decide by the head of a request whether its body is read and kept."""
+        """Decide by the headers of a request whether to read its body, and its size limit."""
         request = self.requests[-1]
         request.call = self._command, self._path.removeprefix(b"/").decode("ascii", "replace")
         try:
@@ -117,14 +117,14 @@ class RpcChannel(LimitedChannel):
             return
         limit = MAX_BODY if request.limit is None else request.limit
         if self.length is None:
-            self.refuse(HTTPStatus.NOT_IMPLEMENTED, "bodies must be sent with a Content-Length")
+            self.refuse(HTTPStatus.NOT_IMPLEMENTED, "a request body must have a Content-Length")
         elif self.length > limit:
             self.refuse_length(limit)
         else:
             super().allHeadersReceived()
 
     def refuse_length(self, limit: int) -> None:
-        """Refuse a body that is longer than ``limit`` bytes."""
+        """Reject a body that is longer than ``limit`` bytes."""
         status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
         self.refuse(status, f"the body is longer than {limit} bytes")
 
@@ -134,9 +134,9 @@ class RpcChannel(LimitedChannel):
     # --- working
 
     def works_on(self, work: Deferred[None], size: int, *, finishes: bool) -> None:
-        """Remember the answer that is under way, to a request of so many bytes.
+        """Track the current answer, to a request of ``size`` bytes.
 
-        One that does not finish is cancelled with the connection.
+        Unless ``finishes`` is true, it is cancelled when the connection closes.
         """
         self._stoppable = None if finishes else work
         self.site.working(work, size)
@@ -156,7 +156,7 @@ class RpcChannel(LimitedChannel):
     def deadline(self) -> float | None:
         if self._handshaking or not self.is_stranger:
             return self._deadline
-        # Also one that was a member when it connected, and while it is being answered.
+        # This also applies to a peer that lost its membership, and while it is being answered.
         limit = self._opened + UNAUTHENTICATED_TIMEOUT
         return limit if self._deadline is None else min(limit, self._deadline)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Calls about disks; the driver behind each follows from the disk's ``dev_type``."""
+"""Calls about disks; the disk's ``dev_type`` selects the storage driver."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ganeti.schema.types import InstanceName, Integer, Line, MiB, Number
 
 
 class CreateDisk(Call[None]):
-    """Make a disk; ``owner`` is noted where the storage can keep a note."""
+    """Create a disk; ``owner`` is recorded if the storage supports it, such as in an LVM tag."""
 
     wire = "blockdev_create"
     call_timeout = WHILE_ALIVE
@@ -21,7 +21,7 @@ class CreateDisk(Call[None]):
 
 
 class RemoveDisk(Call[None]):
-    """Remove a disk with what is on it; removing one that is not there succeeds."""
+    """Remove a disk and its data; removing a disk that does not exist succeeds."""
 
     wire = "blockdev_remove"
     call_timeout = WHILE_ALIVE
@@ -30,7 +30,7 @@ class RemoveDisk(Call[None]):
 
 
 class AttachDisk(Call[str]):
-    """Make a disk usable and answer its path; attaching an attached one succeeds."""
+    """Attach a disk and return its path; attaching an attached disk succeeds."""
 
     wire = "blockdev_assemble"
     call_timeout = NORMAL
@@ -42,7 +42,7 @@ class AttachDisk(Call[str]):
 
 
 class DetachDisk(Call[None]):
-    """The opposite of ``AttachDisk``; detaching a detached one succeeds."""
+    """Detach a disk; detaching a detached disk succeeds."""
 
     wire = "blockdev_shutdown"
     call_timeout = NORMAL
@@ -51,7 +51,7 @@ class DetachDisk(Call[None]):
 
 
 class GrowDiskCall(Call[None]):
-    """Make a disk larger by ``amount``."""
+    """Increase the size of a disk by ``amount`` MiB."""
 
     wire = "blockdev_grow"
     call_timeout = WHILE_ALIVE
@@ -61,7 +61,7 @@ class GrowDiskCall(Call[None]):
 
 
 class DiskStatus(Record, omit_defaults=True):
-    """What a node says of a disk. ``local`` is ok, syncing, unknown or faulty; times in seconds."""
+    """The status of a disk; ``local`` is ok, syncing, unknown or faulty; times in seconds."""
 
     path: str
     major: Integer | None = None
@@ -74,7 +74,7 @@ class DiskStatus(Record, omit_defaults=True):
 
 
 class DescribeDisks(Call[list[DiskStatus | None]]):
-    """The status of disks in their order; None for one that is not there."""
+    """Return the status of disks in order; None for a disk that is not attached."""
 
     wire = "blockdev_getmirrorstatus"
     call_timeout = URGENT
@@ -83,7 +83,7 @@ class DescribeDisks(Call[list[DiskStatus | None]]):
 
 
 class PromoteDisk(Call[None]):
-    """Make this node's copy of a mirrored disk the writable one."""
+    """Make this node's copy of a mirrored disk the primary one; ``both``: allow two primaries."""
 
     wire = "blockdev_open"
     call_timeout = URGENT
@@ -102,7 +102,7 @@ class DemoteDisk(Call[None]):
 
 
 class DisconnectDisk(Call[None]):
-    """Cut a mirrored disk off its peer; it goes on alone."""
+    """Disconnect a mirrored disk from its peer; it stays usable."""
 
     wire = "drbd_disconnect_net"
     call_timeout = URGENT
@@ -111,7 +111,7 @@ class DisconnectDisk(Call[None]):
 
 
 class ConnectDisk(Call[None]):
-    """Connect a mirrored disk to its peer again; ``both`` lets both sides write."""
+    """Connect a mirrored disk to its peer again; ``both`` allows two primaries."""
 
     wire = "drbd_attach_net"
     call_timeout = URGENT
@@ -121,7 +121,7 @@ class ConnectDisk(Call[None]):
 
 
 class DropCopy(Call[None]):
-    """Stop using this node's copy of a mirrored disk, which goes on with its peer's."""
+    """Detach the local volumes from a mirrored disk, which then uses its peer's copy."""
 
     wire = "blockdev_removechildren"
     call_timeout = NORMAL
@@ -130,7 +130,7 @@ class DropCopy(Call[None]):
 
 
 class TakeCopy(Call[None]):
-    """Use the disk's ``children`` as this node's copy of it, to be filled from its peer's."""
+    """Attach the volumes ``children`` to a mirrored disk, to be synced from its peer's copy."""
 
     wire = "blockdev_addchildren"
     call_timeout = NORMAL
@@ -139,7 +139,7 @@ class TakeCopy(Call[None]):
 
 
 class PauseResync(Call[None]):
-    """Hold the resync of a mirrored disk, or let it go on."""
+    """Pause or resume the resync of a mirrored disk."""
 
     wire = "blockdev_pause_resume_sync"
     call_timeout = URGENT
@@ -149,7 +149,7 @@ class PauseResync(Call[None]):
 
 
 class RenameDisk(Call[None]):
-    """Move a volume to another ``logical_id``; its content stays."""
+    """Rename a volume or file to another ``logical_id``; its data are unchanged."""
 
     wire = "blockdev_rename"
     call_timeout = WHILE_ALIVE
@@ -159,7 +159,7 @@ class RenameDisk(Call[None]):
 
 
 class SnapshotDisk(Call[Disk]):
-    """Make a snapshot and answer a disk that reads it; for storage without snapshots, refuse."""
+    """Create a snapshot and return a disk that reads it; refused by storage without snapshots."""
 
     wire = "blockdev_snapshot"
     call_timeout = WHILE_ALIVE

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Calls about guests: start and stop, install, console, migration."""
+"""Calls about guests: start, stop, OS installation, console, migration."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ganeti.schema.types import InstanceName, Integer, Line, Parameters, Seconds
 
 
 class RebootType(enum.StrEnum):
-    """How an instance is rebooted: by its guest, or by stopping and starting it."""
+    """How to reboot an instance: from inside the guest, or by a stop and a start."""
 
     SOFT = "soft"
     HARD = "hard"
@@ -21,7 +21,7 @@ class RebootType(enum.StrEnum):
 
 
 class StartInstanceCall(Call[None]):
-    """Start a guest whose disks are attached; starting one that runs succeeds."""
+    """Start a guest whose disks are attached; starting a running guest succeeds."""
 
     wire = "instance_start"
     call_timeout = NORMAL
@@ -31,7 +31,7 @@ class StartInstanceCall(Call[None]):
 
 
 class StopInstance(Call[None]):
-    """Stop a guest, hard once ``timeout`` is over; stopping one that does not run succeeds."""
+    """Shut down a guest, and kill it after ``timeout``; stopping a stopped guest succeeds."""
 
     wire = "instance_shutdown"
     call_timeout = NORMAL
@@ -47,7 +47,7 @@ class StopInstance(Call[None]):
 
 
 class RebootInstanceCall(Call[None]):
-    """Reboot a running guest; ``full`` is the master's business and not asked of a node."""
+    """Reboot a running guest; the master carries out ``full`` by a stop and a start."""
 
     wire = "instance_reboot"
     call_timeout = NORMAL
@@ -61,7 +61,7 @@ class RebootInstanceCall(Call[None]):
 
 
 class InstallOS(Call[None]):
-    """Run the OS definition's create script for a guest; ``reinstall`` is passed on to it."""
+    """Run the OS definition's create script for a guest; ``reinstall`` is passed to it."""
 
     wire = "instance_os_add"
     call_timeout = WHILE_ALIVE
@@ -84,7 +84,7 @@ class RenameOS(Call[None]):
 
 
 class ListGuests(Call[dict[str, GuestState]]):
-    """What runs on the node, by name, over the given hypervisors."""
+    """Return the running guests of the given hypervisors by name."""
 
     wire = "all_instances_info"
     call_timeout = URGENT
@@ -93,7 +93,7 @@ class ListGuests(Call[dict[str, GuestState]]):
 
 
 class ConsoleInfo(Record, omit_defaults=True):
-    """How to reach a guest's console; ``kind`` is ssh, vnc, spice or msg."""
+    """Connection data of a guest's console; ``kind`` is ssh, vnc, spice or msg."""
 
     instance: str
     kind: str
@@ -106,7 +106,7 @@ class ConsoleInfo(Record, omit_defaults=True):
 
 
 class DescribeConsole(Call[ConsoleInfo]):
-    """How to reach the console of a running guest from its node."""
+    """Return the connection data of a running guest's console, from the view of its node."""
 
     wire = "instance_console_info"
     call_timeout = URGENT
@@ -115,7 +115,7 @@ class DescribeConsole(Call[ConsoleInfo]):
 
 
 class Migration(Record, omit_defaults=True):
-    """Where a migration stands: ``status`` is active, completed, failed or cancelled; in bytes."""
+    """The progress of a migration in bytes; ``status``: active, completed, failed, cancelled."""
 
     status: str
     transferred: Integer = 0
@@ -125,7 +125,7 @@ class Migration(Record, omit_defaults=True):
 
 
 class DescribeRunning(Call[RunningConfig]):
-    """What a running guest was started with; ``guest`` is as it is configured."""
+    """Return the settings that a guest was started with; ``guest`` has the configured ones."""
 
     wire = "migration_info"
     call_timeout = URGENT
@@ -134,9 +134,10 @@ class DescribeRunning(Call[RunningConfig]):
 
 
 class AcceptInstance(Call[str]):
-    """Get ready to receive a guest; answers the address and port where it is awaited.
+    """Prepare to receive a guest; return the address and port that it must be sent to.
 
-    ``guest`` is as it is configured; what is prepared is what it runs with, ``running``.
+    ``guest`` has the configured settings; the guest is prepared with ``running``, those that it was
+    started with.
     """
 
     wire = "accept_instance"
@@ -148,7 +149,7 @@ class AcceptInstance(Call[str]):
 
 
 class MigrateInstanceCall(Call[None]):
-    """Begin to send a running guest to where ``AcceptInstance`` awaits it."""
+    """Start to send a running guest to ``destination``, as ``AcceptInstance`` returned it."""
 
     wire = "instance_migrate"
     call_timeout = FAST
@@ -159,7 +160,7 @@ class MigrateInstanceCall(Call[None]):
 
 
 class MigrationStatus(Call[Migration]):
-    """Where the migration that this node sends stands."""
+    """Return the progress of a migration from this node."""
 
     wire = "instance_get_migration_status"
     call_timeout = URGENT
@@ -168,9 +169,10 @@ class MigrationStatus(Call[Migration]):
 
 
 class FinalizeMigrationDst(Call[str | None]):
-    """On the receiving node: keep the guest if it arrived, else drop what was prepared.
+    """On the target node: keep the guest if it arrived, otherwise remove the prepared one.
 
-    Answers what the hypervisor wrote of a guest that is dropped, such as why it did not arrive.
+    Return the hypervisor's log of a guest that is removed, which may have the reason of the
+    failure.
     """
 
     wire = "instance_finalize_migration_dst"
@@ -181,7 +183,7 @@ class FinalizeMigrationDst(Call[str | None]):
 
 
 class FinalizeMigrationSrc(Call[None]):
-    """On the sending node: forget the guest if it left, else let it go on."""
+    """On the source node: remove the guest if it left, otherwise resume it."""
 
     wire = "instance_finalize_migration_src"
     call_timeout = FAST

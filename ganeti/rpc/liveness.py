@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Failure detection: calls to a node daemon that shows no sign of life end, and new ones fail fast.
+"""Failure detection: calls to a node daemon that does not answer end, and new ones fail fast.
 
-A call may take as long as its work does, so the time it takes says nothing of the node. While calls
-wait, the node is probed instead, by a cheap call on a connection of its own.
+The duration of a call does not tell whether the node is alive, as work on large disks takes long.
+Instead, a node that calls wait for is probed by a cheap call on a separate connection.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from ganeti.rpc.replicas import (
 from ganeti.rpc.wire import CallRequest, request_of
 
 PROBE_DELAY = 5.0
-"""Seconds for which the oldest call waits, and nothing is heard of the node, before a probe."""
+"""Seconds without an answer from the node, and of waiting for the oldest call, before a probe."""
 PROBE_INTERVAL = 10.0
-"""Seconds between the starts of two probes. A daemon that is told to stop takes no connections
-while it finishes calls, for 15 seconds at most, which is shorter than a run of failed probes."""
+"""Seconds between the starts of two probes. A daemon that is shutting down accepts no connections
+while it completes calls, for at most 15 seconds, which is shorter than a run of failed probes."""
 PROBE_TIMEOUT = 5.0
 MAX_FAILED_PROBES = 3
-"""How many probes in a row fail before the calls that wait for the node end."""
+"""The number of consecutive failed probes that ends the calls to the node."""
 
 RECHECK_TIMEOUT = 2.0
-"""Seconds that a new call waits for a node that was found silent."""
+"""Seconds that a new call to a failed node waits for a probe."""
 RECHECK_INTERVAL = 1.0
-"""Seconds for which a failed probe of a silent node holds for further calls."""
+"""Seconds for which the result of such a probe is reused for further calls."""
 
 DETECTION_TIME = PROBE_DELAY + (MAX_FAILED_PROBES - 1) * PROBE_INTERVAL + PROBE_TIMEOUT
-"""Seconds after which calls to a node end whose daemon was silent when they were made."""
+"""Seconds after which calls end if the node daemon did not answer from their start."""
 
 _REPLICATION: tuple[type[Call[Any]], ...] = (
     AppendFrames,
@@ -59,13 +59,13 @@ _REPLICATION: tuple[type[Call[Any]], ...] = (
     ResetReplica,
 )
 NOT_PROBED = frozenset(call.wire for call in _REPLICATION)
-"""Calls of the replication, which has short time-outs and retries of its own."""
+"""Calls without probes: those of replication, which has short time-outs and its own retries."""
 
 
 class ProbedTransport:
     """A ``Transport`` that ends exchanges with nodes that do not answer or are marked offline.
 
-    However many calls wait for a node, it gets one probe at a time.
+    A node gets one probe at a time, independent of the number of calls that wait for it.
     """
 
     def __init__(self, way: Transport, clock: IReactorTime) -> None:
@@ -74,9 +74,10 @@ class ProbedTransport:
         self._monitors: dict[str, _Monitor] = {}
 
     async def exchange(self, node: Node, request: CallRequest) -> bytes:
-        """Return the body of the answer. Cancelling gives the exchange up.
+        """Return the body of the answer. Cancelling aborts the exchange.
 
-        :raises Lost: there was none, or the node daemon is silent, or the node was given up.
+        :raises TransportError: no answer arrived, the node daemon does not answer probes, or
+           ``give_up`` was called.
         """
         if request.name in NOT_PROBED:
             return await self._way.exchange(node, request)
@@ -89,15 +90,15 @@ class ProbedTransport:
         return await monitor.wait(Deferred.fromCoroutine(self._way.exchange(node, request)))
 
     def give_up(self, uuid: str, why: str) -> None:
-        """End the exchanges with a node that are in flight now."""
+        """End the exchanges in flight with a node; ``why`` is their error."""
         if monitor := self._monitors.pop(uuid, None):
-            # In a later turn: who says so is in the midst of a change of the configuration.
+            # In a later turn, because the caller is still in a change of the configuration.
             self._clock.callLater(0, monitor.end_exchanges, why)
 
 
 @dataclass(eq=False)
 class _Exchange:
-    """An exchange in flight since ``began``; ``ended`` says why it was ended from here."""
+    """An exchange in flight since ``began``; ``ended`` is the reason if it was ended here."""
 
     answer: Deferred[bytes]
     began: float
@@ -109,10 +110,10 @@ class _Exchange:
 
 
 class _Monitor:
-    """The exchanges in flight with one node, and what is known of its daemon.
+    """The exchanges in flight with one node, and the state of its daemon.
 
-    ``silence`` says why the daemon counts as silent; None if it does not. ``node`` and ``term`` are
-    those of the last exchange, and used for probes.
+    ``silence`` is the reason why the daemon is considered failed, or None. ``node`` and ``term``
+    are those of the last exchange; probes use them.
     """
 
     _log = Logger()
@@ -132,9 +133,9 @@ class _Monitor:
         self._rechecking: list[Deferred[None]] | None = None
 
     async def wait(self, answer: Deferred[bytes]) -> bytes:
-        """Return the answer of an exchange that has just begun.
+        """Return the answer of an exchange that has just started.
 
-        :raises Lost: there will be none.
+        :raises TransportError: no answer will arrive.
         """
         exchange = _Exchange(answer, self._clock.seconds())
         self._exchanges.append(exchange)
@@ -158,14 +159,14 @@ class _Monitor:
                 self._stop_probing()
 
     def end_exchanges(self, why: str) -> None:
-        """End all that is in flight."""
+        """End all exchanges in flight; ``why`` is their error."""
         for exchange in list(self._exchanges):
             exchange.end(why)
 
     async def require_answers(self) -> None:
-        """Return if the node daemon is not known to be silent, or answers again.
+        """Return if the node daemon is not considered failed, or answers a probe.
 
-        :raises Lost: it is silent.
+        :raises TransportError: it does not answer.
         """
         recheck = self.silence is not None and self._rechecking is None
         if recheck and self._clock.seconds() - self._found_silent >= RECHECK_INTERVAL:
@@ -179,7 +180,7 @@ class _Monitor:
             raise TransportError(self.silence)
 
     async def _recheck(self) -> None:
-        # One who is cancelled while it waits for this does not end it for the others.
+        # Cancelling one of the waiting calls must not cancel the probe for the others.
         try:
             await self._probe_once(RECHECK_TIMEOUT)
         except TransportError as e:
@@ -220,14 +221,14 @@ class _Monitor:
         self._find_silent(why)
 
     def _due(self) -> float:
-        """When the next probe is due."""
+        """Return the time of the next probe."""
         quiet_since = max(self._exchanges[0].began, self._heard)
         return max(quiet_since + PROBE_DELAY, self._probed + PROBE_INTERVAL)
 
     async def _probe_once(self, timeout: float) -> None:
-        """Wait for a sign of life.
+        """Wait for any answer to a probe.
 
-        :raises Lost: there was none.
+        :raises TransportError: none arrived.
         """
         self._probed = self._clock.seconds()
         probe = request_of(AskVersion(), self.term)
@@ -236,25 +237,25 @@ class _Monitor:
         try:
             await answer
         except BadAnswer:
-            pass  # whatever it says, it is alive
+            pass  # any answer proves that the daemon is alive
         except TimedOut:
             raise TransportError(f"no answer to a probe within {timeout:g} seconds") from None
         self._hear()
 
     def _hear(self) -> None:
-        """Note a sign of life."""
+        """Record an answer of the daemon."""
         self._heard, self._failed = self._clock.seconds(), 0
         if self.silence is not None:
             self.silence = None
-            self._log.info("the daemon of node {node} answers again", node=self.node.name)
+            self._log.info("node daemon on {node} answers again", node=self.node.name)
 
     def _find_silent(self, why: TransportError) -> None:
         if self.silence is None:
             name = self.node.name
-            self._log.warn("the daemon of node {node} does not answer: {why}", node=name, why=why)
+            self._log.warn("node daemon on {node} does not answer: {why}", node=name, why=why)
         self._found_silent = self._clock.seconds()
-        self.silence = f"its node daemon does not answer ({why})"
+        self.silence = f"the node daemon does not answer ({why})"
         self.end_exchanges(self.silence)
 
     def _log_unexpected(self, failure: Any) -> None:
-        self._log.failure("probing node {node} broke", failure, node=self.node.name)
+        self._log.failure("probing node {node} failed unexpectedly", failure, node=self.node.name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Who the members of the cluster are: what a node must know to tell callers apart."""
+"""The member list, by which nodes identify callers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,12 @@ from ganeti.schema.types import Count, Line, Lines
 
 
 class MemberRecords(Record):
-    """The nodes of the cluster by name, with the certificates that they may show.
+    """The nodes of the cluster by name, with the certificates that they may present.
 
-    A certificate is given by its fingerprint, as ``Peer`` has it. A node has two while it changes
-    from one to the next. ``candidates`` are the names of the master candidates, the master among
-    them. Of two lists of one term, the one with the higher ``revision`` is the newer.
-
-    ``authorities`` are the certificates (PEM) of the authorities that all members trust, the newest
-    first; a node keeps those that it has if there are none.
+    ``certificates`` has fingerprints as in ``Peer``; a node has two while its certificate is being
+    replaced. ``candidates`` are the names of the master candidates, including the master. Of two
+    lists of one term, the one with the higher ``revision`` is newer. ``authorities`` are the
+    certificates (PEM) of trusted authorities, the newest first; if empty, a node keeps its own.
     """
 
     revision: Count
@@ -30,13 +28,13 @@ class MemberRecords(Record):
     authorities: tuple[Lines, ...] = ()
 
     def names(self) -> Iterator[tuple[str, str]]:
-        """Return each fingerprint with the name of its node."""
+        """Yield each fingerprint with the name of its node."""
         for name, fingerprints in self.certificates.items():
             for fingerprint in fingerprints:
                 yield fingerprint, name
 
     def role(self, name: str, master: str) -> CallerRole:
-        """Return what the node ``name`` is to a node that has accepted ``master``."""
+        """Return the role of node ``name`` for a node that has accepted ``master``."""
         if name not in self.certificates:
             return CallerRole.STRANGER
         if name == master:
@@ -44,21 +42,21 @@ class MemberRecords(Record):
         return CallerRole.CANDIDATE if name in self.candidates else CallerRole.NODE
 
     def says_the_same(self, other: MemberRecords) -> bool:
-        """Whether both tell the same, whichever is newer."""
+        """Return whether both lists are equal except for their revision."""
         return self == msgspec.structs.replace(other, revision=self.revision)
 
 
 class MemberFile(Record):
-    """A list of members and the term of the master that sent it, as they are in a node's file."""
+    """The content of a node's member file: the list, and the term of the master that sent it."""
 
     term: Count
     members: MemberRecords
 
 
 class UpdateMembers(Call[Count]):
-    """Replace the node's list of members; the answer is the revision that the node keeps now.
+    """Replace the node's member list; return the revision that the node has now.
 
-    From that moment on the node refuses those that are not in it, also on open connections.
+    The node then refuses callers that are not in the list, also on open connections.
     """
 
     wire = "members_update"

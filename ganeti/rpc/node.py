@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Calls about the node itself: facts, files, hooks, OS definitions, verification."""
+"""Calls about the node itself: resources, files, hooks, OS definitions, verification."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ganeti.schema.types import Integer, Key, Line, Lines, Number, Parameters, T
 
 
 class StorageSpace(Record):
-    """Space of one storage unit: MiB in all and free."""
+    """Total and free space of a storage unit in MiB."""
 
     kind: str
     name: str
@@ -24,9 +24,10 @@ class StorageSpace(Record):
 
 
 class NodeInfo(Record):
-    """What a node says of itself: memory in MiB, processors, space, what runs, and since when.
+    """The resources of a node and its running guests; memory in MiB.
 
-    ``problems`` maps a hypervisor or storage unit that could not answer to the reason.
+    ``boot_id`` changes with every boot of the host. ``problems`` maps hypervisors and storage units
+    that could not be queried to the reason.
     """
 
     memory_total: Integer
@@ -43,7 +44,7 @@ class NodeInfo(Record):
 
 
 class DescribeNode(Call[NodeInfo]):
-    """Everything that the master keeps about a node's present, in one question."""
+    """Return the live data that the master caches for a node, in one call."""
 
     wire = "node_info"
     call_timeout = URGENT
@@ -54,33 +55,33 @@ class DescribeNode(Call[NodeInfo]):
 
 
 class Version(Record):
-    """The protocol and the release that a node speaks."""
+    """The protocol version and the release of a node daemon."""
 
     protocol: Integer
     release: str
 
 
 class AskVersion(Call[Version]):
-    """Which software a node runs."""
+    """Return the software version of a node daemon."""
 
     wire = "version"
     call_timeout = URGENT
 
 
 CERTIFICATES = "certificates"
-"""A check of ours: the ends, in seconds since the epoch, of a node's certificates by path."""
+"""A check that Ganeti does not have: expiry (seconds since the epoch) of certificates by path."""
 
 
 HYPERVISOR_VERSIONS = "hypervisor-versions"
-"""A check of ours: the versions of the programs of hypervisors, given with their parameters."""
+"""A check that Ganeti does not have: versions of hypervisor programs, given with parameters."""
 
 
 OBSTACLES = "storage-obstacles"
-"""A check of ours: why disks of the given templates would not work on a node, by template."""
+"""A check that Ganeti does not have: reasons why disks of a template cannot work, by template."""
 
 
 class VerifyNode(Call[dict[str, Any]]):
-    """Check the node: for each key of ``what`` the answer has one, as existing tools name them."""
+    """Verify the node; the answer has a key for each key of ``what``, named as in Ganeti."""
 
     wire = "node_verify"
     call_timeout = FAST
@@ -90,27 +91,26 @@ class VerifyNode(Call[dict[str, Any]]):
 
 
 class RunRestrictedCommandCall(Call[str]):
-    """Run a command that the node's administrator allows, without arguments; what it writes."""
+    """Run a restricted command without arguments, see gnt-node(8), and return its output."""
 
     wire = "restricted_command"
-    call_timeout = WHILE_ALIVE  # how long it takes is its administrator's business
+    call_timeout = WHILE_ALIVE  # the administrator's command may take any time
     ends_with_asker = True
 
     cmd: Text
 
 
 class CommandResult(Record):
-    """How a command ended, and what it wrote to both of its streams."""
+    """The exit code of a command, and its output to both streams."""
 
     code: Integer
     output: Lines
 
 
 class RunCommand(Call[CommandResult]):
-    """Run a command line by a shell, as root: what an administrator of the cluster types.
+    """Run a command line in a shell as root, for ``gnt-cluster command``.
 
-    Nobody but the master may call it, and not the jobs of its users: ``gnt-cluster command`` does,
-    with the key of the master's node.
+    Only the master may call it, and no job does: the tool uses the key of the master's node.
     """
 
     wire = "run_command"
@@ -121,9 +121,9 @@ class RunCommand(Call[CommandResult]):
 
 
 class CopyFile(Call[None]):
-    """Write a file as on the master, ``path``, which is below the root folder of the node.
+    """Write a copy of a file of the master at ``path`` below the node's root directory.
 
-    ``content`` is in base64.
+    ``content`` is base64.
     """
 
     wire = "copy_file"
@@ -135,10 +135,10 @@ class CopyFile(Call[None]):
 
 
 class RunPowerHelper(Call[str]):
-    """Let a helper on this node do a command for the power of ``remote_node``; what it writes.
+    """Run an out-of-band power command for ``remote_node``, and return the program's output.
 
-    It may take ``timeout`` seconds. Helpers run on the master's own node, so no other node has to
-    run one for anybody.
+    It may take ``timeout`` seconds. Such programs run on the master's node only, so other nodes
+    reject this call.
     """
 
     wire = "run_oob"
@@ -155,7 +155,7 @@ class RunPowerHelper(Call[str]):
 
 
 class DelayCall(Call[None]):
-    """Do nothing for some seconds."""
+    """Wait for some seconds."""
 
     wire = "test_delay"
     call_timeout = URGENT
@@ -168,7 +168,7 @@ class DelayCall(Call[None]):
 
 
 class HookResult(Record):
-    """What became of one hook script: ``status`` is 0 skipped, 1 failed, 2 succeeded."""
+    """The result of a hook script; ``status`` is 0 skipped, 1 failed, 2 succeeded."""
 
     script: str
     status: Integer
@@ -214,19 +214,19 @@ HookDirectory: TypeAlias = Literal[
     "node-modify",
     "node-remove",
 ]
-"""The operations that have hooks, as administrators name the folders of their scripts."""
+"""The operations with hooks; administrators name the script directories after them."""
 
 Phase: TypeAlias = Literal["pre", "post"]
 
 HookVariable: TypeAlias = Annotated[str, Meta(pattern=r"\A(GANETI_[^=\x00\n]+|PATH)\Z")]
-"""Other variables could make a script load what is not its own."""
+"""Other variables, such as LD_PRELOAD, could make a script load foreign code."""
 
 
 class RunHooks(Call[list[HookResult]]):
     """Run the scripts of a hook directory and phase, one after the other."""
 
     wire = "hooks_runner"
-    call_timeout = WHILE_ALIVE  # as long as the scripts of the administrator take
+    call_timeout = WHILE_ALIVE  # the administrator's scripts may take any time
     ends_with_asker = True
 
     directory: HookDirectory
@@ -235,11 +235,11 @@ class RunHooks(Call[list[HookResult]]):
 
 
 API_WITH_PARAMETERS = 20
-"""The first version of the interface of OS definitions that knows parameters."""
+"""The first OS API version with parameters, see ganeti-os-interface(7)."""
 
 
 class OSDefinitionReport(Record):
-    """An OS definition as one node sees it; ``valid`` or else what is wrong with it."""
+    """An OS definition on one node; ``diagnosis`` has the reason if it is not ``valid``."""
 
     name: str
     path: str
@@ -252,28 +252,28 @@ class OSDefinitionReport(Record):
 
     @property
     def checks_parameters(self) -> bool:
-        """Whether it lists its parameters, and has a script that checks their values."""
+        """Whether the definition declares its parameters and has a verify script for them."""
         return API_WITH_PARAMETERS in self.api_versions
 
 
 class DescribeOSes(Call[list[OSDefinitionReport]]):
-    """All OS definitions of the node, broken ones included."""
+    """Return all OS definitions of the node, including invalid ones."""
 
     wire = "os_diagnose"
     call_timeout = FAST
 
 
 class Resolved(Record):
-    """What a host name stands for, and whether something answers at one of its addresses."""
+    """The addresses of a host name, and whether a host answers at one of them."""
 
     addresses: tuple[str, ...]
     answers: bool = False
 
 
 class ResolveName(Call[Resolved]):
-    """Look up a host name; there are no addresses if nobody knows it.
+    """Resolve a host name; the answer has no addresses if it is unknown.
 
-    With ``probe`` its addresses are tried, which takes a second where nothing answers.
+    ``probe`` tries the addresses, which takes a second if no host answers.
     """
 
     wire = "name_resolve"
@@ -284,7 +284,7 @@ class ResolveName(Call[Resolved]):
 
 
 class ValidateOS(Call[None]):
-    """Let an OS definition check its parameters; a failure carries the script's words."""
+    """Check parameters with the OS definition's verify script; a failure has its output."""
 
     wire = "os_validate"
     call_timeout = FAST
@@ -295,11 +295,11 @@ class ValidateOS(Call[None]):
 
 
 class ValidateHypervisor(Call[None]):
-    """Let the node check hypervisor parameters, the files they name included.
+    """Check hypervisor parameters on the node, including the files that they name.
 
-    With ``nics`` and the number of ``disks`` it checks whether it can attach these, too. With
-    ``about`` problems of these parameters only are told. With ``minimum_version`` the hypervisor's
-    program must not be older than that.
+    With ``nics`` and a number of ``disks``, check also that these can be attached. ``about`` limits
+    the reported problems to these parameters. The version of the hypervisor program must not be
+    older than ``minimum_version``.
     """
 
     wire = "hypervisor_validate_params"
@@ -315,7 +315,7 @@ class ValidateHypervisor(Call[None]):
 
 
 class WriteSsconf(Call[None]):
-    """Replace the ``ssconf_*`` files; keys without the prefix."""
+    """Replace the ``ssconf_*`` files; keys are without the prefix."""
 
     wire = "write_ssconf_files"
     call_timeout = URGENT
@@ -324,7 +324,7 @@ class WriteSsconf(Call[None]):
 
 
 class UploadFile(Call[None]):
-    """Replace one of the files that a master may replace; ``content`` in base64."""
+    """Replace one of the files that a master may replace; ``content`` is base64."""
 
     wire = "upload_file_single"
     call_timeout = URGENT
@@ -335,21 +335,21 @@ class UploadFile(Call[None]):
 
 
 class LeaveCluster(Call[None]):
-    """Forget the cluster: certificates, copies of its state; then the daemon ends."""
+    """Remove all data of the cluster (certificates, state), and stop the node daemon."""
 
     wire = "node_leave_cluster"
     call_timeout = URGENT
 
 
 class RequestCertificate(Call[str]):
-    """Make a new key; the answer is a signing request for it, in PEM."""
+    """Generate a new key and return a certificate signing request for it (PEM)."""
 
     wire = "certificate_request"
     call_timeout = FAST
 
 
 class UseCertificate(Call[None]):
-    """Use the key that was made last, with this certificate (PEM), instead of the old ones."""
+    """Replace key and certificate by the last generated key and this certificate (PEM)."""
 
     wire = "certificate_use"
     call_timeout = URGENT
@@ -358,10 +358,10 @@ class UseCertificate(Call[None]):
 
 
 class StopMaster(Call[bool]):
-    """End the master daemon and the remote API of a node, to hand the role over to another one.
+    """Stop the master daemon and the remote API of a node, for a failover to another node.
 
-    The answer says whether any of them ran; none does. If no other node has become the master
-    within ``ganeti.node.membership.HAND_OVER`` seconds, they are started again.
+    Return whether any of them was running. If no other node has become the master within
+    ``ganeti.node.membership.HAND_OVER`` seconds, they are started again.
     """
 
     wire = "node_stop_master"
@@ -370,9 +370,10 @@ class StopMaster(Call[bool]):
 
 
 class ResumeMaster(Call[bool]):
-    """Start the master daemon of a node again that was stopped for another one, which did not come.
+    """Start the master daemon again that was stopped for a failover that did not take place.
 
-    The answer says whether it was started: only if the node has granted no other master a term.
+    Return whether it was started, which requires that the node has not granted a term to another
+    master.
     """
 
     wire = "node_resume_master"

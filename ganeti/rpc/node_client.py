@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Asking nodes: terms, time-outs and the words for what went wrong, whatever carries the bytes."""
+"""The client of node daemons: terms, time-outs and errors, independent of the transport."""
 
 from __future__ import annotations
 
@@ -29,30 +29,30 @@ R = TypeVar("R")
 
 
 class TransportError(Exception):
-    """There was no answer; the text says why."""
+    """No answer arrived; the text has the reason."""
 
 
 class BadAnswer(TransportError):
-    """There was an answer, but not to what was asked: the daemon at the other end is alive."""
+    """An answer arrived but is not usable; the daemon is alive."""
 
 
 class Transport(Protocol):
-    """What carries a request to a node and its answer back."""
+    """A carrier of requests to nodes and of their answers."""
 
     async def exchange(self, node: Node, request: CallRequest) -> bytes:
-        """The body of the answer. Cancelling gives the exchange up.
+        """Return the body of the answer. Cancelling aborts the exchange.
 
-        :raises Lost: there was none.
+        :raises TransportError: no answer arrived.
         """
         ...
 
 
 class NodeClient:
-    """``Nodes`` over any way to them, for the master named ``master``.
+    """The implementation of ``Nodes`` over a transport, for the master named ``master``.
 
-    ``term`` is the master's own, ``elected`` whether most nodes have voted for it. A node that was
-    away when the term was claimed is asked to accept it before it is asked anything else.
-    ``deposed`` hears of each node that obeys a newer master.
+    ``term`` returns the master's term, ``elected`` whether a majority has granted it. A node that
+    was unreachable when the term was claimed has to grant it before any other call. ``deposed`` is
+    called for each node that has accepted a newer master.
     """
 
     def __init__(
@@ -73,15 +73,15 @@ class NodeClient:
         self._deposed = deposed
 
     async def ask(self, node: Node, call: Call[R]) -> R:
-        """The node's answer.
+        """Return the node's answer.
 
-        :raises Unreachable: nobody knows whether the node has done it.
-        :raises Failed: the node says that it could not, and why.
-        :raises Refused: the node says what would make it possible.
+        :raises Unreachable: no answer; it is unknown whether the node has executed the call.
+        :raises Failed: the node reports a failure.
+        :raises Refused: the node refuses the call, with a reason.
         :raises NotMaster: the node has accepted a newer master.
         """
         if node.offline:
-            raise Unreachable(node.name, "it is marked offline")
+            raise Unreachable(node.name, "the node is marked offline")
         try:
             return await self._ask_once(node, call)
         except UnclaimedTerm:
@@ -89,9 +89,9 @@ class NodeClient:
         return await self._ask_once(node, call)
 
     async def ask_all(self, nodes: Sequence[Node], call: Call[R]) -> Mapping[str, R | Failed]:
-        """The answers of several nodes at once, by UUID, trouble included.
+        """Ask several nodes in parallel and return their answers or errors by UUID.
 
-        :raises NotMaster: one of them has accepted a newer master.
+        :raises NotMaster: a node has accepted a newer master.
         """
         asked = [Deferred.fromCoroutine(self._ask_kindly(node, call)) for node in nodes]
         answers: dict[str, R | Failed] = {}
@@ -102,12 +102,13 @@ class NodeClient:
                     raise answer
                 answers[node.uuid] = answer
         except GeneratorExit:
-            # Collected, together with those below, which are in no state to be cancelled.
+            # This coroutine is being garbage collected together with the pending calls, which
+            # cannot be cancelled in that state.
             asked.clear()
             raise
         finally:
             for one in asked:
-                one.addErrback(lambda _: None)  # of no interest once one has ended it all
+                one.addErrback(lambda _: None)  # an earlier error already ended the whole call
                 one.cancel()
         return answers
 
@@ -122,14 +123,14 @@ class NodeClient:
     async def _claim(self, node: Node) -> None:
         term = self._term()
         if not self._elected():
-            raise Unreachable(node.name, f"it has not granted term {term} to {self._master}")
+            raise Unreachable(node.name, f"the node has not granted term {term} to {self._master}")
         request = RequestVote(term=term, master=self._master, elected=True)
         ballot = await self._ask_once(node, request)
         found = ballot.state
         if ballot.granted or (found.term, found.master) == (term, self._master):
             return
         if found.term < term:
-            raise Unreachable(node.name, f"it does not grant term {term} to {self._master}")
+            raise Unreachable(node.name, f"the node does not grant term {term} to {self._master}")
         error = NotMaster(
             f"node {node.name} has granted term {found.term} to {found.master};"
             f" this master's term is {term}"
@@ -138,7 +139,7 @@ class NodeClient:
         raise error
 
     def _learned(self, error: NotMaster, term: int) -> None:
-        if term == self._term():  # and not of one that we have left ourselves
+        if term == self._term():  # ignore errors of a term that has already ended
             self._deposed(error)
 
     async def _ask_once(self, node: Node, call: Call[R]) -> R:
@@ -164,7 +165,7 @@ class NodeClient:
 
 
 def _told_by(node: Node, error: GanetiError) -> GanetiError:
-    """The node's error with the node's name, and of a kind that callers of nodes expect."""
+    """Return the node's error with its name added, as a type that callers expect."""
     text = f"{node.name}: {error}"
     if isinstance(error, Refused):
         return Refused(text, error.code)

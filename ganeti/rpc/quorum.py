@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Votes, leases and the replica set: what nodes keep so that there is one master at a time.
+"""Votes, leases and replica sets, which ensure that there is at most one master at a time.
 
-A master holds a *term*, granted by a majority of the voting nodes, and a *lease*, renewed with a
-majority every second. Every voting node keeps the newest *replica set* that it was sent: which
-copies of the journal hold every acknowledged commit, and which nodes vote. A set takes effect when
-a majority has it on disk, so whoever wins a vote knows the newest set in effect.
+A master has a *term*, granted by a majority of the voting nodes, and a *lease*, renewed with a
+majority every second. Every voting node stores the newest *replica set* that it received: the
+copies of the journal that have every acknowledged commit, and the voting nodes. A set takes effect
+when a majority has it on disk, so the winner of a vote knows the newest set in effect.
 
-The rules resemble those of PacificA and Raft's joint consensus, with all nodes as the configuration
-service of the master candidates' copies.
+The rules resemble those of PacificA and of joint consensus in Raft, with all nodes as the
+configuration service for the copies of the master candidates.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from ganeti.schema.records import Record
 from ganeti.schema.types import Count, Line
 
 LEASE = 4.0
-"""Seconds for which a master may acknowledge after a majority has heard from it."""
+"""Seconds for which a master may acknowledge commits after a majority has answered a renewal."""
 
 PROMISE = 5.0
-"""Seconds for which a node that has heard from its master grants no other one a term.
+"""Seconds for which a node grants no term to another master after a renewal.
 
-Longer than ``LEASE``, so that clocks whose rates differ by less than a fifth cannot let a new
-master begin while the old one still acknowledges. The node counts from when it received the
-renewal, the master from when it sent it.
+This is longer than ``LEASE``, so that no new master can start while the old one still acknowledges
+commits, provided that clock rates differ by less than a fifth. The node counts from the receipt of
+the renewal, the master from its sending.
 """
 
 RENEW = 1.0
 """Seconds between two renewals."""
 
 MAX_TERM = 2**53 - 1
-"""JSON numbers are exact in every client up to here."""
+"""The largest integer that JSON implementations represent exactly, see RFC 8259 section 6."""
 
 MAX_TERM_STEP = 1_000_000
-"""How far a node lets one vote move its term: nobody can use up the numbers."""
+"""The maximum increase of a node's term by one vote, so that terms cannot be exhausted."""
 
 Seconds = Annotated[float, Meta(ge=0, le=3600)]
 
@@ -49,10 +49,11 @@ Term = Annotated[int, Meta(ge=0, le=MAX_TERM)]
 
 
 class ReplicaSet(Record):
-    """Which copies hold every acknowledged commit, and who votes, as the master of ``term`` says.
+    """The nodes whose copies have every acknowledged commit, and the voting nodes, by name.
 
-    Nodes are named. ``generation`` orders the sets of one term. ``in_sync`` includes the master.
-    While ``old_voters`` is not empty, a majority of both groups is needed (joint consensus).
+    It is set by the master of ``term``; ``generation`` orders the sets of one term. ``in_sync``
+    includes the master. While ``old_voters`` is not empty, a majority of both groups of voters is
+    required (joint consensus).
     """
 
     term: Term = 0
@@ -63,17 +64,18 @@ class ReplicaSet(Record):
 
     @property
     def order(self) -> tuple[int, int]:
-        """Newer sets compare greater."""
+        """The sort key; that of a newer set is greater."""
         return self.term, self.generation
 
     def groups(self) -> tuple[frozenset[str], ...]:
-        """The groups of voters of which a majority each is needed."""
+        """Return the groups of voters, of each of which a majority is required."""
         return tuple(frozenset(group) for group in (self.voters, self.old_voters) if group)
 
     def has_majority(self, names: Collection[str], *, without: Collection[str] = ()) -> bool:
         """Return whether ``names`` include a majority of every group of voters.
 
-        Nodes in ``without`` do not count as voters: a person has said that they are down.
+        Nodes in ``without`` do not count as voters: an administrator has declared that they are
+        down.
         """
         return all(
             2 * len(group & set(names)) > len(group)
@@ -83,14 +85,15 @@ class ReplicaSet(Record):
 
 
 def newest(sets: Iterable[ReplicaSet]) -> ReplicaSet:
-    """Return the newest of several replica sets; an empty one if there is none."""
+    """Return the newest of several replica sets, or an empty one."""
     return max(sets, key=lambda each: each.order, default=ReplicaSet())
 
 
 class VoterState(Record):
-    """What a voting node keeps: the newest term it has granted, to whom, and what it was sent.
+    """The persistent state of a voting node: the newest term that it has granted, and its master.
 
-    ``acknowledged`` is the newest commit that a master has reported as acknowledged.
+    ``replica_set`` is the newest that it received; ``acknowledged`` is the newest commit that a
+    master has reported as acknowledged.
     """
 
     term: Term = 0
@@ -102,10 +105,10 @@ class VoterState(Record):
 class Ballot(Record):
     """A node's answer to a candidate for the master role.
 
-    ``lease`` is for how many more seconds the node grants no other master a term. ``copy`` is the
-    end of the node's own copy of the journal, ``common`` its mark at the position that was asked
-    for; None without a usable copy. ``serves`` is the process of the master daemon there, 0 if none
-    runs.
+    ``lease`` are the remaining seconds in which the node grants no term to another master. ``copy``
+    is the end of the node's copy of the journal, ``common`` its mark at the requested position;
+    both are None without a usable copy. ``serves`` is the process id of a master daemon on the
+    node, or 0.
     """
 
     granted: bool
@@ -117,7 +120,7 @@ class Ballot(Record):
 
 
 class DescribeVote(Call[Ballot]):
-    """Return what the node has granted; nothing changes. ``at`` asks for a mark of its copy."""
+    """Return the vote that the node has granted; ``at`` requests a mark of its copy."""
 
     wire = "vote_info"
     call_timeout = 5
@@ -127,14 +130,14 @@ class DescribeVote(Call[Ballot]):
 
 
 class RequestVote(Call[Ballot]):
-    """Ask the node to accept ``master`` for ``term``.
+    """Request the node's vote for ``master`` in ``term``.
 
-    Granted if the term is newer than the node's own, no lease of another master is in force, and
-    the master that the node has accepted is this one or one of those ``instead`` of which it comes.
-    With ``elected`` a majority has granted the term already, which overrides both. A node whose
-    copy is not in sync gets no vote, unless a person has said to ``accept_loss``: what counts is
-    the newest ``replica_set`` that it or the asked node has been sent, as either may have missed
-    one.
+    The vote is granted if the term is newer than the node's own, no lease of another master is
+    valid, and the master that the node has accepted is the same or listed in ``instead``.
+    ``elected`` states that a majority has already granted the term, which overrides the last two
+    conditions. A node whose copy is not in sync gets no vote, unless an administrator has set
+    ``accept_loss``; this is decided by the newest ``replica_set`` that the candidate or the voter
+    has received, as either may have missed one.
     """
 
     wire = "vote_request"
@@ -149,15 +152,15 @@ class RequestVote(Call[Ballot]):
     replica_set: ReplicaSet = ReplicaSet()
 
     def require(self, caller: Caller) -> None:
-        """Let a candidate ask for votes for itself only."""
+        """Check that a candidate requests votes for itself only."""
         if caller.name != self.master:
-            raise Forbidden(f"{caller.name} cannot ask for votes for {self.master}")
+            raise Forbidden(f"node {caller.name} cannot request votes for node {self.master}")
 
 
 class RenewLease(Call[Term]):
-    """Tell the node that its master is there; the answer is the generation of the set it has.
+    """Renew the lease of the node's master; return the generation of the node's replica set.
 
-    ``replica_set`` is sent to nodes that lack it, and is on disk when this is answered.
+    ``replica_set`` is sent to nodes that do not have it, and is on disk when this returns.
     """
 
     wire = "lease_renew"
@@ -168,7 +171,7 @@ class RenewLease(Call[Term]):
 
 
 class ReleaseLease(Call[None]):
-    """Tell the node that its master has ended: another one need not wait."""
+    """Release the lease of a master that has stopped, so that a new one need not wait."""
 
     wire = "lease_release"
     call_timeout = 2

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Calls that keep a copy of the journal and its checkpoints with the master candidates."""
+"""Calls that replicate the journal and its checkpoints to the master candidates."""
 
 from __future__ import annotations
 
@@ -19,26 +19,28 @@ CheckpointFile: TypeAlias = Annotated[
         r"|queue/(serial|version|drain|job-[1-9][0-9]{0,15}))\Z"
     ),
 ]
-"""A file of a checkpoint, by its path below a node's data folder, where there are keys, too."""
+"""The path of a checkpoint file below a node's data directory. The pattern is strict because that
+directory also has the private keys."""
 
 
 Digest: TypeAlias = Annotated[str, Meta(pattern=r"\A[0-9a-f]*\Z")]
-"""SHA-256 in hex; empty where there is no commit."""
+"""A SHA-256 digest in hex; empty if there is no commit."""
 
 
 class ReplicaEnd(Record):
-    """A mark of the journal: a position and, in hex, the digest of the frame there."""
+    """A mark of the journal: a position, and the digest of the frame there in hex."""
 
     position: Count
     digest: Digest
 
 
 class AppendFrames(Call[ReplicaEnd]):
-    """Append whole frames, base64 of the bytes on the master's disk; durable when answered.
+    """Append complete frames (base64 of the bytes in the master's log); durable when this returns.
 
-    ``after`` is the end the frames must follow; a node whose copy ends elsewhere fails and keeps
-    nothing. With ``cut``, what the copy has after that mark was never acknowledged and is cut off
-    first; then there may be no frames. A copy whose checkpoint holds more than ``after`` fails.
+    ``after`` is the end of the log that the frames follow; a node whose copy ends elsewhere fails
+    and stores nothing. ``cut`` first truncates the copy after that mark, as frames there were never
+    acknowledged; ``frames`` may then be empty. A copy whose checkpoint is newer than ``after``
+    fails.
     """
 
     wire = "journal_append"
@@ -50,10 +52,10 @@ class AppendFrames(Call[ReplicaEnd]):
 
 
 class DescribeReplica(Call[ReplicaEnd]):
-    """Return where the node's copy of the journal ends, or its mark ``at`` a position.
+    """Return the end of the node's copy of the journal, or its mark ``at`` a position.
 
-    A node fails whose copy does not have that commit, or whose checkpoint and frames are not of
-    one history.
+    The call fails if the copy does not have that commit, or if its checkpoint and frames do not
+    belong to the same history.
     """
 
     wire = "journal_end"
@@ -64,14 +66,14 @@ class DescribeReplica(Call[ReplicaEnd]):
 
 
 class FrameBatch(Record):
-    """Whole frames in base64, and the mark that they end with."""
+    """Complete frames in base64, and the mark of the last one."""
 
     frames: str
     end: ReplicaEnd
 
 
 class ReadFrames(Call[FrameBatch]):
-    """Return about a MiB of the copy's frames that follow ``after``; none at its end."""
+    """Return about one MiB of frames that follow ``after``; none at the end of the copy."""
 
     wire = "journal_read"
     call_timeout = 30
@@ -80,10 +82,9 @@ class ReadFrames(Call[FrameBatch]):
 
 
 class ResetReplica(Call[ReplicaEnd]):
-    """Replace the copy by a checkpoint: files, base64 by name, and the end they stand for.
+    """Replace the copy by a checkpoint: ``files`` (base64 by path), and the ``end`` they represent.
 
-    Names are ``CheckpointFile``. Files that are not named go away in the queue's folder, and stay
-    elsewhere.
+    Other files in the queue directory are removed; other files elsewhere stay.
     """
 
     wire = "journal_reset"
@@ -94,9 +95,9 @@ class ResetReplica(Call[ReplicaEnd]):
 
 
 class KeepCheckpoint(Call[ReplicaEnd]):
-    """Keep a newer checkpoint beside the copy, and forget the segments that it makes needless.
+    """Store a newer checkpoint, and delete the log segments that it makes obsolete.
 
-    ``files`` and ``end`` as for ``ResetReplica``; the copy must have the frame of ``end``.
+    ``files`` and ``end`` are as for ``ResetReplica``; the copy must have the frame of ``end``.
     """
 
     wire = "journal_checkpoint"

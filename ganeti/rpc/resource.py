@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The resource of a node daemon that answers calls, and decides who may make which.
+"""The ``twisted.web`` resource of a node daemon, which authorizes and answers calls.
 
-What a caller may do follows from its role, which is looked up when the head of a request has
-arrived, and again when its body has: see ``callers``. A caller whose certificate is not one of the
-cluster's configuration is only answered the calls that are open to callers without one.
+Permissions follow from the caller's role (see ``callers``), which is looked up when the headers of
+a request have arrived, and again after its body. A caller whose certificate is not recorded in the
+configuration may only make calls that need no certificate.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ BODY_LIMITS: Mapping[CallerRole, int] = MappingProxyType(
         CallerRole.MASTER: MAX_BODY,
     }
 )
-"""Bytes by role; for a master, a checkpoint of a very large cluster, in base64, fits."""
+"""Maximum body size in bytes by role; a master sends checkpoints of a whole cluster in base64."""
 
 Unauthenticated: TypeAlias = Mapping[str, Callable[[bytes], Awaitable[bytes]]]
-"""What is answered without a certificate, by name: from the body to the body of the answer."""
+"""Handlers of calls that need no certificate, by name: from request body to answer body."""
 
 
 class NotServed(Exception):
-    """A request is no call, or the caller may make none; its connection is closed."""
+    """The request is not a call, or the caller may make no calls; its connection is closed."""
 
     def __init__(self, status: HTTPStatus, why: str) -> None:
         super().__init__(why)
@@ -57,7 +57,7 @@ class NotServed(Exception):
 
 
 class CallResource(Resource):
-    """Answers ``answers`` to those whose role they are for, ``unauthenticated`` to everybody."""
+    """The resource for ``answers``, which depend on roles, and ``unauthenticated`` for all."""
 
     isLeaf = True
     _log = Logger()
@@ -68,12 +68,12 @@ class CallResource(Resource):
         self._unauthenticated = unauthenticated
 
     def authorize(self, request: RpcRequest, caller: Caller) -> tuple[str, int]:
-        """Return the name of the call and its term, if the caller may make it.
+        """Return the name and term of the call, if the caller may make it.
 
-        This needs the head of the request only.
+        Only the headers of the request are used.
 
-        :raises NotServed: this is no call, or the caller has no role and the call needs one.
-        :raises GanetiError: a member may not make the call, or not in this term.
+        :raises NotServed: the request is not a call, or the call requires membership.
+        :raises GanetiError: the caller is a member but may not make the call, or not in this term.
         """
         method, name = request.call
         is_open = name in self._unauthenticated
@@ -81,41 +81,41 @@ class CallResource(Resource):
             assert request.channel is not None
             refuse_unknown(request.channel.identity)
         if method != b"POST":
-            raise NotServed(HTTPStatus.METHOD_NOT_ALLOWED, "calls are made by POST")
+            raise NotServed(HTTPStatus.METHOD_NOT_ALLOWED, "calls require the method POST")
         terms = request.requestHeaders.getRawHeaders(TERM_HEADER, [b"0"])
         if len(terms) != 1 or not _TERM.fullmatch(terms[0]):
-            raise NotServed(HTTPStatus.BAD_REQUEST, "X-Ganeti-Term is not a number")
+            raise NotServed(HTTPStatus.BAD_REQUEST, "the header X-Ganeti-Term is not a number")
         term = int(terms[0])
         if not is_open:
             self._answers.authorize(name, term, caller)
         return name, term
 
     def body_limit(self, request: RpcRequest, caller: Caller) -> int | None:
-        """Return how long the body may be, in bytes; None if it is not kept at all.
+        """Return the maximum body size in bytes, or None to discard the body.
 
         :raises NotServed: see ``authorize``.
         """
         try:
             name, _ = self.authorize(request, caller)
         except GanetiError:
-            # Answered when the body has gone by: the caller would lose an answer that comes with
-            # the end of the connection before it has sent all.
+            # The error is sent after the body has been read: a client that is still sending would
+            # lose an answer that is followed by a close of the connection (RFC 9112 section 9.6).
             return None
         return min(BODY_LIMITS[caller.role], body_limit(name))
 
     def finishes(self, name: str) -> bool:
-        """Whether an answer under way is carried to its end although nobody waits for it."""
+        """Return whether a running call is completed after its caller has disconnected."""
         return self._answers.finishes(name)
 
     def render(self, request: RpcRequest) -> int:
-        """Begin to answer; what ends with its asker is cancelled by a caller that hangs up."""
+        """Start to answer; calls with ``ends_with_asker`` are cancelled on a disconnect."""
         channel = request.channel
         assert channel is not None
         caller = channel.caller()
         try:
             name, term = self.authorize(request, caller)
             if request.limit is None:
-                raise Forbidden("the caller's role has changed meanwhile; make the call again")
+                raise Forbidden("the caller's role changed during the request; retry the call")
         except NotServed as e:
             channel.warn(str(e))
             channel.persistent = False
@@ -143,18 +143,20 @@ class CallResource(Resource):
         except GanetiError as e:
             answer = failure(e)
         except CancelledError:
-            self._log.info("{call} of {peer} was given up", peer=caller.name, call=name)
+            self._log.info("{call} from {peer} was cancelled", peer=caller.name, call=name)
             if request.channel is not None:
                 request.channel.loseConnection()
             return
         except Exception:
-            self._log.failure("{call} broke", call=name)
+            self._log.failure("{call} failed unexpectedly", call=name)
             status = HTTPStatus.INTERNAL_SERVER_ERROR
-            answer = explained(status, f"{name} broke; the log of this node says more")
+            answer = explained(
+                status, f"{name} failed unexpectedly; see the node daemon's log on this node"
+            )
         send(request, status, answer)
 
     def _negative(self, request: RpcRequest, error: GanetiError) -> tuple[HTTPStatus, bytes]:
-        """Return how it is answered that a request is not carried out."""
+        """Return the status and body for a call that is not executed."""
         match error:
             case OldTerm() | UnclaimedTerm():
                 return HTTPStatus.OK, failure(error)
@@ -168,13 +170,13 @@ class CallResource(Resource):
 
 
 def send(request: RpcRequest, status: HTTPStatus, body: bytes) -> None:
-    """Answer ``request``, if its caller is still there."""
+    """Send the answer to ``request``, unless its caller has disconnected."""
     channel = request.channel
     if channel is None or channel.closing:
         return
     request.setResponseCode(status)
     headers = request.responseHeaders
-    headers.removeHeader(b"Server")  # which software this is, strangers need not know
+    headers.removeHeader(b"Server")  # do not reveal the software version to unknown peers
     headers.setRawHeaders(b"Content-Type", [JSON])
     headers.setRawHeaders(b"Content-Length", [b"%d" % len(body)])
     if not channel.persistent:
@@ -184,18 +186,22 @@ def send(request: RpcRequest, status: HTTPStatus, body: bytes) -> None:
 
 
 def explained(status: HTTPStatus, why: str) -> bytes:
-    """Return the body of an answer that is no success."""
+    """Return the body of an error response."""
     return msgspec.json.encode({"code": status, "message": status.phrase, "explain": why})
 
 
 def refuse_unknown(peer: Peer | None) -> NoReturn:
-    """:raises NotServed: the peer is no member of the cluster."""
+    """Reject a peer that is not a member of the cluster.
+
+    :raises NotServed: always.
+    """
     if peer is None:
-        why = "calls need a certificate that the authority of this cluster has issued"
+        why = "calls require a certificate that the authority of this cluster has issued"
     else:
         why = (
-            f"the certificate of {peer.name} (SHA-256 {peer.fingerprint[:16]}...) is not that of a"
-            " member of this cluster, as far as this node knows; if it should be one, add it on"
-            " the master: gnt-node add --readd"
+            f"the certificate of {peer.name} (SHA-256 {peer.fingerprint[:16]}...) does not "
+            f"belong to"
+            " a member of this cluster that this node knows; if it is one, run on the master:"
+            " gnt-node add --readd"
         )
     raise NotServed(HTTPStatus.FORBIDDEN, why)

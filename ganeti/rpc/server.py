@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The calls that a node answers, and what is checked before it does."""
+"""The dispatcher of calls in a node daemon, which checks permissions and terms."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ C = TypeVar("C", bound=Call[Any])
 
 
 class UnknownCall(GanetiError):
-    """There is no call of this name."""
+    """The call is unknown."""
 
     wire = "UnknownCall"
 
@@ -36,9 +36,9 @@ class _Answer:
 
 
 class CallHandlers:
-    """The calls a node answers, found by the name they carry on the wire.
+    """The handlers of calls, by their name on the wire.
 
-    ``newest_term`` says which is the newest term of a master that the node has accepted.
+    ``newest_term`` returns the newest term that the node has granted.
     """
 
     _log = Logger()
@@ -48,36 +48,36 @@ class CallHandlers:
         self._by_name: dict[str, _Answer] = {}
 
     def to(self, call: type[C], answer: Callable[[C], Awaitable[Any]]) -> None:
-        """Answer ``call`` by what ``answer`` returns or the ``GanetiError`` that it raises."""
+        """Register the handler of ``call``; it returns the result or raises a ``GanetiError``."""
         self._by_name[call.wire] = _Answer(msgspec.json.Decoder(call), call, answer)
 
     def calls(self) -> Iterator[type[Call[Any]]]:
-        """The calls that are answered."""
+        """Return the calls that have a handler."""
         return (answer.call for answer in self._by_name.values())
 
     def finishes(self, name: str) -> bool:
-        """Whether an answer under way is carried to its end although nobody waits for it."""
+        """Return whether a running call is completed after its caller has disconnected."""
         answer = self._by_name.get(name)
         return answer is None or not answer.call.ends_with_asker
 
     def authorize(self, name: str, term: int, caller: Caller) -> None:
-        """Check that ``caller``, as a master of ``term``, may make the call ``name``.
+        """Check that ``caller`` may make the call ``name``, as a master of ``term``.
 
-        This needs the head of a request only. A member that takes itself for the master hears of
-        the newer term, and one whose term was not claimed here that it must be.
+        Only the headers of a request are needed. An old master that calls gets ``OldTerm``, and one
+        whose term this node has not granted gets ``UnclaimedTerm``, so that it can claim it.
 
-        :raises UnknownCall: no such call is answered.
-        :raises Forbidden: the caller's role does not include the call.
+        :raises UnknownCall: the call has no handler.
+        :raises Forbidden: the caller's role does not permit the call.
         :raises OldTerm: this node has accepted a newer master.
-        :raises UnclaimedTerm: this node has not accepted a master of that term yet, or another one:
-            of two that asked for votes in one term, a majority may have elected the other.
+        :raises UnclaimedTerm: this node has not granted the term yet, or has granted it to another
+           node: if two candidates requested votes for one term, a majority may have elected the
+           other.
         """
         known = self._known(name)
         if caller.role in known.call.callers:
             if known.call.local_only and not caller.local:
                 raise Forbidden(
-                    f"{name} is answered to the master's own node only, and {caller.name} is"
-                    " another one"
+                    f"{name} may only be called by the master on its own node, not by {caller.name}"
                 )
             return
         if CallerRole.MASTER in known.call.callers:
@@ -87,12 +87,12 @@ class CallHandlers:
         raise _forbidden(name, known.call.callers, caller)
 
     async def answer(self, request: CallRequest, caller: Caller | None) -> bytes:
-        """The encoded answer; whatever goes wrong is in it.
+        """Execute a call and return its encoded result or error.
 
-        The caller has passed ``authorize``; None stands for one in this process.
+        ``caller`` has passed ``authorize``; None means a caller in this process.
 
-        :raises UnknownCall: no such call is answered.
-        :raises Forbidden: the caller may not ask for this.
+        :raises UnknownCall: the call has no handler.
+        :raises Forbidden: the caller may not make the call with these fields.
         """
         known = self._known(request.name)
         try:
@@ -107,53 +107,54 @@ class CallHandlers:
         except GanetiError as e:
             return failure(e)
         except OSError as e:
-            self._log.failure("{call}: the operating system refused", call=request.name)
+            self._log.failure("{call} failed in the operating system", call=request.name)
             return failure(Failed(f"{request.name}: {e}", Code.ENVIRONMENT))
         except CancelledError:
             raise
         except Exception as e:
-            self._log.failure("{call} broke", call=request.name)
-            text = f"{request.name} broke on the node ({type(e).__name__}); its log says more"
+            self._log.failure("{call} failed unexpectedly", call=request.name)
+            reason = type(e).__name__
+            text = f"{request.name} failed unexpectedly ({reason}); see the node daemon's log"
             return failure(Failed(text, Code.INTERNAL))
 
     def _known(self, name: str) -> _Answer:
         known = self._by_name.get(name)
         if known is None:
-            raise UnknownCall(f"this node answers no call named {name}")
+            raise UnknownCall(f"unknown call {name}")
         return known
 
     def _check(self, term: int) -> None:
         newest = self._newest_term()
         if term < newest:
             raise OldTerm(
-                f"the asking master is of term {term}, but this node has accepted a master of term"
-                f" {newest}; the older master must not act any more"
+                f"the calling master has term {term}, but this node has granted the newer term"
+                f" {newest}; the older master must stop"
             )
         if term > newest:
             raise UnclaimedTerm(
-                f"term {term} was not claimed from this node, which knows term {newest}"
+                f"this node has not granted term {term}; its newest term is {newest}"
             )
 
 
 def other_master(name: str, term: int) -> UnclaimedTerm:
-    """Tell a master that this node has granted its term to another one."""
-    return UnclaimedTerm(f"this node has not granted term {term} to {name}, but to another node")
+    """Return the error for a master whose term this node has granted to another node."""
+    return UnclaimedTerm(f"this node has granted term {term} to another node than {name}")
 
 
 def _forbidden(name: str, permitted: Set[CallerRole], caller: Caller) -> Forbidden:
     roles = ", ".join(role for role in CallerRole if role in permitted)
     return Forbidden(
-        f"{name} may be called by: {roles}; to this node, {caller.name} is: {caller.role}"
+        f"{name} may only be called by roles {roles}; {caller.name} has the role {caller.role}"
     )
 
 
 def _read(known: _Answer, body: bytes) -> Any:
-    """The call in ``body``.
+    """Decode the call in ``body``.
 
-    :raises Invalid: with everything that is wrong with it.
+    :raises Invalid: with every problem of the call.
     """
     if nests_too_deep(body):
-        raise Invalid(f"{known.call.wire}: the body nests more than {MAX_DEPTH} levels")
+        raise Invalid(f"{known.call.wire}: the body is nested more than {MAX_DEPTH} levels deep")
     try:
         return known.decoder.decode(body)
     except UNREADABLE as e:

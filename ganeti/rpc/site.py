@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The site on which a node daemon serves calls, and its requests."""
+"""The ``twisted.web`` site of a node daemon, and its requests."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from ganeti.web.site import LimitedSite
 
 MAX_CONNECTIONS = 1000
 MAX_STRANGERS = 50
-"""How many connections may be open whose peers are no members of the cluster."""
+"""Maximum number of connections from peers that are not members of the cluster."""
 
 
 class RpcRequest(MemoryRequest):
-    """A call on its way.
+    """A request for a call.
 
-    ``call`` is its method and its name; ``limit`` is how many bytes its body may have, None if the
-    body is discarded as it arrives.
+    ``call`` is its HTTP method and name; ``limit`` is the maximum body size in bytes, None if the
+    body is discarded.
     """
 
     channel: RpcChannel | None
@@ -49,20 +49,20 @@ class RpcRequest(MemoryRequest):
         elif self.channel.site.bodies.keep(self.channel, size):
             self.content.write(data)
         else:
-            why = "too many large requests are under way; make the call again later"
+            why = "too many large requests are in progress; retry the call later"
             self.channel.refuse(HTTPStatus.SERVICE_UNAVAILABLE, why)
 
     def take_body(self) -> bytes:
-        """Return the body, which the request keeps no longer."""
+        """Return the body and remove it from the request, to free its memory early."""
         content, self.content = self.content, None
         return content.getvalue() if content is not None else b""
 
 
 class RpcSite(LimitedSite):
-    """Serve ``answers`` to those whose role they are for, ``unauthenticated`` to everybody.
+    """The site for ``answers``, which depend on roles, and ``unauthenticated`` for all.
 
-    ``identity`` is asked once per connection for what the peer's certificate says, and ``callers``
-    for each request for the peer's role.
+    ``identity`` is called once per connection and returns the peer from its certificate;
+    ``callers`` returns the peer's role for each request.
     """
 
     requestFactory = RpcRequest
@@ -92,14 +92,14 @@ class RpcSite(LimitedSite):
         return channel
 
     def is_full_of_strangers(self) -> bool:
-        """Whether no more peers are served that are no members of the cluster."""
+        """Return whether the maximum number of peers that are not members is connected."""
         strangers = (each for each in self.connections if isinstance(each, RpcChannel))
         return sum(each.is_stranger for each in strangers) >= MAX_STRANGERS
 
     async def end(self) -> None:
-        """Stop serving: what may stop anywhere stops now, what must be finished is finished.
+        """Stop serving: cancel calls that can be interrupted, and wait for the others.
 
-        Cancelling it stops everything.
+        Cancelling this cancels all calls.
         """
         for channel in self.channels():
             assert isinstance(channel, RpcChannel)
@@ -117,11 +117,11 @@ class RpcSite(LimitedSite):
         self.bodies.release(channel)
 
     def working(self, work: Deferred[None], size: int) -> None:
-        """Remember a call that is under way, with a body of ``size`` bytes, until it ends."""
+        """Track a running call, with a body of ``size`` bytes, until it ends."""
         self._work.add(work)
-        # By itself: it may go on when its connection is gone.
+        # Under its own key, because it may outlive its connection.
         self.bodies.keep(work, size)
-        work.addErrback(lambda failure: self._log.failure("an answer broke", failure))
+        work.addErrback(lambda failure: self._log.failure("a call failed unexpectedly", failure))
         work.addBoth(lambda _: self._worked(work))
 
     def _worked(self, work: Deferred[None]) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Calls about the places that disks are made in: folders, volume groups and their devices."""
+"""Calls about storage units: directories, volume groups and physical volumes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ganeti.schema.types import Integer, Text
 
 
 class StorageUnit(Record):
-    """A place for disks; sizes in MiB. One that is not ``healthy`` has lost a part of itself."""
+    """A storage unit; sizes in MiB. It is not ``healthy`` if it lacks a part, such as a device."""
 
     name: str
     size: Integer
@@ -22,7 +22,7 @@ class StorageUnit(Record):
 
 
 class ListStorageCall(Call[list[StorageUnit]]):
-    """The storage units of a kind, all or the one of that ``name``."""
+    """Return the storage units of a kind, or the one with ``name``."""
 
     wire = "storage_list"
     call_timeout = FAST
@@ -32,7 +32,7 @@ class ListStorageCall(Call[list[StorageUnit]]):
 
 
 class ModifyStorageCall(Call[None]):
-    """Say whether new disks may be made in a storage unit."""
+    """Set whether new disks may be created in a storage unit."""
 
     wire = "storage_modify"
     call_timeout = NORMAL
@@ -43,7 +43,7 @@ class ModifyStorageCall(Call[None]):
 
 
 class RepairStorageCall(Call[None]):
-    """Take out of a storage unit what is missing, so that the rest can be used again."""
+    """Remove missing parts from a storage unit, so that the rest is usable again."""
 
     wire = "storage_execute"
     call_timeout = NORMAL
@@ -53,7 +53,7 @@ class RepairStorageCall(Call[None]):
 
 
 class StoredVolume(Record):
-    """A volume that is there, whether or not an instance has it; ``size`` in MiB."""
+    """An existing volume, also one that no instance uses; ``size`` in MiB."""
 
     name: str
     size: Integer
@@ -63,7 +63,7 @@ class StoredVolume(Record):
 
 
 class ListVolumesCall(Call[list[StoredVolume]]):
-    """Every volume of a disk template on the node, sorted by name."""
+    """Return all volumes of a disk template on the node, sorted by name."""
 
     wire = "node_volumes"
     call_timeout = FAST

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Calls about data on its way between disks, exports and other clusters, and what it needs."""
+"""Calls about transfers of data between disks, exports and other clusters."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from ganeti.schema.records import Record
 from ganeti.schema.types import Integer, Line, Lines, Number
 
 ExportName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*\Z", max_length=255)]
-"""The name of an export, which is that of a folder."""
+"""The name of an export, which is a directory."""
 
 DumpName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*\Z", max_length=255)]
 
 Magic = Annotated[str, Meta(pattern=r"^[-_.a-zA-Z0-9]{5,100}\Z")]
-"""What a sender says first, so that a receiver knows what it gets."""
+"""The token that a sender transmits first, by which the receiver identifies the transfer."""
 
 PEER = "ganeti.example.com"
-"""Whom the certificates of moves name: what counts is which certificate it is."""
+"""The name in the certificates of moves. It is not checked; certificates are pinned instead."""
 
 NEW = ".new"
-"""Ends the name of an export that is being made."""
+"""The suffix of the name of an unfinished export."""
 
 
 class OfDisk(Record, tag="disk"):
-    """The content of a disk of a guest: as its OS definition's scripts see it, or ``raw``."""
+    """The data of a guest's disk, through its OS definition's export scripts or ``raw``."""
 
     guest: Guest
     index: Integer
@@ -36,17 +36,17 @@ class OfDisk(Record, tag="disk"):
 
 
 class OfExport(Record, tag="export"):
-    """A dump in an export: ``path`` is its folder, absolute or below the folder of exports."""
+    """A dump in an export; ``path`` is its directory, absolute or below the export directory."""
 
     path: Line
     dump: DumpName
 
 
 class Trust(Record, omit_defaults=True):
-    """Which keys both ends of a transfer use: those of the cluster's nodes, or others.
+    """The TLS keys of a transfer; by default those of the nodes.
 
-    ``key`` names one made by ``CreateCertificate``; ``peer`` is the certificate, in PEM, of
-    whoever may be at the other end.
+    ``key`` is the name of a key from ``CreateCertificate``; ``peer`` is the certificate (PEM) that
+    the other end must present.
     """
 
     key: Line | None = None
@@ -54,7 +54,7 @@ class Trust(Record, omit_defaults=True):
 
 
 class FromPeer(Record, tag="from-peer"):
-    """What another node sends: it connects to ``address`` within ``patience`` seconds."""
+    """Data from another node, which connects to ``address`` within ``patience`` seconds."""
 
     address: Line
     magic: Magic
@@ -63,7 +63,7 @@ class FromPeer(Record, tag="from-peer"):
 
 
 class ToPeer(Record, tag="to-peer"):
-    """A node that awaits us; ``name`` is what its certificate must say."""
+    """A node that waits for a connection; its certificate must have ``name``."""
 
     host: Line
     port: Integer
@@ -75,14 +75,14 @@ class ToPeer(Record, tag="to-peer"):
 
 
 class Started(Record, omit_defaults=True):
-    """A transfer that has begun: its name on the node, and the port at which it is awaited."""
+    """A transfer that has started: its name on the node, and the port where it waits."""
 
     name: str
     port: Integer | None = None
 
 
 class StartImport(Call[Started]):
-    """Begin to receive data, or to restore a dump that is on this node."""
+    """Start to receive data, or to restore a dump from this node."""
 
     wire = "import_start"
     call_timeout = NORMAL
@@ -92,7 +92,7 @@ class StartImport(Call[Started]):
 
 
 class StartExport(Call[Started]):
-    """Begin to send data, or to dump a disk on this node."""
+    """Start to send data, or to dump a disk on this node."""
 
     wire = "export_start"
     call_timeout = NORMAL
@@ -102,9 +102,9 @@ class StartExport(Call[Started]):
 
 
 class TransferStatus(Record, omit_defaults=True):
-    """How far a transfer is: bytes, bytes per second, seconds; ``expected`` as far as known.
+    """The progress of a transfer: bytes, bytes per second, seconds; ``expected`` if known.
 
-    One that is ``over`` without a ``problem`` has brought everything to its place.
+    A transfer that is ``over`` without a ``problem`` is complete and durable.
     """
 
     connected: bool
@@ -117,9 +117,9 @@ class TransferStatus(Record, omit_defaults=True):
 
 
 class AskTransfers(Call[list[TransferStatus | None]]):
-    """How far transfers are, in the order of ``names``; None for one that there is not.
+    """Return the progress of transfers in the order of ``names``; None for unknown ones.
 
-    A transfer that nobody asks for is stopped after some minutes, and forgotten.
+    A transfer whose progress is not queried for some minutes is stopped and removed.
     """
 
     wire = "impexp_status"
@@ -129,7 +129,7 @@ class AskTransfers(Call[list[TransferStatus | None]]):
 
 
 class ForgetTransfer(Call[None]):
-    """Stop a transfer if need be, and forget it; one that is not there is forgotten."""
+    """Stop a transfer if it is running, and remove it; removing an unknown one succeeds."""
 
     wire = "impexp_cleanup"
     call_timeout = URGENT
@@ -138,14 +138,14 @@ class ForgetTransfer(Call[None]):
 
 
 class NewCertificate(Record):
-    """A key that was made: its name on the node, and the certificate, in PEM, for peers."""
+    """A generated key: its name on the node, and the certificate (PEM) for peers."""
 
     name: str
     certificate: str
 
 
 class CreateCertificate(Call[NewCertificate]):
-    """Make a key that is valid for ``validity`` seconds, with a certificate of its own."""
+    """Generate a key with a self-signed certificate that is valid for ``validity`` seconds."""
 
     wire = "x509_cert_create"
     call_timeout = URGENT
@@ -154,7 +154,7 @@ class CreateCertificate(Call[NewCertificate]):
 
 
 class RemoveCertificate(Call[None]):
-    """Remove a key; removing one that is not there succeeds."""
+    """Remove a key; removing an unknown one succeeds."""
 
     wire = "x509_cert_remove"
     call_timeout = URGENT
@@ -163,14 +163,14 @@ class RemoveCertificate(Call[None]):
 
 
 class ListExports(Call[list[str]]):
-    """The names of the exports on the node."""
+    """Return the names of the exports on the node."""
 
     wire = "export_list"
     call_timeout = FAST
 
 
 class DescribeExport(Call[str]):
-    """The text of the description in an export's folder, as ``OfExport`` names it."""
+    """Return the description in an export; ``path`` is as for ``OfExport``."""
 
     wire = "export_info"
     call_timeout = FAST
@@ -179,9 +179,9 @@ class DescribeExport(Call[str]):
 
 
 class FinalizeExport(Call[None]):
-    """Put the description into an export that is being made, and give it its name.
+    """Write the description of an unfinished export, and rename it to its final name.
 
-    What had the name before is replaced.
+    An existing export with this name is replaced.
     """
 
     wire = "finalize_export"
@@ -192,7 +192,7 @@ class FinalizeExport(Call[None]):
 
 
 class RemoveExportCall(Call[None]):
-    """Remove an export; removing one that is not there succeeds."""
+    """Remove an export; removing an unknown one succeeds."""
 
     wire = "export_remove"
     call_timeout = WHILE_ALIVE

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A call and its answer as bytes: the one place where both ends agree on the form.
+"""The encoding of calls and answers as JSON, shared by both ends.
 
 A request is the JSON object of the call's fields; an answer is ``[true, result]`` or
 ``[false, [error class, arguments]]``.
@@ -21,20 +21,20 @@ R = TypeVar("R")
 
 
 class OldTerm(NotMaster):
-    """The node has accepted a newer master than the one that asks."""
+    """The node has accepted a newer master than the calling one."""
 
     wire = "OldTerm"
 
 
 class UnclaimedTerm(GanetiError):
-    """The asking master has not claimed its term from this node yet; nothing was done."""
+    """The node has not granted the calling master's term; the call was not executed."""
 
     wire = "UnclaimedTerm"
 
 
 @dataclass(frozen=True, slots=True)
 class CallRequest:
-    """A call on its way: its name, the term of the master that asks, and the encoded fields."""
+    """An encoded call: its name, the term of the calling master, and the encoded fields."""
 
     name: str
     term: int
@@ -45,25 +45,25 @@ _encoder = msgspec.json.Encoder()
 
 
 def request_of(call: Call[Any], term: int) -> CallRequest:
-    """``call`` as a master of ``term`` sends it."""
+    """Encode ``call`` as a master of ``term``."""
     return CallRequest(call.wire, term, _encoder.encode(call))
 
 
 def success(result: object) -> bytes:
-    """The answer that carries ``result``."""
+    """Encode an answer with ``result``."""
     return _encoder.encode((True, result))
 
 
 def failure(error: GanetiError) -> bytes:
-    """The answer that carries ``error``."""
+    """Encode an answer with ``error``."""
     return _encoder.encode((False, to_wire(error)))
 
 
 def result_of(call: Call[R], answer: bytes) -> R:
-    """The result that ``answer`` carries.
+    """Decode ``answer`` and return its result.
 
-    :raises GanetiError: the error that it carries instead.
-    :raises ProtocolError: it carries neither.
+    :raises GanetiError: the error that the answer has instead.
+    :raises ProtocolError: the answer is malformed.
     """
     try:
         if answer.startswith(b"[true"):
@@ -77,7 +77,7 @@ def result_of(call: Call[R], answer: bytes) -> R:
             case [False, [str(), [*_]] as error]:
                 raise from_wire(error)
     except UNREADABLE as e:
-        raise ProtocolError(f"the answer to {call.wire} makes no sense: {e}") from None
+        raise ProtocolError(f"the answer to {call.wire} is malformed: {e}") from None
     raise ProtocolError(f"the answer to {call.wire} is neither a result nor an error")
 
 

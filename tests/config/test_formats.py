@@ -36,18 +36,20 @@ class LoadedTests(SynchronousTestCase):
     def test_what_is_no_configuration_is_told(self) -> None:
         documents: tuple[Any, ...] = ([], None, 7, {}, {"version": "3"})
         for document in documents:
-            self.assertIn("this is no config.data", wrong(document))
+            self.assertIn("not a config.data file", wrong(document))
 
     def test_a_version_that_cannot_be_read_says_what_to_do(self) -> None:
         self.assertEqual(
             wrong({"version": 2180000}),
-            "config.data has version 2.18, and this software reads 2.2, 2.7, 2.8, 2.9, 2.10, "
+            "config.data has version 2.18; this software reads 2.2, 2.7, 2.8, 2.9, 2.10, "
             "2.11, 2.12, 2.13, 2.14, 2.15, 2.16, 3.0, 3.1; "
-            "bring it to 3.0 with the software that wrote it",
+            "upgrade it to 3.0 with the software that wrote it",
         )
 
     def test_an_old_file_that_is_none_is_told(self) -> None:
-        self.assertIn("is not what version 2.2 writes", wrong({"version": 2020000, "nodes": 7}))
+        self.assertIn(
+            "does not have the form of version 2.2", wrong({"version": 2020000, "nodes": 7})
+        )
 
     def test_every_problem_is_told_with_its_place(self) -> None:
         document = json.loads(GOOD)
@@ -84,12 +86,12 @@ class LoadedTests(SynchronousTestCase):
     def test_an_object_under_another_uuid_is_told(self) -> None:
         document = json.loads(GOOD)
         document["instances"]["x"] = document["instances"].pop(uuid_of("instance", "web1"))
-        self.assertIn("instances/x: holds the object", wrong(document))
+        self.assertIn("instances/x: contains the object", wrong(document))
 
     def test_two_of_one_name_are_refused(self) -> None:
         document = json.loads(GOOD)
         twin = an_instance("web1", uuid="x").instance
         [web] = document["instances"].values()
         document["instances"]["x"] = {**web, "uuid": twin.uuid}
-        with self.assertRaisesRegex(Refused, "another instance is named web1"):
+        with self.assertRaisesRegex(Refused, "instance web1 already exists"):
             loaded(json.dumps(document).encode(), ids=lambda: "new")

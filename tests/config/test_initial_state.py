@@ -64,10 +64,10 @@ class FoundedTests(SynchronousTestCase):
         for wrong, words in (
             ({"mac_prefix": "01:00:00"}, "mac_prefix: must be three bytes"),
             ({"file_storage_dir": "disks"}, "file_storage_dir: must be an absolute path"),
-            ({"default_iallocator": "../x"}, "must be the name of an allocator"),
+            ({"default_iallocator": "../x"}, "must be a valid iallocator name"),
             ({"candidate_pool_size": 0}, "candidate_pool_size: must be at least 1"),
-            ({"address": "a\nb"}, "master_ip: must be an address"),
-            ({"secondary_address": "x"}, "secondary_ip: x is not an address"),
+            ({"address": "a\nb"}, "master_ip: must be an IP address"),
+            ({"secondary_address": "x"}, "secondary_ip: x is not an IP address"),
             ({"templates": (Template.PLAIN,)}, "plain needs volume_group_name"),
             ({"templates": (Template.FILE,), "file_storage_dir": ""}, "file needs file_storage"),
         ):
@@ -97,7 +97,7 @@ class FoundedTests(SynchronousTestCase):
         self.assertEqual(cluster.enabled_hypervisors, ("kvm", "fake"))
 
     def test_the_name_is_not_that_of_the_node(self) -> None:
-        with self.assertRaisesRegex(Invalid, "node1 is the node; a cluster has a name of its own"):
+        with self.assertRaisesRegex(Invalid, "node1 is the name of the node; choose another"):
             a_new_cluster(name="node1", master="node1")
 
     def test_the_master_is_a_candidate_in_the_group_default(self) -> None:

@@ -34,7 +34,9 @@ class FindingTests(SynchronousTestCase):
             self.assertEqual(STATE.instance(name), WEB)
 
     def test_a_short_name_that_fits_several_is_refused(self) -> None:
-        with self.assertRaisesRegex(Refused, "db may be any of db.a.example, db.b.example; give"):
+        with self.assertRaisesRegex(
+            Refused, "db is ambiguous; give one of db.a.example, db.b.example"
+        ):
             STATE.instance("db")
 
     def test_part_of_a_label_is_no_name(self) -> None:
@@ -46,7 +48,7 @@ class FindingTests(SynchronousTestCase):
     def test_each_kind_has_its_own_names(self) -> None:
         self.assertEqual(STATE.network("lan").name, "lan")
         self.assertEqual(STATE.group("default").name, "default")
-        with self.assertRaisesRegex(Refused, "there is no node named lan"):
+        with self.assertRaisesRegex(Refused, "node lan does not exist"):
             STATE.node("lan")
 
     def test_instances_are_found_by_their_nodes(self) -> None:
@@ -86,7 +88,7 @@ class ChangingTests(SynchronousTestCase):
         self.assertEqual(after.settled().edits, ())
 
     def test_a_name_in_use_is_refused(self) -> None:
-        with self.assertRaisesRegex(Refused, "another node is named node1; choose another name"):
+        with self.assertRaisesRegex(Refused, "node node1 already exists; choose another name"):
             STATE.put(replace(STATE.node("node2"), name="node1"))
 
     def test_cards_and_disks_move_with_their_instance(self) -> None:

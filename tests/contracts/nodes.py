@@ -107,7 +107,7 @@ class NodesContract(Case):
             await self.both().ask(GONE, AskVersion())
 
     async def test_a_call_that_a_node_does_not_know_is_no_answer(self) -> None:
-        with self.assertRaisesRegex(Unreachable, "404.*no call named version"):
+        with self.assertRaisesRegex(Unreachable, "404.*unknown call version"):
             await self.nodes({"node1": CallHandlers(lambda: TERM)}).ask(NODE1, AskVersion())
 
     async def test_all_are_asked_and_each_answers_or_not(self) -> None:

@@ -178,7 +178,7 @@ class RoleTests(TestCase):
     async def test_a_plain_node_cannot_depose_the_master(self) -> None:
         claim = request_of(RequestVote(term=TERM + 1, master="node3", elected=True), TERM)
         outcome = await self.call(self.way(PEMS["node3"]), claim)
-        self.assertIn("403: vote_request may be called by: candidate, master", outcome)
+        self.assertIn("403: vote_request may only be called by roles candidate, master", outcome)
         self.assertEqual(self.host.parts.voter.term(), TERM)
 
     async def test_the_master_that_was_replaced_hears_of_the_newer_term(self) -> None:
@@ -193,7 +193,7 @@ class RoleTests(TestCase):
         await self.call(way, claim)
         run = RunPowerHelper(oob_program="/bin/sh", command="-c", remote_node="id", timeout=1)
         outcome = await self.call(way, request_of(run, TERM + 1))
-        self.assertIn("403: run_oob is answered to the master's own node only", outcome)
+        self.assertIn("403: run_oob may only be called by the master on its own node", outcome)
 
     async def test_a_removed_node_is_refused_on_a_new_connection(self) -> None:
         way = self.way(PEMS["node3"])

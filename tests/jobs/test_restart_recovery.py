@@ -102,7 +102,7 @@ class RestartTests(SynchronousTestCase):
         rig.store.load([Job(id=1, ops=(QueuedOpcode(input=OpcodeInput(raw)),))], 1, False)
         Deferred.fromCoroutine(rig.queue.start())
         rig.settle()
-        self.assertIn("there is no opcode OP_OLD_THING", rig.results(1)[0][1][0])
+        self.assertIn("unknown opcode OP_OLD_THING", rig.results(1)[0][1][0])
 
 
 class BrokenJournalTests(SynchronousTestCase):

@@ -99,7 +99,7 @@ class PendingTests(SynchronousTestCase):
     def test_what_was_chosen_is_what_is_now(self) -> None:
         q35 = configured(hvparams={**HVPARAMS, "machine_version": "q35"})
         [change] = pending_changes(RUNNING, q35)
-        self.assertEqual(str(change), "hv/machine_version: pc-i440fx-7.2 now, q35 then")
+        self.assertEqual(str(change), "hv/machine_version: pc-i440fx-7.2 now, q35 after restart")
         same = {**HVPARAMS, "machine_version": "pc-i440fx-7.2"}
         self.assertEqual(pending(configured(hvparams=same)), [])
 
@@ -107,5 +107,6 @@ class PendingTests(SynchronousTestCase):
         more = configured(beparams={**STARTED.beparams, "vcpus": 2}, nics=())
         texts = list(map(str, pending_changes(RUNNING, more)))
         self.assertEqual(
-            texts, ["be/vcpus: 1 now, 2 then", "nic: aa:00:10:00:00:01 now, none then"]
+            texts,
+            ["be/vcpus: 1 now, 2 after restart", "nic: aa:00:10:00:00:01 now, none after restart"],
         )

@@ -35,9 +35,13 @@ class ChangesTests(SynchronousTestCase):
 
     def test_a_wrong_change_is_named_in_the_answer(self) -> None:
         wrong: list[tuple[str, Any, str]] = [
-            ("disks", [["paint", 0, {}]], "disks: change 0: paint is not one of add"),
+            ("disks", [["paint", 0, {}]], "disks: change 0: unknown action paint; known are add"),
             ("nics", [["add", {}], [True, {}]], "nics: change 1 must be"),
-            ("nics", [["add", {"colour": "red"}]], "nics: change 0: colour is not one of mac"),
+            (
+                "nics",
+                [["add", {"colour": "red"}]],
+                "nics: change 0: unknown parameter colour; known are mac",
+            ),
             ("disks", [["add", {"size": [5]}]], "disks: change 0: size must be"),
             ("disks", [["add"]], "disks"),
         ]

@@ -81,25 +81,25 @@ class AdoptTests(SynchronousTestCase):
 
     def test_volumes_that_are_not_there_or_somebodys_are_refused(self) -> None:
         for adopt, words in (
-            ("nosuch", "node node1 has no volume vg0/nosuch to adopt"),
-            ("used", "the volume vg0/used is of instance web1"),
-            ("keep1", "the volume vg0/keep1 is reserved by the setting reserved_lvs"),
+            ("nosuch", "volume vg0/nosuch does not exist on node node1"),
+            ("used", "volume vg0/used belongs to instance web1"),
+            ("keep1", "volume vg0/keep1 is reserved by the cluster setting reserved_lvs"),
         ):
             self.assertIn(words, self.refusal(disks=[{"adopt": adopt}]))
         twice = [{"adopt": "data"}, {"adopt": "data"}]
-        self.assertIn("would be adopted twice", self.refusal(disks=twice))
+        self.assertIn("is given twice", self.refusal(disks=twice))
 
     def test_all_disks_are_adopted_or_none(self) -> None:
         told = self.refusal(disks=[{"adopt": "data"}, {"size": 64}])
-        self.assertIn("must adopt a volume each, or none of them", told)
+        self.assertIn("must either all adopt a volume, or none", told)
 
     def test_only_volumes_of_a_named_node_are_adopted(self) -> None:
-        self.assertIn("whose node is named", self.refusal(pnode=None))
-        self.assertIn("adopt: means nothing", self.refusal(disk_template="sharedfile"))
+        self.assertIn("requires mode create and a primary node", self.refusal(pnode=None))
+        self.assertIn("adopt: is not a parameter", self.refusal(disk_template="sharedfile"))
 
     def test_the_policy_knows_the_real_sizes(self) -> None:
         self.held["vg0/data"] = Held(1 << 21)
-        self.assertIn("2097152 MiB of disk is not from", self.refusal())
+        self.assertIn("2097152 MiB of disk is outside the range", self.refusal())
 
 
 class BrokenTests(SynchronousTestCase):

@@ -71,8 +71,8 @@ class AllocateTests(SynchronousTestCase):
             },
         )
         self.assertEqual([self.places()[name][0] for name in names[:3]], list(NODES))
-        self.assertIn("there is no place for web4: no node can take instance", self.whole.said)
-        self.assertIn("3192 MiB of memory free, and 5000 MiB are needed", self.whole.said)
+        self.assertIn("cannot allocate nodes for web4: no node can host instance", self.whole.said)
+        self.assertIn("3192 MiB of free memory, but 5000 MiB are required", self.whole.said)
 
     def test_small_ones_spread(self) -> None:
         self.do(*(order(f"web{number}") for number in range(6)))
@@ -90,7 +90,7 @@ class AllocateTests(SynchronousTestCase):
         self.whole = WholeCluster(a_cluster(nodes=NODES[:2]))
         result = self.do(drbd("db1", beparams=LARGE), drbd("db2", beparams=LARGE))
         self.assertEqual((result["allocatable"], result["failed"]), (["db1"], ["db2"]))
-        self.assertIn("keeps for instances of a node that fails", self.whole.said)
+        self.assertIn("reserved for the failure of another node", self.whole.said)
 
     def test_nodes_that_are_named_stay(self) -> None:
         self.do(
@@ -108,8 +108,10 @@ class AllocateTests(SynchronousTestCase):
         )
         told, code = error.arguments()
         self.assertEqual(code, Code.UNKNOWN)
-        self.assertIn("nothing is created, because of web2: node node", told)
-        self.assertIn("; w: node node4 cannot take instance w: it is offline", told)
+        self.assertIn(
+            "no instance was created: web2: OS definition plan9 does not exist on node node", told
+        )
+        self.assertIn("; w: node node4 cannot host instance w: it is offline", told)
 
     def test_every_problem_has_its_path(self) -> None:
         error = self.refusal(
@@ -123,7 +125,7 @@ class AllocateTests(SynchronousTestCase):
         odd = self.refusal(order("a", iallocator="x"), order("b", mode="import"), order("a"))
         for path in ("instances[0]/iallocator", "instances[1]/mode", "instances[2]/instance_name"):
             self.assertIn(path, str(odd))
-        self.assertIn("at least one", str(self.refusal()))
+        self.assertIn("must not be empty", str(self.refusal()))
 
     def test_an_external_allocator_is_asked_for_all_at_once(self) -> None:
         placed = [["web1", ["node2"]], ["db1", ["node3", "node1"]]]
@@ -155,7 +157,7 @@ class AllocateTests(SynchronousTestCase):
         state, tools = self.whole.state, self.whole.tools
         facts = self.successResultOf(informed(OPERATION, op, state, tools, ""))
         shown = OPERATION.preview(OPERATION.plan(op, state, facts))
-        self.assertIn("no node can take instance big", shown.pop("reasons")["big"])
+        self.assertIn("no node can host instance big", shown.pop("reasons")["big"])
         self.assertEqual(
             shown,
             {

@@ -65,13 +65,13 @@ class AllocatorTests(SynchronousTestCase):
     def test_an_unknown_allocator_is_refused_but_hail_is_built_in(self) -> None:
         told, code = self.refusal("OP_INSTANCE_CREATE", **ORDER, iallocator="theirs")
         self.assertEqual(code, Code.UNKNOWN)
-        self.assertIn("there is no allocator named theirs", told)
+        self.assertIn("iallocator theirs is not installed", told)
         self.assertEqual(self.do("OP_INSTANCE_CREATE", **ORDER, iallocator="hail"), ["node2"])
 
     def test_an_allocator_that_finds_nothing_lacks_resources(self) -> None:
         self.allocators["mine"] = json.dumps({"success": False, "info": "full", "result": []})
         told, code = self.refusal("OP_INSTANCE_CREATE", **ORDER, iallocator="mine")
-        self.assertEqual((code, told), (Code.RESOURCES, "allocator mine found no solution: full"))
+        self.assertEqual((code, told), (Code.RESOURCES, "iallocator mine found no solution: full"))
 
     def test_nodes_and_an_allocator_are_not_both_named(self) -> None:
         both = {"iallocator": "mine", "pnode": "node1"}
@@ -149,7 +149,7 @@ class AllocatorTests(SynchronousTestCase):
         evacuate = {"node_name": "node2", "mode": "secondary-only", "iallocator": "mine"}
         told, code = self.refusal("OP_NODE_EVACUATE", **evacuate)
         self.assertEqual(code, Code.ENVIRONMENT)
-        self.assertIn("must not ask for OP_INSTANCE_REMOVE", told)
+        self.assertIn("must not propose OP_INSTANCE_REMOVE", told)
 
     def test_what_it_is_told_and_says_can_be_looked_at(self) -> None:
         test = {"mode": "allocate", "name": "new1", "disk_template": "diskless", "disks": []}

@@ -105,7 +105,7 @@ class ReplaceTests(Replacing):
         self.perform(BY_HAND)
         state = self.memory.state()
         self.assertEqual(certificates_of(state, state.node("node4")), ())
-        self.assertIn("must join again before they are used: node4", self.said())
+        self.assertIn("must be readded before use: node4", self.said())
         for op in (
             ModifyNode(node_name="node4", offline=False),
             ModifyNode(node_name="node4", master_candidate=True),
@@ -133,7 +133,7 @@ class ReplaceTests(Replacing):
         self.assertEqual(len(self.used()), 3)
 
     def test_without_recorded_certificates_it_is_refused(self) -> None:
-        with self.assertRaisesRegex(Refused, "first: gnt-cluster renew-crypto"):
+        with self.assertRaisesRegex(Refused, "first run: gnt-cluster renew-crypto"):
             renew.plan(BY_HAND, a_cluster(nodes=NODES), NodeAnswers())
 
     def said(self) -> str:
@@ -149,7 +149,9 @@ class InterruptedTests(Replacing):
 
     def test_a_node_that_does_not_know_the_new_one_holds_up_the_rest(self) -> None:
         self.memory.uninformed = {"node3": Unreachable("node3", "gone")}
-        self.assertRegex(self.failure(), "two authorities are trusted .*: node3; when they answer")
+        self.assertRegex(
+            self.failure(), "both authorities stay trusted.*: node3; when they are reachable"
+        )
         self.assertEqual((len(self.known.certificates), self.used()), (2, []))
 
     def test_it_is_completed_with_the_authority_that_it_has_begun_with(self) -> None:
@@ -168,7 +170,10 @@ class InterruptedTests(Replacing):
 
     def test_a_node_that_keeps_its_certificate_keeps_the_old_authority(self) -> None:
         self.memory.nodes.answers[UseCertificate] = _only_not("node3")
-        self.assertRegex(self.failure(), "keep their old certificates: node3; when they answer")
+        self.assertRegex(
+            self.failure(),
+            "cannot renew the certificates of these nodes: node3; when they are reachable",
+        )
         self.assertIn(OLD, self.known.certificates)
         del self.memory.nodes.answers[UseCertificate]
         self.perform(AS_NEEDED)

@@ -35,7 +35,11 @@ class RenameTests(SynchronousTestCase):
         self.assertIn("gnt-cluster renew-crypto --new-rapi-certificate", whole.said)
         told, code = self.refusal(whole)
         self.assertEqual(
-            (told, code), (f"the cluster is {NEW} at {address_of(NEW)} already", Code.INPUT)
+            (told, code),
+            (
+                f"the cluster already has the name {NEW} and the address {address_of(NEW)}",
+                Code.INPUT,
+            ),
         )
 
     def test_a_name_that_leads_nowhere_or_to_another_is_refused(self) -> None:
@@ -48,7 +52,7 @@ class RenameTests(SynchronousTestCase):
         card = an_instance("web1", nics=(a_nic(ip=address_of(NEW)),))
         told, code = self.refusal(self.whole(instances=[card]))
         self.assertEqual(code, Code.NOT_UNIQUE)
-        self.assertIn("which is that of instance web1", told)
+        self.assertIn("the address of instance web1", told)
         nodes = [a_node("node1"), a_node("node2", secondary_ip=address_of(NEW))]
         self.assertIn("node node2", self.refusal(WholeCluster(a_cluster(nodes=nodes)))[0])
 

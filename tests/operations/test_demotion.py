@@ -49,7 +49,9 @@ class DemotionTests(SynchronousTestCase):
     def test_not_when_it_is_offline_for_a_while_but_that_is_told(self) -> None:
         self.modify("node2", offline=True)
         self.assertEqual(self.memory.submitted, [])
-        self.assertIn("keeps the secrets of a candidate", "".join(self.memory.progress.said))
+        self.assertIn(
+            "still has the secrets of a master candidate", "".join(self.memory.progress.said)
+        )
 
     def test_when_one_that_is_or_may_have_been_a_candidate_is_removed(self) -> None:
         for name in ("node2", "node4"):

@@ -54,7 +54,7 @@ class SizeTests(SynchronousTestCase):
         self.grow("web1", 1, by=4)
         self.assertEqual(self.do(), [["web1", 1, "size", 68]])
         self.assertEqual(self.sizes("web1"), [64, 68])
-        self.assertIn("disk/1 of web1 has 68 MiB, and not 64 MiB", self.whole.said)
+        self.assertIn("disk/1 of web1 has 68 MiB instead of 64 MiB", self.whole.said)
         self.assertEqual(self.do(), [])
 
     def test_the_volume_below_a_mirrored_disk_goes_along(self) -> None:
@@ -84,7 +84,7 @@ class SizeTests(SynchronousTestCase):
         self.assertIn("disk/1 of web1 on node1 is missing", self.whole.said)
         self.whole.network.vanish("node1")
         self.assertEqual(self.do(), [])
-        self.assertIn("the disks on node node1 were not looked at", self.whole.said)
+        self.assertIn("cannot check the disks on node node1", self.whole.said)
         self.whole = WholeCluster(state.put(a_node("node1", offline=True)))
         self.assertEqual(self.do(), [])
         self.assertIn("node node1 is offline", self.whole.said)

@@ -73,7 +73,9 @@ class FindingTests(GroupCase):
     def test_an_instance_that_breaks_the_policy_is_a_warning(self) -> None:
         state = a_cluster(instances=[an_instance("web1", beparams={"vcpus": 99})])
         found = self.found(state, answers(node1={}))
-        self.assert_found(found, "WARNING:EINSTANCEPOLICY", "99 virtual processors is not from")
+        self.assert_found(
+            found, "WARNING:EINSTANCEPOLICY", "99 virtual processors is outside the range"
+        )
 
     def test_copies_in_two_groups_and_a_node_that_is_not_to_run_instances(self) -> None:
         disk = a_disk("d", Template.DRBD, nodes=("node1", "node2"))
@@ -81,7 +83,7 @@ class FindingTests(GroupCase):
         web1 = an_instance("web1", disks=[disk])
         state = a_cluster(nodes=nodes, groups=["default", "east"], instances=[web1])
         unsuitable, split = self.found(state, answers(node1={}))
-        self.assertIn("ERROR:EINSTANCEUNSUITABLENODE:instance:web1:is on node2", unsuitable)
+        self.assertIn("ERROR:EINSTANCEUNSUITABLENODE:instance:web1:is on node node2", unsuitable)
         self.assertIn("WARNING:EINSTANCESPLITGROUPS:instance:web1", split)
         self.assertIn("default, east", split)
 
@@ -96,7 +98,7 @@ class FindingTests(GroupCase):
         nic = a_nic("n", nicparams={"link": "br7"})
         state = a_cluster(instances=[an_instance("web1", hypervisor="kvm", nics=(nic,))], **KVM)
         found = self.found(state, answers(node1={"bridges": ["br7", "br8"]}))
-        self.assert_found(found, "ERROR:ENODENET:node:node1", "has no bridge br7,")
+        self.assert_found(found, "ERROR:ENODENET:node:node1", "lacks bridges of its instances: br7")
         self.assertEqual(self.found(a_cluster(instances=["web1"]), answers(node1={})), [])
 
     def test_volumes_of_nobody_are_found_unless_they_are_reserved(self) -> None:
@@ -151,7 +153,7 @@ class FindingTests(GroupCase):
             found = self.found(state, answers(node1={"drbd-helper": [True, helper]}))
             self.assertEqual(["ENODEDRBDHELPER" in each for each in found], [True] * codes)
         told = {"drbd-helper": [True, "/x"], "storage-obstacles": {"drbd": "asks /x"}}
-        self.assert_found(self.found(state, answers(node1=told)), "do not work: asks /x")
+        self.assert_found(self.found(state, answers(node1=told)), "cannot use drbd disks: asks /x")
 
     def test_a_host_that_is_not_set_up(self) -> None:
         found = self.found(
@@ -169,7 +171,7 @@ class FindingTests(GroupCase):
         of_cluster, of_instance = self.found(state, answers(node1={"hvparms": problems}, node2={}))[
             -2:
         ]
-        self.assertIn("ERROR:ENODEHV:node:node1:cannot give guests the kvm parameters", of_cluster)
+        self.assertIn("ERROR:ENODEHV:node:node1:does not support the kvm parameters", of_cluster)
         self.assertIn("of instances web1: there is no /k", of_instance)
 
     def test_a_helper_that_the_master_lacks_is_told_of_its_nodes(self) -> None:
@@ -205,9 +207,9 @@ class FileTests(GroupCase):
     def test_a_candidate_has_the_files_of_the_master(self) -> None:
         self.assertEqual(self.checked({"/users": sha256(b"jack").hexdigest()}), [])
         [lacking] = self.checked({})
-        self.assertIn("node2 lacks /users, which every master candidate needs", lacking)
+        self.assertIn("node2 lacks /users, which every master candidate requires", lacking)
         [other] = self.checked({"/users": sha256(b"joe").hexdigest()})
-        self.assertIn("node2 has another /users than the master", other)
+        self.assertIn("node2 has a different /users than the master", other)
 
     def test_a_node_that_is_no_candidate_has_none_of_them(self) -> None:
         self.assertEqual(self.checked({}, candidate=False), [])
@@ -219,14 +221,14 @@ class FileTests(GroupCase):
 
     def test_files_that_cannot_be_read_are_told(self) -> None:
         [found] = self.checked("Permission denied")
-        self.assertIn("cannot be checked: Permission denied", found)
+        self.assertIn("check its copies of the cluster's files: Permission denied", found)
 
     def test_the_master_needs_them_all(self) -> None:
         files = [SharedFile(path, b"", 0) for path in Paths().shared_files]
         self.assertEqual(list(own_file_findings(files, "c")), [])
         [found] = own_file_findings(files[1:], "c")
         self.assertEqual((found.code.value, found.kind), ("ECLUSTERFILECHECK", "cluster"))
-        self.assertIn("the master has no /var/lib/ganeti/rapi.pem", found.message)
+        self.assertIn("the master lacks /var/lib/ganeti/rapi.pem", found.message)
 
 
 class ConfigTests(GroupCase):

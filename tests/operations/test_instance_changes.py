@@ -129,7 +129,7 @@ class ModifyTests(ChangeTests):
     def test_a_mac_address_of_another_is_not_unique(self) -> None:
         mac = self.whole.state.instance("web2").nics[0].mac
         told, code = self.unmodified(nics=[["add", -1, {"mac": mac}]])
-        self.assertEqual((code, "belongs to web2" in told), (Code.NOT_UNIQUE, True))
+        self.assertEqual((code, "in use by instance web2" in told), (Code.NOT_UNIQUE, True))
 
     def test_disks_come_change_and_go(self) -> None:
         rows = self.modify(disks=[["add", -1, {"size": 64}], ["modify", 0, {"mode": "ro"}]])

@@ -123,7 +123,7 @@ class CreateTests(SynchronousTestCase):
     def test_an_installed_instance_that_does_not_start_stays(self) -> None:
         self.memory.nodes.answers[StartInstanceCall] = Failed("no memory")
         failure = self.failureResultOf(self.create(), Failed)
-        self.assertIn("was created, but could not be started", str(failure.value))
+        self.assertIn("was created but cannot be started", str(failure.value))
         self.assertIs(self.memory.state().instance("web1").admin_state, Wanted.DOWN)
 
     def test_every_problem_is_told_at_once(self) -> None:
@@ -143,14 +143,14 @@ class CreateTests(SynchronousTestCase):
         self.assertEqual(self.refusal().code, Code.EXISTS)
 
     def test_an_unknown_os_is_refused_with_the_known_ones(self) -> None:
-        self.assertIn("it has: noop", str(self.refusal(os_type="plan9")))
+        self.assertIn("known are: noop", str(self.refusal(os_type="plan9")))
 
     def test_a_template_that_is_not_enabled_is_refused(self) -> None:
         self.assertIn("enabled are: file, diskless", str(self.refusal(disk_template="plain")))
 
     def test_a_size_beyond_the_policy_is_refused(self) -> None:
         refusal = self.refusal(beparams={"vcpus": 99})
-        self.assertIn("99 virtual processors is not from 1 to 8", str(refusal))
+        self.assertIn("99 virtual processors is outside the range 1 to 8", str(refusal))
 
     def test_without_a_node_the_roomiest_is_chosen(self) -> None:
         answers = dict(facts().answers)
@@ -164,12 +164,12 @@ class CreateTests(SynchronousTestCase):
             create.plan(an_order(pnode=None), self.memory.state(), lack)
         self.assertEqual(caught.exception.code, Code.RESOURCES)
         for node in NODES:
-            self.assertIn(f"{node} has 10 MiB of memory free", str(caught.exception))
+            self.assertIn(f"{node} has 10 MiB of free memory", str(caught.exception))
 
     def test_an_offline_node_is_refused(self) -> None:
         state = a_cluster(nodes=["node1", a_node("node2", offline=True)])
         order = an_order(pnode="node2", disk_template="diskless", disks=[])
-        with self.assertRaisesRegex(Refused, "node2 cannot take instance web1: it is offline"):
+        with self.assertRaisesRegex(Refused, "node2 cannot host instance web1: it is offline"):
             create.plan(order, state, facts())
 
     def test_hooks_see_the_instance_before_and_after(self) -> None:

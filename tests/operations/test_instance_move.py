@@ -125,7 +125,7 @@ class WellTests(MoveTests):
         again.volumes["node2"].held.update(left)
         again.volumes["node2"].trouble["remove"] = Refused("it is in use")
         self.successResultOf(self.move(again))
-        self.assertIn("what an earlier move has left stays: disk/0 on node2", again.said)
+        self.assertIn("cannot remove a leftover of an earlier move: disk/0 on node2", again.said)
         self.assertEqual(len(again.volumes["node2"].held), 4)
 
     def test_a_dry_run_tells_what_is_copied(self) -> None:
@@ -141,7 +141,7 @@ class WellTests(MoveTests):
         whole.volumes["node1"].trouble["remove"] = Refused("it is in use")
         self.successResultOf(self.move(whole))
         self.assertEqual(whole.where("web1"), ["node2"])
-        self.assertIn("an old disk is left on node1: disk/0 on node1", whole.said)
+        self.assertIn("cannot remove an old disk: disk/0 on node1", whole.said)
 
 
 class BrokenTests(MoveTests):
@@ -186,7 +186,7 @@ class BrokenTests(MoveTests):
         whole.clock.callLater(10, restart)
         error = self.refusal(whole)
         self.assertIsInstance(error, Failed)
-        self.assertIn("started again meanwhile", str(error))
+        self.assertIn("its node daemon was restarted", str(error))
         self.nothing_has_moved(whole)
 
     def test_one_that_stood_still_is_detached_again(self) -> None:
@@ -208,9 +208,7 @@ class BrokenTests(MoveTests):
     def test_a_start_that_fails_says_where_it_is(self) -> None:
         whole = self.whole()
         whole.network.lose_request("node2", call="instance_start")
-        self.assertIn(
-            "has moved to node2, but could not be started there", str(self.refusal(whole))
-        )
+        self.assertIn("was moved to node2, but cannot be started there", str(self.refusal(whole)))
         self.assertEqual(whole.where("web1"), [])
         self.assertEqual(self.stored(whole)["node1"], set())
         self.assertEqual(len(self.stored(whole)["node2"]), 2)
@@ -258,7 +256,7 @@ class RefusedTests(MoveTests):
         }
         whole = self.whole(nodes, more, nics=(nic,))
         told = {
-            "node1": "is on node1 already",
+            "node1": "is already on node node1",
             "node2": "gnt-node modify --offline=no node2",
             "node3": "gnt-node modify --drained=no node3",
             "node4": "gnt-node modify --vm-capable=yes node4",

@@ -106,7 +106,7 @@ class FailoverTests(MoveTests):
         whole = self.whole()
         whole.network.lose_request("node2", call="instance_start")
         error = self.refusal(whole, "OP_INSTANCE_FAILOVER", target_node="node2")
-        self.assertIn("has moved to node2, but could not be started", str(error))
+        self.assertIn("was moved to node2 but cannot be started", str(error))
         self.assertEqual((self.primary(whole), whole.where("web1")), ("node2", []))
 
     def test_a_target_that_does_not_answer_leaves_it_where_it_was(self) -> None:
@@ -118,7 +118,7 @@ class FailoverTests(MoveTests):
     def test_files_on_one_node_do_not_move(self) -> None:
         state = a_cluster(nodes=NODES, instances=[an_instance("web1", disks=[a_disk("web1/0")])])
         error = self.refusal(WholeCluster(state), "OP_INSTANCE_FAILOVER", target_node="node2")
-        self.assertIn("only on node1", str(error))
+        self.assertIn("only on node node1", str(error))
         self.assertEqual(error.arguments()[1], Code.STATE)
 
 
@@ -128,7 +128,7 @@ class MigrateTests(MoveTests):
         result = self.do(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
         self.assertEqual(result, {"node": "node2", "downtime_ms": 0})
         self.assertEqual((self.primary(whole), whole.where("web1")), ("node2", ["node2"]))
-        self.assertIn("stood still for at most 0 ms", whole.said)
+        self.assertIn("downtime: at most 0 ms", whole.said)
 
     def test_removing_it_drops_what_a_move_has_left_behind(self) -> None:
         whole = self.whole()
@@ -147,7 +147,7 @@ class MigrateTests(MoveTests):
             self.do(whole, "OP_INSTANCE_MIGRATE", target_node=node)
             state = whole.guests[node].running()["web1"]
             self.assertEqual((state.memory, state.vcpus), (128, 1))
-        self.assertIn("changes that wait for its next start: be/maxmem, be/vcpus", whole.said)
+        self.assertIn("changes that take effect at its next start: be/maxmem, be/vcpus", whole.said)
         self.do(whole, "OP_INSTANCE_REBOOT", reboot_type="hard")
         state = whole.guests["node3"].running()["web1"]
         self.assertEqual((state.memory, state.vcpus), (256, 2))
@@ -157,8 +157,8 @@ class MigrateTests(MoveTests):
         why = "QEMU 7.2.0 has no machine type pc-i440fx-10.0"
         whole.guests["node2"].objections["machine_version"] = why
         error = self.refusal(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
-        self.assertIn(f"web1 would not run: node2: machine_version: {why}", str(error))
-        self.assertIn("was started with that", str(error))
+        self.assertIn(f"web1 cannot run: node2: machine_version: {why}", str(error))
+        self.assertIn("was started with this setting", str(error))
         self.assertIn("gnt-instance failover web1", str(error))
         self.assertEqual((whole.guests["node2"].asked, whole.where("web1")), ([], ["node1"]))
 
@@ -167,7 +167,7 @@ class MigrateTests(MoveTests):
         whole.guests["node1"].program_version = "10.0.2"
         whole.guests["node2"].program_version = "7.2.22"
         error = self.refusal(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
-        self.assertIn("web1 would not run: node2: version: older than 10.0.2", str(error))
+        self.assertIn("web1 cannot run: node2: version: older than 10.0.2", str(error))
         self.assertEqual((whole.guests["node2"].asked, whole.where("web1")), ([], ["node1"]))
         self.do(whole, "OP_INSTANCE_MIGRATE", target_node="node2", ignore_hvversions=True)
         self.assertEqual(whole.where("web1"), ["node2"])
@@ -181,7 +181,7 @@ class MigrateTests(MoveTests):
         for host in whole.hosts.values():
             host.disk.put("/proc/meminfo", b"MemAvailable: 102400 kB\n", 0o444, 0.0)
         error = self.refusal(whole, "OP_INSTANCE_MIGRATE")
-        self.assertIn("has 100 MiB of memory free, and 128 MiB are needed", str(error))
+        self.assertIn("has 100 MiB of free memory, but 128 MiB are required", str(error))
 
     def test_a_node_daemon_that_restarts_for_a_minute_does_not_end_a_migration(self) -> None:
         for call in (MigrationStatus, FinalizeMigrationDst):
@@ -215,7 +215,7 @@ class MigrateTests(MoveTests):
             whole.guests["node2"].loses = set(loses)
             whole.guests["node2"].complaint = "Size mismatch: pc.ram"
             error = self.refusal(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
-            self.assertIn("node2 says: Size mismatch: pc.ram; it goes on", str(error))
+            self.assertIn("log of node2: Size mismatch: pc.ram; it is still", str(error))
             self.assertEqual((self.primary(whole), whole.where("web1")), ("node1", ["node1"]))
 
     def test_one_that_does_not_run_is_refused_unless_a_failover_will_do(self) -> None:
@@ -229,7 +229,10 @@ class MigrateTests(MoveTests):
         whole = self.whole(diskless(beparams={"always_failover": True}))
         self.do(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
         self.assertEqual((self.primary(whole), whole.where("web1")), ("node2", ["node2"]))
-        self.assertIn("web1 is failed over, as its parameter always_failover is set", whole.said)
+        self.assertIn(
+            "failing over instance web1 instead of migrating it: its parameter always_failover",
+            whole.said,
+        )
 
     def test_mode_and_live_exclude_each_other(self) -> None:
         both = {"mode": "live", "live": True}
@@ -267,7 +270,7 @@ class MigrateTests(MoveTests):
         whole = self.whole()
         self.successResultOf(whole.start_on("node2", "web1"))
         error = self.refusal(whole, "OP_INSTANCE_MIGRATE", cleanup=True)
-        self.assertIn("runs on node1 and on node2", str(error))
+        self.assertIn("is running on node1 and on node2", str(error))
 
 
 class MirroredMoveTests(MoveTests):
@@ -294,7 +297,7 @@ class MirroredMoveTests(MoveTests):
         whole = self.mirrored()
         whole.network.lose_request("node2", call="accept_instance")
         error = self.refusal(whole, "OP_INSTANCE_MIGRATE")
-        self.assertIn("it goes on running on node1", str(error))
+        self.assertIn("it is still running on node1", str(error))
         self.assertEqual(self.writers(whole), ["192.0.2.1"])
 
     def test_it_moves_only_to_its_secondary(self) -> None:
@@ -318,7 +321,9 @@ class MirroredMoveTests(MoveTests):
 
     def test_disks_are_deactivated_only_when_nobody_uses_them(self) -> None:
         whole = self.mirrored()
-        self.assertIn("runs on node1", str(self.refusal(whole, "OP_INSTANCE_DEACTIVATE_DISKS")))
+        self.assertIn(
+            "is running on node node1", str(self.refusal(whole, "OP_INSTANCE_DEACTIVATE_DISKS"))
+        )
         self.do(whole, "OP_INSTANCE_SHUTDOWN")
         rows = self.do(whole, "OP_INSTANCE_ACTIVATE_DISKS")
         self.assertEqual(rows, [("node1", "disk/0", "/memory/mirror/0")])

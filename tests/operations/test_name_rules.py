@@ -31,7 +31,7 @@ class NamingTests(SynchronousTestCase):
 
     def test_names_of_groups_and_networks_fit_into_lists_and_addresses(self) -> None:
         control = "must be one line of text without control characters"
-        shape = "must be printable, without slashes, and without spaces at its ends"
+        shape = "must be printable, without slashes and without leading or trailing spaces"
         for name, rule in (("a\nb", control), ("\x1b[2J", control), ("a/b", shape), (" a", shape)):
             self.assertEqual(
                 [
@@ -46,14 +46,14 @@ class NamingTests(SynchronousTestCase):
         for each in ("x", "127.0.0", "node1"):
             self.assertEqual(
                 self.refusal("OP_NODE_SET_PARAMS", node_name="node1", secondary_ip=each),
-                f"secondary_ip: {each} is not an address such as 192.0.2.1",
+                f"secondary_ip: {each} is not an IP address such as 192.0.2.1",
             )
 
     def test_tags_to_begin_with_are_tags(self) -> None:
         network = self.refusal("OP_NETWORK_ADD", network_name="n", tags=["a b"], **NETWORK)
         created = self.refusal("OP_INSTANCE_CREATE", instance_name="i", tags=["a b"], **DISKLESS)
         for told in (network, created):
-            self.assertIn("tags[0]: 'a b' cannot be a tag", told)
+            self.assertIn("tags[0]: 'a b' is not a valid tag", told)
 
 
 class HostNameTests(SynchronousTestCase):

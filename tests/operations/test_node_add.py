@@ -60,5 +60,5 @@ class AddTests(SynchronousTestCase):
 
     def test_a_node_that_shows_another_certificate_is_not_added(self) -> None:
         told = self.failureResultOf(self.add(), Failed).value
-        self.assertIn("which it has not got by a token of this cluster", str(told))
+        self.assertIn("which was not issued by a join token of this cluster", str(told))
         self.assertNotIn(uuid_of("node", "node2"), self.memory.state().nodes)

@@ -104,10 +104,10 @@ class LeavingTests(SynchronousTestCase):
         error = self.refusal(state, "OP_NODE_EVACUATE", mode="primary-only")
         self.assertEqual(error.code, Code.RESOURCES)
         self.assertIn("web1: its file disks are only on node1", str(error))
-        self.assertIn("node2 has 8192 MiB of memory free, and 99999 MiB are needed", str(error))
+        self.assertIn("node2 has 8192 MiB of free memory, but 99999 MiB are required", str(error))
         jobs = self.jobs(state, "OP_NODE_EVACUATE", mode="primary-only", ignore_soft_errors=True)
         self.assertEqual([op.instance_name for [op] in jobs], ["small"])
-        self.assertIn("web1 stays on node1", self.whole.said)
+        self.assertIn("cannot move web1 away from node node1", self.whole.said)
 
     def test_a_named_node_takes_copies_only(self) -> None:
         error = self.refusal(mixed(), "OP_NODE_EVACUATE", mode="all", remote_node="node3")
@@ -173,7 +173,7 @@ class StorageTests(SynchronousTestCase):
         error = self.refusal("OP_NODE_MODIFY_STORAGE", **unit, changes={"allocatable": True})
         self.assertEqual(error.code, Code.INPUT)
         error = self.refusal("OP_REPAIR_NODE_STORAGE", **unit)
-        self.assertIn("lvm-vg can", str(error))
+        self.assertIn("repairable: lvm-vg", str(error))
 
     def test_volumes_come_with_their_instances(self) -> None:
         self.successResultOf(self.whole.make_disks("web1"))

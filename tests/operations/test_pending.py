@@ -44,7 +44,7 @@ class PendingTests(SynchronousTestCase):
         whole = self.whole()
         self.do(whole, "OP_INSTANCE_SET_PARAMS", beparams=BIGGER, nics=[["add", -1, {}]])
         self.assertIn(
-            "at its next start these take effect: be/maxmem: 128 now, 256 then", whole.said
+            "at its next start these take effect: be/maxmem: 128 now, 256 after restart", whole.said
         )
         self.assertIn("nic/1: none now, aa:00:10", whole.said)
         self.assertIn("gnt-instance reboot web1", whole.said)
@@ -84,7 +84,7 @@ class PendingTests(SynchronousTestCase):
             whole.memory.progress.said.clear()
             self.do(whole, "OP_INSTANCE_REBOOT", reboot_type=kind)
             self.assertEqual(self.running(whole), expected)
-            self.assertEqual("be/vcpus: 1 now, 2 then" in whole.said, kind == "soft")
+            self.assertEqual("be/vcpus: 1 now, 2 after restart" in whole.said, kind == "soft")
 
     def test_what_would_not_start_again_is_not_stopped(self) -> None:
         for op_id, fields in (
@@ -95,7 +95,7 @@ class PendingTests(SynchronousTestCase):
             whole = self.whole()
             for guests in whole.guests.values():
                 guests.objections = OBJECTION
-            self.assertIn("would not run: ", self.refusal(whole, op_id, **fields))
+            self.assertIn("cannot run: ", self.refusal(whole, op_id, **fields))
             self.assertEqual(whole.where("web1"), ["node1"])
             self.assertNotIn(("stop", "web1"), whole.guests["node1"].asked)
 
@@ -103,14 +103,14 @@ class PendingTests(SynchronousTestCase):
         whole = self.whole(a_disk("web1/0", Template.PLAIN))
         whole.guests["node2"].objections = OBJECTION
         told = self.refusal(whole, "OP_INSTANCE_MOVE", target_node="node2")
-        self.assertIn("would not run: node2: machine_version", told)
+        self.assertIn("cannot run: node2: machine_version", told)
         self.assertEqual((whole.where("web1"), whole.volumes["node2"].held), (["node1"], {}))
 
     def test_a_disk_that_the_guest_does_not_have_yet_can_be_removed_again(self) -> None:
         whole = self.whole(a_disk("web1/0", Template.PLAIN))
         self.do(whole, "OP_INSTANCE_SET_PARAMS", disks=[["add", -1, {"size": 64}]])
         told = self.refusal(whole, "OP_INSTANCE_SET_PARAMS", disks=[["remove", 0, {}]])
-        self.assertIn("web1 runs with the disk; stop it first", told)
+        self.assertIn("web1 is running with the disk; stop it first", told)
         self.do(whole, "OP_INSTANCE_SET_PARAMS", disks=[["remove", 1, {}]])
         self.assertEqual(len(whole.volumes["node1"].held), 1)
 

@@ -62,9 +62,9 @@ MIRRORED: dict[str, tuple[Wanted, dict[str, Any]]] = {
 }
 """Operations of mirrored disks only."""
 
-ELSEWHERE = "runs on node2, which is not its primary node"
-TWICE = "runs on node1 and on node2"
-SILENT = "is not known whether instance web1 runs on node2"
+ELSEWHERE = "is running on node2, which is not its primary node"
+TWICE = "is running on node1 and on node2"
+SILENT = "is unknown whether instance web1 is running on node2"
 
 
 class Presences(SynchronousTestCase):
@@ -222,7 +222,7 @@ class FailoverTests(Presences):
         error = self.refusal(
             whole, "OP_INSTANCE_FAILOVER", target_node="node2", ignore_consistency=True
         )
-        self.assertIn("may still be running on node1", str(error))
+        self.assertIn("may still be running on node node1", str(error))
 
     def test_a_stopped_instance_that_runs_elsewhere_keeps_its_node(self) -> None:
         whole = self.whole(Template.DISKLESS, Wanted.DOWN)
@@ -267,7 +267,7 @@ class StopTests(Presences):
         self.do(whole, "OP_INSTANCE_STARTUP")
         whole.network.vanish("node3")
         self.do(whole, "OP_INSTANCE_SHUTDOWN")
-        self.assertIn("whether instance web1 runs on node3 is not known", whole.said)
+        self.assertIn("instance web1 may be running on node node3", whole.said)
 
     def test_a_copy_that_does_not_stop_leaves_the_instance_wanted_as_it_was(self) -> None:
         whole = self.whole(Template.DISKLESS)
@@ -379,20 +379,20 @@ class CreateTests(Presences):
         for where in ({"pnode": "node1"}, {"pnode": "node3"}, {}):
             with self.subTest(where=where):
                 error = self.refusal(self.with_a_stray(), "OP_INSTANCE_CREATE", **self.NEW, **where)
-                self.assertIn("node3 runs a guest named web1 that belongs to no", str(error))
+                self.assertIn("node3 runs an unknown guest with the name web1", str(error))
 
     def test_several_at_once_are_refused_alike(self) -> None:
         each = {"OP_ID": "OP_INSTANCE_CREATE", "instance_name": "web1", **self.NEW}
         working = self.with_a_stray().do("OP_INSTANCE_MULTI_ALLOC", instances=[each])
         error = self.failureResultOf(working, Refused).value
-        self.assertIn("node3 runs a guest named web1", str(error))
+        self.assertIn("node3 runs an unknown guest with the name web1", str(error))
 
     def test_an_instance_does_not_get_the_name_of_such_a_guest(self) -> None:
         whole = self.with_a_stray()
         self.do(whole, "OP_INSTANCE_CREATE", **{**self.NEW, "instance_name": "db1", "start": False})
         new = {"instance_name": "db1", "new_name": "web1", "name_check": False}
         error = self.failureResultOf(whole.do("OP_INSTANCE_RENAME", **new), Refused).value
-        self.assertIn("node3 runs a guest named web1", str(error))
+        self.assertIn("node3 runs an unknown guest with the name web1", str(error))
 
     def test_a_node_that_does_not_answer_is_no_obstacle(self) -> None:
         whole = WholeCluster(a_cluster(nodes=NODES))

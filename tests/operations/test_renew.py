@@ -64,8 +64,10 @@ class RenewTests(SynchronousTestCase):
     def test_the_master_keeps_its_own_if_a_node_would_not_know_the_new_one(self) -> None:
         self.memory.uninformed = {"node2": Failed("gone")}
         failure = self.failureResultOf(renew.run(self.plan, self.memory.tools), Failed)
-        self.assertIn("old certificates: node1", str(failure.value))
-        self.assertIn("node2 would not know the new one", "".join(self.memory.progress.said))
+        self.assertIn("cannot renew the certificates of these nodes: node1", str(failure.value))
+        self.assertIn(
+            "cannot announce the new certificate to node2", "".join(self.memory.progress.said)
+        )
         self.assertEqual([node for node, _ in self.memory.nodes.calls(UseCertificate)], ["node2"])
 
     def test_of_a_node_that_does_not_say_which_it_uses_both_are_good(self) -> None:

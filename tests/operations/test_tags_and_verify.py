@@ -79,7 +79,7 @@ class VerifyTests(SynchronousTestCase):
             self.successResultOf(verify.run_group(members, memory.tools))
             told = "\n".join(memory.progress.said)
             self.assertEqual("1 node groups, 1 nodes, 0 networks, 1 instances" in told, verbose)
-            self.assertEqual("node node1 answered 0 checks" in told, verbose)
+            self.assertEqual("node node1: 0 checks answered" in told, verbose)
 
     def test_what_runs_as_wanted_is_good(self) -> None:
         self.assertEqual(self.group(runs("web1")), (True, []))
@@ -88,26 +88,29 @@ class VerifyTests(SynchronousTestCase):
         good, errors = self.group(runs("ghost"))
         self.assertFalse(good)
         self.assertEqual(len(errors), 2)
-        self.assertIn("instance web1: is to run, and does not", errors[0])
-        self.assertIn("a guest that is no instance: ghost", errors[1])
+        self.assertIn("instance web1: should be running but is not", errors[0])
+        self.assertIn("an unknown guest: ghost", errors[1])
 
     def test_an_instance_on_a_wrong_node_or_on_two_is_found_with_the_way_out(self) -> None:
         for here, message in (
-            ((), "its primary node is node1; to make node2 that: gnt-instance migrate --cleanup"),
+            (
+                (),
+                "its primary node is node1; to make node2 its primary node: gnt-instance migrate",
+            ),
             (("web1",), "on its primary node node1; find out which copy has the right data"),
         ):
             node2 = some_facts(runs=("web1",))
             answers = dict(runs(*here).answers)
             answers[uuid_of("node", "node2"), DescribeNode] = node2
             _, errors = self.group(NodeAnswers(answers), nodes=("node1", "node2"))
-            [error] = [each for each in errors if "web1: runs on node2" in each]
+            [error] = [each for each in errors if "web1: is running on node node2" in each]
             self.assertIn(message, error)
 
     def test_storage_that_cannot_work_is_an_error(self) -> None:
         for answer, told in (
-            ({"storage-obstacles": {"drbd": "load it"}}, "drbd disks do not work: load it"),
-            ({"vglist": {"other": 100}}, "has no volume group vg0"),
-            ({"vglist": "no lvm2"}, "its volume groups cannot be seen: no lvm2"),
+            ({"storage-obstacles": {"drbd": "load it"}}, "cannot use drbd disks: load it"),
+            ({"vglist": {"other": 100}}, "lacks volume group vg0"),
+            ({"vglist": "no lvm2"}, "cannot list volume groups: no lvm2"),
             ({"vglist": {"vg0": 100}}, ""),
         ):
             facts = runs("web1")

@@ -21,8 +21,12 @@ class LeftOutTests(SynchronousTestCase):
         whole = WholeCluster(a_cluster())
         for op_id, fields, words in (
             ("OP_NODE_POWERCYCLE", {"node_name": "node1"}, "gnt-node power cycle NODE"),
-            ("OP_CLUSTER_ACTIVATE_MASTER_IP", {}, "let the system of the master's host do that"),
-            ("OP_CLUSTER_DEACTIVATE_MASTER_IP", {}, "put on no network device"),
+            ("OP_CLUSTER_ACTIVATE_MASTER_IP", {}, "use the network settings of the master's host"),
+            (
+                "OP_CLUSTER_DEACTIVATE_MASTER_IP",
+                {},
+                "does not configure the cluster's address on a network device",
+            ),
         ):
             error = self.failureResultOf(whole.do(op_id, **fields), Refused).value
             assert isinstance(error, Refused)

@@ -48,7 +48,7 @@ class HookTests(SynchronousTestCase):
         self.assertNotIn("ENODEHOOKS", self.whole.said)
         self.assertIs(self.verified(1), False)
         hook = "cluster-verify-post.d/10-fans"
-        told = f"ERROR:ENODEHOOKS:node:node1:its hook {hook} failed: a fan is broken"
+        told = f"ERROR:ENODEHOOKS:node:node1:hook {hook} failed: a fan is broken"
         self.assertIn(told, self.whole.said)
 
     def test_it_can_be_ignored_as_all_findings(self) -> None:

@@ -79,8 +79,8 @@ class WipeTests(SynchronousTestCase):
             self.memory.progress.said,
             [
                 "wiping disk/0 (2504 MiB) on node1",
-                "disk/0 is being wiped: 41% done, 58 s to go",
-                "disk/0 is being wiped: 82% done, 18 s to go",
+                "wiping disk/0: 41% done, 58 s left",
+                "wiping disk/0: 82% done, 18 s left",
             ],
         )
 

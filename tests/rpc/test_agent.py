@@ -108,12 +108,14 @@ class ExchangeTests(AgentCase):
     def test_an_answer_that_is_no_success_says_what_the_node_said(self) -> None:
         for body, told in (
             (b'{"explain": "no call"}', "no call"),
-            (b"[" * 10_000, "does not say why"),
+            (b"[" * 10_000, "no reason given"),
         ):
             answer = self.ask()
             self.answer(b"HTTP/1.1 404 Not Found\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
             failure = self.failureResultOf(answer, BadAnswer)
-            self.assertIn("it answered version with HTTP status 404", failure.getErrorMessage())
+            self.assertIn(
+                "the node answered version with HTTP status 404", failure.getErrorMessage()
+            )
             self.assertIn(told, failure.getErrorMessage())
 
     def test_nonsense_is_no_answer(self) -> None:
@@ -125,20 +127,20 @@ class ExchangeTests(AgentCase):
         ):
             answer = self.ask()
             self.answer(nonsense)
-            self.assertIn("it answered nonsense", self.why(answer))
+            self.assertIn("the node sent a malformed answer", self.why(answer))
             self.assertTrue(self.transport().disconnecting)
 
     def test_an_answer_that_is_too_long_is_not_kept(self) -> None:
         self.way = AgentWay(self.reach, self.clock, answer_limit=10)
         answer = self.ask()
         self.answer(OK % (11, b"x" * 11))
-        self.assertEqual(self.why(answer), "its answer is longer than 10 bytes")
+        self.assertEqual(self.why(answer), "the answer is longer than 10 bytes")
 
 
 class BrokenConnectionTests(AgentCase):
     def test_a_connection_that_ends_instead_of_an_answer_says_how(self) -> None:
         for reason, told in (
-            (ConnectionDone(), "it closed the connection before it answered"),
+            (ConnectionDone(), "the node closed the connection without an answer"),
             (ConnectionLost(), "lost in a non-clean fashion"),
         ):
             for begun in (b"", b"HTTP/1.1 200", OK % (10, b"half")):

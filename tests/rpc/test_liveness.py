@@ -28,7 +28,7 @@ from ganeti.testing.nodes import MemoryNodes
 
 NODE = a_node("node1")
 LONG = DelayCall(duration=7200.0)
-SILENT = "its node daemon does not answer (no answer to a probe within"
+SILENT = "the node daemon does not answer (no answer to a probe within"
 
 
 class LivenessTests(SynchronousTestCase):
@@ -95,7 +95,7 @@ class LivenessTests(SynchronousTestCase):
         asking = self.ask()
         self.network.vanish("node1")
         self.pass_time(DETECTION_TIME)
-        self.assertIn("its node daemon does not answer (connection refused)", self.why(asking))
+        self.assertIn("the node daemon does not answer (connection refused)", self.why(asking))
 
     def test_work_may_take_its_time_while_the_daemon_answers_probes(self) -> None:
         asking = self.ask()

@@ -64,7 +64,7 @@ class AskTests(SynchronousTestCase):
 
     def test_a_node_that_answers_nonsense_is_unreachable(self) -> None:
         self.nodes.garbage("node1")
-        self.assertIn("the answer to version makes no sense", self.unreachable())
+        self.assertIn("the answer to version is malformed", self.unreachable())
 
     def test_a_call_that_the_node_does_not_know_makes_it_unreachable(self) -> None:
         self.nodes.add("node1", CallHandlers(lambda: 0))

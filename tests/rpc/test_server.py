@@ -71,7 +71,7 @@ class AnswersTests(SynchronousTestCase):
         told = self.failureResultOf(
             self.answer(request, Caller(CallerRole.CANDIDATE, "node3")), Forbidden
         ).value
-        self.assertEqual(str(told), "node3 cannot ask for votes for node2")
+        self.assertEqual(str(told), "node node3 cannot request votes for node node2")
 
     def test_a_term_that_no_reader_could_keep_whole_is_invalid(self) -> None:
         self.answers.to(RequestVote, None)  # type: ignore[arg-type]  # never called
@@ -104,7 +104,7 @@ class AnswersTests(SynchronousTestCase):
         for depth in (MAX_DEPTH + 1, 100_000):
             error = self.refused(CallRequest("version", 5, b"[" * depth), AskVersion())
             self.assertIsInstance(error, Invalid)
-            self.assertIn("nests more than 100 levels", str(error))
+            self.assertIn("nested more than 100 levels", str(error))
 
     def test_an_error_on_purpose_travels_as_it_is(self) -> None:
         async def refuse(_: AskVersion) -> Version:

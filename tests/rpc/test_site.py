@@ -117,7 +117,7 @@ class CallTests(Served):
 
     def test_an_unknown_call_is_not_found(self) -> None:
         self.connection.dataReceived(request("magic", b"{}"))
-        self.assertEqual(self.explained(), (404, "this node answers no call named magic"))
+        self.assertEqual(self.explained(), (404, "unknown call magic"))
 
     def test_garbage_is_told_so_and_the_connection_closed(self) -> None:
         self.connection.dataReceived(b"\x16\x03\x01\r\n\r\n")
@@ -126,10 +126,10 @@ class CallTests(Served):
 
     def test_another_method_and_a_nonsensical_term_are_told_so(self) -> None:
         self.connection.dataReceived(b"GET /version HTTP/1.1\r\n\r\n")
-        self.assertEqual(self.explained(), (405, "calls are made by POST"))
+        self.assertEqual(self.explained(), (405, "calls require the method POST"))
         self.connection, self.transport = self.connect()
         self.connection.dataReceived(request("version", b"{}", "X-Ganeti-Term: new\r\n"))
-        self.assertEqual(self.explained(), (400, "X-Ganeti-Term is not a number"))
+        self.assertEqual(self.explained(), (400, "the header X-Ganeti-Term is not a number"))
 
     def test_what_two_readers_could_take_for_different_calls_is_refused(self) -> None:
         terms = "X-Ganeti-Term: 0\r\nx-ganeti-term: 1\r\n"
@@ -191,7 +191,7 @@ class RoleTests(Served):
     def test_only_the_master_is_obeyed(self) -> None:
         for role in (CallerRole.NODE, CallerRole.CANDIDATE):
             self.become(role)
-            expected = f"version may be called by: master; to this node, node1 is: {role}"
+            expected = f"version may only be called by roles master; node1 has the role {role}"
             self.assertEqual(self.why("version"), expected)
         self.become(CallerRole.MASTER)
         self.assertEqual(self.ask("version"), (200, VERSION))
@@ -199,7 +199,9 @@ class RoleTests(Served):
     def test_every_member_may_ask_whom_a_node_obeys_and_candidates_may_claim(self) -> None:
         self.become(CallerRole.NODE)
         self.assertEqual(self.ask("vote_info", b"{}")[0], 200)
-        self.assertIn("may be called by: candidate, master", self.why("vote_request", CLAIM))
+        self.assertIn(
+            "may only be called by roles candidate, master", self.why("vote_request", CLAIM)
+        )
         self.become(CallerRole.CANDIDATE)
         self.assertEqual(self.ask("vote_request", CLAIM)[0], 200)
 
@@ -215,13 +217,13 @@ class RoleTests(Served):
         self.assertEqual(self.ask("run_oob", POWER), (200, [True, "on"]))
         self.peer = Peer("node2", "aa")
         self.connection, self.transport = self.connect()
-        self.assertIn("node2 is another one", self.why("run_oob", POWER))
+        self.assertIn("not by node2", self.why("run_oob", POWER))
 
     def test_a_certificate_that_is_revoked_is_refused_on_its_open_connection(self) -> None:
         self.assertEqual(self.ask("version"), (200, VERSION))
         del self.callers.roles["aa"]
         self.connection.dataReceived(ASK)
-        self.assertIn("is not that of a member", self.explained()[1])
+        self.assertIn("does not belong to a member", self.explained()[1])
         self.assertTrue(self.is_cut_off())
 
     def test_a_connection_whose_certificate_is_revoked_is_closed(self) -> None:
@@ -247,7 +249,7 @@ class RoleTests(Served):
         self.connection.dataReceived(message[:-1])
         self.become(CallerRole.MASTER)
         self.connection.dataReceived(message[-1:])
-        self.assertIn("make the call again", self.explained()[1])
+        self.assertIn("retry the call", self.explained()[1])
 
     def test_bodies_of_members_are_small(self) -> None:
         self.become(CallerRole.NODE)
@@ -324,7 +326,7 @@ class BodyTests(Served):
         late, transport = self.connect()
         late.dataReceived(self.large[: 2 * UNCOUNTED])
         self.assertIn(b" 503 ", transport.value())
-        self.assertIn(b"make the call again later", transport.value())
+        self.assertIn(b"retry the call later", transport.value())
         self.assertTrue(self.is_cut_off(transport))
         self.connection.dataReceived(self.large[-1:])
         self.waiting.pop().callback(None)

@@ -30,12 +30,12 @@ OWN_FILES = re.compile(
 """What may be below the data folder of a host."""
 
 _LEFT = re.compile(
-    r"master daemon restarted|shutdown of the master daemon|could not (remove disk|take \S+ out)"
-    r"|is left on|stays:|not removed:|journal could not store the change"
+    r"master daemon restarted|shutdown of the master daemon|could not remove|cannot remove"
+    r"|cannot detach|journal could not store the change"
 )
 
 _NOT_DISMISSED = re.compile(
-    r"its daemon may still run|master daemon restarted|shutdown of the master daemon"
+    r"its node daemon may still be running|master daemon restarted|shutdown of the master daemon"
     r"|journal could not store the change"
 )
 

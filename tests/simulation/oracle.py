@@ -264,7 +264,7 @@ class Oracle:
 def _broke_off(op: QueuedOpcode) -> bool:
     """Whether an opcode says itself that it has not been taken back as a whole."""
     said = f"{op.result} {op.log}"
-    return "could not record again" in said or "the master daemon" in said
+    return "could not restore the recorded state" in said or "the master daemon" in said
 
 
 def _identity(job: Job) -> Any:

@@ -52,7 +52,7 @@ class SilenceTests(SynchronousTestCase):
         *waited, (marked, _) = self.results()
         for status, result in waited:
             self.assertIs(status, JobStatus.ERROR)
-            self.assertIn("its node daemon does not answer", result)
+            self.assertIn("the node daemon does not answer", result)
         self.assertIs(marked, JobStatus.SUCCESS)
 
     def test_jobs_without_locks_end_when_it_is_marked_offline(self) -> None:

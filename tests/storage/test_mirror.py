@@ -86,7 +86,7 @@ class EndsTests(SynchronousTestCase):
     def test_another_node_has_no_end_of_it(self) -> None:
         disk = with_ends(a_disk("one", Template.DRBD, nodes=("node1", "node2")), self.nodes)
         error = self.assertRaises(Failed, ends_of, disk, "node3")
-        self.assertIn("node1 and node2, and this is node3", str(error))
+        self.assertIn("belongs to node1 and node2, not to node3", str(error))
 
     def test_other_disks_are_sent_as_they_are(self) -> None:
         disk = a_disk("one")
@@ -94,4 +94,6 @@ class EndsTests(SynchronousTestCase):
 
     def test_a_disk_that_came_without_its_ends_says_so(self) -> None:
         disk = a_disk("one", Template.DRBD, nodes=("node1", "node2"))
-        self.assertIn("without its ends", str(self.assertRaises(Failed, ends_of, disk, "node1")))
+        self.assertIn(
+            "has no node addresses", str(self.assertRaises(Failed, ends_of, disk, "node1"))
+        )

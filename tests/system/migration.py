@@ -26,7 +26,7 @@ from tests.system.running import TIMEOUT, RunningCluster, eventually
 NAME = "counter"
 _COUNTS = b"i=0; while i=$((i + 1)); do echo count-$i; sleep 0.05; done &\n"
 _COUNTED = re.compile(rb"count-(\d+)\r\n")
-_STOOD_STILL = re.compile(r"it stood still for at most (\d+) ms")
+_STOOD_STILL = re.compile(r"downtime: at most (\d+) ms")
 _BEFORE_AND_AFTER = 40
 """How many numbers are waited for around each move, for a gap to be seen as one."""
 

@@ -124,7 +124,7 @@ class MoveTests(SynchronousTestCase):
         with moving, moving.stdout:
             for line in moving.stdout:
                 lines.append(line)
-                if act is not None and "disk/1: under way" in line:
+                if act is not None and "disk/1: transfer started" in line:
                     act()
                     act = None
         self.assertIsNone(act, "".join(lines))

@@ -244,7 +244,7 @@ class ClassificationTests(SharedCluster):
 
     def test_more_disk_than_there_is(self) -> None:
         said = self.creation("insufficient_resources", disks=[{"size": 10**9}])
-        self.assertIn("MiB of disk free", said)
+        self.assertIn("MiB of free disk space", said)
 
     def test_values_that_mean_nothing(self) -> None:
         self.assertIn("size", self.creation("wrong_input", disks=[{"size": "huge"}]))

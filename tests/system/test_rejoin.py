@@ -67,7 +67,9 @@ class RejoinTests(SharedCluster):
         # A checkpoint may have been on its way to a node that was down.
         eventually(lambda: self.in_sync(2) and self.in_sync(3))
         eventually(
-            lambda: "its copy is behind" not in self.running.tool("cluster", "verify").stdout
+            lambda: (
+                "its replica is not in sync" not in self.running.tool("cluster", "verify").stdout
+            )
         )
         done = self.running.tool("cluster", "verify")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)

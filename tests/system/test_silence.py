@@ -58,7 +58,7 @@ class SilenceTests(SharedCluster):
         self.await_status(marking, "success")
         for job in jobs:
             self.assertEqual(self.status(job), "error")
-            self.assertIn("its node daemon does not answer", self.field(job, "opresult"))
+            self.assertIn("the node daemon does not answer", self.field(job, "opresult"))
         self.signal(signal.SIGCONT)
         self.running.perform(ModifyNode(node_name=self.node.name, offline=False, force=True))
         self.running.perform(self.delay(0.01))

@@ -198,7 +198,7 @@ class RowsTests(SynchronousTestCase):
 
     def test_an_unknown_name_is_refused(self) -> None:
         moment = a_moment(a_cluster(instances=["a"]))
-        self.assertRaisesRegex(Refused, "no instance named b", rows, moment, ["a", "b"])
+        self.assertRaisesRegex(Refused, "instance b does not exist", rows, moment, ["a", "b"])
 
     def test_what_an_administrator_wants(self) -> None:
         state = a_cluster(instances=[an_instance(admin_state=Wanted.OFFLINE)])

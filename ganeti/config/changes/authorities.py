@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The cluster's certificate authority is replaced by another one."""
+"""Changes of the cluster's certificate authorities."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ganeti.schema.records import replace
 
 
 def expose(state: ClusterState) -> ClusterState:
-    """Note that a node may know the secrets of the candidates that is none any more."""
+    """Record that a node that is no longer a candidate may know the candidates' secrets."""
     known = state.authorities
     if known is None:
         return state
@@ -20,15 +20,15 @@ def expose(state: ClusterState) -> ClusterState:
 
 
 def secrets_replaced(state: ClusterState) -> ClusterState:
-    """Note that nobody but the candidates knows the secrets beside the authority's key."""
+    """Record that the secrets other than the authority's key were replaced."""
     known = state.authorities
     return state if known is None else state.put(replace(known, secrets_exposed=False))
 
 
 def trust(certificate: str, *others: str) -> Change:
-    """Trust a new authority, given by its certificate, whose key only candidates will know.
+    """Trust a new authority, whose key only candidates will know, and ``others``.
 
-    The ``others`` are those that are trusted besides, the newest first.
+    Certificates are PEM; the ``others`` are in order, the newest first.
     """
 
     def change(state: ClusterState) -> ClusterState:
@@ -43,7 +43,7 @@ def trust(certificate: str, *others: str) -> Change:
 
 
 def forget_certificates(members: Collection[str]) -> Change:
-    """Forget the certificates of all nodes but those with these UUIDs: they have to join again."""
+    """Remove the certificates of nodes not in ``members`` (UUIDs), which then must join again."""
 
     def change(state: ClusterState) -> ClusterState:
         for known in state.certificates.values():

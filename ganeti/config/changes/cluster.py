@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The cluster's own settings change."""
+"""Changes of cluster settings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ganeti.schema.records import replace
 
 
 def update_cluster(**fields: Any) -> Change:
-    """Give fields of the cluster new values."""
+    """Set fields of the cluster record."""
 
     def change(state: ClusterState) -> ClusterState:
         return state.put(replace(state.cluster, **fields))

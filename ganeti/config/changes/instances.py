@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Instances and their disks come, change and go."""
+"""Changes of instances and their disks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import count
 
 from ganeti.config.changes import ports
+from ganeti.config.changes.macs import mac_in_use
 from ganeti.config.changes.networks import with_addresses, without_addresses
 from ganeti.config.changes.objects import current, update
 from ganeti.config.state import ClusterState
@@ -18,18 +19,19 @@ from ganeti.model.node import Node
 from ganeti.schema.records import replace
 
 _DRBD_PORT = 2
-"""Where the port is in the ``logical_id`` of a drbd disk."""
+"""The index of the port in the ``logical_id`` of a drbd disk."""
 NO_PORT, NO_MINOR = 0, -1
-"""What a new drbd disk has in the place of its port and its minors, until it is added."""
+"""Placeholders for the port and the minors of a new drbd disk, until it is added."""
 _NOT_YET = (NO_MINOR, None)
 
 
 def add_instance(
     instance: Instance, disks: Sequence[Disk] = (), *, with_port: bool = False
 ) -> Change:
-    """Add a new instance and its disks; ``with_port`` gives it a port for its graphical console.
+    """Add a new instance and its disks.
 
-    A drbd disk that has no port or no minors yet gets them.
+    ``with_port`` allocates a port for its graphical console. A drbd disk without a port or minors
+    gets them.
     """
 
     def change(state: ClusterState) -> ClusterState:
@@ -37,12 +39,12 @@ def add_instance(
             raise Refused(f"there is already an instance {instance.uuid}", Code.EXISTS)
         if instance.primary_node not in state.nodes:
             raise Refused(
-                f"the node for instance {instance.name} was removed in the meantime", Code.UNKNOWN
+                f"the node of instance {instance.name} has been removed; choose another node",
+                Code.UNKNOWN,
             )
         for nic in instance.nics:
             if owner := state.macs.get(nic.mac.lower()):
-                name = state.instances[owner].name
-                raise Refused(f"MAC address {nic.mac} belongs to {name}", Code.NOT_UNIQUE)
+                raise mac_in_use(nic.mac, state.instances[owner].name)
         added = instance
         if with_port:
             port, state = ports.taken(state)
@@ -56,7 +58,7 @@ def add_instance(
 
 
 def remove_instance(instance: Instance) -> Change:
-    """Remove an instance with its disks and give its ports back."""
+    """Remove an instance and its disks and release its ports."""
 
     def change(state: ClusterState) -> ClusterState:
         gone = current(state, instance)
@@ -73,7 +75,7 @@ def remove_instance(instance: Instance) -> Change:
 
 
 def carry(instance: Instance, nics: Sequence[Nic]) -> Change:
-    """Give an instance these network cards instead of those that it has."""
+    """Replace the network cards of an instance."""
 
     def change(state: ClusterState) -> ClusterState:
         old = current(state, instance)
@@ -81,7 +83,7 @@ def carry(instance: Instance, nics: Sequence[Nic]) -> Change:
             owner = state.macs.get(nic.mac.lower())
             if owner not in (None, old.uuid):
                 name = state.instances[owner].name if owner else old.name
-                raise Refused(f"MAC address {nic.mac} belongs to {name}", Code.NOT_UNIQUE)
+                raise mac_in_use(nic.mac, name)
         cards, state = with_addresses(without_addresses(state, old.nics), nics)
         return state.put(replace(old, nics=cards))
 
@@ -89,26 +91,26 @@ def carry(instance: Instance, nics: Sequence[Nic]) -> Change:
 
 
 def want(instance: Instance, wanted: Wanted, by: WantedBy = WantedBy.ADMIN) -> Change:
-    """Say in which state an instance should be; up needs its disks, offline leaves them alone."""
+    """Set the configured state of an instance; up activates its disks, down deactivates them."""
     disks = {} if wanted is Wanted.DOWN else {"disks_active": wanted is Wanted.UP}
     return update(instance, admin_state=wanted, admin_state_source=by, **disks)
 
 
 def activated(instance: Instance, active: bool) -> Change:
-    """Say whether an instance's disks should be usable."""
+    """Set whether an instance's disks should be active."""
     return update(instance, disks_active=active)
 
 
 def moved_to(instance: Instance, node: Node) -> Change:
-    """Make ``node`` the primary node of an instance; disks that are on one node move with it."""
+    """Make ``node`` the primary node of an instance, and of its disks that are not mirrored."""
 
     def change(state: ClusterState) -> ClusterState:
         old, target = current(state, instance), current(state, node)
         for disk in state.disks_of(old):
             if disk.dev_type in MIRRORED_BETWEEN_NODES and target.uuid not in disk.nodes:
                 raise Refused(
-                    f"instance {old.name} has no copy of its disks on {target.name}; "
-                    "move it to its secondary node, or replace that by this node first"
+                    f"instance {old.name} has no copy of its disks on node {target.name}; "
+                    "move it to its secondary node, or replace the secondary node first"
                 )
             if disk.nodes == (old.primary_node,):
                 state = state.put(replace(disk, nodes=(target.uuid,)))
@@ -118,7 +120,7 @@ def moved_to(instance: Instance, node: Node) -> Change:
 
 
 def copied_to(instance: Instance, disks: Sequence[Disk], old: Node, new: Node) -> Change:
-    """Let drbd disks have their second copy on ``new`` instead of on ``old``."""
+    """Replace node ``old`` of drbd disks by node ``new``, with a new minor there."""
 
     def change(state: ClusterState) -> ClusterState:
         current(state, instance)
@@ -127,7 +129,9 @@ def copied_to(instance: Instance, disks: Sequence[Disk], old: Node, new: Node) -
             disk = current(state, each)
             nodes = tuple(target.uuid if uuid == old.uuid else uuid for uuid in disk.nodes)
             if old.uuid not in disk.nodes or len(set(nodes)) != len(nodes):
-                raise Refused(f"disk {disk.uuid} was moved in the meantime; look where it is now")
+                raise Refused(
+                    f"disk {disk.uuid} has been moved by another job; submit the job again"
+                )
             one, other, port, minor, other_minor, secret = disk.logical_id
             ends = (target.uuid, other) if one == old.uuid else (one, target.uuid)
             number = free_minor(state, target.uuid)
@@ -143,7 +147,7 @@ def copied_to(instance: Instance, disks: Sequence[Disk], old: Node, new: Node) -
 
 
 def placed_as(disks: Sequence[Disk]) -> Change:
-    """Put disks back to where these records say that they are."""
+    """Restore the nodes and ids of disks from these records."""
 
     def change(state: ClusterState) -> ClusterState:
         for each in disks:
@@ -157,9 +161,9 @@ def placed_as(disks: Sequence[Disk]) -> Change:
 
 
 def relaid(instance: Instance, disks: Sequence[Disk], nodes: Sequence[str]) -> Change:
-    """Record disks as these records say, on the nodes of these UUIDs, the primary one first.
+    """Update disks to these records, on the nodes with these UUIDs, the primary node first.
 
-    A drbd disk that comes to other nodes gets minors there.
+    A drbd disk that moves to other nodes gets minors there.
     """
 
     def change(state: ClusterState) -> ClusterState:
@@ -181,7 +185,7 @@ def relaid(instance: Instance, disks: Sequence[Disk], nodes: Sequence[str]) -> C
 
 
 def put_back(instance: Instance, disks: Sequence[Disk]) -> Change:
-    """Put an instance and its disks back to what these records say."""
+    """Restore disks, and the primary node of an instance, from these records."""
 
     def change(state: ClusterState) -> ClusterState:
         now = current(state, instance)
@@ -194,7 +198,7 @@ def put_back(instance: Instance, disks: Sequence[Disk]) -> Change:
 
 
 def grown(disk: Disk, amount: int) -> Change:
-    """Record that a disk has become ``amount`` MiB larger, and its volume for data with it."""
+    """Increase the recorded size of a disk, and of its data volume, by ``amount`` MiB."""
 
     def change(state: ClusterState) -> ClusterState:
         old = current(state, disk)
@@ -204,7 +208,7 @@ def grown(disk: Disk, amount: int) -> Change:
 
 
 def sized(disk: Disk, size: int) -> Change:
-    """Record that a disk has ``size`` MiB, and its volume for data as well."""
+    """Set the recorded size of a disk, and of its data volume, in MiB."""
 
     def change(state: ClusterState) -> ClusterState:
         return state.put(_of_size(current(state, disk), size))
@@ -220,7 +224,7 @@ def _of_size(disk: Disk, size: int) -> Disk:
 
 
 def add_disk(instance: Instance, disk: Disk, index: int | None = None) -> Change:
-    """Give an instance another disk, at ``index`` or as the last one."""
+    """Add a disk to an instance, at ``index`` or as the last one."""
 
     def change(state: ClusterState) -> ClusterState:
         old = current(state, instance)
@@ -232,7 +236,7 @@ def add_disk(instance: Instance, disk: Disk, index: int | None = None) -> Change
 
 
 def remove_disk(instance: Instance, disk: Disk) -> Change:
-    """Take a disk from an instance and give its port back."""
+    """Remove a disk from an instance and release its port."""
 
     def change(state: ClusterState) -> ClusterState:
         old, gone = current(state, instance), current(state, disk)
@@ -245,7 +249,7 @@ def remove_disk(instance: Instance, disk: Disk) -> Change:
 
 
 def port_of(disk: Disk) -> int:
-    """The port over which the two sides of a drbd disk talk."""
+    """Return the TCP port of a drbd disk's connection."""
     return int(disk.logical_id[_DRBD_PORT])
 
 
@@ -258,7 +262,7 @@ def _put_new(state: ClusterState, disk: Disk) -> ClusterState:
 
 
 def _numbered_ends(disk: Disk, state: ClusterState) -> tuple[Disk, ClusterState]:
-    """The drbd disk with the port and the minors that it has not yet."""
+    """Return the drbd disk with its missing port and minors allocated."""
     one, other, port, minor, other_minor, secret = disk.logical_id
     if not port:
         port, state = ports.taken(state)
@@ -270,7 +274,7 @@ def _numbered_ends(disk: Disk, state: ClusterState) -> tuple[Disk, ClusterState]
 
 
 def free_minor(state: ClusterState, node: str) -> int:
-    """The lowest minor number of drbd that no disk has on the node of this UUID."""
+    """Return the lowest unused drbd minor on the node with this UUID."""
     used = set()
     for uuid in state.copies.get(node, ()):
         ends = state.disks[uuid].logical_id
@@ -279,7 +283,7 @@ def free_minor(state: ClusterState, node: str) -> int:
 
 
 def _numbered(state: ClusterState, disks: Sequence[str]) -> ClusterState:
-    """The state in which these disks of an instance say which number they have."""
+    """Return the state with the ``iv_name`` of these disks of an instance updated."""
     for number, uuid in enumerate(disks):
         disk = state.disks[uuid]
         if disk.iv_name != f"disk/{number}":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Hardware addresses of network cards."""
+"""MAC addresses of network cards."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ _ATTEMPTS = 64
 
 
 def mac_checked(text: str) -> str:
-    """The address that ``text`` writes, in lower case.
+    """Return the MAC address ``text`` in lower case.
 
-    :raises Invalid: it is none, or is one for groups of hosts.
+    :raises Invalid: it is not a MAC address, or it is a multicast address.
     """
     mac = text.strip().lower()
     if not _MAC.match(mac):
-        raise Invalid(f"'{text}' is no MAC address; write six bytes like aa:00:00:12:34:56")
+        raise Invalid(f"'{text}' is not a MAC address; give six bytes like aa:00:00:12:34:56")
+    # IEEE 802: the lowest bit of the first byte marks group addresses.
     if int(mac[:2], 16) & 1:
         raise Invalid(f"{mac} is a multicast address; the first byte of a card's must be even")
     return mac
@@ -30,9 +31,11 @@ def mac_checked(text: str) -> str:
 def new_mac(
     state: ClusterState, random: Random, *, prefix: str = "", besides: Collection[str] = ()
 ) -> str:
-    """An address that no card has, nor is in ``besides``, below the cluster's or given prefix.
+    """Return a random unused MAC address that is not in ``besides``.
 
-    :raises Refused: none was found.
+    ``prefix`` are its first three bytes, by default the cluster's.
+
+    :raises Refused: no unused address was found.
     """
     start = (prefix or state.cluster.mac_prefix).lower()
     for _ in range(_ATTEMPTS):
@@ -41,6 +44,13 @@ def new_mac(
         if mac not in state.macs and mac not in besides:
             return mac
     raise Refused(
-        f"found no free MAC address that begins with {start}; give the cluster another mac_prefix",
+        f"no free MAC address found with prefix {start}; change the cluster's mac_prefix",
         Code.RESOURCES,
+    )
+
+
+def mac_in_use(mac: str, owner: str) -> Refused:
+    """Return the error for a MAC address that the instance ``owner`` already uses."""
+    return Refused(
+        f"MAC address {mac} is in use by instance {owner}; choose another one", Code.NOT_UNIQUE
     )

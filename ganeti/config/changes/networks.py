@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Addresses of networks: which are taken by instances, which by others, and which are free.
+"""Address pools of networks.
 
-A network has two strings with a ``0`` or ``1`` for each of its addresses, the lowest first:
-``reservations`` for instances, ``ext_reservations`` for everybody else.
+A network has two bitmaps, strings with a ``0`` or ``1`` for each address, the lowest first:
+``reservations`` for instances and ``ext_reservations`` for other hosts.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from ganeti.model.network import Network
 from ganeti.schema.records import replace
 
 POOL = "pool"
-"""In the place of an address: any free one."""
+"""The value that requests any free address."""
 SMALLEST, LARGEST = 30, 16
-"""The lengths of prefixes that networks may have."""
+"""Limits of the prefix length of networks."""
 
 
 def size_of(network: Network) -> int:
-    """How many addresses a network has."""
+    """Return the number of addresses in a network."""
     return ipaddress.IPv4Network(network.network).num_addresses
 
 
 def place_of(network: Network, address: str) -> int | None:
-    """The number of an address in its network, from 0; None if it is not in there."""
+    """Return the index of an address in its network, from 0, or None if it is outside."""
     inside = ipaddress.IPv4Network(network.network)
     try:
         number = int(ipaddress.IPv4Address(address)) - int(inside.network_address)
@@ -40,15 +40,31 @@ def place_of(network: Network, address: str) -> int | None:
 
 
 def taken(network: Network, address: str) -> bool:
-    """Whether somebody has the address, which must be in the network."""
+    """Return whether an address of the network is reserved, for an instance or another host."""
     place = place_of(network, address)
     return place is not None and "1" in (_inner(network)[place], _outer(network)[place])
 
 
 def is_reserved(network: Network, address: str) -> bool:
-    """Whether an address, which must be in the network, is kept from instances."""
+    """Return whether an address of the network has an external reservation."""
     place = place_of(network, address)
     return place is not None and _outer(network)[place] == "1"
+
+
+def outside(network: Network, address: str) -> Refused:
+    """Return the error for an address that is not in ``network``."""
+    return Refused(
+        f"address {address} is not in network {network.name} ({network.network})", Code.INPUT
+    )
+
+
+def in_use(network: Network, address: str) -> Refused:
+    """Return the error for an address of ``network`` that is already reserved."""
+    return Refused(
+        f"address {address} of network {network.name} is in use; choose another one, or "
+        "'pool' for any free one",
+        Code.NOT_UNIQUE,
+    )
 
 
 def _inner(network: Network) -> str:
@@ -67,22 +83,22 @@ def _marked(bits: str, places: Iterable[int], mark: str) -> str:
 
 
 def kept_from_instances(network: Network, addresses: Iterable[str], *, kept: bool) -> Network:
-    """The network in which these addresses are, or are no longer, for others than instances.
+    """Return the network with external reservations of these addresses set or cleared.
 
-    :raises Refused: one is not in the network.
+    :raises Refused: an address is not in the network.
     """
     places = []
     for address in addresses:
         place = place_of(network, address)
         if place is None:
-            raise Refused(f"{address} is not in the network {network.network}", Code.INPUT)
+            raise outside(network, address)
         places.append(place)
     marked = _marked(_outer(network), places, "1" if kept else "0")
     return replace(network, ext_reservations=marked)
 
 
 def keep_from_pools(*addresses: str) -> Change:
-    """Reserve addresses of hosts in the networks that have them, so that no instance gets one."""
+    """Reserve host addresses in the networks that contain them, so that no instance gets one."""
 
     def change(state: ClusterState) -> ClusterState:
         for network in state.networks.values():
@@ -96,17 +112,17 @@ def keep_from_pools(*addresses: str) -> Change:
 
 
 def first_free(network: Network) -> str:
-    """The lowest address that nobody has.
+    """Return the lowest free address.
 
-    :raises Refused: there is none.
+    :raises Refused: no address is free.
     """
     both = zip(_inner(network), _outer(network), strict=True)
     for number, bits in enumerate(both):
         if bits == ("0", "0"):
             return str(ipaddress.IPv4Network(network.network)[number])
     raise Refused(
-        f"the network {network.name} has no free address; remove instances from it, or let "
-        "instances have some of the reserved ones",
+        f"network {network.name} has no free address; release reserved addresses or remove "
+        "instances from it",
         Code.RESOURCES,
     )
 
@@ -114,9 +130,9 @@ def first_free(network: Network) -> str:
 def with_addresses(
     state: ClusterState, nics: Sequence[Nic]
 ) -> tuple[tuple[Nic, ...], ClusterState]:
-    """The cards, each with an address of its own, and the state in which these are taken.
+    """Return the cards with their addresses filled in, and the state with these reserved.
 
-    :raises Refused: an address is taken already, or not in the card's network.
+    :raises Refused: an address is already reserved, or not in the card's network.
     """
     done = []
     for nic in nics:
@@ -127,15 +143,9 @@ def with_addresses(
         address = first_free(network) if nic.ip == POOL else nic.ip
         place = place_of(network, address)
         if place is None:
-            raise Refused(
-                f"{address} is not in the network {network.name}, {network.network}", Code.INPUT
-            )
+            raise outside(network, address)
         if taken(network, address):
-            raise Refused(
-                f"the address {address} of the network {network.name} is taken; choose another "
-                "one, or 'pool' for any free one",
-                Code.NOT_UNIQUE,
-            )
+            raise in_use(network, address)
         marked = _marked(_inner(network), [place], "1")
         state = state.put(replace(network, reservations=marked))
         done.append(replace(nic, ip=address))
@@ -143,7 +153,7 @@ def with_addresses(
 
 
 def without_addresses(state: ClusterState, nics: Sequence[Nic]) -> ClusterState:
-    """The state in which the addresses of these cards are free again."""
+    """Return the state with the addresses of these cards released."""
     for nic in nics:
         network = state.networks.get(nic.network) if nic.network is not None else None
         if network is None or nic.ip is None:

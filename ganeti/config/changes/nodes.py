@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Nodes come, change their role and go."""
+"""Changes of nodes, their roles and certificates."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ FLAGS: Mapping[Role, tuple[bool, bool, bool]] = MappingProxyType(
         Role.REGULAR: (False, False, False),
     }
 )
-"""What a role means for the flags ``master_candidate``, ``offline`` and ``drained``."""
+"""The flags ``master_candidate``, ``offline`` and ``drained`` of each role."""
 
 
 def add_node(node: Node, certificate: str | None = None) -> Change:
-    """Add a new node with the fingerprint of its certificate."""
+    """Add a new node and the fingerprint of its certificate."""
 
     def change(state: ClusterState) -> ClusterState:
         state = add(node)(state)
@@ -38,20 +38,21 @@ def add_node(node: Node, certificate: str | None = None) -> Change:
 
 
 def remove_node(node: Node) -> Change:
-    """Remove a node that nothing lives on."""
+    """Remove a node that has no instances."""
 
     def change(state: ClusterState) -> ClusterState:
         gone = current(state, node)
         if gone.uuid == state.cluster.master_node:
-            raise Refused(f"node {gone.name} is the master; make another one the master first")
+            raise _is_master(gone)
         living = sorted(
             each.name for each in (*state.primaries_on(gone), *state.secondaries_on(gone))
         )
         if living:
             raise Refused(
-                f"node {gone.name} has instances: {', '.join(living)}; move or remove them first"
+                f"node {gone.name} still has instances: {', '.join(living)};"
+                " move or remove them first"
             )
-        # Whether it was one or not: an offline node may have been a candidate until it failed.
+        # An offline node may have been a candidate until it failed, which its flags no longer tell.
         if gone.master_candidate or gone.offline:
             state = expose(state)
         state = _noted(state.remove(gone), gone, None)
@@ -62,15 +63,15 @@ def remove_node(node: Node) -> Change:
 
 
 def set_role(node: Node, role: Role, certificate: str | None = None) -> Change:
-    """Give a node a role, and if need be the fingerprint of its certificate."""
+    """Set the role of a node, and optionally the fingerprint of its certificate."""
 
     def change(state: ClusterState) -> ClusterState:
         old = current(state, node)
         if old.uuid == state.cluster.master_node and role is not Role.MASTER:
-            raise Refused(f"node {old.name} is the master; make another one the master first")
+            raise _is_master(old)
         candidate, offline, drained = FLAGS[role]
         if candidate and not old.master_capable:
-            raise Refused(f"node {old.name} is not master_capable; set that first")
+            raise Refused(f"node {old.name} is not master_capable; set this flag first")
         new = replace(old, master_candidate=candidate, offline=offline, drained=drained)
         state = state.put(new)
         if old.master_candidate and not (candidate or offline):
@@ -84,8 +85,12 @@ def set_role(node: Node, role: Role, certificate: str | None = None) -> Change:
     return change
 
 
+def _is_master(node: Node) -> Refused:
+    return Refused(f"node {node.name} is the master; make another node the master first")
+
+
 def certify(node: Node, *fingerprints: str) -> Change:
-    """Let a node show these certificates only, the newest last."""
+    """Set the certificates that a node may present, by fingerprint, the newest last."""
 
     def change(state: ClusterState) -> ClusterState:
         now = current(state, node)
@@ -98,9 +103,9 @@ def certify(node: Node, *fingerprints: str) -> Change:
 
 
 def certificates_of(state: ClusterState, node: Node) -> tuple[str, ...]:
-    """Return the fingerprints of the certificates that a node may show, as far as recorded.
+    """Return the recorded fingerprints of the certificates that a node may present.
 
-    A configuration that other software has written has those of the candidates only.
+    A configuration of other software has those of the master candidates only.
     """
     if known := state.certificates.get(node.uuid):
         return known.fingerprints
@@ -109,13 +114,13 @@ def certificates_of(state: ClusterState, node: Node) -> tuple[str, ...]:
 
 
 def certificate_of(state: ClusterState, node: Node) -> str | None:
-    """Return the fingerprint of the newest certificate that a node may show, if it is recorded."""
+    """Return the fingerprint of a node's newest certificate, or None if none is recorded."""
     known = certificates_of(state, node)
     return known[-1] if known else None
 
 
 def _noted(state: ClusterState, node: Node, certificate: str | None) -> ClusterState:
-    """Keep the list of the candidates' certificates, which scripts on nodes read."""
+    """Update the candidates' certificates in the cluster record, which ssconf publishes."""
     cluster = state.cluster
     certificates = {**cluster.candidate_certs}
     if certificate is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Changes that fit objects of every kind."""
+"""Changes for objects of any kind."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ S = TypeVar("S", bound=Stored)
 
 
 def current(state: ClusterState, record: S) -> S:
-    """What ``record``, perhaps from an older state, is in ``state``.
+    """Return the version of ``record`` that ``state`` has; ``record`` may be from an older state.
 
-    :raises Refused: it is gone.
+    :raises Refused: the object has been removed.
     """
     any_kind: Stored = record
     kind = KINDS[type(any_kind)]
     found = state.objects.get(kind, Map()).get(record.uuid)
     if found is None:
         raise Refused(
-            f"{kind} {getattr(record, 'name', None) or record.uuid} was removed in the meantime",
+            f"{kind} {getattr(record, 'name', None) or record.uuid} has been removed",
             Code.UNKNOWN,
         )
     return found  # type: ignore[return-value]  # by kind, as put
 
 
 def add(record: Stored) -> Change:
-    """Add a new object; its name must be free."""
+    """Add a new object; its name must be unused."""
 
     def change(state: ClusterState) -> ClusterState:
         if record.uuid in state.objects.get(KINDS[type(record)], Map()):
@@ -44,7 +44,7 @@ def add(record: Stored) -> Change:
 
 
 def update(record: Stored, **fields: Any) -> Change:
-    """Give fields of an object new values, whatever else has changed in it meanwhile."""
+    """Set fields of an object; its other fields keep their current values."""
 
     def change(state: ClusterState) -> ClusterState:
         return state.put(replace(current(state, record), **fields))
@@ -53,7 +53,7 @@ def update(record: Stored, **fields: Any) -> Change:
 
 
 def remove(record: Stored) -> Change:
-    """Remove an object that nothing refers to."""
+    """Remove an object, which must not be referred to."""
 
     def change(state: ClusterState) -> ClusterState:
         return state.remove(current(state, record))
@@ -62,7 +62,7 @@ def remove(record: Stored) -> Change:
 
 
 def together(*changes: Change) -> Change:
-    """Make all of ``changes``, one after the other, as a single one."""
+    """Combine ``changes`` into one that applies them in order."""
 
     def change(state: ClusterState) -> ClusterState:
         return reduce(lambda reached, step: step(reached), changes, state)

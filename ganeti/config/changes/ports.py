@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""TCP ports of the cluster: one for each graphical console, one for each mirrored disk.
+"""The cluster's pool of TCP ports, for graphical consoles and drbd disks.
 
-Ports that were given back are used again before new ones are taken.
+Released ports are allocated again before new ones.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ FIRST, LAST = 11000, 14999
 
 
 def taken(state: ClusterState) -> tuple[int, ClusterState]:
-    """A port that is free, and the state in which it is not any more.
+    """Return a free port, and the state with this port allocated.
 
-    :raises Refused: there is none left.
+    :raises Refused: all ports are in use.
     """
     cluster = state.cluster
     if cluster.tcpudp_port_pool:
@@ -28,14 +28,14 @@ def taken(state: ClusterState) -> tuple[int, ClusterState]:
     port = max(cluster.highest_used_port + 1, FIRST)
     if port > LAST:
         raise Refused(
-            f"all ports from {FIRST} to {LAST} are in use; remove instances to get some back",
+            f"all ports from {FIRST} to {LAST} are in use; remove instances to release some",
             Code.RESOURCES,
         )
     return port, state.put(replace(cluster, highest_used_port=port))
 
 
 def given_back(state: ClusterState, ports: Iterable[int]) -> ClusterState:
-    """The state in which these ports are free again."""
+    """Return the state with these ports released."""
     cluster = state.cluster
     pool = tuple(sorted({*cluster.tcpudp_port_pool, *ports}))
     if pool == cluster.tcpudp_port_pool:

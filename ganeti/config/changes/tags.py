@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Tags of the cluster, its nodes, groups, instances and networks."""
+"""Changes of tags of the cluster, nodes, groups, instances and networks."""
 
 from __future__ import annotations
 
@@ -22,27 +22,29 @@ from ganeti.schema.types import Tag
 Taggable = Cluster | Node | Group | Instance | Network
 
 MOST = 4096
-"""How many tags one object may carry."""
+"""The maximum number of tags of an object."""
 
 
 def tags_checked(tags: Sequence[str]) -> tuple[str, ...]:
-    """These tags, sorted and each once.
+    """Return these tags sorted, without duplicates.
 
-    :raises Invalid: with each text that cannot be a tag, or if they are too many for one object.
+    :raises Invalid: with a problem for each invalid tag, or if there are too many.
     """
     found = [Problem(f"tags[{i}]", _RULE.format(tag)) for i, tag in enumerate(tags) if not _is(tag)]
     different = tuple(sorted(set(tags)))
     if len(different) > MOST:
-        found.append(Problem("tags", f"an object can carry {MOST} tags, not {len(different)}"))
+        found.append(
+            Problem("tags", f"an object can have at most {MOST} tags, not {len(different)}")
+        )
     if found:
         raise Invalid(found)
     return different
 
 
 def add_tags(record: Taggable, tags: Sequence[str]) -> Change:
-    """Put tags on an object; those that it has already stay.
+    """Add tags to an object; tags that it already has are ignored.
 
-    :raises Invalid: a text cannot be a tag.
+    :raises Invalid: a tag is invalid.
     """
     new = tags_checked(tags)
 
@@ -50,16 +52,18 @@ def add_tags(record: Taggable, tags: Sequence[str]) -> Change:
         before = current(state, record)
         after = _sorted((*before.tags, *new))
         if len(after) > MOST:
-            raise Refused(f"an object can carry {MOST} tags, and this would make {len(after)}")
+            raise Refused(
+                f"an object can have at most {MOST} tags, not {len(after)}; remove some first"
+            )
         return state.put(replace(before, tags=after))
 
     return change
 
 
 def remove_tags(record: Taggable, tags: Sequence[str]) -> Change:
-    """Take tags off an object, which must have all of them.
+    """Remove tags from an object, which must have all of them.
 
-    :raises Invalid: a text cannot be a tag.
+    :raises Invalid: a tag is invalid.
     """
     old = tags_checked(tags)
 
@@ -68,7 +72,7 @@ def remove_tags(record: Taggable, tags: Sequence[str]) -> Change:
         if missing := [tag for tag in old if tag not in before.tags]:
             kind, name = KINDS[type(before)], getattr(before, "name", "")
             raise Refused(
-                f"{f'{kind} {name}'.rstrip()} has no tag {', '.join(missing)};"
+                f"{f'{kind} {name}'.rstrip()} does not have these tags: {', '.join(missing)};"
                 f" see gnt-{kind} list-tags",
                 Code.UNKNOWN,
             )
@@ -78,7 +82,7 @@ def remove_tags(record: Taggable, tags: Sequence[str]) -> Change:
     return change
 
 
-_RULE = "'{}' cannot be a tag; use 1 to 128 letters, digits, and the characters . + * / : @ - _"
+_RULE = "'{}' is not a valid tag; use 1 to 128 letters, digits, and the characters . + * / : @ - _"
 
 
 def _is(tag: str) -> bool:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What can be set for guests, nodes, disks and placement, level by level.
+"""Parameters of guests, nodes, disks and instance policies, and how their levels combine.
 
-One module declares each kind; read ``declaration`` first. ``filling`` says what holds in the end,
-``given`` reads what users write. A new hypervisor is a module beside ``kvm`` and a line in
+Each kind is declared in one module; read ``declaration`` first. ``filling`` merges the levels,
+``parsing`` validates user input. To add a hypervisor, add a module beside ``kvm`` and a line to
 ``hypervisors``.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What every guest has, whatever runs it: memory, processors, how it is treated."""
+"""Backend parameters, which do not depend on the hypervisor: memory, processors, balancing."""
 
 from __future__ import annotations
 
@@ -20,18 +20,16 @@ class Backend(ParameterSet):
         {"memory": ("minmem", "maxmem")}
     )
 
-    always_failover: Annotated[bool, doc("Move the guest by a restart, never while it runs.")] = (
-        False
-    )
-    auto_balance: Annotated[bool, doc("Whether tools that even out the load may move it.")] = True
-    maxmem: Annotated[Size, doc("Memory that the guest gets when there is enough.")] = 128
-    minmem: Annotated[Size, doc("Memory that the guest needs at least.")] = 128
-    spindle_use: Annotated[Count, doc("How many disk spindles the guest keeps busy.")] = 1
-    vcpus: Annotated[Positive, doc("Virtual processors.")] = 1
+    always_failover: Annotated[bool, doc("Always move the guest by failover, never live.")] = False
+    auto_balance: Annotated[bool, doc("Whether balancing tools may move the instance.")] = True
+    maxmem: Annotated[Size, doc("Maximum memory of the guest.")] = 128
+    minmem: Annotated[Size, doc("Minimum memory of the guest.")] = 128
+    spindle_use: Annotated[Count, doc("Number of disk spindles that the guest uses.")] = 1
+    vcpus: Annotated[Positive, doc("Number of virtual processors.")] = 1
 
     def conflicts(self) -> list[Problem]:
         if self.minmem < 1:
-            return [Problem("minmem", "must be more than 0 MiB")]
+            return [Problem("minmem", "must be greater than 0 MiB")]
         if self.minmem > self.maxmem:
-            return [Problem("minmem", f"{self.minmem} is more than maxmem, which is {self.maxmem}")]
+            return [Problem("minmem", f"{self.minmem} is more than maxmem ({self.maxmem})")]
         return []

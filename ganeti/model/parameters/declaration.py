@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""How a kind of parameters is declared: a record whose defaults hold where nothing is set."""
+"""The base class and field types for declarations of parameters."""
 
 from __future__ import annotations
 
@@ -17,48 +17,49 @@ from ganeti.schema.types import CONTROL, MAX_INTEGER, Line
 
 
 class ParameterSet(Record):
-    """Parameters of one kind, all filled in.
+    """Parameters of one kind, all filled in; field defaults apply where no level sets a value.
 
-    ``aliases`` are older names, each with the parameters that it sets. ``immediate`` are those that
-    are no part of a guest: they take effect at once, the others when it is started the next time.
+    ``aliases`` maps older names to the parameters that each sets. ``immediate`` has the parameters
+    that take effect at once; changes of the others wait for the guest's next start.
     """
 
     aliases: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
     immediate: ClassVar[frozenset[str]] = frozenset()
 
     def conflicts(self) -> list[Problem]:
-        """What does not go together, each under the parameter that should be changed."""
+        """Return contradictions between values, each under the parameter to be changed."""
         return []
 
 
 @functools.cache
 def defaults(kind: type[ParameterSet]) -> Mapping[str, Any]:
-    """The names and values that hold where nothing is set."""
+    """Return the built-in default of each parameter."""
     return MappingProxyType(plain(kind()))
 
 
 def plain(value: Any) -> Any:
-    """``value`` as it comes back from JSON, so that what is set is the same before and after."""
+    """Return ``value`` in JSON types, so that it compares equal to a value read from disk."""
     return msgspec.json.decode(msgspec.json.encode(value))
 
 
 def shared(text: str) -> Meta:
-    """Like ``doc``, for what can only be set for all guests or nodes together."""
+    """Document a parameter that can only be set for the whole cluster."""
     return doc(text, shared=True)
 
 
 def unsupported(text: str) -> Meta:
-    """Like ``doc``, for what existing clusters know and nothing here does: only its default can be
-    set, so that nobody believes that another value had an effect.
+    """Document a parameter of existing clusters that this version does not implement.
+
+    Only its default is accepted: any other value would have no effect.
     """
     return doc(text, supported=False)
 
 
 Size: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_INTEGER, extra={"unit": "MiB"})]
-"""MiB; users may write a unit behind it."""
+"""A size in MiB; user input may have a unit suffix."""
 
 ShellWords: TypeAlias = Annotated[Line, Meta(extra={"shell": True})]
-"""Arguments of a program in a shell's quoting."""
+"""Program arguments with shell quoting."""
 
 AbsolutePath: TypeAlias = Annotated[
     str,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What can be set about the disks of each template, for the cluster or a node group."""
+"""Disk parameters by template, for the cluster or a node group."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ from ganeti.schema.types import Count, Line, Port, Positive, Text
 
 Access = Annotated[
     Literal["kernelspace", "userspace"],
-    unsupported("Whether guests reach the disk as a block device of the node, or by themselves."),
+    unsupported("Whether guests use a block device of the node, or connect to the disk directly."),
 ]
 
 
 class NoParameters(ParameterSet):
-    """Nothing can be set about such disks."""
+    """A template without disk parameters."""
 
 
 class Plain(ParameterSet):
     """LVM volumes."""
 
-    stripes: Annotated[Positive, doc("Over how many physical volumes a volume is striped.")] = 1
+    stripes: Annotated[Positive, doc("Number of stripes of a volume.")] = 1
 
 
 class Drbd(ParameterSet, rename="kebab"):
-    """Disks that DRBD mirrors over two nodes; rates in KiB/s, times in tenths of a second."""
+    """DRBD disks, see drbdsetup(8); rates in KiB/s, times in tenths of a second."""
 
-    c_delay_target: Annotated[Count, doc("Delay that a dynamic resync aims at.")] = 1
-    c_fill_target: Annotated[Count, doc("Sectors under way that a dynamic resync aims at.")] = 0
-    c_max_rate: Annotated[Count, doc("The fastest a dynamic resync gets.")] = 61440
-    c_min_rate: Annotated[Count, doc("The slowest a dynamic resync gets.")] = 4096
-    c_plan_ahead: Annotated[Count, doc("How far ahead a dynamic resync plans; 0: not at all.")] = 20
-    data_stripes: Annotated[Positive, doc("Stripes of the volume for the data.")] = 1
+    c_delay_target: Annotated[Count, doc("Target delay of a dynamic resync.")] = 1
+    c_fill_target: Annotated[Count, doc("Target of in-flight sectors of a dynamic resync.")] = 0
+    c_max_rate: Annotated[Count, doc("Maximum rate of a dynamic resync.")] = 61440
+    c_min_rate: Annotated[Count, doc("Minimum rate of a dynamic resync.")] = 4096
+    c_plan_ahead: Annotated[Count, doc("Planning horizon of a dynamic resync; 0: none.")] = 20
+    data_stripes: Annotated[Positive, doc("Number of stripes of the data volume.")] = 1
     disk_barriers: Annotated[
         Literal["bf", "bfd", "b", "bd", "f", "fd", "d", "n"],
-        doc("Barriers to do without: b barriers, f flushes, d drain; n keeps all."),
+        doc("Write barriers to disable: b barriers, f flushes, d drain; n: none."),
     ] = "n"
-    disk_custom: Annotated[ShellWords, doc("Further options for attaching the disk.")] = ""
-    dynamic_resync: Annotated[bool, doc("Whether DRBD decides how fast it resyncs.")] = False
-    meta_barriers: Annotated[bool, doc("Whether flushes of the metadata are left out.")] = False
-    meta_stripes: Annotated[Positive, doc("Stripes of the volume for the metadata.")] = 1
-    metavg: Annotated[Line, doc("The volume group of the metadata; empty: that of the data.")] = ""
-    net_custom: Annotated[ShellWords, doc("Further options for connecting the two sides.")] = ""
+    disk_custom: Annotated[ShellWords, doc("Additional drbdsetup options for the disk.")] = ""
+    dynamic_resync: Annotated[bool, doc("Whether DRBD controls the resync rate.")] = False
+    meta_barriers: Annotated[bool, doc("Whether to disable metadata flushes.")] = False
+    meta_stripes: Annotated[Positive, doc("Number of stripes of the metadata volume.")] = 1
+    metavg: Annotated[Line, doc("Volume group of the metadata; empty: as the data.")] = ""
+    net_custom: Annotated[ShellWords, doc("Additional drbdsetup options for the connection.")] = ""
     protocol: Annotated[
-        Literal["A", "B", "C"], doc("When a write counts as done: C when it is on both sides.")
+        Literal["A", "B", "C"], doc("DRBD replication protocol; C is synchronous.")
     ] = "C"
-    resync_rate: Annotated[Count, doc("How fast it resyncs when that is not dynamic.")] = 61440
+    resync_rate: Annotated[Count, doc("Resync rate, unless the resync is dynamic.")] = 61440
 
 
 class Rbd(ParameterSet):
@@ -70,9 +70,9 @@ class Gluster(ParameterSet):
     """Files on a Gluster volume."""
 
     access: Access = "kernelspace"
-    host: Annotated[Text, unsupported("A server of the volume.")] = "127.0.0.1"
-    port: Annotated[Port, unsupported("The server's port.")] = 24007
-    volume: Annotated[Text, unsupported("The volume.")] = "gv0"
+    host: Annotated[Text, unsupported("Host name of a server of the volume.")] = "127.0.0.1"
+    port: Annotated[Port, unsupported("Port of the server.")] = 24007
+    volume: Annotated[Text, unsupported("Name of the volume.")] = "gv0"
 
 
 DISKS: Mapping[Template, type[ParameterSet]] = MappingProxyType(
@@ -85,4 +85,4 @@ DISKS: Mapping[Template, type[ParameterSet]] = MappingProxyType(
         Template.GLUSTER: Gluster,
     }
 )
-"""What can be set, by template."""
+"""The parameters of each template."""

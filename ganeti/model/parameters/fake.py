@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Parameters of guests that exist only as files."""
+"""Parameters of the hypervisor *fake*."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from ganeti.model.parameters.declaration import ParameterSet, shared
 
 
 class Fake(ParameterSet):
-    """A guest that only pretends to run, for tests and for trying things out."""
+    """A guest that is only recorded in files, for tests and demonstrations."""
 
     immediate: ClassVar[frozenset[str]] = frozenset({"migration_mode"})
 
     migration_mode: Annotated[
-        Literal["live", "non-live"], shared("Whether guests run on while they move.")
+        Literal["live", "non-live"], shared("Whether guests keep running during a migration.")
     ] = "live"

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What holds for an object in the end: defaults, then the cluster's settings, then finer ones.
+"""Effective parameters: built-in defaults, overridden by cluster, group or OS, and object.
 
-What a level sets wins over the levels before it. Names that no declaration knows (from a
-configuration made by other software) are passed on.
+Unknown names, from a configuration of other software, are passed on unchanged.
 """
 
 from __future__ import annotations
@@ -28,22 +27,22 @@ _NONE: Mapping[str, Any] = {}
 
 
 def be_filled(cluster: Cluster, instance: Instance) -> Parameters:
-    """The backend parameters of ``instance``."""
+    """Return the effective backend parameters of ``instance``."""
     return be_defaults(cluster) | instance.beparams
 
 
 def be_defaults(cluster: Cluster) -> Parameters:
-    """The backend parameters of instances that set none."""
+    """Return the backend parameters of instances that set none."""
     return {**defaults(Backend), **cluster.beparams.get("default", _NONE)}
 
 
 def hv_filled(cluster: Cluster, instance: Instance) -> Parameters:
-    """The hypervisor parameters of ``instance``."""
+    """Return the effective hypervisor parameters of ``instance``."""
     return hv_defaults(cluster, instance.hypervisor, instance.os) | instance.hvparams
 
 
 def hv_defaults(cluster: Cluster, hypervisor: str, os: str = "") -> Parameters:
-    """The hypervisor parameters of instances with this OS that set none."""
+    """Return the hypervisor parameters of instances with this OS that set none."""
     kind = HYPERVISORS.get(hypervisor)
     filled = {
         **(defaults(kind) if kind else _NONE),
@@ -55,23 +54,23 @@ def hv_defaults(cluster: Cluster, hypervisor: str, os: str = "") -> Parameters:
 
 
 def nic_filled(cluster: Cluster, nic: Nic) -> Parameters:
-    """The parameters of a network card."""
+    """Return the effective parameters of a network card."""
     return nic_defaults(cluster) | nic.nicparams
 
 
 def nic_defaults(cluster: Cluster) -> Parameters:
-    """The parameters of network cards that set none."""
+    """Return the parameters of network cards that set none."""
     return {**defaults(NicParameters), **cluster.nicparams.get("default", _NONE)}
 
 
 def nd_filled(cluster: Cluster, group: Group, node: Node | None = None) -> Parameters:
-    """The parameters of ``node``, or those of nodes in ``group`` that set none."""
+    """Return the parameters of ``node``, or those of nodes in ``group`` that set none."""
     own = node.ndparams if node else _NONE
     return {**defaults(NodeParameters), **cluster.ndparams, **group.ndparams, **own}
 
 
 def disk_filled(cluster: Cluster, group: Group, template: Template) -> Parameters:
-    """The parameters of disks of this template on nodes of ``group``."""
+    """Return the parameters of disks of this template on nodes of ``group``."""
     return {
         **defaults(DISKS[template]),
         **cluster.diskparams.get(template.value, _NONE),
@@ -80,12 +79,15 @@ def disk_filled(cluster: Cluster, group: Group, template: Template) -> Parameter
 
 
 def policy_filled(cluster: Cluster, group: Group | None = None) -> Parameters:
-    """The instance policy of ``group``, or of the cluster; a group's ranges replace all others."""
+    """Return the instance policy of ``group``, or of the cluster.
+
+    The group's ``minmax`` replaces the cluster's as a whole; ranges are not merged.
+    """
     return {**defaults(Policy), **cluster.ipolicy, **(group.ipolicy if group else _NONE)}
 
 
 def os_filled(cluster: Cluster, instance: Instance) -> Parameters:
-    """The OS parameters of ``instance``, private ones included."""
+    """Return the OS parameters of ``instance``, including private ones."""
     filled: Parameters = {}
     for known in (cluster.osparams, cluster.osparams_private_cluster):
         for name in _os_names(instance.os):
@@ -94,6 +96,6 @@ def os_filled(cluster: Cluster, instance: Instance) -> Parameters:
 
 
 def _os_names(os: str) -> tuple[str, ...]:
-    """The names under which something may be set for an OS, the most general first."""
+    """Return the names under which an OS may have settings: without its variant, then with it."""
     plain, plus, _ = os.partition("+")
     return (plain, os) if plus else (plain,)

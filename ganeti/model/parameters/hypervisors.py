@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The hypervisors that there are; a new one is a module beside ``kvm`` and a line here."""
+"""The table of supported hypervisors; to add one, add a module beside ``kvm`` and a line here."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ HYPERVISORS: Mapping[str, type[ParameterSet]] = MappingProxyType(
 )
 
 NEED_PORT = frozenset({"kvm"})
-"""Hypervisors whose guests get a TCP port of the cluster for their graphical console."""
+"""Hypervisors whose guests get a TCP port from the cluster's pool for a graphical console."""
 
 
 def driven(name: str) -> type[ParameterSet]:
-    """The parameters of a hypervisor, which may be one of a configuration that was taken over.
+    """Return the parameter set of a hypervisor.
 
-    :raises Refused: there is no such hypervisor here.
+    :raises Refused: the hypervisor is not supported; an imported configuration may contain such.
     """
     if name not in HYPERVISORS:
         known = ", ".join(HYPERVISORS)
-        raise Refused(f"this version cannot run guests with {name}; it can with: {known}")
+        raise Refused(f"hypervisor {name} is not supported by this version; supported are: {known}")
     return HYPERVISORS[name]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Parameters of guests that QEMU runs, with KVM or in software."""
+"""Parameters of the hypervisor *kvm*: QEMU with KVM, or with software emulation (TCG)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ CpuMask: TypeAlias = Annotated[
     str,
     Meta(
         pattern=rf"\A{_CPUS}(:{_CPUS})*\Z",
-        extra={"rule": "must be 'all', CPUs like 0-3,5, or one of these for each processor by ':'"},
+        extra={
+            "rule": "must be 'all', CPUs like 0-3,5, or a ':' separated list of these, one per vCPU"
+        },
     ),
 ]
 DiskType: TypeAlias = Literal[
@@ -79,7 +81,7 @@ ListeningPort: TypeAlias = Annotated[int, Meta(ge=1, lt=65535)]
 
 
 class Kvm(ParameterSet):
-    """A guest of QEMU; ``kvm_accel`` and ``kvm_net`` are ours, the rest existing clusters know."""
+    """A QEMU guest; all parameters but ``kvm_accel`` and ``kvm_net`` are those of Ganeti 3.0."""
 
     immediate: ClassVar[frozenset[str]] = frozenset(
         {
@@ -92,180 +94,180 @@ class Kvm(ParameterSet):
         }
     )
 
-    acpi: Annotated[bool, doc("Whether the guest has ACPI, by which it is asked to stop.")] = True
-    boot_order: Annotated[
-        Literal["cdrom", "disk", "floppy", "network"], doc("What the guest boots from.")
-    ] = "disk"
-    cdrom2_image_path: Annotated[Image, doc("The image in a second CD drive.")] = ""
-    cdrom_disk_type: Annotated[CdromType, doc("How CD drives are attached; empty: as disks.")] = ""
-    cdrom_image_path: Annotated[Image, doc("The image in the CD drive.")] = ""
-    cpu_cores: Annotated[Count, doc("Cores of each socket; 0 leaves it to QEMU.")] = 0
-    cpu_mask: Annotated[CpuMask, doc("The host's CPUs that the guest's may run on.")] = "all"
-    cpu_sockets: Annotated[Count, doc("CPU sockets; 0 leaves it to QEMU.")] = 0
-    cpu_threads: Annotated[Count, doc("Threads of each core; 0 leaves it to QEMU.")] = 0
-    cpu_type: Annotated[Line, doc("The CPU model with its flags; empty leaves it to QEMU.")] = ""
-    disk_aio: Annotated[Literal["native", "threads"], doc("How QEMU reads and writes disks.")] = (
+    acpi: Annotated[bool, doc("Whether the guest has ACPI; needed for a clean shutdown.")] = True
+    boot_order: Annotated[Literal["cdrom", "disk", "floppy", "network"], doc("Boot device.")] = (
+        "disk"
+    )
+    cdrom2_image_path: Annotated[Image, doc("Image in the second CD drive.")] = ""
+    cdrom_disk_type: Annotated[CdromType, doc("Device type of CD drives; empty: as disk_type.")] = (
+        ""
+    )
+    cdrom_image_path: Annotated[Image, doc("Image in the CD drive.")] = ""
+    cpu_cores: Annotated[Count, doc("Number of cores per socket; 0: QEMU's default.")] = 0
+    cpu_mask: Annotated[CpuMask, doc("CPUs of the host that the guest may use.")] = "all"
+    cpu_sockets: Annotated[Count, doc("Number of CPU sockets; 0: QEMU's default.")] = 0
+    cpu_threads: Annotated[Count, doc("Number of threads per core; 0: QEMU's default.")] = 0
+    cpu_type: Annotated[Line, doc("CPU model with flags; empty: QEMU's default.")] = ""
+    disk_aio: Annotated[Literal["native", "threads"], doc("Asynchronous I/O mode of disks.")] = (
         "threads"
     )
     disk_cache: Annotated[
-        Literal["default", "none", "writeback", "writethrough"], doc("How writes are cached.")
+        Literal["default", "none", "writeback", "writethrough"], doc("Cache mode of disks.")
     ] = "default"
     disk_discard: Annotated[
-        Literal["default", "ignore", "unmap"], doc("What becomes of blocks the guest discards.")
+        Literal["default", "ignore", "unmap"], doc("Handling of discard requests of the guest.")
     ] = "default"
-    disk_type: Annotated[DiskType, doc("How disks are attached.")] = "paravirtual"
-    floppy_image_path: Annotated[AbsolutePath, doc("The image in the floppy drive.")] = ""
-    initrd_path: Annotated[AbsolutePath, doc("The initial RAM disk that goes with the kernel.")] = (
-        ""
-    )
-    kernel_args: Annotated[Line, doc("Arguments for the kernel, besides root and console.")] = "ro"
+    disk_type: Annotated[DiskType, doc("Device type of disks.")] = "paravirtual"
+    floppy_image_path: Annotated[AbsolutePath, doc("Image in the floppy drive.")] = ""
+    initrd_path: Annotated[AbsolutePath, doc("Initial RAM disk for the kernel.")] = ""
+    kernel_args: Annotated[Line, doc("Kernel arguments besides root and console.")] = "ro"
     kernel_path: Annotated[
-        AbsolutePath, doc("A kernel of the host to start; empty: the guest boots by itself.")
+        AbsolutePath, doc("Kernel on the host to boot; empty: use the guest's boot loader.")
     ] = "/boot/vmlinuz-3-kvmU"
-    keymap: Annotated[Line, doc("The keyboard map of the VNC console.")] = ""
+    keymap: Annotated[Line, doc("Keyboard map of the VNC console.")] = ""
     kvm_accel: Annotated[
         Literal["auto", "kvm", "tcg"],
-        doc("How QEMU runs the guest: with KVM, in software, or auto: with KVM where it works."),
+        doc("Accelerator: kvm, tcg (software emulation), or auto (kvm where it is available)."),
     ] = "auto"
-    kvm_extra: Annotated[ShellWords, doc("Further arguments for QEMU, in a shell's quoting.")] = ""
+    kvm_extra: Annotated[ShellWords, doc("Additional QEMU arguments, with shell quoting.")] = ""
     kvm_flag: Annotated[
         Literal["", "disabled", "enabled"],
-        doc("An older way to say kvm_accel=tcg (disabled) or kvm (enabled)."),
+        doc("Deprecated: use kvm_accel=tcg (for disabled) or kvm_accel=kvm (for enabled)."),
     ] = ""
     kvm_net: Annotated[
         Literal["host", "user"],
-        doc("Whether network cards connect to the host, or reach out through QEMU unprivileged."),
+        doc("Network backend: tap devices on the host, or QEMU's unprivileged user networking."),
     ] = "host"
-    kvm_path: Annotated[RequiredPath, doc("The QEMU program.")] = "/usr/bin/kvm"
+    kvm_path: Annotated[RequiredPath, doc("Path of the QEMU program.")] = "/usr/bin/kvm"
     kvm_pci_reservations: Annotated[
-        PciSlots, unsupported("PCI slots kept for QEMU's own devices.")
+        PciSlots, unsupported("PCI slots reserved for QEMU's own devices.")
     ] = 12
-    machine_version: Annotated[Line, doc("QEMU's machine type; empty takes its default.")] = ""
-    mem_path: Annotated[AbsolutePath, doc("Where huge pages for its memory are mounted.")] = ""
-    migration_bandwidth: Annotated[Count, shared("MiB/s that a migration may take.")] = 32
+    machine_version: Annotated[Line, doc("QEMU machine type; empty: QEMU's default.")] = ""
+    mem_path: Annotated[AbsolutePath, doc("Mount point of huge pages for the memory.")] = ""
+    migration_bandwidth: Annotated[Count, shared("Maximum migration bandwidth in MiB/s.")] = 32
     migration_caps: Annotated[
-        Line, doc("QEMU's migration capabilities to switch on, with ':' between them.")
+        Line, doc("QEMU migration capabilities to enable, separated by ':'.")
     ] = ""
-    migration_downtime: Annotated[Count, doc("Milliseconds that a migration may stop it.")] = 30
+    migration_downtime: Annotated[Count, doc("Maximum migration downtime in ms.")] = 30
     migration_mode: Annotated[
-        Literal["live", "non-live"], shared("Whether guests run on while they move.")
+        Literal["live", "non-live"], shared("Whether guests keep running during a migration.")
     ] = "live"
-    migration_port: Annotated[ListeningPort, shared("Where a node takes in guests.")] = 8102
-    nic_type: Annotated[NicType, doc("The kind of its network cards.")] = "paravirtual"
+    migration_port: Annotated[ListeningPort, shared("TCP port for incoming migrations.")] = 8102
+    nic_type: Annotated[NicType, doc("Device model of network cards.")] = "paravirtual"
     reboot_behavior: Annotated[
-        Literal["exit", "reboot"], doc("What a reboot from inside the guest does.")
+        Literal["exit", "reboot"], doc("Effect of a reboot from inside the guest.")
     ] = "reboot"
-    root_path: Annotated[Line | None, doc("The root file system, for the kernel's arguments.")] = (
-        "/dev/vda1"
-    )
+    root_path: Annotated[Line | None, doc("Root file system, passed to the kernel.")] = "/dev/vda1"
     scsi_controller_type: Annotated[
-        Literal["lsi", "megasas", "virtio-scsi-pci"], doc("The SCSI controller, if it has one.")
+        Literal["lsi", "megasas", "virtio-scsi-pci"], doc("Model of the SCSI controller.")
     ] = "lsi"
     security_domain: Annotated[
-        Line, unsupported("The user QEMU runs as, with security_model=user.")
+        Line, unsupported("User that QEMU runs as, with security_model=user.")
     ] = ""
     security_model: Annotated[
         Literal["none", "pool", "user"],
-        unsupported("Whether QEMU runs as root, a pool's user, or a user."),
+        unsupported("User that QEMU runs as: root, one of a pool, or security_domain."),
     ] = "none"
-    serial_console: Annotated[bool, doc("Whether it has a serial console.")] = True
-    serial_speed: Annotated[SerialSpeed, doc("The speed of the serial console.")] = 38400
-    soundhw: Annotated[Line, unsupported("Its sound cards.")] = ""
+    serial_console: Annotated[bool, doc("Whether the guest has a serial console.")] = True
+    serial_speed: Annotated[SerialSpeed, doc("Baud rate of the serial console.")] = 38400
+    soundhw: Annotated[Line, unsupported("Models of sound cards.")] = ""
     spice_bind: Annotated[
-        Line, unsupported("Address or device where SPICE listens; empty: no SPICE.")
+        Line, unsupported("Address or network device of the SPICE server; empty: none.")
     ] = ""
     spice_image_compression: Annotated[
         Literal["", "auto_glz", "auto_lz", "glz", "lz", "off", "quic"],
-        unsupported("How SPICE compresses images."),
+        unsupported("Image compression of SPICE."),
     ] = ""
     spice_ip_version: Annotated[
-        Literal[0, 4, 6], unsupported("The IP version of SPICE; 0: any.")
+        Literal[0, 4, 6], unsupported("IP version of the SPICE server; 0: any.")
     ] = 0
     spice_jpeg_wan_compression: Annotated[
         WanCompression, unsupported("Whether SPICE uses JPEG on slow links.")
     ] = ""
-    spice_password_file: Annotated[AbsolutePath, unsupported("The file with SPICE's password.")] = (
-        ""
-    )
-    spice_playback_compression: Annotated[bool, unsupported("Whether SPICE compresses sound.")] = (
+    spice_password_file: Annotated[AbsolutePath, unsupported("File with the SPICE password.")] = ""
+    spice_playback_compression: Annotated[bool, unsupported("Whether SPICE compresses audio.")] = (
         True
     )
     spice_streaming_video: Annotated[
-        Literal["", "all", "filter", "off"], unsupported("What SPICE streams as video.")
+        Literal["", "all", "filter", "off"], unsupported("Video streams that SPICE detects.")
     ] = ""
-    spice_tls_ciphers: Annotated[Line, unsupported("The ciphers of SPICE over TLS.")] = (
+    spice_tls_ciphers: Annotated[Line, unsupported("TLS ciphers of the SPICE server.")] = (
         "HIGH:-DES:-3DES:-EXPORT:-DH"
     )
     spice_use_tls: Annotated[bool, unsupported("Whether SPICE uses TLS.")] = False
-    spice_use_vdagent: Annotated[bool, unsupported("Whether SPICE talks to the guest's agent.")] = (
-        True
-    )
+    spice_use_vdagent: Annotated[
+        bool, unsupported("Whether SPICE uses the guest agent vdagent.")
+    ] = True
     spice_zlib_glz_wan_compression: Annotated[
         WanCompression, unsupported("Whether SPICE uses zlib on slow links.")
     ] = ""
-    usb_devices: Annotated[Line, doc("USB devices to attach, with commas between them.")] = ""
-    usb_mouse: Annotated[Literal["", "mouse", "tablet"], doc("A USB pointing device.")] = ""
-    use_chroot: Annotated[bool, unsupported("Whether QEMU is confined to an empty folder.")] = False
-    use_guest_agent: Annotated[bool, doc("Whether there is a channel to QEMU's guest agent.")] = (
+    usb_devices: Annotated[Line, doc("USB devices to attach, separated by commas.")] = ""
+    usb_mouse: Annotated[Literal["", "mouse", "tablet"], doc("USB pointing device.")] = ""
+    use_chroot: Annotated[bool, unsupported("Whether QEMU runs in a chroot.")] = False
+    use_guest_agent: Annotated[bool, doc("Whether to add a channel for the QEMU guest agent.")] = (
         False
     )
-    use_localtime: Annotated[bool, doc("Whether its clock shows local time instead of UTC.")] = (
+    use_localtime: Annotated[bool, doc("Whether the guest's clock uses local time, not UTC.")] = (
         False
     )
     user_shutdown: Annotated[
-        bool, unsupported("Whether a stop from inside is taken as wanted.")
+        bool, unsupported("Whether a shutdown from inside the guest is accepted as intended.")
     ] = False
-    vga: Annotated[Line, doc("The kind of its graphics card.")] = ""
-    vhost_net: Annotated[bool, doc("Whether the kernel moves its network packets.")] = False
-    virtio_net_queues: Annotated[Queues, doc("Queues of each paravirtual network card.")] = 1
+    vga: Annotated[Line, doc("Model of the graphics card.")] = ""
+    vhost_net: Annotated[bool, doc("Whether to use vhost-net in the host's kernel.")] = False
+    virtio_net_queues: Annotated[Queues, doc("Number of queues per paravirtual network card.")] = 1
     vnc_bind_address: Annotated[
-        Line, doc("Address or directory where VNC listens; empty: no VNC.")
+        Line, doc("Address, or directory of the socket, of the VNC server; empty: none.")
     ] = ""
-    vnc_password_file: Annotated[AbsolutePath, doc("The file with VNC's password.")] = ""
+    vnc_password_file: Annotated[AbsolutePath, doc("File with the VNC password.")] = ""
     vnc_tls: Annotated[bool, doc("Whether VNC uses TLS.")] = False
-    vnc_x509_path: Annotated[AbsolutePath, doc("The folder with VNC's certificates.")] = ""
-    vnc_x509_verify: Annotated[bool, doc("Whether VNC's clients must show a certificate.")] = False
-    vnet_hdr: Annotated[bool, unsupported("Whether packets carry the header for offloading.")] = (
-        True
-    )
+    vnc_x509_path: Annotated[AbsolutePath, doc("Directory with the VNC certificates.")] = ""
+    vnc_x509_verify: Annotated[bool, doc("Whether VNC clients must present a certificate.")] = False
+    vnet_hdr: Annotated[
+        bool, unsupported("Whether tap devices use the vnet header, for offloading.")
+    ] = True
 
     def conflicts(self) -> list[Problem]:
         return [Problem(name, message) for broken, name, message in self._rules() if broken]
 
     def _rules(self) -> tuple[tuple[bool, str, str], ...]:
-        """Each rule: whether it is broken, by which parameter, and how to mend it."""
+        """Return the rules: whether it is violated, the parameter at fault, and the message."""
         by_user = self.security_model == "user"
         return (
-            (bool(self.initrd_path and not self.kernel_path), "initrd_path", "needs kernel_path"),
+            (
+                bool(self.initrd_path and not self.kernel_path),
+                "initrd_path",
+                "requires kernel_path",
+            ),
             (
                 bool(self.kernel_path and not self.root_path),
                 "root_path",
-                "is needed with kernel_path",
+                "is required with kernel_path",
             ),
             (
                 self.boot_order == "cdrom" and not self.cdrom_image_path,
                 "cdrom_image_path",
-                "is needed with boot_order=cdrom",
+                "is required with boot_order=cdrom",
             ),
             (
                 self.boot_order == "floppy" and not self.floppy_image_path,
                 "floppy_image_path",
-                "is needed with boot_order=floppy",
+                "is required with boot_order=floppy",
             ),
             (
                 by_user and not self.security_domain,
                 "security_domain",
-                "is needed with security_model=user",
+                "is required with security_model=user",
             ),
             (
                 bool(self.security_domain) and not by_user,
                 "security_domain",
-                "needs security_model=user",
+                "requires security_model=user",
             ),
             (
                 self.vnc_x509_verify and not self.vnc_x509_path,
                 "vnc_x509_path",
-                "is needed with vnc_x509_verify",
+                "is required with vnc_x509_verify",
             ),
             (
                 bool(self.vnc_bind_address and self.spice_bind),
@@ -283,7 +285,7 @@ class Kvm(ParameterSet):
                 "tcg contradicts kvm_flag=enabled",
             ),
             *(
-                (bool(value) and not self.spice_bind, name, "needs spice_bind")
+                (bool(value) and not self.spice_bind, name, "requires spice_bind")
                 for name, value in (
                     ("spice_ip_version", self.spice_ip_version),
                     ("spice_password_file", self.spice_password_file),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""How network cards are connected."""
+"""Parameters of network cards."""
 
 from __future__ import annotations
 
@@ -24,15 +24,13 @@ Vlan = Annotated[
 class NicParameters(ParameterSet):
     """The parameters of a network card."""
 
-    link: Annotated[Line, doc("The bridge, switch or routing table it is connected to.")] = (
-        "xen-br0"
-    )
+    link: Annotated[Line, doc("Bridge, switch or routing table to connect to.")] = "xen-br0"
     mode: Annotated[
-        Literal["bridged", "openvswitch", "pool", "routed"], doc("How it is connected.")
+        Literal["bridged", "openvswitch", "pool", "routed"], doc("Connection mode.")
     ] = "bridged"
-    vlan: Annotated[Vlan, doc("The VLANs it takes part in, with openvswitch.")] = ""
+    vlan: Annotated[Vlan, doc("VLANs of the card, with mode openvswitch.")] = ""
 
     def conflicts(self) -> list[Problem]:
         if self.mode in {"bridged", "openvswitch"} and not self.link:
-            return [Problem("link", f"is needed with mode {self.mode}")]
+            return [Problem("link", f"is required with mode {self.mode}")]
         return []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What can be set about a node, and what of it is kept for other uses."""
+"""Parameters of nodes, and resources of nodes that are reserved for other uses."""
 
 from __future__ import annotations
 
@@ -17,33 +17,31 @@ Speed = Annotated[float, Meta(ge=0, le=MAX_INTEGER)]
 class NodeParameters(ParameterSet):
     """The parameters of a node."""
 
-    cpu_speed: Annotated[Speed, doc("How fast its processors are, beside the others.")] = 1.0
+    cpu_speed: Annotated[Speed, doc("Relative speed of the node's CPUs.")] = 1.0
     exclusive_storage: Annotated[
         bool, unsupported("Whether a physical volume belongs to one instance only.")
     ] = False
-    oob_program: Annotated[
-        AbsolutePath, doc("The program that switches the node's power from outside.")
-    ] = ""
-    ovs: Annotated[bool, unsupported("Whether to set up Open vSwitch on it.")] = False
-    ovs_link: Annotated[Line | None, unsupported("The device that connects its Open vSwitch.")] = ""
-    ovs_name: Annotated[Line | None, unsupported("The name of its Open vSwitch.")] = "switch1"
-    spindle_count: Annotated[Count, doc("How many disk spindles it has.")] = 1
-    ssh_port: Annotated[Port, doc("Where its SSH daemon listens.")] = 22
+    oob_program: Annotated[AbsolutePath, doc("Program for out-of-band power management.")] = ""
+    ovs: Annotated[bool, unsupported("Whether to set up Open vSwitch on the node.")] = False
+    ovs_link: Annotated[Line | None, unsupported("Uplink device of the Open vSwitch.")] = ""
+    ovs_name: Annotated[Line | None, unsupported("Name of the Open vSwitch.")] = "switch1"
+    spindle_count: Annotated[Count, doc("Number of disk spindles.")] = 1
+    ssh_port: Annotated[Port, doc("Port of the SSH daemon.")] = 22
 
 
 class HypervisorState(ParameterSet):
-    """What of a node one hypervisor has, and what the host itself needs of it."""
+    """Resources of a node for one hypervisor, and the share that the host needs."""
 
-    cpu_node: Annotated[Count, doc("Processors that the host needs.")] = 1
-    cpu_total: Annotated[Count, doc("All processors.")] = 1
-    mem_hv: Annotated[Size, doc("Memory that the hypervisor needs.")] = 0
-    mem_node: Annotated[Size, doc("Memory that the host needs.")] = 0
-    mem_total: Annotated[Size, doc("All memory.")] = 0
+    cpu_node: Annotated[Count, doc("Processors reserved for the host.")] = 1
+    cpu_total: Annotated[Count, doc("Total processors.")] = 1
+    mem_hv: Annotated[Size, doc("Memory reserved for the hypervisor.")] = 0
+    mem_node: Annotated[Size, doc("Memory reserved for the host.")] = 0
+    mem_total: Annotated[Size, doc("Total memory.")] = 0
 
 
 class DiskState(ParameterSet):
-    """What of a node's storage is there, and what is kept for other uses."""
+    """Storage of a node, and the share that is reserved for other uses."""
 
-    disk_overhead: Annotated[Size, doc("Space that the storage itself takes.")] = 0
-    disk_reserved: Annotated[Size, doc("Space that instances must leave free.")] = 0
-    disk_total: Annotated[Size, doc("All space.")] = 0
+    disk_overhead: Annotated[Size, doc("Space that the storage type itself uses.")] = 0
+    disk_reserved: Annotated[Size, doc("Space to keep free of instances.")] = 0
+    disk_total: Annotated[Size, doc("Total space.")] = 0

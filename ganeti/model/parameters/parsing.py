@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Reading the parameters that users give, from JSON or as text, with every problem at once."""
+"""Validation of parameters given by users, as JSON values or text; reports all problems at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ganeti.schema.types import Parameters
 from ganeti.schema.units import mebibytes
 
 DEFAULT = "default"
-"""Given as a value: what was set goes, and the coarser level holds again."""
+"""The value that removes a setting, so that the level above applies again."""
 
 _TRUTH = {
     **dict.fromkeys(("true", "yes", "on", "1"), True),
@@ -36,11 +36,12 @@ def checked(
     onto: Mapping[str, Any] = {},
     for_one: bool = False,
 ) -> Parameters:
-    """What is set once ``given`` has been applied to what was set before, ``onto``.
+    """Validate ``given`` and return it merged into ``onto``, the settings so far.
 
-    Text stands for the number, truth value or size that it spells, ``none`` for no value where
-    there may be none, and ``default`` unsets. ``path`` goes before the names in messages.
-    ``for_one`` says that this is for a single guest or node, for which some cannot be set.
+    Text is converted to the parameter's type, a number, truth value or size in MiB; ``none`` means
+    no value where that is allowed, and ``default`` removes the setting. ``path`` prefixes the names
+    in messages. ``for_one`` is true for a single guest or node, which cannot have parameters that
+    are cluster-wide.
 
     :raises Invalid: with every problem of ``given``.
     """
@@ -75,9 +76,9 @@ def with_defaults(
     onto: Mapping[str, Any] = {},
     for_one: bool = False,
 ) -> Parameters:
-    """``checked``, and it goes together with what holds where nothing is set, ``above``.
+    """Validate ``given`` as ``checked`` does, also in combination with ``above``, its defaults.
 
-    :raises Invalid: with every problem of ``given``, or of what it leads to.
+    :raises Invalid: with every problem of ``given``, or of the combination.
     """
     found = checked(kind, given, path=path, onto=onto, for_one=for_one)
     consistent(kind, {**above, **found}, path=path)
@@ -85,9 +86,9 @@ def with_defaults(
 
 
 def consistent(kind: type[ParameterSet], filled: Mapping[str, Any], *, path: str) -> None:
-    """Check that values, all filled in, go together.
+    """Check that effective values do not contradict each other.
 
-    :raises Invalid: with everything that does not, or that is no valid value by itself.
+    :raises Invalid: with every invalid value and every contradiction.
     """
     known = _known(kind)
     checked(kind, {name: value for name, value in filled.items() if name in known}, path=path)
@@ -129,12 +130,12 @@ def _supported(parameter: Parameter, value: Any) -> Any:
 
 
 def _shown(value: Any) -> str:
-    """A value as users write it."""
+    """Format a value as users write it."""
     return json.dumps(value) if isinstance(value, bool | int | float) else str(value) or "empty"
 
 
 def _spelt(parameter: Parameter, text: str) -> Any:
-    """The value that ``text`` spells for ``parameter``; itself where it spells none."""
+    """Convert ``text`` to the type of ``parameter``, or return it if that is impossible."""
     kinds = parameter.type.types if isinstance(parameter.type, inspect.UnionType) else ()
     if text == "none" and any(isinstance(kind, inspect.NoneType) for kind in kinds):
         return None
@@ -167,7 +168,7 @@ def _problem(parameter: Parameter, hint: Any, error: msgspec.ValidationError) ->
 
 
 def _unknown(name: str, known: Mapping[str, Parameter]) -> str:
-    import difflib  # only where somebody has mistyped
+    import difflib  # expensive to import, and only needed for misspelt names
 
     near = difflib.get_close_matches(name, known, n=3)
     if near:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Which instances the cluster or a node group takes."""
+"""Instance policies: limits for instances of the cluster or a node group."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Ratio = Annotated[float, Meta(gt=0, le=MAX_INTEGER)]
 
 
 class Specs(Record, rename="kebab"):
-    """The size of an instance in every respect; memory and disk sizes in MiB."""
+    """Instance specs, see gnt-instance(8); memory and disk sizes in MiB."""
 
-    cpu_count: Annotated[Count, doc("Virtual processors.")]
-    disk_count: Annotated[Count, doc("Disks.")]
-    disk_size: Annotated[Count, doc("The size of each disk.")]
-    memory_size: Annotated[Count, doc("Memory.")]
-    nic_count: Annotated[Count, doc("Network cards.")]
-    spindle_use: Annotated[Count, doc("Disk spindles in use.")]
+    cpu_count: Annotated[Count, doc("Number of virtual processors.")]
+    disk_count: Annotated[Count, doc("Number of disks.")]
+    disk_size: Annotated[Count, doc("Size of each disk.")]
+    memory_size: Annotated[Count, doc("Memory size.")]
+    nic_count: Annotated[Count, doc("Number of network cards.")]
+    spindle_use: Annotated[Count, doc("Number of disk spindles in use.")]
 
 
 _LEAST = Specs(
@@ -39,7 +39,7 @@ _MAX = Specs(
 
 
 class Range(Record):
-    """A range of sizes; an instance must fit into one of the ranges of a policy."""
+    """A range of instance specs; an instance must fit into one of the ranges of a policy."""
 
     max: Specs = _MAX
     min: Specs = _LEAST
@@ -48,15 +48,15 @@ class Range(Record):
 class Policy(ParameterSet, rename="kebab"):
     """An instance policy."""
 
-    disk_templates: Annotated[
-        tuple[Template, ...], doc("What the disks of instances may be made of.")
-    ] = tuple(sorted(Template))
+    disk_templates: Annotated[tuple[Template, ...], doc("Allowed disk templates.")] = tuple(
+        sorted(Template)
+    )
     minmax: Annotated[
-        tuple[Range, ...], doc("Ranges of sizes; an instance must fit into one of them.")
+        tuple[Range, ...], doc("Ranges of instance specs; an instance must fit into one of them.")
     ] = (Range(),)
-    spindle_ratio: Annotated[Ratio, doc("Spindles in use per spindle of a node.")] = 32.0
-    std: Annotated[Specs, shared("A usual instance; capacity is counted in these.")] = _LEAST
-    vcpu_ratio: Annotated[Ratio, doc("Virtual processors per processor of a node.")] = 4.0
+    spindle_ratio: Annotated[Ratio, doc("Maximum spindles in use per spindle of a node.")] = 32.0
+    std: Annotated[Specs, shared("Standard instance, the unit of capacity.")] = _LEAST
+    vcpu_ratio: Annotated[Ratio, doc("Maximum virtual processors per CPU of a node.")] = 4.0
 
     def conflicts(self) -> list[Problem]:
         found: list[Problem] = []
@@ -77,10 +77,10 @@ class Policy(ParameterSet, rename="kebab"):
 
 
 def with_whole_standard(given: Mapping[str, Any], holds: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return ``given``, of which ``std`` may name only a part of a usual instance, completed.
+    """Return ``given`` with the missing fields of its ``std`` added.
 
-    The rest is as in ``holds``, the policy so far with everything filled in. The word ``default``
-    resets a part to what holds where nothing is set.
+    They are taken from ``holds``, the effective policy so far. The value ``default`` resets a field
+    to its built-in default.
     """
     std = given.get("std")
     if not isinstance(std, Mapping):
@@ -91,12 +91,12 @@ def with_whole_standard(given: Mapping[str, Any], holds: Mapping[str, Any]) -> M
 
 
 def _outside(std: Specs, bounds: Range) -> Iterator[Problem]:
-    """In what respects the usual instance is not one that the range takes."""
+    """Yield a problem for each field of ``std`` that is outside ``bounds``."""
     for (name, value, low), (_, _, high) in zip(
         _beside(std, bounds.min), _beside(std, bounds.max), strict=True
     ):
         if not low <= value <= high:
-            yield Problem(f"std.{name}", f"{value} is not from {low} to {high}, as minmax has it")
+            yield Problem(f"std.{name}", f"{value} is outside the range of minmax, {low} to {high}")
 
 
 def _beside(one: Specs, other: Specs) -> list[tuple[str, int, int]]:

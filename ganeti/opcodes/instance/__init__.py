@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Requests about instances: ``lifecycle``, ``create``, ``modify``, ``disks`` and ``moves``."""
+"""Opcodes for instances: ``lifecycle``, ``create``, ``modify``, ``disks`` and ``moves``."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Making instances: new, from an export, or from another cluster."""
+"""Opcodes that create instances: new ones, from an export, or from another cluster."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ganeti.schema.types import Lines, Seconds, Text, Value
 
 
 class CreationMode(enum.StrEnum):
-    """Where the contents of a new instance come from."""
+    """The source of a new instance."""
 
     CREATE = "create"
     IMPORT = "import"
@@ -21,7 +21,7 @@ class CreationMode(enum.StrEnum):
 
 
 class CreateInstance(Opcode, tag="OP_INSTANCE_CREATE"):
-    """Create an instance: empty, installed by an OS definition, or from an export."""
+    """Create an instance, by installing an OS or importing an export."""
 
     summary_field = "instance_name"
     host_names = ("instance_name",)
@@ -33,60 +33,60 @@ class CreateInstance(Opcode, tag="OP_INSTANCE_CREATE"):
     ignore_ipolicy: fields.IgnorePolicy = False
     opportunistic_locking: fields.OpportunisticLocking = False
     beparams: fields.BeParams = {}
-    disks: Annotated[tuple[fields.DiskParams, ...], doc("The disks, in order; sizes in MiB.")]
+    disks: Annotated[tuple[fields.DiskParams, ...], doc("Disks in order; sizes in MiB.")]
     disk_template: fields.DiskTemplate = None
-    group_name: Annotated[Text | None, doc("The node group to place the instance in.")] = None
+    group_name: Annotated[Text | None, doc("Node group for the instance.")] = None
     file_driver: fields.FileDriver = None
     file_storage_dir: fields.FileStorageDir = None
     hvparams: fields.HvParams = {}
     hypervisor: fields.HypervisorName = None
     iallocator: fields.Iallocator = None
     identify_defaults: Annotated[
-        bool, doc("On import, do not record values that equal the cluster's defaults.")
+        bool, doc("On import, do not record values that equal cluster defaults.")
     ] = False
     ip_check: fields.IPCheck = True
     conflicts_check: fields.ConflictsCheck = True
-    mode: Annotated[CreationMode, doc("Where the contents come from.")]
-    nics: Annotated[tuple[fields.NicParams, ...], doc("The network cards, in order.")]
-    no_install: Annotated[bool | None, doc("Leave the disks empty; run no OS script.")] = None
+    mode: Annotated[CreationMode, doc("Source of the instance.")]
+    nics: Annotated[tuple[fields.NicParams, ...], doc("Network cards in order.")]
+    no_install: Annotated[bool | None, doc("Do not install an OS; the disks stay empty.")] = None
     osparams: fields.OSParams = {}
     osparams_private: fields.PrivateParams = None
     osparams_secret: fields.SecretParams = None
     os_type: fields.OSType = None
     pnode: fields.PrimaryNode = None
     pnode_uuid: fields.PrimaryNodeUUID = None
-    snode: Annotated[Text | None, doc("The node for the second copy of mirrored disks.")] = None
+    snode: Annotated[Text | None, doc("Secondary node, for mirrored disks.")] = None
     snode_uuid: Annotated[Text | None, doc("UUID of the secondary node.")] = None
     source_handshake: Annotated[
         tuple[Value, ...] | None,
-        doc("Proof of the source cluster that it may send; remote import."),
+        doc("Handshake of the source cluster; remote import."),
     ] = None
     source_instance_name: Annotated[
-        Text | None, doc("The instance's name in its source cluster; remote import.")
+        Text | None, doc("Name of the instance in the source cluster; remote import.")
     ] = None
     source_shutdown_timeout: Annotated[
-        Seconds, doc("How long to wait for the source to stop the instance, in seconds.")
+        Seconds, doc("Time-out for the shutdown of the instance in the source cluster, in seconds.")
     ] = fields.SHUTDOWN_TIMEOUT
     source_x509_ca: Annotated[
-        Lines | None, doc("The signed certificate of the source cluster, in PEM; remote import.")
+        Lines | None, doc("Signed certificate of the source cluster (PEM); remote import.")
     ] = None
-    src_node: Annotated[Text | None, doc("The node that holds the export.")] = None
-    src_node_uuid: Annotated[Text | None, doc("UUID of the node that holds the export.")] = None
+    src_node: Annotated[Text | None, doc("Node with the export.")] = None
+    src_node_uuid: Annotated[Text | None, doc("UUID of the node with the export.")] = None
     src_path: Annotated[
-        Text | None, doc("The export's folder, absolute or below the export folder.")
+        Text | None, doc("Directory of the export, absolute or below the export directory.")
     ] = None
     compress: fields.Compression = fields.NO_COMPRESSION
-    start: Annotated[bool, doc("Start the instance when it is made.")] = True
+    start: Annotated[bool, doc("Start the instance after its creation.")] = True
     forthcoming: Annotated[
         bool,
         unsupported(
-            "Only reserve the instance's resources; create it later.",
+            "Only reserve the resources of the instance.",
             "create it with --no-start and --no-install, and install it later",
         ),
     ] = False
     commit: Annotated[
         bool,
-        unsupported("Create an instance that was reserved before.", "instances are not reserved"),
+        unsupported("Create a reserved instance.", "instances cannot be reserved"),
     ] = False
     tags: fields.Tags = ()
     instance_communication: fields.Communication = False
@@ -95,8 +95,8 @@ class CreateInstance(Opcode, tag="OP_INSTANCE_CREATE"):
 
 
 class AllocateInstances(Opcode, tag="OP_INSTANCE_MULTI_ALLOC"):
-    """Find places for several instances at once and submit a job for each that fits."""
+    """Allocate nodes for several instances, and submit a creation job for each that fits."""
 
     opportunistic_locking: fields.OpportunisticLocking = False
     iallocator: fields.Iallocator = None
-    instances: Annotated[tuple[CreateInstance, ...], doc("The instances to create.")] = ()
+    instances: Annotated[tuple[CreateInstance, ...], doc("Instances to create.")] = ()

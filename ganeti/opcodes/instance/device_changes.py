@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Changes to the lists of an instance's disks or network cards, as clients write them.
+"""Parser for changes of an instance's disks or network cards.
 
-A change is ``[op, where, parameters]`` with ``where`` an index (-1 is the last), a name or a UUID.
-An index may be text: Ganeti's own tools send ``["add", "-1", …]``.
-The older form leaves ``where`` out: ``[op, parameters]``, or ``[index, parameters]`` to modify.
+A change is ``[action, where, parameters]`` with ``where`` an index (-1 is the last), name or UUID.
+An index may be text: Ganeti's tools send ``["add", "-1", …]``. The older form has no ``where``:
+``[action, parameters]``, or ``[index, parameters]`` to modify.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _INDEX = re.compile(r"\A-?[0-9]{1,9}\Z")
 
 
 class ChangeAction(enum.StrEnum):
-    """What a change does with an entry of the list."""
+    """The action of a change."""
 
     ADD = "add"
     ATTACH = "attach"
@@ -37,7 +37,7 @@ ListChanges: TypeAlias = tuple[Annotated[ListChange, Meta(min_length=2, max_leng
 
 
 class DeviceChange(NamedTuple):
-    """One change: what is done, where, and with which parameters."""
+    """A change: its action, the device, and the parameters."""
 
     action: ChangeAction
     where: int | str
@@ -47,9 +47,9 @@ class DeviceChange(NamedTuple):
 def changes(
     written: Sequence[Sequence[Any]], keys: Collection[str] = ()
 ) -> tuple[DeviceChange, ...]:
-    """What the changes ``written`` in either form say; only ``keys`` if there are any.
+    """Parse changes in either form; ``keys`` are the allowed parameters, empty for any.
 
-    :raises ValueError: one of them is none; the message says which and why.
+    :raises ValueError: a change is malformed; the message has its number and the reason.
     """
     return tuple(_change(number, each, keys) for number, each in enumerate(written))
 
@@ -66,7 +66,9 @@ def _change(number: int, written: Sequence[Any], keys: Collection[str]) -> Devic
             raise ValueError(f"change {number} must be [action, index or name, parameters]")
     for key, value in found.parameters.items():
         if keys and key not in keys:
-            raise ValueError(f"change {number}: {key} is not one of {', '.join(keys)}")
+            raise ValueError(
+                f"change {number}: unknown parameter {key}; known are {', '.join(keys)}"
+            )
         if not isinstance(value, str | int | None) or _truth(value):
             raise ValueError(f"change {number}: {key} must be text, a number or null")
     return found
@@ -81,7 +83,7 @@ def _action(number: int, word: str) -> ChangeAction:
         return ChangeAction(word)
     except ValueError:
         known = ", ".join(ChangeAction)
-        raise ValueError(f"change {number}: {word} is not one of {known}") from None
+        raise ValueError(f"change {number}: unknown action {word}; known are {known}") from None
 
 
 def _truth(value: object) -> bool:

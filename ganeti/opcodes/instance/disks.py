@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The disks of existing instances: assembling, growing, replacing, making anew."""
+"""Opcodes for disks of existing instances."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ from ganeti.schema.types import DiskIndex, MiB, Text, Value
 
 
 class ActivateDisks(Opcode, tag="OP_INSTANCE_ACTIVATE_DISKS"):
-    """Assemble the disks of an instance on its nodes."""
+    """Activate the disks of an instance on its nodes."""
 
     summary_field = "instance_name"
 
     instance_name: fields.TheInstance
     instance_uuid: fields.InstanceUUID = None
-    ignore_size: Annotated[bool, doc("Assemble even if the recorded size is wrong.")] = False
+    ignore_size: Annotated[bool, doc("Ignore a difference from the recorded size.")] = False
     wait_for_sync: fields.WaitForSync = False
 
 
 class DeactivateDisks(Opcode, tag="OP_INSTANCE_DEACTIVATE_DISKS"):
-    """Shut down the disks of a stopped instance."""
+    """Deactivate the disks of a stopped instance."""
 
     summary_field = "instance_name"
 
     instance_name: fields.TheInstance
     instance_uuid: fields.InstanceUUID = None
-    force: Annotated[bool, doc("Do not ask whether the instance is stopped.")] = False
+    force: Annotated[bool, doc("Do not check that the instance is stopped.")] = False
 
 
 class GrowDisk(Opcode, tag="OP_INSTANCE_GROW_DISK"):
-    """Make a disk of an instance larger."""
+    """Increase the size of a disk."""
 
     summary_field = "instance_name"
 
     instance_name: fields.TheInstance
     instance_uuid: fields.InstanceUUID = None
     wait_for_sync: fields.WaitForSync = True
-    disk: Annotated[DiskIndex, doc("Which disk, counted from 0.")]
-    amount: Annotated[MiB, doc("How much to add, or with absolute the new size, in MiB.")]
-    absolute: Annotated[bool, doc("The amount is the new size.")] = False
+    disk: Annotated[DiskIndex, doc("Index of the disk, from 0.")]
+    amount: Annotated[MiB, doc("Size to add, or the new size with absolute, in MiB.")]
+    absolute: Annotated[bool, doc("Whether amount is the new size.")] = False
     ignore_ipolicy: fields.IgnorePolicy = False
 
 
 class RecreateDisks(Opcode, tag="OP_INSTANCE_RECREATE_DISKS"):
-    """Make the disks of a stopped instance anew, empty, on the same or other nodes."""
+    """Recreate disks of a stopped instance, empty, on the same or other nodes."""
 
     summary_field = "instance_name"
 
@@ -56,9 +56,9 @@ class RecreateDisks(Opcode, tag="OP_INSTANCE_RECREATE_DISKS"):
     instance_uuid: fields.InstanceUUID = None
     disks: Annotated[
         tuple[Value, ...],
-        doc("Which disks: indexes, or [index, parameters] each; empty means all."),
+        doc("Disks to recreate: indexes, or [index, parameters]; empty means all."),
     ] = ()
-    nodes: Annotated[tuple[Text, ...], doc("The nodes for the new disks, primary first.")] = ()
+    nodes: Annotated[tuple[Text, ...], doc("Nodes for the new disks, the primary first.")] = ()
     node_uuids: fields.NodeUUIDs = None
     iallocator: fields.Iallocator = None
 
@@ -75,7 +75,7 @@ class RecreateDisks(Opcode, tag="OP_INSTANCE_RECREATE_DISKS"):
 
 
 class ReplacementMode(enum.StrEnum):
-    """Which side of mirrored disks is built anew."""
+    """The side of mirrored disks to replace."""
 
     AUTO = "replace_auto"
     NEW_SECONDARY = "replace_new_secondary"
@@ -84,7 +84,7 @@ class ReplacementMode(enum.StrEnum):
 
 
 class ReplaceDisks(Opcode, tag="OP_INSTANCE_REPLACE_DISKS"):
-    """Rebuild one side of an instance's mirrored disks, in place or on another node."""
+    """Replace one side of mirrored disks, on the same or a new secondary node."""
 
     summary_field = "instance_name"
 
@@ -92,7 +92,7 @@ class ReplaceDisks(Opcode, tag="OP_INSTANCE_REPLACE_DISKS"):
     instance_uuid: fields.InstanceUUID = None
     early_release: fields.EarlyRelease = False
     ignore_ipolicy: fields.IgnorePolicy = False
-    mode: Annotated[ReplacementMode, doc("Which side is built anew.")]
+    mode: Annotated[ReplacementMode, doc("Side to replace.")]
     disks: Annotated[tuple[DiskIndex, ...], doc("Indexes of the disks; empty means all.")] = ()
     remote_node: fields.RemoteNode = None
     remote_node_uuid: fields.RemoteNodeUUID = None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Starting, stopping, renaming, reinstalling, removing and looking at instances."""
+"""Opcodes to start, stop, rename, reinstall, remove and show instances."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class StartInstance(Opcode, tag="OP_INSTANCE_STARTUP"):
     hvparams: Annotated[Parameters, doc("Hypervisor parameters for this start only.")] = {}
     beparams: Annotated[Parameters, doc("Backend parameters for this start only.")] = {}
     no_remember: fields.NoRemember = False
-    startup_paused: Annotated[bool, doc("Start the guest with its processors paused.")] = False
+    startup_paused: Annotated[bool, doc("Start the guest in paused state.")] = False
     shutdown_timeout: fields.ShutdownTimeout = fields.SHUTDOWN_TIMEOUT
 
 
 class ShutdownInstance(Opcode, tag="OP_INSTANCE_SHUTDOWN"):
-    """Stop an instance, giving its guest time to shut down cleanly."""
+    """Shut down an instance cleanly, and kill its guest after a time-out."""
 
     summary_field = "instance_name"
 
@@ -39,16 +39,16 @@ class ShutdownInstance(Opcode, tag="OP_INSTANCE_SHUTDOWN"):
     force: fields.Force = False
     ignore_offline_nodes: fields.IgnoreOfflineNodes = False
     timeout: Annotated[
-        Seconds, doc("How long the guest may take before it is stopped hard, in seconds.")
+        Seconds, doc("Time-out for a clean shutdown in seconds; then the guest is killed.")
     ] = fields.SHUTDOWN_TIMEOUT
     no_remember: fields.NoRemember = False
     admin_state_source: Annotated[
-        WantedBy | None, doc("Who wants the instance down: its administrator or its user.")
+        WantedBy | None, doc("Source of the shutdown: an administrator or the guest's user.")
     ] = None
 
 
 class RebootType(enum.StrEnum):
-    """How much of an instance a reboot restarts."""
+    """The parts of an instance that a reboot restarts."""
 
     SOFT = "soft"
     HARD = "hard"
@@ -64,16 +64,16 @@ class RebootInstance(Opcode, tag="OP_INSTANCE_REBOOT"):
     instance_uuid: fields.InstanceUUID = None
     shutdown_timeout: fields.ShutdownTimeout = fields.SHUTDOWN_TIMEOUT
     ignore_secondaries: Annotated[
-        bool, doc("Start even if the disks cannot be assembled on the secondary node.")
+        bool, doc("Ignore failures to activate disks on the secondary node.")
     ] = False
     reboot_type: Annotated[
         RebootType,
-        doc("soft: inside the guest; hard: the guest anew; full: disks and guest anew."),
+        doc("soft: from inside the guest; hard: restart the guest; full: guest and disks."),
     ]
 
 
 class RemoveInstance(Opcode, tag="OP_INSTANCE_REMOVE"):
-    """Stop an instance and delete it with its disks."""
+    """Stop an instance and remove it with its disks."""
 
     summary_field = "instance_name"
 
@@ -83,26 +83,26 @@ class RemoveInstance(Opcode, tag="OP_INSTANCE_REMOVE"):
     ignore_failures: Annotated[
         bool,
         doc(
-            "Forget the instance even if it cannot be stopped or its disks not removed. A node "
-            "that does not answer must be marked offline first."
+            "Remove the instance even if it cannot be stopped or its disks cannot be removed. "
+            "An unreachable node must be marked offline first."
         ),
     ] = False
 
 
 class RenameInstance(Opcode, tag="OP_INSTANCE_RENAME"):
-    """Give a stopped instance another name."""
+    """Rename a stopped instance."""
 
     host_names = ("new_name",)
 
     instance_name: fields.TheInstance
     instance_uuid: fields.InstanceUUID = None
-    new_name: Annotated[InstanceName, doc("The new name.")]
+    new_name: Annotated[InstanceName, doc("New name.")]
     name_check: fields.NameCheck = True
     ip_check: fields.IPCheck = True
 
 
 class ReinstallInstance(Opcode, tag="OP_INSTANCE_REINSTALL"):
-    """Install the operating system of a stopped instance again; its data are lost."""
+    """Reinstall the operating system of a stopped instance; its data are lost."""
 
     summary_field = "instance_name"
 
@@ -110,13 +110,13 @@ class ReinstallInstance(Opcode, tag="OP_INSTANCE_REINSTALL"):
     instance_uuid: fields.InstanceUUID = None
     force_variant: fields.ForceVariant = False
     os_type: fields.OSType = None
-    osparams: Annotated[Parameters | None, doc("Parameters for the OS scripts, this time.")] = None
+    osparams: Annotated[Parameters | None, doc("OS parameters, for this run only.")] = None
     osparams_private: fields.PrivateParams = None
     osparams_secret: fields.SecretParams = None
 
 
 class OpenConsole(Opcode, tag="OP_INSTANCE_CONSOLE"):
-    """Say how to reach the console of a running instance."""
+    """Return the connection data of a running instance's console."""
 
     summary_field = "instance_name"
 
@@ -125,8 +125,8 @@ class OpenConsole(Opcode, tag="OP_INSTANCE_CONSOLE"):
 
 
 class DescribeInstances(Opcode, tag="OP_INSTANCE_QUERY_DATA"):
-    """Tell everything about instances, down to their disks."""
+    """Return all data of instances, including their disks."""
 
     use_locking: fields.UseLocking = False
-    instances: Annotated[fields.InstanceNames, doc("Only these instances; empty means all.")] = ()
-    static: Annotated[bool, doc("Do not ask the nodes; leave out what only they know.")] = False
+    instances: Annotated[fields.InstanceNames, doc("Names of instances; empty means all.")] = ()
+    static: Annotated[bool, doc("Do not query the nodes; omit live data.")] = False

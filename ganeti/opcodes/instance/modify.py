@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Changing what an instance is made of."""
+"""The opcode that modifies an instance."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ganeti.opcodes.opcode import Opcode
 from ganeti.schema.records import doc, unsupported
 from ganeti.schema.types import Parameters, Positive, Text
 
-_CONVERT = "disks are not converted; export the instance, and import it with another template"
+_CONVERT = "export the instance, and import it with another disk template"
 
 
 class ModifyInstance(Opcode, tag="OP_INSTANCE_SET_PARAMS"):
-    """Change parameters, disks, network cards or the disk template of an instance."""
+    """Change parameters, disks or network cards of an instance."""
 
     summary_field = "instance_name"
 
@@ -25,47 +25,45 @@ class ModifyInstance(Opcode, tag="OP_INSTANCE_SET_PARAMS"):
     force_variant: fields.ForceVariant = False
     ignore_ipolicy: fields.IgnorePolicy = False
     nics: Annotated[
-        ListChanges, doc("Changes of the network cards, each [action, where, parameters].")
+        ListChanges, doc("Changes of network cards, each [action, where, parameters].")
     ] = ()
-    disks: Annotated[
-        ListChanges, doc("Changes of the disks, each [action, where, parameters].")
-    ] = ()
+    disks: Annotated[ListChanges, doc("Changes of disks, each [action, where, parameters].")] = ()
     beparams: fields.BeParams = {}
-    runtime_mem: Annotated[
-        Positive | None, doc("Memory of the running guest from now on, in MiB.")
-    ] = None
+    runtime_mem: Annotated[Positive | None, doc("New memory size of the running guest in MiB.")] = (
+        None
+    )
     hvparams: fields.HvParams = {}
-    disk_template: Annotated[fields.DiskTemplate, doc("Convert the disks to this template.")] = None
+    disk_template: Annotated[fields.DiskTemplate, doc("New disk template.")] = None
     ext_params: Annotated[
-        Parameters, unsupported("Parameters of the external storage to convert to.", _CONVERT)
+        Parameters, unsupported("Parameters of the external storage, for a conversion.", _CONVERT)
     ] = {}
     file_driver: fields.FileDriver = None
     file_storage_dir: fields.FileStorageDir = None
-    pnode: Annotated[Text | None, doc("Record this node as primary; moves nothing.")] = None
+    pnode: Annotated[Text | None, doc("Record this node as primary; no data are moved.")] = None
     pnode_uuid: fields.PrimaryNodeUUID = None
     remote_node: Annotated[
-        Text | None, unsupported("The secondary node for disks that are converted.", _CONVERT)
+        Text | None, unsupported("Secondary node for converted disks.", _CONVERT)
     ] = None
     remote_node_uuid: Annotated[
         Text | None, unsupported("UUID of the secondary node for converted disks.", _CONVERT)
     ] = None
     iallocator: Annotated[
-        Text | None, unsupported("The allocator that chooses that node.", _CONVERT)
+        Text | None, unsupported("Name of the iallocator that selects this node.", _CONVERT)
     ] = None
-    os_name: Annotated[Text | None, doc("Record another OS definition; installs nothing.")] = None
+    os_name: Annotated[Text | None, doc("Record another OS definition; it is not installed.")] = (
+        None
+    )
     osparams: fields.OSParams = {}
     osparams_private: fields.PrivateParams = None
     wait_for_sync: fields.WaitForSync = True
     offline: Annotated[
-        bool | None, doc("Take the stopped instance out of use (true), or back in (false).")
+        bool | None, doc("Mark the stopped instance as offline (true), or as down (false).")
     ] = None
     conflicts_check: fields.ConflictsCheck = True
-    hotplug: Annotated[bool, doc("Change the running guest too; fail where that cannot be.")] = (
+    hotplug: Annotated[bool, doc("Also change the running guest; fail if it is impossible.")] = (
         False
     )
-    hotplug_if_possible: Annotated[bool, doc("Change the running guest too where possible.")] = (
-        False
-    )
+    hotplug_if_possible: Annotated[bool, doc("Also change the running guest if possible.")] = False
     instance_communication: fields.Communication = None
 
     def __post_init__(self) -> None:

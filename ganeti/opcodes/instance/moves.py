@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Bringing instances to other nodes and groups."""
+"""Opcodes that move instances to other nodes and groups."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ganeti.schema.types import NodeName
 
 
 class FailoverInstance(Opcode, tag="OP_INSTANCE_FAILOVER"):
-    """Stop an instance, and start it on another node that has its disks."""
+    """Stop an instance and start it on another node that has its disks."""
 
     summary_field = "instance_name"
 
@@ -23,12 +23,12 @@ class FailoverInstance(Opcode, tag="OP_INSTANCE_FAILOVER"):
     target_node: fields.TargetNode = None
     target_node_uuid: fields.TargetNodeUUID = None
     ignore_ipolicy: fields.IgnorePolicy = False
-    cleanup: Annotated[bool, doc("Put things right after a failover that broke off.")] = False
+    cleanup: Annotated[bool, doc("Clean up after an interrupted failover.")] = False
     iallocator: fields.Iallocator = None
 
 
 class MigrateInstance(Opcode, tag="OP_INSTANCE_MIGRATE"):
-    """Move a running instance to another node that has its disks."""
+    """Migrate a running instance to another node that has its disks."""
 
     summary_field = "instance_name"
 
@@ -40,18 +40,18 @@ class MigrateInstance(Opcode, tag="OP_INSTANCE_MIGRATE"):
     target_node_uuid: fields.TargetNodeUUID = None
     allow_runtime_changes: fields.AllowRuntimeChanges = True
     ignore_ipolicy: fields.IgnorePolicy = False
-    cleanup: Annotated[bool, doc("Put things right after a migration that broke off.")] = False
+    cleanup: Annotated[bool, doc("Clean up after an interrupted migration.")] = False
     iallocator: fields.Iallocator = None
     allow_failover: Annotated[
         bool, doc("Fail over instead if the instance cannot be migrated.")
     ] = False
     ignore_hvversions: Annotated[
-        bool, doc("Migrate to a node whose hypervisor is older than the one that runs the guest.")
+        bool, doc("Allow a target node with an older hypervisor than the running one.")
     ] = False
 
 
 class MoveInstance(Opcode, tag="OP_INSTANCE_MOVE"):
-    """Stop an instance, copy its disks to any other node, and start it there."""
+    """Stop an instance, copy its disks to another node, and start it there."""
 
     summary_field = "instance_name"
 
@@ -59,20 +59,20 @@ class MoveInstance(Opcode, tag="OP_INSTANCE_MOVE"):
     instance_uuid: fields.InstanceUUID = None
     shutdown_timeout: fields.ShutdownTimeout = fields.SHUTDOWN_TIMEOUT
     ignore_ipolicy: fields.IgnorePolicy = False
-    target_node: Annotated[NodeName, doc("The node to move to.")]
+    target_node: Annotated[NodeName, doc("Target node.")]
     target_node_uuid: fields.TargetNodeUUID = None
     compress: fields.Compression = fields.NO_COMPRESSION
     ignore_consistency: Annotated[
         bool,
         unsupported(
             "Move the instance even if its guest may still write to the disks.",
-            "disks are copied only of a guest that has stopped; shut it down first",
+            "disks are only copied while the guest is stopped; shut it down first",
         ),
     ] = False
 
 
 class ChangeInstanceGroup(Opcode, tag="OP_INSTANCE_CHANGE_GROUP"):
-    """Submit the jobs that move an instance to another node group."""
+    """Submit jobs that move an instance to another node group."""
 
     summary_field = "instance_name"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Choosing nodes for an instance out of what is known of them."""
+"""Candidate nodes for an instance, with their free resources."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ _UNIT = {
     Template.PLAIN: "lvm-vg",
     Template.DRBD: "lvm-vg",
 }
-"""The kind of storage unit that the disks of a template take space of."""
+"""The storage type that disks of a template use space of."""
 
 ON_PAPER = frozenset({"fake"})
-"""Hypervisors whose guests take no processors."""
+"""Hypervisors whose guests use no processors."""
 
 
 class KnownNodeInfo(Protocol):
-    """What a node says of itself, if it does."""
+    """A lookup of a node's live data; None if the node did not answer."""
 
     def __call__(self, node: Node) -> NodeInfo | None: ...
 
 
 def storage_units(cluster: Cluster) -> tuple[tuple[str, str], ...]:
-    """The kind and name of each place for disks that the cluster uses, for ``DescribeNode``."""
+    """Return type and name of each storage unit of the cluster, for ``DescribeNode``."""
     folders = (("file", cluster.file_storage_dir), ("sharedfile", cluster.shared_file_storage_dir))
     groups = (("lvm-vg", cluster.volume_group_name or ""),)
     uses_groups = {"plain", "drbd"} & set(cluster.enabled_disk_templates)
@@ -53,9 +53,9 @@ def candidates(
     *,
     size: PolicySize | None = None,
 ) -> list[Candidate]:
-    """The nodes as candidates for disks of this template, each with the space that it has left.
+    """Return the nodes as candidates, with their free resources for disks of this template.
 
-    With a ``size`` each node's group has its say in whether it takes an instance of that size.
+    With ``size``, each candidate also has the objections of its group's instance policy.
     """
     found = []
     objections: dict[str, str | None] = {}
@@ -80,10 +80,10 @@ def candidates(
 
 
 def _vcpus(node: Node, state: ClusterState, facts: NodeInfo | None) -> int:
-    """The virtual processors of the node's instances.
+    """Return the virtual processors of the node's instances.
 
-    A change of a running instance waits for its next start: what it has now and what it will have
-    then must both fit, so the larger one counts.
+    A change of a running instance waits for its next start, so the larger of its running and its
+    configured value counts: both must fit.
     """
     guests = facts.guests if facts is not None else {}
     total = 0
@@ -100,7 +100,7 @@ def _objection(size: PolicySize, node: Node, state: ClusterState) -> str | None:
     broken = violations(size, policy_filled(state.cluster, group))
     if not broken:
         return None
-    return f"is in group {group.name}, whose policy it breaks: {', '.join(broken)}"
+    return f"is in group {group.name}, whose instance policy is violated: {', '.join(broken)}"
 
 
 def _space(facts: NodeInfo | None, template: Template) -> NodeResources:
@@ -110,7 +110,7 @@ def _space(facts: NodeInfo | None, template: Template) -> NodeResources:
 
 
 def free_space(facts: NodeInfo, template: Template) -> int | None:
-    """The MiB that disks of this template can still take; None where nobody knows."""
+    """Return the free space in MiB for disks of this template, or None if it is unknown."""
     unit = _UNIT.get(template)
     return max((each.free for each in facts.storage if each.kind == unit), default=None)
 
@@ -125,13 +125,13 @@ def require_space(
     free, needed = free_space(facts, template), disk_space(template, sizes) - freed
     if free is not None and free < needed:
         raise Refused(
-            f"node {node.name} has {free} MiB of disk free, and {needed} MiB are needed",
+            f"node {node.name} has {free} MiB of free disk space, but {needed} MiB are required",
             Code.RESOURCES,
         )
 
 
 def spent(facts: NodeInfo, template: Template, *, memory: int, disk: int) -> NodeInfo:
-    """What a node would say if this much more, in MiB, were in use on it."""
+    """Return the node's data with this much memory and disk (MiB) used in addition."""
     unit = _UNIT.get(template)
     return replace(
         facts,
@@ -144,7 +144,7 @@ def spent(facts: NodeInfo, template: Template, *, memory: int, disk: int) -> Nod
 
 
 def _reserved(node: Node, state: ClusterState) -> int:
-    """The memory that the node needs if the worst of its peers fails."""
+    """Return the memory in MiB to reserve for a failure of another node (N+1 redundancy)."""
     by_peer: dict[str, int] = {}
     for instance in state.secondaries_on(node):
         filled = be_filled(state.cluster, instance)

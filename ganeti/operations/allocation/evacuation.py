@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Which opcodes take instances off a node, and where each of them goes.
+"""Opcodes that evacuate instances from a node, and their targets.
 
-Places are given out one after the other, each counted as taken for those that follow.
+Resources are allocated one instance after the other; each allocation counts for the next ones.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ganeti.rpc.node import DescribeNode
 
 @dataclass
 class Capacity:
-    """The room that some nodes have left, given out one after the other."""
+    """The remaining resources of nodes, from which instances are allocated."""
 
     state: ClusterState
     nodes: Sequence[Node]
@@ -38,17 +38,17 @@ class Capacity:
     _taken: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
     def take(self, wish: Placement, only: Node | None = None) -> Node:
-        """A node for ``wish``, or ``only`` this one.
+        """Allocate a node for ``wish``, or ``only`` this one.
 
-        :raises Refused: there is none; the message says why not, for each.
+        :raises Refused: no node fits; the message has the reason for each.
         """
         nodes = [node for node in self.nodes if only in (None, node)]
         return self._taken_of([only] if only is not None else nodes, wish, None)[0]
 
     def take_in(self, group: Group, wish: Placement, size: PolicySize) -> tuple[Node, ...]:
-        """As many nodes of ``group`` as ``wish`` needs, for an instance of this size.
+        """Allocate the number of nodes of ``group`` that ``wish`` requires.
 
-        :raises Refused: there are not enough, or the group does not take that size.
+        :raises Refused: not enough nodes fit, or the group's policy does not allow ``size``.
         """
         nodes = [node for node in self.nodes if node.group == group.uuid]
         return self._taken_of(nodes, wish, size)
@@ -70,7 +70,7 @@ class Capacity:
         return chosen
 
     def require(self, wish: Placement, node: Node) -> None:
-        """Take room on a node that holds the disks already."""
+        """Allocate resources on a node that already has the disks."""
         self.take(replace(wish, disks=()), node)
 
     def _left(self, candidate: Candidate) -> Candidate:
@@ -89,25 +89,25 @@ class Capacity:
 
 @dataclass(frozen=True)
 class Evacuation:
-    """The jobs that take instances off a node, and why others cannot leave it."""
+    """The jobs that evacuate instances from a node, and the reasons why others are stuck."""
 
     node: Node
     jobs: tuple[tuple[Opcode, ...], ...] = ()
     stuck: tuple[tuple[str, str], ...] = ()
 
     def told(self) -> str:
-        """The instances that cannot leave, each with its reason."""
+        """Format the stuck instances with their reasons."""
         return "; ".join(f"{name}: {reason}" for name, reason in self.stuck)
 
 
 def others(node: Node, state: ClusterState) -> list[Node]:
-    """The other nodes of a node's group."""
+    """Return the other nodes of the node's group."""
     group = state.groups[node.group]
     return [each for each in state.nodes_in(group) if each.uuid != node.uuid]
 
 
 def room_questions(node: Node, state: ClusterState) -> Sequence[NodeQuery]:
-    """How much room the other nodes of the group have."""
+    """Return the queries for the resources of the group's other nodes."""
     online = [each for each in others(node, state) if not each.offline]
     hypervisors = state.cluster.enabled_hypervisors
     asked = DescribeNode(hypervisors=hypervisors, storage=storage_units(state.cluster))
@@ -115,16 +115,16 @@ def room_questions(node: Node, state: ClusterState) -> Sequence[NodeQuery]:
 
 
 def by_name(instances: Iterable[Instance]) -> list[Instance]:
-    """The instances in the order of their names."""
+    """Return the instances sorted by name."""
     return sorted(instances, key=lambda instance: instance.name)
 
 
 def primary_target(
     instance: Instance, node: Node, places: Capacity, state: ClusterState, asked: Node | None
 ) -> Node:
-    """Where an instance that runs on ``node`` can run instead, on ``asked`` if that is named.
+    """Choose a new primary node for an instance on ``node``; it must be ``asked`` unless None.
 
-    :raises Refused: nowhere.
+    :raises Refused: no node fits.
     """
     disks = state.disks_of(instance)
     template = state.template_of(instance)
@@ -132,17 +132,17 @@ def primary_target(
     if template in MIRRORED_BETWEEN_NODES:
         target = state.nodes[state.secondaries_of(instance)[0]]
         if asked is not None and asked != target:
-            raise Refused(f"it has the second copy of its disks on {target.name}")
+            raise Refused(f"its secondary node is {target.name}, and it can only move there")
         require_online(target, "it cannot move there")
         places.require(replace(wish, template=template), target)
         return target
     if template not in REACHED_FROM_ANYWHERE:
-        raise Refused(f"its {template.value} disks are only on {node.name}; see gnt-instance move")
+        raise Refused(f"its {template.value} disks are only on {node.name}; use gnt-instance move")
     return places.take(wish, asked)
 
 
 def moving(instance: Instance, node: Node, target: Node, template_named: bool) -> Opcode:
-    """The opcode that takes an instance off its primary node."""
+    """Return the opcode that moves an instance from its primary node to ``target``."""
     name = target.name if template_named else None
     if node.offline or instance.admin_state is not Wanted.UP:
         return FailoverInstance(instance_name=instance.name, target_node=name)
@@ -159,9 +159,9 @@ def new_secondary(
     *,
     early: bool,
 ) -> Opcode:
-    """The opcode that brings the second copies off ``leaves``, to ``asked`` if that is named.
+    """Return the opcode that replaces the secondary node ``leaves``, by ``asked`` unless None.
 
-    :raises Refused: there is no place for them.
+    :raises Refused: no node fits.
     """
     wish = placement_of(
         instance,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The opcodes that bring instances to another node group, by what their disks allow."""
+"""Opcodes that move instances to another node group, depending on their disks."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from ganeti.operations.operation import NodeAnswers, NodeQuery, Tools
 from ganeti.rpc.node import DescribeNode
 
 _ORDER = (AllocPolicy.PREFERRED, AllocPolicy.LAST_RESORT)
-"""Groups that instances come to without being asked for, those to try first."""
+"""Allocation policies of groups that are used without being requested, in order."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """How instances move: whether old disks go early, and guests are stopped for it."""
+    """Options of the moves: early release of old disks, and failover instead of migration."""
 
     early_release: bool
     failover: bool = False
@@ -40,7 +40,7 @@ class Options:
 
 @dataclass(frozen=True)
 class GroupChange:
-    """The jobs that bring instances to another group; each of them locks what it needs."""
+    """The jobs that move instances to another group; each job acquires its own locks."""
 
     jobs: tuple[tuple[Opcode, ...], ...]
     groups: tuple[Group, ...]
@@ -51,21 +51,24 @@ class GroupChange:
 
     @property
     def target_groups(self) -> str:
-        """What hooks are told of the groups."""
+        """The UUIDs of the groups as hooks get them."""
         return " ".join(group.uuid for group in self.groups)
 
 
 def groups_for(
     names: Sequence[str] | None, leaving: Sequence[Group], state: ClusterState
 ) -> tuple[Group, ...]:
-    """The groups that are named, or else all that take instances and are not to be left.
+    """Return the groups with these names, or all allocatable groups except those in ``leaving``.
 
-    :raises Refused: there is none, or one of those that are to be left is named.
+    :raises Refused: there is none, or a name is in ``leaving``.
     """
     if names:
         named = tuple(state.group(name) for name in names)
         if left := [group.name for group in named if group in leaving]:
-            raise Refused(f"{', '.join(left)} is the group that is to be left", Code.INPUT)
+            raise Refused(
+                f"node group {', '.join(left)} is the source; choose other target groups",
+                Code.INPUT,
+            )
         return named
     others = [
         group
@@ -74,19 +77,19 @@ def groups_for(
     ]
     if not others:
         raise Refused(
-            "there is no other node group that takes instances; name one, or make one: "
+            "no other allocatable node group exists; give a target group, or create one: "
             "gnt-group add NAME, and gnt-group assign-nodes NAME NODE"
         )
     return tuple(sorted(others, key=lambda each: (_ORDER.index(each.alloc_policy), each.name)))
 
 
 def nodes_of(groups: Sequence[Group], state: ClusterState) -> list[Node]:
-    """The nodes of some groups."""
+    """Return the nodes of the groups."""
     return [node for group in groups for node in state.nodes_in(group)]
 
 
 def group_questions(groups: Sequence[Group], state: ClusterState) -> Sequence[NodeQuery]:
-    """How much room the nodes of some groups have."""
+    """Return the queries for the resources of the groups' nodes."""
     online = [node for node in nodes_of(groups, state) if not node.offline]
     hypervisors = state.cluster.enabled_hypervisors
     asked = DescribeNode(hypervisors=hypervisors, storage=storage_units(state.cluster))
@@ -94,7 +97,7 @@ def group_questions(groups: Sequence[Group], state: ClusterState) -> Sequence[No
 
 
 def change_request(instances: Sequence[Instance], groups: Sequence[Group]) -> dict[str, Any]:
-    """The request for jobs, in the form of the allocators' protocol."""
+    """Return the request for jobs in the form of the iallocator protocol."""
     return {
         "type": "change-group",
         "instances": [instance.name for instance in instances],
@@ -109,9 +112,11 @@ def regrouping(
     state: ClusterState,
     facts: NodeAnswers,
 ) -> GroupChange:
-    """The jobs that bring the instances to one of the groups, as they or an allocator say.
+    """Plan the jobs that move the instances to one of the groups.
 
-    :raises Refused: one of the instances cannot go; with the reason for each.
+    The jobs come from the iallocator if one was used.
+
+    :raises Refused: an instance cannot move; with the reason for each.
     """
     if facts.advice is not None:
         advised = advised_jobs(facts, early_release=manner.early_release)
@@ -126,7 +131,7 @@ def regrouping(
                 stuck.append((instance.name, str(e)))
     if stuck:
         told = "; ".join(f"{name}: {reason}" for name, reason in stuck)
-        raise Refused(f"not every instance can change its group: {told}", Code.RESOURCES)
+        raise Refused(f"not all instances can move to another group: {told}", Code.RESOURCES)
     return GroupChange(tuple(_in_manner(job, manner) for job in jobs), groups)
 
 
@@ -137,9 +142,9 @@ def _steps(
     places: Capacity,
     state: ClusterState,
 ) -> tuple[Opcode, ...]:
-    """The opcodes that bring the instance to the first of the groups that can take it.
+    """Return the opcodes that move the instance to the first suitable group.
 
-    :raises Refused: none can; with the reason for each.
+    :raises Refused: no group is suitable; with the reason for each.
     """
     subject, reasons = standing(instance, state), []
     template = state.template_of(instance)
@@ -172,7 +177,7 @@ def _only_the_guest(
 def _both_copies(
     subject: InstanceContext, group: Group, manner: Options, places: Capacity, state: ClusterState
 ) -> tuple[Opcode, ...]:
-    """One copy after the other, as many as are not in the group yet, and the guest between."""
+    """Replace the copies outside the group one after the other, with a move in between."""
     instance, primary = subject.instance, subject.primary
     there = [node for node in subject.nodes if node.group == group.uuid]
     wish = placement_of(
@@ -189,7 +194,7 @@ def _both_copies(
         return (copies[0],)
     if there:
         return _move(subject), copies[0]
-    # Copies are built by the node that the instance runs on, which must be there for that.
+    # The primary node syncs new copies, so it must be online for the replacement.
     first = (_move(subject),) if primary.offline else ()
     return *first, copies[0], _move(subject, live=primary.offline), copies[1]
 
@@ -204,9 +209,9 @@ def _copy_to(instance: Instance, node: Node, manner: Options) -> ReplaceDisks:
 
 
 def _move(subject: InstanceContext, target: Node | None = None, *, live: bool = False) -> Opcode:
-    """The opcode that brings the guest to ``target``, or to where the second copy is.
+    """Return the opcode that moves the guest to ``target``, or to its secondary node.
 
-    ``live`` says that by then its node will be one that can send it.
+    ``live`` states that its node will be online by then, so that a migration is possible.
     """
     instance, name = subject.instance, None if target is None else target.name
     stands = instance.admin_state is not Wanted.UP or (subject.primary.offline and not live)
@@ -216,7 +221,7 @@ def _move(subject: InstanceContext, target: Node | None = None, *, live: bool = 
 
 
 def _in_manner(job: tuple[Opcode, ...], manner: Options) -> tuple[Opcode, ...]:
-    """The job with failovers instead of migrations, if that is wanted."""
+    """Return the job with failovers instead of migrations if requested."""
     return tuple(
         FailoverInstance(
             instance_name=each.instance_name,
@@ -235,5 +240,5 @@ async def run(plan: GroupChange, tools: Tools) -> dict[str, Any]:
 
 
 def preview(plan: GroupChange) -> list[list[str]]:
-    """What a dry run shows: the summaries of the opcodes of each job."""
+    """Return the result of a dry run: the summaries of the opcodes of each job."""
     return [[opcode.summary for opcode in job] for job in plan.jobs]

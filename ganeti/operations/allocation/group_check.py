@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Check whether an instance can come to a node of another node group."""
+"""Check that an instance can move to a node of another node group."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Which allocator chooses nodes, what an external one is asked, and what it has answered.
+"""Selection of the iallocator, requests to external ones, and their replies.
 
-Without a name it is the cluster's default one, as with ``.``; no default, or ``hail`` where no
-program of that name is installed, is the built-in one.
+No name, or ``.``, selects the cluster's default iallocator. The built-in one is used if there is no
+default, and for ``hail`` if no program with this name is installed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ DEFAULT = "."
 def consultation(
     asked: str | None, request: Mapping[str, Any], state: ClusterState
 ) -> IAllocatorRequest | None:
-    """The question to the allocator that is ``asked`` for; None if that is the built-in one."""
+    """Return the request to the iallocator named ``asked``, or None for the built-in one."""
     cluster = state.cluster
     by_default = asked in (None, DEFAULT)
     name = cluster.default_iallocator if by_default else asked
@@ -42,9 +42,9 @@ def consultation(
 
 
 def room(state: ClusterState) -> NodeQuery:
-    """How much room there is on every node that is online.
+    """Return the query for the resources of all online nodes.
 
-    An allocator takes a node of which it hears nothing for a mistake, whatever it is asked.
+    All are needed for every request, because iallocators reject input without the data of a node.
     """
     asked = DescribeNode(
         hypervisors=state.cluster.enabled_hypervisors, storage=storage_units(state.cluster)
@@ -53,7 +53,7 @@ def room(state: ClusterState) -> NodeQuery:
 
 
 def request_for(request: Mapping[str, Any], state: ClusterState, facts: NodeAnswers) -> str:
-    """The text that an allocator is given, with what the nodes have answered to ``room``."""
+    """Return the input of an iallocator, with the node data from ``room``."""
     present = {
         node.uuid: _present(known, state)
         for node in state.nodes.values()
@@ -87,9 +87,9 @@ def _present(facts: NodeInfo, state: ClusterState) -> NodeReport:
 
 
 def advised(facts: NodeAnswers, wanted: int, state: ClusterState) -> tuple[Node, ...] | None:
-    """The nodes that an external allocator has chosen; None if none was asked.
+    """Return the nodes that an external iallocator has chosen, or None if none was used.
 
-    :raises Refused: it has chosen none, and why.
+    :raises Refused: it has chosen none; with its reason.
     """
     if facts.advice is None:
         return None
@@ -97,9 +97,11 @@ def advised(facts: NodeAnswers, wanted: int, state: ClusterState) -> tuple[Node,
 
 
 def advised_result(facts: NodeAnswers) -> Any:
-    """The result of an external allocator, in the form of its mode; None if none was asked.
+    """Return the result of an external iallocator, or None if none was used.
 
-    :raises Refused: it has found none, and why.
+    The form depends on the type of the request.
+
+    :raises Refused: it has found no solution; with its reason.
     """
     return None if facts.advice is None else result_of(facts.advice.name, _answer(facts))
 
@@ -111,15 +113,15 @@ def _answer(facts: NodeAnswers) -> str:
         return answer
     if answer.code is Code.UNKNOWN:
         raise Refused(
-            f"there is no allocator named {name}; install it, or name another", answer.code
+            f"iallocator {name} is not installed; install it or choose another one", answer.code
         )
-    raise Refused(f"allocator {name} failed: {answer}", Code.RESOURCES)
+    raise Refused(f"iallocator {name} failed: {answer}", Code.RESOURCES)
 
 
 def require_one(asked: str | None, nodes: Sequence[str | None]) -> None:
-    """Refuse a request that names both an allocator and nodes.
+    """Check that a request does not have both an iallocator and nodes.
 
-    :raises Refused: it does.
+    :raises Refused: it has both.
     """
     if asked is not None and any(nodes):
-        raise Refused("name either nodes or an allocator that chooses them, not both", Code.INPUT)
+        raise Refused("give either nodes or an iallocator, not both", Code.INPUT)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The jobs that an external allocator has thought of, for those who move many instances."""
+"""Jobs proposed by an external iallocator, for operations that move several instances."""
 
 from __future__ import annotations
 
@@ -16,30 +16,33 @@ from ganeti.operations.operation import NodeAnswers
 from ganeti.schema.records import replace
 
 MAY_ASK_FOR = (FailoverInstance, MigrateInstance, ReplaceDisks)
-"""The opcodes of which an allocator may make jobs."""
+"""The opcodes that an iallocator may propose."""
 
 
 @dataclass(frozen=True)
 class IAllocatorJobs:
-    """Jobs, and the instances that are to stay where they are, each with the reason."""
+    """Proposed jobs, and the instances that cannot move, each with the reason."""
 
     jobs: tuple[tuple[Opcode, ...], ...]
     stuck: tuple[tuple[str, str], ...]
 
 
 def advised_jobs(facts: NodeAnswers, *, early_release: bool) -> IAllocatorJobs:
-    """What the allocator that was asked has answered.
+    """Return the jobs that the iallocator has proposed.
 
-    :raises Refused: it has found nothing, or it asks for what it must not.
+    :raises Refused: it has found no solution, or has proposed opcodes that are not allowed.
     """
     match advised_result(facts):
         case [list(), list(failed), list(jobs)]:
             pass
         case _:
-            raise Refused("the allocator did not answer with moves and jobs", Code.ENVIRONMENT)
+            raise Refused(
+                "the iallocator's result does not have the form [moved, failed, jobs]",
+                Code.ENVIRONMENT,
+            )
     return IAllocatorJobs(
         tuple(_job(job, early_release) for job in jobs),
-        tuple((str(name), str(reason or "no reason is given")) for name, reason in failed),
+        tuple((str(name), str(reason or "no reason given")) for name, reason in failed),
     )
 
 
@@ -49,9 +52,11 @@ def _job(written: list[Any], early_release: bool) -> tuple[Opcode, ...]:
         try:
             opcode = read_opcode(each)
         except Invalid as e:
-            raise Refused(f"the allocator asks for what is no opcode: {e}", Code.ENVIRONMENT) from e
+            raise Refused(
+                f"the iallocator proposed an invalid opcode: {e}", Code.ENVIRONMENT
+            ) from e
         if not isinstance(opcode, MAY_ASK_FOR):
-            raise Refused(f"the allocator must not ask for {opcode.op_id}", Code.ENVIRONMENT)
+            raise Refused(f"the iallocator must not propose {opcode.op_id}", Code.ENVIRONMENT)
         if isinstance(opcode, ReplaceDisks):
             opcode = replace(opcode, early_release=early_release)
         opcodes.append(opcode)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What external allocators are told and what they say; protocol: instance allocators, version 2."""
+"""Input and output of external iallocators; iallocator protocol, version 2."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ VERSION = 2
 
 @dataclass(frozen=True)
 class NodeReport:
-    """What a node says of itself: memory and disk in MiB; ``guests`` with the memory they use."""
+    """The live data of a node: memory and disk in MiB; ``guests`` with the memory they use."""
 
     total_memory: int
     reserved_memory: int
@@ -40,7 +40,7 @@ class NodeReport:
 def request_text(
     state: ClusterState, present: Mapping[str, NodeReport], request: Mapping[str, Any]
 ) -> str:
-    """The file that an allocator is given; ``present`` by node UUID, for nodes that answer."""
+    """Return the input of an iallocator; ``present`` has the data of reachable nodes by UUID."""
     cluster = state.cluster
     document = {
         "version": VERSION,
@@ -58,7 +58,7 @@ def request_text(
         "request": dict(request),
     }
     text = msgspec.json.encode(document, order="sorted").decode()
-    # Some programs read their files by the locale, which may know of ASCII only.
+    # Some iallocators decode their input by the locale, which may be ASCII.
     return text if text.isascii() else json.dumps(msgspec.json.decode(text))
 
 
@@ -88,7 +88,7 @@ def _node(node: Node, state: ClusterState, present: NodeReport | None) -> dict[s
     if node.offline or not node.vm_capable:
         return facts
     if present is None:
-        # Allocators refuse everything when a node that is there says nothing of itself.
+        # Iallocators reject the whole input if an online node has no live data.
         return facts | {"offline": True}
     return facts | _live(node, state, present)
 
@@ -97,12 +97,12 @@ def _live(node: Node, state: ClusterState, present: NodeReport) -> dict[str, Any
     memory = up_memory = lent = 0
     for instance in state.primaries_on(node):
         used = present.guests.get(instance.name, 0)
-        # A running guest may have more than what is configured for its next start.
+        # A running guest may have more memory than is configured for its next start.
         wanted = max(int(be_filled(state.cluster, instance)["maxmem"]), used)
         memory += wanted
         if instance.admin_state is Wanted.UP:
             up_memory += wanted
-            # What a guest does not use now, it may use later.
+            # Memory that a guest does not use now must stay free, as it may use it later.
             lent += wanted - used
     return {
         "total_memory": present.total_memory,
@@ -142,14 +142,14 @@ def _instance(instance: Instance, state: ClusterState) -> dict[str, Any]:
 
 
 def nic_facts(nic: Nic, state: ClusterState) -> dict[str, Any]:
-    """A network card as allocators see it."""
+    """Return a network card in the form of the protocol."""
     filled = nic_filled(state.cluster, nic)
     facts = {"mac": nic.mac, "ip": nic.ip, "mode": filled["mode"], "link": filled["link"]}
     return {**facts, "bridge": filled["link"]} if filled["mode"] == "bridged" else facts
 
 
 def disk_facts(disk: Disk) -> dict[str, Any]:
-    """A disk as allocators see it."""
+    """Return a disk in the form of the protocol."""
     return {
         "dev_type": disk.dev_type.value,
         "size": disk.size,
@@ -159,20 +159,20 @@ def disk_facts(disk: Disk) -> dict[str, Any]:
 
 
 def disk_space(template: Template, sizes: Sequence[int]) -> int:
-    """The MiB that disks take on each node that has them."""
+    """Return the space in MiB that disks use on each of their nodes."""
     extra = METADATA if template in MIRRORED_BETWEEN_NODES else 0
     return 0 if template is Template.DISKLESS else sum(size + extra for size in sizes)
 
 
 def result_of(name: str, text: str) -> Any:
-    """The result in the answer of the allocator of this name.
+    """Return the result in the output of the iallocator ``name``.
 
-    :raises Refused: it is no answer, or the allocator has found no solution.
+    :raises Refused: the output is malformed, or the iallocator has found no solution.
     """
     try:
         answer = msgspec.json.decode(text)
     except UNREADABLE as e:
-        raise Refused(f"allocator {name} did not answer in JSON: {e}", Code.ENVIRONMENT) from None
+        raise Refused(f"output of iallocator {name} is not JSON: {e}", Code.ENVIRONMENT) from None
     match answer:
         case {"success": bool(success), "info": str(info), "result": result}:
             pass
@@ -180,25 +180,25 @@ def result_of(name: str, text: str) -> Any:
             pass
         case _:
             raise Refused(
-                f"the answer of allocator {name} lacks success, info or result", Code.ENVIRONMENT
+                f"output of iallocator {name} lacks success, info or result", Code.ENVIRONMENT
             )
     if not success:
-        raise Refused(f"allocator {name} found no solution: {info}", Code.RESOURCES)
+        raise Refused(f"iallocator {name} found no solution: {info}", Code.RESOURCES)
     return result
 
 
 def nodes_of(name: str, text: str, wanted: int, state: ClusterState) -> tuple[Node, ...]:
-    """The nodes that an allocator has chosen, the first as primary.
+    """Return the nodes that an iallocator has chosen, the primary first.
 
-    :raises Refused: it has found none, or not as many as are ``wanted``.
+    :raises Refused: it has found no solution, or not ``wanted`` nodes.
     """
     result = result_of(name, text)
     names = [result] if isinstance(result, str) else result
     if not isinstance(names, list) or len(names) != wanted:
         raise Refused(
-            f"allocator {name} chose {result} where {wanted} nodes are needed", Code.ENVIRONMENT
+            f"iallocator {name} chose {result}, but {wanted} nodes are required", Code.ENVIRONMENT
         )
     try:
         return tuple(state.node(str(each)) for each in names)
     except Refused as e:
-        raise Refused(f"allocator {name}: {e}", Code.ENVIRONMENT) from None
+        raise Refused(f"iallocator {name}: {e}", Code.ENVIRONMENT) from None

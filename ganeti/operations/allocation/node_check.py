@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Whether a node can run a guest, asked before its present one is stopped or anything is made."""
+"""Check that a node can run a guest, made before a guest is stopped or disks are created."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ganeti.rpc.node import ValidateHypervisor
 def hypervisor_check(
     guest: Guest, scope: CheckScope = CheckScope.ALL, *, minimum_version: str = ""
 ) -> ValidateHypervisor:
-    """Return the question whether a node can run the guest."""
+    """Return the call that checks whether a node can run the guest."""
     return ValidateHypervisor(
         hypervisor=guest.hypervisor,
         hvparams=guest.hvparams,
@@ -34,11 +34,11 @@ async def require_able(
 ) -> None:
     """Check that a node can run a guest, by a program not older than ``minimum_version``.
 
-    :raises Refused: it cannot; the message has every reason.
+    :raises Refused: it cannot; the message has all reasons.
     """
     try:
         await tools.nodes.ask(node, hypervisor_check(guest, scope, minimum_version=minimum_version))
     except Unreachable:
         raise
     except (Failed, Refused, Invalid) as e:
-        raise Refused(f"instance {guest.name} would not run: {e}") from e
+        raise Refused(f"instance {guest.name} cannot run: {e}") from e

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Whether an instance is of a size that its node group takes."""
+"""Check of an instance's size against the instance policy of a node group."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ganeti.model.disk import Template
 
 @dataclass(frozen=True)
 class PolicySize:
-    """The size of an instance in every respect that policies bound; memory and disks in MiB."""
+    """The values of an instance that policies limit; memory and disks in MiB."""
 
     memory: int
     vcpus: int
@@ -24,25 +24,27 @@ class PolicySize:
 
 
 def require_policy(size: PolicySize, policy: Mapping[str, Any], name: str) -> None:
-    """Refuse a size that fits into none of the ranges of ``policy``, all filled in.
+    """Check that ``size`` fits into one of the ranges of ``policy``, an effective policy.
 
-    :raises Refused: with everything that is out of bounds of the range that comes nearest.
+    :raises Refused: with all violations of the range with the fewest ones.
     """
     broken = violations(size, policy)
     if broken:
         raise Refused(
-            f"instance {name} breaks the instance policy: {'; '.join(broken)}; "
+            f"instance {name} violates the instance policy: {'; '.join(broken)}; "
             "change its size, or use --ignore-ipolicy",
             Code.INPUT,
         )
 
 
 def violations(size: PolicySize, policy: Mapping[str, Any]) -> list[str]:
-    """What keeps an instance of this size out; nothing if it may come in."""
+    """Return the violations of the policy by an instance of this size."""
     allowed = [str(template) for template in policy["disk-templates"]]
     found = []
     if size.template.value not in allowed:
-        found.append(f"disk template {size.template.value} is not one of {', '.join(allowed)}")
+        found.append(
+            f"disk template {size.template.value} is not allowed; allowed are {', '.join(allowed)}"
+        )
     ranges = [list(_outside(size, bounds)) for bounds in policy["minmax"]]
     return found + min(ranges, key=len, default=[])
 
@@ -63,4 +65,4 @@ def _outside(size: PolicySize, bounds: Mapping[str, Any]) -> Iterator[str]:
     for name, value, what in values:
         least, most = bounds["min"][name], bounds["max"][name]
         if not least <= value <= most:
-            yield f"{value} {what} is not from {least} to {most}"
+            yield f"{value} {what} is outside the range {least} to {most}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What is to be placed, and what is known of the nodes it may go to."""
+"""Data of an allocation: the requested resources, and the candidate nodes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ganeti.model.node import Node
 
 @dataclass(frozen=True)
 class NodeResources:
-    """What a node has left: memory and disk in MiB, processors; None where it is not known."""
+    """The free resources of a node: memory and disk in MiB, processors; None if unknown."""
 
     memory: int | None
     disk: int | None
@@ -21,10 +21,10 @@ class NodeResources:
 
 @dataclass(frozen=True)
 class Placement:
-    """An instance that looks for nodes; ``memory`` and ``disks`` in MiB.
+    """A request for nodes for an instance; ``memory`` and ``disks`` in MiB.
 
-    ``wanted`` nodes are needed: one, or two for disks that are mirrored between nodes.
-    ``away_from`` lists UUIDs of nodes that will not do.
+    ``wanted`` is the number of nodes: one, or two for mirrored disks. ``away_from`` has UUIDs of
+    excluded nodes.
     """
 
     name: str
@@ -37,19 +37,18 @@ class Placement:
     group: str | None = None
 
     def for_nodes(self, wanted: int) -> Placement:
-        """The same for another number of nodes."""
+        """Return the same request for another number of nodes."""
         return replace(self, wanted=wanted)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A node that might take an instance; ``instances`` counts those it has already.
+    """A candidate node; ``instances`` is the number of its primary instances.
 
-    ``reserved`` is the memory, in MiB, that the node must keep for the instances of whichever
-    single other node may fail: the largest sum over its peers. ``vcpus`` are those of the guests
-    that it has, of which there may be ``vcpu_ratio`` for each processor, if there is a limit.
-    ``objection`` is why its group does not take the instance at all; a group that is the
-    ``last_resort`` takes only what no other can take.
+    ``reserved`` is the memory in MiB to reserve for the failure of any single other node: the
+    largest sum over its peers. ``vcpus`` are the virtual processors of its guests, limited to
+    ``vcpu_ratio`` per processor unless None. ``objection`` is the reason why its group does not
+    accept the instance. A ``last_resort`` node is used only if no other fits.
     """
 
     node: Node
@@ -64,7 +63,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Choice:
-    """The nodes that were chosen, the first as primary, and why each other one was not."""
+    """The chosen nodes, the primary first, and the reason against each other node."""
 
     nodes: Sequence[Node]
     against: Mapping[str, str]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The built-in allocator: rules that exclude nodes, each with its reason, and a score."""
+"""The built-in allocator: rules that exclude nodes with a reason, and a ranking."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ganeti.operations.allocation.request import Candidate, Choice, Placement
 Rule: TypeAlias = Callable[[Placement, Candidate], str | None]
 
 METADATA = 128
-"""MiB of metadata beside each disk that is mirrored between nodes."""
+"""Size of the DRBD metadata volume of each mirrored disk in MiB."""
 
 
 def _asked_for_another(request: Placement, candidate: Candidate) -> str | None:
-    return "is to be avoided" if candidate.node.uuid in request.away_from else None
+    return "is excluded by the request" if candidate.node.uuid in request.away_from else None
 
 
 def _offline(request: Placement, candidate: Candidate) -> str | None:
@@ -29,7 +29,7 @@ def _drained(request: Placement, candidate: Candidate) -> str | None:
 
 
 def _not_for_guests(request: Placement, candidate: Candidate) -> str | None:
-    return None if candidate.node.vm_capable else "does not take instances"
+    return None if candidate.node.vm_capable else "is not vm_capable"
 
 
 def _elsewhere(request: Placement, candidate: Candidate) -> str | None:
@@ -46,7 +46,7 @@ def _memory(request: Placement, candidate: Candidate) -> str | None:
     free = candidate.space.memory or 0
     if free >= request.memory:
         return None
-    return f"has {free} MiB of memory free, and {request.memory} MiB are needed"
+    return f"has {free} MiB of free memory, but {request.memory} MiB are required"
 
 
 def _memory_for_failover(request: Placement, candidate: Candidate) -> str | None:
@@ -54,8 +54,8 @@ def _memory_for_failover(request: Placement, candidate: Candidate) -> str | None
     if request.template not in MIRRORED_BETWEEN_NODES or free >= request.memory:
         return None
     return (
-        f"has {max(free, 0)} MiB of memory left beside the {candidate.reserved} MiB that it keeps "
-        f"for instances of a node that fails, and {request.memory} MiB are needed"
+        f"has {max(free, 0)} MiB of free memory besides the {candidate.reserved} MiB reserved for "
+        f"the failure of another node, but {request.memory} MiB are required"
     )
 
 
@@ -63,7 +63,7 @@ def _disk(request: Placement, candidate: Candidate) -> str | None:
     needed, free = disk_needed(request), candidate.space.disk
     if free is None or free >= needed:
         return None
-    return f"has {free} MiB of disk free, and {needed} MiB are needed"
+    return f"has {free} MiB of free disk space, but {needed} MiB are required"
 
 
 def _processors(request: Placement, candidate: Candidate) -> str | None:
@@ -71,8 +71,8 @@ def _processors(request: Placement, candidate: Candidate) -> str | None:
     if not cpus or ratio is None or candidate.vcpus + request.vcpus <= cpus * ratio:
         return None
     return (
-        f"has {candidate.vcpus} virtual processors on {cpus} real ones, and its group allows "
-        f"{ratio:g} on each"
+        f"has {candidate.vcpus} virtual processors on {cpus} CPUs, and its group allows "
+        f"{ratio:g} per CPU"
     )
 
 
@@ -96,13 +96,13 @@ RULES: Sequence[Rule] = (
 
 
 def disk_needed(request: Placement) -> int:
-    """How much disk space the request takes on each of its nodes, in MiB."""
+    """Return the disk space in MiB that the request needs on each node."""
     extra = METADATA if request.template in MIRRORED_BETWEEN_NODES else 0
     return sum(size + extra for size in request.disks)
 
 
 def against(request: Placement, candidate: Candidate, rules: Sequence[Rule] = RULES) -> str | None:
-    """Why the candidate cannot take the instance; None if it can."""
+    """Return the reason against the candidate, or None."""
     for rule in rules:
         if (reason := rule(request, candidate)) is not None:
             return reason
@@ -110,30 +110,30 @@ def against(request: Placement, candidate: Candidate, rules: Sequence[Rule] = RU
 
 
 def explained(request: Placement, candidates: Iterable[Candidate]) -> str:
-    """A line for each candidate: the chosen ones first, then those that would do, then why not."""
+    """Return a line for each candidate: chosen ones first, then suitable and unsuitable ones."""
     able, reasons = _weighed(request, candidates)
     chosen = _together(request, able)
     rest = [each for each in able if each not in chosen]
     lines = [f"{each.node.name}: chosen, {_room(each)}" for each in chosen]
-    lines += [f"{each.node.name}: would do, {_room(each)}" for each in rest]
+    lines += [f"{each.node.name}: suitable, {_room(each)}" for each in rest]
     lines += [f"{name}: {reason}" for name, reason in sorted(reasons.items())]
     return "\n".join(lines)
 
 
 def _room(candidate: Candidate) -> str:
     space = candidate.space
-    disk = "" if space.disk is None else f" and {space.disk} MiB of disk"
-    return f"has {space.memory} MiB of memory{disk} free and {candidate.instances} instances"
+    disk = "" if space.disk is None else f" and {space.disk} MiB of free disk space"
+    return f"has {space.memory} MiB of free memory{disk}, and {candidate.instances} instances"
 
 
 def choose(request: Placement, candidates: Iterable[Candidate]) -> Choice:
-    """The best nodes for the request.
+    """Choose the best nodes for the request.
 
-    Nodes with the most memory left come first, then those with fewer instances, so that load
-    spreads; a tie goes by name, so that the same question has the same answer. Two nodes are of
-    one group, and groups that are the last resort come last.
+    Nodes are ranked by free memory, then by the number of instances, which balances load, then by
+    name, which makes the result deterministic. Two nodes are always in one group, and last-resort
+    groups rank last.
 
-    :raises Refused: not enough nodes can take it; the message has a reason for each.
+    :raises Refused: not enough nodes are suitable; the message has a reason for each.
     """
     able, reasons = _weighed(request, candidates)
     if not (chosen := _together(request, able)):
@@ -142,7 +142,7 @@ def choose(request: Placement, candidates: Iterable[Candidate]) -> Choice:
 
 
 def _together(request: Placement, able: Sequence[Candidate]) -> list[Candidate]:
-    """The best of those that are ``able``, all of one group; none if no group has enough."""
+    """Return the best suitable nodes of one group, or none if no group has enough."""
     for group in dict.fromkeys(each.node.group for each in able):
         members = [each for each in able if each.node.group == group]
         if len(members) >= request.wanted:
@@ -153,7 +153,7 @@ def _together(request: Placement, able: Sequence[Candidate]) -> list[Candidate]:
 def _weighed(
     request: Placement, candidates: Iterable[Candidate]
 ) -> tuple[list[Candidate], dict[str, str]]:
-    """Those that can take the instance, the best first, and why each of the others cannot."""
+    """Return the suitable candidates, the best first, and the reason against each other one."""
     able: list[Candidate] = []
     reasons: dict[str, str] = {}
     for candidate in candidates:
@@ -173,8 +173,8 @@ def _rank(each: Candidate) -> tuple[bool, int, int, str]:
 def _too_few(request: Placement, able: Sequence[Candidate], reasons: Mapping[str, str]) -> str:
     if len(able) >= request.wanted:
         need = "no node group has two nodes that"
-        reasons = {**reasons, **{each.node.name: "would do" for each in able}}
+        reasons = {**reasons, **{each.node.name: "is suitable" for each in able}}
     else:
         need = "only one node" if able else "no node"
     each = "; ".join(f"{name} {reason}" for name, reason in sorted(reasons.items()))
-    return f"{need} can take instance {request.name}: {each or 'there are no nodes'}"
+    return f"{need} can host instance {request.name}: {each or 'there are no nodes'}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""How large an existing instance is, for policies and for placement."""
+"""The size of existing instances, for policies and allocation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ganeti.operations.allocation.request import Placement
 
 
 def size_of(instance: Instance, disks: Sequence[Disk], state: ClusterState) -> PolicySize:
-    """The size of an instance with these disks."""
+    """Return the size of an instance with these disks."""
     filled = be_filled(state.cluster, instance)
     return PolicySize(
         memory=int(filled["maxmem"]),
@@ -30,9 +30,9 @@ def size_of(instance: Instance, disks: Sequence[Disk], state: ClusterState) -> P
 def require_policy_of(
     node: Node, instance: Instance, disks: Sequence[Disk], state: ClusterState
 ) -> None:
-    """Refuse an instance that the group of ``node`` does not take.
+    """Check an instance against the policy of the group of ``node``.
 
-    :raises Refused: with everything that is out of bounds.
+    :raises Refused: with all violations.
     """
     policy = policy_filled(state.cluster, state.groups[node.group])
     require_policy(size_of(instance, disks, state), policy, instance.name)
@@ -47,10 +47,9 @@ def placement_of(
     group: str | None = None,
     runs_there: bool = True,
 ) -> Placement:
-    """The wish for one more node for an existing instance.
+    """Return the request for another node for an existing instance.
 
-    Only disks that are not reached from anywhere take space there; unless it ``runs_there``, the
-    node becomes its secondary and takes only the disks.
+    Shared disks need no space there. Unless ``runs_there``, the node becomes a secondary node.
     """
     size = size_of(instance, disks, state)
     needs_disk = size.template not in REACHED_FROM_ANYWHERE

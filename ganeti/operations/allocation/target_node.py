@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The node that an instance moves to, by what its disks allow."""
+"""Choice of the target node of a move, depending on the instance's disks."""
 
 from __future__ import annotations
 
@@ -46,35 +46,35 @@ class MoveOpcode(AboutInstance, Protocol):
 
 
 def template_of(subject: InstanceContext) -> Template:
-    """What the subject's disks are made of."""
+    """Return the template of the instance's disks."""
     return subject.disks[0].dev_type if subject.disks else Template.DISKLESS
 
 
 def possible(op: MoveOpcode, subject: InstanceContext, state: ClusterState) -> list[Node]:
-    """The nodes that the instance can move to as far as its disks are concerned.
+    """Return the nodes that the instance's disks allow as targets.
 
-    :raises Refused: there are none, or the one that is asked for is not among them.
+    :raises Refused: there are none, or the requested one is not among them.
     """
     instance, template = subject.instance, template_of(subject)
     named = op.target_node_uuid or op.target_node
     if named is not None and op.iallocator is not None:
-        raise Refused("name either a target node or an allocator, not both", Code.INPUT)
+        raise Refused("give either a target node or an iallocator, not both", Code.INPUT)
     target = None if named is None else state.node(named)
     if target is not None and target.uuid == subject.primary.uuid:
-        raise Refused(f"instance {instance.name} is on {target.name} already", Code.INPUT)
+        raise Refused(f"instance {instance.name} is already on node {target.name}", Code.INPUT)
     if template in MIRRORED_BETWEEN_NODES:
         if target is not None and target not in subject.secondaries:
             others = ", ".join(node.name for node in subject.secondaries)
             raise Refused(
-                f"instance {instance.name} has the second copy of its disks on {others}, and can "
-                f"only move there; to have it on {target.name}: "
+                f"instance {instance.name} can only move to its secondary node {others}; to use "
+                f"{target.name} instead, replace the secondary node first: "
                 f"gnt-instance replace-disks -n {target.name} {instance.name}",
                 Code.INPUT,
             )
         return list(subject.secondaries)
     if template not in REACHED_FROM_ANYWHERE:
         raise Refused(
-            f"the {template.value} disks of instance {instance.name} are only on "
+            f"the {template.value} disks of instance {instance.name} are only on node "
             f"{subject.primary.name}; to stop it and copy them to another node: "
             f"gnt-instance move -n NODE {instance.name}"
         )
@@ -87,7 +87,7 @@ def possible(op: MoveOpcode, subject: InstanceContext, state: ClusterState) -> l
 def move_questions(
     op: MoveOpcode, subject: InstanceContext, state: ClusterState
 ) -> list[NodeQuery]:
-    """What has to be known of the instance's node and of those that it may move to."""
+    """Return the queries for the instance's node and its possible targets."""
     nodes = possible(op, subject, state)
     online = [node for node in (subject.primary, *nodes) if not node.offline]
     asked = DescribeNode(hypervisors=(subject.instance.hypervisor,))
@@ -105,12 +105,12 @@ def destination(
     facts: NodeAnswers,
     runs_with: GuestState | None = None,
 ) -> Node:
-    """The node to move to.
+    """Choose the target node.
 
-    ``runs_with`` is of a guest that goes on running: what it has is needed there, whatever is
-    configured for its next start.
+    ``runs_with`` is the state of a guest that keeps running: its running memory and processors
+    count there, not those that are configured for its next start.
 
-    :raises Refused: there is none that will do; the message says why not, for each.
+    :raises Refused: no node is suitable; the message has the reason for each.
     """
     instance = subject.instance
     nodes = possible(op, subject, state)
@@ -140,9 +140,9 @@ def destination(
 def consult_about_move(
     op: MoveOpcode, state: ClusterState, facts: NodeAnswers
 ) -> IAllocatorRequest | None:
-    """Ask an allocator where the instance goes, if its disks leave a choice and nobody has made it.
+    """Return the request to the iallocator for a target, if its disks leave a choice.
 
-    A target that is named, or a second copy of the disks, leaves none.
+    A given target node or a secondary node leaves none.
     """
     subject = subject_of(op, state)
     if subject.secondaries or op.target_node or op.target_node_uuid:
@@ -152,7 +152,7 @@ def consult_about_move(
 
 
 def relocation(subject: InstanceContext, away_from: Sequence[Node]) -> dict[str, Any]:
-    """The request for another node instead of these, in the form of the allocators' protocol."""
+    """Return the request to replace the nodes ``away_from``, in the form of the protocol."""
     sizes = [disk.size for disk in subject.disks]
     return {
         "type": "relocate",
@@ -164,9 +164,9 @@ def relocation(subject: InstanceContext, away_from: Sequence[Node]) -> dict[str,
 
 
 def require_usable(node: Node, what: str) -> None:
-    """Refuse a node that takes no instances now; ``what`` says what it is needed for.
+    """Check that a node accepts instances; ``what`` is the consequence for the message.
 
-    :raises Refused: it is offline, drained, or not for instances at all.
+    :raises Refused: it is offline, drained, or not vm_capable.
     """
     require_online(node, what)
     if node.drained:
@@ -176,6 +176,6 @@ def require_usable(node: Node, what: str) -> None:
         )
     if not node.vm_capable:
         raise Refused(
-            f"node {node.name} does not take instances, so {what}; to let it: "
+            f"node {node.name} is not vm_capable, so {what}; to change this: "
             f"gnt-node modify --vm-capable=yes {node.name}"
         )

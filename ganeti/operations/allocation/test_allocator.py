@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Showing what an allocator would be given, or what it answers, without doing any of it."""
+"""The operation that shows the input or output of an iallocator without any change."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ from ganeti.operations.allocation.target_node import relocation
 from ganeti.operations.instance.context import standing
 from ganeti.operations.instance.device_specs import disks_wanted
 from ganeti.operations.operation import IAllocatorRequest, NodeAnswers, NodeQuery, Operation, Tools
+from ganeti.operations.refusals import already_exists
 from ganeti.rpc.node import DescribeNode
 
 
 @dataclass(frozen=True)
 class AllocatorTest:
-    """The text that is shown; nothing is locked for it."""
+    """The text to show, which needs no locks."""
 
     text: str
 
@@ -44,14 +45,14 @@ def questions(op: TestAllocator, state: ClusterState) -> Sequence[NodeQuery]:
 
 
 def consult(op: TestAllocator, state: ClusterState, facts: NodeAnswers) -> IAllocatorRequest | None:
-    """Run the allocator, if that is asked for."""
+    """Return the request to the iallocator, for the direction out."""
     if op.direction is AllocatorDirection.IN:
         return None
     return consultation(op.iallocator, _request(op, state), state)
 
 
 def plan(op: TestAllocator, state: ClusterState, facts: NodeAnswers) -> AllocatorTest:
-    """Find the text, or refuse what cannot be asked."""
+    """Plan the text to show."""
     request = _request(op, state)
     if op.direction is AllocatorDirection.IN:
         return AllocatorTest(request_for(request, state, facts))
@@ -60,7 +61,7 @@ def plan(op: TestAllocator, state: ClusterState, facts: NodeAnswers) -> Allocato
     if isinstance(facts.advice.answer, str):
         return AllocatorTest(facts.advice.answer)
     error = facts.advice.answer
-    raise Refused(f"allocator {facts.advice.name}: {error}", error.code or Code.RESOURCES)
+    raise Refused(f"iallocator {facts.advice.name}: {error}", error.code or Code.RESOURCES)
 
 
 def _request(op: TestAllocator, state: ClusterState) -> Mapping[str, Any]:
@@ -85,7 +86,7 @@ def _size(op: TestAllocator, state: ClusterState) -> PolicySize:
 
 def _allocate(op: TestAllocator, state: ClusterState) -> dict[str, Any]:
     if state.knows(RecordKind.INSTANCE, op.name):
-        raise Refused(f"there is an instance named {op.name} already", Code.EXISTS)
+        raise already_exists(RecordKind.INSTANCE, op.name)
     return _wish(op, op.name, state)
 
 
@@ -133,7 +134,7 @@ def _instances(op: TestAllocator, state: ClusterState) -> list[str]:
 
 def _evacuate(op: TestAllocator, state: ClusterState) -> dict[str, Any]:
     if op.evac_mode is None:
-        raise Refused("evac_mode says which instances are to leave", Code.INPUT)
+        raise Refused("the parameter evac_mode is required for this mode", Code.INPUT)
     instances = _instances(op, state)
     return {"type": "node-evacuate", "instances": instances, "evac_mode": op.evac_mode.value}
 
@@ -162,7 +163,7 @@ _REQUESTS: Mapping[AllocatorMode, Callable[[TestAllocator, ClusterState], dict[s
 
 
 def _built_in(op: TestAllocator, state: ClusterState, facts: NodeAnswers) -> str:
-    """What the built-in allocator says of every node."""
+    """Return the built-in allocator's decision for every node."""
     if op.mode is AllocatorMode.ALLOCATE:
         size = _size(op, state)
         group = None if op.group_name is None else state.group(op.group_name).uuid
@@ -183,7 +184,7 @@ def _built_in(op: TestAllocator, state: ClusterState, facts: NodeAnswers) -> str
         members = list(state.nodes_in(state.groups[subject.primary.group]))
         return _explained(wish, members, None, state, facts)
     raise Refused(
-        f"the built-in allocator is not asked for {op.mode.value} as such; use "
+        f"the built-in allocator cannot be tested with mode {op.mode.value}; use "
         "--dry-run with the command that moves the instances",
         Code.INPUT,
     )

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Exports of instances to nodes and to other clusters; read ``export`` first."""
+"""Operations that export instances to nodes and other clusters; read ``export`` first."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The description that lies beside the dumps of an export, ``config.ini``, in its classic form.
+"""The description of an export, ``config.ini``, in the format of Ganeti.
 
-Sections are export, instance, hypervisor, backend, os and os_private; values are plain text, in
-which ``None`` stands for no value, and ``True`` and ``False`` for themselves.
+Sections are export, instance, hypervisor, backend, os and os_private. Values are plain text;
+``None``, ``True`` and ``False`` have their Python form.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from ganeti.schema.parameters import parameters
 VERSION = 0
 _NIC = ("mac", "ip", "network", "name", "mode", "link", "vlan")
 _NIC_KEYS = {"bridge": "link", **dict(zip(_NIC, _NIC, strict=True))}
-"""What is read of a card, by how it is written: exports of Ganeti 2.0 name the bridge."""
+"""Fields of a network card by their name in the file; exports of Ganeti 2.0 have ``bridge``."""
 _SIZES = ("maxmem", "minmem", "vcpus")
 _MAX = 1000
-"""Disks or network cards; a description that claims more is not one."""
+"""Maximum number of disks or network cards, a bound for damaged descriptions."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class DumpedDisk:
 
 @dataclass(frozen=True)
 class ExportDescription:
-    """An instance as an export describes it; parameters and cards as text, None for no value."""
+    """The description of an exported instance; values are text, or None for no value."""
 
     name: str
     os: str | None
@@ -59,9 +59,9 @@ class ExportDescription:
 def described(
     state: ClusterState, instance: Instance, dumps: Sequence[tuple[Disk, str]], now: float
 ) -> str:
-    """The description of an export of ``instance``, every parameter of it filled in.
+    """Return the description of an export of ``instance``, with all parameters filled in.
 
-    ``dumps`` are its disks, each with the name of its dump; ``now`` in seconds since the epoch.
+    ``dumps`` are its disks with the names of their dumps; ``now`` is in seconds since the epoch.
     """
     disks = tuple(disk for disk, _ in dumps)
     guest, private = guest_of(state, instance, disks), instance.osparams_private
@@ -108,14 +108,14 @@ def described(
 
 
 def own(guest: Guest) -> list[str]:
-    """The hypervisor parameters that are the guest's, and not the whole cluster's."""
+    """Return the names of hypervisor parameters that are not cluster-wide."""
     kind = HYPERVISORS.get(guest.hypervisor)
     shared = [each.name for each in parameters(kind) if each.extra.get("shared")] if kind else []
     return [name for name in guest.hvparams if name not in shared]
 
 
 def section(name: str, values: Mapping[str, Any]) -> str:
-    """A section of a description; lines of a value after the first are set in."""
+    """Format a section; continuation lines of a value are indented."""
     lines = [f"[{name}]"]
     for key, value in values.items():
         text = "\n\t".join(line for line in str(value).splitlines() if line.strip())
@@ -130,9 +130,9 @@ def _nic(nic: GuestNic) -> Iterator[tuple[str, Any]]:
 
 
 def read(text: str) -> ExportDescription:
-    """What a description says.
+    """Parse a description.
 
-    :raises Invalid: it is none, or of another version; the message says what is wrong.
+    :raises Invalid: it is malformed, or has another version.
     """
     parser = configparser.RawConfigParser(
         strict=False, delimiters=("=",), comment_prefixes=("#", ";"), empty_lines_in_values=False
@@ -142,15 +142,17 @@ def read(text: str) -> ExportDescription:
         return _read(parser)
     except (configparser.Error, KeyError, ValueError) as e:
         why = f"{e} is missing" if isinstance(e, KeyError) else str(e)
-        raise Invalid(f"the description of the export cannot be read: {why}") from None
+        raise Invalid(f"invalid description of the export: {why}") from None
 
 
 def _read(parser: configparser.RawConfigParser) -> ExportDescription:
     export, instance = parser["export"], parser["instance"]
     if int(export["version"]) != VERSION:
-        raise ValueError(f"its version is {export['version']}, and not {VERSION}")
+        raise ValueError(f"unsupported version {export['version']}; supported is {VERSION}")
     if export.get("compression", "none") != "none":
-        raise ValueError(f"its dumps are compressed by {export['compression']}")
+        raise ValueError(
+            f"its dumps are compressed by {export['compression']}, which is not supported"
+        )
     nics, disks = (_count(instance, f"{kind}_count") for kind in ("nic", "disk"))
     return ExportDescription(
         name=instance["name"],
@@ -182,7 +184,7 @@ def _read(parser: configparser.RawConfigParser) -> ExportDescription:
 
 
 def _backend(parser: configparser.RawConfigParser) -> dict[str, str | None]:
-    """The backend parameters, also of exports from before they had a section, or minmem."""
+    """Parse the backend parameters, also of old exports without this section or ``minmem``."""
     instance = {key: _value(value) for key, value in parser["instance"].items()}
     found = {key: instance[key] for key in ("memory", *_SIZES) if key in instance}
     found |= _values(parser, "backend")
@@ -196,7 +198,7 @@ def _backend(parser: configparser.RawConfigParser) -> dict[str, str | None]:
 def _count(instance: configparser.SectionProxy, key: str) -> int:
     count = int(instance.get(key, "0"))
     if not 0 <= count <= _MAX:
-        raise ValueError(f"{key} is {count}")
+        raise ValueError(f"{key} is {count}, which is outside the range 0 to {_MAX}")
     return count
 
 

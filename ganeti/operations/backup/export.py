@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Exporting an instance: to a node of this cluster, or to another cluster.
+"""The operation that exports an instance to a node of this cluster, or to another cluster.
 
-An export is there whole or not at all, and the instance goes, where that is wanted, only when all
-of it has arrived.
+Exports are atomic: an export exists completely or not at all. If requested, the instance is removed
+after the export is complete.
 """
 
 from __future__ import annotations
@@ -36,18 +36,19 @@ from ganeti.operations.instance.running_check import (
     require_nowhere_else,
 )
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
+from ganeti.operations.refusals import COMPRESSION_UNSUPPORTED
 from ganeti.operations.undo import Undo
 from ganeti.rpc import transfers as calls
 from ganeti.rpc.node import DescribeNode, DescribeOSes
 
 CONNECT_TIMEOUT = 20.0
 CONNECT_TRIES = 10
-"""How a source reaches a destination: seconds for each try, and how many."""
+"""Connection attempts of a source to its destination: seconds per attempt, and their number."""
 
 
 @dataclass(frozen=True)
 class Export:
-    """An instance that is to be copied; ``target`` is None where another cluster gets it."""
+    """An instance to export; ``target`` is None for another cluster."""
 
     op: ExportInstance
     subject: InstanceContext
@@ -61,13 +62,13 @@ class Export:
 
     @property
     def raw(self) -> bool:
-        """Whether disks are copied as they are, and not as an OS definition dumps them."""
+        """Whether to copy raw disks, because there is no OS definition to dump them."""
         return not self.subject.instance.os
 
 
 @dataclass(frozen=True)
 class Destination:
-    """What another cluster has said, checked: where each disk goes, and how we know who it is."""
+    """The verified endpoints of another cluster, one per disk, and the keys of the transfer."""
 
     places: tuple[ImportEndpoint, ...]
     trust: calls.Trust
@@ -85,21 +86,21 @@ def questions(op: ExportInstance, state: ClusterState) -> Sequence[NodeQuery]:
 
 
 def plan(op: ExportInstance, state: ClusterState, facts: NodeAnswers) -> Export:
-    """Decide what exporting the instance means, or refuse."""
+    """Plan the export."""
     _require_sense(op)
     subject = subject_of(op, state)
     instance, node = subject.instance, subject.primary
     require_online(node, f"instance {instance.name} cannot be exported")
     if not subject.disks:
-        raise Refused(f"instance {instance.name} has no disks: there is nothing to export")
+        raise Refused(f"instance {instance.name} has no disks to export")
     target = None
     if op.mode is ExportMode.LOCAL:
         target = state.node(op.target_node_uuid or str(op.target_node))
-        require_online(target, "it cannot keep the export")
+        require_online(target, "it cannot store the export")
     elif len(op.target_node) != len(subject.disks):
         raise Refused(
-            f"instance {instance.name} has {len(subject.disks)} disks, and target_node says where"
-            f" {len(op.target_node)} are awaited",
+            f"instance {instance.name} has {len(subject.disks)} disks, but target_node has"
+            f" {len(op.target_node)} endpoints",
             Code.INPUT,
         )
     if instance.os:
@@ -108,23 +109,26 @@ def plan(op: ExportInstance, state: ClusterState, facts: NodeAnswers) -> Export:
     found = presence(subject, state, facts)
     require_nowhere_else(found)
     if op.remove_instance and found.here and not op.shutdown:
-        raise Refused("an instance that is removed after its export must be stopped for it")
+        raise Refused("an instance must be stopped for its export if it is removed afterwards")
     return Export(op, subject, target, found)
 
 
 def _require_sense(op: ExportInstance) -> None:
-    """:raises Invalid: parameters are missing, or ask for what this software does not offer."""
+    """Check the parameters of the opcode.
+
+    :raises Invalid: parameters are missing or not supported.
+    """
     problems = []
     if op.compress != NO_COMPRESSION:
-        problems.append(Problem("compress", "must be none: data are sent as they are"))
+        problems.append(COMPRESSION_UNSUPPORTED)
     if op.mode is ExportMode.LOCAL and not isinstance(op.target_node, str):
-        problems.append(Problem("target_node", "must be a node's name"))
+        problems.append(Problem("target_node", "must be the name of a node"))
     if op.mode is ExportMode.REMOTE:
         if isinstance(op.target_node, str):
-            problems.append(Problem("target_node", "must say where each disk is awaited"))
+            problems.append(Problem("target_node", "must be a list with an endpoint for each disk"))
         for name in ("x509_key_name", "destination_x509_ca"):
             if getattr(op, name) is None:
-                problems.append(Problem(name, "is required to export to another cluster"))
+                problems.append(Problem(name, "is required for an export to another cluster"))
     if problems:
         raise Invalid(problems)
 
@@ -155,7 +159,7 @@ async def run(plan: Export, tools: Tools) -> tuple[bool, list[bool]]:
 
 
 async def _keep(plan: Export, target: Node, guest: Guest, tools: Tools) -> None:
-    """Dump the disks to a node, and let it keep them as an export."""
+    """Dump the disks to a node as an export."""
     subject, state = plan.subject, tools.config.state()
     name, source = subject.instance.name, subject.primary
     unfinished = calls.RemoveExportCall(name=name + calls.NEW)
@@ -177,7 +181,7 @@ async def _keep(plan: Export, target: Node, guest: Guest, tools: Tools) -> None:
 
 
 async def _remove_older(plan: Export, target: Node, tools: Tools) -> None:
-    """Remove exports of the instance from other nodes: only the newest is of use."""
+    """Remove older exports of the instance from other nodes."""
     name, state = plan.subject.instance.name, tools.config.state()
     others = [node for node in state.nodes.values() if node.uuid != target.uuid]
     asked = [node for node in others if not node.offline]
@@ -189,13 +193,13 @@ async def _remove_older(plan: Export, target: Node, tools: Tools) -> None:
         try:
             await tools.nodes.ask(node, calls.RemoveExportCall(name=name))
         except GanetiError as e:
-            tools.progress.say(f"an older export is left on {node.name}: {e}")
+            tools.progress.say(f"cannot remove an older export on node {node.name}: {e}")
 
 
 async def _destination(plan: Export, tools: Tools) -> Destination:
-    """What the other cluster says, checked.
+    """Verify the data of the destination cluster.
 
-    :raises Refused: it was not the one with our secret that said so.
+    :raises Refused: they were not signed with this cluster's secret.
     """
     op, check = plan.op, await proofs(tools)
     assert op.x509_key_name is not None and op.destination_x509_ca is not None
@@ -206,7 +210,7 @@ async def _destination(plan: Export, tools: Tools) -> Destination:
 
 
 async def _send(plan: Export, destination: Destination, guest: Guest, tools: Tools) -> None:
-    """Send the disks to where the other cluster awaits them."""
+    """Send the disks to the endpoints of the other cluster."""
     node = plan.subject.primary
     async with RunningTransfers(tools) as transfers:
         for index, place in enumerate(destination.places):
@@ -230,7 +234,7 @@ async def _forget_key(plan: Export, destination: Destination, tools: Tools) -> N
     try:
         await tools.nodes.ask(plan.subject.primary, calls.RemoveCertificate(name=key))
     except GanetiError as e:
-        tools.progress.say(f"the key {key} is left on {plan.subject.primary.name}: {e}")
+        tools.progress.say(f"cannot remove the key {key} on node {plan.subject.primary.name}: {e}")
 
 
 async def _remove_instance(plan: Export, tools: Tools) -> None:

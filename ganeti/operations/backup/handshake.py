@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What clusters that move instances between each other prove to each other.
+"""The handshake of instance moves between clusters.
 
-Each proof is a text signed with the secret that both share; the forms are those that clusters and
-tools of the established software exchange.
+Each message is signed with the cluster domain secret that both clusters share; the forms are those
+of Ganeti.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from ganeti.operations.operation import Identifiers, Tools
 from ganeti.pki.signatures import DomainSecret
 
 VERSION = 0
-"""Of the handshake; another one is refused."""
+"""The version of the handshake."""
 
 KEY_LIFE = 86400
-"""Seconds for which the key of a move is valid."""
+"""Lifetime of the key of a move in seconds."""
 
 _TEXT = "Hi, I'm Ganeti"
 _FILE = "/cluster-domain-secret"
@@ -30,7 +30,7 @@ _MAGIC = re.compile(r"\A[-_.a-zA-Z0-9]{5,100}\Z")
 
 @dataclass(frozen=True)
 class ImportEndpoint:
-    """Where a disk is awaited, and what its sender must say first."""
+    """The address where a disk is received, and the token that its sender must transmit first."""
 
     host: str
     port: int
@@ -39,79 +39,84 @@ class ImportEndpoint:
 
 @dataclass(frozen=True)
 class Proofs:
-    """Makes and checks proofs with the cluster's secret."""
+    """The creation and verification of messages signed with the cluster domain secret."""
 
     secret: DomainSecret
     ids: Identifiers
 
     def handshake(self) -> list[Any]:
-        """What shows a destination that this cluster may send to it."""
+        """Return the handshake that authorizes this cluster at the destination."""
         return [VERSION, *self._signed(f"{VERSION}:{_TEXT}")]
 
     def check_handshake(self, given: Sequence[Any]) -> None:
-        """:raises Refused: the source does not have our secret, or is of another version."""
+        """Check the handshake of a source cluster.
+
+        :raises Refused: the source has another secret, or another version of the handshake.
+        """
         match given:
             case [int(version), str(signature), str(salt)]:
                 if version != VERSION:
                     raise Refused(
-                        f"the source cluster speaks version {version} of the protocol of moves,"
-                        f" and this one version {VERSION}",
+                        f"the source cluster has version {version} of the handshake, this cluster"
+                        f" version {VERSION}",
                         Code.INPUT,
                     )
-                self._check(f"{version}:{_TEXT}", salt, signature, "the handshake of the source")
+                self._check(f"{version}:{_TEXT}", salt, signature, "the source's handshake")
             case _:
-                raise Refused("source_handshake is not [version, signature, salt]", Code.INPUT)
+                raise Refused("source_handshake must be [version, signature, salt]", Code.INPUT)
 
     def key_name(self, name: str) -> list[Any]:
-        """The name of a key, such that only we believe it when we get it back."""
+        """Return the signed name of a key, which only this cluster accepts back."""
         return [name, *self._signed(name)]
 
     def check_key_name(self, given: Sequence[Any]) -> str:
-        """The name of a key that we gave away.
+        """Return the name of a key from its signed form.
 
-        :raises Refused: it is not ours.
+        :raises Refused: this cluster has not signed it.
         """
         match given:
             case [str(name), str(signature), str(salt)]:
-                self._check(name, salt, signature, "the name of the key")
+                self._check(name, salt, signature, "the key name")
                 return name
-        raise Refused("x509_key_name is not [name, signature, salt]", Code.INPUT)
+        raise Refused("x509_key_name must be [name, signature, salt]", Code.INPUT)
 
     def place(self, index: int, place: ImportEndpoint) -> list[Any]:
-        """Where a disk is awaited, for the source."""
+        """Return the signed endpoint of a disk, for the source."""
         text = f"{index}:{place.host}:{place.port}:{place.magic}"
         return [place.host, place.port, place.magic, *self._signed(text)]
 
     def check_place(self, index: int, given: Any) -> ImportEndpoint:
-        """Where the destination awaits a disk.
+        """Return the endpoint of a disk from its signed form.
 
-        :raises Refused: it was not the destination that said so.
+        :raises Refused: it was not signed with this cluster's secret.
         """
         match given:
             case [str(host), int(port), str(magic), str(signature), str(salt)]:
                 if not 0 < port < 65536 or not _MAGIC.match(magic):
-                    raise Refused(f"disk {index} has no valid port and magic", Code.INPUT)
+                    raise Refused(
+                        f"the endpoint of disk {index} has an invalid port or magic", Code.INPUT
+                    )
                 text = f"{index}:{host}:{port}:{magic}"
-                self._check(text, salt, signature, f"where disk {index} is awaited")
+                self._check(text, salt, signature, f"the endpoint of disk {index}")
                 return ImportEndpoint(host, port, magic)
         raise Refused(
-            f"where disk {index} is awaited is not [host, port, magic, signature, salt]",
+            f"the endpoint of disk {index} must be [host, port, magic, signature, salt]",
             Code.INPUT,
         )
 
     def certificate(self, pem: str) -> str:
-        """A certificate, signed for the other cluster."""
+        """Return a certificate signed for the other cluster."""
         return self.secret.sign_certificate(pem, self._salt())
 
     def check_certificate(self, text: str) -> str:
-        """The other cluster's certificate, in PEM.
+        """Return the other cluster's certificate (PEM) from its signed form.
 
-        :raises Refused: it was not signed with our secret.
+        :raises Refused: it was not signed with this cluster's secret.
         """
         return self.secret.check_certificate(text)
 
     def magic(self) -> str:
-        """What nobody else says."""
+        """Return a new random token."""
         return self.ids.secret()
 
     def _salt(self) -> str:
@@ -124,21 +129,22 @@ class Proofs:
     def _check(self, text: str, salt: str, signature: str, what: str) -> None:
         if not self.secret.check(text, salt, signature):
             raise Refused(
-                f"{what} was not signed with this cluster's domain secret; both clusters need the"
-                " same one (gnt-cluster renew-crypto --cluster-domain-secret)",
+                f"{what} was not signed with this cluster's domain secret; install the same secret"
+                " on both clusters: gnt-cluster renew-crypto --cluster-domain-secret",
                 Code.INPUT,
             )
 
 
 async def proofs(tools: Tools) -> Proofs:
-    """Proofs by the secret of this cluster.
+    """Return the handshake with this cluster's secret.
 
-    :raises Refused: it has none.
+    :raises Refused: the cluster has no secret.
     """
     for file in await tools.shared.read():
         if file.path.endswith(_FILE):
             return Proofs(DomainSecret.read(file.content), tools.ids)
     raise Refused(
-        "this cluster has no domain secret, which moves between clusters need; make one by"
-        " gnt-cluster renew-crypto --new-cluster-domain-secret, and give it to the other, too"
+        "this cluster has no domain secret, which moves between clusters require; create one by"
+        " gnt-cluster renew-crypto --new-cluster-domain-secret, and install it on the other"
+        " cluster, too"
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Getting ready to export an instance: what another cluster needs to know of us beforehand."""
+"""The operation that prepares an export to another cluster."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ganeti.rpc.transfers import CreateCertificate
 
 @dataclass(frozen=True)
 class ExportPreparation:
-    """An instance that will be exported."""
+    """An instance to export."""
 
     op: PrepareExport
     subject: InstanceContext
@@ -31,7 +31,7 @@ class ExportPreparation:
 
 
 def plan(op: PrepareExport, state: ClusterState, facts: NodeAnswers) -> ExportPreparation:
-    """Decide whether the instance can be exported as it is, or refuse."""
+    """Plan the preparation; the instance's node must be online."""
     subject = subject_of(op, state)
     require_online(subject.primary, f"instance {subject.instance.name} cannot be exported")
     return ExportPreparation(op, subject)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Removing the exports of an instance, which need not exist any more."""
+"""The operation that removes the exports of an instance, which need not exist."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ganeti.rpc import transfers as calls
 
 @dataclass(frozen=True)
 class ExportRemoval:
-    """An export, and the nodes that have it."""
+    """An export and its nodes."""
 
     name: str
     nodes: tuple[Node, ...]
@@ -35,7 +35,7 @@ _LIST = calls.ListExports()
 
 
 def plan(op: RemoveExport, state: ClusterState, facts: NodeAnswers) -> ExportRemoval:
-    """Find the exports, or refuse."""
+    """Plan the removal on all nodes that have an export."""
     asked = op.instance_uuid or op.instance_name
     known = state.knows(RecordKind.INSTANCE, asked)
     name = state.instance(asked).name if known else op.instance_name
@@ -46,7 +46,7 @@ def plan(op: RemoveExport, state: ClusterState, facts: NodeAnswers) -> ExportRem
     )
     if not nodes:
         raise Refused(
-            f"no node that can be reached has an export named {name}; see gnt-backup list",
+            f"no reachable node has an export of {name}; see gnt-backup list",
             Code.UNKNOWN,
         )
     return ExportRemoval(name, nodes)

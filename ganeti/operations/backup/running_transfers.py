@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Transfers that a job has begun: waiting for them, telling of them, and ending them all."""
+"""The running transfers of a job: start, progress, completion and cleanup."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from ganeti.rpc import transfers as calls
 from ganeti.rpc.transfers import TransferStatus
 
 _LOOKS = (0.05, 1.0)
-"""Seconds between two looks, at first and later."""
+"""Seconds between two polls, at first and at most."""
 _SAY = 10.0
-"""Seconds between two lines about a transfer."""
+"""Seconds between two progress messages of a transfer."""
 _TIMEOUT = 15.0
-"""Seconds for which a node may give no answer; a daemon that is started again knows nothing."""
+"""Seconds for which a node may be unreachable; a restarted daemon does not know its transfers."""
 _LATER = 0.5
-"""Seconds after which both ends of a transfer that failed know of it."""
+"""Seconds after which both ends of a failed transfer have noticed the failure."""
 _MIB = 1 << 20
 
 CONNECT_TIMEOUT = 60.0
-"""Seconds until a node of this cluster must have connected to another."""
+"""Seconds for a connection between two nodes of this cluster."""
 
 
 @dataclass(frozen=True)
 class UnderWay:
-    """A transfer on a node; ``what`` says of what, and which way."""
+    """A transfer on a node; ``what`` describes it in messages."""
 
     node: Node
     name: str
@@ -35,7 +35,7 @@ class UnderWay:
 
 
 class RunningTransfers:
-    """The transfers of a job. Leaving the block ends all of them, and leaves none behind."""
+    """A context manager for the transfers of a job; all are removed at its end."""
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
@@ -46,22 +46,22 @@ class RunningTransfers:
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is GeneratorExit:
-            return  # thrown away with its process: nothing can be waited for any more
+            return  # the coroutine is being garbage collected, and can no longer await
         for each in self._begun:
             try:
                 await self._tools.nodes.ask(each.node, calls.ForgetTransfer(name=each.name))
             except GanetiError as e:
-                # It ends by itself when nobody asks for it any more.
-                self._tools.progress.say(f"{each.what}: could not be cleaned up: {e}")
+                # The node stops it after some minutes without a query.
+                self._tools.progress.say(f"{each.what}: cannot clean up: {e}")
 
     async def receive(
         self, node: Node, what: str, source: calls.FromPeer, sink: calls.OfDisk | calls.OfExport
     ) -> int:
-        """Begin to await a transfer; answers the port."""
+        """Start to receive a transfer; return the port."""
         started = await self._tools.nodes.ask(node, calls.StartImport(source=source, sink=sink))
         self._begun.append(UnderWay(node, started.name, what))
         if started.port is None:
-            raise Failed(f"{node.name} awaits {what}, but does not say where", Code.INTERNAL)
+            raise Failed(f"node {node.name} returned no port for {what}", Code.INTERNAL)
         return started.port
 
     async def send(
@@ -71,14 +71,14 @@ class RunningTransfers:
         source: calls.OfDisk | calls.OfExport,
         sink: calls.ToPeer | calls.OfExport,
     ) -> None:
-        """Begin to send."""
+        """Start to send."""
         started = await self._tools.nodes.ask(node, calls.StartExport(source=source, sink=sink))
         self._begun.append(UnderWay(node, started.name, what))
 
     async def restore(
         self, node: Node, what: str, source: calls.OfExport, sink: calls.OfDisk
     ) -> None:
-        """Begin to fill a disk from a dump on the same node."""
+        """Start to restore a disk from a dump on the same node."""
         started = await self._tools.nodes.ask(node, calls.StartImport(source=source, sink=sink))
         self._begun.append(UnderWay(node, started.name, what))
 
@@ -90,7 +90,7 @@ class RunningTransfers:
         source: calls.OfDisk | calls.OfExport,
         sink: calls.OfDisk | calls.OfExport,
     ) -> None:
-        """Begin a transfer between two nodes of this cluster."""
+        """Start a transfer between two nodes of this cluster."""
         magic = self._tools.ids.secret()
         awaited = calls.FromPeer(
             address=receiver.secondary_ip, magic=magic, patience=CONNECT_TIMEOUT
@@ -107,9 +107,9 @@ class RunningTransfers:
         await self.send(sender, f"{what} from {sender.name}", source, peer)
 
     async def arrive(self) -> None:
-        """Wait until all have brought everything to its place.
+        """Wait until all transfers are complete.
 
-        :raises Failed: one has not; with everything that is known of the reasons.
+        :raises Failed: a transfer failed; with the known reasons of both ends.
         """
         waiting = [_Watch(each) for each in self._begun]
         nap = _LOOKS[0]
@@ -122,7 +122,7 @@ class RunningTransfers:
                 nap = min(2 * nap, _LOOKS[1])
 
     async def _explain(self, failing: list[_Watch]) -> None:
-        """Raise what went wrong, by then at both ends: one of them knows the reason."""
+        """Raise the problems of both ends, after a delay, as either end may know the reason."""
         await self._tools.time.sleep(_LATER)
         for watch in failing:
             if not watch.problem:
@@ -132,7 +132,7 @@ class RunningTransfers:
 
 
 class _Watch:
-    """Looks at one transfer again and again."""
+    """A monitor of one transfer."""
 
     def __init__(self, of: UnderWay) -> None:
         self.of = of
@@ -142,7 +142,10 @@ class _Watch:
         self._silent_since: float | None = None
 
     async def look(self, tools: Tools) -> bool:
-        """Whether it is over and well; else ``problem`` says what is wrong, if something is."""
+        """Query the status; return whether the transfer is complete.
+
+        A failure sets ``problem``.
+        """
         now = tools.time.seconds()
         try:
             asked = tools.nodes.ask(self.of.node, calls.AskTransfers(names=(self.of.name,)))
@@ -155,8 +158,8 @@ class _Watch:
         self._silent_since = None
         if status is None:
             self.problem = (
-                f"node {self.of.node.name} knows nothing of it any more; its daemon was started"
-                " again meanwhile"
+                f"node {self.of.node.name} does not know the transfer;"
+                " its node daemon was restarted"
             )
             return False
         if status.problem is not None:
@@ -171,7 +174,7 @@ class _Watch:
             tools.progress.say(f"{self.of.what}: done, {moved:.1f} MiB at {rate:.1f} MiB/s")
         elif status.connected and not self._connected:
             self._connected, self._said = True, now
-            tools.progress.say(f"{self.of.what}: under way")
+            tools.progress.say(f"{self.of.what}: transfer started")
         elif self._connected and now - self._said >= _SAY:
             self._said = now
             tools.progress.say(f"{self.of.what}: {_progress(status)}")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""An instance's disks, held so that they can be copied as they are at one moment.
+"""Consistent copies of an instance's disks for an export.
 
-A running instance is stopped for that, unless its disks have snapshots and it is to run on. With
-snapshots it starts again at once, else when the copies are made.
+A running instance is stopped first, unless it should keep running and its storage supports
+snapshots. After snapshots it is started again at once, otherwise after the copy.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from ganeti.schema.records import replace
 
 @dataclass(frozen=True)
 class SnapshotOptions:
-    """How an instance is held: whether it runs, is stopped for it, and how long it stands then.
+    """The state of the instance, and whether and how to stop it; ``timeout`` in seconds.
 
-    ``goes`` says that it will not run again unless something fails.
+    ``goes`` states that it is not started again unless the export fails.
     """
 
     running: bool
@@ -43,9 +43,9 @@ class SnapshotOptions:
 async def standing(
     subject: InstanceContext, manner: SnapshotOptions, tools: Tools
 ) -> AsyncIterator[Guest]:
-    """The guest, with disks that do not change until the block is left.
+    """Yield the guest with disks that do not change until the block ends.
 
-    :raises Refused: it is to run on, and its disks have no snapshots.
+    :raises Refused: the guest should keep running, but its storage has no snapshots.
     """
     stands, well = _Standing(subject, manner, tools), False
     try:
@@ -56,7 +56,7 @@ async def standing(
 
 
 class _Standing:
-    """What was done to an instance, and is to be undone."""
+    """The changes made to an instance for the export, which are reverted at its end."""
 
     def __init__(self, subject: InstanceContext, manner: SnapshotOptions, tools: Tools) -> None:
         self._subject, self._manner, self._tools = subject, manner, tools
@@ -65,7 +65,7 @@ class _Standing:
         self._stopped = self._attached = False
 
     async def hold(self) -> Guest:
-        """Stop what runs, and make the snapshots that there can be."""
+        """Stop a running instance if requested, and create snapshots if possible."""
         manner, subject, tools = self._manner, self._subject, self._tools
         if not manner.running:
             self._attached = True
@@ -74,7 +74,7 @@ class _Standing:
         if manner.shutdown:
             if not manner.goes:
                 await require_able(subject.primary, self._guest, tools)
-            tools.progress.say(f"stopping {subject.instance.name}")
+            tools.progress.say(f"stopping instance {subject.instance.name}")
             self._stopped = True
             await tools.progress.interruptible(stop_guest(subject, manner.timeout, tools))
         if not await self._snapshot():
@@ -84,7 +84,7 @@ class _Standing:
         return replace(self._guest, disks=tuple(self._snapshots))
 
     async def _snapshot(self) -> bool:
-        """Whether there is a snapshot of every disk now; else there is none."""
+        """Create a snapshot of every disk, or of none; return whether there are snapshots."""
         for disk in self._guest.disks:
             name = f"snapshot-{self._tools.ids.uuid()}"
             try:
@@ -96,17 +96,17 @@ class _Standing:
                 await self._remove_snapshots()
                 if not self._stopped:
                     raise Refused(
-                        f"instance {self._guest.name} runs, and cannot be exported meanwhile unless"
-                        f" it is stopped (leave out --noshutdown): {e}"
+                        f"instance {self._guest.name} is running and cannot be exported without a"
+                        f" shutdown; omit --noshutdown ({e})"
                     ) from None
                 return False
             self._snapshots.append(made)
         return True
 
     async def let_go(self, *, well: bool) -> None:
-        """Leave the instance as it was, as far as it is not to go.
+        """Revert the changes, and start the instance again if it was running.
 
-        :raises Failed: it was running, and does not start again.
+        :raises Failed: the instance cannot be started again.
         """
         await self._remove_snapshots()
         subject, tools = self._subject, self._tools
@@ -114,17 +114,19 @@ class _Standing:
             try:
                 await detach_disks(tools.config.state(), subject.instance, subject.disks, tools)
             except Failed as e:
-                tools.progress.say(f"disks of {subject.instance.name} stay attached: {e}")
+                tools.progress.say(
+                    f"cannot detach the disks of instance {subject.instance.name}: {e}"
+                )
         if self._stopped and not (self._manner.goes and well):
             await self._start()
 
     async def _start(self) -> None:
         name = self._subject.instance.name
-        self._tools.progress.say(f"starting {name} again")
+        self._tools.progress.say(f"starting instance {name} again")
         try:
             await self._tools.nodes.ask(self._subject.primary, StartInstanceCall(guest=self._guest))
         except GanetiError as e:
-            raise Failed(f"instance {name} was stopped, and does not start again: {e}") from e
+            raise Failed(f"instance {name} was stopped and cannot be started again: {e}") from e
         self._stopped = False
 
     async def _remove_snapshots(self) -> None:
@@ -134,4 +136,4 @@ class _Standing:
                 await self._tools.nodes.ask(self._subject.primary, RemoveDisk(disk=snapshot))
             except GanetiError as e:
                 volume = "/".join(map(str, snapshot.logical_id))
-                self._tools.progress.say(f"the snapshot {volume} is left behind: {e}")
+                self._tools.progress.say(f"cannot remove the snapshot {volume}: {e}")

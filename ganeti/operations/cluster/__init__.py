@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Operations on the cluster as a whole."""
+"""Operations for the cluster as a whole."""

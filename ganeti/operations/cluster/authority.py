@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Replacing the cluster's certificate authority while the cluster works.
+"""Replacement of the cluster's certificate authority without interruption.
 
-Both authorities are trusted from before the first certificate of the new one is used until after
-the last one of the old one is. Whatever ends this in between, the master included, leaves a cluster
-that works, and doing it again completes it.
+Both authorities are trusted from before the first use of a certificate of the new one until after
+the last use of one of the old. An interruption at any point, also of the master, leaves a working
+cluster, and a repetition completes the replacement.
 """
 
 from __future__ import annotations
@@ -21,41 +21,41 @@ from ganeti.pki.enrolment import fingerprint
 from ganeti.rpc.node import AskVersion
 
 RELOAD = 5.0
-"""Seconds in which the master daemon has certainly seen that files of its node have changed."""
+"""Seconds after which the master daemon has noticed changed files of its node."""
 
 AGAIN = (
-    "when they answer again, or are marked offline (gnt-node modify --offline=yes), complete it"
-    " with gnt-cluster renew-crypto --new-cluster-certificate; ganeti-watcher does so, too"
+    "when they are reachable again or marked offline (gnt-node modify --offline=yes), complete the"
+    " replacement with gnt-cluster renew-crypto --new-cluster-certificate, or wait for"
+    " ganeti-watcher to do so"
 )
 
 
 async def introduce_authority(tools: Tools) -> None:
-    """Have all nodes that are online trust a new authority, and the candidates issue by its key.
+    """Make all online nodes trust a new authority, and distribute its key to the candidates.
 
-    An unfinished replacement goes on with the authority that it has introduced, unless that one's
-    key is not here, or may be known to a node that is no candidate any more. Nodes that are offline
-    have to join again.
+    An unfinished replacement continues with the authority that it introduced, unless its key is
+    not on this host, or a former candidate may know it. Nodes that are offline must join again.
 
-    :raises Failed: some nodes did not answer; says which. Both authorities are trusted.
+    :raises Failed: nodes did not answer, with their names; both authorities are trusted.
     """
     await _require_answers(tools)
     if not await _is_introduced(tools):
         await _generate(tools)
     if lacking := await tools.members.distribute():
         raise _unfinished(lacking)
-    # This includes the master daemon, which is about to meet certificates of the new authority.
+    # Wait for the master daemon, too, which will soon get certificates of the new authority.
     await tools.time.sleep(RELOAD)
     await tools.keys.renew_rapi()
     if lacking := await share_files(other_candidates(tools.config.state()), tools):
         raise _unfinished(lacking)
-    tools.progress.say("all nodes trust the new authority, and the candidates have its key")
+    tools.progress.say("all nodes trust the new authority, and the master candidates have its key")
     await _forget_offline_nodes(tools)
 
 
 async def _forget_offline_nodes(tools: Tools) -> None:
-    """Let nodes that do not know the new authority join again before they are used.
+    """Remove the certificates of offline nodes, which must join again.
 
-    From now on they would take the master for a stranger.
+    They do not trust the new authority, so they would reject the master.
     """
     state = tools.config.state()
     online = {node.uuid for node in _online(state)}
@@ -64,37 +64,43 @@ async def _forget_offline_nodes(tools: Tools) -> None:
     await tools.config.change(forget_certificates(online))
     others = sorted(node.name for node in state.nodes.values() if node.offline)
     tools.progress.say(
-        f"these nodes are offline and must join again before they are used: {', '.join(others)}"
+        f"these nodes are offline and must be readded before use: {', '.join(others)}"
         " (gnt-node add --readd)"
     )
 
 
 async def retire_authority(tools: Tools) -> None:
-    """Trust the newest authority only, which has issued the certificates of all nodes.
+    """Stop trusting all authorities but the newest, which has issued all node certificates.
 
-    :raises Failed: a candidate may lack the key; says which. Both authorities are trusted.
+    :raises Failed: candidates may not have the key, with their names; both authorities are
+       trusted.
     """
-    # Again: files that were read before may have been on their way to a candidate.
+    # Distribute again: an earlier distribution with old content may have arrived last.
     if lacking := await share_files(other_candidates(tools.config.state()), tools):
         raise _unfinished(lacking)
     state = tools.config.state()
     assert state.authorities is not None
     await tools.config.change(trust(state.authorities.certificates[0]))
     await enforce_members(tools)
-    tools.progress.say("the old authority is not trusted any more")
+    tools.progress.say("the old authority is no longer trusted")
 
 
 async def _require_answers(tools: Tools) -> None:
-    """Refuse to begin what could not be completed now."""
+    """Check that all online nodes answer, so that the replacement can be completed.
+
+    :raises Failed: nodes do not answer.
+    """
     nodes = _online(tools.config.state())
     answers = await tools.nodes.ask_all(nodes, AskVersion())
     silent = [node.name for node in nodes if isinstance(answers[node.uuid], Failed)]
     if silent:
-        raise Failed(f"the authority stays as it is, as nodes do not answer: {_named(silent)}")
+        raise Failed(
+            f"the authority was not replaced, because nodes do not answer: {_named(silent)}"
+        )
 
 
 async def _is_introduced(tools: Tools) -> bool:
-    """Return whether the newest authority is one that an unfinished replacement can go on with."""
+    """Return whether an unfinished replacement can continue with the newest authority."""
     known = tools.config.state().authorities
     if known is None or known.key_exposed or len(known.certificates) == 1:
         return False
@@ -103,7 +109,7 @@ async def _is_introduced(tools: Tools) -> bool:
 
 
 async def _generate(tools: Tools) -> None:
-    """Introduce a new authority to the nodes, and issue by its key on this host."""
+    """Generate a new authority, make the nodes trust it, and install its key on this host."""
     state = tools.config.state()
     made = await tools.keys.generate_authority(state.cluster.cluster_name)
     known = state.authorities
@@ -111,7 +117,7 @@ async def _generate(tools: Tools) -> None:
     await tools.config.change(trust(made.certificate, *others))
     lacking = await tools.members.distribute()
     if state.master.name in lacking:
-        # The certificate for the key would not be here. It is lost with this job, and was not used.
+        # This host would have the key without its certificate. The unused key is discarded.
         raise _unfinished(lacking)
     await tools.keys.use_authority(made.key)
     tools.progress.say(f"the new authority has the fingerprint {_short(made.certificate)}")
@@ -123,7 +129,7 @@ def _online(state: ClusterState) -> list[Node]:
 
 def _unfinished(lacking: Collection[str]) -> Failed:
     return Failed(
-        "two authorities are trusted until all nodes know the new one, which these do not:"
+        "both authorities stay trusted, because these nodes do not have the new one:"
         f" {_named(lacking)}"
     )
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Compare the files that master candidates share with the master's.
+"""Comparison of the files that master candidates share with those of the master.
 
 A candidate that lacks one, or has an old one, could become a master that cannot do its work; a node
 that is no candidate must not have keys and secrets of the cluster.
@@ -18,29 +18,29 @@ from ganeti.operations.cluster.group_findings import Checked
 from ganeti.operations.operation import SharedFile
 from ganeti.paths import Paths
 
-_MEND = "unless a job is about to bring it there: gnt-cluster redist-conf"
+_MEND = "unless a job is already queued for this, run gnt-cluster redist-conf"
 
 
 def own_file_findings(shared: Sequence[SharedFile], cluster: str) -> Iterator[Finding]:
-    """Return the files that the master itself lacks."""
+    """Yield findings about files that the master itself lacks."""
     there = {file.path for file in shared}
     for path in Paths().shared_files:
         if path not in there:
             message = (
-                f"the master has no {path}; copy it from a master candidate, or make a new one"
+                f"the master lacks {path}; copy it from a master candidate, or create a new one"
             )
             yield Finding(Code.ECLUSTERFILECHECK, "cluster", cluster, message)
 
 
 def file_findings(checked: Checked, shared: Sequence[SharedFile]) -> Iterator[Finding]:
-    """Return where nodes of a group have other files than they should."""
+    """Yield findings about missing, different or unexpected files on nodes of a group."""
     expected = {file.path: hashlib.sha256(file.content).hexdigest() for file in shared}
     for node, found in checked.answers("filelist"):
         before = checked.facts.state or checked.state
         if node.uuid == checked.state.cluster.master_node or node != before.nodes.get(node.uuid):
-            continue  # it is the measure, or its role may have changed while it was asked
+            continue  # the master is the reference, and the role of a changed node is uncertain
         if not isinstance(found, Mapping):
-            message = f"its copies of the cluster's files cannot be checked: {found}"
+            message = f"cannot check its copies of the cluster's files: {found}"
             yield Finding(Code.ENODEFILECHECK, "node", node.name, message)
             continue
         for message in _differences(node, found, expected):
@@ -56,6 +56,6 @@ def _differences(
         return
     for path, digest in expected.items():
         if path not in found:
-            yield f"lacks {path}, which every master candidate needs; {_MEND}"
+            yield f"lacks {path}, which every master candidate requires; {_MEND}"
         elif found[path] != digest:
-            yield f"has another {path} than the master; {_MEND}"
+            yield f"has a different {path} than the master; {_MEND}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What verification finds, and the report of it in the job's log."""
+"""Findings of the verification, and their report in the job's log."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ganeti.operations.operation import Progress
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong: its code, the kind and name of what it is about, and the words.
+    """A finding: its code, kind and name of the object, and a message.
 
-    A ``warning`` is no error.
+    A ``warning`` does not fail the verification.
     """
 
     code: Code
@@ -26,9 +26,9 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """Writes findings into a job's log; what is ignored is only a warning.
+    """A writer of findings to a job's log; errors with an ``ignored`` code become warnings.
 
-    With ``verbose`` it says what was found to be well, too.
+    With ``verbose`` it also writes what was found to be correct.
     """
 
     progress: Progress
@@ -37,16 +37,16 @@ class Report:
     verbose: bool = False
 
     def heading(self, text: str) -> None:
-        """Say what is looked at next."""
+        """Write the heading of a section."""
         self.progress.say(f"* {text}")
 
     def detail(self, text: str) -> None:
-        """Say what was looked at, if that is wanted."""
+        """Write what was checked, if ``verbose`` is set."""
         if self.verbose:
             self.progress.say(f"  - {text}")
 
     def write(self, findings: Collection[Finding]) -> bool:
-        """Write the findings; whether none of them is an error."""
+        """Write the findings; return whether none is an error."""
         good = True
         for each in findings:
             minor = each.warning or each.code in self.ignored

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What does not fit together in a node group: instances, policies, and what nodes have of things.
-
-Each function takes the group's nodes that are online, the state, and what the nodes answered.
-"""
+"""Checks of a node group: instance layout, policies, and resources of nodes."""
 
 from __future__ import annotations
 
@@ -26,12 +23,12 @@ from ganeti.operations.operation import NodeAnswers
 from ganeti.rpc.node import VerifyNode
 
 EXCLUSION = "htools:iextags:"
-"""What a tag of the cluster begins with whose rest begins the tags that exclude each other."""
+"""The prefix of cluster tags that declare prefixes of exclusion tags."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A node group with the nodes of it that are online, and what these said."""
+    """A node group, its online nodes, and their answers."""
 
     group: Group
     nodes: Sequence[Node]
@@ -39,20 +36,20 @@ class Checked:
     facts: NodeAnswers
 
     def answers(self, key: str) -> Iterator[tuple[Node, Any]]:
-        """What each node that made a check has answered to it."""
+        """Yield the nodes that answered the check ``key`` of ``VerifyNode``, with the answers."""
         for node in self.nodes:
             said = self.facts.known(node, VerifyNode)
             if said is not None and key in said:
                 yield node, said[key]
 
     def instances_on(self, node: Node) -> dict[str, Instance]:
-        """The instances that run on a node or could, by UUID."""
+        """Return the instances with this primary or secondary node by UUID."""
         found = (*self.state.primaries_on(node), *self.state.secondaries_on(node))
         return {each.uuid: each for each in found}
 
 
 def bridges_of(instances: Iterable[Instance], state: ClusterState) -> set[str]:
-    """Return the bridges that guests of these instances are connected to."""
+    """Return the bridges that guests of these instances use."""
     return {
         str(filled["link"])
         for instance in instances
@@ -63,7 +60,7 @@ def bridges_of(instances: Iterable[Instance], state: ClusterState) -> set[str]:
 
 
 def instance_findings(checked: Checked) -> Iterator[Finding]:
-    """Return what is wrong with the instances of the group, whatever the nodes say."""
+    """Yield findings about the group's instances from the configuration."""
     state = checked.state
     policy = policy_filled(state.cluster, checked.group)
     for node in state.nodes_in(checked.group):
@@ -72,8 +69,8 @@ def instance_findings(checked: Checked) -> Iterator[Finding]:
             yield from _layout(instance, disks)
             yield from _places(instance, node, state)
             if broken := violations(size_of(instance, disks, state), policy):
-                message = f"breaks the instance policy: {'; '.join(broken)}"
-                # It runs, and goes on running: what it cannot is to be moved or made again.
+                message = f"violates the instance policy: {'; '.join(broken)}"
+                # Only a warning: it keeps running, but cannot be moved or created again.
                 yield _about(instance, Code.EINSTANCEPOLICY, message, warning=True)
         yield from _excluded(node, state)
 
@@ -85,7 +82,7 @@ def _about(instance: Instance, code: Code, message: str, *, warning: bool = Fals
 def _layout(instance: Instance, disks: Sequence[Disk]) -> Iterator[Finding]:
     kinds = sorted({disk.dev_type.value for disk in disks})
     if len(kinds) > 1:
-        message = f"has disks of several kinds: {', '.join(kinds)}"
+        message = f"has disks of several templates: {', '.join(kinds)}"
         yield _about(instance, Code.EINSTANCELAYOUT, message)
     mirrors = {disk.nodes for disk in disks if disk.dev_type is Template.DRBD}
     if len({frozenset(nodes) for nodes in mirrors}) > 1:
@@ -96,16 +93,16 @@ def _places(instance: Instance, primary: Node, state: ClusterState) -> Iterator[
     others = [state.nodes[uuid] for uuid in state.secondaries_of(instance)]
     for node in (primary, *others):
         if not node.vm_capable:
-            message = f"is on {node.name}, which is not to run instances; move it to another node"
+            message = f"is on node {node.name}, which is not vm_capable; move it to another node"
             yield _about(instance, Code.EINSTANCEUNSUITABLENODE, message)
     groups = sorted({state.groups[node.group].name for node in (primary, *others)})
     if len(groups) > 1:
-        message = f"has copies of its disks in several groups: {', '.join(groups)}"
+        message = f"has copies of its disks in several node groups: {', '.join(groups)}"
         yield _about(instance, Code.EINSTANCESPLITGROUPS, message, warning=True)
 
 
 def _excluded(node: Node, state: ClusterState) -> Iterator[Finding]:
-    """Instances that have the same exclusion tag and the same primary node."""
+    """Yield findings about instances with the same exclusion tag and primary node."""
     starts = tuple(
         tag.removeprefix(EXCLUSION) + ":" for tag in state.cluster.tags if tag.startswith(EXCLUSION)
     )
@@ -116,12 +113,14 @@ def _excluded(node: Node, state: ClusterState) -> Iterator[Finding]:
                 by_tag.setdefault(tag, []).append(instance.name)
     for tag, names in sorted(by_tag.items()):
         if len(names) > 1:
-            message = f"runs {', '.join(sorted(names))}, which the tag {tag} is to keep apart"
+            message = (
+                f"runs instances with the same exclusion tag {tag}: {', '.join(sorted(names))}"
+            )
             yield Finding(Code.EEXTAGS, "node", node.name, message)
 
 
 def node_findings(checked: Checked) -> Iterator[Finding]:
-    """Return what nodes lack or have more than others, of what they were asked about."""
+    """Yield findings about the group's nodes from their answers."""
     for check in (_bridges, _orphans, _definitions, _shared_folder, _forbidden_folders, _drbd):
         yield from check(checked)
 
@@ -134,12 +133,12 @@ def _bridges(checked: Checked) -> Iterator[Finding]:
     for node, missing in checked.answers("bridges"):
         needed = bridges_of(checked.instances_on(node).values(), checked.state)
         if lacking := sorted(needed.intersection(missing)):
-            message = f"has no bridge {', '.join(lacking)}, which instances on it need"
+            message = f"lacks bridges of its instances: {', '.join(lacking)}"
             yield _of_node(node, Code.ENODENET, message)
 
 
 def _orphans(checked: Checked) -> Iterator[Finding]:
-    """Logical volumes that belong to no disk, and are not reserved."""
+    """Yield findings about logical volumes that are neither disks nor reserved."""
     reserved = [re.compile(pattern) for pattern in checked.state.cluster.reserved_lvs]
     known = {
         "/".join(map(str, leaf.logical_id[:2]))
@@ -149,7 +148,7 @@ def _orphans(checked: Checked) -> Iterator[Finding]:
     }
     for node, found in checked.answers("lvlist"):
         if not isinstance(found, Mapping):
-            continue  # that volume groups cannot be seen is told by another check
+            continue  # another check reports this failure
         strange = sorted(
             name
             for name in found
@@ -157,14 +156,14 @@ def _orphans(checked: Checked) -> Iterator[Finding]:
         )
         if strange:
             message = (
-                f"has volumes that belong to no instance: {', '.join(strange)}; remove them, or"
-                " gnt-cluster modify --reserved-lvs"
+                f"has volumes that belong to no instance: {', '.join(strange)}; remove or reserve"
+                " them (gnt-cluster modify --reserved-lvs)"
             )
             yield _of_node(node, Code.ENODEORPHANLV, message, warning=True)
 
 
 def _definitions(checked: Checked) -> Iterator[Finding]:
-    """OS definitions that instances of a node need, or that other nodes have."""
+    """Yield findings about missing OS definitions of instances or of other nodes."""
     valid = {
         node.uuid: {each["name"] for each in found if each["valid"]}
         for node, found in checked.answers("oslist")
@@ -178,7 +177,7 @@ def _definitions(checked: Checked) -> Iterator[Finding]:
         for name in sorted((needed - {""}) - valid[node.uuid]):
             yield _of_node(node, Code.ENODEOS, f"lacks the OS definition {name} of its instances")
         for name in sorted(set(everywhere) - valid[node.uuid] - needed):
-            message = f"lacks the OS definition {name}, which works on other nodes"
+            message = f"lacks the OS definition {name}, which is valid on other nodes"
             yield _of_node(node, Code.ENODEOS, message, warning=True)
 
 
@@ -190,7 +189,7 @@ def _shared_folder(checked: Checked) -> Iterator[Finding]:
 def _forbidden_folders(checked: Checked) -> Iterator[Finding]:
     for node, found in checked.answers("allowed-file-storage-paths"):
         if found:
-            message = f"allows folders for disks that cannot be accepted: {', '.join(found)}"
+            message = f"allows unsafe directories for file disks: {', '.join(found)}"
             yield _of_node(node, Code.ENODEFILESTORAGEPATHS, message)
 
 
@@ -198,12 +197,12 @@ def _drbd(checked: Checked) -> Iterator[Finding]:
     versions = {node.name: text for node, text in checked.answers("drbd-version") if text}
     if len(set(versions.values())) > 1:
         told = ", ".join(f"{name} {text}" for name, text in sorted(versions.items()))
-        message = f"the nodes of the group run different versions of DRBD: {told}"
+        message = f"nodes have different DRBD versions: {told}"
         yield Finding(Code.ENODEDRBDVERSION, "group", checked.group.name, message, warning=True)
 
 
 def power_helpers(state: ClusterState) -> dict[str, list[str]]:
-    """Return the out-of-band helpers, each with the names of the nodes that it is for."""
+    """Return the out-of-band programs, each with the names of its nodes."""
     found: dict[str, list[str]] = {}
     for node in state.nodes.values():
         program = str(nd_filled(state.cluster, state.groups[node.group], node)["oob_program"])
@@ -213,10 +212,11 @@ def power_helpers(state: ClusterState) -> dict[str, list[str]]:
 
 
 def helper_findings(state: ClusterState, facts: NodeAnswers) -> Iterator[Finding]:
-    """Return the nodes whose out-of-band helper is missing on the master."""
+    """Yield findings about out-of-band programs that are missing on the master."""
     said = facts.known(state.master, VerifyNode) or {}
     helpers = power_helpers(state)
     for program in said.get("user-scripts") or ():
         for name in sorted(helpers.get(program, ())):
-            message = f"its out-of-band helper {program} is missing on the master, or cannot be run"
+            what = f"its out-of-band program {program}"
+            message = f"{what} is missing or not executable on the master"
             yield Finding(Code.ENODEOOBPATH, "node", name, message)

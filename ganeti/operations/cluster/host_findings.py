@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Find what is wrong with the hosts of a node group: set-up, volumes, mirrors, and parameters."""
+"""Checks of the hosts of a node group: setup, volumes, DRBD devices, and parameters."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ganeti.rpc.node import OBSTACLES
 from ganeti.schema.types import Parameters
 
 _INSTANCES = "instances "
-"""What the source of a set of parameters begins with that is of instances, whose names follow."""
+"""The prefix of the source of a set of parameters of instances; their names follow."""
 
 
 def host_findings(checked: Checked) -> Iterator[Finding]:
-    """Return what nodes said about their hosts that keeps instances from running there."""
+    """Yield findings about hosts from the nodes' answers."""
     for node, problems in checked.answers("nodesetup"):
         for problem in problems:
             yield Finding(Code.ENODESETUP, "node", node.name, str(problem))
@@ -29,33 +29,33 @@ def host_findings(checked: Checked) -> Iterator[Finding]:
 
 
 def _missing_devices(checked: Checked) -> Iterator[Finding]:
-    """Physical volumes that LVM knows by name only."""
+    """Yield findings about missing physical volumes."""
     for node, found in checked.answers("pvlist"):
         if not isinstance(found, list):
-            continue  # that volume groups cannot be seen is told by another check
+            continue  # another check reports this failure
         for device in found:
             if device["attributes"].endswith("m"):
                 message = (
                     f"physical volume {device['name']} of volume group {device['vg_name']} is"
-                    " missing; bring the device back, or see vgreduce(8)"
+                    " missing; reconnect the device, or see vgreduce(8)"
                 )
                 yield Finding(Code.ENODELVM, "node", node.name, message)
 
 
 def _unknown_minors(checked: Checked) -> Iterator[Finding]:
-    """DRBD devices that belong to no disk, and keep new ones from getting their number."""
+    """Yield findings about DRBD devices that belong to no disk and block their minors."""
     before = checked.facts.state or checked.state
     known = {end for state in (before, checked.state) for end in _minors(state)}
     for node, found in checked.answers("drbd-list"):
         unknown = [minor for minor in found if (node.uuid, minor) not in known]
         if unknown:
             devices = ", ".join(f"/dev/drbd{minor}" for minor in unknown)
-            message = f"has DRBD devices that belong to no instance: {devices}; drbdsetup down them"
+            message = f"has DRBD devices that belong to no instance: {devices}; run drbdsetup down"
             yield Finding(Code.ENODEDRBD, "node", node.name, message)
 
 
 def _minors(state: ClusterState) -> Iterator[tuple[str, int]]:
-    """Return the node and number of each end of the mirrored disks."""
+    """Return the node and minor of each end of the mirrored disks."""
     for disk in state.disks.values():
         if disk.dev_type is Template.DRBD:
             one, other, _, here, there, _ = disk.logical_id
@@ -63,7 +63,7 @@ def _minors(state: ClusterState) -> Iterator[tuple[str, int]]:
 
 
 def _other_helpers(checked: Checked) -> Iterator[Finding]:
-    """Nodes whose kernel asks another program about mirrors than the cluster is set to."""
+    """Yield findings about nodes whose DRBD usermode helper differs from the cluster's."""
     wanted = checked.state.cluster.drbd_usermode_helper
     obstructed = {
         node.uuid for node, found in checked.answers(OBSTACLES) if Template.DRBD.value in found
@@ -71,8 +71,9 @@ def _other_helpers(checked: Checked) -> Iterator[Finding]:
     for node, (loaded, helper) in checked.answers("drbd-helper"):
         if wanted and loaded and helper != wanted and node.uuid not in obstructed:
             message = (
-                f"its DRBD asks the helper {helper}, and the cluster's is {wanted}; load the module"
-                f" with usermode_helper={wanted}, or gnt-cluster modify --drbd-usermode-helper"
+                f"its DRBD usermode helper is {helper}, but the cluster's is {wanted}; load the"
+                f" module with usermode_helper={wanted}, or use gnt-cluster modify"
+                " --drbd-usermode-helper"
             )
             yield Finding(Code.ENODEDRBDHELPER, "node", node.name, message)
 
@@ -94,7 +95,7 @@ def parameter_sets(group: Group, state: ClusterState) -> Iterator[tuple[str, str
         for instance in state.primaries_on(node):
             if instance.hvparams and instance.hypervisor in enabled:
                 filled = hv_filled(cluster, instance)
-                # Clusters with thousands of instances have only some kinds of them.
+                # Even thousands of instances have few different sets of parameters.
                 key = instance.hypervisor, repr(sorted(filled.items()))
                 alike.setdefault(key, ([], filled))[0].append(instance.name)
     for (hypervisor, _), (names, filled) in alike.items():
@@ -104,14 +105,14 @@ def parameter_sets(group: Group, state: ClusterState) -> Iterator[tuple[str, str
 def _parameters(checked: Checked) -> Iterator[Finding]:
     for node, found in checked.answers("hvparms"):
         if not node.vm_capable or not isinstance(found, list):
-            continue  # an error here is that of the hypervisor, which another check tells
+            continue  # another check reports errors of the hypervisor
         here = {instance.name for instance in checked.instances_on(node).values()}
         for source, hypervisor, problem in found:
             owner = source
             if source.startswith(_INSTANCES):
                 names = here.intersection(source.removeprefix(_INSTANCES).split(", "))
                 if not names:
-                    continue  # the others that have them may not come here
+                    continue  # no instance with these parameters can run here
                 owner = _INSTANCES + ", ".join(sorted(names))
-            message = f"cannot give guests the {hypervisor} parameters of {owner}: {problem}"
+            message = f"does not support the {hypervisor} parameters of {owner}: {problem}"
             yield Finding(Code.ENODEHV, "node", node.name, message)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Whether the nodes can run guests with hypervisor parameters that change for the whole cluster."""
+"""Check of changed cluster-wide hypervisor parameters on the nodes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ganeti.schema.types import Parameters
 
 
 def changed_parameters(before: Cluster, after: Cluster) -> Iterator[ValidateHypervisor]:
-    """Return a question for each set of parameters that changes, about those that change only."""
+    """Yield a check for each set of parameters that changes, limited to changed ones."""
     for hypervisor in after.enabled_hypervisors:
         given = after.hvparams.get(hypervisor, {})
         yield from _question(hypervisor, given, before.hvparams.get(hypervisor, {}), given)
@@ -35,11 +35,11 @@ def _question(
 
 
 async def require_able(before: Cluster, after: Cluster, state: ClusterState, tools: Tools) -> None:
-    """Check with every node that takes instances.
+    """Check the parameters on every vm_capable node.
 
-    A node that does not answer is named in the job's log only: it may be down for a while.
+    Unreachable nodes are only reported in the job's log, as they may be down temporarily.
 
-    :raises Refused: with every node's problems.
+    :raises Refused: with the problems of all nodes.
     """
     hosts = [node for node in state.nodes.values() if node.vm_capable and not node.offline]
     problems: list[str] = []
@@ -48,10 +48,10 @@ async def require_able(before: Cluster, after: Cluster, state: ClusterState, too
         for node in sorted(hosts, key=lambda node: node.name):
             match answers[node.uuid]:
                 case Unreachable() as error:
-                    tools.progress.say(f"whether {node.name} can do that is not known: {error}")
+                    tools.progress.say(f"cannot check the parameters on node {node.name}: {error}")
                 case Exception() as error:
                     problems.append(str(error))
     if problems:
         raise Refused(
-            f"guests with these parameters would not run: {'; '.join(problems)}", Code.ENVIRONMENT
+            f"guests with these parameters cannot run: {'; '.join(problems)}", Code.ENVIRONMENT
         )

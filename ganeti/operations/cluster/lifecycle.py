@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The beginning and the end of a cluster, as far as they are jobs."""
+"""Operations at the creation and destruction of a cluster."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ganeti.operations.operation import HookCall, NodeAnswers, Operation, Tools
 
 @dataclass(frozen=True)
 class ClusterHook:
-    """The cluster's name and its master, at its beginning or end."""
+    """The cluster's name and master node, for the hooks."""
 
     cluster: str
     master: str
@@ -26,7 +26,7 @@ class ClusterHook:
 
 
 def plan_destroy(op: DestroyCluster, state: ClusterState, facts: NodeAnswers) -> ClusterHook:
-    """Decide whether the cluster may end, or say what keeps it."""
+    """Plan the destruction of a cluster without instances and other nodes."""
     if state.instances:
         names = sorted(instance.name for instance in state.instances.values())
         raise Refused(f"the cluster still has instances: {', '.join(names)}; remove them first")
@@ -39,12 +39,12 @@ def plan_destroy(op: DestroyCluster, state: ClusterState, facts: NodeAnswers) ->
 
 
 async def run_destroy(plan: ClusterHook, tools: Tools) -> str:
-    """The UUID of the master node; who asked for the end stops the daemons next."""
+    """Return the UUID of the master node; the tool then stops the daemons."""
     return plan.master
 
 
 def plan_init(op: FinishInit, state: ClusterState, facts: NodeAnswers) -> ClusterHook:
-    """The cluster as it has just been made."""
+    """Plan the post hooks of a new cluster."""
     return ClusterHook(state.cluster.cluster_name, state.cluster.master_node)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Changing the settings of the cluster."""
+"""The operation that modifies cluster settings."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from ganeti.operations.operation import (
     ResultWithCommit,
     Tools,
 )
+from ganeti.operations.refusals import NOTHING_TO_CHANGE
 from ganeti.rpc.node import DescribeOSes, VerifyNode
 from ganeti.rpc.storage import ListStorageCall
 from ganeti.schema.records import replace
@@ -36,14 +37,14 @@ from ganeti.schema.records import replace
 
 @dataclass(frozen=True)
 class ClusterModification:
-    """A request that makes sense in the state as it was, and the fields that it changes."""
+    """A valid request, and the fields that it changes."""
 
     op: ModifyCluster
     fields: Mapping[str, Any]
 
     @property
     def locks(self) -> LockRequest:
-        # What changes is worked out again, on the state as it is then, where the change is made.
+        # The changes are computed again from the state at the time of the commit.
         return {}
 
 
@@ -63,7 +64,7 @@ _FOLDERS = {
     "file-storage-path": "file_storage_dir",
     "shared-file-storage-path": "shared_file_storage_dir",
 }
-"""The checks of nodes for the folders that disks can be in, and the settings."""
+"""The node checks of directories for disks, with their settings."""
 
 
 def _folders(op: ModifyCluster) -> dict[str, str]:
@@ -75,7 +76,7 @@ def _hosts(state: ClusterState) -> list[Any]:
 
 
 def plan(op: ModifyCluster, state: ClusterState, facts: NodeAnswers) -> ClusterModification:
-    """Decide what changes, or refuse with everything that is wrong with it."""
+    """Plan the changes; refuse with all problems of the request."""
     fields = settings(op, state)
     _require_useful(replace(state.cluster, **fields), fields, state)
     if op.vg_name and not op.force:
@@ -83,14 +84,14 @@ def plan(op: ModifyCluster, state: ClusterState, facts: NodeAnswers) -> ClusterM
     _require_folders(op, state, facts)
     _require_osparams(op, state, facts)
     if not fields:
-        raise Invalid([Problem("", "no changes requested; give at least one parameter")])
+        raise Invalid([Problem("", NOTHING_TO_CHANGE)])
     return ClusterModification(op, fields)
 
 
 def _require_useful(after: Cluster, fields: Mapping[str, Any], state: ClusterState) -> None:
-    """Refuse settings with which existing instances, or new ones, could not be.
+    """Check that the settings do not contradict each other or existing instances.
 
-    :raises Refused: the message says what stands in the way.
+    :raises Refused: with the contradiction.
     """
     touched = {"enabled_hypervisors", "enabled_disk_templates", *NEEDS.values()} & set(fields)
     touched |= {"drbd_usermode_helper"} & set(fields)
@@ -102,7 +103,7 @@ def _require_useful(after: Cluster, fields: Mapping[str, Any], state: ClusterSta
     for template, setting in missing_settings(templates, msgspec.structs.asdict(after)):
         if setting in touched:
             raise Refused(
-                f"the disk template {template.value} needs {setting}; disable the template first"
+                f"disk template {template.value} requires {setting}; disable the template first"
             )
 
 
@@ -110,7 +111,7 @@ def _require_runnable(instance: Instance, after: Cluster, state: ClusterState) -
     template = state.template_of(instance)
     if instance.hypervisor not in after.enabled_hypervisors:
         raise Refused(
-            f"instance {instance.name} needs the hypervisor {instance.hypervisor}; remove such "
+            f"instance {instance.name} uses hypervisor {instance.hypervisor}; remove such "
             "instances first"
         )
     if template is not Template.DISKLESS and template.value not in after.enabled_disk_templates:
@@ -118,28 +119,32 @@ def _require_runnable(instance: Instance, after: Cluster, state: ClusterState) -
             f"instance {instance.name} has {template.value} disks; remove such instances first"
         )
     if template is Template.DRBD and not after.drbd_usermode_helper:
-        raise Refused(f"instance {instance.name} has drbd disks, which need the helper of DRBD")
+        raise Refused(
+            f"instance {instance.name} has drbd disks, which require the DRBD usermode helper"
+        )
 
 
 def _require_folders(op: ModifyCluster, state: ClusterState, facts: NodeAnswers) -> None:
-    """Refuse folders in which nodes would make no disks; ``file-storage-paths`` lists those.
+    """Check that nodes allow the directories for disks, in their ``file-storage-paths``.
 
-    :raises Refused: with the reason for each such node.
+    :raises Refused: with the reason of each node that does not.
     """
     lacking = []
     for node in _hosts(state) if _folders(op) else ():
         answer = facts.of(node, VerifyNode)
         lacking += [f"{node.name}: {answer[check]}" for check in _folders(op) if check in answer]
     if lacking:
-        raise Refused(f"disks cannot be made there: {'; '.join(lacking)}", Code.ENVIRONMENT)
+        raise Refused(
+            f"nodes do not accept the directory for disks: {'; '.join(lacking)}", Code.ENVIRONMENT
+        )
 
 
 def _require_osparams(op: ModifyCluster, state: ClusterState, facts: NodeAnswers) -> None:
-    """Refuse parameters that the OS definitions on the nodes do not have.
+    """Check that the OS definitions on the nodes declare the parameters.
 
-    Those of a definition that no node has, or none yet, cannot be checked.
+    Parameters of a definition that no node has cannot be checked.
 
-    :raises Invalid: with each of them.
+    :raises Invalid: with each unknown parameter.
     """
     definitions = {
         definition.name: definition
@@ -158,9 +163,9 @@ def _require_osparams(op: ModifyCluster, state: ClusterState, facts: NodeAnswers
 
 
 def _require_group(name: str, state: ClusterState, facts: NodeAnswers) -> None:
-    """Refuse a volume group that a node does not have.
+    """Check that all nodes have the volume group.
 
-    :raises Refused: with the reason for each such node.
+    :raises Refused: with the reason of each node that does not.
     """
     lacking = []
     for node in _hosts(state):
@@ -168,11 +173,12 @@ def _require_group(name: str, state: ClusterState, facts: NodeAnswers) -> None:
         if isinstance(answer, Failed):
             lacking.append(f"{node.name}: {answer}")
         elif name not in [unit.name for unit in answer]:
-            lacking.append(f"{node.name}: there is none of that name")
+            lacking.append(f"{node.name}: volume group not found")
     if lacking:
         raise Refused(
-            f"the volume group {name} is not on every node: {'; '.join(lacking)}; use --force to "
-            "set it all the same",
+            f"volume group {name} does not exist on all nodes: {'; '.join(lacking)}; use "
+            f"--force to "
+            "set it anyway",
             Code.ENVIRONMENT,
         )
 
@@ -184,7 +190,7 @@ async def run(plan: ClusterModification, tools: Tools) -> ResultWithCommit:
     name = plan.fields.get("default_iallocator")
     if name and name != BUILT_IN_ALLOCATOR and not tools.allocate.installed(name):
         raise Refused(
-            f"there is no allocator named {name} on the master; install it there, or name another",
+            f"iallocator {name} is not installed on the master; install it or choose another one",
             Code.UNKNOWN,
         )
     state = tools.config.state()
@@ -194,7 +200,7 @@ async def run(plan: ClusterModification, tools: Tools) -> ResultWithCommit:
         have = sum(node.master_candidate for node in state.nodes.values())
         if have < min(size, sum(node.master_capable for node in state.nodes.values())):
             tools.progress.say(
-                f"there are {have} master candidates; to have more: "
+                f"the cluster has only {have} master candidates; to add more: "
                 "gnt-node modify --master-candidate=yes NODE"
             )
     return ResultWithCommit(None, change)
@@ -207,7 +213,7 @@ def hooks(plan: ClusterModification, state: ClusterState) -> HookCall:
 
 
 def preview(plan: ClusterModification) -> list[str]:
-    """What a dry run shows: the settings that would change."""
+    """Return the result of a dry run: the settings that would change."""
     return sorted(plan.fields)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Bringing the files that the cluster shares to every node again."""
+"""The operation that distributes ssconf and ancillary files to all nodes again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ganeti.rpc.node import UploadFile, WriteSsconf
 
 @dataclass(frozen=True)
 class Redistribute:
-    """The nodes that get the files: all of them ssconf, candidates the secrets too."""
+    """The nodes that get ssconf files, and the candidates that also get ancillary files."""
 
     everybody: Sequence[Node]
     candidates: Sequence[Node]
@@ -31,7 +31,7 @@ class Redistribute:
 
 
 def plan(op: RedistributeConfig, state: ClusterState, facts: NodeAnswers) -> Redistribute:
-    """Find the nodes."""
+    """Plan the distribution to all online nodes."""
     online = [node for node in state.nodes.values() if not node.offline]
     return Redistribute(online, other_candidates(state))
 
@@ -41,13 +41,15 @@ async def run(plan: Redistribute, tools: Tools) -> None:
     write = WriteSsconf(values=ssconf(state, release=__version__))
     for uuid, answer in (await tools.nodes.ask_all(plan.everybody, write)).items():
         if isinstance(answer, Failed):
-            tools.progress.say(f"node {state.nodes[uuid].name} did not get it all: {answer}")
+            tools.progress.say(
+                f"cannot update all files on node {state.nodes[uuid].name}: {answer}"
+            )
     for name, trouble in (await share_files(plan.candidates, tools)).items():
-        tools.progress.say(f"node {name} did not get it all: {trouble}")
+        tools.progress.say(f"cannot update all files on node {name}: {trouble}")
 
 
 async def share_files(candidates: Sequence[Node], tools: Tools) -> Mapping[str, Failed]:
-    """Bring the files that candidates share to some of them; returns the trouble by node name."""
+    """Send the ancillary files to the given candidates; return failures by node name."""
     trouble = {}
     for shared in await tools.shared.read():
         content = base64.b64encode(shared.content).decode("ascii")
@@ -60,7 +62,7 @@ async def share_files(candidates: Sequence[Node], tools: Tools) -> Mapping[str, 
 
 
 def other_candidates(state: ClusterState) -> list[Node]:
-    """Return the candidates that are online, but for the master."""
+    """Return the online candidates other than the master."""
     master = state.cluster.master_node
     return [
         node

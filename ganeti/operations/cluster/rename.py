@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Giving the cluster another name, and the address that this name resolves to."""
+"""The operation that renames the cluster and changes its address to that of the new name."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ganeti.schema.host_names import RULE, is_host_name
 
 @dataclass(frozen=True)
 class ClusterRename:
-    """The name and the address that the cluster had, and those that it gets."""
+    """Name and address of the cluster, old and new."""
 
     old: tuple[str, str]
     new: tuple[str, str]
@@ -44,7 +44,7 @@ def questions(op: RenameCluster, state: ClusterState) -> Sequence[NodeQuery]:
 
 
 def plan(op: RenameCluster, state: ClusterState, facts: NodeAnswers) -> ClusterRename:
-    """Find the new address, or refuse."""
+    """Plan the new name and address."""
     if not is_host_name(op.name):
         raise Invalid([Problem("name", RULE)])
     require_own_name(RecordKind.CLUSTER, op.name, state)
@@ -54,20 +54,22 @@ def plan(op: RenameCluster, state: ClusterState, facts: NodeAnswers) -> ClusterR
     alike = [each for each in found if ipaddress.ip_address(each).version == family]
     if not alike:
         raise Refused(
-            f"the name {op.name} does not resolve to an address like {cluster.master_ip}; put it "
-            "into the DNS or /etc/hosts of the master",
+            f"{op.name} does not resolve to an IPv{family} address; add it to the DNS, or to "
+            "/etc/hosts on the master",
             Code.RESOLVER,
         )
     address = cluster.master_ip if cluster.master_ip in alike else alike[0]
     if (op.name, address) == (cluster.cluster_name, cluster.master_ip):
-        raise Refused(f"the cluster is {op.name} at {address} already", Code.INPUT)
+        raise Refused(
+            f"the cluster already has the name {op.name} and the address {address}", Code.INPUT
+        )
     for owner in _owners(address, state):
-        raise Refused(f"{op.name} resolves to {address}, which is that of {owner}", Code.NOT_UNIQUE)
+        raise Refused(f"{op.name} resolves to {address}, the address of {owner}", Code.NOT_UNIQUE)
     return ClusterRename((cluster.cluster_name, cluster.master_ip), (op.name, address))
 
 
 def _owners(address: str, state: ClusterState) -> Iterator[str]:
-    """Who else has an address; the master may have none but the cluster's."""
+    """Yield other owners of an address; the master may have the cluster's as its only one."""
     for node in state.nodes.values():
         if node != state.master and address in (node.primary_ip, node.secondary_ip):
             yield f"node {node.name}"
@@ -78,9 +80,9 @@ def _owners(address: str, state: ClusterState) -> Iterator[str]:
 
 async def run(plan: ClusterRename, tools: Tools) -> ResultWithCommit:
     name, address = plan.new
-    tools.progress.say(f"the cluster is {name} from now on, and its address {address}")
+    tools.progress.say(f"the cluster now has the name {name} and the address {address}")
     tools.progress.say(
-        "the remote API's certificate is for the old name; for one that says the new one: "
+        "the certificate of the remote API has the old name; to renew it: "
         "gnt-cluster renew-crypto --new-rapi-certificate"
     )
     renamed = update_cluster(cluster_name=name, master_ip=address)
@@ -93,7 +95,7 @@ def hooks(plan: ClusterRename, state: ClusterState) -> HookCall:
 
 
 def preview(plan: ClusterRename) -> dict[str, str]:
-    """What a dry run shows."""
+    """Return the result of a dry run."""
     return {"name": plan.new[0], "address": plan.new[1]}
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""New keys, certificates and secrets, and a new authority that issues them."""
+"""The operation that renews node certificates, shared secrets and the authority."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from ganeti.rpc.node import RequestCertificate, UseCertificate
 
 @dataclass(frozen=True)
 class Renew:
-    """The nodes that get certificates, and what is replaced of what the candidates share.
+    """The nodes that get new certificates.
 
-    With ``authority`` a new one issues the certificates.
+    ``secrets`` and ``authority`` state whether these are replaced, too.
     """
 
     nodes: tuple[Node, ...]
@@ -45,18 +45,18 @@ class Renew:
 
 
 def plan(op: RenewCrypto, state: ClusterState, facts: NodeAnswers) -> Renew:
-    """Find the nodes, or refuse what this cluster does not have."""
+    """Plan what to renew."""
     if op.renew_ssh_keys:
-        raise Refused("this cluster has no ssh keys of its own to renew", Code.INPUT)
+        raise Refused("the cluster has no SSH keys to renew", Code.INPUT)
     if not (op.node_certificates or op.shared_secrets or op.cluster_certificate):
-        raise Refused("nothing to renew was named; use --new-node-certificates", Code.INPUT)
+        raise Refused("no item to renew given; use --new-node-certificates", Code.INPUT)
     replaceable = members_of(state) is not None
     if op.cluster_certificate and not replaceable:
         raise Refused(
-            "the authority can be replaced only if the nodes' certificates are recorded; first:"
+            "the authority can only be replaced if node certificates are recorded; first run:"
             " gnt-cluster renew-crypto --new-node-certificates"
         )
-    # A configuration that other software has written does not say what is exposed.
+    # A configuration of other software does not record what is exposed.
     known = state.authorities
     exposed = known is None or known.key_exposed or len(known.certificates) > 1
     authority = op.cluster_certificate or (op.shared_secrets and exposed and replaceable)
@@ -72,10 +72,10 @@ def plan(op: RenewCrypto, state: ClusterState, facts: NodeAnswers) -> Renew:
 
 
 async def run(plan: Renew, tools: Tools) -> None:
-    """Issue the certificates, let all nodes know them, and only then let them be used.
+    """Issue the certificates, announce them to all nodes, install them, and revoke the old ones.
 
-    Until a node uses its new certificate the old one is good, too, and no longer: what was
-    renewed because somebody else has it is worth nothing when this returns.
+    The old certificate of a node is valid until it uses the new one. When this returns, old keys
+    are revoked, also if they had leaked.
     """
     if plan.secrets:
         await _renew_secrets(tools)
@@ -89,7 +89,7 @@ async def run(plan: Renew, tools: Tools) -> None:
     await renewal.use()
     await renewal.revoke()
     if renewal.failed:
-        told = f"these nodes keep their old certificates: {', '.join(renewal.failed)}"
+        told = f"cannot renew the certificates of these nodes: {', '.join(renewal.failed)}"
         raise Failed(f"{told}; {AGAIN}" if plan.authority else told)
     if plan.authority:
         await retire_authority(tools)
@@ -98,14 +98,14 @@ async def run(plan: Renew, tools: Tools) -> None:
 async def _renew_secrets(tools: Tools) -> None:
     await tools.keys.renew_secrets()
     await tools.config.change(secrets_replaced)
-    tools.progress.say("the cluster domain secret and the remote API's key were replaced")
+    tools.progress.say("replaced the cluster domain secret and the key of the remote API")
     candidates = other_candidates(tools.config.state())
     for name, trouble in (await share_files(candidates, tools)).items():
-        tools.progress.say(f"node {name} gets them when it answers: {trouble}")
+        tools.progress.say(f"node {name} does not have the new secrets yet: {trouble}")
 
 
 class _Renewal:
-    """The certificates, by name of node, that nodes had, that they get, and that are left."""
+    """The old, new and finally accepted certificates of nodes by node name."""
 
     def __init__(self, nodes: Sequence[Node], tools: Tools) -> None:
         self._nodes = {node.name: node for node in nodes}
@@ -116,7 +116,7 @@ class _Renewal:
         self.failed: list[str] = []
 
     async def issue(self) -> None:
-        """Have each node make a key, and issue a certificate for it."""
+        """Let each node generate a key, and issue a certificate for it."""
         for name, node in self._nodes.items():
             names = tuple(dict.fromkeys((name, node.primary_ip)))
             try:
@@ -127,33 +127,35 @@ class _Renewal:
             self._old[name] = certificates_of(self._tools.config.state(), node)
 
     async def announce(self) -> None:
-        """Let all nodes accept old and new certificates."""
+        """Make all nodes accept both the old and the new certificates."""
         issued = self._issued.items()
         await self._certify({name: (*self._old[name], fingerprint(new)) for name, new in issued})
         lacking = await self._tools.members.distribute()
         if lacking and self._master in self._issued:
             del self._issued[self._master]
-            # They would take it for a stranger, and nobody could inform them any more.
+            # Those nodes would reject the master, and nothing could update them any more.
             self._left[self._master] = self._old[self._master]
-            self._keeps(self._master, Failed(f"{', '.join(lacking)} would not know the new one"))
+            self._keeps(
+                self._master, Failed(f"cannot announce the new certificate to {', '.join(lacking)}")
+            )
 
     async def use(self) -> None:
-        """Let each node use its new certificate."""
+        """Install the new certificate on each node."""
         for name, new in self._issued.items():
             use = UseCertificate(certificate=new.decode("ascii"))
             try:
                 await self._tools.nodes.ask(self._nodes[name], use)
             except Unreachable as e:
-                self._keeps(name, e)  # or not: both stay good
+                self._keeps(name, e)  # unknown, so both certificates stay valid
             except Failed as e:
                 self._left[name] = self._old[name]
                 self._keeps(name, e)
             else:
                 self._left[name] = (fingerprint(new),)
-                self._tools.progress.say(f"node {name} has a new key and certificate")
+                self._tools.progress.say(f"node {name}: key and certificate renewed")
 
     async def revoke(self) -> None:
-        """Let no node accept a certificate any more that is not used."""
+        """Make all nodes reject certificates that are no longer in use."""
         if self._master in self._issued:
             await self._tools.time.sleep(RELOAD)
         await self._certify(self._left)
@@ -172,7 +174,7 @@ class _Renewal:
 
     def _keeps(self, name: str, why: Failed) -> None:
         self.failed.append(name)
-        self._tools.progress.say(f"node {name} keeps its certificate: {why}")
+        self._tools.progress.say(f"node {name}: certificate not renewed: {why}")
 
 
 OPERATION = Operation(RenewCrypto, plan, run)

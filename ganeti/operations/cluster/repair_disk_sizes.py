@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Correcting the recorded sizes of disks by what their nodes say."""
+"""The operation that corrects recorded disk sizes to the actual ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ganeti.rpc.disks import DescribeDisks
 
 @dataclass(frozen=True)
 class SizeDifference:
-    """A disk, by number, whose size in MiB is another than the record says."""
+    """A disk whose actual size in MiB differs from the recorded one."""
 
     instance: Instance
     number: int
@@ -32,13 +32,13 @@ class SizeDifference:
 
     @property
     def row(self) -> list[Any]:
-        """The form in which clients are told."""
+        """The row of the result."""
         return [self.instance.name, self.number, "size", self.size]
 
 
 @dataclass(frozen=True)
 class SizeRepair:
-    """The sizes to correct, and what could not be found out."""
+    """The sizes to correct, and messages about disks that could not be checked."""
 
     found: tuple[SizeDifference, ...]
     unknown: tuple[str, ...]
@@ -51,7 +51,7 @@ class SizeRepair:
 def _by_node(
     op: RepairDiskSizes, state: ClusterState
 ) -> list[tuple[Node, list[tuple[Instance, int, Disk]]]]:
-    """The disks to look at, by the node that their guest runs on."""
+    """Return the disks to check by primary node."""
     named = [state.instance(name) for name in op.instances] or state.instances.values()
     wanted = {instance.uuid: instance for instance in named}
     found: dict[str, list[tuple[Instance, int, Disk]]] = {}
@@ -75,21 +75,21 @@ def questions(op: RepairDiskSizes, state: ClusterState) -> Sequence[NodeQuery]:
 
 
 def plan(op: RepairDiskSizes, state: ClusterState, facts: NodeAnswers) -> SizeRepair:
-    """Find the disks whose recorded size is wrong."""
+    """Plan the corrections."""
     found: list[SizeDifference] = []
     unknown: list[str] = []
     for node, disks in _by_node(op, state):
         if node.offline:
-            unknown.append(f"node {node.name} is offline: its disks were not looked at")
+            unknown.append(f"node {node.name} is offline; its disks were not checked")
             continue
         try:
             statuses = facts.of(node, DescribeDisks)
         except Refused as e:
-            unknown.append(f"the disks on node {node.name} were not looked at: {e}")
+            unknown.append(f"cannot check the disks on node {node.name}: {e}")
             continue
         for (instance, number, disk), status in zip(disks, statuses, strict=True):
             if status is None or status.size is None:
-                what = "is missing" if status is None else "does not tell its size"
+                what = "is missing" if status is None else "has an unknown size"
                 unknown.append(f"{disk.iv_name} of {instance.name} on {node.name} {what}")
             elif status.size != disk.size:
                 found.append(SizeDifference(instance, number, disk, status.size))
@@ -102,7 +102,7 @@ async def run(plan: SizeRepair, tools: Tools) -> ResultWithCommit | list[Any]:
         tools.progress.say(message)
     for each in plan.found:
         tools.progress.say(
-            f"{each.disk.iv_name} of {each.instance.name} has {each.size} MiB, and not "
+            f"{each.disk.iv_name} of {each.instance.name} has {each.size} MiB instead of "
             f"{each.disk.size} MiB"
         )
     if not plan.found:
@@ -112,7 +112,7 @@ async def run(plan: SizeRepair, tools: Tools) -> ResultWithCommit | list[Any]:
 
 
 def preview(plan: SizeRepair) -> list[list[Any]]:
-    """What a dry run shows: the corrections, in the form of the result."""
+    """Return the result of a dry run: the corrections."""
     return [each.row for each in plan.found]
 
 

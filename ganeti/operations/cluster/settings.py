@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The settings of the cluster that a request leads to; whatever is wrong is told at once."""
+"""Validation of changed cluster settings; all problems are reported at once."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ _AS_GIVEN = (
     "enabled_user_shutdown",
     "instance_communication_network",
 )
-"""Settings that are kept as they are given."""
+"""Settings that are stored as given."""
 _FOLDERS = ("file_storage_dir", "shared_file_storage_dir", "gluster_storage_dir")
 _OR_NOTHING = {"vg_name": "volume_group_name", "drbd_helper": "drbd_usermode_helper"}
-"""Settings that empty text unsets, and their names in the record."""
+"""Settings that an empty string unsets, with their field names."""
 
 Fields = dict[str, Any]
 Step = Callable[[ModifyCluster, Cluster], Fields]
 
 
 def settings(op: ModifyCluster, state: ClusterState) -> Fields:
-    """The fields of the cluster's record that ``op`` changes, with their new values.
+    """Return the fields of the cluster's record that ``op`` changes, with their new values.
 
     :raises Invalid: with every problem of the request.
     """
@@ -107,7 +107,7 @@ def _enabled(op: ModifyCluster, cluster: Cluster) -> Fields:
     for name in ("enabled_hypervisors", "enabled_disk_templates"):
         if (given := getattr(op, name)) is not None:
             if not given:
-                raise Invalid([Problem(name, "must name at least one")])
+                raise Invalid([Problem(name, "must not be empty")])
             fields[name] = tuple(dict.fromkeys(each.value for each in given))
     for number, template in enumerate(op.enabled_disk_templates or ()):
         if template not in SUPPORTED and template.value not in cluster.enabled_disk_templates:
@@ -138,7 +138,7 @@ def _parameters(op: ModifyCluster, cluster: Cluster) -> Fields:
 def _level(
     kind: type[ParameterSet], given: Mapping[str, Any], onto: Mapping[str, Any], path: str
 ) -> Parameters:
-    """What is set on a level that has no other level above it but the declarations."""
+    """Validate parameters of a level whose only upper level are the built-in defaults."""
     found = checked(kind, given, path=path, onto=onto)
     consistent(kind, {**defaults(kind), **found}, path=path)
     return found
@@ -159,7 +159,7 @@ def _hypervisor(name: str, path: str, place: str = "") -> type[ParameterSet]:
         known = ", ".join(HYPERVISORS)
         where = f"{path}{place or f'/{name}'}"
         raise Invalid(
-            [Problem(where, f"{name} is no hypervisor of this version; there are {known}")]
+            [Problem(where, f"hypervisor {name} is not supported; supported are {known}")]
         )
     return HYPERVISORS[name]
 
@@ -173,7 +173,7 @@ def _os_hypervisors(op: ModifyCluster, cluster: Cluster) -> Fields:
             path = f"os_hvp/{os}/{name}"
             kind, of_os = _hypervisor(name, f"os_hvp/{os}"), found.setdefault(os, {})
             if not isinstance(given, dict):
-                raise Invalid([Problem(path, "must be parameters by their names")])
+                raise Invalid([Problem(path, "must be an object of parameters by name")])
             of_os[name] = checked(kind, given, path=path, onto=of_os.get(name, {}), for_one=True)
     return {"os_hvp": {os: by_name for os, by_name in found.items() if any(by_name.values())}}
 
@@ -205,7 +205,7 @@ def _listed(
         elif action is ListAction.REMOVE and name in found:
             found.remove(name)
         elif action not in (ListAction.ADD, ListAction.REMOVE):
-            raise Invalid([Problem(path, "names can be added and removed only")])
+            raise Invalid([Problem(path, "supports only the actions add and remove")])
     return tuple(found)
 
 
@@ -218,7 +218,7 @@ def _disks(op: ModifyCluster, cluster: Cluster) -> Fields:
 def disk_parameters(
     given: Mapping[Template, Parameters], before: Mapping[str, Parameters]
 ) -> dict[str, Parameters]:
-    """Disk parameters by template once ``given`` has been applied.
+    """Validate ``given`` and return it merged into ``before``, by template.
 
     :raises Invalid: with every problem of ``given``.
     """
@@ -240,10 +240,12 @@ def _users(op: ModifyCluster, cluster: Cluster) -> Fields:
     ranges = [*(cluster.uid_pool if op.uid_pool is None else op.uid_pool), *(op.add_uids or ())]
     for first, last in (*ranges, *(op.remove_uids or ())):
         if not 0 <= first <= last:
-            raise Invalid([Problem("uid_pool", f"{first}-{last} is no range of user ids")])
+            raise Invalid([Problem("uid_pool", f"{first}-{last} is not a valid range of user IDs")])
     for gone in op.remove_uids or ():
         if gone not in ranges:
-            raise Invalid([Problem("remove_uids", f"{gone[0]}-{gone[1]} is not in the pool")])
+            raise Invalid(
+                [Problem("remove_uids", f"{gone[0]}-{gone[1]} is not a range of the pool")]
+            )
         ranges.remove(gone)
     return {"uid_pool": tuple(sorted(set(ranges)))}
 
@@ -258,7 +260,7 @@ def _collectors(op: ModifyCluster, cluster: Cluster) -> Fields:
         for name, value in by_name.items():
             if name not in found:
                 known = ", ".join(found) or "none"
-                raise Invalid([Problem(name, f"is no data collector; there are {known}")])
+                raise Invalid([Problem(name, f"is not a data collector; known are {known}")])
             found[name] = replace(found[name], **{field: value})
     return {"data_collectors": found} if found != cluster.data_collectors else {}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Verifying the cluster: the configuration, the copies of it, and every node group."""
+"""Operations that verify the cluster: configuration, replicas and node groups."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ from ganeti.rpc.node import (
 )
 
 SOON, URGENT = 30 * 86400, 7 * 86400
-"""Seconds before the end of a certificate: from when on it is told, and when it is an error."""
+"""Seconds before the expiry of a certificate, for a warning and for an error."""
 
 MAX_SKEW = 150
-"""Seconds by which the clocks of nodes may differ from the master's."""
+"""Maximum difference in seconds of a node's clock from the master's."""
 
 
 _REPLACE = (
-    "a node that is no master candidate any more may know keys of the cluster, or the replacement"
-    " of its certificate authority is unfinished; unless a job is about to do it, complete it with"
+    "a former master candidate may know keys of the cluster, or the replacement of its certificate"
+    " authority is unfinished; unless a job is already queued for this, run"
     " gnt-cluster renew-crypto --new-cluster-certificate"
 )
 
@@ -78,7 +78,7 @@ class VerifyJobs:
 
 
 def plan_all(op: VerifyCluster, state: ClusterState, facts: NodeAnswers) -> VerifyJobs:
-    """Split the work into a job for the configuration and one for each group."""
+    """Plan a job for the configuration and one for each group."""
     shared: dict[str, Any] = {
         "error_codes": op.error_codes,
         "ignore_errors": op.ignore_errors,
@@ -102,7 +102,7 @@ async def run_all(plan: VerifyJobs, tools: Tools) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ConfigVerification:
-    """The configuration as it is to be verified."""
+    """The configuration to verify."""
 
     op: VerifyConfig
     state: ClusterState
@@ -114,7 +114,7 @@ class ConfigVerification:
 
 
 def config_questions(op: VerifyConfig, state: ClusterState) -> Sequence[NodeQuery]:
-    """Ask the master about the out-of-band helpers of all nodes, which run there."""
+    """Return the query to the master for the out-of-band programs, which run there."""
     helpers = power_helpers(state)
     if not helpers:
         return ()
@@ -124,7 +124,7 @@ def config_questions(op: VerifyConfig, state: ClusterState) -> Sequence[NodeQuer
 
 
 def plan_config(op: VerifyConfig, state: ClusterState, facts: NodeAnswers) -> ConfigVerification:
-    """Take the state as it is."""
+    """Plan the verification of the state."""
     return ConfigVerification(op, state, facts)
 
 
@@ -145,9 +145,11 @@ async def run_config(plan: ConfigVerification, tools: Tools) -> bool:
     findings += helper_findings(plan.state, plan.facts)
     if plan.state.authorities is not None and plan.state.authorities.must_be_replaced:
         findings.append(Finding(Code.ECLUSTERCERT, "cluster", name, _REPLACE))
-    report.heading("Verifying the copies of the state with the master candidates")
+    report.heading("Verifying the replicas on the master candidates")
     findings += [
-        Finding(Code.ENODERPC, "node", plan.state.nodes[uuid].name, f"its copy is behind: {why}")
+        Finding(
+            Code.ENODERPC, "node", plan.state.nodes[uuid].name, f"its replica is not in sync: {why}"
+        )
         for uuid, why in tools.copies.out_of_sync().items()
         if uuid in plan.state.nodes
     ]
@@ -155,7 +157,7 @@ async def run_config(plan: ConfigVerification, tools: Tools) -> bool:
 
 
 def config_findings(state: ClusterState) -> Iterator[Finding]:
-    """Return what does not fit together in the configuration."""
+    """Yield findings about inconsistencies of the configuration."""
     told = set()
     for code, kind, dangling in (
         (Code.ECLUSTERDANGLINGNODES, "node", dangling_nodes(state)),
@@ -171,7 +173,7 @@ def config_findings(state: ClusterState) -> Iterator[Finding]:
 
 @dataclass(frozen=True)
 class GroupVerification:
-    """A node group with what its nodes say."""
+    """A node group and the answers of its nodes."""
 
     op: VerifyGroup
     state: ClusterState
@@ -230,13 +232,13 @@ def questions(op: VerifyGroup, state: ClusterState) -> Sequence[NodeQuery]:
 
 
 def _volume_group(cluster: Cluster) -> str:
-    """The volume group that nodes must have; empty if none."""
+    """Return the volume group that nodes must have, or an empty string."""
     uses = {Template.PLAIN.value, Template.DRBD.value} & {*cluster.enabled_disk_templates}
     return cluster.volume_group_name or "" if uses else ""
 
 
 def plan_group(op: VerifyGroup, state: ClusterState, facts: NodeAnswers) -> GroupVerification:
-    """Find the group."""
+    """Plan the verification of the group."""
     return GroupVerification(op, state, state.group(op.group_name), facts)
 
 
@@ -258,7 +260,7 @@ async def run_group(plan: GroupVerification, tools: Tools) -> bool:
     findings += [*node_findings(checked), *host_findings(checked), *instance_findings(checked)]
     findings += file_findings(checked, await tools.shared.read())
     if OptionalCheck.N_PLUS_ONE not in plan.op.skip_checks:
-        report.heading("Verifying that the instances of any one node fit elsewhere")
+        report.heading("Verifying N+1 memory redundancy")
         findings += [each for node in nodes for each in _spare(node, plan)]
     offline = [node.name for node in state.nodes_in(plan.group) if node.offline]
     if offline:
@@ -267,13 +269,13 @@ async def run_group(plan: GroupVerification, tools: Tools) -> bool:
 
 
 def _summary(node: Node, plan: GroupVerification) -> str:
-    """Return what a node has answered, in a line."""
+    """Return a one-line summary of a node's answers."""
     answer, facts = plan.facts.known(node, VerifyNode), _facts(node, plan)
     if answer is None or facts is None:
         return f"node {node.name} did not answer"
     return (
-        f"node {node.name} answered {len(answer)} checks, has {facts.memory_free} of "
-        f"{facts.memory_total} MiB of memory free, and runs {len(facts.guests)} guests"
+        f"node {node.name}: {len(answer)} checks answered, {facts.memory_free} of "
+        f"{facts.memory_total} MiB of memory free, {len(facts.guests)} running guests"
     )
 
 
@@ -283,14 +285,17 @@ def _node(node: Node, plan: GroupVerification, now: float) -> Iterator[Finding]:
 
     answer = plan.facts.answers.get((node.uuid, VerifyNode))
     if answer is None or isinstance(answer, Failed):
-        yield finding(Code.ENODERPC, str(answer or "was not asked"))
+        yield finding(Code.ENODERPC, str(answer or "was not queried"))
         return
     match answer.get("version"):
         case [protocol, release] if protocol != CONFIG_VERSION:
-            yield finding(Code.ENODEVERSION, f"runs {release}, with another protocol: {protocol}")
+            yield finding(
+                Code.ENODEVERSION,
+                f"runs release {release}, which has another protocol version: {protocol}",
+            )
     match answer.get("time"):
         case [int(seconds), int(_)] if skew := _skew(seconds, plan.facts, now):
-            yield finding(Code.ENODETIME, f"its clock is {skew:+.0f} s off the master's")
+            yield finding(Code.ENODETIME, f"its clock differs from the master's by {skew:+.0f} s")
     for hypervisor, problem in (answer.get("hypervisor") or {}).items():
         if problem:
             yield finding(Code.ENODEHV, f"hypervisor {hypervisor}: {problem}")
@@ -306,12 +311,12 @@ def _node(node: Node, plan: GroupVerification, now: float) -> Iterator[Finding]:
     for path, end in (answer.get(CERTIFICATES) or {}).items():
         if (left := end - now) < SOON:
             when = f"expires in {left / 86400:.0f} days" if left > 0 else "has expired"
-            message = f"{path} {when}; gnt-cluster renew-crypto makes new certificates"
+            message = f"{path} {when}; renew it with gnt-cluster renew-crypto"
             yield Finding(Code.ECLUSTERCERT, "node", node.name, message, warning=left > URGENT)
 
 
 def _mixed_versions(nodes: Sequence[Node], plan: GroupVerification) -> Iterator[Finding]:
-    """Warn about nodes between which guests may not migrate both ways."""
+    """Yield warnings about hypervisor versions that prevent migrations in one direction."""
     found: dict[str, dict[str, list[str]]] = {}
     for node in nodes:
         answer = plan.facts.known(node, VerifyNode) or {}
@@ -325,17 +330,18 @@ def _mixed_versions(nodes: Sequence[Node], plan: GroupVerification) -> Iterator[
                 for version, names in sorted(versions.items())
             )
             message = (
-                f"nodes run different versions of the program of {hypervisor} ({who}); a guest "
-                "is migrated to an older one only with --ignore-hvversions, and if it was started "
-                "with a machine type that the older one has: set machine_version, and restart it"
+                f"nodes have different versions of {hypervisor} ({who}); a guest can be migrated "
+                "to an older version only with --ignore-hvversions, and if it was started with a "
+                "machine type that the older version supports: set machine_version, and restart "
+                "the guest"
             )
             yield Finding(Code.ENODEHV, "group", plan.group.name, message, warning=True)
 
 
 def _skew(seconds: float, facts: NodeAnswers, now: float) -> float:
-    """By how much a node's clock is certainly off; 0 if that is bearable.
+    """Return the certain deviation of a node's clock in seconds; 0 if it is acceptable.
 
-    The node answered between the question and now, which is long where another one was slow.
+    The node answered between the query and now, an interval that other nodes may have prolonged.
     """
     asked = now if facts.since is None else facts.since
     if seconds < asked - MAX_SKEW:
@@ -344,21 +350,21 @@ def _skew(seconds: float, facts: NodeAnswers, now: float) -> float:
 
 
 def _has_changed(instance: Instance, facts: NodeAnswers) -> bool:
-    """Whether an instance is another one than when the nodes were asked what they run."""
+    """Return whether an instance was changed after the nodes were queried."""
     return facts.state is not None and facts.state.instances.get(instance.uuid) != instance
 
 
 def _storage(node: Node, plan: GroupVerification, answer: Mapping[str, Any]) -> Iterator[Finding]:
     for template, obstacle in (answer.get(OBSTACLES) or {}).items():
         code = Code.ENODEDRBDHELPER if template == Template.DRBD else Code.ENODELVM
-        yield Finding(code, "node", node.name, f"{template} disks do not work: {obstacle}")
+        yield Finding(code, "node", node.name, f"cannot use {template} disks: {obstacle}")
     wanted = _volume_group(plan.state.cluster)
     match answer.get("vglist"):
         case str(problem):
-            message = f"its volume groups cannot be seen: {problem}"
+            message = f"cannot list volume groups: {problem}"
             yield Finding(Code.ENODELVM, "node", node.name, message)
         case dict(found) if wanted not in found:
-            message = f"has no volume group {wanted}; vgcreate it, or gnt-cluster modify --vg-name"
+            message = f"lacks volume group {wanted}; create it, or use gnt-cluster modify --vg-name"
             yield Finding(Code.ENODELVM, "node", node.name, message)
 
 
@@ -374,10 +380,10 @@ def _instance(instance: Instance, node: Node, plan: GroupVerification) -> Iterat
         return
     runs = instance.name in facts.guests
     if instance.admin_state is Wanted.UP and not runs:
-        yield finding(Code.EINSTANCEDOWN, f"is to run, and does not on its node {node.name}")
+        yield finding(Code.EINSTANCEDOWN, f"should be running but is not, on its node {node.name}")
     if instance.admin_state is not Wanted.UP and runs:
         wanted = instance.admin_state.value
-        yield finding(Code.EINSTANCEDOWN, f"is to be {wanted}, and runs on {node.name}")
+        yield finding(Code.EINSTANCEDOWN, f"should be {wanted} but is running on node {node.name}")
 
 
 def _strangers(nodes: Sequence[Node], plan: GroupVerification) -> Iterator[Finding]:
@@ -391,7 +397,7 @@ def _strangers(nodes: Sequence[Node], plan: GroupVerification) -> Iterator[Findi
             if guest in gone or (instance and _has_changed(instance, plan.facts)):
                 continue
             if instance is None:
-                message = f"runs a guest that is no instance: {guest}"
+                message = f"runs an unknown guest: {guest}"
                 yield Finding(Code.ENODEORPHANINSTANCE, "node", node.name, message)
             elif instance.primary_node != node.uuid:
                 message = _wrong_node(instance, node, plan)
@@ -402,18 +408,19 @@ def _wrong_node(instance: Instance, node: Node, plan: GroupVerification) -> str:
     primary = plan.state.nodes[instance.primary_node]
     if node not in possible_hosts(standing(instance, plan.state), plan.state):
         return (
-            f"runs on {node.name}, which does not have its disks, and its primary node is "
-            f"{primary.name}; stop it on {node.name}"
+            f"is running on node {node.name}, which does not have its disks, and its primary node "
+            f"is {primary.name}; stop it on {node.name}"
         )
     facts = _facts(primary, plan)
     if facts is not None and instance.name in facts.guests:
         return (
-            f"runs on {node.name} and on its primary node {primary.name}; find out which copy has "
-            f"the right data; gnt-instance shutdown {instance.name} stops both"
+            f"is running on node {node.name} and on its primary node {primary.name}; find out "
+            f"which "
+            f"copy has the right data; gnt-instance shutdown {instance.name} stops both"
         )
     return (
-        f"runs on {node.name}, and its primary node is {primary.name}; to make {node.name} that: "
-        f"gnt-instance migrate --cleanup {instance.name}"
+        f"is running on node {node.name}, but its primary node is {primary.name}; to make "
+        f"{node.name} its primary node: gnt-instance migrate --cleanup {instance.name}"
     )
 
 
@@ -430,8 +437,9 @@ def _spare(node: Node, plan: GroupVerification) -> Iterator[Finding]:
     for peer, memory in needed.items():
         if memory > facts.memory_free:
             message = (
-                f"has {facts.memory_free} MiB of memory free, and would need {memory} MiB if "
-                f"{plan.state.nodes[peer].name} failed"
+                f"has {facts.memory_free} MiB of free memory, but {memory} MiB are required if "
+                f"node "
+                f"{plan.state.nodes[peer].name} fails"
             )
             yield Finding(Code.ENODEN1, "node", node.name, message)
 
@@ -450,10 +458,10 @@ def group_hooks(plan: GroupVerification, state: ClusterState) -> HookCall:
 def conclude_group(
     plan: GroupVerification, result: bool, failures: HookFailures, tools: Tools
 ) -> bool:
-    """Count hooks that failed as findings, as administrators verify by hooks of their own."""
+    """Report failed hooks as findings, as hooks can implement site-specific checks."""
     report = _report(plan.op, tools)
     findings = [
-        Finding(Code.ENODEHOOKS, "node", node, f"its hook {script} failed: {output.strip()}")
+        Finding(Code.ENODEHOOKS, "node", node, f"hook {script} failed: {output.strip()}")
         for node, script, output in failures
     ]
     return report.write(findings) and result

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Looking at the disks of the instances of a node group: those missing, broken, not in use."""
+"""Operations that find missing, faulty and inactive disks of a node group's instances."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ganeti.rpc.disks import DescribeDisks, DiskStatus
 
 @dataclass(frozen=True)
 class DisksOfInstance:
-    """A disk of an instance as a node sees it; ``status`` is None if it is not there."""
+    """A disk of an instance on a node; ``status`` is None if it is missing."""
 
     instance: Instance
     disk: Disk
@@ -39,7 +39,7 @@ class DisksOfInstance:
 
 
 def disk_questions(group: Group, state: ClusterState) -> list[NodeQuery]:
-    """One question to each node of the group that is online, about all disks that it has."""
+    """Return a query to each online node of the group for the status of all its disks."""
     found = []
     for node in state.nodes_in(group):
         if not node.offline and (disks := _disks_on(node, state)):
@@ -59,7 +59,7 @@ def _disks_on(node: Node, state: ClusterState) -> list[tuple[Instance, Disk]]:
 
 
 def looked_at(group: Group, state: ClusterState, facts: NodeAnswers) -> Iterator[DisksOfInstance]:
-    """Every disk on a node that has answered."""
+    """Yield every disk on the nodes that have answered."""
     for node in state.nodes_in(group):
         statuses = facts.known(node, DescribeDisks)
         if statuses is None:
@@ -69,7 +69,7 @@ def looked_at(group: Group, state: ClusterState, facts: NodeAnswers) -> Iterator
 
 
 def disk_findings(group: Group, state: ClusterState, facts: NodeAnswers) -> Iterator[Finding]:
-    """What is wrong with the disks of the group's instances."""
+    """Yield findings about the disks of the group's instances."""
     for each in looked_at(group, state, facts):
         found = _finding(each)
         if found is not None:
@@ -84,17 +84,20 @@ def _finding(looked: DisksOfInstance) -> tuple[Code, str] | None:
     if looked.disk.dev_type not in MIRRORED_BETWEEN_NODES or not looked.instance.disks_active:
         return None
     if status.local == "faulty":
-        return Code.EINSTANCEFAULTYDISK, f"{what} is faulty; see gnt-instance replace-disks --auto"
+        return Code.EINSTANCEFAULTYDISK, f"{what} is faulty; use gnt-instance replace-disks --auto"
     if not status.path:
-        return Code.EINSTANCEFAULTYDISK, f"{what} is not active; see gnt-instance activate-disks"
+        return Code.EINSTANCEFAULTYDISK, f"{what} is not active; use gnt-instance activate-disks"
     if status.degraded and status.sync_percent is None:
-        return Code.EINSTANCEFAULTYDISK, f"{what} is degraded: the other copy cannot be relied on"
+        return (
+            Code.EINSTANCEFAULTYDISK,
+            f"{what} is degraded: the other copy is outdated or disconnected",
+        )
     return None
 
 
 @dataclass(frozen=True)
 class GroupDisksVerification:
-    """The disks of a group as they were found."""
+    """The group and the status of its disks."""
 
     group: Group
     state: ClusterState
@@ -110,12 +113,12 @@ def questions(op: VerifyGroupDisks, state: ClusterState) -> Sequence[NodeQuery]:
 
 
 def plan(op: VerifyGroupDisks, state: ClusterState, facts: NodeAnswers) -> GroupDisksVerification:
-    """Find the group."""
+    """Plan the check of the group."""
     return GroupDisksVerification(state.group(op.group_name), state, facts)
 
 
 async def run(plan: GroupDisksVerification, tools: Tools) -> list[Any]:
-    """Nodes that did not answer, instances with disks to activate, and disks that are missing."""
+    """Return unreachable nodes, instances with inactive disks, and missing disks."""
     silent = {
         plan.state.nodes[uuid].name: str(answer)
         for (uuid, _), answer in plan.facts.answers.items()
@@ -134,7 +137,7 @@ async def run(plan: GroupDisksVerification, tools: Tools) -> list[Any]:
 
 @dataclass(frozen=True)
 class VerifyDiskJobs:
-    """The jobs that look at every group."""
+    """The jobs that check each group."""
 
     jobs: tuple[tuple[Opcode, ...], ...]
 
@@ -144,7 +147,7 @@ class VerifyDiskJobs:
 
 
 def plan_all(op: VerifyDisks, state: ClusterState, facts: NodeAnswers) -> VerifyDiskJobs:
-    """A job for each group, or for the one that is named."""
+    """Plan a job for each group, or for the given one."""
     groups = [state.group(op.group_name)] if op.group_name else list(state.groups.values())
     names = sorted(group.name for group in groups)
     return VerifyDiskJobs(tuple((VerifyGroupDisks(group_name=name),) for name in names))

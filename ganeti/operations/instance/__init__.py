@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Operations on instances; ``subject`` and ``hooks`` have what they share."""
+"""Operations for instances; ``context`` and ``hooks`` have what they share."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The instance that an opcode is about, and where it stands."""
+"""The instance of an opcode, with its disks and nodes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class AboutInstance(Protocol):
 
 @dataclass(frozen=True)
 class InstanceContext:
-    """An instance with its disks and nodes, as they were when the plan was made."""
+    """An instance with its disks and nodes, from the state that a plan is made from."""
 
     instance: Instance
     disks: tuple[Disk, ...]
@@ -35,12 +35,12 @@ class InstanceContext:
 
     @property
     def nodes(self) -> tuple[Node, ...]:
-        """The primary node first."""
+        """The nodes of the instance, the primary first."""
         return (self.primary, *self.secondaries)
 
     @property
     def locks(self) -> LockRequest:
-        """The instance for oneself, its nodes together with others."""
+        """An exclusive lock of the instance, and shared locks of its nodes."""
         return request(
             exclusive=[instance_lock(self.instance.uuid)],
             shared=[node_lock(node.uuid) for node in self.nodes],
@@ -48,16 +48,16 @@ class InstanceContext:
 
 
 def subject_of(op: AboutInstance, state: ClusterState) -> InstanceContext:
-    """The instance that ``op`` names.
+    """Return the context of the instance that ``op`` names.
 
-    :raises Refused: there is none.
+    :raises Refused: the instance does not exist.
     """
     instance = state.instance(op.instance_uuid or op.instance_name)
     return standing(instance, state)
 
 
 def standing(instance: Instance, state: ClusterState) -> InstanceContext:
-    """The instance with its disks and nodes."""
+    """Return the context of an instance."""
     return InstanceContext(
         instance,
         state.disks_of(instance),
@@ -67,12 +67,12 @@ def standing(instance: Instance, state: ClusterState) -> InstanceContext:
 
 
 def require_online(node: Node, what: str) -> None:
-    """Refuse what needs a node that is offline; ``what`` says what it is needed for.
+    """Check that a node is online; ``what`` is the consequence for the message.
 
     :raises Refused: the node is marked offline.
     """
     if node.offline:
         raise Refused(
             f"node {node.name} is offline, so {what}; "
-            f"once it is back: gnt-node modify --offline=no {node.name}"
+            f"when it is back: gnt-node modify --offline=no {node.name}"
         )

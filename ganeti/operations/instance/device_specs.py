@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The disks and network cards that a request asks for, read and checked."""
+"""Specs of requested disks and network cards, and their validation."""
 
 from __future__ import annotations
 
@@ -32,14 +32,12 @@ _OF_TEMPLATE: Mapping[Template, tuple[str, ...]] = {
     Template.PLAIN: ("vg", "adopt"),
     Template.DRBD: ("vg", "metavg"),
 }
-"""What can be said of a new disk: of any one, and of one of a template."""
+"""Parameters of new disks: of all templates, and of some."""
 
 
 @dataclass(frozen=True)
 class DiskSpec:
-    """A disk as asked for; ``size`` in MiB, 0 as long as that of the volume to ``adopt`` is not
-    known.
-    """
+    """A requested disk; ``size`` in MiB, 0 until that of the volume to ``adopt`` is known."""
 
     size: int
     mode: DiskMode = DiskMode.READ_WRITE
@@ -52,7 +50,7 @@ class DiskSpec:
 
 @dataclass(frozen=True)
 class NicSpec:
-    """A network card as asked for; ``mac`` is None where one is to be made up."""
+    """A requested network card; ``mac`` is None to generate an address."""
 
     mac: str | None = None
     ip: str | None = None
@@ -62,24 +60,24 @@ class NicSpec:
 
 
 def disks_wanted(disks: Sequence[Mapping[str, Any]], template: Template) -> tuple[DiskSpec, ...]:
-    """The disks that are asked for.
+    """Return the specs of the requested disks.
 
-    :raises Invalid: with every problem of each of them.
+    :raises Invalid: with every problem of each disk.
     """
     if template is Template.DISKLESS and disks:
-        raise Invalid([Problem("disks", "must be empty for the disk template diskless")])
+        raise Invalid([Problem("disks", "must be empty for disk template diskless")])
     if template is not Template.DISKLESS and not disks:
-        message = f"must name at least one disk for the disk template {template.value}"
+        message = f"must not be empty for disk template {template.value}"
         raise Invalid([Problem("disks", message)])
     if len(disks) > MAX_DISKS:
-        raise Invalid([Problem("disks", f"must be at most {MAX_DISKS}")])
+        raise Invalid([Problem("disks", f"must have at most {MAX_DISKS} entries")])
     problems: list[Problem] = []
     wishes = [
         _disk(disk, f"disks[{index}]", problems, template) for index, disk in enumerate(disks)
     ]
     problems += unusable_names([wish.name for wish in wishes], "disks")
     if 0 < sum(wish.adopt is not None for wish in wishes) < len(wishes):
-        problems.append(Problem("disks", "must adopt a volume each, or none of them"))
+        problems.append(Problem("disks", "must either all adopt a volume, or none"))
     if problems:
         raise Invalid(problems)
     return tuple(wishes)
@@ -92,7 +90,7 @@ def _disk(
     known = (*_OF_ANY_DISK, *_OF_TEMPLATE.get(template, ()))
     for key in rest:
         if key not in known:
-            words = f"means nothing for {template.value} disks; known are {', '.join(known)}"
+            words = f"is not a parameter of {template.value} disks; known are {', '.join(known)}"
             problems.append(Problem(f"{path}/{key}", words))
     if wrong := list(_not_text(rest, ("name", "vg", "metavg", "adopt"), path)):
         problems += wrong
@@ -124,20 +122,19 @@ def _not_text(given: Mapping[Any, Any], keys: Sequence[str], path: str) -> Itera
 
 
 def unusable_names(names: Sequence[str | None], path: str) -> Iterator[Problem]:
-    """What is wrong with the names of an instance's disks, or of its network cards.
+    """Yield the problems of the names of an instance's disks or network cards.
 
-    A device is named by its name, its number or its UUID, so that a name must be none of the
-    others.
+    Devices are addressed by name, index or UUID, so a name must not look like the others.
     """
     for index, name in enumerate(names):
         if name is None:
             continue
         if _NUMBER.fullmatch(name):
-            yield Problem(f"{path}[{index}]/name", f"{name} would be taken for a number")
+            yield Problem(f"{path}[{index}]/name", f"{name} must not be a number")
         elif _UUID.fullmatch(name):
-            yield Problem(f"{path}[{index}]/name", f"{name} would be taken for a UUID")
+            yield Problem(f"{path}[{index}]/name", f"{name} must not be a UUID")
         elif name in names[:index]:
-            yield Problem(f"{path}[{index}]/name", f"{name} is that of another one, too")
+            yield Problem(f"{path}[{index}]/name", f"{name} is not unique")
 
 
 def _size(size: Any, path: str, problems: list[Problem], *, adopts: bool) -> int:
@@ -149,19 +146,19 @@ def _size(size: Any, path: str, problems: list[Problem], *, adopts: bool) -> int
     if amount is None and adopts:
         return 0
     if not isinstance(amount, int) or amount <= 0:
-        what = "is required" if amount is None else "must be more than 0 MiB"
+        what = "is required" if amount is None else "must be greater than 0 MiB"
         problems.append(Problem(path, what))
         return 0
     return amount
 
 
 def nics_wanted(nics: Sequence[Mapping[Any, Any]]) -> tuple[NicSpec, ...]:
-    """The network cards that are asked for.
+    """Return the specs of the requested network cards.
 
-    :raises Invalid: with every problem of each of them.
+    :raises Invalid: with every problem of each card.
     """
     if len(nics) > MAX_NICS:
-        raise Invalid([Problem("nics", f"must be at most {MAX_NICS}")])
+        raise Invalid([Problem("nics", f"must have at most {MAX_NICS} entries")])
     problems: list[Problem] = []
     wishes = [_nic(nic, f"nics[{index}]", problems) for index, nic in enumerate(nics)]
     problems += unusable_names([wish.name for wish in wishes], "nics")
@@ -193,10 +190,10 @@ def _nic(given: Mapping[Any, Any], path: str, problems: list[Problem]) -> NicSpe
         try:
             ipaddress.ip_address(str(ip))
         except ValueError:
-            problems.append(Problem(f"{path}/ip", f"'{ip}' is no IP address"))
+            problems.append(Problem(f"{path}/ip", f"'{ip}' is not an IP address"))
     if (bridge := rest.pop("bridge", None)) is not None:
         if rest.get("link", bridge) != bridge:
-            problems.append(Problem(f"{path}/bridge", "says another link than link does"))
+            problems.append(Problem(f"{path}/bridge", "differs from link; give one of them"))
         rest["link"] = bridge
     name, network = _nullable(rest.pop("name", None)), _nullable(rest.pop("network", None))
     try:
@@ -208,14 +205,14 @@ def _nic(given: Mapping[Any, Any], path: str, problems: list[Problem]) -> NicSpe
 
 
 def disk_wanted(disk: Mapping[str, Any], path: str, template: Template) -> DiskSpec:
-    """One more disk that is asked for.
+    """Return the spec of an additional disk.
 
-    :raises Invalid: with every problem of it.
+    :raises Invalid: with every problem of the disk.
     """
     problems: list[Problem] = []
     wish = _disk(disk, path, problems, template)
     if wish.adopt is not None:
-        problems.append(Problem(f"{path}/adopt", "is possible only when an instance is created"))
+        problems.append(Problem(f"{path}/adopt", "is only possible when an instance is created"))
     if problems:
         raise Invalid(problems)
     return wish
@@ -226,11 +223,11 @@ def _nullable(text: Any) -> Any:
 
 
 def require_connectable(nics: Sequence[NicSpec | Nic], cluster: Cluster) -> None:
-    """Refuse cards whose parameters do not go together.
+    """Check the effective parameters of network cards.
 
-    A card in a network gets those of its network's connection first, which is looked at there.
+    Cards in a network are checked later, with the parameters of the network's connection.
 
-    :raises Invalid: with every problem of each of them.
+    :raises Invalid: with every problem of each card.
     """
     problems: list[Problem] = []
     for index, nic in enumerate(nics):
@@ -245,13 +242,13 @@ def require_connectable(nics: Sequence[NicSpec | Nic], cluster: Cluster) -> None
 
 
 def require_no_pool(nics: Sequence[NicSpec]) -> None:
-    """Refuse addresses out of a network's pool where there is no network to take them from.
+    """Check that cards that request an address from a pool have a network.
 
-    :raises Refused: a card asks for one.
+    :raises Refused: a card has none.
     """
     for index, nic in enumerate(nics):
         if nic.ip == "pool" and nic.network is None:
             raise Refused(
-                f"network card {index} asks for an address out of a pool but names no network",
+                f"network card {index} requests an address from a pool but has no network",
                 Code.INPUT,
             )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The variables that hooks of operations on instances get; protocol: hooks, version 2."""
+"""Hooks of operations for instances and their variables; hooks interface, version 2."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def instance_hooks(
     before: Sequence[str] | None = None,
     after: Sequence[str] | None = None,
 ) -> HookCall:
-    """The hooks of an operation on an instance, by default on the master and its nodes.
+    """Return the hooks of an operation, by default on the master and the instance's nodes.
 
-    The instance is taken as it is in ``state``, and from ``subject`` if it is not there.
+    The instance is looked up in ``state``, and taken from ``subject`` if it does not exist there.
     """
     instance = state.instances.get(subject.instance.uuid, subject.instance)
     here = [state.cluster.master_node, *(node.uuid for node in subject.nodes)]
@@ -45,7 +45,7 @@ def instance_hooks(
 
 
 def environment(state: ClusterState, instance: Instance, disks: tuple[Disk, ...]) -> dict[str, str]:
-    """The variables that describe an instance, without the prefix ``GANETI_``."""
+    """Return the variables of an instance, without the prefix ``GANETI_``."""
     guest = guest_of(state, instance, disks)
     names = {uuid: node.name for uuid, node in state.nodes.items()}
     template = disks[0].dev_type if disks else Template.DISKLESS

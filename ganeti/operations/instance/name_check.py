@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Whether an instance can have a name: it is free, it resolves, and nobody has its address."""
+"""Checks of an instance name: it is unused, it resolves, and no host answers at its address."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from ganeti.config.state import ClusterState, RecordKind
 from ganeti.errors import Code, Refused
 from ganeti.operations.name_rules import require_own_name
 from ganeti.operations.operation import NodeAnswers, NodeQuery
+from ganeti.operations.refusals import already_exists
 from ganeti.rpc.node import ResolveName
 
 
 class InstanceName(Protocol):
-    """An opcode that gives an instance a name."""
+    """An opcode that sets the name of an instance."""
 
     @property
     def name_check(self) -> bool: ...
@@ -24,7 +25,7 @@ class InstanceName(Protocol):
 
 
 def name_questions(op: InstanceName, name: str, state: ClusterState) -> Iterator[NodeQuery]:
-    """What the master's node finds under the name, unless nobody wants to know."""
+    """Yield the query to resolve the name on the master, if name_check is set."""
     if op.name_check:
         yield NodeQuery([state.master], ResolveName(name=name, probe=op.ip_check))
 
@@ -32,14 +33,14 @@ def name_questions(op: InstanceName, name: str, state: ClusterState) -> Iterator
 def require_name(
     op: InstanceName, name: str, state: ClusterState, facts: NodeAnswers, *, own: str | None = None
 ) -> None:
-    """Refuse a name that the instance cannot have; ``own`` is the one that it has already.
+    """Check the name of an instance; ``own`` is its present name, which is allowed.
 
-    Without a check of the name there is no address that could be checked.
+    The address is only checked together with the name.
 
-    :raises Refused: it is taken, it does not resolve, or something answers at its address.
+    :raises Refused: the name is in use, does not resolve, or a host answers at its address.
     """
     if name != own and state.knows(RecordKind.INSTANCE, name):
-        raise Refused(f"there is an instance named {name} already", Code.EXISTS)
+        raise already_exists(RecordKind.INSTANCE, name)
     if name != own:
         require_own_name(RecordKind.INSTANCE, name, state)
     if not op.name_check:
@@ -47,13 +48,12 @@ def require_name(
     found = facts.of(state.master, ResolveName)
     if not found.addresses:
         raise Refused(
-            f"the name {name} does not resolve; put it into the DNS or /etc/hosts, or use "
-            "--no-name-check",
+            f"{name} does not resolve; add it to the DNS or /etc/hosts, or use --no-name-check",
             Code.RESOLVER,
         )
     if op.ip_check and found.answers:
         raise Refused(
-            f"a host answers at the address of {name}, {' or '.join(found.addresses)}; stop it, "
+            f"a host answers at the address of {name} ({', '.join(found.addresses)}); stop it, "
             "choose another name, or use --no-ip-check",
             Code.NOT_UNIQUE,
         )

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Network cards in networks: what such a card gets from the group that its network belongs to."""
+"""Connection of network cards to networks, by the node group's connection of each network."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
-from ganeti.config.changes.networks import POOL, place_of, taken
+from ganeti.config.changes.networks import POOL, in_use, outside, place_of, taken
 from ganeti.config.state import ClusterState
-from ganeti.errors import Code, Refused
+from ganeti.errors import Refused
 from ganeti.model.group import Group
 from ganeti.model.instance import Nic
 from ganeti.schema.records import replace
@@ -21,13 +21,12 @@ def connected(
     before: Sequence[Nic] = (),
     conflicts_check: bool = False,
 ) -> tuple[Nic, ...]:
-    """The cards with their networks' UUIDs for names, and connected as the group says.
+    """Return the cards with network UUIDs and the parameters of the networks' connections.
 
-    Addresses that cards had ``before`` are theirs already. With ``conflicts_check`` a card that is
-    in no network gets no address out of one that the group is connected to: there another
-    instance can get it.
+    Addresses that the cards had ``before`` are allowed. ``conflicts_check`` rejects an address of a
+    connected network for a card that is not in it, because another instance can get this address.
 
-    :raises Refused: a network is not connected to the group, or an address cannot be had.
+    :raises Refused: a network is not connected to the group, or an address is not available.
     """
     had = {(nic.network, nic.ip) for nic in before}
     if conflicts_check:
@@ -42,14 +41,14 @@ def _require_foreign(address: str, group: Group, state: ClusterState) -> None:
         network = state.networks[uuid]
         if place_of(network, address) is not None:
             raise Refused(
-                f"the address {address} belongs to the network {network.name}, which is connected "
-                f"to the node group {group.name}, and the network card is not in it; give it "
+                f"address {address} belongs to network {network.name}, which is connected to node "
+                f"group {group.name}, but the network card is not in this network; set "
                 f"network={network.name}, or use --no-conflicts-check"
             )
 
 
 def mac_prefix_of(nic: Nic, state: ClusterState) -> str:
-    """How the address of a card begins by its network; empty text if that does not say."""
+    """Return the MAC prefix of a card's network, or an empty string."""
     if nic.network is None:
         return ""
     return state.network(nic.network).mac_prefix or ""
@@ -63,17 +62,13 @@ def _connected(
     network = state.network(nic.network)
     if network.uuid not in group.networks:
         raise Refused(
-            f"the network {network.name} is not connected to the node group {group.name}; to "
+            f"network {network.name} is not connected to node group {group.name}; to "
             f"connect it: gnt-network connect {network.name} MODE LINK {group.name}"
         )
     if nic.ip not in (None, POOL):
         if place_of(network, str(nic.ip)) is None:
-            raise Refused(
-                f"{nic.ip} is not in the network {network.name}, {network.network}", Code.INPUT
-            )
+            raise outside(network, str(nic.ip))
         if taken(network, str(nic.ip)) and (network.uuid, nic.ip) not in had:
-            raise Refused(
-                f"the address {nic.ip} of the network {network.name} is taken", Code.NOT_UNIQUE
-            )
+            raise in_use(network, str(nic.ip))
     parameters = {**group.networks[network.uuid], **nic.nicparams}
     return replace(nic, network=network.uuid, nicparams=parameters)

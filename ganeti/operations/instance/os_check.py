@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Whether an OS definition will do for an instance on a node."""
+"""Checks of the OS definition of an instance on a node."""
 
 from __future__ import annotations
 
@@ -13,39 +13,41 @@ from ganeti.operations.operation import NodeQuery
 from ganeti.rpc.node import OSDefinitionReport, ValidateOS
 
 DELIMITER = "+"
-"""Between the name of an OS definition and its variant."""
+"""The delimiter between the name of an OS definition and its variant."""
 
 
 def require_os(
     os: str, definitions: Sequence[OSDefinitionReport], node: str, *, force_variant: bool
 ) -> OSDefinitionReport:
-    """The definition of ``os``, a name with or without a variant, among those of a node.
+    """Return the definition of ``os``, a name with an optional variant, of a node.
 
-    :raises Refused: it is not there, is broken, or does not have the variant.
+    :raises Refused: it does not exist, is invalid, or does not have the variant.
     """
     name, _, variant = os.partition(DELIMITER)
     definition = next((each for each in definitions if each.name == name), None)
     if definition is None:
         known = ", ".join(sorted(each.name for each in definitions if each.valid)) or "none"
-        raise Refused(f"node {node} has no OS definition {name}; it has: {known}", Code.UNKNOWN)
+        raise Refused(
+            f"OS definition {name} does not exist on node {node}; known are: {known}", Code.UNKNOWN
+        )
     if not definition.valid:
         raise Refused(
-            f"the OS definition {name} on node {node} is broken: {definition.diagnosis}",
+            f"OS definition {name} on node {node} is invalid: {definition.diagnosis}",
             Code.ENVIRONMENT,
         )
     if force_variant:
         return definition
     if definition.variants and not variant:
         raise Refused(
-            f"the OS definition {name} needs a variant: "
+            f"OS definition {name} requires a variant: "
             f"{', '.join(name + DELIMITER + each for each in definition.variants)}",
             Code.INPUT,
         )
     if variant and variant not in definition.variants:
         known = ", ".join(definition.variants) or "none"
         raise Refused(
-            f"the OS definition {name} has no variant {variant}; it has: {known}; "
-            "use --force-variant to have it anyway",
+            f"OS definition {name} has no variant {variant}; known are: {known}; "
+            "use --force-variant to use it anyway",
             Code.INPUT,
         )
     return definition
@@ -59,19 +61,18 @@ def require_installable(
     *,
     force_variant: bool,
 ) -> None:
-    """Refuse a guest that the definition of its OS on a node is not for.
+    """Check that the OS definition of a guest can be installed on a node.
 
-    Whether the values of its OS parameters will do is for the definition's script to say, see
-    ``os_question``.
+    The values of OS parameters are checked by the definition's script, see ``os_question``.
 
-    :raises Refused: as ``require_os``, or the OS must not be used.
-    :raises Invalid: the definition does not have the guest's OS parameters.
+    :raises Refused: as ``require_os``, or the OS is blacklisted.
+    :raises Invalid: the definition does not declare the guest's OS parameters.
     """
     definition = require_os(guest.os, definitions, node, force_variant=force_variant)
     if banned := {guest.os, definition.name}.intersection(cluster.blacklisted_os):
         [name, *_] = sorted(banned)
         raise Refused(
-            f"the OS {name} is blacklisted in this cluster; to allow it: "
+            f"OS {name} is blacklisted in this cluster; to allow it: "
             f"gnt-os modify --blacklisted=no {name}"
         )
     if problems := unknown_parameters(definition, guest.osparams, "osparams"):
@@ -81,14 +82,14 @@ def require_installable(
 def unknown_parameters(
     definition: OSDefinitionReport, names: Collection[str], path: str
 ) -> list[Problem]:
-    """Return what is wrong with the names of parameters; one that lists none takes all."""
+    """Return problems of unknown parameters; a definition that declares none accepts all."""
     if not definition.checks_parameters:
         return []
     known = [name for name, _ in definition.parameters]
-    # Scripts see them in capitals, so that cases are not told apart.
+    # Names are case-insensitive, as scripts get them in upper case (ganeti-os-interface(7)).
     lower = {name.lower() for name in known}
     message = (
-        f"the OS definition {definition.name} has no such parameter; it has: "
+        f"OS definition {definition.name} has no such parameter; known are: "
         f"{', '.join(known) or 'none'}"
     )
     unknown = [name for name in sorted(names) if name.lower() not in lower]
@@ -96,6 +97,6 @@ def unknown_parameters(
 
 
 def os_question(guest: Guest, node: Node, *, force_variant: bool) -> NodeQuery:
-    """Return the question whether the OS definition on ``node`` accepts the guest's parameters."""
+    """Return the query whether the OS definition on ``node`` accepts the guest's parameters."""
     call = ValidateOS(os=guest.os, osparams=guest.osparams, force_variant=force_variant)
     return NodeQuery([node], call)

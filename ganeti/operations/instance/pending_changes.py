@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What is configured of an instance, and waits for the next start of its guest."""
+"""Pending changes of an instance, which take effect at the next start of its guest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ganeti.rpc.instances import DescribeRunning
 
 
 async def running_config(node: Node, guest: Guest, tools: Tools) -> RunningConfig | None:
-    """Return what a guest was started with; None if its node cannot tell."""
+    """Return the settings that a guest was started with, or None if its node does not know them."""
     try:
         return await tools.nodes.ask(node, DescribeRunning(guest=guest))
     except (Failed, Refused):
@@ -22,16 +22,16 @@ async def running_config(node: Node, guest: Guest, tools: Tools) -> RunningConfi
 
 
 async def say_pending(subject: InstanceContext, tools: Tools) -> None:
-    """Say what a running guest does not have yet, and how it gets that.
+    """Report the pending changes of a running guest in the job's log.
 
-    A node that cannot tell is no reason to fail: the configuration is as it was asked for.
+    A node that does not know the running settings is no failure, as the configuration is changed.
     """
     state, name = tools.config.state(), subject.instance.name
     guest = guest_of(state, state.instances[subject.instance.uuid])
     running = await running_config(subject.primary, guest, tools)
     if running is not None and (waiting := pending_changes(running, guest)):
         tools.progress.say(
-            f"instance {name} is running and keeps what it was started with; at its next start "
+            f"instance {name} is running and keeps its running settings; at its next start "
             f"these take effect: {', '.join(map(str, waiting))}; to restart it now: gnt-instance "
             f"reboot {name} (a reboot from inside the guest does not apply them)"
         )

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Check where an instance runs, so that it never runs on two nodes or has two writers.
+"""Checks of the nodes that run an instance, so that it never runs on two nodes.
 
-``doc/guests.md`` states the rule and its reasons. An instance that runs on its primary node, and
-was not found anywhere else, was proven to run nowhere else when it was started there. One that does
-not run there may start, or write to its disks, only if every other node that could run it answers
-that it does not, or is marked offline.
+``doc/guests.md`` has the rule and its reasons. An instance that runs on its primary node, and was
+not found on another node, was proven to run on no other node when it was started there. One that
+does not run there may start, or write to its disks, only if every other node that could run it
+answers that it does not, or is marked offline.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ganeti.model.node import Node
 from ganeti.operations.allocation.target_node import template_of
 from ganeti.operations.instance.context import InstanceContext
 from ganeti.operations.operation import NodeAnswers, NodeQuery
+from ganeti.operations.refusals import not_stopped
 from ganeti.rpc.instances import ListGuests
 from ganeti.rpc.node import DescribeNode, NodeInfo
 
@@ -52,7 +53,7 @@ def possible_hosts(subject: InstanceContext, state: ClusterState) -> list[Node]:
     """
     nodes = list(subject.nodes)
     if template_of(subject) in REACHED_FROM_ANYWHERE:
-        # Of any group: an instance without disks of its own node can have come from another one.
+        # Nodes of any group, as an instance with shared disks may come from another group.
         able = [node for node in state.nodes.values() if node.vm_capable and node not in nodes]
         nodes += sorted(able, key=lambda node: node.name)
     return [node for node in nodes if not node.offline]
@@ -61,10 +62,10 @@ def possible_hosts(subject: InstanceContext, state: ClusterState) -> list[Node]:
 def presence_questions(
     subject: InstanceContext, state: ClusterState, besides: Collection[Node] = ()
 ) -> list[NodeQuery]:
-    """Return the question what runs on the possible hosts of the instance.
+    """Return the query for running guests on the possible hosts of the instance.
 
-    ``besides`` are nodes that are asked to describe themselves and the instance's hypervisor
-    anyway, which answers it, too.
+    ``besides`` are nodes with a ``DescribeNode`` query that includes the instance's hypervisor,
+    which has the same answer.
     """
     asked = [node for node in possible_hosts(subject, state) if node not in besides]
     if not asked:
@@ -119,7 +120,7 @@ def require_known(found: Presence) -> None:
     where = " or ".join(f"{node.name} ({reason})" for node, reason in found.unknown)
     name = found.unknown[0][0].name if len(found.unknown) == 1 else "NODE"
     raise Refused(
-        f"it is not known whether instance {found.subject.instance.name} runs on {where}; make "
+        f"it is unknown whether instance {found.subject.instance.name} is running on {where}; make "
         "sure that the node daemon there answers, or power the node off and mark it offline: "
         f"gnt-node modify --offline=yes {name}",
         Code.INTERNAL,
@@ -137,26 +138,23 @@ def require_nowhere_else(found: Presence) -> None:
 
 
 def require_stopped(found: Presence) -> None:
-    """Refuse what needs an instance that does not run on any node, and is not to run.
+    """Check that the instance is down and does not run on any node.
 
-    :raises Refused: it runs, is to run, or a node that could run it does not answer.
+    :raises Refused: it runs or is configured to run, or a node does not answer.
     """
     require_not_elsewhere(found)
     instance = found.subject.instance
     if instance.admin_state is Wanted.UP or found.here:
-        raise Refused(
-            f"instance {instance.name} is running, or its wanted state is up; "
-            f"stop it first: gnt-instance shutdown {instance.name}"
-        )
+        raise not_stopped(instance.name)
     require_known(found)
 
 
 def require_no_guest(name: str, nodes: Iterable[Node], facts: NodeAnswers) -> None:
-    """Refuse a new name that a running guest has, which belongs to no instance.
+    """Check that no unknown guest with a new instance's name is running.
 
-    A node that does not answer is no obstacle: it was never told to run this instance.
+    A node that does not answer is accepted, as it was never requested to run this instance.
 
-    :raises Refused: one of ``nodes``, as far as they were asked, runs a guest of this name.
+    :raises Refused: one of the queried ``nodes`` runs a guest with this name.
     """
     for node in nodes:
         for call in (ListGuests, DescribeNode):
@@ -164,8 +162,8 @@ def require_no_guest(name: str, nodes: Iterable[Node], facts: NodeAnswers) -> No
             guests = answer.guests if isinstance(answer, NodeInfo) else answer
             if not isinstance(guests, Failed) and name in guests:
                 raise Refused(
-                    f"node {node.name} runs a guest named {name} that belongs to no instance; stop "
-                    "it on that node, or choose another name",
+                    f"node {node.name} runs an unknown guest with the name {name}; stop it on that "
+                    "node, or choose another name",
                     Code.NOT_UNIQUE,
                 )
 
@@ -173,16 +171,17 @@ def require_no_guest(name: str, nodes: Iterable[Node], facts: NodeAnswers) -> No
 def runs_elsewhere(name: str, node: Node) -> Refused:
     """Return the refusal for an instance that runs on a node that is not its primary one."""
     return Refused(
-        f"instance {name} runs on {node.name}, which is not its primary node; to make it that: "
-        f"gnt-instance migrate --cleanup {name}; to stop it there: gnt-instance shutdown {name}"
+        f"instance {name} is running on {node.name}, which is not its primary node; to make it its "
+        f"primary node: gnt-instance migrate --cleanup {name}; to stop it there: "
+        f"gnt-instance shutdown {name}"
     )
 
 
 def runs_twice(name: str, nodes: Sequence[Node]) -> Refused:
     """Return the refusal for an instance that runs on several nodes."""
     return Refused(
-        f"instance {name} runs on {' and on '.join(node.name for node in nodes)}; find out which "
-        "copy has the right data, and stop the other on its node; to stop all of them: "
+        f"instance {name} is running on {' and on '.join(node.name for node in nodes)}; find out "
+        "which copy has the right data, and stop the other on its node; to stop all of them: "
         f"gnt-instance shutdown {name}",
         Code.INTERNAL,
     )

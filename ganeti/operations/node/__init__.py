@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Operations on nodes."""
+"""Operations for nodes."""

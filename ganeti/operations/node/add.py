@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Taking a node into the cluster that has joined: it has a certificate, and its daemon runs."""
+"""The operation that adds a node which has joined: its node daemon runs with a certificate."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CLIENT_CERTIFICATE = "client-cert"
 
 @dataclass(frozen=True)
 class NodeAddition:
-    """A node that is to be a member; ``known`` is its record if it was one before."""
+    """A node to add; ``known`` is its present record if it is readded."""
 
     op: AddNode
     node: Node
@@ -52,11 +52,11 @@ def questions(op: AddNode, state: ClusterState) -> Sequence[NodeQuery]:
 
 
 def plan(op: AddNode, state: ClusterState, facts: NodeAnswers) -> NodeAddition:
-    """Decide as what the node becomes a member, or refuse."""
+    """Plan the node's record and role."""
     known = state.node(op.node_name) if op.readd else None
     if known is None and state.knows(RecordKind.NODE, op.node_name):
         raise Refused(
-            f"node {op.node_name} is a member already; use --readd to set it up again",
+            f"node {op.node_name} is already a member; use --readd to set it up again",
             Code.EXISTS,
         )
     node = _drafted(op, state)
@@ -66,34 +66,35 @@ def plan(op: AddNode, state: ClusterState, facts: NodeAnswers) -> NodeAddition:
     version = facts.of(node, AskVersion)
     if version.protocol != CONFIG_VERSION:
         raise Refused(
-            f"node {node.name} speaks version {version.protocol} of the protocol, the master "
+            f"node {node.name} has protocol version {version.protocol}, the master "
             f"{CONFIG_VERSION}; install the same release on both"
         )
     return NodeAddition(op, node, known, _may_be_candidate(node, state))
 
 
 def _require_name(name: str, state: ClusterState) -> None:
-    """Refuse a name that a new node cannot have.
+    """Check the name of a new node.
 
-    Its certificate and its daemon have the name, too, so that it cannot be written another way
-    here.
+    It must be in normalized form, because the node's certificate and daemon have the same name.
 
-    :raises Invalid: it is no host name, or not in the form that is kept.
-    :raises Refused: it is that of the cluster or of an instance.
+    :raises Invalid: it is not a normalized host name.
+    :raises Refused: it is the name of the cluster or of an instance.
     """
     if name != normalized(name) or not is_host_name(name):
-        raise Invalid([Problem("node_name", f"{RULE}, in lower case and without a dot at its end")])
+        raise Invalid([Problem("node_name", f"{RULE}, in lower case and without a trailing dot")])
     require_own_name(RecordKind.NODE, name, state)
 
 
 def _drafted(op: AddNode, state: ClusterState) -> Node:
-    """The record of the node, as it will be but for its UUID and role."""
+    """Return the record of the node without its final UUID and role."""
     require_address(op.primary_ip, "primary_ip")
     require_address(op.secondary_ip, "secondary_ip")
     if op.readd:
         node = state.node(op.node_name)
         if problems := [
-            Problem(name, f"stays as it was: gnt-node modify or gnt-group changes it ({has})")
+            Problem(
+                name, f"cannot be changed by readd (it is {has}); use gnt-node modify or gnt-group"
+            )
             for name, has in _kept(node, state).items()
             if (given := getattr(op, name)) is not None and given != has
         ]:
@@ -101,7 +102,7 @@ def _drafted(op: AddNode, state: ClusterState) -> Node:
         return replace(node, offline=False, primary_ip=op.primary_ip or node.primary_ip)
     if op.primary_ip is None:
         raise Refused(
-            f"the address of {op.node_name} is not known; give it with --primary-ip", Code.INPUT
+            f"the address of node {op.node_name} is unknown; give it with --primary-ip", Code.INPUT
         )
     ndparams = checked(NodeParameters, op.ndparams or {}, path="ndparams", for_one=True)
     return Node(
@@ -125,7 +126,7 @@ def _drafted(op: AddNode, state: ClusterState) -> Node:
 
 
 def _kept(node: Node, state: ClusterState) -> dict[str, Any]:
-    """What of a node is not set when it is taken in again."""
+    """Return the fields that a readd does not change."""
     return {
         "group": state.groups[node.group].name,
         "secondary_ip": node.secondary_ip,
@@ -156,7 +157,9 @@ async def run(plan: NodeAddition, tools: Tools) -> None:
     await tools.config.change(_taken_in(plan, node, role, certificate))
     await enforce_members(tools)
     what = "again" if plan.known else "now"
-    tools.progress.say(f"node {node.name} is {what} a member of the cluster, as {role.value}")
+    tools.progress.say(
+        f"node {node.name} is {what} a member of the cluster, with role {role.value}"
+    )
 
 
 def _taken_in(plan: NodeAddition, node: Node, role: Role, certificate: str) -> Change:
@@ -170,9 +173,9 @@ def _taken_in(plan: NodeAddition, node: Node, role: Role, certificate: str) -> C
 
 
 async def certificate_of(node: Node, state: ClusterState, tools: Tools) -> str:
-    """The fingerprint of the certificate that a node shows.
+    """Return the fingerprint of the certificate that a node presents.
 
-    :raises Failed: it has none, does not say, or shows one that was not issued to it.
+    :raises Failed: it has none, or one that was not issued to it.
     """
     verify = VerifyNode(what={CLIENT_CERTIFICATE: None}, cluster_name=state.cluster.cluster_name)
     answers = await tools.progress.interruptible(tools.nodes.ask(node, verify))
@@ -181,11 +184,11 @@ async def certificate_of(node: Node, state: ClusterState, tools: Tools) -> str:
             return fingerprint
         case [None, str(fingerprint)]:
             raise Failed(
-                f"node {node.name} shows the certificate {fingerprint[:16]}..., which it has not"
-                " got by a token of this cluster within the last day; stop its node daemon, and"
-                " join it again with the command that gnt-node add then gives"
+                f"node {node.name} presents the certificate {fingerprint[:16]}..., which was not"
+                " issued by a join token of this cluster within the last day; stop its node daemon,"
+                " and join it again with the command that gnt-node add then prints"
             )
-    raise Failed(f"node {node.name} does not show its certificate: {answer}")
+    raise Failed(f"node {node.name} does not report its certificate: {answer}")
 
 
 def hooks(plan: NodeAddition, state: ClusterState) -> HookCall:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Running a command on nodes that their administrators allow."""
+"""The operation that runs a restricted command on nodes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ganeti.rpc.node import RunRestrictedCommandCall
 
 @dataclass(frozen=True)
 class CommandPlan:
-    """A command, and the nodes that are to run it, in the order of the answer."""
+    """A command and its nodes, in the order of the result."""
 
     op: CommandOpcode
     nodes: Sequence[Node]
@@ -31,15 +31,15 @@ class CommandPlan:
 
 
 def plan(op: CommandOpcode, state: ClusterState, facts: NodeAnswers) -> CommandPlan:
-    """Find the nodes; what they allow, only they know."""
+    """Plan the nodes; whether they allow the command is checked on each node."""
     names = op.node_uuids or op.nodes
     if not names:
-        raise Invalid([Problem("nodes", "must name at least one")])
+        raise Invalid([Problem("nodes", "must have at least one node")])
     return CommandPlan(op, [state.node(name) for name in names])
 
 
 async def run(plan: CommandPlan, tools: Tools) -> list[list[Any]]:
-    """For each node whether the command went well, and what it wrote, or why it did not."""
+    """Return for each node whether the command succeeded, and its output or error."""
     online = [node for node in plan.nodes if not node.offline]
     asking = tools.nodes.ask_all(online, RunRestrictedCommandCall(cmd=plan.op.command))
     answers = await tools.progress.interruptible(asking)
@@ -55,7 +55,7 @@ def _row(node: Node, answer: str | Failed | None) -> list[Any]:
 
 
 def preview(plan: CommandPlan) -> list[str]:
-    """What a dry run shows: the nodes that would be asked."""
+    """Return the result of a dry run: the nodes that would run the command."""
     return [node.name for node in plan.nodes if not node.offline]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Submitting the jobs that take instances off a node: those that run there, copies, or all."""
+"""The operation that submits jobs to evacuate primary or secondary instances from a node."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from ganeti.operations.operation import IAllocatorRequest, NodeAnswers, NodeQuer
 
 @dataclass(frozen=True)
 class NodeEvacuation:
-    """The jobs to submit; each of them locks what it needs."""
+    """The jobs to submit; each job acquires its own locks."""
 
     op: EvacuateNode
     leaving: Evacuation
@@ -49,7 +49,7 @@ def questions(op: EvacuateNode, state: ClusterState) -> Sequence[NodeQuery]:
 
 
 def plan(op: EvacuateNode, state: ClusterState, facts: NodeAnswers) -> NodeEvacuation:
-    """Decide where every instance goes, or refuse with the reason for each that cannot leave."""
+    """Choose the target of every instance; refuse with the reason for each that is stuck."""
     node = state.node(op.node_uuid or op.node_name)
     asked = _asked(op, node, state)
     if facts.advice is not None:
@@ -72,12 +72,12 @@ def plan(op: EvacuateNode, state: ClusterState, facts: NodeAnswers) -> NodeEvacu
             stuck.append((instance.name, str(e)))
     leaving = Evacuation(node, tuple(jobs), tuple(stuck))
     if stuck and not op.ignore_soft_errors:
-        raise Refused(f"not every instance can leave {node.name}: {leaving.told()}", Code.RESOURCES)
+        raise _stuck(leaving)
     return NodeEvacuation(op, leaving)
 
 
 def consult(op: EvacuateNode, state: ClusterState, facts: NodeAnswers) -> IAllocatorRequest | None:
-    """Ask an allocator, unless a node is named."""
+    """Return the request to the iallocator, unless a node is given."""
     if op.remote_node or op.remote_node_uuid:
         return None
     node = state.node(op.node_uuid or op.node_name)
@@ -98,15 +98,22 @@ def consult(op: EvacuateNode, state: ClusterState, facts: NodeAnswers) -> IAlloc
 
 
 def _advised(op: EvacuateNode, node: Node, facts: NodeAnswers) -> Evacuation:
-    """The jobs that an allocator has thought of.
+    """Return the evacuation that an iallocator has proposed.
 
-    :raises Refused: they are none that it may ask for, or some instances are to stay.
+    :raises Refused: it has opcodes that are not allowed, or instances are stuck.
     """
     advised = advised_jobs(facts, early_release=op.early_release)
     leaving = Evacuation(node, advised.jobs, advised.stuck)
     if leaving.stuck and not op.ignore_soft_errors:
-        raise Refused(f"not every instance can leave {node.name}: {leaving.told()}", Code.RESOURCES)
+        raise _stuck(leaving)
     return leaving
+
+
+def _stuck(leaving: Evacuation) -> Refused:
+    return Refused(
+        f"cannot evacuate all instances from node {leaving.node.name}: {leaving.told()}",
+        Code.RESOURCES,
+    )
 
 
 def _asked(op: EvacuateNode, node: Node, state: ClusterState) -> Node | None:
@@ -114,15 +121,15 @@ def _asked(op: EvacuateNode, node: Node, state: ClusterState) -> Node | None:
     if name is None:
         return None
     if op.iallocator is not None:
-        raise Refused("name either a node or an allocator, not both", Code.INPUT)
+        raise Refused("give either a node or an iallocator, not both", Code.INPUT)
     if op.mode is not EvacuationMode.SECONDARY_ONLY:
         raise Refused(
-            f"remote_node takes second copies only; use the mode {EvacuationMode.SECONDARY_ONLY}",
+            f"remote_node requires the mode {EvacuationMode.SECONDARY_ONLY}",
             Code.INPUT,
         )
     asked = state.node(name)
     if asked == node:
-        raise Refused(f"{node.name} is the node that is to be left", Code.INPUT)
+        raise Refused(f"node {node.name} is the source; choose another target", Code.INPUT)
     return asked
 
 
@@ -153,12 +160,12 @@ def _secondary(
 async def run(plan: NodeEvacuation, tools: Tools) -> dict[str, Any]:
     leaving = plan.leaving
     for name, reason in leaving.stuck:
-        tools.progress.say(f"{name} stays on {leaving.node.name}: {reason}")
+        tools.progress.say(f"cannot move {name} away from node {leaving.node.name}: {reason}")
     return {"jobs": [list(row) for row in await tools.submit(leaving.jobs)]}
 
 
 def preview(plan: NodeEvacuation) -> list[list[str]]:
-    """What a dry run shows: the summaries of the opcodes of each job."""
+    """Return the result of a dry run: the summaries of the opcodes of each job."""
     return [[opcode.summary for opcode in job] for job in plan.leaving.jobs]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The hooks of operations on nodes; protocol: hooks, version 2."""
+"""Hooks of operations for nodes; hooks interface, version 2."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from ganeti.rpc.node import HookDirectory
 def membership_hooks(
     directory: HookDirectory, node: Node, state: ClusterState, *, after: Sequence[str] = ()
 ) -> HookCall:
-    """The hooks of a node that comes or goes, on all others, and afterwards on ``after`` too."""
+    """Return the hooks for adding or removing a node, on all other nodes.
+
+    Post hooks also run on ``after``.
+    """
     others = [uuid for uuid in state.nodes if uuid != node.uuid]
     environment = {
         "OP_TARGET": node.name,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Submitting the jobs that migrate every instance that runs on a node."""
+"""The operation that submits jobs to migrate all primary instances of a node."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operat
 
 @dataclass(frozen=True)
 class NodeMigration:
-    """The jobs to submit; each of them locks what it needs."""
+    """The jobs to submit; each job acquires its own locks."""
 
     op: MigrateNode
     leaving: Evacuation
@@ -43,14 +43,14 @@ def questions(op: MigrateNode, state: ClusterState) -> Sequence[NodeQuery]:
 
 
 def plan(op: MigrateNode, state: ClusterState, facts: NodeAnswers) -> NodeMigration:
-    """Decide where every instance of the node goes, or refuse."""
+    """Choose the target of every instance; refuse if all are stuck."""
     node = state.node(op.node_uuid or op.node_name)
     name = op.target_node_uuid or op.target_node
     if name is not None and op.iallocator is not None:
-        raise Refused("name either a target node or an allocator, not both", Code.INPUT)
+        raise Refused("give either a target node or an iallocator, not both", Code.INPUT)
     asked = None if name is None else state.node(name)
     if asked == node:
-        raise Refused(f"{node.name} is the node that is to be left", Code.INPUT)
+        raise Refused(f"node {node.name} is the source; choose another target", Code.INPUT)
     places = Capacity(state, others(node, state), facts)
     jobs: list[tuple[Opcode, ...]] = []
     stuck: list[tuple[str, str]] = []
@@ -74,14 +74,16 @@ def plan(op: MigrateNode, state: ClusterState, facts: NodeAnswers) -> NodeMigrat
         jobs.append((migrate,))
     leaving = Evacuation(node, tuple(jobs), tuple(stuck))
     if stuck and not jobs:
-        raise Refused(f"no instance can leave {node.name}: {leaving.told()}", Code.RESOURCES)
+        raise Refused(
+            f"cannot migrate any instance from node {node.name}: {leaving.told()}", Code.RESOURCES
+        )
     return NodeMigration(op, leaving)
 
 
 async def run(plan: NodeMigration, tools: Tools) -> dict[str, Any]:
     leaving = plan.leaving
     for name, reason in leaving.stuck:
-        tools.progress.say(f"{name} stays on {leaving.node.name}: {reason}")
+        tools.progress.say(f"cannot move {name} away from node {leaving.node.name}: {reason}")
     return {"jobs": [list(row) for row in await tools.submit(leaving.jobs)]}
 
 
@@ -96,7 +98,7 @@ def hooks(plan: NodeMigration, state: ClusterState) -> HookCall:
 
 
 def preview(plan: NodeMigration) -> list[list[str]]:
-    """What a dry run shows: the summaries of the opcodes of each job."""
+    """Return the result of a dry run: the summaries of the opcodes of each job."""
     return [[opcode.summary for opcode in job] for job in plan.leaving.jobs]
 
 

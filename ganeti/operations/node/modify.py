@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Changing the role, flags and parameters of a node."""
+"""The operation that changes the role, flags and parameters of a node."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from ganeti.operations.member_list import enforce_members, replace_secrets
 from ganeti.operations.name_rules import require_address, require_node_addresses
 from ganeti.operations.node.add import certificate_of
 from ganeti.operations.operation import HookCall, NodeAnswers, Operation, Tools
+from ganeti.operations.refusals import nothing_to_change
 from ganeti.schema.records import replace
 
 _SETTINGS = frozenset(ModifyNode.__struct_fields__) - {
@@ -37,7 +38,7 @@ _FLAGS = {
 
 @dataclass(frozen=True)
 class NodeModification:
-    """A node with its new role, and the other fields that change."""
+    """A node, its new role, and its other changed fields."""
 
     node: Node
     role: Role
@@ -51,10 +52,10 @@ class NodeModification:
 
 
 def plan(op: ModifyNode, state: ClusterState, facts: NodeAnswers) -> NodeModification:
-    """Decide what the node becomes, or refuse."""
+    """Plan the new role and fields of the node."""
     node = state.node(op.node_uuid or op.node_name)
     if all(getattr(op, name) is None for name in _SETTINGS):
-        raise Refused("no changes requested; give at least one parameter", Code.INPUT)
+        raise nothing_to_change()
     require_address(op.secondary_ip, "secondary_ip")
     was = node.role(state.cluster.master_node)
     role = _new_role(op, node, was)
@@ -66,7 +67,7 @@ def plan(op: ModifyNode, state: ClusterState, facts: NodeAnswers) -> NodeModific
     if was is Role.OFFLINE and role is not was:
         _require_certificate(node, state)
     if role is Role.CANDIDATE and not _stays(op.master_capable, node.master_capable):
-        raise Refused(f"node {node.name} is not master capable, so it cannot be a candidate")
+        raise Refused(f"node {node.name} is not master_capable and cannot be a master candidate")
     living = [each.name for each in (*state.primaries_on(node), *state.secondaries_on(node))]
     if op.vm_capable is False and living:
         raise Refused(
@@ -92,8 +93,7 @@ def _require_certificate(node: Node, state: ClusterState) -> None:
     if state.authorities is not None and recorded_certificate(state, node) is None:
         raise Refused(
             f"node {node.name} was offline when the cluster's certificate authority was replaced,"
-            " so its certificate is not valid any more; let it join again: gnt-node add --readd"
-            f" {node.name}"
+            f" so its certificate is no longer valid; readd it: gnt-node add --readd {node.name}"
         )
 
 
@@ -105,7 +105,7 @@ def _new_role(op: ModifyNode, node: Node, was: Role) -> Role:
     asked = {name: getattr(op, name) for name in _FLAGS}
     wanted = [_FLAGS[name] for name, value in asked.items() if value]
     if len(wanted) > 1:
-        raise Refused("a node is at most one of master candidate, drained and offline", Code.INPUT)
+        raise Refused("only one of master_candidate, drained and offline can be set", Code.INPUT)
     if wanted:
         return was if was is Role.MASTER and wanted[0] is Role.CANDIDATE else wanted[0]
     ended = {_FLAGS[name] for name, value in asked.items() if value is False}
@@ -115,7 +115,7 @@ def _new_role(op: ModifyNode, node: Node, was: Role) -> Role:
 def _promoted(
     op: ModifyNode, node: Node, was: Role, role: Role, state: ClusterState
 ) -> tuple[Node, ...]:
-    """Nodes that become candidates because this one ceases to be one."""
+    """Return the nodes that become candidates to replace this one."""
     if was is not Role.CANDIDATE or role is Role.CANDIDATE:
         return ()
     left = [n for n in state.nodes.values() if n.master_candidate and n.uuid != node.uuid]
@@ -134,8 +134,8 @@ def _promoted(
     if op.force:
         return ()
     raise Refused(
-        f"without {node.name} the cluster has too few master candidates, and "
-        f"{able[0].name} could be one; use --auto-promote, or --force to have fewer"
+        f"without node {node.name} the cluster has too few master candidates; use --auto-promote "
+        f"to promote {able[0].name}, or --force to accept fewer"
     )
 
 
@@ -148,7 +148,7 @@ async def run(plan: NodeModification, tools: Tools) -> list[list[Any]]:
     if plan.role is not plan.was:
         certificate = None
         if plan.role is Role.CANDIDATE:
-            # As a candidate it is not offline any more.
+            # A candidate is no longer offline, so the node can be queried.
             certificate = await _recorded(replace(plan.node, offline=False), state, tools)
         changes.append(set_role(plan.node, plan.role, certificate))
         result += [
@@ -164,8 +164,8 @@ async def run(plan: NodeModification, tools: Tools) -> list[list[Any]]:
         await enforce_members(tools)
     if plan.was is Role.CANDIDATE and plan.role is Role.OFFLINE:
         tools.progress.say(
-            f"node {plan.node.name} keeps the secrets of a candidate until it is back; if it fell"
-            " into other hands, remove it from the cluster"
+            f"node {plan.node.name} still has the secrets of a master candidate; if the host may be"
+            " compromised, remove the node from the cluster"
         )
     elif plan.was is Role.CANDIDATE and plan.role is not Role.CANDIDATE:
         await replace_secrets(plan.node.name, tools)
@@ -173,7 +173,7 @@ async def run(plan: NodeModification, tools: Tools) -> list[list[Any]]:
 
 
 async def _recorded(node: Node, state: ClusterState, tools: Tools) -> str:
-    """The fingerprint of a node's certificate; one of which none is recorded is asked."""
+    """Return the recorded fingerprint of a node's certificate, or query the node for it."""
     return recorded_certificate(state, node) or await certificate_of(node, state, tools)
 
 
@@ -195,7 +195,7 @@ def hooks(plan: NodeModification, state: ClusterState) -> HookCall:
         "VM_CAPABLE": str(node.vm_capable),
     }
     master = [state.cluster.master_node]
-    # A node that goes offline may be dead already, and is not contacted afterwards either.
+    # A node that is marked offline may be down, so no hooks run there.
     here = master if plan.role is Role.OFFLINE else [*master, node.uuid]
     return HookCall("node-modify", "NODE", environment, here, here)
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Asking about and switching the power of nodes, by helpers that reach them from outside.
+"""The operation that queries and changes the power state of nodes by out-of-band programs.
 
-The helper of a node is the program that its parameter ``oob_program`` names; it runs on the
-master's node and works when the node itself does not.
+The program of a node is its parameter ``oob_program``. It runs on the master's node, so that it
+works when the node itself is down.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from ganeti.rpc.node import RunPowerHelper
 from ganeti.schema.documents import UNREADABLE
 
 _NORMAL, _NO_DATA, _UNAVAILABLE = 0, 2, 3
-"""How clients are told of a value, of one that could not be had, and of one that there is not."""
+"""Result statuses of a value as in queries: available, failed to fetch, and not available."""
 
 _INTERRUPTS = frozenset({PowerCommand.POWER_OFF, PowerCommand.POWER_CYCLE})
 _LEAVES: Mapping[PowerCommand, bool] = {
     PowerCommand.POWER_ON: True,
     PowerCommand.POWER_OFF: False,
 }
-"""Whether a node has power after a command."""
+"""The power state of a node after a command."""
 _MAX = 600
-"""For how many seconds a helper is waited for at most."""
+"""Maximum time-out of a program in seconds."""
 _STATUSES = frozenset({"OK", "WARNING", "CRITICAL", "UNKNOWN"})
 
 
 @dataclass(frozen=True)
 class Target:
-    """A node, and its helper; empty text if it has none."""
+    """A node and its out-of-band program, or an empty string."""
 
     node: Node
     program: str
@@ -48,7 +48,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Power:
-    """What is asked of the helpers of some nodes."""
+    """The command and its target nodes."""
 
     op: CommandPower
     targets: tuple[Target, ...]
@@ -61,7 +61,7 @@ class Power:
 
 
 def plan(op: CommandPower, state: ClusterState, facts: NodeAnswers) -> Power:
-    """Decide which helpers are asked, or refuse what would take the cluster down."""
+    """Plan the target nodes; refuse to power off the master."""
     if not 0 < op.timeout <= _MAX:
         raise Invalid([Problem("timeout", f"must be from 1 to {_MAX} seconds")])
     named = op.node_uuids or op.node_names
@@ -71,7 +71,7 @@ def plan(op: CommandPower, state: ClusterState, facts: NodeAnswers) -> Power:
     if op.command in _INTERRUPTS:
         if named and state.master in nodes:
             raise Refused(
-                f"{state.master.name} is the master, which cannot do this to itself; make another "
+                f"node {state.master.name} is the master and cannot power itself off; make another "
                 "node the master first: gnt-cluster master-failover"
             )
         nodes = [node for node in nodes if node != state.master]
@@ -79,8 +79,8 @@ def plan(op: CommandPower, state: ClusterState, facts: NodeAnswers) -> Power:
     alive = [each.node.name for each in targets if each.program and not each.node.offline]
     if op.command is PowerCommand.POWER_OFF and alive and not op.ignore_status:
         raise Refused(
-            f"{', '.join(alive)} may be in use; first: gnt-node modify --offline=yes "
-            f"{alive[0]}, or use --ignore-status"
+            f"nodes {', '.join(alive)} are not marked offline; first run: gnt-node modify "
+            f"--offline=yes {alive[0]}, or use --ignore-status"
         )
     return Power(op, targets)
 
@@ -90,7 +90,7 @@ def _program(node: Node, state: ClusterState) -> str:
 
 
 async def run(plan: Power, tools: Tools) -> list[list[list[Any]]]:
-    """A row for each node: its name and what its helper says, each with its status."""
+    """Return a row for each node: its name and the program's output, each with its status."""
     rows: list[list[list[Any]]] = []
     switched = False
     for target in plan.targets:
@@ -100,7 +100,7 @@ async def run(plan: Power, tools: Tools) -> list[list[list[Any]]]:
             continue
         tools.progress.may_stop()
         if switched and plan.op.command is PowerCommand.POWER_ON:
-            # All at once might take more current than a fuse bears.
+            # Powering on many hosts at once may exceed the current limit of a circuit.
             await tools.time.sleep(plan.op.power_delay)
         try:
             said = await _asked(plan.op, target, tools)
@@ -114,9 +114,9 @@ async def run(plan: Power, tools: Tools) -> list[list[list[Any]]]:
 
 
 async def _asked(op: CommandPower, target: Target, tools: Tools) -> Any:
-    """What the helper of a node says, noted as far as it changes what is known of the node.
+    """Run the program of a node, return its output, and record a changed power state.
 
-    :raises Failed: it could not, or cannot be understood.
+    :raises Failed: the program failed, or its output is malformed.
     """
     node = target.node
     ask = RunPowerHelper(
@@ -130,9 +130,9 @@ async def _asked(op: CommandPower, target: Target, tools: Tools) -> Any:
     if (powered := _LEAVES.get(op.command)) is not None and powered != node.powered:
         await tools.config.change(update(node, powered=powered))
     if op.command is PowerCommand.POWER_STATUS and said["powered"] != node.powered:
-        has, flag = ("has", "yes") if said["powered"] else ("has no", "no")
+        has, flag = ("on", "yes") if said["powered"] else ("off", "no")
         tools.progress.say(
-            f"node {node.name} {has} power, and the configuration says otherwise; to correct it: "
+            f"node {node.name} is powered {has}, unlike its recorded state; to correct it: "
             f"gnt-node modify --node-powered={flag} {node.name}"
         )
     if op.command is PowerCommand.HEALTH:
@@ -143,9 +143,9 @@ async def _asked(op: CommandPower, target: Target, tools: Tools) -> Any:
 
 
 def said_of(command: PowerCommand, text: str) -> Any:
-    """What the text that a helper writes on a command means; None where nothing is awaited.
+    """Parse the output of a program; return None for commands without output.
 
-    :raises Failed: it is not in the form of the protocol.
+    :raises Failed: the output is malformed, see the out-of-band interface.
     """
     understood = _FORMS.get(command)
     if understood is None:
@@ -153,9 +153,13 @@ def said_of(command: PowerCommand, text: str) -> Any:
     try:
         said = msgspec.json.decode(text)
     except UNREADABLE as e:
-        raise Failed(f"the helper did not answer in JSON: {e}", Code.ENVIRONMENT) from None
+        raise Failed(
+            f"output of the out-of-band program is not JSON: {e}", Code.ENVIRONMENT
+        ) from None
     if not understood(said):
-        raise Failed(f"the helper's answer to {command} is none: {said}", Code.ENVIRONMENT)
+        raise Failed(
+            f"invalid output of the out-of-band program for {command}: {said}", Code.ENVIRONMENT
+        )
     return said
 
 
@@ -180,7 +184,7 @@ _FORMS: Mapping[PowerCommand, Callable[[Any], bool]] = {
 
 
 def preview(plan: Power) -> dict[str, Any]:
-    """What a dry run shows: the helpers that would be called."""
+    """Return the result of a dry run: the programs that would run."""
     return {each.node.name: each.program or None for each in plan.targets}
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Taking a node out of the cluster."""
+"""The operation that removes a node from the cluster."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ganeti.rpc.node import LeaveCluster
 
 @dataclass(frozen=True)
 class NodeRemoval:
-    """A node that is to leave."""
+    """A node to remove."""
 
     node: Node
 
@@ -31,7 +31,7 @@ class NodeRemoval:
 
 
 def plan(op: RemoveNode, state: ClusterState, facts: NodeAnswers) -> NodeRemoval:
-    """Decide whether the node may leave, or say what keeps it."""
+    """Plan the removal of a node that has no instances and is not the master."""
     node = state.node(op.node_uuid or op.node_name)
     if node.uuid == state.cluster.master_node:
         raise Refused(
@@ -56,7 +56,7 @@ async def run(plan: NodeRemoval, tools: Tools) -> None:
         tools.progress.say(f"node {plan.node.name} is offline; {_leftovers(plan.node)}")
     else:
         await _dismiss(plan.node, tools)
-    # Whether it was one or not: an offline node may have been a candidate until it failed.
+    # An offline node may have been a candidate until it failed, which its flags no longer tell.
     if plan.node.master_candidate or plan.node.offline:
         await replace_secrets(plan.node.name, tools)
 
@@ -69,10 +69,10 @@ async def _dismiss(node: Node, tools: Tools) -> None:
 
 
 def _leftovers(node: Node) -> str:
-    """Return what a person must do about a node that could not be told to leave."""
+    """Return the manual steps for a node that could not be contacted."""
     return (
-        f"node {node.name} is no member any more, but its daemon may still run: stop it and "
-        "remove its certificates there"
+        f"node {node.name} is no longer a member, but its node daemon may still be running: "
+        "stop it and remove its certificates there"
     )
 
 

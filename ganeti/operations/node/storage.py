@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The storage of nodes: what there is, which of it takes new disks, and repairing it."""
+"""Operations that list, modify and repair storage units of nodes."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from ganeti.rpc import storage as calls
 from ganeti.rpc.storage import StorageUnit, StoredVolume
 
 SETTABLE = {StorageType.LVM_PV: frozenset({"allocatable"})}
-"""What of a storage unit can be changed, by its kind."""
+"""The parameters of storage units that can be changed, by storage type."""
 REPAIRABLE = frozenset({StorageType.LVM_VG})
 _DEFAULT = StorageType.LVM_VG
 
 
 @dataclass(frozen=True)
 class StorageRows:
-    """The rows of an answer; nothing is locked for it."""
+    """The rows of the result, and errors of nodes; no locks are needed."""
 
     rows: list[list[Any]]
     troubles: tuple[str, ...]
@@ -60,7 +60,7 @@ _UNIT_FIELDS: Mapping[str, Callable[[Node, str, StorageUnit], Any]] = {
 def _require_fields(asked: Sequence[str], known: Mapping[str, Any]) -> None:
     if unknown := [name for name in asked if name not in known]:
         raise Refused(
-            f"there is no field {', '.join(unknown)}; there are {', '.join(known)}", Code.INPUT
+            f"unknown output fields {', '.join(unknown)}; known are {', '.join(known)}", Code.INPUT
         )
 
 
@@ -71,7 +71,7 @@ def units_questions(op: ListStorage, state: ClusterState) -> Sequence[NodeQuery]
 
 
 def _kind(state: ClusterState) -> StorageType:
-    """The kind of storage that the cluster's first disk template uses."""
+    """Return the storage type of the cluster's default disk template."""
     first = Template(state.cluster.enabled_disk_templates[0])
     by_template = {
         Template.FILE: StorageType.FILE,
@@ -82,7 +82,7 @@ def _kind(state: ClusterState) -> StorageType:
 
 
 def plan_units(op: ListStorage, state: ClusterState, facts: NodeAnswers) -> StorageRows:
-    """Lay out what the nodes have answered."""
+    """Format the answers of the nodes as rows."""
     kind = (op.storage_type or _kind(state)).value
     columns = [_UNIT_FIELDS[name] for name in op.output_fields]
     rows: list[list[Any]] = []
@@ -97,9 +97,9 @@ def plan_units(op: ListStorage, state: ClusterState, facts: NodeAnswers) -> Stor
 
 
 def _told(troubles: Sequence[tuple[Node, Failed]], some: bool) -> tuple[str, ...]:
-    """The troubles in words; without any row the first of them is the answer.
+    """Format the errors.
 
-    :raises Refused: there is nothing to show but trouble.
+    :raises Refused: there are only errors and no rows; with the first error.
     """
     if troubles and not some:
         node, error = troubles[0]
@@ -121,7 +121,7 @@ class _Row:
 
     @property
     def parts(self) -> tuple[str, str]:
-        """Volume group and volume."""
+        """The volume group and the volume."""
         group, _, name = self.volume.name.rpartition("/")
         return group, name
 
@@ -143,7 +143,7 @@ def volumes_questions(op: ListVolumes, state: ClusterState) -> Sequence[NodeQuer
 
 
 def plan_volumes(op: ListVolumes, state: ClusterState, facts: NodeAnswers) -> StorageRows:
-    """Lay out what the nodes have answered, with the instances that the volumes belong to."""
+    """Format the answers of the nodes as rows, with the instances of the volumes."""
     owners = _owners(state)
     columns = [_VOLUME_FIELDS[name] for name in op.output_fields]
     rows: list[list[Any]] = []
@@ -160,7 +160,7 @@ def plan_volumes(op: ListVolumes, state: ClusterState, facts: NodeAnswers) -> St
 
 
 def _owners(state: ClusterState) -> dict[tuple[str, str], str]:
-    """The instance that each logical volume belongs to, by node and name."""
+    """Return the name of the instance of each logical volume, by node and volume name."""
     found = {}
     instances = state.instances
     for uuid, owner in state.owners.items():
@@ -177,7 +177,7 @@ def _volumes(disk: Disk) -> list[Disk]:
 
 @dataclass(frozen=True)
 class StorageChange:
-    """Something that is done with a storage unit of a node."""
+    """A call for a storage unit of a node."""
 
     node: Node
     call: calls.ModifyStorageCall | calls.RepairStorageCall
@@ -188,18 +188,20 @@ class StorageChange:
 
 
 def plan_modify(op: ModifyStorage, state: ClusterState, facts: NodeAnswers) -> StorageChange:
-    """Decide what changes, or refuse."""
+    """Plan the change of a storage unit."""
     node = state.node(op.node_uuid or op.node_name)
     settable = SETTABLE.get(op.storage_type, frozenset())
     if unknown := [name for name in op.changes if name not in settable]:
         can = ", ".join(sorted(settable)) or "nothing"
         raise Refused(
-            f"{', '.join(unknown)} of {op.storage_type} storage cannot be changed; {can} can",
+            f"cannot change {', '.join(unknown)} of {op.storage_type} storage; changeable: {can}",
             Code.INPUT,
         )
     allocatable = op.changes.get("allocatable")
     if op.name is None or not isinstance(allocatable, bool):
-        raise Refused("the name of the unit and allocatable, true or false, are needed", Code.INPUT)
+        raise Refused(
+            "the parameters name and allocatable (true or false) are required", Code.INPUT
+        )
     require_online(node, "its storage cannot be changed")
     kind = op.storage_type.value
     return StorageChange(
@@ -208,13 +210,13 @@ def plan_modify(op: ModifyStorage, state: ClusterState, facts: NodeAnswers) -> S
 
 
 def plan_repair(op: RepairStorage, state: ClusterState, facts: NodeAnswers) -> StorageChange:
-    """Decide what is repaired, or refuse."""
+    """Plan the repair of a storage unit."""
     node = state.node(op.node_uuid or op.node_name)
     if op.storage_type not in REPAIRABLE:
         can = ", ".join(sorted(REPAIRABLE))
-        raise Refused(f"{op.storage_type} storage cannot be repaired; {can} can", Code.INPUT)
+        raise Refused(f"cannot repair {op.storage_type} storage; repairable: {can}", Code.INPUT)
     if op.name is None:
-        raise Refused("the name of the unit is needed", Code.INPUT)
+        raise Refused("the parameter name is required", Code.INPUT)
     require_online(node, "its storage cannot be repaired")
     if not op.ignore_consistency:
         _require_copies_elsewhere(node, state)
@@ -222,9 +224,9 @@ def plan_repair(op: RepairStorage, state: ClusterState, facts: NodeAnswers) -> S
 
 
 def _require_copies_elsewhere(node: Node, state: ClusterState) -> None:
-    """Refuse while an instance has its only disks here.
+    """Check that no instance has its only disks on this node.
 
-    :raises Refused: the repair might take them away.
+    :raises Refused: the repair might destroy them.
     """
     alone = sorted(
         instance.name
@@ -233,8 +235,9 @@ def _require_copies_elsewhere(node: Node, state: ClusterState) -> None:
     )
     if alone:
         raise Refused(
-            f"the disks of {', '.join(alone)} are only on {node.name}, and a repair may take "
-            "what is left of them; export them first, or use --ignore-consistency"
+            f"the disks of {', '.join(alone)} are only on node {node.name}, and a repair may "
+            f"destroy "
+            "them; export the instances first, or use --ignore-consistency"
         )
 
 

@@ -39,7 +39,10 @@ class RunningTests(SynchronousTestCase):
                 "machine_version": "pc-i440fx-7.2",
             },
         )
-        waiting = ["be/vcpus: 1 now, 2 then", "nic/1: none now, aa:00:10:00:00:01 then"]
+        waiting = [
+            "be/vcpus: 1 now, 2 after restart",
+            "nic/1: none now, aa:00:10:00:00:01 after restart",
+        ]
         self.assertEqual(shown["Changes at the next start"], waiting)
 
     def test_a_stopped_guest_runs_with_nothing(self) -> None:

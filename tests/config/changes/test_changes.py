@@ -45,7 +45,7 @@ class InstanceTests(SynchronousTestCase):
 
     def test_what_is_gone_cannot_be_changed(self) -> None:
         state = remove_instance(WEB)(STATE)
-        with self.assertRaisesRegex(Refused, "instance web1 was removed in the meantime"):
+        with self.assertRaisesRegex(Refused, "instance web1 has been removed"):
             want(WEB, Wanted.UP)(state)
 
     def test_an_instance_goes_with_its_disks_and_gives_its_ports_back(self) -> None:
@@ -60,16 +60,16 @@ class InstanceTests(SynchronousTestCase):
 
     def test_two_instances_cannot_have_one_name(self) -> None:
         twin = an_instance("web1", uuid="other", nics=())
-        with self.assertRaisesRegex(Refused, "another instance is named web1; choose another name"):
+        with self.assertRaisesRegex(Refused, "instance web1 already exists; choose another name"):
             add_instance(twin.instance)(STATE)
 
     def test_two_cards_cannot_have_one_address(self) -> None:
         twin = an_instance("web2", nics=(a_nic(mac=WEB.nics[0].mac.upper()),))
-        with self.assertRaisesRegex(Refused, "belongs to web1"):
+        with self.assertRaisesRegex(Refused, "is in use by instance web1"):
             add_instance(twin.instance)(STATE)
 
     def test_a_node_that_is_gone_gets_no_instance(self) -> None:
-        with self.assertRaisesRegex(Refused, "the node for instance web2 was removed"):
+        with self.assertRaisesRegex(Refused, "the node of instance web2 has been removed"):
             add_instance(an_instance("web2", node="node9").instance)(STATE)
 
     def test_an_instance_changes_sides(self) -> None:
@@ -111,11 +111,13 @@ class NodeTests(SynchronousTestCase):
 
     def test_the_master_neither_goes_nor_rests(self) -> None:
         for change in (remove_node(STATE.master), set_role(STATE.master, Role.OFFLINE)):
-            with self.assertRaisesRegex(Refused, "make another one the master first"):
+            with self.assertRaisesRegex(Refused, "make another node the master first"):
                 change(STATE)
 
     def test_a_node_with_instances_stays(self) -> None:
-        with self.assertRaisesRegex(Refused, "node2 has instances: web1; move or remove them"):
+        with self.assertRaisesRegex(
+            Refused, "node2 still has instances: web1; move or remove them"
+        ):
             remove_node(STATE.node("node2"))(STATE)
 
     def test_a_node_that_is_no_candidate_has_no_certificate(self) -> None:
@@ -144,13 +146,13 @@ class TagTests(SynchronousTestCase):
 
     def test_a_tag_that_is_not_there_cannot_be_removed(self) -> None:
         with self.assertRaisesRegex(
-            Refused, "instance web1 has no tag b, c; see gnt-instance list-tags"
+            Refused, "instance web1 does not have these tags: b, c; see gnt-instance list-tags"
         ):
             remove_tags(WEB, ["c", "b", "a"])(add_tags(WEB, ["a"])(STATE))
 
     def test_there_is_a_limit(self) -> None:
         state = add_tags(WEB, [f"t{i}" for i in range(MOST)])(STATE)
-        with self.assertRaisesRegex(Refused, "can carry 4096 tags, and this would make 4097"):
+        with self.assertRaisesRegex(Refused, "can have at most 4096 tags, not 4097"):
             add_tags(WEB, ["more"])(state)
 
 

@@ -151,8 +151,8 @@ class ChangeGroupTests(RegroupingTests):
         state = cluster(drbd("db1", 1, "node1", "node2", nics=(nic,)), networks=[net])
         error = self.refusal(state.put(connected), "OP_INSTANCE_CHANGE_GROUP", instance_name="db1")
         self.assertEqual(error.code, Code.RESOURCES)
-        self.assertIn("group new: the network net1 is not connected", str(error))
-        self.assertIn("group spare: only one node can take instance db1", str(error))
+        self.assertIn("group new: network net1 is not connected", str(error))
+        self.assertIn("group spare: only one node can host instance db1", str(error))
 
     def test_a_group_whose_policy_it_breaks_does_not_take_it(self) -> None:
         state = cluster(an_instance("web1"))
@@ -163,7 +163,7 @@ class ChangeGroupTests(RegroupingTests):
             instance_name="web1",
             target_groups=["new"],
         )
-        self.assertIn("is in group new, whose policy it breaks", str(error))
+        self.assertIn("is in group new, whose instance policy is violated", str(error))
 
     def test_its_own_group_and_none_are_refused(self) -> None:
         fields = {"instance_name": "web1", "target_groups": ["old"]}
@@ -225,7 +225,7 @@ class EvacuateGroupTests(RegroupingTests):
         plain = an_instance("web2", disks=[a_disk("web2/0", Template.PLAIN)])
         error = self.refusal(cluster(big, plain), "OP_GROUP_EVACUATE", group_name="old")
         self.assertIn("web2: its plain disks are only on node1", str(error))
-        self.assertIn("and 9000 MiB are needed", str(error))
+        self.assertIn("but 9000 MiB are required", str(error))
 
     def test_an_empty_group_is_left_at_once(self) -> None:
         whole = self.whole(cluster())

@@ -103,11 +103,15 @@ class AnswerTests(SynchronousTestCase):
     def test_whatever_is_wrong_is_said(self) -> None:
         state = a_cluster(nodes=["node1"])
         for text, code, words in (
-            ("nonsense", Code.ENVIRONMENT, "did not answer in JSON"),
+            ("nonsense", Code.ENVIRONMENT, "is not JSON"),
             ('{"success": true}', Code.ENVIRONMENT, "lacks success, info or result"),
             ('{"success": false, "info": "full", "result": []}', Code.RESOURCES, "full"),
             ('{"success": true, "info": "", "result": []}', Code.ENVIRONMENT, "1 nodes"),
-            ('{"success": true, "info": "", "result": ["x"]}', Code.ENVIRONMENT, "named x"),
+            (
+                '{"success": true, "info": "", "result": ["x"]}',
+                Code.ENVIRONMENT,
+                "node x does not exist",
+            ),
         ):
             with self.subTest(text=text), self.assertRaisesRegex(Refused, words) as caught:
                 nodes_of("mine", text, 1, state)

@@ -39,19 +39,27 @@ class RuleTests(SynchronousTestCase):
         drbd = a_wish(template=Template.DRBD)
         for wish, candidate, words in (
             (a_wish(), a_candidate(), None),
-            (a_wish(away_from=frozenset({uuid_of("node", "node1")})), a_candidate(), "avoided"),
+            (a_wish(away_from=frozenset({uuid_of("node", "node1")})), a_candidate(), "is excluded"),
             (a_wish(), a_candidate(node=a_node(offline=True)), "is offline"),
             (a_wish(), a_candidate(node=a_node(drained=True)), "is drained"),
-            (a_wish(), a_candidate(node=a_node(vm_capable=False)), "does not take instances"),
+            (a_wish(), a_candidate(node=a_node(vm_capable=False)), "is not vm_capable"),
             (a_wish(group="elsewhere"), a_candidate(), "another node group"),
             (a_wish(), a_candidate(objection="is in group small"), "is in group small"),
             (a_wish(), a_candidate(free=None), "does not answer"),
-            (a_wish(), a_candidate(free=100), "100 MiB of memory free, and 1024 MiB are needed"),
+            (a_wish(), a_candidate(free=100), "100 MiB of free memory, but 1024 MiB are required"),
             (a_wish(), a_candidate(reserved=4000), None),
-            (drbd, a_candidate(reserved=4000), "96 MiB of memory left beside the 4000 MiB"),
-            (a_wish(), a_candidate(disk=4999), "4999 MiB of disk free, and 5000 MiB are needed"),
-            (drbd, a_candidate(disk=5000), "5000 MiB of disk free, and 5128 MiB are needed"),
-            (a_wish(), a_candidate(vcpus=15, vcpu_ratio=4.0), "allows 4 on each"),
+            (drbd, a_candidate(reserved=4000), "96 MiB of free memory besides the 4000 MiB"),
+            (
+                a_wish(),
+                a_candidate(disk=4999),
+                "4999 MiB of free disk space, but 5000 MiB are required",
+            ),
+            (
+                drbd,
+                a_candidate(disk=5000),
+                "5000 MiB of free disk space, but 5128 MiB are required",
+            ),
+            (a_wish(), a_candidate(vcpus=15, vcpu_ratio=4.0), "allows 4 per CPU"),
         ):
             with self.subTest(words=words):
                 reason = against(wish, candidate)
@@ -81,16 +89,16 @@ class RuleTests(SynchronousTestCase):
         chosen = [node.name for node in choose(two, [first, second, third]).nodes]
         self.assertEqual(chosen, ["node2", "node3"])
         self.assertTrue(explained(two, [first, second, third]).startswith("node2: chosen"))
-        words = "no node group has two .*: node1 would do; node2 would do"
+        words = "no node group has two .*: node1 is suitable; node2 is suitable"
         with self.assertRaisesRegex(Refused, words):
             choose(two, [first, second])
 
     def test_every_node_has_a_line(self) -> None:
         nodes = [a_candidate("node2", free=0), a_candidate("node1"), a_candidate("node3")]
         lines = explained(a_wish(), nodes).splitlines()
-        room = "has 4096 MiB of memory and 10000 MiB of disk free and 0 instances"
-        why = "has 0 MiB of memory free, and 1024 MiB are needed"
-        expected = [f"node1: chosen, {room}", f"node3: would do, {room}", f"node2: {why}"]
+        room = "has 4096 MiB of free memory and 10000 MiB of free disk space, and 0 instances"
+        why = "has 0 MiB of free memory, but 1024 MiB are required"
+        expected = [f"node1: chosen, {room}", f"node3: suitable, {room}", f"node2: {why}"]
         self.assertEqual(lines, expected)
 
     @given(st.lists(st.integers(0, 4096), min_size=1, max_size=8), st.integers(1, 2))

@@ -122,7 +122,7 @@ class DescriptionTests(SynchronousTestCase):
         for text, why in {
             "": "'export' is missing",
             "nonsense": "no section headers",
-            CLASSIC.replace("version = 0", "version = 1"): "its version is 1",
+            CLASSIC.replace("version = 0", "version = 1"): "unsupported version 1",
             CLASSIC.replace("disk0_size = 2048", "disk0_size = x"): "invalid literal",
             CLASSIC.replace("disk0_dump", "dump"): "'disk0_dump' is missing",
             CLASSIC.replace("compression = none", "compression = gzip"): "compressed by gzip",

@@ -42,23 +42,23 @@ class ProofTests(SynchronousTestCase):
         self.assertEqual(row[:3], ["192.0.2.1", 12345, "magic-1"])
         self.assertEqual(row[3], signed("1:192.0.2.1:12345:magic-1", row[4]))
         self.assertEqual(proofs().check_place(1, row), PLACE)
-        self.refused("where disk 0 is awaited was not signed", proofs().check_place, 0, row)
+        self.refused("the endpoint of disk 0 was not signed", proofs().check_place, 0, row)
 
     def test_a_key_name_comes_back(self) -> None:
         self.assertEqual(proofs().check_key_name(proofs().key_name("x509-1")), "x509-1")
 
     def test_another_secret_is_refused_with_what_to_do(self) -> None:
         other = proofs(b"other")
-        what = "both clusters need the same one"
+        what = "install the same secret on both clusters"
         self.refused(what, proofs().check_handshake, other.handshake())
         self.refused(what, proofs().check_key_name, other.key_name("x509-1"))
         self.refused(what, proofs().check_place, 0, other.place(0, PLACE))
 
     def test_another_version_is_refused(self) -> None:
-        self.refused("speaks version 1", proofs().check_handshake, [1, "x", "y"])
+        self.refused("has version 1 of the handshake", proofs().check_handshake, [1, "x", "y"])
 
     def test_nonsense_is_refused(self) -> None:
         for nonsense in ([], ["a"], [0, 1, 2], "text", [None, None, None]):
-            self.refused("is not \\[", proofs().check_handshake, nonsense)
-            self.refused("is not \\[", proofs().check_place, 0, nonsense)
-        self.refused("no valid port", proofs().check_place, 0, ["h", 99999, "magic", "x", "y"])
+            self.refused("must be \\[", proofs().check_handshake, nonsense)
+            self.refused("must be \\[", proofs().check_place, 0, nonsense)
+        self.refused("an invalid port", proofs().check_place, 0, ["h", 99999, "magic", "x", "y"])

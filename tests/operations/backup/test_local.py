@@ -61,7 +61,7 @@ class ExportTests(BackupTests):
         whole = self.whole()
         whole.guests["node1"].objections = {"kernel_path": "there is no /vmlinuz on this node"}
         error = self.refusal(whole, "OP_BACKUP_EXPORT", target_node="node2")
-        self.assertIn("would not run: node1: kernel_path: there is no /vmlinuz", str(error))
+        self.assertIn("cannot run: node1: kernel_path: there is no /vmlinuz", str(error))
         self.assertEqual((whole.where("web1"), self.exports(whole)), (["node1"], {}))
 
     def test_an_export_has_a_dump_of_every_disk_and_a_description(self) -> None:
@@ -81,7 +81,7 @@ class ExportTests(BackupTests):
         whole = self.whole()
         self.do(whole, "OP_BACKUP_EXPORT", target_node="node1")
         self.assertEqual(whole.where("web1"), ["node1"])
-        self.assertIn("starting web1 again", whole.said)
+        self.assertIn("starting instance web1 again", whole.said)
         self.assertEqual(self.exports(whole), {"node1": ["web1"]})
 
     def test_with_snapshots_it_need_not_be_stopped_and_none_is_left(self) -> None:
@@ -128,7 +128,7 @@ class ExportTests(BackupTests):
 
         whole.clock.callLater(10, restart)
         error = self.refusal(whole, "OP_BACKUP_EXPORT", target_node="node2")
-        self.assertIn("started again meanwhile", str(error))
+        self.assertIn("its node daemon was restarted", str(error))
         self.assertEqual((self.exports(whole), whole.where("web1")), ({}, ["node1"]))
         self.nothing_under_way(whole)
 
@@ -163,7 +163,7 @@ class FileExportTests(BackupTests):
     def test_without_snapshots_a_running_instance_must_be_stopped(self) -> None:
         whole = self.whole()
         error = self.refusal(whole, "OP_BACKUP_EXPORT", target_node="node2", shutdown=False)
-        self.assertIn("leave out --noshutdown", str(error))
+        self.assertIn("omit --noshutdown", str(error))
         self.assertEqual(self.exports(whole), {})
         self.do(whole, "OP_BACKUP_EXPORT", target_node="node2")
         self.assertEqual(whole.where("web1"), ["node1"])

@@ -186,5 +186,5 @@ class MoveTests(SynchronousTestCase):
         prepared = self.prepare()
         arriving = self.take_in(prepared)
         error = self.error(self.send(prepared, target_node=self.note()["disks"][:1]))
-        self.assertIn("has 2 disks, and target_node says where 1 are awaited", str(error))
+        self.assertIn("has 2 disks, but target_node has 1 endpoints", str(error))
         self.give_up(arriving)

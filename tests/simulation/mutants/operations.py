@@ -145,12 +145,12 @@ MUTANTS = (
         file=_FAILOVER,
         before="""
         raise Failed(
-            f"instance {instance.name} may still be running on {primary.name}: {e}; make sure "
+            f"instance {instance.name} may still be running on node {primary.name}: {e}; make "
 """,
         after="""
         return
         raise Failed(
-            f"instance {instance.name} may still be running on {primary.name}: {e}; make sure "
+            f"instance {instance.name} may still be running on node {primary.name}: {e}; make "
 """,
         reason="a node that does not answer is taken to have stopped the guest",
         modes=("guests",),
@@ -173,7 +173,7 @@ MUTANTS = (
         name="rename-not-taken-back",
         file=_RENAME,
         before="""
-            undo.by(f"give {old.iv_name} its old place", partial(ask, back))
+            undo.by(f"move {old.iv_name} back", partial(ask, back))
 """,
         after="""
             del back
@@ -204,7 +204,7 @@ MUTANTS = (
         name="stop-keeps-the-wish",
         file=_STOP,
         before="""
-    undo.by(f"record again what {instance.name} was to be", partial(tools.config.change, before))
+    undo.by(f"restore the recorded state of {instance.name}", partial(tools.config.change, before))
 """,
         after="",
         reason="an instance that could not be stopped is recorded as down and runs",

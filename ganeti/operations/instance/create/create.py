@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Creating an instance.
+"""The operation that creates an instance.
 
-Until its operating system is installed, an instance that fails to come about is taken back
-whole. Once it is installed it is there to stay, even if it cannot be started.
+A failure before the end of the OS installation undoes everything. After it the instance stays, even
+if it cannot be started.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from ganeti.config.changes.instances import activated, add_instance, remove_instance, want
-from ganeti.config.changes.macs import new_mac
+from ganeti.config.changes.macs import mac_in_use, new_mac
 from ganeti.config.changes.objects import together
 from ganeti.config.state import ClusterState
 from ganeti.config.writer import Change
@@ -81,7 +81,7 @@ from ganeti.schema.records import replace
 
 @dataclass(frozen=True)
 class Create:
-    """An instance that is to be, and the nodes for it, the primary one first."""
+    """A new instance and its nodes, the primary first."""
 
     op: CreateInstance
     order: InstanceSpec
@@ -91,7 +91,7 @@ class Create:
 
     @property
     def locks(self) -> LockRequest:
-        # Others know the instance by its UUID once it is there, and before that by its name.
+        # Other jobs lock an existing instance by its UUID, and a planned one by its name.
         return request(
             exclusive=[instance_lock(self.op.instance_name), instance_lock(self.draft.uuid)],
             shared=[
@@ -122,7 +122,7 @@ def questions(op: CreateInstance, state: ClusterState) -> Sequence[NodeQuery]:
 
 
 def _eligible(op: CreateInstance, state: ClusterState) -> list[Node]:
-    """The nodes that are asked for, or else all that instances can be placed on."""
+    """Return the requested nodes, or all nodes of allocatable groups."""
     primary, secondary = op.pnode_uuid or op.pnode, op.snode_uuid or op.snode
     if primary is not None:
         return [state.node(name) for name in (primary, secondary) if name is not None]
@@ -137,7 +137,7 @@ def _eligible(op: CreateInstance, state: ClusterState) -> list[Node]:
 
 
 def plan(op: CreateInstance, state: ClusterState, facts: NodeAnswers) -> Create:
-    """Decide what the new instance is and where it goes, or refuse."""
+    """Plan the new instance and its nodes."""
     op, arrival = arriving(op, state, facts)
     order = order_of(op, state.cluster)
     if adopts(op):
@@ -147,7 +147,7 @@ def plan(op: CreateInstance, state: ClusterState, facts: NodeAnswers) -> Create:
     for nic in order.nics:
         if nic.mac is not None and nic.mac in state.macs:
             owner = state.instances[state.macs[nic.mac]].name
-            raise Refused(f"the MAC address {nic.mac} belongs to {owner}", Code.NOT_UNIQUE)
+            raise mac_in_use(nic.mac, owner)
     draft = _draft(order, op.instance_name, facts.identity)
     nodes = _nodes(op, order, draft, state, facts)
     group = state.groups[nodes[0].group]
@@ -167,24 +167,24 @@ def plan(op: CreateInstance, state: ClusterState, facts: NodeAnswers) -> Create:
     if op.start:
         require_memory(guest, facts.of(nodes[0], DescribeNode), nodes[0].name)
     if arrival is not None:
-        # Nobody may start what is half there, however the job ends.
+        # An incomplete instance must not be started, even if the job is interrupted.
         draft = replace(draft, admin_state=Wanted.OFFLINE)
     plan = Create(op, order, nodes, _placed(draft, nodes), arrival)
-    _records(plan, state)  # refuses what cannot be laid out
+    _records(plan, state)  # refuses impossible disk layouts
     return plan
 
 
 def _adopted(
     op: CreateInstance, order: InstanceSpec, state: ClusterState, facts: NodeAnswers
 ) -> tuple[DiskSpec, ...]:
-    """The disks with the sizes of the volumes that they adopt.
+    """Return the disks with the sizes of the volumes that they adopt.
 
-    :raises Invalid: the request does not say where they are, or brings other contents.
-    :raises Refused: one of them cannot be adopted.
+    :raises Invalid: the request has no primary node, or is an import.
+    :raises Refused: a volume cannot be adopted.
     """
     nodes = _eligible(op, state)
     if not (op.pnode or op.pnode_uuid) or op.mode is not CreationMode.CREATE:
-        message = "volumes are adopted only by a new instance whose node is named"
+        message = "adoption of volumes requires mode create and a primary node"
         raise Invalid([Problem("disks", message)])
     if facts.known(nodes[0], ListVolumesCall) is None and not nodes[0].offline:
         facts.of(nodes[0], ListVolumesCall)
@@ -192,12 +192,12 @@ def _adopted(
 
 
 def _runs_scripts(order: InstanceSpec, arrival: Arrival | None) -> bool:
-    """Whether scripts of the OS definition fill the disks."""
+    """Return whether scripts of the OS definition run on the disks."""
     return order.installs or (arrival is not None and bool(order.os))
 
 
 def _draft(order: InstanceSpec, name: str, uuid: str) -> Instance:
-    """The record of the instance, but for everything that is made up when it is created."""
+    """Return the record of the instance without generated values."""
     return Instance(
         uuid=uuid,
         serial_no=1,
@@ -237,7 +237,7 @@ def _size(order: InstanceSpec, draft: Instance, state: ClusterState) -> PolicySi
 
 
 def _cards(order: InstanceSpec) -> tuple[Nic, ...]:
-    """The network cards, but for what is made up when they are."""
+    """Return the network cards without generated values."""
     return tuple(
         Nic(
             mac=wish.mac or "",
@@ -264,7 +264,7 @@ def _nodes(
     state: ClusterState,
     facts: NodeAnswers,
 ) -> tuple[Node, ...]:
-    """The nodes that were asked for, if they will do, or else those that placement chooses."""
+    """Return the requested nodes, or those that an allocator chooses."""
     require_one(op.iallocator, [op.pnode, op.pnode_uuid, op.snode, op.snode_uuid])
     filled, nodes = be_filled(state.cluster, draft), _eligible(op, state)
     wish = Placement(
@@ -278,7 +278,7 @@ def _nodes(
     if op.pnode_uuid or op.pnode:
         return _asked_for(wish, nodes, facts, state, op)
     if nodes and not (nodes := [node for node in nodes if node.uuid not in facts.busy]):
-        raise Refused("other jobs keep every node to themselves; try again later", Code.TEMPORARY)
+        raise Refused("all nodes are locked by other jobs; try again later", Code.TEMPORARY)
     if (chosen := advised(facts, wish.wanted, state)) is not None:
         return chosen
     size = None if op.ignore_ipolicy else _size(order, draft, state)
@@ -286,7 +286,7 @@ def _nodes(
         nodes, order.template, state, lambda node: facts.known(node, DescribeNode), size=size
     )
     if size is not None and found and all(each.objection for each in found):
-        # Wherever it might go: the request itself has to change.
+        # No group allows the size, so the request itself has to change.
         group = state.groups[found[0].node.group]
         require_policy(size, policy_filled(state.cluster, group), op.instance_name)
     return tuple(choose(wish, found).nodes)
@@ -299,7 +299,7 @@ def _nodes_wanted(order: InstanceSpec) -> int:
 def consult(
     op: CreateInstance, state: ClusterState, facts: NodeAnswers
 ) -> IAllocatorRequest | None:
-    """Ask an allocator where the instance goes, unless nodes are named."""
+    """Return the request to the iallocator, unless nodes are given."""
     if op.pnode_uuid or op.pnode:
         return None
     op, _ = arriving(op, state, facts)
@@ -309,11 +309,11 @@ def consult(
 def allocation(
     op: CreateInstance, state: ClusterState, busy: Collection[str] = ()
 ) -> dict[str, Any]:
-    """The request for nodes for a new instance, in the form of the allocators' protocol.
+    """Return the request for nodes for a new instance, in the form of the iallocator protocol.
 
-    The nodes whose UUIDs are ``busy`` are not to be chosen.
+    ``busy`` are the UUIDs of nodes to exclude.
 
-    :raises GanetiError: ``op`` makes no sense.
+    :raises GanetiError: ``op`` is not valid.
     """
     order = order_of(op, state.cluster)
     size = _size(order, _draft(order, op.instance_name, ""), state)
@@ -348,10 +348,10 @@ def _asked_for(
     op: CreateInstance,
 ) -> tuple[Node, ...]:
     if len(nodes) != wish.wanted:
-        how_many = "a secondary node" if wish.wanted == 2 else "no secondary node"
-        raise Refused(f"disks of the template {wish.template.value} need {how_many}", Code.INPUT)
+        how_many = "require a secondary node" if wish.wanted == 2 else "have no secondary node"
+        raise Refused(f"{wish.template.value} disks {how_many}", Code.INPUT)
     if len({node.uuid for node in nodes}) != len(nodes):
-        raise Refused("pnode and snode are the same; name two nodes, or none", Code.INPUT)
+        raise Refused("pnode and snode are equal; give two different nodes, or none", Code.INPUT)
     for node in nodes:
         if not node.offline:
             facts.of(node, DescribeNode)
@@ -360,7 +360,7 @@ def _asked_for(
         for node in nodes:
             if node.group != group.uuid:
                 raise Refused(
-                    f"node {node.name} is not in the node group {group.name}; name one of both",
+                    f"node {node.name} is not in node group {group.name}; give only one of them",
                     Code.INPUT,
                 )
     for candidate in candidates(
@@ -372,18 +372,18 @@ def _asked_for(
                 Code.STATE if candidate.node.offline or candidate.node.drained else Code.RESOURCES
             )
             raise Refused(
-                f"node {candidate.node.name} cannot take instance {op.instance_name}: it {reason}",
+                f"node {candidate.node.name} cannot host instance {op.instance_name}: it {reason}",
                 code,
             )
     return tuple(nodes)
 
 
 async def _require_accepted(plan: Create, tools: Tools) -> None:
-    """Let the nodes check what only they can: files that parameters name, and OS parameters.
+    """Check on the nodes what depends on them: files that parameters name, and OS parameters.
 
-    Only those that are chosen are asked, and before anything is made there.
+    Only the chosen nodes are queried, before any change there.
 
-    :raises Refused: one of them does not accept the guest.
+    :raises Refused: a node does not accept the guest.
     """
     guest = _with_secrets(guest_of(tools.config.state(), plan.draft, ()), plan.op)
     call = replace(hypervisor_check(guest), disks=len(plan.order.disks))
@@ -402,11 +402,11 @@ async def run(plan: Create, tools: Tools) -> list[str]:
     instance, disks = _records(plan, tools.config.state(), tools.ids.secret)
     names = [node.name for node in plan.nodes]
     async with Undo(tools.progress) as undo:
-        # First, as only the configuration knows which ports and minors are free; and a disk that
-        # is made belongs to an instance from the beginning, wherever this breaks off.
+        # The configuration comes first: it allocates ports and minors, and so every created disk
+        # belongs to a recorded instance, even after an interruption.
         await tools.config.change(_added(instance, disks))
         undo.by(
-            f"take {instance.name} out of the configuration",
+            f"remove {instance.name} from the configuration",
             partial(tools.config.change, remove_instance(instance)),
         )
         state = tools.config.state()
@@ -440,9 +440,9 @@ async def run(plan: Create, tools: Tools) -> list[str]:
 def _records(
     plan: Create, state: ClusterState, secret: Callable[[], str] = no_secret
 ) -> tuple[Instance, tuple[Disk, ...]]:
-    """The records of the instance and its disks, with names that nobody has yet.
+    """Return the records of the instance and its disks, with generated identifiers.
 
-    Of one plan and one state they are always the same, but for what ``secret`` says.
+    They are deterministic for one plan and state, except for ``secret``.
     """
     op, ids = plan.op, PlannedIdentifiers(plan.draft.uuid, secret)
     site = DiskSite(
@@ -486,9 +486,7 @@ async def _start(plan: Create, guest: Guest, tools: Tools) -> None:
     except Failed as e:
         down = together(want(instance, Wanted.DOWN), activated(instance, False))
         await tools.config.change(down)
-        raise Failed(
-            f"instance {guest.name} was created, but could not be started: {e}", e.code
-        ) from e
+        raise Failed(f"instance {guest.name} was created but cannot be started: {e}", e.code) from e
 
 
 def hooks(plan: Create, state: ClusterState) -> HookCall:
@@ -502,7 +500,7 @@ def hooks(plan: Create, state: ClusterState) -> HookCall:
 
 
 def _with(plan: Create, state: ClusterState) -> ClusterState:
-    """The state with the instance: as it is there, or as it is going to be."""
+    """Return the state with the instance, which is added if it does not exist yet."""
     if plan.draft.uuid in state.instances:
         return state
     instance, disks = _records(plan, state)

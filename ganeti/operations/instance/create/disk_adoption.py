@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Making an instance of volumes that are there, with what is on them.
+"""Adoption of existing volumes, with their data, as disks of a new instance.
 
-A volume gets the name of a new disk, and is the instance's from then on: it goes when the instance
-is removed.
+A volume is renamed to a new disk, and is removed together with the instance later.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ from ganeti.schema.records import replace
 
 
 def adopts(op: CreateInstance) -> bool:
-    """Return whether the new instance gets volumes that are there."""
+    """Return whether the new instance adopts existing volumes."""
     return any(disk.get("adopt") is not None for disk in op.disks)
 
 
 def adoption_questions(op: CreateInstance, nodes: Sequence[Node]) -> Iterator[NodeQuery]:
-    """Ask which volumes there are, if some are to be adopted."""
+    """Yield the query for existing volumes if some are adopted."""
     if adopts(op):
         yield NodeQuery(nodes, ListVolumesCall(template=Template.PLAIN))
 
@@ -39,23 +38,23 @@ def adoption_questions(op: CreateInstance, nodes: Sequence[Node]) -> Iterator[No
 def adopted(
     wishes: Sequence[DiskSpec], node: Node, state: ClusterState, facts: NodeAnswers
 ) -> tuple[DiskSpec, ...]:
-    """Return the disks with the sizes of the volumes that they are made of.
+    """Return the disks with the sizes of the volumes that they adopt.
 
-    :raises Refused: a volume is not on the node, is in use, or is another instance's.
+    :raises Refused: a volume does not exist, is in use, or belongs to an instance.
     """
     volumes = {volume.name: volume for volume in facts.of(node, ListVolumesCall)}
     names = [_volume(wish, state) for wish in wishes]
     for number, name in enumerate(names):
         if name not in volumes:
-            raise Refused(f"node {node.name} has no volume {name} to adopt", Code.UNKNOWN)
+            raise Refused(f"volume {name} does not exist on node {node.name}", Code.UNKNOWN)
         if name in names[:number]:
-            raise Refused(f"the volume {name} would be adopted twice", Code.INPUT)
+            raise Refused(f"volume {name} is given twice", Code.INPUT)
         if volumes[name].opened:
-            raise Refused(f"the volume {name} on node {node.name} is in use; unmount it first")
+            raise Refused(f"volume {name} on node {node.name} is in use; unmount it first")
         if owner := _owner(name, node, state):
-            raise Refused(f"the volume {name} is of instance {owner}", Code.NOT_UNIQUE)
+            raise Refused(f"volume {name} belongs to instance {owner}", Code.NOT_UNIQUE)
         if any(re.fullmatch(pattern, name) for pattern in state.cluster.reserved_lvs):
-            raise Refused(f"the volume {name} is reserved by the setting reserved_lvs")
+            raise Refused(f"volume {name} is reserved by the cluster setting reserved_lvs")
     return tuple(
         dataclasses.replace(wish, size=volumes[name].size)
         for wish, name in zip(wishes, names, strict=True)
@@ -67,7 +66,7 @@ def _volume(wish: DiskSpec, state: ClusterState) -> str:
 
 
 def _owner(name: str, node: Node, state: ClusterState) -> str:
-    """The name of the instance that has a volume on the node; empty if none has."""
+    """Return the name of the instance that a volume belongs to, or an empty string."""
     for uuid, disk in state.disks.items():
         for each in (disk, *disk.children):
             is_volume = each.dev_type is Template.PLAIN and node.uuid in each.nodes
@@ -79,15 +78,15 @@ def _owner(name: str, node: Node, state: ClusterState) -> str:
 async def adopt_disks(
     disks: Sequence[Disk], wishes: Sequence[DiskSpec], node: Node, tools: Tools, undo: Undo
 ) -> None:
-    """Give the volumes the names of the disks; they get theirs back if the block fails."""
+    """Rename the volumes to the disks; this is undone if the block of ``undo`` fails."""
     for disk, wish in zip(disks, wishes, strict=True):
         tools.progress.may_stop()
         volume = replace(disk, logical_id=(disk.logical_id[0], wish.adopt))
         back = partial(tools.nodes.ask, node, RenameDisk(disk=disk, to=volume))
-        what = f"give the volume {wish.adopt} on {node.name} its name back"
+        what = f"rename the volume {wish.adopt} on {node.name} back"
         try:
             await tools.nodes.ask(node, RenameDisk(disk=volume, to=disk))
         except Unreachable:
-            undo.by(what, back)  # the node may have done it all the same
+            undo.by(what, back)  # the node may have renamed it
             raise
         undo.by(what, back)

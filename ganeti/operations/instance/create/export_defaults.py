@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A request for an instance, completed by what an export says of the one that it is of."""
+"""Completion of a request for an instance by the description of an export."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _NIC_PARAMETERS = ("mode", "link", "vlan")
 
 
 def restored(op: CreateInstance, export: ExportDescription, cluster: Cluster) -> CreateInstance:
-    """``op`` with the values of the export where it says nothing itself.
+    """Return ``op`` with missing values taken from the export.
 
-    With ``identify_defaults`` values that are the cluster's defaults are left to these.
+    ``identify_defaults`` drops values that equal the cluster's defaults.
 
-    :raises Invalid: the export names what does not exist here.
+    :raises Invalid: the export has values that this cluster does not know.
     """
     hypervisor = op.hypervisor or _choice(Hypervisor, export.hypervisor, "hypervisor")
     template = op.disk_template or _choice(Template, export.disk_template, "disk_template")
@@ -60,12 +60,12 @@ def _choice(kind: Any, value: str, what: str) -> Any:
         return kind(value)
     except ValueError:
         known = ", ".join(kind)
-        message = f"is {value} in the export, which is not known here: name one of {known}"
+        message = f"the export has the unknown value {value}; give one of {known}"
         raise Invalid([Problem(what, message)]) from None
 
 
 def _known(given: Mapping[str, str | None], kind: Any) -> dict[str, Any]:
-    """Those parameters that an instance can have here; the text ``none`` for no value."""
+    """Return the parameters that an instance can have here, with ``none`` for no value."""
     if kind is None:
         return {}
     names = {each.name for each in parameters(kind) if not each.extra.get("shared")}
@@ -93,7 +93,7 @@ def _disks(export: ExportDescription) -> Iterator[dict[str, Any]]:
 def _nics(
     op: CreateInstance, export: ExportDescription, cluster: Cluster
 ) -> Iterator[dict[str, Any]]:
-    """The network cards; addresses of their own are kept only by an instance of the same name."""
+    """Yield the network cards; MAC addresses are only kept if the instance keeps its name."""
     defaults = nic_defaults(cluster) if op.identify_defaults else {}
     for nic in export.nics:
         values = {name: value for name, value in nic.items() if value}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Instances whose disks are filled from elsewhere: from an export, or by another cluster."""
+"""Import of disk data for a new instance, from an export or from another cluster."""
 
 from __future__ import annotations
 
@@ -18,27 +18,28 @@ from ganeti.operations.backup.handshake import KEY_LIFE, ImportEndpoint, Proofs,
 from ganeti.operations.backup.running_transfers import RunningTransfers
 from ganeti.operations.instance.create.export_defaults import restored
 from ganeti.operations.operation import NodeAnswers, NodeQuery, Tools
+from ganeti.operations.refusals import COMPRESSION_UNSUPPORTED
 from ganeti.rpc import transfers as calls
 from ganeti.rpc.instances import RenameOS
 from ganeti.schema.records import replace
 
 CONNECT_TIMEOUT = 180.0
-"""Seconds for a source to connect, besides those in which it stops its instance."""
+"""Seconds for a source to connect, in addition to the shutdown time-out of its instance."""
 
 NOTE = "remote-import"
-"""The kind of entry in the job's log that tells the source's side where disks are awaited."""
+"""The type of the job log entry with the endpoints of the disks, for the source cluster."""
 
 
 _FOR_OTHER_MODES = (
     *("src_node", "src_node_uuid", "src_path", "compress"),
     *("source_handshake", "source_instance_name", "source_x509_ca"),
 )
-"""Parameters that say where the contents of an instance come from."""
+"""Parameters for the source of an import."""
 
 
 @dataclass(frozen=True)
 class FromExport:
-    """An export on a node; ``dumps`` are those of the disks in their order, as far as there are."""
+    """An export on a node; ``dumps`` are the dumps of the first disks in order."""
 
     node: Node
     path: str
@@ -48,7 +49,7 @@ class FromExport:
 
 @dataclass(frozen=True)
 class FromCluster:
-    """Another cluster that has shown ``handshake``, and connects within ``patience`` seconds."""
+    """Another cluster with its ``handshake``, which connects within ``patience`` seconds."""
 
     handshake: tuple[Any, ...]
     certificate: str
@@ -60,14 +61,14 @@ Arrival = FromExport | FromCluster
 
 
 def export_questions(op: CreateInstance, state: ClusterState) -> Sequence[NodeQuery]:
-    """What must be asked to know what ``op`` is to be filled from."""
+    """Return the queries for the export that ``op`` imports."""
     if op.mode is not CreationMode.IMPORT:
         return ()
     return [NodeQuery(_sources(op, state), calls.DescribeExport(path=_path(op)))]
 
 
 def _sources(op: CreateInstance, state: ClusterState) -> list[Node]:
-    """The nodes that may have the export."""
+    """Return the nodes that may have the export."""
     named = op.src_node_uuid or op.src_node
     nodes = state.nodes.values() if named is None else [state.node(named)]
     return [node for node in nodes if not node.offline]
@@ -80,21 +81,21 @@ def _path(op: CreateInstance) -> str:
 def arriving(
     op: CreateInstance, state: ClusterState, facts: NodeAnswers
 ) -> tuple[CreateInstance, Arrival | None]:
-    """Where the contents of the new instance come from, and ``op`` with what follows from that.
+    """Return ``op`` completed from the source of its data, and the source.
 
-    :raises Refused: there is no such export, or several.
-    :raises Invalid: something is missing, or does not fit the export.
+    :raises Refused: the export does not exist, or is ambiguous.
+    :raises Invalid: parameters are missing, or do not match the export.
     """
     if op.mode is CreationMode.CREATE:
         if problems := [
-            Problem(name, f"is for another mode than {op.mode.value}")
+            Problem(name, f"is not valid for mode {op.mode.value}")
             for name in _FOR_OTHER_MODES
             if getattr(op, name) not in (None, NO_COMPRESSION)
         ]:
             raise Invalid(problems)
         return op, None
     if op.compress != NO_COMPRESSION:
-        raise Invalid([Problem("compress", "must be none: data are sent as they are")])
+        raise Invalid([COMPRESSION_UNSUPPORTED])
     if op.mode is CreationMode.REMOTE_IMPORT:
         return replace(op, no_install=True), _from_cluster(op)
     node, text = _found(op, state, facts)
@@ -102,7 +103,7 @@ def arriving(
     completed = restored(op, export, state.cluster)
     if len(completed.disks) < len(export.disks):
         raise Invalid(
-            [Problem("disks", f"must be {len(export.disks)} or more, as many as in the export")]
+            [Problem("disks", f"must have at least the {len(export.disks)} disks of the export")]
         )
     dumps = tuple(disk.dump for disk in export.disks)
     return completed, FromExport(node, _path(op), export.name, dumps)
@@ -110,7 +111,7 @@ def arriving(
 
 def _from_cluster(op: CreateInstance) -> FromCluster:
     problems = [
-        Problem(name, "is required to take in an instance of another cluster")
+        Problem(name, "is required for an import from another cluster")
         for name in ("source_handshake", "source_x509_ca", "source_instance_name")
         if getattr(op, name) is None
     ]
@@ -136,15 +137,17 @@ def _found(op: CreateInstance, state: ClusterState, facts: NodeAnswers) -> tuple
         return having[0]
     if having:
         names = ", ".join(node.name for node, _ in having)
-        raise Refused(f"{names} have an export {_path(op)}; say which by src_node", Code.INPUT)
+        raise Refused(
+            f"nodes {names} have an export {_path(op)}; choose one by src_node", Code.INPUT
+        )
     raise Refused(
-        f"no node that can be reached has an export {_path(op)}; see gnt-backup list",
+        f"no reachable node has an export {_path(op)}; see gnt-backup list",
         Code.UNKNOWN,
     )
 
 
 def hook_variables(arrival: Arrival | None) -> Mapping[str, str]:
-    """What hooks are told of an export."""
+    """Return the hook variables of an import from an export."""
     if not isinstance(arrival, FromExport):
         return {}
     images = " ".join(f"{arrival.path}/{dump}" for dump in arrival.dumps)
@@ -152,7 +155,10 @@ def hook_variables(arrival: Arrival | None) -> Mapping[str, str]:
 
 
 async def require_proof(arrival: Arrival | None, tools: Tools) -> None:
-    """:raises Refused: another cluster does not have our secret."""
+    """Check the handshake of a source cluster.
+
+    :raises Refused: it has another cluster domain secret.
+    """
     if isinstance(arrival, FromCluster):
         check = await proofs(tools)
         check.check_handshake(arrival.handshake)
@@ -160,16 +166,18 @@ async def require_proof(arrival: Arrival | None, tools: Tools) -> None:
 
 
 async def fill(arrival: Arrival, node: Node, guest: Guest, tools: Tools) -> None:
-    """Fill the disks of ``guest``, which are attached on ``node``, and tell it of its new name.
+    """Import the data of the disks of ``guest``, attached on ``node``, and run the rename script.
 
-    :raises Failed: nothing is left of it but what is on the disks.
+    :raises Failed: the import failed; only the data on the disks remain.
     """
     if isinstance(arrival, FromExport):
         await _restore(arrival, node, guest, tools)
     else:
         await _receive(arrival, node, guest, tools)
     if guest.os and arrival.name != guest.name:
-        tools.progress.say(f"telling {guest.os} that {arrival.name} is now {guest.name}")
+        tools.progress.say(
+            f"running the rename script of {guest.os}: {arrival.name} is now {guest.name}"
+        )
         await tools.nodes.ask(node, RenameOS(guest=guest, old_name=arrival.name))
 
 
@@ -213,11 +221,11 @@ async def _receive(arrival: FromCluster, node: Node, guest: Guest, tools: Tools)
         try:
             await tools.nodes.ask(node, calls.RemoveCertificate(name=made.name))
         except GanetiError as e:
-            tools.progress.say(f"the key {made.name} is left on {node.name}: {e}")
+            tools.progress.say(f"cannot remove the key {made.name} on node {node.name}: {e}")
 
 
 def _note(ours: Proofs, places: Sequence[ImportEndpoint], certificate: str) -> dict[str, Any]:
-    """What the source needs to know."""
+    """Return the data for the source cluster."""
     return {
         "disks": [ours.place(index, place) for index, place in enumerate(places)],
         "x509_ca": ours.certificate(certificate),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What a request for a new instance says, read, checked, and with the cluster's defaults."""
+"""The spec of a new instance: a validated request with the cluster's defaults."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from ganeti.schema.types import Parameters
 
 @dataclass(frozen=True)
 class InstanceSpec:
-    """A new instance in all that does not depend on where it goes."""
+    """The properties of a new instance that do not depend on its nodes."""
 
     hypervisor: str
     template: Template
@@ -48,15 +48,15 @@ class InstanceSpec:
 
 
 def order_of(op: CreateInstance, cluster: Cluster) -> InstanceSpec:
-    """What ``op`` asks for.
+    """Return the spec of the instance that ``op`` requests.
 
     :raises Invalid: with every problem of its parameters.
-    :raises Refused: the cluster is not set up for it.
+    :raises Refused: hypervisor or disk template are not enabled.
     """
     hypervisor = op.hypervisor.value if op.hypervisor else cluster.enabled_hypervisors[0]
     if hypervisor not in cluster.enabled_hypervisors:
         enabled = ", ".join(cluster.enabled_hypervisors)
-        raise Refused(f"the hypervisor {hypervisor} is not enabled; enabled are: {enabled}")
+        raise Refused(f"hypervisor {hypervisor} is not enabled; enabled are: {enabled}")
     kind = driven(hypervisor)
     template = op.disk_template or Template(cluster.enabled_disk_templates[0])
     require_layout(template, cluster)
@@ -80,7 +80,7 @@ def order_of(op: CreateInstance, cluster: Cluster) -> InstanceSpec:
     tags = _collected(problems, (), lambda: tags_checked(op.tags))
     installs = not op.no_install and not adopts(op)
     if installs and not op.os_type:
-        problems.append(Problem("os_type", "is required, unless no_install is set"))
+        problems.append(Problem("os_type", "is required unless no_install is set"))
     if problems:
         raise Invalid(problems)
     require_no_pool(nics)
@@ -100,7 +100,7 @@ def order_of(op: CreateInstance, cluster: Cluster) -> InstanceSpec:
 
 
 def _collected(problems: list[Problem], nothing: Any, read: Callable[[], Any]) -> Any:
-    """What ``read`` reads, or else ``nothing``, with its problems added to the others."""
+    """Return the result of ``read``, or ``nothing`` after adding its problems to ``problems``."""
     try:
         return read()
     except Invalid as e:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Finding places for several new instances at once, and submitting the jobs that make them.
+"""The operation that allocates nodes for several instances and submits their creation jobs.
 
-Each is planned as its own job will plan it, on a cluster in which those before it are there.
+Each instance is planned like its own job does, on a state that contains the instances before it.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from ganeti.schema import records
 
 @dataclass(frozen=True)
 class MultiAllocation:
-    """The jobs to submit, each with its instance's nodes, and why others have no place.
+    """The jobs to submit with the nodes of their instances, and the reasons for failed ones.
 
-    Each job locks what it needs.
+    Each job acquires its own locks.
     """
 
     jobs: tuple[CreateInstance, ...]
@@ -50,7 +50,7 @@ def questions(op: AllocateInstances, state: ClusterState) -> Sequence[NodeQuery]
 
 
 def plan(op: AllocateInstances, state: ClusterState, facts: NodeAnswers) -> MultiAllocation:
-    """Find a place for each, or refuse all if one of them cannot be made anywhere."""
+    """Allocate nodes for each instance; refuse all if one request is not valid."""
     _require_sense(op)
     chosen = _advised(op, state, facts)
     reached, known = state, replace(facts, advice=None)
@@ -63,7 +63,7 @@ def plan(op: AllocateInstances, state: ClusterState, facts: NodeAnswers) -> Mult
         name = each.instance_name
         wanted = each if chosen is None or _placed(each) else _on(each, chosen.get(name, ()))
         if wanted is None:
-            failed.append((name, "the allocator has found no place for it"))
+            failed.append((name, "the iallocator has found no nodes for it"))
             continue
         identity = f"{facts.identity}/{number}"
         try:
@@ -83,45 +83,48 @@ def plan(op: AllocateInstances, state: ClusterState, facts: NodeAnswers) -> Mult
         raise Invalid(problems)
     if refused:
         told = "; ".join(f"{name}: {error}" for name, error in refused)
-        raise Refused(f"nothing is created, because of {told}", refused[0][1].code)
+        raise Refused(f"no instance was created: {told}", refused[0][1].code)
     return MultiAllocation(tuple(jobs), tuple(nodes), tuple(failed))
 
 
 def _require_sense(op: AllocateInstances) -> None:
-    """:raises Invalid: what is asked for cannot be done for several at once."""
-    problems = [] if op.instances else [Problem("instances", "must name at least one")]
+    """Check the requests.
+
+    :raises Invalid: a request cannot be part of a multi-allocation.
+    """
+    problems = [] if op.instances else [Problem("instances", "must not be empty")]
     names = [each.instance_name for each in op.instances]
     for number, each in enumerate(op.instances):
         where = f"instances[{number}]"
         if each.mode is not CreationMode.CREATE:
-            message = "must be create; others are brought in one by one: gnt-backup import"
+            message = "must be create; import instances one by one with gnt-backup import"
             problems.append(Problem(f"{where}/mode", message))
         if each.iallocator is not None:
-            message = "is named for all of them together"
+            message = "must be given for the whole request"
             problems.append(Problem(f"{where}/iallocator", message))
         if each.instance_name in names[:number]:
-            problems.append(Problem(f"{where}/instance_name", "is that of another one, too"))
+            problems.append(Problem(f"{where}/instance_name", "is not unique in this request"))
     if problems:
         raise Invalid(problems)
 
 
 def _inside(number: int, error: Invalid) -> list[Problem]:
-    """The problems of one of the instances, each with its path in the whole request."""
+    """Return the problems of one instance with their paths in the whole request."""
     return [Problem(f"instances[{number}]/{each.path}", each.message) for each in error.problems]
 
 
 def _placed(op: CreateInstance) -> bool:
-    """Whether nodes are named for the instance."""
+    """Return whether the request has nodes."""
     return bool(op.pnode or op.pnode_uuid)
 
 
 def _unchecked(op: CreateInstance) -> CreateInstance:
-    """The request without the checks of the name, which are those of the job."""
+    """Return the request without name checks, which its job makes."""
     return records.replace(op, name_check=False, ip_check=False)
 
 
 def _on(op: CreateInstance, nodes: Sequence[Node]) -> CreateInstance | None:
-    """The request with these nodes named, if it names none itself; None without nodes."""
+    """Return the request with these nodes unless it has some; None if there are no nodes."""
     if _placed(op):
         return op
     if not nodes:
@@ -131,7 +134,7 @@ def _on(op: CreateInstance, nodes: Sequence[Node]) -> CreateInstance | None:
 
 
 def _with(made: Create, state: ClusterState) -> ClusterState:
-    """The cluster in which the instance is there: as much of it as others have to respect."""
+    """Return the state with the instance, as far as it affects other allocations."""
     nics = tuple(nic for nic in made.draft.nics if nic.mac)
     wanted = Wanted.UP if made.op.start else Wanted.DOWN
     disks = _mirrored(made)
@@ -142,7 +145,7 @@ def _with(made: Create, state: ClusterState) -> ClusterState:
 
 
 def _mirrored(made: Create) -> list[Disk]:
-    """Disks with a second copy, for which the node that has it keeps memory."""
+    """Return the mirrored disks, whose secondary nodes reserve memory."""
     if made.order.template not in MIRRORED_BETWEEN_NODES:
         return []
     return [
@@ -164,7 +167,7 @@ def _mirrored(made: Create) -> list[Disk]:
 
 
 def _less(made: Create, facts: NodeAnswers, state: ClusterState) -> NodeAnswers:
-    """What the nodes would say if the instance were there."""
+    """Return the node answers with the instance's resources subtracted."""
     memory = int(be_filled(state.cluster, made.draft)["maxmem"]) if made.op.start else 0
     template = made.order.template
     disk = disk_space(template, [wish.size for wish in made.order.disks])
@@ -180,7 +183,7 @@ def _less(made: Create, facts: NodeAnswers, state: ClusterState) -> NodeAnswers:
 def consult(
     op: AllocateInstances, state: ClusterState, facts: NodeAnswers
 ) -> IAllocatorRequest | None:
-    """Ask an allocator for places for those for which no nodes are named."""
+    """Return the request to the iallocator for instances without nodes."""
     _require_sense(op)
     wanted: list[dict[str, Any]] = []
     problems: list[Problem] = []
@@ -200,9 +203,9 @@ def consult(
 def _advised(
     op: AllocateInstances, state: ClusterState, facts: NodeAnswers
 ) -> Mapping[str, tuple[Node, ...]] | None:
-    """The nodes that an external allocator has chosen, by instance; None if none was asked.
+    """Return the nodes by instance that an external iallocator chose, or None if none was used.
 
-    :raises Refused: its answer cannot be understood.
+    :raises Refused: its result is malformed.
     """
     if facts.advice is None:
         return None
@@ -211,13 +214,18 @@ def _advised(
         case [list(placed), list()]:
             pass
         case _:
-            raise Refused(f"allocator {name} did not answer with places", Code.ENVIRONMENT)
+            raise Refused(
+                f"result of iallocator {name} does not have the form [allocated, failed]",
+                Code.ENVIRONMENT,
+            )
     for each in placed:
         match each:
             case [str(instance), list(nodes)]:
                 found[instance] = tuple(_node(str(node), name, state) for node in nodes)
             case _:
-                raise Refused(f"allocator {name} says {each} of an instance", Code.ENVIRONMENT)
+                raise Refused(
+                    f"result of iallocator {name} has an invalid entry: {each}", Code.ENVIRONMENT
+                )
     return found
 
 
@@ -225,18 +233,18 @@ def _node(node: str, allocator: str, state: ClusterState) -> Node:
     try:
         return state.node(node)
     except Refused as e:
-        raise Refused(f"allocator {allocator}: {e}", Code.ENVIRONMENT) from None
+        raise Refused(f"iallocator {allocator}: {e}", Code.ENVIRONMENT) from None
 
 
 async def run(plan: MultiAllocation, tools: Tools) -> dict[str, Any]:
     for name, reason in plan.failed:
-        tools.progress.say(f"there is no place for {name}: {reason}")
+        tools.progress.say(f"cannot allocate nodes for {name}: {reason}")
     submitted = await tools.submit([(job,) for job in plan.jobs]) if plan.jobs else []
     return _result(plan, [list(row) for row in submitted])
 
 
 def preview(plan: MultiAllocation) -> dict[str, Any]:
-    """What a dry run shows: the result without jobs, where each would go, and why others not."""
+    """Return the result of a dry run: the result without jobs, with nodes and reasons."""
     pairs = zip(plan.jobs, plan.nodes, strict=True)
     return {
         **_result(plan, []),
@@ -246,7 +254,7 @@ def preview(plan: MultiAllocation) -> dict[str, Any]:
 
 
 def _result(plan: MultiAllocation, jobs: list[Any]) -> dict[str, Any]:
-    """What clients expect, whether jobs were submitted or not."""
+    """Return the result in the form that clients expect."""
     return {
         "jobs": jobs,
         "allocatable": [job.instance_name for job in plan.jobs],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Making the disks of an instance usable on its nodes, and giving them back."""
+"""Operations that activate and deactivate the disks of an instance."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ganeti.rpc.node import DescribeNode
 
 @dataclass(frozen=True)
 class Activate:
-    """An instance whose disks are to be usable."""
+    """An instance whose disks are activated."""
 
     op: ActivateDisks
     subject: InstanceContext
@@ -41,7 +41,7 @@ def activate_questions(op: ActivateDisks, state: ClusterState) -> Sequence[NodeQ
 
 
 def plan_activate(op: ActivateDisks, state: ClusterState, facts: NodeAnswers) -> Activate:
-    """Decide where the disks are attached, or refuse."""
+    """Plan the activation; the instance must not run on another node."""
     subject = subject_of(op, state)
     require_online(
         subject.primary, f"the disks of instance {subject.instance.name} cannot be activated"
@@ -51,7 +51,7 @@ def plan_activate(op: ActivateDisks, state: ClusterState, facts: NodeAnswers) ->
 
 
 async def run_activate(plan: Activate, tools: Tools) -> list[tuple[str, str, str]]:
-    """Attach the disks; answers rows of node, disk and path."""
+    """Attach the disks; return rows of node, disk and path."""
     instance, disks = plan.subject.instance, plan.subject.disks
     rows = await attach_disks(
         tools.config.state(),
@@ -70,7 +70,7 @@ async def run_activate(plan: Activate, tools: Tools) -> list[tuple[str, str, str
 
 @dataclass(frozen=True)
 class Deactivate:
-    """An instance whose disks are to be given back."""
+    """An instance whose disks are deactivated."""
 
     subject: InstanceContext
 
@@ -91,7 +91,7 @@ def questions(op: DeactivateDisks, state: ClusterState) -> Sequence[NodeQuery]:
 
 
 def plan_deactivate(op: DeactivateDisks, state: ClusterState, facts: NodeAnswers) -> Deactivate:
-    """Decide whether the disks may be given back, or refuse."""
+    """Plan the deactivation; the instance must be stopped unless forced."""
     subject = subject_of(op, state)
     name, node = subject.instance.name, subject.primary
     if not op.force and not node.offline:
@@ -99,7 +99,8 @@ def plan_deactivate(op: DeactivateDisks, state: ClusterState, facts: NodeAnswers
         require_not_elsewhere(presence(subject, state, facts))
         if runs:
             raise Refused(
-                f"instance {name} runs on {node.name}; stop it first: gnt-instance shutdown {name}"
+                f"instance {name} is running on node {node.name}; stop it first: "
+                f"gnt-instance shutdown {name}"
             )
     return Deactivate(subject)
 

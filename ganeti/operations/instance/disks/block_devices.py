@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Steps about the disks of an instance that several operations are composed of.
+"""Steps for disks of an instance that several operations share.
 
-Disks that are mirrored between nodes are made and attached on the secondaries first, so that the
-primary finds its peer; they are detached and removed the other way round.
+Mirrored disks are created and attached on the secondary node first, so that the primary finds its
+peer, and detached and removed in reverse order.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ganeti.rpc.disks import AttachDisk, CreateDisk, DetachDisk, RemoveDisk
 
 
 def places(state: ClusterState, instance: Instance, disk: Disk) -> list[Node]:
-    """The nodes that a disk is on, the primary node last."""
+    """Return the nodes of a disk, the primary last."""
     nodes = [state.nodes[uuid] for uuid in disk.nodes if uuid != instance.primary_node]
     return [*nodes, state.nodes[instance.primary_node]]
 
@@ -30,12 +30,12 @@ def places(state: ClusterState, instance: Instance, disk: Disk) -> list[Node]:
 async def create_disks(
     state: ClusterState, instance: Instance, disks: Sequence[Disk], tools: Tools, undo: Undo
 ) -> None:
-    """Make the disks on all their nodes; each is removed again if the block of ``undo`` fails."""
+    """Create the disks on all their nodes; they are removed if the block of ``undo`` fails."""
     for disk in disks:
         filled = with_parameters(state, instance, disk)
         for node in places(state, instance, disk):
             tools.progress.may_stop()
-            # Registered first: a node that did not answer may have made it all the same.
+            # Registered before the call: a node that does not answer may have created the disk.
             remove = partial(tools.nodes.ask, node, RemoveDisk(disk=filled))
             undo.by(f"remove {disk.iv_name} of {instance.name} on {node.name}", remove)
             create = CreateDisk(
@@ -45,7 +45,7 @@ async def create_disks(
                 await tools.nodes.ask(node, create)
             except Refused as e:
                 if e.code is Code.EXISTS:
-                    # The disk that is there is somebody's, and whole.
+                    # The existing disk belongs to something else and must not be removed.
                     undo.forget()
                 raise
 
@@ -59,9 +59,9 @@ async def attach_disks(
     ignore_secondaries: bool = False,
     ignore_size: bool = False,
 ) -> list[tuple[str, str, str]]:
-    """Attach the disks on all their nodes; answers rows of node, disk and path on the primary.
+    """Attach the disks on all their nodes; return rows of node, disk and path on the primary.
 
-    :raises Failed: one could not be attached, on a secondary only without ``ignore_secondaries``.
+    :raises Failed: a disk could not be attached; ``ignore_secondaries`` ignores secondary nodes.
     """
     rows = []
     for disk in disks:
@@ -69,7 +69,9 @@ async def attach_disks(
         for node in places(state, instance, disk):
             primary = node.uuid == instance.primary_node
             if node.offline and not primary:
-                tools.progress.say(f"{disk.iv_name} is not attached on {node.name}: it is offline")
+                tools.progress.say(
+                    f"cannot attach {disk.iv_name} on node {node.name}: the node is offline"
+                )
                 continue
             attach = AttachDisk(
                 disk=filled, owner=instance.name, primary=primary, ignore_size=ignore_size
@@ -79,7 +81,7 @@ async def attach_disks(
             except Failed as e:
                 if primary or not ignore_secondaries:
                     raise
-                tools.progress.say(f"{disk.iv_name} is not attached on {node.name}: {e}")
+                tools.progress.say(f"cannot attach {disk.iv_name} on node {node.name}: {e}")
             else:
                 if primary:
                     rows.append((node.name, disk.iv_name, path))
@@ -94,7 +96,7 @@ async def detach_disks(
     *,
     only_on: Node | None = None,
 ) -> None:
-    """Detach the disks on all nodes that are online, or on one of them."""
+    """Detach the disks on all online nodes, or on one of them."""
     for disk in disks:
         filled = with_parameters(state, instance, disk)
         for node in reversed(places(state, instance, disk)):
@@ -105,7 +107,7 @@ async def detach_disks(
 async def remove_disks(
     state: ClusterState, instance: Instance, disks: Sequence[Disk], tools: Tools
 ) -> list[str]:
-    """Remove the disks with what is on them; answers what could not be removed, and why."""
+    """Remove the disks and their data; return messages for those that could not be removed."""
     left = []
     for disk in disks:
         filled = with_parameters(state, instance, disk)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Making a disk of an instance larger."""
+"""The operation that increases the size of a disk."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _CANNOT = frozenset({Template.DISKLESS, Template.BLOCKDEV})
 
 @dataclass(frozen=True)
 class Grow:
-    """A disk, and the MiB that it is to grow by."""
+    """A disk and the size to add in MiB."""
 
     op: GrowOpcode
     subject: InstanceContext
@@ -56,25 +56,25 @@ def questions(op: GrowOpcode, state: ClusterState) -> Sequence[NodeQuery]:
 
 
 def plan(op: GrowOpcode, state: ClusterState, facts: NodeAnswers) -> Grow:
-    """Decide by how much the disk grows, or refuse."""
+    """Plan the size to add to the disk."""
     subject = subject_of(op, state)
     name, count = subject.instance.name, len(subject.disks)
     if op.disk >= count:
         raise Refused(
-            f"instance {name} has no disk {op.disk}; it has {count}, counted from 0", Code.INPUT
+            f"disk {op.disk} does not exist; instance {name} has {count} disks, from 0", Code.INPUT
         )
     disk = subject.disks[op.disk]
     if disk.dev_type in _CANNOT:
-        raise Refused(f"disks of the template {disk.dev_type.value} do not grow", Code.INPUT)
+        raise Refused(f"cannot grow {disk.dev_type.value} disks", Code.INPUT)
     amount = op.amount - disk.size if op.absolute else op.amount
     if amount < 0:
         raise Refused(
-            f"{disk.iv_name} of {name} has {disk.size} MiB, and disks do not shrink", Code.INPUT
+            f"{disk.iv_name} of {name} has {disk.size} MiB and cannot be shrunk", Code.INPUT
         )
     require_nowhere_else(presence(subject, state, facts))
     for node in subject.nodes:
         require_online(node, f"{disk.iv_name} of {name} cannot grow there")
-        # Metadata of mirrors, which new disks have as well, do not grow.
+        # DRBD metadata keep their size, so only the data volume grows.
         volumes = Template.PLAIN if disk.dev_type is Template.DRBD else disk.dev_type
         require_space(node, facts.of(node, DescribeNode), volumes, [amount])
     if not op.ignore_ipolicy:
@@ -89,7 +89,7 @@ def plan(op: GrowOpcode, state: ClusterState, facts: NodeAnswers) -> Grow:
 async def run(plan: Grow, tools: Tools) -> None:
     instance, disk, state = plan.subject.instance, plan.disk, tools.config.state()
     if not plan.amount:
-        tools.progress.say(f"{disk.iv_name} of {instance.name} has {disk.size} MiB already")
+        tools.progress.say(f"{disk.iv_name} of {instance.name} already has {disk.size} MiB")
         return
     wipes = state.cluster.prealloc_wipe_disks
     passive = (bool(mirrored([disk])) or wipes) and not instance.disks_active
@@ -97,9 +97,10 @@ async def run(plan: Grow, tools: Tools) -> None:
         await attach_disks(state, instance, [disk], tools)
     tools.progress.say(f"growing {disk.iv_name} of {instance.name} by {plan.amount} MiB")
     [whole] = sent(state, instance, [disk])
-    # What is there is the guest's, also in the last extent beyond what was asked for.
+    # The guest may have data up to the actual size, which can exceed the recorded one by a
+    # part of an extent; wiping starts after it.
     old = await real_size(whole, plan.subject.primary, tools) if wipes else disk.size
-    # Asked again after a failure, no node grows twice: each is told from which size on.
+    # A repetition after a failure grows no node twice, because the call has the old size.
     for node in places(state, instance, disk):
         tools.progress.may_stop()
         await tools.nodes.ask(node, GrowDiskCall(disk=whole, amount=plan.amount))

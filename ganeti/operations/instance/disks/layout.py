@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the disks of a template consist of: the records of new disks."""
+"""The records of new disks by template."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from ganeti.operations.operation import Identifiers
 
 @dataclass(frozen=True)
 class DiskSite:
-    """Where new disks are to be: the instance's name, its nodes' UUIDs (the primary first), and
-    the folder and driver for disks that are files.
+    """The location of new disks: the instance's name, its node UUIDs (the primary first), and
+    directory and driver for file disks.
     """
 
     instance: str
@@ -44,7 +44,7 @@ def lay_out(
     *,
     first: int = 0,
 ) -> tuple[Disk, ...]:
-    """Records of new disks, numbered from ``first``; they have no times yet."""
+    """Return the records of new disks, numbered from ``first``, without times."""
     if template is Template.DISKLESS:
         return ()
     layout = LAYOUTS[template]
@@ -54,21 +54,21 @@ def lay_out(
 
 
 def require_layout(template: Template, cluster: Cluster) -> None:
-    """Refuse a template that the cluster is not set up for.
+    """Check that the cluster can create disks of a template.
 
-    :raises Refused: it is not enabled, or lacks a setting; the message says which.
+    :raises Refused: it is not enabled or supported, or a cluster setting is missing.
     """
     enabled = cluster.enabled_disk_templates
     if template.value not in enabled:
         raise Refused(
-            f"the disk template {template.value} is not enabled; enabled are: {', '.join(enabled)}"
+            f"disk template {template.value} is not enabled; enabled are: {', '.join(enabled)}"
         )
     if template not in SUPPORTED:
         raise Refused(unsupported_template(template))
     setting = _NEEDS.get(template)
     if setting is not None and not getattr(cluster, setting):
         raise Refused(
-            f"the disk template {template.value} needs the cluster's setting {setting}; "
+            f"disk template {template.value} requires the cluster setting {setting}; "
             "see gnt-cluster modify"
         )
 
@@ -91,7 +91,7 @@ def _in_folder(
 ) -> Disk:
     folder = posixpath.normpath(posixpath.join(top, site.folder or ""))
     if folder != top and not folder.startswith(top.rstrip("/") + "/"):
-        raise Refused(f"the folder {site.folder} is not below {top}", Code.INPUT)
+        raise Refused(f"directory {site.folder} is not below {top}", Code.INPUT)
     path = posixpath.join(folder, site.instance, f"{ids.uuid()}.{template.value}.disk{index}")
     logical_id = (site.driver or "loop", path)
     return _disk(template, logical_id, site.nodes[:1], wish, f"disk/{index}", ids)
@@ -118,7 +118,7 @@ def _drbd(
         _disk(Template.PLAIN, data, site.nodes, DiskSpec(size=wish.size), "", ids),
         _disk(Template.PLAIN, meta, site.nodes, DiskSpec(size=METADATA), "", ids),
     )
-    # Port and minors are given out when the disk is put into the configuration.
+    # Port and minors are allocated when the disk is added to the configuration.
     logical_id = (*site.nodes, NO_PORT, NO_MINOR, NO_MINOR, ids.secret())
     return _disk(
         Template.DRBD, logical_id, site.nodes, wish, f"disk/{index}", ids, children=children

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Building copies of mirrored disks: anew where they are, or on a node that has none yet.
+"""Replacement of copies of mirrored disks, on the same or another node.
 
-The other copy is current all the time and goes on being written by the guest.
+The other copy is current all the time, and the guest keeps writing to it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from ganeti.schema.records import replace
 
 @dataclass(frozen=True)
 class MirrorRebuild:
-    """Disks whose copies on ``node`` are built anew from those on ``other``."""
+    """Disks whose copies on ``node`` are rebuilt from those on ``other``."""
 
     instance: Instance
     disks: Sequence[Disk]
@@ -45,9 +45,9 @@ class MirrorRebuild:
 
 
 async def rebuild(what: MirrorRebuild, early: bool, tools: Tools) -> None:
-    """Build the copies anew; the old volumes go when they are in sync, or ``early`` before.
+    """Rebuild the copies; remove the old volumes when they are in sync, or ``early`` before.
 
-    :raises Failed: a copy that was not yet taken into use is taken back.
+    :raises Failed: a step failed; copies that are not in use yet are removed.
     """
     await _require_current(what.instance, what.disks, what.other, tools)
     old: list[Disk] = []
@@ -64,23 +64,27 @@ async def rebuild(what: MirrorRebuild, early: bool, tools: Tools) -> None:
 async def _require_current(
     instance: Instance, disks: Sequence[Disk], node: Node, tools: Tools
 ) -> None:
-    """Refuse unless the copies on ``node`` are current."""
+    """Check that the copies on ``node`` are current.
+
+    :raises Refused: a copy is not.
+    """
     state = tools.config.state()
     asked = DescribeDisks(disks=sent(state, instance, disks))
     for disk, status in zip(disks, await tools.nodes.ask(node, asked), strict=True):
         if status is None or status.local != "ok":
             word = "missing" if status is None else status.local
             raise Refused(
-                f"the copy of {disk.iv_name} on {node.name} is {word}, and the other one cannot "
-                "be built from it"
+                f"the copy of {disk.iv_name} on node {node.name} is {word}, so the other one "
+                f"cannot "
+                "be rebuilt from it"
             )
 
 
 async def _rebuild_one(what: MirrorRebuild, disk: Disk, tools: Tools) -> list[Disk]:
-    """Let a disk use new volumes on the node; answers the old ones, which have other names now."""
+    """Replace the volumes of a disk on the node; return the old ones, which were renamed."""
     [whole] = sent(tools.config.state(), what.instance, [disk])
     ask = partial(tools.nodes.ask, what.node)
-    tools.progress.say(f"building {disk.iv_name} anew on {what.node.name}")
+    tools.progress.say(f"rebuilding {disk.iv_name} on {what.node.name}")
     [status] = await tools.nodes.ask(what.node, DescribeDisks(disks=(whole,)))
     if status is None:
         await ask(RemoveDisk(disk=whole))
@@ -97,7 +101,7 @@ async def _rebuild_one(what: MirrorRebuild, disk: Disk, tools: Tools) -> list[Di
             undo.by(f"remove {each.logical_id[1]}", partial(ask, RemoveDisk(disk=each)))
             await ask(CreateDisk(disk=each, owner=what.instance.name))
         tools.progress.may_stop()
-        undo.by(f"use the old copy of {disk.iv_name} again", partial(ask, TakeCopy(disk=whole)))
+        undo.by(f"attach the old copy of {disk.iv_name} again", partial(ask, TakeCopy(disk=whole)))
         await ask(DropCopy(disk=whole))
         for child in whole.children:
             for before, after in (
@@ -107,13 +111,13 @@ async def _rebuild_one(what: MirrorRebuild, disk: Disk, tools: Tools) -> list[Di
                 if after is not None:
                     back = partial(ask, RenameDisk(disk=after, to=before))
                     await ask(RenameDisk(disk=before, to=after))
-                    undo.by(f"give {before.logical_id[1]} its name back", back)
+                    undo.by(f"rename {before.logical_id[1]} back", back)
         await ask(TakeCopy(disk=whole))
     return list(aside.values())
 
 
 def _named(volume: Disk, suffix: str) -> Disk:
-    """The volume under another name, in the same volume group."""
+    """Return the volume with a name suffix, in the same volume group."""
     group, name = volume.logical_id
     return replace(volume, logical_id=(group, f"{name}.{suffix}"))
 
@@ -123,12 +127,14 @@ async def _remove(volumes: Sequence[Disk], node: Node, tools: Tools) -> None:
         try:
             await tools.nodes.ask(node, RemoveDisk(disk=volume))
         except (Failed, Refused) as e:
-            tools.progress.say(f"not removed, remove it by hand: {volume.logical_id[1]}: {e}")
+            tools.progress.say(
+                f"cannot remove the volume {volume.logical_id[1]}, remove it manually: {e}"
+            )
 
 
 @dataclass(frozen=True)
 class Relocation:
-    """Disks on ``primary`` whose second copy comes to ``new`` instead of ``old``."""
+    """Disks on ``primary`` whose second copy moves from ``old`` to ``new``."""
 
     instance: Instance
     disks: Sequence[Disk]
@@ -138,15 +144,15 @@ class Relocation:
 
 
 async def relocate(what: Relocation, early: bool, tools: Tools) -> None:
-    """Build the second copies on the new node; the old ones go when these are in sync.
+    """Create the second copies on the new node, and remove the old ones when they are in sync.
 
-    :raises Failed: until the primary node is connected to the new one, everything is taken back.
+    :raises Failed: a step failed; all steps before the connection to the new node are undone.
     """
     instance = what.instance
     await _require_current(instance, what.disks, what.primary, tools)
     before = sent(tools.config.state(), instance, what.disks)
     async with Undo(tools.progress) as undo:
-        # Only the configuration knows which minors are free on the new node.
+        # The configuration comes first, as it allocates the minors on the new node.
         await tools.config.change(copied_to(instance, what.disks, what.old, what.new))
         back = partial(tools.config.change, placed_as(what.disks))
         undo.by(f"record {what.old.name} as the secondary node again", back)
@@ -171,19 +177,21 @@ async def relocate(what: Relocation, early: bool, tools: Tools) -> None:
     try:
         await require_sync(instance, disks, tools)
     except Failed:
-        tools.progress.say(f"the copies on {what.old.name} are not removed, but not used any more")
+        tools.progress.say(
+            f"the old copies on node {what.old.name} are no longer used; remove them manually"
+        )
         raise
     if not early:
         await _remove_old(what, before, tools)
 
 
 async def _switch(what: Relocation, was: Disk, now: Disk, tools: Tools) -> None:
-    """Let the primary node talk to the new secondary one."""
+    """Connect the primary node to the new secondary node."""
     if not what.old.offline:
         try:
             await tools.nodes.ask(what.old, DetachDisk(disk=was))
         except (Failed, Refused) as e:
-            tools.progress.say(f"{was.iv_name} is not detached on {what.old.name}: {e}")
+            tools.progress.say(f"cannot detach {was.iv_name} on node {what.old.name}: {e}")
     await tools.nodes.ask(what.primary, DisconnectDisk(disk=was))
     attach = AttachDisk(disk=now, owner=what.instance.name, primary=False)
     await tools.nodes.ask(what.new, attach)
@@ -191,9 +199,9 @@ async def _switch(what: Relocation, was: Disk, now: Disk, tools: Tools) -> None:
 
 
 async def _switch_back(what: Relocation, was: Disk, now: Disk, tools: Tools) -> None:
-    """Let the primary node talk to the old secondary one again, if it does not."""
+    """Connect the primary node to the old secondary node again."""
     for node, call in ((what.new, DetachDisk(disk=now)), (what.primary, DisconnectDisk(disk=now))):
-        with suppress(Failed, Refused):  # that is as far as it had come
+        with suppress(Failed, Refused):  # the failed switch may not have come this far
             await tools.nodes.ask(node, call)
     attach = AttachDisk(disk=was, owner=what.instance.name, primary=False)
     await tools.nodes.ask(what.old, attach)
@@ -203,9 +211,11 @@ async def _switch_back(what: Relocation, was: Disk, now: Disk, tools: Tools) -> 
 async def _remove_old(what: Relocation, disks: Sequence[Disk], tools: Tools) -> None:
     for disk in disks:
         if what.old.offline:
-            tools.progress.say(f"{disk.iv_name} is left on {what.old.name}, which is offline")
+            tools.progress.say(
+                f"cannot remove {disk.iv_name} on node {what.old.name}: the node is offline"
+            )
             continue
         try:
             await tools.nodes.ask(what.old, RemoveDisk(disk=disk))
         except (Failed, Refused) as e:
-            tools.progress.say(f"{disk.iv_name} is left on {what.old.name}: {e}")
+            tools.progress.say(f"cannot remove {disk.iv_name} on node {what.old.name}: {e}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Steps about disks that are mirrored between nodes: whether they agree, and who may write."""
+"""Steps for mirrored disks: status, resync, and dual-primary mode."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from ganeti.operations.operation import NodeAnswers, NodeQuery, Tools
 from ganeti.rpc.disks import ConnectDisk, DemoteDisk, DescribeDisks, DiskStatus, PromoteDisk
 
 _NAPS = (1.0, 20.0)
-"""Seconds between two looks at a resync, at least and at most."""
+"""Seconds between two polls of a resync, at least and at most."""
 _SAY = 10.0
-"""Seconds between two lines about a resync."""
+"""Seconds between two progress messages of a resync."""
 _STUCK = 10
-"""After how many looks at disks that are neither in sync nor on the way one gives up."""
+"""The number of polls without any resync in progress after which to give up."""
 _FINE = ("ok",)
 
 
 def mirrored(disks: Sequence[Disk]) -> list[Disk]:
-    """Those of the disks that have a copy on a secondary node."""
+    """Return those of the disks that are mirrored between nodes."""
     return [disk for disk in disks if disk.dev_type in MIRRORED_BETWEEN_NODES]
 
 
 def sent(state: ClusterState, instance: Instance, disks: Sequence[Disk]) -> tuple[Disk, ...]:
-    """The disks in the form that nodes are sent."""
+    """Return the disks in the form that is sent to nodes."""
     return tuple(with_parameters(state, instance, disk) for disk in disks)
 
 
 def ask_about(
     state: ClusterState, instance: Instance, disks: Sequence[Disk], nodes: Sequence[Node]
 ) -> Iterator[NodeQuery]:
-    """The question how the copies of mirrored disks stand on those of the nodes that are online."""
+    """Yield the query for the status of mirrored disks on those of the nodes that are online."""
     online = [node for node in nodes if not node.offline]
     if online and (found := mirrored(disks)):
         yield NodeQuery(online, DescribeDisks(disks=sent(state, instance, found)))
 
 
 def broken_on(node: Node, disks: Sequence[Disk], facts: NodeAnswers) -> list[tuple[Disk, str]]:
-    """The mirrored disks whose copy on ``node`` is not current, and how it is instead.
+    """Return the mirrored disks whose copy on ``node`` is not current, with its status.
 
     :raises Refused: the node did not answer.
     """
@@ -57,21 +57,21 @@ def _word(status: DiskStatus | None) -> str:
 
 
 def require_current(node: Node, disks: Sequence[Disk], facts: NodeAnswers, otherwise: str) -> None:
-    """Refuse to rely on copies that are not current; ``otherwise`` is the way out.
+    """Check that the copies on ``node`` are current; ``otherwise`` is the advice in the message.
 
-    :raises Refused: there is such a copy, or the node did not answer.
+    :raises Refused: a copy is not current, or the node did not answer.
     """
     if not mirrored(disks):
         return
     if broken := broken_on(node, disks, facts):
         each = ", ".join(f"{disk.iv_name} is {word}" for disk, word in broken)
-        raise Refused(f"the copies on {node.name} are not current: {each}; {otherwise}")
+        raise Refused(f"the copies on node {node.name} are not current: {each}; {otherwise}")
 
 
 async def wait_for_sync(instance: Instance, disks: Sequence[Disk], tools: Tools) -> bool:
-    """Wait until the copies of mirrored disks are the same, and tell how far that is.
+    """Wait until mirrored disks are in sync, and report the progress.
 
-    False if they will not be, because nothing is done about it.
+    Return False if they are not in sync and no resync is in progress.
     """
     state = tools.config.state()
     current = state.instances[instance.uuid]
@@ -93,9 +93,7 @@ async def wait_for_sync(instance: Instance, disks: Sequence[Disk], tools: Tools)
         stuck = 0 if moving else stuck + 1
         if stuck >= _STUCK:
             names = ", ".join(disk.iv_name for disk, _ in late)
-            tools.progress.say(
-                f"instance {instance.name} is left without a second current copy of {names}"
-            )
+            tools.progress.say(f"instance {instance.name} has no second current copy of {names}")
             return False
         if tools.time.seconds() - said >= _SAY:
             said = tools.time.seconds()
@@ -106,8 +104,8 @@ async def wait_for_sync(instance: Instance, disks: Sequence[Disk], tools: Tools)
 
 
 def _progress(disk: Disk, status: DiskStatus) -> str:
-    left = "" if status.estimated_time is None else f", {status.estimated_time} s to go"
-    return f"{disk.iv_name} is being filled: {status.sync_percent:.1f}% done{left}"
+    left = "" if status.estimated_time is None else f", {status.estimated_time} s left"
+    return f"syncing {disk.iv_name}: {status.sync_percent:.1f}% done{left}"
 
 
 def _nap(statuses: Sequence[DiskStatus]) -> float:
@@ -119,11 +117,11 @@ def _nap(statuses: Sequence[DiskStatus]) -> float:
 async def require_sync(instance: Instance, disks: Sequence[Disk], tools: Tools) -> None:
     """Wait until mirrored disks are in sync.
 
-    :raises Failed: they are not going to be.
+    :raises Failed: no resync is in progress.
     """
     if not await wait_for_sync(instance, disks, tools):
         raise Failed(
-            f"the disks of instance {instance.name} have only one current copy; see "
+            f"disks of instance {instance.name} have only one current copy; see "
             f"gnt-instance info {instance.name}",
             Code.ENVIRONMENT,
         )
@@ -132,7 +130,7 @@ async def require_sync(instance: Instance, disks: Sequence[Disk], tools: Tools) 
 async def let_both_write(
     state: ClusterState, instance: Instance, disks: Sequence[Disk], target: Node, tools: Tools
 ) -> None:
-    """Let ``target`` write to the mirrored disks beside the primary node."""
+    """Enable dual-primary mode: ``target`` may also write to the mirrored disks."""
     primary = state.nodes[instance.primary_node]
     for disk in sent(state, instance, mirrored(disks)):
         for node in (primary, target):
@@ -143,9 +141,9 @@ async def let_both_write(
 async def let_one_write(
     state: ClusterState, instance: Instance, disks: Sequence[Disk], other: Node, tools: Tools
 ) -> list[str]:
-    """Let only the primary node write to mirrored disks again, and not ``other``.
+    """Disable dual-primary mode: only the primary node may write, not ``other``.
 
-    Answers what could not be done.
+    Return messages for failed steps.
     """
     primary, left = state.nodes[instance.primary_node], []
     for disk in sent(state, instance, mirrored(disks)):

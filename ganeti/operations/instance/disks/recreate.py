@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Making the disks of a stopped instance anew, empty, on its nodes or on others."""
+"""The operation that recreates disks of a stopped instance, empty, on the same or other nodes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _SETTABLE = frozenset({"size", "spindles", "mode"})
 
 @dataclass(frozen=True)
 class Recreate:
-    """Disks that are made anew as these records say, on ``nodes``, the primary one first."""
+    """The records of recreated disks, and their nodes, the primary first."""
 
     op: RecreateDisks
     subject: InstanceContext
@@ -84,7 +84,7 @@ def _named(op: RecreateDisks, state: ClusterState) -> list[Node]:
 
 
 def plan(op: RecreateDisks, state: ClusterState, facts: NodeAnswers) -> Recreate:
-    """Decide which disks are made anew and where, or refuse."""
+    """Plan the disks to recreate and their nodes."""
     subject = subject_of(op, state)
     instance = subject.instance
     if template_of(subject) is Template.DISKLESS:
@@ -93,7 +93,7 @@ def plan(op: RecreateDisks, state: ClusterState, facts: NodeAnswers) -> Recreate
     nodes = _nodes(op, subject, state, facts)
     disks = _wanted(op, subject)
     if nodes != subject.nodes and len(disks) != len(subject.disks):
-        raise Refused("on other nodes all disks have to be made anew; name none", Code.INPUT)
+        raise Refused("on other nodes all disks must be recreated; omit the disks", Code.INPUT)
     _require_sizes(subject, disks, nodes, state)
     sizes = [disk.size for disk in disks]
     for node in nodes:
@@ -104,7 +104,7 @@ def plan(op: RecreateDisks, state: ClusterState, facts: NodeAnswers) -> Recreate
 def _nodes(
     op: RecreateDisks, subject: InstanceContext, state: ClusterState, facts: NodeAnswers
 ) -> tuple[Node, ...]:
-    """The nodes that are named, or chosen, or else those that the instance has."""
+    """Return the requested or chosen nodes, or the instance's own."""
     name, named = subject.instance.name, tuple(_named(op, state))
     require_one(op.iallocator, [node.name for node in named])
     count = _nodes_wanted(subject)
@@ -112,12 +112,12 @@ def _nodes(
         named = advised(facts, count, state) or _chosen(subject, count, state, facts)
     if not named:
         for node in subject.nodes:
-            require_online(node, f"disks of instance {name} cannot be made there")
+            require_online(node, f"disks of instance {name} cannot be created there")
         return subject.nodes
     if len({node.uuid for node in named}) != count:
-        raise Refused(f"the disks of instance {name} need {count} different nodes", Code.INPUT)
+        raise Refused(f"the disks of instance {name} require {count} different nodes", Code.INPUT)
     for node in named:
-        require_usable(node, f"disks of instance {name} cannot be made there")
+        require_usable(node, f"disks of instance {name} cannot be created there")
     return named
 
 
@@ -131,19 +131,21 @@ def _chosen(
 
 
 def _wanted(op: RecreateDisks, subject: InstanceContext) -> tuple[Disk, ...]:
-    """The records of the disks to make, with what is asked to be different."""
+    """Return the records of the disks to recreate, with the requested changes."""
     changes: dict[int, Mapping[str, Any]] = {}
     for each in op.disks or range(len(subject.disks)):
         index, values = (each, {}) if isinstance(each, int) else each
         if index >= len(subject.disks):
             raise Refused(
-                f"instance {subject.instance.name} has no disk {index}; it has"
-                f" {len(subject.disks)}, counted from 0",
+                f"disk {index} does not exist; instance {subject.instance.name} has"
+                f" {len(subject.disks)} disks, from 0",
                 Code.INPUT,
             )
         if unknown := [name for name in values if name not in _SETTABLE]:
             can = ", ".join(sorted(_SETTABLE))
-            raise Invalid([Problem(f"disks[{index}]/{unknown[0]}", f"only {can} can be given")])
+            raise Invalid(
+                [Problem(f"disks[{index}]/{unknown[0]}", f"cannot be set; only {can} can")]
+            )
         changes[index] = values
     return tuple(_resized(subject.disks[index], values) for index, values in changes.items())
 
@@ -163,7 +165,7 @@ def _require_sizes(
         policy = policy_filled(state.cluster, state.groups[nodes[0].group])
         if broken := violations(size_of(subject.instance, disks, state), policy):
             raise Refused(
-                f"instance {subject.instance.name} would break the instance policy: "
+                f"instance {subject.instance.name} would violate the instance policy: "
                 f"{'; '.join(broken)}; give other sizes, or grow the disks later with "
                 "--ignore-ipolicy",
                 Code.INPUT,
@@ -180,17 +182,16 @@ def _resized(disk: Disk, values: Mapping[str, Any]) -> Disk:
 
 
 def consult(op: RecreateDisks, state: ClusterState, facts: NodeAnswers) -> IAllocatorRequest | None:
-    """Ask an allocator for nodes, if that is asked for."""
+    """Return the request to the iallocator if one is given."""
     if op.iallocator is None or op.nodes or op.node_uuids:
         return None
     return consultation(op.iallocator, _allocation(op, state), state)
 
 
 def _allocation(op: RecreateDisks, state: ClusterState) -> dict[str, Any]:
-    """Return the request for nodes for new disks, in the form of the allocators' protocol.
+    """Return the request for nodes for new disks, in the form of the iallocator protocol.
 
-    The disks are lost, so there is nothing to relocate: as for a new instance, all nodes are
-    chosen again.
+    All nodes are chosen again as for a new instance, because lost disks cannot be relocated.
     """
     subject = subject_of(op, state)
     instance, template = subject.instance, template_of(subject)
@@ -201,7 +202,7 @@ def _allocation(op: RecreateDisks, state: ClusterState) -> dict[str, Any]:
         "type": "allocate",
         "name": instance.name,
         "disk_template": template.value,
-        # Its networks, and what its disks can share, are those of its group.
+        # The instance stays in its group, which determines its networks and shared storage.
         "group_name": state.groups[subject.primary.group].name,
         "tags": list(instance.tags),
         "os": instance.os,
@@ -221,7 +222,10 @@ def _nodes_wanted(subject: InstanceContext) -> int:
 
 
 async def _require_lost(plan: Recreate, state: ClusterState, tools: Tools) -> None:
-    """Refuse to make disks that are there: what is on them may be all that is left."""
+    """Check that the disks are missing, as existing ones may have the last copy of the data.
+
+    :raises Refused: a disk exists.
+    """
     instance = plan.subject.instance
     disks = [state.disks[disk.uuid] for disk in plan.disks]
     filled = tuple(with_parameters(state, instance, disk) for disk in disks)
@@ -230,8 +234,8 @@ async def _require_lost(plan: Recreate, state: ClusterState, tools: Tools) -> No
         there = [disk.iv_name for disk, status in zip(disks, found, strict=True) if status]
         if there:
             raise Refused(
-                f"{', '.join(there)} of instance {instance.name} is there on {node.name}; name "
-                "the disks that are lost: --disk N",
+                f"{', '.join(there)} of instance {instance.name} still exists on node {node.name}; "
+                "give only the lost disks: --disk N",
                 Code.EXISTS,
             )
 
@@ -248,7 +252,7 @@ async def run(plan: Recreate, tools: Tools) -> None:
             changes.append(moved_to(instance, plan.nodes[0]))
         await tools.config.change(together(*changes))
         back = partial(tools.config.change, put_back(instance, old))
-        undo.by("record the disks as they were", back)
+        undo.by("restore the records of the disks", back)
         state = tools.config.state()
         recorded = state.instances[instance.uuid]
         disks = [state.disks[disk.uuid] for disk in plan.disks]
@@ -258,7 +262,7 @@ async def run(plan: Recreate, tools: Tools) -> None:
             await wipe_if_wanted(recorded, disks, tools)
             await detach_disks(state, recorded, disks, tools)
     where = " and ".join(node.name for node in plan.nodes)
-    tools.progress.say(f"{len(plan.disks)} disks of {instance.name} are new, and empty, on {where}")
+    tools.progress.say(f"recreated {len(plan.disks)} disks of {instance.name}, empty, on {where}")
 
 
 def hooks(plan: Recreate, state: ClusterState) -> HookCall:

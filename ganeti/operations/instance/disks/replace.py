@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Building one side of an instance's mirrored disks anew, in place or on another node."""
+"""The operation that replaces one side of mirrored disks, on the same or another node."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ from ganeti.operations.operation import (
 from ganeti.rpc.node import DescribeNode
 
 _BROKEN = frozenset({"missing", "faulty"})
-_CANNOT = "without them there is no current copy to build the others from"
+_CANNOT = "without them the other copies cannot be rebuilt"
 
 
 @dataclass(frozen=True)
 class Replace:
-    """Disks of an instance, and the node on which their copies are built anew.
+    """Disks of an instance, and the node where their copies are rebuilt.
 
-    ``new`` says that this node has none of them yet.
+    ``new`` is true if the node has none of them yet.
     """
 
     op: ReplaceDisks
@@ -85,15 +85,15 @@ def _mirrored(op: ReplaceDisks, state: ClusterState) -> InstanceContext:
     template = template_of(subject)
     if template not in MIRRORED_BETWEEN_NODES or not subject.secondaries:
         raise Refused(
-            f"the disks of instance {subject.instance.name} are {template.value}, and have no "
-            "second copy that could be replaced",
+            f"instance {subject.instance.name} has {template.value} disks, which have no second "
+            "copy to replace",
             Code.INPUT,
         )
     return subject
 
 
 def _eligible(op: ReplaceDisks, subject: InstanceContext, state: ClusterState) -> list[Node]:
-    """The nodes that may become the new secondary."""
+    """Return the nodes that may become the new secondary node."""
     named = op.remote_node_uuid or op.remote_node
     if named is not None:
         return [state.node(named)]
@@ -102,11 +102,11 @@ def _eligible(op: ReplaceDisks, subject: InstanceContext, state: ClusterState) -
 
 
 def plan(op: ReplaceDisks, state: ClusterState, facts: NodeAnswers) -> Replace:
-    """Decide which copies are built anew and where, or refuse."""
+    """Plan the copies to replace and their node."""
     subject = _mirrored(op, state)
     _check(op)
     disks = _wanted(op, subject)
-    require_online(subject.primary, "its copies of the disks are out of reach")
+    require_online(subject.primary, "its copies of the disks are unavailable")
     require_nowhere_else(presence(subject, state, facts))
     active = subject.instance.disks_active
     match op.mode:
@@ -122,39 +122,44 @@ def plan(op: ReplaceDisks, state: ClusterState, facts: NodeAnswers) -> Replace:
         case ReplacementMode.ON_SECONDARY:
             node, other = subject.secondaries[0], subject.primary
     for each in subject.nodes:
-        require_online(each, "its copies of the disks are out of reach")
+        require_online(each, "its copies of the disks are unavailable")
     if active:
         require_current(other, subject.disks, facts, _CANNOT)
     return Replace(op, subject, disks, node)
 
 
 def _check(op: ReplaceDisks) -> None:
-    """Refuse what the mode does not go with."""
+    """Check that the parameters match the mode.
+
+    :raises Refused: they do not.
+    """
     named = [
         name for name in ("remote_node", "remote_node_uuid", "iallocator") if getattr(op, name)
     ]
     if op.mode is ReplacementMode.NEW_SECONDARY:
         if not named:
             raise Refused(
-                "name the new secondary node by remote_node, or an iallocator that chooses it",
+                "give the new secondary node (remote_node) or an iallocator",
                 Code.INPUT,
             )
         if op.iallocator and len(named) > 1:
-            raise Refused("name either the new secondary node or an allocator", Code.INPUT)
+            raise Refused("give either the new secondary node or an iallocator", Code.INPUT)
         if op.disks:
-            raise Refused("a new secondary node takes all disks; name none of them", Code.INPUT)
+            raise Refused("a new secondary node gets all disks; omit the disks", Code.INPUT)
     elif named:
-        raise Refused(f"{named[0]} goes with {ReplacementMode.NEW_SECONDARY} only", Code.INPUT)
+        raise Refused(
+            f"{named[0]} is only valid for mode {ReplacementMode.NEW_SECONDARY}", Code.INPUT
+        )
     if op.mode is ReplacementMode.AUTO and op.disks:
-        raise Refused("which disks are broken is found out; name none of them", Code.INPUT)
+        raise Refused("mode replace_auto detects faulty disks; omit the disks", Code.INPUT)
 
 
 def _wanted(op: ReplaceDisks, subject: InstanceContext) -> tuple[Disk, ...]:
     count = len(subject.disks)
     if beyond := [index for index in op.disks if index >= count]:
         raise Refused(
-            f"instance {subject.instance.name} has {count} disks, from 0 on; there is no disk "
-            f"{', '.join(map(str, beyond))}",
+            f"disk {', '.join(map(str, beyond))} does not exist; instance {subject.instance.name}"
+            f" has {count} disks, from 0",
             Code.INPUT,
         )
     indexes = sorted(set(op.disks)) or range(count)
@@ -162,24 +167,22 @@ def _wanted(op: ReplaceDisks, subject: InstanceContext) -> tuple[Disk, ...]:
 
 
 def _automatic(op: ReplaceDisks, subject: InstanceContext, facts: NodeAnswers) -> Replace:
-    """Find the one side that is broken."""
+    """Plan the replacement of the only faulty side."""
     if not subject.instance.disks_active:
         raise Refused(
-            f"the disks of instance {subject.instance.name} are not active, so that nobody knows "
-            f"which are broken; first: gnt-instance activate-disks {subject.instance.name}"
+            f"the disks of instance {subject.instance.name} are not active, so faulty ones cannot "
+            f"be detected; first run: gnt-instance activate-disks {subject.instance.name}"
         )
     found: list[tuple[Node, tuple[Disk, ...]]] = []
     for node in subject.nodes:
-        require_online(
-            node, "its copies cannot be looked at; use a new secondary node instead of it"
-        )
+        require_online(node, "its copies cannot be checked; replace it by a new secondary node")
         broken = broken_on(node, subject.disks, facts)
         if disks := tuple(disk for disk, word in broken if word in _BROKEN):
             found.append((node, disks))
     if len(found) > 1:
         raise Refused(
-            f"disks of instance {subject.instance.name} are broken on both of its nodes; say "
-            "which to replace, one side after the other"
+            f"disks of instance {subject.instance.name} are faulty on both nodes; replace one side "
+            "after the other explicitly"
         )
     if not found:
         return Replace(op, subject, (), subject.primary)
@@ -197,18 +200,20 @@ def _new_secondary(
     if op.remote_node_uuid or op.remote_node:
         [node] = nodes
         if node in subject.nodes:
-            raise Refused(f"instance {instance.name} is on {node.name} already", Code.INPUT)
-        require_usable(node, f"instance {instance.name} cannot have its copies there")
+            raise Refused(f"instance {instance.name} is already on node {node.name}", Code.INPUT)
+        require_usable(node, f"instance {instance.name} cannot have copies there")
         facts.of(node, DescribeNode)
         if (reason := against(wish, known[0])) is not None:
             raise Refused(
-                f"node {node.name} cannot take instance {instance.name}: it {reason}",
+                f"node {node.name} cannot host instance {instance.name}: it {reason}",
                 Code.RESOURCES,
             )
     elif (chosen := advised(facts, 1, state)) is not None:
         [node] = chosen
         if node in subject.nodes:
-            raise Refused(f"instance {instance.name} is on {node.name} already", Code.ENVIRONMENT)
+            raise Refused(
+                f"instance {instance.name} is already on node {node.name}", Code.ENVIRONMENT
+            )
     else:
         node = choose(wish, known).nodes[0]
     require_group(node, subject, subject.disks, state, ignore_ipolicy=op.ignore_ipolicy)
@@ -216,7 +221,7 @@ def _new_secondary(
 
 
 def consult(op: ReplaceDisks, state: ClusterState, facts: NodeAnswers) -> IAllocatorRequest | None:
-    """Ask an allocator for the new secondary node, if that is what it is to choose."""
+    """Return the request to the iallocator for a new secondary node, if one is given."""
     if op.mode is not ReplacementMode.NEW_SECONDARY or op.iallocator is None:
         return None
     subject = _mirrored(op, state)
@@ -226,7 +231,7 @@ def consult(op: ReplaceDisks, state: ClusterState, facts: NodeAnswers) -> IAlloc
 async def run(plan: Replace, tools: Tools) -> None:
     instance, disks = plan.subject.instance, plan.subject.disks
     if not plan.disks:
-        tools.progress.say(f"no disk of {instance.name} is broken; there is nothing to do")
+        tools.progress.say(f"instance {instance.name} has no faulty disks; nothing to do")
         return
     if not instance.disks_active:
         state = tools.config.state()

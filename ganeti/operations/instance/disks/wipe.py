@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Overwriting new disks, so that guests do not read what others left on them."""
+"""Wiping of new disks, so that guests cannot read data of earlier owners."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from ganeti.operations.operation import Tools
 from ganeti.rpc.disks import DescribeDisks, PauseResync, WipeDisk
 
 CHUNK = 1024
-"""How many MiB a node wipes at once: between two chunks the job can be canceled."""
+"""MiB that a node wipes per call; the job can be canceled between two calls."""
 _SAY = 30.0
-"""Seconds between two lines about the progress."""
+"""Seconds between two progress messages."""
 
 
 async def wipe_if_wanted(
     instance: Instance, disks: Sequence[Disk], tools: Tools, *, start: int = 0
 ) -> None:
-    """Wipe disks from ``start`` (MiB) on, if the cluster is set to wipe new disks before use.
+    """Wipe disks from ``start`` (MiB) on if the cluster setting prealloc_wipe_disks is on.
 
-    They are on the primary node of the instance, and attached or can be.
+    The disks are on the primary node of the instance, attached or attachable.
 
-    :raises Failed: a part was not wiped, so that the disks must not be used.
+    :raises Failed: a part was not wiped, so the disks must not be used.
     """
     state = tools.config.state()
     if not state.cluster.prealloc_wipe_disks or not disks:
@@ -55,15 +55,13 @@ async def _wipe(disk: Disk, node: Node, start: int, tools: Tools) -> None:
             said = now
             left = (now - begun) / (offset - start) * (end - offset)
             done = 100 * (offset - start) / (end - start)
-            tools.progress.say(
-                f"{disk.iv_name} is being wiped: {done:.0f}% done, {left:.0f} s to go"
-            )
+            tools.progress.say(f"wiping {disk.iv_name}: {done:.0f}% done, {left:.0f} s left")
 
 
 async def real_size(disk: Disk, node: Node, tools: Tools) -> int:
-    """Return the MiB of a disk that guests see; ``disk`` is in the form that nodes are sent.
+    """Return the size in MiB that guests see; ``disk`` is in the form that is sent to nodes.
 
-    Volumes have whole extents, so that this can be more than was asked for.
+    Volumes consist of whole extents, so it can exceed the recorded size.
     """
     [status] = await tools.nodes.ask(node, DescribeDisks(disks=(disk,)))
     return disk.size if status is None or status.size is None else status.size
@@ -71,7 +69,7 @@ async def real_size(disk: Disk, node: Node, tools: Tools) -> int:
 
 @asynccontextmanager
 async def _resync_paused(node: Node, disks: Sequence[Disk], tools: Tools) -> AsyncIterator[None]:
-    """Hold the first sync of mirrored disks, which would write everything a second time."""
+    """Pause the initial sync of mirrored disks, which would write all data a second time."""
     held = []
     try:
         for disk in mirrored(disks):
@@ -83,4 +81,4 @@ async def _resync_paused(node: Node, disks: Sequence[Disk], tools: Tools) -> Asy
             try:
                 await tools.nodes.ask(node, PauseResync(disk=disk, paused=False))
             except (Failed, Refused) as e:
-                tools.progress.say(f"the sync of {disk.iv_name} may still be held: {e}")
+                tools.progress.say(f"cannot resume the sync of {disk.iv_name}: {e}")

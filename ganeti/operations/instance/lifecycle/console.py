@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""How to reach the console of a running instance."""
+"""The operation that returns the connection data of a running instance's console."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ganeti.rpc.node import DescribeNode
 
 @dataclass(frozen=True)
 class ConsoleRequest:
-    """An instance whose console is asked for."""
+    """An instance whose console is requested."""
 
     subject: InstanceContext
     guest: Guest
@@ -39,13 +39,13 @@ def questions(op: OpenConsole, state: ClusterState) -> Sequence[NodeQuery]:
 
 
 def plan(op: OpenConsole, state: ClusterState, facts: NodeAnswers) -> ConsoleRequest:
-    """Decide where the console is, or refuse."""
+    """Plan the query; the instance must be running."""
     subject = subject_of(op, state)
     instance, node = subject.instance, subject.primary
     require_online(node, f"the console of instance {instance.name} cannot be reached")
     if instance.name not in facts.of(node, DescribeNode).guests:
         raise Refused(
-            f"instance {instance.name} does not run; "
+            f"instance {instance.name} is not running; "
             f"start it first: gnt-instance startup {instance.name}"
         )
     return ConsoleRequest(subject, guest_of(state, instance))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Everything about instances, down to their disks as the nodes see them."""
+"""The operation that returns all data of instances, with the status of disks on nodes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ganeti.rpc.node import DescribeNode
 
 @dataclass(frozen=True)
 class Describe:
-    """The instances that are asked about, the state they are in, and what their nodes say."""
+    """The instances to describe, the state, and the answers of their nodes."""
 
     op: DescribeInstances
     state: ClusterState
@@ -49,7 +49,7 @@ def questions(op: DescribeInstances, state: ClusterState) -> Sequence[NodeQuery]
 
 
 def plan(op: DescribeInstances, state: ClusterState, facts: NodeAnswers) -> Describe:
-    """Find the instances, or refuse."""
+    """Find the instances."""
     return Describe(op, state, _subjects(op, state), facts)
 
 
@@ -73,13 +73,13 @@ async def run(plan: Describe, tools: Tools) -> dict[str, Any]:
 
 
 def _runs(plan: Describe, subject: InstanceContext) -> bool | None:
-    """Whether the primary node runs the guest; None if that was not asked, or did not answer."""
+    """Return whether the guest runs on the primary node, or None if it is unknown."""
     facts = None if plan.op.static else plan.facts.known(subject.primary, DescribeNode)
     return None if facts is None else subject.instance.name in facts.guests
 
 
 async def _running(plan: Describe, subject: InstanceContext, tools: Tools) -> dict[str, Any] | None:
-    """What the guest was started with, where that can differ from what is configured."""
+    """Return the running settings that may differ from the configured ones."""
     if not _runs(plan, subject):
         return None
     guest = guest_of(plan.state, subject.instance)
@@ -209,7 +209,7 @@ def _drbd(subject: InstanceContext, disk: Disk) -> dict[str, Any] | None:
 
 
 def _status(status: DiskStatus | None) -> list[Any] | None:
-    """The row that clients know; the last value is 1 ok, 2 syncing, 3 unknown, 4 faulty."""
+    """Return the row for clients; the last value is 1 ok, 2 syncing, 3 unknown, 4 faulty."""
     if status is None:
         return None
     return [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Rebooting an instance; one that does not run is started."""
+"""The operation that reboots an instance, or starts it if it is not running."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ganeti.config.state import ClusterState
-from ganeti.errors import Refused
 from ganeti.locking.names import LockRequest
 from ganeti.model.guest import Guest
 from ganeti.model.instance import Wanted
@@ -27,6 +26,7 @@ from ganeti.operations.instance.running_check import (
     require_nowhere_else,
 )
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
+from ganeti.operations.refusals import marked_offline
 from ganeti.rpc.instances import RebootInstanceCall, StartInstanceCall
 from ganeti.rpc.instances import RebootType as RebootKind
 from ganeti.rpc.node import DescribeNode
@@ -34,7 +34,7 @@ from ganeti.rpc.node import DescribeNode
 
 @dataclass(frozen=True)
 class InstanceReboot:
-    """An instance that is to boot anew; ``runs`` says whether it runs now."""
+    """An instance to reboot; ``runs`` is whether it is running now."""
 
     op: RebootOpcode
     subject: InstanceContext
@@ -58,15 +58,12 @@ def questions(op: RebootOpcode, state: ClusterState) -> Sequence[NodeQuery]:
 
 
 def plan(op: RebootOpcode, state: ClusterState, facts: NodeAnswers) -> InstanceReboot:
-    """Decide how the instance is rebooted, or refuse."""
+    """Plan the reboot."""
     subject = subject_of(op, state)
     instance, node = subject.instance, subject.primary
     require_online(node, f"instance {instance.name} cannot be rebooted")
     if instance.admin_state is Wanted.OFFLINE:
-        raise Refused(
-            f"instance {instance.name} is marked offline; "
-            f"to take it back: gnt-instance modify --online {instance.name}"
-        )
+        raise marked_offline(instance.name)
     present = facts.of(node, DescribeNode)
     guest = guest_of(state, instance)
     found = presence(subject, state, facts)
@@ -92,7 +89,7 @@ async def run(plan: InstanceReboot, tools: Tools) -> None:
             await stop_guest(plan.subject, plan.op.shutdown_timeout, tools)
             await detach_disks(tools.config.state(), instance, disks, tools)
         else:
-            tools.progress.say(f"instance {instance.name} does not run; it is started")
+            tools.progress.say(f"instance {instance.name} is not running; starting it")
         if plan.subject.secondaries:
             state, lenient = tools.config.state(), plan.op.ignore_secondaries
             await attach_disks(state, instance, disks, tools, ignore_secondaries=lenient)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Installing the operating system of a stopped instance again."""
+"""The operation that reinstalls the operating system of a stopped instance."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ganeti.schema.records import replace
 
 @dataclass(frozen=True)
 class Reinstall:
-    """An instance that gets its operating system anew."""
+    """An instance to reinstall."""
 
     op: ReinstallInstance
     subject: InstanceContext
@@ -56,14 +56,14 @@ def questions(op: ReinstallInstance, state: ClusterState) -> Sequence[NodeQuery]
 
 
 def plan(op: ReinstallInstance, state: ClusterState, facts: NodeAnswers) -> Reinstall:
-    """Decide what reinstalling the instance means, or refuse."""
+    """Plan the reinstallation; the instance must be stopped."""
     subject = subject_of(op, state)
     instance, node = subject.instance, subject.primary
     require_online(node, f"instance {instance.name} cannot be reinstalled")
     require_stopped(presence(subject, state, facts))
     guest = _guest(op, subject, state)
     if not guest.os:
-        raise Refused(f"instance {instance.name} has no OS definition; name one")
+        raise Refused(f"instance {instance.name} has no OS definition; give one")
     require_installable(
         guest,
         facts.of(node, DescribeOSes),
@@ -76,7 +76,7 @@ def plan(op: ReinstallInstance, state: ClusterState, facts: NodeAnswers) -> Rein
 
 
 def _guest(op: ReinstallInstance, subject: InstanceContext, state: ClusterState) -> Guest:
-    """The guest as it will be installed."""
+    """Return the guest to install."""
     instance = replace(subject.instance, os=op.os_type or subject.instance.os)
     return guest_of(state, instance, osparams=_given(op))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Removing an instance with its disks, after stopping it on every node that runs it."""
+"""The operation that removes an instance and its disks, after stopping it on all nodes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from ganeti.rpc.instances import FinalizeMigrationDst
 
 @dataclass(frozen=True)
 class InstanceRemoval:
-    """An instance that is to go, and where it was found to run."""
+    """An instance to remove, and the nodes where it runs."""
 
     op: RemoveInstance
     subject: InstanceContext
@@ -47,16 +47,16 @@ def questions(op: RemoveInstance, state: ClusterState) -> Sequence[NodeQuery]:
 
 
 def plan(op: RemoveInstance, state: ClusterState, facts: NodeAnswers) -> InstanceRemoval:
-    """Decide what removing the instance takes, or refuse."""
+    """Plan the removal."""
     subject = subject_of(op, state)
     offline = [node.name for node in subject.nodes if node.offline]
     if offline and not op.ignore_failures:
         raise Refused(
-            f"instance {subject.instance.name} cannot be removed while these of its nodes are "
-            f"offline: {', '.join(offline)}; use --ignore-failures to forget it all the same"
+            f"instance {subject.instance.name} cannot be removed while its nodes are offline: "
+            f"{', '.join(offline)}; use --ignore-failures to remove it anyway"
         )
     found = presence(subject, state, facts)
-    # Not even with --ignore-failures: nothing would be left to tell of a guest that runs on.
+    # Also with --ignore-failures, as no record of a guest that keeps running would remain.
     require_known(found)
     return InstanceRemoval(op, subject, found)
 
@@ -65,26 +65,26 @@ async def run(plan: InstanceRemoval, tools: Tools) -> None:
     instance, lenient = plan.subject.instance, plan.op.ignore_failures
     async with Undo(tools.progress) as undo:
         if instance.admin_state is Wanted.UP:
-            # If this is interrupted, nobody must try to start what has perhaps no disks any more.
+            # After an interruption the instance may have no disks, so it must not be started.
             await record_down(plan.subject, WantedBy.ADMIN, tools, undo)
         await _stop(plan, tools)
         await _drop_held(plan, tools)
     state = tools.config.state()
     left = await remove_disks(state, instance, plan.subject.disks, tools)
     for each in left:
-        tools.progress.say(f"not removed: {each}")
+        tools.progress.say(f"cannot remove {each}")
     if left and not lenient:
         raise Failed(
-            f"instance {instance.name} is kept, because of its disks {'; '.join(left)}; "
-            "remove it again, or use --ignore-failures to forget it all the same",
+            f"instance {instance.name} was not removed, because its disks could not be removed: "
+            f"{'; '.join(left)}; try again, or use --ignore-failures",
             Code.ENVIRONMENT,
         )
     try:
         await tools.config.change(remove_instance(instance))
     except NotKept as e:
         raise Failed(
-            f"instance {instance.name} has no disks any more, but is still in the configuration: "
-            f"{e}; then remove it again",
+            f"the disks of instance {instance.name} were removed, but not its configuration: "
+            f"{e}; then remove the instance again",
             Code.ENVIRONMENT,
         ) from e
 
@@ -99,7 +99,7 @@ async def _stop(plan: InstanceRemoval, tools: Tools) -> None:
         if not plan.op.ignore_failures:
             raise
         name = plan.subject.instance.name
-        tools.progress.say(f"instance {name} was perhaps not stopped: {e}")
+        tools.progress.say(f"instance {name} may still be running: {e}")
 
 
 async def _drop_held(plan: InstanceRemoval, tools: Tools) -> None:
@@ -116,7 +116,7 @@ async def _drop_held(plan: InstanceRemoval, tools: Tools) -> None:
     if errors and not plan.op.ignore_failures:
         raise errors[0]
     for error in errors:
-        tools.progress.say(f"instance {instance.name} was perhaps not dropped: {error}")
+        tools.progress.say(f"cannot remove leftovers of instance {instance.name}: {error}")
 
 
 def hooks(plan: InstanceRemoval, state: ClusterState) -> HookCall:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Giving a stopped instance another name."""
+"""The operation that renames a stopped instance."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from ganeti.schema.host_names import RULE, is_host_name
 from ganeti.schema.records import replace
 
 _NAMED_FOLDERS = frozenset({Template.FILE, Template.SHAREDFILE, Template.GLUSTER})
-"""Templates whose disks lie in a folder with the instance's name."""
+"""Templates whose disks are in a directory with the instance's name."""
 
 
 @dataclass(frozen=True)
 class InstanceRename:
-    """An instance with its new name, and the disks that get another place with it."""
+    """An instance to rename, and its disks that move with the name, as (old, new)."""
 
     op: RenameInstance
     subject: InstanceContext
@@ -48,7 +48,7 @@ class InstanceRename:
 
     @property
     def locks(self) -> LockRequest:
-        # The new name, too, so that nobody creates an instance of that name meanwhile.
+        # The new name, too, so that no other job creates an instance with this name.
         return {**self.subject.locks, **request(exclusive=[instance_lock(self.op.new_name)])}
 
 
@@ -63,11 +63,11 @@ def questions(op: RenameInstance, state: ClusterState) -> Sequence[NodeQuery]:
 
 
 def plan(op: RenameInstance, state: ClusterState, facts: NodeAnswers) -> InstanceRename:
-    """Decide what the new name changes, or refuse."""
+    """Plan the new name; the instance must be stopped and the name unused."""
     subject = subject_of(op, state)
     instance, node = subject.instance, subject.primary
     require_online(node, f"instance {instance.name} cannot be renamed")
-    # Nodes know guests by their names: one that runs on would not be found under the new one.
+    # Nodes identify guests by name, so a running guest would not be found under the new one.
     require_stopped(presence(subject, state, facts))
     if not is_host_name(op.new_name):
         raise Invalid([Problem("new_name", RULE)])
@@ -82,7 +82,7 @@ def plan(op: RenameInstance, state: ClusterState, facts: NodeAnswers) -> Instanc
 
 
 def _moved(disk: Disk, old: str, new: str) -> Disk:
-    """The disk in the folder with the new name, if it is in one with the old name."""
+    """Return the disk in the directory with the new name, if it is in one with the old name."""
     driver, path = disk.logical_id
     folder, file = posixpath.split(str(path))
     above, name = posixpath.split(folder)
@@ -104,7 +104,7 @@ async def run(plan: InstanceRename, tools: Tools) -> str:
                 )
             )
             ask = partial(tools.nodes.ask, plan.subject.primary)
-            undo.by(f"give {old.iv_name} its old place", partial(ask, back))
+            undo.by(f"move {old.iv_name} back", partial(ask, back))
             await ask(there)
         changes = [update(old, logical_id=new.logical_id) for old, new in plan.moved]
         await tools.config.change(together(update(instance, name=name), *changes))
@@ -113,7 +113,7 @@ async def run(plan: InstanceRename, tools: Tools) -> str:
 
 
 async def _tell_guest(plan: InstanceRename, tools: Tools) -> None:
-    """Let the OS definition adapt what is on the disks; the name stays if it cannot."""
+    """Run the rename script of the OS definition; a failure does not undo the rename."""
     state = tools.config.state()
     renamed = state.instances[plan.subject.instance.uuid]
     disks = state.disks_of(renamed)
@@ -127,7 +127,8 @@ async def _tell_guest(plan: InstanceRename, tools: Tools) -> None:
         await tools.nodes.ask(plan.subject.primary, rename)
     except (Failed, Refused) as e:
         tools.progress.say(
-            f"the instance is {renamed.name} now, but its guest may still call itself {old}: {e}"
+            f"the instance was renamed to {renamed.name}, but its guest may still use the name"
+            f" {old}: {e}"
         )
     if not renamed.disks_active:
         await detach_disks(state, renamed, disks, tools)

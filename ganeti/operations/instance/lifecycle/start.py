@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Starting an instance."""
+"""The operation that starts an instance."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ from ganeti.operations.instance.running_check import (
     require_nowhere_else,
 )
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
+from ganeti.operations.refusals import marked_offline
 from ganeti.rpc.instances import StartInstanceCall
 from ganeti.rpc.node import DescribeNode, NodeInfo
 
 
 @dataclass(frozen=True)
 class Start:
-    """An instance that is to run."""
+    """An instance to start."""
 
     op: StartOpcode
     subject: InstanceContext
@@ -58,14 +59,11 @@ def questions(op: StartOpcode, state: ClusterState) -> Sequence[NodeQuery]:
 
 
 def plan(op: StartOpcode, state: ClusterState, facts: NodeAnswers) -> Start:
-    """Decide what it takes to start the instance, or refuse."""
+    """Plan the start."""
     subject = subject_of(op, state)
     instance, node = subject.instance, subject.primary
     if instance.admin_state is Wanted.OFFLINE:
-        raise Refused(
-            f"instance {instance.name} is marked offline; "
-            f"to take it back: gnt-instance modify --online {instance.name}"
-        )
+        raise marked_offline(instance.name)
     kind, cluster = driven(instance.hypervisor), state.cluster
     hvparams, beparams = op.hvparams, op.beparams
     if hvparams:
@@ -79,7 +77,7 @@ def plan(op: StartOpcode, state: ClusterState, facts: NodeAnswers) -> Start:
         if not op.ignore_offline_nodes:
             raise Refused(
                 f"primary node {node.name} is offline; "
-                "use --ignore-offline to record only that the instance is to run"
+                "use --ignore-offline to record the new state only"
             )
     else:
         present = facts.of(node, DescribeNode)
@@ -89,11 +87,12 @@ def plan(op: StartOpcode, state: ClusterState, facts: NodeAnswers) -> Start:
 
 
 def require_memory(guest: Guest, facts: NodeInfo, node: str, *, restarts: bool = False) -> None:
-    """Refuse to start a guest for which a node has not enough memory.
+    """Check that a node has enough memory to start a guest.
 
-    One that runs there needs none, unless it ``restarts``: then what it has now is free for it.
+    A guest that is running there needs none, unless it ``restarts``, which frees its present
+    memory.
 
-    :raises Refused: its minimum does not fit.
+    :raises Refused: the node has less free memory than the guest's minimum.
     """
     free, runs = facts.memory_free, facts.guests.get(guest.name)
     if runs is not None:
@@ -102,14 +101,14 @@ def require_memory(guest: Guest, facts: NodeInfo, node: str, *, restarts: bool =
         free += runs.memory
     if free < guest.minmem:
         raise Refused(
-            f"node {node} has {free} MiB of memory free, and instance {guest.name} "
-            f"needs {guest.minmem} MiB; stop or move another instance, or lower its memory",
+            f"node {node} has {free} MiB of free memory, but instance {guest.name} requires"
+            f" {guest.minmem} MiB; stop or move another instance, or reduce its memory",
             Code.RESOURCES,
         )
 
 
 def wanted_up(instance: Instance) -> Change:
-    """Say that an instance is to run, which needs its disks."""
+    """Return the change that sets an instance up, with active disks."""
     return together(want(instance, Wanted.UP), activated(instance, True))
 
 
@@ -118,7 +117,7 @@ async def run(plan: Start, tools: Tools) -> None:
     if not plan.op.no_remember and instance.admin_state is not Wanted.UP:
         await tools.config.change(wanted_up(instance))
     if node.offline:
-        tools.progress.say(f"node {node.name} is offline: only the wanted state was recorded")
+        tools.progress.say(f"node {node.name} is offline; only the new state was recorded")
         return
     state = tools.config.state()
     if plan.subject.secondaries:

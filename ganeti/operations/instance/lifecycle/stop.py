@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Stopping an instance, on every node that runs it."""
+"""The operation that stops an instance on every node where it runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ganeti.schema.records import replace
 
 @dataclass(frozen=True)
 class Stop:
-    """An instance that is to stand still, and where it was found to run."""
+    """An instance to stop, and the nodes where it runs."""
 
     op: ShutdownInstance
     subject: InstanceContext
@@ -45,17 +45,15 @@ def questions(op: ShutdownInstance, state: ClusterState) -> Sequence[NodeQuery]:
 
 
 def plan(op: ShutdownInstance, state: ClusterState, facts: NodeAnswers) -> Stop:
-    """Decide what stopping the instance means, or refuse."""
+    """Plan the stop."""
     subject = subject_of(op, state)
     instance, node = subject.instance, subject.primary
     if instance.admin_state is Wanted.OFFLINE and not op.force:
-        raise Refused(
-            f"instance {instance.name} is marked offline; use --force to stop it all the same"
-        )
+        raise Refused(f"instance {instance.name} is marked offline; use --force to stop it anyway")
     if node.offline and not op.ignore_offline_nodes:
         raise Refused(
             f"primary node {node.name} is offline; "
-            "use --ignore-offline to record only that the instance is to be down"
+            "use --ignore-offline to record the new state only"
         )
     return Stop(op, subject, presence(subject, state, facts))
 
@@ -69,26 +67,26 @@ async def run(plan: Stop, tools: Tools) -> None:
         _tell_of_silent(plan.found, tools)
         await tools.progress.interruptible(stop_everywhere(plan.found, plan.op.timeout, tools))
         if node.offline and not plan.found.elsewhere:
-            tools.progress.say(f"node {node.name} is offline: only the wanted state was recorded")
+            tools.progress.say(f"node {node.name} is offline; only the new state was recorded")
             return
     await detach_disks(tools.config.state(), instance, plan.subject.disks, tools)
 
 
 def _tell_of_silent(found: Presence, tools: Tools) -> None:
-    """Name the nodes on which a copy of the instance may go on running."""
+    """Report the nodes where the instance may keep running."""
     for node, reason in found.unknown:
-        # What the primary node does not do fails by itself.
+        # A primary node that does not answer makes the stop fail later.
         if node != found.subject.primary:
             tools.progress.say(
-                f"whether instance {found.subject.instance.name} runs on {node.name} is not known: "
+                f"instance {found.subject.instance.name} may be running on node {node.name}: "
                 f"{reason}"
             )
 
 
 async def stop_everywhere(found: Presence, timeout: int, tools: Tools) -> None:
-    """Stop the instance on its primary node, unless that is offline, and wherever else it runs.
+    """Stop the instance on its primary node, unless it is offline, and on other nodes that run it.
 
-    :raises GanetiError: a node could not do it, or did not answer; all of them were asked to.
+    :raises GanetiError: a node failed or did not answer; all nodes were tried.
     """
     subject, errors = found.subject, list[Failed | Refused]()
     primary = () if subject.primary.offline else (subject.primary,)
@@ -104,8 +102,8 @@ async def stop_everywhere(found: Presence, timeout: int, tools: Tools) -> None:
 async def _stop_on(node: Node, subject: InstanceContext, timeout: int, tools: Tools) -> None:
     if node != subject.primary:
         tools.progress.say(
-            f"instance {subject.instance.name} runs on {node.name}, which is not its primary node; "
-            "stopping it there"
+            f"instance {subject.instance.name} is running on node {node.name}, which is not its "
+            "primary node; stopping it there"
         )
     await stop_guest(subject, timeout, tools, node=node)
     if node not in subject.nodes:
@@ -114,9 +112,9 @@ async def _stop_on(node: Node, subject: InstanceContext, timeout: int, tools: To
 
 
 async def record_down(subject: InstanceContext, source: WantedBy, tools: Tools, undo: Undo) -> None:
-    """Record that the instance is to be down; undone, what it was to be, for its guest may run.
+    """Record the instance as down; an undo restores the old state, as the guest may still run.
 
-    One that is marked offline stays so: stopping it must not make it startable.
+    An instance that is marked offline stays so, because stopping it must not make it startable.
     """
     instance = subject.instance
     offline = instance.admin_state is Wanted.OFFLINE
@@ -124,15 +122,15 @@ async def record_down(subject: InstanceContext, source: WantedBy, tools: Tools, 
     wanted = want(instance, instance.admin_state, instance.admin_state_source)
     before = together(wanted, activated(instance, instance.disks_active))
     await tools.config.change(together(down, activated(instance, False)))
-    undo.by(f"record again what {instance.name} was to be", partial(tools.config.change, before))
+    undo.by(f"restore the recorded state of {instance.name}", partial(tools.config.change, before))
 
 
 async def stop_guest(
     subject: InstanceContext, timeout: int, tools: Tools, *, node: Node | None = None
 ) -> None:
-    """Stop the guest of an instance, hard after ``timeout`` seconds.
+    """Shut down the guest of an instance, and kill it after ``timeout`` seconds.
 
-    ``node`` is where, its primary node if it is not given.
+    ``node`` is its primary node by default.
     """
     guest = guest_of(tools.config.state(), subject.instance, subject.disks)
     stop = StopInstance(

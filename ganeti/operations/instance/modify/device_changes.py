@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Changes of the lists of an instance's network cards and disks, worked out without doing them.
+"""Planned changes of an instance's network cards and disks.
 
-They are made one after the other, so that an index means a place in the list as it is by then.
+Changes apply one after the other; an index refers to the list after the changes before.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ganeti.config.changes.macs import mac_in_use
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.model.disk import Disk, DiskMode, Template
@@ -27,14 +28,14 @@ from ganeti.operations.instance.device_specs import (
 from ganeti.schema.records import replace
 
 _AUTOMATIC = ""
-"""The MAC address of a card that gets one when it is added."""
+"""Placeholder for a MAC address that is generated when the card is added."""
 
 
 @dataclass(frozen=True)
 class Nics:
-    """The network cards as they will be, and what that changes, in the words that clients know.
+    """The changed network cards, and the changes in the form of the opcode's result.
 
-    Cards without a MAC address, or without a UUID, get one when the change is made.
+    Missing MAC addresses and UUIDs are generated when the change is made.
     """
 
     cards: tuple[Nic, ...]
@@ -42,10 +43,10 @@ class Nics:
 
 
 def nics_after(instance: Instance, changes: Sequence[DeviceChange], state: ClusterState) -> Nics:
-    """The cards of an instance once ``changes`` are made.
+    """Return the network cards of an instance after ``changes``.
 
-    :raises Invalid: a change cannot mean anything.
-    :raises Refused: it is about a card that is not there, or a MAC address that is in use.
+    :raises Invalid: a change is malformed.
+    :raises Refused: a card does not exist, or a MAC address is in use.
     """
     cards = list(instance.nics)
     changed: list[tuple[str, Any]] = []
@@ -69,7 +70,7 @@ def nics_after(instance: Instance, changes: Sequence[DeviceChange], state: Clust
     if problems := list(unusable_names([card.name for card in cards], "nics")):
         raise Invalid(problems)
     if len(cards) > MAX_NICS:
-        raise Refused(f"an instance has at most {MAX_NICS} network cards", Code.INPUT)
+        raise Refused(f"an instance can have at most {MAX_NICS} network cards", Code.INPUT)
     _require_own_macs(instance, cards, state)
     return Nics(tuple(cards), tuple(changed))
 
@@ -111,15 +112,15 @@ def _require_own_macs(instance: Instance, cards: Sequence[Nic], state: ClusterSt
         owner = state.macs.get(card.mac)
         if card.mac and (owner not in (None, instance.uuid) or card.mac in seen):
             name = state.instances[owner].name if owner else instance.name
-            raise Refused(f"the MAC address {card.mac} belongs to {name}", Code.NOT_UNIQUE)
+            raise mac_in_use(card.mac, name)
         seen.add(card.mac)
 
 
 @dataclass(frozen=True)
 class DiskStep:
-    """A change of one disk, at ``place`` in the list as it is by then.
+    """A change of one disk, at index ``place`` of the list at this step.
 
-    ``wish`` is for a new disk; ``disk`` goes, if there are no ``fields`` that change in it.
+    ``wish`` adds a disk; ``disk`` is modified by ``fields``, or removed if these are None.
     """
 
     place: int
@@ -130,7 +131,7 @@ class DiskStep:
 
 @dataclass(frozen=True)
 class DiskChanges:
-    """The steps that change an instance's disks, their sizes afterwards, and the words for it."""
+    """The steps that change disks, their final sizes, and the changes for the opcode's result."""
 
     steps: tuple[DiskStep, ...]
     sizes: tuple[int, ...]
@@ -142,7 +143,7 @@ class DiskChanges:
 
     @property
     def removed(self) -> tuple[str, ...]:
-        """The UUIDs of disks that go."""
+        """The UUIDs of removed disks."""
         return tuple(
             step.disk.uuid for step in self.steps if step.disk is not None and step.fields is None
         )
@@ -158,10 +159,10 @@ _SETTABLE = ("mode", "name")
 def disks_after(
     instance: Instance, disks: Sequence[Disk], changes: Sequence[DeviceChange]
 ) -> DiskChanges:
-    """What ``changes`` do with the disks of an instance.
+    """Return the steps that apply ``changes`` to the disks of an instance.
 
-    :raises Invalid: a change cannot mean anything.
-    :raises Refused: it is about a disk that is not there, or for which there is no place.
+    :raises Invalid: a change is malformed.
+    :raises Refused: a disk does not exist, or there are too many.
     """
     now: list[Disk | DiskSpec] = list(disks)
     steps: list[DiskStep] = []
@@ -192,20 +193,22 @@ def disks_after(
     if problems := list(unusable_names([each.name for each in now], "disks")):
         raise Invalid(problems)
     if len(now) > MAX_DISKS:
-        raise Refused(f"an instance has at most {MAX_DISKS} disks", Code.INPUT)
+        raise Refused(f"an instance can have at most {MAX_DISKS} disks", Code.INPUT)
     return DiskChanges(tuple(steps), tuple(each.size for each in now), tuple(changed))
 
 
 def _existing(disk: Disk | DiskSpec) -> Disk:
     if isinstance(disk, DiskSpec):
-        raise Refused("a disk that is added by the same request cannot be changed", Code.INPUT)
+        raise Refused("cannot change a disk that the same request adds", Code.INPUT)
     return disk
 
 
 def _fields(parameters: Mapping[str, Any], number: int) -> dict[str, Any]:
     if unknown := [key for key in parameters if key not in _SETTABLE]:
         can = " and ".join(_SETTABLE)
-        raise Invalid([Problem(f"disks[{number}]/{unknown[0]}", f"only {can} can be changed")])
+        raise Invalid(
+            [Problem(f"disks[{number}]/{unknown[0]}", f"cannot be changed; only {can} can")]
+        )
     fields = dict(parameters)
     if "mode" in fields:
         if fields["mode"] not in set(DiskMode):
@@ -219,19 +222,19 @@ def _fields(parameters: Mapping[str, Any], number: int) -> dict[str, Any]:
 
 
 def _place(change: DeviceChange, entries: Sequence[object]) -> int:
-    """Where a new entry goes."""
+    """Return the index of a new entry."""
     if change.where == LAST:
         return len(entries)
     if not isinstance(change.where, int) or not 0 <= change.where <= len(entries):
         raise Refused(
-            f"{change.where} is no place for something new; there are 0 to {len(entries)}",
+            f"{change.where} is not a valid index for a new entry; use 0 to {len(entries)}",
             Code.INPUT,
         )
     return change.where
 
 
 def _found(change: DeviceChange, entries: Sequence[Any], what: str, instance: Instance) -> int:
-    """Which entry a change is about: an index, a name or a UUID."""
+    """Return the index of the entry of a change, given by index, name or UUID."""
     where = change.where
     if isinstance(where, int):
         place = where + len(entries) if where == LAST else where
@@ -245,7 +248,7 @@ def _found(change: DeviceChange, entries: Sequence[Any], what: str, instance: In
         if len(places) == 1:
             return places[0]
     raise Refused(
-        f"instance {instance.name} has no {what} {change.where}; it has {len(entries)}, counted "
+        f"{what} {change.where} does not exist; instance {instance.name} has {len(entries)}, "
         "from 0",
         Code.UNKNOWN,
     )
@@ -253,7 +256,7 @@ def _found(change: DeviceChange, entries: Sequence[Any], what: str, instance: In
 
 def _no_such_action(change: DeviceChange) -> Refused:
     return Refused(
-        f"this version does not {change.action.value} disks and network cards; add and remove them"
-        " (add, remove), or move disks with their instance (gnt-backup export and import)",
+        f"the action {change.action.value} is not supported by this version; use add and remove,"
+        " or move disks with their instance (gnt-backup export and import)",
         Code.INPUT,
     )

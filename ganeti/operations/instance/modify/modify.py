@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Changing what an instance is made of: parameters, network cards, disks, whether it is in use."""
+"""The operation that modifies parameters, network cards, disks and state of an instance."""
 
 from __future__ import annotations
 
@@ -64,6 +64,7 @@ from ganeti.operations.instance.running_check import (
     require_not_elsewhere,
 )
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
+from ganeti.operations.refusals import not_stopped, nothing_to_change
 from ganeti.operations.undo import Undo
 from ganeti.rpc.instances import DescribeRunning
 from ganeti.rpc.node import DescribeNode, DescribeOSes, ValidateHypervisor, ValidateOS
@@ -75,7 +76,7 @@ Rows = list[tuple[str, Any]]
 
 @dataclass(frozen=True)
 class InstanceModification:
-    """An instance and what changes of it: fields of its record, cards, disks, wanted state."""
+    """An instance and its changes: fields, network cards, disks and configured state."""
 
     op: ModifyInstance
     subject: InstanceContext
@@ -118,14 +119,14 @@ def questions(op: ModifyInstance, state: ClusterState) -> Sequence[NodeQuery]:
 
 
 def _changes_guest(op: ModifyInstance) -> bool:
-    """Whether a node must be able to give the guest something new."""
+    """Return whether the node has to support new settings of the guest."""
     return bool(op.hvparams or op.nics or op.disks)
 
 
 def _check(op: ModifyInstance, subject: InstanceContext, state: ClusterState) -> ValidateHypervisor:
-    """The question whether the node can give the guest what is new.
+    """Return the check whether the node supports the new settings.
 
-    A change of cards or disks alone is not refused for parameters that were set before.
+    Changes of cards or disks alone do not check parameters that were set before.
     """
     hvparams = _hvparams(op, subject, state.cluster) if op.hvparams else subject.instance.hvparams
     cards = _nics(op, subject, state).cards
@@ -137,7 +138,7 @@ def _check(op: ModifyInstance, subject: InstanceContext, state: ClusterState) ->
 
 
 def _nics(op: ModifyInstance, subject: InstanceContext, state: ClusterState) -> Nics:
-    """The network cards as they will be, connected as their networks say."""
+    """Return the changed network cards, with the connections of their networks."""
     nics = nics_after(subject.instance, changes(op.nics), state)
     group = state.groups[subject.primary.group]
     cards = connected(
@@ -151,7 +152,7 @@ def _nics(op: ModifyInstance, subject: InstanceContext, state: ClusterState) -> 
 
 
 def plan(op: ModifyInstance, state: ClusterState, facts: NodeAnswers) -> InstanceModification:
-    """Decide what changes, or refuse."""
+    """Plan the changes."""
     subject = subject_of(op, state)
     _require_possible(op, subject)
     runs = _runs(subject, facts)
@@ -175,11 +176,11 @@ def plan(op: ModifyInstance, state: ClusterState, facts: NodeAnswers) -> Instanc
         _require_space(subject, disks, facts)
     rows += [*nics.changed, *disks.changed]
     if not rows:
-        raise Refused("no changes requested; give at least one parameter", Code.INPUT)
+        raise nothing_to_change()
     plan = InstanceModification(
         op, subject, nics, disks, wanted, runs, rows, facts.identity, fields
     )
-    _changed(plan, state)  # refuses what cannot be laid out
+    _changed(plan, state)  # refuses impossible disk layouts
     if not op.ignore_ipolicy:
         _require_size(plan, state)
     if runs and not op.force:
@@ -192,11 +193,11 @@ def _require_possible(op: ModifyInstance, subject: InstanceContext) -> None:
     if op.disk_template is not None:
         raise Refused(
             f"this version does not convert disks; export instance {name}, and import it with "
-            f"the disk template {op.disk_template.value}"
+            f"disk template {op.disk_template.value}"
         )
     if op.pnode is not None or op.pnode_uuid is not None:
         raise Refused(
-            f"the primary node follows from a move: gnt-instance failover -n NODE {name}",
+            f"cannot set the primary node; move the instance: gnt-instance failover -n NODE {name}",
             Code.INPUT,
         )
     if op.runtime_mem is not None:
@@ -205,7 +206,7 @@ def _require_possible(op: ModifyInstance, subject: InstanceContext) -> None:
             "maxmem, and restart the instance"
         )
     if op.hotplug:
-        raise Refused("this version does not change running guests; leave out --hotplug")
+        raise Refused("this version does not support hotplug; omit --hotplug")
 
 
 def _runs(subject: InstanceContext, facts: NodeAnswers) -> bool:
@@ -233,7 +234,7 @@ def _parameters(
     facts: NodeAnswers,
     rows: Rows,
 ) -> dict[str, Any]:
-    """The fields of the instance's record that change; ``rows`` tell of them."""
+    """Return the changed fields of the instance's record, and append the changes to ``rows``."""
     instance = subject.instance
     fields: dict[str, Any] = {}
     if op.beparams:
@@ -258,7 +259,7 @@ def _changes_os(op: ModifyInstance) -> bool:
 
 
 def _os_fields(op: ModifyInstance, subject: InstanceContext) -> dict[str, Any]:
-    """The fields about the OS that change in the instance's record."""
+    """Return the changed OS fields of the instance's record."""
     instance, fields = subject.instance, dict[str, Any]()
     if op.osparams:
         fields["osparams"] = _merged(instance.osparams, op.osparams)
@@ -272,10 +273,13 @@ def _os_fields(op: ModifyInstance, subject: InstanceContext) -> dict[str, Any]:
 def _require_os(
     op: ModifyInstance, changed: Instance, node: Node, state: ClusterState, facts: NodeAnswers
 ) -> None:
-    """Refuse an OS, or parameters for it, that the instance's node does not have."""
+    """Check that the instance's node has the OS definition and accepts its parameters.
+
+    :raises Refused: it does not.
+    """
     if not changed.os:
         return
-    require_online(node, f"it is unknown whether it has {changed.os} with these parameters")
+    require_online(node, f"the OS definition {changed.os} and its parameters cannot be checked")
     guest, force_variant = guest_of(state, changed), op.force_variant
     definitions = facts.of(node, DescribeOSes)
     require_installable(guest, definitions, node.name, state.cluster, force_variant=force_variant)
@@ -288,9 +292,9 @@ def _merged(before: Parameters, given: Parameters) -> Parameters:
 
 
 def _wanted(op: ModifyInstance, subject: InstanceContext, runs: bool, rows: Rows) -> Wanted | None:
-    """The state that the instance is to be in from now on, if that changes.
+    """Return the new configured state, or None if it does not change.
 
-    Asking for the state that it has succeeds, so that scripts need not look first.
+    A request for the present state succeeds, which makes scripts idempotent.
     """
     instance = subject.instance
     if op.offline is None:
@@ -299,10 +303,7 @@ def _wanted(op: ModifyInstance, subject: InstanceContext, runs: bool, rows: Rows
         rows.append(("admin_state", instance.admin_state.value))
         return None
     if op.offline and (runs or instance.admin_state is Wanted.UP):
-        raise Refused(
-            f"instance {instance.name} is running, or its wanted state is up; "
-            f"stop it first: gnt-instance shutdown {instance.name}"
-        )
+        raise not_stopped(instance.name)
     wanted = Wanted.OFFLINE if op.offline else Wanted.DOWN
     rows.append(("admin_state", wanted.value))
     return wanted
@@ -312,14 +313,16 @@ def _require_disks_can_change(
     subject: InstanceContext, disks: DiskChanges, runs: bool, running: RunningConfig | None
 ) -> None:
     name = subject.instance.name
-    # One that was added since the start of the guest is not in use yet.
+    # A disk that was added after the start of the guest is not in use.
     used = None if running is None else {disk.uuid for disk in running.disks}
     if runs and any(used is None or uuid in used for uuid in disks.removed):
         raise Refused(
-            f"instance {name} runs with the disk; stop it first: gnt-instance shutdown {name}"
+            f"instance {name} is running with the disk; stop it first: gnt-instance shutdown {name}"
         )
     if disks.added and template_of(subject) is Template.DISKLESS:
-        raise Refused(f"instance {name} is diskless; create another one with disks", Code.INPUT)
+        raise Refused(
+            f"instance {name} is diskless and cannot get disks; create another instance", Code.INPUT
+        )
     for node in subject.nodes:
         require_online(node, f"the disks of instance {name} cannot be changed there")
 
@@ -343,23 +346,26 @@ def _require_size(plan: InstanceModification, state: ClusterState) -> None:
 
 
 def _require_memory(plan: InstanceModification, state: ClusterState, facts: NodeAnswers) -> None:
-    """Refuse a running instance what its node could not give it at the next start."""
+    """Check that the node has enough memory for the next start of a running instance.
+
+    :raises Refused: it has not.
+    """
     instance, node = plan.subject.instance, plan.subject.primary
     present = facts.of(node, DescribeNode)
     wanted = int(be_filled(state.cluster, replace(instance, **plan.fields))["minmem"])
     has = present.guests[instance.name].memory
     if wanted > has and wanted > has + present.memory_free:
         raise Refused(
-            f"instance {instance.name} would need {wanted} MiB of memory at its next start, and "
-            f"node {node.name} has {present.memory_free} MiB free beside the {has} MiB it has; "
-            "use --force to set it all the same",
+            f"instance {instance.name} will require {wanted} MiB of memory at its next start, but "
+            f"node {node.name} has {present.memory_free} MiB of free memory besides the {has} MiB "
+            "in use by the instance; use --force to set it anyway",
             Code.RESOURCES,
         )
 
 
 async def run(plan: InstanceModification, tools: Tools) -> list[list[Any]]:
     if plan.op.hotplug_if_possible:
-        tools.progress.say("the running guest is not changed; what is new holds from its restart")
+        tools.progress.say("hotplug is not supported; changes take effect at the next start")
     for number, step in enumerate(plan.disks.steps):
         await _change_disk(plan, step, number, tools)
     if made := _changes(plan, tools.config.state()):
@@ -370,7 +376,7 @@ async def run(plan: InstanceModification, tools: Tools) -> list[list[Any]]:
 
 
 def _changes(plan: InstanceModification, state: ClusterState) -> list[Change]:
-    """What changes in the instance's record, besides its disks."""
+    """Return the changes of the instance's record, except for disks."""
     instance, made = plan.subject.instance, list[Change]()
     if plan.fields:
         made.append(update(instance, **plan.fields))
@@ -382,7 +388,7 @@ def _changes(plan: InstanceModification, state: ClusterState) -> list[Change]:
 
 
 def _finished(plan: InstanceModification, state: ClusterState) -> tuple[Nic, ...]:
-    """The cards, each with a MAC address and a UUID."""
+    """Return the network cards with generated MAC addresses and UUIDs."""
     ids, taken = PlannedIdentifiers(f"{plan.identity}/nics"), {card.mac for card in plan.nics.cards}
     finished = []
     for card in plan.nics.cards:
@@ -405,7 +411,7 @@ async def _change_disk(
         state = tools.config.state()
         await tools.config.change(remove_disk(instance, step.disk))
         for left in await remove_disks(state, instance, [step.disk], tools):
-            tools.progress.say(f"not removed: {left}")
+            tools.progress.say(f"cannot remove {left}")
 
 
 def _new_disk(
@@ -415,7 +421,7 @@ def _new_disk(
     state: ClusterState,
     secret: Callable[[], str] = no_secret,
 ) -> Disk:
-    """The record of a disk that is added by the step of this number; always the same."""
+    """Return the record of the disk that this step adds; it is deterministic."""
     assert step.wish is not None
     op, nodes = plan.op, [node.uuid for node in plan.subject.nodes]
     driver = op.file_driver.value if op.file_driver else None
@@ -432,7 +438,7 @@ async def _add_disk(plan: InstanceModification, step: DiskStep, number: int, too
     async with Undo(tools.progress) as undo:
         await tools.config.change(add_disk(instance, disk, step.place))
         take_out = partial(tools.config.change, remove_disk(instance, disk))
-        undo.by(f"take {disk.iv_name} out of the configuration", take_out)
+        undo.by(f"remove {disk.iv_name} from the configuration", take_out)
         added = await _made(plan, disk, tools, undo)
     if op.wait_for_sync:
         await wait_for_sync(instance, [added], tools)
@@ -456,7 +462,7 @@ def hooks(plan: InstanceModification, state: ClusterState) -> HookCall:
 
 
 def _changed(plan: InstanceModification, state: ClusterState) -> ClusterState:
-    """The state with the instance as it is changed, or as it is going to be."""
+    """Return the state with the changes applied, unless they already are."""
     instance = state.instances.get(plan.subject.instance.uuid)
     if instance != plan.subject.instance or state.disks_of(instance) != plan.subject.disks:
         return state

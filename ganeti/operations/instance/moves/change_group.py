@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Submitting the job that brings an instance to another node group."""
+"""The operation that submits a job to move an instance to another node group."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from ganeti.operations.operation import (
 
 @dataclass(frozen=True)
 class ChangeGroup(GroupChange):
-    """The job that brings the instance to another group."""
+    """The job that moves the instance to another group."""
 
     subject: InstanceContext
 
@@ -41,7 +41,7 @@ class ChangeGroup(GroupChange):
 def _groups(
     op: ChangeInstanceGroup, subject: InstanceContext, state: ClusterState
 ) -> tuple[Group, ...]:
-    """The groups that the instance may go to: not the one that all of it is in."""
+    """Return the possible target groups, without the present group of the instance."""
     present = {node.group: state.groups[node.group] for node in subject.nodes}
     split = len(present) > 1 and op.target_groups
     return groups_for(op.target_groups, () if split else tuple(present.values()), state)
@@ -52,7 +52,7 @@ def questions(op: ChangeInstanceGroup, state: ClusterState) -> Sequence[NodeQuer
 
 
 def plan(op: ChangeInstanceGroup, state: ClusterState, facts: NodeAnswers) -> ChangeGroup:
-    """Decide by which steps the instance changes its group, or refuse."""
+    """Plan the opcodes that move the instance."""
     subject = subject_of(op, state)
     groups, manner = _groups(op, subject, state), Options(op.early_release)
     found = regrouping([subject.instance], groups, manner, state, facts)
@@ -62,7 +62,7 @@ def plan(op: ChangeInstanceGroup, state: ClusterState, facts: NodeAnswers) -> Ch
 def consult(
     op: ChangeInstanceGroup, state: ClusterState, facts: NodeAnswers
 ) -> IAllocatorRequest | None:
-    """Ask an allocator, if one is to choose."""
+    """Return the request to the iallocator, if one is used."""
     subject = subject_of(op, state)
     request = change_request([subject.instance], _groups(op, subject, state))
     return consultation(op.iallocator, request, state)

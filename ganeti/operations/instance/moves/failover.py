@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Stopping an instance on its node and starting it on another one.
+"""The operation that stops an instance on its node and starts it on another one.
 
-The old node has let go before the configuration names the new one, and only then is the
-instance started there: so it runs nowhere but on its primary node, wherever this breaks off. A node
-that does not answer has not let go; only an administrator can say so, by marking it offline.
+The order is: stop on the old node, change the configuration, start on the new node. So after an
+interruption at any point the instance can only run on its primary node. A node that does not answer
+may still run the instance; only an administrator can rule this out, by marking the node offline.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ from ganeti.rpc.node import DescribeNode
 
 @dataclass(frozen=True)
 class Failover:
-    """An instance and the node that it goes to by a restart.
+    """An instance and the target node of its failover.
 
-    ``careless`` goes on although the copies of its disks may not be current, or stay attached on
-    the old node.
+    ``careless`` ignores copies that are not current, and disks that cannot be detached on the old
+    node.
     """
 
     subject: InstanceContext
@@ -80,7 +80,7 @@ class Failover:
 
 
 def move_locks(subject: InstanceContext, target: Node) -> LockRequest:
-    """The instance for oneself, its nodes and the one it goes to together with others."""
+    """Return an exclusive lock of the instance, and shared locks of its nodes and the target."""
     return {**request(shared=[node_lock(target.uuid)]), **subject.locks}
 
 
@@ -94,7 +94,7 @@ def questions(op: FailoverInstance, state: ClusterState) -> Sequence[NodeQuery]:
 def move_presence_questions(
     asked: list[NodeQuery], subject: InstanceContext, state: ClusterState
 ) -> list[NodeQuery]:
-    """Return the questions of a move together with those where else the instance runs."""
+    """Return the queries of a move together with those for the presence of the instance."""
     described = [
         node for each in asked if isinstance(each.call, DescribeNode) for node in each.nodes
     ]
@@ -104,7 +104,7 @@ def move_presence_questions(
 def plan(
     op: FailoverInstance, state: ClusterState, facts: NodeAnswers
 ) -> Failover | MigrationCleanup:
-    """Decide where the instance goes, or refuse."""
+    """Plan the failover or cleanup."""
     subject = subject_of(op, state)
     if op.cleanup:
         return plan_settling(subject, state, facts)
@@ -128,10 +128,10 @@ def failover_to(
     timeout: int,
     careless: bool = False,
 ) -> Failover:
-    """The plan to restart an instance on ``target``.
+    """Return the plan for a failover to ``target``.
 
-    :raises Refused: there is not enough memory, the copies of its disks are not current, or it is
-        not certain that it runs on no other node than its primary one.
+    :raises Refused: the target lacks memory or current disks, or the instance may be running on
+       a node other than its primary node.
     """
     plan = Failover(subject, target, timeout, careless)
     present = facts.of(target, DescribeNode)
@@ -147,7 +147,7 @@ def failover_to(
             target,
             subject.disks,
             facts,
-            "wait until they are, or use --ignore-consistency, which may lose data",
+            "wait for the resync, or use --ignore-consistency, which may lose data",
         )
     return plan
 
@@ -160,9 +160,9 @@ async def run(plan: Failover | MigrationCleanup, tools: Tools) -> None:
 
 
 async def run_failover(plan: Failover, tools: Tools) -> None:
-    """Stop, switch and start again.
+    """Stop the instance, change its primary node, and start it.
 
-    :raises Failed: the message says where the instance is.
+    :raises Failed: a step failed; the message has the location of the instance.
     """
     instance, target = plan.subject.instance, plan.target
     if plan.restarts:
@@ -175,13 +175,13 @@ async def run_failover(plan: Failover, tools: Tools) -> None:
             FinalizeMigrationDst(guest=guest_of(tools.config.state(), instance), arrived=False),
         )
         await tools.config.change(moved_to(instance, target))
-    tools.progress.say(f"instance {instance.name} is on {target.name} from now on")
+    tools.progress.say(f"the primary node of instance {instance.name} is now {target.name}")
     try:
         await _take_over(plan, tools)
     except (Failed, Refused) as e:
         raise Failed(
-            f"instance {instance.name} has moved to {target.name}, but could not be started "
-            f"there: {e}; once that is mended: gnt-instance startup {instance.name}",
+            f"instance {instance.name} was moved to {target.name} but cannot be started there: "
+            f"{e}; when this is fixed: gnt-instance startup {instance.name}",
             e.code,
         ) from e
 
@@ -189,22 +189,22 @@ async def run_failover(plan: Failover, tools: Tools) -> None:
 async def _let_go(plan: Failover, tools: Tools, undo: Undo) -> None:
     """Stop the instance and detach its disks, unless its node is marked offline.
 
-    :raises Failed: the instance may go on running there.
+    :raises Failed: the instance may still be running there.
     """
     instance, primary = plan.subject.instance, plan.subject.primary
     if primary.offline:
         tools.progress.say(
-            f"node {primary.name} is marked offline, so that instance {instance.name} is taken "
-            "to be down there"
+            f"node {primary.name} is marked offline; assuming that instance {instance.name} is "
+            "down there"
         )
         return
-    tools.progress.say(f"stopping {instance.name} on {primary.name}")
+    tools.progress.say(f"stopping instance {instance.name} on node {primary.name}")
     try:
         await _stop(plan, tools, undo)
     except (Failed, Refused) as e:
         raise Failed(
-            f"instance {instance.name} may still be running on {primary.name}: {e}; make sure "
-            "that its node daemon answers, or power it off and mark it offline: "
+            f"instance {instance.name} may still be running on node {primary.name}: {e}; make "
+            "sure that its node daemon answers, or power it off and mark it offline: "
             f"gnt-node modify --offline=yes {primary.name}",
             e.code,
         ) from e
@@ -215,18 +215,20 @@ async def _let_go(plan: Failover, tools: Tools, undo: Undo) -> None:
     except (Failed, Refused) as e:
         if not plan.careless:
             raise Failed(
-                f"the disks of instance {instance.name} could not be detached on {primary.name}: "
-                f"{e}; to leave them attached there: --ignore-consistency",
+                f"cannot detach the disks of instance {instance.name} on node {primary.name}: "
+                f"{e}; use --ignore-consistency to leave them attached",
                 e.code,
             ) from e
-        tools.progress.say(f"the disks of {instance.name} stay attached on {primary.name}: {e}")
+        tools.progress.say(
+            f"cannot detach the disks of {instance.name} on node {primary.name}: {e}"
+        )
 
 
 async def _stop(plan: Failover, tools: Tools, undo: Undo) -> None:
-    """Stop the guest, which is started again if the job is canceled or a later step fails."""
+    """Stop the guest; it is started again if the job is canceled or a later step fails."""
     name, primary = plan.subject.instance.name, plan.subject.primary
     if plan.restarts:
-        # Registered first: a guest may still stop when a cancel has ended the wait for that.
+        # Registered before the call: the guest may still stop after a cancel has ended the wait.
         undo.by(f"start {name} on {primary.name} again", partial(_back, plan, tools))
     try:
         await tools.progress.interruptible(stop_guest(plan.subject, plan.timeout, tools))
@@ -237,21 +239,21 @@ async def _stop(plan: Failover, tools: Tools, undo: Undo) -> None:
 
 
 async def _back(plan: Failover, tools: Tools) -> None:
-    """Start the instance again where it was."""
+    """Start the instance on its old node again."""
     instance, state = plan.subject.instance, tools.config.state()
     await attach_disks(state, instance, plan.subject.disks, tools, ignore_secondaries=True)
     await tools.nodes.ask(plan.subject.primary, StartInstanceCall(guest=guest_of(state, instance)))
 
 
 async def _take_over(plan: Failover, tools: Tools) -> None:
-    """Use the disks on the new primary node, and start the instance if it is to run."""
+    """Attach the disks on the new primary node, and start the instance if it should be up."""
     state = tools.config.state()
     moved = state.instances[plan.subject.instance.uuid]
     if plan.subject.secondaries and (plan.restarts or moved.disks_active):
         disks = state.disks_of(moved)
         await attach_disks(state, moved, disks, tools, ignore_secondaries=True)
     if plan.restarts:
-        tools.progress.say(f"starting {moved.name} on {plan.target.name}")
+        tools.progress.say(f"starting instance {moved.name} on node {plan.target.name}")
         await tools.nodes.ask(plan.target, StartInstanceCall(guest=guest_of(state, moved)))
 
 
@@ -279,7 +281,7 @@ def hooks(plan: Failover | MigrationCleanup, state: ClusterState) -> HookCall:
 
 
 def roles(subject: InstanceContext, target: Node) -> dict[str, str]:
-    """The variables that tell hooks which node was what, and becomes what."""
+    """Return the hook variables with old and new primary and secondary nodes."""
     old = " ".join(node.name for node in subject.secondaries)
     moves = target != subject.primary
     return {

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Moving an instance to another node without a restart of its guest.
+"""The operation that migrates an instance to another node without a restart of its guest.
 
-Until the whole guest has been sent, everything can be taken back and it goes on where it was.
-Then the configuration says where it is, and only after that it is let run there: so it runs
-nowhere but on its primary node, wherever this breaks off. What is held on a node that does not
-answer in the end is settled by ``--cleanup``.
+Until the guest has been sent completely, all steps can be undone. Then the configuration is
+changed, and only after that the guest is resumed on the target. So after an interruption at any
+point the instance can only run on its primary node. ``--cleanup`` resolves a paused guest on a node
+that did not answer at the end.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ from ganeti.operations.operation import (
 from ganeti.rpc.node import DescribeNode
 
 _CANNOT = frozenset({"chroot", "lxc"})
-"""Hypervisors whose guests cannot be moved while they run."""
+"""Hypervisors without migration."""
 
 
 @dataclass(frozen=True)
 class InstanceMigration:
-    """A running instance and the node that it goes to."""
+    """A running instance and the target node."""
 
     op: MigrateInstance
     subject: InstanceContext
@@ -75,7 +75,7 @@ class InstanceMigration:
 
 @dataclass(frozen=True)
 class MigrationByRestart:
-    """A failover in place of a migration, and why it is one."""
+    """A failover in place of a migration, and the reason."""
 
     op: MigrateInstance
     failover: Failover
@@ -96,7 +96,7 @@ def questions(op: MigrateInstance, state: ClusterState) -> Sequence[NodeQuery]:
 def plan(
     op: MigrateInstance, state: ClusterState, facts: NodeAnswers
 ) -> InstanceMigration | MigrationByRestart | MigrationCleanup:
-    """Decide how the instance moves, and where to, or refuse."""
+    """Plan the migration, failover or cleanup."""
     subject = subject_of(op, state)
     if op.cleanup:
         return plan_settling(subject, state, facts)
@@ -111,11 +111,11 @@ def plan(
     require_nowhere_else(presence(subject, state, facts))
     if present.memory_free < guest.memory:
         raise Refused(
-            f"node {target.name} has {present.memory_free} MiB of memory free, and instance "
-            f"{subject.instance.name} runs with {guest.memory} MiB; make room there first",
+            f"node {target.name} has {present.memory_free} MiB of free memory, but instance "
+            f"{subject.instance.name} uses {guest.memory} MiB; free memory there first",
             Code.RESOURCES,
         )
-    require_current(target, subject.disks, facts, "wait until they are: only then can it run there")
+    require_current(target, subject.disks, facts, "wait for the resync before the migration")
     return InstanceMigration(op, subject, target, live)
 
 
@@ -130,16 +130,16 @@ def _live(op: MigrateInstance, subject: InstanceContext, state: ClusterState) ->
 
 
 def _no_migration(subject: InstanceContext, state: ClusterState, facts: NodeAnswers) -> str | None:
-    """Why the instance can only be restarted elsewhere; None if it can be migrated."""
+    """Return the reason why the instance cannot be migrated, or None."""
     instance, node = subject.instance, subject.primary
     if instance.hypervisor in _CANNOT:
-        return f"the hypervisor {instance.hypervisor} cannot migrate guests"
+        return f"hypervisor {instance.hypervisor} does not support migration"
     if be_filled(state.cluster, instance)["always_failover"]:
         return "its parameter always_failover is set"
     if node.offline:
         return f"its node {node.name} is offline"
     if instance.name not in facts.of(node, DescribeNode).guests:
-        return "it does not run"
+        return "it is not running"
     return None
 
 
@@ -154,7 +154,7 @@ def _restart(
     instance = subject.instance
     if not (op.allow_failover or be_filled(state.cluster, instance)["always_failover"]):
         raise Refused(
-            f"instance {instance.name} cannot be migrated: {reason}; to move it all the same: "
+            f"instance {instance.name} cannot be migrated: {reason}; to move it anyway: "
             f"gnt-instance failover {instance.name}, or migrate --allow-failover"
         )
     failover = failover_to(target, subject, state, facts, timeout=SHUTDOWN_TIMEOUT)
@@ -164,13 +164,15 @@ def _restart(
 async def run(
     plan: InstanceMigration | MigrationByRestart | MigrationCleanup, tools: Tools
 ) -> dict[str, Any] | None:
-    """Move the instance; the result says where it is and how long it stood still at most."""
+    """Move the instance; return its node and the maximum downtime in ms for a migration."""
     match plan:
         case MigrationCleanup():
             await run_settling(plan, tools)
         case MigrationByRestart():
             name = plan.failover.subject.instance.name
-            tools.progress.say(f"{name} is failed over, as {plan.reason}")
+            tools.progress.say(
+                f"failing over instance {name} instead of migrating it: {plan.reason}"
+            )
             await run_failover(plan.failover, tools)
         case InstanceMigration():
             passage = MigrationSteps(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The steps of a migration, and how each is taken back."""
+"""The steps of a migration, and their undo steps."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ from ganeti.rpc.instances import (
 )
 
 _LOOKS = (0.05, 1.0)
-"""Seconds between two looks at a guest on its way, at least and at most."""
+"""Seconds between two polls of a migration, at least and at most."""
 _SAY = 5.0
-"""Seconds between two lines about it."""
+"""Seconds between two progress messages."""
 _MAX_SILENCE = 120.0
-"""Seconds for which a node may not answer: its daemon may be restarting, while QEMU goes on."""
+"""Seconds for which a node may be unreachable: its daemon may be restarting while QEMU runs."""
 _MIB = 1 << 20
 
 
 @dataclass(frozen=True)
 class MigrationSteps:
-    """A running instance that goes from its primary node to ``target``.
+    """A running instance to migrate from its primary node to ``target``.
 
-    Unless ``ignore_versions``, the hypervisor there must not be older than the one it runs in.
+    Unless ``ignore_versions``, the hypervisor there must not be older than the running one.
     """
 
     subject: InstanceContext
@@ -58,10 +58,10 @@ class MigrationSteps:
 
 
 async def send(passage: MigrationSteps, tools: Tools) -> int:
-    """Bring the guest to its new node; answers the milliseconds that it stood still at most.
+    """Migrate the guest; return the maximum downtime in milliseconds.
 
-    :raises Refused: its new node cannot run it as it runs now; nothing was done.
-    :raises Failed: the message says where it runs, or that nobody knows.
+    :raises Refused: the target cannot run it with its running settings; nothing was changed.
+    :raises Failed: the migration failed; the message has the location of the guest if known.
     """
     subject, target = passage.subject, passage.target
     source, guest = subject.primary, guest_of(tools.config.state(), subject.instance)
@@ -72,7 +72,7 @@ async def send(passage: MigrationSteps, tools: Tools) -> int:
         still_since = await _sent(passage, guest, running, tools)
         await tools.config.change(moved_to(subject.instance, target))
     except ChangeMade:
-        raise  # it is held on both nodes, and a cleanup wakes it on the new one
+        raise  # the guest is paused on both nodes, and a cleanup resumes it on the new one
     except Exception as e:
         where = await _take_back(passage, guest, tools)
         if isinstance(e, Failed | Refused):
@@ -84,13 +84,13 @@ async def send(passage: MigrationSteps, tools: Tools) -> int:
     await _let_run(passage, moved, tools)
     stood_still = math.ceil((tools.time.seconds() - still_since) * 1000)
     tools.progress.say(
-        f"instance {guest.name} runs on {target.name}; it stood still for at most {stood_still} ms"
+        f"instance {guest.name} is running on {target.name}; downtime: at most {stood_still} ms"
     )
     await _clear(passage, source, moved, tools)
     if waiting := pending_changes(running, moved):
         tools.progress.say(
-            f"{moved.name} goes on with what it was started with; changes that wait for its next "
-            f"start: {', '.join(change.name for change in waiting)}"
+            f"instance {moved.name} keeps its running settings; changes that take effect at its "
+            f"next start: {', '.join(change.name for change in waiting)}"
         )
     return stood_still
 
@@ -98,9 +98,9 @@ async def send(passage: MigrationSteps, tools: Tools) -> int:
 async def _require_able_as_it_runs(
     passage: MigrationSteps, guest: Guest, running: RunningConfig, tools: Tools
 ) -> None:
-    """Check that its new node can run the guest with what it was started with.
+    """Check that the target node can run the guest with its running settings.
 
-    :raises Refused: it cannot, and why.
+    :raises Refused: it cannot, with the reason.
     """
     try:
         await require_able(
@@ -112,9 +112,9 @@ async def _require_able_as_it_runs(
         )
     except Refused as e:
         raise Refused(
-            f"{e}; instance {guest.name} was started with that: make it available there, or "
-            "restart the instance with parameters that both nodes can give: gnt-instance modify "
-            f"-H NAME=VALUE {guest.name}, then gnt-instance reboot {guest.name}; to move it by a "
+            f"{e}; instance {guest.name} was started with this setting: make it available there, "
+            "or restart the instance with parameters that both nodes support: gnt-instance modify "
+            f"-H NAME=VALUE {guest.name}, then gnt-instance reboot {guest.name}; to move it with a "
             f"restart: gnt-instance failover {guest.name}"
         ) from e
 
@@ -122,35 +122,34 @@ async def _require_able_as_it_runs(
 async def _sent(
     passage: MigrationSteps, guest: Guest, running: RunningConfig, tools: Tools
 ) -> float:
-    """Send the guest as a whole; answers a moment before which it surely still ran."""
+    """Send the guest completely; return a time until which it certainly ran, in seconds."""
     subject, target = passage.subject, passage.target
     source, state = subject.primary, tools.config.state()
     if mirrored(subject.disks):
         await attach_disks(state, subject.instance, subject.disks, tools)
         await require_sync(subject.instance, subject.disks, tools)
         await let_both_write(state, subject.instance, subject.disks, target, tools)
-    # What an earlier move may have left there must not be in the way.
+    # Remove leftovers of an earlier migration first.
     await tools.nodes.ask(target, FinalizeMigrationDst(guest=guest, arrived=False))
     accept = AcceptInstance(guest=guest, address=target.secondary_ip, running=running)
     destination = await tools.nodes.ask(target, accept)
     tools.progress.may_stop()
-    manner = "live" if passage.live else "held while it moves"
-    tools.progress.say(f"sending {guest.name} from {source.name} to {target.name}, {manner}")
+    manner = "live" if passage.live else "paused"
+    tools.progress.say(f"migrating {guest.name} from {source.name} to {target.name} ({manner})")
     began = tools.time.seconds()
     send = MigrateInstanceCall(guest=guest, destination=destination, live=passage.live)
     await tools.nodes.ask(source, send)
     ran, sent = await _watch(source, guest, began, tools)
     tools.progress.say(
-        f"{guest.name} has been sent: {sent.transferred // _MIB} MiB in "
-        f"{tools.time.seconds() - began:.1f} s"
+        f"{guest.name}: sent {sent.transferred // _MIB} MiB in {tools.time.seconds() - began:.1f} s"
     )
     return (ran if passage.live else began) - (sent.downtime_ms or 0) / 1000
 
 
 async def _watch(source: Node, guest: Guest, began: float, tools: Tools) -> tuple[float, Migration]:
-    """Wait until the guest has left; answers when it was last seen on its way, and the end.
+    """Wait until the guest is sent; return the last time at which it was active, and the result.
 
-    :raises Failed: it was not sent.
+    :raises Failed: the migration failed.
     """
     ran, said, heard = began, began, began
     while True:
@@ -168,7 +167,7 @@ async def _watch(source: Node, guest: Guest, began: float, tools: Tools) -> tupl
             return ran, found
         if found.status != "active":
             why = found.message or found.status
-            raise Failed(f"{source.name} could not send it: {why}", Code.ENVIRONMENT)
+            raise Failed(f"migration from {source.name} failed: {why}", Code.ENVIRONMENT)
         ran = asked
         if asked - said >= _SAY:
             said = asked
@@ -182,7 +181,7 @@ def _progress(name: str, sending: Migration) -> str:
 
 
 def _nap(sending: Migration, passed: float) -> float:
-    """A tenth of the time that is left, so that the end is not noticed late."""
+    """Return a tenth of the remaining time, which limits the delay at the end."""
     least, most = _LOOKS
     if not sending.transferred or passed <= 0:
         return least
@@ -191,7 +190,7 @@ def _nap(sending: Migration, passed: float) -> float:
 
 
 async def _take_back(passage: MigrationSteps, guest: Guest, tools: Tools) -> str:
-    """Let the guest go on where it was; answers what its new node says, and where it is."""
+    """Resume the guest on its old node; return a message with the location of the guest."""
     subject, source, target = passage.subject, passage.subject.primary, passage.target
     left, said = [], ""
     try:
@@ -202,27 +201,27 @@ async def _take_back(passage: MigrationSteps, guest: Guest, tools: Tools) -> str
         await tools.nodes.ask(source, FinalizeMigrationSrc(guest=guest, left=False))
     except GanetiError as e:
         return (
-            f"{said}it is unknown whether it goes on running on {source.name} ({e}); once that "
-            f"node answers: gnt-instance migrate --cleanup {guest.name}"
+            f"{said}it is unknown whether it is running on {source.name} ({e}); when that node "
+            f"answers: gnt-instance migrate --cleanup {guest.name}"
         )
     state = tools.config.state()
     if mirrored(subject.disks):
         left += await let_one_write(state, subject.instance, subject.disks, target, tools)
     for each in left:
-        tools.progress.say(f"not taken back: {each}")
-    return f"{said}it goes on running on {source.name}"
+        tools.progress.say(f"cannot undo all steps: {each}")
+    return f"{said}it is still running on {source.name}"
 
 
 async def _drop(target: Node, guest: Guest, tools: Tools) -> str:
-    """Drop what was prepared on the new node; answers what that says about it, to begin a line."""
+    """Remove the prepared guest on the target; return its hypervisor's log as a message prefix."""
     said = await tools.nodes.ask(target, FinalizeMigrationDst(guest=guest, arrived=False))
-    return f"{target.name} says: {said}; " if said else ""
+    return f"log of {target.name}: {said}; " if said else ""
 
 
 async def _let_run(passage: MigrationSteps, guest: Guest, tools: Tools) -> None:
-    """Let the guest, which has left its old node as a whole, run on its new one.
+    """Resume the guest, which was sent completely, on the target.
 
-    :raises Failed: it goes on running on the old node, or nobody knows where it is.
+    :raises Failed: it keeps running on the old node, or its location is unknown.
     """
     target = passage.target
     arrived = FinalizeMigrationDst(guest=guest, arrived=True)
@@ -234,9 +233,9 @@ async def _let_run(passage: MigrationSteps, guest: Guest, tools: Tools) -> None:
         except Unreachable as e:
             if tools.time.seconds() - began >= _MAX_SILENCE:
                 raise Failed(
-                    f"instance {guest.name} has been sent to {target.name}, and nobody knows "
-                    f"whether it runs there: {e}; it is held on {passage.subject.primary.name}; "
-                    f"once {target.name} answers: gnt-instance migrate --cleanup {guest.name}",
+                    f"instance {guest.name} was sent to {target.name}, and it is unknown whether "
+                    f"it is running there: {e}; it is paused on {passage.subject.primary.name}; "
+                    f"when {target.name} answers: gnt-instance migrate --cleanup {guest.name}",
                     Code.INTERNAL,
                 ) from e
             await tools.time.sleep(_LOOKS[1])
@@ -245,9 +244,9 @@ async def _let_run(passage: MigrationSteps, guest: Guest, tools: Tools) -> None:
 
 
 async def _return(passage: MigrationSteps, guest: Guest, tools: Tools, why: GanetiError) -> None:
-    """Let the guest go on where it came from, as it did not arrive.
+    """Resume the guest on its old node, because it did not arrive.
 
-    :raises Failed: always; the message says where it is.
+    :raises Failed: always; the message has the location of the guest.
     """
     source, target, said = passage.subject.primary, passage.target, ""
     try:
@@ -256,8 +255,8 @@ async def _return(passage: MigrationSteps, guest: Guest, tools: Tools, why: Gane
         await tools.nodes.ask(source, FinalizeMigrationSrc(guest=guest, left=False))
     except GanetiError as e:
         raise Failed(
-            f"instance {guest.name} did not arrive on {target.name} ({why}), and could not be "
-            f"taken back to {source.name}: {e}; see gnt-instance migrate --cleanup {guest.name}",
+            f"instance {guest.name} did not arrive on {target.name} ({why}) and cannot be "
+            f"resumed on {source.name}: {e}; use gnt-instance migrate --cleanup {guest.name}",
             Code.INTERNAL,
         ) from e
     state = tools.config.state()
@@ -265,14 +264,14 @@ async def _return(passage: MigrationSteps, guest: Guest, tools: Tools, why: Gane
         instance = state.instances[guest.uuid]
         await let_one_write(state, instance, passage.subject.disks, target, tools)
     raise Failed(
-        f"instance {guest.name} did not arrive on {target.name}: {why}; {said}it goes on running "
+        f"instance {guest.name} did not arrive on {target.name}: {why}; {said}it is still running "
         f"on {source.name}",
         Code.ENVIRONMENT,
     )
 
 
 async def _clear(passage: MigrationSteps, source: Node, guest: Guest, tools: Tools) -> None:
-    """Drop what is left on the old node; trouble with that does not undo the move."""
+    """Remove leftovers on the old node; failures do not undo the migration."""
     state, disks = tools.config.state(), passage.subject.disks
     instance = state.instances[guest.uuid]
     try:
@@ -286,5 +285,5 @@ async def _clear(passage: MigrationSteps, source: Node, guest: Guest, tools: Too
         left = [str(e)]
     for each in left:
         tools.progress.say(
-            f"not cleared away: {each}; later: gnt-instance migrate --cleanup {guest.name}"
+            f"cannot clean up: {each}; later: gnt-instance migrate --cleanup {guest.name}"
         )

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Putting an instance right whose move broke off: it runs once, and the record says where.
+"""Cleanup after an interrupted move: the instance then runs on at most one node, its primary.
 
-A guest that was being sent may be held on both nodes and run on none. It runs on where it was
-sent to only if the configuration says so; whoever is told to let it run is the only one. A node
-that runs it, and is not its primary node, becomes that.
+A guest whose migration was interrupted may be paused on both nodes. It is resumed on the target
+only if the configuration already has the target as primary node; only one node ever resumes it. If
+it runs on a node other than its primary node, that node becomes the primary node.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from ganeti.rpc.instances import (
 )
 
 _SENT = frozenset({"active", "completed"})
-"""How the sending of a guest that is held stands."""
+"""The migration statuses of a paused guest on the sending node."""
 
 
 @dataclass(frozen=True)
 class MigrationCleanup:
-    """An instance that may be between two nodes, and those that may have it."""
+    """An instance after an interrupted move, and the nodes that may have its guest."""
 
     subject: InstanceContext
     nodes: tuple[Node, ...]
@@ -52,16 +52,16 @@ class MigrationCleanup:
 
 
 def settling_questions(subject: InstanceContext, state: ClusterState) -> list[NodeQuery]:
-    """On which nodes the instance runs."""
+    """Return the queries for the presence of the instance."""
     return presence_questions(subject, state)
 
 
 def plan_settling(
     subject: InstanceContext, state: ClusterState, facts: NodeAnswers
 ) -> MigrationCleanup:
-    """Find out where the instance is.
+    """Plan the cleanup.
 
-    :raises Refused: a node that may have it does not answer, or it runs in two places.
+    :raises Refused: a node that may have the guest does not answer, or it runs on two nodes.
     """
     name, found = subject.instance.name, presence(subject, state, facts)
     if len(found.nodes) > 1:
@@ -73,18 +73,18 @@ def plan_settling(
 
 
 def _require_complete(subject: InstanceContext) -> None:
-    """Refuse to wake up a guest while the one that it was sent to may have run and written.
+    """Check that all nodes of the instance are online, as a sent guest may have run there.
 
-    :raises Refused: a node that has the instance's disks, or is its primary one, is offline.
+    :raises Refused: a node of the instance is offline.
     """
     for node in subject.nodes:
-        require_online(node, f"it is unknown whether instance {subject.instance.name} is there")
+        require_online(node, f"it is unknown whether instance {subject.instance.name} ran there")
 
 
 async def run_settling(plan: MigrationCleanup, tools: Tools) -> None:
-    """Let the instance run where it is, and drop what is left of its move elsewhere.
+    """Resume the instance on the right node, and remove leftovers on other nodes.
 
-    :raises Failed: a node could not do its part.
+    :raises Failed: a node failed.
     """
     instance, state = plan.subject.instance, tools.config.state()
     guest, primary = guest_of(state, instance), plan.subject.primary
@@ -103,11 +103,11 @@ async def run_settling(plan: MigrationCleanup, tools: Tools) -> None:
         await tools.config.change(moved_to(instance, here))
     await _settle_disks(plan, here, tools)
     if woken:
-        tools.progress.say(f"instance {instance.name} runs on {here.name}, its primary node")
+        tools.progress.say(f"instance {instance.name} is running on its primary node {here.name}")
     else:
         tools.progress.say(
-            f"instance {instance.name} runs nowhere, and nothing is left of a move; its primary "
-            f"node is {primary.name}"
+            f"instance {instance.name} is not running on any node; no migration leftovers found; "
+            f"its primary node is {primary.name}"
         )
 
 
@@ -121,10 +121,10 @@ async def _running(plan: MigrationCleanup, tools: Tools) -> list[Node]:
 
 
 async def _woken(plan: MigrationCleanup, guest: Guest, tools: Tools) -> tuple[Node, bool]:
-    """Wake up a guest that is held; answers where, and whether there was one.
+    """Resume a paused guest; return its node, and whether there was one.
 
-    Where it was sent to it may run only if the configuration says so by now: the change was made
-    when it had left as a whole, and before anybody was told to let it run.
+    It may be resumed on the target only if the configuration already has the target as primary
+    node: this change is made after the guest was sent completely and before it is resumed.
     """
     primary = plan.subject.primary
     sender = await _sender(plan, guest, tools)
@@ -146,7 +146,7 @@ async def _woken(plan: MigrationCleanup, guest: Guest, tools: Tools) -> tuple[No
 
 
 async def _sender(plan: MigrationCleanup, guest: Guest, tools: Tools) -> Node | None:
-    """The node that was sending the guest, and holds it."""
+    """Return the node that was sending the guest and has it paused, or None."""
     for node in plan.nodes:
         try:
             sending = await tools.nodes.ask(node, MigrationStatus(guest=guest))
@@ -160,7 +160,7 @@ async def _sender(plan: MigrationCleanup, guest: Guest, tools: Tools) -> Node | 
 
 
 async def _drop(plan: MigrationCleanup, guest: Guest, here: Node, tools: Tools) -> None:
-    """Drop what is held of the guest on every node but ``here``."""
+    """Remove leftovers of the guest on every node but ``here``."""
     for node in plan.nodes:
         if node != here:
             await tools.nodes.ask(node, FinalizeMigrationDst(guest=guest, arrived=False))
@@ -174,4 +174,4 @@ async def _settle_disks(plan: MigrationCleanup, stays: Node, tools: Tools) -> No
     for other in plan.nodes:
         if other != stays:
             for each in await let_one_write(state, instance, plan.subject.disks, other, tools):
-                tools.progress.say(f"not settled: {each}")
+                tools.progress.say(f"cannot clean up: {each}")

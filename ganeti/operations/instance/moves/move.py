@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Moving an instance whose disks are on one node: they are copied while it stands still.
+"""The operation that moves an instance with disks on one node, by copying them while it is down.
 
-The copies are whole and durable before the configuration names them, and until then everything
-is taken back if something fails: the instance goes on where it was, with the disks it had.
+The copies are complete and durable before the configuration refers to them. A failure before that
+is undone: the instance is started on its old node with its old disks.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from uuid import NAMESPACE_OID, uuid5
 from ganeti.config.changes.instances import moved_to, placed_as
 from ganeti.config.changes.objects import together
 from ganeti.config.state import ClusterState
-from ganeti.errors import Code, Failed, Invalid, Problem, Refused
+from ganeti.errors import Code, Failed, Invalid, Refused
 from ganeti.locking.names import LockRequest
 from ganeti.model.disk import MIRRORED_BETWEEN_NODES, Disk, Template
 from ganeti.model.instance import Instance, Wanted
@@ -37,6 +37,7 @@ from ganeti.operations.instance.lifecycle.start import require_memory
 from ganeti.operations.instance.lifecycle.stop import stop_guest
 from ganeti.operations.instance.moves.failover import move_locks
 from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
+from ganeti.operations.refusals import COMPRESSION_UNSUPPORTED
 from ganeti.operations.undo import Undo
 from ganeti.rpc.instances import StartInstanceCall
 from ganeti.rpc.node import DescribeNode
@@ -45,14 +46,14 @@ from ganeti.rpc.transfers import OfDisk
 from ganeti.schema.records import replace
 
 ON_ONE_NODE = frozenset({Template.FILE, Template.PLAIN})
-"""Templates whose disks only their own node can open."""
+"""Templates whose disks are only accessible on their node."""
 
 
 @dataclass(frozen=True)
 class InstanceMove:
-    """An instance, the node that it moves to, and its disks as they will be there.
+    """An instance, its target node, and the records of its disks there.
 
-    ``runs`` says whether its guest runs now.
+    ``runs`` is whether its guest is running now.
     """
 
     op: MoveInstance
@@ -71,7 +72,7 @@ class InstanceMove:
 
     @property
     def arrived(self) -> Instance:
-        """The instance as it is when it has moved."""
+        """The instance after the move."""
         return replace(self.subject.instance, primary_node=self.target.uuid)
 
 
@@ -89,9 +90,9 @@ def _target(op: MoveInstance, state: ClusterState) -> Node:
 
 
 def plan(op: MoveInstance, state: ClusterState, facts: NodeAnswers) -> InstanceMove:
-    """Decide what moving the instance means, or refuse."""
+    """Plan the move."""
     if op.compress != NO_COMPRESSION:
-        raise Invalid([Problem("compress", "must be none: data are sent as they are")])
+        raise Invalid([COMPRESSION_UNSUPPORTED])
     subject, target = subject_of(op, state), _target(op, state)
     instance, source = subject.instance, subject.primary
     _require_copyable(subject, target)
@@ -99,10 +100,11 @@ def plan(op: MoveInstance, state: ClusterState, facts: NodeAnswers) -> InstanceM
     require_usable(target, f"instance {instance.name} cannot move there")
     here, there = facts.of(source, DescribeNode), facts.of(target, DescribeNode)
     if instance.name in there.guests:
-        # Not of this instance, whose disks are on its primary node only: no command can adopt it.
+        # It is not this instance, whose disks are only on its primary node, so it must be stopped
+        # on the node itself.
         raise Refused(
-            f"node {target.name} runs another guest named {instance.name}, which does not use the "
-            "disks of the instance; stop it on that node"
+            f"node {target.name} runs another guest with the name {instance.name}, which does not "
+            "use the disks of the instance; stop it on that node"
         )
     if instance.admin_state is Wanted.UP:
         require_memory(guest_of(state, instance), there, target.name)
@@ -114,30 +116,33 @@ def plan(op: MoveInstance, state: ClusterState, facts: NodeAnswers) -> InstanceM
 
 
 def _require_copyable(subject: InstanceContext, target: Node) -> None:
-    """:raises Refused: the instance need not be copied, or is there already."""
+    """Check that the instance can be moved by copying its disks.
+
+    :raises Refused: its disks need no copy, or it is already on the target.
+    """
     name, template = subject.instance.name, template_of(subject)
     if target == subject.primary:
-        raise Refused(f"instance {name} is on {target.name} already", Code.INPUT)
+        raise Refused(f"instance {name} is already on node {target.name}", Code.INPUT)
     if template in MIRRORED_BETWEEN_NODES:
         raise Refused(
-            f"the {template.value} disks of instance {name} have a second copy; bring that to "
-            f"{target.name} and move to it: gnt-instance replace-disks -n {target.name} {name}, "
+            f"the {template.value} disks of instance {name} are mirrored; make {target.name} its "
+            f"secondary node and migrate: gnt-instance replace-disks -n {target.name} {name}, "
             f"then gnt-instance migrate {name}",
             Code.INPUT,
         )
     if template not in ON_ONE_NODE:
         raise Refused(
-            f"instance {name} is {template.value}, and has nothing that must be copied; to have "
-            f"it on {target.name}: gnt-instance migrate -n {target.name} {name}",
+            f"{template.value} disks of instance {name} need not be copied; to move it to "
+            f"{target.name}: gnt-instance migrate -n {target.name} {name}",
             Code.INPUT,
         )
 
 
 def _copy(disk: Disk, node: Node, identity: str) -> Disk:
-    """The disk as it is on ``node``, under a name that nothing else has there.
+    """Return the record of the copy on ``node``, with a new unique name.
 
-    Not under its old one: what has that is not ours, or was left by an earlier move. Not under
-    one that another try has had, either: that may still be written to for a while.
+    The old name is not used, because a volume with it may belong to something else or to an earlier
+    move. The name of an earlier attempt is not used, because it may still be written to.
     """
     unique, number = f"{_mark(disk, node)}.{identity[:8]}", disk.iv_name[5:]
     place, name = disk.logical_id
@@ -149,15 +154,15 @@ def _copy(disk: Disk, node: Node, identity: str) -> Disk:
 
 
 def _mark(disk: Disk, node: Node) -> str:
-    """How the names of all copies of a disk begin that moves make on ``node``.
+    """Return the common name prefix of all copies of a disk that moves create on ``node``.
 
-    So the next one finds what is left of one that broke off together with its master.
+    By it a later move finds the leftovers of one that was interrupted by a crash of the master.
     """
     return str(uuid5(NAMESPACE_OID, f"{disk.uuid} on {node.uuid}"))
 
 
 async def run(plan: InstanceMove, tools: Tools) -> None:
-    instance, source, target = plan.subject.instance, plan.subject.primary, plan.target
+    instance, target = plan.subject.instance, plan.target
     state = tools.config.state()
     if plan.restarts:
         await require_able(target, guest_of(state, instance), tools)
@@ -167,16 +172,16 @@ async def run(plan: InstanceMove, tools: Tools) -> None:
         await _copy_all(plan, tools)
         tools.progress.may_stop()
         await tools.config.change(together(placed_as(plan.copies), moved_to(instance, target)))
-    tools.progress.say(f"instance {instance.name} is on {target.name} from now on")
+    tools.progress.say(f"the primary node of instance {instance.name} is now {target.name}")
     trouble = await _take_over(plan, tools)
     for each in await remove_disks(state, instance, plan.subject.disks, tools):
-        tools.progress.say(f"an old disk is left on {source.name}: {each}")
+        tools.progress.say(f"cannot remove an old disk: {each}")
     if trouble is not None:
         raise trouble
 
 
 async def _make_room(plan: InstanceMove, tools: Tools, undo: Undo) -> None:
-    """Make the new disks, empty, while the guest still runs."""
+    """Create the new disks, empty, while the guest is still running."""
     state = tools.config.state()
     there = await tools.nodes.ask(plan.target, ListVolumesCall(template=template_of(plan.subject)))
     left = [
@@ -186,24 +191,24 @@ async def _make_room(plan: InstanceMove, tools: Tools, undo: Undo) -> None:
         if posixpath.basename(volume.name).startswith(_mark(copy, plan.target))
     ]
     for each in await remove_disks(state, plan.arrived, left, tools):
-        tools.progress.say(f"what an earlier move has left stays: {each}")
+        tools.progress.say(f"cannot remove a leftover of an earlier move: {each}")
     await create_disks(state, plan.arrived, plan.copies, tools, undo)
 
 
 def _within(disk: Disk, volume: str) -> str:
-    """The name of a volume as disks like ``disk`` have it: without that of its volume group."""
+    """Return the volume's name as in the ``logical_id`` of ``disk``, without volume group."""
     return posixpath.basename(volume) if disk.dev_type is Template.PLAIN else volume
 
 
 async def _hold(plan: InstanceMove, tools: Tools, undo: Undo) -> None:
-    """Stop the guest, so that its disks do not change."""
+    """Stop the guest, so that its disks do not change during the copy."""
     subject, source, state = plan.subject, plan.subject.primary, tools.config.state()
     instance = subject.instance
     tools.progress.may_stop()
     if plan.runs:
-        tools.progress.say(f"stopping {instance.name} on {source.name}")
+        tools.progress.say(f"stopping instance {instance.name} on node {source.name}")
         again = StartInstanceCall(guest=guest_of(state, instance))
-        # Registered first: a node that did not answer may have stopped it all the same.
+        # Registered before the call: a node that does not answer may have stopped it.
         undo.by(
             f"start {instance.name} on {source.name} again",
             partial(tools.nodes.ask, source, again),
@@ -213,12 +218,12 @@ async def _hold(plan: InstanceMove, tools: Tools, undo: Undo) -> None:
             f"detach the disks of {instance.name} on {source.name}",
             partial(detach_disks, state, instance, subject.disks, tools),
         )
-    # Asked for in any case: a guest that began to run since the question must not write now.
+    # Always called, because the guest may have been started since the query.
     await tools.progress.interruptible(stop_guest(subject, plan.op.shutdown_timeout, tools))
 
 
 async def _copy_all(plan: InstanceMove, tools: Tools) -> None:
-    """Bring the content of all disks to the target; durable there when this returns."""
+    """Copy all disks to the target; they are durable there when this returns."""
     state, subject = tools.config.state(), plan.subject
     old = guest_of(state, subject.instance, subject.disks)
     new = guest_of(state, plan.arrived, plan.copies)
@@ -235,7 +240,7 @@ async def _copy_all(plan: InstanceMove, tools: Tools) -> None:
 
 
 async def _take_over(plan: InstanceMove, tools: Tools) -> Failed | None:
-    """Start the instance on its new node, if it is to run; answers why that did not work."""
+    """Start the instance on its new node if it should be up; return the error of a failure."""
     state = tools.config.state()
     moved = state.instances[plan.subject.instance.uuid]
     try:
@@ -245,11 +250,11 @@ async def _take_over(plan: InstanceMove, tools: Tools) -> Failed | None:
         elif not moved.disks_active:
             await detach_disks(state, moved, state.disks_of(moved), tools)
     except (Failed, Refused) as e:
-        what = "could not be started" if plan.restarts else "its disks could not be detached"
+        what = "cannot be started" if plan.restarts else "its disks cannot be detached"
         command = "startup" if plan.restarts else "deactivate-disks"
         return Failed(
-            f"instance {moved.name} has moved to {plan.target.name}, but {what} there: {e}; "
-            f"once that is mended: gnt-instance {command} {moved.name}",
+            f"instance {moved.name} was moved to {plan.target.name}, but {what} there: {e}; "
+            f"when this is fixed: gnt-instance {command} {moved.name}",
             e.code,
         )
     return None
@@ -265,7 +270,7 @@ def hooks(plan: InstanceMove, state: ClusterState) -> HookCall:
 
 
 def preview(plan: InstanceMove) -> dict[str, Any]:
-    """What a dry run shows: between which nodes how much is copied."""
+    """Return the result of a dry run: the nodes and the sizes to copy."""
     return {
         "from": plan.subject.primary.name,
         "to": plan.target.name,
