@@ -155,6 +155,18 @@ class NotMaster(GanetiError):
     wire = "GenericError"
 
 
+class Unauthenticated(GanetiError):
+    """Nobody that the cluster knows, or not any more: credentials are missing, wrong or expired."""
+
+    wire = "Unauthenticated"
+
+
+class AccessDenied(GanetiError):
+    """A caller that the cluster knows, and that may not do this; says which role may."""
+
+    wire = "AccessDenied"
+
+
 class ProtocolError(GanetiError):
     """A peer does not speak the protocol."""
 
@@ -200,5 +212,9 @@ def from_wire(value: Any) -> GanetiError:
 
 
 _BY_TEXT: dict[str, type[GanetiError]] = {
-    kind.wire: kind for kind in (JobLost, JobCanceled, QueueDrained, HooksUnreachable)
+    kind.wire: kind
+    for kind in (
+        *(JobLost, JobCanceled, QueueDrained, HooksUnreachable),
+        *(Unauthenticated, AccessDenied),
+    )
 }

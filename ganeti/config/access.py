@@ -25,6 +25,9 @@ SECTIONS: Mapping[Kind, str] = {
     Kind.AUTHORITIES: "authorities",
     Kind.CERTIFICATE: "certificates",
     Kind.SPENT_TOKEN: "spent_tokens",
+    Kind.USER: "users",
+    Kind.ROLE_GRANT: "role_grants",
+    Kind.API_TOKEN: "api_tokens",
 }
 """Where the objects of each kind are in the file."""
 

@@ -24,6 +24,7 @@ from ganeti.model.group import Group
 from ganeti.model.instance import Instance
 from ganeti.model.network import Network
 from ganeti.model.node import Node
+from ganeti.model.users import ApiToken, RoleGrant, UserAccount
 from ganeti.schema.host_names import normalized
 from ganeti.schema.records import replace
 
@@ -38,6 +39,9 @@ Stored: TypeAlias = (
     | Authorities
     | NodeCertificates
     | SpentToken
+    | UserAccount
+    | RoleGrant
+    | ApiToken
 )
 S = TypeVar("S", bound=Stored)
 
@@ -55,6 +59,9 @@ class Kind(enum.StrEnum):
     AUTHORITIES = "authorities"
     CERTIFICATE = "certificate"
     SPENT_TOKEN = "spent-token"
+    USER = "user"
+    ROLE_GRANT = "role-grant"
+    API_TOKEN = "api-token"
 
 
 TYPES: Mapping[Kind, type[Stored]] = {
@@ -68,6 +75,9 @@ TYPES: Mapping[Kind, type[Stored]] = {
     Kind.AUTHORITIES: Authorities,
     Kind.CERTIFICATE: NodeCertificates,
     Kind.SPENT_TOKEN: SpentToken,
+    Kind.USER: UserAccount,
+    Kind.ROLE_GRANT: RoleGrant,
+    Kind.API_TOKEN: ApiToken,
 }
 KINDS: Mapping[type[Stored], Kind] = {kind: name for name, kind in TYPES.items()}
 
@@ -155,6 +165,21 @@ class ClusterState(msgspec.Struct, frozen=True):
     def spent_tokens(self) -> Map[str, SpentToken]:
         """Tokens that do not work any more, by their nonces."""
         return self._all(Kind.SPENT_TOKEN, SpentToken)
+
+    @property
+    def users(self) -> Map[str, UserAccount]:
+        """Users of the remote API, by name, besides those of the users file."""
+        return self._all(Kind.USER, UserAccount)
+
+    @property
+    def role_grants(self) -> Map[str, RoleGrant]:
+        """The roles of users and groups."""
+        return self._all(Kind.ROLE_GRANT, RoleGrant)
+
+    @property
+    def api_tokens(self) -> Map[str, ApiToken]:
+        """The tokens of users, by the part of them that is no secret."""
+        return self._all(Kind.API_TOKEN, ApiToken)
 
     def _all(self, kind: Kind, _: type[S]) -> Map[str, S]:
         return self.objects.get(kind, Map())  # type: ignore[return-value]  # by kind, as put

@@ -16,6 +16,7 @@ from ganeti.config.state import ClusterState, Edited, Stored
 from ganeti.journal.interfaces import Commit, Delete, Edit, IJournal, Put
 from ganeti.model.access import Authorities, NodeCertificates, SpentToken
 from ganeti.model.filters import FilterRule
+from ganeti.model.users import ApiToken, RoleGrant, UserAccount
 from ganeti.schema.records import replace
 
 Change: TypeAlias = Callable[[ClusterState], ClusterState]
@@ -175,7 +176,10 @@ def _net(after: ClusterState) -> list[Edited]:
     return sorted(last.values(), key=lambda edited: edited.record is not None)
 
 
-_UNSTAMPED = (FilterRule, Authorities, NodeCertificates, SpentToken)
+_UNSTAMPED = (
+    *(FilterRule, Authorities, NodeCertificates, SpentToken),
+    *(UserAccount, RoleGrant, ApiToken),
+)
 """Records without a serial number and times."""
 
 

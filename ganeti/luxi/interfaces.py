@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 from zope.interface import Interface
 
+from ganeti.luxi.caller import Caller
 from ganeti.luxi.methods import Request
 
 R = TypeVar("R")
@@ -20,8 +21,8 @@ class IMaster(Interface):
     ``MasterAway``, ``NotPermitted``, ``ConnectionLost`` and ``TimedOut`` of ``ganeti.luxi.reach``.
     """
 
-    async def ask(request: Request[R]) -> R:
-        """The answer."""
+    async def ask(request: Request[R], caller: Caller | None = None) -> R:
+        """The answer; what the ``caller`` may not do is refused, or without one nothing is."""
 
-    async def ask_raw(request: Request[R]) -> msgspec.Raw:
+    async def ask_raw(request: Request[R], caller: Caller | None = None) -> msgspec.Raw:
         """The answer, still encoded as JSON."""

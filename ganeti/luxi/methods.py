@@ -2,7 +2,8 @@
 """What can be asked of the master: one record per method, its fields the positional arguments.
 
 Names, order and types are those that existing clients send. ``QueryObjects``,
-``SubmitSharedJob``, ``WaitForEvents`` and ``QueryMetrics`` are additions.
+``SubmitSharedJob``, ``WaitForEvents``, ``QueryMetrics``, and what is about users and history are
+additions.
 """
 
 from __future__ import annotations
@@ -335,6 +336,28 @@ class WaitForEvents(Request[dict[str, Any]]):
 
 class QueryMetrics(Request[list[dict[str, Any]]]):
     """The numbers that the master keeps, as families in the terms of Prometheus."""
+
+
+# Users
+
+
+class QueryAccess(Request[list[dict[str, Any]]]):
+    """Users, role grants or tokens, by ``what``, without passwords and digests.
+
+    A caller that is no administrator is told of itself only.
+    """
+
+    what: Line
+
+
+class QueryCaller(Request[dict[str, Any]]):
+    """Who the caller is: ``user``, ``role``, whether it is ``limited``, and by which ``token``."""
+
+
+class QueryPassword(Request[str | None]):
+    """Internal: the hash of the password of a user that may log in by one; null for others."""
+
+    user: Line
 
 
 # Rules for jobs

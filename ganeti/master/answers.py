@@ -12,6 +12,7 @@ from ganeti.errors import GanetiError
 from ganeti.jobs.job import Job
 from ganeti.jobs.queue import Queue
 from ganeti.luxi.server import Answerer
+from ganeti.master.access.accounts import Accounts
 from ganeti.master.enrolment import Enrolment
 from ganeti.master.event_feed import EventFeed
 from ganeti.master.job_filters import JobFilters
@@ -36,6 +37,7 @@ def answers(
     confirm_down: Answerer,
     events: EventFeed,
     metrics: MasterMetrics,
+    accounts: Accounts,
 ) -> Mapping[str, Answerer]:
     """For each method of the protocol, who answers it."""
     jobs = JobAnswers(queue)
@@ -71,6 +73,8 @@ def answers(
         "EnrolNode": enrolment.enrol,
         "WaitForEvents": events.wait,
         "QueryMetrics": metrics.query,
+        "QueryAccess": accounts.query,
+        "QueryPassword": accounts.password,
     }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import msgspec
 from twisted.internet.interfaces import IReactorTime
@@ -29,6 +30,9 @@ MAX_WAIT = 89.0
 
 SLICE = 100
 """How many commits are read from the journal in one turn of the reactor."""
+
+Visible: TypeAlias = Callable[[Sequence[Event]], Sequence[Event]]
+"""Returns what a reader may see of events."""
 
 
 @dataclass(frozen=True)
@@ -139,10 +143,12 @@ class EventFeed:
         kinds: Sequence[str] = (),
         names: Sequence[str] = (),
         tags: Sequence[str] = (),
+        visible: Visible = lambda events: events,
     ) -> msgspec.Raw:
         """Return events after ``since`` as soon as there are some, or after ``timeout`` seconds.
 
-        Without ``since`` the answer is the position of now, at once.
+        Without ``since`` the answer is the position of now, at once. Of events that are selected,
+        ``visible`` returns what the reader may see.
 
         :raises Invalid: ``since`` is no cursor, or there are no such kinds.
         :raises Refused: this master has not begun its term.
@@ -164,11 +170,11 @@ class EventFeed:
             self._on_read()
             if cursor is None:
                 return Answer((), self._log.end).encoded()
-            answer = await self._next(cursor, selection)
+            answer = await self._next(cursor, selection, visible)
             while not answer.events and not answer.reset and timer.active() and self._open:
                 if answer.position >= self._log.end:
                     await self._log.wait()
-                answer = await self._next(answer.position, selection)
+                answer = await self._next(answer.position, selection, visible)
             return answer.encoded()
         finally:
             self.readers -= 1
@@ -176,12 +182,12 @@ class EventFeed:
             if timer.active():
                 timer.cancel()
 
-    async def _next(self, cursor: Cursor, selection: Selection) -> Answer:
+    async def _next(self, cursor: Cursor, selection: Selection, visible: Visible) -> Answer:
         if not self._log.holds(cursor):
             await self._fill(cursor)
         while self._log.holds(cursor):
             page = self._log.page(cursor)
-            chosen = selection.choose(page.events)
+            chosen = visible(selection.choose(page.events))
             if chosen or page.next >= self._log.end:
                 return Answer(chosen, page.next)
             cursor = page.next

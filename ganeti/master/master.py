@@ -21,7 +21,11 @@ from ganeti.journal.file import FileJournal
 from ganeti.journal.interfaces import Commit
 from ganeti.journal.marker import marker_at, require_one_history
 from ganeti.locking.keeper import LockKeeper
+from ganeti.locking.table import LockRow
 from ganeti.luxi.server import Answerer
+from ganeti.master.access.accounts import Accounts
+from ganeti.master.access.gate import Gate
+from ganeti.master.access.view import View
 from ganeti.master.answers import answers
 from ganeti.master.archive import JobArchive
 from ganeti.master.candidates import Candidates
@@ -35,6 +39,7 @@ from ganeti.master.members import MemberDistribution
 from ganeti.master.metrics import MasterMetrics, MeasuredNodes, Sources
 from ganeti.master.node_events import NodeEvents
 from ganeti.master.places import Places
+from ganeti.master.questions import Jobs as AskedJobs
 from ganeti.master.questions import Questions
 from ganeti.master.quorum import READY_TIMEOUT, Quorum
 from ganeti.master.recovery import recover
@@ -141,17 +146,16 @@ class Master:
         self.enrolment = Enrolment(
             self.config, around.files, around.places, around.issue, around.now, clock
         )
-        slices = Slices(clock)
-        self.questions = Questions(
-            state=self.config.state,
-            live=self.live,
-            nodes=self.nodes,
-            queue=self.queue,
-            locks=self.locks.rows,
-            watcher_pause=self.pause.until,
-            slices=slices,
-            release=__version__,
-            machine=around.machine,
+        self._slices = Slices(clock)
+        self.questions = self._asking(self.config.state, self.queue, self.locks.rows)
+        self.accounts = Accounts(self.config, around.now, clock)
+        self.gate = Gate(
+            self.accounts.callers,
+            self.config.state,
+            lambda rights: View(rights, self.config.state, self.queue),
+            self._questions_about,
+            self.events,
+            around.now,
         )
         self.metrics = MasterMetrics(
             Sources(
@@ -165,7 +169,7 @@ class Master:
                 quorum=quorum,
                 events=self.events,
                 node_events=self.node_events,
-                slices=slices,
+                slices=self._slices,
                 clock=clock,
                 name=around.name,
             )
@@ -180,6 +184,27 @@ class Master:
         )
         self.jobs.observe(lambda job: self.checkpoints.changed())
         self.config.observe(self._changed)
+
+    def _questions_about(self, view: View) -> Questions:
+        return self._asking(view.state, view, lambda: ())
+
+    def _asking(
+        self,
+        state: Callable[[], ClusterState],
+        jobs: AskedJobs,
+        locks: Callable[[], Sequence[LockRow]],
+    ) -> Questions:
+        return Questions(
+            state=state,
+            live=self.live,
+            nodes=self.nodes,
+            queue=jobs,
+            locks=locks,
+            watcher_pause=self.pause.until,
+            slices=self._slices,
+            release=__version__,
+            machine=self._around.machine,
+        )
 
     def _performer(self) -> Performer:
         return Performer(_operations, self.config, self.locks, self._tools)
@@ -209,6 +234,7 @@ class Master:
         self.shared.changed()
         # First, so that whoever is asked because of this change knows the members as they are now.
         self.members.changed(state, edits)
+        self.gate.changed(state, edits)
         if any(edit.kind is Kind.NODE for edit in edits):
             self.candidates.members(state.nodes.values())
             self.quorum.members_changed()
@@ -225,6 +251,7 @@ class Master:
             self._confirm_down,
             self.events,
             self.metrics,
+            self.accounts,
         )
 
     async def _confirm_down(self, names: Sequence[str]) -> None:
@@ -266,6 +293,7 @@ class Master:
     def discard(self) -> None:
         """Give up a master that was never started."""
         self.metrics.stop()
+        self.accounts.stop()
         self.node_events.stop()
         self.events.stop()
         self.live.stop()
@@ -283,6 +311,7 @@ class Master:
         try:
             await self.queue.stop()
             self.metrics.stop()
+            self.accounts.stop()
             self.node_events.stop()
             self.events.stop()
             self.live.stop()

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, Invalid, Refused
-from ganeti.jobs.queue import Queue
+from ganeti.jobs.job import Job
 from ganeti.locking.table import LockRow
 from ganeti.master.cluster_info import ClusterInfo
 from ganeti.master.live import Live
@@ -56,6 +56,16 @@ MOST_KEPT = 8
 """Lists of fields for which encoded objects are kept."""
 
 
+class Jobs(Protocol):
+    """The jobs that can be asked about."""
+
+    @property
+    def drained(self) -> bool: ...
+    def jobs(self) -> list[Job]: ...
+    def find(self, job_id: int) -> Job | None: ...
+    def archived(self, job_id: int) -> Job | None: ...
+
+
 class Questions:
     """Answers what is asked about the cluster."""
 
@@ -65,7 +75,7 @@ class Questions:
         state: Callable[[], ClusterState],
         live: Live,
         nodes: Nodes,
-        queue: Queue,
+        queue: Jobs,
         locks: Callable[[], Sequence[LockRow]],
         watcher_pause: Callable[[], float | None],
         slices: Slices,

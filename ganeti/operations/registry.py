@@ -9,6 +9,7 @@ from typing import Any
 
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations import (
+    access,
     allocator,
     delay,
     evacuate_group,
@@ -96,6 +97,7 @@ _ALL: tuple[Operation[Any, Any], ...] = (
     remove_export.OPERATION,
     *questions.OPERATIONS,
     *tags.OPERATIONS,
+    *access.OPERATIONS,
     delay.OPERATION,
     allocator.OPERATION,
     *left_out.OPERATIONS,

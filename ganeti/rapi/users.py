@@ -7,25 +7,16 @@ recommended: a file that is read by somebody else then gives no passwords away.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from ganeti.access.passwords import Check, check_of, hashed
 from ganeti.errors import Invalid
 
 REALM = "Ganeti Remote API"
 OPTIONS = frozenset(("read", "write"))
-
-SCRYPT_COST = 2**14
-"""CPU and memory cost of a new hash: 16 MiB and some fifty milliseconds."""
-
-SCRYPT_MOST = 2**17
-"""The highest cost that is computed; a check must not take the host's memory."""
-
-Check = Callable[[str], bool]
-"""Whether this is the password."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +73,7 @@ def _user(name: str, stored: str, options: frozenset[str]) -> User:
         case "ha1":
             return User(name, lambda password: _same(ha1(name, password), secret.lower()), options)
         case "scrypt":
-            return User(name, _scrypt_check(secret), options, slow=True)
+            return User(name, check_of(secret), options, slow=True)
     raise Invalid(f"unknown scheme {{{scheme}}}; use {{scrypt}}, {{HA1}} or {{cleartext}}")
 
 
@@ -98,24 +89,4 @@ def ha1(name: str, password: str) -> str:
 
 def scrypt_line(name: str, password: str, salt: bytes, options: str = "") -> str:
     """A line for the users file with the recommended hash; ``salt`` is 16 random bytes."""
-    key = _scrypt(password, SCRYPT_COST, 8, 1, salt)
-    coded = "$".join(base64.b64encode(part).decode("ascii") for part in (salt, key))
-    return f"{name} {{scrypt}}{SCRYPT_COST}$8$1${coded} {options}".rstrip()
-
-
-def _scrypt_check(stored: str) -> Check:
-    try:
-        cost, block, parallel, *coded = stored.split("$")
-        salt, key = (base64.b64decode(part, validate=True) for part in coded)
-        numbers = int(cost), int(block), int(parallel)
-    except ValueError:
-        raise Invalid("the form is {scrypt}cost$block$parallel$salt$key") from None
-    n, r, p = numbers
-    if not (1 < n <= SCRYPT_MOST and n & (n - 1) == 0 and 0 < r <= 16 and 0 < p <= 16 and key):
-        raise Invalid("the costs of this {scrypt} hash are out of bounds")
-    return lambda password: hmac.compare_digest(_scrypt(password, n, r, p, salt, len(key)), key)
-
-
-def _scrypt(password: str, n: int, r: int, p: int, salt: bytes, length: int = 32) -> bytes:
-    memory = 128 * r * (n + p + 2) + 1024 * 1024
-    return hashlib.scrypt(password.encode(), salt=salt, n=n, r=r, p=p, maxmem=memory, dklen=length)
+    return f"{name} {hashed(password, salt)} {options}".rstrip()

@@ -12,6 +12,7 @@ from zope.interface import implementer
 from ganeti.events.cursor import Cursor
 from ganeti.events.event import Action, Event, Kind, Selection, make_event
 from ganeti.events.log import Encoded, EventLog
+from ganeti.luxi.caller import Caller
 from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import Request, WaitForEvents
 from ganeti.luxi.reach import MasterAway
@@ -41,11 +42,11 @@ class MemoryEvents:
         events = [a_change(position, name, n, **over) for n, name in enumerate(names, 1)]
         self.log.append(Encoded.of(events, Cursor(position)))
 
-    async def ask(self, request: Request[R]) -> R:
-        answer: R = msgspec.json.decode(await self.ask_raw(request))
+    async def ask(self, request: Request[R], caller: Caller | None = None) -> R:
+        answer: R = msgspec.json.decode(await self.ask_raw(request, caller))
         return answer
 
-    async def ask_raw(self, request: Request[Any]) -> msgspec.Raw:
+    async def ask_raw(self, request: Request[Any], caller: Caller | None = None) -> msgspec.Raw:
         assert isinstance(request, WaitForEvents), request
         self.asked.append(request)
         cursor = None if request.since is None else Cursor.parse(request.since)

@@ -21,4 +21,7 @@ class LuxiTests(SynchronousTestCase):
         events = ["since", "timeout", "kinds", "names", "tags"]
         self.assertEqual(ours.pop("WaitForEvents"), events)
         self.assertEqual(ours.pop("QueryMetrics"), [])
+        self.assertEqual(ours.pop("QueryAccess"), ["what"])
+        self.assertEqual(ours.pop("QueryCaller"), [])
+        self.assertEqual(ours.pop("QueryPassword"), ["user"])
         self.assertEqual(ours, json.loads(path.read_text()))
