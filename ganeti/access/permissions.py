@@ -26,7 +26,6 @@ METHODS: Mapping[str, Role] = {
     "QueryFields": _V,
     "QueryFilters": _V,
     "QueryGroups": _V,
-    "QueryHistory": _V,
     "QueryInstances": _V,
     "QueryJobs": _V,
     "QueryMetrics": _V,
@@ -37,13 +36,10 @@ METHODS: Mapping[str, Role] = {
     "WaitForEvents": _V,
     "ReplaceFilter": _A,
     "DeleteFilter": _A,
-    "CloseSession": _V,
 }
 """The methods that callers of the remote API may use, and the role that they need."""
 
-UNLIMITED_METHODS = frozenset(
-    ("ReplaceFilter", "DeleteFilter", "QueryMetrics", "QueryFilters", "QueryHistory")
-)
+UNLIMITED_METHODS = frozenset(("ReplaceFilter", "DeleteFilter", "QueryMetrics", "QueryFilters"))
 """The methods about the whole cluster: a role that is limited to some instances is not enough."""
 
 UNLIMITED_KINDS = frozenset(("export", "extstorage", "filter", "lock"))

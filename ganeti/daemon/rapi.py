@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from argparse import SUPPRESS, ArgumentTypeError, Namespace
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
 
 from twisted.internet.endpoints import SSL4ServerEndpoint, TCP4ServerEndpoint
@@ -15,6 +17,7 @@ from twisted.internet.interfaces import IProtocolFactory, IStreamServerEndpoint
 from twisted.internet.threads import deferToThreadPool
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
+from ganeti.access.passwords import SALT_BYTES, hashed
 from ganeti.daemon import open_files
 from ganeti.daemon.expiry import certificate_expiry
 from ganeti.daemon.listening import BACKLOG, keep_unsent, listen_at, send_at_once
@@ -27,13 +30,15 @@ from ganeti.errors import NotMaster
 from ganeti.luxi.async_client import MOST_WAITING, MasterClient
 from ganeti.metrics.family import Family, gauge
 from ganeti.paths import RAPI_PORT, Paths, name_of_this_node, of_this_node
-from ganeti.rapi.access import Authenticator, UsersFile, UsersFileChecker
+from ganeti.rapi.access import Authenticator, MasterAccounts, UsersFile, UsersFileChecker
 from ganeti.rapi.costly_queries import QueryLimit
 from ganeti.rapi.events.hub import EventHub
+from ganeti.rapi.login_limits import source_of
 from ganeti.rapi.metrics import ApiMetrics
 from ganeti.rapi.resource import Api, resource_tree
 from ganeti.rapi.routes.table import ROUTES
 from ganeti.rapi.site import MAX_CONNECTIONS, ApiSite
+from ganeti.rapi.verbs import Services
 from ganeti.system.connection_errors import explain
 from ganeti.web.site import MAX_HANDSHAKES
 
@@ -76,6 +81,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         default=1,
         help="how many processes serve; each takes some 55 MiB; default: 1",
     )
+    options.add_argument(
+        "--trusted-proxy",
+        action="append",
+        type=_address,
+        metavar="ADDRESS",
+        default=[],
+        help="a proxy whose header X-Forwarded-For is believed; may be repeated; default: none",
+    )
     options.add_argument("--worker", type=int, help=SUPPRESS)
     options.add_argument("-i", "--interface", help=_IGNORED)
     chosen = options.parse_args(argv)
@@ -92,6 +105,13 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _address(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise ArgumentTypeError("must be an address of IPv4 or IPv6") from None
+
+
 _IGNORED = "taken as other servers take it, and without effect; -b says where to listen"
 
 
@@ -105,9 +125,10 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
     master = MasterClient(reactor, reactor, paths.master_socket, most_waiting=shares.waiting)
     users = UsersFile(paths.rapi_users, reactor.seconds)
     users.look()
+    checker = UsersFileChecker(users, _in_thread(reactor), MasterAccounts(master))
     authenticator = Authenticator(
         users,
-        UsersFileChecker(users, _in_thread(reactor)),
+        checker,
         reactor.seconds,
         login_always=options.require_authentication,
     )
@@ -119,9 +140,17 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
         if certificate is not None:
             yield certificate_expiry({"rapi": certificate.path})
 
-    metrics = ApiMetrics(around)
+    api = Api(
+        QueryLimit(master),
+        authenticator,
+        time.time,
+        events,
+        ApiMetrics(around),
+        _services(checker),
+        frozenset(options.trusted_proxy),
+    )
     site = ApiSite(
-        resource_tree(ROUTES, Api(QueryLimit(master), authenticator, time.time, events, metrics)),
+        resource_tree(ROUTES, api),
         reactor,
         max_connections=shares.clients,
         max_handshakes=shares.handshakes,
@@ -130,6 +159,7 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
     daemon.add(Part("connections to the master", stop=master.close))
     daemon.add(Part("clients", stop=site.hang_up))
     daemon.add(Part("events", stop=events.stop))
+    daemon.add(Part("events of limited roles", stop=api.streams.stop))
     if options.worker is not None:
         port = accept_as_worker(reactor, _over_tls(site, certificate))
         daemon.add(Part("port", stop=port.stopListening))
@@ -205,6 +235,21 @@ def _in_thread(reactor: Any) -> Callable[[Callable[[], bool]], Awaitable[bool]]:
         return deferToThreadPool(reactor, reactor.getThreadPool(), check)
 
     return in_thread
+
+
+def _services(checker: UsersFileChecker) -> Services:
+    async def hash_password(password: str, source: str) -> str:
+        # In the same turns as the checks of passwords, which take as much.
+        hashes: list[str] = []
+
+        def work() -> bool:
+            hashes.append(hashed(password, os.urandom(SALT_BYTES)))
+            return True
+
+        await checker.checks.run(source_of(source), work)
+        return hashes[0]
+
+    return Services(os.urandom, hash_password)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ class Kind(enum.StrEnum):
     FILTER = "filter"
     JOB = "job"
     QUEUE = "queue"
+    ACCESS = "access"
 
 
 class Action(enum.StrEnum):

@@ -354,8 +354,12 @@ class QueryCaller(Request[dict[str, Any]]):
     """Who the caller is: ``user``, ``role``, whether it is ``limited``, and by which ``token``."""
 
 
-class QueryPassword(Request[str | None]):
-    """Internal: the hash of the password of a user that may log in by one; null for others."""
+class QueryPassword(Request[dict[str, Any]]):
+    """Internal: whether a user may log in by a password, ``known``, and the ``hash`` of it.
+
+    For one that may not the hash is another user's, so that checking takes as long; it is null if
+    there is none.
+    """
 
     user: Line
 

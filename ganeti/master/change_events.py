@@ -36,6 +36,9 @@ SHOWN: Mapping[str, Stored] = {
 }
 """The objects of the configuration that clients see; certificates and spent tokens are not."""
 
+ACCESS = frozenset((Stored.USER.value, Stored.ROLE_GRANT.value, Stored.API_TOKEN.value))
+"""The objects that decide who may do what, of which events say only that they have changed."""
+
 _SECRETS: Mapping[str, Sequence[str]] = {
     Stored.CLUSTER: ("osparams_private_cluster",),
     Stored.INSTANCE: ("osparams_private",),
@@ -96,6 +99,9 @@ class CommitEntry:
             return self._removed(edit, cursor, known)
         if edit.kind in (JOB, LOG):
             return self._job(edit, cursor)
+        if edit.kind in ACCESS:
+            action = Action.CHANGED if isinstance(edit, Put) else Action.REMOVED
+            return self._make(cursor, Kind.ACCESS, action, edit.key, what=edit.kind)
         if edit.kind == QUEUE and edit.key == DRAINED and isinstance(edit, Put):
             value = {"drained": msgspec.json.decode(edit.value)}
             return self._make(cursor, Kind.QUEUE, Action.CHANGED, None, value=value)

@@ -143,7 +143,7 @@ class EventFeed:
         kinds: Sequence[str] = (),
         names: Sequence[str] = (),
         tags: Sequence[str] = (),
-        visible: Visible = lambda events: events,
+        visible: Visible | None = None,
     ) -> msgspec.Raw:
         """Return events after ``since`` as soon as there are some, or after ``timeout`` seconds.
 
@@ -182,12 +182,17 @@ class EventFeed:
             if timer.active():
                 timer.cancel()
 
-    async def _next(self, cursor: Cursor, selection: Selection, visible: Visible) -> Answer:
+    async def _next(self, cursor: Cursor, selection: Selection, visible: Visible | None) -> Answer:
+        if visible is not None:
+            # An event is here before the state is the one after its commit, by which it is judged.
+            await self._pause()
         if not self._log.holds(cursor):
             await self._fill(cursor)
         while self._log.holds(cursor):
             page = self._log.page(cursor)
-            chosen = visible(selection.choose(page.events))
+            chosen = selection.choose(page.events)
+            if visible is not None:
+                chosen = visible(chosen)
             if chosen or page.next >= self._log.end:
                 return Answer(chosen, page.next)
             cursor = page.next

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ganeti.access.passwords import Check, check_of, hashed
+from ganeti.access.tokens import digest_of
 from ganeti.errors import Invalid
 
 REALM = "Ganeti Remote API"
@@ -21,12 +22,18 @@ OPTIONS = frozenset(("read", "write"))
 
 @dataclass(frozen=True)
 class User:
-    """Somebody who may use the API; ``slow`` says that checking the password takes a while."""
+    """Somebody who may use the API; ``slow`` says that checking the password takes a while.
+
+    ``proof`` is a digest of what the password is checked against. A user with an ``account`` is
+    one of the cluster and not of the users file, and has the roles that were granted there.
+    """
 
     name: str
     check: Check = field(repr=False)
     options: frozenset[str] = frozenset()
     slow: bool = False
+    proof: str = field(default="", repr=False)
+    account: bool = False
 
     @property
     def writes(self) -> bool:
@@ -61,7 +68,16 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
             yield number, bare
 
 
+def account(name: str, stored: str) -> User:
+    """Return the user of the cluster whose password has this hash.
+
+    :raises Invalid: it is none.
+    """
+    return User(name, check_of(stored), slow=True, proof=digest_of(stored), account=True)
+
+
 def _user(name: str, stored: str, options: frozenset[str]) -> User:
+    proof = digest_of(f"{stored} {','.join(sorted(options))}")
     scheme, secret = "cleartext", stored
     if stored.startswith("{"):
         scheme, closed, secret = stored[1:].partition("}")
@@ -69,11 +85,14 @@ def _user(name: str, stored: str, options: frozenset[str]) -> User:
             raise Invalid("a password that begins with { needs {cleartext} before it")
     match scheme.lower():
         case "cleartext":
-            return User(name, lambda password: _same(password, secret), options)
+            return User(name, lambda password: _same(password, secret), options, proof=proof)
         case "ha1":
-            return User(name, lambda password: _same(ha1(name, password), secret.lower()), options)
+            check = secret.lower()
+            return User(
+                name, lambda password: _same(ha1(name, password), check), options, proof=proof
+            )
         case "scrypt":
-            return User(name, check_of(secret), options, slow=True)
+            return User(name, check_of(secret), options, slow=True, proof=proof)
     raise Invalid(f"unknown scheme {{{scheme}}}; use {{scrypt}}, {{HA1}} or {{cleartext}}")
 
 

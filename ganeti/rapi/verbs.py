@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
@@ -16,8 +17,10 @@ from msgspec.inspect import BoolType, IntType, ListType, Type, UnionType, VarTup
 from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.events.cursor import Cursor
 from ganeti.events.event import Selection
+from ganeti.luxi.caller import Caller
 from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import QueryObjects, Request, SubmitJob, SubmitSharedJob
+from ganeti.model.users import Role
 from ganeti.opcodes.opcode import Opcode
 from ganeti.rapi.access import Access
 from ganeti.rapi.arguments import (
@@ -39,6 +42,49 @@ Document = dict[str, Any]
 
 
 @dataclass(frozen=True)
+class Admitted:
+    """A caller that may send a request, as far as its head tells.
+
+    ``csrf`` is what changes in its session must have in a header; empty without a session.
+    """
+
+    caller: Caller
+    user: str = ""
+    role: Role | None = None
+    limited: bool = False
+    csrf: str = ""
+
+
+ANYBODY = Admitted(Caller(role=Role.VIEWER))
+
+
+@dataclass(frozen=True)
+class Services:
+    """What verbs do on this host; ``random`` gives so many bytes that nobody can guess.
+
+    ``hash_password`` takes a while, and the address of the client, as each has its turn.
+    """
+
+    random: Callable[[int], bytes]
+    hash_password: Callable[[str, str], Awaitable[str]]
+
+
+async def _no_hash(password: str, source: str) -> str:
+    raise Refused("nothing here makes hashes of passwords")
+
+
+NO_SERVICES = Services(os.urandom, _no_hash)
+
+
+@dataclass(frozen=True)
+class WithHeaders:
+    """An answer with further headers."""
+
+    value: Any
+    headers: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class Call:
     """One use of a verb: the variables of its path, and what the client says besides."""
 
@@ -50,6 +96,8 @@ class Call:
     """Names the resource in the reason trail of jobs."""
     now: float
     """Seconds since the epoch."""
+    admitted: Admitted = ANYBODY
+    services: Services = NO_SERVICES
 
 
 class Verb(Protocol):
@@ -307,7 +355,8 @@ class asks:  # noqa: N801
 
     ``body`` is the record that the body is read as; without one there must be none. ``result``
     is the type of the answer, and ``errors`` are statuses of its own with their reasons, for the
-    description of the API.
+    description of the API. ``unlimited`` methods are about the whole cluster, and not for a role
+    that is limited to some instances.
     """
 
     answer: Answer
@@ -315,6 +364,7 @@ class asks:  # noqa: N801
     access: Access = Access.OPEN
     body: type[Record] | None = None
     result: Any = Any
+    unlimited: bool = False
     errors: Mapping[HTTPStatus, str] = field(default_factory=dict)
 
     @property

@@ -12,7 +12,7 @@ from zope.interface import implementer
 from ganeti.errors import GanetiError
 from ganeti.luxi.caller import Caller
 from ganeti.luxi.interfaces import IMaster
-from ganeti.luxi.methods import Request, SubmitJob, SubmitManyJobs
+from ganeti.luxi.methods import QueryPassword, Request, SubmitJob, SubmitManyJobs
 from ganeti.luxi.reach import MasterAway
 from ganeti.opcodes.opcode import Opcode
 
@@ -26,7 +26,8 @@ class MemoryMaster:
     """Gives canned answers by method, and numbers the jobs that it is given.
 
     A canned answer is a value, an error to raise, or a function of the request; ``canned`` may be
-    changed at any time. ``asked`` are all requests, ``callers`` those on whose behalf they were
+    changed at any time. Unless canned, there are no users but those of the users file.
+    ``asked`` are all requests, ``callers`` those on whose behalf they were
     made, ``jobs`` what was submitted, by number.
     """
 
@@ -49,8 +50,11 @@ class MemoryMaster:
         """The answer, as it would come over the wire."""
         if self.away:
             raise MasterAway("the master daemon is not running")
-        self.asked.append(request)
         canned = self.canned.get(type(request))
+        if canned is None and isinstance(request, QueryPassword):
+            nobody: Any = {"known": False, "hash": None}
+            return nobody  # type: ignore[no-any-return]  # which is what R is
+        self.asked.append(request)
         if canned is None:
             canned = self._submitted(request)
         elif callable(canned):

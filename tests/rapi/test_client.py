@@ -128,7 +128,9 @@ class ClientTests(SynchronousTestCase):
         self.test_every_method_is_understood_by_the_server()
         asked = {(method, len(path.split("/")), path.split("/")[-1]) for method, path in self.sent}
         missing = []
-        for route in ROUTES:
+        # Clients of Ganeti know nothing of users.
+        routes = [route for route in ROUTES if not route.path.startswith("/2/access/")]
+        for route in routes:
             for method in route.verbs:
                 key = method, len(route.segments) + 1, route.segments[-1]
                 last = {"{job_id}": "7", "{resource}": "node"}.get(key[2], key[2])

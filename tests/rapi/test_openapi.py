@@ -146,7 +146,8 @@ class OpenApiTests(SynchronousTestCase):
         self.assertEqual(list(operation["responses"]["200"]["content"]), ["text/event-stream"])
         names = [each["name"] for each in operation["parameters"]]
         self.assertEqual(names, ["since", "kind", "name", "tag", "Last-Event-ID"])
-        self.assertEqual(operation["security"], [{"basic": []}])
+        logins: list[dict[str, list[str]]] = [{"basic": []}, {"bearer": []}, {"session": []}]
+        self.assertEqual(operation["security"], logins)
 
     def resolved(self, schema: dict[str, Any]) -> dict[str, Any]:
         if "$ref" not in schema:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -32,16 +34,25 @@ class Accounts:
         self._timer: IDelayedCall | None = None
         self._keeping: Deferred[None] | None = None
         self._uses: dict[str, int] = {}
+        self._key = secrets.token_bytes(32)
         self.callers = Callers(config.state, now, used=self._used)
 
     async def query(self, what: str) -> list[dict[str, Any]]:
         """Users, roles or tokens, without their secrets."""
         return listed(self._config.state(), what)
 
-    async def password(self, user: str) -> str | None:
-        """The hash of a user's password, if that user may log in by one."""
-        found = self._config.state().users.get(user)
-        return None if found is None or found.disabled else found.password
+    async def password(self, user: str) -> dict[str, Any]:
+        """The hash of a user's password, or for one who may not log in by one another's."""
+        users = self._config.state().users
+        found = users.get(user)
+        if found is not None and found.password is not None and not found.disabled:
+            return {"known": True, "hash": found.password}
+        others = sorted(each.password for each in users.values() if each.password is not None)
+        if not others:
+            return {"known": False, "hash": None}
+        # Always the same for a name, and nobody else can tell which.
+        digest = hashlib.blake2b(user.encode(), key=self._key, digest_size=8).digest()
+        return {"known": False, "hash": others[int.from_bytes(digest) % len(others)]}
 
     def stop(self) -> None:
         """Keep no uses any more."""

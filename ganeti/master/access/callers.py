@@ -26,8 +26,13 @@ class Identity:
     token: str = ""
     session: str = ""
     source: str = ""
-    local: bool = False
-    """Whether the user is one of the users file."""
+    file_proof: str | None = None
+    """Of a user of the users file, what the remote API knows its line there by."""
+
+    @property
+    def local(self) -> bool:
+        """Whether the user is one of the users file."""
+        return self.file_proof is not None
 
     @property
     def called(self) -> str:
@@ -92,7 +97,7 @@ class Callers:
             return self._anonymous(caller)
         if caller.role is not None:
             rights = Rights.everywhere(caller.role)
-            return Identity(caller.user, rights, source=caller.source, local=True)
+            return Identity(caller.user, rights, source=caller.source, file_proof=caller.digest)
         return Identity(caller.user, self._by_account(caller), source=caller.source)
 
     def _by_token(self, caller: Caller) -> Identity:

@@ -179,6 +179,7 @@ class Gate:
             case QueryObjects():
                 return questions.objects
             case WaitForEvents():
+                view.state()  # what is there now can be told to be gone later
                 return partial(self._events.wait, visible=view.events)
             case WaitForJobChange(job_id=job_id):
                 if view.find(job_id) is None:
@@ -311,6 +312,7 @@ class Gate:
             "role": None if role is None else role.value,
             "limited": who.rights.limited,
             "token": who.token or None,
+            "file_proof": who.file_proof,
         }
 
     async def _accounts(self, who: Identity, what: str) -> list[dict[str, Any]]:

@@ -348,18 +348,30 @@ ROUTES = (
                 key="uuid",
             ),
             "POST": asks(
-                _add_rule, parameters=(REASON,), access=Access.WRITE, body=Rule, result=str
+                _add_rule,
+                parameters=(REASON,),
+                access=Access.ADMIN,
+                body=Rule,
+                result=str,
+                unlimited=True,
             ),
         },
     ),
     Route(
         "/2/filters/{filter_uuid}",
         {
-            "GET": asks(_rule, result=SavedRule),
+            "GET": asks(_rule, result=SavedRule, unlimited=True),
             "PUT": asks(
-                _set_rule, parameters=(REASON,), access=Access.WRITE, body=Rule, result=str
+                _set_rule,
+                parameters=(REASON,),
+                access=Access.ADMIN,
+                body=Rule,
+                result=str,
+                unlimited=True,
             ),
-            "DELETE": asks(_remove_rule, parameters=(REASON,), access=Access.WRITE, result=None),
+            "DELETE": asks(
+                _remove_rule, parameters=(REASON,), access=Access.ADMIN, result=None, unlimited=True
+            ),
         },
     ),
 )

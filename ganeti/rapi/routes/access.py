@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Users, their roles, and their tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, NotRequired, TypedDict
+
+from ganeti.access.passwords import require_usable
+from ganeti.access.tokens import DEFAULT_LIFETIME, new_token
+from ganeti.luxi.methods import QueryAccess, SubmitJob
+from ganeti.model.users import Role, UserName
+from ganeti.opcodes.access import (
+    AddToken,
+    AddUser,
+    GrantRole,
+    ModifyUser,
+    OnlyGroups,
+    OnlyOwners,
+    OnlyTags,
+    RemoveUser,
+    RevokeRole,
+    RevokeToken,
+)
+from ganeti.opcodes.opcode import Opcode
+from ganeti.rapi.access import Access
+from ganeti.rapi.arguments import REASON
+from ganeti.rapi.routes.route import Route
+from ganeti.rapi.verbs import Answer, Call, asks, reason_trail, submits
+from ganeti.schema.records import Record, doc, replace
+from ganeti.schema.types import Line, Positive
+
+Password = Annotated[
+    Line | None, doc("The password, in 8 to 1024 characters; only a hash of it is kept.")
+]
+
+
+class NewUser(Record):
+    """A user to add."""
+
+    user_name: Annotated[UserName, doc("The name of the user.")]
+    password: Password = None
+    note: Annotated[Line, doc("Free text, shown in lists.")] = ""
+
+
+class ChangedUser(Record):
+    """What is to be different of a user."""
+
+    password: Password = None
+    remove_password: Annotated[bool, doc("Let the user sign in without a password only.")] = False
+    disabled: Annotated[bool | None, doc("Refuse the user until it is enabled again.")] = None
+    note: Annotated[Line | None, doc("Free text, shown in lists.")] = None
+
+
+class NewToken(Record):
+    """A token to add."""
+
+    user_name: Annotated[
+        UserName | None, doc("Whose token it is; that of who asks if not given.")
+    ] = None
+    role: Annotated[Role, doc("The highest role that the token has.")] = Role.ADMIN
+    tags: OnlyTags = ()
+    groups: OnlyGroups = ()
+    owners: OnlyOwners = ()
+    lifetime: Annotated[Positive, doc("How long it is valid, in seconds.")] = DEFAULT_LIFETIME
+    note: Annotated[Line, doc("Free text, shown in lists.")] = ""
+
+
+class Added(TypedDict):
+    """A token that is added by a job; its text is told here, and never again."""
+
+    job_id: int
+    id: str
+    token: str
+
+
+class UserRow(TypedDict):
+    """A user of the cluster."""
+
+    name: str
+    password: bool
+    disabled: bool
+    created: int
+    comment: str
+    roles: list[str]
+
+
+class GrantRow(TypedDict):
+    """A role that is granted."""
+
+    id: str
+    subject: str
+    role: str
+    tags: list[str]
+    groups: list[str]
+    owners: list[str]
+    created: int
+
+
+class TokenRow(TypedDict):
+    """A token."""
+
+    id: str
+    user: str
+    role: str
+    tags: list[str]
+    groups: list[str]
+    owners: list[str]
+    created: int
+    expires: int
+    used: int | None
+    comment: str
+
+
+class CallerRow(TypedDict):
+    """Who asks, and as what."""
+
+    user: str
+    role: str | None
+    limited: bool
+    token: NotRequired[str | None]
+    csrf: NotRequired[str]
+
+
+def _listing(what: str, text: str) -> Answer:
+    async def answer(call: Call, _: Mapping[str, Any], __: Any) -> Any:
+        return await call.master.ask_raw(QueryAccess(what=what))
+
+    answer.__doc__ = text
+    return answer
+
+
+async def _add_user(call: Call, values: Mapping[str, Any], user: NewUser) -> Any:
+    """Add a user, who has no rights before a role is granted; answers with the job's number."""
+    hashed = await _hash(call, user.password)
+    opcode = AddUser(user_name=user.user_name, password_hash=hashed, note=user.note)
+    return await _submit(call, values, opcode)
+
+
+async def _modify_user(call: Call, values: Mapping[str, Any], user: ChangedUser) -> Any:
+    """Change a user; answers with the number of the job."""
+    opcode = ModifyUser(
+        user_name=call.path["user_name"],
+        password_hash=await _hash(call, user.password),
+        remove_password=user.remove_password,
+        disabled=user.disabled,
+        note=user.note,
+    )
+    return await _submit(call, values, opcode)
+
+
+async def _add_token(call: Call, values: Mapping[str, Any], wanted: NewToken) -> Any:
+    """Add a token, whose text is told here once; it works when the job has succeeded."""
+    token = new_token(call.services.random)
+    opcode = AddToken(
+        token_id=token.token_id,
+        digest=token.digest,
+        user_name=wanted.user_name or call.admitted.user,
+        lifetime=wanted.lifetime,
+        role=wanted.role,
+        tags=wanted.tags,
+        groups=wanted.groups,
+        owners=wanted.owners,
+        note=wanted.note,
+    )
+    job_id = await _submit(call, values, opcode)
+    return {"job_id": job_id, "id": token.token_id, "token": token.text}
+
+
+async def _who(call: Call, _: Mapping[str, Any], __: Any) -> Any:
+    """Who asks: the user, its highest role, and whether that is limited to some instances."""
+    admitted = call.admitted
+    told: dict[str, Any] = {
+        "user": admitted.user,
+        "role": None if admitted.role is None else admitted.role.value,
+        "limited": admitted.limited,
+        "token": admitted.caller.token or None,
+    }
+    return {**told, "csrf": admitted.csrf} if admitted.csrf else told
+
+
+async def _hash(call: Call, password: str | None) -> str | None:
+    if password is None:
+        return None
+    require_usable(password)
+    return await call.services.hash_password(password, call.admitted.caller.source)
+
+
+async def _submit(call: Call, values: Mapping[str, Any], opcode: Opcode) -> int:
+    trail = tuple(map(tuple, reason_trail(call, values.get("reason"))))
+    return await call.master.ask(SubmitJob(ops=(replace(opcode, reason=trail),)))
+
+
+_USERS, _ROLES, _TOKENS = "/2/access/users", "/2/access/roles", "/2/access/tokens"
+
+ROUTES = (
+    Route(
+        _USERS,
+        {
+            "GET": asks(
+                _listing("users", "Users; who is no administrator is told of itself only."),
+                access=Access.LOGIN,
+                result=list[UserRow],
+            ),
+            "POST": asks(
+                _add_user,
+                parameters=(REASON,),
+                access=Access.ADMIN,
+                body=NewUser,
+                result=int,
+                unlimited=True,
+            ),
+        },
+    ),
+    Route(
+        _USERS + "/{user_name}",
+        {
+            "PUT": asks(
+                _modify_user,
+                parameters=(REASON,),
+                access=Access.ADMIN,
+                body=ChangedUser,
+                result=int,
+                unlimited=True,
+            ),
+            "DELETE": submits(RemoveUser, access=Access.ADMIN),
+        },
+    ),
+    Route(
+        _ROLES,
+        {
+            "GET": asks(
+                _listing(
+                    "roles", "Roles that are granted; who is no administrator is told its own."
+                ),
+                access=Access.LOGIN,
+                result=list[GrantRow],
+            ),
+            "POST": submits(GrantRole, access=Access.ADMIN),
+        },
+    ),
+    Route(_ROLES + "/{grant_id}", {"DELETE": submits(RevokeRole, access=Access.ADMIN)}),
+    Route(
+        _TOKENS,
+        {
+            "GET": asks(
+                _listing("tokens", "Tokens; who is no administrator is told its own."),
+                access=Access.LOGIN,
+                result=list[TokenRow],
+            ),
+            "POST": asks(
+                _add_token,
+                parameters=(REASON,),
+                access=Access.LOGIN,
+                body=NewToken,
+                result=Added,
+            ),
+        },
+    ),
+    Route(_TOKENS + "/{token_id}", {"DELETE": submits(RevokeToken, access=Access.LOGIN)}),
+    Route("/2/access/self", {"GET": asks(_who, access=Access.LOGIN, result=CallerRow)}),
+)
