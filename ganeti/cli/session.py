@@ -41,7 +41,8 @@ class Session:
     """One call of a tool.
 
     ``connect`` is called when the master is first asked. ``answer`` shows a question and gives
-    what the person at the terminal says; it is None where there is nobody to ask.
+    what the person at the terminal says; it is None where there is nobody to ask. ``secret`` does
+    the same without showing it. ``stdin`` is what was piped in, if anything can be read there.
     """
 
     def __init__(
@@ -56,12 +57,16 @@ class Session:
         environment: Mapping[str, str],
         clock: Callable[[], float],
         sleep: Callable[[float], None],
+        secret: Callable[[str], str] | None = None,
+        stdin: TextIO | None = None,
     ) -> None:
         self._connect = connect
         self._master: Asks | None = None
         self._out = out
         self._err = err
         self._answer = answer
+        self._secret = secret
+        self._stdin = stdin
         self.paths = paths
         self.host = host
         self.environment = environment
@@ -107,6 +112,38 @@ class Session:
         except (EOFError, UnicodeDecodeError):
             self.say()
             return ""
+
+    def secret(self, text: str, otherwise: str) -> str:
+        """What somebody answers without showing it.
+
+        :raises Ended: nobody is there; ``otherwise`` is the option to use instead.
+        """
+        if self._secret is None:
+            raise Ended(
+                NOT_CONFIRMED,
+                f"standard input is not a terminal, so nobody can be asked; use {otherwise}",
+            )
+        try:
+            return self._secret(text)
+        except EOFError:
+            raise Ended(FAILURE, "nothing was entered, nothing was done") from None
+
+    def first_line(self, path: str) -> str:
+        """The first line of a file, or of standard input for ``-``.
+
+        :raises Ended: there is none.
+        """
+        try:
+            if path == "-":
+                line = "" if self._stdin is None else self._stdin.readline()
+            else:
+                with open(path, encoding="utf-8") as file:
+                    line = file.readline()
+        except (OSError, UnicodeDecodeError) as e:
+            raise Ended(FAILURE, f"{path} cannot be read: {e}") from None
+        if not (line := line.rstrip("\r\n")):
+            raise Ended(FAILURE, f"the first line of {path} is empty")
+        return line
 
     def confirm(self, question: str, otherwise: str) -> None:
         """Go on only if the answer to ``question`` is yes.
