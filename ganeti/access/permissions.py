@@ -18,6 +18,8 @@ METHODS: Mapping[str, Role] = {
     "SubmitJob": _V,  # its opcodes decide
     "SubmitSharedJob": _V,
     "CancelJob": _O,
+    "OpenSession": _V,
+    "CloseSession": _V,
     "WaitForJobChange": _V,
     "Query": _V,
     "QueryAccess": _V,

@@ -354,6 +354,20 @@ class QueryCaller(Request[dict[str, Any]]):
     """Who the caller is: ``user``, ``role``, whether it is ``limited``, and by which ``token``."""
 
 
+class OpenSession(Request[float]):
+    """Begin a session of the caller, given by its id and the digest of its secret.
+
+    Answers how long it lasts at most, in seconds.
+    """
+
+    session: Line
+    digest: Line
+
+
+class CloseSession(Request[None]):
+    """End the session of the caller."""
+
+
 class QueryPassword(Request[dict[str, Any]]):
     """Internal: whether a user may log in by a password, ``known``, and the ``hash`` of it.
 

@@ -156,6 +156,7 @@ class Master:
             self._questions_about,
             self.events,
             around.now,
+            self.accounts.sessions,
         )
         self.metrics = MasterMetrics(
             Sources(

@@ -45,6 +45,7 @@ def session_cookie(headers: Iterable[bytes]) -> Cookie | None:
     return read_cookie(values[0]) if len(values) == 1 else None
 
 
-def set_cookie(value: str, max_age: int) -> str:
-    """Return the header that gives a browser a session, or with no time takes it away."""
+def set_cookie(cookie: Cookie | None, max_age: int) -> str:
+    """Return the header that gives a browser a session, or takes it away."""
+    value = "" if cookie is None else f"{cookie.session_id}_{cookie.secret}"
     return f"{NAME}={value}; Max-Age={max_age}; Path=/; Secure; HttpOnly; SameSite=Strict"

@@ -23,5 +23,7 @@ class LuxiTests(SynchronousTestCase):
         self.assertEqual(ours.pop("QueryMetrics"), [])
         self.assertEqual(ours.pop("QueryAccess"), ["what"])
         self.assertEqual(ours.pop("QueryCaller"), [])
+        self.assertEqual(ours.pop("OpenSession"), ["session", "digest"])
+        self.assertEqual(ours.pop("CloseSession"), [])
         self.assertEqual(ours.pop("QueryPassword"), ["user"])
         self.assertEqual(ours, json.loads(path.read_text()))

@@ -18,6 +18,7 @@ from ganeti.config.writer import Cause, Config
 from ganeti.errors import NotKept
 from ganeti.master.access.callers import Callers
 from ganeti.master.access.listing import listed
+from ganeti.master.access.sessions import Sessions
 
 KEEP_USES = 600.0
 """Seconds after which the last uses of tokens are kept, all in one commit."""
@@ -35,7 +36,8 @@ class Accounts:
         self._keeping: Deferred[None] | None = None
         self._uses: dict[str, int] = {}
         self._key = secrets.token_bytes(32)
-        self.callers = Callers(config.state, now, used=self._used)
+        self.sessions = Sessions(clock.seconds)
+        self.callers = Callers(config.state, now, self.sessions, self._used)
 
     async def query(self, what: str) -> list[dict[str, Any]]:
         """Users, roles or tokens, without their secrets."""

@@ -59,13 +59,6 @@ class SessionTable(Protocol):
         ...
 
 
-class NoSessions:
-    """Nobody has signed in."""
-
-    def find(self, session: str, digest: str) -> Caller | None:
-        return None
-
-
 class Callers:
     """Tells who callers are. ``now`` in seconds since the epoch.
 
@@ -76,12 +69,12 @@ class Callers:
         self,
         state: Callable[[], ClusterState],
         now: Callable[[], float],
-        sessions: SessionTable | None = None,
-        used: Callable[[str, int], None] = lambda token, when: None,
+        sessions: SessionTable,
+        used: Callable[[str, int], None],
     ) -> None:
         self._state = state
         self._now = now
-        self._sessions = sessions or NoSessions()
+        self._sessions = sessions
         self._used = used
 
     def identify(self, caller: Caller) -> Identity:

@@ -48,6 +48,7 @@ from ganeti.luxi.methods import (
 from ganeti.luxi.server import Answerer, Permitted
 from ganeti.master.access.callers import Callers, Identity
 from ganeti.master.access.listing import listed
+from ganeti.master.access.sessions import LIFETIME, Sessions
 from ganeti.master.access.view import View, subject_of
 from ganeti.master.event_feed import EventFeed
 from ganeti.master.questions import Questions
@@ -92,6 +93,7 @@ class Gate:
         questions: Ask,
         events: EventFeed,
         now: Callable[[], float],
+        sessions: Sessions,
         audit: Audit | None = None,
     ) -> None:
         self._callers = callers
@@ -100,6 +102,7 @@ class Gate:
         self._questions = questions
         self._events = events
         self._now = now
+        self._sessions = sessions
         self._audit = audit or NoAudit()
         self._views: OrderedDict[Rights, tuple[View, Questions]] = OrderedDict()
         self._waiting: dict[Deferred[Any], Caller] = {}
@@ -110,10 +113,13 @@ class Gate:
         """Return the request as the caller may make it; see ``ganeti.luxi.server.Gate``."""
         who = self._callers.identify(caller)
         try:
-            return self._permit(who, request)
+            permitted = self._permit(who, caller, request)
         except AccessDenied as e:
             self._audit.denied(who.called, who.means, told(request), str(e))
             raise
+        if caller.session and request.named() not in _PASSIVE:
+            self._sessions.touch(caller.session)
+        return permitted
 
     async def guard(self, caller: Caller, request: Request[Any], work: Awaitable[Any]) -> Any:
         """Return what ``work`` does, unless the caller is refused while it waits."""
@@ -144,13 +150,13 @@ class Gate:
 
     # --- what is permitted
 
-    def _permit(self, who: Identity, request: Request[Any]) -> Permitted:
+    def _permit(self, who: Identity, caller: Caller, request: Request[Any]) -> Permitted:
         name, rights = request.named(), who.rights
         role = METHODS.get(name)
         if role is None:
             raise AccessDenied(f"{name} is not for callers of the remote API")
         if name in _ABOUT_CALLER:
-            return Permitted(request, partial(_ABOUT_CALLER[name], self, who))
+            return Permitted(request, partial(_ABOUT_CALLER[name], self, who, caller))
         if rights.role is None:
             raise AccessDenied(
                 f"user {who.called} has no role; an administrator can grant one: gnt-access role"
@@ -305,7 +311,7 @@ class Gate:
 
     # --- what is about the caller
 
-    async def _describe(self, who: Identity) -> dict[str, Any]:
+    async def _describe(self, who: Identity, caller: Caller) -> dict[str, Any]:
         role = who.rights.role
         return {
             "user": who.user,
@@ -315,12 +321,29 @@ class Gate:
             "file_proof": who.file_proof,
         }
 
-    async def _accounts(self, who: Identity, what: str) -> list[dict[str, Any]]:
+    async def _accounts(self, who: Identity, caller: Caller, what: str) -> list[dict[str, Any]]:
         only = None if who.rights.allow(Role.ADMIN) else who.user
         return listed(self._state(), what, only=only)
 
+    async def _open_session(
+        self, who: Identity, caller: Caller, session: str, digest: str
+    ) -> float:
+        if caller.session or not who.user:
+            raise AccessDenied("sign in by a password or a token")
+        self._sessions.open(session, digest, caller, who.user)
+        return LIFETIME
+
+    async def _close_session(self, who: Identity, caller: Caller) -> None:
+        self._sessions.close(caller.session)
+        self.recheck()
+
+
+_PASSIVE = frozenset(("QueryCaller", "WaitForEvents"))
+"""What an open page does by itself; a session that does nothing else is idle."""
 
 _ABOUT_CALLER: Mapping[str, Callable[..., Awaitable[Any]]] = {
+    "OpenSession": Gate._open_session,
+    "CloseSession": Gate._close_session,
     "QueryCaller": Gate._describe,
     "QueryAccess": Gate._accounts,
 }

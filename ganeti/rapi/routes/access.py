@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from typing import Annotated, Any, NotRequired, TypedDict
 
 from ganeti.access.passwords import require_usable
-from ganeti.access.tokens import DEFAULT_LIFETIME, new_token
-from ganeti.luxi.methods import QueryAccess, SubmitJob
+from ganeti.access.tokens import DEFAULT_LIFETIME, digest_of, new_token
+from ganeti.errors import Code, Refused
+from ganeti.luxi.interfaces import IMaster
+from ganeti.luxi.methods import CloseSession, OpenSession, QueryAccess, SubmitJob
 from ganeti.model.users import Role, UserName
 from ganeti.opcodes.access import (
     AddToken,
@@ -25,8 +28,9 @@ from ganeti.opcodes.access import (
 from ganeti.opcodes.opcode import Opcode
 from ganeti.rapi.access import Access
 from ganeti.rapi.arguments import REASON
+from ganeti.rapi.cookies import Cookie, set_cookie
 from ganeti.rapi.routes.route import Route
-from ganeti.rapi.verbs import Answer, Call, asks, reason_trail, submits
+from ganeti.rapi.verbs import Answer, Call, WithHeaders, asks, reason_trail, submits
 from ganeti.schema.records import Record, doc, replace
 from ganeti.schema.types import Line, Positive
 
@@ -179,6 +183,41 @@ async def _who(call: Call, _: Mapping[str, Any], __: Any) -> Any:
     return {**told, "csrf": admitted.csrf} if admitted.csrf else told
 
 
+class SignedIn(CallerRow):
+    """Who has signed in, and how long that lasts at most."""
+
+    expires: float
+
+
+async def _sign_in(call: Call, _: Mapping[str, Any], __: Any) -> Any:
+    """Begin a session of a browser, which gets a cookie; sign in by a password or a token.
+
+    What changes something in the session needs the header X-CSRF-Token, with what is answered here.
+    """
+    return await begin_session(call, call.master)
+
+
+async def begin_session(call: Call, master: IMaster) -> WithHeaders:
+    """Begin a session of the caller that ``master`` is asked on behalf of."""
+    secret = base64.urlsafe_b64encode(call.services.random(32)).rstrip(b"=").decode("ascii")
+    cookie = Cookie(call.services.random(8).hex(), secret)
+    lasts = await master.ask(OpenSession(session=cookie.session_id, digest=digest_of(secret)))
+    told = await _who(call, {}, None)
+    told |= {"csrf": cookie.csrf, "expires": call.now + lasts}
+    return WithHeaders(told, (("Set-Cookie", set_cookie(cookie, int(lasts))), NOT_STORED))
+
+
+async def _sign_out(call: Call, _: Mapping[str, Any], __: Any) -> Any:
+    """End the session, and whatever is open in it."""
+    if not call.admitted.caller.session:
+        raise Refused("this request is not of a session; there is nothing to end", Code.UNKNOWN)
+    await call.master.ask(CloseSession())
+    return WithHeaders(None, (("Set-Cookie", set_cookie(None, 0)),))
+
+
+NOT_STORED = ("Cache-Control", "no-store")
+
+
 async def _hash(call: Call, password: str | None) -> str | None:
     if password is None:
         return None
@@ -258,5 +297,13 @@ ROUTES = (
         },
     ),
     Route(_TOKENS + "/{token_id}", {"DELETE": submits(RevokeToken, access=Access.LOGIN)}),
+    Route(
+        "/2/access/session",
+        {
+            "GET": asks(_who, access=Access.LOGIN, result=CallerRow),
+            "POST": asks(_sign_in, access=Access.LOGIN, result=SignedIn),
+            "DELETE": asks(_sign_out, access=Access.LOGIN, result=None),
+        },
+    ),
     Route("/2/access/self", {"GET": asks(_who, access=Access.LOGIN, result=CallerRow)}),
 )

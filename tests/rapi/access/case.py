@@ -70,6 +70,7 @@ class SecuredCase(AccessCase):
 
     def setUp(self) -> None:
         super().setUp()
+        self.drawn = 0
         self.change(
             lambda state: [
                 state := update_user(name, password=HASH)(state) for name in state.users
@@ -89,12 +90,16 @@ class SecuredCase(AccessCase):
             clock.seconds,
             self.hub,
             ApiMetrics(),
-            Services(lambda size: b"\x01" * size, _hash_password),
+            Services(self.random, _hash_password),
             self.proxies,
         )
         self.site = ApiSite(resource_tree(ROUTES, self.api), clock)
         self.addCleanup(self.hub.stop)
         self.addCleanup(self.api.streams.stop)
+
+    def random(self, size: int) -> bytes:
+        self.drawn += 1
+        return self.drawn.to_bytes(size, "big")
 
     def connect(self) -> tuple[Channel, StringTransport]:
         channel = self.site.buildProtocol(None)
