@@ -28,6 +28,7 @@ METHODS: Mapping[str, Role] = {
     "QueryFields": _V,
     "QueryFilters": _V,
     "QueryGroups": _V,
+    "QueryHistory": _V,
     "QueryInstances": _V,
     "QueryJobs": _V,
     "QueryMetrics": _V,
@@ -41,7 +42,9 @@ METHODS: Mapping[str, Role] = {
 }
 """The methods that callers of the remote API may use, and the role that they need."""
 
-UNLIMITED_METHODS = frozenset(("ReplaceFilter", "DeleteFilter", "QueryMetrics", "QueryFilters"))
+UNLIMITED_METHODS = frozenset(
+    ("ReplaceFilter", "DeleteFilter", "QueryMetrics", "QueryFilters", "QueryHistory")
+)
 """The methods about the whole cluster: a role that is limited to some instances is not enough."""
 
 UNLIMITED_KINDS = frozenset(("export", "extstorage", "filter", "lock"))

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+from ganeti.cli import audit
 from ganeti.cli.command import Arguments, Document
 from ganeti.cli.listing import show_facts
 from ganeti.cli.session import FAILURE, NOT_IN_CLUSTER, Ended, Session
@@ -343,6 +344,8 @@ def history(session: Session, arguments: Arguments) -> int:
     from ganeti.bootstrap.history import history as commits
     from ganeti.cli.output import timestamp
 
+    if audit.is_wanted(arguments):
+        return audit.show(session, arguments)
     if arguments.get("check"):
         chain = checked(session.paths)
         told = f"{chain['commits']} commits, {chain['first']} to {chain['last']}: each follows"

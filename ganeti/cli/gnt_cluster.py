@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ganeti.cli import clusters, epo, events, everywhere, policies
+from ganeti.cli import audit, clusters, epo, events, everywhere, policies
 from ganeti.cli.command import FORCE, Command, Words, tool
 from ganeti.cli.listing import FORM, ROMAN
 from ganeti.cli.options import (
@@ -464,11 +464,13 @@ GNT_CLUSTER = tool(
     ),
     Command(
         name="history",
-        doc="Show who changed the configuration, when, why and by which job.",
+        doc="Show who changed the configuration, when, why and by which job. With options about"
+        " users, objects, times or denials, the master tells users and tokens of the remote API.",
         options=(
             Option(("--all",), "all", "The moves of jobs, too."),
             Option(("--check",), "check", "Only verify that every commit follows the one before."),
             Option(("-n", "--last"), "last", "Only the last N changes.", INT),
+            *audit.OPTIONS,
             FORM,
         ),
         run=clusters.history,

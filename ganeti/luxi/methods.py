@@ -368,6 +368,29 @@ class CloseSession(Request[None]):
     """End the session of the caller."""
 
 
+class QueryHistory(Request[list[dict[str, Any]]]):
+    """Who has changed what, the newest first: about an object, by a user, within a time.
+
+    Times are in seconds since the epoch.
+    """
+
+    name: Line | None = None
+    user: Line | None = None
+    since: Number | None = None
+    until: Number | None = None
+    limit: Integer = 100
+    denials: bool = True
+
+
+class RecordDenial(Request[None]):
+    """Internal: the remote API has refused ``who`` something."""
+
+    who: Line
+    how: Line
+    what: Line
+    why: Line
+
+
 class QueryPassword(Request[dict[str, Any]]):
     """Internal: whether a user may log in by a password, ``known``, and the ``hash`` of it.
 

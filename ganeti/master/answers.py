@@ -13,6 +13,8 @@ from ganeti.jobs.job import Job
 from ganeti.jobs.queue import Queue
 from ganeti.luxi.server import Answerer
 from ganeti.master.access.accounts import Accounts
+from ganeti.master.access.audit import AuditTrail
+from ganeti.master.access.history import History
 from ganeti.master.enrolment import Enrolment
 from ganeti.master.event_feed import EventFeed
 from ganeti.master.job_filters import JobFilters
@@ -38,6 +40,8 @@ def answers(
     events: EventFeed,
     metrics: MasterMetrics,
     accounts: Accounts,
+    audit: AuditTrail,
+    history: History,
 ) -> Mapping[str, Answerer]:
     """For each method of the protocol, who answers it."""
     jobs = JobAnswers(queue)
@@ -75,6 +79,8 @@ def answers(
         "QueryMetrics": metrics.query,
         "QueryAccess": accounts.query,
         "QueryPassword": accounts.password,
+        "QueryHistory": history.query,
+        "RecordDenial": audit.record,
     }
 
 

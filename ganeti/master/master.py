@@ -24,7 +24,9 @@ from ganeti.locking.keeper import LockKeeper
 from ganeti.locking.table import LockRow
 from ganeti.luxi.server import Answerer
 from ganeti.master.access.accounts import Accounts
+from ganeti.master.access.audit import AuditTrail
 from ganeti.master.access.gate import Gate
+from ganeti.master.access.history import History
 from ganeti.master.access.view import View
 from ganeti.master.answers import answers
 from ganeti.master.archive import JobArchive
@@ -149,6 +151,7 @@ class Master:
         self._slices = Slices(clock)
         self.questions = self._asking(self.config.state, self.queue, self.locks.rows)
         self.accounts = Accounts(self.config, around.now, clock)
+        self.audit = AuditTrail(journal, clock, around.now)
         self.gate = Gate(
             self.accounts.callers,
             self.config.state,
@@ -157,6 +160,13 @@ class Master:
             self.events,
             around.now,
             self.accounts.sessions,
+            self.audit,
+        )
+        self.history = History(
+            journal,
+            clock,
+            self.queue.jobs,
+            lambda number: self.queue.find(number) or self.queue.archived(number),
         )
         self.metrics = MasterMetrics(
             Sources(
@@ -253,6 +263,8 @@ class Master:
             self.events,
             self.metrics,
             self.accounts,
+            self.audit,
+            self.history,
         )
 
     async def _confirm_down(self, names: Sequence[str]) -> None:
@@ -295,6 +307,7 @@ class Master:
         """Give up a master that was never started."""
         self.metrics.stop()
         self.accounts.stop()
+        self.audit.stop()
         self.node_events.stop()
         self.events.stop()
         self.live.stop()
@@ -313,6 +326,7 @@ class Master:
             await self.queue.stop()
             self.metrics.stop()
             self.accounts.stop()
+            self.audit.stop()
             self.node_events.stop()
             self.events.stop()
             self.live.stop()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import os
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from zope.interface import implementer
 from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import QueryPassword
 from ganeti.luxi.reach import Unanswered
+from ganeti.model.users import USER_NAME
 from ganeti.rapi.login_limits import FailureLimit, InThread, SlowChecks, source_of
 from ganeti.rapi.problems import CHALLENGES, Problematic
 from ganeti.rapi.rate_limits import RateLimit
@@ -155,8 +157,10 @@ class MasterAccounts:
     master: IMaster
 
     async def lookup(self, name: str) -> tuple[User | None, User | None]:
+        # What cannot be a name is asked for as one that nobody has: it must take as long.
+        known = name if re.match(USER_NAME, name) else "-"
         try:
-            told = await self.master.ask(QueryPassword(user=name))
+            told = await self.master.ask(QueryPassword(user=known))
         except Unanswered:
             return None, None  # those of the users file are known without it
         if told["hash"] is None:
@@ -273,7 +277,7 @@ class Authenticator:
         self._known: OrderedDict[bytes, _Remembered] = OrderedDict()
         # The edition of the file in which the credentials were wrong, and when that was.
         self._refused: OrderedDict[bytes, tuple[int, float]] = OrderedDict()
-        self._seconds = seconds
+        self.seconds = seconds
 
     async def authenticate(
         self, header: bytes | None, access: Access, host: str = ""
@@ -321,7 +325,7 @@ class Authenticator:
         name, login = self._login(header, source)
         # The same guess again tells nothing new, and costs nothing: a script with an old password
         # is told so each time. Not for long, as passwords of the cluster's users may be changed.
-        edition, now = self._users.edition, self._seconds()
+        edition, now = self._users.edition, self.seconds()
         before, when = self._refused.get(mark, (-1, 0.0))
         if before == edition and now - when < WRONG_SECONDS:
             raise _unauthorized(WRONG)
@@ -330,7 +334,7 @@ class Authenticator:
             user = await self._checker.user_of(login)
         except LoginFailed:
             self._failures.count(source, name)
-            _remember(self._refused, mark, (edition, self._seconds()))
+            _remember(self._refused, mark, (edition, self.seconds()))
             raise _unauthorized(WRONG) from None
         _remember(self._known, mark, _Remembered(edition, user))
         return user

@@ -8,26 +8,34 @@ it, is decided by the master with each request.
 from __future__ import annotations
 
 import hmac
+from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
+from twisted.internet.defer import Deferred
 from twisted.web.http_headers import Headers
 
+from ganeti.access.text import printable
 from ganeti.access.tokens import digest_of, read_token
-from ganeti.errors import AccessDenied, Unauthenticated
+from ganeti.errors import AccessDenied, GanetiError, Unauthenticated
 from ganeti.luxi.caller import Caller
 from ganeti.luxi.interfaces import IMaster
-from ganeti.luxi.methods import QueryCaller
+from ganeti.luxi.methods import QueryCaller, RecordDenial
 from ganeti.model.users import Role
 from ganeti.rapi.access import Access, Authenticator
 from ganeti.rapi.cookies import CSRF_HEADER, Cookie, session_cookie
+from ganeti.rapi.login_limits import source_of
 from ganeti.rapi.permissions import Permission, permission
-from ganeti.rapi.problems import Problematic
+from ganeti.rapi.problems import Problematic, status_of
+from ganeti.rapi.rate_limits import RateLimit
 from ganeti.rapi.users import User
 from ganeti.rapi.verbs import Admitted, Verb
+
+RECORDED_BURST, RECORDED_PER_SECOND = 100, 2.0
+"""How many denials of one source are noted at once, and in the long run."""
 
 SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 """Methods that change nothing (RFC 9110, section 9.2.1)."""
@@ -42,9 +50,29 @@ class Credentials:
     csrf: str = ""
     same_origin: bool = True
     source: str = ""
+    path: str = ""
+
+    @property
+    def anything(self) -> bool:
+        """Whether anything is shown at all."""
+        return self.authorization is not None or self.cookie is not None
+
+    @property
+    def claimed(self) -> str:
+        """Whose credentials these claim to be, for the audit trail; without the secrets."""
+        if self.authorization is None:
+            return f"session {self.cookie.session_id}" if self.cookie else ""
+        scheme, _, coded = self.authorization.partition(b" ")
+        if scheme.lower() == b"bearer":
+            presented = read_token(coded.strip().decode("latin-1"))
+            return f"token {presented.token_id}" if presented else "an unreadable token"
+        try:
+            return b64decode(coded.strip()).partition(b":")[0].decode("utf-8")
+        except ValueError:
+            return "unreadable credentials"
 
 
-def credentials_of(headers: Headers, source: str) -> Credentials:
+def credentials_of(headers: Headers, source: str, path: str = "") -> Credentials:
     """Return what the headers of a request show."""
     authorization = headers.getRawHeaders(b"authorization")
     origin = headers.getRawHeaders(b"origin")
@@ -56,6 +84,7 @@ def credentials_of(headers: Headers, source: str) -> Credentials:
         csrf=csrf.decode("latin-1"),
         same_origin=origin is None or _is_origin(origin[0].lower(), host),
         source=source,
+        path=path,
     )
 
 
@@ -87,6 +116,9 @@ class Admission:
     def __init__(self, authenticator: Authenticator, master: IMaster) -> None:
         self._authenticator = authenticator
         self._master = master
+        self._recorded = RateLimit(
+            "denials", authenticator.seconds, burst=RECORDED_BURST, per_second=RECORDED_PER_SECOND
+        )
 
     async def admit(self, verb: Verb, method: str, shown: Credentials) -> Admitted:
         """Return who sends a request, if that one may use a method of a route.
@@ -95,6 +127,29 @@ class Admission:
             role, 429 for one who asks too often or fails too often.
         :raises GanetiError: the master refuses the caller, or cannot be asked.
         """
+        try:
+            return await self._admit(verb, method, shown)
+        except GanetiError as e:
+            if shown.anything and status_of(e) in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+                self._record(method, shown, str(e))
+            raise
+
+    def _record(self, method: str, shown: Credentials, why: str) -> None:
+        """Have the master note a denial, unless one source is denied very often."""
+        try:
+            self._recorded.take(source_of(shown.source))
+        except Problematic:
+            return
+        entry = RecordDenial(
+            who=printable(shown.claimed, 100),
+            how=printable(f"from {shown.source}" if shown.source else "", 100),
+            what=printable(f"{method} {shown.path}", 300),
+            why=printable(why, 300),
+        )
+        recording = Deferred.fromCoroutine(self._master.ask(entry))
+        recording.addErrback(lambda failure: failure.trap(GanetiError) and None)
+
+    async def _admit(self, verb: Verb, method: str, shown: Credentials) -> Admitted:
         authenticator = self._authenticator
         if shown.authorization is None and shown.cookie is None:
             if authenticator.anonymous(verb.access):

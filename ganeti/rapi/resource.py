@@ -144,16 +144,17 @@ class RouteResource(Resource):
         if verb is None or route is None:
             return  # which is told when the request has arrived
         try:
-            request.admitted = await self._confirm(request, verb, method.decode("ascii"))()
+            where = path.partition(b"?")[0]
+            request.admitted = await self._confirm(request, verb, method.decode("ascii"), where)()
         except GanetiError as e:
             self._api.metrics.answered(route.path, method.decode("ascii"), int(status_of(e)), 0.0)
             raise
 
-    def _confirm(self, request: ApiRequest, verb: Verb, method: str) -> Confirm:
+    def _confirm(self, request: ApiRequest, verb: Verb, method: str, path: bytes) -> Confirm:
         """Return what tells who sends a request, as often as it is called."""
         host = getattr(request.getClientAddress(), "host", "") or ""
         source = client_address(host, request.requestHeaders, self._api.proxies)
-        shown = credentials_of(request.requestHeaders, source)
+        shown = credentials_of(request.requestHeaders, source, path.decode("latin-1"))
         return partial(self._api.admission.admit, verb, method, shown)
 
     def render(self, request: ApiRequest) -> int:
@@ -193,7 +194,7 @@ class RouteResource(Resource):
         if method == "OPTIONS":
             return Response(HTTPStatus.NO_CONTENT, headers=(("Allow", route.allowed),))
         verb = _verb(method, route)
-        confirm = self._confirm(request, verb, method)
+        confirm = self._confirm(request, verb, method, request.path)
         admitted = request.admitted or await confirm()
         result = await verb(self._call(request, route, path, admitted))
         if isinstance(result, Subscription):

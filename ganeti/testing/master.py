@@ -12,7 +12,13 @@ from zope.interface import implementer
 from ganeti.errors import GanetiError
 from ganeti.luxi.caller import Caller
 from ganeti.luxi.interfaces import IMaster
-from ganeti.luxi.methods import QueryPassword, Request, SubmitJob, SubmitManyJobs
+from ganeti.luxi.methods import (
+    QueryPassword,
+    RecordDenial,
+    Request,
+    SubmitJob,
+    SubmitManyJobs,
+)
 from ganeti.luxi.reach import MasterAway
 from ganeti.opcodes.opcode import Opcode
 
@@ -54,6 +60,8 @@ class MemoryMaster:
         if canned is None and isinstance(request, QueryPassword):
             nobody: Any = {"known": False, "hash": None}
             return nobody  # type: ignore[no-any-return]  # which is what R is
+        if canned is None and isinstance(request, RecordDenial):
+            return None  # type: ignore[return-value]  # which is what R is
         self.asked.append(request)
         if canned is None:
             canned = self._submitted(request)

@@ -22,6 +22,9 @@ class LuxiTests(SynchronousTestCase):
         self.assertEqual(ours.pop("WaitForEvents"), events)
         self.assertEqual(ours.pop("QueryMetrics"), [])
         self.assertEqual(ours.pop("QueryAccess"), ["what"])
+        history = ["name", "user", "since", "until", "limit", "denials"]
+        self.assertEqual(ours.pop("QueryHistory"), history)
+        self.assertEqual(ours.pop("RecordDenial"), ["who", "how", "what", "why"])
         self.assertEqual(ours.pop("QueryCaller"), [])
         self.assertEqual(ours.pop("OpenSession"), ["session", "digest"])
         self.assertEqual(ours.pop("CloseSession"), [])

@@ -37,16 +37,21 @@ from ganeti.errors import (
 from ganeti.luxi.caller import Caller
 from ganeti.luxi.methods import (
     CancelJob,
+    DeleteFilter,
     Query,
     QueryFields,
+    QueryHistory,
     QueryObjects,
+    ReplaceFilter,
     Request,
     SubmitJob,
+    SubmitManyJobs,
     WaitForEvents,
     WaitForJobChange,
 )
 from ganeti.luxi.server import Answerer, Permitted
 from ganeti.master.access.callers import Callers, Identity
+from ganeti.master.access.history import TRAIL
 from ganeti.master.access.listing import listed
 from ganeti.master.access.sessions import LIFETIME, Sessions
 from ganeti.master.access.view import View, subject_of
@@ -57,9 +62,6 @@ from ganeti.model.users import OWNER_TAG, Role
 from ganeti.opcodes.opcode import Opcode
 from ganeti.schema.records import replace
 
-TRAIL = "gnt:access:"
-"""Begins the source of the entry in the reason trail that says on whose behalf a job is."""
-
 MAX_VIEWS = 64
 """How many views are kept; a further one takes the place of the one that was not used longest."""
 
@@ -67,16 +69,10 @@ _GENERIC = frozenset(Opcode.__struct_fields__)
 
 
 class Audit(Protocol):
-    """Where denials are noted."""
+    """Where it is noted what callers do without a job, and what they are refused."""
 
     def denied(self, who: str, how: str, what: str, why: str) -> None: ...
-
-
-class NoAudit:
-    """Notes nothing."""
-
-    def denied(self, who: str, how: str, what: str, why: str) -> None:
-        pass
+    def did(self, who: str, how: str, what: str) -> None: ...
 
 
 Ask = Callable[[View], Questions]
@@ -94,7 +90,7 @@ class Gate:
         events: EventFeed,
         now: Callable[[], float],
         sessions: Sessions,
-        audit: Audit | None = None,
+        audit: Audit,
     ) -> None:
         self._callers = callers
         self._state = state
@@ -103,7 +99,7 @@ class Gate:
         self._events = events
         self._now = now
         self._sessions = sessions
-        self._audit = audit or NoAudit()
+        self._audit = audit
         self._views: OrderedDict[Rights, tuple[View, Questions]] = OrderedDict()
         self._waiting: dict[Deferred[Any], Caller] = {}
 
@@ -119,6 +115,8 @@ class Gate:
             raise
         if caller.session and request.named() not in _PASSIVE:
             self._sessions.touch(caller.session)
+        if request.changes and not isinstance(request, SubmitJob | SubmitManyJobs):
+            self._audit.did(who.called, who.means, told(request))
         return permitted
 
     async def guard(self, caller: Caller, request: Request[Any], work: Awaitable[Any]) -> Any:
@@ -169,6 +167,8 @@ class Gate:
         if name in UNLIMITED_METHODS or not rights.limited:
             if not rights.allow(role):
                 raise _lacks(who, role, name)
+            if isinstance(request, QueryHistory) and not rights.allow(Role.ADMIN):
+                request = replace(request, denials=False)
             return Permitted(request)
         return Permitted(request, self._limited(who, request))
 
@@ -331,10 +331,12 @@ class Gate:
         if caller.session or not who.user:
             raise AccessDenied("sign in by a password or a token")
         self._sessions.open(session, digest, caller, who.user)
+        self._audit.did(who.called, who.means, "signed in")
         return LIFETIME
 
     async def _close_session(self, who: Identity, caller: Caller) -> None:
         self._sessions.close(caller.session)
+        self._audit.did(who.called, who.means, "signed out")
         self.recheck()
 
 
@@ -353,6 +355,10 @@ def told(request: Request[Any]) -> str:
     """Return a request in a line."""
     if isinstance(request, SubmitJob):
         return ", ".join(op.summary for op in request.ops)
+    if isinstance(request, CancelJob):
+        return f"CancelJob {request.job_id}"
+    if isinstance(request, ReplaceFilter | DeleteFilter):
+        return f"{request.named()} {request.uuid or ''}".strip()
     return request.named()
 
 

@@ -30,6 +30,7 @@ from ganeti.operations.cluster.group_findings import (
     node_findings,
     power_helpers,
 )
+from ganeti.operations.cluster.password_findings import password_findings
 from ganeti.operations.instance.presence import possible_hosts
 from ganeti.operations.instance.subject import standing
 from ganeti.operations.operation import (
@@ -135,6 +136,7 @@ async def run_config(plan: Configuration, tools: Tools) -> bool:
     findings += helper_findings(plan.state, plan.facts)
     if plan.state.authorities is not None and plan.state.authorities.must_be_replaced:
         findings.append(Finding(Code.ECLUSTERCERT, "cluster", name, _REPLACE))
+    findings += password_findings(plan.state, await tools.shared.read())
     report.heading("Verifying the copies of the state with the master candidates")
     findings += [
         Finding(Code.ENODERPC, "node", plan.state.nodes[uuid].name, f"its copy is behind: {why}")

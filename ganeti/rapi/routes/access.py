@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Users, their roles, and their tokens."""
+"""Users, their roles, tokens and sessions, and who has done what."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ganeti.access.passwords import require_usable
 from ganeti.access.tokens import DEFAULT_LIFETIME, digest_of, new_token
 from ganeti.errors import Code, Refused
 from ganeti.luxi.interfaces import IMaster
-from ganeti.luxi.methods import CloseSession, OpenSession, QueryAccess, SubmitJob
+from ganeti.luxi.methods import CloseSession, OpenSession, QueryAccess, QueryHistory, SubmitJob
 from ganeti.model.users import Role, UserName
 from ganeti.opcodes.access import (
     AddToken,
@@ -27,7 +27,7 @@ from ganeti.opcodes.access import (
 )
 from ganeti.opcodes.opcode import Opcode
 from ganeti.rapi.access import Access
-from ganeti.rapi.arguments import REASON
+from ganeti.rapi.arguments import REASON, Kind, Parameter
 from ganeti.rapi.cookies import Cookie, set_cookie
 from ganeti.rapi.routes.route import Route
 from ganeti.rapi.verbs import Answer, Call, WithHeaders, asks, reason_trail, submits
@@ -189,6 +189,41 @@ class SignedIn(CallerRow):
     expires: float
 
 
+class ChangedRow(TypedDict):
+    """An object that was changed."""
+
+    kind: str
+    action: str
+    name: NotRequired[str | None]
+    uuid: NotRequired[str | None]
+
+
+class HistoryRow(TypedDict):
+    """Something that has happened, or was denied."""
+
+    position: int
+    at: float
+    user: str
+    how: str
+    what: str
+    job: int | None
+    denied: bool
+    count: int
+    changes: list[ChangedRow]
+
+
+async def _history(call: Call, values: Mapping[str, Any], _: Any) -> Any:
+    """Who has changed what, the newest first; administrators are told denials, too."""
+    request = QueryHistory(
+        name=values.get("name"),
+        user=values.get("user"),
+        since=values.get("since"),
+        until=values.get("until"),
+        limit=values.get("limit", 100),
+    )
+    return await call.master.ask_raw(request)
+
+
 async def _sign_in(call: Call, _: Mapping[str, Any], __: Any) -> Any:
     """Begin a session of a browser, which gets a cookie; sign in by a password or a token.
 
@@ -230,6 +265,13 @@ async def _submit(call: Call, values: Mapping[str, Any], opcode: Opcode) -> int:
     return await call.master.ask(SubmitJob(ops=(replace(opcode, reason=trail),)))
 
 
+_FILTERS = (
+    Parameter("name", Kind.TEXT, "Only what is about the object of this name or UUID."),
+    Parameter("user", Kind.TEXT, "Only what this user did, or was denied."),
+    Parameter("since", Kind.NUMBER, "Only what happened then or later; seconds since the epoch."),
+    Parameter("until", Kind.NUMBER, "Only what happened then or earlier."),
+    Parameter("limit", Kind.NUMBER, "How many entries there are at most: 1 to 1000; default 100."),
+)
 _USERS, _ROLES, _TOKENS = "/2/access/users", "/2/access/roles", "/2/access/tokens"
 
 ROUTES = (
@@ -303,6 +345,18 @@ ROUTES = (
             "GET": asks(_who, access=Access.LOGIN, result=CallerRow),
             "POST": asks(_sign_in, access=Access.LOGIN, result=SignedIn),
             "DELETE": asks(_sign_out, access=Access.LOGIN, result=None),
+        },
+    ),
+    Route(
+        "/2/history",
+        {
+            "GET": asks(
+                _history,
+                parameters=_FILTERS,
+                access=Access.LOGIN,
+                result=list[HistoryRow],
+                unlimited=True,
+            )
         },
     ),
     Route("/2/access/self", {"GET": asks(_who, access=Access.LOGIN, result=CallerRow)}),

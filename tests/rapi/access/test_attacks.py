@@ -98,7 +98,7 @@ class LoginTests(SecuredCase):
 
     def test_hostile_names_are_not_found_and_not_believed(self) -> None:
         for name in ("<script>", "\u202etoor", "a" * 5000, "root\x00", "ROOT", "'; --", ""):
-            self.assertIn(self.status(basic(name, PASSWORD)), (401, 400, 431), repr(name))
+            self.assertEqual(self.status(basic(name, PASSWORD)), 401, repr(name))
 
     def test_a_new_password_works_at_once_and_the_old_one_no_more(self) -> None:
         self.assertEqual(self.status(basic("vic", PASSWORD)), 200)
