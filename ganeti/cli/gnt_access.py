@@ -97,6 +97,16 @@ def add_token(session: Session, arguments: Arguments) -> int:
     return carry_out(session, arguments, _checked(opcode), ended=show)
 
 
+def set_openid(session: Session, arguments: Arguments) -> int:
+    """Let users sign in by an OpenID provider."""
+    from ganeti.cli.declared import opcode_of
+    from ganeti.cli.follow import carry_out
+
+    path = arguments.get("secret_file")
+    secret = session.first_line(path) if path else None
+    return carry_out(session, arguments, opcode_of(arguments.plus({"client_secret": secret})))
+
+
 def grant(session: Session, arguments: Arguments) -> int:
     """Grant a role, and print the id of the grant."""
     from ganeti.cli.follow import carry_out
@@ -259,6 +269,40 @@ GNT_ACCESS = tool(
         options=_LIMITS,
         run=grant,
         submits=True,
+    ),
+    Command(
+        name="openid set",
+        opcode="OP_ACCESS_OPENID_SET",
+        words=(Words("issuer", "issuer"),),
+        without=("client_secret",),
+        options=(
+            Option(
+                ("--client-secret-file",),
+                "secret_file",
+                "Read the secret from the first line of a file, or with - of standard input.",
+                TEXT,
+                metavar="FILE",
+            ),
+        ),
+        run=set_openid,
+    ),
+    Command(name="openid remove", opcode="OP_ACCESS_OPENID_REMOVE"),
+    Command(
+        name="openid list",
+        doc="Show the OpenID provider by which users may sign in, if there is one.",
+        options=_LIST_OPTIONS,
+        run=_lists(
+            "openid",
+            "Show the provider.",
+            {
+                "issuer": str,
+                "client_id": str,
+                "redirect_uri": str,
+                "username_claim": str,
+                "groups_claim": str,
+                "scopes": _words,
+            },
+        ),
     ),
     Command(name="role revoke", opcode="OP_ACCESS_ROLE_REVOKE", words=(Words("grant_id", "id"),)),
     Command(

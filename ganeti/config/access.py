@@ -28,6 +28,7 @@ SECTIONS: Mapping[Kind, str] = {
     Kind.USER: "users",
     Kind.ROLE_GRANT: "role_grants",
     Kind.API_TOKEN: "api_tokens",
+    Kind.OPENID: "openid",
 }
 """Where the objects of each kind are in the file."""
 

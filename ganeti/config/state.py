@@ -24,7 +24,7 @@ from ganeti.model.group import Group
 from ganeti.model.instance import Instance
 from ganeti.model.network import Network
 from ganeti.model.node import Node
-from ganeti.model.users import ApiToken, RoleGrant, UserAccount
+from ganeti.model.users import ApiToken, OpenIdProvider, RoleGrant, UserAccount
 from ganeti.schema.host_names import normalized
 from ganeti.schema.records import replace
 
@@ -42,6 +42,7 @@ Stored: TypeAlias = (
     | UserAccount
     | RoleGrant
     | ApiToken
+    | OpenIdProvider
 )
 S = TypeVar("S", bound=Stored)
 
@@ -62,6 +63,7 @@ class Kind(enum.StrEnum):
     USER = "user"
     ROLE_GRANT = "role-grant"
     API_TOKEN = "api-token"
+    OPENID = "openid-provider"
 
 
 TYPES: Mapping[Kind, type[Stored]] = {
@@ -78,6 +80,7 @@ TYPES: Mapping[Kind, type[Stored]] = {
     Kind.USER: UserAccount,
     Kind.ROLE_GRANT: RoleGrant,
     Kind.API_TOKEN: ApiToken,
+    Kind.OPENID: OpenIdProvider,
 }
 KINDS: Mapping[type[Stored], Kind] = {kind: name for name, kind in TYPES.items()}
 
@@ -180,6 +183,11 @@ class ClusterState(msgspec.Struct, frozen=True):
     def api_tokens(self) -> Map[str, ApiToken]:
         """The tokens of users, by the part of them that is no secret."""
         return self._all(Kind.API_TOKEN, ApiToken)
+
+    @property
+    def openid(self) -> OpenIdProvider | None:
+        """The OpenID provider by which users may sign in, if there is one."""
+        return self._all(Kind.OPENID, OpenIdProvider).get(self.cluster.uuid)
 
     def _all(self, kind: Kind, _: type[S]) -> Map[str, S]:
         return self.objects.get(kind, Map())  # type: ignore[return-value]  # by kind, as put

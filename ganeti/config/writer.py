@@ -16,7 +16,7 @@ from ganeti.config.state import ClusterState, Edited, Stored
 from ganeti.journal.interfaces import Commit, Delete, Edit, IJournal, Put
 from ganeti.model.access import Authorities, NodeCertificates, SpentToken
 from ganeti.model.filters import FilterRule
-from ganeti.model.users import ApiToken, RoleGrant, UserAccount
+from ganeti.model.users import ApiToken, OpenIdProvider, RoleGrant, UserAccount
 from ganeti.schema.records import replace
 
 Change: TypeAlias = Callable[[ClusterState], ClusterState]
@@ -178,7 +178,7 @@ def _net(after: ClusterState) -> list[Edited]:
 
 _UNSTAMPED = (
     *(FilterRule, Authorities, NodeCertificates, SpentToken),
-    *(UserAccount, RoleGrant, ApiToken),
+    *(UserAccount, RoleGrant, ApiToken, OpenIdProvider),
 )
 """Records without a serial number and times."""
 

@@ -20,6 +20,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from ganeti.access.passwords import SALT_BYTES, hashed
 from ganeti.daemon import open_files
 from ganeti.daemon.expiry import certificate_expiry
+from ganeti.daemon.fetching import fetcher
 from ganeti.daemon.listening import BACKLOG, keep_unsent, listen_at, send_at_once
 from ganeti.daemon.options import add_address, address_of, parser
 from ganeti.daemon.parts import Daemon, Part
@@ -28,6 +29,7 @@ from ganeti.daemon.service import Program, run
 from ganeti.daemon.workers import Workers, accept_as_worker
 from ganeti.errors import NotMaster
 from ganeti.luxi.async_client import MOST_WAITING, MasterClient
+from ganeti.luxi.interfaces import IMaster
 from ganeti.metrics.family import Family, gauge
 from ganeti.paths import RAPI_PORT, Paths, name_of_this_node, of_this_node
 from ganeti.rapi.access import Authenticator, MasterAccounts, UsersFile, UsersFileChecker
@@ -35,6 +37,7 @@ from ganeti.rapi.costly_queries import QueryLimit
 from ganeti.rapi.events.hub import EventHub
 from ganeti.rapi.login_limits import source_of
 from ganeti.rapi.metrics import ApiMetrics
+from ganeti.rapi.openid import OpenIdClient, SignIn
 from ganeti.rapi.resource import Api, resource_tree
 from ganeti.rapi.routes.table import ROUTES
 from ganeti.rapi.site import MAX_CONNECTIONS, ApiSite
@@ -146,7 +149,7 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
         time.time,
         events,
         ApiMetrics(around),
-        _services(checker),
+        _services(reactor, checker, master),
         frozenset(options.trusted_proxy),
     )
     site = ApiSite(
@@ -237,7 +240,7 @@ def _in_thread(reactor: Any) -> Callable[[Callable[[], bool]], Awaitable[bool]]:
     return in_thread
 
 
-def _services(checker: UsersFileChecker) -> Services:
+def _services(reactor: Any, checker: UsersFileChecker, master: IMaster) -> Services:
     async def hash_password(password: str, source: str) -> str:
         # In the same turns as the checks of passwords, which take as much.
         hashes: list[str] = []
@@ -249,7 +252,8 @@ def _services(checker: UsersFileChecker) -> Services:
         await checker.checks.run(source_of(source), work)
         return hashes[0]
 
-    return Services(os.urandom, hash_password)
+    client = OpenIdClient(fetcher(reactor), reactor.seconds, time.time, os.urandom)
+    return Services(os.urandom, hash_password, SignIn(client, master))
 
 
 if __name__ == "__main__":

@@ -382,6 +382,10 @@ class QueryHistory(Request[list[dict[str, Any]]]):
     denials: bool = True
 
 
+class QueryOpenId(Request[dict[str, Any] | None]):
+    """Internal: the OpenID provider by which users may sign in, with its secret."""
+
+
 class RecordDenial(Request[None]):
     """Internal: the remote API has refused ``who`` something."""
 

@@ -79,6 +79,7 @@ def answers(
         "QueryMetrics": metrics.query,
         "QueryAccess": accounts.query,
         "QueryPassword": accounts.password,
+        "QueryOpenId": accounts.openid,
         "QueryHistory": history.query,
         "RecordDenial": audit.record,
     }

@@ -36,7 +36,9 @@ SHOWN: Mapping[str, Stored] = {
 }
 """The objects of the configuration that clients see; certificates and spent tokens are not."""
 
-ACCESS = frozenset((Stored.USER.value, Stored.ROLE_GRANT.value, Stored.API_TOKEN.value))
+ACCESS = frozenset(
+    kind.value for kind in (Stored.USER, Stored.ROLE_GRANT, Stored.API_TOKEN, Stored.OPENID)
+)
 """The objects that decide who may do what, of which events say only that they have changed."""
 
 _SECRETS: Mapping[str, Sequence[str]] = {

@@ -112,3 +112,21 @@ class ApiToken(Record):
     scope: Scope = Scope()
     used: Count = 0
     comment: Line = ""
+
+
+class OpenIdProvider(Record):
+    """The OpenID provider by which users may sign in; ``uuid`` is the cluster's.
+
+    ``redirect_uri`` is the address of this cluster's /2/access/openid/callback, as it is registered
+    with the provider. A user is called by ``username_claim``, and has the roles that are granted
+    to the groups in ``groups_claim``.
+    """
+
+    uuid: Line
+    issuer: Text
+    client_id: Text
+    redirect_uri: Text
+    client_secret: Line = ""
+    username_claim: Text = "preferred_username"
+    groups_claim: Text = "groups"
+    scopes: tuple[Text, ...] = ("openid", "profile")

@@ -107,3 +107,30 @@ class RevokeToken(Opcode, tag="OP_ACCESS_TOKEN_REVOKE"):
     summary_field = "token_id"
 
     token_id: Annotated[Text, doc("The part of the token that is no secret.")]
+
+
+class SetOpenId(Opcode, tag="OP_ACCESS_OPENID_SET"):
+    """Let users sign in by an OpenID provider; all of its settings are set anew."""
+
+    summary_field = "issuer"
+
+    issuer: Annotated[Text, doc("The provider, by the address that its tokens name: https://…")]
+    client_id: Annotated[Text, doc("The name of this cluster with the provider.")]
+    redirect_uri: Annotated[
+        Text, doc("The address of /2/access/openid/callback, as registered with the provider.")
+    ]
+    client_secret: Annotated[
+        Line | None, doc("The secret of this cluster with the provider.", private=True)
+    ] = None
+    username_claim: Annotated[Text, doc("Where tokens have the name of the user.")] = (
+        "preferred_username"
+    )
+    groups_claim: Annotated[Text, doc("Where tokens have the groups of the user.")] = "groups"
+    scopes: Annotated[tuple[Text, ...], doc("What the provider is asked for.")] = (
+        "openid",
+        "profile",
+    )
+
+
+class RemoveOpenId(Opcode, tag="OP_ACCESS_OPENID_REMOVE"):
+    """Let nobody sign in by an OpenID provider any more, and end their sessions."""

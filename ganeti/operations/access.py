@@ -8,6 +8,7 @@ from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
 
+from ganeti.access.addresses import is_secure
 from ganeti.access.passwords import SCHEME, check_of
 from ganeti.access.tokens import MAX_LIFETIME
 from ganeti.config.changes import access as changes
@@ -19,6 +20,7 @@ from ganeti.model.users import (
     GROUP_PREFIX,
     USER_NAME,
     ApiToken,
+    OpenIdProvider,
     RoleGrant,
     Scope,
     UserAccount,
@@ -28,9 +30,11 @@ from ganeti.opcodes.access import (
     AddUser,
     GrantRole,
     ModifyUser,
+    RemoveOpenId,
     RemoveUser,
     RevokeRole,
     RevokeToken,
+    SetOpenId,
 )
 from ganeti.operations.operation import Ending, Facts, Operation, Tools
 
@@ -143,6 +147,41 @@ def plan_revoke_token(op: RevokeToken, state: ClusterState, facts: Facts) -> Rec
     return _checked(changes.revoke_token(op.token_id), state)
 
 
+def plan_set_openid(op: SetOpenId, state: ClusterState, facts: Facts) -> Recorded:
+    """Decide on the OpenID provider."""
+    wrong = [
+        Problem(name, "must be an address with https://, or of this host")
+        for name in ("issuer", "redirect_uri")
+        if not is_secure(getattr(op, name))
+    ]
+    if "openid" not in op.scopes:
+        wrong.append(Problem("scopes", "must have openid among them"))
+    if wrong:
+        raise Invalid(wrong)
+    provider = OpenIdProvider(
+        uuid=state.cluster.uuid,
+        issuer=op.issuer,
+        client_id=op.client_id,
+        redirect_uri=op.redirect_uri,
+        client_secret=op.client_secret or "",
+        username_claim=op.username_claim,
+        groups_claim=op.groups_claim,
+        scopes=op.scopes,
+    )
+    return Recorded(lambda state: state.put(provider))
+
+
+def plan_remove_openid(op: RemoveOpenId, state: ClusterState, facts: Facts) -> Recorded:
+    """Decide on removing the OpenID provider."""
+
+    def change(state: ClusterState) -> ClusterState:
+        if state.openid is None:
+            raise Refused("there is no OpenID provider", Code.UNKNOWN)
+        return state.remove(state.openid)
+
+    return _checked(change, state)
+
+
 async def run_change(plan: Recorded, tools: Tools) -> Ending:
     return Ending(plan.result, plan.change)
 
@@ -215,4 +254,6 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     Operation(RevokeRole, plan_revoke, run_change),
     Operation(AddToken, plan_add_token, run_add_token),
     Operation(RevokeToken, plan_revoke_token, run_change),
+    Operation(SetOpenId, plan_set_openid, run_change),
+    Operation(RemoveOpenId, plan_remove_openid, run_change),
 )

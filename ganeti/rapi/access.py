@@ -55,6 +55,7 @@ METERED_PER_SECOND = 10.0
 class Access(enum.Enum):
     """What a method asks of its user."""
 
+    PUBLIC = "nothing"
     OPEN = "nothing, unless the server wants a login from everybody"
     LOGIN = "a login"
     METERED = "a login; each user can do this only so often"
@@ -300,7 +301,7 @@ class Authenticator:
 
     def anonymous(self, access: Access) -> bool:
         """Whether nobody needs to log in for it."""
-        return access is Access.OPEN and not self._login_always
+        return access is Access.PUBLIC or (access is Access.OPEN and not self._login_always)
 
     def meter(self, name: str) -> None:
         """Count a metered request of a user.

@@ -151,7 +151,7 @@ class Admission:
 
     async def _admit(self, verb: Verb, method: str, shown: Credentials) -> Admitted:
         authenticator = self._authenticator
-        if shown.authorization is None and shown.cookie is None:
+        if verb.access is Access.PUBLIC or (shown.authorization is None and shown.cookie is None):
             if authenticator.anonymous(verb.access):
                 return Admitted(Caller(role=Role.VIEWER, source=shown.source), role=Role.VIEWER)
             raise Unauthenticated("log in with a user of this cluster")

@@ -34,15 +34,21 @@ def read_cookie(value: str) -> Cookie | None:
     return None if found is None else Cookie(found[1], found[2])
 
 
-def session_cookie(headers: Iterable[bytes]) -> Cookie | None:
-    """Return the session in ``Cookie`` headers; None if there is none, or more than one."""
+def cookie_value(headers: Iterable[bytes], wanted: str) -> str | None:
+    """Return a value in ``Cookie`` headers; None if there is none, or more than one."""
     values = []
     for header in headers:
         for pair in header.decode("latin-1").split(";"):
             name, _, value = pair.strip().partition("=")
-            if name == NAME:
+            if name == wanted:
                 values.append(value)
-    return read_cookie(values[0]) if len(values) == 1 else None
+    return values[0] if len(values) == 1 else None
+
+
+def session_cookie(headers: Iterable[bytes]) -> Cookie | None:
+    """Return the session in ``Cookie`` headers; None if there is none, or more than one."""
+    value = cookie_value(headers, NAME)
+    return None if value is None else read_cookie(value)
 
 
 def set_cookie(cookie: Cookie | None, max_age: int) -> str:

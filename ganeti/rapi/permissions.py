@@ -24,6 +24,7 @@ class Permission:
 
 
 _BY_ACCESS = {
+    Access.PUBLIC: Role.VIEWER,
     Access.OPEN: Role.VIEWER,
     Access.LOGIN: Role.VIEWER,
     Access.METERED: Role.VIEWER,

@@ -204,8 +204,9 @@ class RouteResource(Resource):
             text = self._api.metrics.text(result, self._api.events)
             return Response(HTTPStatus.OK, text, content_type=CONTENT_TYPE.encode("ascii"))
         headers: tuple[tuple[str, str], ...] = ()
+        status = HTTPStatus.OK
         if isinstance(result, WithHeaders):
-            result, headers = result.value, result.headers
+            result, headers, status = result.value, result.headers, result.status
         if verb.access in (Access.WRITE, Access.ADMIN):
             self._log.info(
                 "{user}: {method} {path}: {result}",
@@ -214,7 +215,7 @@ class RouteResource(Resource):
                 path=request.path.decode("latin-1"),
                 result=result,
             )
-        return Response(HTTPStatus.OK, _encoded(result), headers)
+        return Response(status, _encoded(result), headers)
 
     async def _stream(
         self, request: ApiRequest, wanted: Subscription, confirm: Confirm, admitted: Admitted
@@ -263,6 +264,7 @@ class RouteResource(Resource):
             self._api.now(),
             admitted,
             self._api.services,
+            tuple(request.requestHeaders.getRawHeaders(b"cookie") or ()),
         )
 
 

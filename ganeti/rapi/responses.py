@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ganeti.rapi.access import Access
 from ganeti.rapi.metrics import exposes
 from ganeti.rapi.routes.route import Route
 from ganeti.rapi.verbs import Verb, asks, lists, shows, streams, submits
@@ -46,14 +45,12 @@ ERRORS: Schema = {
 }
 """These answers, for operations to refer to."""
 
-_SOMETIMES = frozenset(("403", "404"))
+_SOMETIMES = frozenset(("404",))
 
 
 def errors(route: Route, verb: Verb) -> Schema:
     """The answers of an operation that are errors, by status."""
     found = _ERRORS.keys() - _SOMETIMES
-    if verb.access is Access.WRITE:
-        found |= {"403"}
     if route.variables:
         found |= {"404"}
     described: Schema = {

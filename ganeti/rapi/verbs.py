@@ -58,6 +58,30 @@ class Admitted:
 ANYBODY = Admitted(Caller(role=Role.VIEWER))
 
 
+class Beginning(Protocol):
+    """Where a browser is sent, and what its cookie holds."""
+
+    @property
+    def location(self) -> str: ...
+    @property
+    def cookie(self) -> str: ...
+
+
+class OpenIdSignIn(Protocol):
+    """Signs browsers in by the OpenID provider that the cluster has."""
+
+    async def begin(self) -> Beginning:
+        """Return where a browser signs in.
+
+        :raises Refused: there is no provider.
+        """
+        ...
+
+    async def finish(self, cookie: str, said: Mapping[str, str], source: str) -> IMaster:
+        """Return the master as whoever has signed in sees it."""
+        ...
+
+
 @dataclass(frozen=True)
 class Services:
     """What verbs do on this host; ``random`` gives so many bytes that nobody can guess.
@@ -67,6 +91,7 @@ class Services:
 
     random: Callable[[int], bytes]
     hash_password: Callable[[str, str], Awaitable[str]]
+    openid: OpenIdSignIn | None = None
 
 
 async def _no_hash(password: str, source: str) -> str:
@@ -78,10 +103,11 @@ NO_SERVICES = Services(os.urandom, _no_hash)
 
 @dataclass(frozen=True)
 class WithHeaders:
-    """An answer with further headers."""
+    """An answer with further headers, and perhaps another status than 200."""
 
     value: Any
     headers: tuple[tuple[str, str], ...]
+    status: HTTPStatus = HTTPStatus.OK
 
 
 @dataclass(frozen=True)
@@ -98,6 +124,8 @@ class Call:
     """Seconds since the epoch."""
     admitted: Admitted = ANYBODY
     services: Services = NO_SERVICES
+    cookies: tuple[bytes, ...] = ()
+    """The headers ``Cookie``."""
 
 
 class Verb(Protocol):

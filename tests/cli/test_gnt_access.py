@@ -100,6 +100,21 @@ class TokenTests(SynchronousTestCase):
         self.assertEqual((job.role, job.lifetime), ("viewer", 30 * 86400))
 
 
+class OpenIdTests(SynchronousTestCase):
+    def test_the_secret_comes_from_a_file(self) -> None:
+        terminal = Terminal(stdin="s3cret\n")
+        words = (
+            "--client-id=ganeti",
+            "--redirect-uri=https://cluster:5080/2/access/openid/callback",
+        )
+        code = terminal.run(
+            *(GNT_ACCESS, "openid", "set", *words, "--client-secret-file=-", "https://id.example")
+        )
+        self.assertEqual(code, 0, terminal.err)
+        job: Any = terminal.job()
+        self.assertEqual((job.issuer, job.client_secret), ("https://id.example", "s3cret"))
+
+
 class ListTests(SynchronousTestCase):
     def test_users_are_listed(self) -> None:
         in_utc(self)

@@ -26,6 +26,7 @@ class LuxiTests(SynchronousTestCase):
         self.assertEqual(ours.pop("QueryHistory"), history)
         self.assertEqual(ours.pop("RecordDenial"), ["who", "how", "what", "why"])
         self.assertEqual(ours.pop("QueryCaller"), [])
+        self.assertEqual(ours.pop("QueryOpenId"), [])
         self.assertEqual(ours.pop("OpenSession"), ["session", "digest"])
         self.assertEqual(ours.pop("CloseSession"), [])
         self.assertEqual(ours.pop("QueryPassword"), ["user"])

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from typing import Any
 
 from tests.system.running import SharedCluster, eventually, run
+from tools.quickstart.place import TREE
 
 CREATE = ("add", "-t", "diskless", "-o", "noop", "--no-name-check", "--no-ip-check", "--no-install")
 
@@ -75,3 +78,40 @@ class AccessTests(SharedCluster):
         self.running.quickstart("start")
         self.assertEqual(self.curl("/2/instances", *login)[0], 401)
         self.assertIn("ann", self.tool("user", "list", "--no-headers"))
+
+    def test_a_browser_signs_in_by_a_provider_and_out_again(self) -> None:
+        provider = subprocess.Popen(
+            [sys.executable, "-P", "-m", "tests.system.openid_provider"],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(TREE)},
+            text=True,
+        )
+        self.addCleanup(provider.wait)
+        self.addCleanup(provider.kill)
+        assert provider.stdout is not None
+        self.addCleanup(provider.stdout.close)
+        issuer = provider.stdout.readline().strip()
+        rapi = self.running.cluster.rapi
+        secret = self.mktemp()
+        with open(secret, "w") as file:
+            file.write("s3cret")
+        self.tool(
+            *("openid", "set", "--client-id=ganeti", f"--client-secret-file={secret}"),
+            *(f"--redirect-uri={rapi}/2/access/openid/callback", issuer),
+        )
+        self.tool("role", "grant", "group:devs", "admin")
+        jar = self.mktemp()
+        cookies = ("-b", jar, "-c", jar)
+        # The browser is sent to the provider, back, and to the console, which is not there yet.
+        self.curl("/2/access/openid/login", "-L", *cookies)
+        status, told = self.curl("/2/access/session", *cookies)
+        self.assertEqual((status, told["user"], told["role"]), (200, "openid:eve", "admin"))
+        change = "/2/tags?tag=seen"
+        self.assertEqual(self.curl(change, *cookies, method="PUT")[0], 403)
+        token = ("-H", f"X-CSRF-Token: {told['csrf']}")
+        status, job = self.curl(change, *cookies, *token, method="PUT")
+        self.assertEqual(status, 200)
+        told_by = self.running.tool("cluster", "history", "--user=openid:eve").stdout
+        self.assertIn(f"job {job} TAGS_SET", told_by)
+        self.assertEqual(self.curl("/2/access/session", *cookies, *token, method="DELETE")[0], 200)
+        self.assertEqual(self.curl("/2/access/session", *cookies)[0], 401)

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
@@ -55,6 +56,11 @@ class Accounts:
         # Always the same for a name, and nobody else can tell which.
         digest = hashlib.blake2b(user.encode(), key=self._key, digest_size=8).digest()
         return {"known": False, "hash": others[int.from_bytes(digest) % len(others)]}
+
+    async def openid(self) -> dict[str, Any] | None:
+        """The OpenID provider, if there is one."""
+        found = self._config.state().openid
+        return None if found is None else dict(msgspec.to_builtins(found))
 
     def stop(self) -> None:
         """Keep no uses any more."""

@@ -115,17 +115,18 @@ class Callers:
 
     def _anonymous(self, caller: Caller) -> Identity:
         state = self._state()
-        if caller.role is None or state.users or state.role_grants:
+        if caller.role is None or state.users or state.role_grants or state.openid:
             # With users there are scopes, which nobody must get around by not logging in.
             raise Unauthenticated("log in with a user of this cluster")
         return Identity("", Rights.everywhere(caller.role), source=caller.source)
 
     def _by_account(self, caller: Caller) -> Rights:
-        user = self._state().users.get(caller.user)
         if caller.external:
-            if user is not None and user.disabled:
+            if self._state().openid is None:
                 raise _unknown(caller.user)
-            return rights_of(self._state(), caller.user, caller.groups)
+            # Not what is granted to a user of that name: providers let people choose their names.
+            return rights_of(self._state(), "", caller.groups)
+        user = self._state().users.get(caller.user)
         proof = "" if user is None or user.password is None else tokens.digest_of(user.password)
         if not proof or not tokens.same(proof, caller.digest):
             raise _unknown(caller.user)

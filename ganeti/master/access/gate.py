@@ -24,7 +24,7 @@ from ganeti.access.permissions import (
     role_for,
 )
 from ganeti.access.rights import Rights, scope_tags
-from ganeti.config.state import ClusterState, Edited, Kind
+from ganeti.config.state import ClusterState, Edited
 from ganeti.errors import (
     AccessDenied,
     Code,
@@ -55,6 +55,7 @@ from ganeti.master.access.history import TRAIL
 from ganeti.master.access.listing import listed
 from ganeti.master.access.sessions import LIFETIME, Sessions
 from ganeti.master.access.view import View, subject_of
+from ganeti.master.change_events import ACCESS
 from ganeti.master.event_feed import EventFeed
 from ganeti.master.questions import Questions
 from ganeti.model.instance import Instance
@@ -135,7 +136,7 @@ class Gate:
 
     def changed(self, state: ClusterState, edits: Sequence[Edited]) -> None:
         """See to it that those wait no longer who are refused in the new state."""
-        if any(edit.kind in (Kind.USER, Kind.ROLE_GRANT, Kind.API_TOKEN) for edit in edits):
+        if any(edit.kind in ACCESS for edit in edits):
             self.recheck()
 
     def recheck(self) -> None:

@@ -5,9 +5,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
 from ganeti.model.users import Scope
+from ganeti.schema.records import replace
+
+_OPENID = (*("issuer", "client_id", "redirect_uri", "username_claim", "groups_claim", "scopes"),)
 
 
 def listed(state: ClusterState, what: str, *, only: str | None = None) -> list[dict[str, Any]]:
@@ -62,7 +67,13 @@ def listed(state: ClusterState, what: str, *, only: str | None = None) -> list[d
                 )
                 if only in (None, token.user)
             ]
-    raise Refused(f"there are no {what}; there are users, roles and tokens", Code.INPUT)
+        case "openid":
+            found = state.openid
+            if found is None or only is not None:
+                return []
+            shown = msgspec.to_builtins(replace(found, client_secret=""))
+            return [{name: shown[name] for name in _OPENID}]
+    raise Refused(f"there are no {what}; there are users, roles, tokens and openid", Code.INPUT)
 
 
 def _scope(state: ClusterState, scope: Scope) -> dict[str, list[str]]:

@@ -5,13 +5,21 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Annotated, Any, NotRequired, TypedDict
 
 from ganeti.access.passwords import require_usable
 from ganeti.access.tokens import DEFAULT_LIFETIME, digest_of, new_token
-from ganeti.errors import Code, Refused
+from ganeti.errors import Code, Refused, Unauthenticated
 from ganeti.luxi.interfaces import IMaster
-from ganeti.luxi.methods import CloseSession, OpenSession, QueryAccess, QueryHistory, SubmitJob
+from ganeti.luxi.methods import (
+    CloseSession,
+    OpenSession,
+    QueryAccess,
+    QueryCaller,
+    QueryHistory,
+    SubmitJob,
+)
 from ganeti.model.users import Role, UserName
 from ganeti.opcodes.access import (
     AddToken,
@@ -21,16 +29,20 @@ from ganeti.opcodes.access import (
     OnlyGroups,
     OnlyOwners,
     OnlyTags,
+    RemoveOpenId,
     RemoveUser,
     RevokeRole,
     RevokeToken,
+    SetOpenId,
 )
 from ganeti.opcodes.opcode import Opcode
 from ganeti.rapi.access import Access
 from ganeti.rapi.arguments import REASON, Kind, Parameter
-from ganeti.rapi.cookies import Cookie, set_cookie
+from ganeti.rapi.cookies import Cookie, cookie_value, set_cookie
+from ganeti.rapi.openid import COOKIE as OPENID_COOKIE
+from ganeti.rapi.openid import PATIENCE
 from ganeti.rapi.routes.route import Route
-from ganeti.rapi.verbs import Answer, Call, WithHeaders, asks, reason_trail, submits
+from ganeti.rapi.verbs import Answer, Call, OpenIdSignIn, WithHeaders, asks, reason_trail, submits
 from ganeti.schema.records import Record, doc, replace
 from ganeti.schema.types import Line, Positive
 
@@ -189,6 +201,17 @@ class SignedIn(CallerRow):
     expires: float
 
 
+class OpenIdRow(TypedDict):
+    """The OpenID provider, without its secret."""
+
+    issuer: str
+    client_id: str
+    redirect_uri: str
+    username_claim: str
+    groups_claim: str
+    scopes: list[str]
+
+
 class ChangedRow(TypedDict):
     """An object that was changed."""
 
@@ -237,9 +260,43 @@ async def begin_session(call: Call, master: IMaster) -> WithHeaders:
     secret = base64.urlsafe_b64encode(call.services.random(32)).rstrip(b"=").decode("ascii")
     cookie = Cookie(call.services.random(8).hex(), secret)
     lasts = await master.ask(OpenSession(session=cookie.session_id, digest=digest_of(secret)))
-    told = await _who(call, {}, None)
+    described = await master.ask(QueryCaller())
+    told = {name: described[name] for name in ("user", "role", "limited", "token")}
     told |= {"csrf": cookie.csrf, "expires": call.now + lasts}
     return WithHeaders(told, (("Set-Cookie", set_cookie(cookie, int(lasts))), NOT_STORED))
+
+
+async def _openid_begin(call: Call, _: Mapping[str, Any], __: Any) -> Any:
+    """Send a browser to the OpenID provider, from where it comes back signed in."""
+    beginning = await _openid(call).begin()
+    cookie = f"{OPENID_COOKIE}={beginning.cookie}; Max-Age={PATIENCE}; {_LAX}"
+    headers = (("Location", beginning.location), ("Set-Cookie", cookie), NOT_STORED)
+    return WithHeaders(None, headers, HTTPStatus.SEE_OTHER)
+
+
+async def _openid_finish(call: Call, values: Mapping[str, Any], _: Any) -> Any:
+    """Begin a session of a browser that comes back from the OpenID provider."""
+    begun = cookie_value(call.cookies, OPENID_COOKIE)
+    if begun is None:
+        raise Unauthenticated("signing in was not begun here, or took too long; begin again")
+    master = await _openid(call).finish(begun, values, call.admitted.caller.source)
+    session = await begin_session(call, master)
+    over = ("Set-Cookie", f"{OPENID_COOKIE}=; Max-Age=0; {_LAX}")
+    headers = (over, *session.headers, ("Location", CONSOLE))
+    return WithHeaders(None, headers, HTTPStatus.SEE_OTHER)
+
+
+def _openid(call: Call) -> OpenIdSignIn:
+    if call.services.openid is None:
+        raise Refused("this cluster has no OpenID provider", Code.UNKNOWN)
+    return call.services.openid
+
+
+_LAX = "Path=/; Secure; HttpOnly; SameSite=Lax"
+"""The browser comes back by a link of another site, so that this one cookie cannot be strict."""
+
+CONSOLE = "/ui/"
+"""Where a browser goes when it has signed in."""
 
 
 async def _sign_out(call: Call, _: Mapping[str, Any], __: Any) -> Any:
@@ -272,6 +329,22 @@ _FILTERS = (
     Parameter("until", Kind.NUMBER, "Only what happened then or earlier."),
     Parameter("limit", Kind.NUMBER, "How many entries there are at most: 1 to 1000; default 100."),
 )
+_SAID = tuple(
+    Parameter(name, Kind.TEXT, f"As the provider says it: {text}.")
+    for name, text in (
+        ("code", "what the token is got for"),
+        ("state", "which attempt this is about"),
+        ("iss", "who the provider is"),
+        ("session_state", "its own session"),
+        ("error", "why nobody has signed in"),
+        ("error_description", "the same in words"),
+        ("error_uri", "where there is more"),
+    )
+)
+_NO_PROVIDER = {
+    HTTPStatus.SEE_OTHER: "The browser is sent on.",
+    HTTPStatus.NOT_FOUND: "The cluster has no OpenID provider.",
+}
 _USERS, _ROLES, _TOKENS = "/2/access/users", "/2/access/roles", "/2/access/tokens"
 
 ROUTES = (
@@ -345,6 +418,34 @@ ROUTES = (
             "GET": asks(_who, access=Access.LOGIN, result=CallerRow),
             "POST": asks(_sign_in, access=Access.LOGIN, result=SignedIn),
             "DELETE": asks(_sign_out, access=Access.LOGIN, result=None),
+        },
+    ),
+    Route(
+        "/2/access/openid",
+        {
+            "GET": asks(
+                _listing("openid", "The OpenID provider, for administrators: none, or one."),
+                access=Access.LOGIN,
+                result=list[OpenIdRow],
+            ),
+            "PUT": submits(SetOpenId, access=Access.ADMIN),
+            "DELETE": submits(RemoveOpenId, access=Access.ADMIN),
+        },
+    ),
+    Route(
+        "/2/access/openid/login",
+        {"GET": asks(_openid_begin, access=Access.PUBLIC, result=None, errors=_NO_PROVIDER)},
+    ),
+    Route(
+        "/2/access/openid/callback",
+        {
+            "GET": asks(
+                _openid_finish,
+                parameters=_SAID,
+                access=Access.PUBLIC,
+                result=None,
+                errors=_NO_PROVIDER,
+            )
         },
     ),
     Route(

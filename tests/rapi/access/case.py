@@ -90,12 +90,15 @@ class SecuredCase(AccessCase):
             clock.seconds,
             self.hub,
             ApiMetrics(),
-            Services(self.random, _hash_password),
+            self.services(),
             self.proxies,
         )
         self.site = ApiSite(resource_tree(ROUTES, self.api), clock)
         self.addCleanup(self.hub.stop)
         self.addCleanup(self.api.streams.stop)
+
+    def services(self) -> Services:
+        return Services(self.random, _hash_password)
 
     def random(self, size: int) -> bytes:
         self.drawn += 1
