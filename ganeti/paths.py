@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Final
 
@@ -122,6 +123,16 @@ class Paths:
     def domain_secret(self) -> str:
         """The secret that clusters share which move instances between each other."""
         return f"{self.data}/cluster-domain-secret"
+
+    @property
+    def shared_files(self) -> Mapping[str, int]:
+        """The permission bits of the files that every master candidate has a copy of, by path."""
+        return {
+            self.rapi_certificate: 0o440,
+            self.rapi_users: 0o640,
+            self.domain_secret: 0o640,
+            self.authority_key: 0o400,
+        }
 
     @property
     def crypto(self) -> str:

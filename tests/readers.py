@@ -12,6 +12,8 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+from ganeti.cli.command import Command
+from ganeti.opcodes.registry import OPCODES
 from ganeti.operations.operation import Operation
 
 SOURCE = Path(__file__).parents[1] / "ganeti"
@@ -202,3 +204,57 @@ def _texts(field: ast.expr, function: FunctionType, tree: ast.AST) -> set[str]:
 
 def _hashable(value: object) -> bool:
     return isinstance(value, str | int | bool | None)
+
+
+def option_names_read(command: Command) -> set[str]:
+    """Return every text in what a command runs, among which are the names of options it reads.
+
+    Followed are the functions of ``ganeti.cli`` that it calls, by name and wherever they are.
+    """
+    functions, tables = _definitions_of_tools()
+    found: set[str] = set()
+    fields = OPCODES[command.opcode].__struct_fields__ if command.opcode else ()
+    waiting = [each.__name__ for each in _called_at_first(command)]
+    seen: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        for tree in (*functions.get(name, ()), *tables.get(name, ())):
+            for node in ast.walk(tree):
+                match node:
+                    case ast.Constant(str() as text):
+                        found.add(text)
+                    case ast.Name(used) | ast.Attribute(attr=used):
+                        waiting.append(used)
+    return found | set(fields if "opcode_of" in seen or "request" in seen else ())
+
+
+def _called_at_first(command: Command) -> Iterator[FunctionType]:
+    """Return the functions that a declaration names."""
+    run = command.run
+    arguments = run.args if isinstance(run, functools.partial) else ()
+    candidates: list[Any] = [run.func if isinstance(run, functools.partial) else run]
+    candidates += [
+        command.given,
+        command.ended,
+        *(getattr(each, "chosen", 0) for each in arguments),
+    ]
+    yield from (each for each in candidates if isinstance(each, FunctionType))
+
+
+@functools.cache
+def _definitions_of_tools() -> tuple[dict[str, list[ast.AST]], dict[str, list[ast.AST]]]:
+    """Return the functions and the constants of the tools' modules by name."""
+    functions: dict[str, list[ast.AST]] = {}
+    tables: dict[str, list[ast.AST]] = {}
+    for path, tree in _all_modules().items():
+        for node in tree.body if path.startswith("cli/") else ():
+            match node:
+                case ast.FunctionDef(name):
+                    functions.setdefault(name, []).append(node)
+                case ast.Assign([ast.Name(name)]) | ast.AnnAssign(ast.Name(name)):
+                    if not name.startswith("GNT_"):
+                        tables.setdefault(name, []).append(node)
+    return functions, tables

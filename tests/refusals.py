@@ -11,9 +11,10 @@ from ganeti.model.parameters.disk import DISKS
 from ganeti.model.parameters.hypervisors import HYPERVISORS
 from ganeti.model.parameters.node import NodeParameters
 from ganeti.model.unsupported import UNSUPPORTED
+from ganeti.opcodes.cluster import NEVER_FOUND
 from ganeti.opcodes.opcode import op_id
-from ganeti.operations.left_out import INSTEAD
 from ganeti.operations.registry import OPERATIONS
+from ganeti.operations.unsupported import INSTEAD
 from ganeti.schema.parameters import parameters
 
 HEAD = """\
@@ -30,15 +31,19 @@ NO_EFFECT: Mapping[str, str] = {
     "`shutdown_timeout` of `OP_INSTANCE_STARTUP`": (
         "It is for guests that were stopped from inside, which are started again here."
     ),
-    "`ignore_consistency` of `OP_INSTANCE_MOVE`": "Disks are copied only of a stopped guest.",
-    "`verbose` and `debug` of verifications and of `OP_CLUSTER_RENEW_CRYPTO`": (
-        "The job's log has everything anyway."
-    ),
+    "`verbose` and `debug` of `OP_CLUSTER_RENEW_CRYPTO`": "The job's log has everything anyway.",
     "`master_netdev` and `master_netmask`": (
         "They are for scripts of the master's host, which find them in ssconf."
     ),
 }
 """What is accepted although nothing here acts by it, as clients send it always."""
+
+
+NEVER = """\
+
+`gnt-cluster verify` has the error codes of Ganeti. These can be given in `--ignore-errors`, but are
+never reported:
+"""
 
 
 MODIFY = """\
@@ -81,6 +86,9 @@ def section() -> Iterator[str]:
     yield f"\nDisks of the templates {others} cannot be made.\n"
     yield "Accepted without effect, as clients send it always:\n"
     yield from (f"* {what}: {why}" for what, why in NO_EFFECT.items())
+    yield NEVER
+    yield from ("| finding | why it does not occur |", "|---|---|")
+    yield from (f"| `{code}` | {_sentence(why)} |" for code, why in NEVER_FOUND.items())
     yield ""
 
 

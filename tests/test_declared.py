@@ -7,8 +7,10 @@ instead, or it is in one of the short lists below, with its reason.
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,7 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 import ganeti.rpc
 from ganeti.model.cluster import Cluster
 from ganeti.model.disk import SUPPORTED, Template
-from ganeti.model.named import Tagged
+from ganeti.model.named import TaggedObject
 from ganeti.model.parameters.backend import Backend
 from ganeti.model.parameters.declaration import ParameterSet
 from ganeti.model.parameters.disk import DISKS
@@ -27,25 +29,25 @@ from ganeti.model.parameters.nic import NicParameters
 from ganeti.model.parameters.node import NodeParameters
 from ganeti.model.parameters.policy import Policy
 from ganeti.model.unsupported import UNSUPPORTED
+from ganeti.node.verification import CHECKS
+from ganeti.opcodes.cluster import NEVER_FOUND, FindingCode, VerifyConfig, VerifyGroup
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import OPCODES, unsupported_parameters
-from ganeti.operations.instance.layout import LAYOUTS
-from ganeti.operations.instance.wishes import DiskWish, NicWish
-from ganeti.operations.left_out import INSTEAD
+from ganeti.operations import perform
+from ganeti.operations.cluster import verify
+from ganeti.operations.instance.device_specs import DiskSpec, NicSpec
+from ganeti.operations.instance.disks.layout import LAYOUTS
 from ganeti.operations.registry import OPERATIONS
+from ganeti.operations.unsupported import INSTEAD
 from ganeti.rpc.call import Call
+from ganeti.rpc.node import VerifyNode
 from ganeti.schema.parameters import parameters
+from ganeti.testing.builders import a_cluster, an_instance
 from tests.readers import modules, names_called, names_read, parameters_read
 
 EXCEPTIONS: Mapping[str, str] = {
     "OP_CLUSTER_RENEW_CRYPTO.debug": "the job's log has everything anyway",
     "OP_CLUSTER_RENEW_CRYPTO.verbose": "the job's log has everything anyway",
-    "OP_CLUSTER_VERIFY_CONFIG.verbose": "the report has everything anyway",
-    "OP_CLUSTER_VERIFY_GROUP.verbose": "the report has everything anyway",
-    "OP_INSTANCE_CREATE.opportunistic_locking": "operations/perform.py reads it",
-    "OP_INSTANCE_MIGRATE.ignore_hvversions": "versions are not compared before a migration",
-    "OP_INSTANCE_MOVE.ignore_consistency": "its text says that it changes nothing",
-    "OP_INSTANCE_MULTI_ALLOC.opportunistic_locking": "operations/perform.py reads it",
     "OP_INSTANCE_QUERY_DATA.use_locking": "questions take no locks; see doc/differences.md",
     "OP_INSTANCE_STARTUP.shutdown_timeout": "for guests that were stopped from inside, in Ganeti",
     "OP_NETWORK_REMOVE.force": "the question of the tool, which is asked before",
@@ -89,7 +91,7 @@ STORING = (
 
 class OpcodeTests(SynchronousTestCase):
     def unread(self) -> Iterator[str]:
-        shared = set(Opcode.__struct_fields__)
+        shared = {*Opcode.__struct_fields__, *_read_by_the_performer()}
         for kind, operation in OPERATIONS.items():
             if kind in INSTEAD:
                 continue  # is refused as a whole
@@ -126,7 +128,7 @@ class OpcodeTests(SynchronousTestCase):
 class SettingTests(SynchronousTestCase):
     def test_every_setting_of_the_cluster_is_acted_by(self) -> None:
         read = names_read(modules((*SHOWING, *STORING)))
-        fields = set(Cluster.__struct_fields__) - set(Tagged.__struct_fields__)
+        fields = set(Cluster.__struct_fields__) - set(TaggedObject.__struct_fields__)
         unread = fields - UNSUPPORTED.keys() - KEPT.keys() - read
         self.assertEqual(unread, set())
 
@@ -154,16 +156,48 @@ class SettingTests(SynchronousTestCase):
             self.assertEqual(settable, [], template)
 
 
+def _read_by_the_performer() -> set[str]:
+    """Return the parameters that mean the same to every operation that has them."""
+    read = names_read([ast.parse(inspect.getsource(perform))])
+    return {"opportunistic_locking"} & read
+
+
 def _settable(parameter: Any) -> bool:
     return bool(parameter.extra.get("supported", True))
 
 
 class DeviceTests(SynchronousTestCase):
     def test_every_property_of_new_disks_and_cards_is_read(self) -> None:
-        read = names_read(modules((*SHOWING, "operations/instance/wishes.py")))
-        for kind in (DiskWish, NicWish):
+        read = names_read(modules((*SHOWING, "operations/instance/device_specs.py")))
+        for kind in (DiskSpec, NicSpec):
             properties = {each.name for each in dataclasses.fields(kind)}
             self.assertEqual(properties - read, set())
+
+
+class VerificationTests(SynchronousTestCase):
+    def test_every_code_is_found_by_something_or_has_a_reason_why_it_is_never_found(self) -> None:
+        found = names_read(modules((*SHOWING, "operations/cluster/findings.py")))
+        self.assertEqual(set(FindingCode) - found, set(NEVER_FOUND))
+
+    def test_every_check_of_nodes_is_asked_for(self) -> None:
+        cluster = a_cluster(
+            instances=[an_instance("web1", hypervisor="kvm")],
+            enabled_hypervisors=("kvm",),
+            enabled_disk_templates=tuple(map(str, Template)),
+            file_storage_dir="/srv/file",
+            shared_file_storage_dir="/srv/shared",
+            ndparams={"oob_program": "/sbin/ipmi"},
+        )
+        asked = {
+            key
+            for question in (
+                *verify.questions(VerifyGroup(group_name="default"), cluster),
+                *verify.config_questions(VerifyConfig(), cluster),
+            )
+            if isinstance(question.call, VerifyNode)
+            for key in question.call.what
+        }
+        self.assertEqual(CHECKS.keys() - asked, set())
 
 
 class CallTests(SynchronousTestCase):

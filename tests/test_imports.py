@@ -30,11 +30,12 @@ MAY_IMPORT = {
     "web": "",
     "rpc": "errors schema model web",
     "placement": "errors schema model config",
-    "operations": "access errors schema model opcodes locking config placement pki rpc journal",
+    "operations": "access errors schema model opcodes locking config placement pki rpc journal"
+    " paths",
     "views": "errors schema model query config locking jobs opcodes",
     "luxi": "errors schema model opcodes query",
     "master": "access errors schema model opcodes query config locking jobs journal operations"
-    " views rpc luxi placement system pki events metrics",
+    " views rpc luxi system pki events metrics",
     "hypervisor": "errors schema model system",
     "storage": "errors schema model system",
     "node": "errors schema model journal pki rpc hypervisor storage system paths metrics",
@@ -46,7 +47,7 @@ MAY_IMPORT = {
 FREE = {"daemon": {"cli", "testing"}, "testing": {"cli", "daemon"}}
 WITHOUT_TWISTED = (
     {"cli", "opcodes", "query", "schema", "model", "errors", "paths"}
-    | {f"luxi.{name}" for name in ("client", "framing", "methods", "reach")}
+    | {f"luxi.{name}" for name in ("client", "framing", "methods", "unreachable")}
     | {"rapi.client"}
 )
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 
 from ganeti import __version__
 from ganeti.cli.command import COMMON, JOB_OPTIONS, Command, Tool
-from ganeti.cli.helps import summary
+from ganeti.cli.help import summary
 from ganeti.cli.options import Option
 
 _MARKER = re.compile(r"@(COMMANDS|COMMON|HELP)(?: (\S+))?@")
@@ -40,7 +40,7 @@ def _commands(name: str) -> Iterator[str]:
 
 def _tool(name: str) -> Tool:
     module = name.replace("-", "_")
-    tool = getattr(importlib.import_module(f"ganeti.cli.{module}"), module.upper())
+    tool = getattr(importlib.import_module(f"ganeti.cli.{module}.commands"), module.upper())
     assert isinstance(tool, Tool)
     return tool
 
@@ -53,8 +53,10 @@ def _command(tool: str, command: Command) -> Iterator[str]:
     yield ".PP"
     yield _line(summary(command))
     options = command.all_options()
-    yield from _list(option for option in options if option not in _SHARED)
-    if any(option in JOB_OPTIONS for option in options):
+    has_all = all(option in options for option in JOB_OPTIONS)
+    shared = _SHARED if has_all else COMMON
+    yield from _list(option for option in options if option not in shared)
+    if has_all:
         yield ".PP"
         yield _line("It also has the options of jobs, which ganeti(7) tells of.")
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from ganeti.errors import Code, Failed
 from ganeti.paths import Paths
-from ganeti.system.modules import finding_modules
 from ganeti.system.pidfile import holder
+from ganeti.system.subprocess_modules import finding_modules
 
 NODED, MASTERD, RAPI = "ganeti-noded", "ganeti-masterd", "ganeti-rapi"
 

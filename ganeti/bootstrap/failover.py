@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from ganeti.bootstrap.blocking_files import ssconf_of, write_ssconf
 from ganeti.bootstrap.daemons import MASTERD, RAPI, runs, start
 from ganeti.bootstrap.node_client import NodeEndpoint, Peers
-from ganeti.bootstrap.renewal import renew_rapi_certificate
-from ganeti.bootstrap.writing import ssconf_of, write_ssconf
+from ganeti.bootstrap.secret_renewal import renew_rapi_certificate
 from ganeti.errors import Code, Failed, GanetiError, Refused
 from ganeti.paths import NODED_PORT, Paths
 from ganeti.rpc.node import ResumeMaster, StopMaster
@@ -26,7 +26,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Options:
+class FailoverOptions:
     """What a person answers for.
 
     Without ``voting``, nodes that do not answer are down and run no master; with ``accept_loss``,
@@ -37,7 +37,7 @@ class Options:
     accept_loss: bool = False
 
 
-WITHOUT_OVERRIDE = Options()
+WITHOUT_OVERRIDE = FailoverOptions()
 
 RACE_RETRIES = 3
 """How often a master daemon is started again that has lost its votes in a race with another one."""
@@ -49,7 +49,7 @@ RACE_TIMEOUT, RACE_INTERVAL = 20.0, 0.5
 def become_master(
     paths: Paths,
     name: str,
-    options: Options = WITHOUT_OVERRIDE,
+    options: FailoverOptions = WITHOUT_OVERRIDE,
     *,
     say: Say = lambda _: None,
     port: int = NODED_PORT,
@@ -86,7 +86,9 @@ def become_master(
         say(f"{RAPI} runs on {name}")
 
 
-def _start_master(paths: Paths, cluster: _Cluster, options: Options, port: int, say: Say) -> None:
+def _start_master(
+    paths: Paths, cluster: _Cluster, options: FailoverOptions, port: int, say: Say
+) -> None:
     """Start the master daemon, again if another failover at the same time kept both from the role.
 
     Of two that ask for votes at once, the one that a majority elects can meet a node that has voted
@@ -111,10 +113,10 @@ def possible_loss(paths: Paths, name: str, *, port: int = NODED_PORT) -> list[st
     :raises Refused: this node can be no master at all.
     """
     cluster = _observe(paths, name, port)
-    return cluster.problems(Options())
+    return cluster.problems(FailoverOptions())
 
 
-def _daemon_options(options: Options, port: int) -> list[str]:
+def _daemon_options(options: FailoverOptions, port: int) -> list[str]:
     chosen = ["--take-over"]
     if not options.voting:
         chosen.append("--no-voting")
@@ -192,7 +194,7 @@ class _Cluster:
         }
         return self._voters(replica_set).has_majority(promised)
 
-    def has_no_master(self, options: Options) -> bool:
+    def has_no_master(self, options: FailoverOptions) -> bool:
         """Return whether no other node's master daemon runs or is elected, and this node is fit.
 
         One that runs and that no majority obeys is waited for: it is elected soon, or ends.
@@ -225,7 +227,7 @@ class _Cluster:
         """How many nodes were asked."""
         return len(self._peers.nodes)
 
-    def problems(self, options: Options) -> list[str]:
+    def problems(self, options: FailoverOptions) -> list[str]:
         """Return what speaks against this node as the master, unless a person answers for it."""
         found = []
         replica_set = newest(ballot.state.replica_set for ballot in self._ballots.values())

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from ganeti.bootstrap.writing import local_files
+from ganeti.bootstrap.blocking_files import local_files
 from ganeti.errors import Refused
 from ganeti.journal.interfaces import Commit, Delete, Edit
 from ganeti.journal.reading import history as commits

@@ -7,7 +7,8 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from ganeti.cli.session import FAILURE, Ended
+from ganeti.cli.session import FAILURE, ExitTool
+from ganeti.schema.host_names import RULE, is_host_name, normalized
 
 Lookup = Callable[..., list[tuple[Any, ...]]]
 """As :func:`socket.getaddrinfo`."""
@@ -23,17 +24,18 @@ def resolved(
 ) -> str:
     """Return the address of ``name``, one that other hosts can reach unless ``loopback`` will do.
 
-    :raises Ended: there is none; ``option`` is how to give it instead.
+    :raises ExitTool: there is none; ``option`` is how to give it instead.
     """
+    require_host_name(name)
     try:
         found = [str(each[4][0]) for each in lookup(name, None, family, socket.SOCK_STREAM)]
-    except OSError:
-        raise Ended(
+    except (OSError, UnicodeError):  # the latter of names that the DNS cannot have
+        raise ExitTool(
             FAILURE, f"the name {name} does not resolve; give its address by {option} ADDRESS"
         ) from None
     usable = [address for address in found if loopback or not _is_loopback(address)]
     if not usable:
-        raise Ended(
+        raise ExitTool(
             FAILURE,
             f"the name {name} resolves to {found[0]}, which other nodes cannot reach; correct"
             f" /etc/hosts or the DNS, or give its address by {option} ADDRESS",
@@ -41,11 +43,25 @@ def resolved(
     return usable[0]
 
 
+def require_host_name(name: str) -> None:
+    """Check that ``name`` can be a host's.
+
+    :raises ExitTool: it cannot, or it is what the resolver takes for an address, as 1.5 is 1.0.0.5.
+    """
+    if not is_host_name(normalized(name)):
+        raise ExitTool(FAILURE, f"the name {name!r} {RULE}")
+    try:
+        address = socket.inet_ntoa(socket.inet_aton(name))
+    except OSError:
+        return
+    raise ExitTool(FAILURE, f"{name} is no name: it stands for the address {address}")
+
+
 def full_name(name: str, lookup: Lookup = socket.getaddrinfo) -> str:
     """Return the name with its domain if ``name`` is its first part, or else ``name`` itself."""
     try:
         found = str(lookup(name, None, type=socket.SOCK_STREAM, flags=socket.AI_CANONNAME)[0][3])
-    except OSError:
+    except (OSError, UnicodeError):
         return name
     return found if found.lower().startswith(f"{name.lower()}.") else name
 

@@ -13,11 +13,11 @@ from typing import Any, TypeAlias
 import msgspec
 
 from ganeti.cli.options import PRIORITY, TEXT, BadOption, Option, parse
-from ganeti.cli.session import FAILURE, Ended, Session
+from ganeti.cli.session import FAILURE, ExitTool, Session
 from ganeti.errors import GanetiError
 
 
-class Words(msgspec.Struct, frozen=True):
+class CommandGroup(msgspec.Struct, frozen=True):
     """Plain words on the command line: how many of which kind, under one name."""
 
     name: str
@@ -69,17 +69,19 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     into further fields. ``many`` is the field for the instance, of a command that takes several.
     ``ended`` makes an exit code of what the request answered.
 
-    ``run`` does what a mere request does not; ``submits`` says that it has the options of jobs.
+    ``run`` does what a mere request does not; ``submits`` says that it has the options of jobs,
+    and ``job_options`` that it has only these of them.
     ``confirm`` is asked before, with the words filled in, unless the option ``confirmed_by`` is
     given.
     With ``own_defaults`` an environment variable holds options to begin with. Unless ``mixed``,
-    all options must come before the first word.
+    all options must come before the first word. A command that Ganeti has and this software does
+    not is ``unsupported``: it is refused with this reason.
     """
 
     name: str
     doc: str = ""
     aliases: tuple[str, ...] = ()
-    words: tuple[Words, ...] = ()
+    words: tuple[CommandGroup, ...] = ()
     opcode: str = ""
     flags: tuple[Option, ...] = ()
     without: tuple[str, ...] = ()
@@ -90,16 +92,18 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     ended: Callable[[Session, Arguments, Any], int] | None = None
     run: Run | None = None
     submits: bool = False
+    job_options: tuple[Option, ...] = ()
     confirm: str = ""
     confirmed_by: str = "force"
     own_defaults: bool = False
     mixed: bool = True
+    unsupported: str = ""
 
     def all_options(self) -> list[Option]:
         """Everything that may be given: its own, those of the request, and those of jobs."""
         found = list(self.options)
         if self.opcode:
-            from ganeti.cli.declared import options_of
+            from ganeti.cli.declared_options import options_of
 
             found += options_of(self)
         if self.many:
@@ -109,14 +113,16 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
         if self.confirm and not any(option.name == self.confirmed_by for option in found):
             found.append(FORCE)
         if self.opcode or self.submits:
-            found += JOB_OPTIONS
+            found += self.job_options or JOB_OPTIONS
         return found + COMMON
 
     def described(self) -> str:
         """What it does, in a sentence."""
+        if self.unsupported:
+            return f"Not supported: {self.unsupported}."
         if self.doc or not self.opcode:
             return self.doc
-        from ganeti.cli.declared import told
+        from ganeti.cli.declared_options import told
 
         return told(self.opcode)
 
@@ -126,12 +132,16 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 
 FORCE = Option(("-f", "--force"), "force", "Do not ask for confirmation.")
+DRY_RUN = Option(("--dry-run",), "dry_run", "Only check and show the plan; change nothing.")
+URGENCY = Option(("--priority",), "priority", "How urgent the job is.", PRIORITY)
 JOB_OPTIONS = [
     Option(("--submit",), "submit", "Submit the job and do not wait for it."),
     Option(("--print-jobid",), "print_jobid", "Print the job's number in the first line."),
-    Option(("--dry-run",), "dry_run", "Only check and show the plan; change nothing."),
-    Option(("--priority",), "priority", "How urgent the job is.", PRIORITY),
+    DRY_RUN,
+    URGENCY,
 ]
+READS = (URGENCY,)
+"""The options of jobs that make sense where the command shows what its job has read."""
 COMMON = [
     Option(("--reason",), "reason", "Why; kept with the job.", TEXT),
     Option(("-d", "--debug"), "debug", "Show where an error comes from."),
@@ -173,9 +183,9 @@ def run(declared: Tool, words: Sequence[str], session: Session) -> int:
         if command is None:
             return _without_a_command(declared, name, session)
         if "--help" in rest or "-h" in rest:
-            from ganeti.cli.helps import command_help
+            from ganeti.cli.help import WIDTH, command_help
 
-            session.show(command_help(declared, command))
+            session.show(command_help(declared, command, session.columns(WIDTH)))
             return 0
         debug = "--debug" in rest or "-d" in rest
         return perform(declared, command, rest, session)
@@ -193,13 +203,13 @@ def run(declared: Tool, words: Sequence[str], session: Session) -> int:
 def _require_text(words: Sequence[str]) -> None:
     """Refuse words that the locale of the terminal could not decode.
 
-    :raises Ended: there is one; it is shown with escapes.
+    :raises ExitTool: there is one; it is shown with escapes.
     """
     for word in words:
         try:
             word.encode()
         except UnicodeEncodeError:
-            raise Ended(
+            raise ExitTool(
                 FAILURE,
                 f"{word!a} is not in the encoding of this terminal; use UTF-8, or a locale"
                 " (LC_ALL) that fits",
@@ -208,6 +218,12 @@ def _require_text(words: Sequence[str]) -> None:
 
 def perform(declared: Tool, command: Command, rest: Sequence[str], session: Session) -> int:
     """Carry out one command; the exit code."""
+    if command.unsupported:
+        raise ExitTool(
+            FAILURE,
+            f"{declared.name} {command.name} is not supported by this version:"
+            f" {command.unsupported}",
+        )
     if command.own_defaults:
         rest = [*_own_defaults(declared, command, session), *rest]
     options = command.all_options()
@@ -222,8 +238,8 @@ def perform(declared: Tool, command: Command, rest: Sequence[str], session: Sess
 
 def request(session: Session, arguments: Arguments) -> int:
     """Submit the request of a command, or one for each of many instances; the exit code."""
-    from ganeti.cli.declared import opcode_of
-    from ganeti.cli.follow import carry_out, carry_out_all
+    from ganeti.cli.declared_options import opcode_of
+    from ganeti.cli.job_polling import carry_out, carry_out_all
 
     command = arguments.command
     if not command.many:
@@ -238,10 +254,12 @@ def request(session: Session, arguments: Arguments) -> int:
 def trouble(error: GanetiError | OSError) -> tuple[int, str]:
     """The exit code for an error, and what to tell."""
     match error:
-        case Ended(code=code):
+        case ExitTool(code=code):
             return code, f"Error: {error}" if str(error) else ""
         case BadOption():
             return 2, f"Error: {error}"
+        case OSError(strerror=str(reason), filename=name):
+            return FAILURE, f"Failure: {f'{name}: ' if name else ''}{reason}"
     return FAILURE, f"Failure: {error}"
 
 
@@ -258,7 +276,7 @@ def _own_defaults(declared: Tool, command: Command, session: Session) -> list[st
 def _sorted_out(declared: Tool, command: Command, plain: Sequence[str]) -> dict[str, Any]:
     """The plain words under their names.
 
-    :raises Ended: there are too many or too few, or one is none of its choices.
+    :raises ExitTool: there are too many or too few, or one is none of its choices.
     """
     found: dict[str, Any] = {}
     left = list(plain)
@@ -271,7 +289,9 @@ def _sorted_out(declared: Tool, command: Command, plain: Sequence[str]) -> dict[
             raise _misused(declared, command, f"{each.kind} is missing")
         for word in taken:
             if each.choices and word not in each.choices:
-                raise _misused(declared, command, f"{word} is none of {', '.join(each.choices)}")
+                raise _misused(
+                    declared, command, f"{word or repr(word)} is none of {', '.join(each.choices)}"
+                )
         if each.most != 1:
             found[each.name] = taken
         elif taken:
@@ -281,8 +301,8 @@ def _sorted_out(declared: Tool, command: Command, plain: Sequence[str]) -> dict[
     return found
 
 
-def _misused(declared: Tool, command: Command, problem: str) -> Ended:
-    return Ended(FAILURE, f"{problem}; usage: {command.usage(declared.name)}")
+def _misused(declared: Tool, command: Command, problem: str) -> ExitTool:
+    return ExitTool(FAILURE, f"{problem}; usage: {command.usage(declared.name)}")
 
 
 def _without_a_command(declared: Tool, name: str, session: Session) -> int:
@@ -291,12 +311,12 @@ def _without_a_command(declared: Tool, name: str, session: Session) -> int:
 
         session.say(f"{declared.name} (ganeti v{__version__}) {__version__}")
         return 0
-    from ganeti.cli.helps import near, tool_help
+    from ganeti.cli.help import WIDTH, near, tool_help
 
     if name in ("--help", "-h"):
-        session.show(tool_help(declared))
+        session.show(tool_help(declared, session.columns(WIDTH)))
         return 0
     if name:
         session.tell(f"Error: there is no command {name}{near(declared, name)}")
-    session.show(tool_help(declared))
+    session.show(tool_help(declared, session.columns(WIDTH)))
     return FAILURE

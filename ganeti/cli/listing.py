@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from ganeti.cli import output
-from ganeti.cli.command import Arguments, Command, Words
+from ganeti.cli.command import Arguments, Command, CommandGroup
 from ganeti.cli.options import TEXT, Option, choice
-from ganeti.cli.session import UNKNOWN_FIELD, Session
+from ganeti.cli.session import FAILURE, UNKNOWN_FIELD, ExitTool, Session
 
 JSON = "json"
 """Asked for as output, it is no column but the form."""
@@ -75,7 +75,7 @@ def lists(
         Command(
             name="list",
             doc=doc,
-            words=(Words("names", words, 0, None),) if words else (),
+            words=(CommandGroup("names", words, 0, None),) if words else (),
             options=(*usual, *((FILTER,) if words else ()), *options),
             run=partial(show_list, listed),
             own_defaults=own_defaults,
@@ -83,7 +83,7 @@ def lists(
         Command(
             name="list-fields",
             doc="List the fields that lists can show and filters can use.",
-            words=(Words("names", "field", 0, None),),
+            words=(CommandGroup("names", "field", 0, None),),
             options=(NO_HEADERS, SEPARATOR, FORM),
             run=partial(show_fields, listed),
         ),
@@ -134,13 +134,18 @@ def show_answer(
 
 
 def columns(given: Sequence[str], usual: Sequence[str]) -> tuple[list[str], bool]:
-    """The fields that ``given`` texts ask for, and whether JSON is wanted."""
+    """The fields that ``given`` texts ask for, and whether JSON is wanted.
+
+    :raises ExitTool: they ask for none.
+    """
     fields = list(usual)
     for text in given:
         if text == JSON:
             continue
         names = [name for name in text.removeprefix("+").split(",") if name]
         fields = fields + names if text.startswith("+") else names
+    if not fields:
+        raise ExitTool(FAILURE, "-o/--output: name at least one field; list-fields shows them")
     return fields, JSON in given
 
 

@@ -3,23 +3,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
 
 from ganeti.errors import GanetiError
 from ganeti.schema.documents import UNREADABLE
+from ganeti.schema.types import MAX_INTEGER
 from ganeti.schema.units import mebibytes
 
-MOST_SUGGESTED = 3
+MAX_PORT = 65535
+MAX_SECONDS = 86400
+"""A day, for what a tool waits; jobs have limits of their own."""
+
+MAX_SUGGESTED = 3
 
 
 class BadOption(GanetiError):
     """An option that there is not, or whose value makes no sense."""
 
 
-class Kind(msgspec.Struct, frozen=True):
+class OptionType(msgspec.Struct, frozen=True):
     """What the text behind an option means; ``name`` as manuals call it.
 
     ``parse`` raises ``ValueError`` or ``GanetiError`` for text that means nothing; ``choices``,
@@ -36,16 +42,18 @@ class Option(msgspec.Struct, frozen=True):
     """An option: its flags, and the name under which the command finds its value.
 
     Without a ``kind`` it takes no value and means ``sets``. With ``many`` it may be given again,
-    and its value is a list.
+    and its value is a list. One that Ganeti has and this software does not is ``unsupported``: its
+    use is refused with this reason.
     """
 
     flags: tuple[str, ...]
     name: str
     doc: str
-    kind: Kind | None = None
+    kind: OptionType | None = None
     sets: Any = True
     many: bool = False
     metavar: str = ""
+    unsupported: str = ""
 
     @property
     def shape(self) -> str:
@@ -59,14 +67,22 @@ class Option(msgspec.Struct, frozen=True):
     def value(self, flag: str, text: str) -> Any:
         """What ``text`` means behind ``flag``.
 
-        :raises BadOption: nothing.
+        :raises BadOption: nothing, or the option is not supported.
         """
+        if self.unsupported:
+            raise BadOption(f"{flag} is not supported by this version: {self.unsupported}")
         if self.kind is None:
             return self.sets
         try:
             return self.kind.parse(text)
         except (ValueError, GanetiError) as e:
             raise BadOption(f"{flag} {text}: {e}") from None
+
+
+def unsupported(flags: str, reason: str, kind: OptionType | None = None) -> Option:
+    """Return an option of Ganeti's that is refused with ``reason``; its flags between spaces."""
+    doc = f"Not supported: {reason}."
+    return Option(tuple(flags.split()), flags.split()[-1], doc, kind, unsupported=reason)
 
 
 # --- parsers
@@ -158,16 +174,68 @@ def whole(text: str) -> int:
 
 
 def number(text: str) -> float:
-    """A number."""
+    """A number; those that are none, or without end, are not taken."""
     try:
-        return float(text)
+        found = float(text)
     except ValueError:
-        raise ValueError("must be a number") from None
+        found = math.nan
+    if not math.isfinite(found):
+        raise ValueError("must be a number")
+    return found
+
+
+def count(text: str) -> int:
+    """How many of something."""
+    found = whole(text)
+    if not 1 <= found <= MAX_INTEGER:
+        raise ValueError(f"must be a whole number from 1 to {MAX_INTEGER}")
+    return found
+
+
+def seconds(text: str) -> float:
+    """A time to wait."""
+    found = number(text)
+    if not 0 <= found <= MAX_SECONDS:
+        raise ValueError(f"must be a number of seconds from 0 to {MAX_SECONDS}")
+    return found
+
+
+def address(text: str) -> str:
+    """An address of IPv4 or IPv6."""
+    import socket
+
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            return socket.inet_ntop(family, socket.inet_pton(family, text))
+        except (OSError, UnicodeError):
+            continue
+    raise ValueError("must be an address such as 192.0.2.1")
+
+
+def whole_seconds(text: str) -> int:
+    """A time that something may take."""
+    found = whole(text)
+    if not 0 <= found <= MAX_SECONDS:
+        raise ValueError(f"must be a whole number of seconds from 0 to {MAX_SECONDS}")
+    return found
+
+
+def port_number(text: str) -> int:
+    """A TCP port."""
+    found = whole(text)
+    if not 1 <= found <= MAX_PORT:
+        raise ValueError(f"must be a port from 1 to {MAX_PORT}")
+    return found
 
 
 def number_or_default(text: str) -> float | str:
     """A number, or the word that unsets it."""
     return text if text == "default" else number(text)
+
+
+MAX_DURATION = 3650 * 86400
+"""Ten years: beyond, a mistake is more likely, and times become dates that cannot be shown."""
+_MAX_DIGITS = 12
 
 
 def duration(text: str) -> int:
@@ -176,7 +244,10 @@ def duration(text: str) -> int:
     digits = text if factor is None else text[:-1]
     if not (digits.isascii() and digits.isdigit()):
         raise ValueError(f"'{text}' must be a number with s, m, h, d or w, such as 30m")
-    return int(digits) * (factor or 1)
+    found = int(digits[:_MAX_DIGITS]) * (factor or 1)
+    if len(digits) > _MAX_DIGITS or found > MAX_DURATION:
+        raise ValueError(f"'{text}' is longer than {MAX_DURATION // 86400} days")
+    return found
 
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -199,37 +270,43 @@ def json_value(text: str) -> Any:
         raise ValueError(f"is not JSON: {e}") from None
 
 
-def choice(values: Sequence[str]) -> Kind:
+def choice(given: Iterable[str]) -> OptionType:
     """One of some words."""
+    values = tuple(given)
 
     def parse(text: str) -> str:
         if text not in values:
             raise ValueError(f"must be one of {', '.join(values)}")
         return text
 
-    return Kind("choice", "|".join(values), parse, tuple(values))
+    return OptionType("choice", "|".join(values), parse, values)
 
 
-TEXT = Kind("string", "TEXT", str)
-NAME = Kind("string", "NAME", str)
-INT = Kind("int", "N", whole)
-FLOAT = Kind("float", "NUMBER", number)
-MAYBE_FLOAT = Kind("maybefloat", "NUMBER|default", number_or_default)
-UNIT = Kind("unit", "SIZE", mebibytes)
-BOOL = Kind("bool", "yes|no", boolean)
-LIST = Kind("list", "WORD,…", comma_list)
-KEYVAL = Kind("keyval", "KEY=VALUE,…", keyval)
-PRIVATE = Kind("keyprivateval", "KEY=VALUE,…", keyval)
-IDENTKEYVAL = Kind("identkeyval", "NAME:KEY=VALUE,…", identkeyval)
-LIMITS = Kind("multilistidentkeyval", "min:KEY=VALUE,…/max:KEY=VALUE,…", limits)
-JSON = Kind("json", "JSON", json_value)
-RANGES = Kind("string", "FIRST-LAST,…", uid_ranges)
+TEXT = OptionType("string", "TEXT", str)
+NAME = OptionType("string", "NAME", str)
+INT = OptionType("int", "N", whole)
+COUNT = OptionType("int", "N", count)
+PORT = OptionType("int", "PORT", port_number)
+ADDRESS = OptionType("string", "ADDRESS", address)
+WHOLE_SECONDS = OptionType("int", "SECONDS", whole_seconds)
+SECONDS = OptionType("float", "SECONDS", seconds)
+FLOAT = OptionType("float", "NUMBER", number)
+MAYBE_FLOAT = OptionType("maybefloat", "NUMBER|default", number_or_default)
+UNIT = OptionType("unit", "SIZE", mebibytes)
+BOOL = OptionType("bool", "yes|no", boolean)
+LIST = OptionType("list", "WORD,…", comma_list)
+KEYVAL = OptionType("keyval", "KEY=VALUE,…", keyval)
+PRIVATE = OptionType("keyprivateval", "KEY=VALUE,…", keyval)
+IDENTKEYVAL = OptionType("identkeyval", "NAME:KEY=VALUE,…", identkeyval)
+LIMITS = OptionType("multilistidentkeyval", "min:KEY=VALUE,…/max:KEY=VALUE,…", limits)
+JSON = OptionType("json", "JSON", json_value)
+RANGES = OptionType("string", "FIRST-LAST,…", uid_ranges)
 
-INFERRED = Kind("inferred", "", str)
+INFERRED = OptionType("inferred", "", str)
 """Stands for what the type of the field says that the option is for."""
 
 PRIORITIES = {"low": 10, "normal": 0, "high": -10}
-PRIORITY = Kind(
+PRIORITY = OptionType(
     "choice",
     "low|normal|high",
     lambda text: PRIORITIES[choice(tuple(PRIORITIES)).parse(text)],
@@ -285,6 +362,6 @@ def _advice(message: str, given: str, by_flag: dict[str, Option]) -> str:
         return message
     import difflib
 
-    near = difflib.get_close_matches(flag, by_flag, n=MOST_SUGGESTED) if len(given) > 1 else []
+    near = difflib.get_close_matches(flag, by_flag, n=MAX_SUGGESTED) if len(given) > 1 else []
     hint = f"; did you mean {' or '.join(near)}?" if near else "; --help lists those there are"
     return f"there is no option {flag}{hint}"

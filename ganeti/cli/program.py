@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from ganeti.cli.command import Tool
-    from ganeti.cli.session import Asks, Session
+    from ganeti.cli.session import IMasterClient, Session
     from ganeti.paths import Paths
 
 _SOCKETS = ("master", "query")
@@ -27,7 +27,7 @@ def main(name: str) -> NoReturn:
     """Do what the command line says of the tool of this name, and end the process."""
     # A tool is over before there is garbage that would be worth a search: a tenth of its time.
     gc.disable()
-    run_tool(getattr(importlib.import_module(f"ganeti.cli.{name}"), name.upper()))
+    run_tool(getattr(importlib.import_module(f"ganeti.cli.{name}.commands"), name.upper()))
 
 
 def run_tool(tool: Tool) -> NoReturn:
@@ -44,6 +44,10 @@ def run_tool(tool: Tool) -> NoReturn:
         sys.stderr.flush()
     except BrokenPipeError:
         # Whoever reads has seen enough.
+        code = FAILURE
+    except OSError as e:
+        # What was printed is in a buffer until now.
+        sys.stderr.write(f"Error: the output cannot be written: {e.strerror}\n")
         code = FAILURE
     except KeyboardInterrupt:
         sys.stderr.write("\nInterrupted; a job that was submitted goes on: see gnt-job list\n")
@@ -96,40 +100,40 @@ def _ask_for_secret(prompt: str) -> str:
     return getpass(prompt)
 
 
-def connected(paths: Paths) -> Asks:
+def connected(paths: Paths) -> IMasterClient:
     """A client of the master on this node.
 
-    :raises Ended: there is none here; says where it is, or how there could be one.
+    :raises ExitTool: there is none here; says where it is, or how there could be one.
     """
-    from ganeti.luxi.client import Client
+    from ganeti.luxi.client import LuxiClient
 
     forced = os.environ.get("FORCE_LUXI_SOCKET", "")
     if forced and forced not in _SOCKETS:
-        return Client(forced)
+        return LuxiClient(forced)
     path = paths.master_socket if forced == "master" else paths.query_socket
     if _is_missing(path):
         _explain(paths)
-    return Client(path)
+    return LuxiClient(path)
 
 
 def _explain(paths: Paths) -> None:
     """Say why there is no master here, if that is for another reason than that it is stopped.
 
-    :raises Ended: with the exit code that scripts know.
+    :raises ExitTool: with the exit code that scripts know.
     """
-    from ganeti.cli.session import NOT_IN_CLUSTER, NOT_MASTER, Ended
+    from ganeti.cli.session import NOT_IN_CLUSTER, NOT_MASTER, ExitTool
     from ganeti.paths import name_of_this_node
 
     if _is_missing(paths.node_certificate) and _is_missing(paths.config_file):
         where = f" below {paths.root}" if paths.root else ""
-        raise Ended(
+        raise ExitTool(
             NOT_IN_CLUSTER,
             f"this node is not part of a cluster{where}; gnt-cluster init makes one, and gnt-node"
             " add on the master of another one takes this node in",
         )
     master = master_name(paths)
     if master and master != name_of_this_node():
-        raise Ended(NOT_MASTER, f"this node is not the master; run this on {master}")
+        raise ExitTool(NOT_MASTER, f"this node is not the master; run this on {master}")
 
 
 def _is_missing(path: str) -> bool:
@@ -146,15 +150,15 @@ def _is_missing(path: str) -> bool:
 def master_name(paths: Paths) -> str:
     """The name of the master as this node knows it; empty if it does not.
 
-    :raises Ended: this user may not know.
+    :raises ExitTool: this user may not know.
     """
     path = f"{paths.data}/ssconf_master_node"
     try:
         with open(path, encoding="utf-8") as file:
             return file.read().strip()
     except PermissionError:
-        from ganeti.cli.session import FAILURE, Ended
+        from ganeti.cli.session import FAILURE, ExitTool
 
-        raise Ended(FAILURE, f"{path} is closed to this user; use root") from None
+        raise ExitTool(FAILURE, f"{path} is closed to this user; use root") from None
     except OSError:
         return ""

@@ -8,7 +8,7 @@ from typing import Any
 
 from ganeti.cli.command import Arguments
 from ganeti.cli.options import Option
-from ganeti.cli.session import FAILURE, Ended, Session
+from ganeti.cli.session import FAILURE, ExitTool, Session
 
 NAMED = "instances"
 EVERY = "cluster"
@@ -50,18 +50,18 @@ def instances(session: Session, arguments: Arguments, question: str = "") -> lis
 
     With a ``question``, a single one is asked about, too.
 
-    :raises Ended: there are none, or not everything that was said makes sense, or no is said.
+    :raises ExitTool: there are none, or not everything that was said makes sense, or no is said.
     """
     verb = arguments.command.name
     mode = arguments.get("mode", NAMED)
     names = arguments.get("names", [])
     if mode == EVERY and names:
-        raise Ended(FAILURE, "--all means every instance; give no names with it")
+        raise ExitTool(FAILURE, "--all means every instance; give no names with it")
     if mode != EVERY and not names:
-        raise Ended(FAILURE, f"say which instances to {verb}, by name or with --all")
+        raise ExitTool(FAILURE, f"say which instances to {verb}, by name or with --all")
     found = list(dict.fromkeys(names if mode == NAMED else _selected(session, mode, names)))
     if not found:
-        raise Ended(FAILURE, f"there is no such instance to {verb}")
+        raise ExitTool(FAILURE, f"there is no such instance to {verb}")
     asks = bool(question) or mode != NAMED or len(found) > 1
     if asks and not (arguments.get("force_multiple") or arguments.get("force")):
         what = f"{verb.capitalize()} {_counted(found)}?"
@@ -100,7 +100,7 @@ def _named(rows: Sequence[_Row], names: Sequence[str]) -> list[_Row]:
             row for row in rows if row["name"].startswith(name + ".")
         ]
         if len(matching) != 1:
-            raise Ended(FAILURE, f"there is no node {name}; gnt-node list shows them")
+            raise ExitTool(FAILURE, f"there is no node {name}; gnt-node list shows them")
         found += matching
     return found
 

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, TextIO, TypeVar
 
 from ganeti.errors import GanetiError
@@ -23,7 +25,7 @@ NOT_CONFIRMED = 13
 UNKNOWN_FIELD = 14
 
 
-class Ended(GanetiError):
+class ExitTool(GanetiError):
     """A command ends with an exit code of its own; the message may be empty."""
 
     def __init__(self, code: int, message: str = "") -> None:
@@ -31,8 +33,25 @@ class Ended(GanetiError):
         self.code = code
 
 
-class Asks(Protocol):
-    """Asks the master; :class:`ganeti.luxi.client.Client` is one."""
+_LEAST_COLUMNS = 40
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    """Say of what was to be written there that it was not.
+
+    :raises ExitTool: the disk is full, or whatever else keeps the output from its place.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # whoever reads has seen enough
+    except OSError as e:
+        raise ExitTool(FAILURE, f"the output cannot be written: {e.strerror}") from None
+
+
+class IMasterClient(Protocol):
+    """IMasterClient the master; :class:`ganeti.luxi.client.Client` is one."""
 
     def ask(self, request: Request[R]) -> R: ...
 
@@ -48,7 +67,7 @@ class Session:
     def __init__(
         self,
         *,
-        connect: Callable[[], Asks],
+        connect: Callable[[], IMasterClient],
         out: TextIO,
         err: TextIO,
         answer: Callable[[str], str] | None,
@@ -61,7 +80,7 @@ class Session:
         stdin: TextIO | None = None,
     ) -> None:
         self._connect = connect
-        self._master: Asks | None = None
+        self._master: IMasterClient | None = None
         self._out = out
         self._err = err
         self._answer = answer
@@ -84,12 +103,29 @@ class Session:
 
     def say(self, line: str = "") -> None:
         """Print a line of the result."""
-        self._out.write(line + "\n")
+        with _written():
+            self._out.write(line + "\n")
 
     def show(self, text: str) -> None:
         """Print something as it is, at once."""
-        self._out.write(text)
-        self._out.flush()
+        with _written():
+            self._out.write(text)
+            self._out.flush()
+
+    def columns(self, most: int) -> int:
+        """Return how many columns text for people may have: those of the terminal, up to ``most``.
+
+        A terminal of fewer than 40 is taken for one of 40.
+        """
+        given = self.environment.get("COLUMNS", "")
+        if given.isdecimal() and given.isascii():
+            found = int(given[:4])
+        else:
+            try:
+                found = os.get_terminal_size(self._out.fileno()).columns
+            except (OSError, ValueError):
+                found = most
+        return min(max(found or most, _LEAST_COLUMNS), most)
 
     def tell(self, line: str) -> None:
         """Print a line that is not part of the result."""
@@ -100,10 +136,10 @@ class Session:
     def question(self, text: str, otherwise: str) -> str:
         """What somebody answers.
 
-        :raises Ended: nobody is there; ``otherwise`` is the option to use instead.
+        :raises ExitTool: nobody is there; ``otherwise`` is the option to use instead.
         """
         if self._answer is None:
-            raise Ended(
+            raise ExitTool(
                 NOT_CONFIRMED,
                 f"standard input is not a terminal, so this cannot be confirmed; use {otherwise}",
             )
@@ -116,22 +152,22 @@ class Session:
     def secret(self, text: str, otherwise: str) -> str:
         """What somebody answers without showing it.
 
-        :raises Ended: nobody is there; ``otherwise`` is the option to use instead.
+        :raises ExitTool: nobody is there; ``otherwise`` is the option to use instead.
         """
         if self._secret is None:
-            raise Ended(
+            raise ExitTool(
                 NOT_CONFIRMED,
                 f"standard input is not a terminal, so nobody can be asked; use {otherwise}",
             )
         try:
             return self._secret(text)
         except EOFError:
-            raise Ended(FAILURE, "nothing was entered, nothing was done") from None
+            raise ExitTool(FAILURE, "nothing was entered, nothing was done") from None
 
     def first_line(self, path: str) -> str:
         """The first line of a file, or of standard input for ``-``.
 
-        :raises Ended: there is none.
+        :raises ExitTool: there is none.
         """
         try:
             if path == "-":
@@ -140,15 +176,15 @@ class Session:
                 with open(path, encoding="utf-8") as file:
                     line = file.readline()
         except (OSError, UnicodeDecodeError) as e:
-            raise Ended(FAILURE, f"{path} cannot be read: {e}") from None
+            raise ExitTool(FAILURE, f"{path} cannot be read: {e}") from None
         if not (line := line.rstrip("\r\n")):
-            raise Ended(FAILURE, f"the first line of {path} is empty")
+            raise ExitTool(FAILURE, f"the first line of {path} is empty")
         return line
 
     def confirm(self, question: str, otherwise: str) -> None:
         """Go on only if the answer to ``question`` is yes.
 
-        :raises Ended: it is not, or nobody is there to ask; ``otherwise`` is the option that
+        :raises ExitTool: it is not, or nobody is there to ask; ``otherwise`` is the option that
             answers beforehand.
         """
         while True:
@@ -156,4 +192,4 @@ class Session:
             if said in ("y", "yes"):
                 return
             if said in ("", "n", "no"):
-                raise Ended(FAILURE, "not confirmed, nothing was done")
+                raise ExitTool(FAILURE, "not confirmed, nothing was done")

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 
-from ganeti.cli.command import Arguments, Command, Words
+from ganeti.cli.command import Arguments, Command, CommandGroup
 from ganeti.cli.listing import FORM
 from ganeti.cli.options import TEXT, Option
-from ganeti.cli.session import FAILURE, Ended, Session
+from ganeti.cli.session import FAILURE, ExitTool, Session
 
 FROM = Option(
     ("--from",),
@@ -22,8 +21,8 @@ FROM = Option(
 
 def tag_commands(kind: str, word: str = "") -> tuple[Command, ...]:
     """The commands for the tags of objects of a ``kind``, which ``word`` names for people."""
-    owner = (Words("name", word),) if word else ()
-    tags = Words("tags", "tag", 0, None)
+    owner = (CommandGroup("name", word),) if word else ()
+    tags = CommandGroup("tags", "tag", 0, None)
     about = f"of the {kind}" if not word else f"of {_an(word)}"
     return (
         Command(
@@ -71,42 +70,38 @@ def _list(kind: str, session: Session, arguments: Arguments) -> int:
 
 
 def _change(kind: str, adds: bool, session: Session, arguments: Arguments) -> int:
-    from ganeti.cli.follow import carry_out
+    from ganeti.cli.job_polling import carry_out
     from ganeti.opcodes.tags import AddTags, RemoveTags, TagKind
 
     tags = (*arguments.get("tags", ()), *_from_file(arguments.get("source")))
     if not tags:
-        raise Ended(FAILURE, "no tags are given; name some, or a file that has them with --from")
+        raise ExitTool(FAILURE, "no tags are given; name some, or a file that has them with --from")
     opcode = AddTags if adds else RemoveTags
     name = arguments.get("name")
     return carry_out(session, arguments, opcode(kind=TagKind(kind), name=name, tags=tags))
 
 
 def _from_file(path: str | None) -> list[str]:
-    if path is None:
-        return []
-    try:
-        if path == "-":
-            lines = sys.stdin.read().splitlines()
-        else:
-            with open(path, encoding="utf-8") as file:
-                lines = file.read().splitlines()
-    except (OSError, UnicodeDecodeError) as e:
-        raise Ended(FAILURE, f"{path} cannot be read: {e}") from None
+    from ganeti.cli.input_files import read_lines
+
+    lines = read_lines(path) if path is not None else []
     return [line.strip() for line in lines if line.strip()]
 
 
 def search(session: Session, arguments: Arguments) -> int:
     """Find tags by a pattern, in the whole cluster."""
-    from ganeti.cli.follow import results_of
+    from ganeti.cli.job_polling import results_of
     from ganeti.cli.output import as_json
     from ganeti.opcodes.tags import SearchTags
 
-    results = results_of(session, arguments, SearchTags(pattern=arguments["pattern"]))
+    pattern = arguments["pattern"]
+    results = results_of(session, arguments, SearchTags(pattern=pattern))
     found = sorted(map(tuple, results[0])) if results else []
     if arguments.get("output"):
         session.say(as_json(found))
     else:
         for path, tag in found:
             session.say(f"{path} {tag}")
-    return 0 if found else FAILURE
+    if not found:
+        raise ExitTool(FAILURE, f"no object of the cluster has a tag that matches {pattern}")
+    return 0

@@ -14,21 +14,21 @@ import msgspec
 from immutables import Map
 
 from ganeti.config.records import decoded, encoder
-from ganeti.config.state import ClusterState, Kind, Stored
+from ganeti.config.state import ClusterState, RecordKind, Stored
 from ganeti.errors import Invalid
 from ganeti.schema.documents import UNREADABLE
 
 NAME = "access.json"
 VERSION = 1
 
-SECTIONS: Mapping[Kind, str] = {
-    Kind.AUTHORITIES: "authorities",
-    Kind.CERTIFICATE: "certificates",
-    Kind.SPENT_TOKEN: "spent_tokens",
-    Kind.USER: "users",
-    Kind.ROLE_GRANT: "role_grants",
-    Kind.API_TOKEN: "api_tokens",
-    Kind.OPENID: "openid",
+SECTIONS: Mapping[RecordKind, str] = {
+    RecordKind.AUTHORITIES: "authorities",
+    RecordKind.CERTIFICATE: "certificates",
+    RecordKind.SPENT_TOKEN: "spent_tokens",
+    RecordKind.USER: "users",
+    RecordKind.ROLE_GRANT: "role_grants",
+    RecordKind.API_TOKEN: "api_tokens",
+    RecordKind.OPENID: "openid",
 }
 """Where the objects of each kind are in the file."""
 
@@ -77,7 +77,7 @@ def _read(content: bytes) -> Iterator[Stored]:
             yield decoded(kind, key, encoder.encode(value))
 
 
-def _objects(state: ClusterState, kind: Kind) -> Map[str, Stored]:
+def _objects(state: ClusterState, kind: RecordKind) -> Map[str, Stored]:
     return state.objects.get(kind, _NOTHING)
 
 

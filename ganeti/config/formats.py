@@ -10,7 +10,7 @@ import msgspec
 from immutables import Map
 
 from ganeti.config.records import encoder
-from ganeti.config.state import TYPES, ClusterState, Kind, Stored, collected
+from ganeti.config.state import TYPES, ClusterState, RecordKind, Stored, collected
 from ganeti.config.upgrade import upgraded
 from ganeti.errors import Invalid, Problem
 from ganeti.model.cluster import CONFIG_VERSION, Cluster
@@ -24,13 +24,13 @@ from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.reading import problems
 from ganeti.schema.records import Record
 
-SECTIONS: Mapping[Kind, str] = {
-    Kind.NODE: "nodes",
-    Kind.GROUP: "nodegroups",
-    Kind.INSTANCE: "instances",
-    Kind.NETWORK: "networks",
-    Kind.DISK: "disks",
-    Kind.FILTER: "filters",
+SECTIONS: Mapping[RecordKind, str] = {
+    RecordKind.NODE: "nodes",
+    RecordKind.GROUP: "nodegroups",
+    RecordKind.INSTANCE: "instances",
+    RecordKind.NETWORK: "networks",
+    RecordKind.DISK: "disks",
+    RecordKind.FILTER: "filters",
 }
 """Where the objects of each kind are in the file; the cluster is there by itself."""
 
@@ -139,7 +139,7 @@ class Checkpoint:
     """
 
     def __init__(self) -> None:
-        self._sections: dict[Kind, _Section] = {kind: _Section() for kind in SECTIONS}
+        self._sections: dict[RecordKind, _Section] = {kind: _Section() for kind in SECTIONS}
 
     def text(self, state: ClusterState) -> bytes:
         """The file that holds ``state``."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ganeti.config.founding import FIRST_GROUP
+from ganeti.config.initial_state import FIRST_GROUP
 from ganeti.model.cluster import CONFIG_VERSION
 from ganeti.model.disk import Template
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ganeti.config.state import TYPES, Kind, Stored
+from ganeti.config.state import TYPES, RecordKind, Stored
 from ganeti.errors import Invalid, Problem
 from ganeti.schema.reading import problems
 from ganeti.schema.records import Record
@@ -26,12 +26,12 @@ class Meta(Record):
 
 encoder = msgspec.json.Encoder()
 meta_decoder = msgspec.json.Decoder(Meta)
-_decoders: Mapping[Kind, msgspec.json.Decoder[Stored]] = {
+_decoders: Mapping[RecordKind, msgspec.json.Decoder[Stored]] = {
     kind: msgspec.json.Decoder(record) for kind, record in TYPES.items()
 }
 
 
-def decoded(kind: Kind, key: str, text: bytes | msgspec.Raw) -> Stored:
+def decoded(kind: RecordKind, key: str, text: bytes | msgspec.Raw) -> Stored:
     """The object that ``text`` holds.
 
     :raises Invalid: with everything that is wrong with it.

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from immutables import Map
 
 from ganeti.config.records import META_KIND, decoded, meta_decoder
-from ganeti.config.state import ClusterState, Kind
+from ganeti.config.state import ClusterState, RecordKind
 from ganeti.journal.interfaces import Delete, Edit, Put
 from ganeti.schema.records import replace
 
-_KINDS: Mapping[str, Kind] = {kind.value: kind for kind in Kind}
+_KINDS: Mapping[str, RecordKind] = {kind.value: kind for kind in RecordKind}
 
 
 def apply(state: ClusterState, edits: Sequence[Edit]) -> ClusterState:
@@ -35,7 +35,7 @@ def apply(state: ClusterState, edits: Sequence[Edit]) -> ClusterState:
     return replace(state, edits=(), serial_no=meta.serial_no, ctime=meta.ctime, mtime=meta.mtime)
 
 
-def _applied(state: ClusterState, kind: Kind, edit: Edit) -> ClusterState:
+def _applied(state: ClusterState, kind: RecordKind, edit: Edit) -> ClusterState:
     if isinstance(edit, Put):
         return state.put(decoded(kind, edit.key, edit.value))
     if isinstance(edit, Delete):

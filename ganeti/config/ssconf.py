@@ -9,7 +9,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from ganeti.config.state import ClusterState, Edited, Kind
+from ganeti.config.state import ClusterState, EditedState, RecordKind
 from ganeti.errors import Code, Failed
 from ganeti.model.node import Node
 from ganeti.model.parameters.filling import hv_defaults, nd_filled
@@ -41,12 +41,12 @@ def ssconf(state: ClusterState, *, release: str) -> dict[str, str]:
     return {"release_version": release, **{key: text(state) for key, text in _TEXTS.items()}}
 
 
-def affects_ssconf(edits: Iterable[Edited]) -> bool:
+def affects_ssconf(edits: Iterable[EditedState]) -> bool:
     """Whether a change with these edits may have changed what the files hold."""
     return any(map(_matters, edits))
 
 
-def _matters(edited: Edited) -> bool:
+def _matters(edited: EditedState) -> bool:
     fields = _FIELDS.get(edited.kind, ())
     if not fields or edited.old is None or edited.record is None:
         return bool(fields)
@@ -115,12 +115,12 @@ _TEXTS: Mapping[str, Callable[[ClusterState], str]] = MappingProxyType(
 
 KEYS = tuple(sorted(("release_version", *_TEXTS)))
 
-_FIELDS: Mapping[Kind, Sequence[str]] = MappingProxyType(
+_FIELDS: Mapping[RecordKind, Sequence[str]] = MappingProxyType(
     {
-        Kind.INSTANCE: ("name",),
-        Kind.NETWORK: ("name",),
-        Kind.GROUP: ("name", "ndparams"),
-        Kind.NODE: (
+        RecordKind.INSTANCE: ("name",),
+        RecordKind.NETWORK: ("name",),
+        RecordKind.GROUP: ("name", "ndparams"),
+        RecordKind.NODE: (
             "name",
             "primary_ip",
             "secondary_ip",
@@ -130,7 +130,7 @@ _FIELDS: Mapping[Kind, Sequence[str]] = MappingProxyType(
             "group",
             "ndparams",
         ),
-        Kind.CLUSTER: (
+        RecordKind.CLUSTER: (
             *_AS_THEY_ARE,
             "tags",
             "enabled_hypervisors",

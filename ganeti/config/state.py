@@ -47,7 +47,7 @@ Stored: TypeAlias = (
 S = TypeVar("S", bound=Stored)
 
 
-class Kind(enum.StrEnum):
+class RecordKind(enum.StrEnum):
     """The kinds of object; the values name them in the journal and in messages."""
 
     CLUSTER = "cluster"
@@ -66,37 +66,37 @@ class Kind(enum.StrEnum):
     OPENID = "openid-provider"
 
 
-TYPES: Mapping[Kind, type[Stored]] = {
-    Kind.CLUSTER: Cluster,
-    Kind.NODE: Node,
-    Kind.GROUP: Group,
-    Kind.INSTANCE: Instance,
-    Kind.DISK: Disk,
-    Kind.NETWORK: Network,
-    Kind.FILTER: FilterRule,
-    Kind.AUTHORITIES: Authorities,
-    Kind.CERTIFICATE: NodeCertificates,
-    Kind.SPENT_TOKEN: SpentToken,
-    Kind.USER: UserAccount,
-    Kind.ROLE_GRANT: RoleGrant,
-    Kind.API_TOKEN: ApiToken,
-    Kind.OPENID: OpenIdProvider,
+TYPES: Mapping[RecordKind, type[Stored]] = {
+    RecordKind.CLUSTER: Cluster,
+    RecordKind.NODE: Node,
+    RecordKind.GROUP: Group,
+    RecordKind.INSTANCE: Instance,
+    RecordKind.DISK: Disk,
+    RecordKind.NETWORK: Network,
+    RecordKind.FILTER: FilterRule,
+    RecordKind.AUTHORITIES: Authorities,
+    RecordKind.CERTIFICATE: NodeCertificates,
+    RecordKind.SPENT_TOKEN: SpentToken,
+    RecordKind.USER: UserAccount,
+    RecordKind.ROLE_GRANT: RoleGrant,
+    RecordKind.API_TOKEN: ApiToken,
+    RecordKind.OPENID: OpenIdProvider,
 }
-KINDS: Mapping[type[Stored], Kind] = {kind: name for name, kind in TYPES.items()}
+KINDS: Mapping[type[Stored], RecordKind] = {kind: name for name, kind in TYPES.items()}
 
 
 @dataclass(frozen=True, slots=True)
-class Edited:
+class EditedState:
     """An object that differs; ``old`` is None if it is new, ``record`` if it is gone."""
 
-    kind: Kind
+    kind: RecordKind
     key: str
     record: Stored | None
     old: Stored | None = None
 
 
 Keys: TypeAlias = Map[str, None]
-Names: TypeAlias = Map[tuple[Kind, str], str]
+Names: TypeAlias = Map[tuple[RecordKind, str], str]
 _NONE: Keys = Map()
 
 
@@ -108,7 +108,7 @@ class ClusterState(msgspec.Struct, frozen=True):
 
     # A struct, as replacing fields of a dataclass took a third of the time of a change.
 
-    objects: Map[Kind, Map[str, Stored]]
+    objects: Map[RecordKind, Map[str, Stored]]
     names: Names
     primaries: Map[str, Keys]  # node: instances
     copies: Map[str, Keys]  # node: disks that are mirrored between nodes
@@ -117,39 +117,39 @@ class ClusterState(msgspec.Struct, frozen=True):
     serial_no: int = 0
     ctime: float = 0.0
     mtime: float = 0.0
-    edits: tuple[Edited, ...] = ()
+    edits: tuple[EditedState, ...] = ()
 
     # --- reading
 
     @property
     def cluster(self) -> Cluster:
         """The cluster's own settings."""
-        [cluster] = self._all(Kind.CLUSTER, Cluster).values()
+        [cluster] = self._all(RecordKind.CLUSTER, Cluster).values()
         return cluster
 
     @property
     def nodes(self) -> Map[str, Node]:
-        return self._all(Kind.NODE, Node)
+        return self._all(RecordKind.NODE, Node)
 
     @property
     def groups(self) -> Map[str, Group]:
-        return self._all(Kind.GROUP, Group)
+        return self._all(RecordKind.GROUP, Group)
 
     @property
     def instances(self) -> Map[str, Instance]:
-        return self._all(Kind.INSTANCE, Instance)
+        return self._all(RecordKind.INSTANCE, Instance)
 
     @property
     def disks(self) -> Map[str, Disk]:
-        return self._all(Kind.DISK, Disk)
+        return self._all(RecordKind.DISK, Disk)
 
     @property
     def networks(self) -> Map[str, Network]:
-        return self._all(Kind.NETWORK, Network)
+        return self._all(RecordKind.NETWORK, Network)
 
     @property
     def filters(self) -> Map[str, FilterRule]:
-        return self._all(Kind.FILTER, FilterRule)
+        return self._all(RecordKind.FILTER, FilterRule)
 
     @property
     def authorities(self) -> Authorities | None:
@@ -157,39 +157,39 @@ class ClusterState(msgspec.Struct, frozen=True):
 
         None in a configuration that other software has written.
         """
-        return self._all(Kind.AUTHORITIES, Authorities).get(self.cluster.uuid)
+        return self._all(RecordKind.AUTHORITIES, Authorities).get(self.cluster.uuid)
 
     @property
     def certificates(self) -> Map[str, NodeCertificates]:
         """The certificates that nodes may show, by the nodes' UUIDs."""
-        return self._all(Kind.CERTIFICATE, NodeCertificates)
+        return self._all(RecordKind.CERTIFICATE, NodeCertificates)
 
     @property
     def spent_tokens(self) -> Map[str, SpentToken]:
         """Tokens that do not work any more, by their nonces."""
-        return self._all(Kind.SPENT_TOKEN, SpentToken)
+        return self._all(RecordKind.SPENT_TOKEN, SpentToken)
 
     @property
     def users(self) -> Map[str, UserAccount]:
         """Users of the remote API, by name, besides those of the users file."""
-        return self._all(Kind.USER, UserAccount)
+        return self._all(RecordKind.USER, UserAccount)
 
     @property
     def role_grants(self) -> Map[str, RoleGrant]:
         """The roles of users and groups."""
-        return self._all(Kind.ROLE_GRANT, RoleGrant)
+        return self._all(RecordKind.ROLE_GRANT, RoleGrant)
 
     @property
     def api_tokens(self) -> Map[str, ApiToken]:
         """The tokens of users, by the part of them that is no secret."""
-        return self._all(Kind.API_TOKEN, ApiToken)
+        return self._all(RecordKind.API_TOKEN, ApiToken)
 
     @property
     def openid(self) -> OpenIdProvider | None:
         """The OpenID provider by which users may sign in, if there is one."""
-        return self._all(Kind.OPENID, OpenIdProvider).get(self.cluster.uuid)
+        return self._all(RecordKind.OPENID, OpenIdProvider).get(self.cluster.uuid)
 
-    def _all(self, kind: Kind, _: type[S]) -> Map[str, S]:
+    def _all(self, kind: RecordKind, _: type[S]) -> Map[str, S]:
         return self.objects.get(kind, Map())  # type: ignore[return-value]  # by kind, as put
 
     def node(self, name: str) -> Node:
@@ -197,35 +197,35 @@ class ClusterState(msgspec.Struct, frozen=True):
 
         :raises Refused: there is none.
         """
-        return self.nodes[self._find(Kind.NODE, name)]
+        return self.nodes[self._find(RecordKind.NODE, name)]
 
     def group(self, name: str) -> Group:
         """The node group of this name or UUID.
 
         :raises Refused: there is none.
         """
-        return self.groups[self._find(Kind.GROUP, name)]
+        return self.groups[self._find(RecordKind.GROUP, name)]
 
     def instance(self, name: str) -> Instance:
         """The instance of this name or UUID; the domain may be left out where that is unique.
 
         :raises Refused: there is none.
         """
-        return self.instances[self._find(Kind.INSTANCE, name)]
+        return self.instances[self._find(RecordKind.INSTANCE, name)]
 
     def network(self, name: str) -> Network:
         """The network of this name or UUID.
 
         :raises Refused: there is none.
         """
-        return self.networks[self._find(Kind.NETWORK, name)]
+        return self.networks[self._find(RecordKind.NETWORK, name)]
 
     @property
     def master(self) -> Node:
         """The node that the master daemon runs on."""
         return self.nodes[self.cluster.master_node]
 
-    def knows(self, kind: Kind, name: str) -> bool:
+    def knows(self, kind: RecordKind, name: str) -> bool:
         """Whether an object of this kind has exactly this name."""
         return (kind, name) in self.names
 
@@ -263,7 +263,7 @@ class ClusterState(msgspec.Struct, frozen=True):
         """The nodes of a group."""
         return (node for node in self.nodes.values() if node.group == group.uuid)
 
-    def _find(self, kind: Kind, name: str) -> str:
+    def _find(self, kind: RecordKind, name: str) -> str:
         uuid = self.names.get((kind, name))
         if uuid is not None:
             return uuid
@@ -283,7 +283,7 @@ class ClusterState(msgspec.Struct, frozen=True):
                 f"{kind} {name} may be any of {', '.join(sorted(near))}; give the whole name",
                 Code.UNKNOWN,
             )
-        raise Refused(f"there is no {kind} named {name}", Code.UNKNOWN)
+        raise Refused(f"there is no {kind} named {name}; see gnt-{kind} list", Code.UNKNOWN)
 
     # --- changing
 
@@ -301,7 +301,7 @@ class ClusterState(msgspec.Struct, frozen=True):
         return replace(
             state,
             objects=self.objects.set(kind, same.set(record.uuid, record)),
-            edits=(*self.edits, Edited(kind, record.uuid, record, old)),
+            edits=(*self.edits, EditedState(kind, record.uuid, record, old)),
         )
 
     def remove(self, record: Stored) -> ClusterState:
@@ -312,7 +312,7 @@ class ClusterState(msgspec.Struct, frozen=True):
         return replace(
             self._unindexed(old),
             objects=self.objects.set(kind, left) if left else self.objects.delete(kind),
-            edits=(*self.edits, Edited(kind, record.uuid, None, old)),
+            edits=(*self.edits, EditedState(kind, record.uuid, None, old)),
         )
 
     def settled(self) -> ClusterState:
@@ -343,7 +343,7 @@ class ClusterState(msgspec.Struct, frozen=True):
         if isinstance(record, Instance):
             return replace(
                 self,
-                names=self.names.delete((Kind.INSTANCE, record.name)),
+                names=self.names.delete((RecordKind.INSTANCE, record.name)),
                 primaries=_without(self.primaries, record.primary_node, record.uuid),
                 owners=_released(self.owners, record.disks, record.uuid),
                 macs=_released(self.macs, (nic.mac.lower() for nic in record.nics), record.uuid),
@@ -372,8 +372,8 @@ def collected(
 
     :raises Refused: two of a kind have one name.
     """
-    objects: dict[Kind, dict[str, Stored]] = {}
-    names: dict[tuple[Kind, str], str] = {}
+    objects: dict[RecordKind, dict[str, Stored]] = {}
+    names: dict[tuple[RecordKind, str], str] = {}
     primaries: dict[str, dict[str, None]] = {}
     copies: dict[str, dict[str, None]] = {}
     owners: dict[str, str] = {}
@@ -409,7 +409,7 @@ def _alike(old: Stored, new: Stored) -> bool:
     return all(getattr(old, name) == getattr(new, name) for name in _INDEXED.get(type(old), ()))
 
 
-_HOSTS = frozenset({Kind.INSTANCE, Kind.NODE})
+_HOSTS = frozenset({RecordKind.INSTANCE, RecordKind.NODE})
 """Kinds whose names are host names, which can be written in several ways."""
 
 _INDEXED: Mapping[type[Stored], tuple[str, ...]] = {
@@ -429,7 +429,7 @@ def _named(names: Names, record: Instance | Node | Group | Network) -> Names:
     return names.set((kind, record.name), record.uuid)
 
 
-def _doubled(kind: Kind, name: str) -> Refused:
+def _doubled(kind: RecordKind, name: str) -> Refused:
     return Refused(f"another {kind} is named {name}; choose another name", Code.EXISTS)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from ganeti.config.founding import (
+from ganeti.config.initial_state import (
     COLLECTORS,
     SETTINGS,
     first_parameters,

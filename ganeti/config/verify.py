@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from immutables import Map
 
 from ganeti.config.changes.instances import port_of
-from ganeti.config.state import ClusterState, Kind, Stored, collected
+from ganeti.config.state import ClusterState, RecordKind, Stored, collected
 from ganeti.errors import Refused
 from ganeti.model.disk import Disk, Template
 from ganeti.model.instance import Instance
@@ -17,9 +17,24 @@ from ganeti.model.instance import Instance
 
 def verify(state: ClusterState) -> list[str]:
     """Everything that is wrong with ``state``; empty if nothing is."""
-    if len(state.objects.get(Kind.CLUSTER, Map())) != 1:
+    if len(state.objects.get(RecordKind.CLUSTER, Map())) != 1:
         return ["there must be exactly one cluster"]
     return [problem for check in _CHECKS for problem in check(state)]
+
+
+def dangling_nodes(state: ClusterState) -> Iterator[tuple[str, str]]:
+    """Return the names of nodes whose group does not exist, each with what is wrong."""
+    for node in state.nodes.values():
+        if node.group not in state.groups:
+            yield node.name, f"node {node.name} belongs to an unknown group, {node.group}"
+
+
+def dangling_instances(state: ClusterState) -> Iterator[tuple[str, str]]:
+    """Return the names of instances whose primary node does not exist, each with what is wrong."""
+    for instance in state.instances.values():
+        if instance.primary_node not in state.nodes:
+            problem = f"instance {instance.name} is on an unknown node, {instance.primary_node}"
+            yield instance.name, problem
 
 
 def _master(state: ClusterState) -> Iterator[str]:
@@ -31,9 +46,8 @@ def _master(state: ClusterState) -> Iterator[str]:
 
 
 def _nodes(state: ClusterState) -> Iterator[str]:
+    yield from (problem for _, problem in dangling_nodes(state))
     for node in state.nodes.values():
-        if node.group not in state.groups:
-            yield f"node {node.name} belongs to an unknown group, {node.group}"
         if node.master_candidate + node.offline + node.drained > 1:
             yield f"node {node.name} can be only one of candidate, offline and drained"
         if node.master_candidate and not node.master_capable:
@@ -63,10 +77,9 @@ def _groups(state: ClusterState) -> Iterator[str]:
 
 
 def _instances(state: ClusterState) -> Iterator[str]:
+    yield from (problem for _, problem in dangling_instances(state))
     for instance in state.instances.values():
         called = f"instance {instance.name}"
-        if instance.primary_node not in state.nodes:
-            yield f"{called} is on an unknown node, {instance.primary_node}"
         if instance.hypervisor not in state.cluster.enabled_hypervisors:
             yield f"{called} needs the hypervisor {instance.hypervisor}, which is not enabled"
         for nic in instance.nics:

@@ -12,7 +12,7 @@ from immutables import Map
 from twisted.internet.defer import CancelledError, Deferred
 
 from ganeti.config.records import META_KEY, META_KIND, Meta, decoded, encoder
-from ganeti.config.state import ClusterState, Edited, Stored
+from ganeti.config.state import ClusterState, EditedState, Stored
 from ganeti.journal.interfaces import Commit, Delete, Edit, IJournal, Put
 from ganeti.model.access import Authorities, NodeCertificates, SpentToken
 from ganeti.model.filters import FilterRule
@@ -22,11 +22,11 @@ from ganeti.schema.records import replace
 Change: TypeAlias = Callable[[ClusterState], ClusterState]
 """A named pure step from state to state; refuses by raising ``Refused``."""
 
-Observer: TypeAlias = Callable[[ClusterState, tuple[Edited, ...]], None]
+Observer: TypeAlias = Callable[[ClusterState, tuple[EditedState, ...]], None]
 
 
 @dataclass(frozen=True)
-class Cause:
+class ChangeCause:
     """Who changes something, why, and by which job."""
 
     who: str
@@ -71,7 +71,7 @@ class Config:
         self._observers.append(observer)
 
     async def change(
-        self, change: Change, *, because: Cause, also: Sequence[Edit] = ()
+        self, change: Change, *, because: ChangeCause, also: Sequence[Edit] = ()
     ) -> ClusterState:
         """Make ``change``, and ``also`` in the same commit; when this returns both are durable.
 
@@ -99,7 +99,7 @@ class Config:
         return durable
 
     async def _keep(
-        self, commit: Commit, after: ClusterState, edits: tuple[Edited, ...]
+        self, commit: Commit, after: ClusterState, edits: tuple[EditedState, ...]
     ) -> ClusterState:
         failures, kept = self._failures, False
         try:
@@ -121,8 +121,8 @@ class Config:
 def commit_of(
     before: ClusterState,
     after: ClusterState,
-    edits: Sequence[tuple[Edited, Edit]],
-    because: Cause,
+    edits: Sequence[tuple[EditedState, Edit]],
+    because: ChangeCause,
     now: float,
     also: Sequence[Edit] = (),
 ) -> Commit:
@@ -139,7 +139,7 @@ def commit_of(
 
 def stamped(
     before: ClusterState, after: ClusterState, now: float
-) -> tuple[ClusterState, list[tuple[Edited, Edit]]]:
+) -> tuple[ClusterState, list[tuple[EditedState, Edit]]]:
     """``after`` with serial numbers and times moved on, and what differs from ``before``.
 
     What differs comes as records and as edits of the journal, in an order in which these can be
@@ -147,7 +147,7 @@ def stamped(
 
     :raises Invalid: a record has a field that could not be read again.
     """
-    final: list[tuple[Edited, Edit]] = []
+    final: list[tuple[EditedState, Edit]] = []
     state = before
     for edited in _net(after):
         kind, key = edited.kind, edited.key
@@ -155,13 +155,13 @@ def stamped(
         if edited.record is None:
             if old is not None:
                 state = state.remove(old)
-                final.append((Edited(kind, key, None, old), Delete(kind=kind.value, key=key)))
+                final.append((EditedState(kind, key, None, old), Delete(kind=kind.value, key=key)))
         elif edited.record != old:
             text = encoder.encode(_moved_on(old, edited.record, now))
             record = decoded(kind, key, text)
             state = state.put(record)
             put = Put(kind=kind.value, key=key, value=msgspec.Raw(text))
-            final.append((Edited(kind, key, record, old), put))
+            final.append((EditedState(kind, key, record, old), put))
     if not final:
         return before, final
     moved = replace(
@@ -170,7 +170,7 @@ def stamped(
     return moved, final
 
 
-def _net(after: ClusterState) -> list[Edited]:
+def _net(after: ClusterState) -> list[EditedState]:
     """The last edit of each object; what frees a name comes before what may take it."""
     last = {(edited.kind, edited.key): edited for edited in after.edits}
     return sorted(last.values(), key=lambda edited: edited.record is not None)

@@ -11,7 +11,7 @@ from ganeti.errors import Code, Failed, Invalid
 from ganeti.system.interfaces import IFiles, IProcesses
 
 _NAME = re.compile(r"\A[a-zA-Z0-9_-][a-zA-Z0-9_.-]*\Z")
-_PATIENCE = 600.0
+_TIMEOUT = 600.0
 """Seconds that an allocator may think."""
 _EXECUTABLE = 0o100
 
@@ -44,7 +44,7 @@ class Allocators:
         path = f"{self._folder}/{name}.{next(self._numbers)}"
         await self._files.replace(path, text.encode(), mode=0o600)
         try:
-            ended = await self._processes.run([program, path, *options], timeout=_PATIENCE)
+            ended = await self._processes.run([program, path, *options], timeout=_TIMEOUT)
         finally:
             await self._files.remove(path)
         if ended.code:

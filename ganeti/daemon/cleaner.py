@@ -9,7 +9,7 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 
 from ganeti import __version__
-from ganeti.daemon.occasional import log_of
+from ganeti.daemon.cron_log import log_of
 from ganeti.paths import of_this_node
 from ganeti.upkeep.cleaner import clean
 

@@ -16,7 +16,7 @@ from ganeti.operations.operation import NewAuthority
 from ganeti.paths import Paths
 from ganeti.pki.enrolment import certificates, first_certificate
 from ganeti.system.interfaces import IFiles, IProcesses
-from ganeti.system.modules import finding_modules
+from ganeti.system.subprocess_modules import finding_modules
 
 TIMEOUT = 60.0
 """Seconds."""
@@ -24,7 +24,7 @@ TIMEOUT = 60.0
 
 @dataclass(frozen=True)
 class LocalClusterKeys:
-    """Makes keys by running ``ganeti.bootstrap.renewal``; see ``operation.ClusterKeys``."""
+    """Makes keys by running ``ganeti.bootstrap.secret_renewal``; see ``operation.ClusterKeys``."""
 
     processes: IProcesses
     files: IFiles
@@ -52,7 +52,7 @@ class LocalClusterKeys:
 
     async def _run(self, *arguments: str) -> bytes:
         ended = await self.processes.run(
-            [sys.executable, "-m", "ganeti.bootstrap.renewal", *arguments],
+            [sys.executable, "-m", "ganeti.bootstrap.secret_renewal", *arguments],
             env={**finding_modules(), "GANETI_ROOTDIR": self.paths.root},
             timeout=TIMEOUT,
         )

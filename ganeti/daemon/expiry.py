@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ganeti.errors import Invalid
-from ganeti.metrics.family import Family, Labels, gauges
+from ganeti.metrics.family import Labels, MetricFamily, gauges
 from ganeti.pki.validity import valid_until
 
 
-def certificate_expiry(paths: Mapping[str, str]) -> Family:
+def certificate_expiry(paths: Mapping[str, str]) -> MetricFamily:
     """Return when the certificates in files end, as far as they can be read."""
     return gauges(
         "ganeti_certificate_expiry_timestamp_seconds",

@@ -17,7 +17,7 @@ from twisted.web.client import Agent, FileBodyProducer, PartialDownloadError, Re
 from twisted.web.http_headers import Headers
 
 from ganeti.rapi.openid import Fetch
-from ganeti.rapi.problems import Problematic
+from ganeti.rapi.problems import HttpProblem
 
 SECONDS = 10.0
 MAX_BYTES = 1024 * 1024
@@ -64,7 +64,7 @@ def fetcher(reactor: Any) -> Fetch:
             return await asking.addTimeout(SECONDS, reactor)
         except (GivenUp, ConnectError, ResponseFailed, PartialDownloadError, ValueError) as e:
             why = str(e) or type(e).__name__
-            raise Problematic(
+            raise HttpProblem(
                 HTTPStatus.BAD_GATEWAY, f"the OpenID provider does not answer: {why}"
             ) from None
 

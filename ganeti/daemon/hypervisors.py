@@ -13,7 +13,7 @@ from ganeti.hypervisor.fake import FakeHypervisor
 from ganeti.hypervisor.interfaces import IHypervisor
 from ganeti.paths import Paths
 from ganeti.system.interfaces import IFiles, IProcesses
-from ganeti.system.notes import LocalNotes
+from ganeti.system.state_files import LocalNotes
 
 
 def hypervisors(
@@ -56,8 +56,8 @@ class OnDemand(Mapping[str, IHypervisor]):
 
 def _kvm(reactor: Any, run: str, files: IFiles, processes: IProcesses) -> IHypervisor:
     from ganeti.hypervisor.kvm.accelerator import Accelerators
-    from ganeti.hypervisor.kvm.control import Monitors
     from ganeti.hypervisor.kvm.driver import KvmHypervisor
+    from ganeti.hypervisor.kvm.monitor import Monitors
 
     def endpoint(path: str) -> IStreamClientEndpoint:
         # Not before there is a guest to talk to: this import alone costs some megabytes.

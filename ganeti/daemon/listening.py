@@ -25,7 +25,7 @@ from ganeti.system.connection_errors import explain
 BACKLOG = 128
 """How many connections wait until they are accepted."""
 
-REACH_PATIENCE = 5.0
+REACH_TIMEOUT = 5.0
 
 _WORDS = {
     errno.EADDRINUSE: "another program listens there already; stop it, or choose another port"
@@ -78,7 +78,7 @@ def reach(reactor: Any, host: str, port: int) -> Deferred[None]:
     :raises Unreachable: it cannot.
     """
     attempt = _Attempt(host)
-    attempt.connector = reactor.connectTCP(host, port, attempt, timeout=REACH_PATIENCE)
+    attempt.connector = reactor.connectTCP(host, port, attempt, timeout=REACH_TIMEOUT)
     return attempt.done
 
 

@@ -8,8 +8,8 @@ from argparse import Namespace
 from collections.abc import Awaitable, Sequence
 
 from ganeti.daemon.options import parser
-from ganeti.daemon.parts import Daemon
-from ganeti.daemon.service import Program, run
+from ganeti.daemon.service import DaemonProgram, run
+from ganeti.daemon.services import Daemon
 from ganeti.paths import NODED_PORT, Paths, of_this_node
 
 
@@ -38,12 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         help=f"where the node daemons listen; default: {NODED_PORT}",
     )
     chosen = options.parse_args(argv)
-    return run(Program("ganeti-masterd", "master-daemon", _start), chosen, of_this_node())
+    return run(DaemonProgram("ganeti-masterd", "master-daemon", _start), chosen, of_this_node())
 
 
 def _start(daemon: Daemon, options: Namespace, paths: Paths) -> Awaitable[None]:
     # Here and not above: the process that only waits for the daemon to listen needs none of it.
-    from ganeti.daemon.master import start
+    from ganeti.daemon.master_services import start
 
     return start(daemon, options, paths)
 

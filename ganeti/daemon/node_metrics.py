@@ -16,7 +16,7 @@ from twisted.web.resource import NoResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from ganeti.metrics.exposition import CONTENT_TYPE, text_of
-from ganeti.metrics.family import Family
+from ganeti.metrics.family import MetricFamily
 
 LOOPBACK = "127.0.0.1"
 
@@ -25,7 +25,7 @@ TIMEOUT = 30
 
 _log = Logger()
 
-Collect = Callable[[], Awaitable[Iterable[Family]]]
+Collect = Callable[[], Awaitable[Iterable[MetricFamily]]]
 
 
 class MetricsResource(Resource):

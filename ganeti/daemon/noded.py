@@ -8,8 +8,8 @@ from argparse import Namespace
 from collections.abc import Awaitable, Sequence
 
 from ganeti.daemon.options import add_address, parser, port_number
-from ganeti.daemon.parts import Daemon
-from ganeti.daemon.service import NODE_SETUP, Program, run
+from ganeti.daemon.service import NODE_SETUP, DaemonProgram, run
+from ganeti.daemon.services import Daemon
 from ganeti.errors import GanetiError
 from ganeti.paths import METRICS_PORT, NODED_PORT, Paths, name_of_this_node, of_this_node
 
@@ -45,14 +45,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = options.parse_args(argv)
     paths = of_this_node()
     if chosen.join is not None:
-        from ganeti.bootstrap.joining import join
+        from ganeti.bootstrap.join_cluster import join
 
         try:
             join(_token(chosen.join), paths, name_of_this_node(), again=chosen.rejoin)
         except (GanetiError, OSError) as e:
             print(f"ganeti-noded: {e}", file=sys.stderr)
             return NODE_SETUP
-    return run(Program("ganeti-noded", "node-daemon", _start), chosen, paths)
+    return run(DaemonProgram("ganeti-noded", "node-daemon", _start), chosen, paths)
 
 
 def _token(place: str) -> str:
@@ -65,7 +65,7 @@ def _token(place: str) -> str:
 
 def _start(daemon: Daemon, options: Namespace, paths: Paths) -> Awaitable[None]:
     # Here and not above: the process that only waits for the daemon to listen needs none of it.
-    from ganeti.daemon.node import start
+    from ganeti.daemon.node_services import start
 
     return start(daemon, options, paths)
 

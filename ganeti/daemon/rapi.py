@@ -18,19 +18,19 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from ganeti.access.passwords import SALT_BYTES, hashed
-from ganeti.daemon import open_files
+from ganeti.daemon import rlimit
 from ganeti.daemon.expiry import certificate_expiry
 from ganeti.daemon.fetching import fetcher
 from ganeti.daemon.listening import BACKLOG, keep_unsent, listen_at, send_at_once
 from ganeti.daemon.options import add_address, address_of, parser
-from ganeti.daemon.parts import Daemon, Part
 from ganeti.daemon.server_certificate import ServerCertificate
-from ganeti.daemon.service import Program, run
+from ganeti.daemon.service import DaemonProgram, run
+from ganeti.daemon.services import Daemon, ServicePart
 from ganeti.daemon.workers import Workers, accept_as_worker
 from ganeti.errors import NotMaster
-from ganeti.luxi.async_client import MOST_WAITING, MasterClient
+from ganeti.luxi.async_client import MAX_WAITING, MasterClient
 from ganeti.luxi.interfaces import IMaster
-from ganeti.metrics.family import Family, gauge
+from ganeti.metrics.family import MetricFamily, gauge
 from ganeti.paths import RAPI_PORT, Paths, name_of_this_node, of_this_node
 from ganeti.rapi.access import Authenticator, MasterAccounts, UsersFile, UsersFileChecker
 from ganeti.rapi.costly_queries import QueryLimit
@@ -99,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = "ganeti-rapi"
     if chosen.worker is not None:
         name, chosen.foreground = f"ganeti-rapi-worker-{chosen.worker}", True
-    return run(Program(name, "rapi-daemon", start), chosen, of_this_node())
+    return run(DaemonProgram(name, "rapi-daemon", start), chosen, of_this_node())
 
 
 def _count(text: str) -> int:
@@ -137,7 +137,7 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
     )
     events = EventHub(master, reactor)
 
-    def around() -> Iterator[Family]:
+    def around() -> Iterator[MetricFamily]:
         connections = len(site.connections)
         yield gauge("ganeti_api_connections", "Connections of clients that are open.", connections)
         if certificate is not None:
@@ -159,20 +159,20 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
         max_handshakes=shares.handshakes,
         explain=explain,
     )
-    daemon.add(Part("connections to the master", stop=master.close))
-    daemon.add(Part("clients", stop=site.hang_up))
-    daemon.add(Part("events", stop=events.stop))
-    daemon.add(Part("events of limited roles", stop=api.streams.stop))
+    daemon.add(ServicePart("connections to the master", stop=master.close))
+    daemon.add(ServicePart("clients", stop=site.hang_up))
+    daemon.add(ServicePart("events", stop=events.stop))
+    daemon.add(ServicePart("events of limited roles", stop=api.streams.stop))
     if options.worker is not None:
         port = accept_as_worker(reactor, _over_tls(site, certificate))
-        daemon.add(Part("port", stop=port.stopListening))
+        daemon.add(ServicePart("port", stop=port.stopListening))
     else:
         address = options.bind or address_of(name, paths)
         endpoint = _endpoint(reactor, address, options.port, certificate)
         port = await listen_at(endpoint, site, address, options.port)
         keep_unsent(port, UNSENT)
         send_at_once(port)
-        daemon.add(Part("port", stop=port.stopListening))
+        daemon.add(ServicePart("port", stop=port.stopListening))
         # The last, as they must end before the socket is closed, which closes it for all.
         further = options.workers - 1
         daemon.add(Workers(reactor, MODULE, options.arguments, port.fileno(), further))
@@ -226,9 +226,9 @@ class _Shares:
 
 def _shares(wanted: int) -> _Shares:
     """As much as wanted for everybody, or less if the host does not allow so many files."""
-    files = open_files.allow(wanted + MOST_WAITING + MAX_HANDSHAKES + OTHER_FILES)
+    files = rlimit.allow(wanted + MAX_WAITING + MAX_HANDSHAKES + OTHER_FILES)
     room = files - OTHER_FILES
-    waiting = max(1, min(MOST_WAITING, room // 4))
+    waiting = max(1, min(MAX_WAITING, room // 4))
     handshakes = max(1, min(MAX_HANDSHAKES, room // 4))
     return _Shares(max(1, min(wanted, room - waiting - handshakes)), waiting, handshakes)
 

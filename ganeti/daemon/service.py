@@ -26,9 +26,9 @@ from twisted.python.failure import Failure
 
 from ganeti.daemon.logs import LogFile, begin
 from ganeti.daemon.monotonic_clock import install
-from ganeti.daemon.parts import Daemon
 from ganeti.daemon.periodic import Periodic
 from ganeti.daemon.service_manager import ServiceManager
+from ganeti.daemon.services import Daemon
 from ganeti.errors import GanetiError, NotMaster, Refused
 from ganeti.paths import Paths
 from ganeti.system.pidfile import PidFile
@@ -36,7 +36,7 @@ from ganeti.system.pidfile import PidFile
 FAILURE, NOT_IN_CLUSTER, NOT_MASTER, NODE_SETUP = 1, 5, 11, 12
 """Exit codes, as existing tools use them."""
 
-STOP_PATIENCE = 15.0
+STOP_TIMEOUT = 15.0
 """Seconds that work under way may take to end once the daemon was told to stop."""
 
 
@@ -45,7 +45,7 @@ _GARBAGE = (10_000, 20, 20)
 
 
 @dataclass(frozen=True)
-class Program:
+class DaemonProgram:
     """A daemon: the program's name, its log's, and how it starts.
 
     ``start`` adds the parts to the daemon, and returns when it listens or raises ``GanetiError`` or
@@ -57,7 +57,7 @@ class Program:
     start: Callable[[Daemon, Namespace, Paths], Awaitable[None]]
 
 
-def run(program: Program, options: Namespace, paths: Paths) -> int:
+def run(program: DaemonProgram, options: Namespace, paths: Paths) -> int:
     """Run a daemon; the exit code of the command that started it."""
     manager = ServiceManager.from_environment(os.environ)
     if options.foreground:
@@ -78,7 +78,7 @@ def run(program: Program, options: Namespace, paths: Paths) -> int:
     os._exit(code)
 
 
-def _report(program: Program, reader: int) -> int:
+def _report(program: DaemonProgram, reader: int) -> int:
     """Wait for the daemon's first words: its exit code and a message, or ``0`` when it listens."""
     with open(reader, encoding="utf-8") as told:
         code, _, message = told.read().partition(" ")
@@ -102,7 +102,7 @@ class _Life:
 
     def __init__(
         self,
-        program: Program,
+        program: DaemonProgram,
         options: Namespace,
         paths: Paths,
         manager: ServiceManager,
@@ -213,7 +213,7 @@ class _Life:
         self._serves = False
         self._manager.stopping()
         stopping = self._daemon.stopService()
-        stopping.addTimeout(STOP_PATIENCE, self._reactor)
+        stopping.addTimeout(STOP_TIMEOUT, self._reactor)
         return stopping.addErrback(
             lambda failure: self._logger.failure("did not end in order", failure)
         )

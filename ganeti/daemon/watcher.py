@@ -8,12 +8,12 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 
 from ganeti import __version__
-from ganeti.daemon.occasional import log_of
+from ganeti.daemon.cron_log import log_of
 from ganeti.errors import Refused
-from ganeti.luxi.client import Client
+from ganeti.luxi.client import LuxiClient
 from ganeti.paths import name_of_this_node, of_this_node
 from ganeti.system.pidfile import PidFile
-from ganeti.upkeep.watcher import SUCCESS, Surroundings, watch
+from ganeti.upkeep.watcher import SUCCESS, WatcherDependencies, watch
 
 PROGRAM = "ganeti-watcher"
 
@@ -69,10 +69,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return SUCCESS
     try:
         return watch(
-            Surroundings(
+            WatcherDependencies(
                 paths=paths,
                 name=name_of_this_node(),
-                connect=lambda: Client(paths.query_socket),
+                connect=lambda: LuxiClient(paths.query_socket),
                 log=log,
                 job_age=chosen.job_age,
                 ignore_pause=chosen.ignore_pause,

@@ -20,7 +20,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ganeti.system.modules import finding_modules
+from ganeti.system.subprocess_modules import finding_modules
 
 LISTENING = 3
 """The file descriptor under which a worker finds the listening socket."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import msgspec
 
 from ganeti.errors import Invalid
-from ganeti.events.cursor import Cursor
+from ganeti.events.stream_position import StreamPosition
 
 
-class Kind(enum.StrEnum):
+class EventKind(enum.StrEnum):
     """What events are about."""
 
     CLUSTER = "cluster"
@@ -28,7 +28,7 @@ class Kind(enum.StrEnum):
     ACCESS = "access"
 
 
-class Action(enum.StrEnum):
+class EventAction(enum.StrEnum):
     """What has happened; the last ones are seen on nodes, and in no commit."""
 
     CREATED = "created"
@@ -56,7 +56,7 @@ class Event:
     ``tags`` of None.
     """
 
-    cursor: Cursor
+    cursor: StreamPosition
     kind: str
     names: tuple[str, ...]
     tags: tuple[str, ...] | None
@@ -78,7 +78,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def make_event(
-    cursor: Cursor,
+    cursor: StreamPosition,
     *,
     at: float,
     kind: str,
@@ -114,11 +114,11 @@ def read_event(data: bytes) -> Event:
     """
     header = _decode_header(data)
     names = header.names if header.name is None else (header.name, *header.names)
-    return Event(Cursor.parse(header.id), header.kind, names, header.tags, data)
+    return Event(StreamPosition.parse(header.id), header.kind, names, header.tags, data)
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class EventFilter:
     """Which events a reader wants: of any of the kinds, about any of the objects, with any tag.
 
     What is empty selects all. An event about an object whose name or tags are not known is
@@ -132,15 +132,14 @@ class Selection:
     @classmethod
     def of(
         cls, kinds: Sequence[str] = (), names: Sequence[str] = (), tags: Sequence[str] = ()
-    ) -> Selection:
+    ) -> EventFilter:
         """Return the selection by these words.
 
         :raises Invalid: there is no such kind of events.
         """
-        if unknown := sorted(set(kinds) - set(Kind)):
-            raise Invalid(
-                f"there are no events of kind {', '.join(unknown)}; the kinds are {', '.join(Kind)}"
-            )
+        if unknown := sorted(set(kinds) - set(EventKind)):
+            known = ", ".join(EventKind)
+            raise Invalid(f"no such kind of event: {', '.join(unknown)}; the kinds are {known}")
         return cls(frozenset(map(str, kinds)), frozenset(names), frozenset(tags))
 
     def matches(self, event: Event) -> bool:

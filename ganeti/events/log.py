@@ -11,8 +11,8 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
-from ganeti.events.cursor import Cursor
 from ganeti.events.event import Event
+from ganeti.events.stream_position import StreamPosition
 
 MAX_BYTES = 32 << 20
 """How many bytes of events are kept, about; as many as the segments of the journal that stay behind
@@ -31,14 +31,14 @@ class Entry(Protocol):
     """Something that was appended at once, such as a commit, and the events that it is."""
 
     @property
-    def cursor(self) -> Cursor:
+    def cursor(self) -> StreamPosition:
         """The place behind its last event; it may have none."""
 
     @property
     def size(self) -> int:
         """About how many bytes of memory it takes."""
 
-    def events(self, after: Cursor, limit: int) -> Sequence[Event]:
+    def events(self, after: StreamPosition, limit: int) -> Sequence[Event]:
         """Return the first events after a cursor, at most ``limit``; fewer if there are no more."""
 
 
@@ -46,27 +46,27 @@ class Entry(Protocol):
 class Encoded:
     """An entry of events that are encoded already."""
 
-    cursor: Cursor
+    cursor: StreamPosition
     size: int
     encoded: tuple[Event, ...]
 
     @classmethod
-    def of(cls, events: Sequence[Event], cursor: Cursor) -> Encoded:
+    def of(cls, events: Sequence[Event], cursor: StreamPosition) -> Encoded:
         """Return the entry of ``events``, which reaches to ``cursor``."""
         return cls(cursor, sum(len(each.data) + 300 for each in events), tuple(events))
 
-    def events(self, after: Cursor, limit: int) -> Sequence[Event]:
+    def events(self, after: StreamPosition, limit: int) -> Sequence[Event]:
         if self.encoded and after < self.encoded[0].cursor:
             return self.encoded[:limit]
         return [event for event in self.encoded if event.cursor > after][:limit]
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class EventPage:
     """Some events, and the cursor to go on from."""
 
     events: Sequence[Event]
-    next: Cursor
+    next: StreamPosition
 
 
 class EventLog:
@@ -75,7 +75,7 @@ class EventLog:
     ``floor`` is the cursor after which everything is here, ``end`` that of the last entry.
     """
 
-    def __init__(self, floor: Cursor, *, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, floor: StreamPosition, *, max_bytes: int = MAX_BYTES) -> None:
         self.floor = self.end = floor
         self.size = 0
         self._max_bytes = max_bytes
@@ -91,7 +91,7 @@ class EventLog:
             self._trim()
         self.wake()
 
-    def prepend(self, entries: Sequence[Entry], floor: Cursor) -> None:
+    def prepend(self, entries: Sequence[Entry], floor: StreamPosition) -> None:
         """Add entries that come before all that are here, and follow ``floor`` without a gap.
 
         The oldest of them are left out if there is no room for all.
@@ -102,20 +102,20 @@ class EventLog:
         if self.size > self._max_bytes:
             self._trim()
 
-    def restart(self, floor: Cursor) -> None:
+    def restart(self, floor: StreamPosition) -> None:
         """Begin again after ``floor`` with nothing."""
         self._entries.clear()
         self.size = 0
         self.floor = self.end = floor
         self.wake()
 
-    def holds(self, cursor: Cursor) -> bool:
+    def holds(self, cursor: StreamPosition) -> bool:
         """Return whether everything after ``cursor`` is here."""
         return self.floor <= cursor <= self.end
 
     def page(
-        self, cursor: Cursor, max_events: int = PAGE_EVENTS, max_bytes: int = PAGE_BYTES
-    ) -> Page:
+        self, cursor: StreamPosition, max_events: int = PAGE_EVENTS, max_bytes: int = PAGE_BYTES
+    ) -> EventPage:
         """Return the next events after ``cursor``, which must be held.
 
         They are at most ``max_events``, and no further entries are looked at when they have
@@ -132,7 +132,7 @@ class EventLog:
             cursor = entry.cursor if len(events) < limit else events[-1].cursor
             if len(chosen) >= max_events or size >= max_bytes:
                 break
-        return Page(chosen, cursor)
+        return EventPage(chosen, cursor)
 
     async def wait(self) -> None:
         """Return when something was appended, or ``wake`` was called."""

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from zope.interface import implementer
 
+from ganeti.hypervisor.guest_records import noted
 from ganeti.hypervisor.interfaces import (
     NO_EQUIPMENT,
     AttachedDisk,
@@ -19,12 +20,11 @@ from ganeti.hypervisor.interfaces import (
     ConsoleKind,
     Equipment,
     IHypervisor,
+    MigrationPhase,
+    MigrationProgress,
     NotRunning,
-    Phase,
     Running,
-    Sending,
 )
-from ganeti.hypervisor.noted import noted
 from ganeti.model.guest import Guest, GuestState
 from ganeti.model.running import RunningConfig, running_config
 from ganeti.schema.records import Record, replace
@@ -34,7 +34,7 @@ from ganeti.system.interfaces import INotes
 _MIB = 1 << 20
 
 
-class Place(enum.StrEnum):
+class FakeGuestPhase(enum.StrEnum):
     """Whether a guest is here, on its way to here, or has left."""
 
     HERE = "here"
@@ -46,7 +46,7 @@ class FakeGuest(Record):
     """What is noted of a guest."""
 
     state: GuestState
-    place: Place = Place.HERE
+    place: FakeGuestPhase = FakeGuestPhase.HERE
     reboots: int = 0
     config: RunningConfig | None = None
 
@@ -69,20 +69,22 @@ class FakeHypervisor:
         self._keep(FakeGuest(state=_state(guest, paused), config=config))
 
     async def stop(self, name: str, *, hard: bool) -> None:
-        self._guest(name, *(() if hard else (Place.HERE,)))
+        self._guest(name, *(() if hard else (FakeGuestPhase.HERE,)))
         self._forget(name)
 
     async def reboot(self, guest: Guest) -> None:
-        found = self._guest(guest.name, Place.HERE)
+        found = self._guest(guest.name, FakeGuestPhase.HERE)
         self._keep(replace(found, reboots=found.reboots + 1))
 
     def running(self) -> Mapping[str, GuestState]:
         return {
-            name: guest.state for name, guest in self._guests.items() if guest.place is Place.HERE
+            name: guest.state
+            for name, guest in self._guests.items()
+            if guest.place is FakeGuestPhase.HERE
         }
 
     async def console(self, guest: Guest) -> ConsoleAccess:
-        self._guest(guest.name, Place.HERE)
+        self._guest(guest.name, FakeGuestPhase.HERE)
         message = f"instance {guest.name} is a note of the fake hypervisor: it has no console"
         return ConsoleAccess(kind=ConsoleKind.MESSAGE, message=message)
 
@@ -93,7 +95,7 @@ class FakeHypervisor:
         return ""
 
     async def running_config(self, guest: Guest) -> RunningConfig:
-        found = self._guest(guest.name, Place.HERE)
+        found = self._guest(guest.name, FakeGuestPhase.HERE)
         if found.config is not None:
             return found.config
         unknown = running_config(guest, {}, "")
@@ -103,31 +105,35 @@ class FakeHypervisor:
         self, guest: Guest, disks: Sequence[AttachedDisk], address: str, running: RunningConfig
     ) -> str:
         self._new(guest)
-        self._keep(FakeGuest(state=_state(guest), place=Place.AWAITED, config=running))
+        self._keep(FakeGuest(state=_state(guest), place=FakeGuestPhase.AWAITED, config=running))
         return f"{address}:0"
 
     async def migrate(self, guest: Guest, destination: str, *, live: bool) -> None:
-        found = self._guest(guest.name, Place.HERE)
-        self._keep(replace(found, place=Place.LEFT))
+        found = self._guest(guest.name, FakeGuestPhase.HERE)
+        self._keep(replace(found, place=FakeGuestPhase.LEFT))
 
-    async def sending(self, guest: Guest) -> Sending:
+    async def sending(self, guest: Guest) -> MigrationProgress:
         found = self._guest(guest.name)
-        if found.place is not Place.LEFT:
-            return Sending(phase=Phase.FAILED, message=f"{guest.name} is not being sent")
+        if found.place is not FakeGuestPhase.LEFT:
+            return MigrationProgress(
+                phase=MigrationPhase.FAILED, message=f"{guest.name} is not being sent"
+            )
         size = found.state.memory * _MIB
-        return Sending(phase=Phase.COMPLETED, transferred=size, total=size, downtime_ms=0)
+        return MigrationProgress(
+            phase=MigrationPhase.COMPLETED, transferred=size, total=size, downtime_ms=0
+        )
 
     async def finish_incoming(self, guest: Guest, *, arrived: bool) -> str:
         if arrived:
-            found = self._guest(guest.name, Place.AWAITED, Place.HERE)
-            self._keep(replace(found, place=Place.HERE))
+            found = self._guest(guest.name, FakeGuestPhase.AWAITED, FakeGuestPhase.HERE)
+            self._keep(replace(found, place=FakeGuestPhase.HERE))
         elif guest.name in self._guests:
             self._forget(guest.name)
         return ""
 
     async def finish_outgoing(self, guest: Guest, *, left: bool) -> None:
         if not left:
-            self._keep(replace(self._guest(guest.name), place=Place.HERE))
+            self._keep(replace(self._guest(guest.name), place=FakeGuestPhase.HERE))
         elif guest.name in self._guests:
             self._forget(guest.name)
 
@@ -135,7 +141,7 @@ class FakeHypervisor:
         if guest.name in self._guests:
             raise Running(guest.name)
 
-    def _guest(self, name: str, *places: Place) -> FakeGuest:
+    def _guest(self, name: str, *places: FakeGuestPhase) -> FakeGuest:
         found = self._guests.get(name)
         if found is None or (places and found.place not in places):
             raise NotRunning(name)

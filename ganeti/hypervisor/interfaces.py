@@ -42,12 +42,14 @@ class AttachedDisk:
 class Equipment:
     """What a guest has beside its parameters: network cards, and a number of disks.
 
-    ``scope`` is how much of it all is checked.
+    ``scope`` is how much of it all is checked. The hypervisor's program must not be older than
+    ``minimum_version``, unless that is empty.
     """
 
     nics: tuple[GuestNic, ...] = ()
     disks: int = 0
     scope: CheckScope = CheckScope.ALL
+    minimum_version: str = ""
 
 
 NO_EQUIPMENT = Equipment()
@@ -74,7 +76,7 @@ class ConsoleAccess:
     display: str | None = None
 
 
-class Phase(enum.StrEnum):
+class MigrationPhase(enum.StrEnum):
     """Where the sending of a guest stands."""
 
     ACTIVE = "active"
@@ -84,10 +86,10 @@ class Phase(enum.StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sending:
+class MigrationProgress:
     """How far the sending of a guest is; sizes in bytes. ``message`` says why it failed."""
 
-    phase: Phase
+    phase: MigrationPhase
     transferred: int = 0
     total: int = 0
     downtime_ms: int | None = None
@@ -175,7 +177,7 @@ class IHypervisor(Interface):
         :raises NotRunning: there is no such guest.
         """
 
-    async def sending(guest: Guest) -> Sending:
+    async def sending(guest: Guest) -> MigrationProgress:
         """How far sending is. A guest that was sent as a whole no longer runs here.
 
         :raises NotRunning: there is no such guest.

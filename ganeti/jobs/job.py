@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from ganeti.errors import Failed, Invalid, to_wire
-from ganeti.jobs.inputs import Input
+from ganeti.jobs.queued_opcode import OpcodeInput
 from ganeti.opcodes.opcode import Opcode
 from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.records import Record, replace
@@ -25,7 +25,7 @@ LogEntry: TypeAlias = tuple[int, Stamp, str, Any]
 """Serial number within the job, time, kind and text (or data) of a message."""
 
 
-class Status(enum.StrEnum):
+class JobStatus(enum.StrEnum):
     """How far an opcode, or a job, has come."""
 
     QUEUED = "queued"
@@ -37,7 +37,7 @@ class Status(enum.StrEnum):
     ERROR = "error"
 
 
-class Event(enum.Enum):
+class JobEvent(enum.Enum):
     """What moves an opcode on."""
 
     PICKED = "it is its turn"
@@ -50,31 +50,31 @@ class Event(enum.Enum):
     RESTARTED = "the master daemon has restarted"
 
 
-MOVES: Mapping[tuple[Status, Event], Status] = {
-    (Status.QUEUED, Event.PICKED): Status.WAITING,
-    (Status.QUEUED, Event.CANCEL): Status.CANCELED,
-    (Status.QUEUED, Event.FAILED): Status.ERROR,
-    (Status.QUEUED, Event.SKIPPED): Status.ERROR,
-    (Status.WAITING, Event.LOCKED): Status.RUNNING,
-    (Status.WAITING, Event.CANCEL): Status.CANCELING,
-    (Status.WAITING, Event.FAILED): Status.ERROR,
+MOVES: Mapping[tuple[JobStatus, JobEvent], JobStatus] = {
+    (JobStatus.QUEUED, JobEvent.PICKED): JobStatus.WAITING,
+    (JobStatus.QUEUED, JobEvent.CANCEL): JobStatus.CANCELED,
+    (JobStatus.QUEUED, JobEvent.FAILED): JobStatus.ERROR,
+    (JobStatus.QUEUED, JobEvent.SKIPPED): JobStatus.ERROR,
+    (JobStatus.WAITING, JobEvent.LOCKED): JobStatus.RUNNING,
+    (JobStatus.WAITING, JobEvent.CANCEL): JobStatus.CANCELING,
+    (JobStatus.WAITING, JobEvent.FAILED): JobStatus.ERROR,
     # It has done nothing yet, so it may be picked again.
-    (Status.WAITING, Event.RESTARTED): Status.QUEUED,
-    (Status.CANCELING, Event.STOPPED): Status.CANCELED,
-    (Status.CANCELING, Event.FINISHED): Status.SUCCESS,
-    (Status.CANCELING, Event.FAILED): Status.ERROR,
-    (Status.CANCELING, Event.RESTARTED): Status.CANCELED,
-    (Status.RUNNING, Event.FINISHED): Status.SUCCESS,
-    (Status.RUNNING, Event.FAILED): Status.ERROR,
-    (Status.RUNNING, Event.STOPPED): Status.CANCELED,
-    (Status.RUNNING, Event.RESTARTED): Status.ERROR,
+    (JobStatus.WAITING, JobEvent.RESTARTED): JobStatus.QUEUED,
+    (JobStatus.CANCELING, JobEvent.STOPPED): JobStatus.CANCELED,
+    (JobStatus.CANCELING, JobEvent.FINISHED): JobStatus.SUCCESS,
+    (JobStatus.CANCELING, JobEvent.FAILED): JobStatus.ERROR,
+    (JobStatus.CANCELING, JobEvent.RESTARTED): JobStatus.CANCELED,
+    (JobStatus.RUNNING, JobEvent.FINISHED): JobStatus.SUCCESS,
+    (JobStatus.RUNNING, JobEvent.FAILED): JobStatus.ERROR,
+    (JobStatus.RUNNING, JobEvent.STOPPED): JobStatus.CANCELED,
+    (JobStatus.RUNNING, JobEvent.RESTARTED): JobStatus.ERROR,
 }
-FINAL = frozenset(Status) - {before for before, _ in MOVES}
-_NOT_BEGUN = frozenset({Status.QUEUED, Status.WAITING})
+FINAL = frozenset(JobStatus) - {before for before, _ in MOVES}
+_NOT_BEGUN = frozenset({JobStatus.QUEUED, JobStatus.WAITING})
 
-_FOLLOWERS: Mapping[Status, Event] = {
-    Status.CANCELED: Event.CANCEL,
-    Status.ERROR: Event.SKIPPED,
+_FOLLOWERS: Mapping[JobStatus, JobEvent] = {
+    JobStatus.CANCELED: JobEvent.CANCEL,
+    JobStatus.ERROR: JobEvent.SKIPPED,
 }
 """What happens to the opcodes behind one that has ended so."""
 
@@ -83,11 +83,11 @@ class ImpossibleMove(Exception):
     """A job was to do what its status does not allow."""
 
 
-class OpInJob(Record, forbid_unknown_fields=False):
+class QueuedOpcode(Record, forbid_unknown_fields=False):
     """One opcode of a job, and how far it has come."""
 
-    input: Input
-    status: Status = Status.QUEUED
+    input: OpcodeInput
+    status: JobStatus = JobStatus.QUEUED
     result: Any = None
     log: tuple[LogEntry, ...] = ()
     priority: int = 0
@@ -112,7 +112,7 @@ class OpInJob(Record, forbid_unknown_fields=False):
             named = msgspec.json.decode(self.input.raw).get("OP_ID", "unknown")
             return str(named).removeprefix("OP_")
 
-    def after(self, event: Event, at: Stamp, result: Any = None) -> OpInJob:
+    def after(self, event: JobEvent, at: Stamp, result: Any = None) -> QueuedOpcode:
         """This opcode after ``event``.
 
         :raises ImpossibleMove: its status does not allow that.
@@ -120,14 +120,14 @@ class OpInJob(Record, forbid_unknown_fields=False):
         status = MOVES.get((self.status, event))
         if status is None:
             raise ImpossibleMove(f"an opcode that is {self.status.value}: {event.value}")
-        if status is Status.WAITING:
+        if status is JobStatus.WAITING:
             return replace(self, status=status, start_timestamp=at)
-        if status is Status.RUNNING:
+        if status is JobStatus.RUNNING:
             return replace(self, status=status, exec_timestamp=at)
         if status in FINAL:
             ended = self.input.as_stored()
             return replace(self, status=status, result=result, end_timestamp=at, input=ended)
-        if status is Status.QUEUED:
+        if status is JobStatus.QUEUED:
             return replace(self, status=status, start_timestamp=None)
         return replace(self, status=status)
 
@@ -136,23 +136,23 @@ class Job(Record, forbid_unknown_fields=False):
     """A job as it is stored and shown; times are seconds and microseconds."""
 
     id: int
-    ops: tuple[OpInJob, ...]
+    ops: tuple[QueuedOpcode, ...]
     received_timestamp: Stamp | None = None
     start_timestamp: Stamp | None = None
     end_timestamp: Stamp | None = None
 
     @property
-    def status(self) -> Status:
+    def status(self) -> JobStatus:
         """The status of the job, which is that of the opcode that decides it."""
-        status = Status.QUEUED
+        status = JobStatus.QUEUED
         for op in self.ops:
             match op.status:
-                case Status.CANCELING | Status.CANCELED | Status.ERROR:
+                case JobStatus.CANCELING | JobStatus.CANCELED | JobStatus.ERROR:
                     return op.status
-                case Status.WAITING | Status.RUNNING:
+                case JobStatus.WAITING | JobStatus.RUNNING:
                     status = op.status
-        if all(op.status is Status.SUCCESS for op in self.ops):
-            return Status.SUCCESS
+        if all(op.status is JobStatus.SUCCESS for op in self.ops):
+            return JobStatus.SUCCESS
         return status
 
     @property
@@ -187,7 +187,7 @@ class Job(Record, forbid_unknown_fields=False):
         """The messages with a larger serial number than ``serial``, or all."""
         return [entry for op in self.ops for entry in op.log if entry[0] > (serial or 0)]
 
-    def after(self, event: Event, now: float, result: Any = None) -> Job:
+    def after(self, event: JobEvent, now: float, result: Any = None) -> Job:
         """This job after ``event`` happened to its current opcode.
 
         When that opcode ends without success, those behind it end with it.
@@ -201,13 +201,13 @@ class Job(Record, forbid_unknown_fields=False):
         moved = self.ops[index].after(event, at, result)
         rest = self.ops[index + 1 :]
         if rest and (follows := _FOLLOWERS.get(moved.status)):
-            why = _skipped(index, moved) if follows is Event.SKIPPED else None
+            why = _skipped(index, moved) if follows is JobEvent.SKIPPED else None
             rest = tuple(op.after(follows, at, why) for op in rest)
         ops = (*self.ops[:index], moved, *rest)
         started, ended = self.start_timestamp, None
-        if event is Event.PICKED:
+        if event is JobEvent.PICKED:
             started = started or at
-        elif moved.status is Status.QUEUED and index == 0:
+        elif moved.status is JobStatus.QUEUED and index == 0:
             started = None
         if ops[-1].status in FINAL:
             ended = at
@@ -295,20 +295,20 @@ def decode(raw: bytes | msgspec.Raw) -> Job:
         raise Invalid(f"not a job: {e}") from None
 
 
-def _skipped(index: int, failed: OpInJob) -> list[Any]:
+def _skipped(index: int, failed: QueuedOpcode) -> list[Any]:
     return to_wire(Failed(f"not started because opcode {index + 1}, {failed.summary}, failed"))
 
 
 def _written(value: Any) -> msgspec.Raw:
-    if isinstance(value, Input):
+    if isinstance(value, OpcodeInput):
         return msgspec.Raw(value.raw)
     raise NotImplementedError(f"results and messages are JSON, not {type(value).__name__}")
 
 
 def _read(kind: type, value: Any) -> Any:
-    if kind is not Input or not isinstance(value, dict):
+    if kind is not OpcodeInput or not isinstance(value, dict):
         raise ValueError("an opcode must be an object")
-    return Input(_encoder.encode(value))
+    return OpcodeInput(_encoder.encode(value))
 
 
 _encoder = msgspec.json.Encoder(enc_hook=_written)

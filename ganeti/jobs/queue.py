@@ -12,29 +12,29 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ganeti.errors import Failed, Invalid, JobLost, NotKept, QueueDrained, QueueFull, to_wire
-from ganeti.jobs.job import Event, Job, LogEntry, Status
-from ganeti.jobs.mending import Mending
-from ganeti.jobs.recovery import recovered
+from ganeti.jobs.change_notification import ChangeNotifier
+from ganeti.jobs.filter_actions import JobFilter, JobRateLimit, Reject
+from ganeti.jobs.job import Job, JobEvent, JobStatus, LogEntry
+from ganeti.jobs.journal_recovery import JournalRecovery
+from ganeti.jobs.restart_recovery import recovered
 from ganeti.jobs.runner import Runner
-from ganeti.jobs.scheduler import Hopeless, Scheduler, dependencies
+from ganeti.jobs.scheduler import Scheduler, Unschedulable, dependencies
 from ganeti.jobs.shield import shielded
 from ganeti.jobs.store import JobStore
 from ganeti.jobs.submission import new_job, new_jobs
-from ganeti.jobs.verdicts import Gate, Rejected, Rules
-from ganeti.jobs.watching import Watchers
 from ganeti.jobs.worker import Worker
 from ganeti.journal.interfaces import IJournal
 from ganeti.opcodes.opcode import Opcode
 
 T = TypeVar("T")
 
-MOST_LIVE = 5000
+MAX_LIVE = 5000
 """Jobs that have not ended, at most."""
 
 _ARCHIVED_AT_ONCE = 200
 
 
-class Archive(Protocol):
+class IJobArchive(Protocol):
     """Where jobs go that nobody waits for any more."""
 
     async def keep(self, jobs: Sequence[Job]) -> None:
@@ -48,7 +48,7 @@ class Archive(Protocol):
         ...
 
 
-class Locks(Protocol):
+class LockPriorities(Protocol):
     """Where jobs wait for locks."""
 
     def reprioritize(self, owner: str, priority: int) -> None: ...
@@ -71,8 +71,8 @@ class Queue:
         run: Runner,
         clock: IReactorTime,
         max_running: Callable[[], int],
-        archive: Archive,
-        locks: Locks | None = None,
+        archive: IJobArchive,
+        locks: LockPriorities | None = None,
     ) -> None:
         self._store = store
         self._run = run
@@ -80,14 +80,14 @@ class Queue:
         self._max_running = max_running
         self._archive = archive
         self._locks = locks
-        self._mending = Mending(journal, clock, self._pick_soon)
-        self._watchers = Watchers(store.jobs, clock)
+        self._mending = JournalRecovery(journal, clock, self._pick_soon)
+        self._watchers = ChangeNotifier(store.jobs, clock)
         self._scheduler = Scheduler()
         self._workers: dict[int, Worker] = {}
         self._work: dict[int, Deferred[None]] = {}
         self._live: set[int] = set()
-        self._hopeless: list[Hopeless] = []
-        self._rules: Rules | None = None
+        self._hopeless: list[Unschedulable] = []
+        self._rules: JobFilter | None = None
         self._picking: IDelayedCall | None = None
         self._stopped = True
         store.observe(self._published)
@@ -101,7 +101,7 @@ class Queue:
         """
         settled = recovered(self._store.jobs.values(), self._store.now())
         if settled:
-            await self._store.keep_all(settled, why=Event.RESTARTED.value)
+            await self._store.keep_all(settled, why=JobEvent.RESTARTED.value)
         self._stopped = False
         for job in self.jobs():
             if not job.is_final:
@@ -158,7 +158,7 @@ class Queue:
         log_serial: int | None,
         timeout: float,
     ) -> tuple[T, Sequence[LogEntry]] | None:
-        """Wait until a job looks different; see ``Watchers.wait_for_change``."""
+        """Wait until a job looks different; see ``ChangeNotifier.wait_for_change``."""
         return await self._watchers.wait_for_change(job_id, snapshot, previous, log_serial, timeout)
 
     # Submitting
@@ -177,7 +177,7 @@ class Queue:
         """
         self._refuse_if_closed(even_if_drained)
         if self._room() < 1:
-            raise QueueFull(f"{MOST_LIVE} jobs have not ended yet; wait for some of them")
+            raise QueueFull(f"{MAX_LIVE} jobs have not ended yet; wait for some of them")
         job_id = self._store.new_ids(1)[0]
         job = new_job(job_id, opcodes, self._store.now())
         await shielded(self._take([job], who))
@@ -247,23 +247,23 @@ class Queue:
             return False, f"Job {job_id} has nothing left that waits for its turn"
         return True, f"The priority of job {job_id} is {priority} for what has not begun"
 
-    def obey(self, rules: Rules | None) -> None:
+    def obey(self, rules: JobFilter | None) -> None:
         """Let rules say which jobs begin, of those that have not and of all that follow.
 
         A job that has begun goes on, whatever they say of it, and counts at the gate that it
         would wait at.
         """
         self._rules = rules
-        undecided = [each.job_id for each in self._hopeless if each.event is Event.CANCEL]
-        self._hopeless = [each for each in self._hopeless if each.event is not Event.CANCEL]
+        undecided = [each.job_id for each in self._hopeless if each.event is JobEvent.CANCEL]
+        self._hopeless = [each for each in self._hopeless if each.event is not JobEvent.CANCEL]
         for job_id in undecided:
             if job_id in self._live:
                 self._enqueue(self._store.jobs[job_id])
-        gates: dict[int, Gate] = {}
+        gates: dict[int, JobRateLimit] = {}
         for job_id in (*self._scheduler, *self._workers):
             job = self._store.jobs.get(job_id)  # what runs may have ended, and be archived
             verdict = None if job is None else self._verdict(job)
-            if isinstance(verdict, Gate):
+            if isinstance(verdict, JobRateLimit):
                 gates[job_id] = verdict
             elif verdict is not None and job_id not in self._workers:
                 self._scheduler.remove(job_id)
@@ -315,9 +315,9 @@ class Queue:
         """Cancel a job that no worker has; if that cannot be kept, it has its turn as before."""
         self._scheduler.remove(job.id)
         self._live.discard(job.id)
-        canceled = job.after(Event.CANCEL, self._store.now())
+        canceled = job.after(JobEvent.CANCEL, self._store.now())
         try:
-            await self.kept(self._store.keep(canceled, why=Event.CANCEL.value))
+            await self.kept(self._store.keep(canceled, why=JobEvent.CANCEL.value))
         except NotKept:
             self._live.add(job.id)
             self._enqueue(job)
@@ -342,7 +342,7 @@ class Queue:
 
     def _enqueue(self, job: Job) -> None:
         gate = None if self._rules is None else self._verdict(job)
-        if isinstance(gate, Hopeless):
+        if isinstance(gate, Unschedulable):
             self._give_up([gate])
             return
         try:
@@ -350,21 +350,21 @@ class Queue:
                 job.id, job.priority, dependencies(job), self._status_of, gate
             )
         except Invalid as e:
-            hopeless = Hopeless(job.id, f"this version does not understand it: {e}")
+            hopeless = Unschedulable(job.id, f"this version does not understand it: {e}")
         if hopeless is not None:
             self._give_up([hopeless])
         else:
             self._pick_soon()
 
-    def _verdict(self, job: Job) -> Gate | Hopeless | None:
+    def _verdict(self, job: Job) -> JobRateLimit | Unschedulable | None:
         """What the rules say of a job; one that has begun is neither stopped nor canceled."""
         verdict = None if self._rules is None else self._rules(job)
         has_begun = job.start_timestamp is not None
-        if isinstance(verdict, Rejected):
-            return None if has_begun else Hopeless(job.id, verdict.why, Event.CANCEL)
+        if isinstance(verdict, Reject):
+            return None if has_begun else Unschedulable(job.id, verdict.why, JobEvent.CANCEL)
         return None if verdict is not None and has_begun and not verdict.room else verdict
 
-    def _give_up(self, jobs: Iterable[Hopeless]) -> None:
+    def _give_up(self, jobs: Iterable[Unschedulable]) -> None:
         # In a later turn, all together: others may depend on these, and again others on those.
         self._hopeless.extend(jobs)
         self._pick_soon()
@@ -384,7 +384,7 @@ class Queue:
             self._live.update(each.job_id for each in hopeless)
             self._give_up(hopeless)
 
-    def _status_of(self, job_id: int) -> Status | None:
+    def _status_of(self, job_id: int) -> JobStatus | None:
         job = self._store.jobs.get(job_id)
         return None if job is None else job.status
 
@@ -433,15 +433,15 @@ class Queue:
             )
 
     def _room(self) -> int:
-        return MOST_LIVE - len(self._live)
+        return MAX_LIVE - len(self._live)
 
 
-def _ended(job: Job, hopeless: Hopeless, now: float) -> Job:
-    if hopeless.event is not Event.CANCEL:
+def _ended(job: Job, hopeless: Unschedulable, now: float) -> Job:
+    if hopeless.event is not JobEvent.CANCEL:
         return job.after(hopeless.event, now, to_wire(Failed(hopeless.why)))
     # Tools show what jobs say, and of the results only those of opcodes that have failed.
     said = job.saying(job.current or 0, now, "message", hopeless.why)
-    return said.after(Event.CANCEL, now, hopeless.why)
+    return said.after(JobEvent.CANCEL, now, hopeless.why)
 
 
 def _age(job: Job, now: float) -> float:

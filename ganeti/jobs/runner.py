@@ -16,7 +16,7 @@ Finish: TypeAlias = Callable[[Sequence[Edit]], Awaitable[object]]
 """Commits the last change of an opcode along with the given edits; raises ``NotKept``."""
 
 
-class Task(Protocol):
+class OpcodeTask(Protocol):
     """What the run of an opcode may ask of its job."""
 
     @property
@@ -67,7 +67,7 @@ class Task(Protocol):
 
 
 @dataclass(frozen=True)
-class Ran:
+class OpcodeResult:
     """The result of an opcode, as JSON; with ``finish``, its end is committed by that."""
 
     result: Any
@@ -77,7 +77,7 @@ class Ran:
 class Runner(Protocol):
     """Runs one opcode for a job."""
 
-    async def __call__(self, opcode: Opcode, task: Task) -> Ran:
+    async def __call__(self, opcode: Opcode, task: OpcodeTask) -> OpcodeResult:
         """Run ``opcode``; call ``task.locked()`` once its locks are held, before anything is done.
 
         Whatever it raises is the error that the opcode ends with. It may be cancelled while it

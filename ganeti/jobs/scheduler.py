@@ -13,33 +13,33 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import TypeAlias
 
-from ganeti.jobs.job import FINAL, Event, Job, Status
-from ganeti.jobs.verdicts import Gate
+from ganeti.jobs.filter_actions import JobRateLimit
+from ganeti.jobs.job import FINAL, Job, JobEvent, JobStatus
 
-Dependencies: TypeAlias = Mapping[int, frozenset[Status]]
+Dependencies: TypeAlias = Mapping[int, frozenset[JobStatus]]
 """Jobs that must have ended, each with the statuses that will do."""
 
-Known: TypeAlias = Callable[[int], Status | None]
+Known: TypeAlias = Callable[[int], JobStatus | None]
 """The status of a job; None if there is no such job, or not any more."""
 
 
 @dataclass(frozen=True)
-class Hopeless:
+class Unschedulable:
     """A job that can never start, why, and what is to happen to it."""
 
     job_id: int
     why: str
-    event: Event = Event.FAILED
+    event: JobEvent = JobEvent.FAILED
 
 
 def dependencies(job: Job) -> Dependencies:
     """What must have ended before the rest of ``job`` may run; no statuses mean any final one."""
-    found: dict[int, frozenset[Status]] = {}
+    found: dict[int, frozenset[JobStatus]] = {}
     for op in job.ops:
         if op.status in FINAL:
             continue
         for other, statuses in op.opcode.depends or ():
-            will_do = frozenset(map(Status, statuses)) or FINAL
+            will_do = frozenset(map(JobStatus, statuses)) or FINAL
             found[int(other)] = found.get(int(other), FINAL) & will_do
     return found
 
@@ -54,10 +54,10 @@ class Scheduler:
     def __init__(self) -> None:
         self._turns: Turns = []  # what is not in _ready is out of date
         self._ready: dict[int, int] = {}
-        self._gates: dict[int, Gate] = {}  # also of jobs that run
+        self._gates: dict[int, JobRateLimit] = {}  # also of jobs that run
         self._before: dict[str, Turns] = {}  # the turns of those that wait at a gate
         self._behind: dict[str, set[int]] = {}
-        self._blocked: dict[int, dict[int, frozenset[Status]]] = {}
+        self._blocked: dict[int, dict[int, frozenset[JobStatus]]] = {}
         self._priorities: dict[int, int] = {}
         self._dependents: dict[int, set[int]] = {}
 
@@ -74,18 +74,20 @@ class Scheduler:
         priority: int,
         depends: Dependencies,
         known: Known,
-        gate: Gate | None = None,
-    ) -> Hopeless | None:
+        gate: JobRateLimit | None = None,
+    ) -> Unschedulable | None:
         """Let a job take part, or say why it can never start."""
-        open_ones: dict[int, frozenset[Status]] = {}
+        open_ones: dict[int, frozenset[JobStatus]] = {}
         for other, will_do in depends.items():
             status = known(other)
             if status is None:
-                return Hopeless(job_id, f"depends on job {other}, which does not exist any more")
+                return Unschedulable(
+                    job_id, f"depends on job {other}, which does not exist any more"
+                )
             if status not in FINAL:
                 open_ones[other] = will_do
             elif status not in will_do:
-                return Hopeless(job_id, _ended_otherwise(other, status, will_do))
+                return Unschedulable(job_id, _ended_otherwise(other, status, will_do))
         if gate is not None:
             self._gates[job_id] = gate
         if open_ones:
@@ -97,14 +99,14 @@ class Scheduler:
             self._make_ready(job_id, priority)
         return None
 
-    def ended(self, job_id: int, status: Status) -> list[Hopeless]:
+    def ended(self, job_id: int, status: JobStatus) -> list[Unschedulable]:
         """Let go of those who waited for a job that has ended; answers with those it let down."""
         let_down = []
         for waiter in sorted(self._dependents.pop(job_id, ())):
             will_do = self._blocked[waiter].pop(job_id)
             if status not in will_do:
                 self.remove(waiter)
-                let_down.append(Hopeless(waiter, _ended_otherwise(job_id, status, will_do)))
+                let_down.append(Unschedulable(waiter, _ended_otherwise(job_id, status, will_do)))
             elif not self._blocked[waiter]:
                 del self._blocked[waiter]
                 self._make_ready(waiter, self._priorities.pop(waiter))
@@ -128,7 +130,7 @@ class Scheduler:
         elif job_id in self._blocked:
             self._priorities[job_id] = priority
 
-    def regate(self, gates: Mapping[int, Gate], running: Iterable[int]) -> None:
+    def regate(self, gates: Mapping[int, JobRateLimit], running: Iterable[int]) -> None:
         """Let jobs wait at other gates; ``gates`` are those of all jobs, here or ``running``."""
         self._gates = dict(gates)
         self._behind.clear()
@@ -193,7 +195,7 @@ class Scheduler:
         heappush(turns, (priority, job_id))
 
 
-def _ended_otherwise(job_id: int, status: Status, will_do: frozenset[Status]) -> str:
+def _ended_otherwise(job_id: int, status: JobStatus, will_do: frozenset[JobStatus]) -> str:
     wanted = _either(sorted(status.value for status in will_do))
     return f"depends on job {job_id}, which ended in {status.value} and not in {wanted}"
 

@@ -16,7 +16,7 @@ import msgspec
 from twisted.logger import Logger
 
 from ganeti.errors import NotKept
-from ganeti.jobs.job import Job, LogEntry, Status, decode, encode
+from ganeti.jobs.job import Job, JobStatus, LogEntry, decode, encode
 from ganeti.jobs.shield import shielded
 from ganeti.journal.interfaces import Append, Commit, Delete, Edit, IJournal, Put
 from ganeti.schema.records import Record
@@ -31,7 +31,7 @@ Keep: TypeAlias = Callable[[Sequence[Edit]], Awaitable[object]]
 """Somebody else's commit, to which edits of jobs are added; what it raises, it did not keep."""
 
 
-class Message(Record):
+class JobMessage(Record):
     """A message as it is appended: which opcode of the job said it."""
 
     index: int
@@ -39,7 +39,7 @@ class Message(Record):
 
 
 @dataclass
-class Changed:
+class JobChange:
     """What the queue's files do not have yet."""
 
     jobs: dict[int, Job] = field(default_factory=dict)
@@ -58,9 +58,9 @@ class JobStore:
         self._said: dict[int, int] = {}
         self._serial = 0
         self._drained = False
-        self._changed = Changed()
+        self._changed = JobChange()
         self._observers: list[Callable[[Job], None]] = []
-        self.statuses: Counter[Status] = Counter()
+        self.statuses: Counter[JobStatus] = Counter()
         """How many jobs have each status."""
 
     @property
@@ -139,15 +139,15 @@ class JobStore:
         if drained != self._drained:
             await shielded(self._set_drained(drained))
 
-    def take_changed(self) -> Changed:
+    def take_changed(self) -> JobChange:
         """What changed since the last call, for those who write the queue's files."""
-        changed, self._changed = self._changed, Changed()
+        changed, self._changed = self._changed, JobChange()
         return changed
 
-    def give_back(self, changed: Changed) -> None:
+    def give_back(self, changed: JobChange) -> None:
         """Take back what could not be written after all."""
         newer = self._changed
-        self._changed = Changed(
+        self._changed = JobChange(
             {**{n: job for n, job in changed.jobs.items() if n not in newer.gone}, **newer.jobs},
             changed.gone | newer.gone,
         )
@@ -236,7 +236,7 @@ class JobStore:
             kept = self._jobs.get(job.id)
             said = kept.log_serial if kept is not None else 0
         return [
-            Append(kind=LOG, key=str(job.id), value=_json(Message(index=index, entry=entry)))
+            Append(kind=LOG, key=str(job.id), value=_json(JobMessage(index=index, entry=entry)))
             for index, op in enumerate(job.ops)
             if op.log and op.log[-1][0] > said
             for entry in op.log
@@ -274,7 +274,7 @@ class JobStore:
 
 
 _encoder = msgspec.json.Encoder()
-_message = msgspec.json.Decoder(Message)
+_message = msgspec.json.Decoder(JobMessage)
 
 
 def _json(value: object) -> msgspec.Raw:

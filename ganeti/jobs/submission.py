@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from ganeti.errors import Invalid, Problem, QueueFull
-from ganeti.jobs.inputs import Input
-from ganeti.jobs.job import FINAL, Job, OpInJob, Status, stamp
+from ganeti.jobs.job import FINAL, Job, JobStatus, QueuedOpcode, stamp
+from ganeti.jobs.queued_opcode import OpcodeInput
 from ganeti.opcodes.opcode import Opcode
 from ganeti.schema.records import replace
 
@@ -32,7 +32,7 @@ def new_job(job_id: int, opcodes: Sequence[Opcode], now: float, earlier: Earlier
         if opcode.depends:
             changes["depends"] = _absolute(job_id, opcode, index, earlier)
         filled = replace(opcode, **changes)
-        ops.append(OpInJob(input=Input.of(filled), priority=opcode.priority))
+        ops.append(QueuedOpcode(input=OpcodeInput.of(filled), priority=opcode.priority))
     return Job(id=job_id, ops=tuple(ops), received_timestamp=stamp(now))
 
 
@@ -66,7 +66,7 @@ def _absolute(
         where = f"{index}.depends[{number}]"
         wrong = [status for status in statuses if status not in FINAL]
         if wrong:
-            final = ", ".join(sorted(status.value for status in Status if status in FINAL))
+            final = ", ".join(sorted(status.value for status in JobStatus if status in FINAL))
             problems.append(Problem(where, f"{', '.join(wrong)} is not one of {final}"))
         try:
             named = int(other)

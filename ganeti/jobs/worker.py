@@ -17,9 +17,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ganeti.errors import Failed, GanetiError, Invalid, JobCanceled, NotKept, to_wire
-from ganeti.jobs.job import Event, Job, Status, as_json
-from ganeti.jobs.mending import Mending
-from ganeti.jobs.runner import Finish, Ran, Runner
+from ganeti.jobs.job import Job, JobEvent, JobStatus, as_json
+from ganeti.jobs.journal_recovery import JournalRecovery
+from ganeti.jobs.runner import Finish, OpcodeResult, Runner
 from ganeti.jobs.store import JobStore
 
 R = TypeVar("R")
@@ -31,17 +31,17 @@ CANCELED = "Job canceled by request"
 class _Outcome:
     """How the run of an opcode ended; ``event`` is None if it is to be run again."""
 
-    event: Event | None
+    event: JobEvent | None
     result: Any = None
     finish: Finish | None = None
 
 
 _AGAIN = _Outcome(None)
-_STOPPED = _Outcome(Event.STOPPED, CANCELED)
+_STOPPED = _Outcome(JobEvent.STOPPED, CANCELED)
 
 
 def _failed(error: GanetiError) -> _Outcome:
-    return _Outcome(Event.FAILED, to_wire(error))
+    return _Outcome(JobEvent.FAILED, to_wire(error))
 
 
 _INTERRUPTED = _failed(Failed("interrupted because the master daemon was stopped"))
@@ -53,7 +53,13 @@ class Worker:
     _log = Logger()
 
     def __init__(
-        self, job: Job, *, store: JobStore, mending: Mending, run: Runner, clock: IReactorTime
+        self,
+        job: Job,
+        *,
+        store: JobStore,
+        mending: JournalRecovery,
+        run: Runner,
+        clock: IReactorTime,
     ) -> None:
         self.job = job
         self.owner = f"job {job.id}"
@@ -61,7 +67,7 @@ class Worker:
         self._mending = mending
         self._run = run
         self._clock = clock
-        self._running: Deferred[Ran] | None = None
+        self._running: Deferred[OpcodeResult] | None = None
         self._saying: IDelayedCall | None = None
         self._interruptible: set[Deferred[Any]] = set()
         self._canceled = False
@@ -76,7 +82,7 @@ class Worker:
         try:
             while (index := self.job.current) is not None and not self._stopping:
                 if self._canceled:
-                    await self._end(_Outcome(Event.CANCEL))
+                    await self._end(_Outcome(JobEvent.CANCEL))
                     continue
                 outcome = await self._opcode(index)
                 if outcome.event is not None:
@@ -97,13 +103,13 @@ class Worker:
             return False, f"Job {self.job.id} has ended"
         asked_before, self._canceled = self._canceled, True
         status = self.job.ops[index].status
-        if status is Status.WAITING and self._running is not None:
-            self.job = self.job.after(Event.CANCEL, self._store.now())
+        if status is JobStatus.WAITING and self._running is not None:
+            self.job = self.job.after(JobEvent.CANCEL, self._store.now())
             self._running.cancel()
             # It may have ended in there already, or it may take a while to let go.
-            if self.job.status in (Status.CANCELING, Status.CANCELED):
-                await self._store.keep(self.job, why=Event.CANCEL.value)
-        elif status is Status.RUNNING and self._running is not None:
+            if self.job.status in (JobStatus.CANCELING, JobStatus.CANCELED):
+                await self._store.keep(self.job, why=JobEvent.CANCEL.value)
+        elif status is JobStatus.RUNNING and self._running is not None:
             if kill:
                 self._running.cancel()
                 return True, f"Job {self.job.id} is stopped where it is"
@@ -112,7 +118,7 @@ class Worker:
             for waiting in list(self._interruptible):
                 waiting.cancel()
             return True, f"Job {self.job.id} stops at its next step that can be undone"
-        elif status is Status.QUEUED:
+        elif status is JobStatus.QUEUED:
             return True, f"Job {self.job.id} ends before its next opcode"
         return True, f"Job {self.job.id} has been canceled"
 
@@ -148,11 +154,11 @@ class Worker:
         if self._canceled:
             raise JobCanceled(CANCELED)
         before = self.job
-        if before.ops[index].status is not Status.WAITING:
+        if before.ops[index].status is not JobStatus.WAITING:
             return
-        self.job = before.after(Event.LOCKED, self._store.now())
+        self.job = before.after(JobEvent.LOCKED, self._store.now())
         try:
-            await self._store.keep(self.job, why=Event.LOCKED.value)
+            await self._store.keep(self.job, why=JobEvent.LOCKED.value)
         except NotKept:
             self._mending.broke()
             self.job = before
@@ -189,29 +195,29 @@ class Worker:
             opcode = self.job.ops[index].opcode
         except Invalid as e:
             return _failed(e)
-        self.job = self.job.after(Event.PICKED, self._store.now())
+        self.job = self.job.after(JobEvent.PICKED, self._store.now())
         task = _Task(self, index)
         running = self._running = Deferred.fromCoroutine(self._run(opcode, task))
-        if not running.called and self.job.ops[index].status is Status.WAITING:
-            self._meanwhile(self._store.keep(self.job, why=Event.PICKED.value))
+        if not running.called and self.job.ops[index].status is JobStatus.WAITING:
+            self._meanwhile(self._store.keep(self.job, why=JobEvent.PICKED.value))
         outcome = await self._outcome(running, task)
         self._running = None
         status = self.job.ops[index].status
-        if status is Status.CANCELING and outcome is _AGAIN:
+        if status is JobStatus.CANCELING and outcome is _AGAIN:
             return _STOPPED
-        if status is Status.WAITING and (outcome is _AGAIN or outcome is _INTERRUPTED):
-            self.job = self.job.after(Event.RESTARTED, self._store.now())
+        if status is JobStatus.WAITING and (outcome is _AGAIN or outcome is _INTERRUPTED):
+            self.job = self.job.after(JobEvent.RESTARTED, self._store.now())
             return _AGAIN
-        if status is Status.WAITING and outcome.event in (Event.FINISHED, Event.STOPPED):
+        if status is JobStatus.WAITING and outcome.event in (JobEvent.FINISHED, JobEvent.STOPPED):
             # It needed no locks, or canceled itself before it had any.
-            self.job = self.job.after(Event.LOCKED, self._store.now())
+            self.job = self.job.after(JobEvent.LOCKED, self._store.now())
         return outcome
 
-    async def _outcome(self, running: Deferred[Ran], task: _Task) -> _Outcome:
+    async def _outcome(self, running: Deferred[OpcodeResult], task: _Task) -> _Outcome:
         """What comes of a run. Here is the rim: whatever an opcode raises is its own result."""
         try:
             ran = await running
-            return _Outcome(Event.FINISHED, as_json(ran.result), ran.finish)
+            return _Outcome(JobEvent.FINISHED, as_json(ran.result), ran.finish)
         except JobCanceled:
             return _STOPPED
         except CancelledError:

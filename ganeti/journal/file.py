@@ -20,10 +20,10 @@ from ganeti.errors import NotKept, NotMaster
 from ganeti.journal.frames import commit_of, digest_of, encode
 from ganeti.journal.interfaces import (
     Commit,
-    Damaged,
     IJournal,
     IReplicas,
-    Mark,
+    JournalDamaged,
+    LogPosition,
     Observer,
     Position,
 )
@@ -48,11 +48,11 @@ class _Kept(Deferred[None]):
 class _Group:
     """Frames that are written together, and who waits for them."""
 
-    after: Mark
-    end: Mark
+    after: LogPosition
+    end: LogPosition
     frames: list[bytes] = field(default_factory=list)
     size: int = 0
-    waiting: list[tuple[Mark, Commit, _Kept]] = field(default_factory=list)
+    waiting: list[tuple[LogPosition, Commit, _Kept]] = field(default_factory=list)
 
 
 @implementer(IJournal)
@@ -113,7 +113,7 @@ class FileJournal:
         self._check()
         group = self._open_group()
         frame = encode(commit, self._tip.digest, group.size)
-        self._tip = group.end = mark = Mark(self._tip.position + 1, digest_of(frame))
+        self._tip = group.end = mark = LogPosition(self._tip.position + 1, digest_of(frame))
         kept = _Kept()
         group.frames.append(frame)
         group.size += len(frame)
@@ -150,7 +150,7 @@ class FileJournal:
 
     def replay(self, after: Position) -> Iterator[tuple[Position, Commit]]:
         if not self._segments.begins_after() <= after <= self.end():
-            raise Damaged(
+            raise JournalDamaged(
                 f"{self._folder} has commits {self._segments.begins_after() + 1} to {self.end()}, "
                 f"but what comes after {after} is asked for: the checkpoint and the journal are "
                 "not of the same time. Restore both from one master candidate, or one backup"
@@ -172,11 +172,11 @@ class FileJournal:
 
     # --- for copies and checkpoints
 
-    def acknowledged(self) -> Mark:
+    def acknowledged(self) -> LogPosition:
         """The mark of the last durable commit."""
         return self._acknowledged
 
-    async def adopt(self, frames: bytes, end: Mark) -> None:
+    async def adopt(self, frames: bytes, end: LogPosition) -> None:
         """Append frames of another copy of this log, which follow its end, before it takes commits.
 
         :raises OSError: they could not be kept.
@@ -184,7 +184,7 @@ class FileJournal:
         await self._segments.write(frames, end)
         self._tip = self._acknowledged = end
 
-    def end_mark(self) -> Mark:
+    def end_mark(self) -> LogPosition:
         """How far the files reach; the last group may still be on its way to the replicas."""
         return self._segments.end
 
@@ -196,14 +196,14 @@ class FileJournal:
         """Return where the segment begins that is before the one with a position."""
         return self._segments.segment_before(position)
 
-    def mark_at(self, position: Position) -> Mark:
+    def mark_at(self, position: Position) -> LogPosition:
         """The mark of a durable commit, or of the beginning of this log.
 
         :raises Elsewhere: it is not here.
         """
         return self._segments.mark_at(position)
 
-    def frames_after(self, mark: Mark, *, until: Position | None = None) -> Iterator[Frames]:
+    def frames_after(self, mark: LogPosition, *, until: Position | None = None) -> Iterator[Frames]:
         """All frames after ``mark`` (up to ``until``), in pieces of about a MiB.
 
         :raises Elsewhere: the mark is not in this log.
@@ -293,7 +293,7 @@ class FileJournal:
         await self._replicas.confirm()
         self._acknowledge(group)
 
-    async def _sync(self, frames: bytes, end: Mark) -> None:
+    async def _sync(self, frames: bytes, end: LogPosition) -> None:
         begun = self._clock.seconds()
         await self._segments.write(frames, end)
         self.sync_seconds.observe(self._clock.seconds() - begun)
@@ -319,7 +319,7 @@ class FileJournal:
         self._refusal, self._tip = why, self._acknowledged
         if self._replicas is not None:
             self._replicas.cut(self._acknowledged)
-        lost: list[tuple[Mark, Commit, _Kept]] = []
+        lost: list[tuple[LogPosition, Commit, _Kept]] = []
         for group in (self._writing, *self._pending):
             lost += group.waiting if group is not None else ()
         self._writing = None

@@ -17,7 +17,7 @@ from zlib import crc32
 
 import msgspec
 
-from ganeti.journal.interfaces import Commit, Damaged, Mark
+from ganeti.journal.interfaces import Commit, JournalDamaged, LogPosition
 
 MARKER = b"\xf7\xfeGJ"
 """Begins every frame; no text in UTF-8 has these bytes, so no body does."""
@@ -38,7 +38,7 @@ _decoder = msgspec.json.Decoder(Commit)
 class Frame:
     """A frame that verifies: where it is in its bytes, and the mark that it ends with."""
 
-    mark: Mark
+    mark: LogPosition
     start: int
     stop: int
 
@@ -64,7 +64,7 @@ def commit_of(data: bytes, frame: Frame) -> Commit:
     return _decoder.decode(bytes(data[frame.start + _HEAD.size : frame.stop]))
 
 
-def scan(data: bytes, after: Mark, *, source: str, start: int = 0) -> Iterator[Frame]:
+def scan(data: bytes, after: LogPosition, *, source: str, start: int = 0) -> Iterator[Frame]:
     """The frames of ``data`` from ``start`` on, which follow ``after``.
 
     Ends at the end of the data or at a torn write: what is behind the last frame's ``stop`` was
@@ -81,7 +81,7 @@ def scan(data: bytes, after: Mark, *, source: str, start: int = 0) -> Iterator[F
             return
         if view[start + _HEAD.size - 32 : start + _HEAD.size] != after.digest:
             raise _damaged(source, start, after, "does not follow the one before it")
-        after = Mark(after.position + 1, sha256(view[start:stop]).digest())
+        after = LogPosition(after.position + 1, sha256(view[start:stop]).digest())
         yield Frame(after, start, stop)
         start = stop
 
@@ -122,8 +122,8 @@ def _misses_a_sector(data: bytes, began: int, bad: int, found: int) -> bool:
     return False
 
 
-def _damaged(source: str, offset: int, after: Mark, what: str) -> Damaged:
-    return Damaged(
+def _damaged(source: str, offset: int, after: LogPosition, what: str) -> JournalDamaged:
+    return JournalDamaged(
         f"{source} is damaged: the frame at byte {offset} (commit {after.position + 1}) {what}. "
         "Make a master candidate that is in sync the master, or copy its journal folder here; "
         f"if there is none, cut the file at that byte (truncate -s {offset}) and remove later "
@@ -131,7 +131,7 @@ def _damaged(source: str, offset: int, after: Mark, what: str) -> Damaged:
     )
 
 
-def header(after: Mark) -> bytes:
+def header(after: LogPosition) -> bytes:
     """The first line of a segment whose frames follow ``after``."""
     line = b"%safter=%d digest=%s" % (
         _MAGIC + b"1 ",
@@ -141,7 +141,7 @@ def header(after: Mark) -> bytes:
     return b"%s crc=%08x\n" % (line, crc32(line))
 
 
-def read_header(data: bytes, *, source: str) -> tuple[Mark, int]:
+def read_header(data: bytes, *, source: str) -> tuple[LogPosition, int]:
     """The mark that a segment follows, and where its frames start.
 
     :raises Damaged: this is not the first line of a segment, or of a later format.
@@ -149,10 +149,12 @@ def read_header(data: bytes, *, source: str) -> tuple[Mark, int]:
     line = data[: data.find(b"\n", 0, 256) + 1]
     found = _HEADER.fullmatch(line)
     if found is None and line.startswith(_MAGIC) and not line.startswith(_MAGIC + b"1 "):
-        raise Damaged(f"{source} was written by a later release; run that release, or a newer one")
+        raise JournalDamaged(
+            f"{source} was written by a later release; run that release, or a newer one"
+        )
     if found is None or crc32(line[: found.start(3) - 5]) != int(found[3], 16):
-        raise Damaged(
+        raise JournalDamaged(
             f"{source} is damaged: its first line does not verify. Make a master candidate that is "
             "in sync the master, or copy its journal folder here"
         )
-    return Mark(int(found[1]), bytes.fromhex(found[2].decode("ascii"))), len(line)
+    return LogPosition(int(found[1]), bytes.fromhex(found[2].decode("ascii"))), len(line)

@@ -25,12 +25,12 @@ NO_DIGEST = bytes(32)
 """Stands for the digest of the frame before the first."""
 
 
-class Damaged(GanetiError):
+class JournalDamaged(GanetiError):
     """What is kept does not verify, and nothing but a person should decide what to do about it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class LogPosition:
     """A place in the log: the position of a commit, and the SHA-256 digest of its frame.
 
     Every frame holds the digest of the one before, so two logs that agree on a mark agree on
@@ -41,7 +41,7 @@ class Mark:
     digest: bytes
 
 
-BEGINNING = Mark(0, NO_DIGEST)
+BEGINNING = LogPosition(0, NO_DIGEST)
 """The mark of an empty log."""
 
 
@@ -133,7 +133,7 @@ class IJournal(Interface):
 class IReplicas(Interface):
     """Copies of the log on other hosts, which get every group of frames as it is written."""
 
-    async def keep(after: Mark, frames: bytes, end: Mark) -> None:
+    async def keep(after: LogPosition, frames: bytes, end: LogPosition) -> None:
         """Keep whole frames that follow ``after`` and end with ``end``.
 
         They are durable with every replica that counts as in sync when this returns. A replica that
@@ -148,5 +148,5 @@ class IReplicas(Interface):
         :raises NotMaster: there is a newer master.
         """
 
-    def cut(end: Mark) -> None:
+    def cut(end: LogPosition) -> None:
         """The log could not keep what follows ``end``: it was never acknowledged and is void."""

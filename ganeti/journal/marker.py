@@ -12,8 +12,8 @@ from typing import Protocol
 import msgspec
 
 from ganeti.errors import Code, Failed
-from ganeti.journal.interfaces import BEGINNING, Damaged, Mark, Position
-from ganeti.journal.segments import Elsewhere
+from ganeti.journal.interfaces import BEGINNING, JournalDamaged, LogPosition, Position
+from ganeti.journal.segments import NotInSegments
 from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.records import Record
 from ganeti.system.interfaces import IFiles
@@ -25,12 +25,12 @@ class FileMark(Record):
     position: Position
     digest: str
 
-    def mark(self) -> Mark:
+    def mark(self) -> LogPosition:
         """:raises ValueError: the digest is none."""
-        return Mark(self.position, bytes.fromhex(self.digest))
+        return LogPosition(self.position, bytes.fromhex(self.digest))
 
 
-def written(mark: Mark) -> FileMark:
+def written(mark: LogPosition) -> FileMark:
     """Return a mark as a file has it."""
     return FileMark(position=mark.position, digest=mark.digest.hex())
 
@@ -53,13 +53,13 @@ class Marker(Record):
         return self.holds.position
 
 
-def complete(mark: Mark, config_digests: tuple[str, ...] = ()) -> bytes:
+def complete(mark: LogPosition, config_digests: tuple[str, ...] = ()) -> bytes:
     """Return the marker of files that hold everything up to ``mark``, encoded."""
     marker = Marker(holds=written(mark), newest=written(mark), config_digests=config_digests)
     return msgspec.json.encode(marker)
 
 
-def replacing(before: Marker, mark: Mark, config_digests: tuple[str, ...] = ()) -> bytes:
+def replacing(before: Marker, mark: LogPosition, config_digests: tuple[str, ...] = ()) -> bytes:
     """Return the marker, encoded, for the time in which files become those of ``mark``."""
     # Nothing is known of a file that was there before the first marker, or came from a master.
     digests = (*before.config_digests, *config_digests) if before.config_digests else ()
@@ -92,7 +92,7 @@ class Log(Protocol):
 
     def begins_after(self) -> Position: ...
 
-    def mark_at(self, position: Position) -> Mark: ...
+    def mark_at(self, position: Position) -> LogPosition: ...
 
 
 def require_one_history(marker: Marker, log: Log, folder: str) -> None:
@@ -103,10 +103,10 @@ def require_one_history(marker: Marker, log: Log, folder: str) -> None:
     for mark in (marker.holds.mark(), marker.newest.mark()):
         try:
             same = log.mark_at(mark.position) == mark
-        except Elsewhere:
+        except NotInSegments:
             same = False
         if not same:
-            raise Damaged(
+            raise JournalDamaged(
                 f"the checkpoint in {folder} holds commit {mark.position}, which is not in the"
                 f" journal beside it (which begins with commit {log.begins_after() + 1}): the two"
                 " are not of one history. Make a master candidate that is in sync the master, or"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from ganeti.journal.frames import commit_of, read_header, scan
-from ganeti.journal.interfaces import Commit, Damaged, Mark, Position
+from ganeti.journal.interfaces import Commit, JournalDamaged, LogPosition, Position
 from ganeti.system.interfaces import IFiles
 
 _NAME = re.compile(r"segment-\d{16}")
@@ -20,13 +20,13 @@ def history(files: IFiles, folder: str) -> Iterator[tuple[Position, Commit]]:
 
     :raises Damaged: something is missing, or does not verify.
     """
-    before: Mark | None = None
+    before: LogPosition | None = None
     for name in sorted(filter(_NAME.fullmatch, files.names(folder))):
         source = f"{folder}/{name}"
         data = files.read(source)
         after, start = read_header(data, source=source)
         if before is not None and after != before:
-            raise Damaged(f"{source} does not follow the segment before it")
+            raise JournalDamaged(f"{source} does not follow the segment before it")
         before = after
         for frame in scan(data, after, source=source, start=start):
             before = frame.mark

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ganeti.errors import GanetiError
 from ganeti.journal.frames import Frame, header, read_header, scan
-from ganeti.journal.interfaces import BEGINNING, Damaged, Mark, Position
+from ganeti.journal.interfaces import BEGINNING, JournalDamaged, LogPosition, Position
 from ganeti.system.interfaces import IFiles, ILog
 
 SEGMENT_SIZE = 16 << 20
@@ -24,7 +24,7 @@ PROBE = 64 << 10
 _NAME = re.compile(r"segment-(\d{16})")
 
 
-class Elsewhere(GanetiError):
+class NotInSegments(GanetiError):
     """A mark that is not in this log: forgotten, not yet reached, or of another history."""
 
 
@@ -32,9 +32,9 @@ class Elsewhere(GanetiError):
 class Frames:
     """Whole frames as they are on disk, what they follow and what they end with."""
 
-    after: Mark
+    after: LogPosition
     data: bytes
-    end: Mark
+    end: LogPosition
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class _Segment:
 
     source: str
     data: bytes
-    after: Mark
+    after: LogPosition
     start: int
 
     def frames(self) -> Iterator[Frame]:
@@ -95,7 +95,7 @@ class Segments:
         """
         self._firsts = self._found()
         if not self._firsts:
-            raise Elsewhere(f"there is no journal in {self._folder}")
+            raise NotInSegments(f"there is no journal in {self._folder}")
         last = self._read(self._firsts[-1])
         self.end, self._size = last.after, last.start
         for frame in last.frames():
@@ -109,7 +109,7 @@ class Segments:
 
     # --- writing
 
-    async def write(self, frames: bytes, end: Mark) -> None:
+    async def write(self, frames: bytes, end: LogPosition) -> None:
         """Append whole frames that follow ``end`` as it was and end with the new one, durably.
 
         :raises OSError: they are not kept.
@@ -143,7 +143,7 @@ class Segments:
         await self._open_log().write(bytes(PROBE))
         await self.cut(self.end)
 
-    async def cut(self, mark: Mark) -> None:
+    async def cut(self, mark: LogPosition) -> None:
         """Remove everything after ``mark``, also what a failed write may have left, durably.
 
         :raises Elsewhere: it is not in the log, which stays as it is.
@@ -174,7 +174,7 @@ class Segments:
             await self._files.remove(self._path(first))
         self._firsts = []
 
-    async def begin(self, after: Mark) -> None:
+    async def begin(self, after: LogPosition) -> None:
         """In a folder that is clear, begin a log whose first frame is to follow ``after``."""
         await self._files.make_folder(self._folder)
         await self._begin(after)
@@ -198,7 +198,7 @@ class Segments:
         """
         return self._firsts[max(0, bisect_right(self._firsts, position) - 2)]
 
-    async def _begin(self, after: Mark) -> None:
+    async def _begin(self, after: LogPosition) -> None:
         first = after.position + 1
         line = header(after)
         await self._files.replace(self._path(first), line)
@@ -231,15 +231,15 @@ class Segments:
         :raises Damaged: one does not verify, or a segment is missing.
         :raises Elsewhere: the segment that is read next was forgotten meanwhile.
         """
-        before: Mark | None = None
+        before: LogPosition | None = None
         last = self.end.position  # the log may grow while this waits for its next turn
         first = self._firsts[max(0, bisect_right(self._firsts, after + 1) - 1)]
         while before is None or before.position < last:
             if first not in self._firsts:
-                raise Elsewhere(f"commit {first} was forgotten while it was to be read")
+                raise NotInSegments(f"commit {first} was forgotten while it was to be read")
             segment = self._read(first)
             if before is not None and segment.after != before:
-                raise Damaged(f"{segment.source} does not follow the segment before it")
+                raise JournalDamaged(f"{segment.source} does not follow the segment before it")
             before, stop = segment.after, segment.start
             for frame in segment.frames():
                 before, stop = frame.mark, frame.stop
@@ -248,7 +248,7 @@ class Segments:
             if stop < len(segment.data) or (
                 before.position < last and before.position + 1 not in self._firsts
             ):
-                raise Damaged(
+                raise JournalDamaged(
                     f"{segment.source} is damaged: it ends after commit {before.position}, at byte "
                     f"{stop}, but there are later ones. Make a master candidate that is in sync "
                     "the master, or copy its journal folder here"
@@ -256,7 +256,7 @@ class Segments:
             first = before.position + 1
 
     def frames_after(
-        self, mark: Mark, *, until: Position | None = None, limit: int = 1 << 20
+        self, mark: LogPosition, *, until: Position | None = None, limit: int = 1 << 20
     ) -> Iterator[Frames]:
         """All durable frames after ``mark`` (up to ``until``), in pieces of about ``limit`` bytes.
 
@@ -277,7 +277,7 @@ class Segments:
         if piece:
             yield Frames(after, b"".join(piece), end)
 
-    def mark_at(self, position: Position) -> Mark:
+    def mark_at(self, position: Position) -> LogPosition:
         """The mark of a commit, or of the beginning of this log.
 
         :raises Elsewhere: it is not here.
@@ -285,21 +285,21 @@ class Segments:
         if position == self.end.position:
             return self.end
         if not self.begins_after() <= position < self.end.position:
-            raise Elsewhere(f"commit {position} is not in the journal")
+            raise NotInSegments(f"commit {position} is not in the journal")
         segment = self._read(self._firsts[bisect_right(self._firsts, position + 1) - 1])
         if segment.after.position == position:
             return segment.after
         for frame in segment.frames():
             if frame.mark.position == position:
                 return frame.mark
-        raise Damaged(f"{segment.source} ends before commit {position}")
+        raise JournalDamaged(f"{segment.source} ends before commit {position}")
 
-    def _segment_of(self, mark: Mark) -> Position:
+    def _segment_of(self, mark: LogPosition) -> Position:
         if not self.begins_after() <= mark.position <= self.end.position:
-            raise Elsewhere(f"commit {mark.position} is not in the journal")
+            raise NotInSegments(f"commit {mark.position} is not in the journal")
         return self._firsts[bisect_right(self._firsts, mark.position + 1) - 1]
 
-    def _offset(self, first: Position, mark: Mark) -> int:
+    def _offset(self, first: Position, mark: LogPosition) -> int:
         """Where the frame of ``mark`` stops in its segment."""
         segment = self._read(first)
         if segment.after == mark:
@@ -309,7 +309,7 @@ class Segments:
                 return frame.stop
             if frame.mark.position == mark.position:
                 break
-        raise Elsewhere(f"commit {mark.position} of the journal is another one")
+        raise NotInSegments(f"commit {mark.position} of the journal is another one")
 
     def _read(self, first: Position) -> _Segment:
         source = self._path(first)
@@ -318,7 +318,9 @@ class Segments:
             data = data[: self._size]  # behind it is what is being written just now
         after, start = read_header(data, source=source)
         if after.position + 1 != first:
-            raise Damaged(f"{source} begins with commit {after.position + 1}: it has a wrong name")
+            raise JournalDamaged(
+                f"{source} begins with commit {after.position + 1}: it has a wrong name"
+            )
         return _Segment(source, data, after, start)
 
     def _found(self) -> list[Position]:

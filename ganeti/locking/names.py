@@ -18,7 +18,7 @@ Owner: TypeAlias = str
 """Who holds or waits, in words that an operator understands: ``job 12``."""
 
 
-class Mode(enum.Enum):
+class LockMode(enum.Enum):
     """How a lock is wanted; the last two are for sets of objects and are added by ``widened``."""
 
     SHARED = "shared"
@@ -31,10 +31,10 @@ class Mode(enum.Enum):
     __hash__ = object.__hash__
 
 
-LockRequest: TypeAlias = Mapping[LockName, Mode]
+LockRequest: TypeAlias = Mapping[LockName, LockMode]
 
 
-class Kind(enum.StrEnum):
+class LockLevel(enum.StrEnum):
     """The kinds of objects that are locked."""
 
     INSTANCE = "instance"
@@ -46,26 +46,26 @@ class Kind(enum.StrEnum):
 CLUSTER: LockName = "cluster/BGL"
 """Held exclusively, nobody else holds anything."""
 
-CLASHES: Mapping[Mode, tuple[Mode, ...]] = {
-    Mode.EXCLUSIVE: tuple(Mode),
-    Mode.SHARED: (Mode.EXCLUSIVE, Mode.SOME_EXCLUSIVE),
-    Mode.SOME_EXCLUSIVE: (Mode.EXCLUSIVE, Mode.SHARED),
-    Mode.SOME_SHARED: (Mode.EXCLUSIVE,),
+CLASHES: Mapping[LockMode, tuple[LockMode, ...]] = {
+    LockMode.EXCLUSIVE: tuple(LockMode),
+    LockMode.SHARED: (LockMode.EXCLUSIVE, LockMode.SOME_EXCLUSIVE),
+    LockMode.SOME_EXCLUSIVE: (LockMode.EXCLUSIVE, LockMode.SHARED),
+    LockMode.SOME_SHARED: (LockMode.EXCLUSIVE,),
 }
 """The modes that one lock cannot be held in at the same time; symmetric."""
 
-_INCLUDES: Mapping[Mode, tuple[Mode, ...]] = {
-    Mode.EXCLUSIVE: tuple(Mode),
-    Mode.SHARED: (Mode.SHARED, Mode.SOME_SHARED),
-    Mode.SOME_EXCLUSIVE: (Mode.SOME_EXCLUSIVE, Mode.SOME_SHARED),
-    Mode.SOME_SHARED: (Mode.SOME_SHARED,),
+_INCLUDES: Mapping[LockMode, tuple[LockMode, ...]] = {
+    LockMode.EXCLUSIVE: tuple(LockMode),
+    LockMode.SHARED: (LockMode.SHARED, LockMode.SOME_SHARED),
+    LockMode.SOME_EXCLUSIVE: (LockMode.SOME_EXCLUSIVE, LockMode.SOME_SHARED),
+    LockMode.SOME_SHARED: (LockMode.SOME_SHARED,),
 }
 
-_ABOVE: Mapping[Mode, Mode] = {
-    Mode.EXCLUSIVE: Mode.SOME_EXCLUSIVE,
-    Mode.SOME_EXCLUSIVE: Mode.SOME_EXCLUSIVE,
-    Mode.SHARED: Mode.SOME_SHARED,
-    Mode.SOME_SHARED: Mode.SOME_SHARED,
+_ABOVE: Mapping[LockMode, LockMode] = {
+    LockMode.EXCLUSIVE: LockMode.SOME_EXCLUSIVE,
+    LockMode.SOME_EXCLUSIVE: LockMode.SOME_EXCLUSIVE,
+    LockMode.SHARED: LockMode.SOME_SHARED,
+    LockMode.SOME_SHARED: LockMode.SOME_SHARED,
 }
 
 
@@ -89,21 +89,21 @@ def network_lock(uuid: str) -> LockName:
     return f"network/{uuid}"
 
 
-def all_of(kind: Kind) -> LockName:
+def all_of(kind: LockLevel) -> LockName:
     """The lock of all objects of a kind, those included that do not exist yet."""
     return f"{kind.value}/[lockset]"
 
 
 def request(
     *, exclusive: Iterable[LockName] = (), shared: Iterable[LockName] = ()
-) -> dict[LockName, Mode]:
+) -> dict[LockName, LockMode]:
     """A request for some locks; what is named twice is wanted exclusively."""
-    wants = dict.fromkeys(shared, Mode.SHARED)
-    wants.update(dict.fromkeys(exclusive, Mode.EXCLUSIVE))
+    wants = dict.fromkeys(shared, LockMode.SHARED)
+    wants.update(dict.fromkeys(exclusive, LockMode.EXCLUSIVE))
     return wants
 
 
-def widened(wants: LockRequest) -> dict[LockName, Mode]:
+def widened(wants: LockRequest) -> dict[LockName, LockMode]:
     """``wants``, and what it means for the sets its locks belong to; once is enough."""
     wide = dict(wants)
     for name, mode in wants.items():
@@ -119,7 +119,8 @@ def covers(held: LockRequest, needed: LockRequest) -> bool:
         any(
             mode in _INCLUDES[held[lock]]
             for lock in (name, *parents(name))
-            if lock in held and (lock == name or held[lock] in (Mode.SHARED, Mode.EXCLUSIVE))
+            if lock in held
+            and (lock == name or held[lock] in (LockMode.SHARED, LockMode.EXCLUSIVE))
         )
         for name, mode in needed.items()
     )
@@ -132,8 +133,8 @@ def parents(name: LockName) -> tuple[LockName, ...]:
     return (CLUSTER,) if name == everything else (everything, CLUSTER)
 
 
-def _both(one: Mode, other: Mode) -> Mode:
+def _both(one: LockMode, other: LockMode) -> LockMode:
     """The least mode that includes both; shared and some exclusive have none but exclusive."""
     if other in _INCLUDES[one]:
         return one
-    return other if one in _INCLUDES[other] else Mode.EXCLUSIVE
+    return other if one in _INCLUDES[other] else LockMode.EXCLUSIVE

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import count, groupby
 from typing import TypeAlias
 
-from ganeti.locking.names import CLASHES, LockName, LockRequest, Mode, Owner
+from ganeti.locking.names import CLASHES, LockMode, LockName, LockRequest, Owner
 
 _Place: TypeAlias = tuple[int, int, Owner]
 """Where a request stands: priority, the number of its ticket, its owner."""
@@ -53,10 +53,10 @@ class _Lock:
     __slots__ = ("held", "waiting")
 
     def __init__(self) -> None:
-        self.held: dict[Mode, dict[Owner, None]] = {}
-        self.waiting: dict[Mode, list[_Place]] = {}
+        self.held: dict[LockMode, dict[Owner, None]] = {}
+        self.waiting: dict[LockMode, list[_Place]] = {}
 
-    def is_free_for(self, mode: Mode, place: _Place) -> bool:
+    def is_free_for(self, mode: LockMode, place: _Place) -> bool:
         """Whether nobody who holds, or waits ahead of ``place``, clashes with ``mode``."""
         for other in CLASHES[mode]:
             if other in self.held:
@@ -66,7 +66,7 @@ class _Lock:
                 return False
         return True
 
-    def freed_by(self, mode: Mode, place: _Place | None) -> Iterator[_Place]:
+    def freed_by(self, mode: LockMode, place: _Place | None) -> Iterator[_Place]:
         """Who stands behind ``place`` (None: a holder's) and clashes with nobody without it."""
         if mode in self.held:
             return
@@ -78,19 +78,19 @@ class _Lock:
                     break  # whatever blocks this one stands ahead of the rest of its mode as well
                 yield waiter
 
-    def add(self, mode: Mode, place: _Place) -> None:
+    def add(self, mode: LockMode, place: _Place) -> None:
         insort(self.waiting.setdefault(mode, []), place)
 
-    def remove(self, mode: Mode, place: _Place) -> None:
+    def remove(self, mode: LockMode, place: _Place) -> None:
         queue = self.waiting[mode]
         del queue[bisect_left(queue, place)]
         if not queue:
             del self.waiting[mode]
 
-    def hold(self, mode: Mode, owner: Owner) -> None:
+    def hold(self, mode: LockMode, owner: Owner) -> None:
         self.held.setdefault(mode, {})[owner] = None
 
-    def release(self, mode: Mode, owner: Owner) -> None:
+    def release(self, mode: LockMode, owner: Owner) -> None:
         owners = self.held[mode]
         del owners[owner]
         if not owners:
@@ -98,7 +98,7 @@ class _Lock:
 
     def row(self, name: LockName) -> LockRow:
         owners = tuple(owner for holders in self.held.values() for owner in holders)
-        mode = Mode.EXCLUSIVE if Mode.EXCLUSIVE in self.held else Mode.SHARED
+        mode = LockMode.EXCLUSIVE if LockMode.EXCLUSIVE in self.held else LockMode.SHARED
         queue = sorted(
             (place, _shown(mode)) for mode in self.waiting for place in self.waiting[mode]
         )
@@ -163,7 +163,9 @@ class LockTable:
     def in_use(self, name: LockName) -> bool:
         """Return whether somebody who wants the lock together with others would have to wait."""
         lock = self._locks.get(name)
-        return lock is not None and (Mode.EXCLUSIVE in lock.held or Mode.EXCLUSIVE in lock.waiting)
+        return lock is not None and (
+            LockMode.EXCLUSIVE in lock.held or LockMode.EXCLUSIVE in lock.waiting
+        )
 
     def rows(self) -> list[LockRow]:
         """Every lock that somebody holds or waits for, by name."""
@@ -215,6 +217,6 @@ class LockTable:
         return granted
 
 
-def _shown(mode: Mode) -> str:
+def _shown(mode: LockMode) -> str:
     """The mode in the words that operators know: who wants some of a set shares the set."""
-    return "exclusive" if mode is Mode.EXCLUSIVE else "shared"
+    return "exclusive" if mode is LockMode.EXCLUSIVE else "shared"

@@ -18,17 +18,17 @@ from ganeti.luxi import framing
 from ganeti.luxi.caller import Caller
 from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import Request
-from ganeti.luxi.reach import ConnectionLost, lost, not_connected, timed_out
+from ganeti.luxi.unreachable import ConnectionLost, lost, not_connected, timed_out
 
 R = TypeVar("R")
 
 CONNECT_SECONDS = 30
 ANSWER_SECONDS = 180.0
 
-MOST_CONNECTIONS = 16
+MAX_CONNECTIONS = 16
 """How many connections there are for requests that do not wait for something to happen."""
 
-MOST_WAITING = 1000
+MAX_WAITING = 1000
 """How many requests wait at once for something to happen, each with a connection of its own, so
 that neither end runs out of them; further ones have to wait before they can."""
 
@@ -112,14 +112,14 @@ class MasterClient:
         path: str,
         *,
         answer_seconds: float = ANSWER_SECONDS,
-        most_waiting: int = MOST_WAITING,
+        most_waiting: int = MAX_WAITING,
     ) -> None:
         self._unix = unix
         self._clock = clock
         self._path = path
         self._answer_seconds = answer_seconds
         self._idle: list[_Line] = []
-        self._turns = DeferredSemaphore(MOST_CONNECTIONS)
+        self._turns = DeferredSemaphore(MAX_CONNECTIONS)
         self._waits = DeferredSemaphore(most_waiting)
 
     async def ask(self, request: Request[R], caller: Caller | None = None) -> R:
@@ -158,7 +158,7 @@ class MasterClient:
             raise timed_out(request.named(), self._answer_seconds) from None
         except ConnectionLost:
             raise lost(request.named(), request.changes) from None
-        if len(self._idle) < MOST_CONNECTIONS:
+        if len(self._idle) < MAX_CONNECTIONS:
             self._idle.append(line)
         else:
             line.hang_up()

@@ -13,7 +13,14 @@ import msgspec
 
 from ganeti.luxi import framing
 from ganeti.luxi.methods import Request
-from ganeti.luxi.reach import ConnectionLost, MasterAway, Unanswered, lost, not_connected, timed_out
+from ganeti.luxi.unreachable import (
+    ConnectionLost,
+    MasterAway,
+    Unanswered,
+    lost,
+    not_connected,
+    timed_out,
+)
 
 R = TypeVar("R")
 
@@ -24,7 +31,7 @@ PAUSES = (0.1, 0.2, 0.5, 1, 2, 4)
 """How long to wait before each new try, in seconds: a master daemon restarts within these."""
 
 
-class Client:
+class LuxiClient:
     """A connection to the master, made when it is first needed and again when it breaks.
 
     ``path`` is the socket. What only asks is tried again when the connection breaks; what
@@ -49,8 +56,8 @@ class Client:
     def ask(self, request: Request[R]) -> R:
         """The master's answer.
 
-        :raises GanetiError: what the master answers, or one of ``ganeti.luxi.reach``: why there
-            is no answer.
+        :raises GanetiError: what the master answers, or one of ``ganeti.luxi.unreachable`` if
+            there is no answer.
         """
         answer: R = framing.decoded(self.ask_raw(request))
         return answer
@@ -67,7 +74,7 @@ class Client:
             self._socket = None
             self._buffer = framing.MessageBuffer(limit=None)
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> LuxiClient:
         return self
 
     def __exit__(

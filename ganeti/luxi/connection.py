@@ -25,17 +25,17 @@ from zope.interface import implementer
 
 from ganeti.errors import Failed, ProtocolError, Refused
 from ganeti.luxi import framing
-from ganeti.luxi.server import Methods
+from ganeti.luxi.server import LuxiMethods
 
-MOST_WAITING = 1000
+MAX_WAITING = 1000
 """How many requests of one client may wait before no more are read from it."""
 
-LONGEST_PATH = 107
+MAX_PATH = 107
 """What the kernel takes as the path of a socket, in bytes."""
 
 
 @implementer(IPushProducer)
-class Connection(Protocol):
+class LuxiConnection(Protocol):
     """One client: its requests are answered in order, and its hanging up ends what is under way.
 
     A client that does not read its answers gets no further ones until it does.
@@ -43,7 +43,7 @@ class Connection(Protocol):
 
     _log = Logger()
 
-    def __init__(self, methods: Methods) -> None:
+    def __init__(self, methods: LuxiMethods) -> None:
         self._methods = methods
         self._buffer = framing.MessageBuffer()
         self._waiting: deque[bytes | ProtocolError] = deque()
@@ -69,7 +69,7 @@ class Connection(Protocol):
         if self._waiting and not self._busy:
             self._busy = True
             self._work = Deferred.fromCoroutine(self._answer()).addErrback(self._broke)
-        if self._busy and len(self._waiting) > MOST_WAITING and self._reading:
+        if self._busy and len(self._waiting) > MAX_WAITING and self._reading:
             self._reading = False
             self._transport().pauseProducing()
 
@@ -140,16 +140,16 @@ class Connection(Protocol):
         return self.transport
 
 
-class Connections(Factory):
+class LuxiConnections(Factory):
     """Makes the master's ends of connections."""
 
     noisy = False
 
-    def __init__(self, methods: Methods) -> None:
+    def __init__(self, methods: LuxiMethods) -> None:
         self._methods = methods
 
-    def buildProtocol(self, addr: object) -> Connection:
-        return Connection(self._methods)
+    def buildProtocol(self, addr: object) -> LuxiConnection:
+        return LuxiConnection(self._methods)
 
 
 class LuxiService(Service):
@@ -159,7 +159,7 @@ class LuxiService(Service):
         self,
         reactor: IReactorUNIX,
         paths: Iterable[str],
-        methods: Methods,
+        methods: LuxiMethods,
         *,
         group: int | None = None,
     ) -> None:
@@ -183,7 +183,7 @@ class LuxiService(Service):
             self._ports.append(self._listen(path))
 
     def _listen(self, path: str) -> IListeningPort:
-        connections = Connections(self._methods)
+        connections = LuxiConnections(self._methods)
         port = self._reactor.listenUNIX(path, connections, backlog=512, mode=0o660)
         if self._group is not None:
             os.chown(path, -1, self._group)
@@ -207,7 +207,7 @@ def make_room(path: str) -> None:
     :raises Refused: somebody answers there.
     :raises Failed: there is something else than a socket, or the path is too long for one.
     """
-    if len(os.fsencode(path)) > LONGEST_PATH:
+    if len(os.fsencode(path)) > MAX_PATH:
         raise Failed(f"the path {path} is too long for a socket; use a shorter GANETI_ROOTDIR")
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):

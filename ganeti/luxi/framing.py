@@ -14,7 +14,7 @@ from ganeti.schema.documents import MAX_DEPTH, UNREADABLE, nests_too_deep
 END = b"\x03"
 """Ends a message; JSON escapes control characters, so it cannot occur inside."""
 
-MOST_BYTES = 64 * 1024 * 1024
+MAX_BYTES = 64 * 1024 * 1024
 """The longest request that is taken: some ten thousand jobs at once."""
 
 
@@ -29,7 +29,7 @@ _CLOSE = b"}"
 class MessageBuffer:
     """Collects bytes and gives back whole messages."""
 
-    def __init__(self, limit: int | None = MOST_BYTES) -> None:
+    def __init__(self, limit: int | None = MAX_BYTES) -> None:
         self._limit = limit
         self._pieces: list[bytes] = []
         self._size = 0
@@ -64,7 +64,7 @@ class Envelope(msgspec.Struct):
     caller: Caller | None = None
 
 
-class Answer(msgspec.Struct):
+class LuxiAnswer(msgspec.Struct):
     """An answer as it comes, its result still encoded."""
 
     success: bool
@@ -73,7 +73,7 @@ class Answer(msgspec.Struct):
 
 _encoder = msgspec.json.Encoder()
 _envelopes = msgspec.json.Decoder(Envelope)
-_answers = msgspec.json.Decoder(Answer)
+_answers = msgspec.json.Decoder(LuxiAnswer)
 
 
 def read_envelope(message: bytes) -> Envelope:

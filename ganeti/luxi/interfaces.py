@@ -18,7 +18,8 @@ class IMaster(Interface):
     """Answers requests; several may be under way, and cancelling one gives it up.
 
     Both methods raise what the master answers (see ``ganeti.errors``), or why there is no answer:
-    ``MasterAway``, ``NotPermitted``, ``ConnectionLost`` and ``TimedOut`` of ``ganeti.luxi.reach``.
+    ``MasterAway``, ``NotPermitted``, ``ConnectionLost`` and ``TimedOut``, all of
+    ``ganeti.luxi.unreachable``.
     """
 
     async def ask(request: Request[R], caller: Caller | None = None) -> R:

@@ -25,7 +25,7 @@ from ganeti.schema.types import Integer, Line, Number, Priority
 
 R = TypeVar("R", covariant=True)
 
-LONGEST_WAIT = 89
+MAX_WAIT = 89
 """How long the master waits at most for a job to change, in seconds."""
 
 Row = list[Any]
@@ -169,7 +169,7 @@ class AutoArchiveJobs(Request[list[int]]):
     changes = True
 
     age: Integer
-    timeout: Integer = LONGEST_WAIT
+    timeout: Integer = MAX_WAIT
 
 
 class PickupJob(Request[None]):
@@ -190,11 +190,11 @@ class WaitForJobChange(Request[Any]):
     fields: tuple[str, ...]
     prev_job_info: Any = None
     prev_log_serial: Integer | None = None
-    timeout: Number = LONGEST_WAIT
+    timeout: Number = MAX_WAIT
 
     def arguments(self) -> tuple[Any, ...]:
         *others, timeout = msgspec.structs.astuple(self)
-        return (*others, max(0, min(timeout, LONGEST_WAIT)))
+        return (*others, max(0, min(timeout, MAX_WAIT)))
 
 
 class SetDrainFlag(Request[bool]):
@@ -328,7 +328,7 @@ class WaitForEvents(Request[dict[str, Any]]):
     waits = True
 
     since: Line | None = None
-    timeout: Number = LONGEST_WAIT
+    timeout: Number = MAX_WAIT
     kinds: tuple[Line, ...] = ()
     names: tuple[Line, ...] = ()
     tags: tuple[Line, ...] = ()

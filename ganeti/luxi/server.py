@@ -54,7 +54,7 @@ class LocalOnly:
         return await work
 
 
-class Methods:
+class LuxiMethods:
     """Who answers what: for each method's name a coroutine function, called with its arguments.
 
     The arguments are those of ``Request.arguments()``, positional. What the coroutine returns is

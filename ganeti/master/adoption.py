@@ -16,10 +16,10 @@ from twisted.logger import Logger
 
 from ganeti.errors import Code, Failed, Refused
 from ganeti.journal.file import FileJournal
-from ganeti.journal.interfaces import Mark
-from ganeti.journal.segments import Elsewhere
+from ganeti.journal.interfaces import LogPosition
+from ganeti.journal.segments import NotInSegments
 from ganeti.master.follower import to_wire
-from ganeti.master.quorum import require_in_sync
+from ganeti.master.mastership import require_in_sync
 from ganeti.model.node import Node
 from ganeti.rpc.call import Nodes
 from ganeti.rpc.quorum import ReplicaSet
@@ -94,7 +94,7 @@ def _position(end: ReplicaEnd | Failed) -> int:
     return -1 if isinstance(end, Failed) else end.position
 
 
-async def _has(nodes: Nodes, node: Node, mark: Mark) -> bool:
+async def _has(nodes: Nodes, node: Node, mark: LogPosition) -> bool:
     try:
         return await nodes.ask(node, DescribeReplica(at=mark.position)) == to_wire(mark)
     except Failed:
@@ -108,7 +108,7 @@ async def _fetch(journal: FileJournal, nodes: Nodes, node: Node) -> None:
         batch = await nodes.ask(node, ReadFrames(after=to_wire(after)))
         if not batch.frames:
             break
-        end = Mark(batch.end.position, bytes.fromhex(batch.end.digest))
+        end = LogPosition(batch.end.position, bytes.fromhex(batch.end.digest))
         await journal.adopt(b64decode(batch.frames), end)
     _log.warn(
         "commits {first} to {last} were missing here and came from {node}",
@@ -150,5 +150,5 @@ def _contains(journal: FileJournal, mark: ReplicaEnd) -> bool:
         return True  # forgotten here, after a checkpoint that holds it
     try:
         return mark.position == 0 or to_wire(journal.mark_at(mark.position)) == mark
-    except Elsewhere:
+    except NotInSegments:
         return False

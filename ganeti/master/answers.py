@@ -19,9 +19,9 @@ from ganeti.master.enrolment import Enrolment
 from ganeti.master.event_feed import EventFeed
 from ganeti.master.job_filters import JobFilters
 from ganeti.master.metrics import MasterMetrics
-from ganeti.master.questions import Questions
+from ganeti.master.queries import Queries
 from ganeti.master.shared_jobs import SharedJobs
-from ganeti.master.watcher import WatcherPause
+from ganeti.master.watcher_pause import WatcherPause
 from ganeti.opcodes.opcode import Opcode
 from ganeti.views.jobs import JOBS, JobRow
 
@@ -32,7 +32,7 @@ NO_CHANGE = "nochange"
 def answers(
     queue: Queue,
     shared: SharedJobs,
-    questions: Questions,
+    questions: Queries,
     pause: WatcherPause,
     filters: JobFilters,
     enrolment: Enrolment,

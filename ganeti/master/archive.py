@@ -8,14 +8,14 @@ from os.path import dirname
 
 from ganeti.errors import Invalid, NotKept
 from ganeti.jobs.job import Job, decode, encode
-from ganeti.master.places import Places
+from ganeti.master.state_paths import StatePaths
 from ganeti.system.interfaces import IFiles
 
 
 class JobArchive:
     """The archive folders of the queue."""
 
-    def __init__(self, files: IFiles, places: Places) -> None:
+    def __init__(self, files: IFiles, places: StatePaths) -> None:
         self._files = files
         self._places = places
 

@@ -18,9 +18,9 @@ from zope.interface import implementer
 
 from ganeti.errors import NotMaster
 from ganeti.journal.file import FileJournal
-from ganeti.journal.interfaces import IReplicas, Mark
-from ganeti.master.follower import CheckpointSource, Follower, Group, Patience
-from ganeti.master.quorum import Quorum
+from ganeti.journal.interfaces import IReplicas, LogPosition
+from ganeti.master.follower import CheckpointSource, Follower, FollowerTimeouts, FrameGroup
+from ganeti.master.mastership import Quorum
 from ganeti.model.node import Node, Role
 from ganeti.rpc.call import Nodes
 
@@ -43,7 +43,7 @@ class Candidates:
         *,
         master: Node,
         checkpoint: CheckpointSource,
-        patience: Patience | None = None,
+        patience: FollowerTimeouts | None = None,
     ) -> None:
         """``master`` is this node. The set that ``quorum`` begins with is trusted at first."""
         self._journal = journal
@@ -52,10 +52,10 @@ class Candidates:
         self._quorum = quorum
         self._master = master
         self._checkpoint = checkpoint
-        self._patience = patience or Patience()
+        self._patience = patience or FollowerTimeouts()
         self._followers: dict[str, Follower] = {}
         self._first = True
-        self._group: Group | None = None
+        self._group: FrameGroup | None = None
         self._progress: Deferred[None] | None = None
         self._newer_master: NotMaster | None = None
         self._stopped = False
@@ -106,8 +106,8 @@ class Candidates:
 
     # --- IReplicas
 
-    async def keep(self, after: Mark, frames: bytes, end: Mark) -> None:
-        self._group = group = Group(after, frames, end)
+    async def keep(self, after: LogPosition, frames: bytes, end: LogPosition) -> None:
+        self._group = group = FrameGroup(after, frames, end)
         for follower in self._followers.values():
             if follower.live:
                 follower.offer(group)
@@ -126,7 +126,7 @@ class Candidates:
         await self._quorum.confirm()
         self._require_master()
 
-    def cut(self, end: Mark) -> None:
+    def cut(self, end: LogPosition) -> None:
         self._group = None
         for follower in self._followers.values():
             if follower.live:
@@ -139,7 +139,7 @@ class Candidates:
         if self._stopped:
             raise NotMaster("the master daemon is stopping")
 
-    def _lacking(self, end: Mark) -> bool:
+    def _lacking(self, end: LogPosition) -> bool:
         """Whether a copy that counts, or may count for a successor, lacks commits up to ``end``."""
         have = {
             each.node.name
@@ -148,7 +148,7 @@ class Candidates:
         }
         return not self._quorum.required() <= have | {self._master.name}
 
-    def _put_out_late(self, group: Group) -> None:
+    def _put_out_late(self, group: FrameGroup) -> None:
         for follower in self._followers.values():
             if follower.lacks(group.end):
                 follower.drop(

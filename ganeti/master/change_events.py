@@ -14,12 +14,12 @@ import msgspec
 from immutables import Map
 
 from ganeti.config.state import ClusterState
-from ganeti.config.state import Kind as Stored
+from ganeti.config.state import RecordKind as Stored
 from ganeti.errors import Invalid
-from ganeti.events.cursor import Cursor
-from ganeti.events.event import Action, Event, Kind, make_event
+from ganeti.events.event import Event, EventAction, EventKind, make_event
+from ganeti.events.stream_position import StreamPosition
 from ganeti.jobs.job import Job, decode
-from ganeti.jobs.store import DRAINED, JOB, LOG, QUEUE, Message
+from ganeti.jobs.store import DRAINED, JOB, LOG, QUEUE, JobMessage
 from ganeti.journal.interfaces import Append, Commit, Delete, Edit, Position, Put
 
 SHOWN: Mapping[str, Stored] = {
@@ -71,7 +71,7 @@ class CommitEntry:
         self, position: Position, commit: Commit, known: Mapping[int, Known], owner: Owner
     ) -> None:
         """``known`` has what was known before, by the indexes of the edits."""
-        self.cursor = Cursor(position)
+        self.cursor = StreamPosition(position)
         self.size = sum(map(_size, commit.edits)) + _EDIT_OVERHEAD
         self._commit = commit
         self._known = known
@@ -79,7 +79,7 @@ class CommitEntry:
         self._made: list[Event] = []
         self._next = 0  # the edit that is looked at next
 
-    def events(self, after: Cursor, limit: int) -> Sequence[Event]:
+    def events(self, after: StreamPosition, limit: int) -> Sequence[Event]:
         position = self.cursor.position
         start = 0 if after.position < position else after.number
         before = sum(1 for event in self._made if event.cursor.number <= start) if start else 0
@@ -93,7 +93,7 @@ class CommitEntry:
         return self._made[before : before + limit]
 
     def _event(self, edit: Edit, number: int) -> Event | None:
-        cursor = Cursor(self.cursor.position, number)
+        cursor = StreamPosition(self.cursor.position, number)
         if edit.kind in SHOWN:
             known = self._known.get(number)
             if isinstance(edit, Put):
@@ -102,14 +102,14 @@ class CommitEntry:
         if edit.kind in (JOB, LOG):
             return self._job(edit, cursor)
         if edit.kind in ACCESS:
-            action = Action.CHANGED if isinstance(edit, Put) else Action.REMOVED
-            return self._make(cursor, Kind.ACCESS, action, edit.key, what=edit.kind)
+            action = EventAction.CHANGED if isinstance(edit, Put) else EventAction.REMOVED
+            return self._make(cursor, EventKind.ACCESS, action, edit.key, what=edit.kind)
         if edit.kind == QUEUE and edit.key == DRAINED and isinstance(edit, Put):
             value = {"drained": msgspec.json.decode(edit.value)}
-            return self._make(cursor, Kind.QUEUE, Action.CHANGED, None, value=value)
+            return self._make(cursor, EventKind.QUEUE, EventAction.CHANGED, None, value=value)
         return None
 
-    def _put(self, edit: Put, cursor: Cursor, known: Known | None) -> Event:
+    def _put(self, edit: Put, cursor: StreamPosition, known: Known | None) -> Event:
         value = shown(edit.kind, msgspec.json.decode(edit.value))
         name, others = _names(edit.kind, edit.key, value, self._owner)
         if known is not None:
@@ -122,7 +122,7 @@ class CommitEntry:
         return self._make(
             cursor,
             edit.kind,
-            Action.CREATED if created else Action.CHANGED,
+            EventAction.CREATED if created else EventAction.CHANGED,
             name,
             names=others,
             tags=tags,
@@ -130,23 +130,25 @@ class CommitEntry:
             value=value,
         )
 
-    def _removed(self, edit: Edit, cursor: Cursor, known: Known | None) -> Event:
+    def _removed(self, edit: Edit, cursor: StreamPosition, known: Known | None) -> Event:
         name, others = (known.names[0], known.names[1:]) if known is not None else (None, ())
         tags = None if known is None else known.tags
         return self._make(
-            cursor, edit.kind, Action.REMOVED, name, names=others, tags=tags, uuid=edit.key
+            cursor, edit.kind, EventAction.REMOVED, name, names=others, tags=tags, uuid=edit.key
         )
 
-    def _job(self, edit: Edit, cursor: Cursor) -> Event | None:
+    def _job(self, edit: Edit, cursor: StreamPosition) -> Event | None:
         job_id = int(edit.key)
         if isinstance(edit, Delete):
-            return self._make(cursor, Kind.JOB, Action.REMOVED, edit.key, job=job_id)
+            return self._make(cursor, EventKind.JOB, EventAction.REMOVED, edit.key, job=job_id)
         if isinstance(edit, Append):
-            message = msgspec.json.decode(edit.value, type=Message)
+            message = msgspec.json.decode(edit.value, type=JobMessage)
             serial, time, kind, text = message.entry
             said = {"op": message.index, "serial": serial, "time": time, "type": kind}
             value = {**said, "message": text}
-            return self._make(cursor, Kind.JOB, Action.MESSAGE, edit.key, job=job_id, value=value)
+            return self._make(
+                cursor, EventKind.JOB, EventAction.MESSAGE, edit.key, job=job_id, value=value
+            )
         try:
             job = decode(edit.value)
         except Invalid:  # of another version
@@ -154,8 +156,8 @@ class CommitEntry:
         value = shown_job(job)
         return self._make(
             cursor,
-            Kind.JOB,
-            Action.CREATED if _is_new(job) else Action.CHANGED,
+            EventKind.JOB,
+            EventAction.CREATED if _is_new(job) else EventAction.CHANGED,
             edit.key,
             names=subjects(job),
             job=job_id,
@@ -164,9 +166,9 @@ class CommitEntry:
 
     def _make(
         self,
-        cursor: Cursor,
+        cursor: StreamPosition,
         kind: str,
-        action: Action,
+        action: EventAction,
         name: str | None,
         *,
         names: tuple[str, ...] = (),

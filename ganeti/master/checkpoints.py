@@ -25,7 +25,7 @@ from ganeti.journal.file import FileJournal
 from ganeti.journal.marker import complete, marker_at, replacing
 from ganeti.master.follower import CheckpointFiles
 from ganeti.master.hand_edits import digest_of
-from ganeti.master.places import Places
+from ganeti.master.state_paths import StatePaths
 from ganeti.system.interfaces import IFiles
 
 PAUSE = 10.0
@@ -42,7 +42,7 @@ class Checkpoints:
     def __init__(
         self,
         files: IFiles,
-        places: Places,
+        places: StatePaths,
         journal: FileJournal,
         state: Callable[[], ClusterState],
         jobs: JobStore,

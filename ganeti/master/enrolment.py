@@ -12,11 +12,11 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from ganeti.config.state import ClusterState
-from ganeti.config.writer import Cause, Change, Config
+from ganeti.config.writer import Change, ChangeCause, Config
 from ganeti.errors import Code, Refused
-from ganeti.master.places import Places
+from ganeti.master.state_paths import StatePaths
 from ganeti.model.access import SpentToken
-from ganeti.operations.members import members_of
+from ganeti.operations.member_list import members_of
 from ganeti.pki.enrolment import Membership, check_token, digest, fingerprint, secret_of
 from ganeti.pki.issuing import Issue
 from ganeti.system.interfaces import IFiles
@@ -34,7 +34,7 @@ class Enrolment:
         self,
         config: Config,
         files: IFiles,
-        places: Places,
+        places: StatePaths,
         issue: Issue,
         now: Callable[[], float],
         clock: IReactorTime,
@@ -74,7 +74,7 @@ class Enrolment:
                     certificate=issued.decode("ascii"),
                     fingerprint=fingerprint(issued),
                 )
-                because = Cause("ganeti-noded", f"{invitation.node} has joined by a token")
+                because = ChangeCause("ganeti-noded", f"{invitation.node} has joined by a token")
                 await self._config.change(spend(spent, self._now()), because=because)
                 self._log.info("node {node} has its certificate", node=invitation.node)
             elif spent.application != application:
@@ -106,7 +106,7 @@ class Enrolment:
         forgetting.addErrback(lambda failure: self._log.failure("tokens do not expire", failure))
 
     async def _forget_expired(self) -> None:
-        because = Cause("ganeti-masterd", "tokens have expired")
+        because = ChangeCause("ganeti-masterd", "tokens have expired")
         await self._config.change(forget_expired(self._now()), because=because)
         self.schedule_expiry()
 

@@ -17,12 +17,12 @@ from twisted.internet.task import deferLater
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
-from ganeti.events.cursor import LAST_EDIT, Cursor
-from ganeti.events.event import Action, Event, Kind, Selection, make_event
+from ganeti.events.event import Event, EventAction, EventFilter, EventKind, make_event
 from ganeti.events.log import MAX_BYTES, Encoded, Entry, EventLog
+from ganeti.events.stream_position import LAST_EDIT, StreamPosition
 from ganeti.journal.file import FileJournal
-from ganeti.journal.interfaces import Commit, Damaged, Position
-from ganeti.journal.segments import Elsewhere
+from ganeti.journal.interfaces import Commit, JournalDamaged, Position
+from ganeti.journal.segments import NotInSegments
 from ganeti.master.change_events import CommitEntry, known_before, owner_in
 
 MAX_WAIT = 89.0
@@ -36,7 +36,7 @@ Visible: TypeAlias = Callable[[Sequence[Event]], Sequence[Event]]
 
 
 @dataclass(frozen=True)
-class Answer:
+class EventBatch:
     """Events after the cursor that was asked for, and ``position``, the cursor to go on from.
 
     With ``reset`` some are missing: what was asked for is older than what is kept, or of a history
@@ -44,7 +44,7 @@ class Answer:
     """
 
     events: Sequence[Event]
-    position: Cursor
+    position: StreamPosition
     reset: bool = False
 
     def encoded(self) -> msgspec.Raw:
@@ -76,7 +76,7 @@ class EventFeed:
         self._clock = clock
         self._now = now
         self._max_bytes = max_bytes
-        self._log = EventLog(Cursor(journal.end()), max_bytes=max_bytes)
+        self._log = EventLog(StreamPosition(journal.end()), max_bytes=max_bytes)
         self._open = False
         self._filling = False
         self.readers = 0
@@ -91,7 +91,7 @@ class EventFeed:
         self._on_read = begun
 
     @property
-    def end(self) -> Cursor:
+    def end(self) -> StreamPosition:
         """The cursor of the newest event."""
         return self._log.end
 
@@ -104,7 +104,7 @@ class EventFeed:
     def start(self, master: str) -> None:
         """Serve events from now on; the first commit of the term of ``master`` is acknowledged."""
         self._open = True
-        self.observed(Kind.CLUSTER, Action.MASTER_STARTED, master)
+        self.observed(EventKind.CLUSTER, EventAction.MASTER_STARTED, master)
 
     def stop(self) -> None:
         """Make no events any more, and answer those who wait."""
@@ -114,8 +114,8 @@ class EventFeed:
 
     def observed(
         self,
-        kind: Kind,
-        action: Action,
+        kind: EventKind,
+        action: EventAction,
         name: str,
         *,
         names: tuple[str, ...] = (),
@@ -125,7 +125,7 @@ class EventFeed:
         """Add an event that is in no commit, after the last commit and all that followed it."""
         position, number = self._log.end
         event = make_event(
-            Cursor(position, number + 1),
+            StreamPosition(position, number + 1),
             at=self._now(),
             kind=kind,
             action=action,
@@ -153,8 +153,8 @@ class EventFeed:
         :raises Invalid: ``since`` is no cursor, or there are no such kinds.
         :raises Refused: this master has not begun its term.
         """
-        selection = Selection.of(kinds, names, tags)
-        cursor = None if since is None else Cursor.parse(since)
+        selection = EventFilter.of(kinds, names, tags)
+        cursor = None if since is None else StreamPosition.parse(since)
         timer = self._clock.callLater(max(0.0, min(timeout, MAX_WAIT)), self._wake)
         self.readers += 1
         self.last_read = self._clock.seconds()
@@ -169,7 +169,7 @@ class EventFeed:
                 await self._log.wait()
             self._on_read()
             if cursor is None:
-                return Answer((), self._log.end).encoded()
+                return EventBatch((), self._log.end).encoded()
             answer = await self._next(cursor, selection, visible)
             while not answer.events and not answer.reset and timer.active() and self._open:
                 if answer.position >= self._log.end:
@@ -182,7 +182,9 @@ class EventFeed:
             if timer.active():
                 timer.cancel()
 
-    async def _next(self, cursor: Cursor, selection: Selection, visible: Visible | None) -> Answer:
+    async def _next(
+        self, cursor: StreamPosition, selection: EventFilter, visible: Visible | None
+    ) -> EventBatch:
         if visible is not None:
             # An event is here before the state is the one after its commit, by which it is judged.
             await self._pause()
@@ -194,10 +196,10 @@ class EventFeed:
             if visible is not None:
                 chosen = visible(chosen)
             if chosen or page.next >= self._log.end:
-                return Answer(chosen, page.next)
+                return EventBatch(chosen, page.next)
             cursor = page.next
             await self._pause()
-        return Answer((), self._log.end, reset=True)
+        return EventBatch((), self._log.end, reset=True)
 
     def _wake(self) -> None:
         self._log.wake()
@@ -224,7 +226,7 @@ class EventFeed:
 
     # --- what is read from the journal
 
-    async def _fill(self, cursor: Cursor) -> None:
+    async def _fill(self, cursor: StreamPosition) -> None:
         """Complete the log with what the journal still has after ``cursor``, as far as it fits."""
         while self._filling:
             await self._pause()
@@ -236,7 +238,7 @@ class EventFeed:
         finally:
             self._filling = False
 
-    async def _read_back(self, cursor: Cursor) -> None:
+    async def _read_back(self, cursor: StreamPosition) -> None:
         floor, begins = self._log.floor, self._journal.begins_after()
         # Of a commit whose events were read in part only, the others are needed.
         after = max(0, cursor.position - (cursor.number < LAST_EDIT))
@@ -250,7 +252,7 @@ class EventFeed:
                 entries.append(CommitEntry(position, commit, {}, self._owner))
                 if len(entries) % SLICE == 0:
                     await self._pause()
-        except (Damaged, Elsewhere):
+        except (JournalDamaged, NotInSegments):
             return  # a checkpoint has let it go meanwhile
         if self._log.floor == floor:  # else newer events have taken its place already
-            self._log.prepend(entries, Cursor(after))
+            self._log.prepend(entries, StreamPosition(after))

@@ -18,8 +18,8 @@ from twisted.python.failure import Failure
 
 from ganeti.errors import Code, Failed, GanetiError, NotMaster, Unreachable
 from ganeti.journal.file import FileJournal
-from ganeti.journal.interfaces import BEGINNING, Mark, Position
-from ganeti.journal.segments import Elsewhere, Frames
+from ganeti.journal.interfaces import BEGINNING, LogPosition, Position
+from ganeti.journal.segments import Frames, NotInSegments
 from ganeti.model.node import Node
 from ganeti.rpc.call import Call, Nodes
 from ganeti.rpc.replicas import (
@@ -60,7 +60,7 @@ class CheckpointSource(Protocol):
 
 
 @dataclass(frozen=True)
-class Group(Frames):
+class FrameGroup(Frames):
     """Frames on their way to every candidate; they are made text once for all."""
 
     @cached_property
@@ -70,7 +70,7 @@ class Group(Frames):
 
 
 @dataclass(frozen=True)
-class Patience:
+class FollowerTimeouts:
     """What a candidate is granted: ``bound`` seconds to keep frames, a pause from ``first`` to
     ``longest`` seconds between two tries to bring it back, ``frames`` bytes between checkpoints.
     """
@@ -98,9 +98,9 @@ class Follower:
         nodes: Nodes,
         clock: IReactorTime,
         *,
-        patience: Patience,
+        patience: FollowerTimeouts,
         checkpoint: CheckpointSource,
-        under_way: Callable[[], Group | None],
+        under_way: Callable[[], FrameGroup | None],
         changed: Callable[[], None],
         deposed: Callable[[NotMaster], None],
         live: bool,
@@ -122,7 +122,7 @@ class Follower:
         self._under_way = under_way
         self._changed = changed
         self._deposed = deposed
-        self._queue: deque[Group] = deque()
+        self._queue: deque[FrameGroup] = deque()
         self._cancel: Callable[[], None] | None = None
         self._idle: Deferred[None] | None = None
         self._joined = clock.seconds() if live else None
@@ -147,7 +147,7 @@ class Follower:
             if work is not None:
                 work.cancel()
 
-    def offer(self, group: Group) -> None:
+    def offer(self, group: FrameGroup) -> None:
         """Let it keep a group that follows the one before."""
         self._queue.append(group)
         self._wake()
@@ -160,7 +160,7 @@ class Follower:
             self._cancel()
         self._wake()
 
-    def lacks(self, end: Mark) -> bool:
+    def lacks(self, end: LogPosition) -> bool:
         """Whether commits up to ``end`` wait for it."""
         return self.live and self.end.position < end.position
 
@@ -248,14 +248,14 @@ class Follower:
         self._changed()
         await self._reset()
 
-    async def _cut_to(self, common: Mark) -> bool:
+    async def _cut_to(self, common: LogPosition) -> bool:
         """Let the copy end with ``common``; False if that cannot be done to it.
 
         What follows was never acknowledged. Cutting off nothing makes its disk work too, so that
         one whose disk hangs is noticed while nobody waits for it.
         """
         try:
-            await self._keep(Group(common, b"", common), cut=True)
+            await self._keep(FrameGroup(common, b"", common), cut=True)
         except Failed as e:
             if not _about_the_copy(e):
                 raise
@@ -263,7 +263,7 @@ class Follower:
             return False
         return True
 
-    async def _common(self) -> Mark | None:
+    async def _common(self) -> LogPosition | None:
         """The last mark that the copy and the journal have in common; None if they have none.
 
         Nothing is cut off to find it: the copy may be all that is left of the journal, should the
@@ -324,9 +324,9 @@ class Follower:
             if self.live and self.end == target:
                 return
             if self.end.position > target.position:
-                raise Elsewhere(f"its copy has more than the journal, after {target.position}")
+                raise NotInSegments(f"its copy has more than the journal, after {target.position}")
             for piece in self._journal.frames_after(self.end, until=target.position):
-                await self._keep(Group(piece.after, piece.data, piece.end))
+                await self._keep(FrameGroup(piece.after, piece.data, piece.end))
 
     def _join(self) -> None:
         self.live = True
@@ -334,11 +334,11 @@ class Follower:
         if (group := self._under_way()) is not None and group.after == self._journal.end_mark():
             self._queue.append(group)
 
-    def _target(self) -> Mark:
+    def _target(self) -> LogPosition:
         """Up to where the files have what it lacks; the rest is queued."""
         return self._queue[0].after if self._queue else self._journal.end_mark()
 
-    async def _keep(self, group: Group, *, cut: bool = False) -> None:
+    async def _keep(self, group: FrameGroup, *, cut: bool = False) -> None:
         call = AppendFrames(after=group.call.after, frames="", cut=True) if cut else group.call
         answer = await self._ask(call, within=self._patience.bound)
         self._unkept += len(group.data)
@@ -371,6 +371,6 @@ def encoded(checkpoint: CheckpointFiles) -> dict[str, str]:
     return {name: b64encode(data).decode("ascii") for name, data in checkpoint.files.items()}
 
 
-def to_wire(mark: Mark) -> ReplicaEnd:
+def to_wire(mark: LogPosition) -> ReplicaEnd:
     """A mark as calls carry it."""
     return ReplicaEnd(position=mark.position, digest=mark.digest.hex())

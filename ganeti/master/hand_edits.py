@@ -20,9 +20,9 @@ from types import MappingProxyType
 import msgspec
 from immutables import Map
 
-from ganeti.config.state import ClusterState, Kind, Stored
+from ganeti.config.state import ClusterState, RecordKind, Stored
 from ganeti.config.verify import verify
-from ganeti.config.writer import Cause
+from ganeti.config.writer import ChangeCause
 from ganeti.errors import Code, Refused
 from ganeti.schema.records import replace
 
@@ -35,20 +35,20 @@ MAX_NAMED = 20
 _OURS = frozenset({"serial_no", "ctime", "mtime"})
 """Fields that move by themselves: what an editor makes of them does not count."""
 
-_REFUSED: Mapping[tuple[Kind, str], str] = MappingProxyType(
+_REFUSED: Mapping[tuple[RecordKind, str], str] = MappingProxyType(
     {
-        (Kind.CLUSTER, "master_node"): "gnt-cluster master-failover, on the new master",
-        (Kind.CLUSTER, "candidate_certs"): "gnt-cluster renew-crypto",
-        (Kind.NODE, "master_candidate"): "gnt-node modify --master-candidate",
-        (Kind.NODE, "offline"): "gnt-node modify --offline",
+        (RecordKind.CLUSTER, "master_node"): "gnt-cluster master-failover, on the new master",
+        (RecordKind.CLUSTER, "candidate_certs"): "gnt-cluster renew-crypto",
+        (RecordKind.NODE, "master_candidate"): "gnt-node modify --master-candidate",
+        (RecordKind.NODE, "offline"): "gnt-node modify --offline",
     }
 )
 """Fields that decide who may be master and who has every commit, with what changes them."""
 
-_WHOLE: Mapping[Kind, tuple[str, str]] = MappingProxyType(
+_WHOLE: Mapping[RecordKind, tuple[str, str]] = MappingProxyType(
     {
-        Kind.CLUSTER: ("gnt-cluster init", "gnt-cluster destroy"),
-        Kind.NODE: ("gnt-node add", "gnt-node remove"),
+        RecordKind.CLUSTER: ("gnt-cluster init", "gnt-cluster destroy"),
+        RecordKind.NODE: ("gnt-node add", "gnt-node remove"),
     }
 )
 """What makes and removes objects that must not come or go by an edit."""
@@ -72,7 +72,7 @@ def is_edited(text: bytes, written: Collection[str]) -> bool:
 class Difference:
     """An object that was edited: ``old`` is None if it was added, ``new`` if it was removed."""
 
-    kind: Kind
+    kind: RecordKind
     key: str
     old: Stored | None
     new: Stored | None
@@ -100,7 +100,7 @@ def differences(base: ClusterState, edited: ClusterState) -> tuple[Difference, .
 
 
 def _differences(base: ClusterState, edited: ClusterState) -> Iterator[Difference]:
-    for kind in Kind:
+    for kind in RecordKind:
         before, after = base.objects.get(kind, Map()), edited.objects.get(kind, Map())
         for key in sorted({*before, *after}):
             old, new = before.get(key), after.get(key)
@@ -112,18 +112,18 @@ def _differences(base: ClusterState, edited: ClusterState) -> Iterator[Differenc
 
 
 @dataclass(frozen=True)
-class Adoption:
+class HandEdits:
     """An edit on its way to become a commit: ``Config.change(adoption.apply, because=…)``."""
 
     differences: tuple[Difference, ...]
 
     @property
-    def cause(self) -> Cause:
+    def cause(self) -> ChangeCause:
         """Who and why, for the history."""
         named = [str(each) for each in self.differences[:MAX_NAMED]]
         if (more := len(self.differences) - MAX_NAMED) > 0:
             named.append(f"and {more} more objects")
-        return Cause(WHO, f"config.data was edited: {'; '.join(named)}")
+        return ChangeCause(WHO, f"config.data was edited: {'; '.join(named)}")
 
     def apply(self, current: ClusterState) -> ClusterState:
         """Return the state with the edit in it.
@@ -142,7 +142,7 @@ class Adoption:
         return state
 
 
-def adoption(base: ClusterState, edited: ClusterState, current: ClusterState) -> Adoption | None:
+def adoption(base: ClusterState, edited: ClusterState, current: ClusterState) -> HandEdits | None:
     """Return how an edit becomes a commit; None if it has changed the form of the file only.
 
     :raises Refused: it cannot, with every reason and what to do instead.
@@ -152,7 +152,7 @@ def adoption(base: ClusterState, edited: ClusterState, current: ClusterState) ->
         return None
     if wrong := [reason for each in found for reason in _forbidden(each)]:
         raise _refused(*wrong)
-    adopted = Adoption(found)
+    adopted = HandEdits(found)
     after = adopted.apply(current)
     known = set(verify(current))
     if wrong := [problem for problem in verify(after) if problem not in known]:

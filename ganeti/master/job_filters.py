@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from ganeti.config.changes.objects import remove
-from ganeti.config.state import ClusterState, Edited, Kind
-from ganeti.config.writer import Cause, Change, Config
+from ganeti.config.state import ClusterState, EditedState, RecordKind
+from ganeti.config.writer import Change, ChangeCause, Config
 from ganeti.errors import GanetiError
 from ganeti.jobs.queue import Queue
 from ganeti.jobs.store import JobStore
-from ganeti.master.rules import Rulebook, rule_of
+from ganeti.master.filter_chain import FilterChain, rule_of
 from ganeti.model.filters import FilterRule
 from ganeti.schema.records import replace
 
@@ -55,7 +55,7 @@ class JobFilters:
         # With the last job id, which may be that of a job that was refused and is nowhere else:
         # otherwise the first job after a restart could be older than the rule.
         also = [self._jobs.serial_kept()]
-        cause = Cause("client", "job filter set")
+        cause = ChangeCause("client", "job filter set")
         await self._queue.kept(self._config.change(_put(rule), because=cause, also=also))
         return rule.uuid
 
@@ -68,16 +68,16 @@ class JobFilters:
         rule = self._config.state().filters.get(uuid)
         if rule is None:
             # Clients know this error under no class of its own.
-            raise GanetiError(f"there is no job filter {uuid}")
-        cause = Cause("client", "job filter removed")
+            raise GanetiError(f"there is no job filter {uuid}; see gnt-filter list")
+        cause = ChangeCause("client", "job filter removed")
         await self._queue.kept(self._config.change(remove(rule), because=cause))
 
-    def _changed(self, state: ClusterState, edits: tuple[Edited, ...]) -> None:
-        if any(edit.kind is Kind.FILTER for edit in edits):
+    def _changed(self, state: ClusterState, edits: tuple[EditedState, ...]) -> None:
+        if any(edit.kind is RecordKind.FILTER for edit in edits):
             self._obey(state)
 
     def _obey(self, state: ClusterState) -> None:
-        self._queue.obey(Rulebook(state.filters.values()))
+        self._queue.obey(FilterChain(state.filters.values()))
 
 
 def _put(rule: FilterRule) -> Change:

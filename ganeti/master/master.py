@@ -13,15 +13,15 @@ from twisted.logger import Logger
 
 from ganeti import __version__
 from ganeti.config.changes.cluster import update_cluster
-from ganeti.config.state import ClusterState, Edited, Kind
-from ganeti.config.writer import Cause, Config
+from ganeti.config.state import ClusterState, EditedState, RecordKind
+from ganeti.config.writer import ChangeCause, Config
 from ganeti.jobs.queue import Queue
 from ganeti.jobs.store import JobStore
 from ganeti.journal.file import FileJournal
 from ganeti.journal.interfaces import Commit
 from ganeti.journal.marker import marker_at, require_one_history
-from ganeti.locking.keeper import LockKeeper
 from ganeti.locking.table import LockRow
+from ganeti.locking.waiting import LockWaiter
 from ganeti.luxi.server import Answerer
 from ganeti.master.access.accounts import Accounts
 from ganeti.master.access.audit import AuditTrail
@@ -34,27 +34,27 @@ from ganeti.master.candidates import Candidates
 from ganeti.master.checkpoints import Checkpoints
 from ganeti.master.enrolment import Enrolment
 from ganeti.master.event_feed import EventFeed
-from ganeti.master.follower import Patience
+from ganeti.master.follower import FollowerTimeouts
 from ganeti.master.job_filters import JobFilters
-from ganeti.master.live import Live, WatchedNodes
-from ganeti.master.members import MemberDistribution
+from ganeti.master.mastership import READY_TIMEOUT, Quorum
+from ganeti.master.member_distribution import MemberDistribution
 from ganeti.master.metrics import MasterMetrics, MeasuredNodes, Sources
 from ganeti.master.node_events import NodeEvents
-from ganeti.master.places import Places
-from ganeti.master.questions import Jobs as AskedJobs
-from ganeti.master.questions import Questions
-from ganeti.master.quorum import READY_TIMEOUT, Quorum
-from ganeti.master.recovery import recover
+from ganeti.master.node_status_cache import NodeStatusCache, WatchedNodes
+from ganeti.master.queries import Jobs as AskedJobs
+from ganeti.master.queries import Queries
 from ganeti.master.running import OperationRunner
 from ganeti.master.shared_jobs import SharedJobs
-from ganeti.master.slices import Slices
-from ganeti.master.watcher import WatcherPause
+from ganeti.master.state_paths import StatePaths
+from ganeti.master.state_recovery import recover
+from ganeti.master.time_slices import TimeSlices
+from ganeti.master.watcher_pause import WatcherPause
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.operation import (
     NO_KEYS,
-    Allocate,
+    AllocatorRunner,
     ClusterKeys,
-    Configuration,
+    ConfigAccess,
     Identifiers,
     Operation,
     Progress,
@@ -68,7 +68,7 @@ from ganeti.system.interfaces import IFiles
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Dependencies:
     """What the master is given: the way to files, nodes and programs, time and chance.
 
     ``clock`` says how long something takes, ``now`` the time of day in seconds since the epoch.
@@ -78,18 +78,18 @@ class Surroundings:
     """
 
     files: IFiles
-    places: Places
+    places: StatePaths
     nodes: Nodes
     clock: IReactorTime
     now: Callable[[], float]
     ids: Identifiers
-    allocate: Allocate
+    allocate: AllocatorRunner
     shared: SharedFiles
     machine: str
     issue: Issue
     name: str
     keys: ClusterKeys = NO_KEYS
-    patience: Patience | None = None
+    patience: FollowerTimeouts | None = None
 
 
 class Master:
@@ -97,7 +97,7 @@ class Master:
 
     _log = Logger()
 
-    def __init__(self, around: Surroundings, journal: FileJournal, quorum: Quorum) -> None:
+    def __init__(self, around: Dependencies, journal: FileJournal, quorum: Quorum) -> None:
         """Make the master from what is durable; nothing runs before ``start``.
 
         :raises Failed: a file of the checkpoint is missing or damaged.
@@ -127,9 +127,9 @@ class Master:
             checkpoint=lambda: self.checkpoints.whole(),
             patience=around.patience,
         )
-        self.locks = LockKeeper(clock)
+        self.locks = LockWaiter(clock)
         self.pause = WatcherPause(around.files, around.places.watcher_pause)
-        self.live = Live(self.members, self.config.state, clock)
+        self.live = NodeStatusCache(self.members, self.config.state, clock)
         self.node_events = NodeEvents(
             self.events, self.live, self.members, self.config.state, self.locks, clock
         )
@@ -148,7 +148,7 @@ class Master:
         self.enrolment = Enrolment(
             self.config, around.files, around.places, around.issue, around.now, clock
         )
-        self._slices = Slices(clock)
+        self._slices = TimeSlices(clock)
         self.questions = self._asking(self.config.state, self.queue, self.locks.rows)
         self.accounts = Accounts(self.config, around.now, clock)
         self.audit = AuditTrail(journal, clock, around.now)
@@ -196,7 +196,7 @@ class Master:
         self.jobs.observe(lambda job: self.checkpoints.changed())
         self.config.observe(self._changed)
 
-    def _questions_about(self, view: View) -> Questions:
+    def _questions_about(self, view: View) -> Queries:
         return self._asking(view.state, view, lambda: ())
 
     def _asking(
@@ -204,8 +204,8 @@ class Master:
         state: Callable[[], ClusterState],
         jobs: AskedJobs,
         locks: Callable[[], Sequence[LockRow]],
-    ) -> Questions:
-        return Questions(
+    ) -> Queries:
+        return Queries(
             state=state,
             live=self.live,
             nodes=self.nodes,
@@ -220,7 +220,7 @@ class Master:
     def _performer(self) -> Performer:
         return Performer(_operations, self.config, self.locks, self._tools)
 
-    def _tools(self, config: Configuration, progress: Progress) -> Tools:
+    def _tools(self, config: ConfigAccess, progress: Progress) -> Tools:
         return Tools(
             config=config,
             nodes=self.nodes,
@@ -240,13 +240,13 @@ class Master:
     async def _submit(self, jobs: Sequence[Sequence[Opcode]]) -> list[tuple[bool, int | str]]:
         return await self.queue.submit_many(jobs, who="job")
 
-    def _changed(self, state: ClusterState, edits: tuple[Edited, ...]) -> None:
+    def _changed(self, state: ClusterState, edits: tuple[EditedState, ...]) -> None:
         self.checkpoints.changed()
         self.shared.changed()
         # First, so that whoever is asked because of this change knows the members as they are now.
         self.members.changed(state, edits)
         self.gate.changed(state, edits)
-        if any(edit.kind is Kind.NODE for edit in edits):
+        if any(edit.kind is RecordKind.NODE for edit in edits):
             self.candidates.members(state.nodes.values())
             self.quorum.members_changed()
 
@@ -295,7 +295,7 @@ class Master:
         if node.uuid != state.cluster.master_node:
             why = f"{node.name} is the master, after {state.master.name}, in term {term}"
             await self.config.change(
-                update_cluster(master_node=node.uuid), because=Cause("master-failover", why)
+                update_cluster(master_node=node.uuid), because=ChangeCause("master-failover", why)
             )
         else:
             why = f"{node.name} is the master in term {term}"

@@ -14,22 +14,22 @@ from twisted.logger import Logger
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Failed, GanetiError, Invalid, Unreachable
-from ganeti.jobs.job import Job, Stamp, Status
+from ganeti.jobs.job import Job, JobStatus, Stamp
 from ganeti.jobs.store import JobStore
 from ganeti.journal.file import FileJournal
-from ganeti.locking.keeper import LockKeeper
+from ganeti.locking.waiting import LockWaiter
 from ganeti.master.candidates import Candidates
 from ganeti.master.event_feed import EventFeed
-from ganeti.master.live import Live
+from ganeti.master.mastership import Quorum
 from ganeti.master.node_events import NodeEvents
-from ganeti.master.quorum import Quorum
-from ganeti.master.slices import Slices
-from ganeti.metrics.family import Counter, Family, Histogram, gauge, gauges
+from ganeti.master.node_status_cache import NodeStatusCache
+from ganeti.master.time_slices import TimeSlices
+from ganeti.metrics.family import Counter, Histogram, MetricFamily, gauge, gauges
 from ganeti.model.instance import Instance, Wanted
 from ganeti.model.node import Node
 from ganeti.model.parameters.filling import be_filled
 from ganeti.rpc.call import Call, Nodes
-from ganeti.views.instances.status import Seen, condition
+from ganeti.views.instances.status import GuestStatus, condition
 
 R = TypeVar("R")
 
@@ -83,7 +83,7 @@ class MeasuredNodes:
         self._calls.count(node.name, outcome)
         self._seconds.observe(self._clock.seconds() - begun, call.wire)
 
-    def families(self) -> Iterator[Family]:
+    def families(self) -> Iterator[MetricFamily]:
         """Yield what was counted."""
         yield self._calls.family()
         yield self._seconds.family()
@@ -126,7 +126,7 @@ class JobTimes:
                 if since is not None and until is not None:
                     times.observe(_between(since, until), name)
 
-    def families(self) -> Iterator[Family]:
+    def families(self) -> Iterator[MetricFamily]:
         """Yield what was observed."""
         for each in (self._ended, self._queued, self._locked, self._ran):
             yield each.family()
@@ -143,14 +143,14 @@ class Sources:
     state: Callable[[], ClusterState]
     journal: FileJournal
     jobs: JobStore
-    locks: LockKeeper
-    live: Live
+    locks: LockWaiter
+    live: NodeStatusCache
     nodes: MeasuredNodes
     candidates: Candidates
     quorum: Quorum
     events: EventFeed
     node_events: NodeEvents
-    slices: Slices
+    slices: TimeSlices
     clock: IReactorTime
     name: str
 
@@ -168,7 +168,7 @@ class MasterMetrics:
         self._working: Deferred[None] | None = None
         sources.jobs.observe(self._times.published)
 
-    async def query(self) -> list[Family]:
+    async def query(self) -> list[MetricFamily]:
         """Return all families; what nodes say is as old as the age of it tells."""
         # Who watches numbers wants them fresh: nodes are asked as if events were read.
         self._of.events.touch()
@@ -188,13 +188,13 @@ class MasterMetrics:
 
     # --- jobs and the journal
 
-    def _jobs(self) -> Iterator[Family]:
+    def _jobs(self) -> Iterator[MetricFamily]:
         counts = self._of.jobs.statuses
         yield gauges(
             "ganeti_jobs",
             "Jobs that are not archived.",
             ("status",),
-            [((status.value,), counts[status]) for status in Status],
+            [((status.value,), counts[status]) for status in JobStatus],
         )
         yield gauge("ganeti_queue_drained", "1 if the queue takes no jobs.", self._of.jobs.drained)
         rows = self._of.locks.rows()
@@ -209,7 +209,7 @@ class MasterMetrics:
         )
         yield from self._times.families()
 
-    def _journal(self) -> Iterator[Family]:
+    def _journal(self) -> Iterator[MetricFamily]:
         journal, quorum = self._of.journal, self._of.quorum
         yield gauge("ganeti_journal_position", "The last durable commit.", journal.end())
         yield gauge("ganeti_journal_refuses", "1 if no change can be kept.", bool(journal.refusal))
@@ -241,7 +241,7 @@ class MasterMetrics:
 
     # --- nodes and guests
 
-    def _of_nodes(self) -> Iterator[Family]:
+    def _of_nodes(self) -> Iterator[MetricFamily]:
         state, live = self._of.state(), self._of.live
         roles = Tally(node.role(state.cluster.master_node).value for node in state.nodes.values())
         yield gauges(
@@ -293,7 +293,7 @@ class MasterMetrics:
             [(given, space.free * MIB) for given, space in spaces],
         )
 
-    def _guests(self) -> Iterator[Family]:
+    def _guests(self) -> Iterator[MetricFamily]:
         state = self._of.state()
         counts = count_guests(state, self._of.live)
         yield gauges(
@@ -347,7 +347,7 @@ class MasterMetrics:
         self._spare = Tally(uuid not in short for uuid in state.nodes)
 
 
-def count_guests(state: ClusterState, live: Live) -> Tally[str]:
+def count_guests(state: ClusterState, live: NodeStatusCache) -> Tally[str]:
     """Return how many instances have each status."""
     facts = {uuid: live.facts(uuid) for uuid in state.nodes}
     guests: dict[str, Collection[str]] = {
@@ -362,18 +362,18 @@ def count_guests(state: ClusterState, live: Live) -> Tally[str]:
             as_wanted += 1
         else:
             others.append(instance)
-    counts: Tally[str] = Tally({condition(Seen.RUNNING, Wanted.UP).value: as_wanted})
+    counts: Tally[str] = Tally({condition(GuestStatus.RUNNING, Wanted.UP).value: as_wanted})
     somewhere = frozenset(name for names in guests.values() for name in names) if others else ()
     for instance in others:
         node = state.nodes[instance.primary_node]
         if node.offline:
-            seen = Seen.NODE_OFFLINE
+            seen = GuestStatus.NODE_OFFLINE
         elif facts[node.uuid] is None:
-            seen = Seen.NO_ANSWER
+            seen = GuestStatus.NO_ANSWER
         elif instance.name in guests[node.uuid]:
-            seen = Seen.RUNNING
+            seen = GuestStatus.RUNNING
         else:
-            seen = Seen.ELSEWHERE if instance.name in somewhere else Seen.ABSENT
+            seen = GuestStatus.ELSEWHERE if instance.name in somewhere else GuestStatus.ABSENT
         status = condition(seen, instance.admin_state, instance.admin_state_source)
         counts[status.value] += 1
     return counts

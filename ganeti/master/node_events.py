@@ -12,9 +12,9 @@ from twisted.python.failure import Failure
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Failed, GanetiError
-from ganeti.locking.keeper import LockKeeper
+from ganeti.locking.waiting import LockWaiter
 from ganeti.master.event_feed import EventFeed
-from ganeti.master.live import Live
+from ganeti.master.node_status_cache import NodeStatusCache
 from ganeti.master.node_watch import NodeWatch, Observation
 from ganeti.model.disk import MIRRORED_BETWEEN_NODES, Disk
 from ganeti.model.instance import Instance
@@ -22,7 +22,7 @@ from ganeti.model.node import Node
 from ganeti.operations.guests import with_parameters
 from ganeti.rpc.call import Nodes
 from ganeti.rpc.disks import DescribeDisks, DiskStatus
-from ganeti.rpc.node import NodeFacts
+from ganeti.rpc.node import NodeInfo
 
 INTERVAL = 5.0
 """Seconds between two questions to all nodes."""
@@ -45,10 +45,10 @@ class NodeEvents:
     def __init__(
         self,
         feed: EventFeed,
-        live: Live,
+        live: NodeStatusCache,
         nodes: Nodes,
         state: Callable[[], ClusterState],
-        locks: LockKeeper,
+        locks: LockWaiter,
         clock: IReactorTime,
     ) -> None:
         self._feed = feed
@@ -136,7 +136,7 @@ class NodeEvents:
             found.update(zip(disks, statuses, strict=True))
         self._add(self.watch.disks(found))
 
-    def _answered(self, uuid: str, answer: NodeFacts | Failed) -> None:
+    def _answered(self, uuid: str, answer: NodeInfo | Failed) -> None:
         self._add(self.watch.answered(uuid, answer))
 
     def _add(self, observations: Iterable[Observation]) -> None:

@@ -13,20 +13,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ganeti.config.state import ClusterState
-from ganeti.config.state import Kind as Stored
+from ganeti.config.state import RecordKind as Stored
 from ganeti.errors import Failed
-from ganeti.events.event import Action, Kind
+from ganeti.events.event import EventAction, EventKind
 from ganeti.model.instance import Instance, Wanted
 from ganeti.rpc.disks import DiskStatus
-from ganeti.rpc.node import NodeFacts
+from ganeti.rpc.node import NodeInfo
 
 
 @dataclass(frozen=True)
 class Observation:
     """Something that was seen on a node; in no commit."""
 
-    kind: Kind
-    action: Action
+    kind: EventKind
+    action: EventAction
     name: str
     names: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
@@ -62,7 +62,7 @@ class NodeWatch:
         """Whether some guest is gone, and it is not known yet where."""
         return bool(self._vanished)
 
-    def answered(self, uuid: str, answer: NodeFacts | Failed) -> Iterator[Observation]:
+    def answered(self, uuid: str, answer: NodeInfo | Failed) -> Iterator[Observation]:
         """Yield what an answer of a node says of what has happened there."""
         known = self._nodes.get(uuid)
         name = self._name(uuid)
@@ -73,18 +73,18 @@ class NodeWatch:
             if known is None or known.reachable:
                 before = known or _Node(frozenset(), "", True)
                 self._nodes[uuid] = _Node(before.guests, before.boot_id, False)
-                yield self._of_node(uuid, Action.UNREACHABLE, reason=str(answer))
+                yield self._of_node(uuid, EventAction.UNREACHABLE, reason=str(answer))
             return
         guests = frozenset(answer.guests)
         self._nodes[uuid] = _Node(guests, answer.boot_id, True)
         if known is None:
             return
         if not known.reachable:
-            yield self._of_node(uuid, Action.REACHABLE)
+            yield self._of_node(uuid, EventAction.REACHABLE)
         if not known.boot_id:
             return  # it never answered before, so nothing is known of its guests
         if answer.boot_id != known.boot_id:
-            yield self._of_node(uuid, Action.REBOOTED)
+            yield self._of_node(uuid, EventAction.REBOOTED)
         for guest in sorted(known.guests - guests):
             if not self._elsewhere(guest, uuid):
                 self._vanished[guest] = uuid
@@ -99,10 +99,10 @@ class NodeWatch:
                 del self._vanished[guest]  # it was removed, which is an event by itself
             elif instance.admin_state is not Wanted.UP:
                 del self._vanished[guest]
-                yield self._of_guest(guest, Action.STOPPED, node=self._name(uuid))
+                yield self._of_guest(guest, EventAction.STOPPED, node=self._name(uuid))
             elif not self._locked(instance):
                 del self._vanished[guest]
-                yield self._of_guest(guest, Action.CRASHED, node=self._name(uuid))
+                yield self._of_guest(guest, EventAction.CRASHED, node=self._name(uuid))
 
     def forget(self, uuid: str) -> None:
         """Know nothing of a node any more, as it is not asked."""
@@ -116,9 +116,9 @@ class NodeWatch:
         before, self._degraded = self._degraded, degraded
         known = before if before is not None else frozenset[str]()
         for uuid in sorted(degraded - known):
-            yield from self._of_disk(uuid, Action.DEGRADED)
+            yield from self._of_disk(uuid, EventAction.DEGRADED)
         for uuid in sorted((known - degraded) & answers.keys()):
-            yield from self._of_disk(uuid, Action.RECOVERED)
+            yield from self._of_disk(uuid, EventAction.RECOVERED)
         self._degraded |= known - answers.keys()
 
     @property
@@ -133,12 +133,12 @@ class NodeWatch:
         node = self._name(uuid)
         before = self._vanished.pop(guest, None) or self._elsewhere(guest, uuid)
         if before is None:
-            yield self._of_guest(guest, Action.STARTED, node=node)
+            yield self._of_guest(guest, EventAction.STARTED, node=node)
         elif before == uuid:
-            yield self._of_guest(guest, Action.REBOOTED, node=node)
+            yield self._of_guest(guest, EventAction.REBOOTED, node=node)
         else:
             source = self._name(before)
-            yield self._of_guest(guest, Action.MIGRATED, node=node, source=source)
+            yield self._of_guest(guest, EventAction.MIGRATED, node=node, source=source)
 
     def _elsewhere(self, guest: str, uuid: str) -> str | None:
         """Return another node that the guest was last seen on."""
@@ -158,21 +158,21 @@ class NodeWatch:
         uuid = state.names.get((Stored.INSTANCE, name))
         return None if uuid is None else state.instances[uuid]
 
-    def _of_node(self, uuid: str, action: Action, **details: Any) -> Observation:
+    def _of_node(self, uuid: str, action: EventAction, **details: Any) -> Observation:
         node = self._state().nodes[uuid]
-        return Observation(Kind.NODE, action, node.name, tags=node.tags, details=details)
+        return Observation(EventKind.NODE, action, node.name, tags=node.tags, details=details)
 
-    def _of_guest(self, name: str, action: Action, **details: Any) -> Observation:
+    def _of_guest(self, name: str, action: EventAction, **details: Any) -> Observation:
         instance = self._instance(name)
         tags = instance.tags if instance is not None else ()
-        return Observation(Kind.INSTANCE, action, name, tags=tags, details=details)
+        return Observation(EventKind.INSTANCE, action, name, tags=tags, details=details)
 
-    def _of_disk(self, uuid: str, action: Action) -> Iterator[Observation]:
+    def _of_disk(self, uuid: str, action: EventAction) -> Iterator[Observation]:
         state = self._state()
         instance = state.instances.get(state.owners.get(uuid, ""))
         if instance is None:
             return
         details = {"uuid": uuid, "disk": state.disks[uuid].iv_name}
         yield Observation(
-            Kind.DISK, action, instance.name, (uuid,), tags=instance.tags, details=details
+            EventKind.DISK, action, instance.name, (uuid,), tags=instance.tags, details=details
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ganeti.errors import JobCanceled
-from ganeti.jobs.runner import Ran, Task
+from ganeti.jobs.runner import OpcodeResult, OpcodeTask
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.perform import Performer
 
@@ -19,7 +19,7 @@ R = TypeVar("R")
 class _Owner:
     """A task of the queue, as operations know their owner."""
 
-    task: Task
+    task: OpcodeTask
 
     @property
     def job_id(self) -> int:
@@ -59,7 +59,7 @@ class OperationRunner:
 
     perform: Performer
 
-    async def __call__(self, opcode: Opcode, task: Task) -> Ran:
+    async def __call__(self, opcode: Opcode, task: OpcodeTask) -> OpcodeResult:
         """Run ``opcode`` for a job; see ``ganeti.jobs.runner.Runner``."""
         performed = await self.perform(opcode, _Owner(task))
-        return Ran(performed.result, performed.finish)
+        return OpcodeResult(performed.result, performed.finish)

@@ -16,7 +16,7 @@ import msgspec
 from twisted.internet.defer import DeferredLock
 
 from ganeti.errors import Invalid, QueueFull
-from ganeti.jobs.job import Job, Status
+from ganeti.jobs.job import Job, JobStatus
 from ganeti.jobs.queue import Queue
 from ganeti.jobs.store import JobStore
 from ganeti.opcodes.instance.lifecycle import DescribeInstances
@@ -124,15 +124,15 @@ class SharedJobs:
         job = self._queue.find(job_id)
         if job is None:
             return False
-        if job.status is Status.QUEUED:
+        if job.status is JobStatus.QUEUED:
             return True
         if shared.changes != self._changes:
             return False
         if not job.is_final:
-            return job.status is not Status.CANCELING
+            return job.status is not JobStatus.CANCELING
         seconds, micros = job.end_timestamp or (0, 0)
         age = self._now() - seconds - micros / 1_000_000
-        return job.status is Status.SUCCESS and 0 <= age <= FRESH_SECONDS
+        return job.status is JobStatus.SUCCESS and 0 <= age <= FRESH_SECONDS
 
     def _published(self, job: Job) -> None:
         if not job.is_final:

@@ -16,8 +16,8 @@ from ganeti.errors import Failed, GanetiError, NotMaster, Refused
 from ganeti.journal.file import FileJournal
 from ganeti.master.adoption import adopt
 from ganeti.master.follower import to_wire
-from ganeti.master.master import Master, Surroundings
-from ganeti.master.quorum import Election, Quorum
+from ganeti.master.master import Dependencies, Master
+from ganeti.master.mastership import Election, Quorum
 from ganeti.rpc.quorum import ReplicaSet, VoterState
 from ganeti.rpc.replicas import ReplicaEnd
 
@@ -28,7 +28,7 @@ TAKE_OVER_TIMEOUT = 30.0
 
 
 @dataclass(frozen=True)
-class Mandate:
+class StartupMandate:
     """What a master may do to begin.
 
     With ``take_over`` it comes instead of another one. Without ``voting`` a person answers for the
@@ -51,7 +51,7 @@ class Startup:
 
     def __init__(
         self,
-        around: Surroundings,
+        around: Dependencies,
         journal: FileJournal,
         voter: Callable[[], VoterState],
         random: Random,
@@ -98,7 +98,7 @@ class Startup:
             return 0  # this host's own vote does not count while its file cannot be read
         return state.term if state.master == self._around.name else 0
 
-    def require_mandate(self, mandate: Mandate) -> None:
+    def require_mandate(self, mandate: StartupMandate) -> None:
         """Refuse to run on a node that is not the master's, unless it is to take over.
 
         What the node daemon has granted counts more than the configuration, which may be older.
@@ -115,7 +115,7 @@ class Startup:
         if not state.node(name).master_candidate:
             raise Refused(f"node {name} is no master candidate, so it has no copy to go on from")
 
-    async def begin(self, mandate: Mandate) -> None:
+    async def begin(self, mandate: StartupMandate) -> None:
         """Be elected, adopt what is missing here, and run jobs when the first commit is kept.
 
         :raises NotMaster: another node is the master.
@@ -145,7 +145,7 @@ class Startup:
         await self.master.start()
         self.quorum.serve()
 
-    async def _adopt(self, election: Election, mandate: Mandate) -> frozenset[str]:
+    async def _adopt(self, election: Election, mandate: StartupMandate) -> frozenset[str]:
         """Complete the journal from the copies that are there; answers which are trusted.
 
         They are those of the nodes that voted, and those in sync of nodes that want the role as

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from ganeti.metrics.family import Family, Kind
+from ganeti.metrics.family import MetricFamily, MetricType
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def text_of(families: Iterable[Family]) -> bytes:
+def text_of(families: Iterable[MetricFamily]) -> bytes:
     """Return ``families`` as text."""
     # Here and not above: to load it takes a quarter of a second and some MiB, and few daemons are
     # asked.
@@ -27,7 +27,7 @@ def text_of(families: Iterable[Family]) -> bytes:
 class _Collected:
     """What ``generate_latest`` asks of a registry."""
 
-    def __init__(self, families: Iterable[Family]) -> None:
+    def __init__(self, families: Iterable[MetricFamily]) -> None:
         self._families = families
 
     def collect(self) -> Iterator[Metric]:
@@ -39,14 +39,16 @@ class _Collected:
 
         for family in self._families:
             made: Any
-            if family.kind is Kind.HISTOGRAM:
+            if family.kind is MetricType.HISTOGRAM:
                 made = HistogramMetricFamily(family.name, family.doc, labels=family.labels)
                 bounds = [*(f"{bound:g}" for bound in family.bounds), "+Inf"]
                 for each in family.distributions:
                     counts = zip(bounds, accumulate(each.buckets), strict=True)
                     made.add_metric(each.labels, list(counts), each.sum)
             else:
-                kind = CounterMetricFamily if family.kind is Kind.COUNTER else GaugeMetricFamily
+                kind = (
+                    CounterMetricFamily if family.kind is MetricType.COUNTER else GaugeMetricFamily
+                )
                 made = kind(family.name, family.doc, labels=family.labels)
                 for sample in family.samples:
                     made.add_metric(sample.labels, sample.value)

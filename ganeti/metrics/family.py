@@ -24,7 +24,7 @@ MAX_SERIES = 500
 OTHERS = "other"
 
 
-class Kind(enum.StrEnum):
+class MetricType(enum.StrEnum):
     """What a family of metrics is."""
 
     GAUGE = "gauge"
@@ -50,11 +50,11 @@ class Distribution(Record, array_like=True):
     sum: float
 
 
-class Family(Record):
+class MetricFamily(Record):
     """Metrics of one name; without ``bounds`` there are samples, with them distributions."""
 
     name: str
-    kind: Kind
+    kind: MetricType
     doc: str
     labels: Labels = ()
     samples: tuple[Sample, ...] = ()
@@ -62,18 +62,20 @@ class Family(Record):
     distributions: tuple[Distribution, ...] = ()
 
 
-def gauge(name: str, doc: str, value: float | None) -> Family:
+def gauge(name: str, doc: str, value: float | None) -> MetricFamily:
     """Return a number without labels; None is not known."""
     samples = () if value is None else (Sample(labels=(), value=float(value)),)
-    return Family(name=name, kind=Kind.GAUGE, doc=doc, samples=samples)
+    return MetricFamily(name=name, kind=MetricType.GAUGE, doc=doc, samples=samples)
 
 
 def gauges(
     name: str, doc: str, labels: Sequence[str], values: Iterable[tuple[Labels, float]]
-) -> Family:
+) -> MetricFamily:
     """Return numbers by the values of labels."""
     samples = tuple(Sample(labels=given, value=float(value)) for given, value in values)
-    return Family(name=name, kind=Kind.GAUGE, doc=doc, labels=tuple(labels), samples=samples)
+    return MetricFamily(
+        name=name, kind=MetricType.GAUGE, doc=doc, labels=tuple(labels), samples=samples
+    )
 
 
 class Counter:
@@ -90,12 +92,12 @@ class Counter:
         labels = _bounded(self._values, labels)
         self._values[labels] = self._values.get(labels, 0) + by
 
-    def family(self) -> Family:
+    def family(self) -> MetricFamily:
         """Return what was counted so far."""
         samples = tuple(Sample(labels=k, value=float(v)) for k, v in self._values.items())
-        return Family(
+        return MetricFamily(
             name=self._name,
-            kind=Kind.COUNTER,
+            kind=MetricType.COUNTER,
             doc=self._doc,
             labels=self._labels,
             samples=samples,
@@ -128,15 +130,15 @@ class Histogram:
         buckets[bisect_left(self._bounds, value)] += 1
         self._sums[labels] = self._sums.get(labels, 0.0) + value
 
-    def family(self) -> Family:
+    def family(self) -> MetricFamily:
         """Return what was observed so far."""
         found = tuple(
             Distribution(labels=labels, buckets=tuple(buckets), sum=self._sums[labels])
             for labels, buckets in self._buckets.items()
         )
-        return Family(
+        return MetricFamily(
             name=self._name,
-            kind=Kind.HISTOGRAM,
+            kind=MetricType.HISTOGRAM,
             doc=self._doc,
             labels=self._labels,
             bounds=self._bounds,

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ganeti.model.named import Tagged
+from ganeti.model.named import TaggedObject
 from ganeti.schema.records import Record
 from ganeti.schema.types import Integer, Key, Line, Parameters
 
@@ -18,7 +18,7 @@ class DataCollector(Record):
     interval: Integer
 
 
-class Cluster(Tagged, omit_defaults=True):
+class Cluster(TaggedObject, omit_defaults=True):
     """The settings of the whole cluster; ``master_node`` is a node's UUID."""
 
     rsahostkeypub: Line

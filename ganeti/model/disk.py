@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import enum
 
-from ganeti.model.named import Stored
+from ganeti.model.named import StoredObject
 from ganeti.schema.types import Integer, Line, Parameters, Value
 
 
@@ -45,14 +45,14 @@ SUPPORTED = frozenset(
 """Templates of which disks can be made; a cluster that was taken over may know of others."""
 
 
-class Mode(enum.StrEnum):
+class DiskMode(enum.StrEnum):
     """Whether a guest may write to a disk."""
 
     READ_WRITE = "rw"
     READ_ONLY = "ro"
 
 
-class Disk(Stored, omit_defaults=True):
+class Disk(StoredObject, omit_defaults=True):
     """A disk; ``size`` in MiB. The form of ``logical_id`` depends on ``dev_type``:
 
     plain ``[volume group, volume]``; file and sharedfile ``[driver, path]``; drbd ``[node A,
@@ -65,7 +65,7 @@ class Disk(Stored, omit_defaults=True):
     nodes: tuple[Line, ...]
     iv_name: Line
     size: Integer
-    mode: Mode
+    mode: DiskMode
     name: Line | None = None
     spindles: Integer | None = None
     params: Parameters | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import enum
 
-from ganeti.model.named import Tagged
+from ganeti.model.named import TaggedObject
 from ganeti.schema.types import Key, Line, Parameters
 
 
@@ -17,7 +17,7 @@ class AllocPolicy(enum.StrEnum):
     UNALLOCABLE = "unallocable"
 
 
-class Group(Tagged, omit_defaults=True):
+class Group(TaggedObject, omit_defaults=True):
     """A node group; which nodes belong to it is written in the nodes, ``members`` is historical."""
 
     name: Line

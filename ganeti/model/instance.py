@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import enum
 
-from ganeti.model.named import Tagged
+from ganeti.model.named import TaggedObject
 from ganeti.schema.records import Record
 from ganeti.schema.types import Integer, Line, Parameters
 
@@ -36,7 +36,7 @@ class Nic(Record, omit_defaults=True):
     uuid: Line
 
 
-class Instance(Tagged, omit_defaults=True):
+class Instance(TaggedObject, omit_defaults=True):
     """A virtual machine; ``primary_node`` and ``disks`` are UUIDs."""
 
     name: Line

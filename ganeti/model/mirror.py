@@ -16,7 +16,7 @@ ENDS = "ends"
 
 
 @dataclass(frozen=True)
-class Ends:
+class MirrorEnds:
     """A mirrored disk's connection as one of its two nodes sees it."""
 
     local_ip: str
@@ -39,7 +39,7 @@ def with_ends(disk: Disk, nodes: Mapping[str, Node]) -> Disk:
     return replace(disk, params={**(disk.params or {}), ENDS: ends})
 
 
-def ends_of(disk: Disk, here: str) -> Ends:
+def ends_of(disk: Disk, here: str) -> MirrorEnds:
     """The ends of a disk that came from ``with_ends`` as the node named ``here`` sees them.
 
     :raises Failed: the disk came without them, or is a disk of other nodes.
@@ -57,4 +57,4 @@ def ends_of(disk: Disk, here: str) -> Ends:
         )
     local_ip, local_minor = sides.pop(here)
     [(remote_ip, remote_minor)] = sides.values()
-    return Ends(local_ip, remote_ip, port, local_minor, remote_minor, secret)
+    return MirrorEnds(local_ip, remote_ip, port, local_minor, remote_minor, secret)

@@ -7,7 +7,7 @@ from ganeti.schema.records import Record
 from ganeti.schema.types import Integer, Line, Number
 
 
-class Stored(Record, omit_defaults=True):
+class StoredObject(Record, omit_defaults=True):
     """An object of the configuration; ``serial_no`` and ``mtime`` move with every change of it."""
 
     uuid: Line
@@ -16,7 +16,7 @@ class Stored(Record, omit_defaults=True):
     mtime: Number
 
 
-class Tagged(Stored, omit_defaults=True):
+class TaggedObject(StoredObject, omit_defaults=True):
     """An object that carries tags, kept sorted."""
 
     tags: tuple[Line, ...]

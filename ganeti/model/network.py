@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from ganeti.model.named import Tagged
+from ganeti.model.named import TaggedObject
 from ganeti.schema.types import Line
 
 
-class Network(Tagged, omit_defaults=True):
+class Network(TaggedObject, omit_defaults=True):
     """An IPv4 network; the reservations have one ``0`` or ``1`` for each of its addresses."""
 
     name: Line

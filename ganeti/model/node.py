@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import enum
 
-from ganeti.model.named import Tagged
+from ganeti.model.named import TaggedObject
 from ganeti.schema.types import Line, Parameters
 
 
@@ -28,7 +28,7 @@ ROLE_LETTERS = {
 }
 
 
-class Node(Tagged, omit_defaults=True):
+class Node(TaggedObject, omit_defaults=True):
     """A host; ``group`` is the UUID of its node group."""
 
     name: Line

@@ -7,12 +7,13 @@ stopped, also when it is migrated. So each step decides which of the two it need
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ganeti.errors import Refused
-from ganeti.model.disk import Disk, Mode
+from ganeti.model.disk import Disk, DiskMode
 from ganeti.model.guest import Guest, GuestNic
 from ganeti.model.parameters.hypervisors import HYPERVISORS
 from ganeti.schema.records import Record, replace
@@ -23,7 +24,7 @@ class RunningDisk(Record):
     """A disk that a guest was started with. Where its data are may change while the guest runs."""
 
     uuid: Line
-    mode: Mode
+    mode: DiskMode
 
 
 class RunningConfig(Record):
@@ -83,6 +84,21 @@ def as_running(configured: Guest, running: RunningConfig) -> Guest:
         disks=tuple(replace(disks[disk.uuid], mode=disk.mode) for disk in running.disks),
         network_port=running.network_port,
     )
+
+
+def is_older(version: str, other: str) -> bool:
+    """Return whether a version of a hypervisor's program is older than another one.
+
+    The first two numbers count, as QEMU changes nothing that guests see in a stable series. A
+    version that is not known is not older.
+    """
+    first, second = _numbers(version), _numbers(other)
+    return bool(first and second) and first < second
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    found = re.match(r"(\d+)\.(\d+)", version)
+    return tuple(map(int, found.groups())) if found else ()
 
 
 @dataclass(frozen=True)

@@ -3,24 +3,24 @@
 
 from __future__ import annotations
 
-from ganeti.node.parts import Parts
+from ganeti.node.assembly import NodeParts
 from ganeti.rpc import disks as disk
 from ganeti.rpc import instances as instance
 from ganeti.rpc import members, node, quorum, storage
 from ganeti.rpc import replicas as replica
 from ganeti.rpc import transfers as transfer
-from ganeti.rpc.server import Answers
+from ganeti.rpc.server import CallHandlers
 
 
-def answers_of(parts: Parts) -> Answers:
+def answers_of(parts: NodeParts) -> CallHandlers:
     """The calls that a node of these parts answers."""
-    answers = Answers(parts.voter.term)
+    answers = CallHandlers(parts.voter.term)
 
     answers.to(members.UpdateMembers, parts.candidacy.update)
 
     answers.to(node.AskVersion, parts.membership.version)
     answers.to(node.CopyFile, parts.cluster_commands.copy)
-    answers.to(node.Delay, parts.membership.delay)
+    answers.to(node.DelayCall, parts.membership.delay)
     answers.to(node.DescribeNode, parts.facts.describe)
     answers.to(node.DescribeOSes, parts.oses.describe)
     answers.to(node.LeaveCluster, parts.membership.leave)
@@ -30,7 +30,7 @@ def answers_of(parts: Parts) -> Answers:
     answers.to(node.RunCommand, parts.cluster_commands.run)
     answers.to(node.RunHooks, parts.hooks.run)
     answers.to(node.RunPowerHelper, parts.power.run)
-    answers.to(node.RunRestrictedCommand, parts.commands.run)
+    answers.to(node.RunRestrictedCommandCall, parts.commands.run)
     answers.to(node.StopMaster, parts.membership.stop_master)
     answers.to(node.UploadFile, parts.files.upload)
     answers.to(node.UseCertificate, parts.credentials.use)
@@ -42,15 +42,15 @@ def answers_of(parts: Parts) -> Answers:
     answers.to(instance.AcceptInstance, parts.instances.accept)
     answers.to(instance.DescribeConsole, parts.instances.console)
     answers.to(instance.DescribeRunning, parts.instances.running_config)
-    answers.to(instance.EndMigrationHere, parts.instances.finish_incoming)
-    answers.to(instance.EndMigrationThere, parts.instances.finish_outgoing)
+    answers.to(instance.FinalizeMigrationDst, parts.instances.finish_incoming)
+    answers.to(instance.FinalizeMigrationSrc, parts.instances.finish_outgoing)
     answers.to(instance.InstallOS, parts.instances.install)
     answers.to(instance.ListGuests, parts.instances.running)
-    answers.to(instance.MigrateInstance, parts.instances.migrate)
+    answers.to(instance.MigrateInstanceCall, parts.instances.migrate)
     answers.to(instance.MigrationStatus, parts.instances.sending)
-    answers.to(instance.RebootInstance, parts.instances.reboot)
+    answers.to(instance.RebootInstanceCall, parts.instances.reboot)
     answers.to(instance.RenameOS, parts.instances.rename)
-    answers.to(instance.StartInstance, parts.instances.start)
+    answers.to(instance.StartInstanceCall, parts.instances.start)
     answers.to(instance.StopInstance, parts.instances.stop)
 
     answers.to(disk.AttachDisk, parts.disks.attach)
@@ -61,7 +61,7 @@ def answers_of(parts: Parts) -> Answers:
     answers.to(disk.DetachDisk, parts.disks.detach)
     answers.to(disk.DisconnectDisk, parts.disks.disconnect)
     answers.to(disk.DropCopy, parts.disks.drop)
-    answers.to(disk.GrowDisk, parts.disks.grow)
+    answers.to(disk.GrowDiskCall, parts.disks.grow)
     answers.to(disk.PauseResync, parts.disks.pause)
     answers.to(disk.PromoteDisk, parts.disks.promote)
     answers.to(disk.RemoveDisk, parts.disks.remove)
@@ -70,10 +70,10 @@ def answers_of(parts: Parts) -> Answers:
     answers.to(disk.TakeCopy, parts.disks.take)
     answers.to(disk.WipeDisk, parts.disks.wipe)
 
-    answers.to(storage.ListStorage, parts.units.show)
-    answers.to(storage.ListVolumes, parts.units.volumes)
-    answers.to(storage.ModifyStorage, parts.units.modify)
-    answers.to(storage.RepairStorage, parts.units.repair)
+    answers.to(storage.ListStorageCall, parts.units.show)
+    answers.to(storage.ListVolumesCall, parts.units.volumes)
+    answers.to(storage.ModifyStorageCall, parts.units.modify)
+    answers.to(storage.RepairStorageCall, parts.units.repair)
 
     answers.to(quorum.DescribeVote, parts.voter.describe)
     answers.to(quorum.ReleaseLease, parts.voter.release)
@@ -94,7 +94,7 @@ def answers_of(parts: Parts) -> Answers:
     answers.to(transfer.ForgetTransfer, parts.transfers.forget)
     answers.to(transfer.ListExports, parts.exports.list)
     answers.to(transfer.RemoveCertificate, parts.keys.remove)
-    answers.to(transfer.RemoveExport, parts.exports.remove)
+    answers.to(transfer.RemoveExportCall, parts.exports.remove)
     answers.to(transfer.StartExport, parts.transfers.start_export)
     answers.to(transfer.StartImport, parts.transfers.start_import)
     return answers

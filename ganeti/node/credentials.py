@@ -23,7 +23,7 @@ async def no_requests(name: str) -> tuple[bytes, bytes]:
     raise Failed("this node makes no keys")
 
 
-class Credentials:
+class NodeCredentials:
     """``name`` is the node's; ``reload`` makes its daemon use the file as it is.
 
     The new key does not leave the node, and becomes valid only with its certificate.

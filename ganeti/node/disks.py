@@ -11,7 +11,7 @@ from ganeti.model.disk import Disk, Template
 from ganeti.model.guest import Guest
 from ganeti.paths import Paths
 from ganeti.rpc import disks as calls
-from ganeti.storage.drivers import Doors
+from ganeti.storage.drivers import StorageDrivers
 from ganeti.storage.folders import AllowedFolders
 from ganeti.storage.interfaces import IMirror, ISnapshots, IVolumes, VolumeStatus
 from ganeti.system.interfaces import IFiles, IImages, IProcesses
@@ -21,7 +21,7 @@ MIB = 1 << 20
 
 def storage_doors(
     node: str, paths: Paths, files: IFiles, images: IImages, processes: IProcesses
-) -> Doors:
+) -> StorageDrivers:
     """What the drivers of the node with this name and these paths are made of."""
     plain = Paths()
     folders = AllowedFolders(
@@ -31,7 +31,7 @@ def storage_doors(
         defaults=(plain.file_storage, plain.shared_file_storage),
         root=paths.root,
     )
-    return Doors(
+    return StorageDrivers(
         files=files,
         images=images,
         processes=processes,
@@ -69,11 +69,15 @@ class Disks:
     async def detach(self, call: calls.DetachDisk) -> None:
         await self._driver(call.disk).detach(call.disk)
 
-    async def grow(self, call: calls.GrowDisk) -> None:
+    async def grow(self, call: calls.GrowDiskCall) -> None:
         await self._driver(call.disk).grow(call.disk, call.amount)
 
     async def rename(self, call: calls.RenameDisk) -> None:
-        await self._driver(call.disk).rename(call.disk, call.to)
+        """Rename a disk; one that was renamed before the master recorded it is left as it is."""
+        driver = self._driver(call.disk)
+        before, after = await driver.describe([call.disk, call.to])
+        if before is not None or after is None:
+            await driver.rename(call.disk, call.to)
 
     async def describe(self, call: calls.DescribeDisks) -> list[calls.DiskStatus | None]:
         """One question to each driver, however many disks there are."""

@@ -24,7 +24,7 @@ Forward: TypeAlias = Callable[[Application], Awaitable[dict[str, Any] | None]]
 """Hands an application to the master daemon on this host: a membership, or None if none runs."""
 
 
-class Enrolment:
+class EnrolmentForwarder:
     """Hands on what strangers apply for; ``forward`` reaches the master daemon on this host."""
 
     def __init__(self, files: IFiles, paths: Paths, forward: Forward) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from ganeti.model.disk import Disk, Template
 from ganeti.model.guest import Guest, GuestNetwork, GuestNic
 from ganeti.node.oses import WITH_VARIANTS, api_version
-from ganeti.rpc.node import OSDefinition
+from ganeti.rpc.node import OSDefinitionReport
 from ganeti.schema.types import Parameters
 
 PATH = "/sbin:/bin:/usr/sbin:/usr/bin"
@@ -17,7 +17,7 @@ _IN_FILES = frozenset({Template.FILE, Template.SHAREDFILE, Template.GLUSTER})
 
 
 def of_definition(
-    definition: OSDefinition, os: str, osparams: Parameters, debug: int = 0
+    definition: OSDefinitionReport, os: str, osparams: Parameters, debug: int = 0
 ) -> dict[str, str]:
     """The variables that say which OS is meant; ``os`` is ``name`` or ``name+variant``."""
     api = api_version(definition)
@@ -38,7 +38,7 @@ def of_definition(
 
 
 def of_guest(
-    definition: OSDefinition, guest: Guest, paths: Sequence[str], debug: int = 0
+    definition: OSDefinitionReport, guest: Guest, paths: Sequence[str], debug: int = 0
 ) -> dict[str, str]:
     """Everything about a guest whose disks are at ``paths``."""
     found = of_definition(definition, guest.os, guest.osparams, debug) | {

@@ -46,7 +46,7 @@ class Exports:
         await self._files.remove_folder(final)
         await self._files.rename(new, final)
 
-    async def remove(self, call: calls.RemoveExport) -> None:
+    async def remove(self, call: calls.RemoveExportCall) -> None:
         await self._files.remove_folder(f"{self._folder}/{call.name}")
 
     async def sink(self, dump: calls.OfExport) -> str:

@@ -22,7 +22,7 @@ from ganeti.hypervisor.interfaces import (
 )
 from ganeti.model.guest import Guest, GuestState
 from ganeti.model.running import RunningConfig, as_running
-from ganeti.node.scripts import Scripts
+from ganeti.node.scripts import OSScripts
 from ganeti.rpc import instances as calls
 from ganeti.rpc.node import ValidateHypervisor
 
@@ -44,7 +44,7 @@ class Instances:
         self,
         hypervisors: Mapping[str, IHypervisor],
         paths: Callable[[Guest], Awaitable[Sequence[str]]],
-        scripts: Scripts,
+        scripts: OSScripts,
         clock: IReactorTime,
         node: str,
     ) -> None:
@@ -55,7 +55,7 @@ class Instances:
         self._node = node
         self._turns: dict[str, DeferredLock] = {}
 
-    async def start(self, call: calls.StartInstance) -> None:
+    async def start(self, call: calls.StartInstanceCall) -> None:
         async with self._turn(call.guest.name):
             hypervisor = self._hypervisor(call.guest.hypervisor)
             if call.guest.name not in hypervisor.running():
@@ -73,19 +73,19 @@ class Instances:
             hypervisor = self._hypervisor(call.hypervisor)
             await self._stop(hypervisor, call.instance_name, call.timeout)
 
-    async def reboot(self, call: calls.RebootInstance) -> None:
+    async def reboot(self, call: calls.RebootInstanceCall) -> None:
         async with self._turn(call.guest.name):
             hypervisor = self._hypervisor(call.guest.hypervisor)
             if call.guest.name not in hypervisor.running():
                 raise NotRunning(call.guest.name)
             match call.kind:
-                case calls.Reboot.SOFT:
+                case calls.RebootType.SOFT:
                     await hypervisor.reboot(call.guest)
-                case calls.Reboot.HARD:
+                case calls.RebootType.HARD:
                     disks = await self._disks(call.guest)
                     await self._stop(hypervisor, call.guest.name, call.timeout)
                     await hypervisor.start(call.guest, disks)
-                case calls.Reboot.FULL:
+                case calls.RebootType.FULL:
                     raise Refused("a node cannot do a full reboot: stop and start the instance")
 
     async def install(self, call: calls.InstallOS) -> None:
@@ -108,10 +108,10 @@ class Instances:
             found.update(self._hypervisor(name).running())
         return found
 
-    async def console(self, call: calls.DescribeConsole) -> calls.Console:
+    async def console(self, call: calls.DescribeConsole) -> calls.ConsoleInfo:
         access = await self._hypervisor(call.guest.hypervisor).console(call.guest)
         remote = access.kind is ConsoleKind.SSH
-        return calls.Console(
+        return calls.ConsoleInfo(
             instance=call.guest.name,
             kind=access.kind.value,
             message=access.message,
@@ -123,7 +123,7 @@ class Instances:
         )
 
     async def validate(self, call: ValidateHypervisor) -> None:
-        equipment = Equipment(call.nics, call.disks, call.scope)
+        equipment = Equipment(call.nics, call.disks, call.scope, call.minimum_version)
         try:
             await self._hypervisor(call.hypervisor).validate(call.hvparams, equipment)
         except Invalid as error:
@@ -142,7 +142,7 @@ class Instances:
             disks = await self._disks(guest)
             return await hypervisor.accept(guest, disks, call.address, call.running)
 
-    async def migrate(self, call: calls.MigrateInstance) -> None:
+    async def migrate(self, call: calls.MigrateInstanceCall) -> None:
         async with self._turn(call.guest.name):
             hypervisor = self._hypervisor(call.guest.hypervisor)
             await hypervisor.migrate(call.guest, call.destination, live=call.live)
@@ -157,12 +157,12 @@ class Instances:
             message=sending.message,
         )
 
-    async def finish_incoming(self, call: calls.EndMigrationHere) -> str:
+    async def finish_incoming(self, call: calls.FinalizeMigrationDst) -> str:
         async with self._turn(call.guest.name):
             hypervisor = self._hypervisor(call.guest.hypervisor)
             return await hypervisor.finish_incoming(call.guest, arrived=call.arrived)
 
-    async def finish_outgoing(self, call: calls.EndMigrationThere) -> None:
+    async def finish_outgoing(self, call: calls.FinalizeMigrationSrc) -> None:
         async with self._turn(call.guest.name):
             hypervisor = self._hypervisor(call.guest.hypervisor)
             await hypervisor.finish_outgoing(call.guest, left=call.left)

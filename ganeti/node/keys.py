@@ -13,7 +13,7 @@ from ganeti.pki.enrolment import fingerprint
 from ganeti.rpc import transfers as calls
 from ganeti.system.interfaces import IFiles
 
-_LONGEST = 24 * 3600
+_MAX = 24 * 3600
 _NAME = re.compile(r"\Ax509-[A-Za-z0-9_.-]+\Z")
 
 
@@ -30,7 +30,7 @@ class Keys:
         from ganeti.pki.authority import self_signed
 
         await self.tidy()
-        life = min(call.validity, _LONGEST)
+        life = min(call.validity, _MAX)
         made = self_signed(calls.PEER, self._now(), timedelta(seconds=life))
         name = f"x509-{int(self._now())}-{fingerprint(made.certificate)[:16]}"
         folder = f"{self._folder}/{name}"
@@ -62,5 +62,5 @@ class Keys:
         """Remove the keys of those who did not come back for them."""
         for name in self._files.names(self._folder):
             found = self._files.stat(f"{self._folder}/{name}/cert")
-            if found is None or found.mtime < self._now() - _LONGEST:
+            if found is None or found.mtime < self._now() - _MAX:
                 await self._files.remove_folder(f"{self._folder}/{name}")

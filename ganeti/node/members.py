@@ -12,7 +12,7 @@ from twisted.logger import Logger
 
 from ganeti.errors import Code, Failed, Refused
 from ganeti.rpc.callers import Caller, CallerRole, Peer
-from ganeti.rpc.members import MemberFile, Members, UpdateMembers
+from ganeti.rpc.members import MemberFile, MemberRecords, UpdateMembers
 from ganeti.rpc.quorum import VoterState
 from ganeti.schema.documents import UNREADABLE
 from ganeti.system.interfaces import IFiles
@@ -55,7 +55,7 @@ class MemberList:
         self._use(read(files, path))
 
     @property
-    def members(self) -> Members | None:
+    def members(self) -> MemberRecords | None:
         """The newest list; None if this node has none."""
         return self._kept.members if self._kept else None
 

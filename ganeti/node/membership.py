@@ -16,7 +16,7 @@ from ganeti.node.candidacy import secrets
 from ganeti.paths import Paths
 from ganeti.rpc.node import (
     AskVersion,
-    Delay,
+    DelayCall,
     LeaveCluster,
     ResumeMaster,
     StopMaster,
@@ -59,7 +59,7 @@ async def no_start() -> None:
     """There is nothing to start."""
 
 
-class Membership:
+class ClusterMembership:
     """``stop`` ends the daemon, ``stop_master`` the master daemon and the remote API, if any.
 
     ``is_mine`` tells whether the node still obeys a master daemon of its own that does not run,
@@ -124,7 +124,7 @@ class Membership:
         if self._handing_over is not None and self._handing_over.active():
             self._handing_over.cancel()
 
-    async def delay(self, call: Delay) -> None:
+    async def delay(self, call: DelayCall) -> None:
         await deferLater(self._clock, call.duration)
 
     async def leave(self, _: LeaveCluster) -> None:

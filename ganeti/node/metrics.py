@@ -6,18 +6,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
-from ganeti.metrics.family import Family, gauge, gauges
-from ganeti.rpc.node import DescribeNode, NodeFacts
+from ganeti.metrics.family import MetricFamily, gauge, gauges
+from ganeti.rpc.node import DescribeNode, NodeInfo
 from ganeti.system.interfaces import IFiles
 
 MIB = 1 << 20
 
-Describe = Callable[[DescribeNode], Awaitable[NodeFacts]]
+Describe = Callable[[DescribeNode], Awaitable[NodeInfo]]
 
 
 async def host_families(
     describe: Describe, hypervisors: Sequence[str], files: IFiles
-) -> list[Family]:
+) -> list[MetricFamily]:
     """Return the numbers of this host; the storage units of the cluster are known to the master."""
     facts = await describe(DescribeNode(hypervisors=tuple(hypervisors)))
     states = Counter("paused" if each.paused else "running" for each in facts.guests.values())

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from ganeti.errors import Code, Refused
-from ganeti.rpc.node import DescribeOSes, OSDefinition
+from ganeti.rpc.node import DescribeOSes, OSDefinitionReport
 from ganeti.system.interfaces import IFiles
 
 API_VERSIONS = frozenset({10, 15, 20})
@@ -25,19 +25,19 @@ class OSDefinitions:
         self._files = files
         self._search_path = search_path
 
-    async def describe(self, call: DescribeOSes) -> list[OSDefinition]:
+    async def describe(self, call: DescribeOSes) -> list[OSDefinitionReport]:
         return self.all()
 
-    def all(self) -> list[OSDefinition]:
+    def all(self) -> list[OSDefinitionReport]:
         """Every definition once, broken ones included; the first of a name counts."""
-        found: dict[str, OSDefinition] = {}
+        found: dict[str, OSDefinitionReport] = {}
         for folder in self._search_path:
             for name in self._files.names(folder):
                 if name not in found and _NAME.fullmatch(name) and self._is_folder(folder, name):
                     found[name] = self._read(f"{folder}/{name}", name)
         return [found[name] for name in sorted(found)]
 
-    def find(self, os: str) -> OSDefinition:
+    def find(self, os: str) -> OSDefinitionReport:
         """The usable definition that ``os`` (``name`` or ``name+variant``) refers to.
 
         :raises Refused: there is none of that name, or it cannot be used.
@@ -58,13 +58,13 @@ class OSDefinitions:
         found = self._files.stat(f"{folder}/{name}")
         return found is not None and found.folder
 
-    def _read(self, path: str, name: str) -> OSDefinition:
+    def _read(self, path: str, name: str) -> OSDefinitionReport:
         versions, problems = self._api_versions(path)
         api = max(versions & API_VERSIONS, default=0)
         problems += self._missing(path, api)
         variants = self._lines(path, "variants.list") if api >= WITH_VARIANTS else []
         parameters = self._lines(path, "parameters.list") if api >= WITH_PARAMETERS else []
-        return OSDefinition(
+        return OSDefinitionReport(
             name=name,
             path=path,
             valid=not problems,
@@ -114,7 +114,7 @@ class OSDefinitions:
         return [line for line in lines if line and not line.startswith("#")]
 
 
-def api_version(definition: OSDefinition) -> int:
+def api_version(definition: OSDefinitionReport) -> int:
     """The newest version of the API that the definition and we speak."""
     return max(API_VERSIONS.intersection(definition.api_versions))
 

@@ -18,7 +18,7 @@ from twisted.logger import Logger
 from ganeti.errors import Code, Failed
 from ganeti.journal.file import explained
 from ganeti.journal.frames import scan
-from ganeti.journal.interfaces import Damaged, Mark
+from ganeti.journal.interfaces import JournalDamaged, LogPosition
 from ganeti.journal.marker import (
     Marker,
     complete,
@@ -26,7 +26,7 @@ from ganeti.journal.marker import (
     replacing,
     require_one_history,
 )
-from ganeti.journal.segments import SEGMENT_SIZE, Elsewhere, Segments
+from ganeti.journal.segments import SEGMENT_SIZE, NotInSegments, Segments
 from ganeti.rpc.replicas import (
     AppendFrames,
     DescribeReplica,
@@ -95,11 +95,11 @@ class Replica:
                 require_one_history(self._marker(), segments, self._data)
                 if self._files.stat(f"{self._data}/{CONFIG}") is None:
                     return None, None
-            except (Failed, Damaged, Elsewhere, OSError):
+            except (Failed, JournalDamaged, NotInSegments, OSError):
                 return None, None
             try:
                 common = None if at is None else to_wire(segments.mark_at(at))
-            except (Damaged, Elsewhere, OSError):
+            except (JournalDamaged, NotInSegments, OSError):
                 common = None
             return to_wire(segments.end), common
 
@@ -244,7 +244,7 @@ class Replica:
             f"{self._data}/{name}": decoded(text) for name, text in files.items() if name != MARKER
         }
 
-    async def _replace_files(self, contents: Mapping[str, bytes], end: Mark) -> None:
+    async def _replace_files(self, contents: Mapping[str, bytes], end: LogPosition) -> None:
         for folder in dict.fromkeys(map(posixpath.dirname, contents)):
             await self._files.make_folder(folder)
         await self._files.make_folder(self._folder)
@@ -255,7 +255,7 @@ class Replica:
     def _marker(self) -> Marker:
         return marker_at(self._files, f"{self._data}/{MARKER}")
 
-    def _require_older_checkpoint(self, after: Mark) -> None:
+    def _require_older_checkpoint(self, after: LogPosition) -> None:
         """Refuse to cut off commits that the checkpoint holds: its files cannot be taken back.
 
         :raises Failed: the copy must be replaced as a whole.
@@ -281,13 +281,13 @@ def _told(folder: str) -> Iterator[None]:
     """Say in the words of a node what went wrong with its files."""
     try:
         yield
-    except (Damaged, Elsewhere) as e:
+    except (JournalDamaged, NotInSegments) as e:
         raise Failed(str(e)) from e
     except OSError as e:
         raise Failed(explained(e, folder), Code.ENVIRONMENT) from e
 
 
-def end_of(frames: bytes, after: Mark) -> Mark:
+def end_of(frames: bytes, after: LogPosition) -> LogPosition:
     """The mark that whole frames, which follow ``after``, end with.
 
     :raises Failed: they do not follow it, or are not whole.
@@ -296,19 +296,19 @@ def end_of(frames: bytes, after: Mark) -> Mark:
     try:
         for frame in scan(frames, after, source="what the master sent"):
             stop, end = frame.stop, frame.mark
-    except Damaged as e:
+    except JournalDamaged as e:
         raise Failed(f"the frames do not follow commit {after.position}: {e}") from None
     if stop < len(frames):
         raise Failed(f"the frames after commit {end.position} are not whole")
     return end
 
 
-def to_wire(mark: Mark) -> ReplicaEnd:
+def to_wire(mark: LogPosition) -> ReplicaEnd:
     """A mark as calls carry it."""
     return ReplicaEnd(position=mark.position, digest=mark.digest.hex())
 
 
-def from_wire(end: ReplicaEnd) -> Mark:
+def from_wire(end: ReplicaEnd) -> LogPosition:
     """:raises Failed: this is no mark."""
     try:
         digest = bytes.fromhex(end.digest)
@@ -316,7 +316,7 @@ def from_wire(end: ReplicaEnd) -> Mark:
         digest = b""
     if len(digest) != 32 or end.position < 0:
         raise Failed(f"this is not the mark of a commit: {end}", Code.INPUT)
-    return Mark(end.position, digest)
+    return LogPosition(end.position, digest)
 
 
 def decoded(text: str) -> bytes:

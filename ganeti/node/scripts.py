@@ -11,8 +11,8 @@ from ganeti.errors import Code, Failed, Invalid, Problem, Refused
 from ganeti.model.guest import Guest
 from ganeti.node.environment import of_definition, of_disk, of_guest
 from ganeti.node.oses import WITH_PARAMETERS, OSDefinitions, api_version
-from ganeti.rpc.node import OSDefinition, ValidateOS
-from ganeti.system.interfaces import Finished, IFiles, IProcesses
+from ganeti.rpc.node import OSDefinitionReport, ValidateOS
+from ganeti.system.interfaces import IFiles, IProcesses, ProcessResult
 
 ANNOUNCED_SIZE = 3
 """The descriptor on which an export script announces how many bytes it is going to write."""
@@ -24,13 +24,13 @@ _LAST_LINES = 20
 class _Run:
     """A script to run: its file, what its log is called, what it was to do in words."""
 
-    definition: OSDefinition
+    definition: OSDefinitionReport
     script: str
     log: str
     doing: str
 
 
-class Scripts:
+class OSScripts:
     """The scripts of the OS definitions of this node; ``seconds`` is the time since the epoch."""
 
     def __init__(
@@ -162,7 +162,7 @@ class Scripts:
             raise Failed(_why(run, finished, log), Code.ENVIRONMENT)
 
 
-def _why(run: _Run, finished: Finished, log: str) -> str:
+def _why(run: _Run, finished: ProcessResult, log: str) -> str:
     name = run.definition.name
     how = f"exited with {finished.code}" if finished.code > 0 else f"died of {-finished.code}"
     failed = f"OS definition {name} could not {run.doing}: its script {run.script} {how}"
@@ -172,7 +172,7 @@ def _why(run: _Run, finished: Finished, log: str) -> str:
     return "\n".join([f"{failed}; the end of its log {log}:", *lines])
 
 
-def _check_variant(definition: OSDefinition, os: str) -> None:
+def _check_variant(definition: OSDefinitionReport, os: str) -> None:
     name, plus, variant = os.partition("+")
     if definition.variants and variant not in definition.variants:
         known = ", ".join(f"{name}+{each}" for each in definition.variants)

@@ -22,19 +22,19 @@ from ganeti.model.guest import Guest
 from ganeti.node.exports import Exports
 from ganeti.node.keys import Keys
 from ganeti.node.members import MemberList
-from ganeti.node.piping import from_script, into_script
+from ganeti.node.script_streams import from_script, into_script
 from ganeti.paths import Paths
 from ganeti.rpc import transfers as calls
 from ganeti.system.interfaces import (
     Awaited,
-    Called,
     FileEnd,
     IFiles,
     IFlow,
     IListening,
     IStreams,
-    Party,
     PipeEnd,
+    StreamCaller,
+    StreamPeer,
 )
 
 ABANDONED = 60.0
@@ -44,7 +44,7 @@ time, and its jobs do not survive it."""
 MIB = 1 << 20
 
 
-class Scripts(Protocol):
+class ITransferScripts(Protocol):
     """The OS definitions' scripts that transfers need; see ``ganeti.node.scripts``."""
 
     def export(
@@ -85,7 +85,7 @@ class Transfers:
         files: IFiles,
         paths: Paths,
         disks: Callable[[Guest], Awaitable[Sequence[str]]],
-        scripts: Scripts,
+        scripts: ITransferScripts,
         keys: Keys,
         exports: Exports,
         members: MemberList,
@@ -129,12 +129,12 @@ class Transfers:
     async def start_export(self, call: calls.StartExport) -> calls.Started:
         """Begin to send, or to dump."""
         if isinstance(call.sink, calls.OfExport):
-            sink: FileEnd | Called = FileEnd(await self._exports.sink(call.sink), create=True)
+            sink: FileEnd | StreamCaller = FileEnd(await self._exports.sink(call.sink), create=True)
         else:
             to = call.sink
             party = self._party(to.trust, to.name)
             greeting = b"M=" + to.magic.encode()
-            sink = Called(to.host, to.port, party, greeting, to.patience, to.tries)
+            sink = StreamCaller(to.host, to.port, party, greeting, to.patience, to.tries)
         started = await self._from(call.source, sink, call.sink)
         if isinstance(call.sink, calls.ToPeer):
             self._transfers[started.name].key = call.sink.trust.key
@@ -175,7 +175,7 @@ class Transfers:
         return self._started(self._new(flow, sink), self._ending(flow, work), port)
 
     async def _from(
-        self, source: calls.OfDisk | calls.OfExport, sink: FileEnd | Called, place: object
+        self, source: calls.OfDisk | calls.OfExport, sink: FileEnd | StreamCaller, place: object
     ) -> calls.Started:
         if isinstance(source, calls.OfExport):
             path = self._exports.source(source)
@@ -298,13 +298,13 @@ class Transfers:
                 f"cannot listen at {address}: {e.strerror or e}", Code.ENVIRONMENT
             ) from None
 
-    def _party(self, trust: calls.Trust, name: str | None) -> Party:
+    def _party(self, trust: calls.Trust, name: str | None) -> StreamPeer:
         """Who we are, and whom we expect."""
         if trust.key is None:
             own = self._paths.node_certificate
             authority = self._files.read(self._paths.authority).decode()
-            return Party(own, own, authority, name, self._members.fingerprints(name))
+            return StreamPeer(own, own, authority, name, self._members.fingerprints(name))
         if not trust.peer:
             raise Failed("a key of a move needs the peer's certificate", Code.INPUT)
         key, certificate = self._keys.pair(trust.key)
-        return Party(key, certificate, trust.peer, name)
+        return StreamPeer(key, certificate, trust.peer, name)

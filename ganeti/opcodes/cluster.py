@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from typing import Annotated, TypeAlias
 
 from ganeti.model.disk import Template
@@ -26,7 +27,7 @@ class DescribeCluster(Opcode, tag="OP_CLUSTER_QUERY"):
     """Tell the settings of the cluster."""
 
 
-class QueryConfigValues(Opcode, tag="OP_CLUSTER_CONFIG_QUERY"):
+class QueryConfigValuesOpcode(Opcode, tag="OP_CLUSTER_CONFIG_QUERY"):
     """Tell single values of the configuration, in the order asked for."""
 
     output_fields: Annotated[tuple[Text, ...], doc("The names of the values.")]
@@ -205,7 +206,7 @@ class OptionalCheck(enum.StrEnum):
     N_PLUS_ONE = "nplusone_mem"
 
 
-class Finding(enum.StrEnum):
+class FindingCode(enum.StrEnum):
     """What verification can find, by the codes of its machine-readable report."""
 
     ECLUSTERCERT = "ECLUSTERCERT"
@@ -251,9 +252,26 @@ class Finding(enum.StrEnum):
     ENODEVERSION = "ENODEVERSION"
 
 
+NEVER_FOUND: Mapping[FindingCode, str] = {
+    FindingCode.EGROUPDIFFERENTPVSIZE: (
+        "there is no exclusive storage, which is what needs equal sizes"
+    ),
+    FindingCode.EINSTANCEMISSINGCFGPARAMETER: (
+        "every parameter has a default, so that none is missing"
+    ),
+    FindingCode.ENODEGLUSTERSTORAGEPATHUNUSABLE: "there are no gluster disks",
+    FindingCode.ENODESSH: "nodes are reached through their daemons only, never by ssh",
+    FindingCode.ENODEUSERSCRIPTS: (
+        "nodes run no scripts of the administrator but hooks (ENODEHOOKS) and out-of-band helpers "
+        "(ENODEOOBPATH)"
+    ),
+}
+"""Codes that can be named in ``ignore_errors``, as scripts do, and why nothing is found."""
+
+
 SkipChecks: TypeAlias = Annotated[tuple[OptionalCheck, ...], doc("Checks to leave out.")]
 IgnoreErrors: TypeAlias = Annotated[
-    tuple[Finding, ...], doc("Findings to report as warnings only.")
+    tuple[FindingCode, ...], doc("Findings to report as warnings only.")
 ]
 
 

@@ -31,7 +31,7 @@ class Resource(enum.StrEnum):
 What = Annotated[Resource, doc("The kind of object.")]
 
 
-class Query(Opcode, tag="OP_QUERY"):
+class QueryOpcode(Opcode, tag="OP_QUERY"):
     """List objects of one kind."""
 
     summary_field = "what"
@@ -44,7 +44,7 @@ class Query(Opcode, tag="OP_QUERY"):
     ] = None
 
 
-class QueryFields(Opcode, tag="OP_QUERY_FIELDS"):
+class QueryFieldsOpcode(Opcode, tag="OP_QUERY_FIELDS"):
     """List the fields that objects of one kind have."""
 
     summary_field = "what"

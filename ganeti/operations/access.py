@@ -36,7 +36,7 @@ from ganeti.opcodes.access import (
     RevokeToken,
     SetOpenId,
 )
-from ganeti.operations.operation import Ending, Facts, Operation, Tools
+from ganeti.operations.operation import NodeAnswers, Operation, ResultWithCommit, Tools
 
 MAX_USERS = 10_000
 MAX_TOKENS_OF_USER = 100
@@ -67,7 +67,7 @@ class AddedToken:
         return {}
 
 
-def plan_add_user(op: AddUser, state: ClusterState, facts: Facts) -> Recorded:
+def plan_add_user(op: AddUser, state: ClusterState, facts: NodeAnswers) -> Recorded:
     """Decide on adding a user."""
     _require_room(state.users, MAX_USERS, "users")
     _require_hash(op.password_hash)
@@ -80,7 +80,7 @@ def plan_add_user(op: AddUser, state: ClusterState, facts: Facts) -> Recorded:
     return _checked(changes.add_user(user), state)
 
 
-def plan_modify_user(op: ModifyUser, state: ClusterState, facts: Facts) -> Recorded:
+def plan_modify_user(op: ModifyUser, state: ClusterState, facts: NodeAnswers) -> Recorded:
     """Decide on changing a user."""
     _require_hash(op.password_hash)
     if op.remove_password and op.password_hash is not None:
@@ -97,12 +97,12 @@ def plan_modify_user(op: ModifyUser, state: ClusterState, facts: Facts) -> Recor
     return _checked(changes.update_user(op.user_name, **fields), state)
 
 
-def plan_remove_user(op: RemoveUser, state: ClusterState, facts: Facts) -> Recorded:
+def plan_remove_user(op: RemoveUser, state: ClusterState, facts: NodeAnswers) -> Recorded:
     """Decide on removing a user."""
     return _checked(changes.remove_user(op.user_name), state)
 
 
-def plan_grant(op: GrantRole, state: ClusterState, facts: Facts) -> Recorded:
+def plan_grant(op: GrantRole, state: ClusterState, facts: NodeAnswers) -> Recorded:
     """Decide on granting a role, or refuse one that is granted already."""
     _require_room(state.role_grants, MAX_GRANTS, "grants")
     if not op.subject.startswith(GROUP_PREFIX):
@@ -121,12 +121,12 @@ def plan_grant(op: GrantRole, state: ClusterState, facts: Facts) -> Recorded:
     return _checked(changes.grant_role(grant), state, grant.uuid)
 
 
-def plan_revoke(op: RevokeRole, state: ClusterState, facts: Facts) -> Recorded:
+def plan_revoke(op: RevokeRole, state: ClusterState, facts: NodeAnswers) -> Recorded:
     """Decide on taking a role away."""
     return _checked(changes.revoke_role(op.grant_id), state)
 
 
-def plan_add_token(op: AddToken, state: ClusterState, facts: Facts) -> AddedToken:
+def plan_add_token(op: AddToken, state: ClusterState, facts: NodeAnswers) -> AddedToken:
     """Decide on adding a token."""
     changes.account(state, op.user_name)
     if op.lifetime > MAX_LIFETIME:
@@ -142,12 +142,12 @@ def plan_add_token(op: AddToken, state: ClusterState, facts: Facts) -> AddedToke
     return AddedToken(op, _scope(op, state))
 
 
-def plan_revoke_token(op: RevokeToken, state: ClusterState, facts: Facts) -> Recorded:
+def plan_revoke_token(op: RevokeToken, state: ClusterState, facts: NodeAnswers) -> Recorded:
     """Decide on revoking a token."""
     return _checked(changes.revoke_token(op.token_id), state)
 
 
-def plan_set_openid(op: SetOpenId, state: ClusterState, facts: Facts) -> Recorded:
+def plan_set_openid(op: SetOpenId, state: ClusterState, facts: NodeAnswers) -> Recorded:
     """Decide on the OpenID provider."""
     wrong = [
         Problem(name, "must be an address with https://, or of this host")
@@ -171,7 +171,7 @@ def plan_set_openid(op: SetOpenId, state: ClusterState, facts: Facts) -> Recorde
     return Recorded(lambda state: state.put(provider))
 
 
-def plan_remove_openid(op: RemoveOpenId, state: ClusterState, facts: Facts) -> Recorded:
+def plan_remove_openid(op: RemoveOpenId, state: ClusterState, facts: NodeAnswers) -> Recorded:
     """Decide on removing the OpenID provider."""
 
     def change(state: ClusterState) -> ClusterState:
@@ -182,11 +182,11 @@ def plan_remove_openid(op: RemoveOpenId, state: ClusterState, facts: Facts) -> R
     return _checked(change, state)
 
 
-async def run_change(plan: Recorded, tools: Tools) -> Ending:
-    return Ending(plan.result, plan.change)
+async def run_change(plan: Recorded, tools: Tools) -> ResultWithCommit:
+    return ResultWithCommit(plan.result, plan.change)
 
 
-async def run_add_token(plan: AddedToken, tools: Tools) -> Ending:
+async def run_add_token(plan: AddedToken, tools: Tools) -> ResultWithCommit:
     op, now = plan.op, tools.time.date()
     token = ApiToken(
         uuid=op.token_id,
@@ -198,7 +198,7 @@ async def run_add_token(plan: AddedToken, tools: Tools) -> Ending:
         scope=plan.scope,
         comment=op.note,
     )
-    return Ending(op.token_id, changes.add_token(token, now))
+    return ResultWithCommit(op.token_id, changes.add_token(token, now))
 
 
 def _checked(change: Change, state: ClusterState, result: Any = None) -> Recorded:

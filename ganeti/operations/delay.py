@@ -10,15 +10,15 @@ from ganeti.errors import Code, Failed, Refused
 from ganeti.locking.names import LockRequest, node_lock, request
 from ganeti.model.node import Node
 from ganeti.opcodes.test import Delay
-from ganeti.operations.operation import Facts, Operation, Tools
-from ganeti.rpc.node import Delay as DelayThere
+from ganeti.operations.operation import NodeAnswers, Operation, Tools
+from ganeti.rpc.node import DelayCall
 
 STEP = 1.0
 """For how many seconds the master sleeps between two looks at whether it was canceled."""
 
 
 @dataclass(frozen=True)
-class Wait:
+class DelayPlan:
     """A delay on the master, on nodes, or both."""
 
     op: Delay
@@ -31,14 +31,16 @@ class Wait:
         return request(shared=[node_lock(node.uuid) for node in self.nodes])
 
 
-def plan(op: Delay, state: ClusterState, facts: Facts) -> Wait:
+def plan(op: Delay, state: ClusterState, facts: NodeAnswers) -> DelayPlan:
     """Find the nodes, or refuse."""
     if op.duration < 0:
-        raise Refused(f"nobody can wait {op.duration:g} seconds; give 0 or more", Code.INPUT)
-    return Wait(op, tuple(state.node(name) for name in op.on_node_uuids or op.on_nodes))
+        raise Refused(
+            f"duration: {op.duration:g} is no time to wait; give 0 or more seconds", Code.INPUT
+        )
+    return DelayPlan(op, tuple(state.node(name) for name in op.on_node_uuids or op.on_nodes))
 
 
-async def run(plan: Wait, tools: Tools) -> None:
+async def run(plan: DelayPlan, tools: Tools) -> None:
     times = max(plan.op.repeat, 1)
     for number in range(times):
         if plan.op.repeat:
@@ -46,7 +48,7 @@ async def run(plan: Wait, tools: Tools) -> None:
         await _once(plan, tools)
 
 
-async def _once(plan: Wait, tools: Tools) -> None:
+async def _once(plan: DelayPlan, tools: Tools) -> None:
     if plan.op.on_master:
         left = plan.op.duration
         while left > 0:
@@ -54,7 +56,7 @@ async def _once(plan: Wait, tools: Tools) -> None:
             await tools.time.sleep(min(left, STEP))
             left -= STEP
     if plan.nodes:
-        there = tools.nodes.ask_all(plan.nodes, DelayThere(duration=plan.op.duration))
+        there = tools.nodes.ask_all(plan.nodes, DelayCall(duration=plan.op.duration))
         answers = await tools.progress.interruptible(there)
         for trouble in answers.values():
             if isinstance(trouble, Failed):

@@ -11,18 +11,24 @@ from ganeti.model.group import Group
 from ganeti.model.instance import Instance
 from ganeti.opcodes.group import EvacuateGroup
 from ganeti.opcodes.opcode import Opcode
-from ganeti.operations.allocating import consultation
-from ganeti.operations.node.leaving import by_name
-from ganeti.operations.operation import Consultation, Facts, HookCall, Operation, Question
-from ganeti.operations.regrouping import (
-    Manner,
-    Regrouping,
+from ganeti.operations.allocation.evacuation import by_name
+from ganeti.operations.allocation.group_change import (
+    GroupChange,
+    Options,
     change_request,
     group_questions,
     groups_for,
     preview,
     regrouping,
     run,
+)
+from ganeti.operations.allocation.iallocator import consultation
+from ganeti.operations.operation import (
+    HookCall,
+    IAllocatorRequest,
+    NodeAnswers,
+    NodeQuery,
+    Operation,
 )
 from ganeti.schema.records import replace
 
@@ -31,7 +37,7 @@ _ENDED = ("canceled", "error", "success")
 
 
 @dataclass(frozen=True)
-class Evacuate(Regrouping):
+class GroupEvacuation(GroupChange):
     """The jobs that empty the group."""
 
     group: Group
@@ -50,17 +56,17 @@ def _instances(group: Group, state: ClusterState) -> list[Instance]:
     return by_name(found.values())
 
 
-def questions(op: EvacuateGroup, state: ClusterState) -> Sequence[Question]:
+def questions(op: EvacuateGroup, state: ClusterState) -> Sequence[NodeQuery]:
     return group_questions(_groups(op, state), state)
 
 
-def plan(op: EvacuateGroup, state: ClusterState, facts: Facts) -> Evacuate:
+def plan(op: EvacuateGroup, state: ClusterState, facts: NodeAnswers) -> GroupEvacuation:
     """Decide where every instance goes, or refuse with the reason for each that cannot leave."""
     group, groups = state.group(op.group_name), _groups(op, state)
-    manner = Manner(op.early_release, op.force_failover)
+    manner = Options(op.early_release, op.force_failover)
     found = regrouping(_instances(group, state), groups, manner, state, facts)
     jobs = _one_after_the_other(found.jobs) if op.sequential else found.jobs
-    return Evacuate(jobs, groups, group)
+    return GroupEvacuation(jobs, groups, group)
 
 
 def _one_after_the_other(jobs: Sequence[tuple[Opcode, ...]]) -> tuple[tuple[Opcode, ...], ...]:
@@ -69,7 +75,7 @@ def _one_after_the_other(jobs: Sequence[tuple[Opcode, ...]]) -> tuple[tuple[Opco
     return (*first, *((replace(job[0], depends=((-1, _ENDED),)), *job[1:]) for job in rest))
 
 
-def consult(op: EvacuateGroup, state: ClusterState, facts: Facts) -> Consultation | None:
+def consult(op: EvacuateGroup, state: ClusterState, facts: NodeAnswers) -> IAllocatorRequest | None:
     """Ask an allocator, if one is to choose."""
     instances = _instances(state.group(op.group_name), state)
     if not instances:
@@ -77,7 +83,7 @@ def consult(op: EvacuateGroup, state: ClusterState, facts: Facts) -> Consultatio
     return consultation(op.iallocator, change_request(instances, _groups(op, state)), state)
 
 
-def hooks(plan: Evacuate, state: ClusterState) -> HookCall:
+def hooks(plan: GroupEvacuation, state: ClusterState) -> HookCall:
     more = {"GROUP_NAME": plan.group.name, "TARGET_GROUPS": plan.target_groups}
     here = [state.cluster.master_node, *(node.uuid for node in state.nodes_in(plan.group))]
     return HookCall("group-evacuate", "GROUP", more, here, here)

@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from ganeti.config.changes.objects import add, remove, together, update
-from ganeti.config.state import ClusterState, Kind
+from ganeti.config.state import ClusterState, RecordKind
 from ganeti.config.writer import Change
 from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.locking.names import LockRequest, group_lock, node_lock, request
 from ganeti.model.group import AllocPolicy, Group
 from ganeti.model.node import Node
 from ganeti.model.parameters.filling import policy_filled
-from ganeti.model.parameters.given import checked, consistent
 from ganeti.model.parameters.node import NodeParameters
+from ganeti.model.parameters.parsing import checked, consistent
 from ganeti.model.parameters.policy import Policy
 from ganeti.opcodes.group import AddGroup, AssignNodes, ModifyGroup, RemoveGroup, RenameGroup
 from ganeti.operations.cluster.settings import disk_parameters
-from ganeti.operations.naming import require_label
-from ganeti.operations.operation import Ending, Facts, HookCall, Operation, Tools
+from ganeti.operations.name_rules import require_label
+from ganeti.operations.operation import HookCall, NodeAnswers, Operation, ResultWithCommit, Tools
 from ganeti.rpc.node import HookDirectory
 from ganeti.schema.records import replace
 
@@ -30,7 +30,7 @@ _EMPTY: dict[str, Any] = {"ndparams": {}, "ipolicy": {}, "diskparams": {}}
 
 
 @dataclass(frozen=True)
-class Edit:
+class GroupEdit:
     """A change of the configuration, what is locked for it, and what the opcode answers."""
 
     change: Change
@@ -39,11 +39,11 @@ class Edit:
     hooks: HookCall | None = None
 
 
-async def run(plan: Edit, tools: Tools) -> Ending:
-    return Ending(plan.result, plan.change)
+async def run(plan: GroupEdit, tools: Tools) -> ResultWithCommit:
+    return ResultWithCommit(plan.result, plan.change)
 
 
-def hooks(plan: Edit, state: ClusterState) -> HookCall | None:
+def hooks(plan: GroupEdit, state: ClusterState) -> HookCall | None:
     return plan.hooks
 
 
@@ -56,7 +56,7 @@ def _hooks(
 
 def _require_free(name: str, path: str, state: ClusterState) -> None:
     require_label(name, path)
-    if state.knows(Kind.GROUP, name):
+    if state.knows(RecordKind.GROUP, name):
         raise Refused(f"there is a node group named {name} already", Code.EXISTS)
 
 
@@ -99,7 +99,7 @@ def _policy(op: AddGroup | ModifyGroup, before: Any, state: ClusterState) -> Any
     return found
 
 
-def plan_add(op: AddGroup, state: ClusterState, facts: Facts) -> Edit:
+def plan_add(op: AddGroup, state: ClusterState, facts: NodeAnswers) -> GroupEdit:
     """Decide what the new group is, or refuse."""
     _require_free(op.group_name, "group_name", state)
     fields = {
@@ -119,29 +119,30 @@ def plan_add(op: AddGroup, state: ClusterState, facts: Facts) -> Edit:
     )
     locks = request(exclusive=[group_lock(op.group_name), group_lock(group.uuid)])
     named = _hooks("group-add", state, {"GROUP_NAME": op.group_name})
-    return Edit(add(group), locks, hooks=named)
+    return GroupEdit(add(group), locks, hooks=named)
 
 
-def plan_modify(op: ModifyGroup, state: ClusterState, facts: Facts) -> Edit:
+def plan_modify(op: ModifyGroup, state: ClusterState, facts: NodeAnswers) -> GroupEdit:
     """Decide what changes of the group, or refuse."""
     group = state.group(op.group_name)
     fields = _settings(op, group, state)
     if not fields:
-        raise Refused("nothing is to be changed; name what is", Code.INPUT)
+        raise Refused("no changes requested; give at least one parameter", Code.INPUT)
     policy = op.alloc_policy.value if op.alloc_policy else ""
     more = {"GROUP_NAME": group.name, "NEW_ALLOC_POLICY": policy}
     locks = request(exclusive=[group_lock(group.uuid)])
     changed = [[name, getattr(op, name)] for name in _SETTINGS if getattr(op, name) is not None]
-    return Edit(update(group, **fields), locks, changed, _hooks("group-modify", state, more))
+    return GroupEdit(update(group, **fields), locks, changed, _hooks("group-modify", state, more))
 
 
-def plan_rename(op: RenameGroup, state: ClusterState, facts: Facts) -> Edit:
+def plan_rename(op: RenameGroup, state: ClusterState, facts: NodeAnswers) -> GroupEdit:
     """Decide whether the group can have the name, or refuse."""
     group = state.group(op.group_name)
-    _require_free(op.new_name, "new_name", state)
+    if op.new_name != group.name:
+        _require_free(op.new_name, "new_name", state)
     more = {"OLD_NAME": group.name, "NEW_NAME": op.new_name}
     members = [node.uuid for node in state.nodes_in(group)]
-    return Edit(
+    return GroupEdit(
         update(group, name=op.new_name),
         request(exclusive=[group_lock(group.uuid)]),
         op.new_name,
@@ -149,7 +150,7 @@ def plan_rename(op: RenameGroup, state: ClusterState, facts: Facts) -> Edit:
     )
 
 
-def plan_remove(op: RemoveGroup, state: ClusterState, facts: Facts) -> Edit:
+def plan_remove(op: RemoveGroup, state: ClusterState, facts: NodeAnswers) -> GroupEdit:
     """Decide whether the group may go, or say what keeps it."""
     group = state.group(op.group_name)
     if members := sorted(node.name for node in state.nodes_in(group)):
@@ -161,13 +162,15 @@ def plan_remove(op: RemoveGroup, state: ClusterState, facts: Facts) -> Edit:
         raise Refused(f"node group {group.name} is the only one; there must be one")
     more = {"GROUP_NAME": group.name}
     locks = request(exclusive=[group_lock(group.uuid)])
-    return Edit(remove(group), locks, hooks=_hooks("group-remove", state, more))
+    return GroupEdit(remove(group), locks, hooks=_hooks("group-remove", state, more))
 
 
-def plan_assign(op: AssignNodes, state: ClusterState, facts: Facts) -> Edit:
+def plan_assign(op: AssignNodes, state: ClusterState, facts: NodeAnswers) -> GroupEdit:
     """Decide which nodes change their group, or refuse what would split instances."""
     group = state.group(op.group_name)
     nodes = [state.node(name) for name in op.node_uuids or op.nodes]
+    if not nodes:
+        raise Refused(f"name the nodes to assign to group {group.name}", Code.INPUT)
     moved = [node for node in nodes if node.group != group.uuid]
     if not op.force and (split := _split(moved, group, state)):
         raise Refused(
@@ -179,7 +182,7 @@ def plan_assign(op: AssignNodes, state: ClusterState, facts: Facts) -> Edit:
         exclusive=[node_lock(node.uuid) for node in moved],
     )
     changes = [update(node, group=group.uuid) for node in moved]
-    return Edit(together(*changes), locks)
+    return GroupEdit(together(*changes), locks)
 
 
 def _split(moved: Sequence[Node], group: Group, state: ClusterState) -> list[str]:

@@ -7,9 +7,11 @@ Variables, nodes and the meaning of results follow the hooks interface, version 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Failed, HooksRefused, HooksUnreachable
+from ganeti.model.node import Node
 from ganeti.operations.operation import HookCall, Tools
 from ganeti.rpc.node import HookResult, Phase, RunHooks
 
@@ -38,8 +40,43 @@ async def run_after(
     call: HookCall, before: HookCall, op_id: str, state: ClusterState, tools: Tools
 ) -> Sequence[tuple[str, str, str]]:
     """Run the post hooks; the failures, as node, script and output, are told to the owner."""
-    fresh = {f"POST_{name}": value for name, value in call.environment.items()}
-    answers = await _ask(before, "post", call.after, op_id, state, tools, fresh)
+    answers = await _ask(before, "post", call.after, op_id, state, tools, _fresh(call))
+    return _report(answers, state, tools)
+
+
+async def run_on_leaving(
+    call: HookCall, node: Node, op_id: str, state: ClusterState, tools: Tools
+) -> None:
+    """Run the post hooks on a node that is about to leave, as it cannot be asked afterwards."""
+    answers = await _ask(call, "post", [node.uuid], op_id, state, tools, _fresh(call))
+    _report(answers, state, tools)
+
+
+async def run_config_update(
+    call: HookCall | None, op_id: str, state: ClusterState, tools: Tools
+) -> None:
+    """Run the hooks on the master that follow every opcode which has changed the configuration.
+
+    They get the variables of the pre hooks, ``call``, if the opcode has any.
+    """
+    master = [state.cluster.master_node]
+    update = (
+        HookCall("config-update", "CLUSTER", {}, (), master)
+        if call is None
+        else replace(call, directory="config-update")
+    )
+    answers = await _ask(update, "post", master, op_id, state, tools, {})
+    _report(answers, state, tools)
+
+
+def _fresh(call: HookCall) -> Mapping[str, str]:
+    """Return the variables that post hooks get beside those of the pre hooks."""
+    return {f"POST_{name}": value for name, value in call.environment.items()}
+
+
+def _report(
+    answers: Mapping[str, list[HookResult] | Failed], state: ClusterState, tools: Tools
+) -> Sequence[tuple[str, str, str]]:
     failures = _failures(answers, state)
     for node, script, output in failures:
         tools.progress.say(f"post hook {script} on {node} failed: {output}")

@@ -11,19 +11,22 @@ from typing import Any
 from ganeti.config.changes.networks import (
     LARGEST,
     SMALLEST,
+    is_reserved,
     kept_from_instances,
     place_of,
     taken,
 )
 from ganeti.config.changes.objects import add, current, remove, update
 from ganeti.config.changes.tags import tags_checked
-from ganeti.config.state import ClusterState, Kind
+from ganeti.config.state import ClusterState, RecordKind
 from ganeti.config.writer import Change
 from ganeti.errors import Code, Refused
 from ganeti.locking.names import group_lock, network_lock, request
 from ganeti.model.group import Group
 from ganeti.model.instance import Instance
 from ganeti.model.network import Network
+from ganeti.model.parameters.nic import NicParameters
+from ganeti.model.parameters.parsing import checked
 from ganeti.opcodes.network import (
     AddNetwork,
     ConnectNetwork,
@@ -32,9 +35,9 @@ from ganeti.opcodes.network import (
     RemoveNetwork,
     RenameNetwork,
 )
-from ganeti.operations.group import Edit, hooks, run
-from ganeti.operations.naming import require_label
-from ganeti.operations.operation import Facts, HookCall, Operation
+from ganeti.operations.group import GroupEdit, hooks, run
+from ganeti.operations.name_rules import require_label
+from ganeti.operations.operation import HookCall, NodeAnswers, Operation
 from ganeti.rpc.node import HookDirectory
 from ganeti.schema.records import replace
 
@@ -46,13 +49,16 @@ def _described(network: Network) -> dict[str, str]:
         "NAME": network.name,
         "UUID": network.uuid,
         "TAGS": " ".join(network.tags),
+    }
+    if_set = {
         "SUBNET": network.network,
         "GATEWAY": network.gateway,
         "SUBNET6": network.network6,
         "GATEWAY6": network.gateway6,
         "MAC_PREFIX": network.mac_prefix,
     }
-    return {f"NETWORK_{name}": value for name, value in known.items() if value}
+    known |= {name: value for name, value in if_set.items() if value}
+    return {f"NETWORK_{name}": value for name, value in known.items()}
 
 
 def _hooks(directory: HookDirectory, network: Network, state: ClusterState) -> HookCall:
@@ -66,10 +72,10 @@ def _mac_prefix(given: str | None) -> str | None:
     return given.lower() if given else given
 
 
-def plan_add(op: AddNetwork, state: ClusterState, facts: Facts) -> Edit:
+def plan_add(op: AddNetwork, state: ClusterState, facts: NodeAnswers) -> GroupEdit:
     """Decide what the new network is, or refuse."""
     require_label(op.network_name, "network_name")
-    if state.knows(Kind.NETWORK, op.network_name):
+    if state.knows(RecordKind.NETWORK, op.network_name):
         raise Refused(f"there is a network named {op.network_name} already", Code.EXISTS)
     inside = ipaddress.IPv4Network(op.network, strict=False)
     if not LARGEST <= inside.prefixlen <= SMALLEST:
@@ -78,6 +84,7 @@ def plan_add(op: AddNetwork, state: ClusterState, facts: Facts) -> Edit:
             "are possible",
             Code.INPUT,
         )
+    _require_gateway6(op.network6, op.gateway6)
     network = Network(
         uuid=facts.identity,
         serial_no=1,
@@ -98,7 +105,19 @@ def plan_add(op: AddNetwork, state: ClusterState, facts: Facts) -> Edit:
         kept += [each for each in _addresses(state) if place_of(network, each) is not None]
     network = kept_from_instances(network, kept, kept=True)
     locks = request(exclusive=[network_lock(op.network_name), network_lock(network.uuid)])
-    return Edit(add(network), locks, hooks=_hooks("network-add", network, state))
+    return GroupEdit(add(network), locks, hooks=_hooks("network-add", network, state))
+
+
+def _require_gateway6(network: str | None, gateway: str | None) -> None:
+    """Refuse an IPv6 gateway that cards in the network could not reach.
+
+    :raises Refused: it is not in the IPv6 network, or there is none.
+    """
+    if gateway is None:
+        return
+    inside = network and ipaddress.IPv6Address(gateway) in ipaddress.IPv6Network(network, False)
+    if not inside:
+        raise Refused(f"{gateway} is not in the network {network or 'for IPv6: none'}", Code.INPUT)
 
 
 def _addresses(state: ClusterState) -> Iterator[str]:
@@ -108,7 +127,7 @@ def _addresses(state: ClusterState) -> Iterator[str]:
         yield from {node.primary_ip, node.secondary_ip}
 
 
-def plan_modify(op: ModifyNetwork, state: ClusterState, facts: Facts) -> Edit:
+def plan_modify(op: ModifyNetwork, state: ClusterState, facts: NodeAnswers) -> GroupEdit:
     """Decide what changes of the network, or refuse."""
     network = state.network(op.network_name)
     names = ("gateway", "network6", "gateway6")
@@ -117,7 +136,10 @@ def plan_modify(op: ModifyNetwork, state: ClusterState, facts: Facts) -> Edit:
         fields["mac_prefix"] = _mac_prefix(op.mac_prefix)
     kept, freed = list(op.add_reserved_ips or ()), list(op.remove_reserved_ips or ())
     if not fields and not kept and not freed:
-        raise Refused("nothing is to be changed; name what is", Code.INPUT)
+        raise Refused("no changes requested; give at least one parameter", Code.INPUT)
+    _require_gateway6(
+        fields.get("network6", network.network6), fields.get("gateway6", network.gateway6)
+    )
     if op.gateway is not None:
         freed += [network.gateway] if network.gateway else []
         kept.append(op.gateway)
@@ -125,6 +147,12 @@ def plan_modify(op: ModifyNetwork, state: ClusterState, facts: Facts) -> Edit:
         if place_of(network, address) is not None and _of_instance(network, address, state):
             raise Refused(f"an instance has the address {address}", Code.NOT_UNIQUE)
     kept_from_instances(network, [*kept, *freed], kept=True)  # refuses what is not inside
+    if free := [each for each in op.remove_reserved_ips or () if not is_reserved(network, each)]:
+        raise Refused(
+            f"{', '.join(free)} is not reserved in network {network.name}; see gnt-network info"
+            f" {network.name}",
+            Code.INPUT,
+        )
 
     def change(state: ClusterState) -> ClusterState:
         now = kept_from_instances(current(state, network), freed, kept=False)
@@ -132,7 +160,7 @@ def plan_modify(op: ModifyNetwork, state: ClusterState, facts: Facts) -> Edit:
 
     locks = request(exclusive=[network_lock(network.uuid)])
     changed = replace(network, **fields)
-    return Edit(change, locks, hooks=_hooks("network-modify", changed, state))
+    return GroupEdit(change, locks, hooks=_hooks("network-modify", changed, state))
 
 
 def _of_instance(network: Network, address: str, state: ClusterState) -> bool:
@@ -145,7 +173,7 @@ def _of_instance(network: Network, address: str, state: ClusterState) -> bool:
     )
 
 
-def plan_remove(op: RemoveNetwork, state: ClusterState, facts: Facts) -> Edit:
+def plan_remove(op: RemoveNetwork, state: ClusterState, facts: NodeAnswers) -> GroupEdit:
     """Decide whether the network may go, or say what keeps it."""
     network = state.network(op.network_name)
     groups = [group.name for group in state.groups.values() if network.uuid in group.networks]
@@ -155,19 +183,19 @@ def plan_remove(op: RemoveNetwork, state: ClusterState, facts: Facts) -> Edit:
             f"gnt-network disconnect {network.name}"
         )
     locks = request(exclusive=[network_lock(network.uuid)])
-    return Edit(remove(network), locks, hooks=_hooks("network-remove", network, state))
+    return GroupEdit(remove(network), locks, hooks=_hooks("network-remove", network, state))
 
 
-def plan_rename(op: RenameNetwork, state: ClusterState, facts: Facts) -> Edit:
+def plan_rename(op: RenameNetwork, state: ClusterState, facts: NodeAnswers) -> GroupEdit:
     """Decide whether the network can have the name, or refuse."""
     network = state.network(op.network_name)
     require_label(op.new_name, "new_name")
-    if op.new_name != network.name and state.knows(Kind.NETWORK, op.new_name):
+    if op.new_name != network.name and state.knows(RecordKind.NETWORK, op.new_name):
         raise Refused(f"there is a network named {op.new_name} already", Code.EXISTS)
     here = [state.cluster.master_node]
     names = {"OLD_NAME": network.name, "NEW_NAME": op.new_name}
     locks = request(exclusive=[network_lock(network.uuid), network_lock(op.new_name)])
-    return Edit(
+    return GroupEdit(
         update(network, name=op.new_name),
         locks,
         op.new_name,
@@ -193,7 +221,7 @@ def _connection_hooks(
     return HookCall(directory, "NETWORK", more, nodes, nodes)
 
 
-def plan_connect(op: ConnectNetwork, state: ClusterState, facts: Facts) -> Edit:
+def plan_connect(op: ConnectNetwork, state: ClusterState, facts: NodeAnswers) -> GroupEdit:
     """Decide whether the network can be connected to the group, or refuse."""
     network, group = state.network(op.network_name), state.group(op.group_name)
     if network.uuid in group.networks:
@@ -206,7 +234,8 @@ def plan_connect(op: ConnectNetwork, state: ClusterState, facts: Facts) -> Edit:
             f"in the network: {', '.join(strangers)}; change them, or use --no-conflicts-check"
         )
     how = {"mode": op.network_mode.value, "link": op.network_link, "vlan": op.network_vlan}
-    return Edit(
+    checked(NicParameters, how, path="network")
+    return GroupEdit(
         _networks(group, {**group.networks, network.uuid: how}),
         request(exclusive=[group_lock(group.uuid)], shared=[network_lock(network.uuid)]),
         hooks=_connection_hooks("network-connect", network, group, state, how),
@@ -227,7 +256,7 @@ def _strangers(network: Network, group: Group, state: ClusterState) -> set[str]:
     }
 
 
-def plan_disconnect(op: DisconnectNetwork, state: ClusterState, facts: Facts) -> Edit:
+def plan_disconnect(op: DisconnectNetwork, state: ClusterState, facts: NodeAnswers) -> GroupEdit:
     """Decide whether the network can be taken from the group, or say who uses it."""
     network, group = state.network(op.network_name), state.group(op.group_name)
     how = group.networks.get(network.uuid)
@@ -244,7 +273,7 @@ def plan_disconnect(op: DisconnectNetwork, state: ClusterState, facts: Facts) ->
             "cards out of it first"
         )
     left = {uuid: each for uuid, each in group.networks.items() if uuid != network.uuid}
-    return Edit(
+    return GroupEdit(
         _networks(group, left),
         request(exclusive=[group_lock(group.uuid)], shared=[network_lock(network.uuid)]),
         hooks=_connection_hooks("network-disconnect", network, group, state, how),

@@ -33,7 +33,7 @@ class Plan(Protocol):
 
 
 @dataclass(frozen=True)
-class Question:
+class NodeQuery:
     """Something that nodes are asked before the plan is made."""
 
     nodes: Sequence[Node]
@@ -41,7 +41,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Consultation:
+class IAllocatorRequest:
     """A question to an external allocator; ``optional`` if one that is not there is no loss.
 
     ``request`` is that part of the text that says what is asked for.
@@ -54,7 +54,7 @@ class Consultation:
 
 
 @dataclass(frozen=True)
-class Advice:
+class IAllocatorReply:
     """What the allocator of this name has answered, or why it has not."""
 
     name: str
@@ -62,7 +62,7 @@ class Advice:
 
 
 @dataclass(frozen=True)
-class Facts:
+class NodeAnswers:
     """What the nodes answered to an operation's questions, by node UUID and kind of call.
 
     ``busy`` are UUIDs of nodes that other jobs keep to themselves, as far as an opcode avoids them.
@@ -73,7 +73,7 @@ class Facts:
 
     answers: Mapping[tuple[str, type[Call[Any]]], Any] = field(default_factory=dict)
     identity: str = ""
-    advice: Advice | None = None
+    advice: IAllocatorReply | None = None
     busy: frozenset[str] = frozenset()
     state: ClusterState | None = None
     since: float | None = None
@@ -100,7 +100,7 @@ class Facts:
         return None if isinstance(answer, Failed) else answer
 
 
-class Configuration(Protocol):
+class ConfigAccess(Protocol):
     """The configuration as an operation sees it."""
 
     def state(self) -> ClusterState:
@@ -180,7 +180,7 @@ class Submit(Protocol):
     async def __call__(self, jobs: Sequence[Sequence[Opcode]]) -> list[tuple[bool, int | str]]: ...
 
 
-class Allocate(Protocol):
+class AllocatorRunner(Protocol):
     """Asks an external allocator."""
 
     async def __call__(
@@ -199,7 +199,7 @@ class Allocate(Protocol):
         ...
 
 
-class Answers(Protocol):
+class MasterQueries(Protocol):
     """Answers what anybody may ask about the cluster."""
 
     async def query(self, what: str, fields: Sequence[str], qfilter: Any = None) -> dict[str, Any]:
@@ -223,7 +223,7 @@ class Answers(Protocol):
         ...
 
 
-class Copies(Protocol):
+class ReplicaStatus(Protocol):
     """The copies of the master's state with the master candidates."""
 
     def out_of_sync(self) -> Mapping[str, str]:
@@ -334,23 +334,23 @@ NO_KEYS = NoKeys()
 class Tools:
     """Everything through which an operation acts."""
 
-    config: Configuration
+    config: ConfigAccess
     nodes: Nodes
     progress: Progress
     ids: Identifiers
     time: Time
     submit: Submit
-    allocate: Allocate
-    copies: Copies
+    allocate: AllocatorRunner
+    copies: ReplicaStatus
     shared: SharedFiles
-    answers: Answers
+    answers: MasterQueries
     issue: Issue
     members: MemberUpdates
     keys: ClusterKeys = NO_KEYS
 
 
 @dataclass(frozen=True)
-class Ending:
+class ResultWithCommit:
     """A result that comes true together with a last change, in one commit with the job's end."""
 
     result: Any
@@ -371,12 +371,12 @@ class HookCall:
     after: Sequence[str]
 
 
-def no_questions(op: Any, state: ClusterState) -> Sequence[Question]:
+def no_questions(op: Any, state: ClusterState) -> Sequence[NodeQuery]:
     """The questions of an operation that needs to know nothing of the present."""
     return ()
 
 
-def no_consultation(op: Any, state: ClusterState, facts: Facts) -> Consultation | None:
+def no_consultation(op: Any, state: ClusterState, facts: NodeAnswers) -> IAllocatorRequest | None:
     """The question to an allocator of an operation that needs none."""
     return None
 
@@ -405,16 +405,16 @@ class Operation(Generic[O, P]):
     """How one opcode is carried out.
 
     ``plan`` is called before and after the locks are taken, and must be pure. ``run`` returns
-    the opcode's result, or an ``Ending``. ``hooks`` is called with the state before and after.
-    ``preview`` is the result of a dry run. ``consult`` is called when the nodes have answered, and
-    ``conclude`` makes the result when the post hooks have run.
+    the opcode's result, or a ``ResultWithCommit``. ``hooks`` is called with the state before and
+    after. ``preview`` is the result of a dry run. ``consult`` is called when the nodes have
+    answered, and ``conclude`` makes the result when the post hooks have run.
     """
 
     opcode: type[O]
-    plan: Callable[[O, ClusterState, Facts], P]
+    plan: Callable[[O, ClusterState, NodeAnswers], P]
     run: Callable[[P, Tools], Awaitable[Any]]
-    questions: Callable[[O, ClusterState], Sequence[Question]] = no_questions
+    questions: Callable[[O, ClusterState], Sequence[NodeQuery]] = no_questions
     hooks: Callable[[P, ClusterState], HookCall | None] = no_hooks
     preview: Callable[[P], Any] = no_preview
-    consult: Callable[[O, ClusterState, Facts], Consultation | None] = no_consultation
+    consult: Callable[[O, ClusterState, NodeAnswers], IAllocatorRequest | None] = no_consultation
     conclude: Callable[[P, Any, HookFailures, Tools], Any] = keep_result

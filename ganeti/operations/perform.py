@@ -13,24 +13,24 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
 
 from ganeti.config.state import ClusterState
-from ganeti.config.writer import Cause, Change, Config
+from ganeti.config.writer import Change, ChangeCause, Config
 from ganeti.errors import Code, Failed, Invalid, Refused
 from ganeti.journal.interfaces import Edit
 from ganeti.locking.names import LockName, LockRequest, covers, node_lock
 from ganeti.opcodes.instance.create import AllocateInstances, CreateInstance
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import unsupported_parameters
-from ganeti.operations.allocating import request_for, room
-from ganeti.operations.hooks import run_after, run_before
+from ganeti.operations.allocation.iallocator import request_for, room
+from ganeti.operations.hooks import run_after, run_before, run_config_update
 from ganeti.operations.operation import (
-    Advice,
-    Configuration,
-    Consultation,
-    Ending,
-    Facts,
+    ConfigAccess,
+    IAllocatorReply,
+    IAllocatorRequest,
+    NodeAnswers,
+    NodeQuery,
     Operation,
     Progress,
-    Question,
+    ResultWithCommit,
     Tools,
 )
 from ganeti.rpc.call import Nodes
@@ -65,7 +65,7 @@ class Owner(Progress, Protocol):
         ...
 
 
-class Locks(Protocol):
+class LockWaiting(Protocol):
     """Where locks are held."""
 
     def hold(
@@ -81,8 +81,8 @@ class Locks(Protocol):
 class _Asked:
     """What is known, what was asked for it, and when, in seconds since the epoch."""
 
-    facts: Facts
-    questions: Sequence[Question]
+    facts: NodeAnswers
+    questions: Sequence[NodeQuery]
     at: float
 
 
@@ -90,24 +90,29 @@ Finish: TypeAlias = Callable[[Sequence[Edit]], Awaitable[None]]
 
 
 @dataclass(frozen=True)
-class Performed:
+class OperationResult:
     """The result of an opcode; ``finish`` makes its last change along with the given edits."""
 
     result: Any
     finish: Finish | None = None
 
 
-@dataclass(frozen=True)
+@dataclass
 class _JobsConfiguration:
-    """The configuration, with every change made in the name of a job."""
+    """The configuration, with every change made in the name of a job.
+
+    ``changed`` says whether the job has changed it.
+    """
 
     config: Config
-    cause: Cause
+    cause: ChangeCause
+    changed: bool = False
 
     def state(self) -> ClusterState:
         return self.config.state()
 
     async def change(self, change: Change) -> ClusterState:
+        self.changed = True
         return await self.config.change(change, because=self.cause)
 
 
@@ -117,10 +122,10 @@ class Performer:
 
     operations: Callable[[], Mapping[type[Opcode], Operation[Any, Any]]]
     config: Config
-    locks: Locks
-    tools: Callable[[Configuration, Progress], Tools]
+    locks: LockWaiting
+    tools: Callable[[ConfigAccess, Progress], Tools]
 
-    async def __call__(self, opcode: Opcode, owner: Owner) -> Performed:
+    async def __call__(self, opcode: Opcode, owner: Owner) -> OperationResult:
         """Carry out ``opcode``.
 
         :raises GanetiError: it was refused, or it failed; what could be taken back is.
@@ -128,14 +133,15 @@ class Performer:
         operation = self.operations().get(type(opcode))
         if operation is None:
             raise Refused(f"this version does not carry out {opcode.op_id}")
-        cause = Cause("job", opcode.summary, owner.job_id)
-        tools = self.tools(_JobsConfiguration(self.config, cause), owner)
+        cause = ChangeCause("job", opcode.summary, owner.job_id)
+        configuration = _JobsConfiguration(self.config, cause)
+        tools = self.tools(configuration, owner)
         identity = tools.ids.uuid()
         asked = await self._ask(operation, opcode, tools, identity)
         plan = operation.plan(opcode, self.config.state(), asked.facts)
         if opcode.dry_run:
             await owner.locked()
-            return Performed(operation.preview(plan))
+            return OperationResult(operation.preview(plan))
         while True:
             wanted, since = plan.locks, tools.time.seconds()
             async with self.locks.hold(owner.owner, wanted, owner.priority):
@@ -150,7 +156,7 @@ class Performer:
                 plan = operation.plan(opcode, self.config.state(), asked.facts)
                 if covers(wanted, plan.locks):
                     await owner.locked()
-                    return await self._run(operation, plan, opcode.op_id, tools, cause)
+                    return await self._run(operation, plan, opcode.op_id, tools, configuration)
 
     async def _ask(
         self, operation: Operation[Any, Any], opcode: Opcode, tools: Tools, identity: str
@@ -175,28 +181,35 @@ class Performer:
         return frozenset(uuid for uuid in state.nodes if self.locks.in_use(node_lock(uuid)))
 
     async def _run(
-        self, operation: Operation[Any, Any], plan: Any, op_id: str, tools: Tools, cause: Cause
-    ) -> Performed:
+        self,
+        operation: Operation[Any, Any],
+        plan: Any,
+        op_id: str,
+        tools: Tools,
+        configuration: _JobsConfiguration,
+    ) -> OperationResult:
         before = operation.hooks(plan, self.config.state())
         if before is not None:
             await run_before(before, op_id, self.config.state(), tools)
         result = await operation.run(plan, tools)
-        if isinstance(result, Ending) and before is None:
+        if isinstance(result, ResultWithCommit) and before is None:
             change = result.change
 
             async def finish(edits: Sequence[Edit]) -> None:
-                await self.config.change(change, because=cause, also=edits)
+                await self.config.change(change, because=configuration.cause, also=edits)
 
-            return Performed(result.result, finish)
-        if isinstance(result, Ending):
-            await self.config.change(result.change, because=cause)
+            return OperationResult(result.result, finish)
+        if isinstance(result, ResultWithCommit):
+            await configuration.change(result.change)
             result = result.result
+        if configuration.changed:
+            await run_config_update(before, op_id, self.config.state(), tools)
         if before is not None:
             state = self.config.state()
             after = operation.hooks(plan, state)
             failures = await run_after(after or before, before, op_id, state, tools)
             result = operation.conclude(plan, result, failures, tools)
-        return Performed(result)
+        return OperationResult(result)
 
 
 async def informed(
@@ -206,7 +219,7 @@ async def informed(
     tools: Tools,
     identity: str,
     busy: frozenset[str] = frozenset(),
-) -> Facts:
+) -> NodeAnswers:
     """Everything that the plan of ``opcode`` is made from, besides the state.
 
     :raises Invalid: nothing here does what it asks for.
@@ -222,21 +235,25 @@ async def informed(
     return replace(facts, advice=await _advice(wanted, state, tools))
 
 
-async def _advice(wanted: Consultation, state: ClusterState, tools: Tools) -> Advice | None:
+async def _advice(
+    wanted: IAllocatorRequest, state: ClusterState, tools: Tools
+) -> IAllocatorReply | None:
     async def text() -> str:
         return request_for(wanted.request, state, await gather([room(state)], tools.nodes))
 
     try:
         answer = await tools.allocate(wanted.name, text, wanted.options)
     except Failed as e:
-        return None if wanted.optional and e.code is Code.UNKNOWN else Advice(wanted.name, e)
-    return Advice(wanted.name, answer)
+        return (
+            None if wanted.optional and e.code is Code.UNKNOWN else IAllocatorReply(wanted.name, e)
+        )
+    return IAllocatorReply(wanted.name, answer)
 
 
-async def gather(questions: Sequence[Question], nodes: Nodes, identity: str = "") -> Facts:
+async def gather(questions: Sequence[NodeQuery], nodes: Nodes, identity: str = "") -> NodeAnswers:
     """Ask all the questions; trouble is an answer, too."""
     answers: dict[tuple[str, Any], Any] = {}
     for question in questions:
         asked = await nodes.ask_all(question.nodes, question.call)
         answers.update({(uuid, type(question.call)): answer for uuid, answer in asked.items()})
-    return Facts(answers, identity)
+    return NodeAnswers(answers, identity)

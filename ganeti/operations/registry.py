@@ -10,41 +10,41 @@ from typing import Any
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations import (
     access,
-    allocator,
     delay,
     evacuate_group,
     group,
-    left_out,
     network,
-    questions,
+    queries,
     tags,
+    unsupported,
 )
+from ganeti.operations.allocation import test_allocator
 from ganeti.operations.backup import export, prepare
 from ganeti.operations.backup import remove as remove_export
-from ganeti.operations.cluster import disks, end, redistribute, renew, sizes, verify
+from ganeti.operations.cluster import (
+    lifecycle,
+    redistribute,
+    renew,
+    repair_disk_sizes,
+    verify,
+    verify_disks,
+)
 from ganeti.operations.cluster import modify as modify_cluster
 from ganeti.operations.cluster import rename as rename_cluster
-from ganeti.operations.instance import (
-    activate,
-    allocate,
-    change_group,
+from ganeti.operations.instance.create import create, multi_allocate
+from ganeti.operations.instance.disks import activate, grow, recreate, replace
+from ganeti.operations.instance.lifecycle import (
     console,
-    create,
     describe,
-    failover,
-    grow,
-    migrate,
-    modify,
-    move,
     reboot,
-    recreate,
     reinstall,
     remove,
     rename,
-    replace_disks,
     start,
     stop,
 )
+from ganeti.operations.instance.modify import modify
+from ganeti.operations.instance.moves import change_group, failover, migrate, move
 from ganeti.operations.node import add as add_node
 from ganeti.operations.node import commands, evacuate, power, storage
 from ganeti.operations.node import migrate as migrate_node
@@ -53,10 +53,10 @@ from ganeti.operations.node import remove as remove_node
 from ganeti.operations.operation import Operation
 
 _ALL: tuple[Operation[Any, Any], ...] = (
-    *end.OPERATIONS,
+    *lifecycle.OPERATIONS,
     *verify.OPERATIONS,
-    *disks.OPERATIONS,
-    sizes.OPERATION,
+    *verify_disks.OPERATIONS,
+    repair_disk_sizes.OPERATION,
     redistribute.OPERATION,
     renew.OPERATION,
     modify_cluster.OPERATION,
@@ -65,7 +65,7 @@ _ALL: tuple[Operation[Any, Any], ...] = (
     evacuate_group.OPERATION,
     *network.OPERATIONS,
     create.OPERATION,
-    allocate.OPERATION,
+    multi_allocate.OPERATION,
     remove.OPERATION,
     start.OPERATION,
     stop.OPERATION,
@@ -79,7 +79,7 @@ _ALL: tuple[Operation[Any, Any], ...] = (
     migrate.OPERATION,
     move.OPERATION,
     change_group.OPERATION,
-    replace_disks.OPERATION,
+    replace.OPERATION,
     grow.OPERATION,
     rename.OPERATION,
     recreate.OPERATION,
@@ -95,12 +95,12 @@ _ALL: tuple[Operation[Any, Any], ...] = (
     prepare.OPERATION,
     export.OPERATION,
     remove_export.OPERATION,
-    *questions.OPERATIONS,
+    *queries.OPERATIONS,
     *tags.OPERATIONS,
     *access.OPERATIONS,
     delay.OPERATION,
-    allocator.OPERATION,
-    *left_out.OPERATIONS,
+    test_allocator.OPERATION,
+    *unsupported.OPERATIONS,
 )
 
 OPERATIONS: Mapping[type[Opcode], Operation[Any, Any]] = MappingProxyType(

@@ -27,14 +27,14 @@ from ganeti.model.instance import Instance
 from ganeti.model.network import Network
 from ganeti.model.node import Node
 from ganeti.opcodes.tags import AddTags, GetTags, RemoveTags, SearchTags, TagKind
-from ganeti.operations.operation import Ending, Facts, Operation, Tools
+from ganeti.operations.operation import NodeAnswers, Operation, ResultWithCommit, Tools
 from ganeti.schema.patterns import Pattern
 
 Tagged = Cluster | Group | Node | Instance | Network
 
 
 @dataclass(frozen=True)
-class Retag:
+class TagChange:
     """A change to the tags of one object."""
 
     lock: LockName
@@ -47,7 +47,7 @@ class Retag:
 
 
 @dataclass(frozen=True)
-class Found:
+class QueryResult:
     """An answer that needs no more than the configuration."""
 
     answer: Any
@@ -81,35 +81,35 @@ def carrier(kind: TagKind, name: str | None, state: ClusterState) -> tuple[Tagge
             return network, network_lock(network.uuid)
 
 
-def plan_add(op: AddTags, state: ClusterState, facts: Facts) -> Retag:
+def plan_add(op: AddTags, state: ClusterState, facts: NodeAnswers) -> TagChange:
     """Decide on adding the tags, or refuse what is no tag."""
     target, lock = carrier(op.kind, op.name, state)
     change = add_tags(target, op.tags)
     change(state)
-    return Retag(lock, change)
+    return TagChange(lock, change)
 
 
-def plan_remove(op: RemoveTags, state: ClusterState, facts: Facts) -> Retag:
+def plan_remove(op: RemoveTags, state: ClusterState, facts: NodeAnswers) -> TagChange:
     """Decide on removing the tags, or refuse those that are not there."""
     target, lock = carrier(op.kind, op.name, state)
     change = remove_tags(target, op.tags)
     change(state)
-    return Retag(lock, change)
+    return TagChange(lock, change)
 
 
-async def run_change(plan: Retag, tools: Tools) -> Ending:
-    return Ending(None, plan.change)
+async def run_change(plan: TagChange, tools: Tools) -> ResultWithCommit:
+    return ResultWithCommit(None, plan.change)
 
 
-def plan_get(op: GetTags, state: ClusterState, facts: Facts) -> Found:
+def plan_get(op: GetTags, state: ClusterState, facts: NodeAnswers) -> QueryResult:
     """Find the object and its tags."""
-    return Found(list(carrier(op.kind, op.name, state)[0].tags))
+    return QueryResult(list(carrier(op.kind, op.name, state)[0].tags))
 
 
-def plan_search(op: SearchTags, state: ClusterState, facts: Facts) -> Found:
+def plan_search(op: SearchTags, state: ClusterState, facts: NodeAnswers) -> QueryResult:
     """Find the tags that match, each with the path of what carries it."""
     pattern = Pattern(op.pattern)
-    return Found([[path, tag] for path, tag in _all_tags(state) if pattern.found(tag)])
+    return QueryResult([[path, tag] for path, tag in _all_tags(state) if pattern.found(tag)])
 
 
 def _all_tags(state: ClusterState) -> Iterator[tuple[str, str]]:
@@ -126,7 +126,7 @@ def _all_tags(state: ClusterState) -> Iterator[tuple[str, str]]:
                 yield f"/{path}/{each.name}", tag
 
 
-async def answer(plan: Found, tools: Tools) -> Any:
+async def answer(plan: QueryResult, tools: Tools) -> Any:
     return plan.answer
 
 

@@ -14,9 +14,9 @@ from typing import Protocol
 
 from ganeti.errors import Code, Failed, Invalid
 from ganeti.system.interfaces import IProcesses
-from ganeti.system.modules import finding_modules
+from ganeti.system.subprocess_modules import finding_modules
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 """Seconds."""
 
 _INVALID = 3
@@ -47,7 +47,7 @@ class IssuingProgram:
         """See ``Issue``."""
         command = [sys.executable, "-m", __name__, self.certificate, self.key, *names]
         ended = await self.processes.run(
-            command, env=finding_modules(), stdin=request, timeout=PATIENCE
+            command, env=finding_modules(), stdin=request, timeout=TIMEOUT
         )
         if ended.code == 0:
             return ended.out

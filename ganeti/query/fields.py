@@ -19,7 +19,7 @@ Cell: TypeAlias = list[Any]
 Row: TypeAlias = list[Cell]
 
 
-class Kind(enum.StrEnum):
+class FieldType(enum.StrEnum):
     """What the values of a field are, which decides how they are shown and compared."""
 
     UNKNOWN = "unknown"
@@ -32,7 +32,7 @@ class Kind(enum.StrEnum):
     OTHER = "other"
 
 
-class Status(enum.IntEnum):
+class FieldStatus(enum.IntEnum):
     """Whether a cell has a value, and if not why. A field's function returns one for a value."""
 
     NORMAL = 0
@@ -72,7 +72,7 @@ class Field(Generic[R]):
 
     name: str
     title: str
-    kind: Kind
+    kind: FieldType
     doc: str
     value: Callable[[R], Any]
     source: Source = Source.CONFIG
@@ -140,13 +140,15 @@ class Table(Generic[R]):
 
 def cell(value: Any) -> Cell:
     """A value, or the reason why there is none, as it goes over the wire."""
-    return [value.value, None] if type(value) is Status else [0, value]
+    return [value.value, None] if type(value) is FieldStatus else [0, value]
 
 
 def bare(value: Any) -> Any:
     """A value, or null in place of the reason why there is none."""
-    return None if type(value) is Status else value
+    return None if type(value) is FieldStatus else value
 
 
 def _unknown(name: str) -> Field[Any]:
-    return Field(name, name, Kind.UNKNOWN, f"There is no field {name}.", lambda _: Status.UNKNOWN)
+    return Field(
+        name, name, FieldType.UNKNOWN, f"There is no field {name}.", lambda _: FieldStatus.UNKNOWN
+    )

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from ganeti.errors import Invalid, Problem
-from ganeti.query.fields import Compare, Field, Kind, Status, Table
+from ganeti.query.fields import Compare, Field, FieldStatus, FieldType, Table
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -173,7 +173,7 @@ class _Compiler(Generic[R]):
         return self._condition(name, _equal_to_any(self._field(name), values))
 
     def _searched(self, field: Field[R], value: Any) -> Test:
-        if field.kind not in (Kind.TEXT, Kind.OTHER) or not isinstance(value, str):
+        if field.kind not in (FieldType.TEXT, FieldType.OTHER) or not isinstance(value, str):
             raise BadFilter(f"{field.name} cannot be searched: =~ needs a field of text and a text")
         # Only here, as the tools read filters and never search.
         from ganeti.schema.patterns import Pattern
@@ -202,7 +202,7 @@ class _Compiler(Generic[R]):
 
         def matches(row: R) -> bool:
             found = value(row)
-            return type(found) is Status or test(found)
+            return type(found) is FieldStatus or test(found)
 
         return matches
 
@@ -216,7 +216,7 @@ def _any_of(inner: list[Predicate[R]]) -> Predicate[R]:
 
 
 def _truth(field: Field[Any]) -> Test:
-    if field.kind is not Kind.BOOL:
+    if field.kind is not FieldType.BOOL:
         raise BadFilter(f"{field.name} is not true or false; compare it with something")
     return bool
 
@@ -276,7 +276,7 @@ def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Field[Any], Any],
 
 
 def _contains(field: Field[Any], value: Any) -> Test:
-    if field.kind is not Kind.OTHER:
+    if field.kind is not FieldType.OTHER:
         raise BadFilter(f"{field.name} is not a list; use == to compare it")
     wanted = _literal(field, value)
     return lambda found: isinstance(found, list | tuple | dict) and wanted in found
@@ -295,9 +295,9 @@ def _operand(field: Field[Any], value: Any) -> str | int:
         if len(literal) > MAX_DIGITS:
             raise BadFilter(f"a job id has {MAX_DIGITS} digits at most")
         return int(literal)
-    if field.kind is Kind.BOOL:
+    if field.kind is FieldType.BOOL:
         raise BadFilter(f'{field.name} is true or false; use ["?", "{field.name}"]')
-    if field.kind is Kind.TEXT and not isinstance(literal, str):
+    if field.kind is FieldType.TEXT and not isinstance(literal, str):
         raise BadFilter(f"{field.name} is text; {literal} is not")
     if field.kind in _NUMBERS and not isinstance(literal, int):
         raise BadFilter(f"{field.name} is a number; {literal} is not")
@@ -315,7 +315,7 @@ def _seconds(split: Any) -> Any:
     return split
 
 
-_NUMBERS = frozenset({Kind.NUMBER, Kind.FLOAT, Kind.UNIT, Kind.TIMESTAMP})
+_NUMBERS = frozenset({FieldType.NUMBER, FieldType.FLOAT, FieldType.UNIT, FieldType.TIMESTAMP})
 _TESTS: Mapping[str, Callable[[Field[Any], Any], Test]] = {
     "==": lambda field, value: _equal_to_any(field, [value]),
     "=": lambda field, value: _equal_to_any(field, [value]),

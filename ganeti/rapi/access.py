@@ -24,14 +24,14 @@ from zope.interface import implementer
 
 from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import QueryPassword
-from ganeti.luxi.reach import Unanswered
+from ganeti.luxi.unreachable import Unanswered
 from ganeti.model.users import USER_NAME
 from ganeti.rapi.login_limits import FailureLimit, InThread, SlowChecks, source_of
-from ganeti.rapi.problems import CHALLENGES, Problematic
+from ganeti.rapi.problems import CHALLENGES, HttpProblem
 from ganeti.rapi.rate_limits import RateLimit
 from ganeti.rapi.users import REALM, User, account, read_users
 
-MOST_REMEMBERED = 1000
+MAX_REMEMBERED = 1000
 """How many checked credentials are remembered, so that a slow hash costs once and not always: as
 many that were right, and as many that were wrong."""
 
@@ -52,7 +52,7 @@ METERED_PER_SECOND = 10.0
 """How many metered requests each user may make in the long run."""
 
 
-class Access(enum.Enum):
+class AuthenticationRealm(enum.Enum):
     """What a method asks of its user."""
 
     PUBLIC = "nothing"
@@ -281,7 +281,7 @@ class Authenticator:
         self.seconds = seconds
 
     async def authenticate(
-        self, header: bytes | None, access: Access, host: str = ""
+        self, header: bytes | None, access: AuthenticationRealm, host: str = ""
     ) -> User | None:
         """The user of the ``Authorization`` header, None where none is needed or given.
 
@@ -295,13 +295,15 @@ class Authenticator:
                 return None
             raise _unauthorized("log in with a user of this cluster")
         user = await self.user_of(header, host)
-        if access is Access.METERED:
+        if access is AuthenticationRealm.METERED:
             self.meter(user.name)
         return user
 
-    def anonymous(self, access: Access) -> bool:
+    def anonymous(self, access: AuthenticationRealm) -> bool:
         """Whether nobody needs to log in for it."""
-        return access is Access.PUBLIC or (access is Access.OPEN and not self._login_always)
+        return access is AuthenticationRealm.PUBLIC or (
+            access is AuthenticationRealm.OPEN and not self._login_always
+        )
 
     def meter(self, name: str) -> None:
         """Count a metered request of a user.
@@ -383,9 +385,9 @@ class Authenticator:
 def _remember(known: OrderedDict[bytes, T], mark: bytes, what: T) -> None:
     known[mark] = what
     known.move_to_end(mark)
-    if len(known) > MOST_REMEMBERED:
+    if len(known) > MAX_REMEMBERED:
         known.popitem(last=False)
 
 
-def _unauthorized(why: str) -> Problematic:
-    return Problematic(HTTPStatus.UNAUTHORIZED, why, CHALLENGES)
+def _unauthorized(why: str) -> HttpProblem:
+    return HttpProblem(HTTPStatus.UNAUTHORIZED, why, CHALLENGES)

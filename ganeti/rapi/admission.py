@@ -25,11 +25,11 @@ from ganeti.luxi.caller import Caller
 from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import QueryCaller, RecordDenial
 from ganeti.model.users import Role
-from ganeti.rapi.access import Access, Authenticator
+from ganeti.rapi.access import AuthenticationRealm, Authenticator
 from ganeti.rapi.cookies import CSRF_HEADER, Cookie, session_cookie
 from ganeti.rapi.login_limits import source_of
 from ganeti.rapi.permissions import Permission, permission
-from ganeti.rapi.problems import Problematic, status_of
+from ganeti.rapi.problems import HttpProblem, status_of
 from ganeti.rapi.rate_limits import RateLimit
 from ganeti.rapi.users import User
 from ganeti.rapi.verbs import Admitted, Verb
@@ -123,7 +123,7 @@ class Admission:
     async def admit(self, verb: Verb, method: str, shown: Credentials) -> Admitted:
         """Return who sends a request, if that one may use a method of a route.
 
-        :raises Problematic: 401 for wrong or missing credentials, 403 for a caller without the
+        :raises HttpProblem: 401 for wrong or missing credentials, 403 for a caller without the
             role, 429 for one who asks too often or fails too often.
         :raises GanetiError: the master refuses the caller, or cannot be asked.
         """
@@ -138,7 +138,7 @@ class Admission:
         """Have the master note a denial, unless one source is denied very often."""
         try:
             self._recorded.take(source_of(shown.source))
-        except Problematic:
+        except HttpProblem:
             return
         entry = RecordDenial(
             who=printable(shown.claimed, 100),
@@ -151,7 +151,9 @@ class Admission:
 
     async def _admit(self, verb: Verb, method: str, shown: Credentials) -> Admitted:
         authenticator = self._authenticator
-        if verb.access is Access.PUBLIC or (shown.authorization is None and shown.cookie is None):
+        if verb.access is AuthenticationRealm.PUBLIC or (
+            shown.authorization is None and shown.cookie is None
+        ):
             if authenticator.anonymous(verb.access):
                 return Admitted(Caller(role=Role.VIEWER, source=shown.source), role=Role.VIEWER)
             raise Unauthenticated("log in with a user of this cluster")
@@ -163,15 +165,18 @@ class Admission:
         else:
             admitted = await self._by_password(shown.authorization, verb, shown.source)
         _require(admitted, permission(verb))
-        if verb.access is Access.METERED:
+        if verb.access is AuthenticationRealm.METERED:
             authenticator.meter(admitted.user)
         return admitted
 
     async def _by_password(self, header: bytes, verb: Verb, source: str) -> Admitted:
         user = await self._authenticator.user_of(header, source)
         if not user.account:
-            if verb.access in (Access.WRITE, Access.ADMIN) and not user.writes:
-                raise Problematic(
+            if (
+                verb.access in (AuthenticationRealm.WRITE, AuthenticationRealm.ADMIN)
+                and not user.writes
+            ):
+                raise HttpProblem(
                     HTTPStatus.FORBIDDEN,
                     f"user {user.name} may only read; the option write in the users file allows"
                     " more",
@@ -205,7 +210,7 @@ class Admission:
             # neither read the token nor set the header.
             right = hmac.compare_digest(cookie.csrf.encode(), shown.csrf.encode("latin-1"))
             if not right or not shown.same_origin:
-                raise Problematic(
+                raise HttpProblem(
                     HTTPStatus.FORBIDDEN,
                     "a change in a session needs the header X-CSRF-Token with the token that"
                     " signing in has answered, and must come from a page of this server",

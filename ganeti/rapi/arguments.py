@@ -13,13 +13,13 @@ from urllib.parse import parse_qs
 import msgspec
 
 from ganeti.errors import Invalid, Problem
-from ganeti.rapi.problems import Problematic
+from ganeti.rapi.problems import HttpProblem
 from ganeti.schema.documents import MAX_DEPTH, UNREADABLE, nests_too_deep
 
-MOST_PARAMETERS = 1000
+MAX_PARAMETERS = 1000
 
 
-class Kind(enum.Enum):
+class ArgumentType(enum.Enum):
     """What the text of a query parameter stands for."""
 
     FLAG = "0 or 1"
@@ -30,11 +30,11 @@ class Kind(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Parameter:
+class QueryParameter:
     """A parameter of the query; ``field`` is what it is called inside."""
 
     name: str
-    kind: Kind
+    kind: ArgumentType
     doc: str
     field: str = ""
     required: bool = False
@@ -46,10 +46,10 @@ class Parameter:
         return self.field or self.name
 
 
-REASON = Parameter("reason", Kind.TEXT, "Why this is done; kept with the job.")
-DRY_RUN = Parameter("dry-run", Kind.FLAG, "Only check and show the plan.", "dry_run")
-BULK = Parameter("bulk", Kind.FLAG, "Show details of each, not only names.")
-LOCK = Parameter("lock", Kind.FLAG, "Questions never take locks; only 0 is accepted.")
+REASON = QueryParameter("reason", ArgumentType.TEXT, "Why this is done; kept with the job.")
+DRY_RUN = QueryParameter("dry-run", ArgumentType.FLAG, "Only check and show the plan.", "dry_run")
+BULK = QueryParameter("bulk", ArgumentType.FLAG, "Show details of each, not only names.")
+LOCK = QueryParameter("lock", ArgumentType.FLAG, "Questions never take locks; only 0 is accepted.")
 
 
 def query_of(query: str) -> Mapping[str, Sequence[str]]:
@@ -63,7 +63,7 @@ def query_of(query: str) -> Mapping[str, Sequence[str]]:
         return parse_qs(
             query,
             keep_blank_values=True,
-            max_num_fields=MOST_PARAMETERS,
+            max_num_fields=MAX_PARAMETERS,
             errors="strict",
         )
     except ValueError as e:
@@ -71,7 +71,7 @@ def query_of(query: str) -> Mapping[str, Sequence[str]]:
 
 
 def values_of(
-    parameters: Iterable[Parameter], query: Mapping[str, Sequence[str]]
+    parameters: Iterable[QueryParameter], query: Mapping[str, Sequence[str]]
 ) -> tuple[dict[str, Any], list[Problem]]:
     """The values of the declared ``parameters``, by field, and what is wrong with the query.
 
@@ -121,12 +121,12 @@ def _words(texts: Sequence[str]) -> list[str]:
     return [word.strip() for word in _one(texts).split(",") if word.strip()]
 
 
-_READ: Mapping[Kind, Callable[[Sequence[str]], Any]] = {
-    Kind.FLAG: _flag,
-    Kind.NUMBER: _number,
-    Kind.TEXT: _one,
-    Kind.WORDS: _words,
-    Kind.MANY: list,
+_READ: Mapping[ArgumentType, Callable[[Sequence[str]], Any]] = {
+    ArgumentType.FLAG: _flag,
+    ArgumentType.NUMBER: _number,
+    ArgumentType.TEXT: _one,
+    ArgumentType.WORDS: _words,
+    ArgumentType.MANY: list,
 }
 
 
@@ -141,7 +141,7 @@ def body_of(content: bytes, content_type: str) -> Any:
     kind, _, parameters = content_type.lower().partition(";")
     charset = parameters.replace(" ", "").replace('"', "")
     if kind.strip() != "application/json" or charset not in ("", "charset=utf-8"):
-        raise Problematic(
+        raise HttpProblem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             "send the body as JSON in UTF-8, with the header Content-Type: application/json",
         )

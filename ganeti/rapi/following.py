@@ -28,7 +28,7 @@ class JobFailed(Error):
 
 
 @dataclass(frozen=True)
-class Cluster:
+class FollowedCluster:
     """A cluster as one follows it: by the client of its remote API, and its name."""
 
     client: GanetiRapiClient
@@ -49,8 +49,8 @@ class Cluster:
             self.sleep(1.0)
         raise AssertionError("the last try ends the loop")
 
-    def job(self, number: int) -> Follower:
-        return Follower(self, number)
+    def job(self, number: int) -> JobFollower:
+        return JobFollower(self, number)
 
     def do(self, order: Callable[[], int]) -> Any:
         """The result of a job that may be ordered twice.
@@ -60,10 +60,10 @@ class Cluster:
         return self.job(self.asked(order)).wait()
 
 
-class Follower:
+class JobFollower:
     """A job, whose messages are passed on as they come."""
 
-    def __init__(self, cluster: Cluster, number: int) -> None:
+    def __init__(self, cluster: FollowedCluster, number: int) -> None:
         self.number = number
         self._cluster = cluster
         self._seen: Sequence[Any] | None = None

@@ -15,7 +15,7 @@ from ipaddress import AddressValueError, IPv6Address
 
 from twisted.internet.defer import Deferred
 
-from ganeti.rapi.problems import Problematic
+from ganeti.rapi.problems import HttpProblem
 from ganeti.rapi.rate_limits import RateLimit, too_many
 
 InThread = Callable[[Callable[[], bool]], Awaitable[bool]]
@@ -102,7 +102,7 @@ class SlowChecks:
         if len(self._waiting.get(source, ())) >= MAX_PER_SOURCE:
             raise too_many("logins at once", 1)
         if self._count >= MAX_WAITING:
-            raise Problematic(
+            raise HttpProblem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "too many logins at once; try again in 2 seconds",
                 (("Retry-After", "2"),),

@@ -10,17 +10,17 @@ from typing import Any
 import msgspec
 
 from ganeti.luxi.methods import QueryMetrics
-from ganeti.luxi.reach import Unanswered
+from ganeti.luxi.unreachable import Unanswered
 from ganeti.metrics.exposition import text_of
-from ganeti.metrics.family import Counter, Family, Histogram, gauge
-from ganeti.rapi.access import Access
-from ganeti.rapi.arguments import Parameter, refuse, values_of
+from ganeti.metrics.family import Counter, Histogram, MetricFamily, gauge
+from ganeti.rapi.access import AuthenticationRealm
+from ganeti.rapi.arguments import QueryParameter, refuse, values_of
 from ganeti.rapi.events.hub import EventHub
-from ganeti.rapi.verbs import Call, bodyless
+from ganeti.rapi.verbs import ApiCall, bodyless
 
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"))
 
-_decode = msgspec.json.Decoder(list[Family]).decode
+_decode = msgspec.json.Decoder(list[MetricFamily]).decode
 
 
 class ApiMetrics:
@@ -29,7 +29,7 @@ class ApiMetrics:
     ``more`` are numbers of what is around it, such as its connections.
     """
 
-    def __init__(self, more: Callable[[], Iterable[Family]] = lambda: ()) -> None:
+    def __init__(self, more: Callable[[], Iterable[MetricFamily]] = lambda: ()) -> None:
         self._more = more
         self._requests = Counter(
             "ganeti_api_requests",
@@ -65,21 +65,21 @@ class ApiMetrics:
 class Families:
     """What the master has answered; None if it did not."""
 
-    families: list[Family] | None
+    families: list[MetricFamily] | None
 
 
 @dataclass(frozen=True)
 class exposes:  # noqa: N801  # a word in a declaration
     """The numbers of the master and of the remote API, in the text format of Prometheus."""
 
-    access: Access = Access.LOGIN
-    parameters: tuple[Parameter, ...] = ()
+    access: AuthenticationRealm = AuthenticationRealm.LOGIN
+    parameters: tuple[QueryParameter, ...] = ()
 
     @property
     def doc(self) -> str:
         return "Numbers about the cluster, its master and this API, in the format of Prometheus."
 
-    async def __call__(self, call: Call) -> Any:
+    async def __call__(self, call: ApiCall) -> Any:
         _, problems = values_of(self.parameters, call.query)
         refuse([*problems, *bodyless(call)])
         try:

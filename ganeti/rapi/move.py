@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ganeti.rapi.client import GANETI_RAPI_PORT, Error, GanetiApiError, GanetiRapiClient, Object
-from ganeti.rapi.following import Cluster, Follower
+from ganeti.rapi.following import FollowedCluster, JobFollower
 
 REMOTE_IMPORT = "remote-import"
 """The type of the log entry that says where the destination awaits the disks."""
@@ -30,7 +30,7 @@ class MoveFailed(Error):
 
 
 @dataclass(frozen=True)
-class Wishes:
+class MoveOptions:
     """What is to be different at the destination; None and nothing means as at the source."""
 
     name: str | None = None
@@ -50,10 +50,10 @@ class Wishes:
 class Mover:
     """The two clusters."""
 
-    source: Cluster
-    destination: Cluster
+    source: FollowedCluster
+    destination: FollowedCluster
 
-    def move(self, instance: str, wishes: Wishes) -> list[str]:
+    def move(self, instance: str, wishes: MoveOptions) -> list[str]:
         """Move an instance; answers the nodes that it has at the destination.
 
         :raises MoveFailed: it is not at the destination, but still at the source.
@@ -89,7 +89,7 @@ class Mover:
         self._leave(instance, keep=wishes.keep_source, ran=ran)
         return nodes
 
-    def _send(self, instance: str, wishes: Wishes, prepared: Object, target: Object) -> None:
+    def _send(self, instance: str, wishes: MoveOptions, prepared: Object, target: Object) -> None:
         sending = self.source.client.ExportInstance(
             instance,
             "remote",
@@ -123,7 +123,7 @@ class Mover:
                 f" there, at {source.name}: remove it there"
             ) from e
 
-    def _taken_back(self, name: str, arriving: Follower) -> bool:
+    def _taken_back(self, name: str, arriving: JobFollower) -> bool:
         """Remove what is at the destination; whether it is gone for certain."""
         arriving.end()
         try:
@@ -159,7 +159,7 @@ class Mover:
             raise
         return True
 
-    def _order(self, about: Object, wishes: Wishes, prepared: Object) -> Object:
+    def _order(self, about: Object, wishes: MoveOptions, prepared: Object) -> Object:
         """The request for the instance at the destination."""
         name = wishes.name or about["name"]
         order = {
@@ -218,7 +218,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _move(mover: Mover, instance: str, chosen: Namespace) -> int:
-    wishes = Wishes(
+    wishes = MoveOptions(
         name=chosen.dest_instance_name,
         primary=chosen.dest_primary_node,
         secondary=chosen.dest_secondary_node,
@@ -243,8 +243,8 @@ def _say(text: str) -> None:
     print(time.strftime("%H:%M:%S"), text, flush=True)
 
 
-def _cluster(name: str, chosen: Namespace, side: str) -> Cluster:
-    return Cluster(_client(name, chosen, side), name, _say, time.sleep)
+def _cluster(name: str, chosen: Namespace, side: str) -> FollowedCluster:
+    return FollowedCluster(_client(name, chosen, side), name, _say, time.sleep)
 
 
 def _client(cluster: str, chosen: Namespace, side: str) -> GanetiRapiClient:

@@ -13,8 +13,8 @@ import msgspec
 from ganeti import __version__
 from ganeti.metrics.exposition import CONTENT_TYPE
 from ganeti.rapi import responses
-from ganeti.rapi.access import Access
-from ganeti.rapi.arguments import LOCK, REASON, Kind, Parameter
+from ganeti.rapi.access import AuthenticationRealm
+from ganeti.rapi.arguments import LOCK, REASON, ArgumentType, QueryParameter
 from ganeti.rapi.cookies import NAME as SESSION_COOKIE
 from ganeti.rapi.events.server_sent import EVENT_STREAM
 from ganeti.rapi.metrics import exposes
@@ -35,12 +35,12 @@ _VALUES: Schema = {
 }
 """Said once, under this name, and without its levels, which are long and tell readers little."""
 
-_QUERY: dict[Kind, Schema] = {
-    Kind.FLAG: {"type": "integer", "enum": [0, 1]},
-    Kind.NUMBER: {"type": "integer", "minimum": 0},
-    Kind.TEXT: {"type": "string"},
-    Kind.WORDS: {"type": "string", "description": "Words with commas between."},
-    Kind.MANY: {"type": "array", "items": {"type": "string"}},
+_QUERY: dict[ArgumentType, Schema] = {
+    ArgumentType.FLAG: {"type": "integer", "enum": [0, 1]},
+    ArgumentType.NUMBER: {"type": "integer", "minimum": 0},
+    ArgumentType.TEXT: {"type": "string"},
+    ArgumentType.WORDS: {"type": "string", "description": "Words with commas between."},
+    ArgumentType.MANY: {"type": "array", "items": {"type": "string"}},
 }
 
 _BODIES: dict[str, Schema] = {
@@ -175,7 +175,7 @@ def _operation(route: Route, method: str, verb: Verb, components: dict[str, Sche
             "content": {"application/json": {"schema": body}},
             "required": needed,
         }
-    if verb.access is not Access.OPEN:
+    if verb.access is not AuthenticationRealm.OPEN:
         described["security"] = _LOGINS
         described["description"] = f"Needs {verb.access.value}."
     return described
@@ -187,11 +187,11 @@ def _operation_id(route: Route, method: str) -> str:
     return f"{method.lower()}_{start}{'_'.join(words)}"
 
 
-def _parameter(declared: Parameter, verb: Verb, components: dict[str, Schema]) -> Schema:
+def _parameter(declared: QueryParameter, verb: Verb, components: dict[str, Schema]) -> Schema:
     schema = dict(_QUERY[declared.kind])
     if declared is LOCK:
         schema["enum"] = [0]
-    if declared.kind is Kind.TEXT and declared is not REASON and isinstance(verb, submits):
+    if declared.kind is ArgumentType.TEXT and declared is not REASON and isinstance(verb, submits):
         schema = _inside(declared, components[verb.opcode.__name__])
     if declared.required and schema.get("type") == "string":
         schema["minLength"] = 1  # nothing is as good as not given
@@ -206,9 +206,9 @@ def _parameter(declared: Parameter, verb: Verb, components: dict[str, Schema]) -
     }
 
 
-def _inside(declared: Parameter, opcode: Schema) -> Schema:
+def _inside(declared: QueryParameter, opcode: Schema) -> Schema:
     """What the field that a parameter of text is for may be, other than null."""
-    field = opcode["properties"].get(declared.target, _QUERY[Kind.TEXT])
+    field = opcode["properties"].get(declared.target, _QUERY[ArgumentType.TEXT])
     kinds = [each for each in field.get("anyOf", [field]) if each != {"type": "null"}]
     [kind] = kinds
     return {name: each for name, each in kind.items() if name not in ("default", "description")}

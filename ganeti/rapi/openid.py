@@ -30,7 +30,7 @@ from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import QueryOpenId
 from ganeti.model.users import OpenIdProvider
 from ganeti.rapi.on_behalf import OnBehalf
-from ganeti.rapi.problems import Problematic
+from ganeti.rapi.problems import HttpProblem
 from ganeti.schema.documents import UNREADABLE
 
 T = TypeVar("T")
@@ -123,7 +123,7 @@ class OpenIdClient:
     async def begin(self, provider: OpenIdProvider) -> Beginning:
         """Return where a browser signs in.
 
-        :raises Problematic: the provider does not answer as one.
+        :raises HttpProblem: the provider does not answer as one.
         """
         known = await self._provider(provider)
         state, nonce, verifier = (self._word() for _ in range(3))
@@ -150,7 +150,7 @@ class OpenIdClient:
         """Return who has signed in, by the cookie and what the provider has the browser say.
 
         :raises Unauthenticated: nobody has.
-        :raises Problematic: the provider does not answer as one.
+        :raises HttpProblem: the provider does not answer as one.
         """
         begun = _begun(cookie)
         if begun is None or not 0 <= self._now() - begun.at <= PATIENCE:
@@ -324,5 +324,5 @@ def _coded(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 
-def _not_a_provider(why: str) -> Problematic:
-    return Problematic(HTTPStatus.BAD_GATEWAY, f"the OpenID provider cannot be used: {why}")
+def _not_a_provider(why: str) -> HttpProblem:
+    return HttpProblem(HTTPStatus.BAD_GATEWAY, f"the OpenID provider cannot be used: {why}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ganeti.access.permissions import ON_INSTANCE, OWN_TOKENS, UNLIMITED_KINDS, role_for
 from ganeti.model.users import Role
 from ganeti.opcodes.opcode import op_id
-from ganeti.rapi.access import Access
+from ganeti.rapi.access import AuthenticationRealm
 from ganeti.rapi.metrics import exposes
 from ganeti.rapi.routes.route import Route
 from ganeti.rapi.verbs import Verb, asks, lists, shows, submits
@@ -24,12 +24,12 @@ class Permission:
 
 
 _BY_ACCESS = {
-    Access.PUBLIC: Role.VIEWER,
-    Access.OPEN: Role.VIEWER,
-    Access.LOGIN: Role.VIEWER,
-    Access.METERED: Role.VIEWER,
-    Access.WRITE: Role.OPERATOR,
-    Access.ADMIN: Role.ADMIN,
+    AuthenticationRealm.PUBLIC: Role.VIEWER,
+    AuthenticationRealm.OPEN: Role.VIEWER,
+    AuthenticationRealm.LOGIN: Role.VIEWER,
+    AuthenticationRealm.METERED: Role.VIEWER,
+    AuthenticationRealm.WRITE: Role.OPERATOR,
+    AuthenticationRealm.ADMIN: Role.ADMIN,
 }
 
 

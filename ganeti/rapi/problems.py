@@ -21,7 +21,7 @@ from ganeti.errors import (
     Refused,
     Unauthenticated,
 )
-from ganeti.luxi.reach import TimedOut, Unanswered
+from ganeti.luxi.unreachable import TimedOut, Unanswered
 from ganeti.rapi.response import Response
 from ganeti.rapi.users import REALM
 
@@ -61,7 +61,7 @@ CHALLENGES = (("WWW-Authenticate", f'Basic realm="{REALM}"'),)
 """How clients can log in (RFC 9110, section 11.6.1)."""
 
 
-class Problematic(GanetiError):
+class HttpProblem(GanetiError):
     """A request that HTTP has a status of its own for."""
 
     def __init__(
@@ -74,7 +74,7 @@ class Problematic(GanetiError):
 
 def status_of(error: GanetiError) -> HTTPStatus:
     """The status that tells a client what kind of error this is."""
-    if isinstance(error, Problematic):
+    if isinstance(error, HttpProblem):
         return error.status
     for kind, status in STATUS:
         if isinstance(error, kind):
@@ -86,7 +86,7 @@ def status_of(error: GanetiError) -> HTTPStatus:
 
 def answer_to(error: GanetiError) -> Response:
     """The answer that reports ``error``."""
-    headers = error.headers if isinstance(error, Problematic) else ()
+    headers = error.headers if isinstance(error, HttpProblem) else ()
     if isinstance(error, QueueFull):
         headers = (("Retry-After", QUEUE_SECONDS),)
     elif isinstance(error, Unauthenticated):

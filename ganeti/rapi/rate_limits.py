@@ -8,16 +8,16 @@ from collections import OrderedDict
 from collections.abc import Callable
 from http import HTTPStatus
 
-from ganeti.rapi.problems import Problematic
+from ganeti.rapi.problems import HttpProblem
 
 MAX_CLIENTS = 10_000
 """How many clients are remembered; of more, those that were seen least recently are forgotten."""
 
 
-def too_many(what: str, seconds: float) -> Problematic:
+def too_many(what: str, seconds: float) -> HttpProblem:
     """Return the refusal of a client that has to wait so long."""
     wait = max(1, math.ceil(seconds))
-    return Problematic(
+    return HttpProblem(
         HTTPStatus.TOO_MANY_REQUESTS,
         f"too many {what}; try again in {wait} seconds",
         (("Retry-After", str(wait)),),

@@ -19,10 +19,10 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET
 
 from ganeti.errors import AccessDenied, GanetiError, Invalid
-from ganeti.events.cursor import Cursor
+from ganeti.events.stream_position import StreamPosition
 from ganeti.luxi.interfaces import IMaster
 from ganeti.metrics.exposition import CONTENT_TYPE
-from ganeti.rapi.access import Access, Authenticator
+from ganeti.rapi.access import AuthenticationRealm, Authenticator
 from ganeti.rapi.admission import Admission, client_address, credentials_of
 from ganeti.rapi.arguments import body_of, query_of
 from ganeti.rapi.events.hub import EventHub
@@ -32,14 +32,14 @@ from ganeti.rapi.events.stream import EventStream, Form
 from ganeti.rapi.events.web_socket import WebSocketMessages, is_upgrade
 from ganeti.rapi.metrics import ApiMetrics, Families
 from ganeti.rapi.on_behalf import OnBehalf
-from ganeti.rapi.problems import Problematic, answer_to, status_of
+from ganeti.rapi.problems import HttpProblem, answer_to, status_of
 from ganeti.rapi.response import Response, send
 from ganeti.rapi.routes.route import DIGITS, Route
 from ganeti.rapi.site import ApiRequest
 from ganeti.rapi.verbs import (
     NO_SERVICES,
     Admitted,
-    Call,
+    ApiCall,
     Services,
     Subscription,
     Verb,
@@ -207,7 +207,7 @@ class RouteResource(Resource):
         status = HTTPStatus.OK
         if isinstance(result, WithHeaders):
             result, headers, status = result.value, result.headers, result.status
-        if verb.access in (Access.WRITE, Access.ADMIN):
+        if verb.access in (AuthenticationRealm.WRITE, AuthenticationRealm.ADMIN):
             self._log.info(
                 "{user}: {method} {path}: {result}",
                 user=admitted.user,
@@ -222,7 +222,7 @@ class RouteResource(Resource):
     ) -> None:
         """Begin to send events; a client that connects again says itself where to go on."""
         last = (request.getHeader(b"last-event-id") or b"").decode("latin-1").strip()
-        since = Cursor.parse(last) if last else wanted.since
+        since = StreamPosition.parse(last) if last else wanted.since
         form: Form
         if is_upgrade(request):
             form = WebSocketMessages(request)
@@ -252,10 +252,10 @@ class RouteResource(Resource):
 
     def _call(
         self, request: ApiRequest, route: Route, path: Mapping[str, str], admitted: Admitted
-    ) -> Call:
+    ) -> ApiCall:
         query = request.uri.partition(b"?")[2]
         content = request.content.getvalue() if request.content is not None else b""
-        return Call(
+        return ApiCall(
             OnBehalf(self._api.master, admitted.caller),
             path,
             query_of(query.decode("latin-1")),
@@ -282,10 +282,10 @@ class Refusal(Resource):
         return NOT_DONE_YET
 
 
-def nothing_at(request: ApiRequest) -> Problematic:
+def nothing_at(request: ApiRequest) -> HttpProblem:
     """Return the error for a path that has no resource."""
     path = request.path.decode("latin-1")
-    return Problematic(HTTPStatus.NOT_FOUND, f"there is nothing at {path}; GET /2 lists what is")
+    return HttpProblem(HTTPStatus.NOT_FOUND, f"there is nothing at {path}; GET /2 lists what is")
 
 
 def _number(text: str) -> float:
@@ -297,7 +297,7 @@ def _verb(method: str, route: Route) -> Verb:
     try:
         return route.verbs["GET" if method == "HEAD" else method]
     except KeyError:
-        raise Problematic(
+        raise HttpProblem(
             HTTPStatus.METHOD_NOT_ALLOWED,
             f"method {method} is not allowed for this resource; use {route.allowed}",
             (("Allow", route.allowed),),

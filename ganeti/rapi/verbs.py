@@ -15,21 +15,21 @@ import msgspec
 from msgspec.inspect import BoolType, IntType, ListType, Type, UnionType, VarTupleType
 
 from ganeti.errors import Code, Invalid, Problem, Refused
-from ganeti.events.cursor import Cursor
-from ganeti.events.event import Selection
+from ganeti.events.event import EventFilter
+from ganeti.events.stream_position import StreamPosition
 from ganeti.luxi.caller import Caller
 from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import QueryObjects, Request, SubmitJob, SubmitSharedJob
 from ganeti.model.users import Role
 from ganeti.opcodes.opcode import Opcode
-from ganeti.rapi.access import Access
+from ganeti.rapi.access import AuthenticationRealm
 from ganeti.rapi.arguments import (
     BULK,
     DRY_RUN,
     LOCK,
     REASON,
-    Kind,
-    Parameter,
+    ArgumentType,
+    QueryParameter,
     object_of,
     refuse,
     values_of,
@@ -111,7 +111,7 @@ class WithHeaders:
 
 
 @dataclass(frozen=True)
-class Call:
+class ApiCall:
     """One use of a verb: the variables of its path, and what the client says besides."""
 
     master: IMaster
@@ -132,13 +132,13 @@ class Verb(Protocol):
     """What a method does; whatever it returns is the answer, a ``msgspec.Raw`` as it is."""
 
     @property
-    def access(self) -> Access: ...
+    def access(self) -> AuthenticationRealm: ...
     @property
-    def parameters(self) -> tuple[Parameter, ...]: ...
+    def parameters(self) -> tuple[QueryParameter, ...]: ...
     @property
     def doc(self) -> str: ...
 
-    async def __call__(self, call: Call) -> Any: ...
+    async def __call__(self, call: ApiCall) -> Any: ...
 
 
 def _same(document: Document) -> Document:
@@ -157,7 +157,7 @@ class submits:  # noqa: N801  # a word in a declaration
     """
 
     opcode: type[Opcode]
-    query: tuple[str | Parameter, ...] = ()
+    query: tuple[str | QueryParameter, ...] = ()
     renames: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -165,23 +165,23 @@ class submits:  # noqa: N801  # a word in a declaration
     body: Callable[[Any], Document] = object_of
     shape: Callable[[Document], Document] = _same
     withheld: frozenset[str] = frozenset()
-    access: Access = Access.WRITE
+    access: AuthenticationRealm = AuthenticationRealm.WRITE
 
     @property
     def doc(self) -> str:
         return (self.opcode.__doc__ or "").partition("\n")[0]
 
     @cached_property
-    def parameters(self) -> tuple[Parameter, ...]:
+    def parameters(self) -> tuple[QueryParameter, ...]:
         declared = [parameter(self.opcode, each) for each in self.query]
         if self.alone or "dry-run" not in {each.name for each in declared}:
             declared.append(DRY_RUN)
         return (*declared, REASON)
 
-    async def __call__(self, call: Call) -> Any:
+    async def __call__(self, call: ApiCall) -> Any:
         return await call.master.ask(SubmitJob(ops=(self.read(call),)))
 
-    def read(self, call: Call) -> Opcode:
+    def read(self, call: ApiCall) -> Opcode:
         """The opcode that is asked for.
 
         :raises Invalid: with everything that is wrong.
@@ -255,13 +255,13 @@ class submits_shared(submits):  # noqa: N801
     It takes a login, and each user may do so only so often: every job has to be kept.
     """
 
-    access: Access = Access.METERED
+    access: AuthenticationRealm = AuthenticationRealm.METERED
 
-    async def __call__(self, call: Call) -> Any:
+    async def __call__(self, call: ApiCall) -> Any:
         return await call.master.ask(SubmitSharedJob(ops=(self.read(call),)))
 
 
-def reason_trail(call: Call, why: str | None) -> list[Any]:
+def reason_trail(call: ApiCall, why: str | None) -> list[Any]:
     """Who asks and why, in the form that the history of jobs keeps; times in nanoseconds."""
     when = int(call.now * 1e9)
     user = [["gnt:user", why, when]] if why else []
@@ -276,12 +276,12 @@ def _filled(template: Any, path: Mapping[str, str]) -> Any:
     return template
 
 
-def parameter(opcode: type[Opcode], declared: str | Parameter) -> Parameter:
+def parameter(opcode: type[Opcode], declared: str | QueryParameter) -> QueryParameter:
     """The query parameter for a field of an opcode."""
-    if isinstance(declared, Parameter):
+    if isinstance(declared, QueryParameter):
         return declared
     described = _described(opcode)[declared]
-    return Parameter(declared, _kind(described.type), described.doc)
+    return QueryParameter(declared, _kind(described.type), described.doc)
 
 
 @cache
@@ -289,17 +289,17 @@ def _described(opcode: type[Opcode]) -> Mapping[str, Any]:
     return {each.name: each for each in fields_of(opcode)}
 
 
-def _kind(declared: Type) -> Kind:
+def _kind(declared: Type) -> ArgumentType:
     members = declared.types if isinstance(declared, UnionType) else (declared,)
     for member in members:
         bare = member.type if isinstance(member, msgspec.inspect.Metadata) else member
         if isinstance(bare, BoolType):
-            return Kind.FLAG
+            return ArgumentType.FLAG
         if isinstance(bare, IntType):
-            return Kind.NUMBER
+            return ArgumentType.NUMBER
         if isinstance(bare, ListType | VarTupleType):
-            return Kind.WORDS
-    return Kind.TEXT
+            return ArgumentType.WORDS
+    return ArgumentType.TEXT
 
 
 Rows = Callable[[tuple[str, ...]], Request[Any]]
@@ -319,14 +319,14 @@ class lists:  # noqa: N801
     rows: Rows
     keys: tuple[str, ...]
     key: str = "name"
-    access: Access = Access.OPEN
-    parameters: tuple[Parameter, ...] = (BULK, LOCK)
+    access: AuthenticationRealm = AuthenticationRealm.OPEN
+    parameters: tuple[QueryParameter, ...] = (BULK, LOCK)
 
     @property
     def doc(self) -> str:
         return f"All of the kind {self.what}: their names, or with bulk=1 what is known of them."
 
-    async def __call__(self, call: Call) -> Any:
+    async def __call__(self, call: ApiCall) -> Any:
         if call.query or call.body:
             values, problems = values_of(self.parameters, call.query)
             refuse([*problems, *unlocked(values), *bodyless(call)])
@@ -355,14 +355,14 @@ class shows:  # noqa: N801
     what: str
     variable: str
     fields: tuple[str, ...]
-    access: Access = Access.OPEN
-    parameters: tuple[Parameter, ...] = (LOCK,)
+    access: AuthenticationRealm = AuthenticationRealm.OPEN
+    parameters: tuple[QueryParameter, ...] = (LOCK,)
 
     @property
     def doc(self) -> str:
         return f"What is known of one {self.what}."
 
-    async def __call__(self, call: Call) -> Any:
+    async def __call__(self, call: ApiCall) -> Any:
         if call.query or call.body:
             values, problems = values_of(self.parameters, call.query)
             refuse([*problems, *unlocked(values), *bodyless(call)])
@@ -374,7 +374,7 @@ class shows:  # noqa: N801
         return msgspec.Raw(found)
 
 
-Answer = Callable[[Call, Mapping[str, Any], Any], Awaitable[Any]]
+Answer = Callable[[ApiCall, Mapping[str, Any], Any], Awaitable[Any]]
 
 
 @dataclass(frozen=True)
@@ -388,8 +388,8 @@ class asks:  # noqa: N801
     """
 
     answer: Answer
-    parameters: tuple[Parameter, ...] = ()
-    access: Access = Access.OPEN
+    parameters: tuple[QueryParameter, ...] = ()
+    access: AuthenticationRealm = AuthenticationRealm.OPEN
     body: type[Record] | None = None
     result: Any = Any
     unlimited: bool = False
@@ -399,7 +399,7 @@ class asks:  # noqa: N801
     def doc(self) -> str:
         return (self.answer.__doc__ or "").partition("\n")[0]
 
-    async def __call__(self, call: Call) -> Any:
+    async def __call__(self, call: ApiCall) -> Any:
         values, problems = values_of(self.parameters, call.query)
         problems += unlocked(values)
         body = None
@@ -418,39 +418,45 @@ class asks:  # noqa: N801
 class Subscription:
     """What a client wants of the event stream: which events, and after which one; None is now."""
 
-    selection: Selection
-    since: Cursor | None
+    selection: EventFilter
+    since: StreamPosition | None
 
 
-SINCE = Parameter(
+SINCE = QueryParameter(
     "since",
-    Kind.TEXT,
+    ArgumentType.TEXT,
     "The id of an event, or the position of a commit: what comes after it is sent. Without it, or"
     " the header Last-Event-ID, which goes before it, the stream begins now.",
 )
-KINDS = Parameter("kind", Kind.MANY, "Only events of this kind; repeat it for several.")
-NAMES = Parameter("name", Kind.MANY, "Only events about this object; repeat it for several.")
-TAGS = Parameter("tag", Kind.MANY, "Only events about objects with this tag; repeat it.")
+KINDS = QueryParameter(
+    "kind", ArgumentType.MANY, "Only events of this kind; repeat it for several."
+)
+NAMES = QueryParameter(
+    "name", ArgumentType.MANY, "Only events about this object; repeat it for several."
+)
+TAGS = QueryParameter(
+    "tag", ArgumentType.MANY, "Only events about objects with this tag; repeat it."
+)
 
 
 @dataclass(frozen=True)
 class streams:  # noqa: N801
     """The event stream, as server-sent events; as messages if the client asks for a WebSocket."""
 
-    access: Access = Access.LOGIN
-    parameters: tuple[Parameter, ...] = (SINCE, KINDS, NAMES, TAGS)
+    access: AuthenticationRealm = AuthenticationRealm.LOGIN
+    parameters: tuple[QueryParameter, ...] = (SINCE, KINDS, NAMES, TAGS)
 
     @property
     def doc(self) -> str:
         return "Everything that changes, as server-sent events or over a WebSocket."
 
-    async def __call__(self, call: Call) -> Subscription:
+    async def __call__(self, call: ApiCall) -> Subscription:
         values, problems = values_of(self.parameters, call.query)
         refuse([*problems, *bodyless(call)])
         since = values.get("since")
         return Subscription(
-            Selection.of(values.get("kind", ()), values.get("name", ()), values.get("tag", ())),
-            None if since is None else Cursor.parse(since),
+            EventFilter.of(values.get("kind", ()), values.get("name", ()), values.get("tag", ())),
+            None if since is None else StreamPosition.parse(since),
         )
 
 
@@ -461,7 +467,7 @@ def unlocked(values: Mapping[str, Any]) -> list[Problem]:
     return [Problem("lock", "questions never take locks and never wait for jobs; leave it out")]
 
 
-def bodyless(call: Call) -> list[Problem]:
+def bodyless(call: ApiCall) -> list[Problem]:
     """What is wrong with the body of a call that needs none."""
     if not call.body:
         return []

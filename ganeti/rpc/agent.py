@@ -39,8 +39,8 @@ from twisted.web.iweb import IAgentEndpointFactory, IBodyProducer, IPolicyForHTT
 from zope.interface import implementer
 
 from ganeti.model.node import Node
-from ganeti.rpc.asking import BadAnswer, Lost
-from ganeti.rpc.wire import Request
+from ganeti.rpc.node_client import BadAnswer, TransportError
+from ganeti.rpc.wire import CallRequest
 from ganeti.schema.documents import UNREADABLE
 
 ANSWER_LIMIT = 256 * 1024 * 1024
@@ -69,7 +69,7 @@ now answers probes."""
 
 
 class AgentWay:
-    """The ``Way`` to node daemons: HTTP to the ``endpoint`` of each node.
+    """The ``Transport`` to node daemons: HTTP to the ``endpoint`` of each node.
 
     ``explain`` says in plain words why a connection failed.
     """
@@ -88,7 +88,7 @@ class AgentWay:
         self._limit = answer_limit
         self._pool = _pool(clock)
 
-    async def exchange(self, node: Node, request: Request) -> bytes:
+    async def exchange(self, node: Node, request: CallRequest) -> bytes:
         """Return the body of the node's answer. Cancelling closes the connection.
 
         :raises Lost: there was none; nobody knows whether the node did it.
@@ -111,7 +111,7 @@ class AgentWay:
         except ConnectingCancelledError:
             raise CancelledError from None
         except ConnectError as e:
-            raise Lost(self._explain(Failure(e))) from None
+            raise TransportError(self._explain(Failure(e))) from None
         except (RequestGenerationFailed, RequestTransmissionFailed, ResponseFailed) as e:
             raise self._lost(e.reasons) from None
         if response.code == 200:
@@ -131,10 +131,10 @@ class AgentWay:
         if reason.check(CancelledError):
             return CancelledError()
         if reason.check(ConnectionDone):
-            return Lost("it closed the connection before it answered")
+            return TransportError("it closed the connection before it answered")
         if reason.check(ParseError, ValueError, LookupError):
-            return Lost(f"it answered nonsense: {reason.getErrorMessage()}")
-        return Lost(self._explain(reason))
+            return TransportError(f"it answered nonsense: {reason.getErrorMessage()}")
+        return TransportError(self._explain(reason))
 
 
 def _pool(clock: IReactorTime) -> HTTPConnectionPool:
@@ -236,7 +236,7 @@ class RequestBody:
 def read_body(response: IResponse, limit: int) -> Deferred[bytes]:
     """Return the body of a response. Cancelling closes the connection.
 
-    Fails with ``Lost`` if it is longer than ``limit`` bytes.
+    Fails with ``TransportError`` if it is longer than ``limit`` bytes.
     """
     reader = _BodyReader(limit)
     response.deliverBody(reader)
@@ -255,7 +255,7 @@ class _BodyReader(Protocol):
         if self._size <= self._limit:
             self._pieces.append(data)
         elif not self.body.called:
-            self.body.errback(Lost(f"its answer is longer than {self._limit} bytes"))
+            self.body.errback(TransportError(f"its answer is longer than {self._limit} bytes"))
             self._close()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

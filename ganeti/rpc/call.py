@@ -14,11 +14,12 @@ from ganeti.schema.records import Record
 
 R = TypeVar("R", covariant=True)
 
-URGENT, FAST, NORMAL, SLOW = 60, 300, 900, 3600
+URGENT, FAST, NORMAL = 60, 300, 900
 """How long an answer may take, in seconds: the classes that existing node daemons use."""
 
 WHILE_ALIVE = None
-"""For work on the data of disks and exports, whose size nothing bounds: see ``rpc.liveness``."""
+"""For work whose length nothing bounds: on the data of disks and exports, and scripts of
+administrators. A node that shows no sign of life ends it: see ``rpc.liveness``."""
 
 
 class Call(Record, Generic[R]):

@@ -50,7 +50,7 @@ class DetachDisk(Call[None]):
     disk: Disk
 
 
-class GrowDisk(Call[None]):
+class GrowDiskCall(Call[None]):
     """Make a disk larger by ``amount``."""
 
     wire = "blockdev_grow"

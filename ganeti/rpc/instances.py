@@ -12,7 +12,7 @@ from ganeti.schema.records import Record
 from ganeti.schema.types import InstanceName, Integer, Line, Parameters, Seconds
 
 
-class Reboot(enum.StrEnum):
+class RebootType(enum.StrEnum):
     """How an instance is rebooted: by its guest, or by stopping and starting it."""
 
     SOFT = "soft"
@@ -20,7 +20,7 @@ class Reboot(enum.StrEnum):
     FULL = "full"
 
 
-class StartInstance(Call[None]):
+class StartInstanceCall(Call[None]):
     """Start a guest whose disks are attached; starting one that runs succeeds."""
 
     wire = "instance_start"
@@ -46,14 +46,14 @@ class StopInstance(Call[None]):
         return self.timeout + self.call_timeout
 
 
-class RebootInstance(Call[None]):
+class RebootInstanceCall(Call[None]):
     """Reboot a running guest; ``full`` is the master's business and not asked of a node."""
 
     wire = "instance_reboot"
     call_timeout = NORMAL
 
     guest: Guest
-    kind: Reboot
+    kind: RebootType
     timeout: Seconds
 
     def answer_timeout(self) -> float:
@@ -92,7 +92,7 @@ class ListGuests(Call[dict[str, GuestState]]):
     hypervisors: tuple[Line, ...]
 
 
-class Console(Record, omit_defaults=True):
+class ConsoleInfo(Record, omit_defaults=True):
     """How to reach a guest's console; ``kind`` is ssh, vnc, spice or msg."""
 
     instance: str
@@ -105,7 +105,7 @@ class Console(Record, omit_defaults=True):
     display: str | None = None
 
 
-class DescribeConsole(Call[Console]):
+class DescribeConsole(Call[ConsoleInfo]):
     """How to reach the console of a running guest from its node."""
 
     wire = "instance_console_info"
@@ -147,7 +147,7 @@ class AcceptInstance(Call[str]):
     running: RunningConfig
 
 
-class MigrateInstance(Call[None]):
+class MigrateInstanceCall(Call[None]):
     """Begin to send a running guest to where ``AcceptInstance`` awaits it."""
 
     wire = "instance_migrate"
@@ -167,7 +167,7 @@ class MigrationStatus(Call[Migration]):
     guest: Guest
 
 
-class EndMigrationHere(Call[str | None]):
+class FinalizeMigrationDst(Call[str | None]):
     """On the receiving node: keep the guest if it arrived, else drop what was prepared.
 
     Answers what the hypervisor wrote of a guest that is dropped, such as why it did not arrive.
@@ -180,7 +180,7 @@ class EndMigrationHere(Call[str | None]):
     arrived: bool
 
 
-class EndMigrationThere(Call[None]):
+class FinalizeMigrationSrc(Call[None]):
     """On the sending node: forget the guest if it left, else let it go on."""
 
     wire = "instance_finalize_migration_src"

@@ -17,9 +17,9 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from ganeti.model.node import Node
-from ganeti.rpc.asking import BadAnswer, Lost, Way
 from ganeti.rpc.call import Call
 from ganeti.rpc.node import AskVersion
+from ganeti.rpc.node_client import BadAnswer, Transport, TransportError
 from ganeti.rpc.quorum import DescribeVote, ReleaseLease, RenewLease, RequestVote
 from ganeti.rpc.replicas import (
     AppendFrames,
@@ -28,7 +28,7 @@ from ganeti.rpc.replicas import (
     ReadFrames,
     ResetReplica,
 )
-from ganeti.rpc.wire import Request, request_of
+from ganeti.rpc.wire import CallRequest, request_of
 
 PROBE_DELAY = 5.0
 """Seconds for which the oldest call waits, and nothing is heard of the node, before a probe."""
@@ -62,18 +62,18 @@ NOT_PROBED = frozenset(call.wire for call in _REPLICATION)
 """Calls of the replication, which has short time-outs and retries of its own."""
 
 
-class ProbedWay:
-    """A ``Way`` that ends exchanges with nodes whose daemons do not answer, or that are given up.
+class ProbedTransport:
+    """A ``Transport`` that ends exchanges with nodes that do not answer or are marked offline.
 
     However many calls wait for a node, it gets one probe at a time.
     """
 
-    def __init__(self, way: Way, clock: IReactorTime) -> None:
+    def __init__(self, way: Transport, clock: IReactorTime) -> None:
         self._way = way
         self._clock = clock
         self._monitors: dict[str, _Monitor] = {}
 
-    async def exchange(self, node: Node, request: Request) -> bytes:
+    async def exchange(self, node: Node, request: CallRequest) -> bytes:
         """Return the body of the answer. Cancelling gives the exchange up.
 
         :raises Lost: there was none, or the node daemon is silent, or the node was given up.
@@ -119,7 +119,7 @@ class _Monitor:
     node: Node
     term: int
 
-    def __init__(self, way: Way, clock: IReactorTime) -> None:
+    def __init__(self, way: Transport, clock: IReactorTime) -> None:
         self.silence: str | None = None
         self._way = way
         self._clock = clock
@@ -148,7 +148,7 @@ class _Monitor:
         except CancelledError:
             if exchange.ended is None:
                 raise
-            raise Lost(exchange.ended) from None
+            raise TransportError(exchange.ended) from None
         else:
             self._hear()
             return body
@@ -176,13 +176,13 @@ class _Monitor:
             self._rechecking.append(waiter)
             await waiter
         if self.silence is not None:
-            raise Lost(self.silence)
+            raise TransportError(self.silence)
 
     async def _recheck(self) -> None:
         # One who is cancelled while it waits for this does not end it for the others.
         try:
             await self._probe_once(RECHECK_TIMEOUT)
-        except Lost as e:
+        except TransportError as e:
             self._find_silent(e)
         finally:
             waiting, self._rechecking = self._rechecking or [], None
@@ -210,7 +210,7 @@ class _Monitor:
                     await deferLater(self._clock, pause)
                 try:
                     await self._probe_once(PROBE_TIMEOUT)
-                except Lost as e:
+                except TransportError as e:
                     self._failed += 1
                     why = e
         except CancelledError:
@@ -238,7 +238,7 @@ class _Monitor:
         except BadAnswer:
             pass  # whatever it says, it is alive
         except TimedOut:
-            raise Lost(f"no answer to a probe within {timeout:g} seconds") from None
+            raise TransportError(f"no answer to a probe within {timeout:g} seconds") from None
         self._hear()
 
     def _hear(self) -> None:
@@ -248,7 +248,7 @@ class _Monitor:
             self.silence = None
             self._log.info("the daemon of node {node} answers again", node=self.node.name)
 
-    def _find_silent(self, why: Lost) -> None:
+    def _find_silent(self, why: TransportError) -> None:
         if self.silence is None:
             name = self.node.name
             self._log.warn("the daemon of node {node} does not answer: {why}", node=name, why=why)

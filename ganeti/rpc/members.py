@@ -13,7 +13,7 @@ from ganeti.schema.records import Record
 from ganeti.schema.types import Count, Line, Lines
 
 
-class Members(Record):
+class MemberRecords(Record):
     """The nodes of the cluster by name, with the certificates that they may show.
 
     A certificate is given by its fingerprint, as ``Peer`` has it. A node has two while it changes
@@ -43,7 +43,7 @@ class Members(Record):
             return CallerRole.MASTER
         return CallerRole.CANDIDATE if name in self.candidates else CallerRole.NODE
 
-    def says_the_same(self, other: Members) -> bool:
+    def says_the_same(self, other: MemberRecords) -> bool:
         """Whether both tell the same, whichever is newer."""
         return self == msgspec.structs.replace(other, revision=self.revision)
 
@@ -52,7 +52,7 @@ class MemberFile(Record):
     """A list of members and the term of the master that sent it, as they are in a node's file."""
 
     term: Count
-    members: Members
+    members: MemberRecords
 
 
 class UpdateMembers(Call[Count]):
@@ -64,4 +64,4 @@ class UpdateMembers(Call[Count]):
     wire = "members_update"
     call_timeout = 10
 
-    members: Members
+    members: MemberRecords

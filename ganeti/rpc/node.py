@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from msgspec import Meta
 
 from ganeti.model.guest import CheckScope, GuestNic, GuestState
-from ganeti.rpc.call import FAST, SLOW, URGENT, WHILE_ALIVE, Call
+from ganeti.rpc.call import FAST, URGENT, WHILE_ALIVE, Call
 from ganeti.rpc.callers import ELECTORATE
 from ganeti.schema.records import Record
 from ganeti.schema.types import Integer, Key, Line, Lines, Number, Parameters, Text
@@ -23,7 +23,7 @@ class StorageSpace(Record):
     free: Integer
 
 
-class NodeFacts(Record):
+class NodeInfo(Record):
     """What a node says of itself: memory in MiB, processors, space, what runs, and since when.
 
     ``problems`` maps a hypervisor or storage unit that could not answer to the reason.
@@ -42,7 +42,7 @@ class NodeFacts(Record):
     problems: dict[str, str]
 
 
-class DescribeNode(Call[NodeFacts]):
+class DescribeNode(Call[NodeInfo]):
     """Everything that the master keeps about a node's present, in one question."""
 
     wire = "node_info"
@@ -89,11 +89,11 @@ class VerifyNode(Call[dict[str, Any]]):
     cluster_name: Line
 
 
-class RunRestrictedCommand(Call[str]):
+class RunRestrictedCommandCall(Call[str]):
     """Run a command that the node's administrator allows, without arguments; what it writes."""
 
     wire = "restricted_command"
-    call_timeout = SLOW
+    call_timeout = WHILE_ALIVE  # how long it takes is its administrator's business
     ends_with_asker = True
 
     cmd: Text
@@ -154,7 +154,7 @@ class RunPowerHelper(Call[str]):
         return self.timeout + self.call_timeout
 
 
-class Delay(Call[None]):
+class DelayCall(Call[None]):
     """Do nothing for some seconds."""
 
     wire = "test_delay"
@@ -181,6 +181,7 @@ HookDirectory: TypeAlias = Literal[
     "cluster-modify",
     "cluster-rename",
     "cluster-verify",
+    "config-update",
     "disk-grow",
     "group-add",
     "group-evacuate",
@@ -209,7 +210,6 @@ HookDirectory: TypeAlias = Literal[
     "network-remove",
     "network-rename",
     "node-add",
-    "node-evacuate",
     "node-migrate",
     "node-modify",
     "node-remove",
@@ -226,7 +226,7 @@ class RunHooks(Call[list[HookResult]]):
     """Run the scripts of a hook directory and phase, one after the other."""
 
     wire = "hooks_runner"
-    call_timeout = SLOW
+    call_timeout = WHILE_ALIVE  # as long as the scripts of the administrator take
     ends_with_asker = True
 
     directory: HookDirectory
@@ -238,7 +238,7 @@ API_WITH_PARAMETERS = 20
 """The first version of the interface of OS definitions that knows parameters."""
 
 
-class OSDefinition(Record):
+class OSDefinitionReport(Record):
     """An OS definition as one node sees it; ``valid`` or else what is wrong with it."""
 
     name: str
@@ -256,7 +256,7 @@ class OSDefinition(Record):
         return API_WITH_PARAMETERS in self.api_versions
 
 
-class DescribeOSes(Call[list[OSDefinition]]):
+class DescribeOSes(Call[list[OSDefinitionReport]]):
     """All OS definitions of the node, broken ones included."""
 
     wire = "os_diagnose"
@@ -298,7 +298,8 @@ class ValidateHypervisor(Call[None]):
     """Let the node check hypervisor parameters, the files they name included.
 
     With ``nics`` and the number of ``disks`` it checks whether it can attach these, too. With
-    ``about`` problems of these parameters only are told.
+    ``about`` problems of these parameters only are told. With ``minimum_version`` the hypervisor's
+    program must not be older than that.
     """
 
     wire = "hypervisor_validate_params"
@@ -310,6 +311,7 @@ class ValidateHypervisor(Call[None]):
     disks: Integer = 0
     scope: CheckScope = CheckScope.ALL
     about: tuple[Key, ...] = ()
+    minimum_version: Line = ""
 
 
 class WriteSsconf(Call[None]):

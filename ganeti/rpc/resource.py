@@ -23,8 +23,8 @@ from twisted.web.server import NOT_DONE_YET
 from ganeti.errors import GanetiError
 from ganeti.rpc.body_limits import MAX_BODY, body_limit
 from ganeti.rpc.callers import Caller, CallerRole, Forbidden, Peer
-from ganeti.rpc.server import Answers, UnknownCall
-from ganeti.rpc.wire import OldTerm, Request, UnclaimedTerm, failure
+from ganeti.rpc.server import CallHandlers, UnknownCall
+from ganeti.rpc.wire import CallRequest, OldTerm, UnclaimedTerm, failure
 
 if TYPE_CHECKING:
     from ganeti.rpc.site import RpcRequest
@@ -62,7 +62,7 @@ class CallResource(Resource):
     isLeaf = True
     _log = Logger()
 
-    def __init__(self, answers: Answers, unauthenticated: Unauthenticated) -> None:
+    def __init__(self, answers: CallHandlers, unauthenticated: Unauthenticated) -> None:
         super().__init__()
         self._answers = answers
         self._unauthenticated = unauthenticated
@@ -137,7 +137,7 @@ class CallResource(Resource):
             if (unauthenticated := self._unauthenticated.get(name)) is not None:
                 answer = await unauthenticated(body)
             else:
-                answer = await self._answers.answer(Request(name, term, body), caller)
+                answer = await self._answers.answer(CallRequest(name, term, body), caller)
         except (UnknownCall, Forbidden) as e:
             status, answer = self._negative(request, e)
         except GanetiError as e:

@@ -15,7 +15,7 @@ from ganeti.errors import Code, Failed, GanetiError, Invalid, Problem
 from ganeti.rpc.call import Call
 from ganeti.rpc.callers import Caller, CallerRole, Forbidden
 from ganeti.rpc.quorum import DescribeVote, RequestVote
-from ganeti.rpc.wire import OldTerm, Request, UnclaimedTerm, failure, success
+from ganeti.rpc.wire import CallRequest, OldTerm, UnclaimedTerm, failure, success
 from ganeti.schema.documents import MAX_DEPTH, UNREADABLE, nests_too_deep
 from ganeti.schema.reading import problems
 
@@ -35,7 +35,7 @@ class _Answer:
     give: Callable[[Any], Awaitable[Any]]
 
 
-class Answers:
+class CallHandlers:
     """The calls a node answers, found by the name they carry on the wire.
 
     ``newest_term`` says which is the newest term of a master that the node has accepted.
@@ -86,7 +86,7 @@ class Answers:
                 raise other_master(caller.name, term)
         raise _forbidden(name, known.call.callers, caller)
 
-    async def answer(self, request: Request, caller: Caller | None) -> bytes:
+    async def answer(self, request: CallRequest, caller: Caller | None) -> bytes:
         """The encoded answer; whatever goes wrong is in it.
 
         The caller has passed ``authorize``; None stands for one in this process.

@@ -16,7 +16,7 @@ from ganeti.rpc.body_limits import BodyBudget
 from ganeti.rpc.callers import Callers, Peer
 from ganeti.rpc.channel import RpcChannel
 from ganeti.rpc.resource import CallResource, Unauthenticated
-from ganeti.rpc.server import Answers
+from ganeti.rpc.server import CallHandlers
 from ganeti.web.channel import LimitedChannel
 from ganeti.web.request import MemoryRequest
 from ganeti.web.site import LimitedSite
@@ -71,7 +71,7 @@ class RpcSite(LimitedSite):
 
     def __init__(
         self,
-        answers: Answers,
+        answers: CallHandlers,
         identity: Callable[[ITransport], Peer | None],
         callers: Callers,
         clock: IReactorTime,

@@ -21,7 +21,7 @@ class StorageUnit(Record):
     healthy: bool
 
 
-class ListStorage(Call[list[StorageUnit]]):
+class ListStorageCall(Call[list[StorageUnit]]):
     """The storage units of a kind, all or the one of that ``name``."""
 
     wire = "storage_list"
@@ -31,7 +31,7 @@ class ListStorage(Call[list[StorageUnit]]):
     name: Text | None = None
 
 
-class ModifyStorage(Call[None]):
+class ModifyStorageCall(Call[None]):
     """Say whether new disks may be made in a storage unit."""
 
     wire = "storage_modify"
@@ -42,7 +42,7 @@ class ModifyStorage(Call[None]):
     allocatable: bool
 
 
-class RepairStorage(Call[None]):
+class RepairStorageCall(Call[None]):
     """Take out of a storage unit what is missing, so that the rest can be used again."""
 
     wire = "storage_execute"
@@ -62,7 +62,7 @@ class StoredVolume(Record):
     owner: str
 
 
-class ListVolumes(Call[list[StoredVolume]]):
+class ListVolumesCall(Call[list[StoredVolume]]):
     """Every volume of a disk template on the node, sorted by name."""
 
     wire = "node_volumes"

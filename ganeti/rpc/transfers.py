@@ -191,7 +191,7 @@ class FinalizeExport(Call[None]):
     description: Lines
 
 
-class RemoveExport(Call[None]):
+class RemoveExportCall(Call[None]):
     """Remove an export; removing one that is not there succeeds."""
 
     wire = "export_remove"

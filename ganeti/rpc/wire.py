@@ -33,7 +33,7 @@ class UnclaimedTerm(GanetiError):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class CallRequest:
     """A call on its way: its name, the term of the master that asks, and the encoded fields."""
 
     name: str
@@ -44,9 +44,9 @@ class Request:
 _encoder = msgspec.json.Encoder()
 
 
-def request_of(call: Call[Any], term: int) -> Request:
+def request_of(call: Call[Any], term: int) -> CallRequest:
     """``call`` as a master of ``term`` sends it."""
-    return Request(call.wire, term, _encoder.encode(call))
+    return CallRequest(call.wire, term, _encoder.encode(call))
 
 
 def success(result: object) -> bytes:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_typ
 
 import msgspec
 from msgspec import inspect
-from msgspec.inspect import EnumType, LiteralType, Metadata, type_info
+from msgspec.inspect import EnumType, LiteralType, Metadata, VarTupleType, type_info
 
 from ganeti.errors import Invalid, Problem
 from ganeti.schema.types import RULES
@@ -27,6 +27,7 @@ _CALLED = {
 }
 _TYPE = re.compile(r"`([a-z]+(?: \| [a-z]+)*)`")
 _CHOICE = re.compile(r"^Invalid (?:enum )?value (.*)$", re.DOTALL)
+_FIELD = re.compile(r"^Object (contains unknown|missing required) field `(.*)`$", re.DOTALL)
 _RULES = {f"Expected `str` matching regex {pattern!r}": words for pattern, words in RULES.items()}
 _WHERE = re.compile(r"^(?P<what>.*?) - at (?:`key` in )?`\$(?P<path>.*)`$", re.DOTALL)
 
@@ -82,15 +83,20 @@ def phrased(message: str, choices: str = "") -> tuple[str, str]:
         return path, f"must be one of {choices}, not {choice[1]}" if choices else what
     if what in _RULES:
         return path, _RULES[what]
+    if field := _FIELD.match(what):
+        return (
+            path,
+            f"{'unknown' if field[1] == 'contains unknown' else 'missing'} parameter {field[2]}",
+        )
     what = _TYPE.sub(lambda found: " or ".join(map(_words, found[1].split(" | "))), what)
     return path, what.replace("Expected ", "must be ", 1).replace(", got ", ", not ")
 
 
 def choices(hint: Any) -> str:
-    """The values that a type allows, if it is a choice or nothing."""
+    """The values that a type allows, if it is a choice, a list of choices, or nothing."""
     kind = type_info(hint)
-    while isinstance(kind, Metadata):
-        kind = kind.type
+    while isinstance(kind, Metadata | VarTupleType):
+        kind = kind.type if isinstance(kind, Metadata) else kind.item_type
     kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
     found: list[Any] = []
     for each in kinds:

@@ -23,7 +23,7 @@ from ganeti.system.interfaces import IFiles, IImages, IProcesses
 
 
 @dataclass(frozen=True)
-class Doors:
+class StorageDrivers:
     """What drivers are made of: the ways to the operating system, and where files may be.
 
     ``node`` is the name of this node. ``pretend`` is the folder in which volume groups and
@@ -48,7 +48,7 @@ class Doors:
         return Lvm(self.processes)
 
 
-DRIVERS: Mapping[Template, Callable[[Doors], IVolumes]] = {
+DRIVERS: Mapping[Template, Callable[[StorageDrivers], IVolumes]] = {
     Template.DISKLESS: lambda doors: NoVolumes(),
     Template.FILE: lambda doors: FileVolumes(doors.images, doors.folders),
     Template.SHAREDFILE: lambda doors: FileVolumes(doors.images, doors.folders),
@@ -58,7 +58,7 @@ DRIVERS: Mapping[Template, Callable[[Doors], IVolumes]] = {
     ),
 }
 
-PRETENDED: Mapping[Template, Callable[[Doors], IVolumes]] = {
+PRETENDED: Mapping[Template, Callable[[StorageDrivers], IVolumes]] = {
     Template.PLAIN: lambda doors: PretendVolumes(doors.devices),
     Template.DRBD: lambda doors: PretendMirror(
         doors.pretend, doors.node, PretendVolumes(doors.devices)
@@ -66,7 +66,7 @@ PRETENDED: Mapping[Template, Callable[[Doors], IVolumes]] = {
 }
 """Drivers that take the place of others on a host that pretends."""
 
-UNITS: Mapping[str, Callable[[Doors], IUnits]] = {
+UNITS: Mapping[str, Callable[[StorageDrivers], IUnits]] = {
     "file": lambda doors: FileFolders(doors.images, doors.folders),
     "sharedfile": lambda doors: FileFolders(doors.images, doors.folders),
     "lvm-vg": lambda doors: VolumeGroups(doors.lvm),
@@ -74,21 +74,21 @@ UNITS: Mapping[str, Callable[[Doors], IUnits]] = {
 }
 """Kinds of storage units, under the names that the remote API gives them."""
 
-PRETENDED_UNITS: Mapping[str, Callable[[Doors], IUnits]] = {
+PRETENDED_UNITS: Mapping[str, Callable[[StorageDrivers], IUnits]] = {
     "lvm-vg": lambda doors: PretendGroups(doors.devices),
     "lvm-pv": lambda doors: PretendDevices(doors.devices),
 }
 
 
 def drivers(
-    doors: Doors, templates: Iterable[Template] = tuple(DRIVERS)
+    doors: StorageDrivers, templates: Iterable[Template] = tuple(DRIVERS)
 ) -> dict[Template, IVolumes]:
     """A driver for each of the templates; those that nothing serves are left out."""
     known = {**DRIVERS, **(PRETENDED if doors.pretend else {})}
     return {each: known[each](doors) for each in templates if each in known}
 
 
-def units(doors: Doors) -> dict[str, IUnits]:
+def units(doors: StorageDrivers) -> dict[str, IUnits]:
     """The storage units of this node, by kind."""
     known = {**UNITS, **(PRETENDED_UNITS if doors.pretend else {})}
     return {kind: build(doors) for kind, build in known.items()}

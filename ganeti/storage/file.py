@@ -11,8 +11,8 @@ from zope.interface import implementer
 
 from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Disk
-from ganeti.storage.folders import AllowedFolders, Place
-from ganeti.storage.interfaces import IUnits, IVolumes, Local, Unit, Volume, VolumeStatus
+from ganeti.storage.folders import AllowedFolders, ResolvedPath
+from ganeti.storage.interfaces import IUnits, IVolumes, LocalHost, StorageUnit, Volume, VolumeStatus
 from ganeti.storage.loss import lost
 from ganeti.system.interfaces import IImages
 
@@ -74,11 +74,11 @@ class FileVolumes:
         try:
             path = self._place(disk).path
         except Refused:  # attaching it says why
-            return VolumeStatus(path="", degraded=True, local=Local.FAULTY)
+            return VolumeStatus(path="", degraded=True, local=LocalHost.FAULTY)
         size = self._images.size(path)
         return None if size is None else VolumeStatus(path=path, size=size // MIB)
 
-    def _place(self, disk: Disk) -> Place:
+    def _place(self, disk: Disk) -> ResolvedPath:
         return self._folders.place(str(disk.logical_id[1]))
 
     def _present(self, disk: Disk) -> str:
@@ -96,15 +96,15 @@ class FileFolders:
         self._images = images
         self._folders = folders
 
-    async def units(self) -> list[Unit]:
+    async def units(self) -> list[StorageUnit]:
         return [await self.unit(folder) for folder in sorted(self._folders.all())]
 
-    async def unit(self, name: str) -> Unit:
+    async def unit(self, name: str) -> StorageUnit:
         folder = self._folders.folder(name)
         with _explained(f"the room in {folder} cannot be found out"):
             space = await self._images.space(folder)
         size, free = space.size // MIB, space.free // MIB
-        return Unit(name=name, size=size, free=free, used=size - free)
+        return StorageUnit(name=name, size=size, free=free, used=size - free)
 
     async def set_allocatable(self, name: str, allocatable: bool) -> None:
         raise Refused(

@@ -70,7 +70,7 @@ def forbidden(folder: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Place:
+class ResolvedPath:
     """Where a file really is on this host, and which allowed folder that is in."""
 
     path: str
@@ -103,7 +103,7 @@ class AllowedFolders:
         """The folders on the administrator's list that are not accepted."""
         return tuple(folder for folder in self._listed() or () if forbidden(folder))
 
-    def place(self, path: str) -> Place:
+    def place(self, path: str) -> ResolvedPath:
         """Where the file ``path`` is.
 
         :raises Refused: it is in no allowed folder, or would leave it by ``..`` or a symbolic link.
@@ -132,11 +132,11 @@ class AllowedFolders:
             Code.INPUT,
         )
 
-    def _place(self, path: str, folder: str) -> Place:
+    def _place(self, path: str, folder: str) -> ResolvedPath:
         here, below = self.root + folder, path[len(folder) :]
         if self.resolve(here + below) != self.resolve(here) + below:
             raise Refused(f"{path} leads out of {folder} by a symbolic link", Code.INPUT)
-        return Place(here + below, here)
+        return ResolvedPath(here + below, here)
 
     def _listed(self) -> tuple[str, ...] | None:
         listing = self.root + self.listing

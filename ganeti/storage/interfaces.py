@@ -16,7 +16,7 @@ from zope.interface import Interface
 from ganeti.model.disk import Disk
 
 
-class Local(enum.StrEnum):
+class LocalHost(enum.StrEnum):
     """The state of this node's copy of a disk."""
 
     OK = "ok"
@@ -40,7 +40,7 @@ class VolumeStatus:
     sync_percent: float | None = None
     estimated_time: int | None = None
     degraded: bool = False
-    local: Local = Local.OK
+    local: LocalHost = LocalHost.OK
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +170,7 @@ class IMirror(Interface):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unit:
+class StorageUnit:
     """A place that disks are made in: how large it is, and whether new ones may be made there.
 
     One that is not ``healthy`` has lost a part of itself. ``group`` is the volume group that
@@ -189,10 +189,10 @@ class Unit:
 class IUnits(Interface):
     """The storage units of one kind on this node, as an administrator looks after them."""
 
-    async def units() -> list[Unit]:
+    async def units() -> list[StorageUnit]:
         """All of them, sorted by name."""
 
-    async def unit(name: str) -> Unit:
+    async def unit(name: str) -> StorageUnit:
         """One of them.
 
         :raises Refused: there is none of that name.

@@ -10,8 +10,8 @@ from ganeti.model.disk import Disk
 def lost(disk: Disk, what: str) -> Refused:
     """The refusal to use a disk that has lost ``what`` it consists of; it says the ways out."""
     return Refused(
-        f"{disk.iv_name or 'the disk'} has lost its {what}; gnt-instance recreate-disks makes it "
-        "anew, empty, and gnt-instance replace-disks fills one that is mirrored from its other "
-        "copy",
+        f"{disk.iv_name or 'the disk'} has lost its {what}; if a job that renamed the instance was "
+        "interrupted, rename it again in the same way; else gnt-instance recreate-disks creates an "
+        "empty one, and gnt-instance replace-disks fills a mirrored one from its other copy",
         Code.UNKNOWN,
     )

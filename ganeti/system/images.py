@@ -9,7 +9,7 @@ import stat
 
 from zope.interface import implementer
 
-from ganeti.system.interfaces import IImages, Space
+from ganeti.system.interfaces import FileSystemSpace, IImages
 from ganeti.system.threads import InThread
 
 _CHUNK = bytes(1 << 20)
@@ -50,7 +50,7 @@ class LocalImages:
     async def below(self, folder: str) -> dict[str, int]:
         return await self._in_thread(_below, folder)
 
-    async def space(self, folder: str) -> Space:
+    async def space(self, folder: str) -> FileSystemSpace:
         return await self._in_thread(_space, folder)
 
 
@@ -127,11 +127,11 @@ def _below(folder: str) -> dict[str, int]:
     return found
 
 
-def _space(folder: str) -> Space:
+def _space(folder: str) -> FileSystemSpace:
     while not os.path.isdir(folder):  # made together with the first image in it
         folder = os.path.dirname(folder)
     room = os.statvfs(folder)
-    return Space(room.f_blocks * room.f_frsize, room.f_bavail * room.f_frsize)
+    return FileSystemSpace(room.f_blocks * room.f_frsize, room.f_bavail * room.f_frsize)
 
 
 def _make_folder(folder: str) -> None:

@@ -118,7 +118,7 @@ class INames(Interface):
 
 
 @dataclass(frozen=True)
-class Finished:
+class ProcessResult:
     """A process that has ended: exit code (negative: minus the signal), and what it wrote."""
 
     code: int
@@ -127,7 +127,7 @@ class Finished:
 
 
 @dataclass(frozen=True)
-class Life:
+class ProcessLifetime:
     """A process that is there; ``identity`` tells it from a later one of the same pid."""
 
     identity: str
@@ -146,7 +146,7 @@ class IProcesses(Interface):
         output: str | None = None,
         files: Mapping[int, str | int] | None = None,
         cwd: str | None = None,
-    ) -> Finished:
+    ) -> ProcessResult:
         """Run a program until it exits; cancelling kills its whole process group.
 
         The environment is exactly ``env``, or a minimal PATH. What it left running in the
@@ -172,7 +172,7 @@ class IProcesses(Interface):
         :raises Failed: it cannot be started.
         """
 
-    def life(pid: int) -> Life | None:
+    def life(pid: int) -> ProcessLifetime | None:
         """What is known of a process; None if there is none, or only a zombie."""
 
     def arguments(pid: int) -> list[str]:
@@ -188,7 +188,7 @@ MINIMAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True)
-class Space:
+class FileSystemSpace:
     """Room in a file system, in bytes: in all, and what is still to be had."""
 
     size: int
@@ -234,12 +234,12 @@ class IImages(Interface):
     async def below(folder: str) -> dict[str, int]:
         """The sizes of all regular files below a folder, by path; none if it is not there."""
 
-    async def space(folder: str) -> Space:
+    async def space(folder: str) -> FileSystemSpace:
         """The room in the file system that ``folder`` is in, or would be made in."""
 
 
 @dataclass(frozen=True)
-class Party:
+class StreamPeer:
     """Who we are to a peer of a transfer, and whom we expect.
 
     ``key`` and ``certificate`` are PEM files of ours; ``trusted`` is the PEM text of all
@@ -279,18 +279,18 @@ class Awaited:
     """
 
     listening: IListening
-    party: Party
+    party: StreamPeer
     greeting: bytes
     patience: float
 
 
 @dataclass(frozen=True)
-class Called:
+class StreamCaller:
     """A peer that listens; each of ``tries`` to connect takes at most ``patience`` seconds."""
 
     host: str
     port: int
-    party: Party
+    party: StreamPeer
     greeting: bytes
     patience: float
     tries: int
@@ -355,5 +355,5 @@ class IStreams(Interface):
     def close(descriptor: int) -> None:
         """Close an end of a pipe."""
 
-    def begin(source: FileEnd | PipeEnd | Awaited, sink: FileEnd | PipeEnd | Called) -> IFlow:
+    def begin(source: FileEnd | PipeEnd | Awaited, sink: FileEnd | PipeEnd | StreamCaller) -> IFlow:
         """Begin to move everything there is from ``source`` to ``sink``."""

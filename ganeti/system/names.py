@@ -12,7 +12,7 @@ from ganeti.system.interfaces import INames
 from ganeti.system.threads import InThread
 
 _UNKNOWN = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
-_PATIENCE = 1.0
+_TIMEOUT = 1.0
 
 
 @implementer(INames)
@@ -42,7 +42,7 @@ def _addresses(name: str) -> list[str]:
 
 def _in_use(address: str, port: int) -> bool:
     try:
-        socket.create_connection((address, port), _PATIENCE).close()
+        socket.create_connection((address, port), _TIMEOUT).close()
     except ConnectionRefusedError:
         return True
     except OSError:

@@ -27,9 +27,9 @@ from ganeti.system.interfaces import (
     MINIMAL_PATH,
     OUTPUT_LIMIT,
     TAIL,
-    Finished,
     IProcesses,
-    Life,
+    ProcessLifetime,
+    ProcessResult,
 )
 
 _CLEAN = {"PATH": MINIMAL_PATH}
@@ -59,7 +59,7 @@ class LocalProcesses:
         output: str | None = None,
         files: Mapping[int, str | int] | None = None,
         cwd: str | None = None,
-    ) -> Finished:
+    ) -> ProcessResult:
         if cwd is not None:
             argv = [*_change_directory(cwd, argv), *argv]
         out, err = (_Stream(self._readers, self._clock) for _ in range(2))
@@ -79,7 +79,7 @@ class LocalProcesses:
             out.listen()
             err.listen()
             code = await self._end(ending, argv, timeout)
-            return Finished(code, out.rest() if log is None else log.tail(), err.rest())
+            return ProcessResult(code, out.rest() if log is None else log.tail(), err.rest())
         finally:
             out.close()
             err.close()
@@ -114,7 +114,7 @@ class LocalProcesses:
         finally:
             log.close()
 
-    def life(self, pid: int) -> Life | None:
+    def life(self, pid: int) -> ProcessLifetime | None:
         try:
             with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
                 # The name in parentheses may hold anything, parentheses included.
@@ -124,7 +124,9 @@ class LocalProcesses:
         if fields[0] in (b"Z", b"X"):
             return None
         ticks = int(fields[11]) + int(fields[12])
-        return Life(f"{self._boot}:{fields[19].decode()}", ticks / self._ticks_per_second)
+        return ProcessLifetime(
+            f"{self._boot}:{fields[19].decode()}", ticks / self._ticks_per_second
+        )
 
     def arguments(self, pid: int) -> list[str]:
         try:

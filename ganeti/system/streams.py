@@ -24,27 +24,27 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ganeti.errors import Code, Failed
-from ganeti.system.brake import Brake, Stopped
+from ganeti.system.cancellation import Cancelled, CancelSwitch
 from ganeti.system.connection_errors import explain
-from ganeti.system.ends import CHUNK, FileSink, FileSource, PipeSink, PipeSource
 from ganeti.system.interfaces import (
     Awaited,
-    Called,
     FileEnd,
     Flowing,
     IFlow,
     IListening,
     IStreams,
     PipeEnd,
+    StreamCaller,
 )
-from ganeti.system.peers import Connection, Listening, accept, broke_off, call
+from ganeti.system.stream_endpoints import CHUNK, FileSink, FileSource, PipeSink, PipeSource
+from ganeti.system.tls_peers import Listening, TlsConnection, accept, broke_off, call
 
 _PIPE = 1 << 20
 
 SourceEnd: TypeAlias = FileEnd | PipeEnd | Awaited
-SinkEnd: TypeAlias = FileEnd | PipeEnd | Called
-Source: TypeAlias = FileSource | PipeSource | Connection
-Sink: TypeAlias = FileSink | PipeSink | Connection
+SinkEnd: TypeAlias = FileEnd | PipeEnd | StreamCaller
+Source: TypeAlias = FileSource | PipeSource | TlsConnection
+Sink: TypeAlias = FileSink | PipeSink | TlsConnection
 
 
 @implementer(IStreams)
@@ -84,9 +84,9 @@ class Flow:
     def __init__(self, source: SourceEnd, sink: SinkEnd, reactor: IReactorFromThreads) -> None:
         self._reactor = reactor
         self._moved = 0
-        self._connected = not isinstance(source, Awaited) and not isinstance(sink, Called)
-        self._brake = Brake()
-        self._held: Connection | None = None
+        self._connected = not isinstance(source, Awaited) and not isinstance(sink, StreamCaller)
+        self._brake = CancelSwitch()
+        self._held: TlsConnection | None = None
         self._over: Failure | None = None
         self._ended = False
         self._asking: list[Deferred[None]] = []
@@ -131,7 +131,7 @@ class Flow:
         try:
             with ExitStack() as opened:
                 self._carry(opened, source, sink, read, write)
-        except Stopped:
+        except Cancelled:
             over = Failure(Failed("the transfer was stopped"))
         except OSError as e:
             over = Failure(Failed(_words(e), Code.ENVIRONMENT))
@@ -165,7 +165,7 @@ class Flow:
                 opened.callback(taker.close)
             case PipeEnd():
                 taker = pipe_sink
-            case Called():
+            case StreamCaller():
                 taker = call(sink, self._brake)
                 opened.callback(taker.close)
         if giver is None:

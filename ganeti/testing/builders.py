@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ganeti.config.changes.instances import port_of
-from ganeti.config.founding import SETTINGS, first_policy, hypervisor_settings
+from ganeti.config.initial_state import SETTINGS, first_policy, hypervisor_settings
 from ganeti.config.state import ClusterState, empty
 from ganeti.model.cluster import Cluster
-from ganeti.model.disk import Disk, Mode, Template
+from ganeti.model.disk import Disk, DiskMode, Template
 from ganeti.model.group import AllocPolicy, Group
 from ganeti.model.guest import Guest
 from ganeti.model.instance import Instance, Nic, Wanted, WantedBy
@@ -151,7 +151,7 @@ def a_disk(
         "nodes": held,
         "iv_name": f"disk/{index}",
         "size": size,
-        "mode": Mode.READ_WRITE,
+        "mode": DiskMode.READ_WRITE,
         "params": {},
     }
     return Disk(**{**fields, **over})

@@ -16,38 +16,43 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock, deferLater
 from twisted.python.failure import Failure
 
-from ganeti.bootstrap.copy import Copy, read
+from ganeti.bootstrap.journal_copy import JournalCopy, read
 from ganeti.config import access
 from ganeti.config.changes.nodes import certify
 from ganeti.config.formats import Checkpoint
-from ganeti.config.founding import founded
+from ganeti.config.initial_state import initial_state
 from ganeti.config.state import ClusterState
 from ganeti.config.verify import verify
 from ganeti.errors import Failed, GanetiError, JobLost, NotMaster
 from ganeti.hypervisor.interfaces import IHypervisor
 from ganeti.journal.file import FileJournal
-from ganeti.master.absent import end_calls_to_absent_nodes
-from ganeti.master.follower import Patience
-from ganeti.master.master import Master, Surroundings
-from ganeti.master.places import Places
-from ganeti.master.quorum import Quorum
-from ganeti.master.sharing import Sharing
-from ganeti.master.startup import Mandate, Startup
+from ganeti.master.ancillary_files import AncillaryFiles
+from ganeti.master.follower import FollowerTimeouts
+from ganeti.master.master import Dependencies, Master
+from ganeti.master.mastership import Quorum
+from ganeti.master.offline_nodes import end_calls_to_absent_nodes
+from ganeti.master.startup import Startup, StartupMandate
+from ganeti.master.state_paths import StatePaths
 from ganeti.model.disk import Template
 from ganeti.model.instance import Wanted
 from ganeti.node.answers import answers_of
-from ganeti.node.parts import Host, parts_of
+from ganeti.node.assembly import Host, parts_of
 from ganeti.node.voter import read_state
 from ganeti.opcodes.cluster import RenewCrypto
 from ganeti.opcodes.instance.create import CreateInstance
-from ganeti.opcodes.instance.lifecycle import RemoveInstance, ShutdownInstance, StartInstance
+from ganeti.opcodes.instance.lifecycle import (
+    RemoveInstance,
+    RenameInstance,
+    ShutdownInstance,
+    StartInstance,
+)
 from ganeti.opcodes.instance.moves import MigrateInstance
 from ganeti.opcodes.opcode import Opcode
 from ganeti.operations.operation import SharedFile
 from ganeti.paths import Paths
 from ganeti.pki.enrolment import fingerprint
-from ganeti.rpc.asking import Asker
-from ganeti.rpc.liveness import ProbedWay
+from ganeti.rpc.liveness import ProbedTransport
+from ganeti.rpc.node_client import NodeClient
 from ganeti.schema.records import replace
 from ganeti.testing.certificates import (
     MemoryKeys,
@@ -75,19 +80,19 @@ BEGINNING = 1_700_000_000
 
 LOOK, LOOK_AROUND = 1.0, 5.0
 """Seconds between two looks of a master daemon at whom its own host's node daemon obeys, and
-between two questions to other nodes, as ``ganeti.daemon.master`` has them."""
+between two questions to other nodes, as ``ganeti.daemon.master_services`` has them."""
 
 FIRST_AUTHORITY = new_authority(0)
 """The authority that every simulated cluster begins with."""
 
-LONGEST = 24 * 3600.0
+MAX_LENGTH = 24 * 3600.0
 """Seconds of simulated time after which a cluster that is not quiet counts as stuck."""
 
 OS_FOLDER = "/usr/share/ganeti/os/noop"
 _OS_SCRIPTS = ("create", "import", "export", "rename", "verify")
 
 
-RESTART = Mandate()
+RESTART = StartupMandate()
 """What a master may do that is started again where it was."""
 
 
@@ -271,7 +276,7 @@ class MasterProcess:
         """The newest term that it has been granted."""
         return self._startup.quorum.term() if self._startup is not None else 0
 
-    async def begin(self, mandate: Mandate) -> None:
+    async def begin(self, mandate: StartupMandate) -> None:
         """Recover, be elected, and run jobs.
 
         :raises NotMaster: another one is the master.
@@ -279,12 +284,12 @@ class MasterProcess:
         """
         host = self.host
         files = MemoryFiles(host.disk, self.clock, latency=0.0005)
-        places = Places(host.paths.data)
+        places = StatePaths(host.paths.data)
         journal = await FileJournal.open(
             files, places.journal, self.clock, segment_size=host.segment_size
         )
-        self._way = ProbedWay(self.wire, self.clock)
-        nodes = Asker(
+        self._way = ProbedTransport(self.wire, self.clock)
+        nodes = NodeClient(
             self._way,
             self.clock,
             term=lambda: startup.quorum.term(),
@@ -293,7 +298,7 @@ class MasterProcess:
             deposed=lambda error: startup.quorum.heard(error),
         )
         keys = MemoryKeys(files, host.paths, self._serials)
-        around = Surroundings(
+        around = Dependencies(
             files=files,
             places=places,
             nodes=nodes,
@@ -307,7 +312,7 @@ class MasterProcess:
             name=host.name,
             keys=keys,
             # Small as well, so that copies get checkpoints within minutes.
-            patience=Patience(frames=4 * host.segment_size),
+            patience=FollowerTimeouts(frames=4 * host.segment_size),
         )
         self._startup = startup = Startup(
             around,
@@ -322,7 +327,9 @@ class MasterProcess:
         startup.require_mandate(mandate)
         await startup.begin(mandate)
         self.begun = True
-        sharing = Sharing(self.master.nodes, self.master.config.state, around.shared, self.clock)
+        sharing = AncillaryFiles(
+            self.master.nodes, self.master.config.state, around.shared, self.clock
+        )
         self.master.config.observe(sharing.changed)
         sharing.soon()
         self._every(LOOK, lambda: self._look(files, startup.quorum))
@@ -429,7 +436,7 @@ class SimulatedCluster:
     def _found(self) -> None:
         """Write the first state of the cluster, with all its nodes, to the master's disk."""
         first, *others = self.hosts
-        state = founded(
+        state = initial_state(
             name="cluster",
             address="192.0.2.100",
             master=first.name,
@@ -487,7 +494,7 @@ class SimulatedCluster:
         self.network.behave(host.name)
 
     def launch_master(
-        self, host: SimulatedHost, mandate: Mandate = RESTART
+        self, host: SimulatedHost, mandate: StartupMandate = RESTART
     ) -> tuple[MasterProcess, Deferred[None]]:
         """Start a master daemon on a host, and do not wait until its term has begun."""
         process = MasterProcess(self, host)
@@ -499,7 +506,9 @@ class SimulatedCluster:
 
         return process, Deferred.fromCoroutine(process.begin(mandate)).addErrback(failed)
 
-    def start_master(self, host: SimulatedHost | None = None, mandate: Mandate = RESTART) -> None:
+    def start_master(
+        self, host: SimulatedHost | None = None, mandate: StartupMandate = RESTART
+    ) -> None:
         """Start a master daemon on a host, the first one by default, from what is on its disk.
 
         :raises NotMaster: another host has the master.
@@ -529,10 +538,10 @@ class SimulatedCluster:
         old = self.process
         if self.alive and not old.wire.closed:
             self.wait(old.stop())
-        self.start_master(host, Mandate(take_over=True))
+        self.start_master(host, StartupMandate(take_over=True))
         return old
 
-    def copy_of(self, host: SimulatedHost) -> Copy:
+    def copy_of(self, host: SimulatedHost) -> JournalCopy:
         """What a host has of the journal and its checkpoint."""
         return read(MemoryFiles(host.disk, self.clock), host.paths.data)
 
@@ -601,7 +610,7 @@ class SimulatedCluster:
         results: list[T] = []
         running = work if isinstance(work, Deferred) else Deferred.fromCoroutine(work)
         running.addCallback(results.append)
-        until = self.clock.seconds() + LONGEST
+        until = self.clock.seconds() + MAX_LENGTH
         while not running.called or running.paused:
             next_call = self._next()
             if next_call is None or next_call > until:
@@ -631,7 +640,7 @@ class SimulatedCluster:
 
         :raises Stuck: some do not.
         """
-        until = self.clock.seconds() + LONGEST
+        until = self.clock.seconds() + MAX_LENGTH
         while self._waits() or any(not job.is_final for job in self.master.queue.jobs()):
             next_call = self._next()
             if next_call is None or next_call > until:
@@ -652,6 +661,9 @@ class SimulatedCluster:
         """
         for name in self._half_made():
             self.submit(RemoveInstance(instance_name=name, ignore_failures=True))
+        for renaming in self._half_renamed():
+            name = renaming.instance_name
+            self.submit(ShutdownInstance(instance_name=name, timeout=0), renaming)
         self.settle()
         state = self.master.config.state()
         if state.authorities is not None and state.authorities.must_be_replaced:
@@ -688,6 +700,19 @@ class SimulatedCluster:
         }
         there = {each.name for each in self.master.config.state().instances.values()}
         return sorted(broken_off & there - set(self.running()))
+
+    def _half_renamed(self) -> list[RenameInstance]:
+        """Renames that a master has not carried to their end, of instances with their old names."""
+        there = {each.name for each in self.master.config.state().instances.values()}
+        return [
+            op.opcode
+            for job in self.master.queue.jobs()
+            for op in job.ops
+            if isinstance(op.opcode, RenameInstance)
+            and any(words in str(op.result) for words in _BROKEN_OFF)
+            and op.opcode.instance_name in there
+            and op.opcode.new_name not in there
+        ]
 
     # --- what must be true
 

@@ -10,7 +10,7 @@ from ganeti.errors import Refused
 from ganeti.storage.drbd.reading import HELPER
 from ganeti.system.interfaces import Stat
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
-from ganeti.testing.mirror import Copies, Copy, Key
+from ganeti.testing.mirror import Copies, Key, MemoryCopy
 from ganeti.testing.processes import Ran, Script
 
 FIRST_PORT = 11000
@@ -132,7 +132,7 @@ class ScriptedDrbd:
         if meta in self._blank:
             size = next(int(each[7:-1]) // 1024 for each in ran.argv if each.startswith("--size="))
             peer = (self._there, key[1])
-            before = copy or Copy(size, peer)
+            before = copy or MemoryCopy(size, peer)
             self._copies.all()[key] = replace(before, size=size, current=False, behind=size)
             self._blank.discard(meta)
         elif copy is None:
@@ -210,7 +210,7 @@ class ScriptedDrbd:
         self._copies.settle()
         return Script()
 
-    def _at(self, address: str) -> Copy | None:
+    def _at(self, address: str) -> MemoryCopy | None:
         return self._copies.get(self._key_at(address))
 
     def _key_at(self, address: str) -> Key:
@@ -248,11 +248,11 @@ def _minor_of(path: str) -> int:
     return int(path.removeprefix("/sys/block/drbd").removesuffix("/size"))
 
 
-def _role(copy: Copy) -> str:
+def _role(copy: MemoryCopy) -> str:
     return "Primary" if copy.writable else "Secondary"
 
 
-def _disk(copy: Copy) -> str:
+def _disk(copy: MemoryCopy) -> str:
     return "UpToDate" if copy.current else "Inconsistent" if copy.there else "Diskless"
 
 

@@ -9,21 +9,26 @@ import msgspec
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from ganeti.events.cursor import Cursor
-from ganeti.events.event import Action, Event, Kind, Selection, make_event
+from ganeti.events.event import Event, EventAction, EventFilter, EventKind, make_event
 from ganeti.events.log import Encoded, EventLog
+from ganeti.events.stream_position import StreamPosition
 from ganeti.luxi.caller import Caller
 from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import Request, WaitForEvents
-from ganeti.luxi.reach import MasterAway
+from ganeti.luxi.unreachable import MasterAway
 
 R = TypeVar("R")
 
 
 def a_change(position: int, name: str = "web1", number: int = 1, **over: Any) -> Event:
     """An event: a change of the instance ``name``; ``over`` are arguments of ``make_event``."""
-    fields: dict[str, Any] = {"at": 0.0, "kind": Kind.INSTANCE, "action": Action.CHANGED, **over}
-    return make_event(Cursor(position, number), name=name, **fields)
+    fields: dict[str, Any] = {
+        "at": 0.0,
+        "kind": EventKind.INSTANCE,
+        "action": EventAction.CHANGED,
+        **over,
+    }
+    return make_event(StreamPosition(position, number), name=name, **fields)
 
 
 @implementer(IMaster)
@@ -32,7 +37,7 @@ class MemoryEvents:
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        self.log = EventLog(Cursor(0))
+        self.log = EventLog(StreamPosition(0))
         self.asked: list[WaitForEvents] = []
         self.away = False
 
@@ -40,7 +45,7 @@ class MemoryEvents:
         """Commit a change of these instances."""
         position = self.log.end.position + 1
         events = [a_change(position, name, n, **over) for n, name in enumerate(names, 1)]
-        self.log.append(Encoded.of(events, Cursor(position)))
+        self.log.append(Encoded.of(events, StreamPosition(position)))
 
     async def ask(self, request: Request[R], caller: Caller | None = None) -> R:
         answer: R = msgspec.json.decode(await self.ask_raw(request, caller))
@@ -49,7 +54,7 @@ class MemoryEvents:
     async def ask_raw(self, request: Request[Any], caller: Caller | None = None) -> msgspec.Raw:
         assert isinstance(request, WaitForEvents), request
         self.asked.append(request)
-        cursor = None if request.since is None else Cursor.parse(request.since)
+        cursor = None if request.since is None else StreamPosition.parse(request.since)
         timer = self._clock.callLater(request.timeout, self.log.wake)
         try:
             while True:
@@ -60,7 +65,7 @@ class MemoryEvents:
                 if not self.log.holds(cursor):
                     return _answer([], self.log.end, reset=True)
                 page = self.log.page(cursor, 3)
-                selection = Selection.of(request.kinds, request.names, request.tags)
+                selection = EventFilter.of(request.kinds, request.names, request.tags)
                 chosen = list(selection.choose(page.events))
                 if chosen or not timer.active():
                     return _answer(chosen, page.next)
@@ -75,7 +80,7 @@ class MemoryEvents:
         self.log.wake()
 
 
-def _answer(events: list[Event], position: Cursor, *, reset: bool = False) -> msgspec.Raw:
+def _answer(events: list[Event], position: StreamPosition, *, reset: bool = False) -> msgspec.Raw:
     answer = {
         "events": [msgspec.Raw(event.data) for event in events],
         "position": str(position),

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ganeti.model.guest import GuestState
-from ganeti.rpc.node import NodeFacts, OSDefinition, StorageSpace
+from ganeti.rpc.node import NodeInfo, OSDefinitionReport, StorageSpace
 
 
-def some_facts(*, runs: Sequence[str] = (), **over: Any) -> NodeFacts:
+def some_facts(*, runs: Sequence[str] = (), **over: Any) -> NodeInfo:
     """The facts of a node with 32 GiB of memory and 1 TiB of file storage, half of both free."""
     facts: dict[str, Any] = {
         "memory_total": 32768,
@@ -25,10 +25,10 @@ def some_facts(*, runs: Sequence[str] = (), **over: Any) -> NodeFacts:
         "storage": (StorageSpace(kind="file", name="/srv", size=1 << 20, free=1 << 19),),
         "problems": {},
     }
-    return NodeFacts(**{**facts, **over})
+    return NodeInfo(**{**facts, **over})
 
 
-def an_os(name: str = "noop", **over: Any) -> OSDefinition:
+def an_os(name: str = "noop", **over: Any) -> OSDefinitionReport:
     """A valid OS definition without variants."""
     definition: dict[str, Any] = {
         "name": name,
@@ -39,4 +39,4 @@ def an_os(name: str = "noop", **over: Any) -> OSDefinition:
         "parameters": (),
         "api_versions": (20,),
     }
-    return OSDefinition(**{**definition, **over})
+    return OSDefinitionReport(**{**definition, **over})

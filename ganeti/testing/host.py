@@ -13,10 +13,10 @@ from ganeti.hypervisor.fake import FakeHypervisor
 from ganeti.hypervisor.interfaces import IHypervisor
 from ganeti.model.disk import Template
 from ganeti.node.answers import answers_of
-from ganeti.node.parts import NO_VOLUMES, Host, Parts, parts_of
+from ganeti.node.assembly import NO_VOLUMES, Host, NodeParts, parts_of
 from ganeti.paths import Paths
-from ganeti.rpc.members import MemberFile, Members
-from ganeti.rpc.server import Answers
+from ganeti.rpc.members import MemberFile, MemberRecords
+from ganeti.rpc.server import CallHandlers
 from ganeti.storage.interfaces import IVolumes
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.images import MemoryImages
@@ -37,8 +37,8 @@ class MemoryHost:
     Hosts of one ``network`` reach each other. It takes itself for a master candidate.
     """
 
-    parts: Parts
-    answers: Answers
+    parts: NodeParts
+    answers: CallHandlers
 
     def __init__(
         self,
@@ -77,9 +77,11 @@ class MemoryHost:
             self._put(f"{folder}/parameters.list")
         for path in programs:
             self._put(path, mode=0o755)
+        for path in ("/proc/meminfo", "/sys/class/net/lo/operstate"):
+            self._put(path)
         for path in (self.paths.authority, self.paths.node_certificate):
             self._put(path)
-        members = Members(revision=0, certificates={name: (name,)}, candidates=(name,))
+        members = MemberRecords(revision=0, certificates={name: (name,)}, candidates=(name,))
         known = MemberFile(term=0, members=members)
         self._put(self.paths.member_list, msgspec.json.encode(known))
         self.restart()

@@ -9,19 +9,20 @@ from zope.interface import implementer
 
 from ganeti.errors import Failed, Invalid, Problem
 from ganeti.hypervisor.fake import FakeGuest, FakeHypervisor
+from ganeti.hypervisor.guest_records import noted
 from ganeti.hypervisor.interfaces import (
     NO_EQUIPMENT,
     AttachedDisk,
     ConsoleAccess,
     Equipment,
     IHypervisor,
+    MigrationPhase,
+    MigrationProgress,
     NotRunning,
-    Phase,
-    Sending,
 )
-from ganeti.hypervisor.noted import noted
 from ganeti.model.guest import Guest, GuestState
-from ganeti.model.running import RunningConfig
+from ganeti.model.running import RunningConfig, is_older
+from ganeti.schema.records import replace
 from ganeti.schema.types import Parameters
 from ganeti.testing.processes import MemoryNotes
 
@@ -91,14 +92,18 @@ class MemoryHypervisor:
         return await self._guests.console(guest)
 
     async def validate(self, hvparams: Parameters, equipment: Equipment = NO_EQUIPMENT) -> None:
-        if self.objections:
-            raise Invalid([Problem(name, why) for name, why in self.objections.items()])
+        problems = [Problem(name, why) for name, why in self.objections.items()]
+        if is_older(self.program_version, equipment.minimum_version):
+            problems.append(Problem("version", f"older than {equipment.minimum_version}"))
+        if problems:
+            raise Invalid(problems)
 
     async def version(self, hvparams: Parameters) -> str:
         return self.program_version
 
     async def running_config(self, guest: Guest) -> RunningConfig:
-        return await self._guests.running_config(guest)
+        found = await self._guests.running_config(guest)
+        return replace(found, version=self.program_version)
 
     async def accept(
         self, guest: Guest, disks: Sequence[AttachedDisk], address: str, running: RunningConfig
@@ -112,10 +117,10 @@ class MemoryHypervisor:
             raise Failed(f"{destination} cannot be reached")
         await self._guests.migrate(guest, destination, live=live)
 
-    async def sending(self, guest: Guest) -> Sending:
+    async def sending(self, guest: Guest) -> MigrationProgress:
         if self.breaks_at == "sending":
             await self._guests.finish_outgoing(guest, left=False)
-            return Sending(phase=Phase.FAILED, message="broken on purpose")
+            return MigrationProgress(phase=MigrationPhase.FAILED, message="broken on purpose")
         return await self._guests.sending(guest)
 
     async def finish_incoming(self, guest: Guest, *, arrived: bool) -> str:

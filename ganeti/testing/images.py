@@ -8,7 +8,7 @@ import os
 
 from zope.interface import implementer
 
-from ganeti.system.interfaces import IImages, Space
+from ganeti.system.interfaces import FileSystemSpace, IImages
 
 
 @implementer(IImages)
@@ -61,8 +61,8 @@ class MemoryImages:
     async def below(self, folder: str) -> dict[str, int]:
         return {path: size for path, size in self.sizes.items() if path.startswith(folder + "/")}
 
-    async def space(self, folder: str) -> Space:
-        return Space(self.room, self.room - sum(self.sizes.values()))
+    async def space(self, folder: str) -> FileSystemSpace:
+        return FileSystemSpace(self.room, self.room - sum(self.sizes.values()))
 
     def _works(self, what: str, path: str) -> None:
         if self.breaks_at == what:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from zope.interface import implementer
 
 from ganeti.errors import NotKept
-from ganeti.journal.interfaces import Commit, Damaged, IJournal, Observer, Position
+from ganeti.journal.interfaces import Commit, IJournal, JournalDamaged, Observer, Position
 
 
 @implementer(IJournal)
@@ -46,7 +46,7 @@ class MemoryJournal:
 
     def replay(self, after: Position) -> Iterator[tuple[Position, Commit]]:
         if not self._first - 1 <= after <= self.end():
-            raise Damaged(f"the journal has commits {self._first} to {self.end()} only")
+            raise JournalDamaged(f"the journal has commits {self._first} to {self.end()} only")
         return iter(list(enumerate(self.commits[after + 1 - self._first :], after + 1)))
 
     def end(self) -> Position:

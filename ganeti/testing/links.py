@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import Clock
 
-from ganeti.rpc.asking import Lost
+from ganeti.rpc.node_client import TransportError
 
 CONNECT_TIMEOUT = 10.0
 """Seconds after which a connection that is not answered is given up."""
@@ -139,10 +139,10 @@ class Links:
         if self.connected(source, destination):
             return
         if self.link(source, destination).rejects:
-            raise Lost("no route to host")
+            raise TransportError("no route to host")
         await self._sleep(CONNECT_TIMEOUT)
         if not self.connected(source, destination):
-            raise Lost("the connection could not be opened in time")
+            raise TransportError("the connection could not be opened in time")
 
     async def _carry(self, source: str, destination: str) -> None:
         link = self.link(source, destination)
@@ -152,7 +152,7 @@ class Links:
         if link.cut:
             await self._opened(link)
         if link.loss and self._random.random() < link.loss:
-            raise Lost("the connection was reset")
+            raise TransportError("the connection was reset")
 
     async def _opened(self, link: Link) -> None:
         opened: Deferred[None] = Deferred()
@@ -179,4 +179,4 @@ def _fire(waiting: Deferred[None]) -> None:
 
 def _fail(waiting: Deferred[None]) -> None:
     if not waiting.called:
-        waiting.errback(Lost("the connection timed out"))
+        waiting.errback(TransportError("the connection timed out"))

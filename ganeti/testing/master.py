@@ -19,7 +19,7 @@ from ganeti.luxi.methods import (
     SubmitJob,
     SubmitManyJobs,
 )
-from ganeti.luxi.reach import MasterAway
+from ganeti.luxi.unreachable import MasterAway
 from ganeti.opcodes.opcode import Opcode
 
 R = TypeVar("R")

@@ -12,14 +12,14 @@ from zope.interface import implementer
 from ganeti.errors import Code, Refused
 from ganeti.model.disk import Disk
 from ganeti.model.mirror import ends_of
-from ganeti.storage.interfaces import IMirror, IVolumes, Local, Volume, VolumeStatus
+from ganeti.storage.interfaces import IMirror, IVolumes, LocalHost, Volume, VolumeStatus
 
 Key = tuple[str, int]
 """A copy: the address of its node, and the port of its disk."""
 
 
 @dataclass
-class Copy:
+class MemoryCopy:
     """A node's copy of a disk; sizes in MiB.
 
     ``current`` copies have all data; of others ``behind`` is missing. ``changed`` was written
@@ -51,7 +51,7 @@ class Copies:
         self._clock = clock
         self._rate = rate
         self._since = clock.seconds()
-        self._all: dict[Key, Copy] = {}
+        self._all: dict[Key, MemoryCopy] = {}
         self._cut: set[frozenset[str]] = set()
         self._met: set[frozenset[Key]] = set()
 
@@ -80,11 +80,11 @@ class Copies:
         self.settle()
         self._all[key].there = self._all[key].current = False
 
-    def all(self) -> dict[Key, Copy]:
+    def all(self) -> dict[Key, MemoryCopy]:
         self.settle()
         return self._all
 
-    def get(self, key: Key) -> Copy | None:
+    def get(self, key: Key) -> MemoryCopy | None:
         self.settle()
         return self._all.get(key)
 
@@ -108,7 +108,7 @@ class Copies:
             self.connected(key) and copy.there and not copy.current and self._all[copy.peer].current
         )
 
-    def source(self, key: Key) -> Copy | None:
+    def source(self, key: Key) -> MemoryCopy | None:
         """The current copy behind a disk: a node's own, or its peer's while that is connected."""
         copy = self._all[key]
         peer = self._all[copy.peer] if self.connected(key) else None
@@ -150,7 +150,7 @@ class Copies:
                 copy.behind = max(0.0, copy.behind - passed)
                 copy.current = copy.behind == 0.0
 
-    def _meet(self, one: Copy, other: Copy) -> None:
+    def _meet(self, one: MemoryCopy, other: MemoryCopy) -> None:
         two_primaries = one.writable and other.writable and not (one.both and other.both)
         if two_primaries or (one.changed and other.changed):
             one.listens = other.listens = False  # a split brain: a person has to decide
@@ -174,7 +174,7 @@ class MemoryMirror:
         key, peer = self._keys(disk)
         if self._copies.get(key) is not None:
             raise Refused(f"there is a copy of disk {disk.uuid} already", Code.EXISTS)
-        copy = Copy(disk.size, peer, current=primary, behind=0 if primary else disk.size)
+        copy = MemoryCopy(disk.size, peer, current=primary, behind=0 if primary else disk.size)
         self._copies.all()[key] = copy
         self._ours.add(key)
 
@@ -267,16 +267,16 @@ class MemoryMirror:
         if copy is None:
             return None
         if not copy.up:
-            return VolumeStatus(path="", size=copy.size, degraded=True, local=Local.UNKNOWN)
+            return VolumeStatus(path="", size=copy.size, degraded=True, local=LocalHost.UNKNOWN)
         return status(self._copies, key, self._path(disk))
 
-    def _present(self, disk: Disk) -> Copy:
+    def _present(self, disk: Disk) -> MemoryCopy:
         copy = self._copies.get(self._keys(disk)[0])
         if copy is None:
             raise Refused(f"there is no copy of disk {disk.uuid}", Code.UNKNOWN)
         return copy
 
-    def _up(self, disk: Disk) -> Copy:
+    def _up(self, disk: Disk) -> MemoryCopy:
         copy = self._present(disk)
         if not copy.up:
             raise Refused(f"disk {disk.uuid} is not attached; attach it first", Code.STATE)
@@ -289,7 +289,13 @@ def status(copies: Copies, key: Key, path: str) -> VolumeStatus:
     peer = copies.all()[copy.peer] if connected else None
     late = next((each for each in (copy, peer) if each and each.there and not each.current), None)
     filling = copies.filling(key) or (connected and copies.filling(copy.peer))
-    local = Local.OK if copy.current else Local.SYNC if copies.filling(key) else Local.FAULTY
+    local = (
+        LocalHost.OK
+        if copy.current
+        else LocalHost.SYNC
+        if copies.filling(key)
+        else LocalHost.FAULTY
+    )
     return VolumeStatus(
         path=path,
         size=copy.size,

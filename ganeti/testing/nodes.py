@@ -14,19 +14,19 @@ from twisted.python.failure import Failure
 
 from ganeti.errors import Failed
 from ganeti.model.node import Node
-from ganeti.rpc.asking import Asker, BadAnswer, Lost
 from ganeti.rpc.call import Call
-from ganeti.rpc.server import Answers, UnknownCall
-from ganeti.rpc.wire import Request
+from ganeti.rpc.node_client import BadAnswer, NodeClient, TransportError
+from ganeti.rpc.server import CallHandlers, UnknownCall
+from ganeti.rpc.wire import CallRequest
 
 R = TypeVar("R")
 
-Misbehaviour = Callable[[Request, Callable[[], Awaitable[bytes]]], Awaitable[bytes]]
+Misbehaviour = Callable[[CallRequest, Callable[[], Awaitable[bytes]]], Awaitable[bytes]]
 """What a node does with a request instead of just answering it by the function it is given."""
 
 
 class MemoryNodes:
-    """``Nodes`` whose answers come from ``Answers`` in this process, without sockets.
+    """``Nodes`` whose answers come from ``CallHandlers`` in this process, without sockets.
 
     Every exchange takes ``delay()`` seconds of ``clock`` on its way there and on its way back;
     without ``delay`` it takes place in the same turn. ``asked`` lists node name and call name of
@@ -35,7 +35,7 @@ class MemoryNodes:
 
     def __init__(
         self,
-        answers: Mapping[str, Answers] | None = None,
+        answers: Mapping[str, CallHandlers] | None = None,
         *,
         clock: IReactorTime | None = None,
         delay: Callable[[], float] | None = None,
@@ -48,7 +48,7 @@ class MemoryNodes:
         self._delay = delay
         self._misbehaving: dict[str, Misbehaviour] = {}
         self._under_way: dict[str, dict[Deferred[bytes], Deferred[bytes]]] = {}
-        self._asker = Asker(self, self._clock, term=term, master=master)
+        self._asker = NodeClient(self, self._clock, term=term, master=master)
 
     # --- Nodes
 
@@ -60,7 +60,7 @@ class MemoryNodes:
 
     # --- what tests say
 
-    def add(self, name: str, answers: Answers) -> None:
+    def add(self, name: str, answers: CallHandlers) -> None:
         """From now on ``answers`` stand for the node of this name, whatever was there before."""
         self._answers[name] = answers
 
@@ -71,7 +71,7 @@ class MemoryNodes:
     def kill(self, name: str) -> None:
         """The node's daemon ends: what it does stops, and nobody gets an answer."""
         for work, waiting in list(self._under_way.get(name, {}).items()):
-            _tell(waiting, Failure(Lost("the connection was lost")))
+            _tell(waiting, Failure(TransportError("the connection was lost")))
             work.cancel()
 
     def crash(self, name: str) -> Sequence[object]:
@@ -81,7 +81,7 @@ class MemoryNodes:
         """
         under_way = self._under_way.pop(name, {})
         for waiting in list(under_way.values()):
-            _tell(waiting, Failure(Lost("the connection was lost")))
+            _tell(waiting, Failure(TransportError("the connection was lost")))
         return list(under_way)
 
     def behave(self, name: str) -> None:
@@ -99,7 +99,7 @@ class MemoryNodes:
     def slow(self, name: str, seconds: float) -> None:
         """The node does what it is asked ``seconds`` late."""
 
-        async def late(_: Request, answer: Callable[[], Awaitable[bytes]]) -> bytes:
+        async def late(_: CallRequest, answer: Callable[[], Awaitable[bytes]]) -> bytes:
             await deferLater(self._clock, seconds)
             return await answer()
 
@@ -127,19 +127,19 @@ class MemoryNodes:
 
     # --- the way
 
-    async def exchange(self, node: Node, request: Request) -> bytes:
-        """Carry a request to the node's ``Answers`` and the answer back."""
+    async def exchange(self, node: Node, request: CallRequest) -> bytes:
+        """Carry a request to the node's ``CallHandlers`` and the answer back."""
         self.asked.append((node.name, request.name))
         await self._travel()
         if node.name not in self._answers:
-            raise Lost("connection refused")
+            raise TransportError("connection refused")
 
         async def answer() -> bytes:
             # Of the daemon that runs now: a request that a slow node has not begun with when its
             # daemon is started again must not be carried out by what the former one knew.
             answers = self._answers.get(node.name)
             if answers is None:
-                raise Lost("the connection was lost")
+                raise TransportError("the connection was lost")
             try:
                 return await self._work(node.name, answers, request)
             except UnknownCall as e:
@@ -150,7 +150,7 @@ class MemoryNodes:
         await self._travel()
         return told
 
-    async def _work(self, name: str, answers: Answers, request: Request) -> bytes:
+    async def _work(self, name: str, answers: CallHandlers, request: CallRequest) -> bytes:
         """The answer; who does not wait for it any more does not keep the node from its work."""
         work = Deferred.fromCoroutine(answers.answer(request, None))
         if work.called:
@@ -173,7 +173,7 @@ def _tell(waiting: Deferred[bytes], told: bytes | Failure) -> None:
 
 
 async def _refuses(*_: object) -> bytes:
-    raise Lost("connection refused")
+    raise TransportError("connection refused")
 
 
 async def _hangs(*_: object) -> bytes:
@@ -181,18 +181,18 @@ async def _hangs(*_: object) -> bytes:
 
 
 async def _loses_request(*_: object) -> bytes:
-    raise Lost("the connection was lost")
+    raise TransportError("the connection was lost")
 
 
-async def _loses_answer(_: Request, answer: Callable[[], Awaitable[bytes]]) -> bytes:
+async def _loses_answer(_: CallRequest, answer: Callable[[], Awaitable[bytes]]) -> bytes:
     await answer()
-    raise Lost("the connection was closed before the answer")
+    raise TransportError("the connection was closed before the answer")
 
 
 def _at(n: int, call: str | None, how: Misbehaviour) -> Misbehaviour:
     count: Iterator[int] = itertools.count(1)
 
-    async def counting(request: Request, answer: Callable[[], Awaitable[bytes]]) -> bytes:
+    async def counting(request: CallRequest, answer: Callable[[], Awaitable[bytes]]) -> bytes:
         if call in (None, request.name) and next(count) == n:
             return await how(request, answer)
         return await answer()

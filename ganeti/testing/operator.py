@@ -12,9 +12,9 @@ from collections.abc import Mapping
 import msgspec
 from twisted.internet.defer import TimeoutError as TimedOut
 
-from ganeti.bootstrap.copy import read
+from ganeti.bootstrap.journal_copy import read
 from ganeti.errors import GanetiError, Refused
-from ganeti.master.startup import TAKE_OVER_TIMEOUT, Mandate
+from ganeti.master.startup import TAKE_OVER_TIMEOUT, StartupMandate
 from ganeti.pki.enrolment import (
     TOKEN_LIFE,
     Invitation,
@@ -24,16 +24,16 @@ from ganeti.pki.enrolment import (
     secret_of,
     token_of,
 )
-from ganeti.rpc.asking import Asker
-from ganeti.rpc.members import MemberFile, Members
+from ganeti.rpc.members import MemberFile, MemberRecords
 from ganeti.rpc.node import StopMaster
+from ganeti.rpc.node_client import NodeClient
 from ganeti.rpc.quorum import Ballot, DescribeVote, ReplicaSet, newest
 from ganeti.testing.clocks import ProcessClock
 from ganeti.testing.cluster import MasterProcess, SimulatedCluster, SimulatedHost
 from ganeti.testing.disk import MemoryFiles
 from ganeti.testing.wire import Wire
 
-TAKE_OVER = Mandate(take_over=True)
+TAKE_OVER = StartupMandate(take_over=True)
 
 
 async def fail_over(cluster: SimulatedCluster, host: SimulatedHost) -> MasterProcess:
@@ -48,7 +48,7 @@ async def fail_over(cluster: SimulatedCluster, host: SimulatedHost) -> MasterPro
         raise Refused(f"{host.name} is no master candidate")
     term = [0]
     wire = Wire(cluster.switch, host.name, clock)
-    nodes = Asker(wire, clock, term=lambda: term[0], master=host.name)
+    nodes = NodeClient(wire, clock, term=lambda: term[0], master=host.name)
     answers = await nodes.ask_all(members, DescribeVote())
     ballots = {
         node.name: (node, ballot)
@@ -127,7 +127,7 @@ async def join(cluster: SimulatedCluster, host: SimulatedHost, process: MasterPr
     secret = secret_of(files.read(paths.authority_key), files.read(paths.domain_secret))
     answer = await process.master.enrolment.enrol(token_of(invitation, secret), "request")
     granted = msgspec.convert(answer, Membership)
-    members = msgspec.convert(granted.members, Members)
+    members = msgspec.convert(granted.members, MemberRecords)
     kept = msgspec.json.encode(MemberFile(term=0, members=members))
     cluster.kill_node(host)
     host.disk.put(paths.authority, granted.authority.encode(), 0o644, 0.0)

@@ -16,10 +16,10 @@ from ganeti.system.interfaces import (
     MINIMAL_PATH,
     OUTPUT_LIMIT,
     TAIL,
-    Finished,
     INotes,
     IProcesses,
-    Life,
+    ProcessLifetime,
+    ProcessResult,
 )
 
 
@@ -77,7 +77,7 @@ class MemoryProcesses:
         output: str | None = None,
         files: Mapping[int, str | int] | None = None,
         cwd: str | None = None,
-    ) -> Finished:
+    ) -> ProcessResult:
         ran, script = self._begin(argv, env, stdin, output, files, cwd)
         try:
             await self._pass(script, argv[0], timeout)
@@ -87,11 +87,13 @@ class MemoryProcesses:
         finally:
             self.alive.pop(ran.pid, None)
         if output is None:
-            return Finished(script.code, script.out[-OUTPUT_LIMIT:], script.err[-OUTPUT_LIMIT:])
+            return ProcessResult(
+                script.code, script.out[-OUTPUT_LIMIT:], script.err[-OUTPUT_LIMIT:]
+            )
         written = script.out + script.err
         if written:
             self.logs[output] = self.logs.get(output, b"") + written
-        return Finished(script.code, written[-TAIL:], b"")
+        return ProcessResult(script.code, written[-TAIL:], b"")
 
     async def _pass(self, script: Script, name: str, timeout: float | None) -> None:
         takes = float("inf") if script.hangs else script.takes
@@ -135,8 +137,8 @@ class MemoryProcesses:
         self._next += 1
         return self._next
 
-    def life(self, pid: int) -> Life | None:
-        return Life(f"memory:{pid}", 0.0) if pid in self.alive else None
+    def life(self, pid: int) -> ProcessLifetime | None:
+        return ProcessLifetime(f"memory:{pid}", 0.0) if pid in self.alive else None
 
     def arguments(self, pid: int) -> list[str]:
         return list(self.alive[pid].argv) if pid in self.alive else []

@@ -72,7 +72,7 @@ class ScriptedQemu:
         self.host._exit(self)
 
 
-class Network:
+class QemuNetwork:
     """The addresses where QEMUs of any node await guests."""
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ class ScriptedHost:
     def __init__(
         self,
         clock: IReactorTime,
-        network: Network,
+        network: QemuNetwork,
         programs: Iterable[str],
         version: str = "7.2.0",
     ) -> None:

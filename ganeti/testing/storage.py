@@ -11,7 +11,14 @@ from zope.interface import implementer
 from ganeti.errors import Code, GanetiError, Refused
 from ganeti.model.disk import Disk
 from ganeti.schema import records
-from ganeti.storage.interfaces import ISnapshots, IUnits, IVolumes, Unit, Volume, VolumeStatus
+from ganeti.storage.interfaces import (
+    ISnapshots,
+    IUnits,
+    IVolumes,
+    StorageUnit,
+    Volume,
+    VolumeStatus,
+)
 from ganeti.storage.loss import lost
 
 
@@ -111,14 +118,14 @@ class MemoryVolumes:
 class MemoryUnits:
     """Storage units that are what they are said to be; those in ``broken`` need a repair."""
 
-    def __init__(self, *units: Unit) -> None:
+    def __init__(self, *units: StorageUnit) -> None:
         self._units = {unit.name: unit for unit in units}
         self.broken: set[str] = set()
 
-    async def units(self) -> list[Unit]:
+    async def units(self) -> list[StorageUnit]:
         return [await self.unit(name) for name in sorted(self._units)]
 
-    async def unit(self, name: str) -> Unit:
+    async def unit(self, name: str) -> StorageUnit:
         if name not in self._units:
             raise Refused(f"there is no storage unit {name}", Code.UNKNOWN)
         return replace(self._units[name], healthy=name not in self.broken)

@@ -13,14 +13,14 @@ from ganeti.errors import Code, Failed, Invalid
 from ganeti.pki.enrolment import fingerprint
 from ganeti.system.interfaces import (
     Awaited,
-    Called,
     FileEnd,
     Flowing,
     IFlow,
     IListening,
     IStreams,
-    Party,
     PipeEnd,
+    StreamCaller,
+    StreamPeer,
 )
 from ganeti.testing.disk import MemoryDisk
 
@@ -106,7 +106,9 @@ class MemoryStreams:
     def close(self, descriptor: int) -> None:
         self.open.remove(descriptor)
 
-    def begin(self, source: FileEnd | PipeEnd | Awaited, sink: FileEnd | PipeEnd | Called) -> IFlow:
+    def begin(
+        self, source: FileEnd | PipeEnd | Awaited, sink: FileEnd | PipeEnd | StreamCaller
+    ) -> IFlow:
         flow = MemoryFlow(self, source, sink)
         self.flows.append(flow)
         flow.begin()
@@ -123,14 +125,14 @@ class MemoryStreams:
             return self.disk.contents().get(source.path, source.path.encode())
         return self.piped
 
-    def keep(self, sink: FileEnd | PipeEnd | Called, data: bytes) -> None:
+    def keep(self, sink: FileEnd | PipeEnd | StreamCaller, data: bytes) -> None:
         """Put data where a sink on this host says."""
         if isinstance(sink, FileEnd):
             self.disk.put(sink.path, data, 0o600, self.clock.seconds())
         else:
             self.read.append(data)
 
-    def shown(self, party: Party) -> str:
+    def shown(self, party: StreamPeer) -> str:
         """The file with the certificate that a party shows."""
         return self.disk.contents().get(party.certificate, b"").decode()
 
@@ -143,7 +145,7 @@ class MemoryFlow:
         self,
         streams: MemoryStreams,
         source: FileEnd | PipeEnd | Awaited,
-        sink: FileEnd | PipeEnd | Called,
+        sink: FileEnd | PipeEnd | StreamCaller,
     ) -> None:
         self.streams, self.source, self.sink = streams, source, sink
         self.peer: MemoryFlow | None = None
@@ -151,7 +153,7 @@ class MemoryFlow:
         self.moved = 0
         self.over: Failed | bool = False
         self._asking: list[Deferred[None]] = []
-        self._tries = sink.tries if isinstance(sink, Called) else 1
+        self._tries = sink.tries if isinstance(sink, StreamCaller) else 1
         self._finished = False
         self._patience: IDelayedCall | None = None
 
@@ -170,7 +172,7 @@ class MemoryFlow:
     def _try(self) -> None:
         if self.over:
             return
-        if isinstance(self.sink, Called):
+        if isinstance(self.sink, StreamCaller):
             listening = self.streams.network.listening.get(self.sink.port)
             peer = listening.flow if listening is not None else None
             if (
@@ -196,7 +198,7 @@ class MemoryFlow:
         return self.streams.network.connected(self.streams.host, peer.streams.host)
 
     def _known_to(self, peer: MemoryFlow) -> bool:
-        assert isinstance(self.sink, Called) and isinstance(peer.source, Awaited)
+        assert isinstance(self.sink, StreamCaller) and isinstance(peer.source, Awaited)
         us, them = self.sink.party, peer.source.party
         return (
             self.sink.greeting == peer.source.greeting
@@ -268,7 +270,7 @@ class MemoryFlow:
             self.streams.clock.callLater(0, _tell, each)
 
 
-def _expects(party: Party, shown: str) -> bool:
+def _expects(party: StreamPeer, shown: str) -> bool:
     """Return whether a party takes what the other one shows: the only one, or one of a member's."""
     if party.trusted == shown:
         return True

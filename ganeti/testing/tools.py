@@ -12,15 +12,15 @@ from uuid import UUID
 from twisted.internet.defer import CancelledError, Deferred
 
 from ganeti.config.state import ClusterState
-from ganeti.config.writer import Cause, Change, Config
+from ganeti.config.writer import Change, ChangeCause, Config
 from ganeti.errors import Code, Failed, JobCanceled, Unreachable
 from ganeti.model.node import Node
 from ganeti.opcodes.opcode import Opcode
-from ganeti.operations.members import members_of
+from ganeti.operations.member_list import members_of
 from ganeti.operations.operation import SharedFile, Tools
 from ganeti.paths import Paths
 from ganeti.rpc.call import Call
-from ganeti.rpc.members import Members
+from ganeti.rpc.members import MemberRecords
 from ganeti.testing.certificates import MemoryKeys, new_authority
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.journal import MemoryJournal
@@ -188,7 +188,7 @@ class MemoryTools:
         self.files: list[SharedFile] = []
         self.allocators: dict[str, str] = {}
         self.requests: list[str] = []
-        self.distributed: list[Members | None] = []
+        self.distributed: list[MemberRecords | None] = []
         self.uninformed: dict[str, Failed] = {}
         self.disk = MemoryDisk()
         self.disk.add_folder(Paths().data, 0o750)
@@ -217,7 +217,7 @@ class MemoryTools:
         return self.config.state()
 
     async def change(self, change: Change) -> ClusterState:
-        return await self.config.change(change, because=Cause("test", "a test"))
+        return await self.config.change(change, because=ChangeCause("test", "a test"))
 
     def out_of_sync(self) -> Mapping[str, str]:
         return self.behind

@@ -12,11 +12,11 @@ from twisted.internet.defer import CancelledError, Deferred
 from ganeti.jobs.shield import shielded
 from ganeti.model.node import Node
 from ganeti.node.voter import Voter
-from ganeti.rpc.asking import Lost
 from ganeti.rpc.node import ResumeMaster, StopMaster
+from ganeti.rpc.node_client import TransportError
 from ganeti.rpc.quorum import DescribeVote, RequestVote
 from ganeti.rpc.server import other_master
-from ganeti.rpc.wire import Request, failure
+from ganeti.rpc.wire import CallRequest, failure
 from ganeti.testing.clocks import ProcessClock
 from ganeti.testing.links import Links
 from ganeti.testing.nodes import MemoryNodes
@@ -28,7 +28,7 @@ OPEN = frozenset(call.wire for call in (DescribeVote, RequestVote, ResumeMaster,
 class Observer(Protocol):
     """Sees what nodes are asked, and what they answer."""
 
-    def __call__(self, caller: str, node: str, request: Request) -> Callable[[bytes], None]:
+    def __call__(self, caller: str, node: str, request: CallRequest) -> Callable[[bytes], None]:
         """See a request that reaches a node; what is returned is called with the answer."""
         ...
 
@@ -57,7 +57,7 @@ class Switch:
         self._random = random
         self._shake_hands = shake_hands
 
-    async def exchange(self, caller: str, node: Node, request: Request) -> bytes:
+    async def exchange(self, caller: str, node: Node, request: CallRequest) -> bytes:
         """Carry a request from a host to a node daemon, and the answer back.
 
         Cancelling it closes the connection; a request that is on its way may arrive all the same,
@@ -68,26 +68,28 @@ class Switch:
         exchange = self._exchange(caller, node, request)
         return await (shielded(exchange) if self._random.random() < 0.2 else exchange)
 
-    async def _exchange(self, caller: str, node: Node, request: Request) -> bytes:
+    async def _exchange(self, caller: str, node: Node, request: CallRequest) -> bytes:
         await self.links.request(caller, node.name)
         work = await self._received(caller, node, request)
         try:
             answer = await work
         except CancelledError:
             raise
-        except Lost:
+        except TransportError:
             await self.links.answer(node.name, caller)
             raise
         await self.links.answer(node.name, caller)
         return answer
 
-    async def _received(self, caller: str, node: Node, request: Request) -> Deferred[bytes]:
+    async def _received(self, caller: str, node: Node, request: CallRequest) -> Deferred[bytes]:
         """Return the daemon's work, once the daemon has read the request."""
         clock = self.daemons.get(node.name)
         if clock is None or clock.dead:
-            raise Lost("connection refused")
+            raise TransportError("connection refused")
         if not self._shake_hands(caller, node.name):
-            raise Lost("the peer's certificate was issued by an authority that is not trusted")
+            raise TransportError(
+                "the peer's certificate was issued by an authority that is not trusted"
+            )
         begun: Deferred[Deferred[bytes]] = Deferred(lambda _: None)
         left = [False]
         # A request in the buffer of a paused daemon is read later, although its connection may
@@ -121,7 +123,7 @@ class Switch:
         work.addBoth(lambda result: None if waiting.called else waiting.callback(result))
         return waiting
 
-    async def _work(self, caller: str, node: Node, request: Request) -> bytes:
+    async def _work(self, caller: str, node: Node, request: CallRequest) -> bytes:
         answered = self.observe and self.observe(caller, node.name, request)
         if voter := self.voters.get(node.name):
             granted = voter.state
@@ -147,18 +149,18 @@ class Wire:
         self._clock = clock
         self.closed: frozenset[str] = frozenset()
 
-    async def exchange(self, node: Node, request: Request) -> bytes:
+    async def exchange(self, node: Node, request: CallRequest) -> bytes:
         if self._clock.dead:
             return await self._never()
         if node.name in self.closed:
-            raise Lost("no route to host")
-        answer: bytes | Lost
+            raise TransportError("no route to host")
+        answer: bytes | TransportError
         try:
             answer = await self._switch.exchange(self._host, node, request)
-        except Lost as e:
+        except TransportError as e:
             answer = e
         await self._running()
-        if isinstance(answer, Lost):
+        if isinstance(answer, TransportError):
             raise answer
         return answer
 

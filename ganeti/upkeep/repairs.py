@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-MOST_TRIES = 5
+MAX_ATTEMPTS = 5
 """Starts of an instance that does not stay up, until it is left alone."""
 
 FORGOTTEN = 8 * 3600.0
@@ -20,7 +20,7 @@ DOWN = "ERROR_down"
 _WITHOUT_DISKS = ("ERROR_nodedown", "ERROR_nodeoffline", "ADMIN_down", "ADMIN_offline")
 
 
-class NodeNote(msgspec.Struct, frozen=True):
+class NodeRepairState(msgspec.Struct, frozen=True):
     """Which boot of its kernel a node was in."""
 
     bootid: str
@@ -35,15 +35,15 @@ class Tries(msgspec.Struct, frozen=True):
     cleanup_when: float = 0.0
 
 
-class Notes(msgspec.Struct, frozen=True):
+class RepairState(msgspec.Struct, frozen=True):
     """What is kept of a group from one run to the next; the form is that of existing files."""
 
-    node: dict[str, NodeNote] = {}
+    node: dict[str, NodeRepairState] = {}
     instance: dict[str, Tries] = {}
 
 
 @dataclass(frozen=True)
-class Seen:
+class InstanceReport:
     """An instance: its status, and the nodes its disks are on, the primary one first."""
 
     name: str
@@ -61,12 +61,12 @@ class Repairs:
     start: tuple[str, ...]
     activate: tuple[str, ...]
     given_up: tuple[str, ...]
-    notes: Notes
+    notes: RepairState
 
 
 def repairs(
-    notes: Notes,
-    instances: Sequence[Seen],
+    notes: RepairState,
+    instances: Sequence[InstanceReport],
     boots: dict[str, str | None],
     now: float,
     *,
@@ -91,7 +91,7 @@ def repairs(
     start, activate, given_up = [], [], []
     for each in instances:
         tried = tries.get(each.name, Tries())
-        if each.status == DOWN and tried.restart_count >= MOST_TRIES:
+        if each.status == DOWN and tried.restart_count >= MAX_ATTEMPTS:
             given_up.append(each.name)
         elif each.status == DOWN:
             start.append(each.name)
@@ -104,8 +104,8 @@ def repairs(
             # A start, above, activates the disks of the others.
             activate.append(each.name)
     known = {
-        node: NodeNote(boot) if boot else notes.node[node]
+        node: NodeRepairState(boot) if boot else notes.node[node]
         for node, boot in boots.items()
         if boot or node in notes.node
     }
-    return Repairs(tuple(start), tuple(activate), tuple(given_up), Notes(known, tries))
+    return Repairs(tuple(start), tuple(activate), tuple(given_up), RepairState(known, tries))

@@ -14,8 +14,8 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from ganeti.bootstrap.blocking_files import at_once, local_files, ssconf_of
 from ganeti.bootstrap.daemons import MASTERD, NODED, RAPI, runs, start
-from ganeti.bootstrap.writing import at_once, local_files, ssconf_of
 from ganeti.errors import Failed, GanetiError
 from ganeti.luxi.methods import (
     AutoArchiveJobs,
@@ -35,7 +35,7 @@ from ganeti.opcodes.instance.lifecycle import StartInstance
 from ganeti.opcodes.opcode import Opcode
 from ganeti.paths import Paths
 from ganeti.schema.documents import UNREADABLE
-from ganeti.upkeep.repairs import Notes, Seen, repairs
+from ganeti.upkeep.repairs import InstanceReport, RepairState, repairs
 
 R = TypeVar("R")
 
@@ -47,22 +47,22 @@ SOURCE = "gnt:watcher"
 AFTER_PAUSE = 3600.0
 """Seconds for which the file of a pause that has ended is kept."""
 
-HOOK_PATIENCE = 60.0
-VERIFY_PATIENCE = 240.0
+HOOK_TIMEOUT = 60.0
+VERIFY_TIMEOUT = 240.0
 JOBS_PATIENCE = 3600.0
 
 _HOOK = re.compile(r"[a-zA-Z0-9_-]+")
 _FINAL = frozenset({"success", "error", "canceled"})
 
 
-class Asks(Protocol):
+class IWatcherClient(Protocol):
     """A client of the master."""
 
     def ask(self, request: Request[R]) -> R: ...
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class WatcherDependencies:
     """What a run is given: the node, the way to the master, the log, time, and its options.
 
     ``job_age`` in seconds is how long jobs are kept after their end; -1 archives all at once. With
@@ -71,7 +71,7 @@ class Surroundings:
 
     paths: Paths
     name: str
-    connect: Callable[[], Asks]
+    connect: Callable[[], IWatcherClient]
     log: Logger
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
@@ -82,7 +82,7 @@ class Surroundings:
     wait: bool = False
 
 
-def watch(around: Surroundings) -> int:
+def watch(around: WatcherDependencies) -> int:
     """Set right what is wrong on this node, and on the master in the whole cluster.
 
     The answer is the exit code: 11 where there is no master daemon to ask.
@@ -130,7 +130,7 @@ def is_paused(paths: Paths, now: float) -> bool:
     return now < until
 
 
-def _ensure(around: Surroundings, daemon: str) -> None:
+def _ensure(around: WatcherDependencies, daemon: str) -> None:
     if not runs(around.paths, daemon):
         around.log.warning("%s does not run; starting it", daemon)
         try:
@@ -162,7 +162,7 @@ def _run_hooks(paths: Paths, log: Logger) -> None:
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                timeout=HOOK_PATIENCE,
+                timeout=HOOK_TIMEOUT,
             )
         except (OSError, subprocess.TimeoutExpired) as e:
             log.error("hook %s: %s", path, e)
@@ -175,7 +175,7 @@ def _run_hooks(paths: Paths, log: Logger) -> None:
 # --- keys
 
 
-def _complete_replacement(around: Surroundings, master: Asks) -> dict[int, str]:
+def _complete_replacement(around: WatcherDependencies, master: IWatcherClient) -> dict[int, str]:
     """Have the authority and secrets replaced that a job was to replace which did not."""
     [due] = master.ask(QueryConfigValues(fields=("authority_replacement_due",)))
     if not due:
@@ -194,7 +194,7 @@ def _complete_replacement(around: Surroundings, master: Asks) -> dict[int, str]:
 # --- node groups
 
 
-def _tend_groups(around: Surroundings, master: Asks) -> bool:
+def _tend_groups(around: WatcherDependencies, master: IWatcherClient) -> bool:
     """Set right what is wrong in each group; whether all went well, as far as that is known."""
     groups = master.ask(QueryGroups(names=(), fields=("uuid", "name")))
     nodes = master.ask(QueryNodes(names=(), fields=("name", "group.uuid", "bootid", "offline")))
@@ -205,7 +205,7 @@ def _tend_groups(around: Surroundings, master: Asks) -> bool:
     for uuid, name in sorted(groups):
         boots = {node: boot for node, group, boot, _ in nodes if group == uuid}
         seen = [
-            Seen(instance, status, (pnode, *(snodes or ())), template == "drbd")
+            InstanceReport(instance, status, (pnode, *(snodes or ())), template == "drbd")
             for instance, status, pnode, snodes, group, template in instances
             if group == uuid
         ]
@@ -218,11 +218,11 @@ def _tend_groups(around: Surroundings, master: Asks) -> bool:
 
 
 def _tend(
-    around: Surroundings,
-    master: Asks,
+    around: WatcherDependencies,
+    master: IWatcherClient,
     uuid: str,
     group: str,
-    seen: Sequence[Seen],
+    seen: Sequence[InstanceReport],
     boots: dict[str, str | None],
     *,
     counts: bool,
@@ -249,13 +249,13 @@ def _tend(
     return _submit(around, master, wanted)
 
 
-def _because(around: Surroundings, why: str) -> tuple[tuple[str, str, int], ...]:
+def _because(around: WatcherDependencies, why: str) -> tuple[tuple[str, str, int], ...]:
     """The reason trail of a job; rules about jobs know the watcher by it."""
     return ((SOURCE, why, int(around.now() * 1e9)),)
 
 
 def _submit(
-    around: Surroundings, master: Asks, wanted: Sequence[tuple[str, Opcode]]
+    around: WatcherDependencies, master: IWatcherClient, wanted: Sequence[tuple[str, Opcode]]
 ) -> dict[int, str]:
     """Submit a job for each opcode; what they are for, by number. How they end is not known yet."""
     if not wanted:
@@ -271,7 +271,7 @@ def _submit(
     return jobs
 
 
-def _await(around: Surroundings, master: Asks, jobs: Mapping[int, str]) -> bool:
+def _await(around: WatcherDependencies, master: IWatcherClient, jobs: Mapping[int, str]) -> bool:
     """Wait until jobs have ended, and log those that failed; whether none did."""
     left, good = dict(jobs), True
     until = around.now() + JOBS_PATIENCE
@@ -292,13 +292,13 @@ def _await(around: Surroundings, master: Asks, jobs: Mapping[int, str]) -> bool:
     return good and not left
 
 
-def _unready(around: Surroundings, master: Asks, group: str) -> set[str]:
+def _unready(around: WatcherDependencies, master: IWatcherClient, group: str) -> set[str]:
     """The instances of a group some of whose mirrored disks are not active."""
     job: Any
     trail = _because(around, "mirrored disks are looked at")
     looking = VerifyGroupDisks(group_name=group, reason=trail)
     [[good, job]] = master.ask(SubmitManyJobs(jobs=((looking,),)))
-    until = around.now() + VERIFY_PATIENCE
+    until = around.now() + VERIFY_TIMEOUT
     while good and around.now() < until:
         [row] = master.ask(QueryJobs(ids=(job,), fields=("status", "opresult")))
         if row is None or row[0] in _FINAL:
@@ -314,15 +314,15 @@ def _unready(around: Surroundings, master: Asks, group: str) -> set[str]:
 # --- files
 
 
-def _notes(path: str, log: Logger) -> Notes:
+def _notes(path: str, log: Logger) -> RepairState:
     try:
         with open(path, "rb") as file:
-            return msgspec.json.decode(file.read(), type=Notes)
+            return msgspec.json.decode(file.read(), type=RepairState)
     except FileNotFoundError:
-        return Notes()
+        return RepairState()
     except UNREADABLE as e:
         log.error("%s is damaged (%s), and begins anew", path, e)
-        return Notes()
+        return RepairState()
 
 
 def _write(path: str, lines: Iterable[str]) -> None:

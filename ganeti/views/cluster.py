@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ganeti.model.cluster import CONFIG_VERSION
-from ganeti.query.fields import Compare, Field, Kind, Source, Status, Table
-from ganeti.views.moment import Moment
+from ganeti.query.fields import Compare, Field, FieldStatus, FieldType, Source, Table
+from ganeti.views.snapshot import ClusterSnapshot
 
 OS_API_VERSION = 20
 """The newest version of the interface of OS definitions."""
@@ -25,7 +25,7 @@ class ClusterRow:
     version of the software; ``architecture`` like ``("64bit", "x86_64")``.
     """
 
-    moment: Moment
+    moment: ClusterSnapshot
     drained: bool
     watcher_pause: float | None
     release: str
@@ -41,67 +41,98 @@ def _name(row: ClusterRow) -> Any:
 
 CLUSTER: Table[ClusterRow] = Table(
     (
-        F("name", "Name", Kind.TEXT, "The cluster's name.", _name, compare=Compare.HOSTNAME),
-        F("cluster_name", "Name", Kind.TEXT, "Its name, too.", _name, compare=Compare.HOSTNAME),
+        F("name", "Name", FieldType.TEXT, "The cluster's name.", _name, compare=Compare.HOSTNAME),
+        F(
+            "cluster_name",
+            "Name",
+            FieldType.TEXT,
+            "Its name, too.",
+            _name,
+            compare=Compare.HOSTNAME,
+        ),
         F(
             "master_node",
             "Master",
-            Kind.TEXT,
+            FieldType.TEXT,
             "The master node.",
             lambda row: row.moment.state.master.name,
             compare=Compare.HOSTNAME,
         ),
-        F("tags", "Tags", Kind.OTHER, "Its tags.", lambda row: row.moment.cluster.tags),
-        F("ctime", "CTime", Kind.TIMESTAMP, "When it was made.", lambda r: r.moment.cluster.ctime),
-        F("mtime", "MTime", Kind.TIMESTAMP, "Its last change.", lambda r: r.moment.cluster.mtime),
+        F("tags", "Tags", FieldType.OTHER, "Its tags.", lambda row: row.moment.cluster.tags),
+        F(
+            "ctime",
+            "CTime",
+            FieldType.TIMESTAMP,
+            "When it was made.",
+            lambda r: r.moment.cluster.ctime,
+        ),
+        F(
+            "mtime",
+            "MTime",
+            FieldType.TIMESTAMP,
+            "Its last change.",
+            lambda r: r.moment.cluster.mtime,
+        ),
         F(
             "volume_group_name",
             "VgName",
-            Kind.TEXT,
+            FieldType.TEXT,
             "The volume group for disks.",
-            lambda row: row.moment.cluster.volume_group_name or Status.UNAVAILABLE,
+            lambda row: row.moment.cluster.volume_group_name or FieldStatus.UNAVAILABLE,
         ),
         F(
             "architecture",
             "ArchInfo",
-            Kind.OTHER,
+            FieldType.OTHER,
             "Word length and machine of the master.",
             lambda row: list(row.architecture),
         ),
-        F("software_version", "SoftwareVersion", Kind.TEXT, "Its release.", lambda r: r.release),
-        F("vcs_version", "VCSVersion", Kind.TEXT, "Its release, too.", lambda row: row.release),
+        F(
+            "software_version",
+            "SoftwareVersion",
+            FieldType.TEXT,
+            "Its release.",
+            lambda r: r.release,
+        ),
+        F(
+            "vcs_version",
+            "VCSVersion",
+            FieldType.TEXT,
+            "Its release, too.",
+            lambda row: row.release,
+        ),
         F(
             "config_version",
             "ConfigVersion",
-            Kind.NUMBER,
+            FieldType.NUMBER,
             "The version of the configuration's format.",
             lambda _: CONFIG_VERSION,
         ),
         F(
             "protocol_version",
             "ProtocolVersion",
-            Kind.NUMBER,
+            FieldType.NUMBER,
             "The version of the protocols.",
             lambda _: CONFIG_VERSION,
         ),
         F(
             "os_api_version",
             "OsApiVersion",
-            Kind.NUMBER,
+            FieldType.NUMBER,
             "The newest version of the OS interface.",
             lambda _: OS_API_VERSION,
         ),
         F(
             "export_version",
             "ExportVersion",
-            Kind.NUMBER,
+            FieldType.NUMBER,
             "The version of the format of exports.",
             lambda _: EXPORT_VERSION,
         ),
         F(
             "drain_flag",
             "QueueDrained",
-            Kind.BOOL,
+            FieldType.BOOL,
             "Whether the queue takes no jobs.",
             lambda row: row.drained,
             Source.JOBS,
@@ -109,9 +140,9 @@ CLUSTER: Table[ClusterRow] = Table(
         F(
             "watcher_pause",
             "WatcherPause",
-            Kind.TIMESTAMP,
+            FieldType.TIMESTAMP,
             "Until when the watcher does nothing.",
-            lambda row: Status.UNAVAILABLE if row.watcher_pause is None else row.watcher_pause,
+            lambda row: FieldStatus.UNAVAILABLE if row.watcher_pause is None else row.watcher_pause,
             Source.JOBS,
         ),
     )

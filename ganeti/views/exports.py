@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ganeti.query.fields import Compare, Field, Kind, Source, Status, Table
-from ganeti.views.moment import Moment, in_order, natural
+from ganeti.query.fields import Compare, Field, FieldStatus, FieldType, Source, Table
+from ganeti.views.snapshot import ClusterSnapshot, in_order, natural
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class ExportRow:
     """An export on a node, or why the exports of the node are not known."""
 
     node: str
-    export: str | Status
+    export: str | FieldStatus
 
 
 F = Field[ExportRow]
@@ -25,24 +25,24 @@ EXPORTS: Table[ExportRow] = Table(
         F(
             "node",
             "Node",
-            Kind.TEXT,
+            FieldType.TEXT,
             "The node that keeps it.",
             lambda row: row.node,
             compare=Compare.HOSTNAME,
         ),
-        F("export", "Export", Kind.TEXT, "Its name.", lambda row: row.export, Source.FILES),
+        F("export", "Export", FieldType.TEXT, "Its name.", lambda row: row.export, Source.FILES),
     ),
     key="node",
 )
 
 
-def rows(moment: Moment, found: Mapping[str, Sequence[str] | None]) -> Iterator[ExportRow]:
+def rows(moment: ClusterSnapshot, found: Mapping[str, Sequence[str] | None]) -> Iterator[ExportRow]:
     """What was found on nodes, by UUID; None for a node that did not answer."""
     for node in in_order(moment.nodes.values(), lambda node: node.name):
         if node.uuid not in found:
             continue
         exports = found[node.uuid]
         if exports is None:
-            yield ExportRow(node.name, Status.OFFLINE if node.offline else Status.NODATA)
+            yield ExportRow(node.name, FieldStatus.OFFLINE if node.offline else FieldStatus.NODATA)
         else:
             yield from (ExportRow(node.name, each) for each in sorted(exports, key=natural))

@@ -11,16 +11,16 @@ from ganeti.model.disk import Template
 from ganeti.model.group import Group
 from ganeti.model.node import Node
 from ganeti.model.parameters.filling import disk_filled, nd_filled, policy_filled
-from ganeti.query.fields import Field, Kind, Status, Table
+from ganeti.query.fields import Field, FieldStatus, FieldType, Table
 from ganeti.schema.types import Parameters
-from ganeti.views.moment import Moment, in_order, names_of
 from ganeti.views.nodes import ND_PARAMETERS
+from ganeti.views.snapshot import ClusterSnapshot, in_order, names_of
 
 
 class GroupRow:
     """A node group at a moment."""
 
-    def __init__(self, moment: Moment, group: Group) -> None:
+    def __init__(self, moment: ClusterSnapshot, group: Group) -> None:
         self.moment = moment
         self.group = group
 
@@ -50,56 +50,68 @@ class GroupRow:
 F = Field[GroupRow]
 
 _FIELDS = (
-    F("name", "Group", Kind.TEXT, "The group's name.", lambda row: row.group.name),
-    F("uuid", "UUID", Kind.TEXT, "Its UUID.", lambda row: row.group.uuid),
-    F("serial_no", "SerialNo", Kind.NUMBER, "Its revision.", lambda row: row.group.serial_no),
-    F("ctime", "CTime", Kind.TIMESTAMP, "When it was made.", lambda row: row.group.ctime),
-    F("mtime", "MTime", Kind.TIMESTAMP, "When it last changed.", lambda row: row.group.mtime),
-    F("tags", "Tags", Kind.OTHER, "Its tags.", lambda row: row.group.tags),
+    F("name", "Group", FieldType.TEXT, "The group's name.", lambda row: row.group.name),
+    F("uuid", "UUID", FieldType.TEXT, "Its UUID.", lambda row: row.group.uuid),
+    F("serial_no", "SerialNo", FieldType.NUMBER, "Its revision.", lambda row: row.group.serial_no),
+    F("ctime", "CTime", FieldType.TIMESTAMP, "When it was made.", lambda row: row.group.ctime),
+    F("mtime", "MTime", FieldType.TIMESTAMP, "When it last changed.", lambda row: row.group.mtime),
+    F("tags", "Tags", FieldType.OTHER, "Its tags.", lambda row: row.group.tags),
     F(
         "alloc_policy",
         "AllocPolicy",
-        Kind.TEXT,
+        FieldType.TEXT,
         "Whether new instances are placed in it.",
         lambda row: row.group.alloc_policy.value,
     ),
-    F("node_cnt", "Nodes", Kind.NUMBER, "How many nodes it has.", lambda row: len(row.nodes)),
-    F("node_list", "NodeList", Kind.OTHER, "Its nodes.", lambda row: row.nodes),
-    F("pinst_cnt", "Instances", Kind.NUMBER, "How many instances.", lambda r: len(r.instances)),
-    F("pinst_list", "InstanceList", Kind.OTHER, "Its instances.", lambda row: row.instances),
+    F("node_cnt", "Nodes", FieldType.NUMBER, "How many nodes it has.", lambda row: len(row.nodes)),
+    F("node_list", "NodeList", FieldType.OTHER, "Its nodes.", lambda row: row.nodes),
+    F(
+        "pinst_cnt",
+        "Instances",
+        FieldType.NUMBER,
+        "How many instances.",
+        lambda r: len(r.instances),
+    ),
+    F("pinst_list", "InstanceList", FieldType.OTHER, "Its instances.", lambda row: row.instances),
     F(
         "ipolicy",
         "InstancePolicy",
-        Kind.OTHER,
+        FieldType.OTHER,
         "What its instances must keep to.",
         lambda row: policy_filled(row.moment.cluster, row.group),
     ),
     F(
         "custom_ipolicy",
         "CustomInstancePolicy",
-        Kind.OTHER,
+        FieldType.OTHER,
         "Its own instance policy.",
         lambda row: row.group.ipolicy,
     ),
-    F("ndparams", "NDParams", Kind.OTHER, "Parameters of its nodes.", lambda row: row.ndparams),
+    F(
+        "ndparams",
+        "NDParams",
+        FieldType.OTHER,
+        "Parameters of its nodes.",
+        lambda row: row.ndparams,
+    ),
     F(
         "custom_ndparams",
         "CustomNDParams",
-        Kind.OTHER,
+        FieldType.OTHER,
         "Its own parameters of nodes.",
         lambda row: row.group.ndparams,
     ),
     F(
         "diskparams",
         "DiskParameters",
-        Kind.OTHER,
+        FieldType.OTHER,
         "Disk parameters, by disk template.",
         lambda row: row.diskparams,
     ),
     F(
         "custom_diskparams",
         "CustomDiskParameters",
-        Kind.OTHER,
+        FieldType.OTHER,
         "Its own disk parameters.",
         lambda row: row.group.diskparams,
     ),
@@ -107,7 +119,7 @@ _FIELDS = (
 
 
 def _parameter(name: str, row: GroupRow) -> Any:
-    return row.ndparams.get(name, Status.UNAVAILABLE)
+    return row.ndparams.get(name, FieldStatus.UNAVAILABLE)
 
 
 def _fields() -> Iterator[F]:
@@ -119,7 +131,7 @@ def _fields() -> Iterator[F]:
 GROUPS: Table[GroupRow] = Table(_fields())
 
 
-def rows(moment: Moment, names: Iterable[str] | None = None) -> list[GroupRow]:
+def rows(moment: ClusterSnapshot, names: Iterable[str] | None = None) -> list[GroupRow]:
     """All groups as people sort them, or those of these names or UUIDs in the order given.
 
     :raises Refused: there is no group of one of the names.

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from ganeti.errors import Invalid
-from ganeti.jobs.job import Job, OpInJob
+from ganeti.jobs.job import Job, QueuedOpcode
 from ganeti.opcodes.writing import redacted
-from ganeti.query.fields import Compare, Field, Kind, Source, Status, Table
+from ganeti.query.fields import Compare, Field, FieldStatus, FieldType, Source, Table
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ F = Field[JobRow]
 
 
 def _of(value: Callable[[Job], Any]) -> Callable[[JobRow], Any]:
-    return lambda row: Status.UNAVAILABLE if row.job is None else value(row.job)
+    return lambda row: FieldStatus.UNAVAILABLE if row.job is None else value(row.job)
 
 
-def _each(value: Callable[[OpInJob], Any]) -> Callable[[JobRow], Any]:
+def _each(value: Callable[[QueuedOpcode], Any]) -> Callable[[JobRow], Any]:
     return _of(lambda job: [value(op) for op in job.ops])
 
 
@@ -44,7 +44,7 @@ _ALWAYS = {"dry_run": False, "debug_level": 0}
 """Parameters that clients find in every opcode, given or not."""
 
 
-def shown(op: OpInJob) -> dict[str, Any]:
+def shown(op: QueuedOpcode) -> dict[str, Any]:
     """An opcode as anybody may see it; of one that is not understood any more, its name."""
     try:
         return {**_ALWAYS, **redacted(op.opcode)}
@@ -57,7 +57,7 @@ def _job(
     title: str,
     text: str,
     value: Callable[[JobRow], Any],
-    kind: Kind = Kind.OTHER,
+    kind: FieldType = FieldType.OTHER,
     compare: Compare = Compare.PLAIN,
 ) -> F:
     return F(name, title, kind, text, value, Source.JOBS, compare)
@@ -67,19 +67,19 @@ _TIME = Compare.SPLIT_TIMESTAMP
 
 JOBS: Table[JobRow] = Table(
     (
-        _job("id", "ID", "The job's number.", lambda row: row.id, Kind.NUMBER, Compare.JOB_ID),
-        _job("status", "Status", "How far it is.", _of(lambda j: j.status.value), Kind.TEXT),
+        _job("id", "ID", "The job's number.", lambda row: row.id, FieldType.NUMBER, Compare.JOB_ID),
+        _job("status", "Status", "How far it is.", _of(lambda j: j.status.value), FieldType.TEXT),
         _job(
             "priority",
             "Priority",
             "How urgent it is; lower numbers run earlier.",
             _of(lambda job: job.priority),
-            Kind.NUMBER,
+            FieldType.NUMBER,
         ),
         F(
             "archived",
             "Archived",
-            Kind.BOOL,
+            FieldType.BOOL,
             "Whether it is in the archive.",
             lambda row: row.archived,
             Source.ARCHIVE,

@@ -10,14 +10,14 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from ganeti.model.network import Network
-from ganeti.query.fields import Field, Kind, Status, Table
-from ganeti.views.moment import Moment, in_order, names_of, natural
+from ganeti.query.fields import Field, FieldStatus, FieldType, Table
+from ganeti.views.snapshot import ClusterSnapshot, in_order, names_of, natural
 
 
 class NetworkRow:
     """A network at a moment."""
 
-    def __init__(self, moment: Moment, network: Network) -> None:
+    def __init__(self, moment: ClusterSnapshot, network: Network) -> None:
         self.moment = moment
         self.network = network
 
@@ -61,83 +61,113 @@ F = Field[NetworkRow]
 
 
 def _given(value: Any) -> Any:
-    return value or Status.UNAVAILABLE
+    return value or FieldStatus.UNAVAILABLE
 
 
 NETWORKS: Table[NetworkRow] = Table(
     (
-        F("name", "Network", Kind.TEXT, "The network's name.", lambda row: row.network.name),
-        F("uuid", "UUID", Kind.TEXT, "Its UUID.", lambda row: row.network.uuid),
-        F("serial_no", "SerialNo", Kind.NUMBER, "Its revision.", lambda r: r.network.serial_no),
-        F("ctime", "CTime", Kind.TIMESTAMP, "When it was made.", lambda row: row.network.ctime),
-        F("mtime", "MTime", Kind.TIMESTAMP, "When it last changed.", lambda r: r.network.mtime),
-        F("tags", "Tags", Kind.OTHER, "Its tags.", lambda row: row.network.tags),
-        F("network", "Subnet", Kind.TEXT, "Its IPv4 addresses.", lambda row: row.network.network),
+        F("name", "Network", FieldType.TEXT, "The network's name.", lambda row: row.network.name),
+        F("uuid", "UUID", FieldType.TEXT, "Its UUID.", lambda row: row.network.uuid),
+        F(
+            "serial_no",
+            "SerialNo",
+            FieldType.NUMBER,
+            "Its revision.",
+            lambda r: r.network.serial_no,
+        ),
+        F(
+            "ctime",
+            "CTime",
+            FieldType.TIMESTAMP,
+            "When it was made.",
+            lambda row: row.network.ctime,
+        ),
+        F(
+            "mtime",
+            "MTime",
+            FieldType.TIMESTAMP,
+            "When it last changed.",
+            lambda r: r.network.mtime,
+        ),
+        F("tags", "Tags", FieldType.OTHER, "Its tags.", lambda row: row.network.tags),
+        F(
+            "network",
+            "Subnet",
+            FieldType.TEXT,
+            "Its IPv4 addresses.",
+            lambda row: row.network.network,
+        ),
         F(
             "gateway",
             "Gateway",
-            Kind.OTHER,
+            FieldType.OTHER,
             "The router's IPv4 address.",
             lambda row: _given(row.network.gateway),
         ),
         F(
             "network6",
             "IPv6Subnet",
-            Kind.OTHER,
+            FieldType.OTHER,
             "Its IPv6 addresses.",
             lambda row: _given(row.network.network6),
         ),
         F(
             "gateway6",
             "IPv6Gateway",
-            Kind.OTHER,
+            FieldType.OTHER,
             "The router's IPv6 address.",
             lambda row: _given(row.network.gateway6),
         ),
         F(
             "mac_prefix",
             "MacPrefix",
-            Kind.OTHER,
+            FieldType.OTHER,
             "How MAC addresses in it begin.",
             lambda row: _given(row.network.mac_prefix),
         ),
         F(
             "free_count",
             "FreeCount",
-            Kind.NUMBER,
+            FieldType.NUMBER,
             "How many addresses are free.",
             lambda row: row.taken.count("."),
         ),
         F(
             "reserved_count",
             "ReservedCount",
-            Kind.NUMBER,
+            FieldType.NUMBER,
             "How many addresses are taken.",
             lambda row: row.taken.count("X"),
         ),
-        F("map", "Map", Kind.TEXT, "Every address: X taken, . free.", lambda row: row.taken),
+        F("map", "Map", FieldType.TEXT, "Every address: X taken, . free.", lambda row: row.taken),
         F(
             "external_reservations",
             "ExternalReservations",
-            Kind.TEXT,
+            FieldType.TEXT,
             "The addresses that instances never get.",
             lambda row: row.reserved,
         ),
-        F("group_cnt", "NodeGroups", Kind.NUMBER, "How many groups.", lambda r: len(r.groups)),
+        F("group_cnt", "NodeGroups", FieldType.NUMBER, "How many groups.", lambda r: len(r.groups)),
         F(
             "group_list",
             "GroupList",
-            Kind.OTHER,
+            FieldType.OTHER,
             "The groups that it is connected to, with mode, link and VLAN.",
             lambda row: row.groups,
         ),
-        F("inst_cnt", "Instances", Kind.NUMBER, "How many use it.", lambda r: len(r.instances)),
-        F("inst_list", "InstanceList", Kind.OTHER, "Who uses it.", lambda row: row.instances),
+        F(
+            "inst_cnt",
+            "Instances",
+            FieldType.NUMBER,
+            "How many use it.",
+            lambda r: len(r.instances),
+        ),
+        F("inst_list", "InstanceList", FieldType.OTHER, "Who uses it.", lambda row: row.instances),
     )
 )
 
 
-def rows(moment: Moment, names: Iterable[str] | None = None) -> list[NetworkRow]:
+def rows(moment: ClusterSnapshot, names: Iterable[str] | None = None) -> list[NetworkRow]:
     """All networks as people sort them, or those of these names or UUIDs in the order given.
 
     :raises Refused: there is no network of one of the names.

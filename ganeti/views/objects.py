@@ -9,11 +9,11 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import msgspec
 
 from ganeti.query.fields import Table, bare
-from ganeti.views.moment import Moment
+from ganeti.views.snapshot import ClusterSnapshot
 
 R = TypeVar("R")
 
-Rows: TypeAlias = Callable[[Moment, Iterable[str] | None], Sequence[R]]
+Rows: TypeAlias = Callable[[ClusterSnapshot, Iterable[str] | None], Sequence[R]]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -51,7 +51,7 @@ class Listed(Generic[R]):
         self._basis: tuple[Any, Any] = (None, None)
         self._list = b"[]"
 
-    def everything(self, moment: Moment) -> bytes:
+    def everything(self, moment: ClusterSnapshot) -> bytes:
         """All of them, as people sort them."""
         objects, present = self._basis
         if moment.state.objects is not objects or moment.present is not present:

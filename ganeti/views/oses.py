@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
-from ganeti.query.fields import Field, Kind, Source, Table
-from ganeti.views.definitions import Definition, common, first_ones, gathered, is_good_on_all
-from ganeti.views.moment import Moment
+from ganeti.query.fields import Field, FieldType, Source, Table
+from ganeti.views.os_definitions import IDefinition, common, first_ones, gathered, is_good_on_all
+from ganeti.views.snapshot import ClusterSnapshot
 
 
-class OSDefinition(Definition, Protocol):
+class IOSDefinition(IDefinition, Protocol):
     """An OS definition as one node sees it."""
 
     @property
@@ -28,12 +28,12 @@ class OSDefinition(Definition, Protocol):
 class OSRow:
     """An OS definition: what each node that answered has of it, by the node's name."""
 
-    moment: Moment
+    moment: ClusterSnapshot
     name: str
-    nodes: Mapping[str, Sequence[OSDefinition]]
+    nodes: Mapping[str, Sequence[IOSDefinition]]
 
     @cached_property
-    def definitions(self) -> list[OSDefinition]:
+    def definitions(self) -> list[IOSDefinition]:
         return first_ones(self.nodes)
 
     @property
@@ -63,7 +63,7 @@ class OSRow:
         return {node: [_told(each) for each in found] for node, found in self.nodes.items()}
 
 
-def _told(each: OSDefinition) -> list[Any]:
+def _told(each: IOSDefinition) -> list[Any]:
     return [
         each.path,
         each.valid,
@@ -75,62 +75,66 @@ def _told(each: OSDefinition) -> list[Any]:
     ]
 
 
-def _field(name: str, title: str, kind: Kind, text: str, value: Any) -> Field[OSRow]:
+def _field(name: str, title: str, kind: FieldType, text: str, value: Any) -> Field[OSRow]:
     return Field(name, title, kind, text, value, Source.FILES)
 
 
 OSES: Table[OSRow] = Table(
     (
-        _field("name", "Name", Kind.TEXT, "The definition's name.", lambda row: row.name),
-        _field("valid", "Valid", Kind.BOOL, "Whether it works on all nodes.", lambda r: r.valid),
-        _field("hidden", "Hidden", Kind.BOOL, "Whether lists leave it out.", lambda r: r.hidden),
+        _field("name", "Name", FieldType.TEXT, "The definition's name.", lambda row: row.name),
+        _field(
+            "valid", "Valid", FieldType.BOOL, "Whether it works on all nodes.", lambda r: r.valid
+        ),
+        _field(
+            "hidden", "Hidden", FieldType.BOOL, "Whether lists leave it out.", lambda r: r.hidden
+        ),
         _field(
             "blacklisted",
             "Blacklisted",
-            Kind.BOOL,
+            FieldType.BOOL,
             "Whether it must not be used.",
             lambda row: row.blacklisted,
         ),
         _field(
             "trusted",
             "Trusted",
-            Kind.BOOL,
+            FieldType.BOOL,
             "Whether its scripts run on the node itself.",
             lambda row: all(each.trusted for each in row.definitions),
         ),
-        _field("variants", "Variants", Kind.OTHER, "Its variants.", lambda row: row.variants),
+        _field("variants", "Variants", FieldType.OTHER, "Its variants.", lambda row: row.variants),
         _field(
             "api_versions",
             "ApiVersions",
-            Kind.OTHER,
+            FieldType.OTHER,
             "The versions of the OS interface that it speaks.",
             lambda row: common(row.definitions, lambda each: each.api_versions),
         ),
         _field(
             "parameters",
             "Parameters",
-            Kind.OTHER,
+            FieldType.OTHER,
             "Its parameters, each with a help text.",
             lambda row: common(row.definitions, lambda each: map(tuple, each.parameters)),
         ),
         _field(
             "node_status",
             "NodeStatus",
-            Kind.OTHER,
+            FieldType.OTHER,
             "What each node has of it.",
             lambda row: row.node_status,
         ),
         _field(
             "os_hvp",
             "OsHypervisorParams",
-            Kind.OTHER,
+            FieldType.OTHER,
             "The cluster's hypervisor parameters for it.",
             lambda row: row.moment.cluster.os_hvp.get(row.name, {}),
         ),
         _field(
             "osparams",
             "OsParameters",
-            Kind.OTHER,
+            FieldType.OTHER,
             "The cluster's parameters for it.",
             lambda row: row.moment.cluster.osparams.get(row.name, {}),
         ),
@@ -138,7 +142,9 @@ OSES: Table[OSRow] = Table(
 )
 
 
-def rows(moment: Moment, said: Mapping[str, Iterable[OSDefinition] | None]) -> list[OSRow]:
+def rows(
+    moment: ClusterSnapshot, said: Mapping[str, Iterable[IOSDefinition] | None]
+) -> list[OSRow]:
     """What nodes said of their OS definitions, by node name; None for one without an answer."""
     return [OSRow(moment, name, nodes) for name, nodes in gathered(said).items()]
 

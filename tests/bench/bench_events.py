@@ -25,8 +25,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ganeti.bootstrap.writing import local_files
-from ganeti.events.cursor import BEFORE_ALL, LAST_EDIT, Cursor
+from ganeti.bootstrap.blocking_files import local_files
+from ganeti.events.stream_position import BEFORE_ALL, LAST_EDIT, StreamPosition
 from ganeti.journal.reading import history
 from ganeti.master.change_events import CommitEntry
 from tests.bench.bench_cluster import Cluster, a_delay, running
@@ -151,7 +151,7 @@ def expected(cluster: Cluster, since: str) -> list[str]:
     return [
         str(event.cursor)
         for position, commit in history(local_files(), folder)
-        if position > Cursor.parse(since).position
+        if position > StreamPosition.parse(since).position
         for event in CommitEntry(position, commit, {}, lambda _: None).events(BEFORE_ALL, 10**6)
     ]
 
@@ -180,7 +180,7 @@ def measure(cluster: Cluster, full: int, others: int, rate: float, seconds: floa
         wanted = expected(cluster, since)
         wrong = 0
         for ids in seen["ids"]:
-            committed = [each for each in ids if Cursor.parse(each).number < LAST_EDIT]
+            committed = [each for each in ids if StreamPosition.parse(each).number < LAST_EDIT]
             wrong += committed != wanted
         delays = [1000 * percentile(seen["delays"], share) for share in (0.5, 0.99)]
         print(

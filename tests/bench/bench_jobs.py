@@ -14,14 +14,14 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from ganeti.jobs.inputs import Input
-from ganeti.jobs.job import Event, Job, OpInJob, encode
+from ganeti.jobs.job import Job, JobEvent, QueuedOpcode, encode
 from ganeti.jobs.queue import Queue
-from ganeti.jobs.runner import Ran, Task
+from ganeti.jobs.queued_opcode import OpcodeInput
+from ganeti.jobs.runner import OpcodeResult, OpcodeTask
 from ganeti.jobs.scheduler import Scheduler
 from ganeti.jobs.store import JobStore
-from ganeti.locking.keeper import LockKeeper
-from ganeti.locking.names import Mode
+from ganeti.locking.names import LockMode
+from ganeti.locking.waiting import LockWaiter
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.test import Delay
 from ganeti.testing.journal import MemoryJournal
@@ -39,14 +39,14 @@ def through_the_queue(jobs: int, locked: bool) -> float:
     """Jobs per second from submission to their end, each with a lock of its own or none."""
     clock = Clock()
     clock.advance(1_700_000_000)
-    keeper = LockKeeper(clock)
+    keeper = LockWaiter(clock)
     journal = MemoryJournal()
 
-    async def run(opcode: Opcode, task: Task) -> Ran:
-        wants = {f"instance/{task.job_id}": Mode.EXCLUSIVE} if locked else {}
+    async def run(opcode: Opcode, task: OpcodeTask) -> OpcodeResult:
+        wants = {f"instance/{task.job_id}": LockMode.EXCLUSIVE} if locked else {}
         async with keeper.hold(task.owner, wants, task.priority):
             await task.locked()
-            return Ran(None)
+            return OpcodeResult(None)
 
     store = JobStore(journal, clock.seconds)
     queue = Queue(
@@ -74,17 +74,17 @@ def through_the_queue(jobs: int, locked: bool) -> float:
 def through_the_locks(waiters: int) -> float:
     """Owners per second that wait for one lock and pass it."""
     clock = Clock()
-    keeper = LockKeeper(clock)
+    keeper = LockWaiter(clock)
 
     async def pass_through(number: int) -> None:
-        async with keeper.hold(f"job {number}", {"instance/one": Mode.EXCLUSIVE}):
+        async with keeper.hold(f"job {number}", {"instance/one": LockMode.EXCLUSIVE}):
             pass
 
     def all_of_them() -> None:
         first: Deferred[None] = Deferred()
 
         async def hold_first() -> None:
-            async with keeper.hold("first", {"instance/one": Mode.EXCLUSIVE}):
+            async with keeper.hold("first", {"instance/one": LockMode.EXCLUSIVE}):
                 await first
 
         Deferred.fromCoroutine(hold_first())
@@ -112,11 +112,11 @@ def picks(jobs: int) -> float:
 
 def moves(count: int) -> float:
     """Moves per second, each with the encoding of its job."""
-    job = Job(id=1, ops=(OpInJob(input=Input.of(Delay(duration=0.0))),))
+    job = Job(id=1, ops=(QueuedOpcode(input=OpcodeInput.of(Delay(duration=0.0))),))
 
     def all_of_them() -> None:
         for _ in range(count):
-            encode(job.after(Event.PICKED, 1_700_000_000.0).without_logs())
+            encode(job.after(JobEvent.PICKED, 1_700_000_000.0).without_logs())
 
     return per_second(count, all_of_them)
 

@@ -26,14 +26,14 @@ from tests.bench.bench_busy import Waits
 from tests.bench.bench_cluster import Cluster, fill, running
 from tests.bench.loads import Client, Luxi, waits
 
-PATIENCE = 120.0
+TIMEOUT = 120.0
 """Seconds that the daemons have to let go of a crowd."""
 
 LOOKS = 25
 """Seconds that a crowd which rests is looked at: the server's patience and some more."""
 
 
-class Door:
+class NodeEndpoint:
     """The remote API as a crowd meets it."""
 
     def __init__(self, cluster: Cluster) -> None:
@@ -66,7 +66,7 @@ def _a_long_job(cluster: Cluster) -> int:
     return job
 
 
-def resting(door: Door) -> Iterator[Client]:
+def resting(door: NodeEndpoint) -> Iterator[Client]:
     """Clients that have asked once, and keep the connection."""
     for _ in range(5000):
         client = door.client()
@@ -74,7 +74,7 @@ def resting(door: Door) -> Iterator[Client]:
         yield client
 
 
-def slow_readers(door: Door) -> Iterator[Client]:
+def slow_readers(door: NodeEndpoint) -> Iterator[Client]:
     """Clients that ask for all instances and do not read the answer."""
     for _ in range(500):
         client = door.client(buffer=4096)
@@ -82,7 +82,7 @@ def slow_readers(door: Door) -> Iterator[Client]:
         yield client
 
 
-def slow_heads(door: Door) -> Iterator[Client]:
+def slow_heads(door: NodeEndpoint) -> Iterator[Client]:
     """Clients that begin with a request and do not get on with it."""
     for _ in range(500):
         client = door.client()
@@ -90,7 +90,7 @@ def slow_heads(door: Door) -> Iterator[Client]:
         yield client
 
 
-def slow_bodies(door: Door) -> Iterator[Client]:
+def slow_bodies(door: NodeEndpoint) -> Iterator[Client]:
     """Clients that announce a body of a MiB and send the half."""
     for _ in range(500):
         client = door.client()
@@ -100,7 +100,7 @@ def slow_bodies(door: Door) -> Iterator[Client]:
         yield client
 
 
-def waiting(door: Door) -> Iterator[Client]:
+def waiting(door: NodeEndpoint) -> Iterator[Client]:
     """Clients that wait for a job to change."""
     for _ in range(1500):
         client = door.client()
@@ -108,7 +108,7 @@ def waiting(door: Door) -> Iterator[Client]:
         yield client
 
 
-def aborting(door: Door) -> Iterator[Client]:
+def aborting(door: NodeEndpoint) -> Iterator[Client]:
     """Clients that ask for much, or wait for a job, and reset the connection."""
     for number in range(2000):
         client = door.client()
@@ -117,7 +117,7 @@ def aborting(door: Door) -> Iterator[Client]:
         yield client
 
 
-CROWDS: dict[str, Callable[[Door], Iterator[Client]]] = {
+CROWDS: dict[str, Callable[[NodeEndpoint], Iterator[Client]]] = {
     "2000 who abort": aborting,
     "500 slow heads": slow_heads,
     "500 slow bodies": slow_bodies,
@@ -157,10 +157,10 @@ def beside(cluster: Cluster) -> Iterator[list[float]]:
     try:
         yield seconds
         over.set()
-        seconds += found.get(timeout=PATIENCE)
+        seconds += found.get(timeout=TIMEOUT)
     finally:
         over.set()
-        process.join(PATIENCE)
+        process.join(TIMEOUT)
 
 
 class Daemons:
@@ -192,7 +192,7 @@ def show(what: str, daemons: Daemons, count: str, seconds: Sequence[float]) -> N
     )
 
 
-def meet(cluster: Cluster, daemons: Daemons, door: Door, name: str) -> None:
+def meet(cluster: Cluster, daemons: Daemons, door: NodeEndpoint, name: str) -> None:
     """Bring a crowd, look at it while it rests, and send it away."""
     crowd: list[Client] = []
     with beside(cluster) as seconds:
@@ -208,13 +208,13 @@ def meet(cluster: Cluster, daemons: Daemons, door: Door, name: str) -> None:
     for client in crowd:
         client.close()
     begun = time.monotonic()
-    while not daemons.settled() and time.monotonic() < begun + PATIENCE:
+    while not daemons.settled() and time.monotonic() < begun + TIMEOUT:
         time.sleep(0.1)
     show("  gone", daemons, f"{time.monotonic() - begun:.1f} s", ())
 
 
 def compare(cluster: Cluster, names: Sequence[str]) -> None:
-    door, daemons = Door(cluster), Daemons(cluster)
+    door, daemons = NodeEndpoint(cluster), Daemons(cluster)
     print(f"{'':<34} {'p50':>8} {'p99':>8} {'max':>8} ms {'rapi':>4} {'masterd':>7} MiB  files")
     with beside(cluster) as seconds:
         time.sleep(5)

@@ -45,14 +45,14 @@ def serve_luxi(path: str) -> None:
     from twisted.internet import reactor as installed
 
     from ganeti.luxi.connection import LuxiService
-    from ganeti.luxi.server import Methods
+    from ganeti.luxi.server import LuxiMethods
 
     reactor: Any = installed
 
     async def values(fields: tuple[str, ...]) -> list[str]:
         return list(fields)
 
-    LuxiService(reactor, [path], Methods({"QueryConfigValues": values})).startService()
+    LuxiService(reactor, [path], LuxiMethods({"QueryConfigValues": values})).startService()
     reactor.run()
 
 

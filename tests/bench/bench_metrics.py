@@ -21,13 +21,13 @@ from twisted.internet.defer import Deferred
 from ganeti.config.state import ClusterState, collected
 from ganeti.master.metrics import MasterMetrics
 from ganeti.metrics.exposition import text_of
-from ganeti.metrics.family import Family
+from ganeti.metrics.family import MetricFamily
 from ganeti.model.guest import GuestState
 from ganeti.model.instance import Wanted
-from ganeti.rpc.node import NodeFacts
+from ganeti.rpc.node import NodeInfo
 from ganeti.testing.builders import a_cluster, a_node, an_instance
 from ganeti.testing.cluster import SimulatedCluster
-from tests.master.test_live import FACTS
+from tests.master.test_node_status_cache import FACTS
 
 NODES = 100
 RUNS = 20
@@ -48,7 +48,7 @@ class SaidByNodes:
             for node in state.nodes.values()
         }
 
-    def facts(self, uuid: str) -> NodeFacts | None:
+    def facts(self, uuid: str) -> NodeInfo | None:
         return self._facts.get(uuid)
 
     def age(self, uuid: str) -> float:
@@ -88,14 +88,14 @@ def main() -> None:
         return msgspec.json.encode(answer.result)
 
     encoded = asked()
-    families = msgspec.json.decode(encoded, type=list[Family])
+    families = msgspec.json.decode(encoded, type=list[MetricFamily])
 
     def look() -> int:
         return sum(len(each.name) for each in state.instances.values())
 
     bare = milliseconds(look)
     master = milliseconds(asked)
-    api = milliseconds(lambda: text_of(msgspec.json.decode(encoded, type=list[Family])))
+    api = milliseconds(lambda: text_of(msgspec.json.decode(encoded, type=list[MetricFamily])))
     print(f"{instances} instances on {NODES} nodes, {len(text_of(families)) / 1024:.0f} KiB:")
     print(f"  master {master:.1f} ms, remote API {api:.1f} ms; a look at each name {bare:.1f} ms")
     print(f"  share: master {master / bare:.1f}, remote API {api / bare:.1f}")

@@ -32,7 +32,7 @@ def serve_master(folder: str) -> None:
     from twisted.internet import reactor as installed
 
     from ganeti.luxi.connection import LuxiService
-    from ganeti.luxi.server import Methods
+    from ganeti.luxi.server import LuxiMethods
     from ganeti.testing.gates import OpenGate
 
     reactor: Any = installed
@@ -64,7 +64,7 @@ def serve_master(folder: str) -> None:
         "QueryPassword": nobody,
     }
     path = f"{folder}/var/run/ganeti/socket/ganeti-master"
-    LuxiService(reactor, [path], Methods(answers, OpenGate())).startService()
+    LuxiService(reactor, [path], LuxiMethods(answers, OpenGate())).startService()
     reactor.run()
 
 

@@ -28,10 +28,10 @@ from ganeti.daemon.node_certificate import NodePolicy, NodeServerTLS, peer_of
 from ganeti.paths import Paths
 from ganeti.pki.authority import Authority
 from ganeti.rpc.agent import AgentWay, RequestBody, TlsEndpoints
-from ganeti.rpc.asking import Asker
-from ganeti.rpc.liveness import ProbedWay
+from ganeti.rpc.liveness import ProbedTransport
 from ganeti.rpc.node import AskVersion, Version
-from ganeti.rpc.server import Answers
+from ganeti.rpc.node_client import NodeClient
+from ganeti.rpc.server import CallHandlers
 from ganeti.rpc.site import RpcSite
 from ganeti.testing.builders import a_node
 from ganeti.testing.callers import AnyCaller
@@ -151,12 +151,12 @@ async def of_call(paths: Paths, rounds: int) -> Cost:
     async def version(_: AskVersion) -> Version:
         return Version(protocol=3_000_000, release="3.1.0")
 
-    answers = Answers(lambda: 1)
+    answers = CallHandlers(lambda: 1)
     answers.to(AskVersion, version)
     site = RpcSite(answers, peer_of, AnyCaller(), reactor)
     port = reactor.listenSSL(0, site, NodeServerTLS(paths), interface=HERE)
     way = AgentWay(TlsEndpoints(reactor, NodePolicy(paths), port.getHost().port), reactor)
-    asker = Asker(ProbedWay(way, reactor), reactor, term=lambda: 1, master="node1")
+    asker = NodeClient(ProbedTransport(way, reactor), reactor, term=lambda: 1, master="node1")
     node = a_node("node1", primary_ip=HERE)
     cost = await measure(lambda: asker.ask(node, AskVersion()), rounds)
     way.close()

@@ -41,8 +41,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ganeti.pki.authority import self_signed
-from ganeti.system.ends import CHUNK, FileSink, FileSource
-from ganeti.system.interfaces import Awaited, Called, FileEnd, Party
+from ganeti.system.interfaces import Awaited, FileEnd, StreamCaller, StreamPeer
+from ganeti.system.stream_endpoints import CHUNK, FileSink, FileSource
 from ganeti.system.streams import LocalStreams
 
 reactor: Any = installed
@@ -135,7 +135,7 @@ RECEIVERS = {"flow": receive_by_flow, "twisted": receive_by_twisted}
 async def send_by_flow(folder: str, port: int) -> None:
     """Send by a flow of ours."""
     source = FileEnd(f"{folder}/disk")
-    sink = Called(HERE, port, party(folder), MAGIC, 10, 1)
+    sink = StreamCaller(HERE, port, party(folder), MAGIC, 10, 1)
     await LocalStreams(reactor).begin(source, sink).ended()
 
 
@@ -252,9 +252,9 @@ def bare(folder: str, mib: int) -> float:
     return mib / (time.perf_counter() - began)
 
 
-def party(folder: str) -> Party:
+def party(folder: str) -> StreamPeer:
     """Both ends, which use the same key."""
-    return Party(f"{folder}/key", f"{folder}/cert", _read(folder, "cert"), NAME)
+    return StreamPeer(f"{folder}/key", f"{folder}/cert", _read(folder, "cert"), NAME)
 
 
 async def receive(kind: str, folder: str) -> None:

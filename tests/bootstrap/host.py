@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.bootstrap.founding import found
+from ganeti.bootstrap.init_cluster import init_cluster
 from ganeti.paths import Paths
 
 
@@ -16,8 +16,8 @@ class Host(SynchronousTestCase):
     def setUp(self) -> None:
         self.paths = Paths(os.path.abspath(self.mktemp()))
 
-    def found(self, **settings: Any) -> None:
-        found(
+    def init_cluster(self, **settings: Any) -> None:
+        init_cluster(
             self.paths,
             cluster="cluster1",
             address="127.0.0.1",

@@ -17,9 +17,9 @@ class FailoverTests(Host):
         self.refused("node1", "this node is part of no cluster")
 
     def test_only_a_candidate_can_be_the_master(self) -> None:
-        self.found()
+        self.init_cluster()
         self.refused("node2", "node2 is no master candidate.* run this on one of node1")
 
     def test_its_own_node_daemon_must_run(self) -> None:
-        self.found()
+        self.init_cluster()
         self.refused("node1", "this node's own node daemon must run: .*refused")

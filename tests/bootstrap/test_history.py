@@ -10,7 +10,15 @@ import msgspec
 from ganeti.bootstrap.history import checked, history
 from ganeti.errors import Refused
 from ganeti.journal.frames import digest_of, encode, header
-from ganeti.journal.interfaces import BEGINNING, NO_DIGEST, Commit, Damaged, Delete, Edit, Put
+from ganeti.journal.interfaces import (
+    BEGINNING,
+    NO_DIGEST,
+    Commit,
+    Delete,
+    Edit,
+    JournalDamaged,
+    Put,
+)
 from tests.bootstrap.host import Host
 
 WEB1 = Put(kind="instance", key="uuid-1", value=msgspec.Raw(b'{"name":"web1"}'))
@@ -77,7 +85,7 @@ class HistoryTests(Host):
         with open(f"{self.paths.journal}/segment-{1:016}", "r+b") as file:
             file.seek(-200, os.SEEK_END)
             file.write(b"?")
-        with self.assertRaisesRegex(Damaged, "is damaged: the frame at byte"):
+        with self.assertRaisesRegex(JournalDamaged, "is damaged: the frame at byte"):
             checked(self.paths)
 
     def test_without_a_journal_it_says_where_there_is_one(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.cli.addresses import Lookup, device_of, full_name, resolved
-from ganeti.cli.session import Ended
+from ganeti.cli.session import ExitTool
 
 
 def resolver(*addresses: str, canonical: str = "") -> Lookup:
@@ -26,7 +26,7 @@ def resolver(*addresses: str, canonical: str = "") -> Lookup:
 class ResolvedTests(SynchronousTestCase):
     def refused(self, *addresses: str) -> str:
         lookup = resolver(*addresses)
-        return str(self.assertRaises(Ended, resolved, "node1", "--primary-ip", lookup=lookup))
+        return str(self.assertRaises(ExitTool, resolved, "node1", "--primary-ip", lookup=lookup))
 
     def test_an_address_that_others_can_reach_is_taken(self) -> None:
         lookup = resolver("127.0.1.1", "192.0.2.1")

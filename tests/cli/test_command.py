@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.cli.gnt_instance import GNT_INSTANCE
-from ganeti.cli.gnt_job import GNT_JOB
+from ganeti.cli.gnt_cluster.commands import GNT_CLUSTER
+from ganeti.cli.gnt_debug.commands import GNT_DEBUG
+from ganeti.cli.gnt_instance.commands import GNT_INSTANCE
+from ganeti.cli.gnt_job.commands import GNT_JOB
 from ganeti.errors import Refused
 from ganeti.luxi.methods import Query
 from tests.cli.terminal import Terminal
@@ -58,3 +60,19 @@ class CommandTests(SynchronousTestCase):
     def test_with_debug_it_is_shown_where_an_error_comes_from(self) -> None:
         terminal = Terminal({Query: Refused("not now")})
         self.assertRaises(Refused, terminal.run, GNT_JOB, "list", "--debug")
+
+    def test_what_only_ganeti_has_is_refused_by_its_name_with_a_reason(self) -> None:
+        terminal = Terminal()
+        self.assertEqual(terminal.run(GNT_DEBUG, "wconfd", "ping"), 1)
+        self.assertRegex(terminal.err, "^Error: gnt-debug wconfd is not supported .*: the master")
+        self.assertEqual(terminal.run(GNT_CLUSTER, "renew-crypto", "-f", "--ssh-key-bits=4096"), 2)
+        self.assertRegex(terminal.err, "^Error: --ssh-key-bits is not supported .*: nodes are")
+        self.assertEqual(terminal.asked(), [])
+
+    def test_help_has_the_width_of_the_terminal(self) -> None:
+        for columns, most in (("40", 40), ("200", 80), ("9", 40), ("x", 80), ("0", 80)):
+            terminal = Terminal(environment={"COLUMNS": columns})
+            self.assertEqual(terminal.run(GNT_JOB, "--help"), 0)
+            longest = max(len(line) for line in terminal.out.splitlines()[1:])
+            self.assertLessEqual(longest, most, columns)
+            self.assertGreater(longest, most // 2, columns)

@@ -38,6 +38,11 @@ OPTIONS = (
 
 
 class ValueTests(SynchronousTestCase):
+    def test_a_duration_has_an_end(self) -> None:
+        self.assertEqual(duration("3650d"), 3650 * 86400)
+        for text in ("3651d", "9" * 30, "9" * 5000 + "w"):
+            self.assertRaisesRegex(ValueError, "is longer than 3650 days", duration, text)
+
     def test_keys_may_stand_for_true_false_and_null(self) -> None:
         self.assertEqual(
             keyval("a=1,b,no_c,-d,e=x=y,f="),

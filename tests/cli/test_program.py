@@ -12,10 +12,10 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.cli.program import connected
-from ganeti.cli.session import NOT_IN_CLUSTER, NOT_MASTER, Ended
-from ganeti.luxi.client import Client
+from ganeti.cli.session import NOT_IN_CLUSTER, NOT_MASTER, ExitTool
+from ganeti.luxi.client import LuxiClient
 from ganeti.luxi.methods import QueryClusterInfo
-from ganeti.luxi.reach import NotPermitted
+from ganeti.luxi.unreachable import NotPermitted
 from ganeti.paths import Paths
 
 NOBODY = 65534
@@ -41,7 +41,7 @@ class ConnectedTests(SynchronousTestCase):
         os.makedirs(self.paths.data)
 
     def code(self) -> int:
-        error: Ended = self.assertRaises(Ended, connected, self.paths)
+        error: ExitTool = self.assertRaises(ExitTool, connected, self.paths)
         return error.code
 
     def test_a_host_outside_of_any_cluster_is_told_so(self) -> None:
@@ -67,7 +67,7 @@ class ConnectedTests(SynchronousTestCase):
 
     def test_on_the_master_itself_the_client_says_what_is_wrong(self) -> None:
         Path(self.paths.config_file).touch()
-        self.assertIsInstance(connected(self.paths), Client)
+        self.assertIsInstance(connected(self.paths), LuxiClient)
 
 
 class ProgramTests(SynchronousTestCase):
@@ -114,3 +114,15 @@ class ProgramTests(SynchronousTestCase):
     def test_what_takes_long_to_load_is_not_loaded(self) -> None:
         for words in (("gnt_instance", "list", "web1"), ("gnt_instance", "startup", "web1")):
             self.assertEqual(self.called(*words, code=LOADED + CALL).stdout, "\n")
+
+    def test_an_output_that_cannot_be_written_is_told(self) -> None:
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [sys.executable, "-P", "-c", CALL, "gnt_job", "--version"],
+                env={**os.environ, "PYTHONPATH": str(TREE)},
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"^Error: the output cannot be written: No space left.*\n$")

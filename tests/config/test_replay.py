@@ -21,7 +21,7 @@ from ganeti.config.changes.objects import together, update
 from ganeti.config.changes.tags import add_tags, remove_tags
 from ganeti.config.replay import apply
 from ganeti.config.verify import verify
-from ganeti.config.writer import Cause, Change, Config
+from ganeti.config.writer import Change, ChangeCause, Config
 from ganeti.errors import Refused
 from ganeti.journal.interfaces import Put
 from ganeti.model.disk import Disk, Template
@@ -82,7 +82,7 @@ class ReplayTests(SynchronousTestCase):
         config = Config(start, journal, iter(range(1, 1000)).__next__)
         states = [start]
         for change in sequence:
-            made = Deferred.fromCoroutine(config.change(change, because=Cause("", "")))
+            made = Deferred.fromCoroutine(config.change(change, because=ChangeCause("", "")))
             made.addErrback(lambda failure: failure.trap(Refused))
             if self.successResultOf(made) is config.state() is not states[-1]:
                 states.append(config.state())
@@ -98,7 +98,7 @@ class ReplayTests(SynchronousTestCase):
         config = Config(start, journal, lambda: 1.0)
         for tag in "abc":
             change = add_tags(start.cluster, [tag])
-            self.successResultOf(config.change(change, because=Cause("", "")))
+            self.successResultOf(config.change(change, because=ChangeCause("", "")))
         replayed = config.state()
         for commit in journal.commits:
             replayed = apply(replayed, commit.edits)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.config.state import Edited, Kind
+from ganeti.config.state import EditedState, RecordKind
 from ganeti.errors import Code, Refused
 from ganeti.model.disk import Template
 from ganeti.schema.records import replace
@@ -69,8 +69,8 @@ class ChangingTests(SynchronousTestCase):
     def test_the_state_before_stays_as_it_was(self) -> None:
         after = STATE.put(replace(WEB, name="web2")).remove(STATE.instance("db.a"))
         self.assertEqual(STATE.instance("web1"), WEB)
-        self.assertFalse(after.knows(Kind.INSTANCE, "web1.example.com"))
-        self.assertTrue(after.knows(Kind.INSTANCE, "web2"))
+        self.assertFalse(after.knows(RecordKind.INSTANCE, "web1.example.com"))
+        self.assertTrue(after.knows(RecordKind.INSTANCE, "web2"))
         self.assertEqual(len(STATE.instances) - len(after.instances), 1)
 
     def test_it_remembers_what_was_edited(self) -> None:
@@ -79,8 +79,8 @@ class ChangingTests(SynchronousTestCase):
         self.assertEqual(
             after.edits,
             (
-                Edited(Kind.NODE, node.uuid, node),
-                Edited(Kind.INSTANCE, gone.uuid, None, gone),
+                EditedState(RecordKind.NODE, node.uuid, node),
+                EditedState(RecordKind.INSTANCE, gone.uuid, None, gone),
             ),
         )
         self.assertEqual(after.settled().edits, ())

@@ -10,15 +10,15 @@ from ganeti.config.changes.cluster import update_cluster
 from ganeti.config.changes.objects import add, update
 from ganeti.config.changes.tags import add_tags
 from ganeti.config.replay import apply
-from ganeti.config.state import ClusterState, Edited, Kind
-from ganeti.config.writer import Cause, Change, ChangeMade, Config
+from ganeti.config.state import ClusterState, EditedState, RecordKind
+from ganeti.config.writer import Change, ChangeCause, ChangeMade, Config
 from ganeti.errors import Invalid, NotKept, Refused
 from ganeti.journal.interfaces import Commit, Position, Put
 from ganeti.testing.builders import SINCE, a_cluster, a_node
 from ganeti.testing.journal import MemoryJournal
 
 NOW = SINCE + 60
-WHY = Cause("tests", "to see")
+WHY = ChangeCause("tests", "to see")
 
 
 class SlowJournal(MemoryJournal):
@@ -91,11 +91,13 @@ class ConfigTests(SynchronousTestCase):
         self.assertEqual([edit.kind for edit in commit.edits], ["instance", "config", "job"])
 
     def test_observers_see_each_durable_state_and_its_edits(self) -> None:
-        seen: list[tuple[int, tuple[Edited, ...]]] = []
+        seen: list[tuple[int, tuple[EditedState, ...]]] = []
         self.config.observe(lambda state, edits: seen.append((state.serial_no, edits)))
         state = self.change(update(self.start.node("node2"), drained=True))
         node = state.node("node2")
-        self.assertEqual(seen, [(2, (Edited(Kind.NODE, node.uuid, node, a_node("node2")),))])
+        self.assertEqual(
+            seen, [(2, (EditedState(RecordKind.NODE, node.uuid, node, a_node("node2")),))]
+        )
 
     def test_what_could_not_be_read_again_is_not_written(self) -> None:
         change = update(self.start.node("node2"), drained="perhaps")

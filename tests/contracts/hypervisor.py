@@ -11,7 +11,13 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from ganeti.hypervisor.interfaces import IHypervisor, NotRunning, Phase, Running, Sending
+from ganeti.hypervisor.interfaces import (
+    IHypervisor,
+    MigrationPhase,
+    MigrationProgress,
+    NotRunning,
+    Running,
+)
 from ganeti.model.guest import Guest, GuestState
 from ganeti.model.running import as_running, running_config
 from ganeti.schema.records import replace
@@ -55,11 +61,11 @@ class HypervisorContract(SynchronousTestCase):
             self.clock.advance(min(call.getTime() for call in calls) - self.clock.seconds())
         return outcome
 
-    def sent(self, hypervisor: IHypervisor, guest: Guest) -> Sending:
+    def sent(self, hypervisor: IHypervisor, guest: Guest) -> MigrationProgress:
         """How sending ended."""
         for _ in range(1000):
             sending = self.done(hypervisor.sending(guest))
-            if sending.phase is not Phase.ACTIVE:
+            if sending.phase is not MigrationPhase.ACTIVE:
                 return sending
             self.clock.advance(0.1)
         raise AssertionError("it is sent for ever")
@@ -142,7 +148,7 @@ class HypervisorContract(SynchronousTestCase):
         address = self.done(accepted(there, guest, "192.0.2.2"))
         self.assertEqual(self.names(here, there), [["web1"], []])
         self.done(here.migrate(guest, address, live=True))
-        self.assertEqual(self.sent(here, guest).phase, Phase.COMPLETED)
+        self.assertEqual(self.sent(here, guest).phase, MigrationPhase.COMPLETED)
         self.assertEqual(self.names(here, there), [[], []])
         self.done(there.finish_incoming(guest, arrived=True))
         self.done(here.finish_outgoing(guest, left=True))
@@ -153,7 +159,7 @@ class HypervisorContract(SynchronousTestCase):
         self.done(self.hypervisor("node1").start(guest, []))
         address = self.done(accepted(self.hypervisor("node2"), guest, "192.0.2.2"))
         self.done(self.hypervisor("node1").migrate(guest, address, live=False))
-        self.assertEqual(self.sent(self.hypervisor("node1"), guest).phase, Phase.COMPLETED)
+        self.assertEqual(self.sent(self.hypervisor("node1"), guest).phase, MigrationPhase.COMPLETED)
         here, there = self.hypervisor("node1"), self.hypervisor("node2")
         self.assertEqual(self.names(here, there), [[], []])
         for _ in range(2):
@@ -183,7 +189,7 @@ class HypervisorContract(SynchronousTestCase):
         runs = as_running(configured, started)
         address = self.done(there.accept(runs, [], "192.0.2.2", started))
         self.done(here.migrate(configured, address, live=True))
-        self.assertEqual(self.sent(here, configured).phase, Phase.COMPLETED)
+        self.assertEqual(self.sent(here, configured).phase, MigrationPhase.COMPLETED)
         self.done(there.finish_incoming(configured, arrived=True))
         self.assertEqual(self.done(there.running_config(configured)), started)
         self.assertEqual(there.running()["web1"].memory, guest.memory)

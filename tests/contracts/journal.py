@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from ganeti.errors import NotKept
-from ganeti.journal.interfaces import Append, Commit, Damaged, Delete, IJournal, Put
+from ganeti.journal.interfaces import Append, Commit, Delete, IJournal, JournalDamaged, Put
 
 T = TypeVar("T")
 
@@ -113,7 +113,7 @@ class JournalContract(Case):
         self.assertEqual(seen, [])
 
     def test_commits_that_are_not_there_cannot_be_replayed(self) -> None:
-        with self.assertRaises(Damaged):
+        with self.assertRaises(JournalDamaged):
             self.journal.replay(1)
 
     def test_after_a_failure_nothing_is_taken_until_it_was_reopened(self) -> None:

@@ -11,9 +11,9 @@ from twisted.trial.unittest import TestCase
 
 from ganeti.errors import Code, Failed, NotMaster, Refused, Unreachable
 from ganeti.rpc.call import Nodes
-from ganeti.rpc.node import AskVersion, Delay, DescribeOSes, LeaveCluster, Version
+from ganeti.rpc.node import AskVersion, DelayCall, DescribeOSes, LeaveCluster, Version
 from ganeti.rpc.quorum import Ballot, RequestVote, VoterState
-from ganeti.rpc.server import Answers
+from ganeti.rpc.server import CallHandlers
 from ganeti.testing.builders import a_node
 
 if TYPE_CHECKING:
@@ -37,10 +37,10 @@ class Peer:
         self.begun: Deferred[None] = Deferred()
         self.awaited: Deferred[None] = Deferred()
         self.finished: Deferred[None] = Deferred()
-        self.answers = Answers(lambda: self.vote.term)
+        self.answers = CallHandlers(lambda: self.vote.term)
         self.answers.to(AskVersion, self.version)
         self.answers.to(RequestVote, self.grant)
-        self.answers.to(Delay, self.delay)
+        self.answers.to(DelayCall, self.delay)
         self.answers.to(DescribeOSes, self.refuse)
         self.answers.to(LeaveCluster, self.wait)
 
@@ -51,7 +51,7 @@ class Peer:
         self.vote = VoterState(term=call.term, master=call.master)
         return Ballot(granted=True, state=self.vote)
 
-    async def delay(self, _: Delay) -> None:
+    async def delay(self, _: DelayCall) -> None:
         await Deferred(lambda _: self.given_up.callback(None))
 
     async def wait(self, _: LeaveCluster) -> None:
@@ -66,7 +66,7 @@ class Peer:
 class NodesContract(Case):
     """A master of term 4 and its nodes: two that run, one that does not."""
 
-    def nodes(self, peers: Mapping[str, Answers]) -> Nodes:
+    def nodes(self, peers: Mapping[str, CallHandlers]) -> Nodes:
         raise NotImplementedError
 
     def setUp(self) -> None:
@@ -82,7 +82,7 @@ class NodesContract(Case):
 
     async def test_many_questions_are_under_way_at_once(self) -> None:
         nodes = self.both()
-        waiting = Deferred.fromCoroutine(nodes.ask(NODE1, Delay(duration=1)))
+        waiting = Deferred.fromCoroutine(nodes.ask(NODE1, DelayCall(duration=1)))
         waiting.addErrback(lambda _: None)
         self.assertEqual(await nodes.ask(NODE1, AskVersion()), VERSION)
         waiting.cancel()
@@ -108,7 +108,7 @@ class NodesContract(Case):
 
     async def test_a_call_that_a_node_does_not_know_is_no_answer(self) -> None:
         with self.assertRaisesRegex(Unreachable, "404.*no call named version"):
-            await self.nodes({"node1": Answers(lambda: TERM)}).ask(NODE1, AskVersion())
+            await self.nodes({"node1": CallHandlers(lambda: TERM)}).ask(NODE1, AskVersion())
 
     async def test_all_are_asked_and_each_answers_or_not(self) -> None:
         answers = await self.both().ask_all([NODE1, NODE2, GONE], AskVersion())

@@ -13,7 +13,7 @@ from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
 from ganeti.errors import Failed
-from ganeti.system.interfaces import OUTPUT_LIMIT, TAIL, Finished, IProcesses
+from ganeti.system.interfaces import OUTPUT_LIMIT, TAIL, IProcesses, ProcessResult
 from ganeti.testing.processes import Script
 
 
@@ -45,7 +45,9 @@ class ProcessesContract(TestCase):
 
     async def test_a_program_answers_with_its_code_and_both_streams(self) -> None:
         program = self.program(Script(code=3, out=b"yes\n", err=b"but\n"))
-        self.assertEqual(await self.processes().run([program]), Finished(3, b"yes\n", b"but\n"))
+        self.assertEqual(
+            await self.processes().run([program]), ProcessResult(3, b"yes\n", b"but\n")
+        )
 
     async def test_a_program_that_is_not_there_fails_with_its_name(self) -> None:
         with self.assertRaisesRegex(Failed, "cannot start /nowhere/at-all: No such file"):
@@ -59,7 +61,7 @@ class ProcessesContract(TestCase):
     async def test_a_program_that_is_quick_enough_is_not(self) -> None:
         program = self.program(Script(out=b"done"))
         finished = await self.processes().run([program], timeout=8)
-        self.assertEqual(finished, Finished(0, b"done", b""))
+        self.assertEqual(finished, ProcessResult(0, b"done", b""))
 
     async def test_cancelling_ends_the_wait(self) -> None:
         program = self.program(Script(hangs=True))
@@ -78,7 +80,7 @@ class ProcessesContract(TestCase):
         await processes.run([self.program(Script(out=b"one\n"))], output=log)
         long = b"x" * TAIL + b"two\n"
         finished = await processes.run([self.program(Script(err=long))], output=log)
-        self.assertEqual(finished, Finished(0, long[-TAIL:], b""))
+        self.assertEqual(finished, ProcessResult(0, long[-TAIL:], b""))
         self.assertEqual(self.logged(log), b"one\n" + long)
 
     async def test_what_was_written_before_is_not_answered(self) -> None:

@@ -12,12 +12,12 @@ from zope.interface.verify import verifyObject
 from ganeti.errors import Failed
 from ganeti.system.interfaces import (
     Awaited,
-    Called,
     FileEnd,
     IFlow,
     IListening,
     IStreams,
-    Party,
+    StreamCaller,
+    StreamPeer,
 )
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ class StreamsContract(Case):
     """Flows between two parties that trust each other, ``sender`` and ``receiver``."""
 
     streams: IStreams
-    sender: Party
-    receiver: Party
+    sender: StreamPeer
+    receiver: StreamPeer
 
     def put(self, name: str, content: bytes) -> str:
         """A file of this test with this content; answers its path."""
@@ -60,7 +60,7 @@ class StreamsContract(Case):
         return self.streams.begin(source, sink), port
 
     def send(self, path: str, port: int, greeting: bytes = GREETING, tries: int = 1) -> IFlow:
-        sink = Called(HERE, port, self.sender, greeting, 5, tries)
+        sink = StreamCaller(HERE, port, self.sender, greeting, 5, tries)
         return self.streams.begin(FileEnd(path), sink)
 
     async def over(self, flow: IFlow) -> str:

@@ -14,13 +14,13 @@ from ganeti.hypervisor.interfaces import (
     ConsoleAccess,
     ConsoleKind,
     IHypervisor,
+    MigrationPhase,
     NotRunning,
-    Phase,
     Running,
 )
 from ganeti.hypervisor.kvm.accelerator import Accelerators
-from ganeti.hypervisor.kvm.control import Monitors
 from ganeti.hypervisor.kvm.driver import KvmHypervisor
+from ganeti.hypervisor.kvm.monitor import Monitors
 from ganeti.model.guest import Guest, GuestNic
 from ganeti.model.running import RunningConfig, as_running, running_config
 from ganeti.schema.records import replace
@@ -28,7 +28,7 @@ from ganeti.testing.builders import a_disk, a_guest
 from ganeti.testing.disk import MemoryFiles
 from ganeti.testing.hypervisor import MemoryHypervisor
 from ganeti.testing.processes import MemoryNotes
-from ganeti.testing.qemu import Network, ScriptedHost, ScriptedQemu, devices
+from ganeti.testing.qemu import QemuNetwork, ScriptedHost, ScriptedQemu, devices
 from tests.contracts import hypervisor as contract
 
 NIC = GuestNic(uuid="u" * 36, mac="aa:00:10:00:00:01", mode="bridged", link="br7")
@@ -73,7 +73,7 @@ class FakeHypervisorTests(contract.HypervisorContract):
 class KvmHypervisorTests(contract.HypervisorContract):
     def setUp(self) -> None:
         super().setUp()
-        self._network = Network()
+        self._network = QemuNetwork()
         self._nodes: dict[str, tuple[ScriptedHost, MemoryNotes]] = {}
 
     def node(self, name: str = "node1") -> tuple[ScriptedHost, MemoryNotes]:
@@ -253,7 +253,7 @@ class KvmHypervisorTests(contract.HypervisorContract):
         here, there = self.hypervisor("node1"), self.hypervisor("node2")
         address = self.done(there.accept(as_running(configured, running), [], "192.0.2.2", running))
         self.done(here.migrate(configured, address, live=True))
-        arrived = self.sent(here, guest).phase is Phase.COMPLETED
+        arrived = self.sent(here, guest).phase is MigrationPhase.COMPLETED
         return self.done(there.finish_incoming(configured, arrived=arrived))
 
     def test_a_guest_moves_with_what_it_was_started_with_whatever_is_configured(self) -> None:

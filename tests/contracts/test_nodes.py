@@ -12,10 +12,10 @@ from twisted.trial.unittest import TestCase
 
 from ganeti.model.node import Node
 from ganeti.rpc.agent import AgentWay
-from ganeti.rpc.asking import Asker
 from ganeti.rpc.call import Nodes
 from ganeti.rpc.callers import Peer
-from ganeti.rpc.server import Answers
+from ganeti.rpc.node_client import NodeClient
+from ganeti.rpc.server import CallHandlers
 from ganeti.rpc.site import RpcSite
 from ganeti.testing.callers import AnyCaller
 from ganeti.testing.nodes import MemoryNodes
@@ -26,14 +26,14 @@ ADDRESSES = {node.name: node.primary_ip for node in (NODE1, NODE2)}
 
 
 class MemoryNodesTests(NodesContract, TestCase):
-    def nodes(self, peers: Mapping[str, Answers]) -> Nodes:
+    def nodes(self, peers: Mapping[str, CallHandlers]) -> Nodes:
         return MemoryNodes(peers, term=lambda: TERM, master=MASTER)
 
 
 class HttpNodesTests(NodesContract, TestCase):
     """Over connections of the loopback interface, without TLS, of which see tests.daemon."""
 
-    def nodes(self, peers: Mapping[str, Answers]) -> Nodes:
+    def nodes(self, peers: Mapping[str, CallHandlers]) -> Nodes:
         self.ports: dict[str, int] = {}
         way = AgentWay(self.endpoint, reactor)
         for name, answers in peers.items():
@@ -44,7 +44,7 @@ class HttpNodesTests(NodesContract, TestCase):
             self.addCleanup(maybeDeferred, port.stopListening)
             self.addCleanup(site.end)
         self.addCleanup(way.close)
-        return Asker(way, reactor, term=lambda: TERM, master=MASTER)
+        return NodeClient(way, reactor, term=lambda: TERM, master=MASTER)
 
     def endpoint(self, node: Node) -> TCP4ClientEndpoint:
         return TCP4ClientEndpoint(reactor, node.primary_ip, self.ports.get(node.primary_ip, 1))

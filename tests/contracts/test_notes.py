@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ganeti.system.interfaces import INotes
-from ganeti.system.notes import LocalNotes
+from ganeti.system.state_files import LocalNotes
 from ganeti.testing.processes import MemoryNotes
 from tests.contracts import notes
 

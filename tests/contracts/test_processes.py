@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IReactorFDSet
 from twisted.internet.task import deferLater
 
 from ganeti.errors import Failed
-from ganeti.system.interfaces import Finished, IProcesses
+from ganeti.system.interfaces import IProcesses, ProcessResult
 from ganeti.system.processes import LocalProcesses
 from ganeti.testing.processes import MemoryProcesses, Script
 from tests.contracts import processes as contract
@@ -107,18 +107,18 @@ class LocalProcessesTests(contract.ProcessesContract):
         finished = await self.processes().run(
             [self.shell("cat; echo 7 >&5")], files={0: given, 1: taken, 5: ours}
         )
-        self.assertEqual(finished, Finished(0, b"", b""))
+        self.assertEqual(finished, ProcessResult(0, b"", b""))
         self.assertEqual([self.logged(taken), self.logged(announced)], [b"content", b"7\n"])
 
     async def test_many_that_follow_each_other_all_end(self) -> None:
         # Each takes over the descriptors' numbers of one that has just ended.
         processes, program = self.processes(), self.shell("echo $1; exit $1")
 
-        async def one_after_the_other() -> list[Finished]:
+        async def one_after_the_other() -> list[ProcessResult]:
             return [await processes.run([program, str(code)]) for code in range(15)]
 
         workers = [Deferred.fromCoroutine(one_after_the_other()) for _ in range(10)]
-        expected = [Finished(code, b"%d\n" % code, b"") for code in range(15)]
+        expected = [ProcessResult(code, b"%d\n" % code, b"") for code in range(15)]
         self.assertEqual(await gatherResults(workers), [expected] * 10)
 
     async def test_none_of_our_descriptors_is_inherited(self) -> None:

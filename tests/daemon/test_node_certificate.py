@@ -35,11 +35,11 @@ from ganeti.paths import Paths
 from ganeti.pki.authority import SKEW, Authority
 from ganeti.pki.enrolment import fingerprint
 from ganeti.rpc.agent import KEEPALIVE, AgentWay, TlsEndpoints
-from ganeti.rpc.asking import Asker
 from ganeti.rpc.callers import Peer
 from ganeti.rpc.channel import TIMEOUTS
-from ganeti.rpc.node import AskVersion, Delay, Version
-from ganeti.rpc.server import Answers
+from ganeti.rpc.node import AskVersion, DelayCall, Version
+from ganeti.rpc.node_client import NodeClient
+from ganeti.rpc.server import CallHandlers
 from ganeti.rpc.site import RpcSite
 from ganeti.system.connection_errors import explain
 from ganeti.testing.builders import a_node
@@ -100,9 +100,9 @@ class LoopbackTests(Placed):
         self.accepted = {("node1", fingerprint(pem)) for pem in (GOOD, OLD, EARLY, FOREIGN)}
 
     def serve(self, credentials: bytes = GOOD, authority: Authority | Both = OURS) -> None:
-        answers = Answers(lambda: 0)
+        answers = CallHandlers(lambda: 0)
         answers.to(AskVersion, self.version)
-        answers.to(Delay, self.never)
+        answers.to(DelayCall, self.never)
         self.begun: Deferred[None] = Deferred()
         self.ended: Deferred[None] = Deferred()
         self.ending: Deferred[None] = Deferred()
@@ -120,20 +120,20 @@ class LoopbackTests(Placed):
     async def version(self, _: AskVersion) -> Version:
         return VERSION
 
-    async def never(self, _: Delay) -> None:
+    async def never(self, _: DelayCall) -> None:
         self.begun.callback(None)
         try:
             await self.ending
         finally:
             self.ended.callback(None)
 
-    def master(self, credentials: bytes = GOOD, authority: Authority | Both = OURS) -> Asker:
+    def master(self, credentials: bytes = GOOD, authority: Authority | Both = OURS) -> NodeClient:
         self.policy = NodePolicy(self.place(credentials, authority), self.accepts)
         endpoints = TlsEndpoints(reactor, self.policy, self.port.getHost().port)
         self.way = AgentWay(endpoints, reactor, explain=explain)
-        return Asker(self.way, reactor, term=lambda: 0, master="node1")
+        return NodeClient(self.way, reactor, term=lambda: 0, master="node1")
 
-    async def refusal(self, master: Asker, node: Node = NODE) -> str:
+    async def refusal(self, master: NodeClient, node: Node = NODE) -> str:
         with self.assertRaises(Unreachable) as refused:
             await master.ask(node, AskVersion())
         return str(refused.exception)
@@ -215,7 +215,7 @@ class LoopbackTests(Placed):
 
     async def test_a_connection_that_closes_is_closed_after_its_answer(self) -> None:
         self.serve()
-        asking = Deferred.fromCoroutine(self.master().ask(NODE, Delay(duration=9)))
+        asking = Deferred.fromCoroutine(self.master().ask(NODE, DelayCall(duration=9)))
         await self.begun
         self.way.close()
         self.ending.callback(None)
@@ -224,7 +224,7 @@ class LoopbackTests(Placed):
 
     async def test_giving_up_ends_long_work_on_the_node(self) -> None:
         self.serve()
-        asking = Deferred.fromCoroutine(self.master().ask(NODE, Delay(duration=9)))
+        asking = Deferred.fromCoroutine(self.master().ask(NODE, DelayCall(duration=9)))
         asking.addErrback(lambda _: None)
         await self.begun
         asking.cancel()
@@ -257,7 +257,9 @@ class HandshakeTests(Placed):
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.site = RpcSite(Answers(lambda: 0), peer_of, AnyCaller(), self.clock, explain=explain)
+        self.site = RpcSite(
+            CallHandlers(lambda: 0), peer_of, AnyCaller(), self.clock, explain=explain
+        )
         self.site.handshakes = Quota(2, self.site._evict_handshake)
         tls = NodeServerTLS(self.place(GOOD))
         self.factory = TLSMemoryBIOFactory(tls, False, self.site, self.clock)

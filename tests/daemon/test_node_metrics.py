@@ -12,14 +12,14 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.daemon.node_metrics import default_address, metrics_site, serve_metrics
-from ganeti.metrics.family import Family, gauge
+from ganeti.metrics.family import MetricFamily, gauge
 
 
-async def one() -> Iterable[Family]:
+async def one() -> Iterable[MetricFamily]:
     return [gauge("ganeti_host_cpus", "Processors.", 4)]
 
 
-async def broken() -> Iterable[Family]:
+async def broken() -> Iterable[MetricFamily]:
     raise OSError("no such file")
 
 

@@ -16,11 +16,11 @@ from twisted.internet import reactor as installed
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from ganeti.daemon.parts import Daemon
 from ganeti.daemon.rapi import start
+from ganeti.daemon.services import Daemon
 from ganeti.errors import Failed, NotMaster
 from ganeti.luxi.connection import LuxiService
-from ganeti.luxi.server import Methods
+from ganeti.luxi.server import LuxiMethods
 from ganeti.paths import Paths
 from ganeti.pki.authority import Authority
 from ganeti.rapi.users import scrypt_line
@@ -105,7 +105,7 @@ class RemoteApiTests(TestCase):
         master = LuxiService(
             reactor,
             [self.paths.master_socket],
-            Methods({"QueryTags": _tags, "QueryPassword": _nobody}, OpenGate()),
+            LuxiMethods({"QueryTags": _tags, "QueryPassword": _nobody}, OpenGate()),
         )
         port = await self.serve()
         status, body = await self.ask(port, "/2/tags")

@@ -19,18 +19,18 @@ from twisted.web.client import BrowserLikePolicyForHTTPS
 from twisted.web.iweb import IPolicyForHTTPS
 
 from ganeti.daemon.node_certificate import NodePolicy, NodeServerTLS, peer_of
-from ganeti.node.enrolment import Enrolment
+from ganeti.node.enrolment import EnrolmentForwarder
 from ganeti.paths import Paths
 from ganeti.pki.authority import Authority
 from ganeti.pki.enrolment import AUTHORITY_CALL, ENROL_CALL, fingerprint
 from ganeti.rpc.agent import AgentWay, TlsEndpoints
-from ganeti.rpc.asking import Lost
 from ganeti.rpc.callers import CallerRole
-from ganeti.rpc.members import Members, UpdateMembers
+from ganeti.rpc.members import MemberRecords, UpdateMembers
 from ganeti.rpc.node import AskVersion, RunPowerHelper, StopMaster
+from ganeti.rpc.node_client import TransportError
 from ganeti.rpc.quorum import DescribeVote, RequestVote
 from ganeti.rpc.site import RpcSite
-from ganeti.rpc.wire import Request, request_of
+from ganeti.rpc.wire import CallRequest, request_of
 from ganeti.schema.records import replace
 from ganeti.system.connection_errors import explain
 from ganeti.testing.builders import a_node
@@ -53,7 +53,7 @@ PEMS = {name: OURS.credentials([name, "127.0.0.1"], NOW).pem for name in ROLES}
 OTHER = OURS.credentials(["node1"], NOW).pem
 EXPIRED = OURS.credentials(["node1"], NOW - 10**6, life=timedelta(days=1)).pem
 FOREIGN = THEIRS.credentials(["node1"], NOW).pem
-MEMBERS = Members(
+MEMBERS = MemberRecords(
     revision=1,
     certificates={
         **{name: (fingerprint(PEMS[name]),) for name in ("node1", "node2", "node3")},
@@ -76,7 +76,7 @@ class RoleTests(TestCase):
         self.successResultOf(parts.voter.request(RequestVote(term=TERM, master="node1")))
         self.successResultOf(self.inform(MEMBERS))
         paths = self.place(PEMS["node1"])
-        enrolment = Enrolment(MemoryFiles(self.host.disk), self.host.paths, self.nobody)
+        enrolment = EnrolmentForwarder(MemoryFiles(self.host.disk), self.host.paths, self.nobody)
         self.site = RpcSite(self.host.answers, peer_of, parts.members, reactor, enrolment.open())
         tls = NodeServerTLS(paths)
         self.port: Any = reactor.listenSSL(0, self.site, tls, interface="127.0.0.1")
@@ -94,7 +94,7 @@ class RoleTests(TestCase):
     async def nobody(self, _: object) -> None:
         """No master daemon runs here."""
 
-    async def inform(self, members: Members) -> None:
+    async def inform(self, members: MemberRecords) -> None:
         await self.host.parts.candidacy.update(UpdateMembers(members=members))
 
     def place(self, credentials: bytes) -> Paths:
@@ -119,11 +119,11 @@ class RoleTests(TestCase):
         self.ways.append(way)
         return way
 
-    async def call(self, way: AgentWay, request: Request) -> str:
+    async def call(self, way: AgentWay, request: CallRequest) -> str:
         """Make a call; answers what came of it."""
         try:
             answer = msgspec.json.decode(await way.exchange(NODE, request))
-        except Lost as e:
+        except TransportError as e:
             return str(e)
         return "done" if answer[0] else str(answer[1][0])
 
@@ -132,7 +132,7 @@ class RoleTests(TestCase):
         way, found = self.way(credentials), set()
         names = (AUTHORITY_CALL, ENROL_CALL, *(call.wire for call in calls()))
         for name in names:
-            outcome = await self.call(way, Request(name, TERM, UNREADABLE))
+            outcome = await self.call(way, CallRequest(name, TERM, UNREADABLE))
             if "403" not in outcome and outcome != "UnclaimedTerm":
                 self.assertIn(outcome, ("done", "OpPrereqError", "ParameterError"), name)
                 found.add(name)

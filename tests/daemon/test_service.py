@@ -21,17 +21,17 @@ from argparse import Namespace
 
 from twisted.internet.defer import Deferred
 
-from ganeti.daemon.parts import Part
-from ganeti.daemon.service import Program, run
+from ganeti.daemon.services import ServicePart
+from ganeti.daemon.service import DaemonProgram, run
 from ganeti.paths import Paths
 
 async def start(daemon, options, paths):
-    daemon.add(Part("files", stop=lambda: print("files stopped")))
+    daemon.add(ServicePart("files", stop=lambda: print("files stopped")))
     daemon.status("begins")
     {then}
 
 options = Namespace(foreground=True, debug=False)
-sys.exit(run(Program("ganeti-test", "test", start), options, Paths(sys.argv[1])))
+sys.exit(run(DaemonProgram("ganeti-test", "test", start), options, Paths(sys.argv[1])))
 """
 
 

@@ -1,36 +1,24 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Where our command-line tools differ from Ganeti's on purpose, and why.
 
-``tests.golden.test_cli`` holds the tools to it, and ``doc/differences.md`` shows it.
+``tests.golden.test_cli`` holds the tools to it, and ``doc/differences.md`` and ``doc/commands.md``
+show it. What a declaration says itself (``unsupported``, a parameter with *instead*) is not
+repeated here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-NO_SSH = "nodes are reached through their daemons only, never by ssh"
-MISSING_COMMANDS = {
-    "gnt-debug metad": "there is no daemon of this kind",
-    "gnt-debug wconfd": "there is no daemon of this kind",
-}
-MISSING_OPTIONS = {
+MISSING_COMMANDS: Mapping[str, str] = {}
+"""Commands that are not even known by name."""
+
+MISSING_OPTIONS: Mapping[str, str] = {
     "gnt-cluster master-failover --ignore-offline-nodes": (
         "it takes no value and changes nothing: nodes that are offline never vote"
     ),
-    "gnt-cluster renew-crypto --new-confd-hmac-key": "there is no daemon of this kind",
-    **{
-        f"gnt-cluster renew-crypto --{what}": "consoles are not served by SPICE"
-        for what in ("new-spice-certificate", "spice-ca-certificate", "spice-certificate")
-    },
-    **{
-        f"gnt-cluster renew-crypto --{what}": NO_SSH
-        for what in ("new-ssh-keys", "no-ssh-key-check", "ssh-key-bits", "ssh-key-type")
-    },
-    **{
-        f"gnt-cluster renew-crypto {flag}": "the job tells all that is done"
-        for flag in ("-v", "--verbose")
-    },
 }
+"""Options that are not there, or take something else."""
 
 REFUSED: Mapping[str, str] = {
     "gnt-cluster upgrade": (
@@ -49,6 +37,40 @@ REFUSED: Mapping[str, str] = {
     ),
 }
 """What is there and refuses what is asked for, on purpose."""
+
+_AT_ONCE = "the question is answered at once, without a job"
+_NO_SSH = "nodes join by a token and certificates, and nothing is done by ssh"
+
+_FOR_SCRIPTS = "it is recorded for scripts of the master's host, which find it in ssconf"
+_KEPT = "ssh is not used; the value is recorded"
+
+NO_EFFECT: Mapping[str, str] = {
+    "gnt-backup export -f": "nothing is asked",
+    "gnt-cluster init --master-netdev": _FOR_SCRIPTS,
+    "gnt-cluster init --master-netmask": _FOR_SCRIPTS,
+    "gnt-cluster init --no-etc-hosts": "names are looked up as the system of each node does it",
+    "gnt-cluster init --no-ssh-init": "ssh is not used",
+    "gnt-cluster init --ssh-key-bits": _KEPT,
+    "gnt-cluster init --ssh-key-type": _KEPT,
+    "gnt-cluster modify --master-netdev": _FOR_SCRIPTS,
+    "gnt-cluster modify --master-netmask": _FOR_SCRIPTS,
+    "gnt-cluster modify --max-tracked-jobs": "every job is watched",
+    "gnt-cluster renew-crypto --no-ssh-key-check": "ssh is not used",
+    "gnt-cluster renew-crypto -v": "the job's log has everything",
+    "gnt-cluster verify -v": "the report has everything",
+    "gnt-debug submit-job -v": "how each job goes is shown",
+    "gnt-instance move --ignore-consistency": "disks are copied only of a stopped guest",
+    "gnt-node add --force-join": _NO_SSH,
+    "gnt-node add --no-node-setup": _NO_SSH,
+    "gnt-node add --no-ssh-key-check": _NO_SSH,
+    "gnt-node add -v": "the command shows every step anyway",
+    "gnt-os diagnose --priority": _AT_ONCE,
+    "gnt-os info --priority": _AT_ONCE,
+    "gnt-os list --priority": _AT_ONCE,
+    "gnt-storage diagnose --priority": _AT_ONCE,
+    "gnt-storage info --priority": _AT_ONCE,
+}
+"""Options that are accepted because scripts give them, and change nothing; by their first flag."""
 
 OUTPUT: Mapping[str, str] = {
     "gnt-* info, gnt-os diagnose, gnt-cluster version, --dry-run": (
@@ -74,16 +96,17 @@ OUTPUT: Mapping[str, str] = {
 
 def tables() -> Iterator[str]:
     """Return the lines of the tables for operators."""
+    yield "All commands of Ganeti's tools, option by option, are in [commands.md](commands.md).\n"
     for title, of_what, texts in (
-        ("Commands that are not there", "command | why", MISSING_COMMANDS),
-        ("Options that differ or are not there", "option | why", MISSING_OPTIONS),
+        ("Options that differ", "option | why", MISSING_OPTIONS),
         ("What is refused", "command | why", REFUSED),
         ("What commands print", "command | here", OUTPUT),
     ):
         yield from (f"## {title}\n", f"| {of_what} |", "|---|---|")
-        yield from (f"| `{name}` | {_sentence(text)} |" for name, text in texts.items())
+        yield from (f"| `{name}` | {sentence(text)} |" for name, text in texts.items())
         yield ""
 
 
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:].removesuffix('.')}."
+def sentence(text: str) -> str:
+    """Return the text as a sentence."""
+    return f"{text[:1].upper()}{text[1:].removesuffix('.')}."

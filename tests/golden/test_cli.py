@@ -3,36 +3,22 @@
 
 from __future__ import annotations
 
-import importlib
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.cli.command import Command, Tool
-from ganeti.cli.helps import command_help, tool_help
+from ganeti.cli.help import command_help, tool_help
 from ganeti.cli.options import Option
-from tests.golden.cli_differences import MISSING_COMMANDS, MISSING_OPTIONS
+from tests.golden.cli_differences import MISSING_COMMANDS, MISSING_OPTIONS, NO_EFFECT, REFUSED
+from tests.golden.command_table import KNOWN, State, page, rows, tools
 
-KNOWN: Mapping[str, Mapping[str, Any]] = json.loads(
-    (Path(__file__).parent / "data" / "cli.json").read_text()
-)
-
-OURS = ("gnt-access",)
-"""Tools that administrators of Ganeti do not know."""
+PAGE = Path(__file__).parents[2] / "doc" / "commands.md"
 
 AS_KNOWN = {"string", "value", "int", "float"}
 """Types for which ours may be narrower: a name where any text was taken."""
-
-
-def tools() -> Iterator[Tool]:
-    """Every tool there is."""
-    for name in sorted((*KNOWN, *OURS)):
-        module = name.replace("-", "_")
-        yield getattr(importlib.import_module(f"ganeti.cli.{module}"), module.upper())
 
 
 def commands() -> Iterator[tuple[Tool, Command]]:
@@ -87,6 +73,44 @@ class KnownTests(SynchronousTestCase):
         self.assertEqual(wrong, [])
 
 
+class TableTests(SynchronousTestCase):
+    """doc/commands.md, the table of all commands and options."""
+
+    def test_the_page_is_made_of_the_declarations(self) -> None:
+        """If not: python -m tests.golden.command_table > doc/commands.md"""
+        self.assertEqual(PAGE.read_text(encoding="utf-8"), page())
+
+    def test_whatever_does_not_work_has_a_reason(self) -> None:
+        for tool in tools():
+            for command in rows(tool):
+                for row in (command, *command.options):
+                    unexplained = row.state is not State.WORKS and not row.why
+                    self.assertFalse(unexplained, f"{tool.name} {command.name} {row.name}")
+
+    def test_every_reason_is_about_something_that_ganeti_has(self) -> None:
+        known = {
+            f"{tool} {name}{flag and ' '}{flag}"
+            for tool, found in KNOWN.items()
+            for name, command in found.items()
+            for flag in ("", *(flag for each in command["options"] for flag in each[0].split()))
+        }
+        for reasons in (MISSING_COMMANDS, MISSING_OPTIONS, NO_EFFECT, REFUSED):
+            given = {key.partition(" N:")[0] for key in reasons}
+            self.assertEqual(given - known, set())
+
+    def test_options_whose_help_says_that_they_do_nothing_are_listed_as_such(self) -> None:
+        idle_states = {State.NO_EFFECT, State.DIFFERS}
+        for tool in tools():
+            for row in rows(tool):
+                command = tool.command(row.name)
+                assert command is not None
+                docs = {", ".join(each.flags): each.doc for each in command.all_options()}
+                for each in row.options:
+                    idle = docs.get(each.name, "").startswith(("Accepted", "Changes nothing"))
+                    where = f"{tool.name} {row.name} {each.name}"
+                    self.assertLessEqual(idle, each.state in idle_states, where)
+
+
 def compared(ours: Option | None, shape: str, kind: str) -> str:
     """What is different from what is known; nothing if nothing is."""
     if ours is None:
@@ -117,6 +141,19 @@ class HelpTests(SynchronousTestCase):
             for line in text.splitlines()[2:]:
                 if not line.lstrip().startswith("-"):
                     self.assertLessEqual(len(line), 80, line)
+
+    def test_helps_fit_in_a_narrow_terminal(self) -> None:
+        for tool in tools():
+            texts = [command_help(tool, each, 40) for each in tool.commands]
+            for text in (tool_help(tool, 40), *texts):
+                for line in text.splitlines()[2:]:
+                    # Flags and usage stay whole, to be copied.
+                    if len(line) > 40:
+                        self.assertRegex(line, r"^  -", f"{tool.name}: {line}")
+
+    def test_the_commands_of_a_tool_fit(self) -> None:
+        for tool in tools():
+            self.assertEqual([line for line in tool_help(tool).splitlines() if len(line) > 80], [])
 
     def test_no_two_options_of_a_command_share_a_flag_and_all_are_explained(self) -> None:
         for tool, command in commands():

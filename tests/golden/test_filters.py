@@ -10,10 +10,10 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.config.formats import Checkpoint, loaded
+from ganeti.jobs.filter_actions import JobRateLimit
 from ganeti.jobs.submission import new_job
-from ganeti.jobs.verdicts import Gate
-from ganeti.luxi.server import Methods
-from ganeti.master.rules import Rulebook
+from ganeti.luxi.server import LuxiMethods
+from ganeti.master.filter_chain import FilterChain
 from ganeti.opcodes.registry import read_opcode
 from ganeti.testing.cluster import SimulatedCluster
 
@@ -43,7 +43,7 @@ class WireTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.cluster = SimulatedCluster(1)
         self.now = int(self.cluster.clock.seconds() * 1e9)
-        self.methods = Methods(self.cluster.master.answers())
+        self.methods = LuxiMethods(self.cluster.master.answers())
 
     def ask(self, message: bytes) -> Any:
         answer = json.loads(self.cluster.wait(self.methods.answer(message))[:-1])
@@ -63,7 +63,7 @@ class WireTests(SynchronousTestCase):
         self.assertEqual(self.ask(QUERY), (True, [row]))
         self.assertEqual(self.ask(DELETE), (True, None))
         self.assertEqual(self.ask(QUERY), (True, []))
-        error = ["GenericError", [f"there is no job filter {UUID}"]]
+        error = ["GenericError", [f"there is no job filter {UUID}; see gnt-filter list"]]
         self.assertEqual(self.ask(DELETE), (False, error))
 
     def test_a_rule_without_uuid_gets_one(self) -> None:
@@ -85,7 +85,7 @@ class WireTests(SynchronousTestCase):
 class OtherSoftwareTests(SynchronousTestCase):
     def test_the_rules_of_other_software_are_obeyed(self) -> None:
         state = loaded((DATA / "config.data").read_bytes(), ids=lambda: "")
-        book = Rulebook(state.filters.values())
+        book = FilterChain(state.filters.values())
         creation = {
             "OP_ID": "OP_INSTANCE_CREATE",
             "instance_name": "web1",
@@ -95,7 +95,7 @@ class OtherSoftwareTests(SynchronousTestCase):
             "nics": [],
         }
         for document, verdict in (
-            (creation, Gate(UUID, 2)),
+            (creation, JobRateLimit(UUID, 2)),
             ({"OP_ID": "OP_CLUSTER_VERIFY"}, None),
         ):
             self.assertEqual(book(new_job(11, [read_opcode(document)], 1.0)), verdict)

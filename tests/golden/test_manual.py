@@ -9,7 +9,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from tests.golden.test_cli import tools
+from tests.golden.command_table import tools
 from tools.manual import escaped, page
 
 SOURCES = Path(__file__).parent.parent.parent / "man"

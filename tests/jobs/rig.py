@@ -11,13 +11,13 @@ from twisted.internet.task import Clock, deferLater
 from zope.interface import implementer
 
 from ganeti.errors import NotKept
+from ganeti.jobs.filter_actions import JobFilter
 from ganeti.jobs.queue import Queue
-from ganeti.jobs.runner import Ran, Task
+from ganeti.jobs.runner import OpcodeResult, OpcodeTask
 from ganeti.jobs.store import JobStore
-from ganeti.jobs.verdicts import Rules
 from ganeti.journal.interfaces import Commit, IJournal, Position
-from ganeti.locking.keeper import LockKeeper
-from ganeti.locking.names import Mode
+from ganeti.locking.names import LockMode
+from ganeti.locking.waiting import LockWaiter
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.test import Delay
 from ganeti.testing.journal import MemoryJournal
@@ -25,7 +25,7 @@ from ganeti.testing.queue import MemoryArchive
 
 NOW = 1_700_000_000.0
 
-Act: TypeAlias = Callable[[Task], Awaitable[Any]]
+Act: TypeAlias = Callable[[OpcodeTask], Awaitable[Any]]
 
 
 def an_opcode(act: str = "", **parameters: Any) -> Delay:
@@ -76,14 +76,14 @@ class Rig:
         self,
         journal: SyncedJournal | None = None,
         clock: Clock | None = None,
-        rules: Rules | None = None,
+        rules: JobFilter | None = None,
     ) -> None:
         self.clock = clock or Clock()
         if clock is None:
             self.clock.advance(NOW)
         self.journal = journal or SyncedJournal()
         self.archive = MemoryArchive()
-        self.locks = LockKeeper(self.clock)
+        self.locks = LockWaiter(self.clock)
         self.store = JobStore(self.journal, self.clock.seconds)
         for _, commit in self.journal.replay(0):
             for edit in commit.edits:
@@ -103,7 +103,7 @@ class Rig:
         self.obey(rules)
         Deferred.fromCoroutine(self.queue.start())
 
-    def obey(self, rules: Rules | None) -> None:
+    def obey(self, rules: JobFilter | None) -> None:
         """Let jobs be judged by ``rules``, also after a restart."""
         self.rules = rules
         self.queue.obey(rules)
@@ -154,20 +154,20 @@ class Rig:
         clock.advance(self.clock.seconds())
         return Rig(journal, clock, self.rules)
 
-    async def _run(self, opcode: Opcode, task: Task) -> Ran:
+    async def _run(self, opcode: Opcode, task: OpcodeTask) -> OpcodeResult:
         self.ran.append(task.job_id)
         act = self.acts.get(opcode.comment or "")
         if act is None:
             await task.locked()
-            return Ran("done")
+            return OpcodeResult("done")
         result = await act(task)
-        return result if isinstance(result, Ran) else Ran(result)
+        return result if isinstance(result, OpcodeResult) else OpcodeResult(result)
 
-    async def _sleep(self, task: Task) -> None:
+    async def _sleep(self, task: OpcodeTask) -> None:
         await task.locked()
         await deferLater(self.clock, 10)
 
-    async def _lock(self, task: Task) -> None:
-        async with self.locks.hold(task.owner, {"instance/one": Mode.EXCLUSIVE}, task.priority):
+    async def _lock(self, task: OpcodeTask) -> None:
+        async with self.locks.hold(task.owner, {"instance/one": LockMode.EXCLUSIVE}, task.priority):
             await task.locked()
             await deferLater(self.clock, 10)

@@ -12,8 +12,8 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import JobCanceled, Refused
-from ganeti.jobs.runner import Task
-from ganeti.jobs.verdicts import Gate, Rejected, Rules
+from ganeti.jobs.filter_actions import JobFilter, JobRateLimit, Reject
+from ganeti.jobs.runner import OpcodeTask
 from tests.jobs.rig import Rig, an_opcode
 
 ACTS = ("", "sleep", "lock", "refuse", "walk")
@@ -31,11 +31,11 @@ steps = st.one_of(
 afterwards = st.sampled_from([(), ("turn",), ("sync",), ("turn", "sync", "turn")])
 
 
-RULES: dict[str, Rules | None] = {
+RULES: dict[str, JobFilter | None] = {
     "none": None,
-    "pause": lambda job: Gate("odd", 0) if job.id % 2 else None,
-    "limit": lambda job: Gate("all", 1),
-    "reject": lambda job: None if job.id % 2 else Rejected("even"),
+    "pause": lambda job: JobRateLimit("odd", 0) if job.id % 2 else None,
+    "limit": lambda job: JobRateLimit("all", 1),
+    "reject": lambda job: None if job.id % 2 else Reject("even"),
 }
 
 
@@ -47,10 +47,10 @@ class Master:
         self.rig = self.prepared(Rig())
 
     def prepared(self, rig: Rig) -> Rig:
-        async def refuse(task: Task) -> None:
+        async def refuse(task: OpcodeTask) -> None:
             raise Refused("no")
 
-        async def walk(task: Task) -> None:
+        async def walk(task: OpcodeTask) -> None:
             await task.locked()
             for _ in range(3):
                 if task.cancel_requested():

@@ -9,37 +9,37 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Invalid
-from ganeti.jobs.inputs import Input
 from ganeti.jobs.job import (
     FINAL,
     MOVES,
-    Event,
     ImpossibleMove,
     Job,
-    OpInJob,
-    Status,
+    JobEvent,
+    JobStatus,
+    QueuedOpcode,
     decode,
     encode,
     stamp,
 )
+from ganeti.jobs.queued_opcode import OpcodeInput
 from ganeti.opcodes.test import Delay
 
 NOW = 1_700_000_000.25
 STAMP = (1_700_000_000, 250_000)
 
 
-def an_op(status: Status = Status.QUEUED) -> OpInJob:
-    return OpInJob(input=Input.of(Delay(duration=1.0)), status=status)
+def an_op(status: JobStatus = JobStatus.QUEUED) -> QueuedOpcode:
+    return QueuedOpcode(input=OpcodeInput.of(Delay(duration=1.0)), status=status)
 
 
-def a_job(*statuses: Status) -> Job:
-    return Job(id=12, ops=tuple(map(an_op, statuses or (Status.QUEUED,))))
+def a_job(*statuses: JobStatus) -> Job:
+    return Job(id=12, ops=tuple(map(an_op, statuses or (JobStatus.QUEUED,))))
 
 
 class MoveTests(SynchronousTestCase):
     def test_the_way_of_a_job_that_succeeds(self) -> None:
         job, statuses = a_job(), []
-        for event in (Event.PICKED, Event.LOCKED, Event.FINISHED):
+        for event in (JobEvent.PICKED, JobEvent.LOCKED, JobEvent.FINISHED):
             job = job.after(event, NOW, "result")
             statuses.append(job.status.value)
         self.assertEqual(statuses, ["waiting", "running", "success"])
@@ -51,16 +51,18 @@ class MoveTests(SynchronousTestCase):
         self.assertEqual((job.start_timestamp, job.end_timestamp), (STAMP, STAMP))
 
     def test_final_statuses_are_those_without_a_way_out(self) -> None:
-        self.assertEqual(FINAL, {Status.CANCELED, Status.SUCCESS, Status.ERROR})
+        self.assertEqual(FINAL, {JobStatus.CANCELED, JobStatus.SUCCESS, JobStatus.ERROR})
 
     def test_an_impossible_move_is_refused(self) -> None:
         with self.assertRaisesRegex(ImpossibleMove, "is queued: it has succeeded"):
-            a_job().after(Event.FINISHED, NOW)
+            a_job().after(JobEvent.FINISHED, NOW)
         with self.assertRaisesRegex(ImpossibleMove, "job 12 has ended"):
-            a_job(Status.SUCCESS).after(Event.CANCEL, NOW)
+            a_job(JobStatus.SUCCESS).after(JobEvent.CANCEL, NOW)
 
     def test_what_follows_a_failed_opcode_says_why_it_was_not_started(self) -> None:
-        job = a_job(Status.RUNNING, Status.QUEUED).after(Event.FAILED, NOW, ["OpExecError", ["x"]])
+        job = a_job(JobStatus.RUNNING, JobStatus.QUEUED).after(
+            JobEvent.FAILED, NOW, ["OpExecError", ["x"]]
+        )
         self.assertEqual([op.status.value for op in job.ops], ["error", "error"])
         self.assertEqual(
             job.ops[1].result,
@@ -69,16 +71,18 @@ class MoveTests(SynchronousTestCase):
         self.assertEqual(job.end_timestamp, STAMP)
 
     def test_what_follows_a_canceled_opcode_is_canceled(self) -> None:
-        job = a_job(Status.CANCELING, Status.QUEUED).after(Event.STOPPED, NOW)
+        job = a_job(JobStatus.CANCELING, JobStatus.QUEUED).after(JobEvent.STOPPED, NOW)
         self.assertEqual([op.status.value for op in job.ops], ["canceled", "canceled"])
 
     def test_the_next_opcode_moves_once_the_first_has_succeeded(self) -> None:
-        job = a_job(Status.SUCCESS, Status.QUEUED).after(Event.PICKED, NOW)
+        job = a_job(JobStatus.SUCCESS, JobStatus.QUEUED).after(JobEvent.PICKED, NOW)
         self.assertEqual([op.status.value for op in job.ops], ["success", "waiting"])
 
-    @given(st.lists(st.sampled_from(Event), max_size=20))
-    def test_every_sequence_of_moves_ends_everything_or_nothing(self, events: list[Event]) -> None:
-        job = a_job(Status.QUEUED, Status.QUEUED)
+    @given(st.lists(st.sampled_from(JobEvent), max_size=20))
+    def test_every_sequence_of_moves_ends_everything_or_nothing(
+        self, events: list[JobEvent]
+    ) -> None:
+        job = a_job(JobStatus.QUEUED, JobStatus.QUEUED)
         for event in events:
             index = job.current
             if index is not None and (job.ops[index].status, event) in MOVES:
@@ -89,7 +93,7 @@ class MoveTests(SynchronousTestCase):
 
 class StatusTests(SynchronousTestCase):
     def test_the_status_of_a_job_follows_from_its_opcodes(self) -> None:
-        s = Status
+        s = JobStatus
         for expected, statuses in {
             s.QUEUED: (s.QUEUED, s.QUEUED),
             s.RUNNING: (s.SUCCESS, s.RUNNING, s.QUEUED),
@@ -103,14 +107,14 @@ class StatusTests(SynchronousTestCase):
         self.assertEqual(a_job(s.SUCCESS, s.QUEUED).status, s.QUEUED)
 
     def test_the_priority_is_that_of_what_is_still_to_be_done(self) -> None:
-        job = a_job(Status.RUNNING, Status.QUEUED).with_priority(-5)
+        job = a_job(JobStatus.RUNNING, JobStatus.QUEUED).with_priority(-5)
         self.assertEqual([op.priority for op in job.ops], [0, -5])
-        self.assertEqual((job.priority, a_job(Status.SUCCESS).priority), (-5, 0))
+        self.assertEqual((job.priority, a_job(JobStatus.SUCCESS).priority), (-5, 0))
 
 
 class LogTests(SynchronousTestCase):
     def test_messages_are_numbered_through_the_job(self) -> None:
-        job = a_job(Status.SUCCESS, Status.RUNNING)
+        job = a_job(JobStatus.SUCCESS, JobStatus.RUNNING)
         job = job.saying(0, NOW, "message", "one").saying(1, NOW, "message", "two")
         self.assertEqual(
             job.log_after(None), [(1, STAMP, "message", "one"), (2, STAMP, "message", "two")]
@@ -125,7 +129,7 @@ class LogTests(SynchronousTestCase):
 
 class FormTests(SynchronousTestCase):
     def test_the_form_on_disk_is_the_established_one(self) -> None:
-        job = a_job(Status.RUNNING).saying(0, NOW, "message", "hello")
+        job = a_job(JobStatus.RUNNING).saying(0, NOW, "message", "hello")
         self.assertEqual(
             msgspec.json.decode(encode(job)),
             {
@@ -161,7 +165,7 @@ class FormTests(SynchronousTestCase):
         )
 
     def test_what_is_read_is_what_was_written(self) -> None:
-        job = a_job(Status.SUCCESS, Status.RUNNING).saying(1, NOW, "message", "hello")
+        job = a_job(JobStatus.SUCCESS, JobStatus.RUNNING).saying(1, NOW, "message", "hello")
         self.assertEqual(decode(encode(job)), job)
 
     def test_a_file_of_an_established_queue_is_read(self) -> None:
@@ -171,7 +175,7 @@ class FormTests(SynchronousTestCase):
             b' "received_timestamp": [1, 2], "start_timestamp": null, "end_timestamp": null}'
         )
         job = decode(raw)
-        self.assertEqual((job.status, job.received_timestamp), (Status.SUCCESS, (1, 2)))
+        self.assertEqual((job.status, job.received_timestamp), (JobStatus.SUCCESS, (1, 2)))
 
     def test_an_opcode_that_is_not_understood_is_still_shown(self) -> None:
         raw = b'{"id": 1, "ops": [{"input": {"OP_ID": "OP_OLD_THING"}, "status": "error"}]}'

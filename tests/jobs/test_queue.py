@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.errors import Invalid, JobCanceled, JobLost, NotKept, QueueDrained, QueueFull, Refused
 from ganeti.jobs import queue as queue_module
 from ganeti.jobs.job import Job
-from ganeti.jobs.runner import Task
+from ganeti.jobs.runner import OpcodeTask
 from tests.jobs.rig import NOW, Rig, an_opcode
 
 
@@ -84,7 +84,7 @@ class SubmissionTests(QueueTestCase):
         self.assertEqual(self.rig.submit(), 2)
 
     def test_a_full_queue_takes_no_jobs(self) -> None:
-        self.patch(queue_module, "MOST_LIVE", 2)
+        self.patch(queue_module, "MAX_LIVE", 2)
         requests = [[an_opcode()] for _ in range(3)]
         answers = self.successResultOf(self.queue.submit_many(requests))
         self.assertEqual([accepted for accepted, _ in answers], [True, True, False])
@@ -110,7 +110,7 @@ class RunningTests(QueueTestCase):
     def test_it_does_not_run_before_that_is_durable(self) -> None:
         acted: list[int] = []
 
-        async def act(task: Task) -> None:
+        async def act(task: OpcodeTask) -> None:
             await task.locked()
             acted.append(task.job_id)
 
@@ -142,7 +142,7 @@ class RunningTests(QueueTestCase):
         self.assertEqual(self.rig.status(job_id), "success")
 
     def test_a_refusal_ends_the_job_with_the_reason(self) -> None:
-        async def refuse(task: Task) -> None:
+        async def refuse(task: OpcodeTask) -> None:
             raise Refused("node1 is offline")
 
         self.rig.acts["refuse"] = refuse
@@ -157,7 +157,7 @@ class RunningTests(QueueTestCase):
         )
 
     def test_a_bug_ends_the_job_and_is_logged(self) -> None:
-        async def stumble(task: Task) -> None:
+        async def stumble(task: OpcodeTask) -> None:
             raise ZeroDivisionError("a bug")
 
         self.rig.acts["stumble"] = stumble
@@ -168,12 +168,12 @@ class RunningTests(QueueTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_what_an_opcode_says_and_answers_is_json(self) -> None:
-        async def odd(task: Task) -> Any:
+        async def odd(task: OpcodeTask) -> Any:
             await task.locked()
             task.say("bad \udcff byte")
             return {"rows": ((1, "a"),)}
 
-        async def wrong(task: Task) -> object:
+        async def wrong(task: OpcodeTask) -> object:
             return object()
 
         self.rig.acts.update({"odd": odd, "wrong": wrong})
@@ -185,7 +185,7 @@ class RunningTests(QueueTestCase):
         self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
 
     def test_an_error_that_cannot_be_written_is_a_bug(self) -> None:
-        async def odd(task: Task) -> None:
+        async def odd(task: OpcodeTask) -> None:
             raise Refused("bad \udcff byte")
 
         self.rig.acts["odd"] = odd
@@ -211,7 +211,7 @@ class RunningTests(QueueTestCase):
         self.assertEqual(self.rig.ran, [3, 1, 2])
 
     def test_messages_are_shown_once_they_are_durable(self) -> None:
-        async def talk(task: Task) -> None:
+        async def talk(task: OpcodeTask) -> None:
             await task.locked()
             task.say("one")
             task.say({"some": "data"}, "delay-test")
@@ -273,7 +273,7 @@ class DependencyTests(QueueTestCase):
         self.rig.settle()
         self.assertEqual({job.status.value for job in self.queue.jobs()}, {"error"})
 
-    async def refuse(self, task: Task) -> None:
+    async def refuse(self, task: OpcodeTask) -> None:
         raise Refused("no")
 
     def test_an_archived_job_is_no_dependency(self) -> None:
@@ -323,7 +323,7 @@ class CancelTests(QueueTestCase):
         self.assertEqual(self.rig.status(2), "canceled")
 
     def test_a_job_that_unwinds_slowly_is_canceling_meanwhile(self) -> None:
-        async def slow(task: Task) -> None:
+        async def slow(task: OpcodeTask) -> None:
             try:
                 await Deferred()
             finally:
@@ -341,7 +341,7 @@ class CancelTests(QueueTestCase):
     def test_a_running_job_stops_at_its_next_step(self) -> None:
         steps: list[int] = []
 
-        async def walk(task: Task) -> None:
+        async def walk(task: OpcodeTask) -> None:
             await task.locked()
             for step in range(5):
                 if task.cancel_requested():
@@ -359,7 +359,7 @@ class CancelTests(QueueTestCase):
         self.assertEqual((steps, self.rig.status(1)), ([0], "canceled"))
         self.assertEqual([op.status.value for op in self.queue.job(1).ops], ["canceled"] * 2)
 
-    async def wait(self, task: Task) -> None:
+    async def wait(self, task: OpcodeTask) -> None:
         """Run for an hour that can be interrupted, after a second that cannot."""
 
         async def hour() -> None:
@@ -548,7 +548,7 @@ class WaitingTests(QueueTestCase):
         self.assertEqual(len(looks) - before, 50)
 
     def test_messages_answer(self) -> None:
-        async def talk(task: Task) -> None:
+        async def talk(task: OpcodeTask) -> None:
             await task.locked()
             await deferLater(self.rig.clock, 1)
             task.say("hello")

@@ -7,25 +7,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.jobs.inputs import Input
-from ganeti.jobs.job import FINAL, Job, OpInJob, Status
-from ganeti.jobs.scheduler import Hopeless, Scheduler, dependencies
-from ganeti.jobs.verdicts import Gate
+from ganeti.jobs.filter_actions import JobRateLimit
+from ganeti.jobs.job import FINAL, Job, JobStatus, QueuedOpcode
+from ganeti.jobs.queued_opcode import OpcodeInput
+from ganeti.jobs.scheduler import Scheduler, Unschedulable, dependencies
 from ganeti.opcodes.test import Delay
 
-SUCCESS = frozenset({Status.SUCCESS})
-PAUSED = Gate("paused", 0)
-TWO = Gate("two", 2)
-GATES = (None, PAUSED, TWO, Gate("one", 1))
+SUCCESS = frozenset({JobStatus.SUCCESS})
+PAUSED = JobRateLimit("paused", 0)
+TWO = JobRateLimit("two", 2)
+GATES = (None, PAUSED, TWO, JobRateLimit("one", 1))
 LEAVE = st.tuples(st.just("leave"), st.integers(0, 3))
 
 
 class OrderTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.scheduler = Scheduler()
-        self.statuses: dict[int, Status] = {}
+        self.statuses: dict[int, JobStatus] = {}
 
-    def add(self, job_id: int, priority: int = 0, **depends: frozenset[Status]) -> Hopeless | None:
+    def add(
+        self, job_id: int, priority: int = 0, **depends: frozenset[JobStatus]
+    ) -> Unschedulable | None:
         wanted = {int(other.removeprefix("on")): will_do for other, will_do in depends.items()}
         return self.scheduler.add(job_id, priority, wanted, self.statuses.get)
 
@@ -50,37 +52,37 @@ class OrderTests(SynchronousTestCase):
         self.assertEqual(self.scheduler.pick(10), [3, 1, 2])
 
     def test_a_job_waits_for_those_it_depends_on(self) -> None:
-        self.statuses.update({1: Status.RUNNING, 2: Status.SUCCESS})
+        self.statuses.update({1: JobStatus.RUNNING, 2: JobStatus.SUCCESS})
         self.add(3, on1=SUCCESS, on2=SUCCESS)
         self.scheduler.reprioritize(3, -1)
         self.add(4)
         self.assertEqual(self.scheduler.pick(10), [4])
-        self.assertEqual(self.scheduler.ended(1, Status.SUCCESS), [])
+        self.assertEqual(self.scheduler.ended(1, JobStatus.SUCCESS), [])
         self.assertEqual(self.scheduler.pick(10), [3])
 
     def test_a_dependency_that_ends_otherwise_leaves_no_hope(self) -> None:
-        self.statuses[1] = Status.RUNNING
+        self.statuses[1] = JobStatus.RUNNING
         self.add(2, on1=SUCCESS)
         why = "depends on job 1, which ended in error and not in success"
-        self.assertEqual(self.scheduler.ended(1, Status.ERROR), [Hopeless(2, why)])
-        self.statuses[1] = Status.ERROR
-        self.assertEqual(self.add(3, on1=SUCCESS), Hopeless(3, why))
+        self.assertEqual(self.scheduler.ended(1, JobStatus.ERROR), [Unschedulable(2, why)])
+        self.statuses[1] = JobStatus.ERROR
+        self.assertEqual(self.add(3, on1=SUCCESS), Unschedulable(3, why))
         self.assertEqual((len(self.scheduler), self.scheduler.pick(10)), (0, []))
 
     def test_a_dependency_that_does_not_exist_leaves_no_hope(self) -> None:
         self.assertEqual(
             self.add(2, on1=FINAL),
-            Hopeless(2, "depends on job 1, which does not exist any more"),
+            Unschedulable(2, "depends on job 1, which does not exist any more"),
         )
 
     def test_a_removed_job_never_starts(self) -> None:
-        self.statuses[1] = Status.RUNNING
+        self.statuses[1] = JobStatus.RUNNING
         self.add(2)
         self.add(3, on1=FINAL)
         for job_id in (2, 3, 4):
             self.scheduler.remove(job_id)
         self.assertEqual(
-            (self.scheduler.ended(1, Status.SUCCESS), self.scheduler.pick(9)), ([], [])
+            (self.scheduler.ended(1, JobStatus.SUCCESS), self.scheduler.pick(9)), ([], [])
         )
 
     @given(
@@ -105,7 +107,7 @@ class GateTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.scheduler = Scheduler()
 
-    def add(self, job_id: int, gate: Gate | None = None, priority: int = 0) -> None:
+    def add(self, job_id: int, gate: JobRateLimit | None = None, priority: int = 0) -> None:
         self.scheduler.add(job_id, priority, {}, lambda _: None, gate)
 
     def test_nobody_passes_a_gate_without_room(self) -> None:
@@ -126,7 +128,7 @@ class GateTests(SynchronousTestCase):
 
     def test_urgent_jobs_pass_first_and_each_gate_has_its_own_order(self) -> None:
         self.add(1, TWO)
-        self.add(2, Gate("b", 1), priority=-1)
+        self.add(2, JobRateLimit("b", 1), priority=-1)
         self.add(3, TWO, priority=-2)
         self.add(4, priority=5)
         self.scheduler.reprioritize(1, 9)
@@ -134,8 +136,8 @@ class GateTests(SynchronousTestCase):
         self.assertEqual(self.scheduler.pick(3), [1])
 
     def test_one_that_waits_for_a_job_comes_to_its_gate_afterwards(self) -> None:
-        self.scheduler.add(2, 0, {1: SUCCESS}, {1: Status.RUNNING}.get, PAUSED)
-        self.scheduler.ended(1, Status.SUCCESS)
+        self.scheduler.add(2, 0, {1: SUCCESS}, {1: JobStatus.RUNNING}.get, PAUSED)
+        self.scheduler.ended(1, JobStatus.SUCCESS)
         self.assertEqual(self.scheduler.pick(9), [])
         self.scheduler.regate({}, [])
         self.assertEqual(self.scheduler.pick(9), [2])
@@ -151,10 +153,10 @@ class GateTests(SynchronousTestCase):
 
     def test_a_removed_job_frees_no_room(self) -> None:
         for job_id in (1, 2):
-            self.add(job_id, Gate("a", 1))
+            self.add(job_id, JobRateLimit("a", 1))
         self.assertEqual(self.scheduler.pick(9), [1])
         self.scheduler.remove(2)
-        self.add(3, Gate("a", 1))
+        self.add(3, JobRateLimit("a", 1))
         self.scheduler.left(2)
         self.assertEqual(self.scheduler.pick(9), [])
 
@@ -163,7 +165,7 @@ class GateTests(SynchronousTestCase):
         st.lists(st.one_of(st.tuples(st.just("pick"), st.integers(0, 3)), LEAVE), max_size=30),
     )
     def test_each_pick_takes_what_a_look_at_all_jobs_would(
-        self, jobs: list[tuple[int, Gate | None]], steps: list[tuple[str, int]]
+        self, jobs: list[tuple[int, JobRateLimit | None]], steps: list[tuple[str, int]]
     ) -> None:
         scheduler = Scheduler()
         waiting = {n: (priority, n) for n, (priority, _) in enumerate(jobs)}
@@ -189,15 +191,15 @@ class GateTests(SynchronousTestCase):
 
 class DependencyTests(SynchronousTestCase):
     def test_dependencies_are_those_of_what_is_still_to_be_done(self) -> None:
-        first = Input.of(Delay(duration=1.0, depends=((1, ()),)))
-        second = Input.of(Delay(duration=1.0, depends=((2, ("success", "error")), ("3", ()))))
-        third = Input.of(Delay(duration=1.0, depends=((2, ("success", "canceled")),)))
+        first = OpcodeInput.of(Delay(duration=1.0, depends=((1, ()),)))
+        second = OpcodeInput.of(Delay(duration=1.0, depends=((2, ("success", "error")), ("3", ()))))
+        third = OpcodeInput.of(Delay(duration=1.0, depends=((2, ("success", "canceled")),)))
         job = Job(
             id=9,
             ops=(
-                OpInJob(input=first, status=Status.SUCCESS),
-                OpInJob(input=second),
-                OpInJob(input=third),
+                QueuedOpcode(input=first, status=JobStatus.SUCCESS),
+                QueuedOpcode(input=second),
+                QueuedOpcode(input=third),
             ),
         )
         self.assertEqual(dependencies(job), {2: SUCCESS, 3: FINAL})

@@ -10,15 +10,15 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import NotKept
-from ganeti.jobs.inputs import Input
-from ganeti.jobs.job import MOVES, Event, Job, OpInJob, Status
-from ganeti.jobs.store import Changed, JobStore
+from ganeti.jobs.job import MOVES, Job, JobEvent, JobStatus, QueuedOpcode
+from ganeti.jobs.queued_opcode import OpcodeInput
+from ganeti.jobs.store import JobChange, JobStore
 from ganeti.journal.interfaces import Append, Delete, Put
 from tests.jobs.rig import NOW, SyncedJournal, an_opcode
 
 
 def a_job(number: int = 1, opcodes: int = 1) -> Job:
-    op = OpInJob(input=Input.of(an_opcode()))
+    op = QueuedOpcode(input=OpcodeInput.of(an_opcode()))
     return Job(id=number, ops=(op,) * opcodes)
 
 
@@ -69,7 +69,7 @@ class CommitTests(StoreTestCase):
         job = self.keep(a_job()).saying(0, NOW, "message", "one")
         self.successResultOf(self.store.keep_messages(job))
         self.successResultOf(self.store.keep_messages(job))
-        job = self.keep(job.after(Event.PICKED, NOW).saying(0, NOW, "message", "two"))
+        job = self.keep(job.after(JobEvent.PICKED, NOW).saying(0, NOW, "message", "two"))
         edits = [edit for commit in self.journal.commits for edit in commit.edits]
         self.assertEqual([type(edit) for edit in edits], [Put, Append, Put, Append])
         assert isinstance(edits[2], Put)
@@ -78,9 +78,9 @@ class CommitTests(StoreTestCase):
         self.assertEqual(self.replayed().jobs[1], job)
 
     def test_messages_alone_show_no_move(self) -> None:
-        job = self.keep(a_job()).after(Event.PICKED, NOW).saying(0, NOW, "message", "one")
+        job = self.keep(a_job()).after(JobEvent.PICKED, NOW).saying(0, NOW, "message", "one")
         self.successResultOf(self.store.keep_messages(job))
-        self.assertEqual(self.store.jobs[1].status, Status.QUEUED)
+        self.assertEqual(self.store.jobs[1].status, JobStatus.QUEUED)
         self.assertEqual(self.store.jobs[1].log_serial, 1)
 
     def test_messages_that_were_not_kept_come_with_the_next_commit(self) -> None:
@@ -93,7 +93,7 @@ class CommitTests(StoreTestCase):
         self.assertEqual(self.replayed().jobs[1], job)
 
     def test_messages_of_a_move_that_was_not_kept_come_with_the_next_commit(self) -> None:
-        job = self.keep(a_job()).after(Event.PICKED, NOW).saying(0, NOW, "message", "one")
+        job = self.keep(a_job()).after(JobEvent.PICKED, NOW).saying(0, NOW, "message", "one")
         self.journal.break_down()
         self.failureResultOf(self.store.keep(job, why="test"), NotKept)
         self.journal.heal()
@@ -112,20 +112,20 @@ class FilesTests(StoreTestCase):
     def test_changes_are_handed_over_once(self) -> None:
         one, two = self.keep(a_job(1)), self.keep(a_job(2))
         self.successResultOf(self.store.drop([1]))
-        self.assertEqual(self.store.take_changed(), Changed({2: two}, {one.id}))
-        self.assertEqual(self.store.take_changed(), Changed())
+        self.assertEqual(self.store.take_changed(), JobChange({2: two}, {one.id}))
+        self.assertEqual(self.store.take_changed(), JobChange())
 
     def test_changes_that_were_not_written_come_back_below_newer_ones(self) -> None:
         old, other, gone = self.keep(a_job(1)), self.keep(a_job(2)), self.keep(a_job(3))
         changed = self.store.take_changed()
-        new = self.keep(old.after(Event.PICKED, NOW))
+        new = self.keep(old.after(JobEvent.PICKED, NOW))
         self.successResultOf(self.store.drop([gone.id]))
         self.store.give_back(changed)
-        self.assertEqual(self.store.take_changed(), Changed({1: new, 2: other}, {3}))
+        self.assertEqual(self.store.take_changed(), JobChange({1: new, 2: other}, {3}))
 
     def test_a_replay_over_files_that_are_newer_changes_nothing(self) -> None:
         job = self.keep(a_job()).saying(0, NOW, "message", "one")
-        job = self.keep(job.after(Event.PICKED, NOW))
+        job = self.keep(job.after(JobEvent.PICKED, NOW))
         store = JobStore(self.journal, lambda: NOW)
         store.load([job], 7, True)
         for _, commit in self.journal.replay(0):
@@ -136,7 +136,7 @@ class FilesTests(StoreTestCase):
 
 
 steps = st.lists(
-    st.one_of(st.sampled_from(Event), st.text(max_size=3), st.sampled_from(["keep", "say"])),
+    st.one_of(st.sampled_from(JobEvent), st.text(max_size=3), st.sampled_from(["keep", "say"])),
     max_size=30,
 )
 
@@ -144,12 +144,12 @@ steps = st.lists(
 class ReplayTests(StoreTestCase):
     @settings(max_examples=80, deadline=None)
     @given(steps)
-    def test_a_replay_gives_back_what_readers_saw(self, what: list[Event | str]) -> None:
+    def test_a_replay_gives_back_what_readers_saw(self, what: list[JobEvent | str]) -> None:
         self.setUp()
         job = self.keep(a_job(opcodes=2))
         for step in what:
             index = job.current
-            if isinstance(step, Event):
+            if isinstance(step, JobEvent):
                 if index is not None and (job.ops[index].status, step) in MOVES:
                     job = job.after(step, NOW)
             elif step == "keep":

@@ -14,8 +14,15 @@ from zope.interface import implementer
 
 from ganeti.errors import NotKept, NotMaster
 from ganeti.journal.file import FileJournal
-from ganeti.journal.interfaces import BEGINNING, Commit, Damaged, IJournal, IReplicas, Mark
-from ganeti.journal.segments import Elsewhere, Segments
+from ganeti.journal.interfaces import (
+    BEGINNING,
+    Commit,
+    IJournal,
+    IReplicas,
+    JournalDamaged,
+    LogPosition,
+)
+from ganeti.journal.segments import NotInSegments, Segments
 from ganeti.system.files import LocalFiles
 from ganeti.testing.disk import Crashed, MemoryDisk, MemoryFiles
 from ganeti.testing.journal import MemoryJournal
@@ -177,7 +184,7 @@ class FileJournalTests(JournalContract, SynchronousTestCase):
         self.assertEqual(list(self.disk.contents()), [f"{FOLDER}/segment-{3:016}"])
         again = self.opened()
         self.assertEqual(list(again.replay(2)), [(3, a_commit(3))])
-        with self.assertRaisesRegex(Damaged, "has commits 3 to 3"):
+        with self.assertRaisesRegex(JournalDamaged, "has commits 3 to 3"):
             again.replay(1)
 
     def test_a_segment_that_could_not_be_removed_leaves_no_gap(self) -> None:
@@ -199,7 +206,7 @@ class FileJournalTests(JournalContract, SynchronousTestCase):
         self.done(self.file_journal.rotate())
         files = MemoryFiles(self.disk)
         self.successResultOf(files.remove(f"{FOLDER}/segment-{2:016}"))
-        with self.assertRaisesRegex(Damaged, "ends after commit 1"):
+        with self.assertRaisesRegex(JournalDamaged, "ends after commit 1"):
             list(self.opened().replay(0))
 
     def test_a_torn_end_is_cut_off_when_it_is_opened(self) -> None:
@@ -216,7 +223,7 @@ class FileJournalTests(JournalContract, SynchronousTestCase):
         self.done(self.file_journal.rotate())
         path = f"{FOLDER}/segment-{1:016}"
         self.disk.overwrite(path, self.disk.contents()[path][:-5])
-        with self.assertRaisesRegex(Damaged, "ends after commit 1"):
+        with self.assertRaisesRegex(JournalDamaged, "ends after commit 1"):
             list(self.opened().replay(0))
 
     # --- for replicas
@@ -237,8 +244,12 @@ class FileJournalTests(JournalContract, SynchronousTestCase):
 
     def test_a_mark_of_another_history_is_elsewhere(self) -> None:
         self.appended(1, 2)
-        for mark in (Mark(1, b"x" * 32), Mark(9, b"x" * 32), Mark(0, b"x" * 32)):
-            with self.assertRaises(Elsewhere):
+        for mark in (
+            LogPosition(1, b"x" * 32),
+            LogPosition(9, b"x" * 32),
+            LogPosition(0, b"x" * 32),
+        ):
+            with self.assertRaises(NotInSegments):
                 list(self.file_journal.frames_after(mark))
 
     def test_nothing_is_acknowledged_before_replicas_have_it_and_the_lease_is_good(self) -> None:
@@ -290,15 +301,15 @@ class Reluctant:
     def __init__(self) -> None:
         self.copied: Deferred[None] = Deferred()
         self.confirmed: Deferred[None] = Deferred()
-        self.ends: list[Mark] = []
+        self.ends: list[LogPosition] = []
 
-    async def keep(self, after: Mark, frames: bytes, end: Mark) -> None:
+    async def keep(self, after: LogPosition, frames: bytes, end: LogPosition) -> None:
         await self.copied
 
     async def confirm(self) -> None:
         await self.confirmed
 
-    def cut(self, end: Mark) -> None:
+    def cut(self, end: LogPosition) -> None:
         self.ends.append(end)
 
 

@@ -16,7 +16,7 @@ from ganeti.journal.frames import (
     read_header,
     scan,
 )
-from ganeti.journal.interfaces import BEGINNING, Commit, Damaged, Mark
+from ganeti.journal.interfaces import BEGINNING, Commit, JournalDamaged, LogPosition
 from tests.contracts.journal import a_commit
 
 LINE = header(BEGINNING)
@@ -68,7 +68,7 @@ class ScanTests(SynchronousTestCase):
         damaged[bit // 8] ^= 1 << bit % 8
         last = [len(LINE), *stops][-2]
         if bit // 8 < last:
-            with self.assertRaises(Damaged):
+            with self.assertRaises(JournalDamaged):
                 found(bytes(damaged))
         else:  # in the last frame it looks like a torn write
             self.assertEqual([each.stop for each in found(bytes(damaged))], stops[:-1])
@@ -90,21 +90,23 @@ class ScanTests(SynchronousTestCase):
     def test_damage_names_the_file_the_place_and_what_to_do(self) -> None:
         data, stops = written([a_commit(1)], [a_commit(2)], [a_commit(3)])
         damaged = data[: stops[0] + 60] + b"?" + data[stops[0] + 61 :]
-        with self.assertRaisesRegex(Damaged, rf"segment .*byte {stops[0]} \(commit 2\).*truncate"):
+        with self.assertRaisesRegex(
+            JournalDamaged, rf"segment .*byte {stops[0]} \(commit 2\).*truncate"
+        ):
             found(damaged)
 
     def test_a_frame_of_another_history_is_damage(self) -> None:
         data, _ = written([a_commit(1)])
-        with self.assertRaisesRegex(Damaged, "does not follow"):
-            list(scan(data, Mark(0, b"x" * 32), source="segment", start=len(LINE)))
+        with self.assertRaisesRegex(JournalDamaged, "does not follow"):
+            list(scan(data, LogPosition(0, b"x" * 32), source="segment", start=len(LINE)))
 
 
 class HeaderTests(SynchronousTestCase):
     def test_a_first_line_says_what_its_segment_follows(self) -> None:
-        mark = Mark(41, bytes(range(32)))
+        mark = LogPosition(41, bytes(range(32)))
         line = header(mark)
         self.assertEqual(read_header(line + b"frames", source="segment"), (mark, len(line)))
 
     def test_a_segment_of_a_later_format_is_not_touched(self) -> None:
-        with self.assertRaisesRegex(Damaged, "later release"):
+        with self.assertRaisesRegex(JournalDamaged, "later release"):
             read_header(b"ganeti journal 2 something\n", source="segment")

@@ -10,9 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.locking.names import (
     CLASHES,
     CLUSTER,
-    Kind,
+    LockLevel,
+    LockMode,
     LockRequest,
-    Mode,
     all_of,
     covers,
     instance_lock,
@@ -21,9 +21,9 @@ from ganeti.locking.names import (
     widened,
 )
 
-NAMES = (CLUSTER, all_of(Kind.NODE), node_lock("n1"), node_lock("n2"), instance_lock("i1"))
+NAMES = (CLUSTER, all_of(LockLevel.NODE), node_lock("n1"), node_lock("n2"), instance_lock("i1"))
 requests = st.dictionaries(
-    st.sampled_from(NAMES), st.sampled_from([Mode.SHARED, Mode.EXCLUSIVE]), max_size=4
+    st.sampled_from(NAMES), st.sampled_from([LockMode.SHARED, LockMode.EXCLUSIVE]), max_size=4
 )
 
 
@@ -37,27 +37,27 @@ class NameTests(SynchronousTestCase):
     def test_what_is_named_twice_is_wanted_exclusively(self) -> None:
         self.assertEqual(
             request(exclusive=[node_lock("n1")], shared=[node_lock("n1"), instance_lock("i1")]),
-            {"node/n1": Mode.EXCLUSIVE, "instance/i1": Mode.SHARED},
+            {"node/n1": LockMode.EXCLUSIVE, "instance/i1": LockMode.SHARED},
         )
 
     def test_an_object_is_seen_by_who_wants_all_of_its_kind(self) -> None:
         self.assertEqual(
-            widened({"node/n1": Mode.EXCLUSIVE}),
+            widened({"node/n1": LockMode.EXCLUSIVE}),
             {
-                "node/n1": Mode.EXCLUSIVE,
-                "node/[lockset]": Mode.SOME_EXCLUSIVE,
-                "cluster/BGL": Mode.SOME_EXCLUSIVE,
+                "node/n1": LockMode.EXCLUSIVE,
+                "node/[lockset]": LockMode.SOME_EXCLUSIVE,
+                "cluster/BGL": LockMode.SOME_EXCLUSIVE,
             },
         )
 
     def test_clashes_between_one_object_and_all_of_a_kind(self) -> None:
-        one, every = node_lock("n1"), all_of(Kind.NODE)
-        share, exclude = Mode.SHARED, Mode.EXCLUSIVE
+        one, every = node_lock("n1"), all_of(LockLevel.NODE)
+        share, exclude = LockMode.SHARED, LockMode.EXCLUSIVE
         self.assertFalse(clash({one: share}, {every: share}))
         self.assertTrue(clash({one: exclude}, {every: share}))
         self.assertTrue(clash({one: share}, {every: exclude}))
         self.assertFalse(clash({one: exclude}, {node_lock("n2"): exclude}))
-        self.assertFalse(clash({one: exclude}, {all_of(Kind.INSTANCE): exclude}))
+        self.assertFalse(clash({one: exclude}, {all_of(LockLevel.INSTANCE): exclude}))
         self.assertTrue(clash({one: share}, {CLUSTER: exclude}))
 
     @given(requests)
@@ -76,8 +76,12 @@ class NameTests(SynchronousTestCase):
             self.assertTrue(clash(held, other))
 
     def test_all_of_a_kind_cover_one_of_it(self) -> None:
-        self.assertTrue(covers({all_of(Kind.NODE): Mode.EXCLUSIVE}, {"node/n1": Mode.SHARED}))
-        self.assertFalse(covers({all_of(Kind.NODE): Mode.SHARED}, {"node/n1": Mode.EXCLUSIVE}))
-        self.assertFalse(covers({"node/n1": Mode.EXCLUSIVE}, {"node/n2": Mode.SHARED}))
-        wide = widened({"node/n1": Mode.EXCLUSIVE})
-        self.assertFalse(covers(wide, {"node/n2": Mode.SHARED}))
+        self.assertTrue(
+            covers({all_of(LockLevel.NODE): LockMode.EXCLUSIVE}, {"node/n1": LockMode.SHARED})
+        )
+        self.assertFalse(
+            covers({all_of(LockLevel.NODE): LockMode.SHARED}, {"node/n1": LockMode.EXCLUSIVE})
+        )
+        self.assertFalse(covers({"node/n1": LockMode.EXCLUSIVE}, {"node/n2": LockMode.SHARED}))
+        wide = widened({"node/n1": LockMode.EXCLUSIVE})
+        self.assertFalse(covers(wide, {"node/n2": LockMode.SHARED}))

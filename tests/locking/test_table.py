@@ -15,11 +15,11 @@ from hypothesis.stateful import (
 )
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.locking.names import CLASHES, LockRequest, Mode, widened
+from ganeti.locking.names import CLASHES, LockMode, LockRequest, widened
 from ganeti.locking.table import AlreadyAsked, LockRow, LockTable
 
 A, B = "node/a", "node/b"
-SHARED, EXCLUSIVE = Mode.SHARED, Mode.EXCLUSIVE
+SHARED, EXCLUSIVE = LockMode.SHARED, LockMode.EXCLUSIVE
 
 
 def clash(one: LockRequest, other: LockRequest) -> bool:

@@ -14,9 +14,9 @@ from twisted.internet.testing import MemoryReactor, StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.luxi.async_client import MOST_CONNECTIONS, MasterClient
+from ganeti.luxi.async_client import MAX_CONNECTIONS, MasterClient
 from ganeti.luxi.methods import ArchiveJob, QueryTags, Request, WaitForJobChange
-from ganeti.luxi.reach import ConnectionLost, MasterAway, TimedOut
+from ganeti.luxi.unreachable import ConnectionLost, MasterAway, TimedOut
 
 TAGS = QueryTags(kind="cluster")
 WAIT = WaitForJobChange(job_id=1, fields=("status",))
@@ -73,7 +73,7 @@ class MasterClientTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(asked), ["a"])
 
     def test_a_wait_holds_nobody_up(self) -> None:
-        waits = [self.ask(WAIT) for _ in range(MOST_CONNECTIONS + 1)]
+        waits = [self.ask(WAIT) for _ in range(MAX_CONNECTIONS + 1)]
         asked = self.ask(TAGS)
         self.connect()
         self.wires[-1].protocol.dataReceived(ANSWER)
@@ -98,9 +98,9 @@ class MasterClientTests(SynchronousTestCase):
         self.failureResultOf(waits[1])
 
     def test_the_number_of_connections_is_bounded(self) -> None:
-        asked = [self.ask(TAGS) for _ in range(MOST_CONNECTIONS + 1)]
+        asked = [self.ask(TAGS) for _ in range(MAX_CONNECTIONS + 1)]
         self.connect()
-        self.assertEqual(len(self.wires), MOST_CONNECTIONS)
+        self.assertEqual(len(self.wires), MAX_CONNECTIONS)
         for wire in [*self.wires, self.wires[0]]:
             wire.protocol.dataReceived(ANSWER)
         for each in asked:

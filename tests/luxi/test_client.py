@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import JobLost
-from ganeti.luxi.client import Client
+from ganeti.luxi.client import LuxiClient
 from ganeti.luxi.methods import ArchiveJob, QueryTags
-from ganeti.luxi.reach import ConnectionLost, MasterAway, TimedOut, not_connected
+from ganeti.luxi.unreachable import ConnectionLost, MasterAway, TimedOut, not_connected
 
 TAGS = QueryTags(kind="cluster")
 ANSWER = b'{"success": true, "result": ["a"]}\x03'
@@ -24,8 +24,8 @@ class ClientTests(SynchronousTestCase):
         self.path = self.mktemp()
         self.slept: list[float] = []
 
-    def client(self, answer_seconds: float = 5.0) -> Client:
-        client = Client(self.path, answer_seconds=answer_seconds, sleep=self.slept.append)
+    def client(self, answer_seconds: float = 5.0) -> LuxiClient:
+        client = LuxiClient(self.path, answer_seconds=answer_seconds, sleep=self.slept.append)
         self.addCleanup(client.close)
         return client
 

@@ -20,16 +20,16 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from ganeti.errors import Failed, Refused
-from ganeti.luxi.connection import MOST_WAITING, Connection, LuxiService, make_room
+from ganeti.luxi.connection import MAX_WAITING, LuxiConnection, LuxiService, make_room
 from ganeti.luxi.methods import METHODS
-from ganeti.luxi.server import Methods
+from ganeti.luxi.server import LuxiMethods
 
 
 class ConnectionTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.under_way: list[Deferred[list[str]]] = []
         self.canceled = 0
-        self.connection = Connection(Methods({"QueryTags": self.tags}))
+        self.connection = LuxiConnection(LuxiMethods({"QueryTags": self.tags}))
         self.transport = StringTransport()
         self.connection.makeConnection(self.transport)
 
@@ -108,17 +108,17 @@ class ConnectionTests(SynchronousTestCase):
         self.assertEqual(list(self.answers()), ["at once"] * 3)
 
     def test_who_asks_too_much_at_once_is_not_read_from(self) -> None:
-        self.ask("node", *["cluster"] * (MOST_WAITING + 1))
+        self.ask("node", *["cluster"] * (MAX_WAITING + 1))
         self.assertEqual(self.transport.producerState, "paused")
         self.under_way[0].callback(["later"])
         self.assertEqual(self.transport.producerState, "producing")
-        self.assertEqual(len(list(self.answers())), MOST_WAITING + 2)
+        self.assertEqual(len(list(self.answers())), MAX_WAITING + 2)
 
 
 class ServiceTests(TestCase):
     async def test_both_sockets_are_made_for_owner_and_group(self) -> None:
         paths = [self.mktemp() for _ in range(2)]
-        service = LuxiService(cast(IReactorUNIX, reactor), paths, Methods({}))
+        service = LuxiService(cast(IReactorUNIX, reactor), paths, LuxiMethods({}))
         service.startService()
         try:
             modes = {stat.S_IMODE(os.stat(path).st_mode) for path in paths}
@@ -151,7 +151,7 @@ class OddRequestTests(TestCase):
         """Return what each request is answered with; all share one connection."""
         path = self.mktemp()
         service = LuxiService(
-            cast(IReactorUNIX, reactor), [path], Methods({"QueryTags": self.tags})
+            cast(IReactorUNIX, reactor), [path], LuxiMethods({"QueryTags": self.tags})
         )
         service.startService()
         try:

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Code, Refused
 from ganeti.luxi.methods import METHODS
-from ganeti.luxi.server import Methods
+from ganeti.luxi.server import LuxiMethods
 from ganeti.schema.documents import MAX_DEPTH
 
 
@@ -26,7 +26,7 @@ async def tags(kind: str, name: str | None) -> list[str]:
 
 class AnswerTests(SynchronousTestCase):
     def ask(self, message: bytes) -> tuple[bool, Any]:
-        answer = self.successResultOf(Methods({"QueryTags": tags}).answer(message))
+        answer = self.successResultOf(LuxiMethods({"QueryTags": tags}).answer(message))
         self.assertEqual(answer[-1:], b"\x03")
         decoded = json.loads(answer[:-1])
         return decoded["success"], decoded["result"]
@@ -39,7 +39,7 @@ class AnswerTests(SynchronousTestCase):
             return ["after"]
 
         message = b'{"method": "QueryTags", "args": ["node", "node1"]}'
-        methods = Methods({"QueryTags": before})
+        methods = LuxiMethods({"QueryTags": before})
         methods.use({"QueryTags": after})
         answer = self.successResultOf(methods.answer(message))
         self.assertIn(b"after", answer)
@@ -93,4 +93,4 @@ class AnswerTests(SynchronousTestCase):
         self.assertEqual(len(self.flushLoggedErrors(UnicodeEncodeError)), 1)
 
     def test_only_known_methods_can_be_answered(self) -> None:
-        self.assertRaisesRegex(ValueError, "Nope", Methods, {"Nope": tags})
+        self.assertRaisesRegex(ValueError, "Nope", LuxiMethods, {"Nope": tags})

@@ -17,18 +17,18 @@ from zope.interface.verify import verifyObject
 from ganeti.errors import NotKept, NotMaster
 from ganeti.journal.file import FileJournal
 from ganeti.journal.frames import digest_of, encode
-from ganeti.journal.interfaces import Commit, IReplicas, Mark
+from ganeti.journal.interfaces import Commit, IReplicas, LogPosition
 from ganeti.journal.segments import Segments
 from ganeti.master.candidates import Candidates
-from ganeti.master.follower import CheckpointFiles, Patience, to_wire
-from ganeti.master.quorum import Quorum
+from ganeti.master.follower import CheckpointFiles, FollowerTimeouts, to_wire
+from ganeti.master.mastership import Quorum
 from ganeti.model.node import Node
 from ganeti.node.replicas import Replica
 from ganeti.node.voter import Voter
-from ganeti.rpc.asking import Asker
+from ganeti.rpc.node_client import NodeClient
 from ganeti.rpc.quorum import DescribeVote, RenewLease, RequestVote
 from ganeti.rpc.replicas import AppendFrames, DescribeReplica, KeepCheckpoint, ResetReplica
-from ganeti.rpc.server import Answers
+from ganeti.rpc.server import CallHandlers
 from ganeti.testing.builders import a_node
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.nodes import MemoryNodes
@@ -44,7 +44,7 @@ LATENCY = 0.001
 class Cluster:
     """A master with its journal, and candidates that keep copies, all on one clock."""
 
-    def __init__(self, nodes: tuple[Node, ...], random: Random, patience: Patience) -> None:
+    def __init__(self, nodes: tuple[Node, ...], random: Random, patience: FollowerTimeouts) -> None:
         self.clock = Clock()
         self.random = random
         self.patience = patience
@@ -63,7 +63,7 @@ class Cluster:
         voter = self.voters.setdefault(
             node.name, Voter(MemoryFiles(MemoryDisk()), "/term", self.clock)
         )
-        answers = Answers(voter.term)
+        answers = CallHandlers(voter.term)
         answers.to(RequestVote, voter.request)
         answers.to(DescribeVote, voter.describe)
         answers.to(RenewLease, voter.renew)
@@ -79,7 +79,7 @@ class Cluster:
         files = MemoryFiles(self.disks["node1"], self.clock, latency=LATENCY)
         opening = FileJournal.open(files, f"{DATA}/journal", self.clock, segment_size=4000)
         self.journal = self.done(opening)
-        asker = Asker(
+        asker = NodeClient(
             self.nodes,
             self.clock,
             term=lambda: quorum.term(),
@@ -163,8 +163,8 @@ class CandidatesTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.make()
 
-    def make(self, *nodes: Node, patience: Patience | None = None) -> None:
-        patience = patience or Patience()
+    def make(self, *nodes: Node, patience: FollowerTimeouts | None = None) -> None:
+        patience = patience or FollowerTimeouts()
         self.cluster = Cluster(nodes or (NODE2, NODE3), Random(1), patience)
         self.clock, self.nodes = self.cluster.clock, self.cluster.nodes
         self.candidates = self.cluster.candidates
@@ -275,7 +275,7 @@ class CandidatesTests(SynchronousTestCase):
         self.assertIn(f"{DATA}/config.data", self.cluster.disks["node3"].contents())
 
     def test_a_copy_that_grows_gets_checkpoints(self) -> None:
-        self.make(NODE2, patience=Patience(frames=5000))
+        self.make(NODE2, patience=FollowerTimeouts(frames=5000))
         for number in range(60):
             self.kept(number)
         self.cluster.run(1)
@@ -283,7 +283,7 @@ class CandidatesTests(SynchronousTestCase):
         self.assertIn(f"{DATA}/config.data", self.cluster.disks["node2"].contents())
 
     def test_a_copy_of_another_cluster_is_replaced(self) -> None:
-        other = Cluster((NODE2,), Random(1), Patience())
+        other = Cluster((NODE2,), Random(1), FollowerTimeouts())
         for number in range(5):
             other.append(number)
             other.run(1)
@@ -317,7 +317,7 @@ class CandidatesTests(SynchronousTestCase):
     async def append_others(self, segments: Segments) -> None:
         for number in range(100, 120):
             frame = encode(a_commit(number), segments.end.digest, 0)
-            await segments.write(frame, Mark(segments.end.position + 1, digest_of(frame)))
+            await segments.write(frame, LogPosition(segments.end.position + 1, digest_of(frame)))
 
     def test_one_that_comes_back_with_an_old_disk_is_noticed_without_a_commit(self) -> None:
         self.kept(1)
@@ -394,7 +394,9 @@ class Simulation:
         self.test = test
         self.seed = f"seed {seed}"
         self.random = Random(seed)
-        self.cluster = Cluster((NODE2, NODE3), self.random, Patience(bound=2.0, longest=8.0))
+        self.cluster = Cluster(
+            (NODE2, NODE3), self.random, FollowerTimeouts(bound=2.0, longest=8.0)
+        )
         self.acknowledged: list[tuple[int, Commit]] = []
         self.asked = 0
 

@@ -14,10 +14,10 @@ from ganeti.config.changes.instances import remove_instance
 from ganeti.config.changes.objects import update
 from ganeti.config.changes.tags import remove_tags
 from ganeti.config.state import ClusterState
-from ganeti.config.writer import Cause, Change, Config
+from ganeti.config.writer import Change, ChangeCause, Config
 from ganeti.errors import Refused
-from ganeti.events.cursor import BEFORE_ALL, Cursor
 from ganeti.events.event import Event
+from ganeti.events.stream_position import BEFORE_ALL, StreamPosition
 from ganeti.journal.interfaces import Commit, Delete
 from ganeti.master.change_events import (
     SHOWN,
@@ -79,7 +79,7 @@ class Recorder:
     def change(self, change: Change) -> list[dict[str, Any]]:
         """Make a change, and return its events."""
         count = len(self.events)
-        because = Cause("alice", "to see", 7)
+        because = ChangeCause("alice", "to see", 7)
         Deferred.fromCoroutine(self.config.change(change, because=because)).addErrback(
             lambda failure: failure.trap(Refused)
         )
@@ -147,7 +147,7 @@ class ConfigurationTests(SynchronousTestCase):
     def test_certificates_and_tokens_are_no_events(self) -> None:
         edits = (Delete(kind="certificate", key="x"), Delete(kind="spent-token", key="y"))
         entry = CommitEntry(9, Commit(at=1.0, who="a", why="b", edits=edits), {}, lambda _: None)
-        self.assertEqual((entry.events(BEFORE_ALL, 10), entry.cursor), ([], Cursor(9)))
+        self.assertEqual((entry.events(BEFORE_ALL, 10), entry.cursor), ([], StreamPosition(9)))
 
 
 class JobTests(SynchronousTestCase):

@@ -15,11 +15,11 @@ from ganeti.config.changes.nodes import certify
 from ganeti.config.writer import Config
 from ganeti.errors import GanetiError, Invalid, Refused
 from ganeti.master.enrolment import RETENTION, Enrolment
-from ganeti.master.places import Places
-from ganeti.operations.members import issued_to, members_of
+from ganeti.master.state_paths import StatePaths
+from ganeti.operations.member_list import issued_to, members_of
 from ganeti.pki.authority import Authority, new_request
 from ganeti.pki.enrolment import Invitation, fingerprint, secret_of, token_of
-from ganeti.rpc.members import Members
+from ganeti.rpc.members import MemberRecords
 from ganeti.testing.builders import a_cluster, a_node
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.journal import MemoryJournal
@@ -50,7 +50,7 @@ class EnrolmentTests(SynchronousTestCase):
         self.clock = Clock()
         self.clock.advance(NOW)
         self.disk = MemoryDisk()
-        places = Places("/data")
+        places = StatePaths("/data")
         self.disk.put(places.authority, AUTHORITY.certificate, 0o644, 0)
         self.disk.put(places.authority_key, AUTHORITY.key, 0o600, 0)
         self.disk.put(places.domain_secret, b"a secret", 0o600, 0)
@@ -88,7 +88,7 @@ class EnrolmentTests(SynchronousTestCase):
         self.assertEqual(answer["authority"].encode(), AUTHORITY.certificate)
 
     def test_the_node_learns_whom_it_may_obey(self) -> None:
-        members = msgspec.convert(self.enrol()["members"], Members)
+        members = msgspec.convert(self.enrol()["members"], MemberRecords)
         self.assertEqual(members.certificates, {"node1": ("aa",)})
         self.assertEqual(members.candidates, ("node1",))
 

@@ -11,13 +11,13 @@ from ganeti.config.changes.objects import update
 from ganeti.config.changes.tags import add_tags
 from ganeti.config.formats import Checkpoint, loaded
 from ganeti.config.replay import apply
-from ganeti.config.state import ClusterState, Kind
+from ganeti.config.state import ClusterState, RecordKind
 from ganeti.config.writer import Change, Config
 from ganeti.errors import Refused
 from ganeti.master.hand_edits import (
     MAX_NAMED,
     WHO,
-    Adoption,
+    HandEdits,
     adoption,
     differences,
     digest_of,
@@ -39,7 +39,7 @@ def edited(*changes: Change) -> ClusterState:
     return loaded(Checkpoint().text(state.settled()), ids=str)
 
 
-def adopted(*changes: Change, current: ClusterState = BASE) -> Adoption:
+def adopted(*changes: Change, current: ClusterState = BASE) -> HandEdits:
     found = adoption(BASE, edited(*changes), current)
     assert found is not None
     return found
@@ -141,4 +141,4 @@ class AdoptionTests(SynchronousTestCase):
         edit = adopted(*(add_instance(an_instance(name).instance) for name in names))
         self.assertEqual(len(edit.differences), MAX_NAMED + 5)
         self.assertTrue(edit.cause.why.endswith("and 5 more objects"))
-        self.assertEqual({each.kind for each in edit.differences}, {Kind.INSTANCE})
+        self.assertEqual({each.kind for each in edit.differences}, {RecordKind.INSTANCE})

@@ -11,7 +11,7 @@ import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import GanetiError, Invalid, NotKept, Refused, to_wire
-from ganeti.jobs.job import Status
+from ganeti.jobs.job import JobStatus
 from ganeti.opcodes.test import Delay
 from ganeti.testing.cluster import SimulatedCluster
 
@@ -43,7 +43,7 @@ class FilterCase(SynchronousTestCase):
     def submit(self) -> int:
         return int(self.ask("SubmitJob", [Delay(duration=1.0)]))
 
-    def status(self, job_id: int) -> Status:
+    def status(self, job_id: int) -> JobStatus:
         return self.cluster.master.queue.job(job_id).status
 
     def restart(self) -> None:
@@ -77,7 +77,10 @@ class SettingTests(FilterCase):
 
     def test_a_rule_that_there_is_not_is_an_error_that_clients_know(self) -> None:
         error = self.assertRaises(GanetiError, self.ask, "DeleteFilter", OTHER)
-        self.assertEqual(to_wire(error), ["GenericError", [f"there is no job filter {OTHER}"]])
+        self.assertEqual(
+            to_wire(error),
+            ["GenericError", [f"there is no job filter {OTHER}; see gnt-filter list"]],
+        )
         self.assertRaises(Refused, self.ask, "QueryFilters", [OTHER], ["uuid"])
 
     def test_a_bad_rule_changes_nothing(self) -> None:
@@ -94,7 +97,7 @@ class SettingTests(FilterCase):
         self.cluster.pass_time(30.0)
         job_id = self.submit()
         self.cluster.settle()
-        self.assertEqual(self.status(job_id), Status.SUCCESS)
+        self.assertEqual(self.status(job_id), JobStatus.SUCCESS)
 
 
 class ObeyingTests(FilterCase):
@@ -103,10 +106,10 @@ class ObeyingTests(FilterCase):
         job_id = self.submit()
         for _ in range(2):
             self.restart()
-            self.assertEqual(self.status(job_id), Status.QUEUED)
+            self.assertEqual(self.status(job_id), JobStatus.QUEUED)
         self.ask("DeleteFilter", uuid)
         self.cluster.settle()
-        self.assertEqual(self.status(job_id), Status.SUCCESS)
+        self.assertEqual(self.status(job_id), JobStatus.SUCCESS)
 
     def test_older_jobs_are_told_from_newer_ones_after_a_restart_too(self) -> None:
         self.assertRaises(Invalid, self.ask, "SubmitJob", [])
@@ -115,7 +118,7 @@ class ObeyingTests(FilterCase):
         self.cluster.start_master()
         job_id = self.submit()
         self.cluster.pass_time(10.0)
-        self.assertEqual((job_id, self.status(job_id)), (2, Status.QUEUED))
+        self.assertEqual((job_id, self.status(job_id)), (2, JobStatus.QUEUED))
 
     def test_rules_are_those_of_the_next_master(self) -> None:
         self.set("PAUSE")
@@ -124,7 +127,7 @@ class ObeyingTests(FilterCase):
         self.cluster.pass_time(10.0)
         old = self.cluster.fail_over(self.cluster.hosts[1])
         self.cluster.pass_time(10.0)
-        self.assertEqual(self.status(job_id), Status.QUEUED)
+        self.assertEqual(self.status(job_id), JobStatus.QUEUED)
         old.die()
         gc.collect()
         self.flushLoggedErrors()
@@ -143,8 +146,8 @@ class ObeyingTests(FilterCase):
         self.set(["RATE_LIMIT", 2], [["opcode", ["=", "OP_ID", "OP_TEST_DELAY"]]])
         jobs = [self.submit() for _ in range(6)]
         most = 0
-        while not all(self.status(each) is Status.SUCCESS for each in jobs):
+        while not all(self.status(each) is JobStatus.SUCCESS for each in jobs):
             self.cluster.pass_time(0.1)
-            begun = {Status.RUNNING, Status.WAITING}
+            begun = {JobStatus.RUNNING, JobStatus.WAITING}
             most = max(most, sum(self.status(each) in begun for each in jobs))
         self.assertEqual(most, 2)

@@ -9,7 +9,7 @@ import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.master.metrics import count_guests
-from ganeti.metrics.family import Family
+from ganeti.metrics.family import MetricFamily
 from ganeti.model.instance import Wanted
 from ganeti.opcodes.test import Delay
 from ganeti.testing.builders import a_cluster, a_node, an_instance
@@ -25,7 +25,7 @@ class MasterMetricsTests(SynchronousTestCase):
 
     def numbers(self) -> dict[tuple[str, tuple[str, ...]], float]:
         answer: Any = self.cluster.wait(self.cluster.master.answers()["QueryMetrics"]())  # type: ignore[arg-type]  # a coroutine
-        families = msgspec.json.decode(msgspec.json.encode(answer), type=list[Family])
+        families = msgspec.json.decode(msgspec.json.encode(answer), type=list[MetricFamily])
         return read(*families)
 
     def test_jobs_are_counted_by_status_and_timed_by_opcode(self) -> None:

@@ -15,14 +15,14 @@ from ganeti.model.disk import Template
 from ganeti.model.guest import GuestState
 from ganeti.model.instance import Wanted
 from ganeti.rpc.disks import DiskStatus
-from ganeti.rpc.node import NodeFacts
+from ganeti.rpc.node import NodeInfo
 from ganeti.testing.builders import a_cluster, a_disk, a_node, an_instance
-from tests.master.test_live import FACTS
+from tests.master.test_node_status_cache import FACTS
 
 SILENT = Unreachable("node1", "no route")
 
 
-def facts(*guests: str, boot_id: str = "boot") -> NodeFacts:
+def facts(*guests: str, boot_id: str = "boot") -> NodeInfo:
     running = {name: GuestState(name=name, memory=128, vcpus=1) for name in guests}
     return replace(FACTS, guests=running, boot_id=boot_id)
 
@@ -38,7 +38,7 @@ class WatchCase(SynchronousTestCase):
     def told(self, seen: Iterable[Observation]) -> list[str]:
         return [f"{each.action} {each.name}" for each in seen]
 
-    def say(self, node: str, answer: NodeFacts | Unreachable) -> list[str]:
+    def say(self, node: str, answer: NodeInfo | Unreachable) -> list[str]:
         return self.told(self.watch.answered(self.state.node(node).uuid, answer))
 
     def decide(self) -> list[str]:

@@ -9,10 +9,18 @@ from prometheus_client.parser import text_string_to_metric_families
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.metrics.exposition import text_of
-from ganeti.metrics.family import MAX_SERIES, OTHERS, Counter, Family, Histogram, gauge, gauges
+from ganeti.metrics.family import (
+    MAX_SERIES,
+    OTHERS,
+    Counter,
+    Histogram,
+    MetricFamily,
+    gauge,
+    gauges,
+)
 
 
-def read(*families: Family) -> dict[tuple[str, tuple[str, ...]], float]:
+def read(*families: MetricFamily) -> dict[tuple[str, tuple[str, ...]], float]:
     """The samples by name and label values, in the order of the labels' names."""
     return {
         (sample.name, tuple(sample.labels.values())): sample.value

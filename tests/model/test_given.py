@@ -14,9 +14,9 @@ from ganeti.model.disk import Template
 from ganeti.model.parameters.backend import Backend
 from ganeti.model.parameters.declaration import ParameterSet, defaults
 from ganeti.model.parameters.disk import Drbd
-from ganeti.model.parameters.given import checked, consistent
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.model.parameters.node import NodeParameters
+from ganeti.model.parameters.parsing import checked, consistent
 from ganeti.model.parameters.policy import Policy
 
 

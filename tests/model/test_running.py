@@ -8,9 +8,9 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Refused
-from ganeti.model.disk import Mode
+from ganeti.model.disk import DiskMode
 from ganeti.model.guest import Guest, GuestNic
-from ganeti.model.running import as_running, pending_changes, running_config
+from ganeti.model.running import as_running, is_older, pending_changes, running_config
 from ganeti.schema.records import replace
 from ganeti.testing.builders import a_disk, a_guest
 
@@ -26,6 +26,20 @@ def configured(**over: Any) -> Guest:
 
 def pending(guest: Guest) -> list[str]:
     return [change.name for change in pending_changes(RUNNING, guest)]
+
+
+class VersionTests(SynchronousTestCase):
+    def test_an_older_version_is_one_of_an_older_series(self) -> None:
+        for version, other, older in (
+            ("7.2.22", "10.0.2", True),
+            ("10.0.2", "7.2.22", False),
+            ("7.2.1", "7.2.22", False),
+            ("9.1", "9.2.0", True),
+            ("", "9.2", False),
+            ("unknown", "9.2", False),
+            ("7.2", "", False),
+        ):
+            self.assertEqual(is_older(version, other), older, (version, other))
 
 
 class AsRunningTests(SynchronousTestCase):
@@ -48,9 +62,9 @@ class AsRunningTests(SynchronousTestCase):
 
     def test_disks_are_where_they_are_now_in_the_order_of_the_start(self) -> None:
         [disk] = STARTED.disks
-        moved = replace(disk, logical_id=("file", "/elsewhere"), mode=Mode.READ_ONLY)
+        moved = replace(disk, logical_id=("file", "/elsewhere"), mode=DiskMode.READ_ONLY)
         runs = as_running(configured(disks=(a_disk("new"), moved)), RUNNING)
-        self.assertEqual(runs.disks, (replace(moved, mode=Mode.READ_WRITE),))
+        self.assertEqual(runs.disks, (replace(moved, mode=DiskMode.READ_WRITE),))
 
     def test_a_disk_that_is_configured_no_more_is_not_lost_silently(self) -> None:
         with self.assertRaisesRegex(Refused, "no longer configured .* gnt-instance reboot web1"):
@@ -78,7 +92,7 @@ class PendingTests(SynchronousTestCase):
             ({"nics": (replace(NIC, link="br1"),)}, ["nic.link/0"]),
             ({"nics": ()}, ["nic"]),
             ({"disks": (disk, a_disk("b"))}, ["disk/1"]),
-            ({"disks": (replace(disk, mode=Mode.READ_ONLY),)}, ["disk.mode/0"]),
+            ({"disks": (replace(disk, mode=DiskMode.READ_ONLY),)}, ["disk.mode/0"]),
         ):
             self.assertEqual(pending(configured(**over)), names)
 

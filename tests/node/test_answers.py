@@ -11,9 +11,9 @@ from ganeti.rpc.call import Call
 from ganeti.rpc.instances import (
     InstallOS,
     ListGuests,
-    Reboot,
-    RebootInstance,
-    StartInstance,
+    RebootInstanceCall,
+    RebootType,
+    StartInstanceCall,
     StopInstance,
 )
 from ganeti.rpc.node import LeaveCluster
@@ -51,13 +51,13 @@ class NodeTests(SynchronousTestCase):
 
     def test_a_guest_is_installed_started_and_stopped(self) -> None:
         self.ask(InstallOS(guest=WEB1))
-        self.ask(StartInstance(guest=WEB1))
+        self.ask(StartInstanceCall(guest=WEB1))
         self.assertEqual(set(self.ask(ListGuests(hypervisors=("fake",)))), {"web1"})
         self.ask(StopInstance(instance_name="web1", hypervisor="fake", timeout=0))
         self.assertEqual(self.ask(ListGuests(hypervisors=("fake",))), {})
 
     def test_guests_outlive_the_daemon_but_not_the_power(self) -> None:
-        self.ask(StartInstance(guest=WEB1))
+        self.ask(StartInstanceCall(guest=WEB1))
         self.restart()
         self.assertEqual(set(self.ask(ListGuests(hypervisors=("fake",)))), {"web1"})
         self.host.power_cut()
@@ -70,7 +70,7 @@ class NodeTests(SynchronousTestCase):
         self.assertEqual(self.host.parts.voter.term(), 3)
 
     def test_a_failure_on_the_node_names_it(self) -> None:
-        reboot = RebootInstance(guest=WEB1, kind=Reboot.SOFT, timeout=1)
+        reboot = RebootInstanceCall(guest=WEB1, kind=RebootType.SOFT, timeout=1)
         told = self.failureResultOf(self.nodes.ask(NODE, reboot), Failed).value
         self.assertEqual(str(told), "node1: instance web1 does not run on this node")
 

@@ -14,7 +14,7 @@ from ganeti.node.candidacy import Candidacy, secrets
 from ganeti.node.members import MemberList
 from ganeti.node.membership import STAYS
 from ganeti.paths import Paths
-from ganeti.rpc.members import Members, UpdateMembers
+from ganeti.rpc.members import MemberRecords, UpdateMembers
 from ganeti.rpc.node import LeaveCluster
 from ganeti.rpc.quorum import VoterState
 from ganeti.rpc.replicas import DescribeReplica
@@ -23,7 +23,7 @@ from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.host import MemoryHost
 
 PATHS = Paths()
-BOTH = Members(
+BOTH = MemberRecords(
     revision=1,
     certificates={"node1": ("aa",), "node2": ("bb",)},
     candidates=("node1", "node2"),
@@ -52,7 +52,7 @@ class CandidacyTests(SynchronousTestCase):
     async def close(self) -> None:
         self.closed += 1
 
-    async def update(self, members: Members) -> int:
+    async def update(self, members: MemberRecords) -> int:
         return await self.candidacy.update(UpdateMembers(members=members))
 
     def left(self) -> set[str]:

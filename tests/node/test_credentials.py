@@ -6,7 +6,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed, Refused
-from ganeti.node.credentials import Credentials
+from ganeti.node.credentials import NodeCredentials
 from ganeti.paths import Paths
 from ganeti.rpc.node import RequestCertificate, UseCertificate
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
@@ -21,7 +21,7 @@ class CredentialsTests(SynchronousTestCase):
         self.disk.put(PATH, b"old", 0o600, 0.0)
         self.loaded: list[bytes] = []
         files = MemoryFiles(self.disk)
-        self.credentials = Credentials(files, Paths(), "node1", self.make, self.reload)
+        self.credentials = NodeCredentials(files, Paths(), "node1", self.make, self.reload)
 
     async def make(self, name: str) -> tuple[bytes, bytes]:
         return b"key of " + name.encode() + b"; ", b"request"

@@ -115,8 +115,19 @@ class DisksTests(SynchronousTestCase):
     def test_growing_and_removing_can_be_repeated(self) -> None:
         disk = self.created("one")
         for _ in range(2):
-            self.done(self.disks.grow(calls.GrowDisk(disk=disk, amount=8)))
+            self.done(self.disks.grow(calls.GrowDiskCall(disk=disk, amount=8)))
         self.assertEqual([each.size for each in self.file.held.values()], [72])
         for _ in range(2):
             self.done(self.disks.remove(calls.RemoveDisk(disk=disk)))
         self.assertEqual(self.file.held, {})
+
+    def test_renaming_can_be_repeated(self) -> None:
+        old, new = self.created("old"), a_disk("new", Template.FILE)
+        for _ in range(2):
+            self.done(self.disks.rename(calls.RenameDisk(disk=old, to=new)))
+        self.assertEqual(self.done(self.disks.describe(calls.DescribeDisks(disks=(old,)))), [None])
+        self.assertIsNotNone(self.done(self.disks.describe(calls.DescribeDisks(disks=(new,))))[0])
+
+    def test_what_is_not_there_cannot_be_renamed(self) -> None:
+        call = calls.RenameDisk(disk=a_disk("old", Template.FILE), to=a_disk("new", Template.FILE))
+        self.refusal(self.disks.rename(call))

@@ -9,7 +9,7 @@ import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import GanetiError, Invalid, Refused
-from ganeti.node.enrolment import Enrolment
+from ganeti.node.enrolment import EnrolmentForwarder
 from ganeti.paths import Paths
 from ganeti.pki.enrolment import AUTHORITY_CALL, ENROL_CALL, Application
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
@@ -27,7 +27,7 @@ class EnrolmentTests(SynchronousTestCase):
         self.disk.put(f"{paths.data}/ssconf_master_node", b"node7\n", 0o444, 0)
         self.membership: dict[str, Any] | None = {"certificate": "PEM"}
         self.forwarded: list[Application] = []
-        self.enrolment = Enrolment(MemoryFiles(self.disk), paths, self.forward)
+        self.enrolment = EnrolmentForwarder(MemoryFiles(self.disk), paths, self.forward)
 
     async def forward(self, application: Application) -> dict[str, Any] | None:
         self.forwarded.append(application)

@@ -8,11 +8,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.model.disk import Template
 from ganeti.model.guest import GuestNetwork, GuestNic
 from ganeti.node.environment import of_definition, of_disk, of_guest
-from ganeti.rpc.node import OSDefinition
+from ganeti.rpc.node import OSDefinitionReport
 from ganeti.schema.records import replace
 from ganeti.testing.builders import a_disk, a_guest, uuid_of
 
-MINI = OSDefinition(
+MINI = OSDefinitionReport(
     name="mini",
     path="/os/mini",
     valid=True,

@@ -15,23 +15,23 @@ from ganeti.model.guest import Guest, GuestState
 from ganeti.model.running import running_config
 from ganeti.node.instances import Instances
 from ganeti.node.oses import OSDefinitions
-from ganeti.node.scripts import Scripts
+from ganeti.node.scripts import OSScripts
 from ganeti.rpc.instances import (
     AcceptInstance,
-    Console,
+    ConsoleInfo,
     DescribeConsole,
     DescribeRunning,
-    EndMigrationHere,
-    EndMigrationThere,
+    FinalizeMigrationDst,
+    FinalizeMigrationSrc,
     InstallOS,
     ListGuests,
-    MigrateInstance,
+    MigrateInstanceCall,
     Migration,
     MigrationStatus,
-    Reboot,
-    RebootInstance,
+    RebootInstanceCall,
+    RebootType,
     RenameOS,
-    StartInstance,
+    StartInstanceCall,
     StopInstance,
 )
 from ganeti.schema.records import replace
@@ -42,7 +42,7 @@ from ganeti.testing.processes import MemoryProcesses, Script
 from tests.node.test_oses import SCRIPTS, put
 
 WEB1 = a_guest("web1", os="mini", disks=[a_disk("a")])
-STARTED = running_config(WEB1, {}, "")
+STARTED = running_config(WEB1, {}, "1.0")
 
 
 async def paths(guest: Guest) -> Sequence[str]:
@@ -62,7 +62,7 @@ class InstancesTests(SynchronousTestCase):
         self.processes = MemoryProcesses(self.clock, programs)
         files = MemoryFiles(disk)
         definitions = OSDefinitions(files, ["/os"])
-        self.scripts = Scripts(definitions, self.processes, files, "/log", self.clock.seconds)
+        self.scripts = OSScripts(definitions, self.processes, files, "/log", self.clock.seconds)
         self.hypervisor = MemoryHypervisor()
         self.instances = self.of(self.hypervisor)
 
@@ -70,10 +70,10 @@ class InstancesTests(SynchronousTestCase):
         return Instances({"fake": hypervisor}, paths, self.scripts, self.clock, node)
 
     def start(self, name: str = "web1") -> None:
-        self.successResultOf(self.instances.start(StartInstance(guest=a_guest(name))))
+        self.successResultOf(self.instances.start(StartInstanceCall(guest=a_guest(name))))
 
     def test_a_guest_starts_with_the_paths_of_its_disks(self) -> None:
-        self.successResultOf(self.instances.start(StartInstance(guest=WEB1)))
+        self.successResultOf(self.instances.start(StartInstanceCall(guest=WEB1)))
         self.assertEqual(self.hypervisor.disks, {"web1": ("/attached/disk/0",)})
 
     def test_starting_a_running_guest_does_nothing(self) -> None:
@@ -96,7 +96,7 @@ class InstancesTests(SynchronousTestCase):
         self.successResultOf(
             self.instances.accept(AcceptInstance(guest=WEB1, address="192.0.2.1", running=STARTED))
         )
-        self.failureResultOf(self.instances.start(StartInstance(guest=WEB1)), Running)
+        self.failureResultOf(self.instances.start(StartInstanceCall(guest=WEB1)), Running)
 
     def test_running_guests_are_listed(self) -> None:
         self.start("web1")
@@ -152,7 +152,7 @@ class InstancesTests(SynchronousTestCase):
 
     def test_operations_on_one_guest_follow_each_other(self) -> None:
         installing = Deferred.fromCoroutine(self.instances.install(InstallOS(guest=WEB1)))
-        starting = Deferred.fromCoroutine(self.instances.start(StartInstance(guest=WEB1)))
+        starting = Deferred.fromCoroutine(self.instances.start(StartInstanceCall(guest=WEB1)))
         self.start("web2")
         self.assertEqual(self.hypervisor.asked, [("start", "web2")])
         self.clock.advance(1)
@@ -162,7 +162,7 @@ class InstancesTests(SynchronousTestCase):
 
     def test_an_operation_that_is_cancelled_lets_the_next_begin(self) -> None:
         installing = Deferred.fromCoroutine(self.instances.install(InstallOS(guest=WEB1)))
-        starting = Deferred.fromCoroutine(self.instances.start(StartInstance(guest=WEB1)))
+        starting = Deferred.fromCoroutine(self.instances.start(StartInstanceCall(guest=WEB1)))
         installing.cancel()
         self.failureResultOf(installing)
         self.successResultOf(starting)
@@ -170,24 +170,24 @@ class InstancesTests(SynchronousTestCase):
 
     def test_a_soft_reboot_is_done_by_the_hypervisor(self) -> None:
         self.start()
-        call = RebootInstance(guest=a_guest(), kind=Reboot.SOFT, timeout=60)
+        call = RebootInstanceCall(guest=a_guest(), kind=RebootType.SOFT, timeout=60)
         self.successResultOf(self.instances.reboot(call))
         self.assertEqual(self.hypervisor.asked[1:], [("reboot", "web1")])
 
     def test_a_hard_reboot_is_a_stop_and_a_start(self) -> None:
         self.start()
-        call = RebootInstance(guest=a_guest(), kind=Reboot.HARD, timeout=60)
+        call = RebootInstanceCall(guest=a_guest(), kind=RebootType.HARD, timeout=60)
         self.successResultOf(self.instances.reboot(call))
         self.assertEqual(self.hypervisor.asked[1:], [("stop", "web1"), ("start", "web1")])
 
     def test_what_does_not_run_cannot_reboot(self) -> None:
-        for kind in Reboot:
-            call = RebootInstance(guest=a_guest(), kind=kind, timeout=60)
+        for kind in RebootType:
+            call = RebootInstanceCall(guest=a_guest(), kind=kind, timeout=60)
             self.failureResultOf(self.instances.reboot(call), NotRunning)
 
     def test_a_full_reboot_is_the_business_of_the_master(self) -> None:
         self.start()
-        call = RebootInstance(guest=a_guest(), kind=Reboot.FULL, timeout=60)
+        call = RebootInstanceCall(guest=a_guest(), kind=RebootType.FULL, timeout=60)
         self.failureResultOf(self.instances.reboot(call), Refused)
 
     def test_scripts_do_not_touch_the_disks_of_a_running_guest(self) -> None:
@@ -210,14 +210,14 @@ class InstancesTests(SynchronousTestCase):
         self.start()
         message = "instance web1 is a note of the fake hypervisor: it has no console"
         console = self.successResultOf(self.instances.console(DescribeConsole(guest=WEB1)))
-        self.assertEqual(console, Console(instance="web1", kind="msg", message=message))
+        self.assertEqual(console, ConsoleInfo(instance="web1", kind="msg", message=message))
 
     def test_what_is_awaited_is_the_guest_as_it_runs(self) -> None:
         bigger = {"maxmem": 256, "minmem": 256, "vcpus": 2}
         configured = replace(WEB1, beparams=bigger, disks=(*WEB1.disks, a_disk("b")))
         accept = AcceptInstance(guest=configured, address="192.0.2.2", running=STARTED)
         self.successResultOf(self.instances.accept(accept))
-        arrived = EndMigrationHere(guest=configured, arrived=True)
+        arrived = FinalizeMigrationDst(guest=configured, arrived=True)
         self.successResultOf(self.instances.finish_incoming(arrived))
         state = self.hypervisor.running()["web1"]
         self.assertEqual((state.memory, state.vcpus), (128, 1))
@@ -230,20 +230,20 @@ class InstancesTests(SynchronousTestCase):
         self.start()
         accept = AcceptInstance(guest=WEB1, address="192.0.2.2", running=STARTED)
         address = self.successResultOf(there.accept(accept))
-        move = MigrateInstance(guest=WEB1, destination=address, live=True)
+        move = MigrateInstanceCall(guest=WEB1, destination=address, live=True)
         self.successResultOf(self.instances.migrate(move))
         status = self.successResultOf(self.instances.sending(MigrationStatus(guest=WEB1)))
         size = 128 << 20
         done = Migration(status="completed", transferred=size, total=size, downtime_ms=0)
         self.assertEqual(status, done)
-        self.successResultOf(there.finish_incoming(EndMigrationHere(guest=WEB1, arrived=True)))
+        self.successResultOf(there.finish_incoming(FinalizeMigrationDst(guest=WEB1, arrived=True)))
         self.successResultOf(
-            self.instances.finish_outgoing(EndMigrationThere(guest=WEB1, left=True))
+            self.instances.finish_outgoing(FinalizeMigrationSrc(guest=WEB1, left=True))
         )
         self.assertEqual([list(self.hypervisor.running()), list(other.running())], [[], ["web1"]])
 
     def test_a_start_that_fails_leaves_the_turn_to_others(self) -> None:
         self.hypervisor.unstartable.add("web1")
-        self.failureResultOf(self.instances.start(StartInstance(guest=WEB1)), Failed)
+        self.failureResultOf(self.instances.start(StartInstanceCall(guest=WEB1)), Failed)
         self.hypervisor.unstartable.clear()
         self.start()

@@ -8,12 +8,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.errors import Failed, Refused
 from ganeti.node.members import MemberList
 from ganeti.rpc.callers import Caller, CallerRole, Peer
-from ganeti.rpc.members import Members, UpdateMembers
+from ganeti.rpc.members import MemberRecords, UpdateMembers
 from ganeti.rpc.quorum import VoterState
 from ganeti.schema.records import replace
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 
-MEMBERS = Members(
+MEMBERS = MemberRecords(
     revision=5,
     certificates={"node1": ("aa",), "node2": ("bb",), "node3": ("cc", "dd")},
     candidates=("node1", "node2"),
@@ -40,7 +40,7 @@ class MemberListTests(SynchronousTestCase):
             raise Failed("they cannot be used")
         self.trusted.append(authorities)
 
-    def update(self, members: Members = MEMBERS) -> int:
+    def update(self, members: MemberRecords = MEMBERS) -> int:
         revision: int = self.successResultOf(self.list.update(UpdateMembers(members=members)))
         return revision
 

@@ -8,10 +8,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.model.guest import GuestState
 from ganeti.node.metrics import host_families
-from ganeti.rpc.node import DescribeNode, NodeFacts
+from ganeti.rpc.node import DescribeNode, NodeInfo
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from tests.golden.test_monitoring import SHIPPED, told
-from tests.master.test_live import FACTS
+from tests.master.test_node_status_cache import FACTS
 from tests.metrics.test_family import read
 
 
@@ -28,7 +28,7 @@ class HostTests(SynchronousTestCase):
             problems={"kvm": "no"},
         )
 
-    async def describe(self, call: DescribeNode) -> NodeFacts:
+    async def describe(self, call: DescribeNode) -> NodeInfo:
         self.assertEqual(call.hypervisors, ("kvm",))
         return self.facts
 

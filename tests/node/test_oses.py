@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Refused
 from ganeti.node.oses import OSDefinitions
-from ganeti.rpc.node import OSDefinition
+from ganeti.rpc.node import OSDefinitionReport
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 
 SCRIPTS = ("create", "import", "export", "rename", "verify")
@@ -37,7 +37,7 @@ class OSDefinitionsTests(SynchronousTestCase):
         files = MemoryFiles(self.disk, Clock())
         self.definitions = OSDefinitions(files, ["/srv/os", "/usr/os"])
 
-    def only(self) -> OSDefinition:
+    def only(self) -> OSDefinitionReport:
         [definition] = self.definitions.all()
         return definition
 
@@ -50,7 +50,7 @@ class OSDefinitionsTests(SynchronousTestCase):
         parameters = "greeting  What to say\nquiet\n"
         variants = "# comment\n\n small \nlarge\n"
         put(self.disk, "/srv/os/mini", variants_list=variants, parameters_list=parameters)
-        expected = OSDefinition(
+        expected = OSDefinitionReport(
             name="mini",
             path="/srv/os/mini",
             valid=True,

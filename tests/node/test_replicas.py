@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed
 from ganeti.journal.file import FileJournal
-from ganeti.journal.interfaces import BEGINNING, Mark
+from ganeti.journal.interfaces import BEGINNING, LogPosition
 from ganeti.node.replicas import Replica, to_wire
 from ganeti.rpc.replicas import (
     AppendFrames,
@@ -103,7 +103,7 @@ class ReplicaTests(SynchronousTestCase):
         self.committed(1, 2)
         call = self.frames(0, 2)
         torn = AppendFrames(after=call.after, frames=call.frames[:-8])
-        other = AppendFrames(after=to_wire(Mark(0, b"x" * 32)), frames=call.frames)
+        other = AppendFrames(after=to_wire(LogPosition(0, b"x" * 32)), frames=call.frames)
         nonsense = AppendFrames(after=call.after, frames="?")
         self.refused(self.replica.append_frames(torn), "not whole")
         self.refused(self.replica.append_frames(other), "do not follow commit 0")
@@ -119,7 +119,7 @@ class ReplicaTests(SynchronousTestCase):
             mark,
         )
         self.assertEqual([n for n, _ in self.opened(self.disk).replay(0)], [1])
-        foreign = AppendFrames(after=to_wire(Mark(1, b"x" * 32)), frames="", cut=True)
+        foreign = AppendFrames(after=to_wire(LogPosition(1, b"x" * 32)), frames="", cut=True)
         self.refused(self.replica.append_frames(foreign), "another one")
 
     def test_a_full_disk_is_a_failure_and_goes_on_when_there_is_room(self) -> None:

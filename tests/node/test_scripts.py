@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed, Invalid, Refused
 from ganeti.node.oses import OSDefinitions
-from ganeti.node.scripts import Scripts
+from ganeti.node.scripts import OSScripts
 from ganeti.rpc.node import ValidateOS
 from ganeti.testing.builders import a_disk, a_guest
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
@@ -24,7 +24,7 @@ class ScriptsTests(SynchronousTestCase):
         self.processes = MemoryProcesses(clock, programs)
         files = MemoryFiles(self.disk)
         definitions = OSDefinitions(files, ["/os"])
-        self.scripts = Scripts(definitions, self.processes, files, "/log/os", clock.seconds)
+        self.scripts = OSScripts(definitions, self.processes, files, "/log/os", clock.seconds)
 
     def ran(self) -> Ran:
         [ran] = self.processes.ran

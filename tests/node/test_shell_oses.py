@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IReactorFDSet, IReactorTime
 from twisted.trial.unittest import TestCase
 
 from ganeti.node.oses import OSDefinitions
-from ganeti.node.scripts import Scripts
+from ganeti.node.scripts import OSScripts
 from ganeti.rpc.node import ValidateOS
 from ganeti.system.files import LocalFiles
 from ganeti.system.processes import LocalProcesses
@@ -52,7 +52,7 @@ class ShellDefinitionTests(TestCase):
         processes = LocalProcesses(cast(IReactorFDSet, reactor), clock)
         definitions = OSDefinitions(files, [str(folder)])
         logs = str(folder / "logs")
-        self.scripts = Scripts(definitions, processes, files, logs, clock.seconds)
+        self.scripts = OSScripts(definitions, processes, files, logs, clock.seconds)
         self.guest = a_guest("web1", os="debootstrap+default", disks=[a_disk("a", size=1)])
         self.disk = folder / "disk"
 

@@ -14,7 +14,7 @@ from twisted.trial.unittest import TestCase
 from ganeti.errors import Failed
 from ganeti.model.guest import Guest
 from ganeti.node.oses import OSDefinitions
-from ganeti.node.scripts import Scripts
+from ganeti.node.scripts import OSScripts
 from ganeti.rpc.node import ValidateOS
 from ganeti.system.files import LocalFiles
 from ganeti.system.processes import LocalProcesses
@@ -37,7 +37,7 @@ class ShippedTests(TestCase):
         self.definitions = OSDefinitions(files, [OSES])
         processes = LocalProcesses(cast(IReactorFDSet, reactor), clock)
         self.logs = str(self.mktemp())
-        self.scripts = Scripts(self.definitions, processes, files, self.logs, clock.seconds)
+        self.scripts = OSScripts(self.definitions, processes, files, self.logs, clock.seconds)
 
     def a_disk(self) -> str:
         path = Path(self.mktemp())

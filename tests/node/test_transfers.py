@@ -196,7 +196,7 @@ class TransfersTests(SynchronousTestCase):
             self.ask("node1", calls.FinalizeExport(name="web1", description=content))
             self.assertEqual(self.ask("node1", calls.DescribeExport(path="web1")), content)
         self.assertEqual(self.ask("node1", calls.ListExports()), ["web1"])
-        self.ask("node1", calls.RemoveExport(name="web1"))
+        self.ask("node1", calls.RemoveExportCall(name="web1"))
         self.assertEqual(self.ask("node1", calls.ListExports()), [])
 
     def test_a_daemon_that_starts_removes_what_was_being_made(self) -> None:

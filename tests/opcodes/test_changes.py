@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Invalid
-from ganeti.opcodes.instance.changes import Action, Change, changes
+from ganeti.opcodes.instance.device_changes import ChangeAction, DeviceChange, changes
 from ganeti.opcodes.instance.disks import RecreateDisks
 from ganeti.opcodes.instance.modify import ModifyInstance
 from ganeti.opcodes.registry import read_opcode
@@ -27,7 +27,7 @@ class ChangesTests(SynchronousTestCase):
         new = changes([["add", -1, {"size": 5}], ["modify", 2, {}], ["remove", "root", {}]])
         old = changes([["add", {"size": 5}], [2, {}]])
         self.assertEqual(new[:2], old)
-        self.assertEqual(new[2], Change(Action.REMOVE, "root", {}))
+        self.assertEqual(new[2], DeviceChange(ChangeAction.REMOVE, "root", {}))
 
     def test_an_index_may_be_text(self) -> None:
         written = [["add", "-1", {"size": 5}], ["modify", "2", {}], ["remove", "0", {}]]

@@ -14,11 +14,11 @@ from ganeti.model.disk import Template
 from ganeti.model.instance import Wanted
 from ganeti.opcodes.instance.create import CreateInstance
 from ganeti.opcodes.registry import read_opcode
-from ganeti.operations.instance import create
-from ganeti.operations.operation import Facts
+from ganeti.operations.instance.create import create
+from ganeti.operations.operation import NodeAnswers
 from ganeti.rpc.disks import CreateDisk, RemoveDisk, RenameDisk
 from ganeti.rpc.node import DescribeNode
-from ganeti.rpc.storage import ListVolumes, StoredVolume
+from ganeti.rpc.storage import ListVolumesCall, StoredVolume
 from ganeti.testing.builders import a_cluster, a_disk, an_instance, uuid_of
 from ganeti.testing.facts import some_facts
 from ganeti.testing.storage import Held
@@ -112,7 +112,9 @@ class BrokenTests(SynchronousTestCase):
         known = {"size": 64, "attached": False, "opened": False, "owner": "", **volume}
         found = [StoredVolume(name=f"vg0/{name}", **known) for name in ("data", "more")]
         node = uuid_of("node", "node1")
-        facts = Facts({(node, DescribeNode): some_facts(), (node, ListVolumes): found}, "identity")
+        facts = NodeAnswers(
+            {(node, DescribeNode): some_facts(), (node, ListVolumesCall): found}, "identity"
+        )
         order = {"OP_ID": "OP_INSTANCE_CREATE", **ORDER}
         op = read_opcode({**order, "disks": [{"adopt": "data"}, {"adopt": "more"}]})
         assert isinstance(op, CreateInstance)

@@ -12,7 +12,7 @@ from ganeti.errors import Code, Invalid, Refused
 from ganeti.model.group import AllocPolicy
 from ganeti.opcodes.instance.create import AllocateInstances
 from ganeti.opcodes.registry import read_opcode
-from ganeti.operations.instance.allocate import OPERATION
+from ganeti.operations.instance.create.multi_allocate import OPERATION
 from ganeti.operations.perform import informed
 from ganeti.testing.builders import a_cluster, a_group, a_node
 from tests.operations.whole import WholeCluster

@@ -17,7 +17,7 @@ from ganeti.opcodes.cluster import RenewCrypto, VerifyConfig
 from ganeti.opcodes.node import ModifyNode
 from ganeti.operations.cluster import renew, verify
 from ganeti.operations.node import modify
-from ganeti.operations.operation import Facts, SharedFile
+from ganeti.operations.operation import NodeAnswers, SharedFile
 from ganeti.paths import Paths
 from ganeti.rpc.call import Call
 from ganeti.rpc.node import RequestCertificate, UploadFile, UseCertificate
@@ -55,11 +55,11 @@ class Replacing(SynchronousTestCase):
         self.memory.files = [SharedFile("/ca.key", b"a key", 0o600)]
 
     def perform(self, op: RenewCrypto) -> None:
-        plan = renew.plan(op, self.memory.state(), Facts())
+        plan = renew.plan(op, self.memory.state(), NodeAnswers())
         self.successResultOf(renew.run(plan, self.memory.tools))
 
     def failure(self, op: RenewCrypto = BY_HAND) -> str:
-        plan = renew.plan(op, self.memory.state(), Facts())
+        plan = renew.plan(op, self.memory.state(), NodeAnswers())
         return str(self.failureResultOf(renew.run(plan, self.memory.tools), Failed).value)
 
     def change(self, *changes: Any) -> None:
@@ -112,7 +112,7 @@ class ReplaceTests(Replacing):
             ModifyNode(node_name="node4", drained=True),
         ):
             with self.assertRaisesRegex(Refused, "gnt-node add --readd node4"):
-                modify.plan(op, state, Facts())
+                modify.plan(op, state, NodeAnswers())
 
     def test_the_secrets_are_replaced_only_where_they_are_exposed(self) -> None:
         secret = Paths().domain_secret
@@ -134,7 +134,7 @@ class ReplaceTests(Replacing):
 
     def test_without_recorded_certificates_it_is_refused(self) -> None:
         with self.assertRaisesRegex(Refused, "first: gnt-cluster renew-crypto"):
-            renew.plan(BY_HAND, a_cluster(nodes=NODES), Facts())
+            renew.plan(BY_HAND, a_cluster(nodes=NODES), NodeAnswers())
 
     def said(self) -> str:
         return "\n".join(self.memory.progress.said)
@@ -215,7 +215,7 @@ class InterruptedTests(Replacing):
     def verified(self) -> str:
         """What a verification of the configuration says."""
         self.memory.progress.said.clear()
-        plan = verify.plan_config(VerifyConfig(), self.memory.state(), Facts())
+        plan = verify.plan_config(VerifyConfig(), self.memory.state(), NodeAnswers())
         self.successResultOf(verify.run_config(plan, self.memory.tools))
         return "\n".join(self.memory.progress.said)
 

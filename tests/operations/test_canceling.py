@@ -16,8 +16,8 @@ from ganeti.operations.hooks import run_before
 from ganeti.operations.operation import HookCall
 from ganeti.rpc.call import Call
 from ganeti.rpc.instances import InstallOS, StopInstance
-from ganeti.rpc.node import Delay, RunHooks, VerifyNode
-from ganeti.rpc.wire import Request
+from ganeti.rpc.node import DelayCall, RunHooks, RunRestrictedCommandCall, VerifyNode
+from ganeti.rpc.wire import CallRequest
 from ganeti.testing.builders import a_cluster, a_node, an_instance
 from tests.operations.whole import WholeCluster
 
@@ -34,7 +34,7 @@ class CancelingTests(SynchronousTestCase):
     def cancel(self, waits_for: type[Call[Any]], work: Coroutine[Any, Any, Any]) -> None:
         """Cancel a job that waits for a call which is never answered."""
 
-        async def be_silent(request: Request, answer: Callable[[], Awaitable[bytes]]) -> bytes:
+        async def be_silent(request: CallRequest, answer: Callable[[], Awaitable[bytes]]) -> bytes:
             return await (Deferred() if request.name == waits_for.wire else answer())
 
         for name in NODES:
@@ -75,7 +75,14 @@ class CancelingTests(SynchronousTestCase):
 
     def test_a_delay_on_nodes(self) -> None:
         whole = self.cluster(a_cluster(nodes=NODES))
-        self.cancel(Delay, whole.do("OP_TEST_DELAY", duration=5.0, on_master=False, on_nodes=NODES))
+        self.cancel(
+            DelayCall, whole.do("OP_TEST_DELAY", duration=5.0, on_master=False, on_nodes=NODES)
+        )
+
+    def test_a_restricted_command(self) -> None:
+        whole = self.cluster(a_cluster(nodes=NODES))
+        command = {"command": "uptime", "nodes": ["node1"]}
+        self.cancel(RunRestrictedCommandCall, whole.do("OP_RESTRICTED_COMMAND", **command))
 
     def test_a_node_that_becomes_a_candidate(self) -> None:
         members = [a_node("node1"), a_node("node2", master_candidate=False)]

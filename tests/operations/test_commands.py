@@ -10,10 +10,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Invalid
 from ganeti.locking.names import node_lock, request
-from ganeti.node.commands import PENALTY
+from ganeti.node.restricted_commands import PENALTY
 from ganeti.opcodes.node import RunRestrictedCommand
 from ganeti.operations.node.commands import OPERATION
-from ganeti.operations.operation import Facts
+from ganeti.operations.operation import NodeAnswers
 from ganeti.testing.builders import a_cluster, a_node, uuid_of
 from ganeti.testing.processes import Script
 from tests.operations.whole import WholeCluster
@@ -51,4 +51,4 @@ class CommandTests(SynchronousTestCase):
             (True, request(exclusive=[node_lock(uuid_of("node", "node1"))])),
         ):
             op = RunRestrictedCommand(nodes=("node1",), command="look", use_locking=wanted)
-            self.assertEqual(OPERATION.plan(op, self.whole.state, Facts()).locks, locks)
+            self.assertEqual(OPERATION.plan(op, self.whole.state, NodeAnswers()).locks, locks)

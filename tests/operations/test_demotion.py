@@ -10,8 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.opcodes.cluster import RedistributeConfig, RenewCrypto
 from ganeti.opcodes.node import ModifyNode, RemoveNode
 from ganeti.operations.node import modify, remove
-from ganeti.operations.operation import Facts
-from ganeti.rpc.node import LeaveCluster
+from ganeti.operations.operation import NodeAnswers
+from ganeti.rpc.node import LeaveCluster, RunHooks
 from ganeti.testing.builders import a_cluster, a_node
 from ganeti.testing.tools import MemoryTools
 
@@ -28,15 +28,15 @@ class DemotionTests(SynchronousTestCase):
     """node1 is the master, node2 another candidate, node4 offline."""
 
     def setUp(self) -> None:
-        self.memory = MemoryTools(a_cluster(nodes=NODES), {LeaveCluster: None})
+        self.memory = MemoryTools(a_cluster(nodes=NODES), {LeaveCluster: None, RunHooks: []})
 
     def modify(self, name: str, **fields: Any) -> None:
         op = ModifyNode(node_name=name, force=True, **fields)
-        plan = modify.plan(op, self.memory.state(), Facts())
+        plan = modify.plan(op, self.memory.state(), NodeAnswers())
         self.successResultOf(modify.run(plan, self.memory.tools))
 
     def remove(self, name: str) -> None:
-        plan = remove.plan(RemoveNode(node_name=name), self.memory.state(), Facts())
+        plan = remove.plan(RemoveNode(node_name=name), self.memory.state(), NodeAnswers())
         self.successResultOf(remove.run(plan, self.memory.tools))
 
     def test_when_a_candidate_loses_the_role(self) -> None:

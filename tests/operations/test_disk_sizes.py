@@ -11,10 +11,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.locking.names import instance_lock, request
 from ganeti.model.disk import Template
 from ganeti.opcodes.cluster import RepairDiskSizes
-from ganeti.operations.cluster.sizes import OPERATION
-from ganeti.operations.instance.mirrors import sent
+from ganeti.operations.cluster.repair_disk_sizes import OPERATION
+from ganeti.operations.instance.disks.mirrors import sent
 from ganeti.operations.perform import informed
-from ganeti.rpc.disks import GrowDisk
+from ganeti.rpc.disks import GrowDiskCall
 from ganeti.testing.builders import a_cluster, a_disk, a_node, an_instance, uuid_of
 from tests.operations.whole import WholeCluster
 
@@ -62,7 +62,7 @@ class SizeTests(SynchronousTestCase):
         instance = state.instance("db1")
         [disk] = sent(state, instance, state.disks_of(instance))
         for node in ("node2", "node1"):
-            grow = GrowDisk(disk=disk, amount=8)
+            grow = GrowDiskCall(disk=disk, amount=8)
             self.successResultOf(self.whole.network.ask(state.node(node), grow))
         self.assertEqual(self.do(), [["db1", 0, "size", 40]])
         [found] = self.whole.state.disks_of(self.whole.state.instance("db1"))

@@ -3,24 +3,30 @@
 
 from __future__ import annotations
 
+import ipaddress
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.config.changes.networks import taken
 from ganeti.config.state import ClusterState
 from ganeti.errors import GanetiError, Invalid, Refused
-from ganeti.model.disk import Template
-from ganeti.model.instance import Wanted
+from ganeti.model.disk import Disk, Template
+from ganeti.model.instance import Nic, Wanted
+from ganeti.model.network import Network
 from ganeti.testing.builders import (
     a_cluster,
     a_disk,
     a_group,
     a_network,
     a_nic,
+    a_node,
     an_instance,
     uuid_of,
 )
+from ganeti.testing.names import address_of
 from ganeti.testing.processes import Script
 from tests.operations.whole import WholeCluster
 
@@ -134,6 +140,16 @@ class DeviceTests(DoorsTests):
                 self.modify(nics=[["add", -1, card]]),
                 self.modify(nics=[["modify", 0, card]]),
             )
+
+    def test_the_vlans_of_a_card_have_one_form(self) -> None:
+        connect = {"network_name": "lan", "group_name": "default", "network_mode": "openvswitch"}
+        self.assertRefused(
+            "must be like .10 (untagged)",
+            self.create(nics=[{"vlan": "x"}]),
+            self.modify(nics=[["add", -1, {"vlan": "x"}]]),
+            self.whole.do("OP_CLUSTER_SET_PARAMS", nicparams={"vlan": "x"}),
+            self.whole.do("OP_NETWORK_CONNECT", **connect, network_link="br0", network_vlan="x"),
+        )
 
     def test_a_device_is_removed_by_its_name(self) -> None:
         self.successResultOf(self.modify(disks=[["add", -1, {"size": 64, "name": "data"}]]))
@@ -350,3 +366,191 @@ class UnsupportedTests(DoorsTests):
             "helper_startup_timeout": None,
         }
         self.successResultOf(self.create(**off))
+
+
+class GroupTests(DoorsTests):
+    """db1 is mirrored on two nodes of the group default, web1 in the network lan of that group.
+
+    node4 is in a group without that network, whose instances have one processor only.
+    """
+
+    def state(self, **over: Any) -> ClusterState:
+        lan = a_network("lan", reservations="00011000")
+        connected = a_group("default", networks={lan.uuid: {"mode": "bridged", "link": "br0"}})
+        bounds = {"min": LEAST, "max": {**MOST, "cpu-count": 1}}
+        small = a_group("small", ipolicy={"minmax": [bounds], "std": LEAST})
+        mirrored = a_disk("disk1", Template.DRBD, nodes=("node1", "node2"))
+        stopped: dict[str, Any] = {"admin_state": Wanted.DOWN}
+        db1 = an_instance("db1", disks=[mirrored], nics=(_in(lan, 4),), **stopped)
+        web1 = an_instance("web1", disks=[_plain("disk2")], nics=(_in(lan, 3),), **stopped)
+        big1 = an_instance("big1", disks=[_plain("disk3")], beparams={"vcpus": 2}, **stopped)
+        return a_cluster(
+            nodes=["node1", "node2", a_node("node3", group="small"), "node4"],
+            groups=[connected, small],
+            instances=[db1, web1, big1],
+            networks=[lan],
+            **over,
+        )
+
+    def setUp(self) -> None:
+        super().setUp()
+        for name in ("db1", "big1"):
+            self.successResultOf(self.whole.make_disks(name))
+
+    def do(self, op_id: str, name: str, **fields: Any) -> Any:
+        return self.whole.do(op_id, instance_name=name, **fields)
+
+    def test_the_networks_of_an_instance_are_connected_where_it_goes(self) -> None:
+        new = {"mode": "replace_new_secondary", "remote_node": "node3"}
+        self.assertRefused(
+            "the network lan is not connected to the node group small",
+            self.create(pnode="node3", nics=[{"network": "lan", "ip": "pool"}]),
+            self.do("OP_INSTANCE_MOVE", "web1", target_node="node3"),
+            self.do("OP_INSTANCE_RECREATE_DISKS", "web1", nodes=["node3"]),
+            self.do("OP_INSTANCE_REPLACE_DISKS", "db1", **new),
+        )
+
+    def test_the_policy_of_a_group_holds_for_those_that_come_to_it(self) -> None:
+        self.assertRefused(
+            "breaks the instance policy: 2 virtual processors is not from 1 to 1",
+            self.create(pnode="node3", beparams={"vcpus": 2}),
+            self.do("OP_INSTANCE_MOVE", "big1", target_node="node3"),
+            self.do("OP_INSTANCE_RECREATE_DISKS", "big1", nodes=["node3"]),
+        )
+
+    def test_disks_are_as_large_as_the_policy_says_and_no_larger(self) -> None:
+        size = MOST["disk-size"] + 1
+        self.assertRefused(
+            f"{size} MiB of disk is not from 1 to {size - 1}",
+            self.create(disks=[{"size": size}]),
+            self.modify(disks=[["add", -1, {"size": size}]]),
+            self.do("OP_INSTANCE_GROW_DISK", "web1", disk=0, amount=size, absolute=True),
+            self.do("OP_INSTANCE_RECREATE_DISKS", "web1", disks=[[0, {"size": size}]]),
+        )
+
+
+LEAST: Mapping[str, int] = {
+    "memory-size": 1,
+    "cpu-count": 1,
+    "disk-count": 0,
+    "disk-size": 1,
+    "nic-count": 0,
+    "spindle-use": 0,
+}
+MOST: Mapping[str, int] = {
+    "memory-size": 32768,
+    "cpu-count": 8,
+    "disk-count": 16,
+    "disk-size": 1048576,
+    "nic-count": 8,
+    "spindle-use": 12,
+}
+
+
+def _plain(name: str) -> Disk:
+    return a_disk(name, Template.PLAIN)
+
+
+def _in(network: Network, number: int) -> Nic:
+    return a_nic(f"nic{number}", network=network.uuid, ip=f"203.0.113.{number}")
+
+
+class SpaceTests(DoorsTests):
+    def test_new_disks_fit_on_their_node(self) -> None:
+        group = {"vg_name": "vg0", "vg_size": "100", "vg_free": "32", "vg_attr": "wz--n-"}
+        report = json.dumps({"report": [{"vg": [group]}]})
+        self.whole.hosts["node1"].processes.programs["vgs"] = Script(out=report.encode())
+        self.assertRefused(
+            "node node1 has 32 MiB of disk free, and ",
+            self.modify(disks=[["add", -1, {"size": 64}]]),
+            self.whole.do("OP_INSTANCE_GROW_DISK", instance_name="web1", disk=0, amount=64),
+            self.whole.do("OP_INSTANCE_RECREATE_DISKS", instance_name="web1"),
+        )
+
+
+class NameTests(DoorsTests):
+    def test_a_name_is_of_one_thing(self) -> None:
+        cluster = self.whole.state.cluster.cluster_name
+        for name, owner in (("node1", "a node"), (cluster, "the cluster")):
+            new = {"new_name": name, "name_check": False, "ip_check": False}
+            order = {"OP_ID": "OP_INSTANCE_CREATE", **ORDER, "instance_name": name}
+            self.assertRefused(
+                f"{name} is the name of {owner}, and an instance has a name of its own",
+                self.create(instance_name=name),
+                self.whole.do("OP_INSTANCE_MULTI_ALLOC", instances=[order]),
+                self.whole.do("OP_INSTANCE_RENAME", instance_name="web1", **new),
+            )
+        self.assertRefused(
+            "web1 is the name of an instance, and a ",
+            self.whole.do("OP_CLUSTER_RENAME", name="web1"),
+            self.whole.do("OP_NODE_ADD", node_name="web1", primary_ip="192.0.2.99"),
+        )
+
+    def test_an_object_has_as_many_tags_as_it_can_carry(self) -> None:
+        tags = [f"t{number}" for number in range(4097)]
+        self.assertRefused(
+            "an object can carry 4096 tags",
+            self.create(tags=tags),
+            self.whole.do("OP_TAGS_SET", kind="instance", name="web1", tags=tags),
+        )
+
+
+class HostAddressTests(DoorsTests):
+    def state(self, **over: Any) -> ClusterState:
+        around = str(ipaddress.IPv4Network(f"{address_of('c2')}/29", strict=False))
+        networks = [a_network("lan"), a_network("other", network=around)]
+        return a_cluster(nodes=["node1", "node2"], networks=networks, **over)
+
+    def setUp(self) -> None:
+        self.whole = WholeCluster(self.state())
+
+    def kept(self, network: str, address: str) -> bool:
+        """Whether no instance can get an address of the network any more."""
+        return taken(self.whole.state.network(network), address)
+
+    def test_no_instance_gets_the_address_of_a_host(self) -> None:
+        modify = {"node_name": "node2", "secondary_ip": "203.0.113.5"}
+        for network, address, op_id, fields in (
+            ("lan", "203.0.113.5", "OP_NODE_SET_PARAMS", modify),
+            ("other", address_of("c2"), "OP_CLUSTER_RENAME", {"name": "c2"}),
+        ):
+            self.assertFalse(self.kept(network, address))
+            self.successResultOf(self.whole.do(op_id, **fields))
+            self.assertTrue(self.kept(network, address))
+
+    def test_a_gateway_is_in_its_network(self) -> None:
+        gateway = {"gateway6": "2001:db8:1::1"}
+        add = {"network_name": "lan2", "network": "198.51.100.0/29"}
+        for network6 in ({}, {"network6": "2001:db8::/64"}):
+            self.assertRefused(
+                "2001:db8:1::1 is not in the network",
+                self.whole.do("OP_NETWORK_ADD", **add, **network6, **gateway),
+                self.whole.do("OP_NETWORK_SET_PARAMS", network_name="lan", **network6, **gateway),
+            )
+
+
+class NodeTests(DoorsTests):
+    def state(self, **over: Any) -> ClusterState:
+        disk = a_disk("disk1", Template.DRBD, nodes=("node1", "node2"))
+        web1 = an_instance("web1", disks=[disk], admin_state=Wanted.DOWN)
+        return a_cluster(nodes=["node1", "node2"], instances=[web1], **over)
+
+    def test_a_node_with_instances_goes_on_taking_them(self) -> None:
+        for node in ("node1", "node2"):
+            self.assertRefused(
+                f"node {node} still has instances: web1; move them away first",
+                self.whole.do("OP_NODE_SET_PARAMS", node_name=node, vm_capable=False),
+            )
+
+    def test_an_address_is_of_one_node(self) -> None:
+        self.assertRefused(
+            "node node2 has the address 192.0.2.2 already",
+            self.whole.do("OP_NODE_SET_PARAMS", node_name="node1", secondary_ip="192.0.2.2"),
+            self.whole.do("OP_NODE_ADD", node_name="node5", primary_ip="192.0.2.2"),
+            self.whole.do(
+                "OP_NODE_ADD",
+                node_name="node5",
+                primary_ip="192.0.2.5",
+                secondary_ip="192.0.2.2",
+            ),
+        )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -12,7 +13,12 @@ from ganeti.config.state import ClusterState
 from ganeti.model.disk import Template
 from ganeti.opcodes.cluster import VerifyConfig, VerifyGroup
 from ganeti.operations.cluster import verify
-from ganeti.operations.operation import Facts
+from ganeti.operations.cluster.file_findings import file_findings, own_file_findings
+from ganeti.operations.cluster.group_findings import Checked
+from ganeti.operations.cluster.host_findings import parameter_sets
+from ganeti.operations.cluster.verify import config_findings
+from ganeti.operations.operation import NodeAnswers, SharedFile
+from ganeti.paths import Paths
 from ganeti.rpc.node import DescribeNode, VerifyNode
 from ganeti.testing.builders import a_cluster, a_disk, a_nic, a_node, an_instance, uuid_of
 from ganeti.testing.facts import some_facts
@@ -47,7 +53,7 @@ class GroupCase(SynchronousTestCase):
         plan = verify.plan_group(
             VerifyGroup(group_name="default", error_codes=True),
             state,
-            Facts(dict(facts), since=since, state=before),
+            NodeAnswers(dict(facts), since=since, state=before),
         )
         self.successResultOf(verify.run_group(plan, memory.tools))
         return [said for said in memory.progress.said if said.startswith("  - ")]
@@ -120,16 +126,116 @@ class FindingTests(GroupCase):
         facts = answers(node1={"drbd-version": "8.4.11"}, node2={"drbd-version": "8.4.7"})
         self.assert_found(self.found(state, facts), "ENODEDRBDVERSION:group:default", "8.4.7")
 
+    def test_a_physical_volume_that_is_missing(self) -> None:
+        device = {"name": "/dev/sdb", "vg_name": "vg0", "attributes": "a-m"}
+        there = {**device, "name": "/dev/sda", "attributes": "a--"}
+        found = self.found(
+            a_cluster(instances=["web1"]), answers(node1={"pvlist": [there, device]})
+        )
+        self.assert_found(found, "ERROR:ENODELVM:node:node1", "/dev/sdb of volume group vg0 is")
+
+    def test_drbd_devices_of_nobody_are_found(self) -> None:
+        disk = a_disk("disk1", Template.DRBD, nodes=("node1", "node2"))
+        web1 = an_instance("web1", disks=[disk])
+        before = a_cluster(nodes=["node1", "node2"], instances=[web1])
+        facts = answers(node1={"drbd-list": [0, 7]}, node2={"drbd-list": [0]})
+        found = self.found(before, facts)
+        self.assert_found(found, "ERROR:ENODEDRBD:node:node1", "no instance: /dev/drbd7;")
+        # An instance that was removed after the nodes were asked.
+        state = a_cluster(nodes=["node1", "node2"], instances=["web1"])
+        self.assertEqual(len(self.found(state, facts, before=before)), 1)
+
+    def test_a_kernel_that_asks_another_helper_about_mirrors(self) -> None:
+        state = a_cluster(instances=["web1"], drbd_usermode_helper="/bin/true")
+        for helper, codes in (("/bin/true", 0), ("/sbin/other", 1)):
+            found = self.found(state, answers(node1={"drbd-helper": [True, helper]}))
+            self.assertEqual(["ENODEDRBDHELPER" in each for each in found], [True] * codes)
+        told = {"drbd-helper": [True, "/x"], "storage-obstacles": {"drbd": "asks /x"}}
+        self.assert_found(self.found(state, answers(node1=told)), "do not work: asks /x")
+
+    def test_a_host_that_is_not_set_up(self) -> None:
+        found = self.found(
+            a_cluster(instances=["web1"]), answers(node1={"nodesetup": ["mount it"]})
+        )
+        self.assert_found(found, "ERROR:ENODESETUP:node:node1:mount it")
+
+    def test_hypervisor_parameters_that_a_node_cannot_give(self) -> None:
+        own: dict[str, Any] = {"hypervisor": "kvm", "hvparams": {"kernel_path": "/k"}}
+        web1, web2 = an_instance("web1", **own), an_instance("web2", node="node2", **own)
+        state = a_cluster(nodes=["node1", "node2"], instances=[web1, web2], **KVM)
+        sources = [source for source, *_ in parameter_sets(state.group("default"), state)]
+        self.assertEqual(sources, ["cluster", "cluster", "instances web1, web2"])
+        problems = [[source, "kvm", "there is no /k"] for source in sources[1:]]
+        of_cluster, of_instance = self.found(state, answers(node1={"hvparms": problems}, node2={}))[
+            -2:
+        ]
+        self.assertIn("ERROR:ENODEHV:node:node1:cannot give guests the kvm parameters", of_cluster)
+        self.assertIn("of instances web1: there is no /k", of_instance)
+
     def test_a_helper_that_the_master_lacks_is_told_of_its_nodes(self) -> None:
         node2 = a_node("node2", ndparams={"oob_program": "/sbin/ipmi"})
         memory = MemoryTools(a_cluster(nodes=["node1", node2]))
         [question] = verify.config_questions(VerifyConfig(), memory.state())
         what, name = {"user-scripts": ["/sbin/ipmi"]}, memory.state().cluster.cluster_name
         self.assertEqual(question.call, VerifyNode(what=what, cluster_name=name))
-        facts = Facts({(uuid_of("node", "node1"), VerifyNode): {"user-scripts": ["/sbin/ipmi"]}})
+        facts = NodeAnswers(
+            {(uuid_of("node", "node1"), VerifyNode): {"user-scripts": ["/sbin/ipmi"]}}
+        )
         plan = verify.plan_config(VerifyConfig(error_codes=True), memory.state(), facts)
         self.assertFalse(self.successResultOf(verify.run_config(plan, memory.tools)))
         self.assertIn("ERROR:ENODEOOBPATH:node:node2", memory.progress.said[-1])
+
+
+class FileTests(GroupCase):
+    """node1 is the master; what candidates share is its own."""
+
+    def checked(self, answer: Any, *, candidate: bool = True, changed: bool = False) -> list[str]:
+        """What is found where node2 answers this about the file that is shared."""
+        node2 = a_node("node2", master_candidate=candidate)
+        state = a_cluster(nodes=["node1", node2])
+        before = a_cluster(nodes=["node1", a_node("node2", drained=True)]) if changed else state
+        facts = NodeAnswers(
+            {(uuid_of("node", "node2"), VerifyNode): {"filelist": answer}}, state=before
+        )
+        checked = Checked(state.group("default"), list(state.nodes.values()), state, facts)
+        found = list(file_findings(checked, [SharedFile("/users", b"jack", 0o640)]))
+        self.assertEqual({each.code.value for each in found} - {"ENODEFILECHECK"}, set())
+        return [f"{each.name} {each.message}" for each in found]
+
+    def test_a_candidate_has_the_files_of_the_master(self) -> None:
+        self.assertEqual(self.checked({"/users": sha256(b"jack").hexdigest()}), [])
+        [lacking] = self.checked({})
+        self.assertIn("node2 lacks /users, which every master candidate needs", lacking)
+        [other] = self.checked({"/users": sha256(b"joe").hexdigest()})
+        self.assertIn("node2 has another /users than the master", other)
+
+    def test_a_node_that_is_no_candidate_has_none_of_them(self) -> None:
+        self.assertEqual(self.checked({}, candidate=False), [])
+        [found] = self.checked({"/users": "?"}, candidate=False)
+        self.assertIn("has /users, which is for master candidates only", found)
+
+    def test_a_role_that_has_changed_meanwhile_is_not_judged(self) -> None:
+        self.assertEqual(self.checked({}, changed=True), [])
+
+    def test_files_that_cannot_be_read_are_told(self) -> None:
+        [found] = self.checked("Permission denied")
+        self.assertIn("cannot be checked: Permission denied", found)
+
+    def test_the_master_needs_them_all(self) -> None:
+        files = [SharedFile(path, b"", 0) for path in Paths().shared_files]
+        self.assertEqual(list(own_file_findings(files, "c")), [])
+        [found] = own_file_findings(files[1:], "c")
+        self.assertEqual((found.code.value, found.kind), ("ECLUSTERFILECHECK", "cluster"))
+        self.assertIn("the master has no /var/lib/ganeti/rapi.pem", found.message)
+
+
+class ConfigTests(GroupCase):
+    def test_what_refers_to_nothing_has_codes_of_its_own(self) -> None:
+        lost = a_node("node2", group="gone")
+        state = a_cluster(nodes=["node1", lost], instances=[an_instance("web1", node="gone")])
+        found = {(each.code.value, each.kind, each.name) for each in config_findings(state)}
+        self.assertIn(("ECLUSTERDANGLINGNODES", "node", "node2"), found)
+        self.assertIn(("ECLUSTERDANGLINGINST", "instance", "web1"), found)
 
 
 class SlowNodeTests(GroupCase):

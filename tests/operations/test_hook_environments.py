@@ -13,7 +13,7 @@ from ganeti.model.disk import Template
 from ganeti.model.instance import Wanted
 from ganeti.model.node import Node
 from ganeti.opcodes.registry import read_opcode
-from ganeti.operations.operation import Ending, HookCall
+from ganeti.operations.operation import HookCall, ResultWithCommit
 from ganeti.operations.perform import informed
 from ganeti.operations.registry import OPERATIONS
 from ganeti.testing.builders import (
@@ -65,7 +65,7 @@ class HookTests(SynchronousTestCase):
         plan = operation.plan(opcode, whole.state, facts)
         before = operation.hooks(plan, whole.state)
         result = await operation.run(plan, whole.tools)
-        if isinstance(result, Ending):
+        if isinstance(result, ResultWithCommit):
             await whole.tools.config.change(result.change)
         after = operation.hooks(plan, whole.state)
         assert before is not None

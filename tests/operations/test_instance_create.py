@@ -12,10 +12,10 @@ from ganeti.errors import Code, Failed, Invalid, JobCanceled, Refused
 from ganeti.model.instance import Wanted
 from ganeti.opcodes.instance.create import CreateInstance
 from ganeti.opcodes.registry import read_opcode
-from ganeti.operations.instance import create
-from ganeti.operations.operation import Facts
+from ganeti.operations.instance.create import create
+from ganeti.operations.operation import NodeAnswers
 from ganeti.rpc.disks import CreateDisk
-from ganeti.rpc.instances import InstallOS, StartInstance
+from ganeti.rpc.instances import InstallOS, StartInstanceCall
 from ganeti.rpc.node import DescribeNode, DescribeOSes, ValidateHypervisor
 from ganeti.testing.builders import a_cluster, a_node, uuid_of
 from ganeti.testing.facts import an_os, some_facts
@@ -42,12 +42,12 @@ def an_order(**over: Any) -> CreateInstance:
     return order
 
 
-def facts(*oses: Any, **over: Any) -> Facts:
+def facts(*oses: Any, **over: Any) -> NodeAnswers:
     answers: dict[tuple[str, Any], Any] = {}
     for node in NODES:
         answers[uuid_of("node", node), DescribeNode] = some_facts(**over)
         answers[uuid_of("node", node), DescribeOSes] = list(oses) or [an_os()]
-    return Facts(answers, IDENTITY)
+    return NodeAnswers(answers, IDENTITY)
 
 
 class CreateTests(SynchronousTestCase):
@@ -71,7 +71,7 @@ class CreateTests(SynchronousTestCase):
     def test_disks_configuration_system_and_start_come_in_this_order(self) -> None:
         self.assertEqual(self.successResultOf(self.create()), ["node1"])
         names = [name for _, name in self.memory.nodes.calls() if name not in CHECKS]
-        self.assertEqual(names, ["CreateDisk", "InstallOS", "StartInstance"])
+        self.assertEqual(names, ["CreateDisk", "InstallOS", "StartInstanceCall"])
         instance = self.memory.state().instance("web1")
         self.assertIs(instance.admin_state, Wanted.UP)
         self.assertEqual(verify(self.memory.state()), [])
@@ -84,7 +84,7 @@ class CreateTests(SynchronousTestCase):
     def test_an_instance_that_is_not_to_run_is_not_started(self) -> None:
         self.successResultOf(self.create(start=False))
         self.assertIs(self.memory.state().instance("web1").admin_state, Wanted.DOWN)
-        self.assertEqual(self.memory.nodes.calls(StartInstance), [])
+        self.assertEqual(self.memory.nodes.calls(StartInstanceCall), [])
 
     def test_a_failed_installation_leaves_nothing(self) -> None:
         self.memory.nodes.answers[InstallOS] = Failed("script said no")
@@ -121,7 +121,7 @@ class CreateTests(SynchronousTestCase):
         self.assertEqual(self.memory.nodes.calls()[-1], ("node1", "RemoveDisk"))
 
     def test_an_installed_instance_that_does_not_start_stays(self) -> None:
-        self.memory.nodes.answers[StartInstance] = Failed("no memory")
+        self.memory.nodes.answers[StartInstanceCall] = Failed("no memory")
         failure = self.failureResultOf(self.create(), Failed)
         self.assertIn("was created, but could not be started", str(failure.value))
         self.assertIs(self.memory.state().instance("web1").admin_state, Wanted.DOWN)
@@ -155,7 +155,7 @@ class CreateTests(SynchronousTestCase):
     def test_without_a_node_the_roomiest_is_chosen(self) -> None:
         answers = dict(facts().answers)
         answers[uuid_of("node", "node2"), DescribeNode] = some_facts(memory_free=30000)
-        plan = create.plan(an_order(pnode=None), self.memory.state(), Facts(answers))
+        plan = create.plan(an_order(pnode=None), self.memory.state(), NodeAnswers(answers))
         self.assertEqual([node.name for node in plan.nodes], ["node2"])
 
     def test_without_room_every_node_has_its_reason(self) -> None:

@@ -18,10 +18,10 @@ from ganeti.opcodes.instance.lifecycle import (
     ShutdownInstance,
 )
 from ganeti.opcodes.instance.lifecycle import StartInstance as StartOpcode
-from ganeti.operations.instance import reboot, reinstall, remove, start, stop
-from ganeti.operations.operation import Facts
+from ganeti.operations.instance.lifecycle import reboot, reinstall, remove, start, stop
+from ganeti.operations.operation import NodeAnswers
 from ganeti.rpc.disks import RemoveDisk
-from ganeti.rpc.instances import InstallOS, StartInstance, StopInstance
+from ganeti.rpc.instances import InstallOS, StartInstanceCall, StopInstance
 from ganeti.rpc.node import DescribeNode, DescribeOSes, ValidateOS
 from ganeti.testing.builders import a_cluster, a_disk, a_node, an_instance, uuid_of
 from ganeti.testing.facts import an_os, some_facts
@@ -30,8 +30,8 @@ from ganeti.testing.tools import MemoryTools
 NODE1 = uuid_of("node", "node1")
 
 
-def facts(*, runs: tuple[str, ...] = (), **over: Any) -> Facts:
-    return Facts(
+def facts(*, runs: tuple[str, ...] = (), **over: Any) -> NodeAnswers:
+    return NodeAnswers(
         {
             (NODE1, DescribeNode): some_facts(runs=runs, **over),
             (NODE1, DescribeOSes): [an_os()],
@@ -49,7 +49,7 @@ class StartTests(SynchronousTestCase):
         plan = start.plan(StartOpcode(instance_name="web1"), memory.state(), facts())
         self.successResultOf(start.run(plan, memory.tools))
         self.assertIs(memory.state().instance("web1").admin_state, Wanted.UP)
-        self.assertEqual(memory.nodes.calls(), [("node1", "StartInstance")])
+        self.assertEqual(memory.nodes.calls(), [("node1", "StartInstanceCall")])
 
     def test_a_hypervisor_that_nothing_drives_is_refused(self) -> None:
         taken_over = a_cluster(instances=[an_instance("web1", hypervisor="xen-pvm")])
@@ -62,7 +62,7 @@ class StartTests(SynchronousTestCase):
             instances=[an_instance("web1", node="node2")],
         )
         with self.assertRaisesRegex(Refused, "node2 is offline; use --ignore-offline"):
-            start.plan(StartOpcode(instance_name="web1"), state, Facts())
+            start.plan(StartOpcode(instance_name="web1"), state, NodeAnswers())
 
     def test_too_little_memory_refuses(self) -> None:
         with self.assertRaisesRegex(Refused, "has 100 MiB of memory free"):
@@ -73,7 +73,7 @@ class StartTests(SynchronousTestCase):
         start.plan(StartOpcode(instance_name="web1"), stopped(), lack)
 
     def test_a_node_that_does_not_answer_refuses_with_what_to_do(self) -> None:
-        silent = Facts({(NODE1, DescribeNode): Unreachable("node1", "no route")})
+        silent = NodeAnswers({(NODE1, DescribeNode): Unreachable("node1", "no route")})
         with self.assertRaisesRegex(Refused, "start its node daemon"):
             start.plan(StartOpcode(instance_name="web1"), stopped(), silent)
 
@@ -82,7 +82,7 @@ class StartTests(SynchronousTestCase):
         op = StartOpcode(instance_name="web1", beparams={"vcpus": 3}, no_remember=True)
         self.successResultOf(start.run(start.plan(op, memory.state(), facts()), memory.tools))
         [(_, call)] = memory.nodes.asked
-        assert isinstance(call, StartInstance)
+        assert isinstance(call, StartInstanceCall)
         self.assertEqual(call.guest.vcpus, 3)
         self.assertEqual(memory.journal.commits, [])
 
@@ -134,13 +134,13 @@ class RebootTests(SynchronousTestCase):
 
     def test_soft_and_hard_are_the_nodes_business(self) -> None:
         asked = self.calls(RebootType.SOFT, runs=True)
-        self.assertEqual(asked, ["RebootInstance", "DescribeRunning"])
+        self.assertEqual(asked, ["RebootInstanceCall", "DescribeRunning"])
         asked = self.calls(RebootType.HARD, runs=True)
-        self.assertEqual(asked, ["ValidateHypervisor", "RebootInstance"])
+        self.assertEqual(asked, ["ValidateHypervisor", "RebootInstanceCall"])
 
     def test_full_stops_and_starts(self) -> None:
         asked = self.calls(RebootType.FULL, runs=True)
-        self.assertEqual(asked, ["ValidateHypervisor", "StopInstance", "StartInstance"])
+        self.assertEqual(asked, ["ValidateHypervisor", "StopInstance", "StartInstanceCall"])
 
     def test_memory_that_it_would_not_get_back_refuses_what_stops_it(self) -> None:
         bigger = an_instance("web1", beparams={"minmem": 512, "maxmem": 512})
@@ -152,7 +152,7 @@ class RebootTests(SynchronousTestCase):
         reboot.plan(soft, state, lack)
 
     def test_one_that_does_not_run_is_started(self) -> None:
-        self.assertEqual(self.calls(RebootType.SOFT, runs=False), ["StartInstance"])
+        self.assertEqual(self.calls(RebootType.SOFT, runs=False), ["StartInstanceCall"])
 
 
 class RemoveTests(SynchronousTestCase):
@@ -200,7 +200,7 @@ class ReinstallTests(SynchronousTestCase):
 
     def test_another_os_is_kept_and_installed(self) -> None:
         memory = MemoryTools(stopped())
-        there = Facts(
+        there = NodeAnswers(
             {
                 (NODE1, DescribeNode): some_facts(),
                 (NODE1, DescribeOSes): [an_os("mini", variants=("small",))],
@@ -216,7 +216,7 @@ class ReinstallTests(SynchronousTestCase):
         self.assertTrue(call.reinstall)
 
     def test_an_unknown_variant_is_refused_with_the_known_ones(self) -> None:
-        there = Facts(
+        there = NodeAnswers(
             {
                 (NODE1, DescribeNode): some_facts(),
                 (NODE1, DescribeOSes): [an_os("mini", variants=("small", "large"))],

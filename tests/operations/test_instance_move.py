@@ -14,7 +14,7 @@ from ganeti.model.disk import Template
 from ganeti.model.instance import Wanted
 from ganeti.node.transfers import ABANDONED
 from ganeti.opcodes.instance.moves import MoveInstance
-from ganeti.operations.instance.move import OPERATION
+from ganeti.operations.instance.moves.move import OPERATION
 from ganeti.operations.perform import informed
 from ganeti.testing.builders import (
     a_cluster,

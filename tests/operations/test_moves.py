@@ -14,10 +14,10 @@ from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, GanetiError, Refused
 from ganeti.model.disk import Template
 from ganeti.model.instance import Wanted
-from ganeti.rpc.asking import Lost
 from ganeti.rpc.call import Call
-from ganeti.rpc.instances import EndMigrationHere, MigrationStatus
-from ganeti.rpc.wire import Request
+from ganeti.rpc.instances import FinalizeMigrationDst, MigrationStatus
+from ganeti.rpc.node_client import TransportError
+from ganeti.rpc.wire import CallRequest
 from ganeti.testing.builders import a_cluster, a_disk, a_node, an_instance
 from tests.operations.whole import WholeCluster
 
@@ -130,6 +130,15 @@ class MigrateTests(MoveTests):
         self.assertEqual((self.primary(whole), whole.where("web1")), ("node2", ["node2"]))
         self.assertIn("stood still for at most 0 ms", whole.said)
 
+    def test_removing_it_drops_what_a_move_has_left_behind(self) -> None:
+        whole = self.whole()
+        whole.guests["node1"].breaks_at = "finish_outgoing"
+        self.do(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
+        self.assertEqual(whole.guests["node1"].held(), {"web1"})
+        whole.guests["node1"].breaks_at = None
+        self.do(whole, "OP_INSTANCE_REMOVE")
+        self.assertEqual((whole.guests["node1"].held(), whole.where("web1")), (frozenset(), []))
+
     def test_a_guest_moves_with_what_it_was_started_with(self) -> None:
         whole = self.whole()
         bigger = {"maxmem": 256, "minmem": 256, "vcpus": 2}
@@ -153,6 +162,19 @@ class MigrateTests(MoveTests):
         self.assertIn("gnt-instance failover web1", str(error))
         self.assertEqual((whole.guests["node2"].asked, whole.where("web1")), ([], ["node1"]))
 
+    def test_an_older_hypervisor_takes_a_guest_only_if_it_is_told_to(self) -> None:
+        whole = self.whole()
+        whole.guests["node1"].program_version = "10.0.2"
+        whole.guests["node2"].program_version = "7.2.22"
+        error = self.refusal(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
+        self.assertIn("web1 would not run: node2: version: older than 10.0.2", str(error))
+        self.assertEqual((whole.guests["node2"].asked, whole.where("web1")), ([], ["node1"]))
+        self.do(whole, "OP_INSTANCE_MIGRATE", target_node="node2", ignore_hvversions=True)
+        self.assertEqual(whole.where("web1"), ["node2"])
+        # Back to the newer one needs no leave.
+        self.do(whole, "OP_INSTANCE_MIGRATE", target_node="node1")
+        self.assertEqual(whole.where("web1"), ["node1"])
+
     def test_a_node_has_room_if_it_has_room_for_what_runs(self) -> None:
         whole = self.whole()
         self.do(whole, "OP_INSTANCE_SET_PARAMS", beparams={"maxmem": 64, "minmem": 64})
@@ -162,7 +184,7 @@ class MigrateTests(MoveTests):
         self.assertIn("has 100 MiB of memory free, and 128 MiB are needed", str(error))
 
     def test_a_node_daemon_that_restarts_for_a_minute_does_not_end_a_migration(self) -> None:
-        for call in (MigrationStatus, EndMigrationHere):
+        for call in (MigrationStatus, FinalizeMigrationDst):
             whole = self.whole()
             down = self.down_after_sending(whole, call)
             self.do(whole, "OP_INSTANCE_MIGRATE", target_node="node2")
@@ -173,11 +195,13 @@ class MigrateTests(MoveTests):
         """Both daemons are down for calls of a kind, for a minute once the guest is being sent."""
         down: list[str] = []
 
-        async def answer_later(request: Request, answer: Callable[[], Awaitable[bytes]]) -> bytes:
+        async def answer_later(
+            request: CallRequest, answer: Callable[[], Awaitable[bytes]]
+        ) -> bytes:
             sending = ("node1", "instance_migrate") in whole.network.asked
             if request.name == call.wire and sending and len(down) < 60:
                 down.append(request.name)
-                raise Lost("connection refused")
+                raise TransportError("connection refused")
             return await answer()
 
         for node in ("node1", "node2"):

@@ -60,6 +60,8 @@ class NetworkTests(SynchronousTestCase):
         self.assertEqual(self.network.ext_reservations, "10100101")
         self.do("OP_NETWORK_SET_PARAMS", remove_reserved_ips=["203.0.113.5"])
         self.assertEqual(self.network.ext_reservations, "10100001")
+        again = {"remove_reserved_ips": ["203.0.113.5"]}
+        self.assertEqual(self.refusal("OP_NETWORK_SET_PARAMS", **again), Code.INPUT)
         outside = {"add_reserved_ips": ["192.0.2.1"]}
         self.assertEqual(self.refusal("OP_NETWORK_SET_PARAMS", **outside), Code.INPUT)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.config.changes.networks import taken
 from ganeti.config.changes.nodes import certificates_of
 from ganeti.errors import Failed
 from ganeti.master.enrolment import spend
@@ -14,10 +15,10 @@ from ganeti.model.access import SpentToken
 from ganeti.model.cluster import CONFIG_VERSION
 from ganeti.opcodes.node import AddNode
 from ganeti.operations.node import add
-from ganeti.operations.operation import Facts
+from ganeti.operations.operation import NodeAnswers
 from ganeti.rpc.call import Call
 from ganeti.rpc.node import AskVersion, VerifyNode, Version
-from ganeti.testing.builders import a_cluster, a_node, uuid_of
+from ganeti.testing.builders import a_cluster, a_network, a_node, uuid_of
 from ganeti.testing.tools import MemoryTools
 
 SPENT = SpentToken(
@@ -35,12 +36,13 @@ class AddTests(SynchronousTestCase):
             AskVersion: VERSION,
             VerifyNode: {add.CLIENT_CERTIFICATE: [None, "new"]},
         }
-        self.memory = MemoryTools(a_cluster(nodes=[a_node("node1")]), shown)
+        lan = a_network("lan", network="192.0.2.0/24")
+        self.memory = MemoryTools(a_cluster(nodes=[a_node("node1")], networks=[lan]), shown)
 
     def add(self) -> Any:
         state = self.memory.state()
         [asked, *_] = add.questions(ADD, state)
-        facts = Facts({(asked.nodes[0].uuid, AskVersion): VERSION})
+        facts = NodeAnswers({(asked.nodes[0].uuid, AskVersion): VERSION})
         return add.run(add.plan(ADD, state, facts), self.memory.tools)
 
     def test_a_node_that_has_joined_by_a_token_is_known_by_its_certificate(self) -> None:
@@ -49,6 +51,12 @@ class AddTests(SynchronousTestCase):
         state = self.memory.state()
         self.assertEqual(certificates_of(state, state.node("node2")), ("new",))
         self.assertEqual(len(self.memory.distributed), 1)
+
+    def test_its_address_is_not_given_to_instances(self) -> None:
+        self.successResultOf(self.memory.change(spend(SPENT, 0)))
+        self.assertFalse(taken(self.memory.state().network("lan"), str(ADD.primary_ip)))
+        self.successResultOf(self.add())
+        self.assertTrue(taken(self.memory.state().network("lan"), str(ADD.primary_ip)))
 
     def test_a_node_that_shows_another_certificate_is_not_added(self) -> None:
         told = self.failureResultOf(self.add(), Failed).value

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.opcodes.node import ModifyNode
 from ganeti.operations.node.modify import OPERATION
-from ganeti.operations.operation import Facts
+from ganeti.operations.operation import NodeAnswers
 from ganeti.testing.builders import a_cluster, a_node
 
 
@@ -17,7 +17,9 @@ class HookTests(SynchronousTestCase):
     def nodes(self, away: bool, **change: Any) -> list[list[str]]:
         """The names of the nodes that run the hooks before and after a change of node2."""
         state = a_cluster(nodes=[a_node("node1"), a_node("node2", offline=away)])
-        plan = OPERATION.plan(ModifyNode(node_name="node2", force=True, **change), state, Facts())
+        plan = OPERATION.plan(
+            ModifyNode(node_name="node2", force=True, **change), state, NodeAnswers()
+        )
         call = OPERATION.hooks(plan, state)
         assert call is not None
         return [[state.nodes[uuid].name for uuid in each] for each in (call.before, call.after)]

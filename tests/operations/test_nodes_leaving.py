@@ -11,11 +11,11 @@ from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
 from ganeti.model.disk import Template
 from ganeti.model.instance import Wanted
-from ganeti.node.units import Units
+from ganeti.node.storage_units import Units
 from ganeti.opcodes.instance.disks import ReplaceDisks
 from ganeti.opcodes.instance.moves import FailoverInstance, MigrateInstance
-from ganeti.rpc.storage import ListStorage, ModifyStorage, RepairStorage
-from ganeti.storage.interfaces import Unit
+from ganeti.rpc.storage import ListStorageCall, ModifyStorageCall, RepairStorageCall
+from ganeti.storage.interfaces import StorageUnit
 from ganeti.testing.builders import Built, a_cluster, a_disk, a_node, an_instance
 from ganeti.testing.storage import MemoryUnits
 from tests.operations.whole import WholeCluster
@@ -120,12 +120,12 @@ class StorageTests(SynchronousTestCase):
         self.whole = WholeCluster(
             a_cluster(nodes=NODES, instances=[an_instance("web1", disks=[disk])])
         )
-        pv = Unit(name="/dev/sda1", size=1000, free=600, used=400, group="vg0")
+        pv = StorageUnit(name="/dev/sda1", size=1000, free=600, used=400, group="vg0")
         for host in self.whole.hosts.values():
             units = Units({"lvm-pv": MemoryUnits(pv), "lvm-vg": MemoryUnits(pv)}, {})
-            host.answers.to(ListStorage, units.show)
-            host.answers.to(ModifyStorage, units.modify)
-            host.answers.to(RepairStorage, units.repair)
+            host.answers.to(ListStorageCall, units.show)
+            host.answers.to(ModifyStorageCall, units.modify)
+            host.answers.to(RepairStorageCall, units.repair)
 
     def do(self, op_id: str, **fields: Any) -> Any:
         return self.successResultOf(self.whole.do(op_id, **fields))

@@ -12,8 +12,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Code, Refused
-from ganeti.locking.keeper import LockKeeper
-from ganeti.locking.names import Kind, all_of, node_lock, request
+from ganeti.locking.names import LockLevel, all_of, node_lock, request
+from ganeti.locking.waiting import LockWaiter
 from ganeti.opcodes.registry import read_opcode
 from ganeti.operations.perform import Performer
 from ganeti.operations.registry import OPERATIONS
@@ -45,7 +45,7 @@ class AJob(MemoryProgress):
 class OpportunisticTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.whole = WholeCluster(a_cluster(nodes=["node1", "node2"]))
-        self.locks = LockKeeper(Clock())
+        self.locks = LockWaiter(Clock())
         self.others: list[Deferred[None]] = []  # would be ended if nobody had them
         self.perform = Performer(
             lambda: OPERATIONS,
@@ -78,7 +78,7 @@ class OpportunisticTests(SynchronousTestCase):
         self.assertNoResult(waiting)
 
     def test_if_all_are_in_use_it_fails_at_once(self) -> None:
-        self.hold(all_of(Kind.NODE))
+        self.hold(all_of(LockLevel.NODE))
         failure = self.failureResultOf(self.create(), Refused)
         self.assertIs(failure.value.code, Code.TEMPORARY)
 

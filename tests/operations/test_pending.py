@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.errors import Refused
 from ganeti.model.disk import Template
 from ganeti.model.guest import GuestState
-from ganeti.operations.instance.placing import candidates
+from ganeti.operations.allocation.candidates import candidates
 from ganeti.schema.records import replace
 from ganeti.testing.builders import a_cluster, a_disk, a_node, an_instance
 from ganeti.testing.facts import some_facts
@@ -65,7 +65,7 @@ class PendingTests(SynchronousTestCase):
             running = {
                 "memory": 128,
                 "vcpus": 1,
-                "version": "",
+                "version": "1.0",
                 "chosen": {},
                 "pending": [["be/maxmem", 128, 256], ["be/vcpus", 1, 2]],
             }

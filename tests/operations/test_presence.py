@@ -13,10 +13,10 @@ from ganeti.model.disk import Template
 from ganeti.model.instance import Wanted
 from ganeti.opcodes.instance.moves import MigrateInstance
 from ganeti.operations.guests import guest_of
-from ganeti.operations.instance import migrate
-from ganeti.operations.operation import Facts
+from ganeti.operations.instance.moves import migrate
+from ganeti.operations.operation import NodeAnswers
 from ganeti.rpc.instances import ListGuests
-from ganeti.rpc.wire import Request
+from ganeti.rpc.wire import CallRequest
 from ganeti.testing.builders import Built, a_cluster, a_disk, a_node, an_instance, uuid_of
 from tests.operations.whole import WholeCluster
 
@@ -332,13 +332,15 @@ class CleanupTests(Presences):
         }
         op = MigrateInstance(instance_name="web1", cleanup=True)
         with self.assertRaisesRegex(Refused, "node1 is offline"):
-            migrate.plan(op, self.whole_offline().state, Facts(nowhere))
+            migrate.plan(op, self.whole_offline().state, NodeAnswers(nowhere))
 
     def test_nor_if_the_one_that_runs_ends_meanwhile(self) -> None:
         whole = self.whole_offline()
         self.run_on(whole, "node2")
 
-        async def ends_once_seen(request: Request, answer: Callable[[], Awaitable[bytes]]) -> bytes:
+        async def ends_once_seen(
+            request: CallRequest, answer: Callable[[], Awaitable[bytes]]
+        ) -> bytes:
             seen = await answer()
             if whole.where("web1"):
                 await whole.guests["node2"].stop("web1", hard=True)

@@ -11,7 +11,7 @@ from ganeti.config.changes.nodes import certificates_of, certify
 from ganeti.errors import Failed, Refused, Unreachable
 from ganeti.opcodes.cluster import RenewCrypto
 from ganeti.operations.cluster import renew
-from ganeti.operations.operation import Facts
+from ganeti.operations.operation import NodeAnswers
 from ganeti.paths import Paths
 from ganeti.pki.enrolment import fingerprint
 from ganeti.rpc.call import Call
@@ -33,7 +33,7 @@ class RenewTests(SynchronousTestCase):
         answers: Answers = {RequestCertificate: "a request", UseCertificate: None}
         self.memory = MemoryTools(a_cluster(nodes=NODES), answers)
         op = RenewCrypto(node_certificates=True)
-        self.plan = renew.plan(op, self.memory.state(), Facts())
+        self.plan = renew.plan(op, self.memory.state(), NodeAnswers())
 
     def test_every_node_that_is_online_gets_one_for_its_name_and_address(self) -> None:
         self.successResultOf(renew.run(self.plan, self.memory.tools))
@@ -83,11 +83,11 @@ class RenewTests(SynchronousTestCase):
         self.assertEqual(len(memory.progress.said), 2)
 
     def test_the_secrets_of_the_candidates_are_replaced_without_the_certificates(self) -> None:
-        plan = renew.plan(RenewCrypto(shared_secrets=True), self.memory.state(), Facts())
+        plan = renew.plan(RenewCrypto(shared_secrets=True), self.memory.state(), NodeAnswers())
         self.successResultOf(renew.run(plan, self.memory.tools))
         self.assertIn(Paths().rapi_certificate, self.memory.disk.contents())
         self.assertEqual(self.memory.issued, [])
 
     def test_what_is_not_there_is_not_renewed(self) -> None:
         for op in (RenewCrypto(), RenewCrypto(renew_ssh_keys=True)):
-            self.assertRaises(Refused, renew.plan, op, self.memory.state(), Facts())
+            self.assertRaises(Refused, renew.plan, op, self.memory.state(), NodeAnswers())

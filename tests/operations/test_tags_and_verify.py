@@ -9,13 +9,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Invalid, Unreachable
 from ganeti.model.users import UserAccount
-from ganeti.opcodes.cluster import Finding as Code
+from ganeti.opcodes.cluster import FindingCode as Code
 from ganeti.opcodes.cluster import VerifyCluster, VerifyConfig, VerifyGroup
 from ganeti.opcodes.tags import AddTags, SearchTags, TagKind
 from ganeti.operations import tags
 from ganeti.operations.cluster import verify
 from ganeti.operations.cluster.password_findings import password_findings
-from ganeti.operations.operation import Ending, Facts, SharedFile
+from ganeti.operations.operation import NodeAnswers, ResultWithCommit, SharedFile
 from ganeti.rpc.node import DescribeNode, VerifyNode
 from ganeti.testing.builders import a_cluster, an_instance, uuid_of
 from ganeti.testing.facts import some_facts
@@ -24,33 +24,33 @@ from ganeti.testing.tools import MemoryTools
 NODE1 = uuid_of("node", "node1")
 
 
-def runs(*names: str) -> Facts:
-    return Facts({(NODE1, VerifyNode): {}, (NODE1, DescribeNode): some_facts(runs=names)})
+def runs(*names: str) -> NodeAnswers:
+    return NodeAnswers({(NODE1, VerifyNode): {}, (NODE1, DescribeNode): some_facts(runs=names)})
 
 
 class TagTests(SynchronousTestCase):
     def test_tags_come_true_together_with_the_end_of_the_job(self) -> None:
         memory = MemoryTools(a_cluster(instances=["web1"]))
         op = AddTags(kind=TagKind.INSTANCE, name="web1", tags=("prod",))
-        plan = tags.plan_add(op, memory.state(), Facts())
+        plan = tags.plan_add(op, memory.state(), NodeAnswers())
         ending = self.successResultOf(tags.run_change(plan, memory.tools))
-        self.assertIsInstance(ending, Ending)
+        self.assertIsInstance(ending, ResultWithCommit)
         self.assertEqual(ending.change(memory.state()).instance("web1").tags, ("prod",))
 
     def test_search_tells_where_each_tag_is(self) -> None:
         state = a_cluster(instances=[an_instance("web1", tags=("prod",))], tags=("prod-east",))
-        plan = tags.plan_search(SearchTags(pattern="^prod"), state, Facts())
+        plan = tags.plan_search(SearchTags(pattern="^prod"), state, NodeAnswers())
         self.assertEqual(plan.answer, [["/cluster", "prod-east"], ["/instances/web1", "prod"]])
 
     def test_nonsense_for_a_pattern_is_refused(self) -> None:
         with self.assertRaisesRegex(Invalid, "not a regular expression"):
-            tags.plan_search(SearchTags(pattern="("), a_cluster(), Facts())
+            tags.plan_search(SearchTags(pattern="("), a_cluster(), NodeAnswers())
 
 
 class VerifyTests(SynchronousTestCase):
     def test_the_whole_is_a_job_for_the_configuration_and_one_per_group(self) -> None:
         memory = MemoryTools(a_cluster(groups=["default", "east"]))
-        plan = verify.plan_all(VerifyCluster(), memory.state(), Facts())
+        plan = verify.plan_all(VerifyCluster(), memory.state(), NodeAnswers())
         result = self.successResultOf(verify.run_all(plan, memory.tools))
         self.assertEqual(result, {"jobs": [[True, 1], [True, 2], [True, 3]]})
 
@@ -66,18 +66,31 @@ class VerifyTests(SynchronousTestCase):
     def test_a_copy_that_is_behind_is_an_error(self) -> None:
         memory = MemoryTools(a_cluster(nodes=["node1", "node2"]))
         memory.behind = {uuid_of("node", "node2"): "it does not answer"}
-        plan = verify.plan_config(VerifyConfig(error_codes=True), memory.state(), Facts())
+        plan = verify.plan_config(VerifyConfig(error_codes=True), memory.state(), NodeAnswers())
         self.assertFalse(self.successResultOf(verify.run_config(plan, memory.tools)))
         self.assertIn("ENODERPC:node:node2", memory.progress.said[-1])
 
     def group(
-        self, facts: Facts, nodes: Sequence[str] = ("node1",), **over: object
+        self, facts: NodeAnswers, nodes: Sequence[str] = ("node1",), **over: object
     ) -> tuple[bool, list[str]]:
         memory = MemoryTools(a_cluster(nodes=nodes, instances=["web1"]))
         op = VerifyGroup(group_name="default", **over)  # type: ignore[arg-type]
         plan = verify.plan_group(op, memory.state(), facts)
         good = self.successResultOf(verify.run_group(plan, memory.tools))
         return good, [each for each in memory.progress.said if "ERROR" in each]
+
+    def test_more_is_told_only_if_that_is_wanted(self) -> None:
+        for verbose in (False, True):
+            memory = MemoryTools(a_cluster(instances=["web1"]))
+            config = VerifyConfig(verbose=verbose)
+            plan = verify.plan_config(config, memory.state(), NodeAnswers())
+            self.successResultOf(verify.run_config(plan, memory.tools))
+            group = VerifyGroup(group_name="default", verbose=verbose)
+            members = verify.plan_group(group, memory.state(), runs("web1"))
+            self.successResultOf(verify.run_group(members, memory.tools))
+            told = "\n".join(memory.progress.said)
+            self.assertEqual("1 node groups, 1 nodes, 0 networks, 1 instances" in told, verbose)
+            self.assertEqual("node node1 answered 0 checks" in told, verbose)
 
     def test_what_runs_as_wanted_is_good(self) -> None:
         self.assertEqual(self.group(runs("web1")), (True, []))
@@ -97,7 +110,7 @@ class VerifyTests(SynchronousTestCase):
             node2 = some_facts(runs=("web1",))
             answers = dict(runs(*here).answers)
             answers[uuid_of("node", "node2"), DescribeNode] = node2
-            _, errors = self.group(Facts(answers), nodes=("node1", "node2"))
+            _, errors = self.group(NodeAnswers(answers), nodes=("node1", "node2"))
             [error] = [each for each in errors if "web1: runs on node2" in each]
             self.assertIn(message, error)
 
@@ -109,7 +122,7 @@ class VerifyTests(SynchronousTestCase):
             ({"vglist": {"vg0": 100}}, ""),
         ):
             facts = runs("web1")
-            facts = Facts({**facts.answers, (NODE1, VerifyNode): answer})
+            facts = NodeAnswers({**facts.answers, (NODE1, VerifyNode): answer})
             good, errors = self.group(facts)
             self.assertEqual((good, len(errors)), (not told, bool(told)))
             self.assertTrue(all(told in each for each in errors), errors)
@@ -123,7 +136,7 @@ class VerifyTests(SynchronousTestCase):
             answers[node2, DescribeNode] = some_facts()
             memory = MemoryTools(a_cluster(nodes=("node1", "node2"), instances=["web1"]))
             op = VerifyGroup(group_name="default")
-            plan = verify.plan_group(op, memory.state(), Facts(answers))
+            plan = verify.plan_group(op, memory.state(), NodeAnswers(answers))
             self.assertTrue(self.successResultOf(verify.run_group(plan, memory.tools)))
             told = [said for said in memory.progress.said if "WARNING" in said]
             self.assertEqual(len(told), warned)
@@ -138,7 +151,7 @@ class VerifyTests(SynchronousTestCase):
         ):
             memory = MemoryTools(a_cluster(nodes=["node1"]))
             answer = {"certificates": {"/server.pem": memory.tools.time.seconds() + days * 86400}}
-            facts = Facts({(NODE1, VerifyNode): answer, (NODE1, DescribeNode): some_facts()})
+            facts = NodeAnswers({(NODE1, VerifyNode): answer, (NODE1, DescribeNode): some_facts()})
             op = VerifyGroup(group_name="default", error_codes=True)
             plan = verify.plan_group(op, memory.state(), facts)
             good = self.successResultOf(verify.run_group(plan, memory.tools))
@@ -149,6 +162,6 @@ class VerifyTests(SynchronousTestCase):
 
     def test_a_silent_node_is_an_error_unless_ignored(self) -> None:
         trouble = Unreachable("node1", "no route")
-        facts = Facts({(NODE1, VerifyNode): trouble, (NODE1, DescribeNode): trouble})
+        facts = NodeAnswers({(NODE1, VerifyNode): trouble, (NODE1, DescribeNode): trouble})
         self.assertFalse(self.group(facts)[0])
         self.assertTrue(self.group(facts, ignore_errors=(Code.ENODERPC,))[0])

@@ -6,8 +6,8 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.locking.keeper import LockKeeper
-from ganeti.opcodes.cluster import Finding, VerifyGroup
+from ganeti.locking.waiting import LockWaiter
+from ganeti.opcodes.cluster import FindingCode, VerifyGroup
 from ganeti.operations.perform import Performer
 from ganeti.operations.registry import OPERATIONS
 from ganeti.testing.builders import a_cluster
@@ -15,7 +15,7 @@ from ganeti.testing.processes import Script
 from tests.operations.test_opportunistic import AJob
 from tests.operations.whole import WholeCluster
 
-IN_MEMORY = (Finding.ENODEHV, Finding.ENODELVM, Finding.ECLUSTERCLIENTCERT)
+IN_MEMORY = (FindingCode.ENODEHV, FindingCode.ENODELVM, FindingCode.ECLUSTERCLIENTCERT)
 """What is wrong with every node in memory."""
 
 
@@ -25,11 +25,11 @@ class HookTests(SynchronousTestCase):
         self.perform = Performer(
             lambda: OPERATIONS,
             self.whole.memory.config,
-            LockKeeper(Clock()),
+            LockWaiter(Clock()),
             lambda configuration, progress: self.whole.tools,
         )
 
-    def verified(self, code: int, *ignored: Finding) -> bool:
+    def verified(self, code: int, *ignored: FindingCode) -> bool:
         """Whether a group verifies that has a hook which ends with ``code``."""
         host = self.whole.hosts["node1"]
         folder = f"{host.paths.hooks}/cluster-verify-post.d"
@@ -52,5 +52,5 @@ class HookTests(SynchronousTestCase):
         self.assertIn(told, self.whole.said)
 
     def test_it_can_be_ignored_as_all_findings(self) -> None:
-        self.assertIs(self.verified(1, Finding.ENODEHOOKS), True)
+        self.assertIs(self.verified(1, FindingCode.ENODEHOOKS), True)
         self.assertIn("WARNING:ENODEHOOKS", self.whole.said)

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.errors import Failed, JobCanceled
 from ganeti.model.disk import Template
 from ganeti.model.instance import Wanted
-from ganeti.operations.instance.wiping import wipe_if_wanted
+from ganeti.operations.instance.disks.wipe import wipe_if_wanted
 from ganeti.rpc.disks import DescribeDisks, DiskStatus, PauseResync, WipeDisk
 from ganeti.testing.builders import a_cluster, a_disk, an_instance
 from ganeti.testing.tools import MemoryTools

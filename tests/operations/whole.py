@@ -14,12 +14,12 @@ from ganeti.model.disk import Template
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import read_opcode
 from ganeti.operations.guests import guest_of
-from ganeti.operations.instance.disks import create_disks
-from ganeti.operations.operation import Ending
+from ganeti.operations.instance.disks.block_devices import create_disks
+from ganeti.operations.operation import ResultWithCommit
 from ganeti.operations.perform import informed
 from ganeti.operations.registry import OPERATIONS
 from ganeti.operations.undo import Undo
-from ganeti.rpc.instances import StartInstance
+from ganeti.rpc.instances import StartInstanceCall
 from ganeti.testing.host import MemoryHost
 from ganeti.testing.hypervisor import MemoryHypervisor
 from ganeti.testing.mirror import Copies, MemoryMirror
@@ -111,7 +111,7 @@ class WholeCluster:
         operation.hooks(plan, self.state)
         result = await operation.run(plan, self.tools)
         operation.hooks(plan, self.state)
-        if isinstance(result, Ending):
+        if isinstance(result, ResultWithCommit):
             await self.tools.config.change(result.change)
             result = result.result
         return result
@@ -131,7 +131,7 @@ class WholeCluster:
     async def start_on(self, node: str, name: str) -> None:
         """Start a guest on a node where it should not be."""
         guest = guest_of(self.state, self.state.instance(name))
-        await self.network.ask(self.state.node(node), StartInstance(guest=guest))
+        await self.network.ask(self.state.node(node), StartInstanceCall(guest=guest))
 
     def where(self, name: str) -> Sequence[str]:
         """The nodes on which a guest runs."""

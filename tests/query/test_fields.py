@@ -6,18 +6,18 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Invalid
-from ganeti.query.fields import Field, Kind, Source, Status, Table
+from ganeti.query.fields import Field, FieldStatus, FieldType, Source, Table
 
 Row = dict[str, object]
 
 FIELDS: list[Field[Row]] = [
-    Field("name", "Name", Kind.TEXT, "What it is called.", lambda row: row["name"]),
+    Field("name", "Name", FieldType.TEXT, "What it is called.", lambda row: row["name"]),
     Field(
         "ram",
         "RAM",
-        Kind.UNIT,
+        FieldType.UNIT,
         "What it uses.",
-        lambda row: row.get("ram", Status.NODATA),
+        lambda row: row.get("ram", FieldStatus.NODATA),
         Source.NODES,
     ),
 ]

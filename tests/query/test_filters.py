@@ -10,27 +10,32 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Invalid, from_wire, to_wire
-from ganeti.query.fields import Compare, Field, Kind, Status, Table
+from ganeti.query.fields import Compare, Field, FieldStatus, FieldType, Table
 from ganeti.query.filters import MAX_CONDITIONS, MAX_PARTS, BadFilter, compile_filter
 
 Row = dict[str, Any]
 
 
-def a_field(name: str, kind: Kind, compare: Compare = Compare.PLAIN) -> Field[Row]:
+def a_field(name: str, kind: FieldType, compare: Compare = Compare.PLAIN) -> Field[Row]:
     return Field(
-        name, name, kind, "For tests.", lambda row: row.get(name, Status.NODATA), compare=compare
+        name,
+        name,
+        kind,
+        "For tests.",
+        lambda row: row.get(name, FieldStatus.NODATA),
+        compare=compare,
     )
 
 
 TABLE = Table(
     [
-        a_field("name", Kind.TEXT, Compare.HOSTNAME),
-        a_field("uuid", Kind.TEXT),
-        a_field("ram", Kind.UNIT),
-        a_field("up", Kind.BOOL),
-        a_field("tags", Kind.OTHER),
-        a_field("ended", Kind.OTHER, Compare.SPLIT_TIMESTAMP),
-        a_field("id", Kind.NUMBER, Compare.JOB_ID),
+        a_field("name", FieldType.TEXT, Compare.HOSTNAME),
+        a_field("uuid", FieldType.TEXT),
+        a_field("ram", FieldType.UNIT),
+        a_field("up", FieldType.BOOL),
+        a_field("tags", FieldType.OTHER),
+        a_field("ended", FieldType.OTHER, Compare.SPLIT_TIMESTAMP),
+        a_field("id", FieldType.NUMBER, Compare.JOB_ID),
     ]
 )
 ROW: Row = {

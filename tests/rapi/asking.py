@@ -66,7 +66,7 @@ async def at_once(check: Callable[[], bool]) -> bool:
     return check()
 
 
-class Asker:
+class NodeClient:
     """A server with users, and whatever is sent to it."""
 
     def __init__(self, master: MemoryMaster, users: str, *, login_always: bool = False) -> None:

@@ -17,7 +17,7 @@ from zope.interface.verify import verifyObject
 from ganeti.luxi.methods import QueryTags
 from ganeti.rapi.access import (
     METERED_BURST,
-    Access,
+    AuthenticationRealm,
     Authenticator,
     UsersFile,
     UsersFileChecker,
@@ -25,7 +25,7 @@ from ganeti.rapi.access import (
 from ganeti.rapi.login_limits import MAX_PER_SOURCE, MAX_RUNNING
 from ganeti.rapi.users import scrypt_line
 from ganeti.testing.master import MemoryMaster
-from tests.rapi.asking import AUTO, Asker, at_once, basic
+from tests.rapi.asking import AUTO, NodeClient, at_once, basic
 
 JACK = basic("jack", "abc123")
 
@@ -34,7 +34,7 @@ class RightsTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.path = self.mktemp()
         self.master = MemoryMaster({QueryTags: ["a"]})
-        self.asker = Asker(self.master, self.path)
+        self.asker = NodeClient(self.master, self.path)
 
     def status(self, method: str, path: str, headers: str) -> int:
         return self.asker.ask(method, path, headers=headers).status
@@ -80,7 +80,7 @@ class RightsTests(SynchronousTestCase):
         self.assertEqual(self.status("GET", path, JACK), 200)
 
     def test_a_server_can_want_a_login_from_everybody(self) -> None:
-        self.asker = Asker(self.master, self.path, login_always=True)
+        self.asker = NodeClient(self.master, self.path, login_always=True)
         self.assertEqual([self.status("GET", "/2/tags", h) for h in ("", JACK)], [401, 200])
 
 
@@ -154,7 +154,7 @@ class SlowHashTests(SynchronousTestCase):
 
     def login(self, name: str, password: str, host: str = "192.0.2.1") -> Deferred[Any]:
         header = basic(name, password).split(": ")[1].strip().encode()
-        authenticating = self.authenticator.authenticate(header, Access.LOGIN, host)
+        authenticating = self.authenticator.authenticate(header, AuthenticationRealm.LOGIN, host)
         return Deferred.fromCoroutine(authenticating)
 
     def test_the_same_login_on_many_connections_is_checked_once(self) -> None:
@@ -229,7 +229,7 @@ class NewFileTests(SynchronousTestCase):
             with open(path, "w") as file:
                 file.write(f"jack {password}")
             now[0] += 1
-            asked = authenticator.authenticate(header, Access.OPEN)
+            asked = authenticator.authenticate(header, AuthenticationRealm.OPEN)
             if right:
                 self.successResultOf(asked)
             else:

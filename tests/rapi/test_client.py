@@ -30,7 +30,7 @@ from ganeti.rapi.client import GanetiApiError, GanetiRapiClient
 from ganeti.rapi.routes.cluster import FILTER_FIELDS
 from ganeti.rapi.routes.table import ROUTES
 from ganeti.testing.master import MemoryMaster
-from tests.rapi.asking import Asker
+from tests.rapi.asking import NodeClient
 
 ARGUMENTS: Mapping[str, Any] = {
     "action": "REJECT",
@@ -93,7 +93,7 @@ class ClientTests(SynchronousTestCase):
                 Query: {"fields": [], "data": []},
             }
         )
-        asker = Asker(self.master, self.mktemp())
+        asker = NodeClient(self.master, self.mktemp())
 
         def exchange(
             method: str, path: str, headers: Mapping[str, str], body: bytes

@@ -11,7 +11,7 @@ from ganeti.errors import Code, Invalid, Problem, Refused, RemoteError
 from ganeti.luxi.methods import DeleteFilter, QueryFilters, QueryObjects, ReplaceFilter
 from ganeti.rapi.routes.cluster import FILTER_FIELDS
 from ganeti.testing.master import MemoryMaster
-from tests.rapi.asking import WHEN, Answer, Asker, basic
+from tests.rapi.asking import WHEN, Answer, NodeClient, basic
 
 UUID = "6bb0d4f5-0b0f-4a5e-8c5e-2b8b7ab3e8aa"
 ROW = [7, 3, [["jobid", ["=", "id", 5]]], "PAUSE", [["gnt:user", "why", 1]], UUID]
@@ -35,7 +35,7 @@ class FilterTests(SynchronousTestCase):
                 DeleteFilter: lambda _: None,
             }
         )
-        self.asker = Asker(self.master, self.mktemp())
+        self.asker = NodeClient(self.master, self.mktemp())
 
     def ask(self, *request: Any, **more: Any) -> Answer:
         return self.asker.ask(*request, **more)

@@ -17,7 +17,7 @@ from ganeti.rapi.login_limits import (
     SlowChecks,
     source_of,
 )
-from ganeti.rapi.problems import Problematic
+from ganeti.rapi.problems import HttpProblem
 
 
 class SourceTests(SynchronousTestCase):
@@ -63,7 +63,7 @@ class SlowChecksTests(SynchronousTestCase):
         asked = [self.ask("busy") for _ in range(MAX_RUNNING)]
         asked += [self.ask(str(n)) for n in range(sources) for _ in range(MAX_PER_SOURCE)]
         for source, status in (("0", 429), ("one more", 503)):
-            refused = self.failureResultOf(self.ask(source), Problematic).value
+            refused = self.failureResultOf(self.ask(source), HttpProblem).value
             self.assertEqual(refused.status, status)
             self.assertEqual(refused.headers[0][0], "Retry-After")
         for number in range(len(asked)):
@@ -87,5 +87,5 @@ class FailureLimitTests(SynchronousTestCase):
         for number in range(100):
             limit.check("a", str(number))
             limit.count("a", str(number))
-        self.assertRaises(Problematic, limit.check, "a", "another")
+        self.assertRaises(HttpProblem, limit.check, "a", "another")
         limit.check("b", "another")

@@ -22,7 +22,7 @@ from ganeti.luxi.methods import (
 from ganeti.rapi.routes import instances, jobs, nodes
 from ganeti.rapi.routes.cluster import FEATURES
 from ganeti.testing.master import MemoryMaster
-from tests.rapi.asking import WHEN, Answer, Asker
+from tests.rapi.asking import WHEN, Answer, NodeClient
 
 CREATION = {
     "__version__": 1,
@@ -75,7 +75,7 @@ class MethodsCase(SynchronousTestCase):
                 },
             }
         )
-        self.asker = Asker(self.master, self.mktemp())
+        self.asker = NodeClient(self.master, self.mktemp())
 
     def ask(self, method: str, path: str, body: Any = None, **more: Any) -> Answer:
         return self.asker.ask(method, path, body, **more)

@@ -10,7 +10,7 @@ from ganeti.luxi.methods import QueryMetrics, QueryTags
 from ganeti.metrics.family import gauge
 from ganeti.testing.master import MemoryMaster
 from tests.golden.test_monitoring import SHIPPED, told
-from tests.rapi.asking import Asker
+from tests.rapi.asking import NodeClient
 
 NUMBERS = [gauge("ganeti_journal_position", "The last commit.", 7)]
 
@@ -18,7 +18,7 @@ NUMBERS = [gauge("ganeti_journal_position", "The last commit.", 7)]
 class MetricsTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.master = MemoryMaster({QueryMetrics: NUMBERS, QueryTags: []})
-        self.asker = Asker(self.master, self.mktemp())
+        self.asker = NodeClient(self.master, self.mktemp())
 
     def numbers(self) -> dict[tuple[str, tuple[str, ...]], float]:
         answer = self.asker.ask("GET", "/metrics")

@@ -11,9 +11,9 @@ import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.rapi.client import GanetiRapiClient
-from ganeti.rapi.following import Cluster as Following
+from ganeti.rapi.following import FollowedCluster as Following
 from ganeti.rapi.following import JobFailed
-from ganeti.rapi.move import MoveFailed, Mover, Wishes
+from ganeti.rapi.move import MoveFailed, MoveOptions, Mover
 
 ABOUT = {
     "name": "web1",
@@ -32,7 +32,7 @@ PREPARED = {"handshake": [0, "h", "s"], "x509_key_name": ["k", "h", "s"], "x509_
 TARGET = {"disks": [["node9", 1234, "magic", "h", "s"]], "x509_ca": "OTHER CA"}
 
 AWAY = "away"
-NOTHING = Wishes()
+NOTHING = MoveOptions()
 
 
 class Cluster:
@@ -85,7 +85,9 @@ SENT = ended("success", [True, [True]], [2, [0, 0], "message", "sent 20 MiB"])
 class MoveTests(SynchronousTestCase):
     """Jobs of the source are numbered from 1, those of the destination from 7."""
 
-    def move(self, source: Cluster, destination: Cluster, wishes: Wishes = NOTHING) -> list[str]:
+    def move(
+        self, source: Cluster, destination: Cluster, wishes: MoveOptions = NOTHING
+    ) -> list[str]:
         self.said: list[str] = []
         say, sleep = self.said.append, self.slept.append
         mover = Mover(
@@ -105,7 +107,7 @@ class MoveTests(SynchronousTestCase):
         source = Cluster({1: [ended("success", PREPARED)], 2: [MOVED], 3: [SENT], 4: [MOVED]})
         awaited = [None, says("remote-import", TARGET), ended("success", ["node9"])]
         destination = Cluster({7: awaited, 8: [MOVED]})
-        self.assertEqual(self.move(source, destination, Wishes(name="web9")), ["node9"])
+        self.assertEqual(self.move(source, destination, MoveOptions(name="web9")), ["node9"])
         self.assertEqual(
             self.places(source),
             [
@@ -129,7 +131,7 @@ class MoveTests(SynchronousTestCase):
     def test_one_that_is_kept_runs_here_and_not_there(self) -> None:
         source = Cluster({1: [ended("success", PREPARED)], 2: [MOVED], 3: [SENT], 4: [MOVED]})
         destination = Cluster({7: [says("remote-import", TARGET), ended("success", ["n"])]})
-        self.move(source, destination, Wishes(keep_source=True))
+        self.move(source, destination, MoveOptions(keep_source=True))
         self.assertEqual(self.places(source)[-1], "PUT /2/instances/web1/startup")
         self.assertEqual(self.places(destination), ["POST /2/instances"])
 

@@ -10,12 +10,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.rapi.routes.instances import FIELDS
 from ganeti.rapi.routes.table import ROUTES
 from ganeti.testing.master import MemoryMaster
-from tests.rapi.asking import Asker
+from tests.rapi.asking import NodeClient
 
 
 class OpenApiTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.document = Asker(MemoryMaster(), self.mktemp()).ask("GET", "/2/openapi").value
+        self.document = NodeClient(MemoryMaster(), self.mktemp()).ask("GET", "/2/openapi").value
 
     def test_every_route_and_method_is_described(self) -> None:
         paths = self.document["paths"]

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.rapi.problems import Problematic
+from ganeti.rapi.problems import HttpProblem
 from ganeti.rapi.rate_limits import MAX_CLIENTS, RateLimit
 
 
@@ -23,7 +23,7 @@ class RateLimitTests(SynchronousTestCase):
         for _ in range(tries):
             try:
                 self.limit.take(client)
-            except Problematic:
+            except HttpProblem:
                 continue
             granted += 1
         return granted
@@ -37,7 +37,7 @@ class RateLimitTests(SynchronousTestCase):
 
     def test_the_refusal_says_how_long_to_wait(self) -> None:
         self.taken("jack", 3)
-        refusal: Any = self.assertRaises(Problematic, self.limit.check, "jack")
+        refusal: Any = self.assertRaises(HttpProblem, self.limit.check, "jack")
         self.assertEqual(refusal.status, 429)
         self.assertIn(("Retry-After", "2"), refusal.headers)
         self.assertEqual(str(refusal), "too many jobs; try again in 2 seconds")

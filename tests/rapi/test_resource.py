@@ -29,7 +29,7 @@ from ganeti.errors import (
 )
 from ganeti.luxi.methods import METHODS as METHODS_OF_MASTER
 from ganeti.luxi.methods import CancelJob, QueryObjects, QueryTags, SubmitJob
-from ganeti.luxi.reach import ConnectionLost, MasterAway, NotPermitted, TimedOut
+from ganeti.luxi.unreachable import ConnectionLost, MasterAway, NotPermitted, TimedOut
 from ganeti.rapi.access import Authenticator
 from ganeti.rapi.metrics import ApiMetrics
 from ganeti.rapi.resource import Api, resource_tree
@@ -38,7 +38,7 @@ from ganeti.rapi.routes.table import ROUTES
 from ganeti.rapi.verbs import Verb, submits
 from ganeti.schema.documents import MAX_DEPTH
 from ganeti.testing.master import MemoryMaster
-from tests.rapi.asking import AUTO, NOW, Asker
+from tests.rapi.asking import AUTO, NOW, NodeClient
 from tests.rapi.test_methods import CREATION
 
 METHODS = ("GET", "PUT", "POST", "DELETE", "PATCH", "TRACE")
@@ -51,7 +51,7 @@ def address(route: Route) -> str:
 class ApiCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.master = MemoryMaster({QueryTags: ["a"]})
-        self.asker = Asker(self.master, self.mktemp())
+        self.asker = NodeClient(self.master, self.mktemp())
         self.ask = self.asker.ask
 
     def tearDown(self) -> None:
@@ -328,6 +328,6 @@ class AnyRequestTests(SynchronousTestCase):
         # What it does not expect, as from a master that refuses everything but jobs.
         for kind in set(METHODS_OF_MASTER.values()) - {SubmitJob}:
             master.canned[kind] = Refused("no")
-        answer = Asker(master, self.mktemp()).ask(method, path, body)
+        answer = NodeClient(master, self.mktemp()).ask(method, path, body)
         self.assertIn(answer.status, {200, 400, 403, 404, 409}, answer.body)
         json.loads(answer.body)

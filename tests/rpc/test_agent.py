@@ -15,13 +15,13 @@ from zope.interface import implementer
 
 from ganeti.model.node import Node
 from ganeti.rpc.agent import IDLE_TIMEOUT, MAX_IDLE, PIECE, AgentWay
-from ganeti.rpc.asking import BadAnswer, Lost
-from ganeti.rpc.wire import Request
+from ganeti.rpc.node_client import BadAnswer, TransportError
+from ganeti.rpc.wire import CallRequest
 from ganeti.testing.builders import a_node
 
 NODE = a_node("node1", primary_ip="192.0.2.1")
-REQUEST = Request("version", 3, b"{}")
-LARGE = Request("blob", 3, bytes(3 * PIECE))
+REQUEST = CallRequest("version", 3, b"{}")
+LARGE = CallRequest("blob", 3, bytes(3 * PIECE))
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b"
 SENT = (
     b"POST /version HTTP/1.1\r\nContent-Length: 2\r\nHost: node1\r\nX-Ganeti-Term: 3\r\n"
@@ -76,7 +76,7 @@ class AgentCase(SynchronousTestCase):
         self.assertEqual(node, NODE)
         return self.endpoint
 
-    def ask(self, request: Request = REQUEST) -> Deferred[bytes]:
+    def ask(self, request: CallRequest = REQUEST) -> Deferred[bytes]:
         return Deferred.fromCoroutine(self.way.exchange(NODE, request))
 
     def answer(self, data: bytes, connection: int = -1) -> None:
@@ -86,7 +86,7 @@ class AgentCase(SynchronousTestCase):
         return self.endpoint.connections[connection][1]
 
     def why(self, answer: Deferred[bytes]) -> str:
-        return str(self.failureResultOf(answer, Lost).value)
+        return str(self.failureResultOf(answer, TransportError).value)
 
 
 class ExchangeTests(AgentCase):

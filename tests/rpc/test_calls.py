@@ -14,9 +14,17 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti import rpc
 from ganeti.rpc.call import WHILE_ALIVE, Call, answer_type
-from ganeti.rpc.disks import CreateDisk, GrowDisk, RemoveDisk, RenameDisk, SnapshotDisk, WipeDisk
+from ganeti.rpc.disks import (
+    CreateDisk,
+    GrowDiskCall,
+    RemoveDisk,
+    RenameDisk,
+    SnapshotDisk,
+    WipeDisk,
+)
 from ganeti.rpc.instances import InstallOS, RenameOS
-from ganeti.rpc.transfers import FinalizeExport, RemoveExport
+from ganeti.rpc.node import RunHooks, RunRestrictedCommandCall
+from ganeti.rpc.transfers import FinalizeExport, RemoveExportCall
 
 
 def declared() -> list[type[Call[Any]]]:
@@ -92,8 +100,9 @@ class DeclarationTests(SynchronousTestCase):
             known = {*call.__struct_fields__, *Call.__annotations__, *dir(Call)}
             self.assertEqual(settings - known, set(), call.__name__)
 
-    def test_work_on_data_of_any_size_is_bounded_by_signs_of_life_only(self) -> None:
+    def test_work_of_any_length_is_bounded_by_signs_of_life_only(self) -> None:
         bounded = {call.__name__ for call in declared() if call.call_timeout is not WHILE_ALIVE}
-        work = (InstallOS, RenameOS, CreateDisk, RemoveDisk, GrowDisk, WipeDisk, SnapshotDisk)
-        for call in (*work, RenameDisk, FinalizeExport, RemoveExport):
+        work = (InstallOS, RenameOS, CreateDisk, RemoveDisk, GrowDiskCall, WipeDisk, SnapshotDisk)
+        scripts = (RunHooks, RunRestrictedCommandCall)
+        for call in (*work, *scripts, RenameDisk, FinalizeExport, RemoveExportCall):
             self.assertNotIn(call.__name__, bounded)

@@ -10,42 +10,42 @@ from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Unreachable
-from ganeti.rpc.asking import Asker, Lost
 from ganeti.rpc.liveness import (
     DETECTION_TIME,
     MAX_FAILED_PROBES,
     PROBE_DELAY,
     RECHECK_INTERVAL,
     RECHECK_TIMEOUT,
-    ProbedWay,
+    ProbedTransport,
 )
-from ganeti.rpc.node import AskVersion, Delay, Version
+from ganeti.rpc.node import AskVersion, DelayCall, Version
+from ganeti.rpc.node_client import NodeClient, TransportError
 from ganeti.rpc.replicas import DescribeReplica
-from ganeti.rpc.server import Answers
-from ganeti.rpc.wire import Request
+from ganeti.rpc.server import CallHandlers
+from ganeti.rpc.wire import CallRequest
 from ganeti.testing.builders import a_node
 from ganeti.testing.nodes import MemoryNodes
 
 NODE = a_node("node1")
-LONG = Delay(duration=7200.0)
+LONG = DelayCall(duration=7200.0)
 SILENT = "its node daemon does not answer (no answer to a probe within"
 
 
 class LivenessTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
-        answers = Answers(lambda: 0)
+        answers = CallHandlers(lambda: 0)
         answers.to(AskVersion, self.version)
-        answers.to(Delay, self.delay)
+        answers.to(DelayCall, self.delay)
         self.network = MemoryNodes({"node1": answers}, clock=self.clock)
-        self.way = ProbedWay(self.network, self.clock)
-        self.nodes = Asker(self.way, self.clock, term=lambda: 0, master="node2")
+        self.way = ProbedTransport(self.network, self.clock)
+        self.nodes = NodeClient(self.way, self.clock, term=lambda: 0, master="node2")
         self.addCleanup(lambda: self.assertEqual(self.clock.getDelayedCalls(), []))
 
     async def version(self, _: AskVersion) -> Version:
         return Version(protocol=1, release="3.0")
 
-    async def delay(self, call: Delay) -> None:
+    async def delay(self, call: DelayCall) -> None:
         await deferLater(self.clock, call.duration)
 
     def ask(self, call: Any = LONG) -> Deferred[Any]:
@@ -107,9 +107,9 @@ class LivenessTests(SynchronousTestCase):
     def test_probes_that_fail_now_and_then_end_nothing(self) -> None:
         numbers = count(1)
 
-        async def mostly_lost(_: Request, answer: Callable[[], Awaitable[bytes]]) -> bytes:
+        async def mostly_lost(_: CallRequest, answer: Callable[[], Awaitable[bytes]]) -> bytes:
             if next(numbers) % MAX_FAILED_PROBES:
-                raise Lost("the connection was lost")
+                raise TransportError("the connection was lost")
             return await answer()
 
         asking = self.ask()
@@ -131,7 +131,7 @@ class LivenessTests(SynchronousTestCase):
         self.failureResultOf(later)
 
     def test_a_short_call_is_answered_without_a_probe(self) -> None:
-        asking = self.ask(Delay(duration=PROBE_DELAY - 1))
+        asking = self.ask(DelayCall(duration=PROBE_DELAY - 1))
         self.pass_time(PROBE_DELAY - 1)
         self.successResultOf(asking)
         self.assertEqual(self.probes(), 0)
@@ -139,7 +139,7 @@ class LivenessTests(SynchronousTestCase):
     def test_answers_to_other_calls_are_signs_of_life(self) -> None:
         asking = self.ask()
         for _ in range(20):
-            other = self.ask(Delay(duration=PROBE_DELAY - 1))
+            other = self.ask(DelayCall(duration=PROBE_DELAY - 1))
             self.pass_time(PROBE_DELAY - 1)
             self.successResultOf(other)
         self.assertEqual(self.probes(), 0)
@@ -147,8 +147,8 @@ class LivenessTests(SynchronousTestCase):
         self.failureResultOf(asking)
 
     def test_a_daemon_that_does_not_know_the_probe_is_alive(self) -> None:
-        answers = Answers(lambda: 0)
-        answers.to(Delay, self.delay)
+        answers = CallHandlers(lambda: 0)
+        answers.to(DelayCall, self.delay)
         self.network.add("node1", answers)
         asking = self.ask()
         self.pass_time(LONG.duration)
@@ -199,7 +199,7 @@ class LivenessTests(SynchronousTestCase):
         self.freeze()
         self.way.give_up(NODE.uuid, "it was marked offline")
         self.network.behave("node1")
-        later = self.ask(Delay(duration=1.0))
+        later = self.ask(DelayCall(duration=1.0))
         self.pass_time(1)
         self.assertIsNone(self.successResultOf(later))
 

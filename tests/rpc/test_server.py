@@ -5,10 +5,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed, GanetiError, Invalid, Refused
 from ganeti.rpc.callers import Caller, CallerRole, Forbidden
-from ganeti.rpc.node import AskVersion, Delay, Version
+from ganeti.rpc.node import AskVersion, DelayCall, Version
 from ganeti.rpc.quorum import Ballot, RequestVote, VoterState
-from ganeti.rpc.server import Answers, UnknownCall
-from ganeti.rpc.wire import OldTerm, Request, UnclaimedTerm, request_of, result_of
+from ganeti.rpc.server import CallHandlers, UnknownCall
+from ganeti.rpc.wire import CallRequest, OldTerm, UnclaimedTerm, request_of, result_of
 from ganeti.schema.documents import MAX_DEPTH
 
 VERSION = Version(protocol=1, release="3.0")
@@ -20,12 +20,12 @@ async def version(_: AskVersion) -> Version:
 
 class AnswersTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.answers = Answers(lambda: 5)
+        self.answers = CallHandlers(lambda: 5)
 
-    async def answer(self, request: Request, caller: Caller | None = None) -> bytes:
+    async def answer(self, request: CallRequest, caller: Caller | None = None) -> bytes:
         return await self.answers.answer(request, caller)
 
-    def refused(self, request: Request, call: AskVersion | Delay) -> GanetiError:
+    def refused(self, request: CallRequest, call: AskVersion | DelayCall) -> GanetiError:
         answer = self.successResultOf(self.answer(request))
         error: GanetiError = self.assertRaises(GanetiError, result_of, call, answer)
         return error
@@ -77,32 +77,32 @@ class AnswersTests(SynchronousTestCase):
         self.answers.to(RequestVote, None)  # type: ignore[arg-type]  # never called
         for term in (-1, 2**53, 10**4000):
             body = b'{"term": %d, "master": "node2"}' % term
-            answer = self.successResultOf(self.answer(Request(RequestVote.wire, 0, body)))
+            answer = self.successResultOf(self.answer(CallRequest(RequestVote.wire, 0, body)))
             request = RequestVote(term=0, master="node2")
             self.assertRaises(Invalid, result_of, request, answer)
 
     def test_every_problem_of_a_bad_body_is_listed(self) -> None:
-        async def wait(_: Delay) -> None: ...
+        async def wait(_: DelayCall) -> None: ...
 
-        self.answers.to(Delay, wait)
-        error = self.refused(Request("test_delay", 5, b'{"colour": 1}'), Delay(duration=1))
+        self.answers.to(DelayCall, wait)
+        error = self.refused(CallRequest("test_delay", 5, b'{"colour": 1}'), DelayCall(duration=1))
         self.assertIsInstance(error, Invalid)
         self.assertRegex(str(error), "test_delay: duration: is required; .*colour")
 
     def test_a_body_that_is_no_object_is_told(self) -> None:
         self.answers.to(AskVersion, version)
-        error = self.refused(Request("version", 5, b"[]"), AskVersion())
+        error = self.refused(CallRequest("version", 5, b"[]"), AskVersion())
         self.assertEqual(str(error), "version: must be an object, not a list")
 
     def test_a_body_that_is_no_json_is_refused(self) -> None:
         self.answers.to(AskVersion, version)
-        error = self.refused(Request("version", 5, b"\xff{"), AskVersion())
+        error = self.refused(CallRequest("version", 5, b"\xff{"), AskVersion())
         self.assertIsInstance(error, Invalid)
 
     def test_a_body_that_nests_too_deep_is_refused(self) -> None:
         self.answers.to(AskVersion, version)
         for depth in (MAX_DEPTH + 1, 100_000):
-            error = self.refused(Request("version", 5, b"[" * depth), AskVersion())
+            error = self.refused(CallRequest("version", 5, b"[" * depth), AskVersion())
             self.assertIsInstance(error, Invalid)
             self.assertIn("nests more than 100 levels", str(error))
 

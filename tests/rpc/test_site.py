@@ -16,13 +16,13 @@ from ganeti.rpc.callers import CallerRole, Peer
 from ganeti.rpc.channel import TIMEOUTS, UNAUTHENTICATED_TIMEOUT, RpcChannel
 from ganeti.rpc.node import (
     AskVersion,
-    Delay,
+    DelayCall,
     DescribeOSes,
     RunPowerHelper,
     Version,
 )
 from ganeti.rpc.quorum import Ballot, DescribeVote, RequestVote, VoterState
-from ganeti.rpc.server import Answers
+from ganeti.rpc.server import CallHandlers
 from ganeti.rpc.site import MAX_STRANGERS, RpcSite
 from ganeti.testing.callers import FixedCallers
 from ganeti.web.limits.connections import ConnectionLimit
@@ -43,9 +43,9 @@ class Served(SynchronousTestCase):
         self.term = 0
         self.waiting: list[Deferred[None]] = []
         self.canceled: list[object] = []
-        calls = Answers(lambda: self.term)
+        calls = CallHandlers(lambda: self.term)
         calls.to(AskVersion, self.version)
-        calls.to(Delay, self.wait)
+        calls.to(DelayCall, self.wait)
         calls.to(DescribeOSes, self.wait)
         calls.to(DescribeVote, self.describe)
         calls.to(RequestVote, self.grant)
@@ -262,7 +262,7 @@ class HangingUpTests(Served):
             body = b'{"duration": 1}' if call == "test_delay" else b"{}"
             connection.dataReceived(request(call, body))
             connection.connectionLost()
-        self.assertEqual(self.canceled, [Delay])
+        self.assertEqual(self.canceled, [DelayCall])
         end = Deferred.fromCoroutine(self.site.end())
         self.assertNoResult(end)
         self.waiting[-1].callback(None)

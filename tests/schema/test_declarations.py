@@ -48,7 +48,7 @@ ANYTHING = {
     **{f"OP_TEST_DUMMY.{each}": "for tests; kept in the job only"
        for each in ("result", "messages", "fail", "submit_jobs")},
     "filter.predicates": "compared with jobs, and may nest deeper than values do",
-    "filter.action": "one of a few words or a rate, which ganeti.master.rules checks",
+    "filter.action": "one of a few words or a rate, which ganeti.master.filter_chain checks",
     "node_verify.what": "compared with what the node has, and never stored",
 }  # fmt: skip
 """What has no type, and why."""

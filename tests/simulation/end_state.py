@@ -6,15 +6,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ganeti.bootstrap.copy import read
+from ganeti.bootstrap.journal_copy import read
 from ganeti.config.formats import Checkpoint
 from ganeti.config.state import ClusterState
 from ganeti.errors import GanetiError
 from ganeti.jobs.job import encode
 from ganeti.jobs.store import JobStore
 from ganeti.journal.file import FileJournal
-from ganeti.master.places import Places
-from ganeti.master.recovery import recover
+from ganeti.master.state_paths import StatePaths
+from ganeti.master.state_recovery import recover
 from ganeti.model.node import Node, Role
 from ganeti.node.voter import read_state
 from ganeti.opcodes.node import RemoveNode
@@ -169,7 +169,7 @@ def _copy(cluster: SimulatedCluster, host: SimulatedHost) -> Iterator[str]:
     master = cluster.master
     # On a disk of its own, as opening the journal may change it.
     files = MemoryFiles(host.disk.snapshot())
-    places = Places(host.paths.data)
+    places = StatePaths(host.paths.data)
     try:
         journal = cluster.wait(FileJournal.open(files, places.journal, cluster.clock))
         jobs = JobStore(journal, cluster.clock.seconds)

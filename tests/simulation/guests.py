@@ -11,13 +11,13 @@ from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.registry import read_opcode
 from ganeti.rpc.disks import CreateDisk, RemoveDisk, RenameDisk
 from ganeti.rpc.instances import (
-    EndMigrationHere,
-    EndMigrationThere,
+    FinalizeMigrationDst,
+    FinalizeMigrationSrc,
     MigrationStatus,
-    StartInstance,
+    StartInstanceCall,
     StopInstance,
 )
-from ganeti.rpc.wire import Request
+from ganeti.rpc.wire import CallRequest
 from ganeti.testing.cluster import SimulatedCluster, SimulatedHost
 from ganeti.testing.hypervisor import STEPS
 
@@ -44,11 +44,11 @@ WORK: dict[str, tuple[float, Sequence[str], dict[str, Any]]] = {
 _STEPS = (*STEPS, "start", "stop", "stop", "stop hard")
 _IMAGES = ("create", "rename", "remove")
 _CALLS = (
-    StartInstance,
+    StartInstanceCall,
     StopInstance,
     MigrationStatus,
-    EndMigrationHere,
-    EndMigrationThere,
+    FinalizeMigrationDst,
+    FinalizeMigrationSrc,
     CreateDisk,
     RenameDisk,
     RemoveDisk,
@@ -118,7 +118,7 @@ def _let_master_die(cluster: SimulatedCluster, host: SimulatedHost) -> None:
     """Let the master be killed when it asks a host for something, before that is done or after."""
     wire, first = cluster.random.choice(_CALLS).wire, cluster.random.random() < 0.5
 
-    async def how(request: Request, answer: Callable[[], Awaitable[bytes]]) -> bytes:
+    async def how(request: CallRequest, answer: Callable[[], Awaitable[bytes]]) -> bytes:
         if request.name == wire and first:
             cluster.process.die()
         answered = await answer()

@@ -218,8 +218,14 @@ def _is_member(process: MasterProcess, host: SimulatedHost) -> bool:
 
 
 def _come(campaign: Campaign, process: MasterProcess, host: SimulatedHost) -> None:
-    """Let a host join, or boot and be added again."""
+    """Let a host join, or boot and be added again.
+
+    An administrator boots it only after it was marked offline: that is his word that no guest runs
+    there, and the job that records it may still wait for locks.
+    """
     name = host.name
+    if _is_member(process, host) and not _is_offline(process, name):
+        return
     if _is_member(process, host):
         campaign.note(f"{name} boots and is added again")
         addition = AddNode(node_name=name, readd=True)
@@ -228,6 +234,11 @@ def _come(campaign: Campaign, process: MasterProcess, host: SimulatedHost) -> No
         campaign.note(f"{name} joins")
         addition = AddNode(node_name=name, primary_ip=host.address)
         campaign.begin(campaign.join(host, process, addition), f"{name} joins")
+
+
+def _is_offline(process: MasterProcess, name: str) -> bool:
+    nodes = process.master.config.state().nodes.values()
+    return any(node.name == name and node.offline for node in nodes)
 
 
 def _is_leaving(process: MasterProcess, name: str) -> bool:
@@ -286,7 +297,7 @@ def departures(campaign: Campaign) -> None:
         case 2:
             campaign.note("links heal")
             cluster.links.heal_all()
-        case 3 | 4 if not away:
+        case 3 | 4 if not away and len(others) > 1:
             cut, removed = random.sample(others, 2)
             if random.random() < 0.7:
                 campaign.note(f"{cut.name} is cut off")

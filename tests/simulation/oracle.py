@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from ganeti.config.state import ClusterState, Edited, Kind, Stored
+from ganeti.config.state import ClusterState, EditedState, RecordKind, Stored
 from ganeti.errors import JobLost
-from ganeti.jobs.job import Job, OpInJob, Status, encode
-from ganeti.journal.segments import Elsewhere
+from ganeti.jobs.job import Job, JobStatus, QueuedOpcode, encode
+from ganeti.journal.segments import NotInSegments
 from ganeti.master.master import Master
 from ganeti.model.instance import Instance, Wanted
 from ganeti.model.node import Node
 from ganeti.opcodes.instance.lifecycle import ShutdownInstance
-from ganeti.rpc.wire import Request
+from ganeti.rpc.wire import CallRequest
 from ganeti.testing.cluster import MasterProcess, SimulatedCluster, SimulatedHost
 from ganeti.testing.wire import OPEN
 from tests.simulation.replication import Replication
@@ -31,7 +31,7 @@ class Promised:
     """What was acknowledged until now, by the newest master."""
 
     jobs: dict[int, Job] = field(default_factory=dict)
-    objects: dict[tuple[Kind, str], Stored | None] = field(default_factory=dict)
+    objects: dict[tuple[RecordKind, str], Stored | None] = field(default_factory=dict)
     serial: int = 0
     digests: dict[int, bytes] = field(default_factory=dict)
 
@@ -89,7 +89,7 @@ class Oracle:
         """Return the primary node of an instance, as it was acknowledged; None if there is none."""
         for record in self.promised.objects.values():
             if isinstance(record, Instance) and record.name == name:
-                node = self.promised.objects.get((Kind.NODE, record.primary_node))
+                node = self.promised.objects.get((RecordKind.NODE, record.primary_node))
                 return node.name if isinstance(node, Node) else None
         return None
 
@@ -99,8 +99,7 @@ class Oracle:
         term, name = process.term, process.host.name
         if term <= self.begun[0]:
             self._violated(f"{name} begins term {term} after {self.begun[1]} {self.begun[0]}")
-        known = self.replication.before(term)
-        if known.voters and name not in known.voters:
+        if not self.replication.may_vote(name, term):
             self._violated(f"{name} begins term {term}, and has no vote")
         self.begun = (term, name)
         for job in self.promised.jobs.values():
@@ -147,7 +146,7 @@ class Oracle:
             return
         try:
             mark = journal.mark_at(last)
-        except (Elsewhere, OSError):
+        except (NotInSegments, OSError):
             return  # a checkpoint has it by now, or the host has just lost its power
         if mark.digest != digests[last]:
             self._violated(f"{self._who(process)} has another commit {last} than acknowledged")
@@ -167,7 +166,7 @@ class Oracle:
 
     def _check_dependencies(self, process: MasterProcess, job: Job) -> None:
         """See that a job which is picked is not ahead of those that it depends on."""
-        if job.ops[0].status not in (Status.WAITING, Status.RUNNING, Status.SUCCESS):
+        if job.ops[0].status not in (JobStatus.WAITING, JobStatus.RUNNING, JobStatus.SUCCESS):
             return
         for other, _ in job.ops[0].opcode.depends or ():
             found = process.master.queue.find(int(other))
@@ -180,13 +179,13 @@ class Oracle:
         for index, op in enumerate(job.ops):
             if not isinstance(op.opcode, ShutdownInstance):
                 continue
-            uuid = state.names.get((Kind.INSTANCE, op.opcode.instance_name))
+            uuid = state.names.get((RecordKind.INSTANCE, op.opcode.instance_name))
             wanted = state.instances[uuid].admin_state if uuid else None
             before = self._wishes.pop((job.id, index), wanted)
-            if op.status is Status.RUNNING:
+            if op.status is JobStatus.RUNNING:
                 self._wishes[job.id, index] = before
                 continue
-            failed = op.status is Status.ERROR and not _broke_off(op)
+            failed = op.status is JobStatus.ERROR and not _broke_off(op)
             if failed and before != wanted and op.opcode.instance_name in self._cluster.running():
                 self._violated(
                     f"{self._who(process)} has recorded {op.opcode.instance_name} as {wanted}, and"
@@ -194,7 +193,7 @@ class Oracle:
                 )
 
     def _state_shown(
-        self, process: MasterProcess, state: ClusterState, edits: tuple[Edited, ...]
+        self, process: MasterProcess, state: ClusterState, edits: tuple[EditedState, ...]
     ) -> None:
         if not self._acknowledges(process):
             return
@@ -229,7 +228,7 @@ class Oracle:
 
     # --- nodes
 
-    def _asked(self, caller: str, node: str, request: Request) -> Callable[[bytes], None]:
+    def _asked(self, caller: str, node: str, request: CallRequest) -> Callable[[bytes], None]:
         accepted = self.replication.vote(node)
 
         def answered(answer: bytes) -> None:
@@ -262,7 +261,7 @@ class Oracle:
             self.violations.append(text)
 
 
-def _broke_off(op: OpInJob) -> bool:
+def _broke_off(op: QueuedOpcode) -> bool:
     """Whether an opcode says itself that it has not been taken back as a whole."""
     said = f"{op.result} {op.log}"
     return "could not record again" in said or "the master daemon" in said

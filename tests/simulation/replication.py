@@ -41,6 +41,7 @@ class Replication:
         self._promised = promised
         self._votes: dict[SimulatedHost, tuple[bytearray | None, VoterState]] = {}
         self._votes_changed = False
+        self._proposals: set[ReplicaSet] = set()
         self._reaches: dict[str, int] = {}
 
     def look(self) -> None:
@@ -71,6 +72,15 @@ class Replication:
         """Return the newest replica set that was in effect in an older term."""
         return self.in_effect if self.in_effect.term < term else self._of_older_term
 
+    def may_vote(self, name: str, term: int) -> bool:
+        """Whether a node has a vote, by the set in effect before ``term`` or by a newer proposal.
+
+        A proposal that has reached some nodes only may come into effect in the next term.
+        """
+        known = self.before(term)
+        newer = [each for each in self._proposals if known.order < each.order and each.term < term]
+        return not known.voters or any(name in each.voters for each in (known, *newer))
+
     # --- votes
 
     def vote(self, name: str) -> VoterState:
@@ -86,6 +96,7 @@ class Replication:
         _, before = self._votes.get(host, (None, VoterState()))
         state = _state(content)
         self._votes[host], self._votes_changed = (content, state), True
+        self._proposals.add(state.replica_set)
         if content is None or host in self.distrusted():
             return  # one that has left the cluster has no vote any more
         if state.term < before.term or state.replica_set.order < before.replica_set.order:

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import GanetiError
-from ganeti.jobs.job import Job, Status
+from ganeti.jobs.job import Job, JobStatus
 from ganeti.opcodes.test import Delay
 from ganeti.testing.cluster import SimulatedCluster
 from tests.simulation.scenario import calm, some_work, storm
@@ -88,13 +88,13 @@ class Scenario:
         """Say so if a job is lost, or has begun."""
         for job_id in self.submitted:
             job = self.cluster.master.queue.find(job_id)
-            if job is None or job.status is not Status.QUEUED:
+            if job is None or job.status is not JobStatus.QUEUED:
                 status = "lost" if job is None else job.status.value
                 self.problems.append(f"job {job_id} is {status} after step {step}")
 
 
 def under_way(job: Job) -> bool:
-    return job.status in (Status.WAITING, Status.RUNNING)
+    return job.status in (JobStatus.WAITING, JobStatus.RUNNING)
 
 
 class FilterTests(SynchronousTestCase):
@@ -122,7 +122,7 @@ class FilterTests(SynchronousTestCase):
             calm(cluster)
             self.assertEqual(cluster.problems(), [], f"seed {seed}")
             ends = {cluster.master.queue.job(each).status for each in scenario.submitted}
-            self.assertEqual(ends, {Status.SUCCESS}, f"seed {seed}")
+            self.assertEqual(ends, {JobStatus.SUCCESS}, f"seed {seed}")
         # Of one seed they may be few, as the order of sets is another one each time.
         self.assertGreater(submitted, 25 * STEPS // 4)
 
@@ -142,7 +142,7 @@ class FilterTests(SynchronousTestCase):
             cluster.submit(held_job())
             cluster.pass_time(20.0)
             (job,) = cluster.master.queue.jobs()
-            status = Status.QUEUED if there else Status.SUCCESS
+            status = JobStatus.QUEUED if there else JobStatus.SUCCESS
             self.assertIs(job.status, status, f"write {write}")
 
     def test_no_more_run_than_may_whatever_happens(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.jobs.job import Status
+from ganeti.jobs.job import JobStatus
 from ganeti.opcodes.instance.lifecycle import ShutdownInstance
 from ganeti.opcodes.instance.moves import MoveInstance
 from ganeti.testing.cluster import SimulatedCluster
@@ -24,7 +24,7 @@ class GuestTests(SynchronousTestCase):
             MoveInstance(instance_name="db1", target_node="node2"),
         )
         cluster.settle()
-        self.assertIs(cluster.master.queue.jobs()[-1].status, Status.SUCCESS)
+        self.assertIs(cluster.master.queue.jobs()[-1].status, JobStatus.SUCCESS)
         self.assertEqual(len(cluster.hosts[1].images.sizes), 1)
 
     def test_a_move_that_is_being_recorded_when_the_master_stops_is_not_taken_back(self) -> None:

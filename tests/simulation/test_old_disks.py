@@ -11,12 +11,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import GanetiError, Refused
 from ganeti.journal.marker import marker_at
-from ganeti.master.startup import Mandate
+from ganeti.master.startup import StartupMandate
 from ganeti.opcodes.tags import AddTags, TagKind
 from ganeti.testing.cluster import SimulatedCluster, SimulatedHost
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 
-TAKE_OVER = Mandate(take_over=True)
+TAKE_OVER = StartupMandate(take_over=True)
 
 
 class OldDiskTests(SynchronousTestCase):

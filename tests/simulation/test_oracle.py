@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.node.voter import read_state
 from ganeti.opcodes.tags import AddTags, TagKind
 from ganeti.rpc.quorum import ReleaseLease
-from ganeti.rpc.wire import Request
+from ganeti.rpc.wire import CallRequest
 from ganeti.schema.records import replace
 from ganeti.testing.cluster import SimulatedCluster, SimulatedHost
 from ganeti.testing.disk import MemoryFiles
@@ -65,18 +65,18 @@ class OracleTests(SynchronousTestCase):
         term, observe = self.cluster.process.term, self.cluster.switch.observe
         assert observe is not None
         for caller, asked in (("node1", term), ("node1", term - 1), ("node2", term)):
-            observe(caller, "node3", Request("instance_start", asked, b"{}"))(b"[true,null]")
+            observe(caller, "node3", CallRequest("instance_start", asked, b"{}"))(b"[true,null]")
         old, stranger = self.oracle.violations
         self.assertIn(f"instance_start for node1 in term {term - 1}", old)
         self.assertIn("instance_start for node2, although node1 is the master", stranger)
-        observe("node2", "node3", Request("instance_start", 0, b"{}"))(b'[false,["X",[]]]')
+        observe("node2", "node3", CallRequest("instance_start", 0, b"{}"))(b'[false,["X",[]]]')
         self.assertEqual(len(self.oracle.violations), 2)
 
     def test_a_node_does_nothing_in_a_term_that_is_not_on_its_disk(self) -> None:
         observe = self.cluster.switch.observe
         assert observe is not None
         term = self.cluster.process.term + 1
-        observe("node1", "node3", Request("instance_start", term, b"{}"))(b"[true,null]")
+        observe("node1", "node3", CallRequest("instance_start", term, b"{}"))(b"[true,null]")
         self.assertIn("which it has not accepted on its disk", self.oracle.violations[0])
 
 

@@ -11,11 +11,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Template
-from ganeti.model.mirror import Ends, with_ends
+from ganeti.model.mirror import MirrorEnds, with_ends
 from ganeti.storage.drbd import commands, reading
-from ganeti.storage.drbd.reading import Minor
+from ganeti.storage.drbd.reading import DrbdMinor
 from ganeti.storage.drbd.volumes import DrbdVolumes
-from ganeti.storage.interfaces import IMirror, ISnapshots, IVolumes, Local, VolumeStatus
+from ganeti.storage.interfaces import IMirror, ISnapshots, IVolumes, LocalHost, VolumeStatus
 from ganeti.testing.builders import a_disk, a_node
 from ganeti.testing.disk import MemoryDisk, MemoryFiles
 from ganeti.testing.drbd import ScriptedDrbd
@@ -24,7 +24,7 @@ from ganeti.testing.processes import MemoryProcesses, Script
 from ganeti.testing.storage import Held, MemoryVolumes
 from tests.contracts.mirror import ADDRESSES, MirrorContract
 
-ENDS = Ends("192.0.2.1", "192.0.2.2", 11000, 0, 3, "c0ffee")
+ENDS = MirrorEnds("192.0.2.1", "192.0.2.2", 11000, 0, 3, "c0ffee")
 CAPTURED = """\
 version: 8.4.11 (api:1/proto:86-101)
 srcversion: FC3433D849E3B88C1E7B55C
@@ -143,7 +143,7 @@ class CommandTests(SynchronousTestCase):
         )
 
     def test_ipv6_addresses_stand_in_brackets(self) -> None:
-        ends = Ends("2001:db8::1", "2001:db8::2", 11000, 0, 0, "x")
+        ends = MirrorEnds("2001:db8::1", "2001:db8::2", 11000, 0, 0, "x")
         expected = ("ipv6:[2001:db8::1]:11000", "ipv6:[2001:db8::2]:11000")
         self.assertEqual(commands.addresses(ends), expected)
 
@@ -173,7 +173,7 @@ class ReadingTests(SynchronousTestCase):
         self.assertEqual(
             reading.minors(CAPTURED),
             {
-                0: Minor(
+                0: DrbdMinor(
                     minor=0,
                     connection="SyncSource",
                     role="Primary",
@@ -182,14 +182,14 @@ class ReadingTests(SynchronousTestCase):
                     percent=11.8,
                     finish=65,
                 ),
-                2: Minor(
+                2: DrbdMinor(
                     minor=2,
                     connection="WFConnection",
                     role="Secondary",
                     disk="Inconsistent",
                     peer_disk="DUnknown",
                 ),
-                13: Minor(
+                13: DrbdMinor(
                     minor=13,
                     connection="StandAlone",
                     role="Primary",
@@ -210,22 +210,24 @@ class ReadingTests(SynchronousTestCase):
                 sync_percent=11.8,
                 estimated_time=65,
                 degraded=True,
-                local=Local.OK,
+                local=LocalHost.OK,
             ),
         )
 
     def test_copies_are_good_bad_or_on_their_way(self) -> None:
         cases = {
-            ("Connected", "UpToDate", "UpToDate"): (Local.OK, False),
-            ("Connected", "UpToDate", "Diskless"): (Local.OK, True),
-            ("WFConnection", "UpToDate", "Outdated"): (Local.OK, True),
-            ("SyncTarget", "Inconsistent", "UpToDate"): (Local.SYNC, True),
-            ("Connected", "Diskless", "UpToDate"): (Local.FAULTY, True),
-            ("StandAlone", "Outdated", "DUnknown"): (Local.FAULTY, True),
-            ("Connected", "Negotiating", "UpToDate"): (Local.UNKNOWN, True),
+            ("Connected", "UpToDate", "UpToDate"): (LocalHost.OK, False),
+            ("Connected", "UpToDate", "Diskless"): (LocalHost.OK, True),
+            ("WFConnection", "UpToDate", "Outdated"): (LocalHost.OK, True),
+            ("SyncTarget", "Inconsistent", "UpToDate"): (LocalHost.SYNC, True),
+            ("Connected", "Diskless", "UpToDate"): (LocalHost.FAULTY, True),
+            ("StandAlone", "Outdated", "DUnknown"): (LocalHost.FAULTY, True),
+            ("Connected", "Negotiating", "UpToDate"): (LocalHost.UNKNOWN, True),
         }
         for (connection, disk, peer), expected in cases.items():
-            minor = Minor(minor=0, connection=connection, role="Primary", disk=disk, peer_disk=peer)
+            minor = DrbdMinor(
+                minor=0, connection=connection, role="Primary", disk=disk, peer_disk=peer
+            )
             status = minor.status(None)
             self.assertEqual((status.local, status.degraded), expected, minor)
 

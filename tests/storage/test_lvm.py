@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Template
-from ganeti.storage.interfaces import IUnits, IVolumes, Local, Unit, Volume, VolumeStatus
+from ganeti.storage.interfaces import IUnits, IVolumes, LocalHost, StorageUnit, Volume, VolumeStatus
 from ganeti.storage.lvm import reports
 from ganeti.storage.lvm.tools import ENVIRONMENT, Lvm
 from ganeti.storage.lvm.units import PhysicalVolumes, VolumeGroups
@@ -63,7 +63,7 @@ class LogicalVolumesTests(VolumesContract, SynchronousTestCase):
         disk = self.created(size=64)
         self.scripted.missing.add("/dev/sda")
         [status] = self.done(self.volumes.describe([disk]))
-        expected = VolumeStatus(path="", size=64, degraded=True, local=Local.FAULTY)
+        expected = VolumeStatus(path="", size=64, degraded=True, local=LocalHost.FAULTY)
         self.assertEqual(status, expected)
 
     def test_many_who_ask_at_once_share_two_questions(self) -> None:
@@ -149,7 +149,7 @@ class VolumeGroupsTests(UnitsContract, SynchronousTestCase):
         broken = self.done(self.units.unit("vg0"))
         self.done(self.units.repair("vg0"))
         whole = self.done(self.units.unit("vg0"))
-        self.assertEqual(whole, Unit(name="vg0", size=1024, free=1000, used=24))
+        self.assertEqual(whole, StorageUnit(name="vg0", size=1024, free=1000, used=24))
         self.assertFalse(broken.healthy)
 
 

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed, Refused
 from ganeti.model.disk import Disk, Template
-from ganeti.model.mirror import Ends, ends_of, with_ends
+from ganeti.model.mirror import MirrorEnds, ends_of, with_ends
 from ganeti.storage.interfaces import IMirror, IVolumes
 from ganeti.testing.builders import a_disk, a_node
 from ganeti.testing.mirror import Copies, MemoryMirror
@@ -78,8 +78,8 @@ class EndsTests(SynchronousTestCase):
         self.assertEqual(
             [ends_of(sent, name) for name in ("node1", "node2")],
             [
-                Ends("192.0.2.1", "192.0.2.2", 11000, 3, 5, "secret"),
-                Ends("192.0.2.2", "192.0.2.1", 11000, 5, 3, "secret"),
+                MirrorEnds("192.0.2.1", "192.0.2.2", 11000, 3, 5, "secret"),
+                MirrorEnds("192.0.2.2", "192.0.2.1", 11000, 5, 3, "secret"),
             ],
         )
 

@@ -15,7 +15,7 @@ from ganeti.errors import Refused
 from ganeti.model.disk import Disk, Template
 from ganeti.model.mirror import with_ends
 from ganeti.schema.records import replace
-from ganeti.storage.interfaces import IUnits, IVolumes, Local, VolumeStatus
+from ganeti.storage.interfaces import IUnits, IVolumes, LocalHost, VolumeStatus
 from ganeti.storage.pretend.mirror import PretendMirror
 from ganeti.storage.pretend.units import VOLUMES, Device, Devices, PretendDevices, PretendGroups
 from ganeti.storage.pretend.volumes import PretendVolumes, file_of
@@ -139,7 +139,7 @@ class MirrorTests(SynchronousTestCase):
         assert found is not None
         return found
 
-    def local(self) -> list[tuple[Local, bool]]:
+    def local(self) -> list[tuple[LocalHost, bool]]:
         return [(s.local, s.degraded) for s in (self.status(self.one), self.status(self.two))]
 
     def write(self, side: Side, text: bytes) -> None:
@@ -162,7 +162,7 @@ class MirrorTests(SynchronousTestCase):
     def test_both_copies_have_what_is_written(self) -> None:
         self.write(self.one, b"hello")
         self.assertEqual(self.texts(), [b"hello", b"hello"])
-        self.assertEqual(self.local(), [(Local.OK, False), (Local.OK, False)])
+        self.assertEqual(self.local(), [(LocalHost.OK, False), (LocalHost.OK, False)])
 
     def test_one_side_is_writable_at_a_time(self) -> None:
         self.refused(self.two.mirror.promote(self.two.disk))
@@ -186,7 +186,7 @@ class MirrorTests(SynchronousTestCase):
         self.cut()
         self.write(self.one, b"later")
         self.assertEqual(self.texts(), [b"later", b"hello"])
-        self.assertEqual(self.local(), [(Local.OK, True), (Local.OK, True)])
+        self.assertEqual(self.local(), [(LocalHost.OK, True), (LocalHost.OK, True)])
         self.mend()
         self.assertEqual(self.texts(), [b"later", b"later"])
 
@@ -195,14 +195,14 @@ class MirrorTests(SynchronousTestCase):
         self.done(self.two.mirror.promote(self.two.disk))
         self.write(self.two, b"other")
         self.mend()
-        self.assertEqual(self.local(), [(Local.OK, True), (Local.OK, True)])
+        self.assertEqual(self.local(), [(LocalHost.OK, True), (LocalHost.OK, True)])
         self.assertEqual(self.texts()[1], b"other")
         self.assertNotEqual(*self.texts())
 
     def test_a_copy_that_breaks_leaves_the_disk_with_its_peer_and_is_replaced(self) -> None:
         self.write(self.one, b"hello")
         os.unlink(self.one.path)
-        self.assertEqual(self.local(), [(Local.FAULTY, True), (Local.OK, True)])
+        self.assertEqual(self.local(), [(LocalHost.FAULTY, True), (LocalHost.OK, True)])
         self.refused(self.two.mirror.drop(self.two.disk))
         self.done(self.one.mirror.drop(self.one.disk))
         data = self.one.disk.children[0]
@@ -210,7 +210,7 @@ class MirrorTests(SynchronousTestCase):
         self.done(volumes.create(data, owner="web1", primary=False))
         for _ in range(2):
             self.done(self.one.mirror.take(self.one.disk))
-        self.assertEqual(self.local(), [(Local.OK, False), (Local.OK, False)])
+        self.assertEqual(self.local(), [(LocalHost.OK, False), (LocalHost.OK, False)])
         self.assertEqual(self.texts(), [b"hello", b"hello"])
 
     def test_the_second_copy_comes_to_another_node(self) -> None:
@@ -228,7 +228,7 @@ class MirrorTests(SynchronousTestCase):
         self.done(self.one.mirror.connect(moved))
         self.done(self.two.mirror.remove(self.two.disk))
         self.one.disk, self.two = moved, new
-        self.assertEqual(self.local(), [(Local.OK, False), (Local.OK, False)])
+        self.assertEqual(self.local(), [(LocalHost.OK, False), (LocalHost.OK, False)])
         self.assertEqual(self.texts(), [b"hello", b"hello"])
 
     def test_detaching_and_removing_can_be_repeated_and_leave_nothing(self) -> None:

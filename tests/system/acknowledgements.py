@@ -19,9 +19,9 @@ from functools import partial
 from typing import Any
 
 from ganeti.errors import GanetiError
-from ganeti.luxi.client import Client
+from ganeti.luxi.client import LuxiClient
 from ganeti.luxi.methods import QueryInstances, QueryJobs, QueryTags, SubmitJob, WaitForJobChange
-from ganeti.luxi.reach import MasterAway, Unanswered
+from ganeti.luxi.unreachable import MasterAway, Unanswered
 from ganeti.model.disk import Template
 from ganeti.opcodes.instance.create import CreateInstance, CreationMode
 from ganeti.opcodes.instance.lifecycle import RemoveInstance, ShutdownInstance, StartInstance
@@ -30,7 +30,7 @@ from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.tags import AddTags, RemoveTags, TagKind
 from ganeti.opcodes.test import Delay
 from tests.system.partitions import PartitionedCluster
-from tests.system.running import PATIENCE, eventually
+from tests.system.running import TIMEOUT, eventually
 from tools.quickstart.orders import FINAL
 
 CLIENTS = 3
@@ -85,7 +85,7 @@ class Ledger:
 
 
 def submit(
-    client: Client,
+    client: LuxiClient,
     number: int,
     opcode: Opcode,
     ledger: Ledger,
@@ -110,7 +110,7 @@ def submit(
     return taken
 
 
-def _status(client: Client, job: int, timeout: float) -> str:
+def _status(client: LuxiClient, job: int, timeout: float) -> str:
     """Return the status of a job at its end, or as it is after ``timeout`` seconds."""
     known, until = None, time.monotonic() + timeout
     while (left := until - time.monotonic()) > 0:
@@ -148,7 +148,7 @@ class Clients:
                 wishes = _Wishes(f"{seed}-{number}-{client}")
                 self._add(number, CLIENT_INTERVAL, partial(self._change, wishes))
 
-    def _add(self, number: int, interval: float, ask: Callable[[int, Client], None]) -> None:
+    def _add(self, number: int, interval: float, ask: Callable[[int, LuxiClient], None]) -> None:
         """Add a client of a node, which does ``ask`` again and again."""
         turn = threading.Lock()
         self._turns.append(turn)
@@ -179,7 +179,7 @@ class Clients:
         number: int,
         interval: float,
         turn: threading.Lock,
-        ask: Callable[[int, Client], None],
+        ask: Callable[[int, LuxiClient], None],
     ) -> None:
         while not self._over.wait(interval):
             # A connection for each job: one that a paused master leaves must not block.
@@ -187,10 +187,10 @@ class Clients:
                 if self._cluster.runs(number, "masterd"):
                     ask(number, client)
 
-    def _pulse(self, number: int, client: Client) -> None:
+    def _pulse(self, number: int, client: LuxiClient) -> None:
         submit(client, number, Delay(duration=0.0), self._ledger, timeout=0.0)
 
-    def _change(self, wishes: _Wishes, number: int, client: Client) -> None:
+    def _change(self, wishes: _Wishes, number: int, client: LuxiClient) -> None:
         taken = submit(client, number, wishes.next(self._moving), self._ledger)
         if taken is not None and taken.succeeded:
             wishes.succeeded(taken.opcode)
@@ -287,7 +287,7 @@ class Found:
 
 def look(cluster: PartitionedCluster, master: int, ledger: Ledger) -> Found:
     """Ask a master for all that clients were promised, once no job is under way."""
-    found: Found = eventually(lambda: _look(cluster, master, ledger), 2 * PATIENCE)
+    found: Found = eventually(lambda: _look(cluster, master, ledger), 2 * TIMEOUT)
     return found
 
 

@@ -21,9 +21,9 @@ from typing import Any
 
 from ganeti.errors import GanetiError, from_wire
 from ganeti.journal.frames import read_header, scan
-from ganeti.journal.interfaces import Mark
+from ganeti.journal.interfaces import LogPosition
 from ganeti.luxi.methods import QueryJobs, QueryTags, SubmitJob
-from ganeti.luxi.reach import ConnectionLost, MasterAway
+from ganeti.luxi.unreachable import ConnectionLost, MasterAway
 from ganeti.opcodes.cluster import VerifyConfig
 from ganeti.opcodes.instance.lifecycle import ShutdownInstance, StartInstance
 from ganeti.opcodes.opcode import Opcode
@@ -204,7 +204,7 @@ def frames(folder: Path) -> int:
     :raises Damaged: a frame does not verify.
     """
     count = 0
-    end: Mark | None = None
+    end: LogPosition | None = None
     for path in sorted(folder.glob("segment-*")):
         data = path.read_bytes()
         after, start = read_header(data, source=str(path))

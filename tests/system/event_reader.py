@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from ganeti.bootstrap.writing import local_files
-from ganeti.events.cursor import BEFORE_ALL, LAST_EDIT, Cursor
+from ganeti.bootstrap.blocking_files import local_files
+from ganeti.events.stream_position import BEFORE_ALL, LAST_EDIT, StreamPosition
 from ganeti.journal.reading import history
 from ganeti.master.change_events import CommitEntry
 from tests.system.running import RunningCluster
@@ -65,7 +65,7 @@ class EventReader(threading.Thread):
 
     def committed(self) -> list[str]:
         """The ids of the events that are in commits."""
-        return [each for each in self.seen if Cursor.parse(each).number < LAST_EDIT]
+        return [each for each in self.seen if StreamPosition.parse(each).number < LAST_EDIT]
 
     def _read(self) -> None:
         url = urlsplit(self._address())
@@ -105,5 +105,5 @@ def expected(running: RunningCluster, node: int, since: str) -> list[str]:
         str(event.cursor)
         for position, commit in history(local_files(), folder)
         for event in CommitEntry(position, commit, {}, lambda _: None).events(BEFORE_ALL, 10**6)
-        if event.cursor > Cursor.parse(since)
+        if event.cursor > StreamPosition.parse(since)
     ]

@@ -36,7 +36,7 @@ from ganeti.luxi.methods import QueryJobs, QueryNodes
 from ganeti.opcodes.node import ModifyNode
 from ganeti.opcodes.opcode import Opcode
 from tests.system.running import RunningCluster, eventually
-from tests.system.talking import Door
+from tests.system.talking import NodeEndpoint
 from tools.quickstart.daemons import daemons
 from tools.quickstart.orders import FINAL
 
@@ -125,7 +125,7 @@ class Fuzz:
         self._hash = hashlib.sha256()
         self._began = time.monotonic()
         self._daemons = self._processes()
-        document = Door(running).ask("GET", "/2/openapi").value
+        document = NodeEndpoint(running).ask("GET", "/2/openapi").value
         del document["paths"]["/2/events"]  # its answers do not end
         self.schema = schemathesis.openapi.from_dict(
             document,
@@ -233,7 +233,7 @@ def _told(operation: str, check: str, exchange: Interaction) -> str:
 
 
 def _settings(running: RunningCluster, examples: int, seed: int) -> dict[str, Any]:
-    user, password = Door(running).login
+    user, password = NodeEndpoint(running).login
     known = names(running)
     return {
         "seed": seed,

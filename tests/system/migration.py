@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.system.linux import MINI
-from tests.system.running import PATIENCE, RunningCluster, eventually
+from tests.system.running import TIMEOUT, RunningCluster, eventually
 
 NAME = "counter"
 _COUNTS = b"i=0; while i=$((i + 1)); do echo count-$i; sleep 0.05; done &\n"
@@ -145,19 +145,28 @@ class CountingGuest:
         )
         assert made.returncode == 0, made.stdout + made.stderr
         self._consoles = Consoles(running)
-        eventually(lambda: b"# " in self._consoles.read(), 2 * PATIENCE)
+        eventually(lambda: b"# " in self._consoles.read(), 2 * TIMEOUT)
         self._consoles.write(_COUNTS)
         self._counted(1)
 
     def close(self) -> None:
         self._consoles.close()
 
-    def move(self, numbers: int = _BEFORE_AND_AFTER) -> Move:
-        """Let it move to the other node, with at least ``numbers`` before and after."""
+    def move(self, numbers: int = _BEFORE_AND_AFTER, *options: str) -> Move:
+        """Let it move to the other node, with at least ``numbers`` before and after.
+
+        ``options`` are for ``gnt-instance migrate``.
+        """
         consoles = self._consoles
         start = len(consoles.counts)
         self._counted(numbers)
-        command = [str(self._running.cluster.tools / "gnt-instance"), "migrate", "-f", NAME]
+        command = [
+            str(self._running.cluster.tools / "gnt-instance"),
+            "migrate",
+            "-f",
+            *options,
+            NAME,
+        ]
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as moving:

@@ -30,12 +30,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from ganeti.errors import GanetiError
-from ganeti.luxi.client import Client
+from ganeti.luxi.client import LuxiClient
 from ganeti.luxi.methods import Request
 from ganeti.opcodes.cluster import VerifyConfig
 from ganeti.opcodes.opcode import Opcode
 from ganeti.system.pidfile import holder
-from tests.system.running import PATIENCE, eventually, processes_of, run
+from tests.system.running import TIMEOUT, eventually, processes_of, run
 from tools.quickstart import founding, orders
 from tools.quickstart.daemons import Daemon
 from tools.quickstart.place import Cluster, Description, Node
@@ -322,14 +322,14 @@ class PartitionedCluster:
         return command, {**os.environ, **self.cluster.environment(node)}
 
     def python(
-        self, number: int, *arguments: str, said: str = "", timeout: float = 2 * PATIENCE
+        self, number: int, *arguments: str, said: str = "", timeout: float = 2 * TIMEOUT
     ) -> subprocess.CompletedProcess[str]:
         """Run Python on a node to its end."""
         command, environment = self.command(number, *arguments)
         return run(command, environment=environment, said=said, patience=timeout)
 
     def tool(
-        self, number: int, name: str, *arguments: str, timeout: float = 2 * PATIENCE
+        self, number: int, name: str, *arguments: str, timeout: float = 2 * TIMEOUT
     ) -> subprocess.CompletedProcess[str]:
         """Run a tool, named as in ``gnt-cluster``, on a node to its end."""
         return self.python(number, *_tool(name), *arguments, timeout=timeout)
@@ -357,16 +357,16 @@ class PartitionedCluster:
 
     # --- the masters
 
-    def client(self, number: int, timeout: float = ANSWER_TIMEOUT) -> Client:
+    def client(self, number: int, timeout: float = ANSWER_TIMEOUT) -> LuxiClient:
         """Return a client of the master daemon on a node."""
         path = self.node(number).paths.master_socket
-        return Client(path, connect_seconds=timeout, answer_seconds=timeout)
+        return LuxiClient(path, connect_seconds=timeout, answer_seconds=timeout)
 
-    def ask(self, number: int, request: Request[R], timeout: float = PATIENCE) -> R:
+    def ask(self, number: int, request: Request[R], timeout: float = TIMEOUT) -> R:
         with self.client(number, timeout) as client:
             return client.ask(request)
 
-    def perform(self, number: int, *opcodes: Opcode, timeout: float = PATIENCE) -> list[Any]:
+    def perform(self, number: int, *opcodes: Opcode, timeout: float = TIMEOUT) -> list[Any]:
         """Have the master on a node do opcodes, as a job each; return their results.
 
         :raises GanetiError: why there is no result.
@@ -376,7 +376,7 @@ class PartitionedCluster:
 
     def master(self) -> int:
         """Return the node whose master does what it is asked, once it and all copies are well."""
-        found: int = eventually(self._settled_master, 2 * PATIENCE)
+        found: int = eventually(self._settled_master, 2 * TIMEOUT)
         return found
 
     def _settled_master(self) -> int | None:

@@ -15,7 +15,7 @@ from tests.system.running import eventually
 from tests.system.talking import NOTHING, RemoteApi
 from tools.quickstart.orders import FINAL
 
-PATIENCE = 400.0
+TIMEOUT = 400.0
 """Seconds for a job: an import that an earlier run has left waits for minutes until it gives up."""
 
 
@@ -121,7 +121,7 @@ class Server:
             job = self.value("GET", f"/2/jobs/{number}")
             return job if job["status"] in FINAL else None
 
-        job = eventually(final, PATIENCE)
+        job = eventually(final, TIMEOUT)
         for result in job["opresult"]:
             if isinstance(result, dict) and "jobs" in result:
                 result["jobs"] = [

@@ -26,7 +26,7 @@ from ganeti.luxi.methods import (
 )
 from ganeti.opcodes.test import Delay
 from tests.system.running import RunningCluster, eventually
-from tests.system.talking import NOTHING, Door, Ended, pretended
+from tests.system.talking import NOTHING, Ended, NodeEndpoint, pretended
 
 RESOURCES: Mapping[str, str] = {
     "/": "GET",
@@ -80,7 +80,7 @@ class Cluster:
 
     def __init__(self, running: RunningCluster) -> None:
         self.running = running
-        self.door = Door(running)
+        self.door = NodeEndpoint(running)
         self.known: dict[str, Any] = {}
         self.value: Any = None
         self.job = Ended(0, "", [])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.system.rapi_document import CREATION, METHODS, RESOURCES
-from tests.system.talking import NOTHING, Door
+from tests.system.talking import NOTHING, NodeEndpoint
 
 SENT_WITH = {"PUT", "POST"}
 BODILESS = {"/2/nodes/[node_name]/role"}
@@ -285,7 +285,7 @@ UNREACHABLE = (
 """While the daemon of node 2, where web2 runs, is dead and nobody has set the node offline."""
 
 
-def answer_to(door: Door, each: Bad, names: dict[str, str]) -> str:
+def answer_to(door: NodeEndpoint, each: Bad, names: dict[str, str]) -> str:
     """What is wrong with the answer to a bad request; nothing if it is as it should be."""
     sent = _filled(each.body, names) if each.body is not NOTHING else NOTHING
     answer = door.ask(each.method, each.path.format(**names), sent)

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, TypeVar
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import GanetiError
-from ganeti.luxi.client import Client
+from ganeti.luxi.client import LuxiClient
 from ganeti.luxi.methods import Request
 from ganeti.opcodes.opcode import Opcode
 from tools.quickstart import orders
@@ -29,7 +29,7 @@ from tools.quickstart.place import TREE, Cluster, find
 
 R = TypeVar("R")
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 """Seconds that any single step may take on a busy machine."""
 
 
@@ -77,10 +77,10 @@ class RunningCluster:
             yield terminal, process
         finally:
             process.terminate()
-            process.wait(PATIENCE)
+            process.wait(TIMEOUT)
             os.close(terminal)
 
-    def client(self) -> Client:
+    def client(self) -> LuxiClient:
         return orders.client_of(self.cluster.master)
 
     def ask(self, request: Request[R]) -> R:
@@ -168,7 +168,7 @@ def run(
     *,
     said: str = "",
     environment: Mapping[str, str] | None = None,
-    patience: float = 2 * PATIENCE,
+    patience: float = 2 * TIMEOUT,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program of this tree to its end."""
     return subprocess.run(
@@ -181,7 +181,7 @@ def run(
     )
 
 
-def eventually(condition: Callable[[], Any], patience: float = PATIENCE) -> Any:
+def eventually(condition: Callable[[], Any], patience: float = TIMEOUT) -> Any:
     """The first true answer of ``condition``, for which nothing but asking again tells the time."""
     until = time.monotonic() + patience
     while not (answer := condition()):

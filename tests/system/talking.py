@@ -122,7 +122,7 @@ class RemoteApi:
         return Answer(raw.status, raw.headers, json.loads(raw.body) if raw.body else None)
 
 
-class Door(RemoteApi):
+class NodeEndpoint(RemoteApi):
     """The remote API of a cluster of the quick start, which is known from inside, too."""
 
     def __init__(self, running: RunningCluster) -> None:

@@ -20,10 +20,10 @@ from pathlib import Path
 import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.bootstrap.joining import invite, join
+from ganeti.bootstrap.join_cluster import invite, join
 from ganeti.bootstrap.node_client import NodeEndpoint, Peers
 from ganeti.errors import GanetiError
-from ganeti.luxi.client import Client
+from ganeti.luxi.client import LuxiClient
 from ganeti.luxi.methods import QueryConfigValues, SubmitJob
 from ganeti.node.candidacy import secrets, state_folders
 from ganeti.opcodes.cluster import RenewCrypto
@@ -294,12 +294,12 @@ class InterruptedTests(SynchronousTestCase):
     def test_another_master_completes_it(self) -> None:
         self.begin(RenewCrypto(cluster_certificate=True), self.has_key)
         begun = authority_of(self.paths[1])
-        done = self.on(2, "ganeti.cli.gnt_cluster", "master-failover")
+        done = self.on(2, "ganeti.cli.gnt_cluster.commands", "master-failover")
         self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
         for order in ("renew-crypto", "verify"):
             options = ("-f", "--new-cluster-certificate") if order == "renew-crypto" else ()
-            done = self.on(2, "ganeti.cli.gnt_cluster", order, *options)
+            done = self.on(2, "ganeti.cli.gnt_cluster.commands", order, *options)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assert_completed(begun)
-        with Client(self.paths[1].master_socket) as client:
+        with LuxiClient(self.paths[1].master_socket) as client:
             client.ask(SubmitJob(ops=(Delay(duration=0),)))

@@ -45,3 +45,17 @@ class EverywhereTests(SharedCluster):
             copy = self.root(number) / "etc" / "motd"
             self.assertEqual(copy.read_text(encoding="utf-8"), "hello\n")
             self.assertEqual(copy.stat().st_mode & 0o777, 0o600)
+
+    def test_files_that_differ_are_found_and_brought_again(self) -> None:
+        paths = self.running.cluster.node(2).paths
+        Path(paths.rapi_users).unlink()
+        with Path(paths.domain_secret).open("a", encoding="ascii") as file:
+            file.write("another\n")
+        done = self.running.tool("cluster", "verify", "--error-codes")
+        self.assertEqual(done.returncode, 1, done.stdout)
+        found = [line for line in done.stdout.splitlines() if "ERROR" in line]
+        self.assertEqual(["ENODEFILECHECK:node:node2.trial" in line for line in found], [True] * 2)
+        done = self.running.tool("cluster", "redist-conf")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        done = self.running.tool("cluster", "verify")
+        self.assertEqual(done.returncode, 0, done.stdout)

@@ -12,7 +12,7 @@ from ganeti.opcodes.tags import AddTags, TagKind
 from ganeti.opcodes.test import Delay
 from tests.system.event_reader import EventReader, expected
 from tests.system.running import SharedCluster, eventually
-from tests.system.talking import Door
+from tests.system.talking import NodeEndpoint
 
 JOBS = 40
 
@@ -21,7 +21,7 @@ class EventTests(SharedCluster):
     def setUp(self) -> None:
         super().setUp()
         self.assertEqual(self.running.quickstart("start").returncode, 0)
-        self.door = Door(self.running)
+        self.door = NodeEndpoint(self.running)
 
     def reader(self, query: str = "") -> EventReader:
         since = self.running.ask(WaitForEvents())["position"]

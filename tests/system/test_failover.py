@@ -13,11 +13,11 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.bootstrap.copy import read
+from ganeti.bootstrap.blocking_files import local_files
 from ganeti.bootstrap.daemons import MASTERD, RAPI, runs
-from ganeti.bootstrap.writing import local_files
+from ganeti.bootstrap.journal_copy import read
 from ganeti.errors import GanetiError
-from ganeti.luxi.client import Client
+from ganeti.luxi.client import LuxiClient
 from ganeti.luxi.methods import (
     QueryConfigValues,
     QueryJobs,
@@ -29,8 +29,8 @@ from ganeti.node.voter import read_state
 from ganeti.opcodes.tags import AddTags, TagKind
 from ganeti.system.pidfile import holder
 from tests.system.event_reader import EventReader, expected
-from tests.system.running import PATIENCE, RunningCluster, eventually, run
-from tests.system.talking import Door
+from tests.system.running import TIMEOUT, RunningCluster, eventually, run
+from tests.system.talking import NodeEndpoint
 from tools.quickstart.place import Node
 
 INSTANCE = "first.trial"
@@ -70,7 +70,7 @@ class FailoverTests(SynchronousTestCase):
 
     def tool(self, number: int, *arguments: str) -> subprocess.CompletedProcess[str]:
         """What ``gnt-cluster`` does on a node."""
-        program = "from ganeti.cli.gnt_cluster import main; main()"
+        program = "from ganeti.cli.gnt_cluster.commands import main; main()"
         environment = self.running.cluster.environment(self.node(number))
         return run([sys.executable, "-P", "-c", program, *arguments], environment=environment)
 
@@ -80,7 +80,7 @@ class FailoverTests(SynchronousTestCase):
         return done.stdout
 
     def ask(self, number: int, request: Request[Any]) -> Any:
-        with Client(self.node(number).paths.master_socket) as client:
+        with LuxiClient(self.node(number).paths.master_socket) as client:
             return client.ask(request)
 
     def tag(self, number: int, tag: str) -> int:
@@ -102,7 +102,7 @@ class FailoverTests(SynchronousTestCase):
             self.send(1, daemon, signal.SIGKILL)
         began = time.monotonic()
         said = self.failed_over(2)
-        self.assertLess(time.monotonic() - began, PATIENCE)
+        self.assertLess(time.monotonic() - began, TIMEOUT)
         self.assertIn("does not answer; going on without it", said)
         self.assertIn("2 of 3 nodes answer", said)
         self.assertEqual({self.status(2, job) for job in jobs}, {"success"})
@@ -133,7 +133,7 @@ class FailoverTests(SynchronousTestCase):
         first, at = self.node(1).address, [1]
         reader = EventReader(
             lambda: self.running.cluster.rapi.replace(first, self.node(at[0]).address),
-            Door(self.running),
+            NodeEndpoint(self.running),
             since,
         )
         self.addCleanup(reader.end)
@@ -180,7 +180,7 @@ class FailoverTests(SynchronousTestCase):
         self.tag(2, "after")
 
     def instances(self, number: int) -> str:
-        program = "from ganeti.cli.gnt_instance import main; main()"
+        program = "from ganeti.cli.gnt_instance.commands import main; main()"
         environment = self.running.cluster.environment(self.node(number))
         done = run(
             [sys.executable, "-P", "-c", program, "list", "--no-headers", "-o", "name,status"],

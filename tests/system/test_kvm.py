@@ -20,18 +20,18 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SkipTest, TestCase
 
-from ganeti.hypervisor.interfaces import AttachedDisk, Phase
+from ganeti.hypervisor.interfaces import AttachedDisk, MigrationPhase
 from ganeti.hypervisor.kvm import console
 from ganeti.hypervisor.kvm.accelerator import Accelerators
-from ganeti.hypervisor.kvm.control import Monitors
 from ganeti.hypervisor.kvm.devices import tap
 from ganeti.hypervisor.kvm.driver import KvmHypervisor
+from ganeti.hypervisor.kvm.monitor import Monitors
 from ganeti.model.guest import Guest, GuestNic
 from ganeti.model.running import as_running
 from ganeti.schema.records import replace
 from ganeti.system.files import LocalFiles
-from ganeti.system.notes import LocalNotes
 from ganeti.system.processes import LocalProcesses
+from ganeti.system.state_files import LocalNotes
 from ganeti.system.threads import InThread
 from ganeti.testing.builders import a_disk, a_guest
 from tests.system.linux import MINI, require_linux
@@ -141,9 +141,9 @@ class KvmTests(TestCase):
         return terminal
 
     async def sent(self, hypervisor: KvmHypervisor) -> None:
-        while (sending := await hypervisor.sending(self.guest())).phase is Phase.ACTIVE:
+        while (sending := await hypervisor.sending(self.guest())).phase is MigrationPhase.ACTIVE:
             await deferLater(self.clock, 0.05)
-        self.assertEqual(sending.phase, Phase.COMPLETED, sending.message)
+        self.assertEqual(sending.phase, MigrationPhase.COMPLETED, sending.message)
 
     async def until_down(self, hypervisor: KvmHypervisor) -> None:
         for _ in range(3000):
@@ -223,7 +223,7 @@ class KvmTests(TestCase):
             runs = as_running(self.guest(), wrong)
             address = await there.accept(runs, self.attached(), "127.0.0.1", wrong)
             await here.migrate(self.guest(), address, live=True)
-            while (await here.sending(self.guest())).phase is Phase.ACTIVE:
+            while (await here.sending(self.guest())).phase is MigrationPhase.ACTIVE:
                 await deferLater(self.clock, 0.05)
             self.assertIn(reason, await there.finish_incoming(self.guest(), arrived=False))
             await here.finish_outgoing(self.guest(), left=False)

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ganeti.luxi.async_client import MOST_CONNECTIONS
+from ganeti.luxi.async_client import MAX_CONNECTIONS
 from ganeti.luxi.methods import CancelJob, QueryJobs, SubmitJob
 from ganeti.opcodes.test import Delay
 from tests.bench.loads import Client
@@ -70,7 +70,7 @@ class LimitTests(SharedCluster):
 
     def assert_let_go(self) -> None:
         """What was opened for others is closed, but for the lines to the master that are kept."""
-        most = [count + MOST_CONNECTIONS for count in self.before]
+        most = [count + MAX_CONNECTIONS for count in self.before]
         eventually(lambda: all(now <= then for now, then in zip(self.files(), most, strict=True)))
 
     def asking(self, path: str, body: str = "") -> bytes:

@@ -21,7 +21,7 @@ from ganeti.storage.interfaces import IUnits, IVolumes
 from ganeti.storage.lvm.tools import ENVIRONMENT, Lvm
 from ganeti.storage.lvm.units import PhysicalVolumes, VolumeGroups
 from ganeti.storage.lvm.volumes import LogicalVolumes
-from ganeti.system.interfaces import Finished, IProcesses, Life
+from ganeti.system.interfaces import IProcesses, ProcessLifetime, ProcessResult
 from ganeti.testing.builders import a_disk
 from tests.contracts.units import UnitsContract
 from tests.contracts.volumes import VolumesContract
@@ -43,18 +43,18 @@ class BlockingProcesses:
         output: str | None = None,
         files: Mapping[int, str | int] | None = None,
         cwd: str | None = None,
-    ) -> Finished:
+    ) -> ProcessResult:
         ended = subprocess.run(  # noqa: ASYNC221
             argv, env=env, input=stdin, capture_output=True, timeout=60, cwd=cwd
         )
-        return Finished(ended.returncode, ended.stdout, ended.stderr)
+        return ProcessResult(ended.returncode, ended.stdout, ended.stderr)
 
     async def start(
         self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, output: str
     ) -> int:
         raise NotImplementedError
 
-    def life(self, pid: int) -> Life | None:
+    def life(self, pid: int) -> ProcessLifetime | None:
         raise NotImplementedError
 
     def arguments(self, pid: int) -> list[str]:

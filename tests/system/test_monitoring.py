@@ -17,7 +17,7 @@ from ganeti.opcodes.test import Delay
 from ganeti.paths import METRICS_PORT
 from tests.golden.test_monitoring import SHIPPED
 from tests.system.running import SharedCluster, eventually
-from tests.system.talking import Door
+from tests.system.talking import NodeEndpoint
 
 LISTEN = "127.0.0.1:19090"
 
@@ -36,7 +36,7 @@ def numbers(text: str) -> Numbers:
 class MonitoringTests(SharedCluster):
     def setUp(self) -> None:
         super().setUp()
-        self.door = Door(self.running)
+        self.door = NodeEndpoint(self.running)
 
     def of_cluster(self) -> Numbers:
         raw = self.door.send("GET", "/metrics")

@@ -15,8 +15,8 @@ import time
 import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.bootstrap.founding import found
-from ganeti.bootstrap.joining import invite
+from ganeti.bootstrap.init_cluster import init_cluster
+from ganeti.bootstrap.join_cluster import invite
 from ganeti.paths import Paths
 from ganeti.pki.enrolment import read_token, token_of
 
@@ -32,7 +32,7 @@ class NodeDaemonTests(SynchronousTestCase):
         self.addCleanup(shutil.rmtree, root)
         self.paths = {name: Paths(f"{root}/{name}") for name in ("node1", "node2")}
         self.ports = {name: _free_port() for name in self.paths}
-        found(
+        init_cluster(
             self.paths["node1"],
             cluster="cluster1",
             address="127.0.0.1",

@@ -44,7 +44,7 @@ from tests.system.acknowledgements import (
 )
 from tests.system.observer import GuestObserver
 from tests.system.partitions import Network, PartitionedCluster, reason_to_skip
-from tests.system.running import PATIENCE, eventually, run
+from tests.system.running import TIMEOUT, eventually, run
 from tools.quickstart.place import TREE
 
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], 1811), 0.5)"
@@ -256,7 +256,7 @@ class Scenarios(SynchronousTestCase):
 
     def tag(self, number: int, *names: str) -> None:
         """Tag the cluster; the master on this node must acknowledge that."""
-        self.assertEqual(self.try_to_tag(number, *names, timeout=PATIENCE), len(names))
+        self.assertEqual(self.try_to_tag(number, *names, timeout=TIMEOUT), len(names))
 
     def fail_over(self, *numbers: int) -> int:
         """Make the first of the nodes the master that can be; the one that is."""

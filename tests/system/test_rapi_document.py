@@ -19,7 +19,7 @@ from tests.system.rapi_document import CREATION, METHODS, RESOURCES, Cluster, Ro
 from tests.system.rapi_refusals import Bad, answer_to
 from tests.system.running import SharedCluster, eventually
 from tests.system.running import run as run_program
-from tests.system.talking import NOTHING, Door
+from tests.system.talking import NOTHING, NodeEndpoint
 
 
 class MethodTests(SharedCluster):
@@ -112,7 +112,7 @@ class RefusalTests(SharedCluster):
 
     def setUp(self) -> None:
         super().setUp()
-        self.door = Door(self.running)
+        self.door = NodeEndpoint(self.running)
         self.cluster = Cluster(self.running)
         self.names = {f"node{n}": self.cluster.node(n) for n in (1, 2, 3)}
         if not self.ready:
@@ -216,7 +216,7 @@ class ClassificationTests(SharedCluster):
 
     def setUp(self) -> None:
         super().setUp()
-        self.door = Door(self.running)
+        self.door = NodeEndpoint(self.running)
         self.body = {
             **CREATION,
             "name": "web7",
@@ -298,7 +298,7 @@ class RightsTests(SharedCluster):
 
     def setUp(self) -> None:
         super().setUp()
-        self.door = Door(self.running)
+        self.door = NodeEndpoint(self.running)
         digest = hashlib.md5(b"jessica:Ganeti Remote API:abc123").hexdigest()
         self.door.admit("jack", "abc123")
         self.door.admit("fred", "{cleartext}foo555")

@@ -6,8 +6,8 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 
-from ganeti.bootstrap.joining import invite
-from ganeti.bootstrap.writing import local_files, write
+from ganeti.bootstrap.blocking_files import local_files, write
+from ganeti.bootstrap.join_cluster import invite
 from ganeti.errors import GanetiError
 from ganeti.luxi.methods import QueryNodes
 from ganeti.opcodes.node import AddNode, ModifyNode
@@ -36,7 +36,7 @@ class RejoinTests(SharedCluster):
         eventually(lambda: self.in_sync(3))
 
     def in_sync(self, number: int) -> bool:
-        from ganeti.bootstrap.copy import read
+        from ganeti.bootstrap.journal_copy import read
 
         copies = []
         for each in (1, number):

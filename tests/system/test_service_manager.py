@@ -13,7 +13,7 @@ import time
 from queue import SimpleQueue
 from threading import Thread
 
-from tests.system.running import PATIENCE, SharedCluster, eventually
+from tests.system.running import TIMEOUT, SharedCluster, eventually
 from tools.quickstart.daemons import ENDING, Daemon
 
 KINDS = ("noded", "masterd", "rapi")
@@ -73,9 +73,9 @@ class NotificationTests(SharedCluster):
 
     def await_message(self, name: str, value: str) -> dict[str, str]:
         """The next message whose value for ``name`` matches; others before it are passed over."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + TIMEOUT
         while time.monotonic() < until:
-            message = self.messages.get(timeout=PATIENCE)
+            message = self.messages.get(timeout=TIMEOUT)
             if re.search(value, message.get(name, "\0")):
                 return message
         raise AssertionError(f"no message with {name}={value}")

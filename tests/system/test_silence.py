@@ -10,9 +10,9 @@ from ganeti.opcodes.node import ModifyNode
 from ganeti.opcodes.opcode import Opcode
 from ganeti.opcodes.test import Delay
 from ganeti.rpc.liveness import DETECTION_TIME, PROBE_INTERVAL
-from tests.system.running import PATIENCE, SharedCluster, eventually
+from tests.system.running import TIMEOUT, SharedCluster, eventually
 
-BOUND = DETECTION_TIME + PROBE_INTERVAL + PATIENCE
+BOUND = DETECTION_TIME + PROBE_INTERVAL + TIMEOUT
 """Seconds for the detection, and for what a busy machine does afterwards."""
 
 

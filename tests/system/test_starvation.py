@@ -12,10 +12,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ganeti.luxi.methods import QueryJobs, SubmitJob
-from ganeti.luxi.reach import Unanswered
+from ganeti.luxi.unreachable import Unanswered
 from ganeti.opcodes.test import Delay
 from ganeti.paths import NODED_PORT
-from tests.system.running import PATIENCE, SharedCluster, eventually
+from tests.system.running import TIMEOUT, SharedCluster, eventually
 from tools.quickstart.daemons import Daemon
 
 CROWD = 10
@@ -97,7 +97,7 @@ class StarvationTests(SharedCluster):
                     kind = socket.AF_UNIX if isinstance(place, str) else socket.AF_INET
                     stack.enter_context(client := socket.socket(kind))
                     client.connect(place)
-                client.settimeout(PATIENCE)
+                client.settimeout(TIMEOUT)
                 # It is closed at once: there is no descriptor to serve it with.
                 self.assertEqual(client.recv(1), b"", daemon.kind)
             self.assertRaises(Unanswered, self.running.ask, QueryJobs(ids=None, fields=("id",)))

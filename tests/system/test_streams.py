@@ -18,7 +18,7 @@ from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import TestCase
 
 from ganeti.pki.authority import self_signed
-from ganeti.system.interfaces import Awaited, Called, FileEnd, Party, PipeEnd
+from ganeti.system.interfaces import Awaited, FileEnd, PipeEnd, StreamCaller, StreamPeer
 from ganeti.system.streams import LocalStreams
 from ganeti.testing.disk import MemoryDisk
 from ganeti.testing.streams import MemoryStreams
@@ -32,8 +32,8 @@ class MemoryStreamsTests(StreamsContract, TestCase):
     def setUp(self) -> None:
         self.clock, self.disk = Clock(), MemoryDisk()
         self.streams = MemoryStreams(self.disk, self.clock)
-        self.sender = Party("/s.key", self.put("s.crt", b"sender"), "receiver", NAME)
-        self.receiver = Party("/r.key", self.put("r.crt", b"receiver"), "sender", NAME)
+        self.sender = StreamPeer("/s.key", self.put("s.crt", b"sender"), "receiver", NAME)
+        self.receiver = StreamPeer("/r.key", self.put("r.crt", b"receiver"), "sender", NAME)
 
     def put(self, name: str, content: bytes) -> str:
         self.disk.put(self.path(name), content, 0o600, 0.0)
@@ -61,10 +61,10 @@ class LocalStreamsTests(StreamsContract, TestCase):
             for each, one in made.items()
         }
         trusted = {each: one.certificate.decode() for each, one in made.items()}
-        self.sender = Party(*parties["s"], trusted["r"], NAME)
-        self.receiver = Party(*parties["r"], trusted["s"], NAME)
-        self.stranger = Party(*parties["x"], trusted["r"], NAME)
-        self.mistaken = Party(*parties["s"], trusted["x"], NAME)
+        self.sender = StreamPeer(*parties["s"], trusted["r"], NAME)
+        self.receiver = StreamPeer(*parties["r"], trusted["s"], NAME)
+        self.stranger = StreamPeer(*parties["x"], trusted["r"], NAME)
+        self.mistaken = StreamPeer(*parties["s"], trusted["x"], NAME)
         await self.soon()  # a running reactor has descriptors of its own
         self.before = _descriptors()
         self.addCleanup(lambda: Deferred.fromCoroutine(self.nothing_is_left()))
@@ -109,13 +109,13 @@ class LocalStreamsTests(StreamsContract, TestCase):
         listening = self.streams.listen(HERE)
         source = Awaited(listening, member, GREETING, 0.3)
         receiving = self.streams.begin(source, FileEnd(self.path("b"), create=True))
-        sink = Called(HERE, listening.port, self.sender, GREETING, 5, 1)
+        sink = StreamCaller(HERE, listening.port, self.sender, GREETING, 5, 1)
         sending = self.streams.begin(FileEnd(self.put("a", b"data")), sink)
         self.assertNotEqual(await self.over(sending), "")
         self.assertIn("is not one of the cluster's members", await self.over(receiving))
         receiving, port = self.receive(FileEnd(self.path("b"), create=True), patience=0.3)
         sender = replace(self.sender, accepted=frozenset())
-        sink = Called(HERE, port, sender, GREETING, 5, 1)
+        sink = StreamCaller(HERE, port, sender, GREETING, 5, 1)
         sending = self.streams.begin(FileEnd(self.path("a")), sink)
         self.assertIn("is not one of the cluster's members", await self.over(sending))
         await self.over(receiving)
@@ -123,7 +123,7 @@ class LocalStreamsTests(StreamsContract, TestCase):
 
     async def test_who_shows_another_certificate_is_turned_away(self) -> None:
         receiving, port = self.receive(FileEnd(self.path("b"), create=True), patience=0.3)
-        sink = Called(HERE, port, self.stranger, GREETING, 5, 1)
+        sink = StreamCaller(HERE, port, self.stranger, GREETING, 5, 1)
         sending = self.streams.begin(FileEnd(self.put("a", b"data")), sink)
         self.assertNotEqual(await self.over(sending), "")
         self.assertRegex(await self.over(receiving), "nobody connected.*turned away 127.0.0.1")
@@ -131,7 +131,7 @@ class LocalStreamsTests(StreamsContract, TestCase):
 
     async def test_a_receiver_that_shows_another_certificate_gets_nothing(self) -> None:
         receiving, port = self.receive(FileEnd(self.path("b"), create=True), patience=0.3)
-        sink = Called(HERE, port, self.mistaken, GREETING, 5, 1)
+        sink = StreamCaller(HERE, port, self.mistaken, GREETING, 5, 1)
         sending = self.streams.begin(FileEnd(self.put("a", b"data")), sink)
         self.assertIn("certificate", await self.over(sending))
         self.assertIn("nobody connected", await self.over(receiving))
@@ -139,7 +139,7 @@ class LocalStreamsTests(StreamsContract, TestCase):
     async def test_a_sender_that_is_stopped_does_not_look_like_the_end(self) -> None:
         receiving, port = self.receive(FileEnd(self.path("b"), create=True))
         read, write = os.pipe()
-        sink = Called(HERE, port, self.sender, GREETING, 5, 1)
+        sink = StreamCaller(HERE, port, self.sender, GREETING, 5, 1)
         sending = self.streams.begin(PipeEnd(read), sink)
         os.write(write, b"half of it")
         while not receiving.progress().connected:
@@ -153,7 +153,7 @@ class LocalStreamsTests(StreamsContract, TestCase):
     async def test_a_receiver_that_waits_for_data_can_be_stopped(self) -> None:
         receiving, port = self.receive(FileEnd(self.path("b"), create=True))
         read, write = os.pipe()
-        sink = Called(HERE, port, self.sender, GREETING, 5, 1)
+        sink = StreamCaller(HERE, port, self.sender, GREETING, 5, 1)
         sending = self.streams.begin(PipeEnd(read), sink)
         while not receiving.progress().connected:
             await self.soon()

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.rpc.asking import Lost
+from ganeti.rpc.node_client import TransportError
 from ganeti.testing.links import CONNECT_TIMEOUT, RETRANSMISSION, Links
 
 
@@ -42,7 +42,7 @@ class LinksTests(SynchronousTestCase):
         self.links.cut("a", "b")
         held = self.answer()
         self.clock.pump([0.01, RETRANSMISSION])
-        self.failureResultOf(held, Lost)
+        self.failureResultOf(held, TransportError)
 
     def test_a_new_connection_needs_both_directions_and_an_open_one_does_not(self) -> None:
         self.links.cut("b", "a")
@@ -52,7 +52,7 @@ class LinksTests(SynchronousTestCase):
             asking.addErrback(lambda failure: failure.type)
             self.clock.advance(CONNECT_TIMEOUT)
             outcomes.add(self.successResultOf(asking))
-        self.assertEqual(outcomes, {None, Lost})
+        self.assertEqual(outcomes, {None, TransportError})
 
     def test_a_partition_parts_the_sides_and_leaves_each_whole(self) -> None:
         self.links.part(["a", "b"], ["c"])

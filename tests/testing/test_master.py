@@ -9,7 +9,7 @@ from zope.interface.verify import verifyObject
 from ganeti.errors import JobLost
 from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import ArchiveJob, QueryTags, SubmitJob, SubmitManyJobs
-from ganeti.luxi.reach import MasterAway
+from ganeti.luxi.unreachable import MasterAway
 from ganeti.opcodes.cluster import RedistributeConfig
 from ganeti.testing.master import BlockingMemoryMaster, MemoryMaster
 

@@ -9,9 +9,9 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.rpc.asking import Lost
 from ganeti.rpc.node import AskVersion, Version
-from ganeti.rpc.server import Answers
+from ganeti.rpc.node_client import TransportError
+from ganeti.rpc.server import CallHandlers
 from ganeti.rpc.wire import request_of
 from ganeti.testing.builders import a_node
 from ganeti.testing.clocks import HostClock, ProcessClock
@@ -24,7 +24,7 @@ class WireTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.working: list[Deferred[Version]] = []
-        answers = Answers(lambda: 0)
+        answers = CallHandlers(lambda: 0)
         answers.to(AskVersion, self.version)
         self.nodes = MemoryNodes({"b": answers}, clock=self.clock)
         self.links = Links(self.clock, Random(1), lambda: 0.01)
@@ -91,7 +91,7 @@ class WireTests(SynchronousTestCase):
         self.daemon.die()
         self.daemon.keep(self.nodes.crash("b"))
         self.clock.advance(0.01)
-        self.failureResultOf(asking, Lost)
+        self.failureResultOf(asking, TransportError)
         self.assertFalse(self.working[-1].called)
 
     def test_a_paused_caller_hears_the_answer_when_it_goes_on(self) -> None:

@@ -9,11 +9,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from ganeti.upkeep.repairs import (
     DOWN,
     FORGOTTEN,
-    MOST_TRIES,
-    NodeNote,
-    Notes,
+    MAX_ATTEMPTS,
+    InstanceReport,
+    NodeRepairState,
     Repairs,
-    Seen,
+    RepairState,
     Tries,
     repairs,
 )
@@ -21,28 +21,34 @@ from ganeti.upkeep.repairs import (
 NOW = 1_700_000_000.0
 
 
-def seen(status: str, *, mirrored: bool = False) -> Seen:
+def seen(status: str, *, mirrored: bool = False) -> InstanceReport:
     nodes = ("node1", "node2") if mirrored else ("node1",)
-    return Seen("web1", status, nodes, mirrored)
+    return InstanceReport("web1", status, nodes, mirrored)
 
 
-def decided(notes: Notes, *instances: Seen, now: float = NOW, **boots: str | None) -> Repairs:
+def decided(
+    notes: RepairState, *instances: InstanceReport, now: float = NOW, **boots: str | None
+) -> Repairs:
     return repairs(notes, instances, boots, now)
 
 
 class StartTests(SynchronousTestCase):
     def test_what_should_run_and_does_not_is_started_and_counted(self) -> None:
-        found = decided(Notes(), seen(DOWN), node1="a")
-        notes = Notes({"node1": NodeNote("a")}, {"web1": Tries(restart_count=1, restart_when=NOW)})
+        found = decided(RepairState(), seen(DOWN), node1="a")
+        notes = RepairState(
+            {"node1": NodeRepairState("a")}, {"web1": Tries(restart_count=1, restart_when=NOW)}
+        )
         self.assertEqual(found, Repairs(("web1",), (), (), notes))
 
     def test_other_statuses_are_left_alone(self) -> None:
         for status in ("running", "ADMIN_down", "ERROR_nodedown", "ERROR_nodeoffline", "USER_down"):
-            self.assertEqual(decided(Notes(), seen(status)), Repairs((), (), (), Notes()))
+            self.assertEqual(
+                decided(RepairState(), seen(status)), Repairs((), (), (), RepairState())
+            )
 
     def test_after_five_tries_it_is_given_up_until_they_are_forgotten(self) -> None:
-        notes, now = Notes(), NOW
-        for _ in range(MOST_TRIES):
+        notes, now = RepairState(), NOW
+        for _ in range(MAX_ATTEMPTS):
             found = decided(notes, seen(DOWN), now=now)
             self.assertEqual(found.start, ("web1",))
             notes, now = found.notes, now + 300
@@ -52,12 +58,12 @@ class StartTests(SynchronousTestCase):
         self.assertEqual((found.start, found.notes.instance["web1"].restart_count), (("web1",), 1))
 
     def test_an_instance_that_is_gone_is_forgotten(self) -> None:
-        notes = Notes(instance={"db1": Tries(restart_count=2, restart_when=NOW)})
-        self.assertEqual(decided(notes, seen("running")).notes, Notes())
+        notes = RepairState(instance={"db1": Tries(restart_count=2, restart_when=NOW)})
+        self.assertEqual(decided(notes, seen("running")).notes, RepairState())
 
 
 class ActivateTests(SynchronousTestCase):
-    NOTES = Notes({"node1": NodeNote("a"), "node2": NodeNote("a")})
+    NOTES = RepairState({"node1": NodeRepairState("a"), "node2": NodeRepairState("a")})
 
     def test_mirrors_are_activated_after_their_second_node_has_rebooted(self) -> None:
         found = decided(self.NOTES, seen("running", mirrored=True), node1="a", node2="b")
@@ -84,6 +90,6 @@ class NotesTests(SynchronousTestCase):
             b'{"node":{"node1":{"bootid":"a"}},"instance":{"web1":{"restart_count":2,'
             b'"restart_when":5.0,"cleanup_count":0,"cleanup_when":0.0}}}'
         )
-        notes = msgspec.json.decode(text, type=Notes)
+        notes = msgspec.json.decode(text, type=RepairState)
         self.assertEqual(notes.instance["web1"].restart_count, 2)
         self.assertEqual(msgspec.json.encode(notes), text)

@@ -21,7 +21,7 @@ from ganeti.luxi.methods import (
     QueryJobs,
     QueryNodes,
 )
-from ganeti.luxi.reach import MasterAway
+from ganeti.luxi.unreachable import MasterAway
 from ganeti.opcodes.cluster import RenewCrypto
 from ganeti.opcodes.group import VerifyGroupDisks
 from ganeti.opcodes.instance.disks import ActivateDisks
@@ -29,7 +29,7 @@ from ganeti.opcodes.instance.lifecycle import StartInstance
 from ganeti.paths import Paths
 from ganeti.system.pidfile import PidFile
 from ganeti.testing.master import BlockingMemoryMaster
-from ganeti.upkeep.watcher import AFTER_PAUSE, Surroundings, is_paused, watch
+from ganeti.upkeep.watcher import AFTER_PAUSE, WatcherDependencies, is_paused, watch
 
 NOW = 1_700_000_000.0
 GROUP = "5c2e8a0c-0000-4000-8000-000000000001"
@@ -89,7 +89,7 @@ class WatcherTests(SynchronousTestCase):
         handler.emit = lambda record: self.said.append(record.getMessage())  # type: ignore[method-assign]
         log.addHandler(handler)
         return watch(
-            Surroundings(
+            WatcherDependencies(
                 paths=self.paths,
                 name=name,
                 connect=lambda: self.master,

@@ -8,14 +8,14 @@ from typing import Any
 
 from ganeti.config.state import ClusterState
 from ganeti.model.guest import GuestState
-from ganeti.rpc.node import NodeFacts, StorageSpace
+from ganeti.rpc.node import NodeInfo, StorageSpace
 from ganeti.testing.builders import uuid_of
-from ganeti.views.live import Watch
-from ganeti.views.moment import Moment
+from ganeti.views.node_status import StatusObserver
+from ganeti.views.snapshot import ClusterSnapshot
 
 
-def some_facts(*guests: str, **over: Any) -> NodeFacts:
-    """What a node says that runs these guests; ``over`` are fields of ``NodeFacts``."""
+def some_facts(*guests: str, **over: Any) -> NodeInfo:
+    """What a node says that runs these guests; ``over`` are fields of ``NodeInfo``."""
     fields: dict[str, Any] = {
         "memory_total": 4096,
         "memory_free": 1024,
@@ -32,26 +32,26 @@ def some_facts(*guests: str, **over: Any) -> NodeFacts:
         ),
         "problems": {},
     }
-    return NodeFacts(**{**fields, **over})
+    return NodeInfo(**{**fields, **over})
 
 
 class Told:
     """Nodes, by name, of which this is known."""
 
-    def __init__(self, facts: Mapping[str, NodeFacts]) -> None:
+    def __init__(self, facts: Mapping[str, NodeInfo]) -> None:
         self.known = {uuid_of("node", name): each for name, each in facts.items()}
 
-    def facts(self, uuid: str) -> NodeFacts | None:
+    def facts(self, uuid: str) -> NodeInfo | None:
         return self.known.get(uuid)
 
 
 def a_moment(
-    state: ClusterState, facts: Mapping[str, NodeFacts] | None = None, **over: Any
-) -> Moment:
+    state: ClusterState, facts: Mapping[str, NodeInfo] | None = None, **over: Any
+) -> ClusterSnapshot:
     """``state`` with these facts of nodes by name; by default all nodes run nothing."""
     names = [node.name for node in state.nodes.values()]
     told = Told({name: some_facts() for name in names} if facts is None else facts)
-    return Moment(state, Watch(told).now(state.nodes), **over)
+    return ClusterSnapshot(state, StatusObserver(told).now(state.nodes), **over)
 
 
 def only(rows: Sequence[list[Any]]) -> list[Any]:

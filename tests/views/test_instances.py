@@ -11,7 +11,7 @@ from ganeti.config.state import ClusterState
 from ganeti.errors import Refused
 from ganeti.model.disk import Template
 from ganeti.model.instance import Wanted
-from ganeti.query.fields import Status
+from ganeti.query.fields import FieldStatus
 from ganeti.schema.records import replace
 from ganeti.testing.builders import (
     a_cluster,
@@ -25,16 +25,16 @@ from ganeti.testing.builders import (
 )
 from ganeti.views.instances.row import rows
 from ganeti.views.instances.table import INSTANCES
-from ganeti.views.moment import Moment
+from ganeti.views.snapshot import ClusterSnapshot
 from tests.views.moments import a_moment, only, some_facts
 
 
-def shown(moment: Moment, *fields: str) -> list[Any]:
+def shown(moment: ClusterSnapshot, *fields: str) -> list[Any]:
     """The values of fields of the only instance."""
     return only(INSTANCES.plain(fields, rows(moment)))
 
 
-def cells(moment: Moment, *fields: str) -> list[Any]:
+def cells(moment: ClusterSnapshot, *fields: str) -> list[Any]:
     return only(INSTANCES.select(fields, rows(moment)))
 
 
@@ -181,7 +181,9 @@ class LiveTests(SynchronousTestCase):
         self.assertEqual(cells(a_moment(self.state(), facts), "console"), [[2, None]])
         moment = a_moment(self.state(), facts, consoles=known)
         self.assertEqual(cells(moment, "console"), [[0, console]])
-        self.assertEqual(cells(a_moment(self.state()), "console"), [[Status.UNAVAILABLE, None]])
+        self.assertEqual(
+            cells(a_moment(self.state()), "console"), [[FieldStatus.UNAVAILABLE, None]]
+        )
 
 
 class RowsTests(SynchronousTestCase):

@@ -7,7 +7,7 @@ import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Invalid
-from ganeti.jobs.job import Event, Job
+from ganeti.jobs.job import Job, JobEvent
 from ganeti.jobs.submission import new_job
 from ganeti.opcodes.test import Delay
 from ganeti.views.job_objects import JobObjects
@@ -30,7 +30,7 @@ class JobObjectsTests(SynchronousTestCase):
     def test_a_job_that_has_changed_or_gone_is_not_shown_as_it_was(self) -> None:
         kept, job = JobObjects(FIELDS), a_job(1)
         kept.everything([job, a_job(2)])
-        after = job.after(Event.PICKED, 1_700_000_001.0)
+        after = job.after(JobEvent.PICKED, 1_700_000_001.0)
         [shown] = msgspec.json.decode(kept.everything([after]))
         self.assertEqual((shown["id"], shown["status"]), (1, "waiting"))
 

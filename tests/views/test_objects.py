@@ -21,13 +21,13 @@ from ganeti.views.groups import rows as group_rows
 from ganeti.views.instances.objects import InstanceObjects
 from ganeti.views.instances.row import rows
 from ganeti.views.instances.table import INSTANCES
-from ganeti.views.live import Watch
-from ganeti.views.moment import Moment
 from ganeti.views.networks import NETWORKS
 from ganeti.views.networks import rows as network_rows
+from ganeti.views.node_status import StatusObserver
 from ganeti.views.nodes import NODES
 from ganeti.views.nodes import rows as node_rows
 from ganeti.views.objects import Listed, objects
+from ganeti.views.snapshot import ClusterSnapshot
 from tests.views.moments import Told, a_moment, some_facts
 
 NODE_FIELDS = ("name", "mfree", "dfree", "pinst_list", "sinst_cnt", "offline", "role")
@@ -59,16 +59,16 @@ class ObjectTests(SynchronousTestCase):
 class ListTests(SynchronousTestCase):
     def test_when_nothing_changed_the_list_is_the_same_bytes(self) -> None:
         state, told = a_cluster(nodes=["node1", "node2"]), Told({"node1": some_facts("a")})
-        watch = Watch(told)
+        watch = StatusObserver(told)
         found = Listed(NODES, node_rows, NODE_FIELDS)
-        first = found.everything(Moment(state, watch.now(state.nodes)))
-        self.assertIs(first, found.everything(Moment(state, watch.now(state.nodes))))
+        first = found.everything(ClusterSnapshot(state, watch.now(state.nodes)))
+        self.assertIs(first, found.everything(ClusterSnapshot(state, watch.now(state.nodes))))
 
     @settings(max_examples=40, deadline=None)
     @given(st.randoms(use_true_random=False), st.lists(st.integers(0, 7), max_size=12))
     def test_what_is_told_is_never_stale(self, chance: random.Random, steps: list[int]) -> None:
         state, told = a_small_cluster(), Told({"node1": some_facts("a", "b")})
-        watch = Watch(told)
+        watch = StatusObserver(told)
         kinds = (
             (NODES, node_rows, NODE_FIELDS),
             (GROUPS, group_rows, ("name", "node_list", "pinst_list", "tags")),
@@ -77,7 +77,7 @@ class ListTests(SynchronousTestCase):
         lists: list[Listed[Any]] = [Listed(*kind) for kind in kinds]
         for step in steps:
             state = CHANGES[step](state, told, chance)
-            moment = Moment(state, watch.now(state.nodes))
+            moment = ClusterSnapshot(state, watch.now(state.nodes))
             for (table, all_rows, fields), found in zip(kinds, lists, strict=True):
                 again = objects(table, fields, all_rows(moment))  # type: ignore[arg-type]
                 self.assertEqual(found.everything(moment), again)
@@ -92,10 +92,10 @@ class InstanceTests(SynchronousTestCase):
 
     def test_when_nothing_changed_the_list_is_the_same_bytes(self) -> None:
         state = a_cluster(instances=["a", "b"])
-        watch = Watch(Told({"node1": some_facts("a")}))
+        watch = StatusObserver(Told({"node1": some_facts("a")}))
         found = InstanceObjects(FIELDS)
-        first = found.everything(Moment(state, watch.now(state.nodes)))
-        self.assertIs(first, found.everything(Moment(state, watch.now(state.nodes))))
+        first = found.everything(ClusterSnapshot(state, watch.now(state.nodes)))
+        self.assertIs(first, found.everything(ClusterSnapshot(state, watch.now(state.nodes))))
 
     def test_a_port_taken_elsewhere_makes_no_work(self) -> None:
         state = a_cluster(instances=["a"])
@@ -118,17 +118,17 @@ class InstanceTests(SynchronousTestCase):
     @given(st.randoms(use_true_random=False), st.lists(st.integers(0, 7), max_size=12))
     def test_what_is_told_is_never_stale(self, chance: random.Random, steps: list[int]) -> None:
         state, told = a_small_cluster(), Told({"node1": some_facts("a", "b")})
-        watch, found = Watch(told), InstanceObjects(FIELDS)
+        watch, found = StatusObserver(told), InstanceObjects(FIELDS)
         for step in steps:
             state = CHANGES[step](state, told, chance)
-            moment = Moment(state, watch.now(state.nodes))
+            moment = ClusterSnapshot(state, watch.now(state.nodes))
             if chance.random() < 0.5:
                 names = [instance.name for instance in state.instances.values()][:1]
                 self.assertEqual(found.some(moment, names), fresh(moment, names))
             self.assertEqual(found.everything(moment), fresh(moment))
 
 
-def fresh(moment: Moment, names: list[str] | None = None) -> bytes:
+def fresh(moment: ClusterSnapshot, names: list[str] | None = None) -> bytes:
     return objects(INSTANCES, FIELDS, rows(moment, names))
 
 

@@ -8,15 +8,15 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Refused
-from ganeti.jobs.inputs import Input
-from ganeti.jobs.job import Job, OpInJob
-from ganeti.jobs.job import Status as JobStatus
+from ganeti.jobs.job import Job, QueuedOpcode
+from ganeti.jobs.job import JobStatus as JobStatus
+from ganeti.jobs.queued_opcode import OpcodeInput
 from ganeti.locking.table import LockRow
 from ganeti.model.filters import FilterRule
 from ganeti.opcodes.instance.lifecycle import ReinstallInstance
 from ganeti.opcodes.test import Delay
 from ganeti.query.filters import compile_filter
-from ganeti.rpc.node import OSDefinition
+from ganeti.rpc.node import OSDefinitionReport
 from ganeti.testing.builders import a_cluster, a_node, uuid_of
 from ganeti.views import exports, extstorage, filters, oses
 from ganeti.views.cluster import CLUSTER, ClusterRow
@@ -29,8 +29,11 @@ from ganeti.views.oses import OSES
 from tests.views.moments import a_moment, only
 
 
-def a_job(*inputs: Input, number: int = 7) -> Job:
-    ops = (OpInJob(input=each, status=JobStatus.RUNNING, start_timestamp=(5, 1)) for each in inputs)
+def a_job(*inputs: OpcodeInput, number: int = 7) -> Job:
+    ops = (
+        QueuedOpcode(input=each, status=JobStatus.RUNNING, start_timestamp=(5, 1))
+        for each in inputs
+    )
     return Job(id=number, ops=tuple(ops), received_timestamp=(4, 500_000))
 
 
@@ -39,7 +42,7 @@ class JobTests(SynchronousTestCase):
         return only(JOBS.plain(fields, [row]))
 
     def test_a_job(self) -> None:
-        row = JobRow.of(a_job(Input.of(Delay(duration=3)), Input.of(Delay(duration=4))))
+        row = JobRow.of(a_job(OpcodeInput.of(Delay(duration=3)), OpcodeInput.of(Delay(duration=4))))
         fields = (
             "id",
             "status",
@@ -62,27 +65,29 @@ class JobTests(SynchronousTestCase):
         secret = ReinstallInstance(
             instance_name="web1", osparams_private={"a": "xyz"}, osparams_secret={"b": "xyz"}
         )
-        found = self.shown(JobRow.of(a_job(Input.of(secret))), *JOBS.fields)
+        found = self.shown(JobRow.of(a_job(OpcodeInput.of(secret))), *JOBS.fields)
         self.assertNotIn("xyz", str(found))
         self.assertIn("web1", str(found))
 
     def test_every_opcode_says_whether_it_was_a_dry_run_and_what_it_logs(self) -> None:
         row = JobRow.of(
-            a_job(Input.of(Delay(duration=3)), Input.of(Delay(duration=4, dry_run=True)))
+            a_job(
+                OpcodeInput.of(Delay(duration=3)), OpcodeInput.of(Delay(duration=4, dry_run=True))
+            )
         )
         [ops] = self.shown(row, "ops")
         self.assertEqual([each["dry_run"] for each in ops], [False, True])
         self.assertEqual([each["debug_level"] for each in ops], [0, 0])
 
     def test_an_opcode_that_nobody_understands_has_a_name(self) -> None:
-        row = JobRow.of(a_job(Input(b'{"OP_ID":"OP_NEWER","x":1}')))
+        row = JobRow.of(a_job(OpcodeInput(b'{"OP_ID":"OP_NEWER","x":1}')))
         self.assertEqual(self.shown(row, "ops", "summary"), [[{"OP_ID": "OP_NEWER"}], ["NEWER"]])
 
     def test_a_job_that_is_not_there_has_its_number_only(self) -> None:
         self.assertEqual(self.shown(JobRow(9, None), "id", "status", "ops"), [9, None, None])
 
     def test_jobs_are_filtered_by_time(self) -> None:
-        row = JobRow.of(a_job(Input.of(Delay(duration=3))))
+        row = JobRow.of(a_job(OpcodeInput.of(Delay(duration=3))))
         for written, expected in (
             (["<", "received_ts", 5], True),
             ([">", "received_ts", 5], False),
@@ -117,7 +122,7 @@ class ExportTests(SynchronousTestCase):
         )
 
 
-def an_os(name: str = "deb", **over: Any) -> OSDefinition:
+def an_os(name: str = "deb", **over: Any) -> OSDefinitionReport:
     fields: dict[str, Any] = {
         "name": name,
         "path": f"/os/{name}",
@@ -127,7 +132,7 @@ def an_os(name: str = "deb", **over: Any) -> OSDefinition:
         "parameters": (("size", "How large."),),
         "api_versions": (20, 15),
     }
-    return OSDefinition(**{**fields, **over})
+    return OSDefinitionReport(**{**fields, **over})
 
 
 class OSTests(SynchronousTestCase):

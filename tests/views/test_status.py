@@ -6,29 +6,36 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.model.instance import Wanted, WantedBy
-from ganeti.views.instances.status import Condition, Seen, condition
+from ganeti.views.instances.status import Condition, GuestStatus, condition
 
 EXPECTED = {
     # what is seen: wanted up, wanted down, wanted offline
-    Seen.RUNNING: ("running", "ERROR_up", "ERROR_up"),
-    Seen.ABSENT: ("ERROR_down", "ADMIN_down", "ADMIN_offline"),
-    Seen.ELSEWHERE: ("ERROR_wrongnode",) * 3,
-    Seen.NO_ANSWER: ("ERROR_nodedown",) * 3,
-    Seen.NODE_OFFLINE: ("ERROR_nodeoffline",) * 3,
+    GuestStatus.RUNNING: ("running", "ERROR_up", "ERROR_up"),
+    GuestStatus.ABSENT: ("ERROR_down", "ADMIN_down", "ADMIN_offline"),
+    GuestStatus.ELSEWHERE: ("ERROR_wrongnode",) * 3,
+    GuestStatus.NO_ANSWER: ("ERROR_nodedown",) * 3,
+    GuestStatus.NODE_OFFLINE: ("ERROR_nodeoffline",) * 3,
 }
 
 
 class StatusTests(SynchronousTestCase):
     def test_each_case_has_its_word(self) -> None:
         self.assertEqual(
-            {seen: tuple(condition(seen, wanted).value for wanted in Wanted) for seen in Seen},
+            {
+                seen: tuple(condition(seen, wanted).value for wanted in Wanted)
+                for seen in GuestStatus
+            },
             EXPECTED,
         )
 
     def test_what_its_user_has_stopped_is_told_apart(self) -> None:
-        self.assertEqual(condition(Seen.ABSENT, Wanted.DOWN, WantedBy.USER), Condition.USER_DOWN)
-        self.assertEqual(condition(Seen.ABSENT, Wanted.UP, WantedBy.USER), Condition.ERROR_DOWN)
+        self.assertEqual(
+            condition(GuestStatus.ABSENT, Wanted.DOWN, WantedBy.USER), Condition.USER_DOWN
+        )
+        self.assertEqual(
+            condition(GuestStatus.ABSENT, Wanted.UP, WantedBy.USER), Condition.ERROR_DOWN
+        )
 
     def test_every_word_has_its_case(self) -> None:
-        words = {condition(s, w, by) for s in Seen for w in Wanted for by in WantedBy}
+        words = {condition(s, w, by) for s in GuestStatus for w in Wanted for by in WantedBy}
         self.assertEqual(words, set(Condition))

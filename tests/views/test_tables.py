@@ -9,8 +9,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.query.fields import Compare, Kind, Source, Table
-from ganeti.views.catalogue import TABLES
+from ganeti.query.fields import Compare, FieldType, Source, Table
+from ganeti.views.registry import TABLES
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "data" / "query_fields.json"
 FACTS: dict[str, Any] = json.loads(GOLDEN.read_text())
@@ -51,7 +51,7 @@ class TableTests(SynchronousTestCase):
         for table in TABLES.values():
             for field in table.fields.values():
                 self.assertTrue(field.doc.endswith("."), field.name)
-                self.assertIsNot(field.kind, Kind.UNKNOWN)
+                self.assertIsNot(field.kind, FieldType.UNKNOWN)
 
 
 def source(table: Table[Any], name: str) -> Source:

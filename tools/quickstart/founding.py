@@ -16,8 +16,8 @@ from typing import Any
 
 import msgspec
 
-from ganeti.bootstrap.founding import found
-from ganeti.bootstrap.joining import invite
+from ganeti.bootstrap.init_cluster import init_cluster
+from ganeti.bootstrap.join_cluster import invite
 from ganeti.model.disk import Template
 from ganeti.rapi.users import scrypt_line
 from ganeti.storage.pretend.units import GROUP
@@ -61,7 +61,7 @@ def create(cluster: Cluster, progress: Progress, linux: Path) -> None:
 
 def _create(cluster: Cluster, progress: Progress, settings: dict[str, Any]) -> None:
     master = cluster.master
-    found(
+    init_cluster(
         master.paths,
         cluster=cluster.name,
         address=master.address,

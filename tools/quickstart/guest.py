@@ -10,14 +10,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ganeti.config.founding import hypervisor_settings
+from ganeti.config.initial_state import hypervisor_settings
 from ganeti.errors import Code, Refused
 from tools.quickstart.place import TREE
 
 QEMU = "qemu-system-x86_64"
 PACKAGES = "qemu-system-x86"
 
-_PATIENCE = 900.0
+_TIMEOUT = 900.0
 
 
 def require_qemu() -> str:
@@ -27,7 +27,7 @@ def require_qemu() -> str:
     """
     if shutil.which(QEMU) is None and os.getuid() == 0:
         script = f". {TREE}/set-up.sh; set_up_packages {PACKAGES}"
-        subprocess.run(["bash", "-c", script], timeout=_PATIENCE)
+        subprocess.run(["bash", "-c", script], timeout=_TIMEOUT)
     found = shutil.which(QEMU)
     if found is None:
         raise Refused(
@@ -48,7 +48,7 @@ def fetch_linux(folder: Path) -> tuple[Path, Path]:
         return kernel, initrd
     done = _mini_guest(folder)
     if done.returncode != 0 and os.getuid() == 0 and shutil.which("apt-get"):
-        subprocess.run(["apt-get", "-qq", "update"], capture_output=True, timeout=_PATIENCE)
+        subprocess.run(["apt-get", "-qq", "update"], capture_output=True, timeout=_TIMEOUT)
         done = _mini_guest(folder)
     if done.returncode != 0:
         raise Refused(done.stderr.strip().rpartition("\n")[2], Code.ENVIRONMENT)
@@ -61,7 +61,7 @@ def _mini_guest(folder: Path) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "PYTHON": sys.executable},
         capture_output=True,
         text=True,
-        timeout=_PATIENCE,
+        timeout=_TIMEOUT,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ganeti.errors import Failed, GanetiError, from_wire
-from ganeti.luxi.client import Client
+from ganeti.luxi.client import LuxiClient
 from ganeti.luxi.methods import QueryInstances, SubmitManyJobs, WaitForJobChange
 from ganeti.model.disk import Template
 from ganeti.opcodes.instance.create import CreateInstance, CreationMode
@@ -20,12 +20,12 @@ FINAL = frozenset(("success", "error", "canceled"))
 FIELDS = ("status", "opresult")
 
 
-def client_of(master: Node) -> Client:
+def client_of(master: Node) -> LuxiClient:
     """A client of the master daemon of this node."""
-    return Client(master.paths.master_socket)
+    return LuxiClient(master.paths.master_socket)
 
 
-def perform(client: Client, opcodes: Iterable[Opcode]) -> list[Any]:
+def perform(client: LuxiClient, opcodes: Iterable[Opcode]) -> list[Any]:
     """Have the opcodes done, each as a job; their results when all have ended well.
 
     :raises GanetiError: why the first of those that did not end well did not.
@@ -38,7 +38,7 @@ def perform(client: Client, opcodes: Iterable[Opcode]) -> list[Any]:
     return ends
 
 
-def _end(client: Client, job: int) -> Any:
+def _end(client: LuxiClient, job: int) -> Any:
     """The result of a job's only opcode, or its error, when the job has ended."""
     known = None
     while True:
@@ -68,6 +68,6 @@ def first_instance(cluster: Cluster) -> CreateInstance:
     )
 
 
-def instances(client: Client) -> list[list[object]]:
+def instances(client: LuxiClient) -> list[list[object]]:
     """Name, node and status of every instance."""
     return client.ask(QueryInstances(names=(), fields=("name", "pnode", "status")))

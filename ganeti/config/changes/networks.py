@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from ganeti.config.changes.objects import current
 from ganeti.config.state import ClusterState
+from ganeti.config.writer import Change
 from ganeti.errors import Code, Refused
 from ganeti.model.instance import Nic
 from ganeti.model.network import Network
@@ -44,6 +45,12 @@ def taken(network: Network, address: str) -> bool:
     return place is not None and "1" in (_inner(network)[place], _outer(network)[place])
 
 
+def is_reserved(network: Network, address: str) -> bool:
+    """Whether an address, which must be in the network, is kept from instances."""
+    place = place_of(network, address)
+    return place is not None and _outer(network)[place] == "1"
+
+
 def _inner(network: Network) -> str:
     return network.reservations or "0" * size_of(network)
 
@@ -72,6 +79,20 @@ def kept_from_instances(network: Network, addresses: Iterable[str], *, kept: boo
         places.append(place)
     marked = _marked(_outer(network), places, "1" if kept else "0")
     return replace(network, ext_reservations=marked)
+
+
+def keep_from_pools(*addresses: str) -> Change:
+    """Reserve addresses of hosts in the networks that have them, so that no instance gets one."""
+
+    def change(state: ClusterState) -> ClusterState:
+        for network in state.networks.values():
+            inside = [each for each in addresses if place_of(network, each) is not None]
+            kept = kept_from_instances(network, inside, kept=True)
+            if inside and _outer(kept) != _outer(network):
+                state = state.put(kept)
+        return state
+
+    return change
 
 
 def first_free(network: Network) -> str:

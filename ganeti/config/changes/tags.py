@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from ganeti.config.changes.objects import current
-from ganeti.config.state import ClusterState
+from ganeti.config.state import KINDS, ClusterState
 from ganeti.config.writer import Change
 from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.model.cluster import Cluster
@@ -28,12 +28,15 @@ MOST = 4096
 def tags_checked(tags: Sequence[str]) -> tuple[str, ...]:
     """These tags, sorted and each once.
 
-    :raises Invalid: with each text that cannot be a tag.
+    :raises Invalid: with each text that cannot be a tag, or if they are too many for one object.
     """
     found = [Problem(f"tags[{i}]", _RULE.format(tag)) for i, tag in enumerate(tags) if not _is(tag)]
+    different = tuple(sorted(set(tags)))
+    if len(different) > MOST:
+        found.append(Problem("tags", f"an object can carry {MOST} tags, not {len(different)}"))
     if found:
         raise Invalid(found)
-    return tuple(sorted(set(tags)))
+    return different
 
 
 def add_tags(record: Taggable, tags: Sequence[str]) -> Change:
@@ -63,7 +66,12 @@ def remove_tags(record: Taggable, tags: Sequence[str]) -> Change:
     def change(state: ClusterState) -> ClusterState:
         before = current(state, record)
         if missing := [tag for tag in old if tag not in before.tags]:
-            raise Refused(f"there is no tag {', '.join(missing)} to remove", Code.UNKNOWN)
+            kind, name = KINDS[type(before)], getattr(before, "name", "")
+            raise Refused(
+                f"{f'{kind} {name}'.rstrip()} has no tag {', '.join(missing)};"
+                f" see gnt-{kind} list-tags",
+                Code.UNKNOWN,
+            )
         after = tuple(tag for tag in before.tags if tag not in old)
         return state.put(replace(before, tags=after))
 

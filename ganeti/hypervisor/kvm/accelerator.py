@@ -18,7 +18,7 @@ from ganeti.schema.records import Record
 from ganeti.system.interfaces import IFiles, INotes, IProcesses
 
 _DEVICE = "/dev/kvm"
-_PATIENCE = 5.0
+_TIMEOUT = 5.0
 _PASSED = 0x63
 """The exit code that QEMU makes of 0x31 written to its debugging port: twice that plus one."""
 
@@ -26,7 +26,7 @@ _PASSED = 0x63
 _BOOT_SECTOR = bytes.fromhex("b031 e6f4 f4 ebfd").ljust(510, b"\0") + b"\x55\xaa"
 
 
-class Verdict(Record):
+class KvmTest(Record):
     """What was found out about a QEMU program, and why."""
 
     accelerator: Accelerator
@@ -60,14 +60,14 @@ class Accelerators:
         async with self._turn:
             return (await self._verdict(binary)).accelerator
 
-    async def _verdict(self, binary: str) -> Verdict:
+    async def _verdict(self, binary: str) -> KvmTest:
         note = self._notes.all().get(binary)
         if note is not None:
             # Notes are not synced: a host that lost its power may have left an empty one.
             with suppress(*UNREADABLE):
-                return msgspec.json.decode(note, type=Verdict)
+                return msgspec.json.decode(note, type=KvmTest)
         reason = self._against() or await self._test(binary)
-        verdict = Verdict(
+        verdict = KvmTest(
             accelerator=Accelerator.TCG if reason else Accelerator.KVM,
             why=reason or "a boot sector ran",
         )
@@ -96,7 +96,7 @@ class Accelerators:
         argv += ["-device", "isa-debug-exit,iobase=0xf4,iosize=1"]
         argv += ["-drive", "file=/dev/stdin,format=raw,if=floppy,readonly=on", "-boot", "a"]
         try:
-            finished = await self._processes.run(argv, stdin=_BOOT_SECTOR, timeout=_PATIENCE)
+            finished = await self._processes.run(argv, stdin=_BOOT_SECTOR, timeout=_TIMEOUT)
         except Failed as error:
             return str(error)
         if finished.code == _PASSED:

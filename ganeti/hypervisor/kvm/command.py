@@ -11,7 +11,7 @@ import msgspec
 
 from ganeti.hypervisor.interfaces import AttachedDisk
 from ganeti.hypervisor.kvm.devices import cdroms, controllers, disks, escaped, floppy, nics
-from ganeti.hypervisor.kvm.places import Places
+from ganeti.hypervisor.kvm.runtime_paths import RuntimePaths
 from ganeti.model.guest import Guest
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.schema.shell import shell_words
@@ -37,7 +37,7 @@ class Machine:
 
     binary: str
     accelerator: Accelerator
-    places: Places
+    places: RuntimePaths
 
 
 _SOFTWARE_EXTRA_KIB = 8
@@ -131,17 +131,17 @@ def _memory(guest: Guest, accelerator: Accelerator) -> str:
     return f"{guest.memory}M"
 
 
-def _monitor(places: Places) -> Iterator[str]:
+def _monitor(places: RuntimePaths) -> Iterator[str]:
     yield from ("-chardev", _socket("qmp", places.qmp))
     yield from ("-mon", "chardev=qmp,mode=control")
 
 
-def _serial(kvm: Kvm, places: Places) -> Iterator[str]:
+def _serial(kvm: Kvm, places: RuntimePaths) -> Iterator[str]:
     if kvm.serial_console:
         yield from ("-chardev", _socket("serial", places.serial), "-serial", "chardev:serial")
 
 
-def _agent(kvm: Kvm, places: Places) -> Iterator[str]:
+def _agent(kvm: Kvm, places: RuntimePaths) -> Iterator[str]:
     if kvm.use_guest_agent:
         yield from ("-chardev", _socket("agent", places.agent), "-device", "virtio-serial-pci")
         yield from ("-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0")
@@ -151,7 +151,7 @@ def _socket(name: str, path: str) -> str:
     return f"socket,id={name},path={escaped(path)},server=on,wait=off"
 
 
-def _graphics(guest: Guest, kvm: Kvm, places: Places) -> Iterator[str]:
+def _graphics(guest: Guest, kvm: Kvm, places: RuntimePaths) -> Iterator[str]:
     yield from ("-display", "none")
     vga = kvm.vga or ("std" if kvm.vnc_bind_address else "none")
     yield from ("-vga", vga)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from ganeti.hypervisor.interfaces import AttachedDisk
-from ganeti.model.disk import Mode
+from ganeti.model.disk import DiskMode
 from ganeti.model.guest import GuestNic
 from ganeti.model.parameters.kvm import Kvm
 
@@ -64,7 +64,7 @@ def disks(attached: Sequence[AttachedDisk], kvm: Kvm) -> Iterator[str]:
         options.append("aio=native" if _native(kvm) else "aio=threads")
         if kvm.disk_discard != "default":
             options.append(f"discard={kvm.disk_discard}")
-        if disk.disk.mode is Mode.READ_ONLY:
+        if disk.disk.mode is DiskMode.READ_ONLY:
             options.append("readonly=on")
         yield from ("-drive", ",".join(options))
         first = ["bootindex=1"] if boots and index == 0 else []

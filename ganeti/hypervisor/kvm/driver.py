@@ -21,11 +21,11 @@ from ganeti.hypervisor.interfaces import (
     ConsoleKind,
     Equipment,
     IHypervisor,
-    Phase,
+    MigrationPhase,
+    MigrationProgress,
     Running,
-    Sending,
 )
-from ganeti.hypervisor.kvm import check
+from ganeti.hypervisor.kvm import requirements
 from ganeti.hypervisor.kvm.accelerator import Accelerators
 from ganeti.hypervisor.kvm.command import (
     FIRST_VNC_PORT,
@@ -35,12 +35,12 @@ from ganeti.hypervisor.kvm.command import (
     cpu_model,
     read,
 )
-from ganeti.hypervisor.kvm.control import CommandFailed, Control, Monitors, NoControl
 from ganeti.hypervisor.kvm.devices import tap
-from ganeti.hypervisor.kvm.guests import Guests, Place, Runtime
+from ganeti.hypervisor.kvm.guests import GuestPhase, Guests, Runtime
+from ganeti.hypervisor.kvm.monitor import CommandFailed, Monitor, Monitors, NoMonitor
 from ganeti.hypervisor.kvm.network import Taps
-from ganeti.hypervisor.kvm.places import Places
-from ganeti.hypervisor.kvm.programs import Program, Programs
+from ganeti.hypervisor.kvm.programs import QemuProgram, QemuPrograms
+from ganeti.hypervisor.kvm.runtime_paths import RuntimePaths
 from ganeti.model.guest import CheckScope, Guest, GuestState
 from ganeti.model.parameters.kvm import Kvm
 from ganeti.model.running import RunningConfig, running_config
@@ -90,7 +90,7 @@ class KvmHypervisor:
         self._clock = clock
         self._attach = tuple(attach)
         self._taps = Taps(files, processes)
-        self._programs = Programs(files, processes)
+        self._programs = QemuPrograms(files, processes)
         self._guests = Guests(folder, notes, files, processes)
 
     # --- start and stop
@@ -106,12 +106,12 @@ class KvmHypervisor:
                 await self._forget(runtime)
             await self._end(self._guests.alive(name))
             return
-        self._guests.alive(name, Place.HERE)
+        self._guests.alive(name, GuestPhase.HERE)
         async with self._monitor(name) as qemu:
             await qemu.ask("system_powerdown")
 
     async def reboot(self, guest: Guest) -> None:
-        self._guests.alive(guest.name, Place.HERE)
+        self._guests.alive(guest.name, GuestPhase.HERE)
         async with self._monitor(guest.name) as qemu:
             await qemu.ask("system_reset")
 
@@ -119,7 +119,7 @@ class KvmHypervisor:
         return self._guests.running()
 
     async def console(self, guest: Guest) -> ConsoleAccess:
-        config = self._guests.alive(guest.name, Place.HERE).config
+        config = self._guests.alive(guest.name, GuestPhase.HERE).config
         if config is not None:
             guest = replace(guest, hvparams=config.hvparams, network_port=config.network_port)
         kvm = read(guest.hvparams)
@@ -143,7 +143,7 @@ class KvmHypervisor:
             program = await self._programs.describe(self._binary(kvm))
         except Failed:  # the start of a guest will say so
             program = None
-        found = list(check.problems(kvm, equipment, self._files, program))
+        found = list(requirements.problems(kvm, equipment, self._files, program))
         if found:
             raise Invalid(found)
 
@@ -151,7 +151,7 @@ class KvmHypervisor:
         return (await self._programs.describe(self._binary(_read(hvparams)))).version
 
     async def running_config(self, guest: Guest) -> RunningConfig:
-        runtime = self._guests.alive(guest.name, Place.HERE)
+        runtime = self._guests.alive(guest.name, GuestPhase.HERE)
         if runtime.config is not None:
             return runtime.config
         # An older version started it, and noted no more than this.
@@ -186,7 +186,7 @@ class KvmHypervisor:
             raise
 
     async def migrate(self, guest: Guest, destination: str, *, live: bool) -> None:
-        self._guests.alive(guest.name, Place.HERE)
+        self._guests.alive(guest.name, GuestPhase.HERE)
         kvm = _read(guest.hvparams)
         async with self._monitor(guest.name) as qemu:
             await _set_capabilities(qemu, kvm)
@@ -198,12 +198,12 @@ class KvmHypervisor:
                 await qemu.ask("stop")
             await qemu.ask("migrate", uri=f"tcp:{destination}")
 
-    async def sending(self, guest: Guest) -> Sending:
-        runtime = self._guests.alive(guest.name, Place.HERE, Place.LEFT)
+    async def sending(self, guest: Guest) -> MigrationProgress:
+        runtime = self._guests.alive(guest.name, GuestPhase.HERE, GuestPhase.LEFT)
         async with self._monitor(guest.name) as qemu:
             found = _sending(await qemu.ask("query-migrate"))
-        if found.phase is Phase.COMPLETED and runtime.place is Place.HERE:
-            self._guests.keep(replace(runtime, place=Place.LEFT))
+        if found.phase is MigrationPhase.COMPLETED and runtime.place is GuestPhase.HERE:
+            self._guests.keep(replace(runtime, place=GuestPhase.LEFT))
         return found
 
     async def finish_incoming(self, guest: Guest, *, arrived: bool) -> str:
@@ -212,12 +212,12 @@ class KvmHypervisor:
             if runtime := self._guests.get(guest.name):
                 await self._end(runtime)
             return said
-        runtime = self._guests.alive(guest.name, Place.AWAITED, Place.HERE)
+        runtime = self._guests.alive(guest.name, GuestPhase.AWAITED, GuestPhase.HERE)
         async with self._monitor(guest.name) as qemu:
             await self._let_run(qemu, guest.name)
-            if runtime.place is Place.AWAITED:
+            if runtime.place is GuestPhase.AWAITED:
                 await self._close_log(qemu, guest.name)
-        self._guests.keep(replace(runtime, place=Place.HERE))
+        self._guests.keep(replace(runtime, place=GuestPhase.HERE))
         return ""
 
     async def finish_outgoing(self, guest: Guest, *, left: bool) -> None:
@@ -225,13 +225,13 @@ class KvmHypervisor:
             if runtime := self._guests.get(guest.name):
                 await self._end(runtime)
             return
-        runtime = self._guests.alive(guest.name, Place.HERE, Place.LEFT)
+        runtime = self._guests.alive(guest.name, GuestPhase.HERE, GuestPhase.LEFT)
         async with self._monitor(guest.name) as qemu:
             await self._call_off(qemu)
             await self._let_run(qemu, guest.name)
-        self._guests.keep(replace(runtime, place=Place.HERE))
+        self._guests.keep(replace(runtime, place=GuestPhase.HERE))
 
-    async def _let_run(self, qemu: Control, name: str) -> None:
+    async def _let_run(self, qemu: Monitor, name: str) -> None:
         """Let a guest run that was sent, once all of it is there."""
         deadline = self._clock.seconds() + _ARRIVING
         while (status := (await qemu.ask("query-status"))["status"]) == "inmigrate":
@@ -250,7 +250,7 @@ class KvmHypervisor:
         lines = [_PROGRAM.sub("", line) for line in text.splitlines() if line.strip()]
         return "; ".join(lines)[-_MAX_LOG:]
 
-    async def _close_log(self, qemu: Control, name: str) -> None:
+    async def _close_log(self, qemu: Monitor, name: str) -> None:
         """Let QEMU write no log any more, which a guest could make grow."""
         with suppress(CommandFailed):
             await qemu.ask("human-monitor-command", command_line="logfile /dev/null")
@@ -258,9 +258,9 @@ class KvmHypervisor:
         if self._files.stat(path) is not None:
             await self._files.remove(path)
 
-    async def _call_off(self, qemu: Control) -> None:
+    async def _call_off(self, qemu: Monitor) -> None:
         deadline = self._clock.seconds() + _QUITTING
-        while _sending(await qemu.ask("query-migrate")).phase is Phase.ACTIVE:
+        while _sending(await qemu.ask("query-migrate")).phase is MigrationPhase.ACTIVE:
             if self._clock.seconds() >= deadline:
                 raise Failed(f"QEMU goes on sending after {_QUITTING:g} s of being called off")
             await qemu.ask("migrate_cancel")
@@ -286,7 +286,7 @@ class KvmHypervisor:
         program = await self._programs.describe(binary)
         scope = CheckScope.ALL if running is None else CheckScope.RUNNING
         equipment = Equipment(guest.nics, len(disks), scope)
-        if found := list(check.problems(kvm, equipment, self._files, program)):
+        if found := list(requirements.problems(kvm, equipment, self._files, program)):
             raise Refused(f"{guest.name} cannot run on this node: {Invalid(found)}")
         accelerator = await self._accelerators.choose(kvm, binary)
         chosen = _choices(kvm, program, accelerator)
@@ -307,7 +307,7 @@ class KvmHypervisor:
             name=guest.name,
             memory=guest.memory,
             vcpus=guest.vcpus,
-            place=Place.STARTING,
+            place=GuestPhase.STARTING,
             paused=paused,
             taps=taps,
             config=config,
@@ -351,7 +351,7 @@ class KvmHypervisor:
         runtime = self._guests.adopted(noted)
         if self._guests.life(runtime) is None:
             await self._forget(runtime)
-        elif runtime.place is Place.LEFT:
+        elif runtime.place is GuestPhase.LEFT:
             await self._end(runtime)
         else:
             self._guests.keep(runtime)
@@ -360,7 +360,7 @@ class KvmHypervisor:
     async def _end(self, runtime: Runtime) -> None:
         """End a guest's QEMU, in good order if it listens, and forget the guest."""
         if self._guests.life(runtime):
-            with suppress(NoControl, CommandFailed):
+            with suppress(NoMonitor, CommandFailed):
                 async with self._monitor(runtime.name) as qemu:
                     await qemu.ask("quit")
                 await self._gone(runtime, _QUITTING)
@@ -384,12 +384,12 @@ class KvmHypervisor:
         await self._remove_files(self._guests.places(runtime.name))
         self._guests.forget(runtime.name)
 
-    async def _remove_files(self, where: Places) -> None:
+    async def _remove_files(self, where: RuntimePaths) -> None:
         for path in where.all:
             if self._files.stat(path) is not None:
                 await self._files.remove(path)
 
-    def _monitor(self, name: str) -> AbstractAsyncContextManager[Control]:
+    def _monitor(self, name: str) -> AbstractAsyncContextManager[Monitor]:
         return self._monitors.talk(self._guests.places(name).qmp)
 
 
@@ -400,7 +400,7 @@ def _read(hvparams: Parameters) -> Kvm:
         raise Invalid([Problem("hvparams", str(error))]) from error
 
 
-def _choices(kvm: Kvm, program: Program, accelerator: Accelerator) -> dict[str, str]:
+def _choices(kvm: Kvm, program: QemuProgram, accelerator: Accelerator) -> dict[str, str]:
     """What a guest is given where its parameters leave a choice, and keeps while it runs."""
     return {
         "machine_version": program.machine(kvm.machine_version),
@@ -409,14 +409,14 @@ def _choices(kvm: Kvm, program: Program, accelerator: Accelerator) -> dict[str, 
     }
 
 
-async def _set_capabilities(qemu: Control, kvm: Kvm) -> None:
+async def _set_capabilities(qemu: Monitor, kvm: Kvm) -> None:
     wanted = [name for name in kvm.migration_caps.split(":") if name]
     if wanted:
         states = [{"capability": name, "state": True} for name in wanted]
         await qemu.ask("migrate-set-capabilities", capabilities=states)
 
 
-async def _listen(qemu: Control, kvm: Kvm, address: str) -> str:
+async def _listen(qemu: Monitor, kvm: Kvm, address: str) -> str:
     """Let QEMU await a guest at the first port that is free; answer address and port."""
     host = f"[{address}]" if ":" in address else address
     for port in range(kvm.migration_port, kvm.migration_port + _PORTS):
@@ -431,23 +431,23 @@ async def _listen(qemu: Control, kvm: Kvm, address: str) -> str:
     raise Failed(f"no port from {kvm.migration_port} to {last} is free at {address}")
 
 
-def _sending(answer: Mapping[str, object]) -> Sending:
+def _sending(answer: Mapping[str, object]) -> MigrationProgress:
     """QEMU's account of a migration in our words."""
     match answer:
         case {"status": "completed", **rest}:
-            phase = Phase.COMPLETED
+            phase = MigrationPhase.COMPLETED
         case {"status": "failed", **rest}:
-            phase = Phase.FAILED
+            phase = MigrationPhase.FAILED
         case {"status": "cancelled" | "none", **rest}:
-            phase = Phase.CANCELLED
+            phase = MigrationPhase.CANCELLED
         case {"status": str(), **rest}:
-            phase = Phase.ACTIVE
+            phase = MigrationPhase.ACTIVE
         case _:
-            return Sending(phase=Phase.FAILED, message="nothing is being sent")
+            return MigrationProgress(phase=MigrationPhase.FAILED, message="nothing is being sent")
     ram = rest.get("ram")
     sizes = ram if isinstance(ram, dict) else {}
     downtime = rest.get("downtime")
-    return Sending(
+    return MigrationProgress(
         phase=phase,
         transferred=int(sizes.get("transferred", 0)),
         total=int(sizes.get("total", 0)),

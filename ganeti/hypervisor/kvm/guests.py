@@ -7,16 +7,16 @@ import enum
 
 import msgspec
 
+from ganeti.hypervisor.guest_records import noted
 from ganeti.hypervisor.interfaces import NotRunning
-from ganeti.hypervisor.kvm.places import Places, places
-from ganeti.hypervisor.noted import noted
+from ganeti.hypervisor.kvm.runtime_paths import RuntimePaths, places
 from ganeti.model.guest import GuestState
 from ganeti.model.running import RunningConfig
 from ganeti.schema.records import Record, replace
-from ganeti.system.interfaces import IFiles, INotes, IProcesses, Life
+from ganeti.system.interfaces import IFiles, INotes, IProcesses, ProcessLifetime
 
 
-class Place(enum.StrEnum):
+class GuestPhase(enum.StrEnum):
     """Whether a guest is here, being started, awaited from elsewhere, or has left."""
 
     STARTING = "starting"
@@ -34,7 +34,7 @@ class Runtime(Record):
     name: str
     memory: int
     vcpus: int
-    place: Place
+    place: GuestPhase
     paused: bool = False
     pid: int = 0
     identity: str = ""
@@ -55,14 +55,14 @@ class Guests:
         self._processes = processes
         self._guests: dict[str, Runtime] = {}
         for name, runtime in noted(notes, Runtime).items():
-            lost = Runtime(name=name, memory=0, vcpus=0, place=Place.STARTING)
+            lost = Runtime(name=name, memory=0, vcpus=0, place=GuestPhase.STARTING)
             self._guests[name] = self.adopted(runtime or lost)
 
     def get(self, name: str) -> Runtime | None:
         """What is noted of a guest, dead ones included."""
         return self._guests.get(name)
 
-    def alive(self, name: str, *places: Place) -> Runtime:
+    def alive(self, name: str, *places: GuestPhase) -> Runtime:
         """What is noted of a guest that is alive, in one of ``places`` if any are given.
 
         :raises NotRunning: there is none.
@@ -76,7 +76,7 @@ class Guests:
         """The guests that are here and alive."""
         found = {}
         for name, runtime in self._guests.items():
-            if runtime.place is Place.HERE and (life := self.life(runtime)):
+            if runtime.place is GuestPhase.HERE and (life := self.life(runtime)):
                 found[name] = GuestState(
                     name=name,
                     memory=runtime.memory,
@@ -86,12 +86,12 @@ class Guests:
                 )
         return found
 
-    def life(self, runtime: Runtime) -> Life | None:
+    def life(self, runtime: Runtime) -> ProcessLifetime | None:
         """What is known of a guest's process; None if it has ended."""
         life = self._processes.life(runtime.pid) if runtime.pid else None
         return life if life and life.identity == runtime.identity else None
 
-    def places(self, name: str) -> Places:
+    def places(self, name: str) -> RuntimePaths:
         """Where the sockets and the pid file of a guest are."""
         return places(self._folder, name)
 
@@ -108,7 +108,7 @@ class Guests:
         life, arguments = self._processes.life(pid), self._processes.arguments(pid)
         if life is None or path not in arguments:
             return runtime
-        place = Place.AWAITED if "-incoming" in arguments else Place.HERE
+        place = GuestPhase.AWAITED if "-incoming" in arguments else GuestPhase.HERE
         return replace(runtime, pid=pid, identity=life.identity, place=place)
 
     def keep(self, runtime: Runtime) -> None:

@@ -20,7 +20,7 @@ _USUAL = "pc"
 
 
 @dataclass(frozen=True)
-class Program:
+class QemuProgram:
     """A QEMU program; ``machines`` maps each name of a machine type to that of the very machine.
 
     ``default`` is the machine type of a guest that names none. ``cpus`` is empty if the program
@@ -83,16 +83,16 @@ def read_cpus(text: str) -> frozenset[str]:
     return frozenset(line.removeprefix("x86 ").split()[0] for line in lines)
 
 
-class Programs:
+class QemuPrograms:
     """Asks QEMU programs what they offer, once for each as long as its file is the same."""
 
     def __init__(self, files: IFiles, processes: IProcesses) -> None:
         self._files = files
         self._processes = processes
-        self._known: dict[str, tuple[Stat | None, Program]] = {}
+        self._known: dict[str, tuple[Stat | None, QemuProgram]] = {}
         self._turn = DeferredLock()
 
-    async def describe(self, binary: str) -> Program:
+    async def describe(self, binary: str) -> QemuProgram:
         """Return what a program offers.
 
         :raises Failed: it cannot be run.
@@ -104,11 +104,11 @@ class Programs:
                 known = self._known[binary] = stat, await self._describe(binary)
             return known[1]
 
-    async def _describe(self, binary: str) -> Program:
+    async def _describe(self, binary: str) -> QemuProgram:
         version = _VERSION.search(await self._ask(binary, "--version"))
         machines, default = read_machines(await self._ask(binary, "-machine", "help"))
         cpus = read_cpus(await self._ask(binary, "-cpu", "help"))
-        return Program(binary, version[1] if version else "unknown", machines, default, cpus)
+        return QemuProgram(binary, version[1] if version else "unknown", machines, default, cpus)
 
     async def _ask(self, binary: str, *arguments: str) -> str:
         finished = await self._processes.run([binary, *arguments], timeout=_TIMEOUT)

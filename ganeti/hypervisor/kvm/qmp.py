@@ -12,26 +12,26 @@ import msgspec
 from ganeti.errors import ProtocolError
 from ganeti.schema.documents import UNREADABLE
 
-LONGEST = 8 << 20
+MAX_LENGTH = 8 << 20
 """The longest line that is waited for, in bytes; QEMU's own are a few kilobytes."""
 
 
 @dataclass(frozen=True)
-class Greeting:
+class QmpGreeting:
     """QEMU's first words: its version as numbers."""
 
     version: tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class Answer:
+class QmpAnswer:
     """What the oldest command that is not answered yet came to."""
 
     value: Any
 
 
 @dataclass(frozen=True)
-class Error:
+class QmpError:
     """Why the oldest command that is not answered yet failed."""
 
     kind: str
@@ -39,17 +39,17 @@ class Error:
 
 
 @dataclass(frozen=True)
-class Event:
+class QmpEvent:
     """Something that happened to the guest."""
 
     name: str
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
-Message = Greeting | Answer | Error | Event
+Message = QmpGreeting | QmpAnswer | QmpError | QmpEvent
 
 
-class Messages:
+class QmpMessages:
     """Collects bytes and gives back messages; knows no transport."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Messages:
         :raises ProtocolError: this is not QEMU's control protocol.
         """
         *whole, self._pending = (self._pending + data).split(b"\n")
-        if len(self._pending) > LONGEST:
+        if len(self._pending) > MAX_LENGTH:
             raise ProtocolError("QEMU's control socket sends a line without an end")
         for line in whole:
             if line.strip():
@@ -81,16 +81,16 @@ def _message(line: bytes) -> Message:
         content = None
     match content:
         case {"return": value}:
-            return Answer(value)
+            return QmpAnswer(value)
         case {"error": {"class": str(kind), "desc": str(message)}}:
-            return Error(kind, message)
+            return QmpError(kind, message)
         case {"event": str(name), **rest}:
             data = rest.get("data", {})
-            return Event(name, data if isinstance(data, dict) else {})
+            return QmpEvent(name, data if isinstance(data, dict) else {})
         case {
             "QMP": {
                 "version": {"qemu": {"major": int(major), "minor": int(minor), "micro": int(micro)}}
             }
         }:
-            return Greeting((major, minor, micro))
+            return QmpGreeting((major, minor, micro))
     raise ProtocolError(f"QEMU's control socket says {line[:100]!r}, which means nothing")

@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ganeti.config.changes.access import note_uses
-from ganeti.config.writer import Cause, Config
+from ganeti.config.writer import ChangeCause, Config
 from ganeti.errors import NotKept
 from ganeti.master.access.callers import Callers
 from ganeti.master.access.listing import listed
@@ -78,10 +78,10 @@ class Accounts:
     def _keep(self) -> None:
         self._timer = None
         uses, self._uses = self._uses, {}
-        why = Cause("ganeti-masterd", "the last uses of tokens")
+        why = ChangeCause("ganeti-masterd", "the last uses of tokens")
         self._keeping = Deferred.fromCoroutine(self._change(uses, why)).addErrback(self._not_kept)
 
-    async def _change(self, uses: dict[str, int], because: Cause) -> None:
+    async def _change(self, uses: dict[str, int], because: ChangeCause) -> None:
         await self._config.change(note_uses(uses), because=because)
 
     def _not_kept(self, failure: Failure) -> None:

@@ -24,7 +24,7 @@ from ganeti.access.permissions import (
     role_for,
 )
 from ganeti.access.rights import Rights, scope_tags
-from ganeti.config.state import ClusterState, Edited
+from ganeti.config.state import ClusterState, EditedState
 from ganeti.errors import (
     AccessDenied,
     Code,
@@ -57,7 +57,7 @@ from ganeti.master.access.sessions import LIFETIME, Sessions
 from ganeti.master.access.view import View, subject_of
 from ganeti.master.change_events import ACCESS
 from ganeti.master.event_feed import EventFeed
-from ganeti.master.questions import Questions
+from ganeti.master.queries import Queries
 from ganeti.model.instance import Instance
 from ganeti.model.users import OWNER_TAG, Role
 from ganeti.opcodes.opcode import Opcode
@@ -76,7 +76,7 @@ class Audit(Protocol):
     def did(self, who: str, how: str, what: str) -> None: ...
 
 
-Ask = Callable[[View], Questions]
+Ask = Callable[[View], Queries]
 
 
 class Gate:
@@ -101,7 +101,7 @@ class Gate:
         self._now = now
         self._sessions = sessions
         self._audit = audit
-        self._views: OrderedDict[Rights, tuple[View, Questions]] = OrderedDict()
+        self._views: OrderedDict[Rights, tuple[View, Queries]] = OrderedDict()
         self._waiting: dict[Deferred[Any], Caller] = {}
 
     # --- as ganeti.luxi.server.Gate
@@ -134,7 +134,7 @@ class Gate:
         finally:
             del self._waiting[waiting]
 
-    def changed(self, state: ClusterState, edits: Sequence[Edited]) -> None:
+    def changed(self, state: ClusterState, edits: Sequence[EditedState]) -> None:
         """See to it that those wait no longer who are refused in the new state."""
         if any(edit.kind in ACCESS for edit in edits):
             self.recheck()
@@ -206,7 +206,7 @@ class Gate:
         except KeyError:
             raise AccessDenied(f"{request.named()} is not for a role that is limited") from None
 
-    def _viewed(self, rights: Rights) -> tuple[View, Questions]:
+    def _viewed(self, rights: Rights) -> tuple[View, Queries]:
         found = self._views.get(rights)
         if found is None:
             view = self._view(rights)

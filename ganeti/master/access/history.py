@@ -13,13 +13,13 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from ganeti.errors import Invalid
-from ganeti.events.cursor import Cursor
-from ganeti.events.event import Action, Kind
+from ganeti.events.event import EventAction, EventKind
+from ganeti.events.stream_position import StreamPosition
 from ganeti.jobs.job import Job, decode
 from ganeti.jobs.store import JOB
 from ganeti.journal.file import FileJournal
-from ganeti.journal.interfaces import Append, Commit, Damaged, Position, Put
-from ganeti.journal.segments import Elsewhere
+from ganeti.journal.interfaces import Append, Commit, JournalDamaged, Position, Put
+from ganeti.journal.segments import NotInSegments
 from ganeti.master.access.audit import KIND, AuditEntry
 from ganeti.master.change_events import CommitEntry, subjects
 from ganeti.schema.records import Record
@@ -139,7 +139,7 @@ class History:
                     yield entry
                 if number % SLICE == 0:
                     await deferLater(self._clock, 0)
-        except (Damaged, Elsewhere):
+        except (JournalDamaged, NotInSegments):
             return  # a checkpoint has let the oldest go meanwhile; what was read is told
 
     def _of(
@@ -225,12 +225,12 @@ def _audited(position: Position, entry: AuditEntry) -> HistoryEntry:
 
 def _changes(position: Position, commit: Commit) -> Iterator[Changed]:
     made = CommitEntry(position, commit, {}, lambda disk: None)
-    for event in made.events(Cursor(position - 1), MOST_CHANGES):
-        if event.kind == Kind.JOB:
+    for event in made.events(StreamPosition(position - 1), MOST_CHANGES):
+        if event.kind == EventKind.JOB:
             continue
         told: Mapping[str, Any] = msgspec.json.decode(event.data)
         action = str(told["action"])
-        if action != Action.MESSAGE:
+        if action != EventAction.MESSAGE:
             kind = str(told.get("what") or event.kind)
             yield Changed(kind=kind, action=action, name=told.get("name"), uuid=told.get("uuid"))
 

@@ -14,9 +14,9 @@ import msgspec
 from ganeti.access.permissions import ON_INSTANCE
 from ganeti.access.rights import Rights
 from ganeti.config.state import ClusterState, Stored, collected
-from ganeti.config.state import Kind as StateKind
+from ganeti.config.state import RecordKind as StateKind
 from ganeti.errors import Invalid, Refused
-from ganeti.events.event import Action, Event, Kind, make_event
+from ganeti.events.event import Event, EventAction, EventKind, make_event
 from ganeti.jobs.job import Job
 from ganeti.jobs.queue import Queue
 from ganeti.model.instance import Instance
@@ -101,13 +101,13 @@ class View:
 
     def _event(self, event: Event) -> Event | None:
         state = self.state()
-        if event.kind == Kind.JOB:
+        if event.kind == EventKind.JOB:
             job_id = event.names[0] if event.names else ""
             return event if job_id.isdigit() and self.find(int(job_id)) else None
-        if event.kind not in (Kind.INSTANCE, Kind.DISK) or not event.names:
+        if event.kind not in (EventKind.INSTANCE, EventKind.DISK) or not event.names:
             return None
         uuid = _header(event.data).uuid
-        if event.kind == Kind.DISK:
+        if event.kind == EventKind.DISK:
             return event if state.knows(StateKind.INSTANCE, event.names[0]) else None
         if uuid is None:  # seen on nodes: about the instance that has the name now
             return event if state.knows(StateKind.INSTANCE, event.names[0]) else None
@@ -119,8 +119,8 @@ class View:
         return make_event(
             event.cursor,
             at=_header(event.data).at,
-            kind=Kind.INSTANCE,
-            action=Action.REMOVED,
+            kind=EventKind.INSTANCE,
+            action=EventAction.REMOVED,
             name=self._seen.pop(uuid),
             uuid=uuid,
         )

@@ -30,6 +30,8 @@ class Backend(ParameterSet):
     vcpus: Annotated[Positive, doc("Virtual processors.")] = 1
 
     def conflicts(self) -> list[Problem]:
+        if self.minmem < 1:
+            return [Problem("minmem", "must be more than 0 MiB")]
         if self.minmem > self.maxmem:
             return [Problem("minmem", f"{self.minmem} is more than maxmem, which is {self.maxmem}")]
         return []

@@ -12,7 +12,7 @@ from msgspec import Meta
 from ganeti.errors import Problem
 from ganeti.model.disk import Template
 from ganeti.model.parameters.declaration import ParameterSet, defaults, shared
-from ganeti.model.parameters.given import DEFAULT
+from ganeti.model.parameters.parsing import DEFAULT
 from ganeti.schema.records import Record, doc
 from ganeti.schema.types import MAX_INTEGER, Count
 
@@ -33,7 +33,7 @@ class Specs(Record, rename="kebab"):
 _LEAST = Specs(
     cpu_count=1, disk_count=1, disk_size=1024, memory_size=128, nic_count=1, spindle_use=1
 )
-_MOST = Specs(
+_MAX = Specs(
     cpu_count=8, disk_count=16, disk_size=1048576, memory_size=32768, nic_count=8, spindle_use=12
 )
 
@@ -41,7 +41,7 @@ _MOST = Specs(
 class Range(Record):
     """A range of sizes; an instance must fit into one of the ranges of a policy."""
 
-    max: Specs = _MOST
+    max: Specs = _MAX
     min: Specs = _LEAST
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Annotated, get_args
 
 from ganeti.opcodes import fields
-from ganeti.opcodes.instance.changes import ListChanges, changes
+from ganeti.opcodes.instance.device_changes import ListChanges, changes
 from ganeti.opcodes.opcode import Opcode
 from ganeti.schema.records import doc, unsupported
 from ganeti.schema.types import Parameters, Positive, Text

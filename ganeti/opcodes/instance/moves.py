@@ -7,7 +7,7 @@ from typing import Annotated
 
 from ganeti.opcodes import fields
 from ganeti.opcodes.opcode import Opcode
-from ganeti.schema.records import doc
+from ganeti.schema.records import doc, unsupported
 from ganeti.schema.types import NodeName
 
 
@@ -46,7 +46,7 @@ class MigrateInstance(Opcode, tag="OP_INSTANCE_MIGRATE"):
         bool, doc("Fail over instead if the instance cannot be migrated.")
     ] = False
     ignore_hvversions: Annotated[
-        bool, doc("Migrate between different versions of the hypervisor.")
+        bool, doc("Migrate to a node whose hypervisor is older than the one that runs the guest.")
     ] = False
 
 
@@ -63,7 +63,11 @@ class MoveInstance(Opcode, tag="OP_INSTANCE_MOVE"):
     target_node_uuid: fields.TargetNodeUUID = None
     compress: fields.Compression = fields.NO_COMPRESSION
     ignore_consistency: Annotated[
-        bool, doc("Changes nothing: disks are copied only when the guest has stopped.")
+        bool,
+        unsupported(
+            "Move the instance even if its guest may still write to the disks.",
+            "disks are copied only of a guest that has stopped; shut it down first",
+        ),
     ] = False
 
 

@@ -26,7 +26,7 @@ _NIC = ("mac", "ip", "network", "name", "mode", "link", "vlan")
 _NIC_KEYS = {"bridge": "link", **dict(zip(_NIC, _NIC, strict=True))}
 """What is read of a card, by how it is written: exports of Ganeti 2.0 name the bridge."""
 _SIZES = ("maxmem", "minmem", "vcpus")
-_MOST = 1000
+_MAX = 1000
 """Disks or network cards; a description that claims more is not one."""
 
 
@@ -40,7 +40,7 @@ class DumpedDisk:
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportDescription:
     """An instance as an export describes it; parameters and cards as text, None for no value."""
 
     name: str
@@ -129,7 +129,7 @@ def _nic(nic: GuestNic) -> Iterator[tuple[str, Any]]:
         yield key, nic.network.uuid if key == "network" and nic.network else value
 
 
-def read(text: str) -> Exported:
+def read(text: str) -> ExportDescription:
     """What a description says.
 
     :raises Invalid: it is none, or of another version; the message says what is wrong.
@@ -145,14 +145,14 @@ def read(text: str) -> Exported:
         raise Invalid(f"the description of the export cannot be read: {why}") from None
 
 
-def _read(parser: configparser.RawConfigParser) -> Exported:
+def _read(parser: configparser.RawConfigParser) -> ExportDescription:
     export, instance = parser["export"], parser["instance"]
     if int(export["version"]) != VERSION:
         raise ValueError(f"its version is {export['version']}, and not {VERSION}")
     if export.get("compression", "none") != "none":
         raise ValueError(f"its dumps are compressed by {export['compression']}")
     nics, disks = (_count(instance, f"{kind}_count") for kind in ("nic", "disk"))
-    return Exported(
+    return ExportDescription(
         name=instance["name"],
         os=_value(export.get("os", "")) or None,
         disk_template=instance["disk_template"],
@@ -195,7 +195,7 @@ def _backend(parser: configparser.RawConfigParser) -> dict[str, str | None]:
 
 def _count(instance: configparser.SectionProxy, key: str) -> int:
     count = int(instance.get(key, "0"))
-    if not 0 <= count <= _MOST:
+    if not 0 <= count <= _MAX:
         raise ValueError(f"{key} is {count}")
     return count
 

@@ -22,25 +22,25 @@ from ganeti.opcodes.backup import ExportInstance, ExportMode
 from ganeti.opcodes.fields import NO_COMPRESSION
 from ganeti.opcodes.instance.lifecycle import RemoveInstance
 from ganeti.operations.backup.description import described
-from ganeti.operations.backup.proofs import Place, proofs
-from ganeti.operations.backup.standing import Manner, standing
-from ganeti.operations.backup.underway import Transfers
-from ganeti.operations.instance import remove
+from ganeti.operations.backup.handshake import ImportEndpoint, proofs
+from ganeti.operations.backup.running_transfers import RunningTransfers
+from ganeti.operations.backup.snapshots import SnapshotOptions, standing
+from ganeti.operations.instance.context import InstanceContext, require_online, subject_of
 from ganeti.operations.instance.hooks import instance_hooks
-from ganeti.operations.instance.presence import (
+from ganeti.operations.instance.lifecycle import remove
+from ganeti.operations.instance.os_check import require_os
+from ganeti.operations.instance.running_check import (
     Presence,
     presence,
     presence_questions,
     require_nowhere_else,
 )
-from ganeti.operations.instance.subject import Subject, require_online, subject_of
-from ganeti.operations.instance.systems import require_os
-from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
+from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.operations.undo import Undo
 from ganeti.rpc import transfers as calls
 from ganeti.rpc.node import DescribeNode, DescribeOSes
 
-CONNECT_PATIENCE = 20.0
+CONNECT_TIMEOUT = 20.0
 CONNECT_TRIES = 10
 """How a source reaches a destination: seconds for each try, and how many."""
 
@@ -50,7 +50,7 @@ class Export:
     """An instance that is to be copied; ``target`` is None where another cluster gets it."""
 
     op: ExportInstance
-    subject: Subject
+    subject: InstanceContext
     target: Node | None
     found: Presence
 
@@ -69,22 +69,22 @@ class Export:
 class Destination:
     """What another cluster has said, checked: where each disk goes, and how we know who it is."""
 
-    places: tuple[Place, ...]
+    places: tuple[ImportEndpoint, ...]
     trust: calls.Trust
 
 
-def questions(op: ExportInstance, state: ClusterState) -> Sequence[Question]:
+def questions(op: ExportInstance, state: ClusterState) -> Sequence[NodeQuery]:
     subject = subject_of(op, state)
     if subject.primary.offline:
         return ()
     present = DescribeNode(hypervisors=(subject.instance.hypervisor,))
     return [
-        *(Question([subject.primary], call) for call in (present, DescribeOSes())),
+        *(NodeQuery([subject.primary], call) for call in (present, DescribeOSes())),
         *presence_questions(subject, state, besides=[subject.primary]),
     ]
 
 
-def plan(op: ExportInstance, state: ClusterState, facts: Facts) -> Export:
+def plan(op: ExportInstance, state: ClusterState, facts: NodeAnswers) -> Export:
     """Decide what exporting the instance means, or refuse."""
     _require_sense(op)
     subject = subject_of(op, state)
@@ -131,7 +131,7 @@ def _require_sense(op: ExportInstance) -> None:
 
 async def run(plan: Export, tools: Tools) -> tuple[bool, list[bool]]:
     op, subject = plan.op, plan.subject
-    manner = Manner(
+    manner = SnapshotOptions(
         running=plan.found.here,
         shutdown=op.shutdown,
         timeout=op.shutdown_timeout,
@@ -158,11 +158,11 @@ async def _keep(plan: Export, target: Node, guest: Guest, tools: Tools) -> None:
     """Dump the disks to a node, and let it keep them as an export."""
     subject, state = plan.subject, tools.config.state()
     name, source = subject.instance.name, subject.primary
-    unfinished = calls.RemoveExport(name=name + calls.NEW)
+    unfinished = calls.RemoveExportCall(name=name + calls.NEW)
     await tools.nodes.ask(target, unfinished)
     async with Undo(tools.progress) as undo:
         undo.by("remove the unfinished export", partial(tools.nodes.ask, target, unfinished))
-        async with Transfers(tools) as transfers:
+        async with RunningTransfers(tools) as transfers:
             for index, disk in enumerate(subject.disks):
                 content = calls.OfDisk(guest=guest, index=index, raw=plan.raw)
                 dump = calls.OfExport(path=name + calls.NEW, dump=disk.uuid)
@@ -187,7 +187,7 @@ async def _remove_older(plan: Export, target: Node, tools: Tools) -> None:
         if isinstance(found, Failed) or name not in found:
             continue
         try:
-            await tools.nodes.ask(node, calls.RemoveExport(name=name))
+            await tools.nodes.ask(node, calls.RemoveExportCall(name=name))
         except GanetiError as e:
             tools.progress.say(f"an older export is left on {node.name}: {e}")
 
@@ -208,13 +208,13 @@ async def _destination(plan: Export, tools: Tools) -> Destination:
 async def _send(plan: Export, destination: Destination, guest: Guest, tools: Tools) -> None:
     """Send the disks to where the other cluster awaits them."""
     node = plan.subject.primary
-    async with Transfers(tools) as transfers:
+    async with RunningTransfers(tools) as transfers:
         for index, place in enumerate(destination.places):
             peer = calls.ToPeer(
                 host=place.host,
                 port=place.port,
                 magic=place.magic,
-                patience=CONNECT_PATIENCE,
+                patience=CONNECT_TIMEOUT,
                 tries=CONNECT_TRIES,
                 name=calls.PEER,
                 trust=destination.trust,
@@ -239,7 +239,7 @@ async def _remove_instance(plan: Export, tools: Tools) -> None:
         shutdown_timeout=plan.op.shutdown_timeout,
         ignore_failures=plan.op.ignore_remove_failures,
     )
-    await remove.run(remove.Remove(op, plan.subject, plan.found), tools)
+    await remove.run(remove.InstanceRemoval(op, plan.subject, plan.found), tools)
 
 
 def hooks(plan: Export, state: ClusterState) -> HookCall:

@@ -9,18 +9,18 @@ from typing import Any
 from ganeti.config.state import ClusterState
 from ganeti.locking.names import LockRequest, instance_lock, node_lock, request
 from ganeti.opcodes.backup import ExportMode, PrepareExport
-from ganeti.operations.backup.proofs import KEY_LIFE, proofs
-from ganeti.operations.instance.subject import Subject, require_online, subject_of
-from ganeti.operations.operation import Facts, Operation, Tools
+from ganeti.operations.backup.handshake import KEY_LIFE, proofs
+from ganeti.operations.instance.context import InstanceContext, require_online, subject_of
+from ganeti.operations.operation import NodeAnswers, Operation, Tools
 from ganeti.rpc.transfers import CreateCertificate
 
 
 @dataclass(frozen=True)
-class Prepare:
+class ExportPreparation:
     """An instance that will be exported."""
 
     op: PrepareExport
-    subject: Subject
+    subject: InstanceContext
 
     @property
     def locks(self) -> LockRequest:
@@ -30,14 +30,14 @@ class Prepare:
         )
 
 
-def plan(op: PrepareExport, state: ClusterState, facts: Facts) -> Prepare:
+def plan(op: PrepareExport, state: ClusterState, facts: NodeAnswers) -> ExportPreparation:
     """Decide whether the instance can be exported as it is, or refuse."""
     subject = subject_of(op, state)
     require_online(subject.primary, f"instance {subject.instance.name} cannot be exported")
-    return Prepare(op, subject)
+    return ExportPreparation(op, subject)
 
 
-async def run(plan: Prepare, tools: Tools) -> dict[str, Any] | None:
+async def run(plan: ExportPreparation, tools: Tools) -> dict[str, Any] | None:
     if plan.op.mode is ExportMode.LOCAL:
         return None
     ours = await proofs(tools)

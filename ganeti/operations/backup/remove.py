@@ -6,17 +6,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ganeti.config.state import ClusterState, Kind
+from ganeti.config.state import ClusterState, RecordKind
 from ganeti.errors import Code, Refused
 from ganeti.locking.names import LockRequest, node_lock, request
 from ganeti.model.node import Node
 from ganeti.opcodes.backup import RemoveExport
-from ganeti.operations.operation import Facts, Operation, Question, Tools
+from ganeti.operations.operation import NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.rpc import transfers as calls
 
 
 @dataclass(frozen=True)
-class Remove:
+class ExportRemoval:
     """An export, and the nodes that have it."""
 
     name: str
@@ -27,17 +27,17 @@ class Remove:
         return request(shared=[node_lock(node.uuid) for node in self.nodes])
 
 
-def questions(op: RemoveExport, state: ClusterState) -> Sequence[Question]:
-    return [Question([node for node in state.nodes.values() if not node.offline], _LIST)]
+def questions(op: RemoveExport, state: ClusterState) -> Sequence[NodeQuery]:
+    return [NodeQuery([node for node in state.nodes.values() if not node.offline], _LIST)]
 
 
 _LIST = calls.ListExports()
 
 
-def plan(op: RemoveExport, state: ClusterState, facts: Facts) -> Remove:
+def plan(op: RemoveExport, state: ClusterState, facts: NodeAnswers) -> ExportRemoval:
     """Find the exports, or refuse."""
     asked = op.instance_uuid or op.instance_name
-    known = state.knows(Kind.INSTANCE, asked)
+    known = state.knows(RecordKind.INSTANCE, asked)
     name = state.instance(asked).name if known else op.instance_name
     nodes = tuple(
         node
@@ -49,12 +49,12 @@ def plan(op: RemoveExport, state: ClusterState, facts: Facts) -> Remove:
             f"no node that can be reached has an export named {name}; see gnt-backup list",
             Code.UNKNOWN,
         )
-    return Remove(name, nodes)
+    return ExportRemoval(name, nodes)
 
 
-async def run(plan: Remove, tools: Tools) -> None:
+async def run(plan: ExportRemoval, tools: Tools) -> None:
     for node in plan.nodes:
-        await tools.nodes.ask(node, calls.RemoveExport(name=plan.name))
+        await tools.nodes.ask(node, calls.RemoveExportCall(name=plan.name))
 
 
 OPERATION = Operation(RemoveExport, plan, run, questions)

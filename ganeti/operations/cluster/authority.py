@@ -15,7 +15,7 @@ from ganeti.config.state import ClusterState
 from ganeti.errors import Failed
 from ganeti.model.node import Node
 from ganeti.operations.cluster.redistribute import other_candidates, share_files
-from ganeti.operations.members import enforce_members
+from ganeti.operations.member_list import enforce_members
 from ganeti.operations.operation import Tools
 from ganeti.pki.enrolment import fingerprint
 from ganeti.rpc.node import AskVersion

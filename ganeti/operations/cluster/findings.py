@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from ganeti.opcodes.cluster import Finding as Code
+from ganeti.opcodes.cluster import FindingCode as Code
 from ganeti.operations.operation import Progress
 
 
@@ -26,15 +26,24 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """Writes findings into a job's log; what is ignored is only a warning."""
+    """Writes findings into a job's log; what is ignored is only a warning.
+
+    With ``verbose`` it says what was found to be well, too.
+    """
 
     progress: Progress
     machine_readable: bool
     ignored: Collection[Code]
+    verbose: bool = False
 
     def heading(self, text: str) -> None:
         """Say what is looked at next."""
         self.progress.say(f"* {text}")
+
+    def detail(self, text: str) -> None:
+        """Say what was looked at, if that is wanted."""
+        if self.verbose:
+            self.progress.say(f"  - {text}")
 
     def write(self, findings: Collection[Finding]) -> bool:
         """Write the findings; whether none of them is an error."""

@@ -18,11 +18,11 @@ from ganeti.model.group import Group
 from ganeti.model.instance import Instance
 from ganeti.model.node import Node
 from ganeti.model.parameters.filling import hv_filled, nd_filled, nic_filled, policy_filled
-from ganeti.opcodes.cluster import Finding as Code
+from ganeti.opcodes.cluster import FindingCode as Code
+from ganeti.operations.allocation.policy_check import violations
+from ganeti.operations.allocation.sizes import size_of
 from ganeti.operations.cluster.findings import Finding
-from ganeti.operations.instance.sizes import size_of
-from ganeti.operations.operation import Facts
-from ganeti.operations.policy import violations
+from ganeti.operations.operation import NodeAnswers
 from ganeti.rpc.node import VerifyNode
 
 EXCLUSION = "htools:iextags:"
@@ -36,7 +36,7 @@ class Checked:
     group: Group
     nodes: Sequence[Node]
     state: ClusterState
-    facts: Facts
+    facts: NodeAnswers
 
     def answers(self, key: str) -> Iterator[tuple[Node, Any]]:
         """What each node that made a check has answered to it."""
@@ -212,7 +212,7 @@ def power_helpers(state: ClusterState) -> dict[str, list[str]]:
     return found
 
 
-def helper_findings(state: ClusterState, facts: Facts) -> Iterator[Finding]:
+def helper_findings(state: ClusterState, facts: NodeAnswers) -> Iterator[Finding]:
     """Return the nodes whose out-of-band helper is missing on the master."""
     said = facts.known(state.master, VerifyNode) or {}
     helpers = power_helpers(state)

@@ -7,34 +7,35 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, Invalid, Problem, Refused
 from ganeti.locking.names import LockRequest
 from ganeti.model.cluster import Cluster
+from ganeti.model.cluster_settings import BUILT_IN_ALLOCATOR, NEEDS, missing_settings
 from ganeti.model.disk import Template
 from ganeti.model.instance import Instance
-from ganeti.model.parameters.given import DEFAULT
+from ganeti.model.parameters.parsing import DEFAULT
 from ganeti.opcodes.cluster import ModifyCluster
-from ganeti.operations.allocating import BUILT_IN, is_allocator
 from ganeti.operations.cluster.hypervisor_check import require_able
 from ganeti.operations.cluster.settings import settings
-from ganeti.operations.instance.systems import DELIMITER, unknown_parameters
-from ganeti.operations.operation import Ending, Facts, HookCall, Operation, Question, Tools
+from ganeti.operations.instance.os_check import DELIMITER, unknown_parameters
+from ganeti.operations.operation import (
+    HookCall,
+    NodeAnswers,
+    NodeQuery,
+    Operation,
+    ResultWithCommit,
+    Tools,
+)
 from ganeti.rpc.node import DescribeOSes, VerifyNode
-from ganeti.rpc.storage import ListStorage
+from ganeti.rpc.storage import ListStorageCall
 from ganeti.schema.records import replace
-
-_NEEDS: Mapping[Template, str] = {
-    Template.FILE: "file_storage_dir",
-    Template.SHAREDFILE: "shared_file_storage_dir",
-    Template.GLUSTER: "gluster_storage_dir",
-    Template.PLAIN: "volume_group_name",
-    Template.DRBD: "volume_group_name",
-}
 
 
 @dataclass(frozen=True)
-class Modify:
+class ClusterModification:
     """A request that makes sense in the state as it was, and the fields that it changes."""
 
     op: ModifyCluster
@@ -46,15 +47,15 @@ class Modify:
         return {}
 
 
-def questions(op: ModifyCluster, state: ClusterState) -> Sequence[Question]:
+def questions(op: ModifyCluster, state: ClusterState) -> Sequence[NodeQuery]:
     found = []
     if op.vg_name:
-        found.append(Question(_hosts(state), ListStorage(kind="lvm-vg")))
+        found.append(NodeQuery(_hosts(state), ListStorageCall(kind="lvm-vg")))
     if folders := _folders(op):
         name = state.cluster.cluster_name
-        found.append(Question(_hosts(state), VerifyNode(what=folders, cluster_name=name)))
+        found.append(NodeQuery(_hosts(state), VerifyNode(what=folders, cluster_name=name)))
     if op.osparams or op.osparams_private_cluster:
-        found.append(Question(_hosts(state), DescribeOSes()))
+        found.append(NodeQuery(_hosts(state), DescribeOSes()))
     return found
 
 
@@ -73,7 +74,7 @@ def _hosts(state: ClusterState) -> list[Any]:
     return [node for node in state.nodes.values() if node.vm_capable and not node.offline]
 
 
-def plan(op: ModifyCluster, state: ClusterState, facts: Facts) -> Modify:
+def plan(op: ModifyCluster, state: ClusterState, facts: NodeAnswers) -> ClusterModification:
     """Decide what changes, or refuse with everything that is wrong with it."""
     fields = settings(op, state)
     _require_useful(replace(state.cluster, **fields), fields, state)
@@ -81,12 +82,9 @@ def plan(op: ModifyCluster, state: ClusterState, facts: Facts) -> Modify:
         _require_group(op.vg_name, state, facts)
     _require_folders(op, state, facts)
     _require_osparams(op, state, facts)
-    if op.default_iallocator and not is_allocator(op.default_iallocator):
-        message = f"{op.default_iallocator} cannot be the name of an allocator"
-        raise Invalid([Problem("default_iallocator", message)])
     if not fields:
-        raise Invalid([Problem("", "nothing is to be changed; name what is")])
-    return Modify(op, fields)
+        raise Invalid([Problem("", "no changes requested; give at least one parameter")])
+    return ClusterModification(op, fields)
 
 
 def _require_useful(after: Cluster, fields: Mapping[str, Any], state: ClusterState) -> None:
@@ -94,15 +92,15 @@ def _require_useful(after: Cluster, fields: Mapping[str, Any], state: ClusterSta
 
     :raises Refused: the message says what stands in the way.
     """
-    touched = {"enabled_hypervisors", "enabled_disk_templates", *_NEEDS.values()} & set(fields)
+    touched = {"enabled_hypervisors", "enabled_disk_templates", *NEEDS.values()} & set(fields)
     touched |= {"drbd_usermode_helper"} & set(fields)
     if not touched:
         return
     for instance in state.instances.values():
         _require_runnable(instance, after, state)
-    for template in map(Template, after.enabled_disk_templates):
-        setting = _NEEDS.get(template)
-        if setting is not None and setting in touched and not getattr(after, setting):
+    templates = [Template(name) for name in after.enabled_disk_templates]
+    for template, setting in missing_settings(templates, msgspec.structs.asdict(after)):
+        if setting in touched:
             raise Refused(
                 f"the disk template {template.value} needs {setting}; disable the template first"
             )
@@ -123,7 +121,7 @@ def _require_runnable(instance: Instance, after: Cluster, state: ClusterState) -
         raise Refused(f"instance {instance.name} has drbd disks, which need the helper of DRBD")
 
 
-def _require_folders(op: ModifyCluster, state: ClusterState, facts: Facts) -> None:
+def _require_folders(op: ModifyCluster, state: ClusterState, facts: NodeAnswers) -> None:
     """Refuse folders in which nodes would make no disks; ``file-storage-paths`` lists those.
 
     :raises Refused: with the reason for each such node.
@@ -136,7 +134,7 @@ def _require_folders(op: ModifyCluster, state: ClusterState, facts: Facts) -> No
         raise Refused(f"disks cannot be made there: {'; '.join(lacking)}", Code.ENVIRONMENT)
 
 
-def _require_osparams(op: ModifyCluster, state: ClusterState, facts: Facts) -> None:
+def _require_osparams(op: ModifyCluster, state: ClusterState, facts: NodeAnswers) -> None:
     """Refuse parameters that the OS definitions on the nodes do not have.
 
     Those of a definition that no node has, or none yet, cannot be checked.
@@ -159,14 +157,14 @@ def _require_osparams(op: ModifyCluster, state: ClusterState, facts: Facts) -> N
         raise Invalid(problems)
 
 
-def _require_group(name: str, state: ClusterState, facts: Facts) -> None:
+def _require_group(name: str, state: ClusterState, facts: NodeAnswers) -> None:
     """Refuse a volume group that a node does not have.
 
     :raises Refused: with the reason for each such node.
     """
     lacking = []
     for node in _hosts(state):
-        answer = facts.answers[node.uuid, ListStorage]
+        answer = facts.answers[node.uuid, ListStorageCall]
         if isinstance(answer, Failed):
             lacking.append(f"{node.name}: {answer}")
         elif name not in [unit.name for unit in answer]:
@@ -179,12 +177,12 @@ def _require_group(name: str, state: ClusterState, facts: Facts) -> None:
         )
 
 
-async def run(plan: Modify, tools: Tools) -> Ending:
+async def run(plan: ClusterModification, tools: Tools) -> ResultWithCommit:
     def change(state: ClusterState) -> ClusterState:
         return state.put(replace(state.cluster, **settings(plan.op, state)))
 
     name = plan.fields.get("default_iallocator")
-    if name and name != BUILT_IN and not tools.allocate.installed(name):
+    if name and name != BUILT_IN_ALLOCATOR and not tools.allocate.installed(name):
         raise Refused(
             f"there is no allocator named {name} on the master; install it there, or name another",
             Code.UNKNOWN,
@@ -199,16 +197,16 @@ async def run(plan: Modify, tools: Tools) -> Ending:
                 f"there are {have} master candidates; to have more: "
                 "gnt-node modify --master-candidate=yes NODE"
             )
-    return Ending(None, change)
+    return ResultWithCommit(None, change)
 
 
-def hooks(plan: Modify, state: ClusterState) -> HookCall:
+def hooks(plan: ClusterModification, state: ClusterState) -> HookCall:
     here = [state.cluster.master_node]
     more = {"OP_TARGET": state.cluster.cluster_name, "NEW_VG_NAME": plan.op.vg_name or ""}
     return HookCall("cluster-modify", "CLUSTER", more, here, here)
 
 
-def preview(plan: Modify) -> list[str]:
+def preview(plan: ClusterModification) -> list[str]:
     """What a dry run shows: the settings that would change."""
     return sorted(plan.fields)
 

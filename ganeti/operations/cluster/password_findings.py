@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ganeti.config.state import ClusterState
-from ganeti.opcodes.cluster import Finding as Code
+from ganeti.opcodes.cluster import FindingCode as Code
 from ganeti.operations.cluster.findings import Finding
 from ganeti.operations.operation import SharedFile
 

@@ -11,10 +11,10 @@ from ganeti import __version__
 from ganeti.config.ssconf import ssconf
 from ganeti.config.state import ClusterState
 from ganeti.errors import Failed
-from ganeti.locking.names import Kind, LockRequest, Mode, all_of
+from ganeti.locking.names import LockLevel, LockMode, LockRequest, all_of
 from ganeti.model.node import Node
 from ganeti.opcodes.cluster import RedistributeConfig
-from ganeti.operations.operation import Facts, Operation, Tools
+from ganeti.operations.operation import NodeAnswers, Operation, Tools
 from ganeti.rpc.node import UploadFile, WriteSsconf
 
 
@@ -27,10 +27,10 @@ class Redistribute:
 
     @property
     def locks(self) -> LockRequest:
-        return {all_of(Kind.NODE): Mode.SHARED}
+        return {all_of(LockLevel.NODE): LockMode.SHARED}
 
 
-def plan(op: RedistributeConfig, state: ClusterState, facts: Facts) -> Redistribute:
+def plan(op: RedistributeConfig, state: ClusterState, facts: NodeAnswers) -> Redistribute:
     """Find the nodes."""
     online = [node for node in state.nodes.values() if not node.offline]
     return Redistribute(online, other_candidates(state))

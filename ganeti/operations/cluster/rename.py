@@ -8,17 +8,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ganeti.config.changes.cluster import update_cluster
-from ganeti.config.state import ClusterState, Kind
+from ganeti.config.changes.networks import keep_from_pools
+from ganeti.config.changes.objects import together
+from ganeti.config.state import ClusterState, RecordKind
 from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.locking.names import LockRequest
 from ganeti.opcodes.cluster import RenameCluster
-from ganeti.operations.operation import Ending, Facts, HookCall, Operation, Question, Tools
+from ganeti.operations.name_rules import require_own_name
+from ganeti.operations.operation import (
+    HookCall,
+    NodeAnswers,
+    NodeQuery,
+    Operation,
+    ResultWithCommit,
+    Tools,
+)
 from ganeti.rpc.node import ResolveName
 from ganeti.schema.host_names import RULE, is_host_name
 
 
 @dataclass(frozen=True)
-class Rename:
+class ClusterRename:
     """The name and the address that the cluster had, and those that it gets."""
 
     old: tuple[str, str]
@@ -29,18 +39,15 @@ class Rename:
         return {}
 
 
-def questions(op: RenameCluster, state: ClusterState) -> Sequence[Question]:
-    return [Question([state.master], ResolveName(name=op.name))]
+def questions(op: RenameCluster, state: ClusterState) -> Sequence[NodeQuery]:
+    return [NodeQuery([state.master], ResolveName(name=op.name))]
 
 
-def plan(op: RenameCluster, state: ClusterState, facts: Facts) -> Rename:
+def plan(op: RenameCluster, state: ClusterState, facts: NodeAnswers) -> ClusterRename:
     """Find the new address, or refuse."""
     if not is_host_name(op.name):
         raise Invalid([Problem("name", RULE)])
-    if state.knows(Kind.NODE, op.name):
-        raise Refused(
-            f"{op.name} is the name of a node, and a cluster has a name of its own", Code.NOT_UNIQUE
-        )
+    require_own_name(RecordKind.CLUSTER, op.name, state)
     cluster = state.cluster
     family = ipaddress.ip_address(cluster.master_ip).version
     found = facts.of(state.master, ResolveName).addresses
@@ -56,7 +63,7 @@ def plan(op: RenameCluster, state: ClusterState, facts: Facts) -> Rename:
         raise Refused(f"the cluster is {op.name} at {address} already", Code.INPUT)
     for owner in _owners(address, state):
         raise Refused(f"{op.name} resolves to {address}, which is that of {owner}", Code.NOT_UNIQUE)
-    return Rename((cluster.cluster_name, cluster.master_ip), (op.name, address))
+    return ClusterRename((cluster.cluster_name, cluster.master_ip), (op.name, address))
 
 
 def _owners(address: str, state: ClusterState) -> Iterator[str]:
@@ -69,22 +76,23 @@ def _owners(address: str, state: ClusterState) -> Iterator[str]:
             yield f"instance {instance.name}"
 
 
-async def run(plan: Rename, tools: Tools) -> Ending:
+async def run(plan: ClusterRename, tools: Tools) -> ResultWithCommit:
     name, address = plan.new
     tools.progress.say(f"the cluster is {name} from now on, and its address {address}")
     tools.progress.say(
         "the remote API's certificate is for the old name; for one that says the new one: "
         "gnt-cluster renew-crypto --new-rapi-certificate"
     )
-    return Ending(name, update_cluster(cluster_name=name, master_ip=address))
+    renamed = update_cluster(cluster_name=name, master_ip=address)
+    return ResultWithCommit(name, together(renamed, keep_from_pools(address)))
 
 
-def hooks(plan: Rename, state: ClusterState) -> HookCall:
+def hooks(plan: ClusterRename, state: ClusterState) -> HookCall:
     more = {"OP_TARGET": plan.old[0], "NEW_NAME": plan.new[0]}
     return HookCall("cluster-rename", "CLUSTER", more, [state.cluster.master_node], [*state.nodes])
 
 
-def preview(plan: Rename) -> dict[str, str]:
+def preview(plan: ClusterRename) -> dict[str, str]:
     """What a dry run shows."""
     return {"name": plan.new[0], "address": plan.new[1]}
 

@@ -21,8 +21,8 @@ from ganeti.operations.cluster.authority import (
     retire_authority,
 )
 from ganeti.operations.cluster.redistribute import other_candidates, share_files
-from ganeti.operations.members import enforce_members, members_of
-from ganeti.operations.operation import Facts, Operation, Tools
+from ganeti.operations.member_list import enforce_members, members_of
+from ganeti.operations.operation import NodeAnswers, Operation, Tools
 from ganeti.pki.enrolment import fingerprint
 from ganeti.rpc.node import RequestCertificate, UseCertificate
 
@@ -44,7 +44,7 @@ class Renew:
         return request(exclusive=[*(node_lock(node.uuid) for node in self.nodes), *shared])
 
 
-def plan(op: RenewCrypto, state: ClusterState, facts: Facts) -> Renew:
+def plan(op: RenewCrypto, state: ClusterState, facts: NodeAnswers) -> Renew:
     """Find the nodes, or refuse what this cluster does not have."""
     if op.renew_ssh_keys:
         raise Refused("this cluster has no ssh keys of its own to renew", Code.INPUT)

@@ -3,22 +3,23 @@
 
 from __future__ import annotations
 
-import re
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Invalid, Problem
 from ganeti.model.cluster import Cluster
+from ganeti.model.cluster_settings import setting_problems
 from ganeti.model.disk import SUPPORTED, Template
 from ganeti.model.parameters.backend import Backend
 from ganeti.model.parameters.declaration import ParameterSet, defaults
 from ganeti.model.parameters.disk import DISKS
 from ganeti.model.parameters.filling import policy_filled
-from ganeti.model.parameters.given import DEFAULT, checked, consistent
 from ganeti.model.parameters.hypervisors import HYPERVISORS
 from ganeti.model.parameters.nic import NicParameters
 from ganeti.model.parameters.node import NodeParameters
+from ganeti.model.parameters.parsing import DEFAULT, checked, consistent
 from ganeti.model.parameters.policy import Policy, with_whole_standard
 from ganeti.model.unsupported import unsupported, unsupported_template
 from ganeti.opcodes.cluster import ListAction, ModifyCluster
@@ -47,7 +48,6 @@ _AS_GIVEN = (
 _FOLDERS = ("file_storage_dir", "shared_file_storage_dir", "gluster_storage_dir")
 _OR_NOTHING = {"vg_name": "volume_group_name", "drbd_helper": "drbd_usermode_helper"}
 """Settings that empty text unsets, and their names in the record."""
-_MAC_PREFIX = re.compile(r"\A[0-9a-f][02468ace](:[0-9a-f]{2}){2}\Z")
 
 Fields = dict[str, Any]
 Step = Callable[[ModifyCluster, Cluster], Fields]
@@ -67,6 +67,12 @@ def settings(op: ModifyCluster, state: ClusterState) -> Fields:
         except Invalid as e:
             problems += e.problems
     problems += unsupported(fields, cluster)
+    ipv6 = cluster.primary_ip_family == socket.AF_INET6
+    given_as = {kept: name for name, kept in _OR_NOTHING.items()}
+    problems += [
+        Problem(given_as.get(each.path, each.path), each.message)
+        for each in setting_problems(fields, ipv6=ipv6)
+    ]
     if problems:
         raise Invalid(problems)
     return fields
@@ -82,29 +88,17 @@ def _unsettable(op: ModifyCluster, cluster: Cluster) -> Fields:
 
 
 def _folders(op: ModifyCluster, cluster: Cluster) -> Fields:
-    found = {name: value for name in _FOLDERS if (value := getattr(op, name)) is not None}
-    if wrong := [name for name, value in found.items() if value and not value.startswith("/")]:
-        raise Invalid([Problem(name, "must be an absolute path, or empty") for name in wrong])
-    return found
+    return {name: value for name in _FOLDERS if (value := getattr(op, name)) is not None}
+
+
+def _prefix(op: ModifyCluster, cluster: Cluster) -> Fields:
+    return {} if op.mac_prefix is None else {"mac_prefix": op.mac_prefix.lower()}
 
 
 def _patterns(op: ModifyCluster, cluster: Cluster) -> Fields:
     fields: Fields = {}
-    problems = []
-    if op.mac_prefix is not None:
-        fields["mac_prefix"] = prefix = op.mac_prefix.lower()
-        if not _MAC_PREFIX.match(prefix):
-            message = "must be three bytes such as aa:00:00, the first of them even"
-            problems.append(Problem("mac_prefix", message))
-    for number, pattern in enumerate(op.reserved_lvs or ()):
-        try:
-            re.compile(pattern)
-        except re.error as e:
-            problems.append(Problem(f"reserved_lvs[{number}]", f"is no regular expression: {e}"))
     if op.reserved_lvs is not None:
         fields["reserved_lvs"] = op.reserved_lvs
-    if problems:
-        raise Invalid(problems)
     return fields
 
 
@@ -273,6 +267,7 @@ _STEPS: Sequence[Step] = (
     _simple,
     _unsettable,
     _folders,
+    _prefix,
     _patterns,
     _enabled,
     _parameters,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ganeti.config.state import ClusterState
-from ganeti.config.verify import verify
+from ganeti.config.verify import dangling_instances, dangling_nodes, verify
 from ganeti.errors import Failed
 from ganeti.locking.names import LockRequest
 from ganeti.model.cluster import CONFIG_VERSION, Cluster
@@ -17,10 +17,10 @@ from ganeti.model.group import Group
 from ganeti.model.instance import Instance, Wanted
 from ganeti.model.node import Node
 from ganeti.model.parameters.filling import be_filled
-from ganeti.opcodes.cluster import Finding as Code
+from ganeti.opcodes.cluster import FindingCode as Code
 from ganeti.opcodes.cluster import OptionalCheck, VerifyCluster, VerifyConfig, VerifyGroup
 from ganeti.opcodes.opcode import Opcode
-from ganeti.operations.cluster.disks import disk_findings, disk_questions
+from ganeti.operations.cluster.file_findings import file_findings, own_file_findings
 from ganeti.operations.cluster.findings import Finding, Report
 from ganeti.operations.cluster.group_findings import (
     Checked,
@@ -30,30 +30,33 @@ from ganeti.operations.cluster.group_findings import (
     node_findings,
     power_helpers,
 )
+from ganeti.operations.cluster.host_findings import host_findings, parameter_sets
 from ganeti.operations.cluster.password_findings import password_findings
-from ganeti.operations.instance.presence import possible_hosts
-from ganeti.operations.instance.subject import standing
+from ganeti.operations.cluster.verify_disks import disk_findings, disk_questions
+from ganeti.operations.instance.context import standing
+from ganeti.operations.instance.running_check import possible_hosts
 from ganeti.operations.operation import (
-    Facts,
     HookCall,
     HookFailures,
+    NodeAnswers,
+    NodeQuery,
     Operation,
-    Question,
     Tools,
 )
+from ganeti.paths import Paths
 from ganeti.rpc.node import (
     CERTIFICATES,
     HYPERVISOR_VERSIONS,
     OBSTACLES,
     DescribeNode,
-    NodeFacts,
+    NodeInfo,
     VerifyNode,
 )
 
 SOON, URGENT = 30 * 86400, 7 * 86400
 """Seconds before the end of a certificate: from when on it is told, and when it is an error."""
 
-MOST_SKEW = 150
+MAX_SKEW = 150
 """Seconds by which the clocks of nodes may differ from the master's."""
 
 
@@ -65,7 +68,7 @@ _REPLACE = (
 
 
 @dataclass(frozen=True)
-class Submission:
+class VerifyJobs:
     """The jobs that verify the whole cluster."""
 
     jobs: tuple[tuple[Opcode, ...], ...]
@@ -75,7 +78,7 @@ class Submission:
         return {}
 
 
-def plan_all(op: VerifyCluster, state: ClusterState, facts: Facts) -> Submission:
+def plan_all(op: VerifyCluster, state: ClusterState, facts: NodeAnswers) -> VerifyJobs:
     """Split the work into a job for the configuration and one for each group."""
     shared: dict[str, Any] = {
         "error_codes": op.error_codes,
@@ -91,48 +94,55 @@ def plan_all(op: VerifyCluster, state: ClusterState, facts: Facts) -> Submission
     for group in groups:
         verify_group = VerifyGroup(group_name=group.name, skip_checks=op.skip_checks, **shared)
         jobs.append((verify_group,))
-    return Submission(tuple(jobs))
+    return VerifyJobs(tuple(jobs))
 
 
-async def run_all(plan: Submission, tools: Tools) -> dict[str, Any]:
+async def run_all(plan: VerifyJobs, tools: Tools) -> dict[str, Any]:
     return {"jobs": [list(row) for row in await tools.submit(plan.jobs)]}
 
 
 @dataclass(frozen=True)
-class Configuration:
+class ConfigVerification:
     """The configuration as it is to be verified."""
 
     op: VerifyConfig
     state: ClusterState
-    facts: Facts
+    facts: NodeAnswers
 
     @property
     def locks(self) -> LockRequest:
         return {}
 
 
-def config_questions(op: VerifyConfig, state: ClusterState) -> Sequence[Question]:
+def config_questions(op: VerifyConfig, state: ClusterState) -> Sequence[NodeQuery]:
     """Ask the master about the out-of-band helpers of all nodes, which run there."""
     helpers = power_helpers(state)
     if not helpers:
         return ()
     what = {"user-scripts": sorted(helpers)}
     call = VerifyNode(what=what, cluster_name=state.cluster.cluster_name)
-    return [Question([state.master], call)]
+    return [NodeQuery([state.master], call)]
 
 
-def plan_config(op: VerifyConfig, state: ClusterState, facts: Facts) -> Configuration:
+def plan_config(op: VerifyConfig, state: ClusterState, facts: NodeAnswers) -> ConfigVerification:
     """Take the state as it is."""
-    return Configuration(op, state, facts)
+    return ConfigVerification(op, state, facts)
 
 
-async def run_config(plan: Configuration, tools: Tools) -> bool:
-    report = Report(tools.progress, plan.op.error_codes, plan.op.ignore_errors)
+def _report(op: VerifyConfig | VerifyGroup, tools: Tools) -> Report:
+    return Report(tools.progress, op.error_codes, op.ignore_errors, op.verbose)
+
+
+async def run_config(plan: ConfigVerification, tools: Tools) -> bool:
+    report = _report(plan.op, tools)
     report.heading("Verifying the configuration")
+    state = plan.state
+    report.detail(
+        f"{len(state.groups)} node groups, {len(state.nodes)} nodes, {len(state.networks)} "
+        f"networks, {len(state.instances)} instances, {len(state.disks)} disks"
+    )
     name = plan.state.cluster.cluster_name
-    findings = [
-        Finding(Code.ECLUSTERCFG, "cluster", name, problem) for problem in verify(plan.state)
-    ]
+    findings = [*config_findings(plan.state), *own_file_findings(await tools.shared.read(), name)]
     findings += helper_findings(plan.state, plan.facts)
     if plan.state.authorities is not None and plan.state.authorities.must_be_replaced:
         findings.append(Finding(Code.ECLUSTERCERT, "cluster", name, _REPLACE))
@@ -146,14 +156,29 @@ async def run_config(plan: Configuration, tools: Tools) -> bool:
     return report.write(findings)
 
 
+def config_findings(state: ClusterState) -> Iterator[Finding]:
+    """Return what does not fit together in the configuration."""
+    told = set()
+    for code, kind, dangling in (
+        (Code.ECLUSTERDANGLINGNODES, "node", dangling_nodes(state)),
+        (Code.ECLUSTERDANGLINGINST, "instance", dangling_instances(state)),
+    ):
+        for name, problem in dangling:
+            told.add(problem)
+            yield Finding(code, kind, name, problem)
+    for problem in verify(state):
+        if problem not in told:
+            yield Finding(Code.ECLUSTERCFG, "cluster", state.cluster.cluster_name, problem)
+
+
 @dataclass(frozen=True)
-class Members:
+class GroupVerification:
     """A node group with what its nodes say."""
 
     op: VerifyGroup
     state: ClusterState
     group: Group
-    facts: Facts
+    facts: NodeAnswers
 
     @property
     def locks(self) -> LockRequest:
@@ -164,7 +189,7 @@ def _online(group: Group, state: ClusterState) -> list[Node]:
     return [node for node in state.nodes_in(group) if not node.offline]
 
 
-def questions(op: VerifyGroup, state: ClusterState) -> Sequence[Question]:
+def questions(op: VerifyGroup, state: ClusterState) -> Sequence[NodeQuery]:
     nodes = _online(state.group(op.group_name), state)
     cluster = state.cluster
     peers = {node.name: [node.primary_ip, node.secondary_ip] for node in nodes}
@@ -179,26 +204,29 @@ def questions(op: VerifyGroup, state: ClusterState) -> Sequence[Question]:
         "client-cert": None,
         CERTIFICATES: None,
         OBSTACLES: list(cluster.enabled_disk_templates),
-        "user-scripts": [],
         "oslist": None,
+        "nodesetup": None,
+        "filelist": list(Paths().shared_files),
+        "hvparms": list(parameter_sets(state.group(op.group_name), state)),
         "allowed-file-storage-paths": None,
     }
     if _volume_group(cluster):
         what["vglist"] = None
         what["lvlist"] = cluster.volume_group_name
+        what["pvlist"] = [cluster.volume_group_name]
     if cluster.file_storage_dir and "file" in cluster.enabled_disk_templates:
         what["file-storage-path"] = cluster.file_storage_dir
     if cluster.shared_file_storage_dir and "sharedfile" in cluster.enabled_disk_templates:
         what["shared-file-storage-path"] = cluster.shared_file_storage_dir
     if Template.DRBD.value in cluster.enabled_disk_templates:
-        what["drbd-version"] = None
+        what |= {"drbd-version": None, "drbd-list": None, "drbd-helper": None}
     instances = (each for node in nodes for each in state.primaries_on(node))
     others = (each for node in nodes for each in state.secondaries_on(node))
     if bridges := bridges_of((*instances, *others), state):
         what["bridges"] = sorted(bridges)
     return [
-        Question(nodes, DescribeNode(hypervisors=cluster.enabled_hypervisors)),
-        Question(nodes, VerifyNode(what=what, cluster_name=cluster.cluster_name)),
+        NodeQuery(nodes, DescribeNode(hypervisors=cluster.enabled_hypervisors)),
+        NodeQuery(nodes, VerifyNode(what=what, cluster_name=cluster.cluster_name)),
         *disk_questions(state.group(op.group_name), state),
     ]
 
@@ -209,15 +237,17 @@ def _volume_group(cluster: Cluster) -> str:
     return cluster.volume_group_name or "" if uses else ""
 
 
-def plan_group(op: VerifyGroup, state: ClusterState, facts: Facts) -> Members:
+def plan_group(op: VerifyGroup, state: ClusterState, facts: NodeAnswers) -> GroupVerification:
     """Find the group."""
-    return Members(op, state, state.group(op.group_name), facts)
+    return GroupVerification(op, state, state.group(op.group_name), facts)
 
 
-async def run_group(plan: Members, tools: Tools) -> bool:
-    report = Report(tools.progress, plan.op.error_codes, plan.op.ignore_errors)
+async def run_group(plan: GroupVerification, tools: Tools) -> bool:
+    report = _report(plan.op, tools)
     state, nodes = plan.state, _online(plan.group, plan.state)
     report.heading(f"Verifying the nodes of group {plan.group.name}")
+    for node in nodes:
+        report.detail(_summary(node, plan))
     findings = [each for node in nodes for each in _node(node, plan, tools.time.date())]
     findings += _mixed_versions(nodes, plan)
     report.heading(f"Verifying the instances of group {plan.group.name}")
@@ -227,7 +257,8 @@ async def run_group(plan: Members, tools: Tools) -> bool:
     findings += _strangers(nodes, plan)
     findings += disk_findings(plan.group, state, plan.facts)
     checked = Checked(plan.group, nodes, state, plan.facts)
-    findings += [*node_findings(checked), *instance_findings(checked)]
+    findings += [*node_findings(checked), *host_findings(checked), *instance_findings(checked)]
+    findings += file_findings(checked, await tools.shared.read())
     if OptionalCheck.N_PLUS_ONE not in plan.op.skip_checks:
         report.heading("Verifying that the instances of any one node fit elsewhere")
         findings += [each for node in nodes for each in _spare(node, plan)]
@@ -237,7 +268,18 @@ async def run_group(plan: Members, tools: Tools) -> bool:
     return report.write(findings)
 
 
-def _node(node: Node, plan: Members, now: float) -> Iterator[Finding]:
+def _summary(node: Node, plan: GroupVerification) -> str:
+    """Return what a node has answered, in a line."""
+    answer, facts = plan.facts.known(node, VerifyNode), _facts(node, plan)
+    if answer is None or facts is None:
+        return f"node {node.name} did not answer"
+    return (
+        f"node {node.name} answered {len(answer)} checks, has {facts.memory_free} of "
+        f"{facts.memory_total} MiB of memory free, and runs {len(facts.guests)} guests"
+    )
+
+
+def _node(node: Node, plan: GroupVerification, now: float) -> Iterator[Finding]:
     def finding(code: Code, message: str) -> Finding:
         return Finding(code, "node", node.name, message)
 
@@ -256,8 +298,6 @@ def _node(node: Node, plan: Members, now: float) -> Iterator[Finding]:
             yield finding(Code.ENODEHV, f"hypervisor {hypervisor}: {problem}")
     for peer, problem in (answer.get("node-net-test") or {}).items():
         yield finding(Code.ENODENET, f"cannot reach {peer}: {problem}")
-    for script in answer.get("user-scripts") or ():
-        yield finding(Code.ENODEUSERSCRIPTS, f"the script {script} is missing or cannot be run")
     if problem := answer.get("file-storage-path"):
         yield finding(Code.ENODEFILESTORAGEPATHUNUSABLE, str(problem))
     if node.vm_capable:
@@ -272,7 +312,7 @@ def _node(node: Node, plan: Members, now: float) -> Iterator[Finding]:
             yield Finding(Code.ECLUSTERCERT, "node", node.name, message, warning=left > URGENT)
 
 
-def _mixed_versions(nodes: Sequence[Node], plan: Members) -> Iterator[Finding]:
+def _mixed_versions(nodes: Sequence[Node], plan: GroupVerification) -> Iterator[Finding]:
     """Warn about nodes between which guests may not migrate both ways."""
     found: dict[str, dict[str, list[str]]] = {}
     for node in nodes:
@@ -288,29 +328,29 @@ def _mixed_versions(nodes: Sequence[Node], plan: Members) -> Iterator[Finding]:
             )
             message = (
                 f"nodes run different versions of the program of {hypervisor} ({who}); a guest "
-                "can be migrated to an older one only if it was started with a machine type that "
-                "the older one has: set machine_version, and restart it"
+                "is migrated to an older one only with --ignore-hvversions, and if it was started "
+                "with a machine type that the older one has: set machine_version, and restart it"
             )
             yield Finding(Code.ENODEHV, "group", plan.group.name, message, warning=True)
 
 
-def _skew(seconds: float, facts: Facts, now: float) -> float:
+def _skew(seconds: float, facts: NodeAnswers, now: float) -> float:
     """By how much a node's clock is certainly off; 0 if that is bearable.
 
     The node answered between the question and now, which is long where another one was slow.
     """
     asked = now if facts.since is None else facts.since
-    if seconds < asked - MOST_SKEW:
+    if seconds < asked - MAX_SKEW:
         return seconds - asked
-    return seconds - now if seconds > now + MOST_SKEW else 0.0
+    return seconds - now if seconds > now + MAX_SKEW else 0.0
 
 
-def _has_changed(instance: Instance, facts: Facts) -> bool:
+def _has_changed(instance: Instance, facts: NodeAnswers) -> bool:
     """Whether an instance is another one than when the nodes were asked what they run."""
     return facts.state is not None and facts.state.instances.get(instance.uuid) != instance
 
 
-def _storage(node: Node, plan: Members, answer: Mapping[str, Any]) -> Iterator[Finding]:
+def _storage(node: Node, plan: GroupVerification, answer: Mapping[str, Any]) -> Iterator[Finding]:
     for template, obstacle in (answer.get(OBSTACLES) or {}).items():
         code = Code.ENODEDRBDHELPER if template == Template.DRBD else Code.ENODELVM
         yield Finding(code, "node", node.name, f"{template} disks do not work: {obstacle}")
@@ -324,7 +364,7 @@ def _storage(node: Node, plan: Members, answer: Mapping[str, Any]) -> Iterator[F
             yield Finding(Code.ENODELVM, "node", node.name, message)
 
 
-def _instance(instance: Instance, node: Node, plan: Members) -> Iterator[Finding]:
+def _instance(instance: Instance, node: Node, plan: GroupVerification) -> Iterator[Finding]:
     def finding(code: Code, message: str) -> Finding:
         return Finding(code, "instance", instance.name, message)
 
@@ -342,7 +382,7 @@ def _instance(instance: Instance, node: Node, plan: Members) -> Iterator[Finding
         yield finding(Code.EINSTANCEDOWN, f"is to be {wanted}, and runs on {node.name}")
 
 
-def _strangers(nodes: Sequence[Node], plan: Members) -> Iterator[Finding]:
+def _strangers(nodes: Sequence[Node], plan: GroupVerification) -> Iterator[Finding]:
     by_name = {instance.name: instance for instance in plan.state.instances.values()}
     before = plan.facts.state or plan.state
     gone = {instance.name for instance in before.instances.values()} - set(by_name)
@@ -360,7 +400,7 @@ def _strangers(nodes: Sequence[Node], plan: Members) -> Iterator[Finding]:
                 yield Finding(Code.EINSTANCEWRONGNODE, "instance", guest, message)
 
 
-def _wrong_node(instance: Instance, node: Node, plan: Members) -> str:
+def _wrong_node(instance: Instance, node: Node, plan: GroupVerification) -> str:
     primary = plan.state.nodes[instance.primary_node]
     if node not in possible_hosts(standing(instance, plan.state), plan.state):
         return (
@@ -379,7 +419,7 @@ def _wrong_node(instance: Instance, node: Node, plan: Members) -> str:
     )
 
 
-def _spare(node: Node, plan: Members) -> Iterator[Finding]:
+def _spare(node: Node, plan: GroupVerification) -> Iterator[Finding]:
     facts = _facts(node, plan)
     if facts is None:
         return
@@ -398,20 +438,22 @@ def _spare(node: Node, plan: Members) -> Iterator[Finding]:
             yield Finding(Code.ENODEN1, "node", node.name, message)
 
 
-def _facts(node: Node, plan: Members) -> NodeFacts | None:
+def _facts(node: Node, plan: GroupVerification) -> NodeInfo | None:
     return plan.facts.known(node, DescribeNode)
 
 
-def group_hooks(plan: Members, state: ClusterState) -> HookCall:
+def group_hooks(plan: GroupVerification, state: ClusterState) -> HookCall:
     nodes = list(state.nodes_in(plan.group))
     tags = {f"NODE_TAGS_{node.name}": " ".join(node.tags) for node in state.nodes.values()}
     environment = {"CLUSTER_TAGS": " ".join(state.cluster.tags), **tags}
     return HookCall("cluster-verify", "CLUSTER", environment, (), [node.uuid for node in nodes])
 
 
-def conclude_group(plan: Members, result: bool, failures: HookFailures, tools: Tools) -> bool:
+def conclude_group(
+    plan: GroupVerification, result: bool, failures: HookFailures, tools: Tools
+) -> bool:
     """Count hooks that failed as findings, as administrators verify by hooks of their own."""
-    report = Report(tools.progress, plan.op.error_codes, plan.op.ignore_errors)
+    report = _report(plan.op, tools)
     findings = [
         Finding(Code.ENODEHOOKS, "node", node, f"its hook {script} failed: {output.strip()}")
         for node, script, output in failures

@@ -10,7 +10,7 @@ from ganeti.model.disk import Disk, Template
 from ganeti.model.guest import Guest, GuestNic
 from ganeti.model.instance import Instance
 from ganeti.operations.guests import guest_of
-from ganeti.operations.instance.subject import Subject
+from ganeti.operations.instance.context import InstanceContext
 from ganeti.operations.operation import HookCall
 from ganeti.rpc.node import HookDirectory
 
@@ -21,7 +21,7 @@ _WITH_DRIVER = frozenset(
 
 def instance_hooks(
     directory: HookDirectory,
-    subject: Subject,
+    subject: InstanceContext,
     state: ClusterState,
     more: Mapping[str, str],
     *,

@@ -7,23 +7,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ganeti.config.changes.networks import keep_from_pools
 from ganeti.config.changes.nodes import add_node, set_role
 from ganeti.config.changes.objects import together, update
-from ganeti.config.state import ClusterState, Kind
+from ganeti.config.state import ClusterState, RecordKind
 from ganeti.config.writer import Change
 from ganeti.errors import Code, Failed, Invalid, Problem, Refused
-from ganeti.locking.names import Kind as Lockable
-from ganeti.locking.names import LockRequest, all_of, request
+from ganeti.locking.names import LockLevel, LockRequest, all_of, request
 from ganeti.model.cluster import CONFIG_VERSION
 from ganeti.model.group import Group
 from ganeti.model.node import Node, Role
-from ganeti.model.parameters.given import checked
 from ganeti.model.parameters.node import NodeParameters
+from ganeti.model.parameters.parsing import checked
 from ganeti.opcodes.node import AddNode
-from ganeti.operations.members import enforce_members, issued_to
-from ganeti.operations.naming import require_address
+from ganeti.operations.member_list import enforce_members, issued_to
+from ganeti.operations.name_rules import require_address, require_node_addresses, require_own_name
 from ganeti.operations.node.hooks import membership_hooks
-from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
+from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.rpc.node import AskVersion, VerifyNode
 from ganeti.schema.host_names import RULE, is_host_name, normalized
 from ganeti.schema.records import replace
@@ -32,7 +32,7 @@ CLIENT_CERTIFICATE = "client-cert"
 
 
 @dataclass(frozen=True)
-class Add:
+class NodeAddition:
     """A node that is to be a member; ``known`` is its record if it was one before."""
 
     op: AddNode
@@ -42,19 +42,19 @@ class Add:
 
     @property
     def locks(self) -> LockRequest:
-        return request(exclusive=[all_of(Lockable.NODE)])
+        return request(exclusive=[all_of(LockLevel.NODE)])
 
 
-def questions(op: AddNode, state: ClusterState) -> Sequence[Question]:
+def questions(op: AddNode, state: ClusterState) -> Sequence[NodeQuery]:
     node = _drafted(op, state)
     verify = VerifyNode(what={CLIENT_CERTIFICATE: None}, cluster_name=state.cluster.cluster_name)
-    return [Question([node], AskVersion()), Question([node], verify)]
+    return [NodeQuery([node], AskVersion()), NodeQuery([node], verify)]
 
 
-def plan(op: AddNode, state: ClusterState, facts: Facts) -> Add:
+def plan(op: AddNode, state: ClusterState, facts: NodeAnswers) -> NodeAddition:
     """Decide as what the node becomes a member, or refuse."""
     known = state.node(op.node_name) if op.readd else None
-    if known is None and state.knows(Kind.NODE, op.node_name):
+    if known is None and state.knows(RecordKind.NODE, op.node_name):
         raise Refused(
             f"node {op.node_name} is a member already; use --readd to set it up again",
             Code.EXISTS,
@@ -62,18 +62,14 @@ def plan(op: AddNode, state: ClusterState, facts: Facts) -> Add:
     node = _drafted(op, state)
     if known is None:
         _require_name(node.name, state)
-    for other in state.nodes.values():
-        if other.name != node.name and other.primary_ip == node.primary_ip:
-            raise Refused(
-                f"node {other.name} has the address {node.primary_ip} already", Code.NOT_UNIQUE
-            )
+    require_node_addresses(node, state)
     version = facts.of(node, AskVersion)
     if version.protocol != CONFIG_VERSION:
         raise Refused(
             f"node {node.name} speaks version {version.protocol} of the protocol, the master "
             f"{CONFIG_VERSION}; install the same release on both"
         )
-    return Add(op, node, known, _may_be_candidate(node, state))
+    return NodeAddition(op, node, known, _may_be_candidate(node, state))
 
 
 def _require_name(name: str, state: ClusterState) -> None:
@@ -83,14 +79,11 @@ def _require_name(name: str, state: ClusterState) -> None:
     here.
 
     :raises Invalid: it is no host name, or not in the form that is kept.
-    :raises Refused: it is the cluster's.
+    :raises Refused: it is that of the cluster or of an instance.
     """
     if name != normalized(name) or not is_host_name(name):
         raise Invalid([Problem("node_name", f"{RULE}, in lower case and without a dot at its end")])
-    if name == state.cluster.cluster_name:
-        raise Refused(
-            f"{name} is the name of the cluster, and a node has a name of its own", Code.NOT_UNIQUE
-        )
+    require_own_name(RecordKind.NODE, name, state)
 
 
 def _drafted(op: AddNode, state: ClusterState) -> Node:
@@ -154,7 +147,7 @@ def _may_be_candidate(node: Node, state: ClusterState) -> bool:
     return node.master_capable and candidates < state.cluster.candidate_pool_size
 
 
-async def run(plan: Add, tools: Tools) -> None:
+async def run(plan: NodeAddition, tools: Tools) -> None:
     state = tools.config.state()
     node = plan.node if plan.known else replace(plan.node, uuid=tools.ids.uuid())
     await tools.progress.interruptible(tools.nodes.ask(node, AskVersion()))
@@ -166,12 +159,14 @@ async def run(plan: Add, tools: Tools) -> None:
     tools.progress.say(f"node {node.name} is {what} a member of the cluster, as {role.value}")
 
 
-def _taken_in(plan: Add, node: Node, role: Role, certificate: str) -> Change:
+def _taken_in(plan: NodeAddition, node: Node, role: Role, certificate: str) -> Change:
     if plan.known is None:
         member = replace(node, master_candidate=role is Role.CANDIDATE)
-        return add_node(member, certificate)
-    back = update(plan.known, offline=False, primary_ip=node.primary_ip)
-    return together(back, set_role(plan.known, role, certificate))
+        added = add_node(member, certificate)
+    else:
+        back = update(plan.known, offline=False, primary_ip=node.primary_ip)
+        added = together(back, set_role(plan.known, role, certificate))
+    return together(added, keep_from_pools(node.primary_ip, node.secondary_ip))
 
 
 async def certificate_of(node: Node, state: ClusterState, tools: Tools) -> str:
@@ -193,8 +188,8 @@ async def certificate_of(node: Node, state: ClusterState, tools: Tools) -> str:
     raise Failed(f"node {node.name} does not show its certificate: {answer}")
 
 
-def hooks(plan: Add, state: ClusterState) -> HookCall:
-    known = state.knows(Kind.NODE, plan.node.name)
+def hooks(plan: NodeAddition, state: ClusterState) -> HookCall:
+    known = state.knows(RecordKind.NODE, plan.node.name)
     node = state.node(plan.node.name) if known else plan.node
     return membership_hooks("node-add", node, state, after=[node.uuid])
 

@@ -12,12 +12,12 @@ from ganeti.errors import Failed, Invalid, Problem
 from ganeti.locking.names import LockRequest, node_lock, request
 from ganeti.model.node import Node
 from ganeti.opcodes.node import RunRestrictedCommand as CommandOpcode
-from ganeti.operations.operation import Facts, Operation, Tools
-from ganeti.rpc.node import RunRestrictedCommand
+from ganeti.operations.operation import NodeAnswers, Operation, Tools
+from ganeti.rpc.node import RunRestrictedCommandCall
 
 
 @dataclass(frozen=True)
-class Command:
+class CommandPlan:
     """A command, and the nodes that are to run it, in the order of the answer."""
 
     op: CommandOpcode
@@ -30,18 +30,19 @@ class Command:
         return request(exclusive=[node_lock(node.uuid) for node in self.nodes])
 
 
-def plan(op: CommandOpcode, state: ClusterState, facts: Facts) -> Command:
+def plan(op: CommandOpcode, state: ClusterState, facts: NodeAnswers) -> CommandPlan:
     """Find the nodes; what they allow, only they know."""
     names = op.node_uuids or op.nodes
     if not names:
         raise Invalid([Problem("nodes", "must name at least one")])
-    return Command(op, [state.node(name) for name in names])
+    return CommandPlan(op, [state.node(name) for name in names])
 
 
-async def run(plan: Command, tools: Tools) -> list[list[Any]]:
+async def run(plan: CommandPlan, tools: Tools) -> list[list[Any]]:
     """For each node whether the command went well, and what it wrote, or why it did not."""
     online = [node for node in plan.nodes if not node.offline]
-    answers = await tools.nodes.ask_all(online, RunRestrictedCommand(cmd=plan.op.command))
+    asking = tools.nodes.ask_all(online, RunRestrictedCommandCall(cmd=plan.op.command))
+    answers = await tools.progress.interruptible(asking)
     return [_row(node, answers.get(node.uuid)) for node in plan.nodes]
 
 
@@ -53,7 +54,7 @@ def _row(node: Node, answer: str | Failed | None) -> list[Any]:
     return [True, answer]
 
 
-def preview(plan: Command) -> list[str]:
+def preview(plan: CommandPlan) -> list[str]:
     """What a dry run shows: the nodes that would be asked."""
     return [node.name for node in plan.nodes if not node.offline]
 

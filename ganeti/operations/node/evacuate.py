@@ -17,11 +17,9 @@ from ganeti.model.node import Node
 from ganeti.opcodes.choices import EvacuationMode
 from ganeti.opcodes.node import EvacuateNode
 from ganeti.opcodes.opcode import Opcode
-from ganeti.operations.advised import advised_jobs
-from ganeti.operations.allocating import consultation
-from ganeti.operations.node.leaving import (
-    Leaving,
-    Places,
+from ganeti.operations.allocation.evacuation import (
+    Capacity,
+    Evacuation,
     by_name,
     moving,
     new_secondary,
@@ -29,32 +27,34 @@ from ganeti.operations.node.leaving import (
     primary_target,
     room_questions,
 )
-from ganeti.operations.operation import Consultation, Facts, Operation, Question, Tools
+from ganeti.operations.allocation.iallocator import consultation
+from ganeti.operations.allocation.iallocator_jobs import advised_jobs
+from ganeti.operations.operation import IAllocatorRequest, NodeAnswers, NodeQuery, Operation, Tools
 
 
 @dataclass(frozen=True)
-class Evacuate:
+class NodeEvacuation:
     """The jobs to submit; each of them locks what it needs."""
 
     op: EvacuateNode
-    leaving: Leaving
+    leaving: Evacuation
 
     @property
     def locks(self) -> LockRequest:
         return {}
 
 
-def questions(op: EvacuateNode, state: ClusterState) -> Sequence[Question]:
+def questions(op: EvacuateNode, state: ClusterState) -> Sequence[NodeQuery]:
     return room_questions(state.node(op.node_uuid or op.node_name), state)
 
 
-def plan(op: EvacuateNode, state: ClusterState, facts: Facts) -> Evacuate:
+def plan(op: EvacuateNode, state: ClusterState, facts: NodeAnswers) -> NodeEvacuation:
     """Decide where every instance goes, or refuse with the reason for each that cannot leave."""
     node = state.node(op.node_uuid or op.node_name)
     asked = _asked(op, node, state)
     if facts.advice is not None:
-        return Evacuate(op, _advised(op, node, facts))
-    places = Places(state, others(node, state), facts)
+        return NodeEvacuation(op, _advised(op, node, facts))
+    places = Capacity(state, others(node, state), facts)
     jobs: list[tuple[Opcode, ...]] = []
     stuck: list[tuple[str, str]] = []
 
@@ -70,13 +70,13 @@ def plan(op: EvacuateNode, state: ClusterState, facts: Facts) -> Evacuate:
             jobs.append(steps())
         except Refused as e:
             stuck.append((instance.name, str(e)))
-    leaving = Leaving(node, tuple(jobs), tuple(stuck))
+    leaving = Evacuation(node, tuple(jobs), tuple(stuck))
     if stuck and not op.ignore_soft_errors:
         raise Refused(f"not every instance can leave {node.name}: {leaving.told()}", Code.RESOURCES)
-    return Evacuate(op, leaving)
+    return NodeEvacuation(op, leaving)
 
 
-def consult(op: EvacuateNode, state: ClusterState, facts: Facts) -> Consultation | None:
+def consult(op: EvacuateNode, state: ClusterState, facts: NodeAnswers) -> IAllocatorRequest | None:
     """Ask an allocator, unless a node is named."""
     if op.remote_node or op.remote_node_uuid:
         return None
@@ -97,13 +97,13 @@ def consult(op: EvacuateNode, state: ClusterState, facts: Facts) -> Consultation
     return replace(wanted, options=[*wanted.options, "--ignore-soft-errors"])
 
 
-def _advised(op: EvacuateNode, node: Node, facts: Facts) -> Leaving:
+def _advised(op: EvacuateNode, node: Node, facts: NodeAnswers) -> Evacuation:
     """The jobs that an allocator has thought of.
 
     :raises Refused: they are none that it may ask for, or some instances are to stay.
     """
     advised = advised_jobs(facts, early_release=op.early_release)
-    leaving = Leaving(node, advised.jobs, advised.stuck)
+    leaving = Evacuation(node, advised.jobs, advised.stuck)
     if leaving.stuck and not op.ignore_soft_errors:
         raise Refused(f"not every instance can leave {node.name}: {leaving.told()}", Code.RESOURCES)
     return leaving
@@ -127,7 +127,7 @@ def _asked(op: EvacuateNode, node: Node, state: ClusterState) -> Node | None:
 
 
 def _primary(
-    instance: Instance, node: Node, places: Places, state: ClusterState, op: EvacuateNode
+    instance: Instance, node: Node, places: Capacity, state: ClusterState, op: EvacuateNode
 ) -> tuple[Opcode, ...]:
     template = state.template_of(instance)
     target = primary_target(instance, node, places, state, None)
@@ -141,7 +141,7 @@ def _primary(
 def _secondary(
     instance: Instance,
     node: Node,
-    places: Places,
+    places: Capacity,
     state: ClusterState,
     asked: Node | None,
     op: EvacuateNode,
@@ -150,14 +150,14 @@ def _secondary(
     return (new_secondary(instance, node, primary, places, state, asked, early=early),)
 
 
-async def run(plan: Evacuate, tools: Tools) -> dict[str, Any]:
+async def run(plan: NodeEvacuation, tools: Tools) -> dict[str, Any]:
     leaving = plan.leaving
     for name, reason in leaving.stuck:
         tools.progress.say(f"{name} stays on {leaving.node.name}: {reason}")
     return {"jobs": [list(row) for row in await tools.submit(leaving.jobs)]}
 
 
-def preview(plan: Evacuate) -> list[list[str]]:
+def preview(plan: NodeEvacuation) -> list[list[str]]:
     """What a dry run shows: the summaries of the opcodes of each job."""
     return [[opcode.summary for opcode in job] for job in plan.leaving.jobs]
 

@@ -15,34 +15,34 @@ from ganeti.model.instance import Wanted
 from ganeti.opcodes.instance.moves import MigrateInstance
 from ganeti.opcodes.node import MigrateNode
 from ganeti.opcodes.opcode import Opcode
-from ganeti.operations.node.leaving import (
-    Leaving,
-    Places,
+from ganeti.operations.allocation.evacuation import (
+    Capacity,
+    Evacuation,
     by_name,
     others,
     primary_target,
     room_questions,
 )
-from ganeti.operations.operation import Facts, HookCall, Operation, Question, Tools
+from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
 
 
 @dataclass(frozen=True)
-class Migrate:
+class NodeMigration:
     """The jobs to submit; each of them locks what it needs."""
 
     op: MigrateNode
-    leaving: Leaving
+    leaving: Evacuation
 
     @property
     def locks(self) -> LockRequest:
         return {}
 
 
-def questions(op: MigrateNode, state: ClusterState) -> Sequence[Question]:
+def questions(op: MigrateNode, state: ClusterState) -> Sequence[NodeQuery]:
     return room_questions(state.node(op.node_uuid or op.node_name), state)
 
 
-def plan(op: MigrateNode, state: ClusterState, facts: Facts) -> Migrate:
+def plan(op: MigrateNode, state: ClusterState, facts: NodeAnswers) -> NodeMigration:
     """Decide where every instance of the node goes, or refuse."""
     node = state.node(op.node_uuid or op.node_name)
     name = op.target_node_uuid or op.target_node
@@ -51,7 +51,7 @@ def plan(op: MigrateNode, state: ClusterState, facts: Facts) -> Migrate:
     asked = None if name is None else state.node(name)
     if asked == node:
         raise Refused(f"{node.name} is the node that is to be left", Code.INPUT)
-    places = Places(state, others(node, state), facts)
+    places = Capacity(state, others(node, state), facts)
     jobs: list[tuple[Opcode, ...]] = []
     stuck: list[tuple[str, str]] = []
     for instance in by_name(state.primaries_on(node)):
@@ -72,20 +72,20 @@ def plan(op: MigrateNode, state: ClusterState, facts: Facts) -> Migrate:
             allow_failover=instance.admin_state is not Wanted.UP,
         )
         jobs.append((migrate,))
-    leaving = Leaving(node, tuple(jobs), tuple(stuck))
+    leaving = Evacuation(node, tuple(jobs), tuple(stuck))
     if stuck and not jobs:
         raise Refused(f"no instance can leave {node.name}: {leaving.told()}", Code.RESOURCES)
-    return Migrate(op, leaving)
+    return NodeMigration(op, leaving)
 
 
-async def run(plan: Migrate, tools: Tools) -> dict[str, Any]:
+async def run(plan: NodeMigration, tools: Tools) -> dict[str, Any]:
     leaving = plan.leaving
     for name, reason in leaving.stuck:
         tools.progress.say(f"{name} stays on {leaving.node.name}: {reason}")
     return {"jobs": [list(row) for row in await tools.submit(leaving.jobs)]}
 
 
-def hooks(plan: Migrate, state: ClusterState) -> HookCall:
+def hooks(plan: NodeMigration, state: ClusterState) -> HookCall:
     more = {
         "OP_TARGET": plan.leaving.node.name,
         "NODE_NAME": plan.leaving.node.name,
@@ -95,7 +95,7 @@ def hooks(plan: Migrate, state: ClusterState) -> HookCall:
     return HookCall("node-migrate", "NODE", more, master, master)
 
 
-def preview(plan: Migrate) -> list[list[str]]:
+def preview(plan: NodeMigration) -> list[list[str]]:
     """What a dry run shows: the summaries of the opcodes of each job."""
     return [[opcode.summary for opcode in job] for job in plan.leaving.jobs]
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ganeti.config.changes.networks import keep_from_pools
 from ganeti.config.changes.nodes import FLAGS, set_role
 from ganeti.config.changes.nodes import certificate_of as recorded_certificate
 from ganeti.config.changes.objects import together, update
@@ -13,14 +14,14 @@ from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Refused
 from ganeti.locking.names import LockRequest, node_lock, request
 from ganeti.model.node import Node, Role
-from ganeti.model.parameters.given import checked
 from ganeti.model.parameters.node import NodeParameters
+from ganeti.model.parameters.parsing import checked
 from ganeti.opcodes.node import ModifyNode
 from ganeti.opcodes.opcode import Opcode
-from ganeti.operations.members import enforce_members, replace_secrets
-from ganeti.operations.naming import require_address
+from ganeti.operations.member_list import enforce_members, replace_secrets
+from ganeti.operations.name_rules import require_address, require_node_addresses
 from ganeti.operations.node.add import certificate_of
-from ganeti.operations.operation import Facts, HookCall, Operation, Tools
+from ganeti.operations.operation import HookCall, NodeAnswers, Operation, Tools
 from ganeti.schema.records import replace
 
 _SETTINGS = frozenset(ModifyNode.__struct_fields__) - {
@@ -35,7 +36,7 @@ _FLAGS = {
 
 
 @dataclass(frozen=True)
-class Modify:
+class NodeModification:
     """A node with its new role, and the other fields that change."""
 
     node: Node
@@ -49,11 +50,11 @@ class Modify:
         return request(exclusive=[node_lock(each.uuid) for each in (self.node, *self.promoted)])
 
 
-def plan(op: ModifyNode, state: ClusterState, facts: Facts) -> Modify:
+def plan(op: ModifyNode, state: ClusterState, facts: NodeAnswers) -> NodeModification:
     """Decide what the node becomes, or refuse."""
     node = state.node(op.node_uuid or op.node_name)
     if all(getattr(op, name) is None for name in _SETTINGS):
-        raise Refused("nothing is to be changed; name what is", Code.INPUT)
+        raise Refused("no changes requested; give at least one parameter", Code.INPUT)
     require_address(op.secondary_ip, "secondary_ip")
     was = node.role(state.cluster.master_node)
     role = _new_role(op, node, was)
@@ -66,8 +67,14 @@ def plan(op: ModifyNode, state: ClusterState, facts: Facts) -> Modify:
         _require_certificate(node, state)
     if role is Role.CANDIDATE and not _stays(op.master_capable, node.master_capable):
         raise Refused(f"node {node.name} is not master capable, so it cannot be a candidate")
-    if op.vm_capable is False and (living := [i.name for i in state.primaries_on(node)]):
-        raise Refused(f"node {node.name} still has instances: {', '.join(sorted(living))}")
+    living = [each.name for each in (*state.primaries_on(node), *state.secondaries_on(node))]
+    if op.vm_capable is False and living:
+        raise Refused(
+            f"node {node.name} still has instances: {', '.join(sorted(living))}; "
+            f"move them away first: gnt-node evacuate {node.name}"
+        )
+    if op.secondary_ip is not None:
+        require_node_addresses(replace(node, secondary_ip=op.secondary_ip), state)
     promoted = _promoted(op, node, was, role, state)
     fields: dict[str, Any] = {
         name: getattr(op, name)
@@ -78,7 +85,7 @@ def plan(op: ModifyNode, state: ClusterState, facts: Facts) -> Modify:
         fields["ndparams"] = checked(
             NodeParameters, op.ndparams, path="ndparams", onto=node.ndparams, for_one=True
         )
-    return Modify(node, role, was, promoted, fields)
+    return NodeModification(node, role, was, promoted, fields)
 
 
 def _require_certificate(node: Node, state: ClusterState) -> None:
@@ -132,9 +139,11 @@ def _promoted(
     )
 
 
-async def run(plan: Modify, tools: Tools) -> list[list[Any]]:
+async def run(plan: NodeModification, tools: Tools) -> list[list[Any]]:
     state = tools.config.state()
     changes = [update(plan.node, **plan.fields)] if plan.fields else []
+    if "secondary_ip" in plan.fields:
+        changes.append(keep_from_pools(plan.fields["secondary_ip"]))
     result: list[list[Any]] = [[name, value] for name, value in plan.fields.items()]
     if plan.role is not plan.was:
         certificate = None
@@ -168,7 +177,7 @@ async def _recorded(node: Node, state: ClusterState, tools: Tools) -> str:
     return recorded_certificate(state, node) or await certificate_of(node, state, tools)
 
 
-def hooks(plan: Modify, state: ClusterState) -> HookCall:
+def hooks(plan: NodeModification, state: ClusterState) -> HookCall:
     candidate, offline, drained = FLAGS[plan.role]
     node = replace(
         plan.node,

@@ -20,7 +20,7 @@ from ganeti.locking.names import LockRequest, node_lock, request
 from ganeti.model.node import Node
 from ganeti.model.parameters.filling import nd_filled
 from ganeti.opcodes.node import CommandPower, PowerCommand
-from ganeti.operations.operation import Facts, Operation, Tools
+from ganeti.operations.operation import NodeAnswers, Operation, Tools
 from ganeti.rpc.node import RunPowerHelper
 from ganeti.schema.documents import UNREADABLE
 
@@ -33,7 +33,7 @@ _LEAVES: Mapping[PowerCommand, bool] = {
     PowerCommand.POWER_OFF: False,
 }
 """Whether a node has power after a command."""
-_LONGEST = 600
+_MAX = 600
 """For how many seconds a helper is waited for at most."""
 _STATUSES = frozenset({"OK", "WARNING", "CRITICAL", "UNKNOWN"})
 
@@ -60,10 +60,10 @@ class Power:
         return request(exclusive=[node_lock(each.node.uuid) for each in self.targets])
 
 
-def plan(op: CommandPower, state: ClusterState, facts: Facts) -> Power:
+def plan(op: CommandPower, state: ClusterState, facts: NodeAnswers) -> Power:
     """Decide which helpers are asked, or refuse what would take the cluster down."""
-    if not 0 < op.timeout <= _LONGEST:
-        raise Invalid([Problem("timeout", f"must be from 1 to {_LONGEST} seconds")])
+    if not 0 < op.timeout <= _MAX:
+        raise Invalid([Problem("timeout", f"must be from 1 to {_MAX} seconds")])
     named = op.node_uuids or op.node_names
     nodes = [state.node(name) for name in named]
     if not nodes:

@@ -8,27 +8,29 @@ from dataclasses import dataclass
 from ganeti.config.changes.nodes import remove_node
 from ganeti.config.state import ClusterState
 from ganeti.errors import Failed, Refused
-from ganeti.locking.names import Kind, LockRequest, all_of, request
+from ganeti.locking.names import LockLevel, LockRequest, all_of, request
 from ganeti.model.node import Node
 from ganeti.opcodes.node import RemoveNode
-from ganeti.operations.members import enforce_members, replace_secrets
+from ganeti.opcodes.opcode import op_id
+from ganeti.operations.hooks import run_on_leaving
+from ganeti.operations.member_list import enforce_members, replace_secrets
 from ganeti.operations.node.hooks import membership_hooks
-from ganeti.operations.operation import Facts, HookCall, Operation, Tools
+from ganeti.operations.operation import HookCall, NodeAnswers, Operation, Tools
 from ganeti.rpc.node import LeaveCluster
 
 
 @dataclass(frozen=True)
-class Remove:
+class NodeRemoval:
     """A node that is to leave."""
 
     node: Node
 
     @property
     def locks(self) -> LockRequest:
-        return request(exclusive=[all_of(Kind.NODE)])
+        return request(exclusive=[all_of(LockLevel.NODE)])
 
 
-def plan(op: RemoveNode, state: ClusterState, facts: Facts) -> Remove:
+def plan(op: RemoveNode, state: ClusterState, facts: NodeAnswers) -> NodeRemoval:
     """Decide whether the node may leave, or say what keeps it."""
     node = state.node(op.node_uuid or op.node_name)
     if node.uuid == state.cluster.master_node:
@@ -42,10 +44,12 @@ def plan(op: RemoveNode, state: ClusterState, facts: Facts) -> Remove:
             f"node {node.name} still has instances: {', '.join(sorted(living))}; "
             f"move them away first: gnt-node evacuate {node.name}"
         )
-    return Remove(node)
+    return NodeRemoval(node)
 
 
-async def run(plan: Remove, tools: Tools) -> None:
+async def run(plan: NodeRemoval, tools: Tools) -> None:
+    state = tools.config.state()
+    await run_on_leaving(hooks(plan, state), plan.node, op_id(RemoveNode), state, tools)
     await tools.config.change(remove_node(plan.node))
     await enforce_members(tools)
     if plan.node.offline:
@@ -72,7 +76,7 @@ def _leftovers(node: Node) -> str:
     )
 
 
-def hooks(plan: Remove, state: ClusterState) -> HookCall:
+def hooks(plan: NodeRemoval, state: ClusterState) -> HookCall:
     return membership_hooks("node-remove", plan.node, state)
 
 

@@ -14,8 +14,8 @@ from ganeti.model.disk import Disk, Template
 from ganeti.model.node import Node
 from ganeti.opcodes.choices import StorageType
 from ganeti.opcodes.node import ListStorage, ListVolumes, ModifyStorage, RepairStorage
-from ganeti.operations.instance.subject import require_online
-from ganeti.operations.operation import Facts, Operation, Question, Tools
+from ganeti.operations.instance.context import require_online
+from ganeti.operations.operation import NodeAnswers, NodeQuery, Operation, Tools
 from ganeti.rpc import storage as calls
 from ganeti.rpc.storage import StorageUnit, StoredVolume
 
@@ -26,7 +26,7 @@ _DEFAULT = StorageType.LVM_VG
 
 
 @dataclass(frozen=True)
-class Table:
+class StorageRows:
     """The rows of an answer; nothing is locked for it."""
 
     rows: list[list[Any]]
@@ -64,10 +64,10 @@ def _require_fields(asked: Sequence[str], known: Mapping[str, Any]) -> None:
         )
 
 
-def units_questions(op: ListStorage, state: ClusterState) -> Sequence[Question]:
+def units_questions(op: ListStorage, state: ClusterState) -> Sequence[NodeQuery]:
     kind = (op.storage_type or _kind(state)).value
     _require_fields(op.output_fields, _UNIT_FIELDS)
-    return [Question(_online(op.nodes, state), calls.ListStorage(kind=kind, name=op.name))]
+    return [NodeQuery(_online(op.nodes, state), calls.ListStorageCall(kind=kind, name=op.name))]
 
 
 def _kind(state: ClusterState) -> StorageType:
@@ -81,19 +81,19 @@ def _kind(state: ClusterState) -> StorageType:
     return by_template.get(first, _DEFAULT)
 
 
-def plan_units(op: ListStorage, state: ClusterState, facts: Facts) -> Table:
+def plan_units(op: ListStorage, state: ClusterState, facts: NodeAnswers) -> StorageRows:
     """Lay out what the nodes have answered."""
     kind = (op.storage_type or _kind(state)).value
     columns = [_UNIT_FIELDS[name] for name in op.output_fields]
     rows: list[list[Any]] = []
     troubles = []
     for node in _online(op.nodes, state):
-        answer = facts.answers[node.uuid, calls.ListStorage]
+        answer = facts.answers[node.uuid, calls.ListStorageCall]
         if isinstance(answer, Failed):
             troubles.append((node, answer))
             continue
         rows += [[column(node, kind, unit) for column in columns] for unit in answer]
-    return Table(rows, _told(troubles, bool(rows)))
+    return StorageRows(rows, _told(troubles, bool(rows)))
 
 
 def _told(troubles: Sequence[tuple[Node, Failed]], some: bool) -> tuple[str, ...]:
@@ -107,7 +107,7 @@ def _told(troubles: Sequence[tuple[Node, Failed]], some: bool) -> tuple[str, ...
     return tuple(f"node {node.name}: {error}" for node, error in troubles)
 
 
-async def run_table(plan: Table, tools: Tools) -> list[list[Any]]:
+async def run_table(plan: StorageRows, tools: Tools) -> list[list[Any]]:
     for trouble in plan.troubles:
         tools.progress.say(trouble)
     return plan.rows
@@ -137,26 +137,26 @@ _VOLUME_FIELDS: Mapping[str, Callable[[_Row], Any]] = {
 }
 
 
-def volumes_questions(op: ListVolumes, state: ClusterState) -> Sequence[Question]:
+def volumes_questions(op: ListVolumes, state: ClusterState) -> Sequence[NodeQuery]:
     _require_fields(op.output_fields, _VOLUME_FIELDS)
-    return [Question(_online(op.nodes, state), calls.ListVolumes())]
+    return [NodeQuery(_online(op.nodes, state), calls.ListVolumesCall())]
 
 
-def plan_volumes(op: ListVolumes, state: ClusterState, facts: Facts) -> Table:
+def plan_volumes(op: ListVolumes, state: ClusterState, facts: NodeAnswers) -> StorageRows:
     """Lay out what the nodes have answered, with the instances that the volumes belong to."""
     owners = _owners(state)
     columns = [_VOLUME_FIELDS[name] for name in op.output_fields]
     rows: list[list[Any]] = []
     troubles = []
     for node in _online(op.nodes, state):
-        answer = facts.answers[node.uuid, calls.ListVolumes]
+        answer = facts.answers[node.uuid, calls.ListVolumesCall]
         if isinstance(answer, Failed):
             troubles.append((node, answer))
             continue
         for volume in answer:
             row = _Row(node, volume, owners.get((node.uuid, volume.name), ""))
             rows.append([column(row) for column in columns])
-    return Table(rows, _told(troubles, bool(rows)))
+    return StorageRows(rows, _told(troubles, bool(rows)))
 
 
 def _owners(state: ClusterState) -> dict[tuple[str, str], str]:
@@ -176,18 +176,18 @@ def _volumes(disk: Disk) -> list[Disk]:
 
 
 @dataclass(frozen=True)
-class Change:
+class StorageChange:
     """Something that is done with a storage unit of a node."""
 
     node: Node
-    call: calls.ModifyStorage | calls.RepairStorage
+    call: calls.ModifyStorageCall | calls.RepairStorageCall
 
     @property
     def locks(self) -> LockRequest:
         return request(exclusive=[node_lock(self.node.uuid)])
 
 
-def plan_modify(op: ModifyStorage, state: ClusterState, facts: Facts) -> Change:
+def plan_modify(op: ModifyStorage, state: ClusterState, facts: NodeAnswers) -> StorageChange:
     """Decide what changes, or refuse."""
     node = state.node(op.node_uuid or op.node_name)
     settable = SETTABLE.get(op.storage_type, frozenset())
@@ -202,10 +202,12 @@ def plan_modify(op: ModifyStorage, state: ClusterState, facts: Facts) -> Change:
         raise Refused("the name of the unit and allocatable, true or false, are needed", Code.INPUT)
     require_online(node, "its storage cannot be changed")
     kind = op.storage_type.value
-    return Change(node, calls.ModifyStorage(kind=kind, name=op.name, allocatable=allocatable))
+    return StorageChange(
+        node, calls.ModifyStorageCall(kind=kind, name=op.name, allocatable=allocatable)
+    )
 
 
-def plan_repair(op: RepairStorage, state: ClusterState, facts: Facts) -> Change:
+def plan_repair(op: RepairStorage, state: ClusterState, facts: NodeAnswers) -> StorageChange:
     """Decide what is repaired, or refuse."""
     node = state.node(op.node_uuid or op.node_name)
     if op.storage_type not in REPAIRABLE:
@@ -216,7 +218,7 @@ def plan_repair(op: RepairStorage, state: ClusterState, facts: Facts) -> Change:
     require_online(node, "its storage cannot be repaired")
     if not op.ignore_consistency:
         _require_copies_elsewhere(node, state)
-    return Change(node, calls.RepairStorage(kind=op.storage_type.value, name=op.name))
+    return StorageChange(node, calls.RepairStorageCall(kind=op.storage_type.value, name=op.name))
 
 
 def _require_copies_elsewhere(node: Node, state: ClusterState) -> None:
@@ -236,7 +238,7 @@ def _require_copies_elsewhere(node: Node, state: ClusterState) -> None:
         )
 
 
-async def run_change(plan: Change, tools: Tools) -> None:
+async def run_change(plan: StorageChange, tools: Tools) -> None:
     await tools.nodes.ask(plan.node, plan.call)
 
 

@@ -20,13 +20,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ganeti.errors import AccessDenied, GanetiError, Unauthenticated
-from ganeti.events.cursor import Cursor
-from ganeti.events.event import Event, Kind, Selection, read_event
-from ganeti.events.log import Encoded, Entry, EventLog, Page
+from ganeti.events.event import Event, EventFilter, EventKind, read_event
+from ganeti.events.log import Encoded, Entry, EventLog, EventPage
+from ganeti.events.stream_position import StreamPosition
 from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import WaitForEvents
-from ganeti.metrics.family import Counter, Family
-from ganeti.rapi.problems import Problematic
+from ganeti.metrics.family import Counter, MetricFamily
+from ganeti.rapi.problems import HttpProblem
 
 MAX_SUBSCRIBERS = 2000
 
@@ -62,18 +62,18 @@ Encode: TypeAlias = Callable[[Sequence[Event]], bytes]
 class Subscriber(Protocol):
     """A client that is sent events."""
 
-    cursor: Cursor
+    cursor: StreamPosition
     """Up to where it was sent events."""
 
     @property
-    def selection(self) -> Selection: ...
+    def selection(self) -> EventFilter: ...
     @property
     def encode(self) -> Encode: ...
     @property
     def paused(self) -> bool:
         """Whether it has not read what it was sent."""
 
-    def open(self, position: Cursor, *, ready: bool, reset: bool) -> None:
+    def open(self, position: StreamPosition, *, ready: bool, reset: bool) -> None:
         """Begin: events after ``position`` follow.
 
         With ``ready`` the client did not say where to begin; with ``reset`` what it asked for is
@@ -83,10 +83,10 @@ class Subscriber(Protocol):
     def send(self, chunk: bytes) -> None:
         """Send encoded events."""
 
-    def reset(self, position: Cursor) -> None:
+    def reset(self, position: StreamPosition) -> None:
         """Tell that events before ``position`` were lost."""
 
-    def heartbeat(self, position: Cursor) -> None:
+    def heartbeat(self, position: StreamPosition) -> None:
         """Tell that all up to ``position`` was sent."""
 
     def lag(self) -> None:
@@ -149,18 +149,18 @@ class EventHub:
     def __len__(self) -> int:
         return len(self._subscribers)
 
-    def families(self) -> Iterable[Family]:
+    def families(self) -> Iterable[MetricFamily]:
         """Return what was counted."""
         return self._sent.family(), self._lagged.family()
 
-    async def subscribe(self, subscriber: Subscriber, since: Cursor | None) -> None:
+    async def subscribe(self, subscriber: Subscriber, since: StreamPosition | None) -> None:
         """Open ``subscriber``, and send it what comes after ``since``, or from now on.
 
         :raises Problematic: there are too many subscribers.
         :raises GanetiError: the master cannot be asked.
         """
         if len(self._subscribers) >= self._max_subscribers:
-            raise Problematic(
+            raise HttpProblem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 f"{self._max_subscribers} clients read the event stream already; try again later",
                 (("Retry-After", "30"),),
@@ -204,7 +204,9 @@ class EventHub:
             self._left = self._clock.seconds()
             if self._events is None:
                 answer = await self._ask(None, 5.0)
-                self._events = EventLog(Cursor.parse(answer.position), max_bytes=self._max_bytes)
+                self._events = EventLog(
+                    StreamPosition.parse(answer.position), max_bytes=self._max_bytes
+                )
                 self._following = Deferred.fromCoroutine(self._follow(self._events))
                 self._following.addErrback(self._broke)
             return self._events
@@ -224,12 +226,12 @@ class EventHub:
                 self._log.debug("no events for now: {why}", why=str(e))
                 await deferLater(self._clock, RETRY_DELAY)
                 continue
-            position = Cursor.parse(answer.position)
+            position = StreamPosition.parse(answer.position)
             if answer.reset:
                 self._restart(events, position)
             elif answer.events or position > events.end:
                 entry = _entry(answer, position)
-                if any(event.kind == Kind.ACCESS for event in entry.encoded):
+                if any(event.kind == EventKind.ACCESS for event in entry.encoded):
                     # Nothing that happened after a revocation is sent to whom it is about.
                     await self._confirm()
                 events.append(entry)
@@ -248,13 +250,13 @@ class EventHub:
             for subscriber in list(self._subscribers):
                 self._lag(subscriber)
 
-    def _restart(self, events: EventLog, position: Cursor) -> None:
+    def _restart(self, events: EventLog, position: StreamPosition) -> None:
         events.restart(position)
         for subscriber in self._subscribers:
             subscriber.cursor = position
             subscriber.reset(position)
 
-    async def _is_lost(self, events: EventLog, since: Cursor) -> bool:
+    async def _is_lost(self, events: EventLog, since: StreamPosition) -> bool:
         """Return whether the events after ``since`` cannot be sent; first gets those it can."""
         if since > events.end:
             # The client was told by another process, or a master that this one has yet to follow.
@@ -263,7 +265,7 @@ class EventHub:
             await self._fill(events, since)
         return since < events.floor
 
-    async def _fill(self, events: EventLog, since: Cursor) -> None:
+    async def _fill(self, events: EventLog, since: StreamPosition) -> None:
         """Complete what is kept with what the master has after ``since``, as far as it fits."""
         await self._filling.acquire()
         try:
@@ -271,7 +273,7 @@ class EventHub:
             cursor, size = since, 0
             while cursor < events.floor and size + events.size < self._max_bytes:
                 answer = await self._ask(cursor, 0)
-                position = Cursor.parse(answer.position)
+                position = StreamPosition.parse(answer.position)
                 if answer.reset or position <= cursor:
                     return
                 entry = _entry(answer, position, before=events.floor)
@@ -283,7 +285,7 @@ class EventHub:
         finally:
             self._filling.release()
 
-    async def _ask(self, since: Cursor | None, timeout: float) -> _Answer:
+    async def _ask(self, since: StreamPosition | None, timeout: float) -> _Answer:
         text = None if since is None else str(since)
         return _decode(await self._master.ask_raw(WaitForEvents(since=text, timeout=timeout)))
 
@@ -300,8 +302,8 @@ class EventHub:
         if events is None:
             return
         begun = self._clock.seconds()
-        pages: dict[Cursor, Page] = {}
-        chunks: dict[tuple[Encode, Selection, Cursor], tuple[int, bytes]] = {}
+        pages: dict[StreamPosition, EventPage] = {}
+        chunks: dict[tuple[Encode, EventFilter, StreamPosition], tuple[int, bytes]] = {}
         behind = False
         for subscriber in list(self._subscribers):
             cursor = subscriber.cursor
@@ -342,7 +344,9 @@ class EventHub:
             self._beat = self._clock.callLater(HEARTBEAT, self._heartbeat)
 
 
-def _entry(answer: _Answer, position: Cursor, before: Cursor | None = None) -> Encoded:
+def _entry(
+    answer: _Answer, position: StreamPosition, before: StreamPosition | None = None
+) -> Encoded:
     """Return the entry of an answer, as far as it comes before a cursor."""
     # Copies, as each would otherwise keep the whole answer.
     events = [read_event(bytes(raw)) for raw in answer.events]

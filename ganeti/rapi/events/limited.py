@@ -14,7 +14,7 @@ from ganeti.luxi.caller import Caller
 from ganeti.luxi.interfaces import IMaster
 from ganeti.rapi.events.hub import EventHub
 from ganeti.rapi.on_behalf import OnBehalf
-from ganeti.rapi.problems import Problematic
+from ganeti.rapi.problems import HttpProblem
 from ganeti.rapi.verbs import Admitted
 from ganeti.schema.records import replace
 
@@ -36,7 +36,7 @@ class LimitedHubs:
     def hub(self, admitted: Admitted) -> EventHub:
         """Return what reads events for a caller.
 
-        :raises Problematic: too many read events.
+        :raises HttpProblem: too many read events.
         """
         if not admitted.limited:
             return self._everything
@@ -63,7 +63,7 @@ class LimitedHubs:
                 hub.stop()
                 del self._hubs[caller]
         if len(self._hubs) >= MAX_HUBS:
-            raise Problematic(
+            raise HttpProblem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 f"{MAX_HUBS} users with limited roles read events already; try again later",
                 (("Retry-After", "30"),),

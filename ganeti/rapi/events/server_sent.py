@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from ganeti.events.cursor import Cursor
 from ganeti.events.event import Event
+from ganeti.events.stream_position import StreamPosition
 from ganeti.rapi.events.hub import Encode
 from ganeti.rapi.events.stream import HEARTBEAT
 from ganeti.rapi.response import SERVER
@@ -49,7 +49,7 @@ class ServerSentEvents:
         self._set_head()
         self._request.write(b"retry: %d\n\n" % RECONNECT_MILLISECONDS)
 
-    def notice(self, kind: str, position: Cursor) -> bytes:
+    def notice(self, kind: str, position: StreamPosition) -> bytes:
         text = str(position)
         if kind == HEARTBEAT:
             # An id without data is no event, but where the client goes on when it connects again.

@@ -12,9 +12,9 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from ganeti.errors import GanetiError
-from ganeti.events.cursor import BEFORE_ALL, Cursor
-from ganeti.events.event import Selection
-from ganeti.luxi.reach import Unanswered
+from ganeti.events.event import EventFilter
+from ganeti.events.stream_position import BEFORE_ALL, StreamPosition
+from ganeti.luxi.unreachable import Unanswered
 from ganeti.rapi.events.hub import Encode, EventHub
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Form(Protocol):
     def begin(self) -> None:
         """Write what comes before all events."""
 
-    def notice(self, kind: str, position: Cursor) -> bytes:
+    def notice(self, kind: str, position: StreamPosition) -> bytes:
         """Return something that the stream tells of itself, encoded."""
 
     def write(self, data: bytes) -> None:
@@ -58,7 +58,7 @@ class EventStream:
         request: ApiRequest,
         form: Form,
         hub: EventHub,
-        selection: Selection,
+        selection: EventFilter,
         confirm: Confirm,
     ) -> None:
         self.cursor = BEFORE_ALL
@@ -75,7 +75,7 @@ class EventStream:
 
     # --- a subscriber of the hub
 
-    def open(self, position: Cursor, *, ready: bool, reset: bool) -> None:
+    def open(self, position: StreamPosition, *, ready: bool, reset: bool) -> None:
         """Begin the answer, and say where the events begin."""
         self._form.begin()
         self._request.registerProducer(self, True)
@@ -91,10 +91,10 @@ class EventStream:
             # It must have read this by some time; until then it is sent nothing.
             self._channel.writing(len(chunk))
 
-    def reset(self, position: Cursor) -> None:
+    def reset(self, position: StreamPosition) -> None:
         self.send(self._form.notice(RESET, position))
 
-    def heartbeat(self, position: Cursor) -> None:
+    def heartbeat(self, position: StreamPosition) -> None:
         self.send(self._form.notice(HEARTBEAT, position))
         Deferred.fromCoroutine(self.confirm())
 

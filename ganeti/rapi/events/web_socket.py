@@ -20,11 +20,11 @@ from wsproto.frame_protocol import CloseReason
 from wsproto.handshake import H11Handshake
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
-from ganeti.events.cursor import Cursor
 from ganeti.events.event import Event
+from ganeti.events.stream_position import StreamPosition
 from ganeti.rapi.events.hub import Encode
 from ganeti.rapi.events.stream import LAGGED
-from ganeti.rapi.problems import Problematic
+from ganeti.rapi.problems import HttpProblem
 
 if TYPE_CHECKING:
     from ganeti.rapi.site import ApiRequest
@@ -73,7 +73,7 @@ class WebSocketMessages:
         try:
             self._handshake.initiate_upgrade_connection(headers, request.path)
         except RemoteProtocolError as e:
-            raise Problematic(
+            raise HttpProblem(
                 HTTPStatus.BAD_REQUEST, f"the WebSocket cannot be opened: {e}"
             ) from None
 
@@ -81,7 +81,7 @@ class WebSocketMessages:
         self._channel.write(self._handshake.send(AcceptConnection()))
         self._channel.upgrade(self.received)
 
-    def notice(self, kind: str, position: Cursor) -> bytes:
+    def notice(self, kind: str, position: StreamPosition) -> bytes:
         return text_frame(f'{{"kind":"{kind}","position":"{position}"}}'.encode("ascii"))
 
     def write(self, data: bytes) -> None:
@@ -133,7 +133,7 @@ def _require_same_origin(request: ApiRequest) -> None:
         return
     host = (request.getHeader(b"host") or b"").lower()
     if urlsplit(origin.lower()).netloc != host:
-        raise Problematic(
+        raise HttpProblem(
             HTTPStatus.FORBIDDEN,
             "the event stream is not for pages of other sites; the header Origin names one",
         )

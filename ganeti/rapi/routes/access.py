@@ -36,13 +36,21 @@ from ganeti.opcodes.access import (
     SetOpenId,
 )
 from ganeti.opcodes.opcode import Opcode
-from ganeti.rapi.access import Access
-from ganeti.rapi.arguments import REASON, Kind, Parameter
+from ganeti.rapi.access import AuthenticationRealm
+from ganeti.rapi.arguments import REASON, ArgumentType, QueryParameter
 from ganeti.rapi.cookies import Cookie, cookie_value, set_cookie
 from ganeti.rapi.openid import COOKIE as OPENID_COOKIE
 from ganeti.rapi.openid import PATIENCE
 from ganeti.rapi.routes.route import Route
-from ganeti.rapi.verbs import Answer, Call, OpenIdSignIn, WithHeaders, asks, reason_trail, submits
+from ganeti.rapi.verbs import (
+    Answer,
+    ApiCall,
+    OpenIdSignIn,
+    WithHeaders,
+    asks,
+    reason_trail,
+    submits,
+)
 from ganeti.schema.records import Record, doc, replace
 from ganeti.schema.types import Line, Positive
 
@@ -139,21 +147,21 @@ class CallerRow(TypedDict):
 
 
 def _listing(what: str, text: str) -> Answer:
-    async def answer(call: Call, _: Mapping[str, Any], __: Any) -> Any:
+    async def answer(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
         return await call.master.ask_raw(QueryAccess(what=what))
 
     answer.__doc__ = text
     return answer
 
 
-async def _add_user(call: Call, values: Mapping[str, Any], user: NewUser) -> Any:
+async def _add_user(call: ApiCall, values: Mapping[str, Any], user: NewUser) -> Any:
     """Add a user, who has no rights before a role is granted; answers with the job's number."""
     hashed = await _hash(call, user.password)
     opcode = AddUser(user_name=user.user_name, password_hash=hashed, note=user.note)
     return await _submit(call, values, opcode)
 
 
-async def _modify_user(call: Call, values: Mapping[str, Any], user: ChangedUser) -> Any:
+async def _modify_user(call: ApiCall, values: Mapping[str, Any], user: ChangedUser) -> Any:
     """Change a user; answers with the number of the job."""
     opcode = ModifyUser(
         user_name=call.path["user_name"],
@@ -165,7 +173,7 @@ async def _modify_user(call: Call, values: Mapping[str, Any], user: ChangedUser)
     return await _submit(call, values, opcode)
 
 
-async def _add_token(call: Call, values: Mapping[str, Any], wanted: NewToken) -> Any:
+async def _add_token(call: ApiCall, values: Mapping[str, Any], wanted: NewToken) -> Any:
     """Add a token, whose text is told here once; it works when the job has succeeded."""
     token = new_token(call.services.random)
     opcode = AddToken(
@@ -183,7 +191,7 @@ async def _add_token(call: Call, values: Mapping[str, Any], wanted: NewToken) ->
     return {"job_id": job_id, "id": token.token_id, "token": token.text}
 
 
-async def _who(call: Call, _: Mapping[str, Any], __: Any) -> Any:
+async def _who(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
     """Who asks: the user, its highest role, and whether that is limited to some instances."""
     admitted = call.admitted
     told: dict[str, Any] = {
@@ -235,7 +243,7 @@ class HistoryRow(TypedDict):
     changes: list[ChangedRow]
 
 
-async def _history(call: Call, values: Mapping[str, Any], _: Any) -> Any:
+async def _history(call: ApiCall, values: Mapping[str, Any], _: Any) -> Any:
     """Who has changed what, the newest first; administrators are told denials, too."""
     request = QueryHistory(
         name=values.get("name"),
@@ -247,7 +255,7 @@ async def _history(call: Call, values: Mapping[str, Any], _: Any) -> Any:
     return await call.master.ask_raw(request)
 
 
-async def _sign_in(call: Call, _: Mapping[str, Any], __: Any) -> Any:
+async def _sign_in(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
     """Begin a session of a browser, which gets a cookie; sign in by a password or a token.
 
     What changes something in the session needs the header X-CSRF-Token, with what is answered here.
@@ -255,7 +263,7 @@ async def _sign_in(call: Call, _: Mapping[str, Any], __: Any) -> Any:
     return await begin_session(call, call.master)
 
 
-async def begin_session(call: Call, master: IMaster) -> WithHeaders:
+async def begin_session(call: ApiCall, master: IMaster) -> WithHeaders:
     """Begin a session of the caller that ``master`` is asked on behalf of."""
     secret = base64.urlsafe_b64encode(call.services.random(32)).rstrip(b"=").decode("ascii")
     cookie = Cookie(call.services.random(8).hex(), secret)
@@ -266,7 +274,7 @@ async def begin_session(call: Call, master: IMaster) -> WithHeaders:
     return WithHeaders(told, (("Set-Cookie", set_cookie(cookie, int(lasts))), NOT_STORED))
 
 
-async def _openid_begin(call: Call, _: Mapping[str, Any], __: Any) -> Any:
+async def _openid_begin(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
     """Send a browser to the OpenID provider, from where it comes back signed in."""
     beginning = await _openid(call).begin()
     cookie = f"{OPENID_COOKIE}={beginning.cookie}; Max-Age={PATIENCE}; {_LAX}"
@@ -274,7 +282,7 @@ async def _openid_begin(call: Call, _: Mapping[str, Any], __: Any) -> Any:
     return WithHeaders(None, headers, HTTPStatus.SEE_OTHER)
 
 
-async def _openid_finish(call: Call, values: Mapping[str, Any], _: Any) -> Any:
+async def _openid_finish(call: ApiCall, values: Mapping[str, Any], _: Any) -> Any:
     """Begin a session of a browser that comes back from the OpenID provider."""
     begun = cookie_value(call.cookies, OPENID_COOKIE)
     if begun is None:
@@ -286,7 +294,7 @@ async def _openid_finish(call: Call, values: Mapping[str, Any], _: Any) -> Any:
     return WithHeaders(None, headers, HTTPStatus.SEE_OTHER)
 
 
-def _openid(call: Call) -> OpenIdSignIn:
+def _openid(call: ApiCall) -> OpenIdSignIn:
     if call.services.openid is None:
         raise Refused("this cluster has no OpenID provider", Code.UNKNOWN)
     return call.services.openid
@@ -299,7 +307,7 @@ CONSOLE = "/ui/"
 """Where a browser goes when it has signed in."""
 
 
-async def _sign_out(call: Call, _: Mapping[str, Any], __: Any) -> Any:
+async def _sign_out(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
     """End the session, and whatever is open in it."""
     if not call.admitted.caller.session:
         raise Refused("this request is not of a session; there is nothing to end", Code.UNKNOWN)
@@ -310,27 +318,33 @@ async def _sign_out(call: Call, _: Mapping[str, Any], __: Any) -> Any:
 NOT_STORED = ("Cache-Control", "no-store")
 
 
-async def _hash(call: Call, password: str | None) -> str | None:
+async def _hash(call: ApiCall, password: str | None) -> str | None:
     if password is None:
         return None
     require_usable(password)
     return await call.services.hash_password(password, call.admitted.caller.source)
 
 
-async def _submit(call: Call, values: Mapping[str, Any], opcode: Opcode) -> int:
+async def _submit(call: ApiCall, values: Mapping[str, Any], opcode: Opcode) -> int:
     trail = tuple(map(tuple, reason_trail(call, values.get("reason"))))
     return await call.master.ask(SubmitJob(ops=(replace(opcode, reason=trail),)))
 
 
 _FILTERS = (
-    Parameter("name", Kind.TEXT, "Only what is about the object of this name or UUID."),
-    Parameter("user", Kind.TEXT, "Only what this user did, or was denied."),
-    Parameter("since", Kind.NUMBER, "Only what happened then or later; seconds since the epoch."),
-    Parameter("until", Kind.NUMBER, "Only what happened then or earlier."),
-    Parameter("limit", Kind.NUMBER, "How many entries there are at most: 1 to 1000; default 100."),
+    QueryParameter(
+        "name", ArgumentType.TEXT, "Only what is about the object of this name or UUID."
+    ),
+    QueryParameter("user", ArgumentType.TEXT, "Only what this user did, or was denied."),
+    QueryParameter(
+        "since", ArgumentType.NUMBER, "Only what happened then or later; seconds since the epoch."
+    ),
+    QueryParameter("until", ArgumentType.NUMBER, "Only what happened then or earlier."),
+    QueryParameter(
+        "limit", ArgumentType.NUMBER, "How many entries there are at most: 1 to 1000; default 100."
+    ),
 )
 _SAID = tuple(
-    Parameter(name, Kind.TEXT, f"As the provider says it: {text}.")
+    QueryParameter(name, ArgumentType.TEXT, f"As the provider says it: {text}.")
     for name, text in (
         ("code", "what the token is got for"),
         ("state", "which attempt this is about"),
@@ -353,13 +367,13 @@ ROUTES = (
         {
             "GET": asks(
                 _listing("users", "Users; who is no administrator is told of itself only."),
-                access=Access.LOGIN,
+                access=AuthenticationRealm.LOGIN,
                 result=list[UserRow],
             ),
             "POST": asks(
                 _add_user,
                 parameters=(REASON,),
-                access=Access.ADMIN,
+                access=AuthenticationRealm.ADMIN,
                 body=NewUser,
                 result=int,
                 unlimited=True,
@@ -372,12 +386,12 @@ ROUTES = (
             "PUT": asks(
                 _modify_user,
                 parameters=(REASON,),
-                access=Access.ADMIN,
+                access=AuthenticationRealm.ADMIN,
                 body=ChangedUser,
                 result=int,
                 unlimited=True,
             ),
-            "DELETE": submits(RemoveUser, access=Access.ADMIN),
+            "DELETE": submits(RemoveUser, access=AuthenticationRealm.ADMIN),
         },
     ),
     Route(
@@ -387,37 +401,41 @@ ROUTES = (
                 _listing(
                     "roles", "Roles that are granted; who is no administrator is told its own."
                 ),
-                access=Access.LOGIN,
+                access=AuthenticationRealm.LOGIN,
                 result=list[GrantRow],
             ),
-            "POST": submits(GrantRole, access=Access.ADMIN),
+            "POST": submits(GrantRole, access=AuthenticationRealm.ADMIN),
         },
     ),
-    Route(_ROLES + "/{grant_id}", {"DELETE": submits(RevokeRole, access=Access.ADMIN)}),
+    Route(
+        _ROLES + "/{grant_id}", {"DELETE": submits(RevokeRole, access=AuthenticationRealm.ADMIN)}
+    ),
     Route(
         _TOKENS,
         {
             "GET": asks(
                 _listing("tokens", "Tokens; who is no administrator is told its own."),
-                access=Access.LOGIN,
+                access=AuthenticationRealm.LOGIN,
                 result=list[TokenRow],
             ),
             "POST": asks(
                 _add_token,
                 parameters=(REASON,),
-                access=Access.LOGIN,
+                access=AuthenticationRealm.LOGIN,
                 body=NewToken,
                 result=Added,
             ),
         },
     ),
-    Route(_TOKENS + "/{token_id}", {"DELETE": submits(RevokeToken, access=Access.LOGIN)}),
+    Route(
+        _TOKENS + "/{token_id}", {"DELETE": submits(RevokeToken, access=AuthenticationRealm.LOGIN)}
+    ),
     Route(
         "/2/access/session",
         {
-            "GET": asks(_who, access=Access.LOGIN, result=CallerRow),
-            "POST": asks(_sign_in, access=Access.LOGIN, result=SignedIn),
-            "DELETE": asks(_sign_out, access=Access.LOGIN, result=None),
+            "GET": asks(_who, access=AuthenticationRealm.LOGIN, result=CallerRow),
+            "POST": asks(_sign_in, access=AuthenticationRealm.LOGIN, result=SignedIn),
+            "DELETE": asks(_sign_out, access=AuthenticationRealm.LOGIN, result=None),
         },
     ),
     Route(
@@ -425,16 +443,20 @@ ROUTES = (
         {
             "GET": asks(
                 _listing("openid", "The OpenID provider, for administrators: none, or one."),
-                access=Access.LOGIN,
+                access=AuthenticationRealm.LOGIN,
                 result=list[OpenIdRow],
             ),
-            "PUT": submits(SetOpenId, access=Access.ADMIN),
-            "DELETE": submits(RemoveOpenId, access=Access.ADMIN),
+            "PUT": submits(SetOpenId, access=AuthenticationRealm.ADMIN),
+            "DELETE": submits(RemoveOpenId, access=AuthenticationRealm.ADMIN),
         },
     ),
     Route(
         "/2/access/openid/login",
-        {"GET": asks(_openid_begin, access=Access.PUBLIC, result=None, errors=_NO_PROVIDER)},
+        {
+            "GET": asks(
+                _openid_begin, access=AuthenticationRealm.PUBLIC, result=None, errors=_NO_PROVIDER
+            )
+        },
     ),
     Route(
         "/2/access/openid/callback",
@@ -442,7 +464,7 @@ ROUTES = (
             "GET": asks(
                 _openid_finish,
                 parameters=_SAID,
-                access=Access.PUBLIC,
+                access=AuthenticationRealm.PUBLIC,
                 result=None,
                 errors=_NO_PROVIDER,
             )
@@ -454,11 +476,13 @@ ROUTES = (
             "GET": asks(
                 _history,
                 parameters=_FILTERS,
-                access=Access.LOGIN,
+                access=AuthenticationRealm.LOGIN,
                 result=list[HistoryRow],
                 unlimited=True,
             )
         },
     ),
-    Route("/2/access/self", {"GET": asks(_who, access=Access.LOGIN, result=CallerRow)}),
+    Route(
+        "/2/access/self", {"GET": asks(_who, access=AuthenticationRealm.LOGIN, result=CallerRow)}
+    ),
 )

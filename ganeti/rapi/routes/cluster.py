@@ -20,14 +20,14 @@ from ganeti.luxi.methods import (
     ReplaceFilter,
 )
 from ganeti.opcodes.cluster import ModifyCluster, RedistributeConfig
-from ganeti.query.fields import Kind as FieldKind
-from ganeti.rapi.access import Access
-from ganeti.rapi.arguments import REASON, Kind, Parameter, object_of
-from ganeti.rapi.problems import Problematic
+from ganeti.query.fields import FieldType as FieldKind
+from ganeti.rapi.access import AuthenticationRealm
+from ganeti.rapi.arguments import REASON, ArgumentType, QueryParameter, object_of
+from ganeti.rapi.problems import HttpProblem
 from ganeti.rapi.routes.route import Route
 from ganeti.rapi.routes.tags import tags_of
 from ganeti.rapi.verbs import (
-    Call,
+    ApiCall,
     Document,
     asks,
     lists,
@@ -56,17 +56,17 @@ KINDS = frozenset(
 FILTER_FIELDS = ("watermark", "priority", "predicates", "action", "reason_trail", "uuid")
 
 
-async def _version(_: Call, __: Mapping[str, Any], ___: Any) -> Any:
+async def _version(_: ApiCall, __: Mapping[str, Any], ___: Any) -> Any:
     """The version of this interface."""
     return VERSION
 
 
-async def _features(_: Call, __: Mapping[str, Any], ___: Any) -> Any:
+async def _features(_: ApiCall, __: Mapping[str, Any], ___: Any) -> Any:
     """What this server can do that older ones could not."""
     return FEATURES
 
 
-class Facts(TypedDict):
+class ClusterInfoAnswer(TypedDict):
     """Facts about the cluster; there are more than those listed here."""
 
     name: str
@@ -107,7 +107,7 @@ class _Copied(msgspec.Struct):
 _copied = msgspec.json.Decoder(_Copied)
 
 
-async def _info(call: Call, _: Mapping[str, Any], __: Any) -> Any:
+async def _info(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
     """Facts about the cluster."""
     facts = bytes(await call.master.ask_raw(QueryClusterInfo()))
     copied = _copied.decode(facts)
@@ -125,7 +125,7 @@ async def _info(call: Call, _: Mapping[str, Any], __: Any) -> Any:
 _OS_FIELDS = ("name", "variants", "valid", "hidden", "blacklisted")
 
 
-async def _oses(call: Call, _: Mapping[str, Any], __: Any) -> Any:
+async def _oses(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
     """The OS definitions that an instance can be installed with, one for each variant."""
     answer = await call.master.ask(Query(what="os", fields=_OS_FIELDS))
     found: list[str] = []
@@ -139,7 +139,7 @@ async def _oses(call: Call, _: Mapping[str, Any], __: Any) -> Any:
 # Questions
 
 
-class Question(Record):
+class QueryBody(Record):
     """What to ask about a kind of object."""
 
     fields: Annotated[tuple[Text, ...] | None, doc("The columns of the answer.")] = None
@@ -156,7 +156,7 @@ class Column(TypedDict):
     doc: str
 
 
-class Table(TypedDict):
+class RowsAnswer(TypedDict):
     """Rows of cells; each is a status, 0 if it is well, and a value."""
 
     fields: list[Column]
@@ -180,12 +180,12 @@ class SavedRule(TypedDict):
     uuid: str
 
 
-async def _ask(call: Call, values: Mapping[str, Any], _: Any) -> Any:
+async def _ask(call: ApiCall, values: Mapping[str, Any], _: Any) -> Any:
     """Columns of all objects of a kind, each value with a status."""
     return await _query(call, tuple(values["fields"]), None)
 
 
-async def _ask_some(call: Call, values: Mapping[str, Any], question: Question) -> Any:
+async def _ask_some(call: ApiCall, values: Mapping[str, Any], question: QueryBody) -> Any:
     """Columns of the objects of a kind that a filter selects, each value with a status."""
     if None not in (question.qfilter, question.filter) and question.qfilter != question.filter:
         raise Invalid([Problem("filter", "is the older name of qfilter, and says otherwise")])
@@ -195,21 +195,21 @@ async def _ask_some(call: Call, values: Mapping[str, Any], question: Question) -
     return await _query(call, tuple(fields), question.qfilter or question.filter)
 
 
-async def _query(call: Call, fields: tuple[str, ...], qfilter: Any) -> Any:
+async def _query(call: ApiCall, fields: tuple[str, ...], qfilter: Any) -> Any:
     request = Query(what=_kind(call), fields=fields, qfilter=qfilter)
     return await call.master.ask_raw(request)
 
 
-async def _fields(call: Call, values: Mapping[str, Any], _: Any) -> Any:
+async def _fields(call: ApiCall, values: Mapping[str, Any], _: Any) -> Any:
     """The columns that a kind of object has."""
     names = tuple(values["fields"]) if "fields" in values else None
     return await call.master.ask_raw(QueryFields(what=_kind(call), fields=names))
 
 
-def _kind(call: Call) -> str:
+def _kind(call: ApiCall) -> str:
     kind = call.path["resource"]
     if kind not in KINDS:
-        raise Problematic(
+        raise HttpProblem(
             HTTPStatus.NOT_FOUND, f"{kind} is none of the kinds {', '.join(sorted(KINDS))}"
         )
     return kind
@@ -240,17 +240,17 @@ class Rule(Record):
     ] = ()
 
 
-async def _add_rule(call: Call, values: Mapping[str, Any], rule: Rule) -> Any:
+async def _add_rule(call: ApiCall, values: Mapping[str, Any], rule: Rule) -> Any:
     """Add a rule; answers its identifier."""
     return await _set(call, None, values, rule)
 
 
-async def _set_rule(call: Call, values: Mapping[str, Any], rule: Rule) -> Any:
+async def _set_rule(call: ApiCall, values: Mapping[str, Any], rule: Rule) -> Any:
     """Set or add the rule with an identifier."""
     return await _set(call, call.path["filter_uuid"], values, rule)
 
 
-async def _set(call: Call, uuid: str | None, values: Mapping[str, Any], rule: Rule) -> Any:
+async def _set(call: ApiCall, uuid: str | None, values: Mapping[str, Any], rule: Rule) -> Any:
     trail = rule.reason or ()
     if isinstance(trail, list | tuple):
         trail = [*trail, *reason_trail(call, values.get("reason"))]
@@ -264,7 +264,7 @@ async def _set(call: Call, uuid: str | None, values: Mapping[str, Any], rule: Ru
     return await call.master.ask_raw(request)
 
 
-async def _rule(call: Call, _: Mapping[str, Any], __: Any) -> Any:
+async def _rule(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
     """One rule."""
     uuid = call.path["filter_uuid"]
     rows = await call.master.ask(QueryFilters(uuids=(uuid,), fields=FILTER_FIELDS))
@@ -273,7 +273,7 @@ async def _rule(call: Call, _: Mapping[str, Any], __: Any) -> Any:
     return dict(zip(FILTER_FIELDS, rows[0], strict=True))
 
 
-async def _remove_rule(call: Call, _: Mapping[str, Any], __: Any) -> Any:
+async def _remove_rule(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
     """Remove a rule."""
     uuid = call.path["filter_uuid"]
     try:
@@ -293,20 +293,20 @@ def _permitted(body: Any) -> Document:
     """The body of a change of the cluster, without what only administrators on its nodes may."""
     document = object_of(body)
     for name in document.keys() & set(_LOCAL):
-        raise Problematic(
+        raise HttpProblem(
             HTTPStatus.FORBIDDEN,
             f"{name}: programs to run cannot be set from here; use gnt-cluster modify",
         )
     return document
 
 
-_COLUMNS = Parameter("fields", Kind.WORDS, "The columns of the answer.")
-_NEEDED_COLUMNS = Parameter("fields", Kind.WORDS, _COLUMNS.doc, required=True)
+_COLUMNS = QueryParameter("fields", ArgumentType.WORDS, "The columns of the answer.")
+_NEEDED_COLUMNS = QueryParameter("fields", ArgumentType.WORDS, _COLUMNS.doc, required=True)
 
 ROUTES = (
     Route("/version", {"GET": asks(_version, result=int)}),
     Route("/2/features", {"GET": asks(_features, result=list[str])}),
-    Route("/2/info", {"GET": asks(_info, result=Facts)}),
+    Route("/2/info", {"GET": asks(_info, result=ClusterInfoAnswer)}),
     Route(
         "/2/modify",
         {
@@ -322,13 +322,18 @@ ROUTES = (
     Route(
         "/2/query/{resource}",
         {
-            "GET": asks(_ask, parameters=(_NEEDED_COLUMNS,), access=Access.LOGIN, result=Table),
+            "GET": asks(
+                _ask,
+                parameters=(_NEEDED_COLUMNS,),
+                access=AuthenticationRealm.LOGIN,
+                result=RowsAnswer,
+            ),
             "PUT": asks(
                 _ask_some,
                 parameters=(_COLUMNS, REASON),
-                access=Access.LOGIN,
-                body=Question,
-                result=Table,
+                access=AuthenticationRealm.LOGIN,
+                body=QueryBody,
+                result=RowsAnswer,
             ),
         },
     ),
@@ -350,7 +355,7 @@ ROUTES = (
             "POST": asks(
                 _add_rule,
                 parameters=(REASON,),
-                access=Access.ADMIN,
+                access=AuthenticationRealm.ADMIN,
                 body=Rule,
                 result=str,
                 unlimited=True,
@@ -364,13 +369,17 @@ ROUTES = (
             "PUT": asks(
                 _set_rule,
                 parameters=(REASON,),
-                access=Access.ADMIN,
+                access=AuthenticationRealm.ADMIN,
                 body=Rule,
                 result=str,
                 unlimited=True,
             ),
             "DELETE": asks(
-                _remove_rule, parameters=(REASON,), access=Access.ADMIN, result=None, unlimited=True
+                _remove_rule,
+                parameters=(REASON,),
+                access=AuthenticationRealm.ADMIN,
+                result=None,
+                unlimited=True,
             ),
         },
     ),

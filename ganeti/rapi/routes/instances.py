@@ -29,13 +29,13 @@ from ganeti.opcodes.instance.lifecycle import (
 )
 from ganeti.opcodes.instance.modify import ModifyInstance
 from ganeti.opcodes.instance.moves import FailoverInstance, MigrateInstance
-from ganeti.rapi.access import Access
-from ganeti.rapi.arguments import DRY_RUN, REASON, Kind, Parameter, object_of
-from ganeti.rapi.problems import Problematic
+from ganeti.rapi.access import AuthenticationRealm
+from ganeti.rapi.arguments import DRY_RUN, REASON, ArgumentType, QueryParameter, object_of
+from ganeti.rapi.problems import HttpProblem
 from ganeti.rapi.routes.route import Route
 from ganeti.rapi.routes.tags import tags_of
 from ganeti.rapi.verbs import (
-    Call,
+    ApiCall,
     Document,
     asks,
     lists,
@@ -117,7 +117,7 @@ class Reinstallation(Record):
     osparams: Annotated[Parameters | None, doc("Parameters for the OS definition.")] = None
 
 
-async def _reinstall(call: Call, values: Mapping[str, Any], how: Reinstallation) -> Any:
+async def _reinstall(call: ApiCall, values: Mapping[str, Any], how: Reinstallation) -> Any:
     """Install the operating system again: stop, reinstall, and start unless told otherwise."""
     said = dict(values)
     dry_run, why = said.pop("dry_run", None), said.pop("reason", None)
@@ -139,7 +139,7 @@ async def _reinstall(call: Call, values: Mapping[str, Any], how: Reinstallation)
     return await call.master.ask(SubmitJob(ops=tuple(steps)))
 
 
-async def _require_os(call: Call, name: str) -> None:
+async def _require_os(call: ApiCall, name: str) -> None:
     """Refuse an OS definition that there is not, as the instance would be stopped for nothing."""
     answer = await call.master.ask(Query(what="os", fields=("name",)))
     known = [row[0][1] for row in answer["data"]]
@@ -149,7 +149,7 @@ async def _require_os(call: Call, name: str) -> None:
         raise Invalid([Problem("os", f"there is no OS definition {name}; there are {there}")])
 
 
-class Console(TypedDict):
+class ConsoleAnswer(TypedDict):
     """How to get at a console; what is not there does not matter for the kind."""
 
     instance: str
@@ -162,7 +162,7 @@ class Console(TypedDict):
     display: NotRequired[str | None]
 
 
-async def _console(call: Call, _: Mapping[str, Any], __: Any) -> Any:
+async def _console(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
     """How to get at the console of a running instance."""
     name = call.path["instance_name"]
     fields = ("console", "oper_state")
@@ -171,7 +171,7 @@ async def _console(call: Call, _: Mapping[str, Any], __: Any) -> Any:
         raise unknown("instance", name)
     console, runs = rows[0]
     if not runs or console is None:
-        raise Problematic(
+        raise HttpProblem(
             HTTPStatus.SERVICE_UNAVAILABLE, f"instance {name} is not running; start it first"
         )
     return console
@@ -179,12 +179,12 @@ async def _console(call: Call, _: Mapping[str, Any], __: Any) -> Any:
 
 _ONE = "/2/instances/{instance_name}"
 _OLD_REINSTALL = (
-    Parameter("os", Kind.TEXT, "The OS definition; the present one if not given."),
-    Parameter("nostartup", Kind.FLAG, "Leave the instance stopped."),
+    QueryParameter("os", ArgumentType.TEXT, "The OS definition; the present one if not given."),
+    QueryParameter("nostartup", ArgumentType.FLAG, "Leave the instance stopped."),
     DRY_RUN,
     REASON,
 )
-_REBOOT = Parameter("type", Kind.TEXT, "soft, hard or full.", "reboot_type")
+_REBOOT = QueryParameter("type", ArgumentType.TEXT, "soft, hard or full.", "reboot_type")
 
 ROUTES = (
     Route(
@@ -225,8 +225,8 @@ ROUTES = (
         {
             "GET": asks(
                 _console,
-                access=Access.LOGIN,
-                result=Console,
+                access=AuthenticationRealm.LOGIN,
+                result=ConsoleAnswer,
                 errors={HTTPStatus.SERVICE_UNAVAILABLE: "The instance is not running."},
             )
         },
@@ -249,7 +249,7 @@ ROUTES = (
             "POST": asks(
                 _reinstall,
                 parameters=_OLD_REINSTALL,
-                access=Access.WRITE,
+                access=AuthenticationRealm.WRITE,
                 body=Reinstallation,
                 result=int,
             )

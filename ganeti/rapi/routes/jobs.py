@@ -8,10 +8,10 @@ from typing import Annotated, Any, TypedDict
 
 from ganeti.errors import JobLost
 from ganeti.luxi.methods import CancelJob, QueryJobs, WaitForJobChange
-from ganeti.rapi.access import Access
+from ganeti.rapi.access import AuthenticationRealm
 from ganeti.rapi.arguments import REASON
 from ganeti.rapi.routes.route import Route
-from ganeti.rapi.verbs import Call, asks, lists
+from ganeti.rapi.verbs import ApiCall, asks, lists
 from ganeti.schema.records import Record, doc
 from ganeti.schema.types import Text
 
@@ -24,7 +24,7 @@ WAIT_SECONDS = 10
 """How long one request waits for a change."""
 
 
-class Job(TypedDict):
+class JobAnswer(TypedDict):
     """What became of a job; lists have an item for each of its opcodes."""
 
     id: int
@@ -39,7 +39,7 @@ class Job(TypedDict):
     opresult: list[Any]
 
 
-class Change(TypedDict):
+class JobChangeAnswer(TypedDict):
     """The fields that were asked for as they are now, and what was logged since."""
 
     job_info: list[Any] | None
@@ -58,7 +58,7 @@ class Watch(Record):
     ] = None
 
 
-async def _job(call: Call, _: Mapping[str, Any], __: Any) -> Any:
+async def _job(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
     """What became of one job."""
     number = int(call.path["job_id"])
     rows = await call.master.ask(QueryJobs(ids=(number,), fields=FIELDS))
@@ -69,12 +69,12 @@ async def _job(call: Call, _: Mapping[str, Any], __: Any) -> Any:
     return dict(zip(FIELDS, row, strict=True))
 
 
-async def _cancel(call: Call, _: Mapping[str, Any], __: Any) -> Any:
+async def _cancel(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
     """Cancel a job: whether that worked, and a text about it."""
     return await call.master.ask_raw(CancelJob(job_id=int(call.path["job_id"])))
 
 
-async def _wait(call: Call, _: Mapping[str, Any], watch: Watch) -> Any:
+async def _wait(call: ApiCall, _: Mapping[str, Any], watch: Watch) -> Any:
     """Wait for a job to change; null if it has not within ten seconds.
 
     The values of a job that has ended are answered at once, also to a client that knows them: it
@@ -118,11 +118,14 @@ ROUTES = (
     Route(
         "/2/jobs/{job_id}",
         {
-            "GET": asks(_job, result=Job),
+            "GET": asks(_job, result=JobAnswer),
             "DELETE": asks(
-                _cancel, parameters=(REASON,), access=Access.WRITE, result=tuple[bool, str]
+                _cancel,
+                parameters=(REASON,),
+                access=AuthenticationRealm.WRITE,
+                result=tuple[bool, str],
             ),
         },
     ),
-    Route("/2/jobs/{job_id}/wait", {"GET": asks(_wait, body=Watch, result=Change | None)}),
+    Route("/2/jobs/{job_id}/wait", {"GET": asks(_wait, body=Watch, result=JobChangeAnswer | None)}),
 )

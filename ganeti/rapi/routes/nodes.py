@@ -17,10 +17,10 @@ from ganeti.opcodes.node import (
     PowercycleNode,
     RepairStorage,
 )
-from ganeti.rapi.arguments import LOCK, Kind, Parameter
+from ganeti.rapi.arguments import LOCK, ArgumentType, QueryParameter
 from ganeti.rapi.routes.route import Route
 from ganeti.rapi.routes.tags import tags_of
-from ganeti.rapi.verbs import Call, Document, asks, lists, submits, submits_shared, unknown
+from ganeti.rapi.verbs import ApiCall, Document, asks, lists, submits, submits_shared, unknown
 
 FIELDS = (
     *("name", "offline", "master_candidate", "drained", "dtotal", "dfree", "sptotal", "spfree"),
@@ -49,7 +49,7 @@ FLAGS: Mapping[str, Document] = {
 """What gives a node a role; nobody becomes master this way."""
 
 
-async def _node(call: Call, _: Mapping[str, Any], __: Any) -> Any:
+async def _node(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
     """What is known of one node."""
     name = call.path["node_name"]
     found = await call.master.ask(QueryObjects(what="node", fields=FIELDS, names=(name,)))
@@ -59,7 +59,7 @@ async def _node(call: Call, _: Mapping[str, Any], __: Any) -> Any:
     return {**found[0], "secondary_ip": found[0].get("sip")}
 
 
-async def _role(call: Call, _: Mapping[str, Any], __: Any) -> Any:
+async def _role(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
     """The role of a node in its cluster."""
     name = call.path["node_name"]
     rows = await call.master.ask(QueryNodes(names=(name,), fields=("role",)))
@@ -83,16 +83,20 @@ def _allocatable(document: Document) -> Document:
     return {**document, "changes": changes}
 
 
-def _needed(name: str, kind: Kind, text: str, target: str = "") -> Parameter:
-    return Parameter(name, kind, text, target, required=True)
+def _needed(name: str, kind: ArgumentType, text: str, target: str = "") -> QueryParameter:
+    return QueryParameter(name, kind, text, target, required=True)
 
 
 _ONE = "/2/nodes/{node_name}"
-_TYPE = _needed("storage_type", Kind.TEXT, "The kind of storage: file, lvm-pv or lvm-vg.")
-_UNIT = _needed("name", Kind.TEXT, "The name of the storage unit.")
-_COLUMNS = _needed("output_fields", Kind.WORDS, "The columns of the answer.")
-_ALLOCATABLE = Parameter("allocatable", Kind.FLAG, "Whether new disks may be made there.")
-_PROMOTE = Parameter("auto-promote", Kind.FLAG, "Promote others as needed.", "auto_promote")
+_TYPE = _needed("storage_type", ArgumentType.TEXT, "The kind of storage: file, lvm-pv or lvm-vg.")
+_UNIT = _needed("name", ArgumentType.TEXT, "The name of the storage unit.")
+_COLUMNS = _needed("output_fields", ArgumentType.WORDS, "The columns of the answer.")
+_ALLOCATABLE = QueryParameter(
+    "allocatable", ArgumentType.FLAG, "Whether new disks may be made there."
+)
+_PROMOTE = QueryParameter(
+    "auto-promote", ArgumentType.FLAG, "Promote others as needed.", "auto_promote"
+)
 
 ROUTES = (
     Route(

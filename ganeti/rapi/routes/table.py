@@ -13,7 +13,7 @@ from ganeti.rapi.metrics import exposes
 from ganeti.rapi.openapi import description
 from ganeti.rapi.routes import access, cluster, groups, instances, jobs, nodes
 from ganeti.rapi.routes.route import Route
-from ganeti.rapi.verbs import Call, Verb, asks, streams
+from ganeti.rapi.verbs import ApiCall, Verb, asks, streams
 
 
 class Child(TypedDict):
@@ -23,12 +23,12 @@ class Child(TypedDict):
     uri: str
 
 
-async def _top(_: Call, __: Mapping[str, Any], ___: Any) -> Any:
+async def _top(_: ApiCall, __: Mapping[str, Any], ___: Any) -> Any:
     """The resources at the top."""
     return [{"name": name, "uri": f"/{name}"} for name in _children(0)]
 
 
-async def _children_of_2(_: Call, __: Mapping[str, Any], ___: Any) -> Any:
+async def _children_of_2(_: ApiCall, __: Mapping[str, Any], ___: Any) -> Any:
     """The resources of version 2 of this interface."""
     return [{"name": name, "uri": f"/2/{name}"} for name in _children(1)]
 
@@ -46,7 +46,7 @@ def _is_other(verb: Verb) -> bool:
     return isinstance(verb, streams | exposes)
 
 
-async def _openapi(_: Call, __: Mapping[str, Any], ___: Any) -> Any:
+async def _openapi(_: ApiCall, __: Mapping[str, Any], ___: Any) -> Any:
     """The description of this interface, by the OpenAPI specification."""
     return _described()
 

@@ -9,11 +9,11 @@ from typing import Any
 from ganeti.errors import Invalid
 from ganeti.luxi.methods import QueryTags
 from ganeti.opcodes.tags import AddTags, RemoveTags
-from ganeti.rapi.arguments import LOCK, Kind, Parameter
+from ganeti.rapi.arguments import LOCK, ArgumentType, QueryParameter
 from ganeti.rapi.routes.route import Route
-from ganeti.rapi.verbs import Call, Document, asks, submits
+from ganeti.rapi.verbs import ApiCall, Document, asks, submits
 
-TAG = Parameter("tag", Kind.MANY, "A tag; repeat it for several.", "tags")
+TAG = QueryParameter("tag", ArgumentType.MANY, "A tag; repeat it for several.", "tags")
 
 
 def _tags(body: Any) -> Document:
@@ -28,7 +28,7 @@ def _tags(body: Any) -> Document:
 def tags_of(kind: str, owner: str, variable: str | None) -> Route:
     """The tags of the object at the path ``owner``, named by ``variable`` of the path."""
 
-    async def answer(call: Call, _: Mapping[str, Any], __: Any) -> Any:
+    async def answer(call: ApiCall, _: Mapping[str, Any], __: Any) -> Any:
         """The tags, sorted."""
         name = call.path[variable] if variable else ""
         return await call.master.ask_raw(QueryTags(kind=kind, name=name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ganeti.model.mirror import Ends
+from ganeti.model.mirror import MirrorEnds
 from ganeti.schema.shell import shell_words
 from ganeti.schema.types import Parameters
 
@@ -66,7 +66,7 @@ def resync_options(params: Parameters) -> list[str]:
     return [f"--{name}={params[name]}" for name in names if name in params]
 
 
-def connect(minor: int, ends: Ends, params: Parameters, *, both: bool) -> Command:
+def connect(minor: int, ends: MirrorEnds, params: Parameters, *, both: bool) -> Command:
     options = [
         f"--protocol={params.get('protocol', 'C')}",
         "--after-sb-0pri=discard-zero-changes",
@@ -79,11 +79,11 @@ def connect(minor: int, ends: Ends, params: Parameters, *, both: bool) -> Comman
     return ("drbdsetup", "connect", resource(minor), *addresses(ends), *options)
 
 
-def disconnect(ends: Ends) -> Command:
+def disconnect(ends: MirrorEnds) -> Command:
     return ("drbdsetup", "disconnect", *addresses(ends))
 
 
-def net_options(ends: Ends, *, both: bool) -> Command:
+def net_options(ends: MirrorEnds, *, both: bool) -> Command:
     allowed = "--allow-two-primaries" if both else "--allow-two-primaries=no"
     return ("drbdsetup", "net-options", *addresses(ends), allowed)
 
@@ -112,7 +112,7 @@ def down(minor: int) -> Command:
     return ("drbdsetup", "down", resource(minor))
 
 
-def addresses(ends: Ends) -> tuple[str, str]:
+def addresses(ends: MirrorEnds) -> tuple[str, str]:
     """Our end and the peer's, as DRBD writes them."""
     return _address(ends.local_ip, ends.port), _address(ends.remote_ip, ends.port)
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from ganeti.errors import Code
-from ganeti.storage.interfaces import Local, VolumeStatus
+from ganeti.storage.interfaces import LocalHost, VolumeStatus
 
 MAJOR = 147
 PROC = "/proc/drbd"
@@ -54,7 +54,7 @@ def objection(helper: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Minor:
+class DrbdMinor:
     """A device of DRBD; ``finish`` is the rest of a resync in seconds."""
 
     minor: int
@@ -84,12 +84,12 @@ class Minor:
         return self.connection not in _UNCONNECTED and self.peer_disk == "UpToDate"
 
     @property
-    def local(self) -> Local:
+    def local(self) -> LocalHost:
         if self.disk == "UpToDate":
-            return Local.OK
+            return LocalHost.OK
         if self.disk in ("Attaching", "Negotiating"):
-            return Local.UNKNOWN
-        return Local.SYNC if self.connection in _FILLED and self.has_copy else Local.FAULTY
+            return LocalHost.UNKNOWN
+        return LocalHost.SYNC if self.connection in _FILLED and self.has_copy else LocalHost.FAULTY
 
     def status(self, size: int | None) -> VolumeStatus:
         """What there is to say of it, where ``size`` is known from elsewhere."""
@@ -109,9 +109,9 @@ def path(minor: int) -> str:
     return f"/dev/drbd{minor}"
 
 
-def minors(proc: str) -> dict[int, Minor]:
+def minors(proc: str) -> dict[int, DrbdMinor]:
     """The devices that ``/proc/drbd`` lists, those without a configuration left out."""
-    found: dict[int, Minor] = {}
+    found: dict[int, DrbdMinor] = {}
     blocks: list[tuple[re.Match[str], list[str]]] = []
     for line in proc.splitlines():
         if head := _MINOR.match(line):
@@ -123,7 +123,7 @@ def minors(proc: str) -> dict[int, Minor]:
             continue
         percent, finish = _PERCENT.search("\n".join(rest)), _FINISH.search("\n".join(rest))
         minor = int(head["minor"])
-        found[minor] = Minor(
+        found[minor] = DrbdMinor(
             minor=minor,
             connection=head["connection"],
             role=head["role"] or "",

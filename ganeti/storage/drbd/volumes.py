@@ -10,20 +10,20 @@ from zope.interface import implementer
 
 from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Disk
-from ganeti.model.mirror import Ends, ends_of
+from ganeti.model.mirror import MirrorEnds, ends_of
 from ganeti.storage.drbd import commands, reading
 from ganeti.storage.interfaces import (
     IDemanding,
     IMirror,
     ISnapshots,
     IVolumes,
-    Local,
+    LocalHost,
     Volume,
     VolumeStatus,
 )
 from ganeti.system.interfaces import IFiles, IProcesses
 
-PATIENCE = 120.0
+TIMEOUT = 120.0
 """Seconds for one command; those that wait for a peer are not used."""
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin", "LC_ALL": "C"}
@@ -234,7 +234,7 @@ class DrbdVolumes:
         :raises Declined: DRBD refuses, for a reason that is known.
         :raises Failed: anything else went wrong.
         """
-        ended = await self._processes.run(command, env=ENVIRONMENT, timeout=PATIENCE)
+        ended = await self._processes.run(command, env=ENVIRONMENT, timeout=TIMEOUT)
         if ended.code == 0:
             return
         said = " ".join((ended.err + ended.out).decode("utf-8", "replace").split())
@@ -245,18 +245,18 @@ class DrbdVolumes:
         what = " ".join(command[:2])
         raise Failed(f"{what} failed: {said or f'exit code {ended.code}'}", Code.ENVIRONMENT)
 
-    def _minors(self) -> dict[int, reading.Minor]:
+    def _minors(self) -> dict[int, reading.DrbdMinor]:
         if self._files.stat(reading.PROC) is None:
             return {}
         return reading.minors(self._files.read(reading.PROC).decode("utf-8", "replace"))
 
-    def _minor(self, disk: Disk) -> reading.Minor | None:
+    def _minor(self, disk: Disk) -> reading.DrbdMinor | None:
         return self._minors().get(self._ends(disk).local_minor)
 
-    def _ends(self, disk: Disk) -> Ends:
+    def _ends(self, disk: Disk) -> MirrorEnds:
         return ends_of(disk, self._here)
 
-    def _up(self, disk: Disk) -> reading.Minor:
+    def _up(self, disk: Disk) -> reading.DrbdMinor:
         found = self._minor(disk)
         if found is None:
             path = reading.path(self._ends(disk).local_minor)
@@ -282,4 +282,4 @@ def _detached(below: VolumeStatus | None) -> VolumeStatus | None:
     """A mirrored disk that is not up: whether it is there, its volume says."""
     if below is None:
         return None
-    return VolumeStatus(path="", size=below.size, degraded=True, local=Local.UNKNOWN)
+    return VolumeStatus(path="", size=below.size, degraded=True, local=LocalHost.UNKNOWN)

@@ -16,7 +16,7 @@ from ganeti.system.interfaces import IProcesses
 T = TypeVar("T")
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin", "LC_ALL": "C"}
-PATIENCE = 600.0
+TIMEOUT = 600.0
 """Seconds; a device that has gone makes these programs wait for the kernel to give it up."""
 
 REFUSALS = (
@@ -84,7 +84,7 @@ class Lvm:
         :raises Failed: anything else went wrong.
         """
         command = [program, *self._options, *arguments]
-        ended = await self._processes.run(command, env=ENVIRONMENT, timeout=PATIENCE)
+        ended = await self._processes.run(command, env=ENVIRONMENT, timeout=TIMEOUT)
         if ended.code == 0:
             return ended.out
         said = _message(ended.err)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from zope.interface import implementer
 
 from ganeti.errors import Code, Refused
-from ganeti.storage.interfaces import IUnits, Unit
+from ganeti.storage.interfaces import IUnits, StorageUnit
 from ganeti.storage.lvm.reports import PhysicalVolume, VolumeGroup
 from ganeti.storage.lvm.tools import Lvm
 
@@ -18,10 +18,10 @@ class VolumeGroups:
     def __init__(self, lvm: Lvm) -> None:
         self._lvm = lvm
 
-    async def units(self) -> list[Unit]:
+    async def units(self) -> list[StorageUnit]:
         return sorted(map(_group, await self._lvm.groups()), key=lambda unit: unit.name)
 
-    async def unit(self, name: str) -> Unit:
+    async def unit(self, name: str) -> StorageUnit:
         for each in await self.units():
             if each.name == name:
                 return each
@@ -45,10 +45,10 @@ class PhysicalVolumes:
     def __init__(self, lvm: Lvm) -> None:
         self._lvm = lvm
 
-    async def units(self) -> list[Unit]:
+    async def units(self) -> list[StorageUnit]:
         return sorted(map(_device, await self._lvm.devices()), key=lambda unit: unit.name)
 
-    async def unit(self, name: str) -> Unit:
+    async def unit(self, name: str) -> StorageUnit:
         for each in await self.units():
             if each.name == name:
                 return each
@@ -66,15 +66,15 @@ class PhysicalVolumes:
         )
 
 
-def _group(group: VolumeGroup) -> Unit:
+def _group(group: VolumeGroup) -> StorageUnit:
     used = group.size - group.free
-    return Unit(
+    return StorageUnit(
         name=group.name, size=group.size, free=group.free, used=used, healthy=not group.partial
     )
 
 
-def _device(device: PhysicalVolume) -> Unit:
-    return Unit(
+def _device(device: PhysicalVolume) -> StorageUnit:
+    return StorageUnit(
         name=device.name,
         group=device.group,
         size=device.size,

@@ -11,7 +11,7 @@ from zope.interface import implementer
 from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Disk
 from ganeti.schema.records import replace
-from ganeti.storage.interfaces import ISnapshots, IVolumes, Local, Volume, VolumeStatus
+from ganeti.storage.interfaces import ISnapshots, IVolumes, LocalHost, Volume, VolumeStatus
 from ganeti.storage.loss import lost
 from ganeti.storage.lvm.reports import OWNER_TAG, LogicalVolume
 from ganeti.storage.lvm.tools import Lvm
@@ -132,5 +132,5 @@ def _status(found: LogicalVolume | None) -> VolumeStatus | None:
         minor=found.minor,
         size=found.size,
         degraded=found.partial,
-        local=Local.FAULTY if found.partial else Local.OK,
+        local=LocalHost.FAULTY if found.partial else LocalHost.OK,
     )

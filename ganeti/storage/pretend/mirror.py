@@ -20,12 +20,12 @@ from ganeti.errors import Code, Failed, Refused
 from ganeti.model.disk import Disk
 from ganeti.model.mirror import ENDS, ends_of
 from ganeti.schema.documents import UNREADABLE
-from ganeti.storage.interfaces import IMirror, IVolumes, Local, Volume, VolumeStatus
+from ganeti.storage.interfaces import IMirror, IVolumes, LocalHost, Volume, VolumeStatus
 from ganeti.storage.pretend.volumes import PretendVolumes, file_of
-from ganeti.system import twins
+from ganeti.system import hardlinks
 
 
-class Copy(msgspec.Struct, forbid_unknown_fields=True):
+class MirrorCopy(msgspec.Struct, forbid_unknown_fields=True):
     """What is known of a node's copy.
 
     ``there`` is whether it has its data, ``current`` whether that is all of it; ``changed`` is
@@ -43,10 +43,10 @@ class Copy(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @dataclass
-class Side:
+class MirrorSide:
     """A copy, the file with its data, and the file with what is known of it."""
 
-    copy: Copy
+    copy: MirrorCopy
     path: str
     note: str
 
@@ -70,12 +70,12 @@ class PretendMirror:
             for child in made:
                 await self._below.remove(child)
             raise
-        with twins.locked(self._folder):
-            _keep(self._note(disk, self._here), Copy(self._peer(disk), current=primary))
+        with hardlinks.locked(self._folder):
+            _keep(self._note(disk, self._here), MirrorCopy(self._peer(disk), current=primary))
 
     async def remove(self, disk: Disk) -> None:
         await self.detach(disk)
-        with twins.locked(self._folder):
+        with hardlinks.locked(self._folder):
             _keep(self._note(disk, self._here), None)
         for child in disk.children:
             await self._below.remove(child)
@@ -160,24 +160,24 @@ class PretendMirror:
         with self._pair(disk) as pair:
             mine, peer = pair.mine, pair.peer
             if not mine.up:
-                return VolumeStatus(path="", size=size, degraded=True, local=Local.UNKNOWN)
+                return VolumeStatus(path="", size=size, degraded=True, local=LocalHost.UNKNOWN)
             whole = pair.connected and mine.current and peer is not None and peer.current
             return VolumeStatus(
                 path=pair.here.path,
                 minor=ends_of(disk, self._here).local_minor,
                 size=size,
                 degraded=not whole,
-                local=Local.OK if mine.current else Local.FAULTY,
+                local=LocalHost.OK if mine.current else LocalHost.FAULTY,
             )
 
     @contextmanager
-    def _pair(self, disk: Disk) -> Iterator[Pair]:
+    def _pair(self, disk: Disk) -> Iterator[MirrorPair]:
         """Both copies, as they are now; what is changed is kept, unless an error is raised."""
-        with twins.locked(self._folder):
+        with hardlinks.locked(self._folder):
             here = self._side(disk, self._here)
             if here is None:
                 raise Refused(f"there is no copy of disk {disk.uuid} on this node", Code.UNKNOWN)
-            pair = Pair(self._here, here, self._side(disk, self._peer(disk)))
+            pair = MirrorPair(self._here, here, self._side(disk, self._peer(disk)))
             pair.settle()
             yield pair
             pair.settle()
@@ -185,22 +185,22 @@ class PretendMirror:
                 _keep(side.note, side.copy)
 
     @contextmanager
-    def _attached(self, disk: Disk) -> Iterator[Pair]:
+    def _attached(self, disk: Disk) -> Iterator[MirrorPair]:
         with self._pair(disk) as pair:
             if not pair.mine.up:
                 raise Refused(f"disk {disk.uuid} is not attached; attach it first", _STATE)
             yield pair
 
-    def _copy(self, disk: Disk) -> Copy | None:
-        found = twins.read(self._note(disk, self._here))
+    def _copy(self, disk: Disk) -> MirrorCopy | None:
+        found = hardlinks.read(self._note(disk, self._here))
         return None if found is None else _decode(found)
 
-    def _side(self, disk: Disk, node: str) -> Side | None:
+    def _side(self, disk: Disk, node: str) -> MirrorSide | None:
         note = self._note(disk, node)
-        found = twins.read(note)
+        found = hardlinks.read(note)
         if found is None:
             return None
-        return Side(_decode(found), f"{self._folder}/{node}{file_of(disk.children[0])}", note)
+        return MirrorSide(_decode(found), f"{self._folder}/{node}{file_of(disk.children[0])}", note)
 
     def _note(self, disk: Disk, node: str) -> str:
         return f"{self._folder}/{node}/mirrors/{disk.logical_id[2]}.json"
@@ -213,23 +213,23 @@ class PretendMirror:
 
 
 @dataclass
-class Pair:
+class MirrorPair:
     """The two copies of a disk, as the node named ``name`` sees them."""
 
     name: str
-    here: Side
-    there: Side | None
+    here: MirrorSide
+    there: MirrorSide | None
 
     @property
-    def mine(self) -> Copy:
+    def mine(self) -> MirrorCopy:
         return self.here.copy
 
     @property
-    def peer(self) -> Copy | None:
+    def peer(self) -> MirrorCopy | None:
         return None if self.there is None else self.there.copy
 
     @property
-    def sides(self) -> list[Side]:
+    def sides(self) -> list[MirrorSide]:
         return [self.here] if self.there is None else [self.here, self.there]
 
     @property
@@ -256,7 +256,7 @@ class Pair:
     def settle(self) -> None:
         """Let everything happen that follows from how the copies are now."""
         for side in self.sides:
-            if side.copy.there and not twins.is_there(side.path):
+            if side.copy.there and not hardlinks.is_there(side.path):
                 side.copy.there = side.copy.current = False  # somebody broke it
         if self.there is None or not self.connected:
             self._lose_each_other()
@@ -271,29 +271,29 @@ class Pair:
             if ahead.copy.changed:
                 ahead.copy.changed = late.copy.current = False
             if ahead.copy.current and late.copy.there and not late.copy.current:
-                twins.join(late.path, ahead.path)
+                hardlinks.join(late.path, ahead.path)
                 late.copy.current = True
-        if mine.current and peer.current and not twins.same(self.here.path, self.there.path):
+        if mine.current and peer.current and not hardlinks.same(self.here.path, self.there.path):
             first, second = (self.there, self.here) if peer.writable else (self.here, self.there)
-            twins.join(second.path, first.path)
+            hardlinks.join(second.path, first.path)
 
     def _lose_each_other(self) -> None:
         written = [side for side in self.sides if side.copy.writable]
         for side in written:
             side.copy.changed = True
-        if written and self.there and twins.same(self.here.path, self.there.path):
-            twins.part((self.here if self.there in written else self.there).path)
+        if written and self.there and hardlinks.same(self.here.path, self.there.path):
+            hardlinks.part((self.here if self.there in written else self.there).path)
 
 
 _STATE = Code.STATE
 
 
-def _decode(note: bytes) -> Copy:
+def _decode(note: bytes) -> MirrorCopy:
     try:
-        return msgspec.json.decode(note, type=Copy)
+        return msgspec.json.decode(note, type=MirrorCopy)
     except UNREADABLE as e:
         raise Failed(f"the note about a mirrored disk is broken: {e}", Code.ENVIRONMENT) from None
 
 
-def _keep(note: str, copy: Copy | None) -> None:
-    twins.write(note, None if copy is None else msgspec.json.encode(copy))
+def _keep(note: str, copy: MirrorCopy | None) -> None:
+    hardlinks.write(note, None if copy is None else msgspec.json.encode(copy))

@@ -12,7 +12,7 @@ from zope.interface import implementer
 from ganeti.errors import Code, Failed, Refused
 from ganeti.schema.documents import UNREADABLE
 from ganeti.schema.records import Record, replace
-from ganeti.storage.interfaces import IUnits, Unit
+from ganeti.storage.interfaces import IUnits, StorageUnit
 from ganeti.system.interfaces import IFiles, IImages
 
 MIB = 1 << 20
@@ -73,16 +73,16 @@ class PretendGroups:
     def __init__(self, devices: Devices) -> None:
         self._devices = devices
 
-    async def units(self) -> list[Unit]:
+    async def units(self) -> list[StorageUnit]:
         return [await self.unit(name) for name in sorted({d.group for d in self._devices.all()})]
 
-    async def unit(self, name: str) -> Unit:
+    async def unit(self, name: str) -> StorageUnit:
         members = [device for device in self._devices.all() if device.group == name]
         if not members:
             raise Refused(f"there is no volume group {name} on this node", Code.UNKNOWN)
         used = await self._devices.used(name)
         usable = sum(each.size for each in members if each.allocatable and not each.missing)
-        return Unit(
+        return StorageUnit(
             name=name,
             size=sum(each.size for each in members),
             free=max(0, usable - used),
@@ -118,11 +118,11 @@ class PretendDevices:
     def __init__(self, devices: Devices) -> None:
         self._devices = devices
 
-    async def units(self) -> list[Unit]:
+    async def units(self) -> list[StorageUnit]:
         names = sorted(device.name for device in self._devices.all())
         return [await self.unit(name) for name in names]
 
-    async def unit(self, name: str) -> Unit:
+    async def unit(self, name: str) -> StorageUnit:
         device = self._present(name)
         # Volumes fill the devices of a group one after the other.
         left = await self._devices.used(device.group)
@@ -131,7 +131,7 @@ class PretendDevices:
             if each.name == name:
                 break
             left -= used
-        return Unit(
+        return StorageUnit(
             name=name,
             group=device.group,
             size=device.size,

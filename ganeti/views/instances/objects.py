@@ -10,16 +10,16 @@ from typing import Any, TypeAlias
 
 from immutables import Map
 
-from ganeti.config.state import Kind
+from ganeti.config.state import RecordKind
 from ganeti.model.disk import Disk
 from ganeti.model.instance import Instance
-from ganeti.query.fields import Status
+from ganeti.query.fields import FieldStatus
 from ganeti.views.instances.row import InstanceRow
 from ganeti.views.instances.table import INSTANCES
-from ganeti.views.moment import Moment, in_order
 from ganeti.views.objects import object_encoder
+from ganeti.views.snapshot import ClusterSnapshot, in_order
 
-_Shown: TypeAlias = Status | bool | tuple[int, int]
+_Shown: TypeAlias = FieldStatus | bool | tuple[int, int]
 """What objects show of what nodes say: nothing is known; no guest, or one elsewhere; its memory
 and processors. The time that a guest has used is not shown, and always changes."""
 
@@ -51,7 +51,7 @@ class InstanceObjects:
         self._basis: tuple[Any, Any] = (None, None)
         self._list = b"[]"
 
-    def everything(self, moment: Moment) -> bytes:
+    def everything(self, moment: ClusterSnapshot) -> bytes:
         """All instances, as people sort them, as a JSON list of objects."""
         objects, present = self._basis
         if moment.state.objects is objects and moment.present is present:
@@ -67,18 +67,18 @@ class InstanceObjects:
         self._basis = moment.state.objects, moment.present
         return self._list
 
-    def some(self, moment: Moment, names: Iterable[str]) -> bytes:
+    def some(self, moment: ClusterSnapshot, names: Iterable[str]) -> bytes:
         """The instances of these names or UUIDs in the order given, as a JSON list of objects.
 
         :raises Refused: there is no instance of one of the names.
         """
         return self._joined(moment, [moment.state.instance(name) for name in names])
 
-    def _joined(self, moment: Moment, instances: Iterable[Instance]) -> bytes:
+    def _joined(self, moment: ClusterSnapshot, instances: Iterable[Instance]) -> bytes:
         self._forget_if_moved(moment)
         # What is the same for all need not be looked at for each.
         objects, present = self._basis
-        same_disks = bool(objects) and moment.disks is objects.get(Kind.DISK)
+        same_disks = bool(objects) and moment.disks is objects.get(RecordKind.DISK)
         same_said = moment.present is present
         pieces = []
         for instance in instances:
@@ -93,11 +93,11 @@ class InstanceObjects:
             pieces.append(known.encoded)
         return b"[" + b",".join(pieces) + b"]"
 
-    def _made(self, moment: Moment, instance: Instance) -> _Piece:
+    def _made(self, moment: ClusterSnapshot, instance: Instance) -> _Piece:
         encoded = self._encode(InstanceRow(moment, instance))
         return _Piece(instance, _disks(moment, instance), _shown(moment, instance), encoded)
 
-    def _forget_if_moved(self, moment: Moment) -> None:
+    def _forget_if_moved(self, moment: ClusterSnapshot) -> None:
         """Drop every piece if something that many depend on has changed."""
         around = _around(moment)
         if around != self._around:
@@ -105,7 +105,7 @@ class InstanceObjects:
             self._around = around
 
 
-def _around(moment: Moment) -> tuple[Any, ...]:
+def _around(moment: ClusterSnapshot) -> tuple[Any, ...]:
     """What many instances depend on, and what seldom changes.
 
     Of the cluster and of networks only parts are shown; others change with each new instance.
@@ -123,14 +123,14 @@ def _around(moment: Moment) -> tuple[Any, ...]:
     )
 
 
-def _disks(moment: Moment, instance: Instance) -> list[Disk]:
+def _disks(moment: ClusterSnapshot, instance: Instance) -> list[Disk]:
     every_disk = moment.disks
     return [every_disk[uuid] for uuid in instance.disks]
 
 
-def _shown(moment: Moment, instance: Instance) -> _Shown:
-    said = moment.present.said.get(instance.primary_node, Status.NODATA)
-    if isinstance(said, Status):
+def _shown(moment: ClusterSnapshot, instance: Instance) -> _Shown:
+    said = moment.present.said.get(instance.primary_node, FieldStatus.NODATA)
+    if isinstance(said, FieldStatus):
         return said
     guest = said.guests.get(instance.name)
     if guest is None:

@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from ganeti.query.fields import Field, Kind, Status
+from ganeti.query.fields import Field, FieldStatus, FieldType
 from ganeti.views.instances.row import InstanceRow
 
 _BACKEND = (
-    ("always_failover", "be/always_failover", Kind.BOOL, "Whether it is never migrated."),
-    ("auto_balance", "Auto_balance", Kind.BOOL, "Whether N+1 checks count it."),
-    ("maxmem", "ConfigMaxMem", Kind.UNIT, "The most memory it gets."),
-    ("memory", "ConfigMaxMem", Kind.UNIT, "The older name of be/maxmem."),
-    ("minmem", "ConfigMinMem", Kind.UNIT, "The least memory it runs with."),
-    ("spindle_use", "be/spindle_use", Kind.NUMBER, "How many spindles it counts for."),
-    ("vcpus", "ConfigVCPUs", Kind.NUMBER, "How many virtual processors it gets."),
+    ("always_failover", "be/always_failover", FieldType.BOOL, "Whether it is never migrated."),
+    ("auto_balance", "Auto_balance", FieldType.BOOL, "Whether N+1 checks count it."),
+    ("maxmem", "ConfigMaxMem", FieldType.UNIT, "The most memory it gets."),
+    ("memory", "ConfigMaxMem", FieldType.UNIT, "The older name of be/maxmem."),
+    ("minmem", "ConfigMinMem", FieldType.UNIT, "The least memory it runs with."),
+    ("spindle_use", "be/spindle_use", FieldType.NUMBER, "How many spindles it counts for."),
+    ("vcpus", "ConfigVCPUs", FieldType.NUMBER, "How many virtual processors it gets."),
 )
 
 _TRUTHS = """
@@ -59,7 +59,11 @@ def parameter_fields() -> Iterator[Field[InstanceRow]]:
     """Every field of a single parameter."""
     for name, title, kind, text in _BACKEND:
         yield Field(f"be/{name}", title, kind, text, partial(_backend, name))
-    for kind, names in ((Kind.BOOL, _TRUTHS), (Kind.NUMBER, _NUMBERS), (Kind.OTHER, _OTHERS)):
+    for kind, names in (
+        (FieldType.BOOL, _TRUTHS),
+        (FieldType.NUMBER, _NUMBERS),
+        (FieldType.OTHER, _OTHERS),
+    ):
         for name in names.split():
             title = _TITLES.get(name, f"hv/{name}")
             text = f"The hypervisor parameter {name}."
@@ -67,8 +71,8 @@ def parameter_fields() -> Iterator[Field[InstanceRow]]:
 
 
 def _backend(name: str, row: InstanceRow) -> Any:
-    return row.beparams.get(name, Status.UNAVAILABLE)
+    return row.beparams.get(name, FieldStatus.UNAVAILABLE)
 
 
 def _hypervisor(name: str, row: InstanceRow) -> Any:
-    return row.hvparams.get(name, Status.UNAVAILABLE)
+    return row.hvparams.get(name, FieldStatus.UNAVAILABLE)

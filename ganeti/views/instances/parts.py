@@ -9,15 +9,15 @@ from functools import partial
 from typing import Any
 
 from ganeti.model.disk import Disk
-from ganeti.query.fields import Field, Kind, Status
-from ganeti.views.instances.row import Card, InstanceRow
+from ganeti.query.fields import Field, FieldStatus, FieldType
+from ganeti.views.instances.row import InstanceRow, NicColumns
 
 MAX_DISKS = 16
 MAX_NICS = 8
 
 
 @dataclass(frozen=True)
-class Family:
+class FieldFamily:
     """Fields of one thing that is known of every disk or card: a list, and one field for each.
 
     ``each`` and ``title`` name the fields by number, ``all`` and ``title_of_all`` the list.
@@ -29,14 +29,14 @@ class Family:
     title_of_all: str
     doc: str
     values: Callable[[InstanceRow], Sequence[Any]]
-    kind: Kind = Kind.TEXT
+    kind: FieldType = FieldType.TEXT
     count: int = MAX_NICS
 
     def fields(self) -> Iterator[Field[InstanceRow]]:
         """The fields of the family."""
         if self.all:
             yield Field(
-                self.all, self.title_of_all, Kind.OTHER, f"{self.doc}, in a list.", self.values
+                self.all, self.title_of_all, FieldType.OTHER, f"{self.doc}, in a list.", self.values
             )
         for number in range(self.count):
             yield Field(
@@ -53,7 +53,7 @@ def _of_number(
 ) -> Any:
     found = values(row)
     if number >= len(found) or found[number] is None:
-        return Status.UNAVAILABLE
+        return FieldStatus.UNAVAILABLE
     return found[number]
 
 
@@ -61,7 +61,7 @@ def _disks(of: Callable[[Disk], Any]) -> Callable[[InstanceRow], Sequence[Any]]:
     return lambda row: [of(disk) for disk in row.disks]
 
 
-def _cards(of: Callable[[Card], Any]) -> Callable[[InstanceRow], Sequence[Any]]:
+def _cards(of: Callable[[NicColumns], Any]) -> Callable[[InstanceRow], Sequence[Any]]:
     return lambda row: [of(card) for card in row.cards]
 
 
@@ -70,40 +70,42 @@ def _network_names(row: InstanceRow) -> list[str | None]:
     return [networks[nic.network].name if nic.network else None for nic in row.instance.nics]
 
 
-def _bridge(card: Card) -> str | None:
+def _bridge(card: NicColumns) -> str | None:
     return card.link if card.mode == "bridged" else None
 
 
-def _vlan(card: Card) -> str | None:
+def _vlan(card: NicColumns) -> str | None:
     return card.vlan if card.mode == "openvswitch" else None
 
 
 def _disk_family(
-    each: str, title: str, plural: str, doc: str, of: Callable[[Disk], Any], kind: Kind
-) -> Family:
+    each: str, title: str, plural: str, doc: str, of: Callable[[Disk], Any], kind: FieldType
+) -> FieldFamily:
     values = _disks(of)
-    return Family(f"disk.{each}", title, f"disk.{each}s", plural, doc, values, kind, MAX_DISKS)
+    return FieldFamily(f"disk.{each}", title, f"disk.{each}s", plural, doc, values, kind, MAX_DISKS)
 
 
 DISKS = (
-    _disk_family("size", "Disk", "Disk_sizes", "Disk size", lambda d: d.size, Kind.UNIT),
-    _disk_family("name", "DiskName", "Disk_names", "Disk name", lambda d: d.name, Kind.TEXT),
-    _disk_family("uuid", "DiskUUID", "Disk_UUIDs", "Disk UUID", lambda d: d.uuid, Kind.TEXT),
-    Family(
+    _disk_family("size", "Disk", "Disk_sizes", "Disk size", lambda d: d.size, FieldType.UNIT),
+    _disk_family("name", "DiskName", "Disk_names", "Disk name", lambda d: d.name, FieldType.TEXT),
+    _disk_family("uuid", "DiskUUID", "Disk_UUIDs", "Disk UUID", lambda d: d.uuid, FieldType.TEXT),
+    FieldFamily(
         "disk.spindles",
         "DiskSpindles",
         "disk.spindles",
         "Disk_spindles",
         "Spindles of the disk",
         _disks(lambda disk: disk.spindles),
-        Kind.NUMBER,
+        FieldType.NUMBER,
         MAX_DISKS,
     ),
 )
 
 
-def _nic_family(each: str, title: str, plural: str, doc: str, of: Callable[[Card], Any]) -> Family:
-    return Family(f"nic.{each}", title, f"nic.{each}s", plural, doc, _cards(of))
+def _nic_family(
+    each: str, title: str, plural: str, doc: str, of: Callable[[NicColumns], Any]
+) -> FieldFamily:
+    return FieldFamily(f"nic.{each}", title, f"nic.{each}s", plural, doc, _cards(of))
 
 
 NICS = (
@@ -118,7 +120,7 @@ NICS = (
     _nic_family(
         "network", "NicNetwork", "NIC_networks", "Network UUID", lambda card: card.nic.network
     ),
-    Family(
+    FieldFamily(
         "nic.network.name",
         "NicNetworkName",
         "nic.networks.names",
@@ -129,9 +131,13 @@ NICS = (
 )
 
 COUNTS: tuple[Field[InstanceRow], ...] = (
-    Field("disk.count", "Disks", Kind.NUMBER, "How many disks.", lambda row: len(row.disks)),
+    Field("disk.count", "Disks", FieldType.NUMBER, "How many disks.", lambda row: len(row.disks)),
     Field(
-        "nic.count", "NICs", Kind.NUMBER, "How many network cards.", lambda r: len(r.instance.nics)
+        "nic.count",
+        "NICs",
+        FieldType.NUMBER,
+        "How many network cards.",
+        lambda r: len(r.instance.nics),
     ),
 )
 

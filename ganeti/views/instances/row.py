@@ -13,10 +13,10 @@ from ganeti.model.group import Group
 from ganeti.model.guest import GuestState
 from ganeti.model.instance import Instance, Nic
 from ganeti.model.node import Node
-from ganeti.query.fields import Status
+from ganeti.query.fields import FieldStatus
 from ganeti.schema.types import Parameters
-from ganeti.views.instances.status import Condition, Seen, condition
-from ganeti.views.moment import Moment, in_order
+from ganeti.views.instances.status import Condition, GuestStatus, condition
+from ganeti.views.snapshot import ClusterSnapshot, in_order
 
 GLOBAL = frozenset({"migration_bandwidth", "migration_mode", "migration_port", "xen_cmd"})
 """Hypervisor parameters that hold for all instances of a node, and are not shown with one."""
@@ -28,7 +28,7 @@ _WITHOUT_SPACE = frozenset({Template.DISKLESS, Template.BLOCKDEV})
 
 
 @dataclass(frozen=True)
-class Card:
+class NicColumns:
     """A network card with its parameters filled in."""
 
     nic: Nic
@@ -40,7 +40,7 @@ class Card:
 class InstanceRow:
     """An instance at a moment."""
 
-    def __init__(self, moment: Moment, instance: Instance) -> None:
+    def __init__(self, moment: ClusterSnapshot, instance: Instance) -> None:
         self.moment = moment
         self.instance = instance
 
@@ -67,12 +67,12 @@ class InstanceRow:
         return [disks[uuid] for uuid in self.instance.disks]
 
     @cached_property
-    def cards(self) -> list[Card]:
+    def cards(self) -> list[NicColumns]:
         common = self.moment.cards
         found = []
         for nic in self.instance.nics:
             own = common | nic.nicparams if nic.nicparams else common
-            found.append(Card(nic, own["mode"], own["link"], own["vlan"]))
+            found.append(NicColumns(nic, own["mode"], own["link"], own["vlan"]))
         return found
 
     @cached_property
@@ -118,23 +118,23 @@ class InstanceRow:
     # --- what its nodes say
 
     @cached_property
-    def guest(self) -> GuestState | Status | None:
+    def guest(self) -> GuestState | FieldStatus | None:
         """What its primary node says of it; None if that does not run it."""
         said = self.moment.present.of(self.instance.primary_node)
-        return said if isinstance(said, Status) else said.guests.get(self.instance.name)
+        return said if isinstance(said, FieldStatus) else said.guests.get(self.instance.name)
 
     @property
-    def seen(self) -> Seen:
+    def seen(self) -> GuestStatus:
         """What is known of its guest."""
         guest = self.guest
-        if guest is Status.OFFLINE:
-            return Seen.NODE_OFFLINE
-        if isinstance(guest, Status):
-            return Seen.NO_ANSWER
+        if guest is FieldStatus.OFFLINE:
+            return GuestStatus.NODE_OFFLINE
+        if isinstance(guest, FieldStatus):
+            return GuestStatus.NO_ANSWER
         if guest is not None:
-            return Seen.RUNNING
+            return GuestStatus.RUNNING
         elsewhere = self.instance.name in self.moment.present.homes
-        return Seen.ELSEWHERE if elsewhere else Seen.ABSENT
+        return GuestStatus.ELSEWHERE if elsewhere else GuestStatus.ABSENT
 
     @property
     def condition(self) -> Condition:
@@ -146,11 +146,11 @@ class InstanceRow:
         """An attribute of the running guest, or why there is none."""
         guest = self.guest
         if guest is None:
-            return Status.UNAVAILABLE
-        return guest if isinstance(guest, Status) else getattr(guest, attribute)
+            return FieldStatus.UNAVAILABLE
+        return guest if isinstance(guest, FieldStatus) else getattr(guest, attribute)
 
 
-def rows(moment: Moment, names: Iterable[str] | None = None) -> list[InstanceRow]:
+def rows(moment: ClusterSnapshot, names: Iterable[str] | None = None) -> list[InstanceRow]:
     """All instances as people sort them, or those of these names or UUIDs in the order given.
 
     :raises Refused: there is no instance of one of the names.

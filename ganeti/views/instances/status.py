@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from ganeti.model.instance import Wanted, WantedBy
 
 
-class Seen(enum.Enum):
+class GuestStatus(enum.Enum):
     """What is known of an instance's guest."""
 
     RUNNING = "it runs on its primary node"
@@ -33,22 +33,22 @@ class Condition(enum.StrEnum):
     ERROR_NODEOFFLINE = "ERROR_nodeoffline"
 
 
-_WHEREVER: Mapping[Seen, Condition] = {
-    Seen.NODE_OFFLINE: Condition.ERROR_NODEOFFLINE,
-    Seen.NO_ANSWER: Condition.ERROR_NODEDOWN,
-    Seen.ELSEWHERE: Condition.ERROR_WRONGNODE,
+_WHEREVER: Mapping[GuestStatus, Condition] = {
+    GuestStatus.NODE_OFFLINE: Condition.ERROR_NODEOFFLINE,
+    GuestStatus.NO_ANSWER: Condition.ERROR_NODEDOWN,
+    GuestStatus.ELSEWHERE: Condition.ERROR_WRONGNODE,
 }
-_AS_WANTED: Mapping[tuple[Seen, Wanted], Condition] = {
-    (Seen.RUNNING, Wanted.UP): Condition.RUNNING,
-    (Seen.RUNNING, Wanted.DOWN): Condition.ERROR_UP,
-    (Seen.RUNNING, Wanted.OFFLINE): Condition.ERROR_UP,
-    (Seen.ABSENT, Wanted.UP): Condition.ERROR_DOWN,
-    (Seen.ABSENT, Wanted.DOWN): Condition.ADMIN_DOWN,
-    (Seen.ABSENT, Wanted.OFFLINE): Condition.ADMIN_OFFLINE,
+_AS_WANTED: Mapping[tuple[GuestStatus, Wanted], Condition] = {
+    (GuestStatus.RUNNING, Wanted.UP): Condition.RUNNING,
+    (GuestStatus.RUNNING, Wanted.DOWN): Condition.ERROR_UP,
+    (GuestStatus.RUNNING, Wanted.OFFLINE): Condition.ERROR_UP,
+    (GuestStatus.ABSENT, Wanted.UP): Condition.ERROR_DOWN,
+    (GuestStatus.ABSENT, Wanted.DOWN): Condition.ADMIN_DOWN,
+    (GuestStatus.ABSENT, Wanted.OFFLINE): Condition.ADMIN_OFFLINE,
 }
 
 
-def condition(seen: Seen, wanted: Wanted, by: WantedBy = WantedBy.ADMIN) -> Condition:
+def condition(seen: GuestStatus, wanted: Wanted, by: WantedBy = WantedBy.ADMIN) -> Condition:
     """How an instance is that is ``wanted`` so, ``by`` its administrator or its user."""
     found = _WHEREVER.get(seen) or _AS_WANTED[seen, wanted]
     if found is Condition.ADMIN_DOWN and by is WantedBy.USER:

@@ -143,7 +143,9 @@ class TagTests(SynchronousTestCase):
         self.assertEqual(paths, ["tags[0]", "tags[2]", "tags[3]", "tags[4]"])
 
     def test_a_tag_that_is_not_there_cannot_be_removed(self) -> None:
-        with self.assertRaisesRegex(Refused, "there is no tag b, c to remove"):
+        with self.assertRaisesRegex(
+            Refused, "instance web1 has no tag b, c; see gnt-instance list-tags"
+        ):
             remove_tags(WEB, ["c", "b", "a"])(add_tags(WEB, ["a"])(STATE))
 
     def test_there_is_a_limit(self) -> None:

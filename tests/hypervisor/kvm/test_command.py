@@ -14,8 +14,8 @@ from ganeti.errors import Invalid
 from ganeti.hypervisor.interfaces import AttachedDisk
 from ganeti.hypervisor.kvm.command import Accelerator, Machine, command
 from ganeti.hypervisor.kvm.devices import escaped, tap
-from ganeti.hypervisor.kvm.places import places
-from ganeti.model.disk import Mode
+from ganeti.hypervisor.kvm.runtime_paths import places
+from ganeti.model.disk import DiskMode
 from ganeti.model.guest import GuestNic
 from ganeti.schema.records import replace
 from ganeti.testing.builders import a_disk, a_guest
@@ -127,7 +127,7 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual(after(argv, "-drive"), [drive])
 
     def test_disks_are_cached_and_read_as_they_should_be(self) -> None:
-        disk = AttachedDisk(replace(a_disk("a"), mode=Mode.READ_ONLY), "/f,a")
+        disk = AttachedDisk(replace(a_disk("a"), mode=DiskMode.READ_ONLY), "/f,a")
         argv = called(disks=[disk], disk_cache="none", disk_aio="native", disk_discard="unmap")
         drive = (
             "file=/f,,a,format=raw,if=none,id=disk0,cache=none,aio=native,discard=unmap,readonly=on"

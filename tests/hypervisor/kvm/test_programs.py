@@ -7,10 +7,10 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Failed, Refused
-from ganeti.hypervisor.kvm.programs import Programs, read_cpus, read_machines
+from ganeti.hypervisor.kvm.programs import QemuPrograms, read_cpus, read_machines
 from ganeti.testing.disk import MemoryFiles
 from ganeti.testing.processes import Script
-from ganeti.testing.qemu import Network, ScriptedHost
+from ganeti.testing.qemu import QemuNetwork, ScriptedHost
 
 NEWER = """Available CPUs:
   486                   (alias configured by machine type)
@@ -23,8 +23,8 @@ Recognized CPUID flags:
 
 class ProgramTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.host = ScriptedHost(Clock(), Network(), ["/qemu"])
-        self.programs = Programs(MemoryFiles(self.host.disk), self.host.processes)
+        self.host = ScriptedHost(Clock(), QemuNetwork(), ["/qemu"])
+        self.programs = QemuPrograms(MemoryFiles(self.host.disk), self.host.processes)
 
     def test_an_alias_stands_for_the_machine_of_this_version(self) -> None:
         program = self.successResultOf(self.programs.describe("/qemu"))

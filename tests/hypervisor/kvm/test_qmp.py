@@ -21,22 +21,22 @@ SPOKEN = (
     b'{"error": {"class": "GenericError", "desc": "no"}}\r\n'
 )
 MEANT = [
-    qmp.Greeting((7, 2, 22)),
-    qmp.Answer({"status": "running"}),
-    qmp.Event("SHUTDOWN", {"guest": True}),
-    qmp.Event("STOP"),
-    qmp.Error("GenericError", "no"),
+    qmp.QmpGreeting((7, 2, 22)),
+    qmp.QmpAnswer({"status": "running"}),
+    qmp.QmpEvent("SHUTDOWN", {"guest": True}),
+    qmp.QmpEvent("STOP"),
+    qmp.QmpError("GenericError", "no"),
 ]
 
 
 class QmpTests(SynchronousTestCase):
     def test_messages_are_told_apart(self) -> None:
-        self.assertEqual(list(qmp.Messages().receive(SPOKEN)), MEANT)
+        self.assertEqual(list(qmp.QmpMessages().receive(SPOKEN)), MEANT)
 
     @given(st.lists(st.integers(0, len(SPOKEN))))
     def test_messages_come_whole_however_they_are_cut(self, cuts: list[int]) -> None:
         edges = [0, *sorted(cuts), len(SPOKEN)]
-        messages = qmp.Messages()
+        messages = qmp.QmpMessages()
         found = [
             message
             for start, end in pairwise(edges)
@@ -47,11 +47,11 @@ class QmpTests(SynchronousTestCase):
     @given(st.binary())
     def test_garbage_is_refused_or_understood_but_never_breaks(self, data: bytes) -> None:
         with contextlib.suppress(ProtocolError):
-            list(qmp.Messages().receive(data + b"\n"))
+            list(qmp.QmpMessages().receive(data + b"\n"))
 
     def test_a_line_without_end_is_refused(self) -> None:
         with self.assertRaises(ProtocolError):
-            list(qmp.Messages().receive(b"x" * (qmp.LONGEST + 1)))
+            list(qmp.QmpMessages().receive(b"x" * (qmp.MAX_LENGTH + 1)))
 
     def test_commands_are_lines(self) -> None:
         self.assertEqual(qmp.encoded("quit", {}), b'{"execute":"quit"}\n')

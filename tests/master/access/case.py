@@ -11,18 +11,18 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.access.tokens import digest_of
 from ganeti.config.state import ClusterState
-from ganeti.config.writer import Cause, Change
+from ganeti.config.writer import Change, ChangeCause
 from ganeti.errors import GanetiError
 from ganeti.luxi import framing
 from ganeti.luxi.caller import Caller
 from ganeti.luxi.methods import Request, SubmitJob
-from ganeti.luxi.server import Methods
+from ganeti.luxi.server import LuxiMethods
 from ganeti.model.users import ApiToken, Role, RoleGrant, Scope, UserAccount
 from ganeti.opcodes.opcode import Opcode
 from ganeti.testing.builders import an_instance
 from ganeti.testing.cluster import SimulatedCluster
 
-BECAUSE = Cause("test", "test")
+BECAUSE = ChangeCause("test", "test")
 SECRET = "s" * 43
 TEAMS: Mapping[str, str] = {"web1": "team-a", "web2": "team-a", "db1": "team-b"}
 
@@ -58,7 +58,7 @@ class AccessCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.cluster = SimulatedCluster(2)
         self.master = self.cluster.master
-        self.methods = Methods(self.master.answers(), self.master.gate)
+        self.methods = LuxiMethods(self.master.answers(), self.master.gate)
         node = self.master.config.state().cluster.master_node
         instances = [
             an_instance(name, tags=(team,), primary_node=node, nics=()).instance

@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Invalid
-from ganeti.operations.backup.description import DumpedDisk, Exported, described, read, section
+from ganeti.operations.backup.description import (
+    DumpedDisk,
+    ExportDescription,
+    described,
+    read,
+    section,
+)
 from ganeti.schema.records import replace
 from ganeti.testing.builders import SINCE, a_cluster, a_disk, a_nic, an_instance, uuid_of
 
@@ -61,7 +67,7 @@ class DescriptionTests(SynchronousTestCase):
             "mode": "bridged",
             "link": "br0",
         }
-        expected = Exported(
+        expected = ExportDescription(
             name="web1.example.com",
             os="debootstrap+default",
             disk_template="drbd",

@@ -19,7 +19,7 @@ from ganeti.luxi import framing
 from ganeti.luxi.caller import Caller
 from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import Request
-from ganeti.luxi.server import Methods
+from ganeti.luxi.server import LuxiMethods
 from ganeti.rapi.access import Authenticator, MasterAccounts, UsersFile, UsersFileChecker
 from ganeti.rapi.channel import Channel
 from ganeti.rapi.costly_queries import QueryLimit
@@ -42,7 +42,7 @@ HASH = hashed(PASSWORD, b"0" * 16)
 class WireMaster:
     """A master as it is reached over its socket, but for the socket."""
 
-    def __init__(self, methods: Callable[[], Methods], clock: IReactorTime) -> None:
+    def __init__(self, methods: Callable[[], LuxiMethods], clock: IReactorTime) -> None:
         self._methods = methods
         self._clock = clock
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ganeti.cli.audit import describe
+from ganeti.cli.gnt_cluster.audit import describe
 from ganeti.luxi.methods import QueryHistory
 from ganeti.master.access.audit import MOST_AT_ONCE, REST
 from ganeti.opcodes.instance.lifecycle import ShutdownInstance

@@ -18,14 +18,14 @@ from ganeti.rapi.routes.table import ROUTES
 from ganeti.rapi.site import ApiSite
 from ganeti.testing.events import MemoryEvents
 from ganeti.testing.master import MemoryMaster
-from tests.rapi.asking import AUTO, NOW, Asker
+from tests.rapi.asking import AUTO, NOW, NodeClient
 
 
 class EventCase(SynchronousTestCase):
     max_bytes = 1 << 20
 
     def setUp(self) -> None:
-        self.asker = Asker(MemoryMaster(), self.mktemp())
+        self.asker = NodeClient(MemoryMaster(), self.mktemp())
         self.clock = self.asker.clock
         self.master = MemoryEvents(self.clock)
         self.master.change("web0")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.testing import StringTransport
 
-from ganeti.events.cursor import Cursor
+from ganeti.events.stream_position import StreamPosition
 from ganeti.rapi.access import LOOK_SECONDS
 from ganeti.rapi.channel import TIMEOUTS, Channel
 from ganeti.rapi.events.hub import HEARTBEAT, LINGER, RETRY_DELAY
@@ -117,7 +117,7 @@ class StreamTests(StreamCase):
         self.assertEqual(other.ids(), ["4.1"])
 
     def test_a_position_that_is_not_kept_is_reset(self) -> None:
-        self.master.log.restart(Cursor(50))
+        self.master.log.restart(StreamPosition(50))
         reader = self.connect("?since=7")
         self.assertEqual(reader.events(), [("50", "reset")])
         self.change("web1")
@@ -212,7 +212,7 @@ class TroubleTests(StreamCase):
 
     def test_a_history_that_the_master_gave_up_is_reset(self) -> None:
         reader = self.connect()
-        self.master.log.restart(Cursor(0))
+        self.master.log.restart(StreamPosition(0))
         self.turn()
         self.assertEqual(reader.events(), [("1", "ready"), ("0", "reset")])
 

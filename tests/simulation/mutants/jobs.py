@@ -8,12 +8,12 @@ from tests.simulation.mutants.mutant import Mutant
 _QUEUE = "ganeti/jobs/queue.py"
 _STORE = "ganeti/jobs/store.py"
 _WORKER = "ganeti/jobs/worker.py"
-_RECOVERY = "ganeti/jobs/recovery.py"
-_MENDING = "ganeti/jobs/mending.py"
+_RECOVERY = "ganeti/jobs/restart_recovery.py"
+_MENDING = "ganeti/jobs/journal_recovery.py"
 _SCHEDULER = "ganeti/jobs/scheduler.py"
 _NAMES = "ganeti/locking/names.py"
 _TABLE = "ganeti/locking/table.py"
-_KEEPER = "ganeti/locking/keeper.py"
+_KEEPER = "ganeti/locking/waiting.py"
 _PERFORM = "ganeti/operations/perform.py"
 
 MUTANTS = (
@@ -61,12 +61,12 @@ MUTANTS = (
         name="recovery-runs-twice",
         file=_RECOVERY,
         before="""
-            case Status.RUNNING:
-                after = job.after(Event.RESTARTED, now, _was_under_way(job, index))
-            case Status.WAITING | Status.CANCELING:
+            case JobStatus.RUNNING:
+                after = job.after(JobEvent.RESTARTED, now, _was_under_way(job, index))
+            case JobStatus.WAITING | JobStatus.CANCELING:
 """,
         after="""
-            case Status.WAITING | Status.CANCELING:
+            case JobStatus.WAITING | JobStatus.CANCELING:
 """,
         reason="a job that ran when the master died never ends",
         modes=(
@@ -141,14 +141,14 @@ MUTANTS = (
         name="locks-shared-among-writers",
         file=_NAMES,
         before="""
-    Mode.EXCLUSIVE: tuple(Mode),
-    Mode.SHARED: (Mode.EXCLUSIVE, Mode.SOME_EXCLUSIVE),
-    Mode.SOME_EXCLUSIVE: (Mode.EXCLUSIVE, Mode.SHARED),
+    LockMode.EXCLUSIVE: tuple(LockMode),
+    LockMode.SHARED: (LockMode.EXCLUSIVE, LockMode.SOME_EXCLUSIVE),
+    LockMode.SOME_EXCLUSIVE: (LockMode.EXCLUSIVE, LockMode.SHARED),
 """,
         after="""
-    Mode.EXCLUSIVE: (Mode.SHARED, Mode.SOME_SHARED, Mode.SOME_EXCLUSIVE),
-    Mode.SHARED: (Mode.EXCLUSIVE, Mode.SOME_EXCLUSIVE),
-    Mode.SOME_EXCLUSIVE: (Mode.EXCLUSIVE, Mode.SHARED),
+    LockMode.EXCLUSIVE: (LockMode.SHARED, LockMode.SOME_SHARED, LockMode.SOME_EXCLUSIVE),
+    LockMode.SHARED: (LockMode.EXCLUSIVE, LockMode.SOME_EXCLUSIVE),
+    LockMode.SOME_EXCLUSIVE: (LockMode.EXCLUSIVE, LockMode.SHARED),
 """,
         reason="two jobs hold one instance exclusively",
         modes=(

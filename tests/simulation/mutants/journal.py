@@ -139,10 +139,10 @@ MUTANTS = (
         name="journal-digest-not-chained",
         file=_FRAMES,
         before="""
-        after = Mark(after.position + 1, sha256(view[start:stop]).digest())
+        after = LogPosition(after.position + 1, sha256(view[start:stop]).digest())
 """,
         after="""
-        after = Mark(after.position + 1, sha256(view[start + 12 : stop]).digest())
+        after = LogPosition(after.position + 1, sha256(view[start + 12 : stop]).digest())
 """,
         reason="a reader and a writer compute different digests of a frame",
         modes=("crash",),

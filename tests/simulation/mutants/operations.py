@@ -6,15 +6,15 @@ from __future__ import annotations
 from tests.simulation.mutants.mutant import Mutant
 
 _UNDO = "ganeti/operations/undo.py"
-_DISKS = "ganeti/operations/instance/disks.py"
-_CREATE = "ganeti/operations/instance/create.py"
-_SENDING = "ganeti/operations/instance/sending.py"
-_SETTLING = "ganeti/operations/instance/settling.py"
-_FAILOVER = "ganeti/operations/instance/failover.py"
-_MOVE = "ganeti/operations/instance/move.py"
-_RENAME = "ganeti/operations/instance/rename.py"
-_REMOVE = "ganeti/operations/instance/remove.py"
-_STOP = "ganeti/operations/instance/stop.py"
+_DISKS = "ganeti/operations/instance/disks/block_devices.py"
+_CREATE = "ganeti/operations/instance/create/create.py"
+_SENDING = "ganeti/operations/instance/moves/migration.py"
+_SETTLING = "ganeti/operations/instance/moves/migration_cleanup.py"
+_FAILOVER = "ganeti/operations/instance/moves/failover.py"
+_MOVE = "ganeti/operations/instance/moves/move.py"
+_RENAME = "ganeti/operations/instance/lifecycle/rename.py"
+_REMOVE = "ganeti/operations/instance/lifecycle/remove.py"
+_STOP = "ganeti/operations/instance/lifecycle/stop.py"
 
 MUTANTS = (
     Mutant(
@@ -44,7 +44,7 @@ MUTANTS = (
         await tools.config.change(moved_to(subject.instance, target))
 """,
         after="""
-        await tools.nodes.ask(target, EndMigrationHere(guest=guest, arrived=True))
+        await tools.nodes.ask(target, FinalizeMigrationDst(guest=guest, arrived=True))
         await tools.config.change(moved_to(subject.instance, target))
 """,
         reason="the guest runs on its new node before the configuration says that it is there",
@@ -72,10 +72,10 @@ MUTANTS = (
         name="migration-source-lives-on",
         file=_SENDING,
         before="""
-        await tools.nodes.ask(source, EndMigrationThere(guest=guest, left=True))
+        await tools.nodes.ask(source, FinalizeMigrationSrc(guest=guest, left=True))
 """,
         after="""
-        await tools.nodes.ask(source, EndMigrationThere(guest=guest, left=False))
+        await tools.nodes.ask(source, FinalizeMigrationSrc(guest=guest, left=False))
 """,
         reason="the guest goes on running on its old node, too",
         modes=("plain",),
@@ -115,13 +115,13 @@ MUTANTS = (
         before="""
     if sender != primary:
         try:
-            await tools.nodes.ask(primary, EndMigrationHere(guest=guest, arrived=True))
+            await tools.nodes.ask(primary, FinalizeMigrationDst(guest=guest, arrived=True))
             return primary, True
 """,
         after="""
     if sender is None:
         try:
-            await tools.nodes.ask(primary, EndMigrationHere(guest=guest, arrived=True))
+            await tools.nodes.ask(primary, FinalizeMigrationDst(guest=guest, arrived=True))
             return primary, True
 """,
         reason="a guest that has arrived as a whole is woken where it came from",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from tests.simulation.mutants.mutant import Mutant
 
-_QUORUM = "ganeti/master/quorum.py"
+_QUORUM = "ganeti/master/mastership.py"
 _VOTER = "ganeti/node/voter.py"
 _RULES = "ganeti/rpc/quorum.py"
 _CANDIDATES = "ganeti/master/candidates.py"
@@ -290,10 +290,10 @@ MUTANTS = (
         file=_MARKER,
         before="""
         if not same:
-            raise Damaged(""",
+            raise JournalDamaged(""",
         after="""
         if same is None:
-            raise Damaged(""",
+            raise JournalDamaged(""",
         reason="frames of one history follow the checkpoint of another",
         modes=(
             "takeover",

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""``gnt-cluster command`` and ``copyfile``: the same on many nodes, through their daemons."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ganeti.cli.command import Arguments
+from ganeti.cli.session import FAILURE, ExitTool, Session
+
+if TYPE_CHECKING:
+    from ganeti.bootstrap.node_client import NodeEndpoint
+
+
+def command(session: Session, arguments: Arguments) -> int:
+    """Run a command line on nodes, and show how it ended there."""
+    from ganeti.bootstrap.node_commands import run_command
+    from ganeti.errors import GanetiError
+
+    own, endpoints = _endpoints(session, arguments)
+    answers = run_command(session.paths, own, endpoints, " ".join(arguments["command"]))
+    worst = 0
+    for name, answer in answers.items():
+        failed = isinstance(answer, GanetiError) or answer.code != 0
+        worst = FAILURE if failed else worst
+        if failed or not arguments.get("failure_only"):
+            for line in _shown(name, answer, named=bool(arguments.get("named"))):
+                session.say(line)
+    return worst
+
+
+def _shown(name: str, answer: Any, *, named: bool) -> list[str]:
+    """What a node answered, in the form that scripts know from Ganeti."""
+    lines = ["-" * 48]
+    if isinstance(answer, Exception):
+        return [*lines, f"node: {name}", f"Failure: {answer}"]
+    output = answer.output.splitlines()
+    if named:
+        lines += [f"{name}: {line}" for line in output]
+    else:
+        lines += [f"node: {name}", *output]
+    return [*lines, f"return code = {answer.code}"]
+
+
+def copyfile(session: Session, arguments: Arguments) -> int:
+    """Copy a file of this node to the same place on others."""
+    from ganeti.bootstrap.node_commands import copy_file
+    from ganeti.errors import GanetiError
+
+    path = os.path.abspath(arguments["file"])
+    own, endpoints = _endpoints(session, arguments)
+    others = [endpoint for endpoint in endpoints if endpoint.name != own.name]
+    worst = 0
+    for name, answer in copy_file(session.paths, own, others, path).items():
+        if isinstance(answer, GanetiError):
+            session.tell(f"Failure: {path} was not copied to {name}: {answer}")
+            worst = FAILURE
+    return worst
+
+
+def _endpoints(
+    session: Session, arguments: Arguments
+) -> tuple[NodeEndpoint, Sequence[NodeEndpoint]]:
+    """Where the node daemons of this node and of those that were asked for listen.
+
+    :raises ExitTool: none is online, or one that is named is not known or offline.
+    """
+    from ganeti.bootstrap.node_client import NodeEndpoint
+    from ganeti.cli.output import objects
+    from ganeti.luxi.methods import Query
+    from ganeti.paths import NODED_PORT
+
+    fields = ("name", "pip", "sip", "offline", "group", "group.uuid", "master")
+    nodes = objects(session.ask(Query(what="node", fields=fields)))
+    [own] = [node for node in nodes if node["master"]]
+    chosen = [node for node in nodes if not node["offline"]]
+    if group := arguments.get("group"):
+        chosen = [node for node in chosen if group in (node["group"], node["group.uuid"])]
+    if names := arguments.get("nodes"):
+        known = {node["name"]: node for node in chosen}
+        chosen = [known[full] for full in (_full(name, known) for name in names)]
+    if not chosen:
+        raise ExitTool(FAILURE, "no node is online that was asked for; see gnt-node list")
+    port = arguments.get("node_port", NODED_PORT)
+    address = "sip" if arguments.get("replication") else "pip"
+    return (
+        NodeEndpoint(own["name"], own["pip"], port),
+        [NodeEndpoint(node["name"], node[address], port) for node in chosen],
+    )
+
+
+def _full(name: str, known: dict[str, Any]) -> str:
+    """The name of a node that is online, which may be given without its domain."""
+    found = [each for each in known if each == name or each.startswith(f"{name}.")]
+    if name in found:
+        return name
+    if len(found) != 1:
+        raise ExitTool(FAILURE, f"there is no node {name}, or it is offline; see gnt-node list")
+    return found[0]

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the commands of ``gnt-debug`` do beyond their declarations."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from ganeti.cli.command import Arguments
+from ganeti.cli.listing import Listing, show_list
+from ganeti.cli.session import FAILURE, ExitTool, Session
+
+MAX_OPCODES = 1_000_000
+"""Opcodes that are submitted by one call; more would only fill the memory of this process."""
+
+
+def _owners(value: Any) -> str:
+    return ",".join(map(str, value)) if value else "-"
+
+
+def _pending(value: Any) -> str:
+    return ";".join(f"{mode}:{','.join(map(str, owners))}" for mode, owners in value) or "-"
+
+
+LOCKS = Listing(
+    what="lock",
+    columns=("name", "mode", "owner", "pending"),
+    shows={"owner": _owners, "pending": _pending},
+)
+
+
+def locks(session: Session, arguments: Arguments) -> int:
+    """List the locks that are held or waited for, again and again if that is wanted."""
+    interval = arguments.get("interval")
+    for turn in itertools.count():
+        if turn:
+            session.sleep(interval)
+            session.say()
+        code = show_list(LOCKS, session, arguments)
+        session.show("")
+        if not interval or code:
+            return code
+    raise AssertionError("counting ended")
+
+
+def submit_job(session: Session, arguments: Arguments) -> int:
+    """Submit the jobs that files describe, and wait for them."""
+    from ganeti.cli.job_polling import carry_out_all
+
+    repeat, again = arguments.get("op_repeat", 1), arguments.get("job_repeat", 1)
+    read = [(path, _read(path)) for path in arguments["files"]]
+    if sum(len(opcodes) for _, opcodes in read) * repeat * again > MAX_OPCODES:
+        raise ExitTool(
+            FAILURE, f"that is more than {MAX_OPCODES} opcodes; lower --op-repeat or --job-repeat"
+        )
+    jobs = [(path, opcodes * repeat) for path, opcodes in read for _ in range(again)]
+    began = session.clock()
+    code = carry_out_all(session, arguments, jobs, one_by_one=bool(arguments.get("each")))
+    if arguments.get("timing_stats"):
+        seconds = session.clock() - began
+        count = sum(len(opcodes) for _, opcodes in jobs)
+        session.say(f"{len(jobs)} jobs, {count} opcodes: {seconds:.3f} s from submission to end")
+        if seconds > 0:
+            session.say(f"{len(jobs) / seconds:.1f} jobs/s, {count / seconds:.1f} opcodes/s")
+    return code
+
+
+def _read(path: str) -> list[Any]:
+    """The opcodes in a file: JSON, one of them or a list."""
+    from ganeti.cli.input_files import read_bytes
+    from ganeti.errors import Invalid
+    from ganeti.opcodes.registry import decode_opcodes
+
+    text = read_bytes(path).strip()
+    try:
+        return list(decode_opcodes(text if text.startswith(b"[") else b"[%b]" % text))
+    except Invalid as e:
+        raise ExitTool(FAILURE, f"{path}: {e}") from None
+
+
+def test_queue(session: Session, arguments: Arguments) -> int:
+    """Try out the job queue: jobs that do nothing, fail, repeat and are canceled."""
+    from ganeti.cli.job_polling import follow, stamped
+    from ganeti.errors import GanetiError, JobCanceled
+    from ganeti.luxi.methods import CancelJob, SubmitJob, SubmitManyJobs
+    from ganeti.opcodes.test import Delay
+
+    def made(*opcodes: Any) -> tuple[Any, ...]:
+        return tuple(stamped(session, arguments, each) for each in opcodes)
+
+    session.say("Submitting several jobs at once")
+    many = tuple(made(Delay(duration=0.0)) for _ in range(10))
+    for accepted, job in session.ask(SubmitManyJobs(jobs=many)):
+        if not accepted:
+            raise ExitTool(FAILURE, f"a job was not accepted: {job}")
+        follow(session, job, quiet=True)
+    session.say("Submitting a job that fails")
+    failing = session.ask(SubmitJob(ops=made(Delay(duration=-1.0))))
+    try:
+        follow(session, failing, quiet=True)
+    except GanetiError as e:
+        session.say(f"  it failed as it should: {e}")
+    else:
+        raise ExitTool(FAILURE, f"job {failing} should have failed, and did not")
+    session.say("Canceling a job")
+    long = session.ask(SubmitJob(ops=made(Delay(duration=60.0))))
+    done, text = session.ask(CancelJob(job_id=long))
+    session.say(f"  {text}")
+    try:
+        follow(session, long, quiet=True)
+    except JobCanceled:
+        session.say("The job queue works")
+        return 0
+    except GanetiError as e:
+        raise ExitTool(FAILURE, f"job {long} should have been canceled: {e}") from None
+    raise ExitTool(FAILURE, f"job {long} should have been canceled, and was not ({done})")
+
+
+def delay_fields(arguments: Arguments) -> dict[str, Any]:
+    """How long to do nothing, and whether with locks."""
+    from ganeti.cli.options import number
+
+    try:
+        return {
+            "duration": number(arguments["seconds"]),
+            "no_locks": bool(arguments.get("no_locks")),
+        }
+    except ValueError as e:
+        raise ExitTool(FAILURE, f"{arguments['seconds']}: {e} of seconds") from None
+
+
+def allocator(session: Session, arguments: Arguments) -> int:
+    """Show what an allocator would be given, or run it."""
+    from ganeti.cli.declared_options import opcode_of
+    from ganeti.cli.job_polling import results_of, show_plan
+
+    results = results_of(session, arguments, opcode_of(arguments))
+    if results and arguments.get("dry_run"):
+        show_plan(session, results)
+    elif results:
+        session.say(str(results[0]))
+    return 0
+
+
+def allocator_fields(arguments: Arguments) -> dict[str, Any]:
+    """The instance, or the objects, that the allocator is asked about."""
+    from ganeti.cli.options import comma_list
+    from ganeti.schema.units import mebibytes
+
+    mode = arguments.get("mode", "relocate")
+    found: dict[str, Any] = {"mode": mode, "direction": arguments.get("direction", "in")}
+    names = arguments["names"]
+    if mode in ("node-evacuate", "change-group"):
+        return {**found, "name": names[0], "instances": names}
+    found["name"] = names[0]
+    if mode in ("allocate", "multi-allocate"):
+        found["disks"] = [
+            {"size": mebibytes(each), "mode": "w"}
+            for each in comma_list(arguments.get("disks", "4096,4096"))
+        ]
+        found["nics"] = [
+            dict(zip(("mac", "ip", "bridge"), each.split("/"), strict=False))
+            for each in comma_list(arguments.get("nics", "00:11:22:33:44:55"))
+        ]
+        found["memory"] = arguments.get("memory", 128)
+        found["vcpus"] = arguments.get("vcpus", 1)
+    return found

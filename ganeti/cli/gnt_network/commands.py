@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""``gnt-network``: networks that hand out addresses to instances."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ganeti.cli.command import Arguments, Command, CommandGroup, Document, tool
+from ganeti.cli.listing import FORM, Listing, lists, show_facts
+from ganeti.cli.options import KEYVAL, LIST, Option
+from ganeti.cli.program import run_tool
+from ganeti.cli.session import FAILURE, ExitTool, Session
+from ganeti.cli.tags import tag_commands
+
+NETWORK = (CommandGroup("network_name", "network"),)
+GROUPS = CommandGroup("groups", "group", 0, None)
+_RESERVED = Option(("--add-reserved-ips",), "add_reserved_ips", "", LIST, metavar="ADDRESS,…")
+_FREED = Option(("--remove-reserved-ips",), "remove_reserved_ips", "", LIST, metavar="ADDRESS,…")
+
+_INFO = (
+    *("name", "uuid", "network", "gateway", "network6", "gateway6", "mac_prefix", "free_count"),
+    *("reserved_count", "map", "external_reservations", "group_list", "inst_list", "tags"),
+    *("serial_no",),
+)
+
+
+def info(session: Session, arguments: Arguments) -> int:
+    """Tell everything about networks."""
+    from ganeti.cli.gnt_network.info import told
+    from ganeti.cli.output import objects
+    from ganeti.luxi.methods import Query
+    from ganeti.query.arguments import filter_from
+
+    wanted = filter_from(arguments.get("names", []))
+    networks = objects(session.ask(Query(what="network", fields=_INFO, qfilter=wanted)))
+    return show_facts(session, arguments, networks, [told(each) for each in networks])
+
+
+def _connections(groups: Sequence[Sequence[Any]]) -> str:
+    """Return the groups that a network is connected to, each with mode, link and vlan."""
+    found = (f"{name} ({', '.join(filter(None, how))})" for name, *how in groups)
+    return ", ".join(found) or "-"
+
+
+def in_groups(session: Session, arguments: Arguments) -> int:
+    """Submit the request for each group that is named, or for all that it is not done for yet."""
+    from ganeti.cli.declared_options import opcode_of
+    from ganeti.cli.job_polling import carry_out_all
+
+    names = arguments.get("groups") or _groups_to_do(session, arguments)
+    if not names:
+        done = "connected to all" if arguments.command.name == "connect" else "connected to no"
+        session.say(f"Network {arguments['network_name']} is {done} groups already.")
+        return 0
+    jobs = [(name, [opcode_of(arguments.plus({"group_name": name}))]) for name in names]
+    return carry_out_all(session, arguments, jobs)
+
+
+def _groups_to_do(session: Session, arguments: Arguments) -> list[str]:
+    """Return the groups that a network is to be connected to, or disconnected from.
+
+    A network that there is not has all groups, so that the master refuses it in its words.
+    """
+    from ganeti.cli.output import objects
+    from ganeti.luxi.methods import Query, QueryGroups
+    from ganeti.query.arguments import filter_from
+
+    groups = [row[0] for row in session.ask(QueryGroups(names=(), fields=("name",)))]
+    wanted = filter_from([arguments["network_name"]])
+    found = objects(session.ask(Query(what="network", fields=("group_list",), qfilter=wanted)))
+    if not found:
+        return groups
+    connected = {row[0] for row in found[0]["group_list"]}
+    connects = arguments.command.name == "connect"
+    return [name for name in groups if (name in connected) is not connects]
+
+
+def connect(session: Session, arguments: Arguments) -> int:
+    """Connect a network to groups, by default as the cluster connects network cards."""
+    from ganeti.luxi.methods import QueryClusterInfo
+
+    given = arguments.get("nicparams", {})
+    if _ATTACHMENT - given.keys():
+        given = {**session.ask(QueryClusterInfo())["nicparams"]["default"], **given}
+    return in_groups(session, arguments.plus({"nicparams": given}))
+
+
+_ATTACHMENT = frozenset({"mode", "link", "vlan"})
+
+
+def attached(arguments: Arguments) -> Document:
+    """How network cards are attached to a network.
+
+    :raises ExitTool: a parameter has nothing to do with that.
+    """
+    given = arguments["nicparams"]
+    if unknown := given.keys() - _ATTACHMENT:
+        raise ExitTool(
+            FAILURE, f"-N {', '.join(sorted(unknown))}: must be some of mode, link and vlan"
+        )
+    return {f"network_{name}": value for name, value in given.items()}
+
+
+GNT_NETWORK = tool(
+    "gnt-network",
+    "Makes, shows, changes and removes networks of instances.",
+    lists(
+        Listing(
+            what="network",
+            columns=("name", "network", "gateway", "mac_prefix", "group_list", "tags"),
+            shows={"group_list": _connections},
+        ),
+        doc="List networks.",
+        words="network",
+    ),
+    tag_commands("network", "network"),
+    Command(
+        name="info",
+        doc="Tell everything about networks.",
+        words=(CommandGroup("names", "network", 0, None),),
+        options=(FORM,),
+        run=info,
+    ),
+    Command(name="add", opcode="OP_NETWORK_ADD", words=NETWORK, flags=(_RESERVED,)),
+    Command(
+        name="modify", opcode="OP_NETWORK_SET_PARAMS", words=NETWORK, flags=(_RESERVED, _FREED)
+    ),
+    Command(
+        name="remove",
+        opcode="OP_NETWORK_REMOVE",
+        words=NETWORK,
+    ),
+    Command(
+        name="rename",
+        opcode="OP_NETWORK_RENAME",
+        words=(*NETWORK, CommandGroup("new_name", "new-name")),
+    ),
+    Command(
+        name="connect",
+        opcode="OP_NETWORK_CONNECT",
+        words=(*NETWORK, GROUPS),
+        options=(
+            Option(
+                ("-N", "--nic-parameters"),
+                "nicparams",
+                "How cards are attached: mode, link and vlan; by default as the cluster's are.",
+                KEYVAL,
+            ),
+        ),
+        without=("group_name", "network_mode", "network_link", "network_vlan"),
+        given=attached,
+        run=connect,
+    ),
+    Command(
+        name="disconnect",
+        opcode="OP_NETWORK_DISCONNECT",
+        words=(*NETWORK, GROUPS),
+        without=("group_name",),
+        run=in_groups,
+    ),
+)
+
+
+def main() -> None:
+    """Run the tool."""
+    run_tool(GNT_NETWORK)
+
+
+if __name__ == "__main__":
+    main()

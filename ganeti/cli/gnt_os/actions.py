@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the nodes have of OS definitions, in the words of ``gnt-os``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ganeti.cli.command import Arguments, Document
+from ganeti.cli.session import FAILURE, ExitTool, Session
+
+_FIELDS = (
+    *("name", "valid", "hidden", "blacklisted", "variants", "api_versions", "parameters"),
+    *("node_status", "os_hvp", "osparams", "trusted"),
+)
+
+
+def definitions(session: Session, fields: Sequence[str] = _FIELDS) -> list[dict[str, Any]]:
+    """The OS definitions that there are."""
+    from ganeti.cli.output import objects
+    from ganeti.luxi.methods import Query
+
+    return objects(session.ask(Query(what="os", fields=tuple(fields))))
+
+
+def names_of(definition: Mapping[str, Any]) -> list[str]:
+    """The names to install by: with each variant, if there are variants."""
+    name = definition["name"]
+    return [f"{name}+{variant}" for variant in definition["variants"] or ()] or [name]
+
+
+def usable(session: Session) -> list[str]:
+    """The names of everything that instances can be installed with."""
+    found = definitions(session, ("name", "valid", "hidden", "blacklisted", "variants"))
+    chosen = [
+        each for each in found if each["valid"] and not each["hidden"] and not each["blacklisted"]
+    ]
+    if not chosen:
+        raise ExitTool(
+            FAILURE, "no OS definition works on all nodes; gnt-os diagnose says what is wrong"
+        )
+    return [name for each in chosen for name in names_of(each)]
+
+
+def list_usable(session: Session, arguments: Arguments) -> int:
+    """List what instances can be installed with."""
+    from ganeti.cli.output import as_json
+
+    names = usable(session)
+    if arguments.get("output"):
+        session.say(as_json([{"name": name} for name in names]))
+        return 0
+    for line in ([] if arguments.get("no_headers") else ["Name"]) + names:
+        session.say(line)
+    return 0
+
+
+def info(session: Session, arguments: Arguments) -> int:
+    """Tell everything about OS definitions."""
+    from ganeti.cli.listing import show_facts
+
+    found = definitions(session)
+    names = arguments.get("names", [])
+    known = {each["name"]: each for each in found}
+    missing = [name for name in names if name not in known]
+    facts = [known[name] for name in names if name in known] if names else found
+    show_facts(session, arguments, facts, {each["name"]: _told(each) for each in facts})
+    if missing:
+        raise ExitTool(FAILURE, f"there is no OS definition {', '.join(missing)}; see gnt-os list")
+    return 0
+
+
+def modify(session: Session, arguments: Arguments) -> int:
+    """Change what holds for all instances of an OS definition."""
+    from ganeti.cli.job_polling import carry_out
+    from ganeti.opcodes.cluster import ModifyCluster
+    from ganeti.schema.reading import read
+
+    name = arguments["name"]
+    by_os = {field: arguments.get(option) for option, field in _BY_OS.items()}
+    document: Document = {field: {name: value} for field, value in by_os.items() if value}
+    if "hvparams" in arguments:
+        document["os_hvp"] = {name: dict(arguments["hvparams"])}
+    for option, field in _LISTS.items():
+        if option in arguments:
+            document[field] = [["add" if arguments[option] else "remove", name]]
+    if not document:
+        raise ExitTool(FAILURE, "no changes requested; give at least one parameter")
+    return carry_out(session, arguments, read(ModifyCluster, document))
+
+
+_BY_OS = {"osparams": "osparams", "osparams_private": "osparams_private_cluster"}
+_LISTS = {"hidden": "hidden_os", "blacklisted": "blacklisted_os"}
+
+
+def _told(each: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "valid": each["valid"],
+        "hidden": each["hidden"],
+        "blacklisted": each["blacklisted"],
+        "trusted": each["trusted"],
+        "API versions": each["api_versions"],
+        "variants": each["variants"],
+        "parameters": {row[0]: row[1] for row in each["parameters"] or ()},
+        "hypervisor parameters": each["os_hvp"],
+        "OS parameters": each["osparams"],
+    }
+
+
+def diagnose(session: Session, arguments: Arguments) -> int:
+    """Tell for each OS definition what each node has of it; 1 if any does not work."""
+    from ganeti.cli.listing import show_facts
+
+    found = definitions(session)
+    told = {each["name"]: {"status": _verdict(each), "nodes": _by_node(each)} for each in found}
+    show_facts(session, arguments, found, told)
+    return 0 if all(each["valid"] for each in found) else FAILURE
+
+
+def _verdict(each: Mapping[str, Any]) -> str:
+    words = ["valid" if each["valid"] else "invalid"]
+    words += [word for word in ("hidden", "blacklisted") if each[word]]
+    return ", ".join(words)
+
+
+def _by_node(each: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        node: [_place(*place) for place in places] or "there is no such definition here"
+        for node, places in (each["node_status"] or {}).items()
+    }
+
+
+def _place(
+    path: str,
+    valid: bool,
+    diagnosis: str,
+    variants: Sequence[str],
+    parameters: Sequence[Any],
+    versions: Sequence[int],
+    *_: Any,
+) -> dict[str, Any]:
+    if not valid:
+        return {"path": path, "valid": False, "diagnosis": diagnosis}
+    return {
+        "path": path,
+        "valid": True,
+        "API versions": list(versions),
+        "variants": list(variants),
+    }

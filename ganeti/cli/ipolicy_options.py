@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The options of instance policies, which the cluster and its groups have alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ganeti.cli.command import Arguments
+from ganeti.cli.options import KEYVAL, LIMITS, LIST, MAYBE_FLOAT, Option, whole
+from ganeti.cli.session import FAILURE, ExitTool
+from ganeti.errors import Invalid
+from ganeti.schema.units import mebibytes
+
+DEFAULT = "default"
+
+BOUNDS = Option(
+    ("--ipolicy-bounds-specs",),
+    "ipolicy_bounds",
+    "The least and the most that an instance may have: cpu-count, disk-count, disk-size,"
+    " memory-size, nic-count and spindle-use of each; alternatives are joined by //. The word"
+    " default resets them.",
+    LIMITS,
+)
+STANDARD = Option(
+    ("--ipolicy-std-specs",),
+    "ipolicy_std",
+    "What a usual instance has, or a part of it; capacity is counted in these.",
+    KEYVAL,
+)
+TEMPLATES = Option(
+    ("--ipolicy-disk-templates",), "ipolicy_templates", "The disk templates that are allowed.", LIST
+)
+SPINDLE_RATIO = Option(
+    ("--ipolicy-spindle-ratio",),
+    "ipolicy_spindles",
+    "How many spindles in use there may be per spindle of a node.",
+    MAYBE_FLOAT,
+)
+VCPU_RATIO = Option(
+    ("--ipolicy-vcpu-ratio",),
+    "ipolicy_vcpus",
+    "How many virtual processors there may be per processor of a node.",
+    MAYBE_FLOAT,
+)
+SPECS = {
+    spec: Option(
+        (f"--specs-{spec.replace('memory', 'mem')}",),
+        f"ispecs_{spec}",
+        f"The older form of {BOUNDS.flags[0]} and {STANDARD.flags[0]}: min, max and std of this.",
+        KEYVAL,
+    )
+    for spec in ("cpu-count", "disk-count", "disk-size", "memory-size", "nic-count")
+}
+OF_GROUPS = (BOUNDS, TEMPLATES, SPINDLE_RATIO, VCPU_RATIO)
+OF_CLUSTERS = (*OF_GROUPS, STANDARD)
+
+_SIZES = frozenset({"disk-size", "memory-size"})
+_PARTS: Mapping[str, tuple[str, Any]] = {
+    "disk-templates": ("ipolicy_templates", [DEFAULT]),
+    "minmax": ("ipolicy_bounds", [{DEFAULT: {}}]),
+    "spindle-ratio": ("ipolicy_spindles", DEFAULT),
+    "std": ("ipolicy_std", {DEFAULT: True}),
+    "vcpu-ratio": ("ipolicy_vcpus", DEFAULT),
+}
+"""The option for each part of a policy, and its value where only the word ``default`` is given."""
+
+
+def policy(arguments: Arguments) -> dict[str, Any]:
+    """What was given of a policy; empty if nothing was.
+
+    The word ``default`` in place of a value, or of all of them, resets it.
+
+    :raises ExitTool: a size is none.
+    """
+    found: dict[str, Any] = {
+        name: DEFAULT if arguments[key] == reset else arguments[key]
+        for name, (key, reset) in _PARTS.items()
+        if key in arguments
+    }
+    if isinstance(found.get("minmax"), list):
+        found["minmax"] = [
+            {name: _specs(specs) for name, specs in each.items()} for each in found["minmax"]
+        ]
+    if isinstance(found.get("std"), dict):
+        found["std"] = _specs(found["std"])
+    return found
+
+
+def as_options(limits: Mapping[str, Any], *, standard: bool) -> Iterator[str]:
+    """Return the options that set the sizes of a policy again, as words of a command line."""
+    if standard and limits.get("std"):
+        yield f"{STANDARD.flags[0]}={_spelt(limits['std'])}"
+    if limits.get("minmax"):
+        alternatives = (
+            f"min:{_spelt(each['min'])}/max:{_spelt(each['max'])}" for each in limits["minmax"]
+        )
+        yield f"{BOUNDS.flags[0]}={'//'.join(alternatives)}"
+
+
+def _spelt(specs: Mapping[str, int]) -> str:
+    return ",".join(f"{name}={value}" for name, value in sorted(specs.items()))
+
+
+def older(arguments: Arguments) -> dict[str, Any]:
+    """What was given of the sizes of a policy in the older form, one option for each spec.
+
+    :raises ExitTool: a size is none, or both forms are given.
+    """
+    found: dict[str, dict[str, int | str]] = {}
+    for spec, option in SPECS.items():
+        given = arguments.get(option.name) or {}
+        if unknown := set(given) - {"min", "max", "std"}:
+            raise ExitTool(FAILURE, f"{option.flags[0]} {unknown.pop()}: must be min, max or std")
+        for bound, text in given.items():
+            found.setdefault(bound, {}).update(_specs({spec: text}))
+    if found and (BOUNDS.name in arguments or STANDARD.name in arguments):
+        raise ExitTool(
+            FAILURE, f"the --specs options do not go with {BOUNDS.flags[0]} and {STANDARD.flags[0]}"
+        )
+    return found
+
+
+def _specs(given: Mapping[str, Any] | None) -> dict[str, int | str]:
+    found: dict[str, int | str] = {}
+    for name, text in (given or {}).items():
+        if text == DEFAULT:
+            found[name] = DEFAULT
+            continue
+        if not isinstance(text, str):  # it was given without a value
+            raise ExitTool(FAILURE, f"{name} needs a value, as in {name}=1")
+        try:
+            found[name] = mebibytes(text) if name in _SIZES else whole(text)
+        except (Invalid, ValueError) as e:
+            raise ExitTool(FAILURE, f"{name}={text}: {e}") from None
+    return found

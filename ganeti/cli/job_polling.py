@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Jobs as the tools use them: submitted, watched while they run, and judged by their end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ganeti.cli.session import FAILURE, Session
+from ganeti.errors import Failed, GanetiError, JobCanceled, JobLost, from_wire
+from ganeti.luxi.methods import QueryJobs, SubmitJob, SubmitManyJobs, WaitForJobChange
+from ganeti.schema.records import replace
+
+if TYPE_CHECKING:
+    from ganeti.cli.command import Arguments
+    from ganeti.opcodes.opcode import Opcode
+
+_FINAL = frozenset({"success", "error", "canceled"})
+_FIELDS = ("status", "opstatus", "opresult")
+_WAITING = {
+    "queued": "Job {job} waits in the queue, perhaps because of a rule that gnt-filter list shows;"
+    " Ctrl-C leaves it there",
+    "waiting": "Job {job} waits for nodes to answer or for its locks; gnt-debug locks shows them",
+}
+"""Told once each when nothing has happened for a while."""
+
+TIMEOUT = 5.0
+"""How long nothing may happen before a waiting person is told why, in seconds."""
+
+MAX_LENGTH = 60.0
+
+
+def carry_out(
+    session: Session,
+    arguments: Arguments,
+    opcode: Opcode,
+    *,
+    ended: Callable[[Session, Arguments, Any], int] | None = None,
+) -> int:
+    """Submit a job and show how it goes; the exit code, which ``ended`` makes of its result.
+
+    :raises GanetiError: what kept the job from success.
+    """
+    results = results_of(session, arguments, opcode)
+    if results is None:
+        return 0
+    if arguments.get("dry_run"):
+        show_plan(session, results)
+        return 0
+    if ended is not None:
+        return ended(session, arguments, results[0])
+    return 0
+
+
+def follow_further(session: Session, arguments: Arguments, result: Any) -> int:
+    """Follow the jobs that a job has submitted, as it answered; the exit code."""
+    worst = 0
+    for accepted, job in result["jobs"]:
+        if not accepted:
+            session.tell(f"Failure: a job was not accepted: {job}")
+            worst = FAILURE
+            continue
+        try:
+            outcomes = follow(session, job)
+        except GanetiError as e:
+            session.tell(f"Failure: job {job}: {e}")
+            worst = FAILURE
+        else:
+            worst = FAILURE if False in outcomes else worst
+    return worst
+
+
+def results_of(session: Session, arguments: Arguments, *opcodes: Opcode) -> list[Any] | None:
+    """What each opcode of a job answered; None if nobody wants to wait for it.
+
+    :raises GanetiError: what kept the job from success.
+    """
+    job = session.ask(SubmitJob(ops=tuple(stamped(session, arguments, each) for each in opcodes)))
+    if arguments.get("print_jobid"):
+        session.show(f"{job}\n")
+    if arguments.get("submit"):
+        session.tell(f"JobID: {job}")
+        return None
+    return follow(session, job)
+
+
+def carry_out_all(
+    session: Session,
+    arguments: Arguments,
+    jobs: Sequence[tuple[str, Sequence[Opcode]]],
+    *,
+    one_by_one: bool = False,
+) -> int:
+    """Submit a job for each name, at once or ``one_by_one``, and wait for all; the exit code."""
+    if len(jobs) == 1:
+        results = results_of(session, arguments, *jobs[0][1])
+        if arguments.get("dry_run") and results is not None:
+            show_plan(session, results)
+        return 0
+    asked = tuple(
+        tuple(stamped(session, arguments, opcode) for opcode in opcodes) for _, opcodes in jobs
+    )
+    requests = [(job,) for job in asked] if one_by_one else [asked]
+    answers = [answer for each in requests for answer in session.ask(SubmitManyJobs(jobs=each))]
+    submitted = [(name, *answer) for (name, _), answer in zip(jobs, answers, strict=True)]
+    if arguments.get("print_jobid") or arguments.get("submit"):
+        for _, accepted, job in submitted:
+            if accepted:
+                session.show(f"{job}\n")
+    worst = 0
+    for name, accepted, job in submitted:
+        if not accepted:
+            session.tell(f"{name}: {job}")
+            worst = FAILURE
+        elif not arguments.get("submit") and not _went_well(session, arguments, name, job):
+            worst = FAILURE
+    return worst
+
+
+def _went_well(session: Session, arguments: Arguments, name: str, job: int) -> bool:
+    session.show(f"Waiting for job {job} for {name} ...\n")
+    try:
+        results = follow(session, job)
+    except GanetiError as e:
+        session.tell(f"Job {job} for {name} has failed: {e}")
+        return False
+    if arguments.get("dry_run"):
+        show_plan(session, results)
+    return True
+
+
+def show_plan(session: Session, results: Sequence[Any]) -> None:
+    """Print what a job would have done."""
+    from ganeti.cli.yaml_output import yaml_lines
+
+    for result in results:
+        if result is None:
+            session.say("This would be done; its plan has nothing more to show.")
+            continue
+        for line in yaml_lines(result):
+            session.say(line)
+
+
+def stamped(session: Session, arguments: Arguments, opcode: Opcode) -> Opcode:
+    """The opcode with what the options of jobs say, and with who asked."""
+    return replace(
+        opcode,
+        dry_run=True if arguments.get("dry_run") else opcode.dry_run,
+        priority=arguments.get("priority", opcode.priority),
+        reason=reason_trail(session, arguments),
+    )
+
+
+def reason_trail(session: Session, arguments: Arguments) -> tuple[tuple[str, str, int], ...]:
+    """Who asks, and why if that was said; times in nanoseconds."""
+    now = int(session.clock() * 1e9)
+    trail: list[tuple[str, str, int]] = []
+    if arguments.get("reason"):
+        trail.append(("gnt:user", arguments["reason"], now))
+    trail.append(("gnt:client", f"{arguments.tool} {arguments.command.name}", now))
+    return tuple(trail)
+
+
+def follow(
+    session: Session,
+    job: int,
+    *,
+    quiet: bool = False,
+    others: Callable[[Any], None] | None = None,
+) -> list[Any]:
+    """Show the messages of a job as they come; answers what its opcodes answered.
+
+    With ``quiet`` only the end counts. ``others`` is given log entries that are no messages.
+
+    :raises GanetiError: the error that the job ended with, or that there is no such job.
+    """
+    try:
+        return _watched(session, job, quiet, others)
+    except KeyboardInterrupt:
+        raise Failed(
+            f"stopped waiting; job {job} goes on: gnt-job watch {job} shows it,"
+            f" gnt-job cancel {job} ends it"
+        ) from None
+
+
+def _watched(
+    session: Session, job: int, quiet: bool, others: Callable[[Any], None] | None
+) -> list[Any]:
+    values: list[Any] | None = None
+    serial: int | None = None
+    told: set[str] = set()
+    while True:
+        patience = MAX_LENGTH if values and values[0] in told else TIMEOUT
+        try:
+            answer = session.ask(
+                WaitForJobChange(
+                    job_id=job,
+                    fields=_FIELDS,
+                    prev_job_info=values,
+                    prev_log_serial=serial,
+                    timeout=patience,
+                )
+            )
+        except JobLost:
+            return _put_away(session, job)
+        if answer in (None, "nochange") or (answer[0] == values and not answer[1]):
+            status = values[0] if values else ""
+            if status in _WAITING and status not in told and not quiet:
+                session.tell(_WAITING[status].format(job=job))
+            told.add(status)
+            continue
+        values, entries = answer
+        for entry in entries:
+            serial = max(serial or 0, entry[0])
+            if not quiet:
+                _show(session, entry, others)
+        assert values is not None
+        if values[0] in _FINAL:
+            return outcome(job, *values)
+
+
+def _put_away(session: Session, job: int) -> list[Any]:
+    """The end of a job that is in the archive by now."""
+    row = session.ask(QueryJobs(ids=(job,), fields=_FIELDS))[0]
+    if row is None or row[0] not in _FINAL:
+        raise JobLost(f"there is no job {job}; see gnt-job list")
+    return outcome(job, *row)
+
+
+def _show(session: Session, entry: Sequence[Any], others: Callable[[Any], None] | None) -> None:
+    _, when, kind, message = entry
+    if kind not in ("message", "message-list"):
+        if others is not None:
+            others(entry)
+        return
+    for line in message if isinstance(message, list) else [message]:
+        session.show(f"{time.ctime(when[0])} {line}\n")
+
+
+def outcome(job: int, status: str, statuses: Sequence[str], results: Sequence[Any]) -> list[Any]:
+    """What the opcodes of a job that has ended answered.
+
+    :raises GanetiError: the error of the opcode that failed.
+    """
+    if status == "success":
+        return list(results)
+    if status == "canceled":
+        raise JobCanceled(f"job {job} was canceled")
+    for state, result in zip(statuses, results, strict=True):
+        if state == "error":
+            raise from_wire(result)
+    raise Failed(f"job {job} failed and does not say why; see the master's log")

@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The first state of a new cluster."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from ganeti.config.records import decoded, encoder
+from ganeti.config.state import KINDS, ClusterState, Stored, collected
+from ganeti.errors import Invalid, Problem
+from ganeti.model.access import Authorities, NodeCertificates
+from ganeti.model.cluster import Cluster, DataCollector
+from ganeti.model.cluster_settings import is_address, missing_settings, setting_problems
+from ganeti.model.disk import SUPPORTED, Template
+from ganeti.model.group import AllocPolicy, Group
+from ganeti.model.node import Node
+from ganeti.model.parameters.backend import Backend
+from ganeti.model.parameters.declaration import ParameterSet, defaults, plain
+from ganeti.model.parameters.disk import DISKS
+from ganeti.model.parameters.hypervisors import HYPERVISORS
+from ganeti.model.parameters.nic import NicParameters
+from ganeti.model.parameters.node import NodeParameters
+from ganeti.model.parameters.parsing import checked, consistent
+from ganeti.model.parameters.policy import Policy, Range, with_whole_standard
+from ganeti.model.unsupported import unsupported, unsupported_template
+from ganeti.schema.host_names import RULE, is_host_name, normalized
+from ganeti.schema.types import Parameters
+
+FIRST_GROUP = "default"
+HELPER = "/bin/true"
+"""What DRBD is to ask before it fills a mirror, where nobody says otherwise."""
+COLLECTORS = ("cpu-avg-load", "diskstats", "drbd", "inst-status-xen", "lv", "xen-cpu-avg-load")
+
+SETTINGS: Mapping[str, Any] = MappingProxyType(
+    {
+        "rsahostkeypub": "",
+        "highest_used_port": 10999,
+        "tcpudp_port_pool": (),
+        "volume_group_name": None,
+        "reserved_lvs": (),
+        "drbd_usermode_helper": None,
+        "master_netdev": "lo",
+        "master_netmask": 32,
+        "use_external_mip_script": False,
+        "file_storage_dir": "/srv/ganeti/file-storage",
+        "shared_file_storage_dir": "/srv/ganeti/shared-file-storage",
+        "gluster_storage_dir": "",
+        "os_hvp": {},
+        "osparams": {},
+        "osparams_private_cluster": {},
+        "candidate_pool_size": 10,
+        "modify_etc_hosts": False,
+        "modify_ssh_setup": False,
+        "maintain_node_health": False,
+        "uid_pool": (),
+        "default_iallocator": "",
+        "default_iallocator_params": {},
+        "hidden_os": (),
+        "blacklisted_os": (),
+        "primary_ip_family": 2,
+        "prealloc_wipe_disks": False,
+        "hv_state_static": {},
+        "disk_state_static": {},
+        "max_running_jobs": 20,
+        "max_tracked_jobs": 25,
+        "install_image": "",
+        "instance_communication_network": "",
+        "zeroing_image": "",
+        "compression_tools": ("none",),
+        "enabled_user_shutdown": False,
+        "data_collectors": {
+            name: DataCollector(active=True, interval=5_000_000) for name in COLLECTORS
+        },
+        "ssh_key_type": "rsa",
+        "ssh_key_bits": 2048,
+    }
+)
+"""What a new cluster has where nobody says otherwise; the rest depends on how it is founded."""
+
+_DISKS: Mapping[str, type[ParameterSet]] = {kind.value: DISKS[kind] for kind in Template}
+
+
+def initial_state(
+    *,
+    name: str,
+    address: str,
+    master: str,
+    master_address: str,
+    secondary_address: str | None = None,
+    certificate: str | None = None,
+    authority: str | None = None,
+    hypervisors: Sequence[str] = ("kvm",),
+    templates: Sequence[Template] = (Template.FILE, Template.SHAREDFILE, Template.DISKLESS),
+    ids: Callable[[], str],
+    random: Random,
+    now: float,
+    **settings: Any,
+) -> ClusterState:
+    """The first state of a cluster: its settings, a node group and the master node.
+
+    ``address`` is the cluster's own, which moves with the master; ``certificate`` the fingerprint
+    of the master node's, ``authority`` the certificate (PEM) of the authority that has issued it.
+    ``settings`` are fields of ``Cluster``; without ``mac_prefix`` one is chosen at random. ``ids``
+    makes UUIDs.
+
+    Instances without disks or network cards, and with memory and disks of any size, are admitted,
+    which the policies of established clusters do not by themselves.
+
+    :raises Invalid: the cluster cannot have the name, or the settings.
+    """
+    name = normalized(name)
+    if not is_host_name(name):
+        raise Invalid([Problem("name", RULE)])
+    if name == normalized(master):
+        raise Invalid([Problem("name", f"{name} is the node; a cluster has a name of its own")])
+    wrong = list(unsupported(settings))
+    ipv6 = settings.get("primary_ip_family") == socket.AF_INET6
+    wrong += [
+        Problem("enabled_disk_templates", unsupported_template(each))
+        for each in templates
+        if each not in SUPPORTED
+    ]
+    chosen = {
+        **SETTINGS,
+        "mac_prefix": f"aa:{random.getrandbits(8):02x}:{random.getrandbits(8):02x}",
+        "drbd_usermode_helper": HELPER if Template.DRBD in templates else None,
+        **first_parameters(),
+        **settings,
+    }
+    chosen["mac_prefix"] = chosen["mac_prefix"].lower()
+    wrong += setting_problems({**chosen, "master_ip": address}, ipv6=ipv6)
+    wrong += [
+        Problem(
+            "enabled_disk_templates",
+            f"{template.value} needs {setting}; set it, or leave the template out",
+        )
+        for template, setting in missing_settings(templates, chosen)
+    ]
+    addresses = {"primary_ip": master_address, "secondary_ip": secondary_address}
+    wrong += [
+        Problem(path, f"{text} is not an address such as 192.0.2.1")
+        for path, text in addresses.items()
+        if text is not None and not is_address(text)
+    ]
+    if wrong:
+        raise Invalid(wrong)
+    stamp: dict[str, Any] = {"serial_no": 1, "ctime": now, "mtime": now, "tags": ()}
+    group = Group(
+        **stamp,
+        uuid=ids(),
+        name=FIRST_GROUP,
+        ndparams={},
+        alloc_policy=AllocPolicy.PREFERRED,
+        ipolicy={},
+        diskparams={},
+        networks={},
+    )
+    node = Node(
+        **stamp,
+        uuid=ids(),
+        name=master,
+        primary_ip=master_address,
+        secondary_ip=secondary_address or master_address,
+        master_candidate=True,
+        offline=False,
+        drained=False,
+        group=group.uuid,
+        master_capable=True,
+        vm_capable=True,
+        ndparams={},
+        powered=True,
+    )
+    cluster = Cluster(
+        **stamp,
+        uuid=ids(),
+        cluster_name=name,
+        master_node=node.uuid,
+        master_ip=address,
+        enabled_hypervisors=tuple(dict.fromkeys(hypervisors)),
+        enabled_disk_templates=tuple(dict.fromkeys(template.value for template in templates)),
+        candidate_certs={node.uuid: certificate} if certificate else {},
+        **chosen,
+    )
+    # What was given has not come through a document, which is where types are checked.
+    records: list[Stored] = [
+        decoded(KINDS[type(record)], record.uuid, encoder.encode(record))
+        for record in (cluster, group, node)
+    ]
+    if certificate:
+        records.append(NodeCertificates(uuid=node.uuid, fingerprints=(certificate,)))
+    if authority:
+        records.append(Authorities(uuid=cluster.uuid, certificates=(authority,)))
+    return collected(records, serial_no=1, ctime=now, mtime=now)
+
+
+class _Given:
+    """Reads what was given, and gathers every problem."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    def checked(
+        self, kind: type[ParameterSet], given: Mapping[str, Any], path: str, onto: Parameters
+    ) -> Parameters:
+        try:
+            return checked(kind, given, path=path, onto=onto)
+        except Invalid as e:
+            self.problems += e.problems
+            return onto
+
+    def consistent(self, kind: type[ParameterSet], found: Mapping[str, Any], path: str) -> None:
+        try:
+            consistent(kind, {**defaults(kind), **found}, path=path)
+        except Invalid as e:
+            self.problems += e.problems
+
+    def by_kind(
+        self,
+        kinds: Mapping[str, type[ParameterSet]],
+        given: Mapping[str, Mapping[str, Any]],
+        path: str,
+        onto: Mapping[str, Parameters],
+    ) -> dict[str, Parameters]:
+        found = dict(onto)
+        for name, values in given.items():
+            if name in kinds:
+                here = f"{path}/{name}"
+                found[name] = self.checked(kinds[name], values, here, onto.get(name, {}))
+                self.consistent(kinds[name], found[name], here)
+            else:
+                self.problems.append(Problem(path, f"{name} is none of {', '.join(kinds)}"))
+        return found
+
+
+def given_settings(given: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the settings for ``initial_state`` from parameters as text or as values.
+
+    ``given`` may have ``hvparams`` by hypervisor, ``diskparams`` by disk template, ``beparams``,
+    ``nicparams``, ``ndparams`` and ``ipolicy``; what it does not say is as in any new cluster.
+
+    :raises Invalid: with every problem.
+    """
+    read, usual = _Given(), first_parameters()
+    found: dict[str, Any] = {}
+    for name, kinds in (("hvparams", HYPERVISORS), ("diskparams", _DISKS)):
+        if name in given:
+            found[name] = read.by_kind(kinds, given[name], name, usual[name])
+    for name, kind in (("beparams", Backend), ("nicparams", NicParameters)):
+        if name in given:
+            onto = usual[name]["default"]
+            values = read.checked(kind, given[name], name, onto)
+            found[name] = {"default": values}
+            read.consistent(kind, values, name)
+    if "ndparams" in given:
+        onto = usual["ndparams"]
+        found["ndparams"] = read.checked(NodeParameters, given["ndparams"], "ndparams", onto)
+    if "ipolicy" in given:
+        onto = usual["ipolicy"]
+        policy = with_whole_standard(given["ipolicy"], onto)
+        limits = read.checked(Policy, policy, "ipolicy", onto)
+        found["ipolicy"] = limits
+        read.consistent(Policy, limits, "ipolicy")
+    if read.problems:
+        raise Invalid(read.problems)
+    return found
+
+
+def first_parameters() -> dict[str, Any]:
+    """The parameters of a new cluster."""
+    return {
+        "hvparams": hypervisor_settings(),
+        "beparams": {"default": dict(defaults(Backend))},
+        "nicparams": {"default": {**defaults(NicParameters), "link": "br0"}},
+        "ndparams": dict(defaults(NodeParameters)),
+        "diskparams": {name: dict(defaults(kind)) for name, kind in _DISKS.items()},
+        "ipolicy": first_policy(),
+    }
+
+
+def hypervisor_settings() -> dict[str, Parameters]:
+    """What a new cluster sets for its hypervisors: guests boot by themselves, without a kernel."""
+    return {**{name: {} for name in HYPERVISORS}, "kvm": {"kernel_path": ""}}
+
+
+def first_policy() -> Parameters:
+    """The instance policy of a new cluster, which admits diskless and tiny instances."""
+    usual = Range()
+    least = msgspec.structs.replace(
+        usual.min, disk_count=0, disk_size=1, memory_size=1, nic_count=0
+    )
+    policy: Parameters = plain(Policy(minmax=(msgspec.structs.replace(usual, min=least),)))
+    return policy

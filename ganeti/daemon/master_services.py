@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The master daemon, put together from its parts on the real operating system."""
+
+from __future__ import annotations
+
+import os
+import time
+from argparse import Namespace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from random import SystemRandom
+from typing import Any, ParamSpec, TypeVar
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
+
+from ganeti import __version__
+from ganeti.config.state import ClusterState, EditedState, RecordKind
+from ganeti.daemon import rlimit
+from ganeti.daemon.allocators import Allocators
+from ganeti.daemon.cluster_keys import LocalClusterKeys
+from ganeti.daemon.identifiers import SystemIdentifiers
+from ganeti.daemon.node_certificate import NoCertificate, NodePolicy
+from ganeti.daemon.periodic import PASSING, Periodic
+from ganeti.daemon.services import Daemon, ServicePart
+from ganeti.errors import Refused
+from ganeti.journal.file import FileJournal
+from ganeti.luxi.connection import LuxiService
+from ganeti.luxi.methods import METHODS
+from ganeti.luxi.server import Answerer, LuxiMethods
+from ganeti.master.accepted_certificates import AcceptedCertificates
+from ganeti.master.ancillary_files import AncillaryFiles
+from ganeti.master.master import Dependencies, Master
+from ganeti.master.mastership import Quorum
+from ganeti.master.offline_nodes import end_calls_to_absent_nodes
+from ganeti.master.ssconf_distribution import SsconfDistribution
+from ganeti.master.startup import TAKE_OVER_TIMEOUT, Startup, StartupMandate
+from ganeti.master.state_paths import StatePaths
+from ganeti.node.voter import read_state
+from ganeti.operations.operation import SharedFile
+from ganeti.paths import Paths, name_of_this_node
+from ganeti.pki.issuing import IssuingProgram
+from ganeti.rpc.agent import AgentWay, TlsEndpoints
+from ganeti.rpc.liveness import ProbedTransport
+from ganeti.rpc.node_client import NodeClient
+from ganeti.system.connection_errors import explain
+from ganeti.system.files import LocalFiles
+from ganeti.system.processes import LocalProcesses
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MAX_OPEN_FILES = 16384
+"""How many files and connections may be open; each process of the remote API has a thousand of
+them if that many wait for jobs."""
+
+LOOK = 1.0
+"""Seconds between two looks at whom this host's own node daemon obeys."""
+
+FIRST_VOTES = 1.0
+"""Seconds for which the nodes' votes may hold up the word that the daemon has started."""
+
+
+async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
+    """Put the master daemon together, and answer clients.
+
+    Jobs run once a majority of the nodes has granted this master a term.
+    """
+    reactor = daemon.reactor
+    rlimit.allow(MAX_OPEN_FILES)
+    threads = FileThreads(reactor)
+    daemon.add(threads)
+    files = LocalFiles(threads)
+    places = StatePaths(paths.data)
+    for folder in (places.queue, paths.sockets):
+        await files.make_folder(folder)
+    for folder in (paths.data, places.queue):
+        await files.sync_folder(folder)
+    journal = await FileJournal.open(files, places.journal, reactor)
+    policy = NodePolicy(
+        paths,
+        # A copy that has yet to be completed may not know the certificates of today.
+        lambda name, fingerprint: not startup.quorum.begun or accepted.accepts(name, fingerprint),
+    )
+    accepted = AcceptedCertificates(lambda: startup.master.config.state())
+    http = AgentWay(TlsEndpoints(reactor, policy, options.node_port), reactor, explain=explain)
+    way = ProbedTransport(http, reactor)
+    name = name_of_this_node()
+    over = daemon.over
+    nodes = NodeClient(
+        way,
+        reactor,
+        term=lambda: startup.quorum.term(),
+        master=name,
+        elected=lambda: startup.quorum.elected,
+        deposed=lambda error: startup.quorum.heard(error),
+    )
+    around = Dependencies(
+        files=files,
+        places=places,
+        nodes=nodes,
+        clock=reactor,
+        now=time.time,
+        ids=SystemIdentifiers(),
+        allocate=Allocators(
+            files,
+            LocalProcesses(reactor, reactor),
+            paths.allocator_search_path,
+            f"{paths.run}/iallocators",
+        ),
+        shared=_Shared(files, paths),
+        machine=os.uname().machine,
+        issue=IssuingProgram(
+            LocalProcesses(reactor, reactor), paths.authority, paths.authority_key
+        ),
+        keys=LocalClusterKeys(LocalProcesses(reactor, reactor), files, paths),
+        name=name,
+    )
+    mandate = StartupMandate(
+        take_over=options.take_over,
+        voting=not options.no_voting,
+        accept_loss=options.accept_loss,
+    )
+    startup = Startup(
+        around,
+        journal,
+        lambda: read_state(files, paths.term_file),
+        SystemRandom(),
+        process=os.getpid(),
+        lost=over.errback,
+        replaced=lambda master: answer_by(master),
+    )
+    startup.require_mandate(mandate)
+    quorum = startup.quorum
+
+    def certificates_changed(_: ClusterState, edits: tuple[EditedState, ...]) -> None:
+        if any(edit.kind is RecordKind.CERTIFICATE for edit in edits):
+            http.close()  # so that each node shows its certificate again
+
+    methods = LuxiMethods({})
+    current: list[Mapping[str, Answerer]] = [{}]
+
+    def answer_by(master: Master) -> None:
+        # Also for requests that wait now: they are answered when the term has begun.
+        current[0] = master.answers()
+        methods.use(when_ready(current, quorum), master.gate)
+        master.config.observe(end_calls_to_absent_nodes(way.give_up))
+        master.config.observe(accepted.changed)
+        master.config.observe(certificates_changed)
+
+    answer_by(startup.master)
+
+    async def begin() -> None:
+        await startup.begin(mandate)
+        master = startup.master
+        ssconf = SsconfDistribution(master.nodes, master.config.state, reactor, __version__)
+        secrets = AncillaryFiles(master.nodes, master.config.state, around.shared, reactor)
+        for each in (ssconf, secrets):
+            master.config.observe(each.changed)
+        daemon.add(ServicePart("distribution of ssconf", start=ssconf.soon, stop=ssconf.stop))
+        daemon.add(ServicePart("distribution of secrets", start=secrets.soon, stop=secrets.stop))
+
+    sockets = LuxiService(reactor, (paths.master_socket, paths.query_socket), methods)
+
+    async def end() -> None:
+        # First, so that no client connects to a master that ends; it is not after the master in the
+        # order of the parts, as a socket that cannot be taken must leave the files alone.
+        await sockets.stopService()
+        await startup.master.stop(replaced=quorum.lost)
+        await quorum.release()
+
+    def failed(failure: Failure) -> None:
+        if not failure.check(CancelledError) and not over.called:
+            over.errback(failure)
+
+    certificate = [files.stat(paths.node_certificate)]
+    authorities = [files.stat(paths.authority)]
+
+    def reload() -> None:
+        policy.reload(paths)
+        http.close()  # nodes are about to refuse the certificate that these were opened with
+
+    def look() -> None:
+        granted = read_state(files, paths.term_file)
+        quorum.observed(granted.term, granted.master)
+        daemon.status(status_of(quorum))
+        # It is the node daemon that replaces these, at the bidding of a job.
+        if (trusted := files.stat(paths.authority)) != authorities[0]:
+            policy.reload(paths)
+            authorities[0] = trusted
+        if (found := files.stat(paths.node_certificate)) != certificate[0]:
+            reload()
+            certificate[0] = found
+
+    passing = (*PASSING, NoCertificate)
+    for part in (
+        ServicePart("connections to nodes", stop=http.close),
+        sockets,
+        ServicePart("master", stop=end),
+        Periodic("looking at this node's own files", LOOK, look, reactor, failed, passing=passing),
+    ):
+        daemon.add(part)
+    daemon.on_reload(reload)
+    beginning = Deferred.fromCoroutine(begin()).addErrback(failed)
+    daemon.add(ServicePart("beginning of the term", stop=beginning.cancel))
+
+    # If others have a master by now, whoever starts this one should be told.
+    await _within(TAKE_OVER_TIMEOUT if mandate.take_over else FIRST_VOTES, beginning, reactor)
+    if mandate.take_over and not quorum.begun and not over.called:
+        over.errback(
+            Refused(f"no majority of the nodes has voted for {name}: {quorum.explained()}")
+        )
+    if over.called:
+        await over
+
+
+def status_of(quorum: Quorum) -> str:
+    """Return in one line whether this master acts, and if not what makes it possible."""
+    return f"master in term {quorum.term()}" if quorum.holds() else quorum.explained()
+
+
+async def _within(seconds: float, work: Deferred[None], reactor: Any) -> None:
+    """Return when ``work`` has ended, or goes on for longer than so many seconds."""
+    waiting: Deferred[None] = Deferred()
+    timer = reactor.callLater(seconds, waiting.callback, None)
+
+    def ended(result: None) -> None:
+        if timer.active():
+            timer.cancel()
+            waiting.callback(None)
+
+    work.addCallback(ended)
+    await waiting
+
+
+def when_ready(current: Sequence[Mapping[str, Answerer]], quorum: Quorum) -> dict[str, Answerer]:
+    """The ``current`` answers, but changes are refused while this master may not act.
+
+    A request that has to wait is answered by what is current then: the master may have been made
+    again from a longer journal meanwhile, and the one before must not take jobs.
+    """
+    [answers] = current
+
+    def waiting(name: str) -> Answerer:
+        async def wait(*arguments: Any) -> Any:
+            await quorum.ready()
+            # A majority that is lost from now on must not let the client wait for ever.
+            return await quorum.bounded(current[0][name](*arguments))
+
+        return wait
+
+    return {
+        name: waiting(name) if METHODS[name].changes else answer for name, answer in answers.items()
+    }
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """The files that master candidates have a copy of."""
+
+    files: LocalFiles
+    paths: Paths
+
+    async def read(self) -> Sequence[SharedFile]:
+        found = []
+        for path, mode in self.paths.shared_files.items():
+            if self.files.stat(path) is not None:
+                content = self.files.read(path)
+                found.append(SharedFile(path.removeprefix(self.paths.root), content, mode))
+        return found
+
+
+class FileThreads(Service):
+    """Threads for the disk only: a name look-up that hangs must not hold it up."""
+
+    def __init__(self, reactor: Any) -> None:
+        self.setName("threads for files")
+        self._reactor = reactor
+        self._pool = ThreadPool(minthreads=0, maxthreads=4, name="files")
+
+    def startService(self) -> None:
+        super().startService()
+        self._pool.start()
+        # Not earlier: work that was broken off may still need a thread to be taken back.
+        self._reactor.addSystemEventTrigger("after", "shutdown", self._pool.stop)
+
+    def __call__(
+        self, function: Callable[P, T], /, *arguments: P.args, **named: P.kwargs
+    ) -> Awaitable[T]:
+        """Call the function in one of the threads."""
+        return deferToThreadPool(self._reactor, self._pool, function, *arguments, **named)

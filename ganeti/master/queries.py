@@ -1,0 +1,371 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Questions about the cluster. They take no locks, wait for no jobs, and are answered from memory
+wherever what is in memory is fresh enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
+
+from ganeti.config.state import ClusterState
+from ganeti.errors import Code, Failed, Invalid, Refused
+from ganeti.jobs.job import Job
+from ganeti.locking.table import LockRow
+from ganeti.master.cluster_info import ClusterInfo
+from ganeti.master.node_queries import SharedQuery
+from ganeti.master.node_status_cache import NodeStatusCache
+from ganeti.master.time_slices import SlicedTask, TimeSlices
+from ganeti.model.node import Node
+from ganeti.opcodes.tags import TagKind
+from ganeti.operations.guests import guest_of
+from ganeti.operations.tags import carrier
+from ganeti.query.fields import Source, Table
+from ganeti.query.filters import Filter, compile_filter
+from ganeti.rpc.call import Nodes
+from ganeti.rpc.instances import DescribeConsole
+from ganeti.rpc.node import DescribeOSes, OSDefinitionReport
+from ganeti.rpc.transfers import ListExports
+from ganeti.views import cluster, exports, extstorage, oses
+from ganeti.views.instances.objects import InstanceObjects
+from ganeti.views.job_objects import JobObjects
+from ganeti.views.jobs import JOBS, JobRow
+from ganeti.views.node_status import StatusObserver
+from ganeti.views.objects import Listed, objects
+from ganeti.views.registry import ROWS, TABLES
+from ganeti.views.snapshot import ClusterSnapshot
+
+K = TypeVar("K")
+R = TypeVar("R")
+
+_encode = msgspec.json.Encoder().encode
+
+MAX_COLUMNS = 1000
+"""How many fields one query may be for; no kind of object has so many."""
+
+MAX_CELLS = 2_500_000
+"""How many values one answer may have: each takes some 50 bytes of memory until it is sent."""
+
+FILE_STEPS = 50
+"""How many steps, each about a comparison, reading a file counts for."""
+
+MAX_KEPT = 8
+"""Lists of fields for which encoded objects are kept."""
+
+
+class Jobs(Protocol):
+    """The jobs that can be asked about."""
+
+    @property
+    def drained(self) -> bool: ...
+    def jobs(self) -> list[Job]: ...
+    def find(self, job_id: int) -> Job | None: ...
+    def archived(self, job_id: int) -> Job | None: ...
+
+
+class Queries:
+    """Answers what is asked about the cluster."""
+
+    def __init__(
+        self,
+        *,
+        state: Callable[[], ClusterState],
+        live: NodeStatusCache,
+        nodes: Nodes,
+        queue: Jobs,
+        locks: Callable[[], Sequence[LockRow]],
+        watcher_pause: Callable[[], float | None],
+        slices: TimeSlices,
+        release: str,
+        machine: str,
+    ) -> None:
+        """``machine`` as ``uname -m`` says it."""
+        self._state = state
+        self._live = live
+        self._watch = StatusObserver(live)
+        self._nodes = nodes
+        self._queue = queue
+        self._locks = locks
+        self._watcher_pause = watcher_pause
+        self._slices = slices
+        self._release = release
+        self._machine = machine
+        self._definitions = SharedQuery(self._ask_definitions)
+        self._exported = SharedQuery(self._ask_exports)
+        self._info = ClusterInfo(release, machine)
+        self._instances_kept = _Kept(InstanceObjects)
+        self._jobs_kept = _Kept(JobObjects)
+        self._lists_kept = {
+            what: _Kept(partial(Listed[Any], TABLES[what], rows)) for what, rows in ROWS.items()
+        }
+        self._makers: Mapping[str, Callable[..., Awaitable[Sequence[Any]]]] = {
+            "job": self._jobs,
+            "lock": self._lock_rows,
+            "os": self._oses,
+            "export": self._exports,
+            "extstorage": self._providers,
+            "cluster": self._cluster,
+        }
+
+    # --- the methods
+
+    async def query(self, what: str, fields: Sequence[str], qfilter: Any = None) -> dict[str, Any]:
+        """Rows with a status for each value: ``{"fields": …, "data": …}``, the data encoded.
+
+        What takes long is done in slices, so that others are answered meanwhile.
+
+        :raises Refused: it takes too long, or is about too much.
+        """
+        table = _table(what)
+        if len(fields) > MAX_COLUMNS:
+            raise Refused(f"a query may be for {MAX_COLUMNS} fields", Code.INPUT)
+        task = self._slices.task(f"the query for kind {what}")
+        rows = await self._matching(what, table, fields, compile_filter(table, qfilter), task)
+        if len(rows) * len(fields) > MAX_CELLS:
+            raise Refused(
+                f"{len(rows)} objects with {len(fields)} fields are more than {MAX_CELLS} values;"
+                " ask for fewer objects or fields at once",
+                Code.RESOURCES,
+            )
+        cells = table.cells(fields)
+        # Encoded row by row: encoding a long list at once would keep others waiting, too.
+        data = await task.map(lambda row: _encode(cells(row)), rows, steps=len(fields))
+        return {
+            "fields": table.definitions(fields),
+            "data": msgspec.Raw(b"[%b]" % b",".join(data)),
+        }
+
+    async def fields(self, what: str, names: Sequence[str] | None = None) -> dict[str, Any]:
+        """The definitions of fields."""
+        return {"fields": _table(what).definitions(names)}
+
+    async def objects(
+        self, what: str, fields: Sequence[str], names: Sequence[str] | None = None
+    ) -> msgspec.Raw:
+        """Objects ``{field: value}``, encoded; what has not changed is not encoded again."""
+        table = _table(what)
+        if what == "job" and names is None:
+            return msgspec.Raw(self._jobs_kept.of(tuple(fields)).everything(self._queue.jobs()))
+        moment = await self._moment(what, table, fields)
+        if what == "instance":
+            kept = self._instances_kept.of(tuple(fields))
+            some = kept.everything(moment) if names is None else kept.some(moment, names)
+            return msgspec.Raw(some)
+        if what in self._lists_kept and names is None:
+            return msgspec.Raw(self._lists_kept[what].of(tuple(fields)).everything(moment))
+        rows = await self._rows(what, moment, fields, names)
+        return msgspec.Raw(objects(table, fields, rows))
+
+    def plain(self, what: str) -> Callable[..., Awaitable[list[list[Any]]]]:
+        """The answerer of an older query, with rows of bare values."""
+
+        async def answer(names: Sequence[str], fields: Sequence[str]) -> list[list[Any]]:
+            return await self.rows(what, names, fields)
+
+        return answer
+
+    async def rows(self, what: str, names: Sequence[str], fields: Sequence[str]) -> list[list[Any]]:
+        """Rows of bare values; no names asks for all.
+
+        :raises Invalid: some of ``fields`` are no fields.
+        """
+        table = _table(what)
+        table.known(fields)
+        moment = await self._moment(what, table, fields)
+        return table.plain(fields, await self._rows(what, moment, fields, names or None))
+
+    async def jobs(self, ids: Sequence[int] | None, fields: Sequence[str]) -> list[list[Any]]:
+        """Jobs as rows of bare values; one that there is not has only its id."""
+        JOBS.known(fields)
+        return JOBS.plain(fields, self._job_rows(ids or None, archived=bool(ids)))
+
+    async def exports(self, nodes: Sequence[str]) -> list[list[Any]]:
+        """Exports as rows of node and name."""
+        return await self.rows("export", nodes, ("node", "export"))
+
+    async def filters(self, uuids: Sequence[str] | None, fields: Sequence[str]) -> list[list[Any]]:
+        """Rules for jobs as rows of bare values."""
+        return await self.rows("filter", uuids or (), fields)
+
+    async def tags(self, kind: str, name: str | None = None) -> list[str]:
+        """The tags of one object."""
+        try:
+            known = TagKind(kind)
+        except ValueError:
+            raise Invalid(f"there are no tags on a {kind}; only on {', '.join(TagKind)}") from None
+        return list(carrier(known, name, self._state())[0].tags)
+
+    async def cluster_info(self) -> msgspec.Raw:
+        """Facts about the cluster."""
+        return self._info.encoded(self._state())
+
+    async def config_values(self, names: Sequence[str]) -> list[Any]:
+        """Single values; null for names that are not known."""
+        return [self._config_value(name) for name in names]
+
+    def _config_value(self, name: str) -> Any:
+        match name:
+            case "master_node":
+                return self._state().master.name
+            case "drain_flag":
+                return self._queue.drained
+            case "watcher_pause":
+                return self._watcher_pause()
+            case "authority_replacement_due":
+                known = self._state().authorities
+                return known is not None and known.must_be_replaced
+            case "cluster_name" | "modify_ssh_setup" | "ssh_key_type" | "ssh_key_bits":
+                return getattr(self._state().cluster, name)
+        return None
+
+    # --- rows
+
+    async def _matching(
+        self,
+        what: str,
+        table: Table[Any],
+        fields: Sequence[str],
+        chosen: Filter[Any],
+        task: SlicedTask,
+    ) -> Sequence[Any]:
+        needed = [*fields, *chosen.fields]
+        moment = await self._moment(what, table, needed)
+        names = chosen.names if what in ROWS or what == "job" else None
+        rows: Sequence[Any]
+        if what == "job" and names is not None:
+            # Each job that is archived is a file to read.
+            ids = list(map(int, names))
+            rows = await task.map(lambda number: self._job_row(number, True), ids, steps=FILE_STEPS)
+        else:
+            rows = await self._rows(what, moment, needed, names)
+        return await task.filter(chosen.matches, rows, steps=1 + chosen.conditions)
+
+    async def _moment(self, what: str, table: Table[Any], fields: Iterable[str]) -> ClusterSnapshot:
+        sources = table.sources(fields)
+        if Source.NODES in sources or Source.CONSOLES in sources:
+            await self._live.refresh(list(self._state().nodes.values()))
+        state = self._state()
+        consoles = await self._consoles(state) if Source.CONSOLES in sources else {}
+        return ClusterSnapshot(state, self._watch.now(state.nodes), consoles)
+
+    async def _rows(
+        self, what: str, moment: ClusterSnapshot, fields: Sequence[str], names: Sequence[Any] | None
+    ) -> Sequence[Any]:
+        if what in ROWS:
+            return ROWS[what](moment, names)
+        return await self._makers[what](moment, fields, names)
+
+    async def _jobs(
+        self, moment: ClusterSnapshot, fields: Sequence[str], names: Sequence[Any] | None
+    ) -> list[JobRow]:
+        return self._job_rows(names, archived="archived" in fields or names is not None)
+
+    def _job_rows(self, ids: Sequence[Any] | None, *, archived: bool) -> list[JobRow]:
+        if ids is None:
+            return [JobRow.of(job) for job in self._queue.jobs()]
+        return [self._job_row(int(number), archived) for number in ids]
+
+    def _job_row(self, number: int, archived: bool) -> JobRow:
+        job = self._queue.find(number)
+        if job is not None:
+            return JobRow.of(job)
+        old = self._queue.archived(number) if archived else None
+        return JobRow(number, None) if old is None else JobRow.of(old, archived=True)
+
+    async def _lock_rows(
+        self, moment: ClusterSnapshot, fields: Sequence[str], names: Sequence[Any] | None
+    ) -> Sequence[LockRow]:
+        return self._locks()
+
+    async def _oses(
+        self, moment: ClusterSnapshot, fields: Sequence[str], names: Sequence[Any] | None
+    ) -> Sequence[oses.OSRow]:
+        found = oses.rows(moment, await self._definitions.answer())
+        return [row for row in found if names is None or row.name in names]
+
+    async def _ask_definitions(self) -> Mapping[str, Sequence[OSDefinitionReport] | None]:
+        nodes = self._state().nodes
+        hosts = [node for node in nodes.values() if node.vm_capable and not node.offline]
+        found = await self._nodes.ask_all(hosts, DescribeOSes())
+        return {nodes[uuid].name: answer for uuid, answer in _without_failures(found).items()}
+
+    async def _exports(
+        self, moment: ClusterSnapshot, fields: Sequence[str], names: Sequence[Any] | None
+    ) -> Sequence[Any]:
+        answers = await self._exported.answer()
+        said = {node.uuid: answers.get(node.uuid) for node in moment.nodes.values()}
+        return [row for row in exports.rows(moment, said) if names is None or row.node in names]
+
+    async def _ask_exports(self) -> Mapping[str, Sequence[str] | None]:
+        hosts = [node for node in self._state().nodes.values() if not node.offline]
+        return _without_failures(await self._nodes.ask_all(hosts, ListExports()))
+
+    async def _providers(
+        self, moment: ClusterSnapshot, fields: Sequence[str], names: Sequence[Any] | None
+    ) -> Sequence[Any]:
+        return extstorage.rows(moment, {})
+
+    async def _cluster(
+        self, moment: ClusterSnapshot, fields: Sequence[str], names: Sequence[Any] | None
+    ) -> Sequence[cluster.ClusterRow]:
+        return [
+            cluster.ClusterRow(
+                moment,
+                self._queue.drained,
+                self._watcher_pause(),
+                self._release,
+                ("64bit", self._machine),
+            )
+        ]
+
+    async def _consoles(self, state: ClusterState) -> dict[str, Mapping[str, Any]]:
+        """How to reach the console of every running instance, by UUID, as far as nodes say."""
+        found: dict[str, Mapping[str, Any]] = {}
+        for instance in state.instances.values():
+            node: Node = state.nodes[instance.primary_node]
+            facts = self._live.facts(node.uuid)
+            if facts is None or instance.name not in facts.guests:
+                continue
+            try:
+                asked = DescribeConsole(guest=guest_of(state, instance))
+                found[instance.uuid] = msgspec.to_builtins(await self._nodes.ask(node, asked))
+            except Failed:
+                continue
+        return found
+
+
+def _without_failures(answers: Mapping[str, R | Failed]) -> dict[str, R | None]:
+    return {
+        uuid: None if isinstance(answer, Failed) else answer for uuid, answer in answers.items()
+    }
+
+
+def _table(what: str) -> Table[Any]:
+    if what not in TABLES:
+        known = ", ".join(sorted(TABLES))
+        raise Refused(f"there is nothing called {what} to ask about; there is: {known}", Code.INPUT)
+    return TABLES[what]
+
+
+class _Kept(Generic[K]):
+    """What makes encoded objects, one for each list of fields that was asked for of late."""
+
+    def __init__(self, make: Callable[[Sequence[str]], K]) -> None:
+        self._make = make
+        self._kept: dict[tuple[str, ...], K] = {}
+
+    def of(self, fields: tuple[str, ...]) -> K:
+        """The one for these fields.
+
+        :raises Invalid: some of them are no fields.
+        """
+        kept = self._kept.get(fields)
+        if kept is None:
+            kept = self._make(fields)
+            if len(self._kept) >= MAX_KEPT:
+                del self._kept[next(iter(self._kept))]
+            self._kept[fields] = kept
+        return kept

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Coming back: the last checkpoint, and what the journal says has happened since."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ganeti.config import access
+from ganeti.config.formats import loaded
+from ganeti.config.replay import apply
+from ganeti.config.state import ClusterState
+from ganeti.errors import Code, Failed, Invalid
+from ganeti.jobs.job import Job, decode
+from ganeti.jobs.store import JobStore
+from ganeti.journal.interfaces import IJournal
+from ganeti.journal.marker import Marker, marker_at
+from ganeti.master.hand_edits import HandEdits, adoption, is_edited
+from ganeti.master.state_paths import StatePaths
+from ganeti.system.interfaces import IFiles
+
+_JOB_FILE = re.compile(r"\Ajob-([1-9][0-9]*)\Z")
+
+
+@dataclass(frozen=True)
+class RecoveredState:
+    """The configuration as of the last durable commit, and what was edited in its file since."""
+
+    state: ClusterState
+    edit: HandEdits | None
+
+
+def recover(
+    files: IFiles,
+    places: StatePaths,
+    journal: IJournal,
+    jobs: JobStore,
+    ids: Callable[[], str],
+) -> RecoveredState:
+    """Return the configuration as of the last durable commit, and put the jobs into ``jobs``.
+
+    ``ids`` makes UUIDs for objects of old formats that have none.
+
+    :raises Failed: a file of the checkpoint is missing or damaged; says what to do.
+    :raises Damaged: the journal does not verify.
+    :raises Refused: ``config.data`` was edited, and the edit cannot become a commit.
+    """
+    marker = marker_at(files, places.marker)
+    text = _config_text(files, places)
+    base = _base_of(files, places, marker) if is_edited(text, marker.config_digests) else text
+    beside = files.read(places.access) if files.stat(places.access) is not None else None
+    first = state = _loaded(base, beside, places.config, ids)
+    jobs.load(_jobs(files, places), _serial(files, places), files.stat(places.drained) is not None)
+    for _, commit in journal.replay(marker.position):
+        state = apply(state, commit.edits)
+        for edit in commit.edits:
+            jobs.replay(edit)
+    state = state.settled()
+    if base is text:
+        return RecoveredState(state, None)
+    edited = _loaded(text, beside, places.config, ids)
+    return RecoveredState(state, adoption(first, edited, state))
+
+
+def _config_text(files: IFiles, places: StatePaths) -> bytes:
+    if files.stat(places.config) is None:
+        raise Failed(
+            f"there is no {places.config}: this node is not the master of a cluster. "
+            "To make a new cluster: gnt-cluster init",
+            Code.ENVIRONMENT,
+        )
+    return files.read(places.config)
+
+
+def _base_of(files: IFiles, places: StatePaths, marker: Marker) -> bytes:
+    """The file as the master daemon had written it before somebody edited it."""
+    if files.stat(places.base) is not None:
+        base = files.read(places.base)
+        if not is_edited(base, marker.config_digests):
+            return base
+    raise Failed(
+        f"{places.config} was edited, and {places.base}, which tells how it was before, is missing"
+        " or was edited, too. Copy the former from another master candidate or from a backup, or"
+        " make another candidate the master",
+        Code.ENVIRONMENT,
+    )
+
+
+def _loaded(text: bytes, beside: bytes | None, path: str, ids: Callable[[], str]) -> ClusterState:
+    """The state in ``config.data`` and in the file ``beside`` it."""
+    try:
+        return access.restore(loaded(text, ids=ids), beside)
+    except Invalid as e:
+        raise Failed(f"{path}: {e}", Code.ENVIRONMENT) from e
+
+
+def _jobs(files: IFiles, places: StatePaths) -> list[Job]:
+    found = []
+    for name in files.names(places.queue):
+        if (number := _JOB_FILE.match(name)) is None:
+            continue
+        path = places.job(int(number[1]))
+        try:
+            found.append(decode(files.read(path)))
+        except Invalid as e:
+            raise Failed(
+                f"{path} is damaged: {e}. Copy it from another master candidate, or move it away "
+                "to go on without the job",
+                Code.ENVIRONMENT,
+            ) from None
+    return found
+
+
+def _serial(files: IFiles, places: StatePaths) -> int:
+    if files.stat(places.serial) is None:
+        return 0
+    text = files.read(places.serial).strip()
+    return int(text) if text.isdigit() else 0

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the cluster's own settings must be, whatever way they come in.
+
+Founding a cluster and changing one both ask here; types are checked where requests are read.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from ganeti.errors import Problem
+from ganeti.model.disk import Template
+
+BUILT_IN_ALLOCATOR = "hail"
+"""The allocator that need not be installed."""
+
+NEEDS: Mapping[Template, str] = {
+    Template.FILE: "file_storage_dir",
+    Template.SHAREDFILE: "shared_file_storage_dir",
+    Template.GLUSTER: "gluster_storage_dir",
+    Template.PLAIN: "volume_group_name",
+    Template.DRBD: "volume_group_name",
+}
+"""The setting that disks of a template cannot be created without."""
+
+_MAC_PREFIX = re.compile(r"[0-9a-f][02468ace](:[0-9a-f]{2}){2}")
+_DEVICE = re.compile(r"[^/\s]{1,15}")
+"""A name that Linux accepts for a network device (IFNAMSIZ)."""
+_VOLUME_GROUP = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9+_.][A-Za-z0-9+_.-]{0,126}")
+"""As lvm(8) has it, under VALID NAMES."""
+_ALLOCATOR = re.compile(r"[a-zA-Z0-9_-][a-zA-Z0-9_.-]*")
+_BITS = {False: 32, True: 128}
+
+
+_ADDRESS = "must be an address such as 192.0.2.1"
+
+
+def is_address(text: str) -> bool:
+    """Return whether a text is an IP address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_path_or_unset(value: str | None) -> bool:
+    return not value or value.startswith("/")
+
+
+_RULES: Mapping[str, tuple[Callable[[Any], object], str]] = MappingProxyType(
+    {
+        "candidate_pool_size": (lambda size: size >= 1, "must be at least 1"),
+        "default_iallocator": (
+            lambda name: not name or _ALLOCATOR.fullmatch(name),
+            "must be the name of an allocator, or empty",
+        ),
+        "drbd_usermode_helper": (_is_path_or_unset, "must be an absolute path, or empty"),
+        "file_storage_dir": (_is_path_or_unset, "must be an absolute path, or empty"),
+        "gluster_storage_dir": (_is_path_or_unset, "must be an absolute path, or empty"),
+        "mac_prefix": (
+            _MAC_PREFIX.fullmatch,
+            "must be three bytes such as aa:00:00, the first of them even",
+        ),
+        "master_netdev": (
+            _DEVICE.fullmatch,
+            "must be the name of a network device, which has up to 15 characters",
+        ),
+        "master_ip": (lambda text: text is None or is_address(text), _ADDRESS),
+        "shared_file_storage_dir": (_is_path_or_unset, "must be an absolute path, or empty"),
+        "volume_group_name": (
+            lambda name: not name or _VOLUME_GROUP.fullmatch(name),
+            "must be the name of a volume group: letters, digits and + _ . -, or empty",
+        ),
+    }
+)
+
+
+def setting_problems(settings: Mapping[str, Any], *, ipv6: bool) -> Iterator[Problem]:
+    """Return what is wrong with settings of a cluster whose nodes have IPv6 addresses or not.
+
+    ``settings`` are fields of the cluster's record, of which only some need be there.
+    """
+    for name, (is_right, message) in _RULES.items():
+        if name in settings and not is_right(settings[name]):
+            yield Problem(name, message)
+    bits = _BITS[ipv6]
+    if not 1 <= settings.get("master_netmask", bits) <= bits:
+        yield Problem("master_netmask", f"must be a number of bits from 1 to {bits}")
+    for number, pattern in enumerate(settings.get("reserved_lvs") or ()):
+        try:
+            re.compile(pattern)
+        except re.error as e:
+            yield Problem(f"reserved_lvs[{number}]", f"is no regular expression: {e}")
+
+
+def missing_settings(
+    templates: Sequence[Template], settings: Mapping[str, Any]
+) -> Iterator[tuple[Template, str]]:
+    """Return the templates that lack a setting without which their disks cannot be created."""
+    for template in templates:
+        needed = NEEDS.get(template)
+        if needed is not None and not settings.get(needed):
+            yield template, needed

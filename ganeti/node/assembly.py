@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a node is made of, put together on whatever host it is given: a real one or memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from twisted.internet.interfaces import IReactorTime
+
+from ganeti.hypervisor.interfaces import IHypervisor
+from ganeti.journal.segments import SEGMENT_SIZE
+from ganeti.model.disk import Template
+from ganeti.node.candidacy import Candidacy
+from ganeti.node.cluster_commands import ClusterCommands
+from ganeti.node.credentials import NodeCredentials, Requests, no_requests
+from ganeti.node.disks import Disks, storage_doors
+from ganeti.node.exports import Exports
+from ganeti.node.files import Files
+from ganeti.node.hooks import Hooks
+from ganeti.node.instances import Instances
+from ganeti.node.keys import Keys
+from ganeti.node.members import MemberList
+from ganeti.node.membership import (
+    ClusterMembership,
+    StartDaemons,
+    StopDaemons,
+    no_daemons,
+    no_start,
+)
+from ganeti.node.names import Names
+from ganeti.node.node_info import NodeInfoAnswers
+from ganeti.node.oses import OSDefinitions
+from ganeti.node.out_of_band import PowerHelpers
+from ganeti.node.replicas import Replica
+from ganeti.node.restricted_commands import RestrictedCommands
+from ganeti.node.scripts import OSScripts
+from ganeti.node.storage_units import Units
+from ganeti.node.transfers import Transfers
+from ganeti.node.trust import TrustedAuthorities
+from ganeti.node.verification import Checks, Reach
+from ganeti.node.voter import Voter
+from ganeti.paths import NODED_PORT, Paths
+from ganeti.storage.drivers import drivers, units
+from ganeti.storage.interfaces import IVolumes
+from ganeti.system.interfaces import IFiles, IImages, INames, IProcesses, IStreams
+
+NO_VOLUMES: Mapping[Template, IVolumes] = MappingProxyType({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """Where a node runs: its name, the ways to the operating system, the hypervisors it has.
+
+    ``now`` is the time in seconds since the epoch, ``clock`` what waits. ``reach`` opens and
+    closes a connection to a peer, whose daemon listens at ``port``; ``stop`` ends the daemon.
+    ``master_pid`` is the process of the master daemon here, 0 if none runs; ``stop_master`` ends
+    it, ``start_master`` starts it again, with the remote API.
+    ``request`` makes keys; ``reload`` lets the daemon use its certificate, and those of the
+    authorities that it trusts, as they are now.
+    ``segment_size`` is how many bytes the journal's copy has in a file.
+    """
+
+    name: str
+    paths: Paths
+    files: IFiles
+    images: IImages
+    processes: IProcesses
+    names: INames
+    streams: IStreams
+    hypervisors: Mapping[str, IHypervisor]
+    clock: IReactorTime
+    now: Callable[[], float]
+    reach: Reach
+    stop: Callable[[], object]
+    port: int = NODED_PORT
+    master_pid: Callable[[], int] = lambda: 0
+    stop_master: StopDaemons = no_daemons
+    start_master: StartDaemons = no_start
+    request: Requests = no_requests
+    reload: Callable[[], None] = lambda: None
+    segment_size: int = SEGMENT_SIZE
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeParts:
+    """What answers the calls; see ``answers``."""
+
+    candidacy: Candidacy
+    checks: Checks
+    cluster_commands: ClusterCommands
+    commands: RestrictedCommands
+    credentials: NodeCredentials
+    disks: Disks
+    exports: Exports
+    facts: NodeInfoAnswers
+    files: Files
+    hooks: Hooks
+    instances: Instances
+    keys: Keys
+    members: MemberList
+    membership: ClusterMembership
+    names: Names
+    oses: OSDefinitions
+    power: PowerHelpers
+    replica: Replica
+    scripts: OSScripts
+    transfers: Transfers
+    units: Units
+    voter: Voter
+
+
+def parts_of(host: Host, volumes: Mapping[Template, IVolumes] = NO_VOLUMES) -> NodeParts:
+    """The parts of a node on this host; ``volumes`` take the place of its own for a template."""
+    doors = storage_doors(host.name, host.paths, host.files, host.images, host.processes)
+    storage, places = {**drivers(doors), **volumes}, units(doors)
+    disks = Disks(storage, host.images)
+    oses = OSDefinitions(host.files, host.paths.os_search_path)
+    logs = f"{host.paths.log}/os"
+    scripts = OSScripts(oses, host.processes, host.files, logs, host.now)
+    keys = Keys(host.files, host.paths.crypto, host.now)
+    exports = Exports(host.files, host.paths)
+    replica = Replica(
+        host.files,
+        host.paths.data,
+        segment_size=host.segment_size,
+        in_use=lambda: bool(host.master_pid()),
+    )
+    voter = Voter(
+        host.files,
+        host.paths.term_file,
+        host.clock,
+        replica=replica,
+        serves=host.master_pid,
+        name=host.name,
+    )
+    trust = TrustedAuthorities(host.files, host.paths, host.reload)
+    members = MemberList(
+        host.files, host.paths.member_list, host.name, lambda: voter.state, trust.use
+    )
+    return NodeParts(
+        candidacy=Candidacy(
+            host.files, host.paths, members, lambda: bool(host.master_pid()), replica.close
+        ),
+        checks=Checks(
+            files=host.files,
+            paths=host.paths,
+            now=host.now,
+            hypervisors=host.hypervisors,
+            drivers=storage,
+            units=places,
+            folders=doors.folders,
+            oses=oses.all,
+            reach=host.reach,
+            port=host.port,
+        ),
+        cluster_commands=ClusterCommands(host.files, host.processes, host.paths),
+        commands=RestrictedCommands(
+            host.files, host.processes, host.clock, host.paths.restricted_commands
+        ),
+        credentials=NodeCredentials(host.files, host.paths, host.name, host.request, host.reload),
+        disks=disks,
+        exports=exports,
+        facts=NodeInfoAnswers(host.files, host.hypervisors, places),
+        files=Files(host.files, host.paths, members.is_candidate),
+        hooks=Hooks(host.files, host.processes, host.paths.hooks),
+        instances=Instances(host.hypervisors, disks.paths, scripts, host.clock, host.name),
+        keys=keys,
+        names=Names(host.names),
+        members=members,
+        membership=ClusterMembership(
+            host.files,
+            host.paths,
+            host.clock,
+            host.stop,
+            host.stop_master,
+            start_master=host.start_master,
+            is_mine=lambda: voter.state.master == host.name and not host.master_pid(),
+            forget_members=members.forget,
+        ),
+        oses=oses,
+        power=PowerHelpers(host.files, host.processes),
+        replica=replica,
+        scripts=scripts,
+        transfers=Transfers(
+            streams=host.streams,
+            files=host.files,
+            paths=host.paths,
+            disks=disks.paths,
+            scripts=scripts,
+            keys=keys,
+            exports=exports,
+            members=members,
+            clock=host.clock,
+            now=host.now,
+        ),
+        units=Units(places, storage),
+        voter=voter,
+    )

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What this node says of itself: memory, processors, room for disks, and the guests that run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+from ganeti.errors import GanetiError
+from ganeti.model.guest import GuestState
+from ganeti.rpc.node import DescribeNode, NodeInfo, StorageSpace
+from ganeti.storage.interfaces import IUnits
+from ganeti.system.interfaces import IFiles
+
+ON_PAPER = frozenset({"fake"})
+"""Hypervisors whose guests take no memory of the node; what they were given counts as taken."""
+
+
+class RunningGuests(Protocol):
+    """What is asked of a hypervisor."""
+
+    def running(self) -> Mapping[str, GuestState]:
+        """The guests that run now, by name; cheap enough to be asked all the time."""
+        ...
+
+
+@dataclass(frozen=True)
+class HostMemory:
+    """MiB in all, and MiB that new guests could have."""
+
+    total: int
+    free: int
+
+
+@dataclass(frozen=True)
+class Processors:
+    """Logical processors, the memory nodes they are grouped in, and sockets."""
+
+    count: int
+    nodes: int
+    sockets: int
+
+
+def memory(meminfo: str) -> HostMemory:
+    """What ``/proc/meminfo`` says; 0 where it says nothing."""
+    found = {name: int(kib) // 1024 for name, kib in _MEMINFO.findall(meminfo)}
+    roughly = sum(found.get(name, 0) for name in ("MemFree", "Buffers", "Cached"))
+    return HostMemory(found.get("MemTotal", 0), found.get("MemAvailable", roughly))
+
+
+def processors(cpuinfo: str, memory_nodes: int) -> Processors:
+    """What ``/proc/cpuinfo`` says; not every architecture says which socket a processor is in."""
+    count = len(_PROCESSOR.findall(cpuinfo))
+    return Processors(
+        max(1, count), max(1, memory_nodes), max(1, len(set(_SOCKET.findall(cpuinfo))))
+    )
+
+
+_MEMINFO = re.compile(r"^(MemTotal|MemFree|MemAvailable|Buffers|Cached):\s*(\d+) kB$", re.MULTILINE)
+_PROCESSOR = re.compile(r"^processor\s*:", re.MULTILINE)
+_SOCKET = re.compile(r"^physical id\s*:\s*(\d+)$", re.MULTILINE)
+_MEMORY_NODE = re.compile(r"node\d+")
+
+
+class NodeInfoAnswers:
+    """Answers ``DescribeNode``. ``units`` are found by their kind."""
+
+    def __init__(
+        self,
+        files: IFiles,
+        hypervisors: Mapping[str, RunningGuests],
+        units: Mapping[str, IUnits],
+    ) -> None:
+        self._files = files
+        self._hypervisors = hypervisors
+        self._units = units
+
+    async def describe(self, call: DescribeNode) -> NodeInfo:
+        """What the node is now; a part that cannot say becomes a problem, not a failure."""
+        problems: dict[str, str] = {}
+        guests: dict[str, GuestState] = {}
+        on_paper = 0
+        for name in call.hypervisors:
+            found = self._guests(name, problems)
+            guests.update(found)
+            on_paper += sum(each.memory for each in found.values() if name in ON_PAPER)
+        storage = [await self._space(kind, name, problems) for kind, name in call.storage]
+        room = memory(self._text("/proc/meminfo"))
+        real = sum(guest.memory for guest in guests.values()) - on_paper
+        processors = self._processors
+        return NodeInfo(
+            memory_total=room.total,
+            memory_free=max(0, room.free - on_paper),
+            memory_node=max(0, room.total - room.free - real),
+            cpus=processors.count,
+            cpu_nodes=processors.nodes,
+            cpu_sockets=processors.sockets,
+            cpus_node=1,
+            boot_id=self._boot_id,
+            guests=guests,
+            storage=tuple(each for each in storage if each is not None),
+            problems=problems,
+        )
+
+    def _guests(self, name: str, problems: dict[str, str]) -> Mapping[str, GuestState]:
+        if name not in self._hypervisors:
+            problems[name] = f"this node has no hypervisor {name}"
+            return {}
+        try:
+            return self._hypervisors[name].running()
+        except (GanetiError, OSError) as e:
+            problems[name] = str(e)
+            return {}
+
+    async def _space(self, kind: str, name: str, problems: dict[str, str]) -> StorageSpace | None:
+        if kind not in self._units:
+            problems[f"{kind}:{name}"] = f"this node has no storage of kind {kind}"
+            return None
+        try:
+            unit = await self._units[kind].unit(name)
+        except (GanetiError, OSError) as e:
+            problems[f"{kind}:{name}"] = str(e)
+            return None
+        return StorageSpace(kind=kind, name=name, size=unit.size, free=unit.free)
+
+    @cached_property
+    def _processors(self) -> Processors:
+        # Read once: on large hosts the kernel asks every processor for its speed to answer this.
+        nodes = self._files.names("/sys/devices/system/node")
+        found = sum(bool(_MEMORY_NODE.fullmatch(name)) for name in nodes)
+        return processors(self._text("/proc/cpuinfo"), found)
+
+    @cached_property
+    def _boot_id(self) -> str:
+        return self._text("/proc/sys/kernel/random/boot_id").strip()
+
+    def _text(self, path: str) -> str:
+        try:
+            return self._files.read(path).decode("utf-8", "replace")
+        except OSError:  # a host whose kernel does not tell
+            return ""

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Compare the files that master candidates share with the master's.
+
+A candidate that lacks one, or has an old one, could become a master that cannot do its work; a node
+that is no candidate must not have keys and secrets of the cluster.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ganeti.model.node import Node
+from ganeti.opcodes.cluster import FindingCode as Code
+from ganeti.operations.cluster.findings import Finding
+from ganeti.operations.cluster.group_findings import Checked
+from ganeti.operations.operation import SharedFile
+from ganeti.paths import Paths
+
+_MEND = "unless a job is about to bring it there: gnt-cluster redist-conf"
+
+
+def own_file_findings(shared: Sequence[SharedFile], cluster: str) -> Iterator[Finding]:
+    """Return the files that the master itself lacks."""
+    there = {file.path for file in shared}
+    for path in Paths().shared_files:
+        if path not in there:
+            message = (
+                f"the master has no {path}; copy it from a master candidate, or make a new one"
+            )
+            yield Finding(Code.ECLUSTERFILECHECK, "cluster", cluster, message)
+
+
+def file_findings(checked: Checked, shared: Sequence[SharedFile]) -> Iterator[Finding]:
+    """Return where nodes of a group have other files than they should."""
+    expected = {file.path: hashlib.sha256(file.content).hexdigest() for file in shared}
+    for node, found in checked.answers("filelist"):
+        before = checked.facts.state or checked.state
+        if node.uuid == checked.state.cluster.master_node or node != before.nodes.get(node.uuid):
+            continue  # it is the measure, or its role may have changed while it was asked
+        if not isinstance(found, Mapping):
+            message = f"its copies of the cluster's files cannot be checked: {found}"
+            yield Finding(Code.ENODEFILECHECK, "node", node.name, message)
+            continue
+        for message in _differences(node, found, expected):
+            yield Finding(Code.ENODEFILECHECK, "node", node.name, message)
+
+
+def _differences(
+    node: Node, found: Mapping[str, Any], expected: Mapping[str, str]
+) -> Iterator[str]:
+    if not node.master_candidate:
+        for path in sorted(found):
+            yield f"has {path}, which is for master candidates only; remove it"
+        return
+    for path, digest in expected.items():
+        if path not in found:
+            yield f"lacks {path}, which every master candidate needs; {_MEND}"
+        elif found[path] != digest:
+            yield f"has another {path} than the master; {_MEND}"

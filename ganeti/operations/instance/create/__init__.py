@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Operations that create instances: start with ``instance_spec``, then ``create``."""

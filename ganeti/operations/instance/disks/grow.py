@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Making a disk of an instance larger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ganeti.config.changes.instances import grown
+from ganeti.config.state import ClusterState
+from ganeti.errors import Code, Refused
+from ganeti.locking.names import LockRequest
+from ganeti.model.disk import Disk, Template
+from ganeti.opcodes.instance.disks import GrowDisk as GrowOpcode
+from ganeti.operations.allocation.candidates import require_space, storage_units
+from ganeti.operations.allocation.sizes import require_policy_of
+from ganeti.operations.instance.context import InstanceContext, require_online, subject_of
+from ganeti.operations.instance.disks.block_devices import attach_disks, detach_disks, places
+from ganeti.operations.instance.disks.mirrors import mirrored, sent, wait_for_sync
+from ganeti.operations.instance.disks.wipe import real_size, wipe_if_wanted
+from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.running_check import (
+    presence,
+    presence_questions,
+    require_nowhere_else,
+)
+from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
+from ganeti.rpc.disks import GrowDiskCall
+from ganeti.rpc.node import DescribeNode
+from ganeti.schema.records import replace
+
+_CANNOT = frozenset({Template.DISKLESS, Template.BLOCKDEV})
+
+
+@dataclass(frozen=True)
+class Grow:
+    """A disk, and the MiB that it is to grow by."""
+
+    op: GrowOpcode
+    subject: InstanceContext
+    disk: Disk
+    amount: int
+
+    @property
+    def locks(self) -> LockRequest:
+        return self.subject.locks
+
+
+def questions(op: GrowOpcode, state: ClusterState) -> Sequence[NodeQuery]:
+    subject = subject_of(op, state)
+    online = [node for node in subject.nodes if not node.offline]
+    return [
+        NodeQuery(online, DescribeNode(hypervisors=(), storage=storage_units(state.cluster))),
+        *presence_questions(subject, state),
+    ]
+
+
+def plan(op: GrowOpcode, state: ClusterState, facts: NodeAnswers) -> Grow:
+    """Decide by how much the disk grows, or refuse."""
+    subject = subject_of(op, state)
+    name, count = subject.instance.name, len(subject.disks)
+    if op.disk >= count:
+        raise Refused(
+            f"instance {name} has no disk {op.disk}; it has {count}, counted from 0", Code.INPUT
+        )
+    disk = subject.disks[op.disk]
+    if disk.dev_type in _CANNOT:
+        raise Refused(f"disks of the template {disk.dev_type.value} do not grow", Code.INPUT)
+    amount = op.amount - disk.size if op.absolute else op.amount
+    if amount < 0:
+        raise Refused(
+            f"{disk.iv_name} of {name} has {disk.size} MiB, and disks do not shrink", Code.INPUT
+        )
+    require_nowhere_else(presence(subject, state, facts))
+    for node in subject.nodes:
+        require_online(node, f"{disk.iv_name} of {name} cannot grow there")
+        # Metadata of mirrors, which new disks have as well, do not grow.
+        volumes = Template.PLAIN if disk.dev_type is Template.DRBD else disk.dev_type
+        require_space(node, facts.of(node, DescribeNode), volumes, [amount])
+    if not op.ignore_ipolicy:
+        larger = [
+            replace(each, size=each.size + amount) if each.uuid == disk.uuid else each
+            for each in subject.disks
+        ]
+        require_policy_of(subject.primary, subject.instance, larger, state)
+    return Grow(op, subject, disk, amount)
+
+
+async def run(plan: Grow, tools: Tools) -> None:
+    instance, disk, state = plan.subject.instance, plan.disk, tools.config.state()
+    if not plan.amount:
+        tools.progress.say(f"{disk.iv_name} of {instance.name} has {disk.size} MiB already")
+        return
+    wipes = state.cluster.prealloc_wipe_disks
+    passive = (bool(mirrored([disk])) or wipes) and not instance.disks_active
+    if passive:
+        await attach_disks(state, instance, [disk], tools)
+    tools.progress.say(f"growing {disk.iv_name} of {instance.name} by {plan.amount} MiB")
+    [whole] = sent(state, instance, [disk])
+    # What is there is the guest's, also in the last extent beyond what was asked for.
+    old = await real_size(whole, plan.subject.primary, tools) if wipes else disk.size
+    # Asked again after a failure, no node grows twice: each is told from which size on.
+    for node in places(state, instance, disk):
+        tools.progress.may_stop()
+        await tools.nodes.ask(node, GrowDiskCall(disk=whole, amount=plan.amount))
+    await wipe_if_wanted(instance, [disk], tools, start=old)
+    await tools.config.change(grown(disk, plan.amount))
+    if plan.op.wait_for_sync:
+        await wait_for_sync(instance, [disk], tools)
+    if passive:
+        now = tools.config.state()
+        await detach_disks(now, instance, [now.disks[disk.uuid]], tools)
+
+
+def hooks(plan: Grow, state: ClusterState) -> HookCall:
+    more = {
+        "DISK": str(plan.op.disk),
+        "AMOUNT": str(plan.op.amount),
+        "ABSOLUTE": str(plan.op.absolute),
+    }
+    return instance_hooks("disk-grow", plan.subject, state, more)
+
+
+OPERATION = Operation(GrowOpcode, plan, run, questions, hooks)

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Overwriting new disks, so that guests do not read what others left on them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from ganeti.errors import Failed, Refused
+from ganeti.model.disk import Disk
+from ganeti.model.instance import Instance
+from ganeti.model.node import Node
+from ganeti.operations.instance.disks.mirrors import mirrored, sent
+from ganeti.operations.operation import Tools
+from ganeti.rpc.disks import DescribeDisks, PauseResync, WipeDisk
+
+CHUNK = 1024
+"""How many MiB a node wipes at once: between two chunks the job can be canceled."""
+_SAY = 30.0
+"""Seconds between two lines about the progress."""
+
+
+async def wipe_if_wanted(
+    instance: Instance, disks: Sequence[Disk], tools: Tools, *, start: int = 0
+) -> None:
+    """Wipe disks from ``start`` (MiB) on, if the cluster is set to wipe new disks before use.
+
+    They are on the primary node of the instance, and attached or can be.
+
+    :raises Failed: a part was not wiped, so that the disks must not be used.
+    """
+    state = tools.config.state()
+    if not state.cluster.prealloc_wipe_disks or not disks:
+        return
+    current = state.instances[instance.uuid]
+    node = state.nodes[current.primary_node]
+    wanted = sent(state, current, [state.disks[disk.uuid] for disk in disks])
+    async with _resync_paused(node, wanted, tools):
+        for disk in wanted:
+            await _wipe(disk, node, start, tools)
+
+
+async def _wipe(disk: Disk, node: Node, start: int, tools: Tools) -> None:
+    end, begun = await real_size(disk, node, tools), tools.time.seconds()
+    tools.progress.say(f"wiping {disk.iv_name} ({end - start} MiB) on {node.name}")
+    offset, said = start, begun
+    while offset < end:
+        tools.progress.may_stop()
+        size = min(CHUNK, end - offset)
+        call = WipeDisk(disk=disk, offset=offset, size=size)
+        await tools.progress.interruptible(tools.nodes.ask(node, call))
+        offset += size
+        now = tools.time.seconds()
+        if offset < end and now - said >= _SAY:
+            said = now
+            left = (now - begun) / (offset - start) * (end - offset)
+            done = 100 * (offset - start) / (end - start)
+            tools.progress.say(
+                f"{disk.iv_name} is being wiped: {done:.0f}% done, {left:.0f} s to go"
+            )
+
+
+async def real_size(disk: Disk, node: Node, tools: Tools) -> int:
+    """Return the MiB of a disk that guests see; ``disk`` is in the form that nodes are sent.
+
+    Volumes have whole extents, so that this can be more than was asked for.
+    """
+    [status] = await tools.nodes.ask(node, DescribeDisks(disks=(disk,)))
+    return disk.size if status is None or status.size is None else status.size
+
+
+@asynccontextmanager
+async def _resync_paused(node: Node, disks: Sequence[Disk], tools: Tools) -> AsyncIterator[None]:
+    """Hold the first sync of mirrored disks, which would write everything a second time."""
+    held = []
+    try:
+        for disk in mirrored(disks):
+            held.append(disk)
+            await tools.nodes.ask(node, PauseResync(disk=disk, paused=True))
+        yield
+    finally:
+        for disk in held:
+            try:
+                await tools.nodes.ask(node, PauseResync(disk=disk, paused=False))
+            except (Failed, Refused) as e:
+                tools.progress.say(f"the sync of {disk.iv_name} may still be held: {e}")

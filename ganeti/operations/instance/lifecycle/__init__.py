@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Operations that start, stop, rename, reinstall, remove or describe an instance."""

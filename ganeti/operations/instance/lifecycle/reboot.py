@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Rebooting an instance; one that does not run is started."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ganeti.config.state import ClusterState
+from ganeti.errors import Refused
+from ganeti.locking.names import LockRequest
+from ganeti.model.guest import Guest
+from ganeti.model.instance import Wanted
+from ganeti.opcodes.instance.lifecycle import RebootInstance as RebootOpcode
+from ganeti.opcodes.instance.lifecycle import RebootType
+from ganeti.operations.allocation.node_check import require_able
+from ganeti.operations.guests import guest_of
+from ganeti.operations.instance.context import InstanceContext, require_online, subject_of
+from ganeti.operations.instance.disks.block_devices import attach_disks, detach_disks
+from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.lifecycle.start import require_memory, wanted_up
+from ganeti.operations.instance.lifecycle.stop import stop_guest
+from ganeti.operations.instance.pending_changes import say_pending
+from ganeti.operations.instance.running_check import (
+    presence,
+    presence_questions,
+    require_nowhere_else,
+)
+from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
+from ganeti.rpc.instances import RebootInstanceCall, StartInstanceCall
+from ganeti.rpc.instances import RebootType as RebootKind
+from ganeti.rpc.node import DescribeNode
+
+
+@dataclass(frozen=True)
+class InstanceReboot:
+    """An instance that is to boot anew; ``runs`` says whether it runs now."""
+
+    op: RebootOpcode
+    subject: InstanceContext
+    guest: Guest
+    runs: bool
+
+    @property
+    def locks(self) -> LockRequest:
+        return self.subject.locks
+
+
+def questions(op: RebootOpcode, state: ClusterState) -> Sequence[NodeQuery]:
+    subject = subject_of(op, state)
+    if subject.primary.offline:
+        return ()
+    hypervisors = (subject.instance.hypervisor,)
+    return [
+        NodeQuery([subject.primary], DescribeNode(hypervisors=hypervisors)),
+        *presence_questions(subject, state, besides=[subject.primary]),
+    ]
+
+
+def plan(op: RebootOpcode, state: ClusterState, facts: NodeAnswers) -> InstanceReboot:
+    """Decide how the instance is rebooted, or refuse."""
+    subject = subject_of(op, state)
+    instance, node = subject.instance, subject.primary
+    require_online(node, f"instance {instance.name} cannot be rebooted")
+    if instance.admin_state is Wanted.OFFLINE:
+        raise Refused(
+            f"instance {instance.name} is marked offline; "
+            f"to take it back: gnt-instance modify --online {instance.name}"
+        )
+    present = facts.of(node, DescribeNode)
+    guest = guest_of(state, instance)
+    found = presence(subject, state, facts)
+    require_nowhere_else(found)
+    if op.reboot_type is not RebootType.SOFT or not found.here:
+        require_memory(guest, present, node.name, restarts=True)
+    return InstanceReboot(op, subject, guest, found.here)
+
+
+async def run(plan: InstanceReboot, tools: Tools) -> None:
+    instance, node, disks = plan.subject.instance, plan.subject.primary, plan.subject.disks
+    soft = plan.runs and plan.op.reboot_type is RebootType.SOFT
+    if plan.runs and not soft:
+        await require_able(node, plan.guest, tools)
+    if plan.runs and plan.op.reboot_type is not RebootType.FULL:
+        kind = RebootKind(plan.op.reboot_type.value)
+        reboot = RebootInstanceCall(guest=plan.guest, kind=kind, timeout=plan.op.shutdown_timeout)
+        await tools.nodes.ask(node, reboot)
+        if soft:
+            await say_pending(plan.subject, tools)
+    else:
+        if plan.runs:
+            await stop_guest(plan.subject, plan.op.shutdown_timeout, tools)
+            await detach_disks(tools.config.state(), instance, disks, tools)
+        else:
+            tools.progress.say(f"instance {instance.name} does not run; it is started")
+        if plan.subject.secondaries:
+            state, lenient = tools.config.state(), plan.op.ignore_secondaries
+            await attach_disks(state, instance, disks, tools, ignore_secondaries=lenient)
+        await tools.nodes.ask(node, StartInstanceCall(guest=plan.guest))
+    if instance.admin_state is not Wanted.UP:
+        await tools.config.change(wanted_up(instance))
+
+
+def hooks(plan: InstanceReboot, state: ClusterState) -> HookCall:
+    more = {
+        "IGNORE_SECONDARIES": str(plan.op.ignore_secondaries),
+        "REBOOT_TYPE": plan.op.reboot_type.value,
+        "SHUTDOWN_TIMEOUT": str(plan.op.shutdown_timeout),
+    }
+    return instance_hooks("instance-reboot", plan.subject, state, more)
+
+
+OPERATION = Operation(RebootOpcode, plan, run, questions, hooks)

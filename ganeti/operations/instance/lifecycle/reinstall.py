@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Installing the operating system of a stopped instance again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ganeti.config.changes.objects import update
+from ganeti.config.state import ClusterState
+from ganeti.errors import Refused
+from ganeti.locking.names import LockRequest
+from ganeti.model.guest import Guest
+from ganeti.opcodes.instance.lifecycle import ReinstallInstance
+from ganeti.operations.guests import guest_of
+from ganeti.operations.instance.context import InstanceContext, require_online, subject_of
+from ganeti.operations.instance.disks.block_devices import attach_disks, detach_disks
+from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.os_check import os_question, require_installable
+from ganeti.operations.instance.running_check import presence, presence_questions, require_stopped
+from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
+from ganeti.operations.undo import Undo
+from ganeti.rpc.instances import InstallOS
+from ganeti.rpc.node import DescribeNode, DescribeOSes, ValidateOS
+from ganeti.schema.records import replace
+
+
+@dataclass(frozen=True)
+class Reinstall:
+    """An instance that gets its operating system anew."""
+
+    op: ReinstallInstance
+    subject: InstanceContext
+    os: str
+    osparams: Mapping[str, Any]
+
+    @property
+    def locks(self) -> LockRequest:
+        return self.subject.locks
+
+
+def questions(op: ReinstallInstance, state: ClusterState) -> Sequence[NodeQuery]:
+    subject = subject_of(op, state)
+    if subject.primary.offline:
+        return ()
+    present = DescribeNode(hypervisors=(subject.instance.hypervisor,))
+    guest = _guest(op, subject, state)
+    checked = os_question(guest, subject.primary, force_variant=op.force_variant)
+    return [
+        *([checked] if guest.os else ()),
+        *(NodeQuery([subject.primary], call) for call in (present, DescribeOSes())),
+        *presence_questions(subject, state, besides=[subject.primary]),
+    ]
+
+
+def plan(op: ReinstallInstance, state: ClusterState, facts: NodeAnswers) -> Reinstall:
+    """Decide what reinstalling the instance means, or refuse."""
+    subject = subject_of(op, state)
+    instance, node = subject.instance, subject.primary
+    require_online(node, f"instance {instance.name} cannot be reinstalled")
+    require_stopped(presence(subject, state, facts))
+    guest = _guest(op, subject, state)
+    if not guest.os:
+        raise Refused(f"instance {instance.name} has no OS definition; name one")
+    require_installable(
+        guest,
+        facts.of(node, DescribeOSes),
+        node.name,
+        state.cluster,
+        force_variant=op.force_variant,
+    )
+    facts.of(node, ValidateOS)
+    return Reinstall(op, subject, guest.os, _given(op))
+
+
+def _guest(op: ReinstallInstance, subject: InstanceContext, state: ClusterState) -> Guest:
+    """The guest as it will be installed."""
+    instance = replace(subject.instance, os=op.os_type or subject.instance.os)
+    return guest_of(state, instance, osparams=_given(op))
+
+
+def _given(op: ReinstallInstance) -> dict[str, Any]:
+    given = (op.osparams, op.osparams_private, op.osparams_secret)
+    return {name: value for each in given for name, value in (each or {}).items()}
+
+
+async def run(plan: Reinstall, tools: Tools) -> None:
+    instance, disks = plan.subject.instance, plan.subject.disks
+    if plan.os != instance.os:
+        await tools.config.change(update(instance, os=plan.os))
+    state = tools.config.state()
+    detach = partial(detach_disks, state, instance, disks, tools)
+    async with Undo(tools.progress) as undo:
+        undo.by(f"detach the disks of {instance.name}", detach)
+        await attach_disks(state, instance, disks, tools)
+        tools.progress.say(f"installing {plan.os} on {instance.name}")
+        guest = guest_of(state, state.instances[instance.uuid], osparams=plan.osparams)
+        install = InstallOS(guest=guest, reinstall=True, debug=plan.op.debug_level or 0)
+        await tools.nodes.ask(plan.subject.primary, install)
+    await detach()
+
+
+def hooks(plan: Reinstall, state: ClusterState) -> HookCall:
+    return instance_hooks("instance-reinstall", plan.subject, state, {})
+
+
+OPERATION = Operation(ReinstallInstance, plan, run, questions, hooks)

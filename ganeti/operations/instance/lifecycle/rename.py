@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Giving a stopped instance another name."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from ganeti.config.changes.objects import together, update
+from ganeti.config.state import ClusterState
+from ganeti.errors import Failed, Invalid, Problem, Refused
+from ganeti.locking.names import LockRequest, instance_lock, request
+from ganeti.model.disk import Disk, Template
+from ganeti.opcodes.instance.lifecycle import RenameInstance
+from ganeti.operations.guests import guest_of
+from ganeti.operations.instance.context import InstanceContext, require_online, subject_of
+from ganeti.operations.instance.disks.block_devices import attach_disks, detach_disks
+from ganeti.operations.instance.disks.mirrors import sent
+from ganeti.operations.instance.hooks import instance_hooks
+from ganeti.operations.instance.name_check import name_questions, require_name
+from ganeti.operations.instance.running_check import (
+    presence,
+    presence_questions,
+    require_no_guest,
+    require_stopped,
+)
+from ganeti.operations.operation import HookCall, NodeAnswers, NodeQuery, Operation, Tools
+from ganeti.operations.undo import Undo
+from ganeti.rpc.disks import RenameDisk
+from ganeti.rpc.instances import RenameOS
+from ganeti.rpc.node import DescribeNode
+from ganeti.schema.host_names import RULE, is_host_name
+from ganeti.schema.records import replace
+
+_NAMED_FOLDERS = frozenset({Template.FILE, Template.SHAREDFILE, Template.GLUSTER})
+"""Templates whose disks lie in a folder with the instance's name."""
+
+
+@dataclass(frozen=True)
+class InstanceRename:
+    """An instance with its new name, and the disks that get another place with it."""
+
+    op: RenameInstance
+    subject: InstanceContext
+    moved: tuple[tuple[Disk, Disk], ...]
+
+    @property
+    def locks(self) -> LockRequest:
+        # The new name, too, so that nobody creates an instance of that name meanwhile.
+        return {**self.subject.locks, **request(exclusive=[instance_lock(self.op.new_name)])}
+
+
+def questions(op: RenameInstance, state: ClusterState) -> Sequence[NodeQuery]:
+    subject = subject_of(op, state)
+    found = list(name_questions(op, op.new_name, state))
+    if not subject.primary.offline:
+        asked = DescribeNode(hypervisors=(subject.instance.hypervisor,))
+        found.append(NodeQuery([subject.primary], asked))
+        found += presence_questions(subject, state, besides=[subject.primary])
+    return found
+
+
+def plan(op: RenameInstance, state: ClusterState, facts: NodeAnswers) -> InstanceRename:
+    """Decide what the new name changes, or refuse."""
+    subject = subject_of(op, state)
+    instance, node = subject.instance, subject.primary
+    require_online(node, f"instance {instance.name} cannot be renamed")
+    # Nodes know guests by their names: one that runs on would not be found under the new one.
+    require_stopped(presence(subject, state, facts))
+    if not is_host_name(op.new_name):
+        raise Invalid([Problem("new_name", RULE)])
+    require_name(op, op.new_name, state, facts, own=instance.name)
+    require_no_guest(op.new_name, state.nodes.values(), facts)
+    moved = tuple(
+        (disk, _moved(disk, instance.name, op.new_name))
+        for disk in subject.disks
+        if disk.dev_type in _NAMED_FOLDERS
+    )
+    return InstanceRename(op, subject, tuple(pair for pair in moved if pair[0] != pair[1]))
+
+
+def _moved(disk: Disk, old: str, new: str) -> Disk:
+    """The disk in the folder with the new name, if it is in one with the old name."""
+    driver, path = disk.logical_id
+    folder, file = posixpath.split(str(path))
+    above, name = posixpath.split(folder)
+    if name != old:
+        return disk
+    return replace(disk, logical_id=(driver, posixpath.join(above, new, file)))
+
+
+async def run(plan: InstanceRename, tools: Tools) -> str:
+    instance, name = plan.subject.instance, plan.op.new_name
+    state = tools.config.state()
+    async with Undo(tools.progress) as undo:
+        for old, new in plan.moved:
+            there, back = (
+                RenameDisk(disk=before, to=after)
+                for before, after in (
+                    sent(state, instance, [old, new]),
+                    sent(state, instance, [new, old]),
+                )
+            )
+            ask = partial(tools.nodes.ask, plan.subject.primary)
+            undo.by(f"give {old.iv_name} its old place", partial(ask, back))
+            await ask(there)
+        changes = [update(old, logical_id=new.logical_id) for old, new in plan.moved]
+        await tools.config.change(together(update(instance, name=name), *changes))
+    await _tell_guest(plan, tools)
+    return name
+
+
+async def _tell_guest(plan: InstanceRename, tools: Tools) -> None:
+    """Let the OS definition adapt what is on the disks; the name stays if it cannot."""
+    state = tools.config.state()
+    renamed = state.instances[plan.subject.instance.uuid]
+    disks = state.disks_of(renamed)
+    if not renamed.os or not disks:
+        return
+    old = plan.subject.instance.name
+    try:
+        if not renamed.disks_active:
+            await attach_disks(state, renamed, disks, tools, ignore_secondaries=True)
+        rename = RenameOS(guest=guest_of(state, renamed), old_name=old)
+        await tools.nodes.ask(plan.subject.primary, rename)
+    except (Failed, Refused) as e:
+        tools.progress.say(
+            f"the instance is {renamed.name} now, but its guest may still call itself {old}: {e}"
+        )
+    if not renamed.disks_active:
+        await detach_disks(state, renamed, disks, tools)
+
+
+def hooks(plan: InstanceRename, state: ClusterState) -> HookCall:
+    more = {"INSTANCE_NEW_NAME": plan.op.new_name}
+    return instance_hooks("instance-rename", plan.subject, state, more)
+
+
+OPERATION = Operation(RenameInstance, plan, run, questions, hooks)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Changing what an instance is made of: start with ``modify``."""

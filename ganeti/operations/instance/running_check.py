@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Check where an instance runs, so that it never runs on two nodes or has two writers.
+
+``doc/guests.md`` states the rule and its reasons. An instance that runs on its primary node, and
+was not found anywhere else, was proven to run nowhere else when it was started there. One that does
+not run there may start, or write to its disks, only if every other node that could run it answers
+that it does not, or is marked offline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ganeti.config.state import ClusterState
+from ganeti.errors import Code, Failed, Refused
+from ganeti.model.disk import REACHED_FROM_ANYWHERE
+from ganeti.model.guest import GuestState
+from ganeti.model.instance import Wanted
+from ganeti.model.node import Node
+from ganeti.operations.allocation.target_node import template_of
+from ganeti.operations.instance.context import InstanceContext
+from ganeti.operations.operation import NodeAnswers, NodeQuery
+from ganeti.rpc.instances import ListGuests
+from ganeti.rpc.node import DescribeNode, NodeInfo
+
+
+@dataclass(frozen=True)
+class Presence:
+    """Where an instance runs, according to the nodes that could run it.
+
+    ``here`` is whether its primary node runs it, ``elsewhere`` are the other nodes that do.
+    ``unknown`` are the nodes that did not answer, each with the reason.
+    """
+
+    subject: InstanceContext
+    here: bool
+    elsewhere: tuple[Node, ...] = ()
+    unknown: tuple[tuple[Node, str], ...] = ()
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes that run it, its primary node first."""
+        return (*((self.subject.primary,) if self.here else ()), *self.elsewhere)
+
+
+def possible_hosts(subject: InstanceContext, state: ClusterState) -> list[Node]:
+    """Return the nodes that could run the instance now, its primary node first.
+
+    These are the nodes that can open its disks. One that is marked offline is not among them:
+    marking it so is an administrator's word that nothing runs there.
+    """
+    nodes = list(subject.nodes)
+    if template_of(subject) in REACHED_FROM_ANYWHERE:
+        # Of any group: an instance without disks of its own node can have come from another one.
+        able = [node for node in state.nodes.values() if node.vm_capable and node not in nodes]
+        nodes += sorted(able, key=lambda node: node.name)
+    return [node for node in nodes if not node.offline]
+
+
+def presence_questions(
+    subject: InstanceContext, state: ClusterState, besides: Collection[Node] = ()
+) -> list[NodeQuery]:
+    """Return the question what runs on the possible hosts of the instance.
+
+    ``besides`` are nodes that are asked to describe themselves and the instance's hypervisor
+    anyway, which answers it, too.
+    """
+    asked = [node for node in possible_hosts(subject, state) if node not in besides]
+    if not asked:
+        return []
+    return [NodeQuery(asked, ListGuests(hypervisors=(subject.instance.hypervisor,)))]
+
+
+def presence(subject: InstanceContext, state: ClusterState, facts: NodeAnswers) -> Presence:
+    """Return where the instance runs, from the answers to ``presence_questions``."""
+    name, running, unknown = subject.instance.name, [], []
+    for node in possible_hosts(subject, state):
+        found = _guests(node, subject.instance.hypervisor, facts)
+        if isinstance(found, str):
+            unknown.append((node, found))
+        elif name in found:
+            running.append(node)
+    elsewhere = tuple(node for node in running if node != subject.primary)
+    return Presence(subject, subject.primary in running, elsewhere, tuple(unknown))
+
+
+def _guests(node: Node, hypervisor: str, facts: NodeAnswers) -> Mapping[str, GuestState] | str:
+    """Return the guests that run on ``node``, or the reason why they are not known."""
+    call = ListGuests if (node.uuid, ListGuests) in facts.answers else DescribeNode
+    answer = facts.answers[node.uuid, call]
+    if isinstance(answer, Failed):
+        return str(answer)
+    if isinstance(answer, NodeInfo):
+        return answer.problems.get(hypervisor) or answer.guests
+    guests: Mapping[str, GuestState] = answer
+    return guests
+
+
+def require_not_elsewhere(found: Presence) -> None:
+    """Refuse if the instance is known to run on another node than its primary one.
+
+    :raises Refused: the message says where it runs and what to do.
+    """
+    name = found.subject.instance.name
+    if len(found.nodes) > 1:
+        raise runs_twice(name, found.nodes)
+    if found.elsewhere:
+        raise runs_elsewhere(name, found.elsewhere[0])
+
+
+def require_known(found: Presence) -> None:
+    """Refuse if a node that could run the instance does not say whether it does.
+
+    :raises Refused: the message names the nodes and what to do.
+    """
+    if not found.unknown:
+        return
+    where = " or ".join(f"{node.name} ({reason})" for node, reason in found.unknown)
+    name = found.unknown[0][0].name if len(found.unknown) == 1 else "NODE"
+    raise Refused(
+        f"it is not known whether instance {found.subject.instance.name} runs on {where}; make "
+        "sure that the node daemon there answers, or power the node off and mark it offline: "
+        f"gnt-node modify --offline=yes {name}",
+        Code.INTERNAL,
+    )
+
+
+def require_nowhere_else(found: Presence) -> None:
+    """Refuse to start the instance, or to write to its disks, unless it runs on no other node.
+
+    :raises Refused: it runs on another node, or a node that could run it does not answer.
+    """
+    require_not_elsewhere(found)
+    if not found.here:
+        require_known(found)
+
+
+def require_stopped(found: Presence) -> None:
+    """Refuse what needs an instance that does not run on any node, and is not to run.
+
+    :raises Refused: it runs, is to run, or a node that could run it does not answer.
+    """
+    require_not_elsewhere(found)
+    instance = found.subject.instance
+    if instance.admin_state is Wanted.UP or found.here:
+        raise Refused(
+            f"instance {instance.name} is running, or its wanted state is up; "
+            f"stop it first: gnt-instance shutdown {instance.name}"
+        )
+    require_known(found)
+
+
+def require_no_guest(name: str, nodes: Iterable[Node], facts: NodeAnswers) -> None:
+    """Refuse a new name that a running guest has, which belongs to no instance.
+
+    A node that does not answer is no obstacle: it was never told to run this instance.
+
+    :raises Refused: one of ``nodes``, as far as they were asked, runs a guest of this name.
+    """
+    for node in nodes:
+        for call in (ListGuests, DescribeNode):
+            answer = facts.answers.get((node.uuid, call), {})
+            guests = answer.guests if isinstance(answer, NodeInfo) else answer
+            if not isinstance(guests, Failed) and name in guests:
+                raise Refused(
+                    f"node {node.name} runs a guest named {name} that belongs to no instance; stop "
+                    "it on that node, or choose another name",
+                    Code.NOT_UNIQUE,
+                )
+
+
+def runs_elsewhere(name: str, node: Node) -> Refused:
+    """Return the refusal for an instance that runs on a node that is not its primary one."""
+    return Refused(
+        f"instance {name} runs on {node.name}, which is not its primary node; to make it that: "
+        f"gnt-instance migrate --cleanup {name}; to stop it there: gnt-instance shutdown {name}"
+    )
+
+
+def runs_twice(name: str, nodes: Sequence[Node]) -> Refused:
+    """Return the refusal for an instance that runs on several nodes."""
+    return Refused(
+        f"instance {name} runs on {' and on '.join(node.name for node in nodes)}; find out which "
+        "copy has the right data, and stop the other on its node; to stop all of them: "
+        f"gnt-instance shutdown {name}",
+        Code.INTERNAL,
+    )

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Files, devices and pipes as the ends of a flow; everything here blocks."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import stat
+
+from ganeti.system.cancellation import CancelSwitch
+
+CHUNK = 1 << 17
+"""Bytes that are moved at once: they are still in the processor's cache when they are written."""
+
+_ZEROS = bytes(CHUNK)
+
+
+class FileSource:
+    """A file or device from its beginning to its end."""
+
+    def __init__(self, path: str) -> None:
+        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+
+    def fill(self, view: memoryview) -> int:
+        """Read into ``view``; answers how much, 0 at the end."""
+        return os.readv(self._file, [view])
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+class FileSink:
+    """A file or device that is written from its beginning.
+
+    Zeros that meet a hole in a file leave the hole: a disk that is mostly empty stays so.
+    """
+
+    def __init__(self, path: str, *, create: bool, room: int | None) -> None:
+        flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW * create
+        if create:
+            flags |= os.O_CREAT | os.O_TRUNC
+        self._file = os.open(path, flags, 0o600)
+        self._path, self._new, self._room = path, create, room
+        self._holes = stat.S_ISREG(os.fstat(self._file).st_mode)
+        self._at = 0
+
+    def take(self, buffer: bytearray, amount: int) -> None:
+        """Write the first ``amount`` bytes of ``buffer``."""
+        if self._room is not None and self._at + amount > self._room:
+            raise OSError(errno.EFBIG, "the data is larger than the disk that it is for")
+        if self._holes and self._stays_hole(buffer, amount):
+            self._at += amount
+            return
+        with memoryview(buffer) as view:
+            done = 0
+            while done < amount:
+                done += os.pwrite(self._file, view[done:amount], self._at + done)
+        self._at += amount
+
+    def _stays_hole(self, buffer: bytearray, amount: int) -> bool:
+        # bytearray and bytes are compared by the C library, which stops at the first difference.
+        zeros = _ZEROS if amount == CHUNK else _ZEROS[:amount]
+        if not buffer.startswith(zeros):
+            return False
+        try:
+            return os.lseek(self._file, self._at, os.SEEK_DATA) >= self._at + amount
+        except OSError as e:
+            return e.errno == errno.ENXIO  # no data from here to the end
+
+    def settle(self) -> None:
+        """Make everything durable."""
+        if self._holes and os.fstat(self._file).st_size < self._at:
+            os.ftruncate(self._file, self._at)
+        os.fsync(self._file)
+        if self._new:
+            folder = os.open(os.path.dirname(self._path), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+class PipeSource:
+    """What a program writes; the descriptor is this object's own."""
+
+    def __init__(self, descriptor: int, brake: CancelSwitch) -> None:
+        self._pipe, self._brake = descriptor, brake
+        os.set_blocking(descriptor, False)
+
+    def fill(self, view: memoryview) -> int:
+        """Read into ``view``; answers how much, 0 at the end."""
+        while True:
+            try:
+                return os.readv(self._pipe, [view])
+            except BlockingIOError:
+                self._brake.wait(self._pipe, select.POLLIN)
+
+    def close(self) -> None:
+        os.close(self._pipe)
+
+
+class PipeSink:
+    """What a program reads; the descriptor is this object's own."""
+
+    def __init__(self, descriptor: int, brake: CancelSwitch) -> None:
+        self._pipe, self._brake = descriptor, brake
+        os.set_blocking(descriptor, False)
+
+    def take(self, buffer: bytearray, amount: int) -> None:
+        """Write the first ``amount`` bytes of ``buffer``."""
+        with memoryview(buffer) as view:
+            done = 0
+            while done < amount:
+                try:
+                    done += os.write(self._pipe, view[done:amount])
+                except BlockingIOError:
+                    self._brake.wait(self._pipe, select.POLLOUT)
+
+    def settle(self) -> None:
+        """Nothing is kept here: the program says what became of it."""
+
+    def close(self) -> None:
+        os.close(self._pipe)

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""``gnt-job`` shows jobs, and gives orders about them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.cli.gnt_job.commands import GNT_JOB
+from ganeti.luxi.methods import (
+    ArchiveJob,
+    AutoArchiveJobs,
+    CancelJob,
+    ChangeJobPriority,
+    Query,
+    QueryJobs,
+)
+from tests.cli.terminal import Canned, Terminal, answer, in_utc
+
+JOBS = answer(
+    {"id": "number", "status": "text", "summary": "other"},
+    [7, "queued", ["INSTANCE_STARTUP(web1)", "TEST_DELAY(1)"]],
+)
+
+
+class ListTests(SynchronousTestCase):
+    def asked(self, *words: str) -> Query:
+        terminal = Terminal({Query: JOBS})
+        self.assertEqual(terminal.run(GNT_JOB, "list", *words), 0)
+        (question,) = terminal.asked()
+        assert isinstance(question, Query)
+        return question
+
+    def test_jobs_are_listed(self) -> None:
+        terminal = Terminal({Query: JOBS})
+        terminal.run(GNT_JOB, "list")
+        self.assertEqual(
+            terminal.out,
+            "Id Status Summary\n 7 queued INSTANCE_STARTUP(web1),TEST_DELAY(1)\n",
+        )
+
+    def test_they_are_chosen_by_status_and_number(self) -> None:
+        self.assertEqual(
+            self.asked("--finished", "7").qfilter,
+            [
+                "&",
+                ["|", ["==", "id", 7]],
+                [
+                    "|",
+                    ["==", "status", "canceled"],
+                    ["==", "status", "error"],
+                    ["==", "status", "success"],
+                ],
+            ],
+        )
+
+    def test_archived_ones_show_that_they_are(self) -> None:
+        question = self.asked("--archived")
+        self.assertEqual(question.fields, ("id", "status", "summary", "archived"))
+
+    def test_a_name_is_no_number(self) -> None:
+        terminal = Terminal()
+        self.assertEqual(terminal.run(GNT_JOB, "list", "web1"), 1)
+        self.assertEqual(terminal.err, "Failure: web1 is not a job id\n")
+
+
+class InfoTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        in_utc(self)
+
+    def row(self, request: QueryJobs) -> list[Any]:
+        facts: dict[str, Any] = {
+            "id": 7,
+            "status": "error",
+            "priority": 0,
+            "received_ts": [1, 0],
+            "start_ts": [2, 0],
+            "end_ts": [3, 0],
+            "ops": [
+                {
+                    "OP_ID": "OP_INSTANCE_STARTUP",
+                    "instance_name": "web1",
+                    "force": False,
+                    "reason": [["gnt:user", "rain", 1]],
+                }
+            ],
+            "opstatus": ["error"],
+            "opresult": [["OpExecError", ["no luck"]]],
+            "oplog": [[[1, [2, 5], "message", "Starting"]]],
+            "opstart": [[2, 0]],
+            "opexec": [[2, 1]],
+            "opend": [[3, 0]],
+            "oppriority": [0],
+            "summary": ["INSTANCE_STARTUP(web1)"],
+        }
+        return [[facts[name] for name in request.fields]]
+
+    def test_everything_about_a_job_is_told(self) -> None:
+        terminal = Terminal({QueryJobs: self.row})
+        self.assertEqual(terminal.run(GNT_JOB, "info", "7"), 0)
+        self.assertEqual(
+            terminal.out.splitlines(),
+            [
+                "- Job ID: 7",
+                "  Status: error",
+                "  Priority: 0",
+                "  Received: 1970-01-01 00:00:01.000000",
+                "  Processing start: 1970-01-01 00:00:02.000000",
+                "  Processing end: 1970-01-01 00:00:03.000000",
+                "  Opcodes:",
+                "    - Opcode: OP_INSTANCE_STARTUP",
+                "      Status: error",
+                "      Lock acquire start: 1970-01-01 00:00:02.000000",
+                "      Processing start: 1970-01-01 00:00:02.000001",
+                "      Processing end: 1970-01-01 00:00:03.000000",
+                "      Input fields:",
+                "        instance_name: web1",
+                "        force: False",
+                "      Reason:",
+                "        - 'gnt:user: rain'",
+                "      Result:",
+                "        - OpExecError",
+                "        - - no luck",
+                "      Execution log:",
+                "        - 1970-01-01 00:00:02.000005 Starting",
+            ],
+        )
+
+    def test_a_job_that_there_is_not_is_told(self) -> None:
+        terminal = Terminal({QueryJobs: lambda request: [[9] + [None] * 14]})
+        self.assertEqual(terminal.run(GNT_JOB, "info", "9"), 1)
+        self.assertIn("there is no job 9", terminal.err)
+
+
+class OrderTests(SynchronousTestCase):
+    def test_jobs_are_canceled_and_the_worst_counts(self) -> None:
+        answers = {1: [True, "Job 1 canceled"], 2: [False, "Job 2 has ended"]}
+        terminal = Terminal({CancelJob: lambda request: answers[request.job_id]})
+        self.assertEqual(terminal.run(GNT_JOB, "cancel", "1", "2"), 1)
+        self.assertEqual((terminal.out, terminal.err), ("Job 1 canceled\n", "Job 2 has ended\n"))
+
+    def test_chosen_ones_are_shown_and_asked_about(self) -> None:
+        canned: Canned = {Query: JOBS, CancelJob: [True, "canceled"]}
+        terminal = Terminal(canned, answers=["y"])
+        self.assertEqual(terminal.run(GNT_JOB, "cancel", "--pending"), 0)
+        self.assertEqual(terminal.asked()[-1], CancelJob(job_id=7))
+
+    def test_killing_needs_a_second_word(self) -> None:
+        self.assertEqual(Terminal().run(GNT_JOB, "cancel", "--kill", "1"), 1)
+
+    def test_priorities_change(self) -> None:
+        terminal = Terminal({ChangeJobPriority: [True, "done"]})
+        self.assertEqual(terminal.run(GNT_JOB, "change-priority", "--priority=low", "3"), 0)
+        self.assertEqual(terminal.asked(), [ChangeJobPriority(job_id=3, priority=10)])
+
+    def test_jobs_are_archived_by_number_or_age(self) -> None:
+        terminal = Terminal({ArchiveJob: False, AutoArchiveJobs: [3, 0]})
+        self.assertEqual(terminal.run(GNT_JOB, "archive", "3"), 1)
+        self.assertEqual(terminal.run(GNT_JOB, "autoarchive", "1d"), 0)
+        self.assertEqual(terminal.out, "Archived 3 jobs, 0 unchecked left\n")
+        self.assertEqual(terminal.run(GNT_JOB, "autoarchive", "all"), 0)
+        ages = [each.age for each in terminal.asked() if isinstance(each, AutoArchiveJobs)]
+        self.assertEqual(ages, [86400, -1])
