@@ -160,6 +160,7 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
         explain=explain,
     )
     daemon.add(ServicePart("connections to the master", stop=master.close))
+    daemon.add(ServicePart("denials", stop=api.admission.stop))
     daemon.add(ServicePart("clients", stop=site.hang_up))
     daemon.add(ServicePart("events", stop=events.stop))
     daemon.add(ServicePart("events of limited roles", stop=api.streams.stop))

@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.web.http_headers import Headers
 
 from ganeti.access.text import printable
@@ -116,6 +116,7 @@ class Admission:
     def __init__(self, authenticator: Authenticator, master: IMaster) -> None:
         self._authenticator = authenticator
         self._master = master
+        self._recording: set[Deferred[None]] = set()
         self._recorded = RateLimit(
             "denials", authenticator.seconds, burst=RECORDED_BURST, per_second=RECORDED_PER_SECOND
         )
@@ -147,7 +148,14 @@ class Admission:
             why=printable(why, 300),
         )
         recording = Deferred.fromCoroutine(self._master.ask(entry))
-        recording.addErrback(lambda failure: failure.trap(GanetiError) and None)
+        self._recording.add(recording)
+        recording.addErrback(lambda failure: failure.trap(GanetiError, CancelledError) and None)
+        recording.addBoth(lambda _: self._recording.discard(recording))
+
+    def stop(self) -> None:
+        """Give up what is still being noted."""
+        for recording in list(self._recording):
+            recording.cancel()
 
     async def _admit(self, verb: Verb, method: str, shown: Credentials) -> Admitted:
         authenticator = self._authenticator
