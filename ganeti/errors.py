@@ -156,6 +156,18 @@ class NotMaster(GanetiError):
     wire = "GenericError"
 
 
+class Unauthenticated(GanetiError):
+    """Nobody that the cluster knows, or not any more: credentials are missing, wrong or expired."""
+
+    wire = "Unauthenticated"
+
+
+class AccessDenied(GanetiError):
+    """A caller that the cluster knows, and that may not do this; says which role may."""
+
+    wire = "AccessDenied"
+
+
 class ProtocolError(GanetiError):
     """A message from a peer that violates the protocol."""
 
@@ -201,5 +213,9 @@ def from_wire(value: Any) -> GanetiError:
 
 
 _BY_TEXT: dict[str, type[GanetiError]] = {
-    kind.wire: kind for kind in (JobLost, JobCanceled, QueueDrained, HooksUnreachable)
+    kind.wire: kind
+    for kind in (
+        *(JobLost, JobCanceled, QueueDrained, HooksUnreachable),
+        *(Unauthenticated, AccessDenied),
+    )
 }

@@ -24,23 +24,25 @@ MAY_IMPORT = {
     "query": "errors schema",
     "journal": "errors schema system metrics",
     "config": "errors schema model journal",
+    "access": "errors schema model config opcodes",
     "jobs": "errors schema opcodes locking journal",
     "pki": "errors system",
     "web": "",
     "rpc": "errors schema model web",
     "placement": "errors schema model config",
-    "operations": "errors schema model opcodes locking config placement pki rpc journal paths",
+    "operations": "access errors schema model opcodes locking config placement pki rpc journal"
+    " paths",
     "views": "errors schema model query config locking jobs opcodes",
-    "luxi": "errors schema opcodes query",
-    "master": "errors schema model opcodes query config locking jobs journal operations views rpc"
-    " luxi system pki events metrics",
+    "luxi": "errors schema model opcodes query",
+    "master": "access errors schema model opcodes query config locking jobs journal operations"
+    " views rpc luxi system pki events metrics",
     "hypervisor": "errors schema model system",
     "storage": "errors schema model system",
     "node": "errors schema model journal pki rpc hypervisor storage system paths metrics",
-    "rapi": "errors schema opcodes query luxi web events metrics",
+    "rapi": "access errors schema model opcodes query luxi web events metrics",
     "bootstrap": "errors schema model config journal pki rpc storage system paths",
     "upkeep": "errors schema opcodes luxi bootstrap system paths",
-    "cli": "errors schema model opcodes query luxi bootstrap paths",
+    "cli": "access errors schema model opcodes query luxi bootstrap paths",
 }
 FREE = {"daemon": {"cli", "testing"}, "testing": {"cli", "daemon"}}
 WITHOUT_TWISTED = (

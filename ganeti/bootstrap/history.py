@@ -71,6 +71,9 @@ def _told(edit: Edit, names: dict[tuple[str, str], str]) -> str:
     if isinstance(edit, Delete):
         return f"{edit.kind} {names.pop(key, edit.key)} (removed)"
     written = msgspec.json.decode(edit.value)
+    if edit.kind == "audit":
+        denied = "denied to" if written.get("denied") else "by"
+        return f"{written['what']} {denied} {written['who']} {written.get('how', '')}".rstrip()
     if isinstance(written, dict):
         name = written.get("name") or written.get("cluster_name")
         if isinstance(name, str):

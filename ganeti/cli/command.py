@@ -183,6 +183,8 @@ def run(declared: Tool, words: Sequence[str], session: Session) -> int:
         _require_text(words)
         name, *rest = words or [""]
         command = declared.command(name)
+        if command is None and rest:  # some commands have two words, such as token add
+            command, rest = declared.command(f"{name} {rest[0]}"), rest[1:]
         if command is None:
             return _without_a_command(declared, name, session)
         if "--help" in rest or "-h" in rest:

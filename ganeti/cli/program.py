@@ -79,17 +79,26 @@ def terminal(paths: Paths) -> Session:
     from ganeti.cli.session import Session
     from ganeti.paths import name_of_this_node
 
+    seated = sys.stdin is not None and sys.stdin.isatty()
     return Session(
         connect=lambda: connected(paths),
         out=sys.stdout,
         err=sys.stderr,
-        answer=input if sys.stdin is not None and sys.stdin.isatty() else None,
+        answer=input if seated else None,
         paths=paths,
         host=name_of_this_node,
         environment=os.environ,
         clock=time.time,
         sleep=time.sleep,
+        secret=_ask_for_secret if seated else None,
+        stdin=sys.stdin,
     )
+
+
+def _ask_for_secret(prompt: str) -> str:
+    from getpass import getpass
+
+    return getpass(prompt)
 
 
 def connected(paths: Paths) -> IMasterClient:

@@ -59,8 +59,9 @@ class IMasterClient(Protocol):
 class Session:
     """One call of a tool.
 
-    ``connect`` is called when the master is first needed. ``answer`` shows a question and returns
-    the user's answer; it is None if standard input is not a terminal.
+    ``connect`` is called when the master is first asked. ``answer`` shows a question and gives
+    what the person at the terminal says; it is None where there is nobody to ask. ``secret`` does
+    the same without showing it. ``stdin`` is what was piped in, if anything can be read there.
     """
 
     def __init__(
@@ -75,12 +76,16 @@ class Session:
         environment: Mapping[str, str],
         clock: Callable[[], float],
         sleep: Callable[[float], None],
+        secret: Callable[[str], str] | None = None,
+        stdin: TextIO | None = None,
     ) -> None:
         self._connect = connect
         self._master: IMasterClient | None = None
         self._out = out
         self._err = err
         self._answer = answer
+        self._secret = secret
+        self._stdin = stdin
         self.paths = paths
         self.host = host
         self.environment = environment
@@ -144,6 +149,38 @@ class Session:
         except (EOFError, UnicodeDecodeError):
             self.say()
             return ""
+
+    def secret(self, text: str, otherwise: str) -> str:
+        """What somebody answers without showing it.
+
+        :raises ExitTool: nobody is there; ``otherwise`` is the option to use instead.
+        """
+        if self._secret is None:
+            raise ExitTool(
+                NOT_CONFIRMED,
+                f"standard input is not a terminal, so nobody can be asked; use {otherwise}",
+            )
+        try:
+            return self._secret(text)
+        except EOFError:
+            raise ExitTool(FAILURE, "nothing was entered, nothing was done") from None
+
+    def first_line(self, path: str) -> str:
+        """The first line of a file, or of standard input for ``-``.
+
+        :raises ExitTool: there is none.
+        """
+        try:
+            if path == "-":
+                line = "" if self._stdin is None else self._stdin.readline()
+            else:
+                with open(path, encoding="utf-8") as file:
+                    line = file.readline()
+        except (OSError, UnicodeDecodeError) as e:
+            raise ExitTool(FAILURE, f"{path} cannot be read: {e}") from None
+        if not (line := line.rstrip("\r\n")):
+            raise ExitTool(FAILURE, f"the first line of {path} is empty")
+        return line
 
     def confirm(self, question: str, otherwise: str) -> None:
         """Return only if the user answers ``question`` with yes.

@@ -25,6 +25,10 @@ SECTIONS: Mapping[RecordKind, str] = {
     RecordKind.AUTHORITIES: "authorities",
     RecordKind.CERTIFICATE: "certificates",
     RecordKind.SPENT_TOKEN: "spent_tokens",
+    RecordKind.USER: "users",
+    RecordKind.ROLE_GRANT: "role_grants",
+    RecordKind.API_TOKEN: "api_tokens",
+    RecordKind.OPENID: "openid",
 }
 """The section of the file for each kind of object."""
 

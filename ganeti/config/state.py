@@ -24,6 +24,7 @@ from ganeti.model.group import Group
 from ganeti.model.instance import Instance
 from ganeti.model.network import Network
 from ganeti.model.node import Node
+from ganeti.model.users import ApiToken, OpenIdProvider, RoleGrant, UserAccount
 from ganeti.schema.host_names import normalized
 from ganeti.schema.records import replace
 
@@ -38,6 +39,10 @@ Stored: TypeAlias = (
     | Authorities
     | NodeCertificates
     | SpentToken
+    | UserAccount
+    | RoleGrant
+    | ApiToken
+    | OpenIdProvider
 )
 S = TypeVar("S", bound=Stored)
 
@@ -55,6 +60,10 @@ class RecordKind(enum.StrEnum):
     AUTHORITIES = "authorities"
     CERTIFICATE = "certificate"
     SPENT_TOKEN = "spent-token"
+    USER = "user"
+    ROLE_GRANT = "role-grant"
+    API_TOKEN = "api-token"
+    OPENID = "openid-provider"
 
 
 TYPES: Mapping[RecordKind, type[Stored]] = {
@@ -68,6 +77,10 @@ TYPES: Mapping[RecordKind, type[Stored]] = {
     RecordKind.AUTHORITIES: Authorities,
     RecordKind.CERTIFICATE: NodeCertificates,
     RecordKind.SPENT_TOKEN: SpentToken,
+    RecordKind.USER: UserAccount,
+    RecordKind.ROLE_GRANT: RoleGrant,
+    RecordKind.API_TOKEN: ApiToken,
+    RecordKind.OPENID: OpenIdProvider,
 }
 KINDS: Mapping[type[Stored], RecordKind] = {kind: name for name, kind in TYPES.items()}
 
@@ -152,6 +165,26 @@ class ClusterState(msgspec.Struct, frozen=True):
     def spent_tokens(self) -> Map[str, SpentToken]:
         """Join tokens that have been used, by nonce."""
         return self._all(RecordKind.SPENT_TOKEN, SpentToken)
+
+    @property
+    def users(self) -> Map[str, UserAccount]:
+        """Users of the remote API, by name, besides those of the users file."""
+        return self._all(RecordKind.USER, UserAccount)
+
+    @property
+    def role_grants(self) -> Map[str, RoleGrant]:
+        """The roles of users and groups."""
+        return self._all(RecordKind.ROLE_GRANT, RoleGrant)
+
+    @property
+    def api_tokens(self) -> Map[str, ApiToken]:
+        """The tokens of users, by the part of them that is no secret."""
+        return self._all(RecordKind.API_TOKEN, ApiToken)
+
+    @property
+    def openid(self) -> OpenIdProvider | None:
+        """The OpenID provider by which users may sign in, if there is one."""
+        return self._all(RecordKind.OPENID, OpenIdProvider).get(self.cluster.uuid)
 
     def _all(self, kind: RecordKind, _: type[S]) -> Map[str, S]:
         return self.objects.get(kind, Map())  # type: ignore[return-value]  # by kind, as put

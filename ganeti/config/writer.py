@@ -16,6 +16,7 @@ from ganeti.config.state import ClusterState, EditedState, Stored
 from ganeti.journal.interfaces import Commit, Delete, Edit, IJournal, Put
 from ganeti.model.access import Authorities, NodeCertificates, SpentToken
 from ganeti.model.filters import FilterRule
+from ganeti.model.users import ApiToken, OpenIdProvider, RoleGrant, UserAccount
 from ganeti.schema.records import replace
 
 Change: TypeAlias = Callable[[ClusterState], ClusterState]
@@ -175,8 +176,11 @@ def _net(after: ClusterState) -> list[EditedState]:
     return sorted(last.values(), key=lambda edited: edited.record is not None)
 
 
-_UNSTAMPED = (FilterRule, Authorities, NodeCertificates, SpentToken)
-"""Types of records without a serial number and times."""
+_UNSTAMPED = (
+    *(FilterRule, Authorities, NodeCertificates, SpentToken),
+    *(UserAccount, RoleGrant, ApiToken, OpenIdProvider),
+)
+"""Records without a serial number and times."""
 
 
 def _moved_on(old: Stored | None, record: Stored, now: float) -> Stored:

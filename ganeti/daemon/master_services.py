@@ -146,7 +146,7 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
     def answer_by(master: Master) -> None:
         # Also for requests that wait: they are answered when the term has begun.
         current[0] = master.answers()
-        methods.use(when_ready(current, quorum))
+        methods.use(when_ready(current, quorum), master.gate)
         master.config.observe(end_calls_to_absent_nodes(way.give_up))
         master.config.observe(accepted.changed)
         master.config.observe(certificates_changed)

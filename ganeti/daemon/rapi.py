@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from argparse import SUPPRESS, ArgumentTypeError, Namespace
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
 
 from twisted.internet.endpoints import SSL4ServerEndpoint, TCP4ServerEndpoint
@@ -15,8 +17,10 @@ from twisted.internet.interfaces import IProtocolFactory, IStreamServerEndpoint
 from twisted.internet.threads import deferToThreadPool
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
+from ganeti.access.passwords import SALT_BYTES, hashed
 from ganeti.daemon import rlimit
 from ganeti.daemon.expiry import certificate_expiry
+from ganeti.daemon.fetching import fetcher
 from ganeti.daemon.listening import BACKLOG, keep_unsent, listen_at, send_at_once
 from ganeti.daemon.options import add_address, address_of, parser
 from ganeti.daemon.server_certificate import ServerCertificate
@@ -25,15 +29,19 @@ from ganeti.daemon.services import Daemon, ServicePart
 from ganeti.daemon.workers import Workers, accept_as_worker
 from ganeti.errors import NotMaster
 from ganeti.luxi.async_client import MAX_WAITING, MasterClient
+from ganeti.luxi.interfaces import IMaster
 from ganeti.metrics.family import MetricFamily, gauge
 from ganeti.paths import RAPI_PORT, Paths, name_of_this_node, of_this_node
-from ganeti.rapi.access import Authenticator, UsersFile, UsersFileChecker
+from ganeti.rapi.access import Authenticator, MasterAccounts, UsersFile, UsersFileChecker
 from ganeti.rapi.costly_queries import QueryLimit
 from ganeti.rapi.events.hub import EventHub
+from ganeti.rapi.login_limits import source_of
 from ganeti.rapi.metrics import ApiMetrics
+from ganeti.rapi.openid import OpenIdClient, SignIn
 from ganeti.rapi.resource import Api, resource_tree
 from ganeti.rapi.routes.table import ROUTES
 from ganeti.rapi.site import MAX_CONNECTIONS, ApiSite
+from ganeti.rapi.verbs import Services
 from ganeti.system.connection_errors import explain
 from ganeti.web.site import MAX_HANDSHAKES
 
@@ -81,6 +89,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         default=1,
         help="the number of processes; each takes about 55 MiB; default: 1",
     )
+    options.add_argument(
+        "--trusted-proxy",
+        action="append",
+        type=_address,
+        metavar="ADDRESS",
+        default=[],
+        help="a proxy whose header X-Forwarded-For is believed; may be repeated; default: none",
+    )
     options.add_argument("--worker", type=int, help=SUPPRESS)
     options.add_argument("-i", "--interface", help=_IGNORED)
     chosen = options.parse_args(argv)
@@ -97,7 +113,14 @@ def _count(text: str) -> int:
     return int(text)
 
 
-_IGNORED = "accepted for compatibility, without effect; use -b"
+def _address(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise ArgumentTypeError("must be an address of IPv4 or IPv6") from None
+
+
+_IGNORED = "taken as other servers take it, and without effect; -b says where to listen"
 
 
 async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
@@ -110,9 +133,10 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
     master = MasterClient(reactor, reactor, paths.master_socket, most_waiting=shares.waiting)
     users = UsersFile(paths.rapi_users, reactor.seconds)
     users.look()
+    checker = UsersFileChecker(users, _in_thread(reactor), MasterAccounts(master))
     authenticator = Authenticator(
         users,
-        UsersFileChecker(users, _in_thread(reactor)),
+        checker,
         reactor.seconds,
         login_always=options.require_authentication,
     )
@@ -124,17 +148,27 @@ async def start(daemon: Daemon, options: Namespace, paths: Paths) -> None:
         if certificate is not None:
             yield certificate_expiry({"rapi": certificate.path})
 
-    metrics = ApiMetrics(around)
+    api = Api(
+        QueryLimit(master),
+        authenticator,
+        time.time,
+        events,
+        ApiMetrics(around),
+        _services(reactor, checker, master),
+        frozenset(options.trusted_proxy),
+    )
     site = ApiSite(
-        resource_tree(ROUTES, Api(QueryLimit(master), authenticator, time.time, events, metrics)),
+        resource_tree(ROUTES, api),
         reactor,
         max_connections=shares.clients,
         max_handshakes=shares.handshakes,
         explain=explain,
     )
     daemon.add(ServicePart("connections to the master", stop=master.close))
+    daemon.add(ServicePart("denials", stop=api.admission.stop))
     daemon.add(ServicePart("clients", stop=site.hang_up))
     daemon.add(ServicePart("events", stop=events.stop))
+    daemon.add(ServicePart("events of limited roles", stop=api.streams.stop))
     if options.worker is not None:
         port = accept_as_worker(reactor, _over_tls(site, certificate))
         daemon.add(ServicePart("port", stop=port.stopListening))
@@ -208,6 +242,22 @@ def _in_thread(reactor: Any) -> Callable[[Callable[[], bool]], Awaitable[bool]]:
         return deferToThreadPool(reactor, reactor.getThreadPool(), check)
 
     return in_thread
+
+
+def _services(reactor: Any, checker: UsersFileChecker, master: IMaster) -> Services:
+    async def hash_password(password: str, source: str) -> str:
+        # In the same turns as the checks of passwords, which take as much.
+        hashes: list[str] = []
+
+        def work() -> bool:
+            hashes.append(hashed(password, os.urandom(SALT_BYTES)))
+            return True
+
+        await checker.checks.run(source_of(source), work)
+        return hashes[0]
+
+    client = OpenIdClient(fetcher(reactor), reactor.seconds, time.time, os.urandom)
+    return Services(os.urandom, hash_password, SignIn(client, master))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ class EventKind(enum.StrEnum):
     FILTER = "filter"
     JOB = "job"
     QUEUE = "queue"
+    ACCESS = "access"
 
 
 class EventAction(enum.StrEnum):

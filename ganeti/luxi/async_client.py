@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ganeti.luxi import framing
+from ganeti.luxi.caller import Caller
 from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import Request
 from ganeti.luxi.unreachable import ConnectionLost, lost, not_connected, timed_out
@@ -123,12 +124,12 @@ class MasterClient:
         self._turns = DeferredSemaphore(MAX_CONNECTIONS)
         self._waits = DeferredSemaphore(most_waiting)
 
-    async def ask(self, request: Request[R]) -> R:
-        answer: R = framing.decoded(await self.ask_raw(request))
+    async def ask(self, request: Request[R], caller: Caller | None = None) -> R:
+        answer: R = framing.decoded(await self.ask_raw(request, caller))
         return answer
 
-    async def ask_raw(self, request: Request[Any]) -> msgspec.Raw:
-        message = framing.request(request.named(), request)
+    async def ask_raw(self, request: Request[Any], caller: Caller | None = None) -> msgspec.Raw:
+        message = framing.request(request.named(), request, caller)
         turns = self._waits if request.waits else self._turns
         await turns.acquire()
         try:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ganeti.errors import GanetiError, Invalid, ProtocolError, from_wire
+from ganeti.luxi.caller import Caller
 from ganeti.schema.documents import MAX_DEPTH, UNREADABLE, nests_too_deep
 
 END = b"\x03"
@@ -55,10 +56,14 @@ class MessageBuffer:
 
 
 class Envelope(msgspec.Struct):
-    """A received request; other keys, such as ``version``, are ignored."""
+    """A request as it comes: other keys, such as ``version``, are of no interest.
+
+    Without a ``caller`` it is of whoever may open the socket, who may do everything.
+    """
 
     method: str
     args: msgspec.Raw
+    caller: Caller | None = None
 
 
 class LuxiAnswer(msgspec.Struct):
@@ -86,9 +91,11 @@ def read_envelope(message: bytes) -> Envelope:
         raise ProtocolError(f"the request cannot be decoded: {e}") from None
 
 
-def request(method: str, arguments: Any) -> bytes:
-    """Return an encoded request with its terminator."""
-    return b'{"method":%b,"args":%b}\x03' % (_encoder.encode(method), _encoder.encode(arguments))
+def request(method: str, arguments: Any, caller: Caller | None = None) -> bytes:
+    """A request, ready to be sent; on behalf of a ``caller`` if there is one."""
+    behalf = b"" if caller is None else b',"caller":%b' % _encoder.encode(caller)
+    encoded = _encoder.encode(method), _encoder.encode(arguments), behalf
+    return b'{"method":%b,"args":%b%b}\x03' % encoded
 
 
 def success(result: Any) -> bytes:

@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 from zope.interface import Interface
 
+from ganeti.luxi.caller import Caller
 from ganeti.luxi.methods import Request
 
 R = TypeVar("R")
@@ -21,8 +22,8 @@ class IMaster(Interface):
     ``ganeti.luxi.unreachable``.
     """
 
-    async def ask(request: Request[R]) -> R:
-        """Send a request and return the answer."""
+    async def ask(request: Request[R], caller: Caller | None = None) -> R:
+        """The answer; what the ``caller`` may not do is refused, or without one nothing is."""
 
-    async def ask_raw(request: Request[R]) -> msgspec.Raw:
-        """Send a request and return the answer, still encoded as JSON."""
+    async def ask_raw(request: Request[R], caller: Caller | None = None) -> msgspec.Raw:
+        """The answer, still encoded as JSON."""

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The LUXI methods: one record per method, whose fields are the positional arguments.
 
-Names, order and types are those that existing clients send. ``QueryObjects``, ``SubmitSharedJob``,
-``WaitForEvents`` and ``QueryMetrics`` are additions.
+Names, order and types are those that existing clients send. ``QueryObjects``,
+``SubmitSharedJob``, ``WaitForEvents``, ``QueryMetrics``, and what is about users and history are
+additions.
 """
 
 from __future__ import annotations
@@ -338,7 +339,74 @@ class QueryMetrics(Request[list[dict[str, Any]]]):
     """Query the metrics of the master, as families in the data model of Prometheus."""
 
 
-# Job filters
+# Users
+
+
+class QueryAccess(Request[list[dict[str, Any]]]):
+    """Users, role grants or tokens, by ``what``, without passwords and digests.
+
+    A caller that is no administrator is told of itself only.
+    """
+
+    what: Line
+
+
+class QueryCaller(Request[dict[str, Any]]):
+    """Who the caller is: ``user``, ``role``, whether it is ``limited``, and by which ``token``."""
+
+
+class OpenSession(Request[float]):
+    """Begin a session of the caller, given by its id and the digest of its secret.
+
+    Answers how long it lasts at most, in seconds.
+    """
+
+    session: Line
+    digest: Line
+
+
+class CloseSession(Request[None]):
+    """End the session of the caller."""
+
+
+class QueryHistory(Request[list[dict[str, Any]]]):
+    """Who has changed what, the newest first: about an object, by a user, within a time.
+
+    Times are in seconds since the epoch.
+    """
+
+    name: Line | None = None
+    user: Line | None = None
+    since: Number | None = None
+    until: Number | None = None
+    limit: Integer = 100
+    denials: bool = True
+
+
+class QueryOpenId(Request[dict[str, Any] | None]):
+    """Internal: the OpenID provider by which users may sign in, with its secret."""
+
+
+class RecordDenial(Request[None]):
+    """Internal: the remote API has refused ``who`` something."""
+
+    who: Line
+    how: Line
+    what: Line
+    why: Line
+
+
+class QueryPassword(Request[dict[str, Any]]):
+    """Internal: whether a user may log in by a password, ``known``, and the ``hash`` of it.
+
+    For one that may not the hash is another user's, so that checking takes as long; it is null if
+    there is none.
+    """
+
+    user: Line
+
+
+# Rules for jobs
 
 
 class ReplaceFilter(Request[str]):

@@ -4,17 +4,54 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 from uuid import uuid4
 
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
-from ganeti.errors import Code, GanetiError, Invalid, ProtocolError, Refused, to_wire
+from ganeti.errors import AccessDenied, Code, GanetiError, Invalid, ProtocolError, Refused, to_wire
 from ganeti.luxi import framing
-from ganeti.luxi.methods import METHODS, method
+from ganeti.luxi.caller import Caller
+from ganeti.luxi.methods import METHODS, Request, method
 
 Answerer = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True)
+class Permitted:
+    """A request as a caller may make it, and who answers it if not whoever answers everybody."""
+
+    request: Request[Any]
+    answerer: Answerer | None = None
+
+
+class Gate(Protocol):
+    """Decides what callers may ask."""
+
+    def permit(self, caller: Caller, request: Request[Any]) -> Permitted:
+        """Return the request as the caller may make it.
+
+        :raises Unauthenticated: the caller is nobody that is known.
+        :raises AccessDenied: the caller has no role that allows it.
+        :raises GanetiError: it is about something that is not there for the caller.
+        """
+        ...
+
+    async def guard(self, caller: Caller, request: Request[Any], work: Awaitable[Any]) -> Any:
+        """Return what ``work`` does for a caller, unless the caller is refused meanwhile."""
+        ...
+
+
+class LocalOnly:
+    """Refuses all callers, as there is nothing that knows them."""
+
+    def permit(self, caller: Caller, request: Request[Any]) -> Permitted:
+        raise AccessDenied("this master daemon answers only programs that may open its socket")
+
+    async def guard(self, caller: Caller, request: Request[Any], work: Awaitable[Any]) -> Any:
+        return await work
 
 
 class LuxiMethods:
@@ -26,14 +63,15 @@ class LuxiMethods:
 
     _log = Logger()
 
-    def __init__(self, answers: Mapping[str, Answerer]) -> None:
-        self.use(answers)
+    def __init__(self, answers: Mapping[str, Answerer], gate: Gate | None = None) -> None:
+        self.use(answers, gate)
 
-    def use(self, answers: Mapping[str, Answerer]) -> None:
-        """Replace the answering functions, also for open connections."""
+    def use(self, answers: Mapping[str, Answerer], gate: Gate | None = None) -> None:
+        """Have these answer from now on, also on connections that are open."""
         if unknown := answers.keys() - METHODS.keys():
             raise ValueError(f"unknown methods: {', '.join(sorted(unknown))}")
         self._answers = dict(answers)
+        self._gate = gate or LocalOnly()
 
     async def answer(self, message: bytes) -> bytes:
         """Return the encoded answer to a message; errors are answers too.
@@ -68,9 +106,16 @@ class LuxiMethods:
             return framing.failure(str(e))
         try:
             answerer: Answerer = self._answers.get(envelope.method, _unanswered)
-            return framing.success(await answerer(*request.arguments()))
+            if envelope.caller is None:
+                return framing.success(await answerer(*request.arguments()))
+            return framing.success(await self._on_behalf(envelope.caller, request, answerer))
         except GanetiError as e:
             return framing.failure(to_wire(e))
+
+    async def _on_behalf(self, caller: Caller, request: Request[Any], answerer: Answerer) -> Any:
+        permitted = self._gate.permit(caller, request)
+        work = (permitted.answerer or answerer)(*permitted.request.arguments())
+        return await self._gate.guard(caller, request, work)
 
     def _unexpected(self, message: bytes) -> str:
         reference = uuid4().hex[:12]

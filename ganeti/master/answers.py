@@ -12,6 +12,9 @@ from ganeti.errors import GanetiError
 from ganeti.jobs.job import Job
 from ganeti.jobs.queue import Queue
 from ganeti.luxi.server import Answerer
+from ganeti.master.access.accounts import Accounts
+from ganeti.master.access.audit import AuditTrail
+from ganeti.master.access.history import History
 from ganeti.master.enrolment import Enrolment
 from ganeti.master.event_feed import EventFeed
 from ganeti.master.job_filters import JobFilters
@@ -36,6 +39,9 @@ def answers(
     confirm_down: Answerer,
     events: EventFeed,
     metrics: MasterMetrics,
+    accounts: Accounts,
+    audit: AuditTrail,
+    history: History,
 ) -> Mapping[str, Answerer]:
     """Return the answering function for each method of the protocol."""
     jobs = JobAnswers(queue)
@@ -71,6 +77,11 @@ def answers(
         "EnrolNode": enrolment.enrol,
         "WaitForEvents": events.wait,
         "QueryMetrics": metrics.query,
+        "QueryAccess": accounts.query,
+        "QueryPassword": accounts.password,
+        "QueryOpenId": accounts.openid,
+        "QueryHistory": history.query,
+        "RecordDenial": audit.record,
     }
 
 

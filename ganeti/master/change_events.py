@@ -36,6 +36,11 @@ SHOWN: Mapping[str, Stored] = {
 }
 """The kinds of configuration objects that clients see; certificates and spent tokens are not."""
 
+ACCESS = frozenset(
+    kind.value for kind in (Stored.USER, Stored.ROLE_GRANT, Stored.API_TOKEN, Stored.OPENID)
+)
+"""The objects that decide who may do what, of which events say only that they have changed."""
+
 _SECRETS: Mapping[str, Sequence[str]] = {
     Stored.CLUSTER: ("osparams_private_cluster",),
     Stored.INSTANCE: ("osparams_private",),
@@ -96,6 +101,9 @@ class CommitEntry:
             return self._removed(edit, cursor, known)
         if edit.kind in (JOB, LOG):
             return self._job(edit, cursor)
+        if edit.kind in ACCESS:
+            action = EventAction.CHANGED if isinstance(edit, Put) else EventAction.REMOVED
+            return self._make(cursor, EventKind.ACCESS, action, edit.key, what=edit.kind)
         if edit.kind == QUEUE and edit.key == DRAINED and isinstance(edit, Put):
             value = {"drained": msgspec.json.decode(edit.value)}
             return self._make(cursor, EventKind.QUEUE, EventAction.CHANGED, None, value=value)

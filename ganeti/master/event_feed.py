@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import msgspec
 from twisted.internet.interfaces import IReactorTime
@@ -29,6 +30,9 @@ MAX_WAIT = 89.0
 
 SLICE = 100
 """Number of commits that are read from the journal in one reactor turn."""
+
+Visible: TypeAlias = Callable[[Sequence[Event]], Sequence[Event]]
+"""Returns what a reader may see of events."""
 
 
 @dataclass(frozen=True)
@@ -140,10 +144,12 @@ class EventFeed:
         kinds: Sequence[str] = (),
         names: Sequence[str] = (),
         tags: Sequence[str] = (),
+        visible: Visible | None = None,
     ) -> msgspec.Raw:
         """Return events after ``since`` when there are any, or after ``timeout`` seconds.
 
-        Without ``since``, return the current position at once.
+        Without ``since`` the answer is the position of now, at once. Of events that are selected,
+        ``visible`` returns what the reader may see.
 
         :raises Invalid: ``since`` is not a cursor, or a kind is unknown.
         :raises Refused: the term of this master has not begun.
@@ -165,11 +171,11 @@ class EventFeed:
             self._on_read()
             if cursor is None:
                 return EventBatch((), self._log.end).encoded()
-            answer = await self._next(cursor, selection)
+            answer = await self._next(cursor, selection, visible)
             while not answer.events and not answer.reset and timer.active() and self._open:
                 if answer.position >= self._log.end:
                     await self._log.wait()
-                answer = await self._next(answer.position, selection)
+                answer = await self._next(answer.position, selection, visible)
             return answer.encoded()
         finally:
             self.readers -= 1
@@ -177,12 +183,19 @@ class EventFeed:
             if timer.active():
                 timer.cancel()
 
-    async def _next(self, cursor: StreamPosition, selection: EventFilter) -> EventBatch:
+    async def _next(
+        self, cursor: StreamPosition, selection: EventFilter, visible: Visible | None
+    ) -> EventBatch:
+        if visible is not None:
+            # An event is here before the state is the one after its commit, by which it is judged.
+            await self._pause()
         if not self._log.holds(cursor):
             await self._fill(cursor)
         while self._log.holds(cursor):
             page = self._log.page(cursor)
             chosen = selection.choose(page.events)
+            if visible is not None:
+                chosen = visible(chosen)
             if chosen or page.next >= self._log.end:
                 return EventBatch(chosen, page.next)
             cursor = page.next

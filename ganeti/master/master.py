@@ -20,8 +20,14 @@ from ganeti.jobs.store import JobStore
 from ganeti.journal.file import FileJournal
 from ganeti.journal.interfaces import Commit
 from ganeti.journal.marker import marker_at, require_one_history
+from ganeti.locking.table import LockRow
 from ganeti.locking.waiting import LockWaiter
 from ganeti.luxi.server import Answerer
+from ganeti.master.access.accounts import Accounts
+from ganeti.master.access.audit import AuditTrail
+from ganeti.master.access.gate import Gate
+from ganeti.master.access.history import History
+from ganeti.master.access.view import View
 from ganeti.master.answers import answers
 from ganeti.master.archive import JobArchive
 from ganeti.master.candidates import Candidates
@@ -35,6 +41,7 @@ from ganeti.master.member_distribution import MemberDistribution
 from ganeti.master.metrics import MasterMetrics, MeasuredNodes, Sources
 from ganeti.master.node_events import NodeEvents
 from ganeti.master.node_status_cache import NodeStatusCache, WatchedNodes
+from ganeti.master.queries import Jobs as AskedJobs
 from ganeti.master.queries import Queries
 from ganeti.master.running import OperationRunner
 from ganeti.master.shared_jobs import SharedJobs
@@ -140,17 +147,25 @@ class Master:
         self.enrolment = Enrolment(
             self.config, around.files, around.places, around.issue, around.now, clock
         )
-        slices = TimeSlices(clock)
-        self.questions = Queries(
-            state=self.config.state,
-            live=self.live,
-            nodes=self.nodes,
-            queue=self.queue,
-            locks=self.locks.rows,
-            watcher_pause=self.pause.until,
-            slices=slices,
-            release=__version__,
-            machine=around.machine,
+        self._slices = TimeSlices(clock)
+        self.questions = self._asking(self.config.state, self.queue, self.locks.rows)
+        self.accounts = Accounts(self.config, around.now, clock)
+        self.audit = AuditTrail(journal, clock, around.now)
+        self.gate = Gate(
+            self.accounts.callers,
+            self.config.state,
+            lambda rights: View(rights, self.config.state, self.queue),
+            self._questions_about,
+            self.events,
+            around.now,
+            self.accounts.sessions,
+            self.audit,
+        )
+        self.history = History(
+            journal,
+            clock,
+            self.queue.jobs,
+            lambda number: self.queue.find(number) or self.queue.archived(number),
         )
         self.metrics = MasterMetrics(
             Sources(
@@ -164,7 +179,7 @@ class Master:
                 quorum=quorum,
                 events=self.events,
                 node_events=self.node_events,
-                slices=slices,
+                slices=self._slices,
                 clock=clock,
                 name=around.name,
             )
@@ -179,6 +194,27 @@ class Master:
         )
         self.jobs.observe(lambda job: self.checkpoints.changed())
         self.config.observe(self._changed)
+
+    def _questions_about(self, view: View) -> Queries:
+        return self._asking(view.state, view, lambda: ())
+
+    def _asking(
+        self,
+        state: Callable[[], ClusterState],
+        jobs: AskedJobs,
+        locks: Callable[[], Sequence[LockRow]],
+    ) -> Queries:
+        return Queries(
+            state=state,
+            live=self.live,
+            nodes=self.nodes,
+            queue=jobs,
+            locks=locks,
+            watcher_pause=self.pause.until,
+            slices=self._slices,
+            release=__version__,
+            machine=self._around.machine,
+        )
 
     def _performer(self) -> Performer:
         return Performer(_operations, self.config, self.locks, self._tools)
@@ -208,6 +244,7 @@ class Master:
         self.shared.changed()
         # First, so that calls made because of this change find nodes with the current member list.
         self.members.changed(state, edits)
+        self.gate.changed(state, edits)
         if any(edit.kind is RecordKind.NODE for edit in edits):
             self.candidates.members(state.nodes.values())
             self.quorum.members_changed()
@@ -224,6 +261,9 @@ class Master:
             self._confirm_down,
             self.events,
             self.metrics,
+            self.accounts,
+            self.audit,
+            self.history,
         )
 
     async def _confirm_down(self, names: Sequence[str]) -> None:
@@ -265,6 +305,8 @@ class Master:
     def discard(self) -> None:
         """Release what a master that was never started holds."""
         self.metrics.stop()
+        self.accounts.stop()
+        self.audit.stop()
         self.node_events.stop()
         self.events.stop()
         self.live.stop()
@@ -282,6 +324,8 @@ class Master:
         try:
             await self.queue.stop()
             self.metrics.stop()
+            self.accounts.stop()
+            self.audit.stop()
             self.node_events.stop()
             self.events.stop()
             self.live.stop()

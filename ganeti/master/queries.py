@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
 from ganeti.config.state import ClusterState
 from ganeti.errors import Code, Failed, Invalid, Refused
-from ganeti.jobs.queue import Queue
+from ganeti.jobs.job import Job
 from ganeti.locking.table import LockRow
 from ganeti.master.cluster_info import ClusterInfo
 from ganeti.master.node_queries import SharedQuery
@@ -54,6 +54,16 @@ MAX_KEPT = 8
 """Maximum number of field lists for which encoded objects are cached."""
 
 
+class Jobs(Protocol):
+    """The jobs that can be asked about."""
+
+    @property
+    def drained(self) -> bool: ...
+    def jobs(self) -> list[Job]: ...
+    def find(self, job_id: int) -> Job | None: ...
+    def archived(self, job_id: int) -> Job | None: ...
+
+
 class Queries:
     """Answers queries about the cluster."""
 
@@ -63,7 +73,7 @@ class Queries:
         state: Callable[[], ClusterState],
         live: NodeStatusCache,
         nodes: Nodes,
-        queue: Queue,
+        queue: Jobs,
         locks: Callable[[], Sequence[LockRow]],
         watcher_pause: Callable[[], float | None],
         slices: TimeSlices,

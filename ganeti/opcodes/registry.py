@@ -23,6 +23,7 @@ _INSTANCE = tuple(
     f"instance.{each}" for each in ("create", "disks", "lifecycle", "modify", "moves")
 )
 _FAMILIES: Mapping[str, tuple[str, ...]] = {
+    "OP_ACCESS_": ("access",),
     "OP_BACKUP_": ("backup",),
     "OP_CLUSTER_": ("cluster",),
     "OP_EXT_STORAGE_": ("os",),

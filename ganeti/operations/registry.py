@@ -8,7 +8,16 @@ from types import MappingProxyType
 from typing import Any
 
 from ganeti.opcodes.opcode import Opcode
-from ganeti.operations import delay, evacuate_group, group, network, queries, tags, unsupported
+from ganeti.operations import (
+    access,
+    delay,
+    evacuate_group,
+    group,
+    network,
+    queries,
+    tags,
+    unsupported,
+)
 from ganeti.operations.allocation import test_allocator
 from ganeti.operations.backup import export, prepare
 from ganeti.operations.backup import remove as remove_export
@@ -88,6 +97,7 @@ _ALL: tuple[Operation[Any, Any], ...] = (
     remove_export.OPERATION,
     *queries.OPERATIONS,
     *tags.OPERATIONS,
+    *access.OPERATIONS,
     delay.OPERATION,
     test_allocator.OPERATION,
     *unsupported.OPERATIONS,

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Authentication and authorization: HTTP Basic authentication (RFC 7617) with the users file."""
+"""Who somebody is: HTTP Basic authentication against the users file and the cluster's users."""
 
 from __future__ import annotations
 
 import enum
 import hashlib
 import os
+import re
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.cred.credentials import IUsernamePassword, UsernamePassword
@@ -21,16 +22,23 @@ from twisted.python.failure import Failure
 from twisted.web.guard import BasicCredentialFactory
 from zope.interface import implementer
 
+from ganeti.luxi.interfaces import IMaster
+from ganeti.luxi.methods import QueryPassword
+from ganeti.luxi.unreachable import Unanswered
+from ganeti.model.users import USER_NAME
 from ganeti.rapi.login_limits import FailureLimit, InThread, SlowChecks, source_of
-from ganeti.rapi.problems import HttpProblem
+from ganeti.rapi.problems import CHALLENGES, HttpProblem
 from ganeti.rapi.rate_limits import RateLimit
-from ganeti.rapi.users import REALM, User, read_users
+from ganeti.rapi.users import REALM, User, account, read_users
 
 MAX_REMEMBERED = 1000
 """How many checked credentials are cached, as a slow hash should be computed once and not for each
 request: this many that were right, and this many that were wrong."""
 
 WRONG = "wrong user or password"
+
+WRONG_SECONDS = 10.0
+"""For how long the same wrong credentials are refused without a look."""
 
 LOOK_SECONDS = 1.0
 """Minimum time between two checks whether the users file has changed, in seconds."""
@@ -47,10 +55,12 @@ METERED_PER_SECOND = 10.0
 class AuthenticationRealm(enum.Enum):
     """The login that a method requires; the value is the text in the description of the API."""
 
-    OPEN = "no login, unless the server requires one for all requests"
+    PUBLIC = "nothing"
+    OPEN = "nothing, unless the server wants a login from everybody"
     LOGIN = "a login"
-    METERED = "a login; the rate of these requests is limited for each user"
-    WRITE = "a login with the option write"
+    METERED = "a login; each user can do this only so often"
+    WRITE = "a login with the option write, or as an operator"
+    ADMIN = "a login with the option write, or as an administrator"
 
 
 class UsersFile:
@@ -72,16 +82,16 @@ class UsersFile:
         self.look()
         return self._users.get(name)
 
-    def stand_in(self, name: str, key: bytes) -> User | None:
-        """Return a user to check the password of an unknown ``name`` against; None if there are no
-        users. The same name always gets the same user. ``key`` is a secret, so that clients cannot
-        compute which.
+    def stand_in(self, name: str, key: bytes, others: Sequence[User] = ()) -> User | None:
+        """Return a user, or one of ``others``, whose check takes the place of one for an unknown
+        name, always the same for a name; None if there are no users. ``key`` keeps others from
+        finding out which.
         """
-        if not self._users:
+        users = [*(self._users[known] for known in sorted(self._users)), *others]
+        if not users:
             return None
         digest = hashlib.blake2b(name.encode(), key=key, digest_size=8).digest()
-        names = sorted(self._users)
-        return self._users[names[int.from_bytes(digest) % len(names)]]
+        return users[int.from_bytes(digest) % len(users)]
 
     def look(self) -> None:
         """Read the file again if it has changed since the last check."""
@@ -126,9 +136,43 @@ class Login(UsernamePassword):
         self.source = source
 
 
+class Accounts(Protocol):
+    """The users of the cluster, besides those of the users file."""
+
+    async def lookup(self, name: str) -> tuple[User | None, User | None]:
+        """Return the user of that name, if it may log in by a password; and else a stand-in."""
+        ...
+
+
+class NoAccounts:
+    """The cluster has no users."""
+
+    async def lookup(self, name: str) -> tuple[User | None, User | None]:
+        return None, None
+
+
+@dataclass(frozen=True)
+class MasterAccounts:
+    """The users that the master knows."""
+
+    master: IMaster
+
+    async def lookup(self, name: str) -> tuple[User | None, User | None]:
+        # What cannot be a name is asked for as one that nobody has: it must take as long.
+        known = name if re.match(USER_NAME, name) else "-"
+        try:
+            told = await self.master.ask(QueryPassword(user=known))
+        except Unanswered:
+            return None, None  # those of the users file are known without it
+        if told["hash"] is None:
+            return None, None
+        found = account(name, told["hash"])
+        return (found, None) if told["known"] else (None, found)
+
+
 @implementer(ICredentialsChecker)
 class UsersFileChecker:
-    """Checks user names and passwords against the users file.
+    """Check names and passwords against the users file, and then against the cluster's accounts.
 
     Slow checks run on other threads by ``in_thread``, alternating between sources; concurrent
     requests with the same credentials share one check.
@@ -136,11 +180,14 @@ class UsersFileChecker:
 
     credentialInterfaces = (IUsernamePassword,)
 
-    def __init__(self, users: UsersFile, in_thread: InThread) -> None:
+    def __init__(
+        self, users: UsersFile, in_thread: InThread, accounts: Accounts | None = None
+    ) -> None:
         self._users = users
-        self._checks = SlowChecks(in_thread)
+        self._accounts = accounts or NoAccounts()
+        self.checks = SlowChecks(in_thread)
         self._key = os.urandom(32)
-        self._attempts: dict[tuple[bytes, int], list[Deferred[bool]]] = {}
+        self._attempts: dict[tuple[bytes, int, str], list[Deferred[bool]]] = {}
 
     def requestAvatarId(self, credentials: Any) -> Deferred[bytes | tuple[()]]:
         """Return the name of the user.
@@ -151,35 +198,47 @@ class UsersFileChecker:
         return Deferred.fromCoroutine(self._checked_name(credentials))
 
     async def _checked_name(self, login: Any) -> bytes | tuple[()]:
+        return (await self.user_of(login)).name.encode()
+
+    async def user_of(self, login: Any) -> User:
+        """Return the user.
+
+        :raises UnauthorizedLogin: the name or the password is wrong.
+        :raises Problematic: too many log in.
+        """
         try:
             name, password = login.username.decode("utf-8"), login.password.decode("utf-8")
         except UnicodeDecodeError:
             raise UnauthorizedLogin from None
         user = self._users.user(name)
-        # An unknown name costs as much as the check of some user, so that the time of a refusal
-        # does not reveal which users exist.
-        checked = user or self._users.stand_in(name, self._key)
+        # Asked for every name, so that it does not tell which are in the file.
+        known, other = await self._accounts.lookup(name)
+        user = user or known
+        # An unknown name costs what the check of some user costs, so that the time that a refusal
+        # takes does not tell which names there are.
+        others = () if other is None else (other,)
+        checked = user or self._users.stand_in(name, self._key, others)
         right = checked is not None and await self._check(checked, password, login)
         if user is None or not right:
             raise UnauthorizedLogin
-        return bytes(login.username)
+        return user
 
     async def _check(self, user: User, password: str, login: Any) -> bool:
         if not user.slow:
             return user.check(password)
         said = b"\0".join((login.username, login.password))
         mark = hashlib.blake2b(said, key=self._key, digest_size=16).digest()
-        attempt = mark, self._users.edition
+        attempt = mark, self._users.edition, user.proof
         under_way = attempt in self._attempts
         waiting = self._attempts.setdefault(attempt, [])
         waiter: Deferred[bool] = Deferred(waiting.remove)
         waiting.append(waiter)
         if not under_way:
-            checking = self._checks.run(getattr(login, "source", ""), lambda: user.check(password))
+            checking = self.checks.run(getattr(login, "source", ""), lambda: user.check(password))
             Deferred.fromCoroutine(checking).addBoth(self._end, attempt)
         return await waiter
 
-    def _end(self, result: bool | Failure, attempt: tuple[bytes, int]) -> None:
+    def _end(self, result: bool | Failure, attempt: tuple[bytes, int, str]) -> None:
         for waiter in tuple(self._attempts.pop(attempt)):
             if not waiter.called:
                 waiter.callback(result)
@@ -200,7 +259,7 @@ class Authenticator:
     def __init__(
         self,
         users: UsersFile,
-        checker: ICredentialsChecker,
+        checker: UsersFileChecker,
         seconds: Callable[[], float],
         *,
         login_always: bool = False,
@@ -218,8 +277,9 @@ class Authenticator:
         self._basic = BasicCredentialFactory(REALM.encode("ascii"))
         self._key = os.urandom(32)
         self._known: OrderedDict[bytes, _Remembered] = OrderedDict()
-        # The edition of the users file for which the credentials were wrong.
-        self._refused: OrderedDict[bytes, int] = OrderedDict()
+        # The edition of the file in which the credentials were wrong, and when that was.
+        self._refused: OrderedDict[bytes, tuple[int, float]] = OrderedDict()
+        self.seconds = seconds
 
     async def authenticate(
         self, header: bytes | None, access: AuthenticationRealm, host: str = ""
@@ -232,53 +292,88 @@ class Authenticator:
             429 if the user or its network exceeds a rate limit, 503 if there are too many logins.
         """
         if header is None:
-            if access is AuthenticationRealm.OPEN and not self._login_always:
+            if self.anonymous(access):
                 return None
-            raise _unauthorized(
-                "authentication required: send the name and password of a user of this cluster"
-            )
-        user = await self._user(header, source_of(host))
-        if access is AuthenticationRealm.WRITE and not user.writes:
-            raise HttpProblem(
-                HTTPStatus.FORBIDDEN,
-                f"user {user.name} has read-only access; add the option write in the users file to"
-                " allow changes",
-            )
+            raise _unauthorized("log in with a user of this cluster")
+        user = await self.user_of(header, host)
         if access is AuthenticationRealm.METERED:
-            self._metered.take(user.name)
+            self.meter(user.name)
         return user
 
-    async def _user(self, header: bytes, source: str) -> User:
+    def anonymous(self, access: AuthenticationRealm) -> bool:
+        """Whether nobody needs to log in for it."""
+        return access is AuthenticationRealm.PUBLIC or (
+            access is AuthenticationRealm.OPEN and not self._login_always
+        )
+
+    def meter(self, name: str) -> None:
+        """Count a metered request of a user.
+
+        :raises Problematic: 429 for one who makes too many.
+        """
+        self._metered.take(name)
+
+    async def user_of(self, header: bytes, host: str) -> User:
+        """The user of an ``Authorization`` header with a name and a password.
+
+        :raises Problematic: 401 for wrong credentials, 429 for one who fails too often, 503 if too
+            many log in.
+        """
+        source = source_of(host)
         self._users.look()
-        mark = hashlib.blake2b(header, key=self._key, digest_size=16).digest()
+        mark = self._mark(header)
         known = self._known.get(mark)
         if known is not None and known.edition == self._users.edition:
             self._known.move_to_end(mark)
             return known.user
         name, login = self._login(header, source)
-        # Repeating wrong credentials gives an attacker no information, so it is not counted: a
-        # script with an old password gets the same refusal each time.
-        edition = self._users.edition
-        if self._refused.get(mark) == edition:
+        # The same guess again tells nothing new, and costs nothing: a script with an old password
+        # is told so each time. Not for long, as passwords of the cluster's users may be changed.
+        edition, now = self._users.edition, self.seconds()
+        before, when = self._refused.get(mark, (-1, 0.0))
+        if before == edition and now - when < WRONG_SECONDS:
             raise _unauthorized(WRONG)
         self._failures.check(source, name)
         try:
-            await self._checker.requestAvatarId(login)
+            user = await self._checker.user_of(login)
         except LoginFailed:
-            user = None
-        else:
-            user = self._users.user(name)
-        if user is None:
             self._failures.count(source, name)
-            _remember(self._refused, mark, edition)
-            raise _unauthorized(WRONG)
+            _remember(self._refused, mark, (edition, self.seconds()))
+            raise _unauthorized(WRONG) from None
         _remember(self._known, mark, _Remembered(edition, user))
         return user
+
+    def forget(self, header: bytes) -> None:
+        """Check these credentials again when they are shown next."""
+        self._known.pop(self._mark(header), None)
+
+    def require_patience(self, host: str, name: str) -> None:
+        """Refuse clients that have shown too many wrong credentials.
+
+        :raises Problematic: 429, with the time to wait.
+        """
+        self._failures.check(source_of(host), name)
+
+    def count_failure(self, host: str, name: str) -> None:
+        """Note that a client has shown wrong credentials."""
+        self._failures.count(source_of(host), name)
+
+    def require_unchanged(self, name: str, proof: str) -> None:
+        """Refuse a session of a user whose line in the users file is another one by now.
+
+        :raises Problematic: 401.
+        """
+        user = self._users.user(name)
+        if user is None or user.proof != proof:
+            raise _unauthorized("the session has ended; sign in again")
+
+    def _mark(self, header: bytes) -> bytes:
+        return hashlib.blake2b(header, key=self._key, digest_size=16).digest()
 
     def _login(self, header: bytes, source: str) -> tuple[str, Login]:
         scheme, _, coded = header.partition(b" ")
         if scheme.lower() != self._basic.scheme:
-            raise _unauthorized("only HTTP Basic authentication is supported")
+            raise _unauthorized("log in by HTTP Basic authentication, or by a token as Bearer")
         try:
             sent = self._basic.decode(coded.strip(), None)
             name = sent.username.decode("utf-8")
@@ -296,6 +391,4 @@ def _remember(known: OrderedDict[bytes, T], mark: bytes, what: T) -> None:
 
 
 def _unauthorized(why: str) -> HttpProblem:
-    return HttpProblem(
-        HTTPStatus.UNAUTHORIZED, why, (("WWW-Authenticate", f'Basic realm="{REALM}"'),)
-    )
+    return HttpProblem(HTTPStatus.UNAUTHORIZED, why, CHALLENGES)

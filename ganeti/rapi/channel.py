@@ -7,7 +7,12 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from ganeti.rapi.problems import problem
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+
+from ganeti.errors import GanetiError
+from ganeti.rapi.problems import answer_to, problem
 from ganeti.rapi.response import END, SERVER
 from ganeti.web.channel import LimitedChannel, Timeouts
 
@@ -21,9 +26,9 @@ TIMEOUTS = Timeouts(idle=75.0, read=20.0)
 MIN_READ_RATE = 20000
 """The minimum rate at which a client must read its answer, in bytes per second."""
 
-_ONCE = (b"Host", b"Content-Type", b"Authorization")
-"""Headers that may occur only once, as two readers of a request could pick different ones (request
-smuggling, RFC 9112 section 11.2); twisted.web itself refuses a second Content-Length."""
+_ONCE = (b"Host", b"Content-Type", b"Authorization", b"Cookie", b"Origin", b"X-CSRF-Token")
+"""Headers that two readers of the same request must not understand differently (RFC 9112, section
+11.2); twisted.web refuses a second length itself."""
 
 
 def body_too_long() -> tuple[HTTPStatus, str]:
@@ -48,6 +53,7 @@ class Channel(LimitedChannel):
         self.congested = False
         """Whether the transport has paused writing because the client does not read."""
         self._upgraded: Callable[[bytes], None] | None = None
+        self._admitting: Deferred[None] | None = None
 
     def problem(self, status: HTTPStatus, why: str) -> bytes:
         return b"".join((problem(status, why).body, END))
@@ -76,9 +82,54 @@ class Channel(LimitedChannel):
             self.refuse(HTTPStatus.BAD_REQUEST, "an HTTP/1.1 request needs a Host header")
         elif twice := [name for name in _ONCE if len(headers.getRawHeaders(name, ())) > 1]:
             name = twice[0].decode("ascii")
-            self.refuse(HTTPStatus.BAD_REQUEST, f"the header {name} is sent more than once")
-        else:
+            self.refuse(HTTPStatus.BAD_REQUEST, f"the header {name} is sent twice")
+        elif self.length == 0:
             super().allHeadersReceived()
+        else:
+            self._admit()
+
+    def _admit(self) -> None:
+        """Read no body before it is known that its sender may send it."""
+        request = self.requests[-1]
+        admitting = Deferred.fromCoroutine(self.site.admit(request, self._command, self._path))
+        self._admitting = admitting
+        admitting.addCallbacks(self._admitted, self._not_admitted)
+        if self._admitting is not None:
+            self.paused = True
+            self._deadline = None
+            self._networkProducer.pauseProducing()
+
+    def _admitted(self, _: None) -> None:
+        self._admitting = None
+        super().allHeadersReceived()
+        self._go_on()
+
+    def _not_admitted(self, failure: Failure) -> None:
+        self._admitting = None
+        if failure.check(CancelledError):
+            return
+        error = failure.value
+        if isinstance(error, GanetiError):
+            answer = answer_to(error)
+            self.refuse(HTTPStatus(answer.status), str(error), answer.headers)
+        else:
+            self.requests[-1].processingFailed(failure)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Read on, if reading had to wait."""
+        if not self.paused:
+            return
+        self.paused = False
+        if not self._closing:
+            self._within(self.timeouts.read)
+        self._networkProducer.resumeProducing()
+        self.dataReceived(b"")
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._admitting is not None:
+            self._admitting.cancel()
+        super().connectionLost(reason)
 
     def body_ended(self) -> None:
         self.site.unread.release(self)

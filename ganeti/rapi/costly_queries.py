@@ -13,6 +13,7 @@ import msgspec
 from twisted.internet.defer import DeferredSemaphore
 from zope.interface import implementer
 
+from ganeti.luxi.caller import Caller
 from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import Query, Request
 
@@ -34,16 +35,16 @@ class QueryLimit:
         self._rows = DeferredSemaphore(max_queries)
         self._nodes = DeferredSemaphore(max_queries)
 
-    async def ask(self, request: Request[R]) -> R:
-        answer: R = msgspec.json.decode(await self.ask_raw(request))
+    async def ask(self, request: Request[R], caller: Caller | None = None) -> R:
+        answer: R = msgspec.json.decode(await self.ask_raw(request, caller))
         return answer
 
-    async def ask_raw(self, request: Request[Any]) -> msgspec.Raw:
+    async def ask_raw(self, request: Request[Any], caller: Caller | None = None) -> msgspec.Raw:
         if not isinstance(request, Query):
-            return await self._master.ask_raw(request)
+            return await self._master.ask_raw(request, caller)
         turns = self._nodes if request.what in OF_NODES else self._rows
         await turns.acquire()
         try:
-            return await self._master.ask_raw(request)
+            return await self._master.ask_raw(request, caller)
         finally:
             turns.release()

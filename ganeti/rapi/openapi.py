@@ -15,6 +15,7 @@ from ganeti.metrics.exposition import CONTENT_TYPE
 from ganeti.rapi import responses
 from ganeti.rapi.access import AuthenticationRealm
 from ganeti.rapi.arguments import LOCK, REASON, ArgumentType, QueryParameter
+from ganeti.rapi.cookies import NAME as SESSION_COOKIE
 from ganeti.rapi.events.server_sent import EVENT_STREAM
 from ganeti.rapi.metrics import exposes
 from ganeti.rapi.routes.nodes import FLAGS
@@ -87,15 +88,21 @@ def description(routes: Iterable[Route]) -> Schema:
             "description": "Requests that submit a job return its ID;"
             " /2/jobs/{job_id} has its status and result.",
         },
-        "security": [{}, {"basic": []}],
+        "security": [{}, *_LOGINS],
         "paths": {route.path: _path(route, components, answers) for route in routes},
         "components": {
             "schemas": {**components, "Error": responses.ERROR},
-            "securitySchemes": {"basic": {"type": "http", "scheme": "basic"}},
+            "securitySchemes": {
+                "basic": {"type": "http", "scheme": "basic"},
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "session": {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE},
+            },
             "responses": responses.ERRORS,
         },
     }
 
+
+_LOGINS: list[Schema] = [{"basic": []}, {"bearer": []}, {"session": []}]
 
 _LAST_EVENT_ID: Schema = {
     "name": "Last-Event-ID",
@@ -169,7 +176,7 @@ def _operation(route: Route, method: str, verb: Verb, components: dict[str, Sche
             "required": needed,
         }
     if verb.access is not AuthenticationRealm.OPEN:
-        described["security"] = [{"basic": []}]
+        described["security"] = _LOGINS
         described["description"] = f"Needs {verb.access.value}."
     return described
 

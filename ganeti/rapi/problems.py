@@ -8,6 +8,7 @@ from http import HTTPStatus
 import msgspec
 
 from ganeti.errors import (
+    AccessDenied,
     Code,
     Failed,
     GanetiError,
@@ -18,12 +19,16 @@ from ganeti.errors import (
     QueueDrained,
     QueueFull,
     Refused,
+    Unauthenticated,
 )
 from ganeti.luxi.unreachable import TimedOut, Unanswered
 from ganeti.rapi.response import Response
+from ganeti.rapi.users import REALM
 
 STATUS: tuple[tuple[type[GanetiError], HTTPStatus], ...] = (
     (Invalid, HTTPStatus.BAD_REQUEST),
+    (Unauthenticated, HTTPStatus.UNAUTHORIZED),
+    (AccessDenied, HTTPStatus.FORBIDDEN),
     (JobLost, HTTPStatus.NOT_FOUND),
     (QueueDrained, HTTPStatus.SERVICE_UNAVAILABLE),
     (QueueFull, HTTPStatus.SERVICE_UNAVAILABLE),
@@ -50,6 +55,10 @@ STATUS_OF_CODE = {
 
 QUEUE_SECONDS = "5"
 """The value of Retry-After when the job queue is full, in seconds."""
+
+
+CHALLENGES = (("WWW-Authenticate", f'Basic realm="{REALM}"'),)
+"""How clients can log in (RFC 9110, section 11.6.1)."""
 
 
 class HttpProblem(GanetiError):
@@ -80,6 +89,8 @@ def answer_to(error: GanetiError) -> Response:
     headers = error.headers if isinstance(error, HttpProblem) else ()
     if isinstance(error, QueueFull):
         headers = (("Retry-After", QUEUE_SECONDS),)
+    elif isinstance(error, Unauthenticated):
+        headers = CHALLENGES
     return problem(status_of(error), str(error), headers)
 
 

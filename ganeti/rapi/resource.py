@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeAlias
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 from twisted.internet.defer import CancelledError, Deferred
@@ -17,24 +18,38 @@ from twisted.python.failure import Failure
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET
 
-from ganeti.errors import GanetiError, Invalid
+from ganeti.errors import AccessDenied, GanetiError, Invalid
 from ganeti.events.stream_position import StreamPosition
 from ganeti.luxi.interfaces import IMaster
 from ganeti.metrics.exposition import CONTENT_TYPE
 from ganeti.rapi.access import AuthenticationRealm, Authenticator
+from ganeti.rapi.admission import Admission, client_address, credentials_of
 from ganeti.rapi.arguments import body_of, query_of
 from ganeti.rapi.events.hub import EventHub
+from ganeti.rapi.events.limited import LimitedHubs
 from ganeti.rapi.events.server_sent import ServerSentEvents
-from ganeti.rapi.events.stream import Confirm, EventStream, Form
+from ganeti.rapi.events.stream import EventStream, Form
 from ganeti.rapi.events.web_socket import WebSocketMessages, is_upgrade
 from ganeti.rapi.metrics import ApiMetrics, Families
-from ganeti.rapi.problems import HttpProblem, answer_to
+from ganeti.rapi.on_behalf import OnBehalf
+from ganeti.rapi.problems import HttpProblem, answer_to, status_of
 from ganeti.rapi.response import Response, send
 from ganeti.rapi.routes.route import DIGITS, Route
 from ganeti.rapi.site import ApiRequest
-from ganeti.rapi.verbs import ApiCall, Subscription, Verb
+from ganeti.rapi.verbs import (
+    NO_SERVICES,
+    Admitted,
+    ApiCall,
+    Services,
+    Subscription,
+    Verb,
+    WithHeaders,
+)
 
 _encode = msgspec.json.Encoder().encode
+
+Confirm: TypeAlias = Callable[[], Coroutine[Any, Any, Admitted]]
+"""Tells who sends a request, as things are now; raises ``GanetiError`` if it may not any more."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +61,18 @@ class Api:
     now: Callable[[], float]
     events: EventHub
     metrics: ApiMetrics
+    services: Services = NO_SERVICES
+    proxies: frozenset[str] = frozenset()
+    """Addresses of proxies that say whom they ask for."""
+
+    @cached_property
+    def admission(self) -> Admission:
+        return Admission(self.authenticator, self.master)
+
+    @cached_property
+    def streams(self) -> LimitedHubs:
+        """The events of callers that do not see all of them."""
+        return LimitedHubs(self.master, self.events)
 
 
 def resource_tree(routes: Iterable[Route], api: Api) -> RouteResource:
@@ -96,6 +123,41 @@ class RouteResource(Resource):
             return Refusal(Invalid("the path is not valid UTF-8"))
         return self._variable
 
+    def find(self, segments: Sequence[bytes]) -> Route | None:
+        """Return the route at the end of a path, if there is one."""
+        resource: RouteResource | None = self
+        for segment in segments:
+            assert resource is not None
+            child = resource.children.get(segment)
+            resource = child if child is not None else resource._variable if segment else None
+            if resource is None:
+                return None
+        return resource.route if resource is not None else None
+
+    async def admit(self, request: ApiRequest, method: bytes, path: bytes) -> None:
+        """Find out by the head of a request whether its sender may send it.
+
+        :raises GanetiError: not so; its body is of no interest.
+        """
+        segments = [unquote_to_bytes(each) for each in path.partition(b"?")[0].split(b"/")[1:]]
+        route = self.find(segments)
+        verb = None if route is None else route.verbs.get(method.decode("latin-1"))
+        if verb is None or route is None:
+            return  # which is told when the request has arrived
+        try:
+            where = path.partition(b"?")[0]
+            request.admitted = await self._confirm(request, verb, method.decode("ascii"), where)()
+        except GanetiError as e:
+            self._api.metrics.answered(route.path, method.decode("ascii"), int(status_of(e)), 0.0)
+            raise
+
+    def _confirm(self, request: ApiRequest, verb: Verb, method: str, path: bytes) -> Confirm:
+        """Return what tells who sends a request, as often as it is called."""
+        host = getattr(request.getClientAddress(), "host", "") or ""
+        source = client_address(host, request.requestHeaders, self._api.proxies)
+        shown = credentials_of(request.requestHeaders, source, path.decode("latin-1"))
+        return partial(self._api.admission.admit, verb, method, shown)
+
     def render(self, request: ApiRequest) -> int:
         """Start to answer; if the client disconnects, the work for the answer is canceled."""
         answering = Deferred.fromCoroutine(self._respond(request))
@@ -133,29 +195,33 @@ class RouteResource(Resource):
         if method == "OPTIONS":
             return Response(HTTPStatus.NO_CONTENT, headers=(("Allow", route.allowed),))
         verb = _verb(method, route)
-        credentials = request.getHeader(b"authorization")
-        host = getattr(request.getClientAddress(), "host", "")
-        confirm = partial(self._api.authenticator.authenticate, credentials, verb.access, host)
-        user = await confirm()
-        result = await verb(self._call(request, route, path))
+        confirm = self._confirm(request, verb, method, request.path)
+        admitted = request.admitted or await confirm()
+        result = await verb(self._call(request, route, path, admitted))
         if isinstance(result, Subscription):
-            await self._stream(request, result, confirm)
+            await self._stream(request, result, confirm, admitted)
             return None
         if isinstance(result, Families):
             text = self._api.metrics.text(result, self._api.events)
             return Response(HTTPStatus.OK, text, content_type=CONTENT_TYPE.encode("ascii"))
-        if verb.access is AuthenticationRealm.WRITE:
+        headers: tuple[tuple[str, str], ...] = ()
+        status = HTTPStatus.OK
+        if isinstance(result, WithHeaders):
+            result, headers, status = result.value, result.headers, result.status
+        if verb.access in (AuthenticationRealm.WRITE, AuthenticationRealm.ADMIN):
             self._log.info(
                 "{user}: {method} {path}: {result}",
-                user=user.name if user else "",
+                user=admitted.user,
                 method=method,
                 path=request.path.decode("latin-1"),
                 result=result,
             )
-        return Response(HTTPStatus.OK, _encoded(result))
+        return Response(status, _encoded(result), headers)
 
-    async def _stream(self, request: ApiRequest, wanted: Subscription, confirm: Confirm) -> None:
-        """Start to send events; a reconnecting client sends its position in Last-Event-ID."""
+    async def _stream(
+        self, request: ApiRequest, wanted: Subscription, confirm: Confirm, admitted: Admitted
+    ) -> None:
+        """Begin to send events; a client that connects again says itself where to go on."""
         last = (request.getHeader(b"last-event-id") or b"").decode("latin-1").strip()
         since = StreamPosition.parse(last) if last else wanted.since
         form: Form
@@ -166,8 +232,14 @@ class RouteResource(Resource):
             return
         else:
             form = ServerSentEvents(request)
-        events = self._api.events
-        stream = EventStream(request, form, events, wanted.selection, confirm)
+        events = self._api.streams.hub(admitted)
+
+        async def still() -> None:
+            now = await confirm()
+            if now.limited != admitted.limited:
+                raise AccessDenied("the role has changed; connect again")
+
+        stream = EventStream(request, form, events, wanted.selection, still)
         await events.subscribe(stream, since)
 
     def _match(self, request: ApiRequest) -> tuple[Route, Mapping[str, str]]:
@@ -179,16 +251,21 @@ class RouteResource(Resource):
                 raise nothing_at(request)
         return self.route, path
 
-    def _call(self, request: ApiRequest, route: Route, path: Mapping[str, str]) -> ApiCall:
+    def _call(
+        self, request: ApiRequest, route: Route, path: Mapping[str, str], admitted: Admitted
+    ) -> ApiCall:
         query = request.uri.partition(b"?")[2]
         content = request.content.getvalue() if request.content is not None else b""
         return ApiCall(
-            self._api.master,
+            OnBehalf(self._api.master, admitted.caller),
             path,
             query_of(query.decode("latin-1")),
             body_of(content, (request.getHeader(b"content-type") or b"").decode("latin-1")),
             route.source,
             self._api.now(),
+            admitted,
+            self._api.services,
+            tuple(request.requestHeaders.getRawHeaders(b"cookie") or ()),
         )
 
 

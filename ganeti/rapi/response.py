@@ -42,8 +42,8 @@ def send(request: ApiRequest, response: Response) -> None:
     request.setResponseCode(int(response.status))
     set_header = request.responseHeaders.setRawHeaders
     set_header(b"Server", [SERVER])
-    for name, value in response.headers:
-        set_header(name, [value])
+    for name in dict.fromkeys(name for name, _ in response.headers):
+        set_header(name, [value for each, value in response.headers if each == name])
     rest = response.body
     if response.status != HTTPStatus.NO_CONTENT:
         set_header(b"Content-Type", [response.content_type])

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ganeti.rapi.access import AuthenticationRealm
 from ganeti.rapi.metrics import exposes
 from ganeti.rapi.routes.route import Route
 from ganeti.rapi.verbs import Verb, asks, lists, shows, streams, submits
@@ -46,14 +45,12 @@ ERRORS: Schema = {
 }
 """These answers as components that operations refer to."""
 
-_SOMETIMES = frozenset(("403", "404"))
+_SOMETIMES = frozenset(("404",))
 
 
 def errors(route: Route, verb: Verb) -> Schema:
     """Return the error answers of an operation, by status."""
     found = _ERRORS.keys() - _SOMETIMES
-    if verb.access is AuthenticationRealm.WRITE:
-        found |= {"403"}
     if route.variables:
         found |= {"404"}
     described: Schema = {

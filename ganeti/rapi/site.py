@@ -17,6 +17,7 @@ from twisted.web.resource import IResource
 from ganeti.rapi.channel import MAX_BODY, Channel, body_too_long
 from ganeti.rapi.problems import problem
 from ganeti.rapi.response import send
+from ganeti.rapi.verbs import Admitted
 from ganeti.web.channel import LimitedChannel
 from ganeti.web.limits.quota import Quota
 from ganeti.web.request import MemoryRequest
@@ -44,7 +45,9 @@ class ApiRequest(MemoryRequest):
     def __init__(self, channel: Channel, *args: Any, **named: Any) -> None:
         super().__init__(channel, *args, **named)
         self.variables: list[str] = []
-        """The values of the variables in the path."""
+        """What the variables in the path stand for."""
+        self.admitted: Admitted | None = None
+        """Who sends the request, if that was found out by its head."""
 
     # --- reading
 
@@ -113,6 +116,15 @@ class ApiSite(LimitedSite):
         )
         self.unsent: Quota[LimitedChannel] = Quota(max_unsent, self._evict_reader)
         self.unread: Quota[LimitedChannel] = Quota(max_unread, self._evict_writer)
+
+    async def admit(self, request: ApiRequest, method: bytes, path: bytes) -> None:
+        """Find out by the head of a request whether its sender may send it.
+
+        :raises GanetiError: not so.
+        """
+        admit = getattr(self.resource, "admit", None)
+        if admit is not None:
+            await admit(request, method, path)
 
     def buildProtocol(self, addr: IAddress | None) -> Channel:  # type: ignore[override]
         channel: Channel = super().buildProtocol(addr)

@@ -7,36 +7,33 @@ file discloses no passwords.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from ganeti.access.passwords import Check, check_of, hashed
+from ganeti.access.tokens import digest_of
 from ganeti.errors import Invalid
 
 REALM = "Ganeti Remote API"
 OPTIONS = frozenset(("read", "write"))
 
-SCRYPT_COST = 2**14
-"""CPU and memory cost of a new hash: 16 MiB and about 50 ms."""
-
-SCRYPT_MOST = 2**17
-"""The highest cost that is accepted; a check must not exhaust the memory of the host."""
-
-Check = Callable[[str], bool]
-"""Returns whether this is the user's password."""
-
 
 @dataclass(frozen=True)
 class User:
-    """A user of the remote API; ``slow`` means that a check of the password takes tens of
-    milliseconds."""
+    """Somebody who may use the API; ``slow`` says that checking the password takes a while.
+
+    ``proof`` is a digest of what the password is checked against. A user with an ``account`` is
+    one of the cluster and not of the users file, and has the roles that were granted there.
+    """
 
     name: str
     check: Check = field(repr=False)
     options: frozenset[str] = frozenset()
     slow: bool = False
+    proof: str = field(default="", repr=False)
+    account: bool = False
 
     @property
     def writes(self) -> bool:
@@ -71,7 +68,16 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
             yield number, bare
 
 
+def account(name: str, stored: str) -> User:
+    """Return the user of the cluster whose password has this hash.
+
+    :raises Invalid: it is none.
+    """
+    return User(name, check_of(stored), slow=True, proof=digest_of(stored), account=True)
+
+
 def _user(name: str, stored: str, options: frozenset[str]) -> User:
+    proof = digest_of(f"{stored} {','.join(sorted(options))}")
     scheme, secret = "cleartext", stored
     if stored.startswith("{"):
         scheme, closed, secret = stored[1:].partition("}")
@@ -79,11 +85,14 @@ def _user(name: str, stored: str, options: frozenset[str]) -> User:
             raise Invalid("a password that begins with { needs {cleartext} before it")
     match scheme.lower():
         case "cleartext":
-            return User(name, lambda password: _same(password, secret), options)
+            return User(name, lambda password: _same(password, secret), options, proof=proof)
         case "ha1":
-            return User(name, lambda password: _same(ha1(name, password), secret.lower()), options)
+            check = secret.lower()
+            return User(
+                name, lambda password: _same(ha1(name, password), check), options, proof=proof
+            )
         case "scrypt":
-            return User(name, _scrypt_check(secret), options, slow=True)
+            return User(name, check_of(secret), options, slow=True, proof=proof)
     raise Invalid(f"unknown scheme {{{scheme}}}; use {{scrypt}}, {{HA1}} or {{cleartext}}")
 
 
@@ -98,25 +107,5 @@ def ha1(name: str, password: str) -> str:
 
 
 def scrypt_line(name: str, password: str, salt: bytes, options: str = "") -> str:
-    """Return a line for the users file with the recommended hash; ``salt`` is 16 random bytes."""
-    key = _scrypt(password, SCRYPT_COST, 8, 1, salt)
-    coded = "$".join(base64.b64encode(part).decode("ascii") for part in (salt, key))
-    return f"{name} {{scrypt}}{SCRYPT_COST}$8$1${coded} {options}".rstrip()
-
-
-def _scrypt_check(stored: str) -> Check:
-    try:
-        cost, block, parallel, *coded = stored.split("$")
-        salt, key = (base64.b64decode(part, validate=True) for part in coded)
-        numbers = int(cost), int(block), int(parallel)
-    except ValueError:
-        raise Invalid("the format is {scrypt}cost$block$parallel$salt$key") from None
-    n, r, p = numbers
-    if not (1 < n <= SCRYPT_MOST and n & (n - 1) == 0 and 0 < r <= 16 and 0 < p <= 16 and key):
-        raise Invalid("the costs of this {scrypt} hash are out of range")
-    return lambda password: hmac.compare_digest(_scrypt(password, n, r, p, salt, len(key)), key)
-
-
-def _scrypt(password: str, n: int, r: int, p: int, salt: bytes, length: int = 32) -> bytes:
-    memory = 128 * r * (n + p + 2) + 1024 * 1024
-    return hashlib.scrypt(password.encode(), salt=salt, n=n, r=r, p=p, maxmem=memory, dklen=length)
+    """A line for the users file with the recommended hash; ``salt`` is 16 random bytes."""
+    return f"{name} {hashed(password, salt)} {options}".rstrip()

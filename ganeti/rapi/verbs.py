@@ -4,6 +4,7 @@ query."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
@@ -17,8 +18,10 @@ from msgspec.inspect import BoolType, IntType, ListType, Type, UnionType, VarTup
 from ganeti.errors import Code, Invalid, Problem, Refused
 from ganeti.events.event import EventFilter
 from ganeti.events.stream_position import StreamPosition
+from ganeti.luxi.caller import Caller
 from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import QueryObjects, Request, SubmitJob, SubmitSharedJob
+from ganeti.model.users import Role
 from ganeti.opcodes.opcode import Opcode
 from ganeti.rapi.access import AuthenticationRealm
 from ganeti.rapi.arguments import (
@@ -40,6 +43,75 @@ Document = dict[str, Any]
 
 
 @dataclass(frozen=True)
+class Admitted:
+    """A caller that may send a request, as far as its head tells.
+
+    ``csrf`` is what changes in its session must have in a header; empty without a session.
+    """
+
+    caller: Caller
+    user: str = ""
+    role: Role | None = None
+    limited: bool = False
+    csrf: str = ""
+
+
+ANYBODY = Admitted(Caller(role=Role.VIEWER))
+
+
+class Beginning(Protocol):
+    """Where a browser is sent, and what its cookie holds."""
+
+    @property
+    def location(self) -> str: ...
+    @property
+    def cookie(self) -> str: ...
+
+
+class OpenIdSignIn(Protocol):
+    """Signs browsers in by the OpenID provider that the cluster has."""
+
+    async def begin(self) -> Beginning:
+        """Return where a browser signs in.
+
+        :raises Refused: there is no provider.
+        """
+        ...
+
+    async def finish(self, cookie: str, said: Mapping[str, str], source: str) -> IMaster:
+        """Return the master as whoever has signed in sees it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Services:
+    """What verbs do on this host; ``random`` gives so many bytes that nobody can guess.
+
+    ``hash_password`` takes a while, and the address of the client, as each has its turn.
+    """
+
+    random: Callable[[int], bytes]
+    hash_password: Callable[[str, str], Awaitable[str]]
+    openid: OpenIdSignIn | None = None
+
+
+async def _no_hash(password: str, source: str) -> str:
+    raise Refused("nothing here makes hashes of passwords")
+
+
+NO_SERVICES = Services(os.urandom, _no_hash)
+
+
+@dataclass(frozen=True)
+class WithHeaders:
+    """An answer with further headers, and perhaps another status than 200."""
+
+    value: Any
+    headers: tuple[tuple[str, str], ...]
+    status: HTTPStatus = HTTPStatus.OK
+
+
+@dataclass(frozen=True)
 class ApiCall:
     """A call of a verb: the variables of the path, and the arguments of the client."""
 
@@ -51,6 +123,10 @@ class ApiCall:
     """The name of the resource in the reason trail of jobs."""
     now: float
     """Seconds since the epoch."""
+    admitted: Admitted = ANYBODY
+    services: Services = NO_SERVICES
+    cookies: tuple[bytes, ...] = ()
+    """The headers ``Cookie``."""
 
 
 class Verb(Protocol):
@@ -310,9 +386,10 @@ Answer = Callable[[ApiCall, Mapping[str, Any], Any], Awaitable[Any]]
 class asks:  # noqa: N801
     """Answer with the result of ``answer(call, parameters, body)``.
 
-    ``body`` is the type of the body; without it, no body is allowed. ``result`` is the type of the
-    result, and ``errors`` are additional error statuses with their reasons, for the description of
-    the API.
+    ``body`` is the record that the body is read as; without one there must be none. ``result``
+    is the type of the answer, and ``errors`` are statuses of its own with their reasons, for the
+    description of the API. ``unlimited`` methods are about the whole cluster, and not for a role
+    that is limited to some instances.
     """
 
     answer: Answer
@@ -320,6 +397,7 @@ class asks:  # noqa: N801
     access: AuthenticationRealm = AuthenticationRealm.OPEN
     body: type[Record] | None = None
     result: Any = Any
+    unlimited: bool = False
     errors: Mapping[HTTPStatus, str] = field(default_factory=dict)
 
     @property

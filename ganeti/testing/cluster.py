@@ -767,7 +767,7 @@ def _first_certificate(name: str) -> bytes:
 def _broken_off(opcode: Opcode) -> tuple[str, ...]:
     """Return what the result of an opcode may say if it was done by halves."""
     if isinstance(opcode, RemoveInstance):
-        return (*_BROKEN_OFF, "remove the instance again")
+        return (*_BROKEN_OFF, "could not be removed", "remove the instance again")
     return _BROKEN_OFF
 
 

@@ -12,8 +12,9 @@ from zope.interface import implementer
 from ganeti.events.event import Event, EventAction, EventFilter, EventKind, make_event
 from ganeti.events.log import Encoded, EventLog
 from ganeti.events.stream_position import StreamPosition
+from ganeti.luxi.caller import Caller
 from ganeti.luxi.interfaces import IMaster
-from ganeti.luxi.methods import Request, WaitForEvents
+from ganeti.luxi.methods import RecordDenial, Request, WaitForEvents
 from ganeti.luxi.unreachable import MasterAway
 
 R = TypeVar("R")
@@ -46,11 +47,13 @@ class MemoryEvents:
         events = [a_change(position, name, n, **over) for n, name in enumerate(names, 1)]
         self.log.append(Encoded.of(events, StreamPosition(position)))
 
-    async def ask(self, request: Request[R]) -> R:
-        answer: R = msgspec.json.decode(await self.ask_raw(request))
+    async def ask(self, request: Request[R], caller: Caller | None = None) -> R:
+        answer: R = msgspec.json.decode(await self.ask_raw(request, caller))
         return answer
 
-    async def ask_raw(self, request: Request[Any]) -> msgspec.Raw:
+    async def ask_raw(self, request: Request[Any], caller: Caller | None = None) -> msgspec.Raw:
+        if isinstance(request, RecordDenial):
+            return msgspec.Raw(b"null")
         assert isinstance(request, WaitForEvents), request
         self.asked.append(request)
         cursor = None if request.since is None else StreamPosition.parse(request.since)

@@ -7,6 +7,7 @@ requests; reading a request; answering (without a deadline); writing the answer;
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -139,8 +140,11 @@ class LimitedChannel(HTTPChannel):
             request.drop()
         self.transport.abortConnection()
 
-    def refuse(self, status: HTTPStatus, why: str) -> None:
-        """Answer an error to a request that is not parsed further, and ignore the rest of it."""
+    def refuse(self, status: HTTPStatus, why: str, more: Sequence[tuple[str, str]] = ()) -> None:
+        """Answer instead of a resource, as the request cannot be read, and read no further.
+
+        ``more`` are further headers.
+        """
         if self._closing:
             return
         if self._working:
@@ -161,6 +165,7 @@ class LimitedChannel(HTTPChannel):
             (b"Connection", b"close"),
             (b"Content-Type", self.content_type),
             (b"Content-Length", b"%d" % len(body)),
+            *((key.encode("ascii"), value.encode("latin-1")) for key, value in more),
         ):
             headers.addRawHeader(name, value)
         phrase = status.phrase.encode("ascii")

@@ -33,6 +33,7 @@ def serve_master(folder: str) -> None:
 
     from ganeti.luxi.connection import LuxiService
     from ganeti.luxi.server import LuxiMethods
+    from ganeti.testing.gates import OpenGate
 
     reactor: Any = installed
     names = [f"instance{number}.example.com" for number in range(INSTANCES)]
@@ -49,6 +50,9 @@ def serve_master(folder: str) -> None:
     async def facts() -> dict[str, str]:
         return info
 
+    async def nobody(_: object) -> dict[str, Any]:
+        return {"known": False, "hash": None}
+
     async def submit(_: object) -> int:
         return 7
 
@@ -57,9 +61,10 @@ def serve_master(folder: str) -> None:
         "QueryInstances": instances,
         "QueryClusterInfo": facts,
         "SubmitJob": submit,
+        "QueryPassword": nobody,
     }
     path = f"{folder}/var/run/ganeti/socket/ganeti-master"
-    LuxiService(reactor, [path], LuxiMethods(answers)).startService()
+    LuxiService(reactor, [path], LuxiMethods(answers, OpenGate())).startService()
     reactor.run()
 
 

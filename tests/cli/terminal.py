@@ -29,7 +29,8 @@ class Terminal:
     """A terminal at the node ``node1``; ``answers`` are None where nobody sits before it.
 
     Jobs succeed at once, with ``result``, unless ``canned`` says something else. ``sleeping``
-    happens whenever a tool sleeps.
+    happens whenever a tool sleeps. ``secrets`` are answers that are not shown, ``stdin`` what is
+    piped in.
     """
 
     canned: Canned = field(default_factory=dict)
@@ -38,6 +39,8 @@ class Terminal:
     environment: Mapping[str, str] = field(default_factory=dict)
     paths: Paths = field(default_factory=Paths)
     sleeping: Callable[[], object] | None = None
+    secrets: list[str] | None = None
+    stdin: str = ""
 
     def __post_init__(self) -> None:
         self.canned.setdefault(WaitForJobChange, self._ended)
@@ -59,6 +62,8 @@ class Terminal:
             environment=self.environment,
             clock=lambda: NOW,
             sleep=self._sleep,
+            secret=None if self.secrets is None else lambda _: (self.secrets or []).pop(0),
+            stdin=io.StringIO(self.stdin),
         )
         try:
             return run(tool, words, session)

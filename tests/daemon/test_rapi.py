@@ -24,6 +24,7 @@ from ganeti.luxi.server import LuxiMethods
 from ganeti.paths import Paths
 from ganeti.pki.authority import Authority
 from ganeti.rapi.users import scrypt_line
+from ganeti.testing.gates import OpenGate
 
 reactor: Any = installed
 OPTIONS = Namespace(
@@ -31,6 +32,7 @@ OPTIONS = Namespace(
     ssl_key=None,
     ssl_cert=None,
     require_authentication=False,
+    trusted_proxy=[],
     max_clients=10,
     bind="127.0.0.1",
     port=0,
@@ -42,6 +44,10 @@ OPTIONS = Namespace(
 
 async def _tags(kind: str, name: str | None) -> list[str]:
     return [kind]
+
+
+async def _nobody(user: str) -> dict[str, Any]:
+    return {"known": False, "hash": None}
 
 
 class RemoteApiTests(TestCase):
@@ -96,7 +102,11 @@ class RemoteApiTests(TestCase):
     async def test_a_question_goes_all_the_way(self) -> None:
         credentials = self.authority.credentials(["localhost"], time.time())
         self.write(self.paths.rapi_certificate, credentials.pem)
-        master = LuxiService(reactor, [self.paths.master_socket], LuxiMethods({"QueryTags": _tags}))
+        master = LuxiService(
+            reactor,
+            [self.paths.master_socket],
+            LuxiMethods({"QueryTags": _tags, "QueryPassword": _nobody}, OpenGate()),
+        )
         port = await self.serve()
         status, body = await self.ask(port, "/2/tags")
         self.assertEqual((status, b"ganeti-masterd" in body), (502, True))

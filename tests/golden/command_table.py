@@ -35,6 +35,9 @@ KNOWN: Mapping[str, Mapping[str, Any]] = json.loads(
 )
 """The commands of Ganeti 3.0's tools; options as their flags, shape and type."""
 
+OURS = ("gnt-access",)
+"""Tools that administrators of Ganeti do not know."""
+
 _SETTING_COMMANDS = {"gnt-cluster init", "gnt-cluster modify"}
 """Commands whose options are settings of the cluster."""
 
@@ -66,15 +69,15 @@ class CommandRow(Row):
 
 
 def tools() -> Iterator[Tool]:
-    """Return all tools."""
-    for name in sorted(KNOWN):
+    """Every tool there is."""
+    for name in sorted((*KNOWN, *OURS)):
         module = name.replace("-", "_")
         yield getattr(importlib.import_module(f"ganeti.cli.{module}.commands"), module.upper())
 
 
 def rows(tool: Tool) -> Iterator[CommandRow]:
-    """Yield how Ganeti's commands of a tool are supported."""
-    for name, known in KNOWN[tool.name].items():
+    """Return what becomes of Ganeti's commands of a tool."""
+    for name, known in KNOWN.get(tool.name, {}).items():
         command = tool.command(name)
         full = f"{tool.name} {name}"
         if command is None:
@@ -159,7 +162,7 @@ def page() -> str:
     for tool, commands in found:
         lines += [f"## {tool.name}\n", "| command | here | its options |", "|---|---|---|"]
         lines += map(_line, commands)
-        ours = [each.name for each in tool.commands if each.name not in KNOWN[tool.name]]
+        ours = [each.name for each in tool.commands if each.name not in KNOWN.get(tool.name, {})]
         if ours:
             lines.append(f"\nOnly here: {', '.join(f'`{name}`' for name in ours)}.")
         lines.append("")

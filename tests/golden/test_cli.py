@@ -33,7 +33,7 @@ class KnownTests(SynchronousTestCase):
     def test_every_known_command_is_there_under_all_its_names(self) -> None:
         missing = []
         for tool in tools():
-            for name, known in KNOWN[tool.name].items():
+            for name, known in KNOWN.get(tool.name, {}).items():
                 command = tool.command(name)
                 if command is None:
                     missing.append(f"{tool.name} {name}")
@@ -45,7 +45,7 @@ class KnownTests(SynchronousTestCase):
     def test_every_known_option_is_there_and_takes_what_it_took(self) -> None:
         wrong = []
         for tool, command in commands():
-            known = KNOWN[tool.name].get(command.name, {"options": ()})
+            known = KNOWN.get(tool.name, {}).get(command.name, {"options": ()})
             ours = {flag: each for each in command.all_options() for flag in each.flags}
             for flags, shape, kind in known["options"]:
                 for flag in flags.split():
@@ -57,7 +57,7 @@ class KnownTests(SynchronousTestCase):
 
     def test_lists_have_the_known_columns(self) -> None:
         for tool, command in commands():
-            known = KNOWN[tool.name].get(command.name, {})
+            known = KNOWN.get(tool.name, {}).get(command.name, {})
             if command.name == "list" and "columns" in known and isinstance(command.run, partial):
                 (listed,) = command.run.args
                 self.assertEqual(list(listed.columns), known["columns"], tool.name)
@@ -66,7 +66,7 @@ class KnownTests(SynchronousTestCase):
     def test_as_many_words_are_taken_as_before(self) -> None:
         wrong = []
         for tool, command in commands():
-            known = KNOWN[tool.name].get(command.name)
+            known = KNOWN.get(tool.name, {}).get(command.name)
             words = [[each.least, each.most] for each in command.words]
             if known is not None and totals(words) != totals(known["words"]):
                 wrong.append(f"{tool.name} {command.name}: {words}, not {known['words']}")

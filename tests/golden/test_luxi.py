@@ -21,4 +21,13 @@ class LuxiTests(SynchronousTestCase):
         events = ["since", "timeout", "kinds", "names", "tags"]
         self.assertEqual(ours.pop("WaitForEvents"), events)
         self.assertEqual(ours.pop("QueryMetrics"), [])
+        self.assertEqual(ours.pop("QueryAccess"), ["what"])
+        history = ["name", "user", "since", "until", "limit", "denials"]
+        self.assertEqual(ours.pop("QueryHistory"), history)
+        self.assertEqual(ours.pop("RecordDenial"), ["who", "how", "what", "why"])
+        self.assertEqual(ours.pop("QueryCaller"), [])
+        self.assertEqual(ours.pop("QueryOpenId"), [])
+        self.assertEqual(ours.pop("OpenSession"), ["session", "digest"])
+        self.assertEqual(ours.pop("CloseSession"), [])
+        self.assertEqual(ours.pop("QueryPassword"), ["user"])
         self.assertEqual(ours, json.loads(path.read_text()))

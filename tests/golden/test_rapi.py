@@ -22,8 +22,9 @@ class RoutesTests(SynchronousTestCase):
             re.sub(r"{\w+}", "{}", path): set(methods)
             for path, methods in {**GOLDEN["document"], **GOLDEN["later"]}.items()
         }
-        for path in ("/2/openapi", "/2/events", "/metrics"):
+        for path in ("/2/openapi", "/2/events", "/2/history", "/metrics"):
             self.assertEqual(ours.pop(path), {"GET"})
+        ours = {path: methods for path, methods in ours.items() if "/access/" not in path}
         self.assertEqual(ours, known)
         self.assertEqual(len(GOLDEN["document"]), 33)
         self.assertEqual(sum(map(len, GOLDEN["document"].values())), 43)

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.errors import Invalid, Unreachable
+from ganeti.model.users import UserAccount
 from ganeti.opcodes.cluster import FindingCode as Code
 from ganeti.opcodes.cluster import VerifyCluster, VerifyConfig, VerifyGroup
 from ganeti.opcodes.tags import AddTags, SearchTags, TagKind
 from ganeti.operations import tags
 from ganeti.operations.cluster import verify
-from ganeti.operations.operation import NodeAnswers, ResultWithCommit
+from ganeti.operations.cluster.password_findings import password_findings
+from ganeti.operations.operation import NodeAnswers, ResultWithCommit, SharedFile
 from ganeti.rpc.node import DescribeNode, VerifyNode
 from ganeti.testing.builders import a_cluster, an_instance, uuid_of
 from ganeti.testing.facts import some_facts
@@ -51,6 +53,15 @@ class VerifyTests(SynchronousTestCase):
         plan = verify.plan_all(VerifyCluster(), memory.state(), NodeAnswers())
         result = self.successResultOf(verify.run_all(plan, memory.tools))
         self.assertEqual(result, {"jobs": [[True, 1], [True, 2], [True, 3]]})
+
+    def test_passwords_that_others_can_find_out_are_warned_of(self) -> None:
+        text = b"# comment\njack abc\nfay {HA1}00\nsue {scrypt}x\nmo {cleartext}{x\n"
+        files = [SharedFile("/var/lib/ganeti/rapi/users", text, 0o640)]
+        ann = UserAccount(uuid="sue", created=1)
+        found = list(password_findings(a_cluster().put(ann), files))
+        self.assertEqual([each.name for each in found], ["jack", "fay", "sue", "mo"])
+        self.assertTrue(all(each.warning for each in found))
+        self.assertNotIn("abc", str(found))
 
     def test_a_copy_that_is_behind_is_an_error(self) -> None:
         memory = MemoryTools(a_cluster(nodes=["node1", "node2"]))

@@ -12,7 +12,7 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
-from ganeti.rapi.access import Authenticator, UsersFile, UsersFileChecker
+from ganeti.rapi.access import Authenticator, MasterAccounts, UsersFile, UsersFileChecker
 from ganeti.rapi.channel import Channel
 from ganeti.rapi.events.hub import EventHub
 from ganeti.rapi.metrics import ApiMetrics
@@ -74,7 +74,7 @@ class NodeClient:
             file.write(USERS)
         self.clock = Clock()
         self.users = UsersFile(users, self.clock.seconds)
-        self.checker = UsersFileChecker(self.users, at_once)
+        self.checker = UsersFileChecker(self.users, at_once, MasterAccounts(master))
         authenticator = Authenticator(
             self.users, self.checker, self.clock.seconds, login_always=login_always
         )

@@ -67,6 +67,10 @@ MODES = {
 }
 
 
+OURS = ("/2/access/", "/2/history")
+"""What clients of Ganeti know nothing of."""
+
+
 class ClientTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.sent: list[tuple[str, str]] = []
@@ -128,7 +132,8 @@ class ClientTests(SynchronousTestCase):
         self.test_every_method_is_understood_by_the_server()
         asked = {(method, len(path.split("/")), path.split("/")[-1]) for method, path in self.sent}
         missing = []
-        for route in ROUTES:
+        routes = [route for route in ROUTES if not route.path.startswith(OURS)]
+        for route in routes:
             for method in route.verbs:
                 key = method, len(route.segments) + 1, route.segments[-1]
                 last = {"{job_id}": "7", "{resource}": "node"}.get(key[2], key[2])

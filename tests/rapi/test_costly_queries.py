@@ -10,6 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from ganeti.luxi.caller import Caller
 from ganeti.luxi.interfaces import IMaster
 from ganeti.luxi.methods import Query, QueryClusterInfo, Request
 from ganeti.rapi.costly_queries import QueryLimit
@@ -24,10 +25,10 @@ class SlowMaster:
     def __init__(self) -> None:
         self.asked: list[Deferred[msgspec.Raw]] = []
 
-    async def ask(self, request: Request[Any]) -> Any:
+    async def ask(self, request: Request[Any], caller: Caller | None = None) -> Any:
         return msgspec.json.decode(await self.ask_raw(request))
 
-    async def ask_raw(self, request: Request[Any]) -> msgspec.Raw:
+    async def ask_raw(self, request: Request[Any], caller: Caller | None = None) -> msgspec.Raw:
         self.asked.append(Deferred())
         return await self.asked[-1]
 

@@ -61,7 +61,7 @@ class ApiCase(SynchronousTestCase):
 class TreeTests(ApiCase):
     def test_a_client_that_hangs_up_cancels_what_it_asked_for(self) -> None:
         canceled: list[Deferred[object]] = []
-        self.patch(self.master, "ask_raw", lambda _: Deferred(canceled.append))
+        self.patch(self.master, "ask_raw", lambda _, __: Deferred(canceled.append))
         channel, transport = self.asker.connect()
         channel.dataReceived(b"GET /2/info HTTP/1.1\r\nHost: x\r\n\r\n")
         self.assertEqual((canceled, transport.value()), ([], b""))
@@ -70,7 +70,7 @@ class TreeTests(ApiCase):
 
     def test_a_client_that_hangs_up_after_its_answer_cancels_nothing(self) -> None:
         asked: Deferred[object] = Deferred(lambda _: self.fail("canceled"))
-        self.patch(self.master, "ask_raw", lambda _: asked)
+        self.patch(self.master, "ask_raw", lambda _, __: asked)
         channel, transport = self.asker.connect()
         channel.dataReceived(b"GET /2/info HTTP/1.1\r\nHost: x\r\n\r\n")
         asked.callback(Raw(b"{}"))
@@ -79,7 +79,7 @@ class TreeTests(ApiCase):
 
     def test_work_that_something_else_cancels_is_answered(self) -> None:
         asked: Deferred[object] = Deferred()
-        self.patch(self.master, "ask_raw", lambda _: asked)
+        self.patch(self.master, "ask_raw", lambda _, __: asked)
         channel, transport = self.asker.connect()
         channel.dataReceived(b"GET /2/info HTTP/1.1\r\nHost: x\r\n\r\n")
         asked.cancel()

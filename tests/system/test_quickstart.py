@@ -155,7 +155,13 @@ class NewClusterTests(SynchronousTestCase):
     def test_every_program_is_on_the_path(self) -> None:
         one = RunningCluster("--nodes", "1")
         self.addCleanup(lambda: self.assertEqual(one.destroy(), []))
-        for program in ("ganeti-watcher", "ganeti-cleaner", "move-instance", "gnt-filter"):
+        for program in (
+            "ganeti-watcher",
+            "ganeti-cleaner",
+            "move-instance",
+            "gnt-filter",
+            "gnt-access",
+        ):
             done = one.quickstart("run", program, "--help")
             self.assertEqual((done.returncode, done.stderr), (0, ""), program)
         done = one.quickstart("run", "ganeti-watcher")

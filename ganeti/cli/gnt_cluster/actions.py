@@ -8,6 +8,7 @@ from collections.abc import Sequence, Set
 from typing import Any
 
 from ganeti.cli.command import Arguments, Document
+from ganeti.cli.gnt_cluster import audit
 from ganeti.cli.listing import show_facts
 from ganeti.cli.session import FAILURE, NOT_IN_CLUSTER, ExitTool, Session
 
@@ -367,6 +368,8 @@ def history(session: Session, arguments: Arguments) -> int:
     from ganeti.bootstrap.history import history as commits
     from ganeti.cli.output import timestamp
 
+    if audit.is_wanted(arguments):
+        return audit.show(session, arguments)
     if arguments.get("check"):
         chain = checked(session.paths)
         told = f"{chain['commits']} commits, {chain['first']} to {chain['last']}"

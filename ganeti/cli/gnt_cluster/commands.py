@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from ganeti.cli import ipolicy_options
 from ganeti.cli.command import DRY_RUN, FORCE, READS, URGENCY, Command, CommandGroup, tool
-from ganeti.cli.gnt_cluster import actions, epo, run_on_nodes, watch
+from ganeti.cli.gnt_cluster import actions, audit, epo, run_on_nodes, watch
 from ganeti.cli.listing import FORM, ROMAN
 from ganeti.cli.options import (
     ADDRESS,
@@ -528,15 +528,13 @@ GNT_CLUSTER = tool(
     ),
     Command(
         name="history",
-        doc="Show who changed the configuration, when, why and by which job.",
+        doc="Show who changed the configuration, when, why and by which job. With options about"
+        " users, objects, times or denials, the master tells users and tokens of the remote API.",
         options=(
-            Option(("--all",), "all", "Also show the state changes of jobs."),
-            Option(
-                ("--check",),
-                "check",
-                "Only verify that each commit has the digest of its predecessor.",
-            ),
-            Option(("-n", "--last"), "last", "Show only the last N changes.", COUNT),
+            Option(("--all",), "all", "The moves of jobs, too."),
+            Option(("--check",), "check", "Only verify that every commit follows the one before."),
+            Option(("-n", "--last"), "last", "Only the last N changes.", COUNT),
+            *audit.OPTIONS,
             FORM,
         ),
         run=actions.history,

@@ -31,6 +31,7 @@ from ganeti.operations.cluster.group_findings import (
     power_helpers,
 )
 from ganeti.operations.cluster.host_findings import host_findings, parameter_sets
+from ganeti.operations.cluster.password_findings import password_findings
 from ganeti.operations.cluster.verify_disks import disk_findings, disk_questions
 from ganeti.operations.instance.context import standing
 from ganeti.operations.instance.running_check import possible_hosts
@@ -145,7 +146,8 @@ async def run_config(plan: ConfigVerification, tools: Tools) -> bool:
     findings += helper_findings(plan.state, plan.facts)
     if plan.state.authorities is not None and plan.state.authorities.must_be_replaced:
         findings.append(Finding(Code.ECLUSTERCERT, "cluster", name, _REPLACE))
-    report.heading("Verifying the replicas on the master candidates")
+    findings += password_findings(plan.state, await tools.shared.read())
+    report.heading("Verifying the copies of the state with the master candidates")
     findings += [
         Finding(
             Code.ENODERPC, "node", plan.state.nodes[uuid].name, f"its replica is not in sync: {why}"

@@ -13,14 +13,14 @@ from http import HTTPStatus
 from typing import Protocol, TypeAlias
 
 import msgspec
-from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredLock
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ganeti.errors import GanetiError
-from ganeti.events.event import Event, EventFilter, read_event
+from ganeti.errors import AccessDenied, GanetiError, Unauthenticated
+from ganeti.events.event import Event, EventFilter, EventKind, read_event
 from ganeti.events.log import Encoded, Entry, EventLog, EventPage
 from ganeti.events.stream_position import StreamPosition
 from ganeti.luxi.interfaces import IMaster
@@ -92,6 +92,12 @@ class Subscriber(Protocol):
     def lag(self) -> None:
         """Send the cursor and disconnect, as the client reads too slowly."""
 
+    async def confirm(self) -> None:
+        """Disconnect if the client may not read events any more."""
+
+    def refuse(self) -> None:
+        """Disconnect, as the client may not read events any more."""
+
 
 class _Answer(msgspec.Struct):
     """The master's answer to a request for events."""
@@ -134,6 +140,11 @@ class EventHub:
         self._lagged = Counter(
             "ganeti_event_lagged", "Subscribers disconnected because they read too slowly."
         )
+
+    def another(self, master: IMaster, *, max_bytes: int) -> EventHub:
+        """Return one that follows another master, or the same on behalf of another caller."""
+        most = self._max_subscribers
+        return EventHub(master, self._clock, max_bytes=max_bytes, max_subscribers=most)
 
     def __len__(self) -> int:
         return len(self._subscribers)
@@ -206,6 +217,10 @@ class EventHub:
         while self._subscribers or self._clock.seconds() < self._left + LINGER:
             try:
                 answer = await self._ask(events.end, FOLLOW_TIMEOUT)
+            except (AccessDenied, Unauthenticated):
+                for subscriber in list(self._subscribers):
+                    subscriber.refuse()
+                break
             except GanetiError as e:
                 # The master daemon restarts, or a failover happens, which ends this daemon.
                 self._log.debug("no events for now: {why}", why=str(e))
@@ -215,10 +230,18 @@ class EventHub:
             if answer.reset:
                 self._restart(events, position)
             elif answer.events or position > events.end:
-                events.append(_entry(answer, position))
+                entry = _entry(answer, position)
+                if any(event.kind == EventKind.ACCESS for event in entry.encoded):
+                    # Nothing that happened after a revocation is sent to whom it is about.
+                    await self._confirm()
+                events.append(entry)
                 self._schedule()
         self._events = None
         self._following = None
+
+    async def _confirm(self) -> None:
+        asked = [Deferred.fromCoroutine(each.confirm()) for each in list(self._subscribers)]
+        await DeferredList(asked, consumeErrors=True)
 
     def _broke(self, failure: Failure) -> None:
         self._events = self._following = None

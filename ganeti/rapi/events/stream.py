@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ganeti.errors import GanetiError
 from ganeti.events.event import EventFilter
 from ganeti.events.stream_position import BEFORE_ALL, StreamPosition
+from ganeti.luxi.unreachable import Unanswered
 from ganeti.rapi.events.hub import Encode, EventHub
 
 if TYPE_CHECKING:
@@ -96,7 +96,26 @@ class EventStream:
 
     def heartbeat(self, position: StreamPosition) -> None:
         self.send(self._form.notice(HEARTBEAT, position))
-        Deferred.fromCoroutine(self._confirm()).addErrback(self._refused)
+        Deferred.fromCoroutine(self.confirm())
+
+    async def confirm(self) -> None:
+        """End the stream if its client may not read it any more."""
+        try:
+            await self._confirm()
+        except Unanswered:
+            return  # the master restarts, and nothing can be read meanwhile
+        except GanetiError:
+            self.refuse()
+        except CancelledError:
+            self._end("refused")
+        except Exception:
+            self._log.failure("asking whether a client may still read broke")
+            self._end("refused")
+
+    def refuse(self) -> None:
+        """End the stream, as its client may not read it any more."""
+        self._log.info("{peer} may not read events any more", peer=self._channel.peer)
+        self._end("refused")
 
     def lag(self) -> None:
         self._log.info(
@@ -124,14 +143,7 @@ class EventStream:
         self._ended = True
         self._hub.unsubscribe(self)
 
-    def _refused(self, failure: Failure) -> None:
-        if failure.check(GanetiError):
-            self._log.info("{peer} is no longer authorized to read events", peer=self._channel.peer)
-        elif not failure.check(CancelledError):
-            self._log.failure("checking whether a client may still read events failed", failure)
-        self._end("refused")
-
-    # --- flow control
+    # --- how fast the client reads
 
     def pauseProducing(self) -> None:
         self.paused = True

@@ -361,25 +361,31 @@ ROUTES = (
             "POST": asks(
                 _add_rule,
                 parameters=(REASON,),
-                access=AuthenticationRealm.WRITE,
+                access=AuthenticationRealm.ADMIN,
                 body=Rule,
                 result=str,
+                unlimited=True,
             ),
         },
     ),
     Route(
         "/2/filters/{filter_uuid}",
         {
-            "GET": asks(_rule, result=SavedRule),
+            "GET": asks(_rule, result=SavedRule, unlimited=True),
             "PUT": asks(
                 _set_rule,
                 parameters=(REASON,),
-                access=AuthenticationRealm.WRITE,
+                access=AuthenticationRealm.ADMIN,
                 body=Rule,
                 result=str,
+                unlimited=True,
             ),
             "DELETE": asks(
-                _remove_rule, parameters=(REASON,), access=AuthenticationRealm.WRITE, result=None
+                _remove_rule,
+                parameters=(REASON,),
+                access=AuthenticationRealm.ADMIN,
+                result=None,
+                unlimited=True,
             ),
         },
     ),

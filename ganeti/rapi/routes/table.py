@@ -11,7 +11,7 @@ import msgspec
 
 from ganeti.rapi.metrics import exposes
 from ganeti.rapi.openapi import description
-from ganeti.rapi.routes import cluster, groups, instances, jobs, nodes
+from ganeti.rapi.routes import access, cluster, groups, instances, jobs, nodes
 from ganeti.rapi.routes.route import Route
 from ganeti.rapi.verbs import ApiCall, Verb, asks, streams
 
@@ -66,4 +66,5 @@ ROUTES: tuple[Route, ...] = (
     *nodes.ROUTES,
     *jobs.ROUTES,
     *groups.ROUTES,
+    *access.ROUTES,
 )

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""``gnt-access``: ``commands`` declares what there is."""

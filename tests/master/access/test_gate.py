@@ -1,0 +1,389 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Callers are answered what they may know and no more, whatever way they ask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from ganeti.config.changes.access import remove_user, revoke_token, update_user
+from ganeti.errors import AccessDenied, Invalid, JobLost, Refused, Unauthenticated
+from ganeti.luxi import framing
+from ganeti.luxi.caller import Caller
+from ganeti.luxi.methods import (
+    CancelJob,
+    ConfirmNodesDown,
+    DeleteFilter,
+    EnrolNode,
+    Query,
+    QueryAccess,
+    QueryCaller,
+    QueryClusterInfo,
+    QueryExports,
+    QueryGroups,
+    QueryInstances,
+    QueryJobs,
+    QueryMetrics,
+    QueryNodes,
+    QueryObjects,
+    QueryPassword,
+    QueryTags,
+    Request,
+    SetDrainFlag,
+    SubmitSharedJob,
+    WaitForEvents,
+    WaitForJobChange,
+)
+from ganeti.model.instance import Wanted
+from ganeti.model.users import Role, Scope
+from ganeti.opcodes.access import AddToken, RevokeToken
+from ganeti.opcodes.instance.lifecycle import (
+    DescribeInstances,
+    ReinstallInstance,
+    RemoveInstance,
+    RenameInstance,
+    ShutdownInstance,
+    StartInstance,
+)
+from ganeti.opcodes.instance.modify import ModifyInstance
+from ganeti.opcodes.instance.moves import MigrateInstance
+from ganeti.opcodes.node import ModifyNode
+from ganeti.opcodes.tags import AddTags, GetTags, RemoveTags, TagKind
+from ganeti.schema.records import replace
+from ganeti.testing.builders import an_instance, uuid_of
+from tests.master.access.case import SECRET, AccessCase, a_token, by_password, by_token
+
+ANN, OLI, VIC, ROOT = map(by_password, ("ann", "oli", "vic", "root"))
+
+
+class IdentityTests(AccessCase):
+    def caller(self, caller: Caller) -> Any:
+        return self.answer(caller, QueryCaller())
+
+    def test_a_user_has_the_roles_that_were_granted(self) -> None:
+        told = self.caller(ANN)
+        self.assertEqual((told["user"], told["role"], told["limited"]), ("ann", "viewer", True))
+        self.assertEqual(self.caller(by_password("nix"))["role"], None)
+
+    def test_a_user_without_a_role_is_told_so_and_sees_nothing(self) -> None:
+        refused = self.refusal(by_password("nix"), QueryInstances(names=(), fields=("name",)))
+        self.assertIsInstance(refused, AccessDenied)
+        self.assertIn("gnt-access role grant", str(refused))
+
+    def test_a_password_that_has_changed_is_not_the_password_any_more(self) -> None:
+        self.change(update_user("ann", password="{scrypt}new"))
+        self.assertIsInstance(self.refusal(ANN, QueryCaller()), Unauthenticated)
+
+    def test_disabled_users_are_refused_by_whatever_they_show(self) -> None:
+        self.put(a_token("t1", "ann"))
+        self.change(update_user("ann", disabled=True))
+        for caller in (ANN, by_token("t1")):
+            self.assertIsInstance(self.refusal(caller, QueryCaller()), Unauthenticated)
+
+    def test_a_token_that_is_no_more_valid_is_refused_with_one_text(self) -> None:
+        self.put(a_token("old", "root", expires=1), a_token("t1", "root"))
+        said = {
+            str(self.refusal(caller, QueryCaller()))
+            for caller in (by_token("old"), by_token("none"), by_token("t1", SECRET[:-1]))
+        }
+        self.assertEqual(len(said), 1)
+        self.assertEqual(self.caller(by_token("t1"))["token"], "t1")
+
+    def test_a_token_narrows_what_its_user_may_do(self) -> None:
+        self.put(a_token("t1", "root", Role.VIEWER, scope=Scope(tags=("team-b",))))
+        told = self.caller(by_token("t1"))
+        self.assertEqual((told["role"], told["limited"]), ("viewer", True))
+        rows = self.answer(by_token("t1"), QueryInstances(names=(), fields=("name",)))
+        self.assertEqual(rows, [["db1"]])
+
+    def test_a_token_gives_no_more_than_its_user_has(self) -> None:
+        self.put(a_token("t1", "ann", Role.ADMIN))
+        self.assertEqual(self.caller(by_token("t1"))["role"], "viewer")
+
+    def test_nobody_needs_to_log_in_only_while_there_are_no_users(self) -> None:
+        anonymous = Caller(role=Role.VIEWER)
+        refused = self.refusal(anonymous, QueryTags(kind="cluster"))
+        self.assertIsInstance(refused, Unauthenticated)
+        for name in list(self.master.config.state().users):
+            self.change(remove_user(name))
+        self.assertEqual(self.answer(anonymous, QueryTags(kind="cluster")), [])
+
+    def test_users_of_the_users_file_have_the_role_that_the_file_gives(self) -> None:
+        auto = Caller(user="auto", role=Role.ADMIN)
+        self.assertEqual(len(self.answer(auto, QueryInstances(names=(), fields=("name",)))), 3)
+        reader = Caller(user="jack", role=Role.VIEWER)
+        self.assertIsInstance(
+            self.refusal(reader, StartInstance(instance_name="web1")), AccessDenied
+        )
+
+
+class MethodTests(AccessCase):
+    def test_what_is_in_no_table_is_for_local_programs_only(self) -> None:
+        for request in (
+            ConfirmNodesDown(names=()),
+            SetDrainFlag(flag=True),
+            EnrolNode(token="", request=""),
+            QueryPassword(user="ann"),
+            QueryExports(nodes=()),
+        ):
+            self.assertIsInstance(self.refusal(ROOT, request), AccessDenied, request)
+
+    def test_job_filters_are_for_administrators(self) -> None:
+        for caller in (VIC, OLI):
+            self.assertIsInstance(self.refusal(caller, DeleteFilter(uuid="x")), AccessDenied)
+
+    def test_numbers_about_the_cluster_are_not_for_limited_roles(self) -> None:
+        self.assertIsInstance(self.refusal(ANN, QueryMetrics()), AccessDenied)
+        self.assertTrue(self.answer(VIC, QueryMetrics()))
+
+    def test_users_are_listed_for_administrators_and_each_for_itself(self) -> None:
+        names = [each["name"] for each in self.answer(ROOT, QueryAccess(what="users"))]
+        self.assertEqual(names, ["ann", "bea", "nix", "oli", "root", "vic"])
+        own = self.answer(ANN, QueryAccess(what="users"))
+        self.assertEqual([each["name"] for each in own], ["ann"])
+        self.assertNotIn("scrypt", str(own))
+
+
+class ScopeTests(AccessCase):
+    """A viewer of team A never sees what is of team B."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.job_b = self.submit(None, StartInstance(instance_name="db1"))
+        self.job_a = self.submit(None, StartInstance(instance_name="web1"))
+        self.cluster.settle()
+
+    def test_lists_and_objects_have_only_what_is_in_scope(self) -> None:
+        requests: list[Request[Any]] = [
+            QueryInstances(names=(), fields=("name",)),
+            QueryObjects(what="instance", fields=("name", "tags")),
+            Query(what="instance", fields=("name",)),
+            Query(what="instance", fields=("name",), qfilter=["=~", "name", "."]),
+            Query(what="instance", fields=("name",), qfilter=["!", ["=", "name", "web1"]]),
+            QueryNodes(names=(), fields=("name", "pinst_list", "pinst_cnt", "tags")),
+            QueryGroups(names=(), fields=("name", "pinst_list", "pinst_cnt", "tags")),
+            QueryObjects(what="node", fields=("name", "pinst_list", "sinst_list")),
+            QueryJobs(ids=None, fields=("id", "ops", "summary", "oplog")),
+            Query(what="job", fields=("id", "ops", "summary")),
+            QueryObjects(what="job", fields=("id", "ops")),
+            QueryClusterInfo(),
+            SubmitSharedJob(ops=(DescribeInstances(instances=("web1",)),)),
+        ]
+        for request in requests:
+            told = str(self.answer(ANN, request))
+            for secret in ("db1", "team-b", uuid_of("instance", "db1")):
+                self.assertNotIn(secret, told, request)
+        self.assertEqual(self.answer(ANN, requests[0]), [["web1"], ["web2"]])
+        self.assertEqual(self.answer(ANN, QueryNodes(names=(), fields=("pinst_cnt",)))[0], [2])
+
+    def test_what_is_out_of_scope_is_refused_as_what_is_not_there(self) -> None:
+        for make in (
+            lambda name: QueryInstances(names=(name,), fields=("name",)),
+            lambda name: QueryObjects(what="instance", fields=("name",), names=(name,)),
+            lambda name: QueryTags(kind="instance", name=name),
+        ):
+            said = [str(self.refusal(ANN, make(name))) for name in ("db1", "xx1")]
+            self.assertEqual(said[0].replace("db1", "xx1"), said[1])
+        uuid = uuid_of("instance", "db1")
+        self.assertIsInstance(self.refusal(ANN, QueryTags(kind="instance", name=uuid)), Refused)
+
+    def test_jobs_of_others_are_not_there(self) -> None:
+        fields = ("id", "status")
+        rows = self.answer(ANN, QueryJobs(ids=(self.job_a, self.job_b, 99), fields=fields))
+        self.assertEqual([row[1] is None for row in rows], [False, True, True])
+        waiting = [
+            str(self.refusal(ANN, WaitForJobChange(job_id=number, fields=("ops",), timeout=0)))
+            for number in (self.job_b, 99)
+        ]
+        self.assertEqual(waiting[0].replace(str(self.job_b), "99"), waiting[1])
+        answer = self.answer(ANN, WaitForJobChange(job_id=self.job_a, fields=("status",)))
+        self.assertEqual(answer[0], ["success"])
+
+    def test_an_older_job_about_another_instance_of_the_same_name_is_not_there(self) -> None:
+        web1 = self.master.config.state().instance("web1")
+        self.put(replace(web1, ctime=self.cluster.clock.seconds() + 1000))
+        rows = self.answer(ANN, QueryJobs(ids=(self.job_a,), fields=("id", "status")))
+        self.assertEqual(rows, [[self.job_a, None]])
+
+    def test_kinds_about_the_whole_cluster_are_refused(self) -> None:
+        for kind in ("export", "filter", "lock"):
+            self.assertIsInstance(
+                self.refusal(ANN, Query(what=kind, fields=("node",))), AccessDenied
+            )
+
+    def test_a_group_limits_to_instances_whose_primary_node_is_in_it(self) -> None:
+        state = self.master.config.state()
+        group = state.nodes[state.cluster.master_node].group
+        self.put(a_token("t1", "root", Role.VIEWER, scope=Scope(groups=(group,))))
+        self.put(a_token("t2", "root", Role.VIEWER, scope=Scope(groups=("other",))))
+        ask = QueryInstances(names=(), fields=("name",))
+        self.assertEqual([len(self.answer(by_token(t), ask)) for t in ("t1", "t2")], [3, 0])
+
+    def test_an_owner_limits_to_instances_with_its_tag(self) -> None:
+        owned = replace(self.master.config.state().instance("db1"), tags=("owner:ann",))
+        self.put(owned, a_token("t1", "root", Role.VIEWER, scope=Scope(owners=("ann",))))
+        rows = self.answer(by_token("t1"), QueryInstances(names=(), fields=("name",)))
+        self.assertEqual(rows, [["db1"]])
+
+
+class EventScopeTests(AccessCase):
+    def events(self, caller: Caller, since: str) -> list[dict[str, Any]]:
+        asked = WaitForEvents(since=since, timeout=0)
+        found: list[dict[str, Any]] = self.answer(caller, asked)["events"]
+        return found
+
+    def start(self, name: str) -> None:
+        self.submit(None, StartInstance(instance_name=name))
+        self.cluster.settle()
+
+    def test_events_are_about_what_is_in_scope(self) -> None:
+        since = self.answer(ANN, WaitForEvents())["position"]
+        for name in ("db1", "web1"):
+            self.start(name)
+        seen = self.events(ANN, since)
+        self.assertIn("web1", str(seen))
+        for secret in ("db1", "team-b", uuid_of("instance", "db1")):
+            self.assertNotIn(secret, str(seen))
+        self.assertIn("db1", str(self.events(VIC, since)))
+
+    def test_an_instance_that_leaves_the_scope_is_gone(self) -> None:
+        since = self.answer(ANN, WaitForEvents())["position"]
+        self.answer(ANN, QueryInstances(names=(), fields=("name",)))
+        self.put(replace(self.master.config.state().instance("web1"), tags=("team-b",)))
+        [event] = self.events(ANN, since)
+        self.assertEqual((event["action"], event["name"]), ("removed", "web1"))
+        self.assertNotIn("team-b", str(event))
+
+    def test_an_event_is_judged_by_the_state_after_its_commit(self) -> None:
+        since = self.answer(None, WaitForEvents())["position"]
+        request = WaitForEvents(since=since, timeout=80)
+        message = framing.request("WaitForEvents", request, ANN)[:-1]
+        waiting = Deferred.fromCoroutine(self.methods.answer(message))
+        self.cluster.pass_time(1)
+        self.put(replace(self.master.config.state().instance("web1"), tags=("team-b",)))
+        self.cluster.pass_time(1)
+        self.assertNotIn(b"team-b", self.successResultOf(waiting))
+
+    def test_who_waits_when_the_token_is_revoked_waits_no_longer(self) -> None:
+        self.put(a_token("t1", "vic"))
+        since = self.answer(None, WaitForEvents())["position"]
+        request = WaitForEvents(since=since, kinds=("network",), timeout=80)
+        message = framing.request("WaitForEvents", request, by_token("t1"))[:-1]
+        waiting = Deferred.fromCoroutine(self.methods.answer(message))
+        self.cluster.pass_time(1)
+        self.assertNoResult(waiting)
+        self.change(revoke_token("t1"))
+        self.assertIn(b"Unauthenticated", self.successResultOf(waiting))
+
+
+class OperatorTests(AccessCase):
+    def test_operators_act_on_what_is_in_their_scope(self) -> None:
+        job = self.submit(OLI, ShutdownInstance(instance_name="web1"))
+        self.cluster.settle()
+        state = self.master.config.state()
+        self.assertEqual(state.instance("web1").admin_state, Wanted.DOWN)
+        [[ops]] = self.answer(None, QueryJobs(ids=(job,), fields=("ops",)))
+        self.assertEqual(ops[0]["instance_uuid"], uuid_of("instance", "web1"))
+        self.assertIn(["gnt:access:oli", "from 192.0.2.7"], [e[:2] for e in ops[0]["reason"]])
+
+    def test_viewers_and_others_do_not(self) -> None:
+        for caller, kind in (
+            (ANN, AccessDenied),
+            (VIC, AccessDenied),
+            (by_password("bea"), Refused),
+        ):
+            refused = self.refusal(caller, ShutdownInstance(instance_name="web1"))
+            self.assertIsInstance(refused, kind)
+
+    def test_the_uuid_of_another_instance_does_not_go_before_the_name(self) -> None:
+        for op in (
+            ShutdownInstance(instance_name="web1", instance_uuid=uuid_of("instance", "db1")),
+            ShutdownInstance(instance_name=uuid_of("instance", "db1")),
+            DescribeInstances(instances=("web1", "db1")),
+            DescribeInstances(),
+        ):
+            refused = self.refusal(OLI, op)
+            self.assertIsInstance(refused, Refused | AccessDenied)
+
+    def test_a_short_name_means_what_the_caller_sees(self) -> None:
+        # web1.x of team A, to which team B adds an instance whose whole name is the short one.
+        node = self.master.config.state().cluster.master_node
+        self.put(an_instance("api.x", tags=("team-a",), primary_node=node, nics=()).instance)
+        self.put(an_instance("api", tags=("team-b",), primary_node=node, nics=()).instance)
+        job = self.submit(OLI, ShutdownInstance(instance_name="api"))
+        [[ops]] = self.answer(None, QueryJobs(ids=(job,), fields=("ops",)))
+        self.assertEqual(ops[0]["instance_uuid"], uuid_of("instance", "api.x"))
+        self.assertEqual(ops[0]["instance_name"], "api.x")
+
+    def test_parameters_that_reach_beyond_the_instance_are_refused(self) -> None:
+        for op in (
+            MigrateInstance(instance_name="web1", target_node="node2"),
+            StartInstance(instance_name="web1", hvparams={"kernel_path": "/etc/shadow"}),
+            ModifyInstance(instance_name="web1", nics=(("add", {}),)),
+            ModifyInstance(instance_name="web1", hvparams={"cdrom_image_path": "/dev/sda"}),
+            ReinstallInstance(instance_name="web1", osparams={"a": "b"}),
+            RenameInstance(instance_name="web1", new_name="db2"),
+            RemoveInstance(instance_name="web1"),
+            ModifyNode(node_name="node1", offline=True),
+        ):
+            self.assertIsInstance(self.refusal(OLI, op), AccessDenied, op)
+        self.submit(OLI, ModifyInstance(instance_name="web1", beparams={"vcpus": 2}))
+
+    def test_tags_that_decide_who_may_do_something_are_out_of_reach(self) -> None:
+        def tags(kind: Any, *tags: str) -> Any:
+            return kind(kind=TagKind.INSTANCE, name="web1", tags=tags)
+
+        for op in (
+            tags(AddTags, "team-b"),
+            tags(RemoveTags, "team-a"),
+            tags(AddTags, "fine", "owner:bea"),
+            AddTags(kind=TagKind.NODE, name="node1", tags=("x",)),
+            AddTags(kind=TagKind.CLUSTER, tags=("x",)),
+            GetTags(kind=TagKind.CLUSTER),
+        ):
+            self.assertIsInstance(self.refusal(OLI, op), AccessDenied, op)
+        self.submit(OLI, tags(AddTags, "fine"))
+
+    def test_jobs_do_not_wait_for_jobs_that_the_caller_does_not_see(self) -> None:
+        job = self.submit(None, StartInstance(instance_name="db1"))
+        for number in (job, 99):
+            op = StartInstance(instance_name="web1", depends=((number, ("success",)),))
+            refused = self.refusal(OLI, op)
+            self.assertIsInstance(refused, Invalid)
+            self.assertIn(f"there is no job {number} before this one", str(refused))
+
+    def test_jobs_of_others_are_not_canceled(self) -> None:
+        job = self.submit(None, StartInstance(instance_name="db1"))
+        said = [self.refusal(OLI, CancelJob(job_id=number)) for number in (job, 99)]
+        self.assertEqual([type(each) for each in said], [JobLost, JobLost])
+        own = self.submit(OLI, StartInstance(instance_name="web1"))
+        self.assertIsInstance(self.refusal(ANN, CancelJob(job_id=own)), AccessDenied)
+        self.answer(OLI, CancelJob(job_id=own))
+
+    def test_nobody_makes_up_on_whose_behalf_a_job_is(self) -> None:
+        forged = (("gnt:access:root", "from 127.0.0.1", 1), ("gnt:user", "why", 2))
+        job = self.submit(OLI, StartInstance(instance_name="web1", reason=forged))
+        [[ops]] = self.answer(None, QueryJobs(ids=(job,), fields=("ops",)))
+        sources = [entry[0] for entry in ops[0]["reason"]]
+        self.assertEqual(sources[:2], ["gnt:user", "gnt:access:oli"])
+
+
+class OwnTokenTests(AccessCase):
+    def token(self, user: str) -> AddToken:
+        return AddToken(token_id="0" * 16, digest="0" * 64, user_name=user, lifetime=60)
+
+    def test_everybody_who_logs_in_makes_and_revokes_tokens_of_its_own(self) -> None:
+        self.submit(ANN, self.token("ann"))
+        self.cluster.settle()
+        self.assertIn("0" * 16, self.master.config.state().api_tokens)
+        other = self.refusal(OLI, RevokeToken(token_id="0" * 16))
+        self.assertEqual(str(other), f"user oli has no token {'0' * 16}")
+        self.submit(ANN, RevokeToken(token_id="0" * 16))
+        self.cluster.settle()
+        self.assertEqual(len(self.master.config.state().api_tokens), 0)
+
+    def test_tokens_are_not_made_for_others_or_by_tokens(self) -> None:
+        self.put(a_token("t1", "ann"))
+        for caller, user in ((ANN, "oli"), (by_token("t1"), "ann")):
+            self.assertIsInstance(self.refusal(caller, self.token(user)), AccessDenied)
