@@ -68,8 +68,8 @@ class FoundedTests(SynchronousTestCase):
             ({"candidate_pool_size": 0}, "candidate_pool_size: must be at least 1"),
             ({"address": "a\nb"}, "master_ip: must be an IP address"),
             ({"secondary_address": "x"}, "secondary_ip: x is not an IP address"),
-            ({"templates": (Template.PLAIN,)}, "plain needs volume_group_name"),
-            ({"templates": (Template.FILE,), "file_storage_dir": ""}, "file needs file_storage"),
+            ({"templates": (Template.PLAIN,)}, "plain requires volume_group_name"),
+            ({"templates": (Template.FILE,), "file_storage_dir": ""}, "file requires file_storage"),
         ):
             settings: dict[str, Any] = wrong
             with self.assertRaisesRegex(Invalid, words):
