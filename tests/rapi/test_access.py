@@ -56,7 +56,7 @@ class RightsTests(SynchronousTestCase):
         answer = self.asker.ask("PUT", "/2/tags?tag=a", headers="")
         self.assertEqual(answer.status, 401)
         self.assertEqual(answer.headers["WWW-Authenticate"], 'Basic realm="Ganeti Remote API"')
-        self.assertIn("authentication required", answer.message)
+        self.assertIn("log in with a user of this cluster", answer.message)
 
     def test_changing_needs_the_right_to_write(self) -> None:
         for header, status in ((JACK, 403), (basic("rita", "xyz789"), 403), (AUTO, 200)):

@@ -37,7 +37,7 @@ class ReadUsersTests(SynchronousTestCase):
 
     def test_a_hash_that_would_take_the_memory_is_refused(self) -> None:
         _, wrong = read_users("a {scrypt}1073741824$8$1$MDAwMA==$MDAwMA==")
-        self.assertEqual(wrong, ["line 1: the costs of this {scrypt} hash are out of range"])
+        self.assertEqual(wrong, ["line 1: the costs of this {scrypt} hash are out of bounds"])
 
     @given(st.text())
     def test_any_text_is_a_file_with_some_users(self, text: str) -> None:
