@@ -477,13 +477,19 @@ def _rows(session: Session, arguments: Arguments, usual: tuple[str, ...], asked:
         {"name": name, "title": name.capitalize(), "kind": "unit" if name in _SIZES else "other"}
         for name in fields
     ]
-    rows = [[[0, _number(value)] for value in row] for row in results[0]]
+    rows = [
+        [
+            [0, _number(value) if name in _SIZES else value]
+            for name, value in zip(fields, row, strict=True)
+        ]
+        for row in results[0]
+    ]
     answer = {"fields": definitions, "data": rows}
     return show_answer(session, arguments, answer, as_json=as_json)
 
 
 def _number(value: Any) -> Any:
-    """Sizes come as numbers or as text that spells one."""
+    """Return a size, which comes as a number or as text that spells one, as a number."""
     return float(value) if isinstance(value, str) and value.isdigit() else value
 
 
