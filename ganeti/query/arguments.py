@@ -20,7 +20,7 @@ def filter_from(
 
     :raises BadFilter: it is not; or ``forced``, and there are several.
     """
-    if not forced and not any((_OF_FILTERS | _OF_GLOBS) & set(each) for each in arguments):
+    if not forced and all(map(is_name, arguments)):
         names = [_named(each, numbers) for each in arguments]
         return ["|", *(["==", key, name] for name in names)] if names else None
     # Only who writes filters needs what reads them; plain names are what is asked for most.
@@ -40,6 +40,11 @@ def filter_from(
             for each in arguments
         ),
     ]
+
+
+def is_name(argument: str) -> bool:
+    """Return whether an argument is the name of one object, and no pattern or filter."""
+    return not (_OF_FILTERS | _OF_GLOBS) & set(argument)
 
 
 def _named(name: str, number: bool) -> Any:

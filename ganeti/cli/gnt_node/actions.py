@@ -28,14 +28,17 @@ PAUSE = 0.5
 
 def info(session: Session, arguments: Arguments) -> int:
     """Tell everything that is recorded of nodes."""
-    from ganeti.cli.listing import show_facts
+    from ganeti.cli.listing import require_found, show_facts
     from ganeti.cli.output import objects
     from ganeti.luxi.methods import Query
     from ganeti.query.arguments import filter_from
 
-    wanted = filter_from(arguments.get("names", []))
+    names = arguments.get("names", [])
+    wanted = filter_from(names)
     nodes = objects(session.ask(Query(what="node", fields=_INFO, qfilter=wanted)))
-    return show_facts(session, arguments, nodes, [_told(each) for each in nodes])
+    show_facts(session, arguments, nodes, [_told(each) for each in nodes])
+    require_found(names, nodes, "node", "gnt-node")
+    return 0
 
 
 def _told(node: Mapping[str, Any]) -> dict[str, Any]:

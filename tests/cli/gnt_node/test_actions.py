@@ -73,6 +73,13 @@ class InfoTests(SynchronousTestCase):
         [node] = json.loads(self.shown("-o", "json", "node2"))
         self.assertEqual((node["name"], node["custom_ndparams"]), ("node2", {"ssh_port": 23}))
 
+    def test_an_unknown_one_is_named_after_the_others(self) -> None:
+        terminal = Terminal(answers_about(a_pair()))
+        self.assertEqual(terminal.run(GNT_NODE, "info", "node2", "node9"), 1)
+        self.assertEqual([each["Node name"] for each in yaml.safe_load(terminal.out)], ["node2"])
+        self.assertEqual(terminal.err, "Error: there is no node node9; see gnt-node list\n")
+        self.assertEqual(terminal.run(GNT_NODE, "info", "*.example.com"), 0)
+
 
 class ChangeTests(SynchronousTestCase):
     def test_what_was_changed_is_told(self) -> None:
