@@ -67,7 +67,7 @@ def start(paths: Paths, daemon: str, *options: str) -> None:
 
 
 def usual_options(paths: Paths, daemon: str) -> Sequence[str]:
-    """Return the options of a daemon in ``/etc/default/ganeti``, the last ones if there are several."""
+    """Return the options of a daemon in ``/etc/default/ganeti``; the last assignment counts."""
     try:
         with open(f"{paths.root}/etc/default/ganeti", encoding="utf-8") as file:
             text = file.read()

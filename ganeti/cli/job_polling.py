@@ -91,9 +91,14 @@ def carry_out_all(
     jobs: Sequence[tuple[str, Sequence[Opcode]]],
     *,
     one_by_one: bool = False,
+    goes_on: bool = False,
 ) -> int:
-    """Submit a job for each name, at once or ``one_by_one``, and wait for all; the exit code."""
-    if len(jobs) == 1:
+    """Submit a job for each name, at once or ``one_by_one``, and wait for all; the exit code.
+
+    :raises GanetiError: what kept the only job from success, unless the caller ``goes_on``: then it
+        is told as that of one of several.
+    """
+    if len(jobs) == 1 and not goes_on:
         results = results_of(session, arguments, *jobs[0][1])
         if arguments.get("dry_run") and results is not None:
             show_plan(session, results)

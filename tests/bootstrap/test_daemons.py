@@ -43,5 +43,5 @@ class DaemonTests(SynchronousTestCase):
         self.assertEqual(list(usual_options(self.paths, NODED)), ["-d", "--syslog=no"])
 
     def test_one_that_ends_at_once_says_why(self) -> None:
-        with self.assertRaisesRegex(Failed, "ganeti-noded does not start: .*--no-such-option"):
+        with self.assertRaisesRegex(Failed, "(?s)^ganeti-noded does not start: .*--no-such-option"):
             start(self.paths, NODED, "--no-such-option")
