@@ -86,7 +86,7 @@ class RoleTests(SynchronousTestCase):
     def test_roles_that_there_are_not_are_named(self) -> None:
         terminal = Terminal()
         self.assertEqual(terminal.run(GNT_ACCESS, "role", "grant", "ann", "root"), 1)
-        self.assertIn("root is none of viewer, operator, admin", terminal.err)
+        self.assertIn("root must be one of viewer, operator, admin", terminal.err)
 
 
 class TokenTests(SynchronousTestCase):
