@@ -13,8 +13,8 @@ from collections import defaultdict
 from pathlib import Path
 
 LEAST = 85
-LEAST_OF = {"bootstrap": 60, "cli": 40, "daemon": 65, "system": 50}
-"""Percent of packages whose real work is in programs that only the system tests start."""
+LEAST_OF = {"bootstrap": 94, "cli": 94, "daemon": 65, "system": 50}
+"""Percent of packages that have reached more, or whose real work only the system tests start."""
 
 
 def shares(measured: dict[str, dict[str, dict[str, int]]]) -> dict[str, float]:

@@ -41,7 +41,14 @@ def start(paths: Paths, daemon: str, *options: str) -> None:
 
     :raises Failed: the daemon does not start; the message has the reason.
     """
-    command = [sys.executable, "-P", "-m", _MODULES[daemon], *_usual(paths, daemon), *options]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        _MODULES[daemon],
+        *usual_options(paths, daemon),
+        *options,
+    ]
     try:
         done = subprocess.run(
             command,
@@ -59,7 +66,8 @@ def start(paths: Paths, daemon: str, *options: str) -> None:
         raise Failed(f"{daemon} does not start: {why}", Code.ENVIRONMENT)
 
 
-def _usual(paths: Paths, daemon: str) -> Sequence[str]:
+def usual_options(paths: Paths, daemon: str) -> Sequence[str]:
+    """Return the options of a daemon in ``/etc/default/ganeti``; the last assignment counts."""
     try:
         with open(f"{paths.root}/etc/default/ganeti", encoding="utf-8") as file:
             text = file.read()

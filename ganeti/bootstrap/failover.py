@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from ganeti.bootstrap.blocking_files import ssconf_of, write_ssconf
 from ganeti.bootstrap.daemons import MASTERD, RAPI, runs, start
@@ -23,6 +24,8 @@ from ganeti.rpc.node import ResumeMaster, StopMaster
 from ganeti.rpc.quorum import Ballot, DescribeVote, ReplicaSet, newest
 
 Say = Callable[[str], None]
+StartDaemon = Callable[..., None]
+"""Starts a daemon: the paths of this node, the daemon, and its options."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,12 @@ def become_master(
     *,
     say: Say = lambda _: None,
     port: int = NODED_PORT,
+    start: StartDaemon = start,
 ) -> None:
     """Make this node, ``name``, the master; its daemons are running when this returns.
 
-    ``say`` is called with progress messages. An interrupted failover can be repeated; meanwhile the
-    node whose master was stopped restarts it.
+    ``say`` is called with progress messages, and ``start`` starts a daemon of this node. An
+    interrupted failover can be repeated; meanwhile the node whose master was stopped restarts it.
 
     :raises Refused: a check failed; the message says how to make the failover possible.
     :raises Failed: a step failed; the message says which one.
@@ -68,7 +72,7 @@ def become_master(
     say(f"{cluster.answering} of {cluster.size} nodes answer")
     stopped = cluster.stop_masters(say)
     try:
-        _start_master(paths, cluster, options, port, say)
+        _start_master(partial(start, paths, MASTERD), cluster, options, port, say)
     except GanetiError:
         for node in stopped:
             cluster.resume(node, say)
@@ -87,7 +91,7 @@ def become_master(
 
 
 def _start_master(
-    paths: Paths, cluster: _Cluster, options: FailoverOptions, port: int, say: Say
+    start: Callable[..., None], cluster: _Cluster, options: FailoverOptions, port: int, say: Say
 ) -> None:
     """Start the master daemon; retry if a concurrent failover kept both masters from the role.
 
@@ -98,7 +102,7 @@ def _start_master(
     """
     for last in (*[False] * RACE_RETRIES, True):
         try:
-            start(paths, MASTERD, *_daemon_options(options, port))
+            start(*_daemon_options(options, port))
         except Failed as e:
             if last or not cluster.has_no_master(options):
                 raise

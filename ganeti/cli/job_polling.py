@@ -91,12 +91,16 @@ def carry_out_all(
     jobs: Sequence[tuple[str, Sequence[Opcode]]],
     *,
     one_by_one: bool = False,
+    goes_on: bool = False,
 ) -> int:
     """Submit a job for each name and wait for all of them; return the exit code.
 
     With ``one_by_one``, each job is submitted when the one before has ended.
+
+    :raises GanetiError: the only job failed, unless the caller ``goes_on``: then its error is
+        reported like that of one job of several.
     """
-    if len(jobs) == 1:
+    if len(jobs) == 1 and not goes_on:
         results = results_of(session, arguments, *jobs[0][1])
         if arguments.get("dry_run") and results is not None:
             show_plan(session, results)

@@ -212,3 +212,17 @@ def show_facts(session: Session, arguments: Arguments, facts: Any, told: Any) ->
     for line in yaml_lines(shown):
         session.say(line)
     return 0
+
+
+def require_found(
+    names: Sequence[str], found: Sequence[Mapping[str, Any]], what: str, tool: str
+) -> None:
+    """Check that each object that was named is among those found; ``what`` is its kind.
+
+    :raises ExitTool: some are not; ``tool`` lists those that there are.
+    """
+    from ganeti.query.arguments import is_name
+
+    known = {each["name"] for each in found}
+    if missing := [name for name in names if is_name(name) and name not in known]:
+        raise ExitTool(FAILURE, f"unknown {what} {', '.join(missing)}; see {tool} list")

@@ -20,7 +20,7 @@ def filter_from(
 
     :raises BadFilter: the filter is malformed; or ``forced`` with several arguments.
     """
-    if not forced and not any((_OF_FILTERS | _OF_GLOBS) & set(each) for each in arguments):
+    if not forced and all(map(is_name, arguments)):
         names = [_named(each, numbers) for each in arguments]
         return ["|", *(["==", key, name] for name in names)] if names else None
     # Imported here: most commands are given plain names and need no filter parser.
@@ -40,6 +40,11 @@ def filter_from(
             for each in arguments
         ),
     ]
+
+
+def is_name(argument: str) -> bool:
+    """Return whether an argument is the name of one object, and no pattern or filter."""
+    return not (_OF_FILTERS | _OF_GLOBS) & set(argument)
 
 
 def _named(name: str, number: bool) -> Any:

@@ -4,15 +4,20 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from ganeti.bootstrap.blocking_files import ssconf_of, write_ssconf
 from ganeti.bootstrap.join_cluster import invite, join
-from ganeti.errors import Failed, Invalid, Refused
+from ganeti.errors import Failed, Invalid, ProtocolError, Refused
 from ganeti.paths import Paths
 from ganeti.pki.authority import Authority
-from ganeti.pki.enrolment import fingerprint, read_token
+from ganeti.pki.enrolment import AUTHORITY_CALL, ENROL_CALL, fingerprint, read_token
 from tests.bootstrap.host import Host
+from tests.bootstrap.node_daemons import NodeDaemons
 
 NODE2: dict[str, Any] = {
     "node": "node2",
@@ -47,7 +52,7 @@ class InviteTests(Host):
 
 
 class JoinTests(Host):
-    """What is refused before anybody is asked; tests.system.test_noded has the rest."""
+    """What is refused before anybody is asked."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -71,3 +76,78 @@ class JoinTests(Host):
     def test_a_part_of_a_token_is_none(self) -> None:
         with self.assertRaisesRegex(Invalid, "the whole word"):
             join(self.token[:50], self.new, "node2")
+
+
+class EnrolmentTests(Host):
+    """A host that asks the node daemon of the master for its certificate."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.init_cluster()
+        self.authority = Authority.loaded(
+            Path(self.paths.authority).read_bytes(), Path(self.paths.authority_key).read_bytes()
+        )
+        self.trusted = self.authority.certificate.decode()
+        self.members: Any = {"revision": 1, "certificates": {}, "candidates": ["node1"]}
+        self.daemons = NodeDaemons(self, self.paths)
+        self.daemons.serve(
+            "node1", {AUTHORITY_CALL: lambda _: self.trusted, ENROL_CALL: self.enrolled}
+        )
+        self.token = invite(self.paths, **NODE2, port=self.daemons.port)
+        self.new = Paths(os.path.abspath(self.mktemp()))
+
+    def enrolled(self, application: dict[str, Any]) -> dict[str, Any]:
+        self.assertEqual(application["token"], self.token)
+        request = application["request"].encode()
+        return {
+            "certificate": self.authority.grant(request, ["node2"], time.time()).decode(),
+            "authority": self.authority.certificate.decode(),
+            "members": self.members,
+        }
+
+    def test_it_gets_its_certificate_and_knows_its_master(self) -> None:
+        said = join(self.token, self.new, "node2")
+        self.assertEqual((said.cluster, said.master), ("cluster1", "node1"))
+        credentials = self.read(self.new.node_certificate)
+        self.assertTrue(self.authority.has_issued(credentials))
+        self.assertEqual(os.stat(self.new.node_certificate).st_mode & 0o777, 0o600)
+        self.assertEqual(ssconf_of(self.new, "master_node"), "node1")
+        ips = ssconf_of(self.new, "node_primary_ips")
+        self.assertEqual(ips, "node1 127.0.0.1\nnode2 192.0.2.2")
+        kept = msgspec.json.decode(self.read(self.new.member_list))
+        self.assertEqual((kept["term"], kept["members"]["candidates"]), (0, ["node1"]))
+
+    def test_another_authority_than_that_of_the_token_is_not_trusted(self) -> None:
+        self.trusted = Authority.founded("theirs", 0).certificate.decode()
+        with self.assertRaisesRegex(Refused, "is not the one in the token"):
+            join(self.token, self.new, "node2")
+        self.assertEqual(self.daemons.asked, [("node1", AUTHORITY_CALL)])
+        self.assertFalse(os.path.exists(self.new.node_certificate))
+
+    def test_an_answer_that_makes_no_sense_is_no_certificate(self) -> None:
+        self.members = {"revision": "many"}
+        with self.assertRaisesRegex(ProtocolError, "node1 .* sent a malformed answer"):
+            join(self.token, self.new, "node2")
+        self.assertFalse(os.path.exists(self.new.node_certificate))
+
+    def test_a_member_gets_another_certificate_of_its_own_cluster(self) -> None:
+        join(self.token, self.new, "node2")
+        before = self.read(self.new.node_certificate)
+        Path(self.new.term_file).write_text("kept")
+        join(self.token, self.new, "node2", again=True)
+        self.assertNotEqual(self.read(self.new.node_certificate), before)
+        self.assertEqual(self.read(self.new.term_file), b"kept")
+        write_ssconf(self.new, {"cluster_name": "theirs"})
+        with self.assertRaisesRegex(Refused, "this node is part of cluster theirs"):
+            join(self.token, self.new, "node2", again=True)
+
+    def test_terms_of_a_cluster_of_the_same_name_are_forgotten(self) -> None:
+        join(self.token, self.new, "node2")
+        other = Authority.founded("cluster1", 0)
+        Path(self.new.authority).write_bytes(other.certificate)
+        for path in (self.new.term_file, self.new.authority_key):
+            Path(path).write_text("of the other one")
+        join(self.token, self.new, "node2", again=True)
+        self.assertFalse(os.path.exists(self.new.term_file))
+        self.assertFalse(os.path.exists(self.new.authority_key))
+        self.assertEqual(self.read(self.new.authority), self.authority.certificate)

@@ -28,9 +28,9 @@ NOW = 1_700_000_000.25
 class Terminal:
     """A terminal at the node ``node1``; ``answers`` are None where nobody sits before it.
 
-    Jobs succeed at once, with ``result``, unless ``canned`` says something else. ``sleeping``
-    happens whenever a tool sleeps. ``secrets`` are answers that are not shown, ``stdin`` what is
-    piped in.
+    Jobs succeed at once, with ``result``, unless ``canned`` says something else. It is ``NOW`` when
+    a tool begins, and later by what it sleeps; ``sleeping`` happens whenever it does. ``secrets``
+    are answers that are not shown, ``stdin`` what is piped in.
     """
 
     canned: Canned = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Terminal:
             paths=self.paths,
             host=lambda: "node1",
             environment=self.environment,
-            clock=lambda: NOW,
+            clock=lambda: NOW + sum(self.slept),
             sleep=self._sleep,
             secret=None if self.secrets is None else lambda _: (self.secrets or []).pop(0),
             stdin=io.StringIO(self.stdin),

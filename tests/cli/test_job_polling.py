@@ -141,3 +141,31 @@ class ManyTests(SynchronousTestCase):
         words = ("stop", "--force-multiple", "--submit", "web1", "web2")
         self.assertEqual(terminal.run(GNT_INSTANCE, *words), 0)
         self.assertEqual(terminal.out, "1\n2\n")
+
+    def test_plans_of_several_are_shown_after_their_names(self) -> None:
+        terminal = Terminal(result={"steps": ["stop it"]})
+        words = ("stop", "--force-multiple", "--dry-run", "web1", "web2")
+        self.assertEqual(terminal.run(GNT_INSTANCE, *words), 0)
+        shown = [f"Waiting for job {n} for web{n} ...\nsteps:\n  - stop it\n" for n in (1, 2)]
+        self.assertEqual(terminal.out, "".join(shown))
+
+    def test_a_plan_of_nothing_is_said_in_words(self) -> None:
+        terminal = Terminal()
+        self.assertEqual(terminal.run(GNT_INSTANCE, "stop", "--dry-run", "web1"), 0)
+        said = "The job would run; its plan has no further details.\n"
+        self.assertEqual(terminal.out, said)
+
+    def test_a_job_that_there_is_not_is_told(self) -> None:
+        for rows in ([None], [["running", [], []]]):
+            canned: Canned = {QueryJobs: rows, WaitForJobChange: JobLost("Job 7 not found")}
+            terminal = Terminal(canned)
+            self.assertEqual(terminal.run(GNT_JOB, "wait", "7"), 1)
+            self.assertEqual(terminal.err, "Failure: job 7 does not exist; see gnt-job list\n")
+
+    def test_a_failure_without_a_reason_says_where_to_look(self) -> None:
+        ended = [["error", ["canceled"], [None]], []]
+        terminal = Terminal({WaitForJobChange: ended})
+        self.assertEqual(terminal.run(GNT_JOB, "wait", "7"), 1)
+        self.assertIn(
+            "job 7 failed without an error message; see the log of the master", terminal.err
+        )

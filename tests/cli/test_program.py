@@ -11,12 +11,13 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ganeti.cli.program import connected
+from ganeti.cli.program import connected, master_name
 from ganeti.cli.session import NOT_IN_CLUSTER, NOT_MASTER, ExitTool
 from ganeti.luxi.client import LuxiClient
 from ganeti.luxi.methods import QueryClusterInfo
 from ganeti.luxi.unreachable import NotPermitted
 from ganeti.paths import Paths
+from tests.golden.command_table import tools
 
 NOBODY = 65534
 TREE = Path(__file__).parent.parent.parent
@@ -33,7 +34,6 @@ def told(code):
 os._exit = told
 """
 """Makes a program tell in the end what of this it has loaded."""
-
 UNMEASURED = {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
 """Keeps coverage, which imports dataclasses itself, out of a process."""
 
@@ -68,6 +68,17 @@ class ConnectedTests(SynchronousTestCase):
         error = self.assertRaises(NotPermitted, client.ask, QueryClusterInfo())
         self.assertIn("no permission to connect to", str(error))
 
+    def test_a_folder_that_cannot_be_read_is_no_missing_cluster(self) -> None:
+        Path(self.paths.node_certificate).touch()
+        os.mkdir(f"{self.paths.data}/ssconf_master_node")
+        self.assertEqual(master_name(self.paths), "")
+        self.assertIsInstance(connected(self.paths), LuxiClient)
+
+    def test_the_name_of_the_master_is_empty_where_nobody_told_it(self) -> None:
+        self.assertEqual(master_name(self.paths), "")
+        Path(f"{self.paths.data}/ssconf_master_node").write_text("node1\n")
+        self.assertEqual(master_name(self.paths), "node1")
+
     def test_on_the_master_itself_the_client_says_what_is_wrong(self) -> None:
         Path(self.paths.config_file).touch()
         self.assertIsInstance(connected(self.paths), LuxiClient)
@@ -96,6 +107,14 @@ class ProgramTests(SynchronousTestCase):
         done = self.called("gnt_instance", "list")
         self.assertEqual((done.returncode, done.stdout), (NOT_IN_CLUSTER, ""))
         self.assertRegex(done.stderr, "^Error: this node is not part of a cluster in .*\n$")
+
+    def test_every_tool_is_a_program(self) -> None:
+        for tool in tools():
+            module = f"ganeti.cli.{tool.name.replace('-', '_')}.commands"
+            code = f"import runpy; runpy.run_module({module!r}, run_name='__main__')"
+            done = self.called("--version", code=code)
+            self.assertEqual((done.returncode, done.stderr), (0, ""), tool.name)
+            self.assertTrue(done.stdout.startswith(f"{tool.name} (ganeti v"), done.stdout)
 
     def test_closed_outputs_are_none_of_its_troubles(self) -> None:
         closed = "import os; os.closerange(0, 2); os.execv(sys.executable, sys.orig_argv[:3]"

@@ -257,7 +257,7 @@ def disks_verified(session: Session, arguments: Arguments, result: Any) -> int:
                     session.tell(f"  {' '.join(map(str, volume))}")
             if inactive:
                 jobs = [(name, [ActivateDisks(instance_name=name)]) for name in sorted(inactive)]
-                worst = carry_out_all(session, arguments, jobs) or worst
+                worst = carry_out_all(session, arguments, jobs, goes_on=True) or worst
             worst = FAILURE if silent or missing else worst
     return worst
 

@@ -95,7 +95,7 @@ def _off(
         (name, [ShutdownInstance(instance_name=name, timeout=timeout, no_remember=True)])
         for name in instances
     ]
-    if jobs and carry_out_all(session, arguments, jobs):
+    if jobs and carry_out_all(session, arguments, jobs, goes_on=True):
         session.tell("Not all instances could be stopped, and no node was powered off;")
         session.tell("stop them manually, then run this command again.")
         return FAILURE
@@ -209,4 +209,4 @@ def _start(session: Session, arguments: Arguments, up: set[str]) -> int:
         if each["pnode"] in up and each["admin_state"] == "up" and not each["oper_state"]
     ]
     jobs = [(name, [StartInstance(instance_name=name, no_remember=True)]) for name in wanted]
-    return carry_out_all(session, arguments, jobs) if jobs else 0
+    return carry_out_all(session, arguments, jobs, goes_on=True) if jobs else 0

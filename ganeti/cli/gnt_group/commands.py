@@ -9,7 +9,7 @@ from ganeti.cli import ipolicy_options
 from ganeti.cli.command import Arguments, Command, CommandGroup, tool
 from ganeti.cli.gnt_cluster.actions import settings
 from ganeti.cli.gnt_instance.actions import show_jobs
-from ganeti.cli.listing import FORM, Listing, lists, show_facts
+from ganeti.cli.listing import FORM, Listing, lists, require_found, show_facts
 from ganeti.cli.options import Option
 from ganeti.cli.program import run_tool
 from ganeti.cli.session import Session
@@ -33,11 +33,14 @@ def info(session: Session, arguments: Arguments) -> int:
     from ganeti.luxi.methods import Query
     from ganeti.query.arguments import filter_from
 
-    wanted = filter_from(arguments.get("names", []))
+    names = arguments.get("names", [])
+    wanted = filter_from(names)
     groups = objects(session.ask(Query(what="group", fields=_INFO, qfilter=wanted)))
     times = ("ctime", "mtime")
     told = [{**each, **{name: timestamp(each[name]) for name in times}} for each in groups]
-    return show_facts(session, arguments, groups, told)
+    show_facts(session, arguments, groups, told)
+    require_found(names, groups, "node group", "gnt-group")
+    return 0
 
 
 def show_specs(session: Session, arguments: Arguments) -> int:
@@ -46,16 +49,18 @@ def show_specs(session: Session, arguments: Arguments) -> int:
     from ganeti.luxi.methods import Query
     from ganeti.query.arguments import filter_from
 
-    wanted = filter_from(arguments.get("names", []))
+    names = arguments.get("names", [])
+    wanted = filter_from(names)
     field = "ipolicy" if arguments.get("include_defaults") else "custom_ipolicy"
-    answer = session.ask(Query(what="group", fields=("name", field), qfilter=wanted))
-    for group in objects(answer):
+    groups = objects(session.ask(Query(what="group", fields=("name", field), qfilter=wanted)))
+    for group in groups:
         words = [
             "gnt-group add",
             *ipolicy_options.as_options(group[field], standard=False),
             group["name"],
         ]
         session.say(" ".join(words))
+    require_found(names, groups, "node group", "gnt-group")
     return 0
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ganeti.cli.command import Arguments, Command, CommandGroup, Document, tool
-from ganeti.cli.listing import FORM, Listing, lists, show_facts
+from ganeti.cli.listing import FORM, Listing, lists, require_found, show_facts
 from ganeti.cli.options import KEYVAL, LIST, Option
 from ganeti.cli.program import run_tool
 from ganeti.cli.session import FAILURE, ExitTool, Session
@@ -32,9 +32,12 @@ def info(session: Session, arguments: Arguments) -> int:
     from ganeti.luxi.methods import Query
     from ganeti.query.arguments import filter_from
 
-    wanted = filter_from(arguments.get("names", []))
+    names = arguments.get("names", [])
+    wanted = filter_from(names)
     networks = objects(session.ask(Query(what="network", fields=_INFO, qfilter=wanted)))
-    return show_facts(session, arguments, networks, [told(each) for each in networks])
+    show_facts(session, arguments, networks, [told(each) for each in networks])
+    require_found(names, networks, "network", "gnt-network")
+    return 0
 
 
 def _connections(groups: Sequence[Sequence[Any]]) -> str:

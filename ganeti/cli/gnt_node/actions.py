@@ -28,14 +28,17 @@ PAUSE = 0.5
 
 def info(session: Session, arguments: Arguments) -> int:
     """Show the recorded settings of nodes."""
-    from ganeti.cli.listing import show_facts
+    from ganeti.cli.listing import require_found, show_facts
     from ganeti.cli.output import objects
     from ganeti.luxi.methods import Query
     from ganeti.query.arguments import filter_from
 
-    wanted = filter_from(arguments.get("names", []))
+    names = arguments.get("names", [])
+    wanted = filter_from(names)
     nodes = objects(session.ask(Query(what="node", fields=_INFO, qfilter=wanted)))
-    return show_facts(session, arguments, nodes, [_told(each) for each in nodes])
+    show_facts(session, arguments, nodes, [_told(each) for each in nodes])
+    require_found(names, nodes, "node", "gnt-node")
+    return 0
 
 
 def _told(node: Mapping[str, Any]) -> dict[str, Any]:
@@ -481,7 +484,13 @@ def _rows(session: Session, arguments: Arguments, usual: tuple[str, ...], asked:
         {"name": name, "title": name.capitalize(), "kind": "unit" if name in _SIZES else "other"}
         for name in fields
     ]
-    rows = [[[0, _number(value)] for value in row] for row in results[0]]
+    rows = [
+        [
+            [0, _number(value) if name in _SIZES else value]
+            for name, value in zip(fields, row, strict=True)
+        ]
+        for row in results[0]
+    ]
     answer = {"fields": definitions, "data": rows}
     return show_answer(session, arguments, answer, as_json=as_json)
 

@@ -81,6 +81,18 @@ class VerifyTests(SynchronousTestCase):
         self.assertIn("node node2 could not be queried: is off", terminal.err)
         self.assertIn("instance db1 has lost disks:\n  node1 xenvg/a", terminal.err)
 
+    def test_disks_that_cannot_be_activated_do_not_hide_what_is_lost_elsewhere(self) -> None:
+        by_job = {
+            1: done({"jobs": [[True, 8], [True, 9]]}),
+            8: done([{}, ["web1"], {}]),
+            9: done([{}, [], {"db1": [["node1", "xenvg/a"]]}]),
+            2: [["error", ["error"], [["OpExecError", ["no luck"]]]], []],
+        }
+        terminal = Terminal({WaitForJobChange: lambda request: by_job[request.job_id]})
+        self.assertEqual(terminal.run(GNT_CLUSTER, "verify-disks"), 1)
+        self.assertIn("for web1 failed: no luck", terminal.err)
+        self.assertIn("instance db1 has lost disks", terminal.err)
+
 
 class SettingsTests(SynchronousTestCase):
     def changed(self, *words: str) -> Any:

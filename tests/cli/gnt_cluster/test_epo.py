@@ -9,8 +9,8 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.cli.gnt_cluster.commands import GNT_CLUSTER
-from ganeti.cli.gnt_cluster.epo import PAUSE
-from ganeti.luxi.methods import Query, QueryClusterInfo, SetWatcherPause
+from ganeti.cli.gnt_cluster.epo import BOOT_TIMEOUT, PAUSE
+from ganeti.luxi.methods import Query, QueryClusterInfo, SetWatcherPause, WaitForJobChange
 from ganeti.opcodes.instance.lifecycle import ShutdownInstance, StartInstance
 from ganeti.opcodes.node import CommandPower, ModifyNode, PowerCommand
 from ganeti.opcodes.opcode import Opcode
@@ -39,12 +39,21 @@ def node(name: str, offline: bool) -> dict[str, Any]:
 
 
 class EpoTests(SynchronousTestCase):
-    def epo(self, *words: str, offline: bool = False) -> Terminal:
+    instances = INSTANCES
+
+    def epo(
+        self,
+        *words: str,
+        offline: bool = False,
+        pool: int = 2,
+        broken: type[Opcode] | None = None,
+    ) -> Terminal:
+        """Run the command; jobs with a ``broken`` opcode fail."""
         nodes = [node("node1", False), node("node2", offline)]
 
         def rows(request: Query) -> Any:
-            found = nodes if request.what == "node" else list(INSTANCES.values())
-            names = list(INSTANCES) if request.what == "instance" else ["", ""]
+            found = nodes if request.what == "node" else list(self.instances.values())
+            names = list(self.instances) if request.what == "instance" else ["", ""]
             lines = [
                 [name if field == "name" and name else each[field] for field in request.fields]
                 for name, each in zip(names, found, strict=True)
@@ -53,10 +62,17 @@ class EpoTests(SynchronousTestCase):
 
         canned: Any = {
             Query: rows,
-            QueryClusterInfo: {"candidate_pool_size": 2},
+            QueryClusterInfo: {"candidate_pool_size": pool},
             SetWatcherPause: lambda request: request.until,
         }
-        terminal = Terminal(canned, result=[])
+
+        def ended(request: WaitForJobChange) -> Any:
+            opcodes = terminal.master.memory.jobs[request.job_id]
+            if broken is not None and isinstance(opcodes[0], broken):
+                return [["error", ["error"], [["OpExecError", ["the guest hangs"]]]], []]
+            return [["success", ["success"] * len(opcodes), [[]] * len(opcodes)], []]
+
+        terminal = Terminal({**canned, WaitForJobChange: ended})
         self.code = terminal.run(GNT_CLUSTER, "epo", *words)
         return terminal
 
@@ -108,3 +124,48 @@ class EpoTests(SynchronousTestCase):
         names = [each.instance_name for each in start if isinstance(each, StartInstance)]
         self.assertEqual(names, ["db1"])
         self.assertIn(SetWatcherPause(until=None), terminal.asked())
+
+    def test_all_are_asked_about_first(self) -> None:
+        terminal = self.epo("--all")
+        self.assertEqual((self.code, self.jobs(terminal)), (13, []))
+        self.assertEqual(terminal.out, "  node2\n")
+
+    def test_where_an_instance_does_not_stop_no_node_loses_its_power(self) -> None:
+        terminal = self.epo("-f", "node2", broken=ShutdownInstance)
+        self.assertEqual(self.code, 1)
+        kinds = [type(job[0]) for job in self.jobs(terminal)]
+        self.assertEqual(kinds, [ShutdownInstance])
+        self.assertIn("no node was powered off", terminal.err)
+
+    def test_an_instance_that_does_not_start_leaves_the_watcher_at_work(self) -> None:
+        daemon = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(daemon.close)
+        port = str(daemon.getsockname()[1])
+        self.instances = {"db1": INSTANCES["db1"]}
+        terminal = self.epo("--on", "--node-port", port, "node2", broken=StartInstance)
+        self.assertEqual(self.code, 1)
+        self.assertIn("for db1 failed: the guest hangs", terminal.err)
+        self.assertEqual(terminal.asked()[-1], SetWatcherPause(until=None))
+
+    def test_a_group_that_there_is_not_is_named(self) -> None:
+        terminal = self.epo("-f", "--groups", "rack9")
+        self.assertEqual((self.code, self.jobs(terminal)), (1, []))
+        self.assertIn("unknown node group rack9; see gnt-group list", terminal.err)
+
+    def test_a_node_that_stays_away_is_told_and_left_offline(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as unused:
+            port = str(unused.getsockname()[1])
+        terminal = self.epo("--on", "--node-port", port, "node2", offline=True)
+        self.assertEqual(self.code, 1)
+        self.assertIn("the node daemon of node2 does not answer yet", terminal.err)
+        self.assertGreaterEqual(sum(terminal.slept), BOOT_TIMEOUT)
+        kinds = [type(opcode) for job in self.jobs(terminal) for opcode in job]
+        self.assertEqual(kinds, [CommandPower])
+
+    def test_what_the_cluster_does_not_need_comes_back_without_being_a_candidate(self) -> None:
+        daemon = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(daemon.close)
+        port = str(daemon.getsockname()[1])
+        terminal = self.epo("--on", "--node-port", port, "node2", offline=True, pool=1)
+        [back] = [job for job in self.jobs(terminal) if isinstance(job[0], ModifyNode)]
+        self.assertEqual(back, [ModifyNode(node_name="node2", offline=False)])

@@ -9,7 +9,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ganeti.cli.gnt_cluster.commands import GNT_CLUSTER
-from ganeti.cli.gnt_cluster.watch import RETRIES
+from ganeti.cli.gnt_cluster.watch import RETRIES, describe
 from ganeti.luxi.methods import WaitForEvents
 from ganeti.luxi.unreachable import MasterAway
 from tests.cli.terminal import Terminal, in_utc
@@ -98,3 +98,12 @@ class WatchTests(SynchronousTestCase):
         self.answers = [MasterAway("the master daemon is not running")]
         self.assertEqual(self.terminal.run(GNT_CLUSTER, "watch"), 1)
         self.assertEqual(self.terminal.slept, [])
+
+    def test_each_event_says_who_or_why_as_far_as_it_knows(self) -> None:
+        plain = {"id": "1", "at": 0.0, "kind": "node", "action": "removed", "name": ""}
+        for more, words in (
+            ({"who": "masterd", "why": "a new term"}, "by masterd: a new term"),
+            ({"reason": "the queue is closed"}, "the queue is closed"),
+        ):
+            line = f"1970-01-01 00:00:00 1 node - removed {words}"
+            self.assertEqual(describe({**plain, **more}), line)

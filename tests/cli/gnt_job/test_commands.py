@@ -15,6 +15,7 @@ from ganeti.luxi.methods import (
     ChangeJobPriority,
     Query,
     QueryJobs,
+    WaitForJobChange,
 )
 from tests.cli.terminal import Canned, Terminal, answer, in_utc
 
@@ -162,3 +163,48 @@ class OrderTests(SynchronousTestCase):
         self.assertEqual(terminal.run(GNT_JOB, "autoarchive", "all"), 0)
         ages = [each.age for each in terminal.asked() if isinstance(each, AutoArchiveJobs)]
         self.assertEqual(ages, [86400, -1])
+
+    def test_what_is_named_is_a_number_and_something_is_named(self) -> None:
+        for words, why in (
+            (("cancel", "web1"), "web1: a job ID is a number"),
+            (("cancel",), "name jobs by their IDs, or select them with --pending"),
+            (("cancel", "--pending", "7"), "name jobs by their IDs, or select"),
+            (("change-priority", "7"), "no priority given; use --priority low, normal or high"),
+            (("autoarchive", "soon"), ", or all"),
+        ):
+            terminal = Terminal()
+            self.assertEqual((terminal.run(GNT_JOB, *words), terminal.asked()), (1, []))
+            self.assertIn(why, terminal.err)
+
+    def test_where_none_is_chosen_nothing_is_asked(self) -> None:
+        terminal = Terminal({Query: answer({"id": "number", "status": "text", "summary": "other"})})
+        self.assertEqual(terminal.run(GNT_JOB, "cancel", "--queued"), 0)
+        [question] = terminal.asked()
+        assert isinstance(question, Query)
+        self.assertEqual(question.qfilter, ["|", ["==", "status", "queued"]])
+
+    def test_killing_is_asked_for_as_such(self) -> None:
+        terminal = Terminal({CancelJob: [True, "killed"]})
+        self.assertEqual(terminal.run(GNT_JOB, "cancel", "--kill", "--yes-do-it", "7"), 0)
+        self.assertEqual(terminal.asked(), [CancelJob(job_id=7, kill=True)])
+
+    def test_an_archived_job_needs_no_words(self) -> None:
+        terminal = Terminal({ArchiveJob: True})
+        self.assertEqual(terminal.run(GNT_JOB, "archive", "3", "4"), 0)
+        self.assertEqual(terminal.asked(), [ArchiveJob(job_id=3), ArchiveJob(job_id=4)])
+        self.assertEqual((terminal.out, terminal.err), ("", ""))
+
+
+class WatchTests(SynchronousTestCase):
+    def followed(self, command: str) -> str:
+        in_utc(self)
+        said = [[1, [5, 0], "message", "Starting the guest"]]
+        ended = [["success", ["success"], [None]], said]
+        terminal = Terminal({WaitForJobChange: ended})
+        self.assertEqual(terminal.run(GNT_JOB, command, "7"), 0)
+        return terminal.out
+
+    def test_messages_are_shown_to_who_watches_and_not_to_who_waits(self) -> None:
+        line = "Thu Jan  1 00:00:05 1970 Starting the guest\n"
+        self.assertEqual(self.followed("watch"), f"Output from job 7 follows\n{'-' * 21}\n{line}")
+        self.assertEqual(self.followed("wait"), "")

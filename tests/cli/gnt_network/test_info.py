@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
+import yaml
 from twisted.trial.unittest import SynchronousTestCase
 
+from ganeti.cli.gnt_network.commands import GNT_NETWORK
 from ganeti.cli.gnt_network.info import ranges, usage_rows
+from ganeti.testing.builders import a_cluster, a_group, a_network, a_nic, an_instance, uuid_of
+from tests.cli.cluster_answers import answers_about
+from tests.cli.terminal import Terminal
 
 
 class MapTests(SynchronousTestCase):
@@ -27,3 +32,29 @@ class MapTests(SynchronousTestCase):
         reserved = "192.0.2.0, 192.0.2.1, 192.0.2.2, 192.0.2.9, 192.0.2.255"
         shown = ["192.0.2.0-192.0.2.2", "192.0.2.9", "192.0.2.255"]
         self.assertEqual((list(ranges(reserved)), list(ranges(""))), (shown, []))
+
+
+class InfoTests(SynchronousTestCase):
+    def shown(self, *words: str) -> str:
+        uuid = uuid_of("network", "lan")
+        lan = a_network("lan", tags=("office",))
+        attached = {uuid: {"mode": "bridged", "link": "br7", "vlan": ""}}
+        web1 = an_instance("web1", nics=(a_nic("web1/0", network=uuid, ip="203.0.113.4"),))
+        state = a_cluster(networks=[lan], groups=[a_group(networks=attached)], instances=[web1])
+        terminal = Terminal(answers_about(state))
+        self.assertEqual(terminal.run(GNT_NETWORK, "info", *words), 0, terminal.err)
+        return terminal.out
+
+    def test_a_network_is_told_with_its_groups_and_instances(self) -> None:
+        [told] = yaml.safe_load(self.shown("lan"))
+        self.assertEqual(told["Network name"], "lan")
+        self.assertEqual((told["Subnet"], told["Gateway"]), ("203.0.113.0/29", "203.0.113.1"))
+        self.assertEqual((told["Tags"], told["Size"]), ("office", 8))
+        connected = {"default": "mode:bridged link:br7 vlan:"}
+        self.assertEqual(told["connected to node groups"], connected)
+        self.assertEqual(told["used by instances"], ["web1"])
+
+    def test_an_unknown_one_is_named(self) -> None:
+        terminal = Terminal(answers_about(a_cluster()))
+        self.assertEqual(terminal.run(GNT_NETWORK, "info", "wan"), 1)
+        self.assertEqual(terminal.err, "Error: unknown network wan; see gnt-network list\n")

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Every kind of object is listed alike, and its fields are explained."""
+
+from __future__ import annotations
+
+import json
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ganeti.cli.gnt_group.commands import GNT_GROUP
+from ganeti.cli.gnt_node.commands import GNT_NODE
+from ganeti.cli.listing import columns
+from ganeti.cli.session import ExitTool
+from ganeti.luxi.methods import QueryFields
+from ganeti.testing.builders import a_cluster, a_node
+from ganeti.views.registry import TABLES
+from tests.cli.cluster_answers import answers_about
+from tests.cli.terminal import Terminal
+from tests.golden.command_table import tools
+
+
+def at_a_pair() -> Terminal:
+    return Terminal(answers_about(a_cluster(nodes=["node1", a_node("node2", offline=True)])))
+
+
+class FieldsTests(SynchronousTestCase):
+    def test_the_fields_of_every_kind_have_a_type_and_an_explanation(self) -> None:
+        asked = set()
+        for tool in tools():
+            if tool.command("list-fields") is None:
+                continue
+            terminal = at_a_pair()
+            self.assertEqual(terminal.run(tool, "list-fields", "--separator", "|"), 0, tool.name)
+            for line in terminal.out.splitlines()[1:]:
+                self.assertNotIn("", line.split("|", 3), line)
+            [request] = terminal.asked()
+            assert isinstance(request, QueryFields)
+            asked.add(request.what)
+        # Locks are listed by gnt-debug; these two have commands of their own.
+        self.assertEqual(set(TABLES) - asked, {"cluster", "extstorage", "lock", "os"})
+
+    def test_some_may_be_asked_for(self) -> None:
+        terminal = at_a_pair()
+        self.assertEqual(terminal.run(GNT_NODE, "list-fields", "--no-headers", "pip"), 0)
+        self.assertRegex(terminal.out, "^pip +Text +PrimaryIP ")
+
+    def test_one_that_there_is_not_has_an_exit_code(self) -> None:
+        terminal = at_a_pair()
+        self.assertEqual(terminal.run(GNT_NODE, "list-fields", "pip", "colour"), 14)
+        self.assertEqual(terminal.err, "Warning: unknown field colour\n")
+
+    def test_programs_get_definitions(self) -> None:
+        terminal = at_a_pair()
+        self.assertEqual(terminal.run(GNT_GROUP, "list-fields", "-o", "json", "name"), 0)
+        [definition] = json.loads(terminal.out)
+        self.assertEqual((definition["name"], definition["kind"]), ("name", "text"))
+
+
+class ListTests(SynchronousTestCase):
+    def test_patterns_and_filters_choose(self) -> None:
+        for words in (("*2",), ("-F", "offline"), ('name == "node2"',)):
+            terminal = at_a_pair()
+            code = terminal.run(GNT_NODE, "list", "--no-headers", "-o", "name", *words)
+            self.assertEqual((code, terminal.out), (0, "node2\n"), words)
+
+    def test_why_a_value_is_missing_is_said_in_words_if_wanted(self) -> None:
+        words = ("list", "--no-headers", "-o", "name,mfree", "node2")
+        terminal = at_a_pair()
+        self.assertEqual(terminal.run(GNT_NODE, *words), 0)
+        self.assertEqual(terminal.out.split(), ["node2", "*"])
+        self.assertEqual(terminal.run(GNT_NODE, *words, "--verbose"), 0)
+        self.assertEqual(terminal.out.split(), ["node2", "(offline)"])
+
+    def test_columns_are_set_added_and_never_none(self) -> None:
+        self.assertEqual(columns(["a,b", "+c"], ["x"]), (["a", "b", "c"], False))
+        self.assertEqual(columns(["+c", "json"], ["x"]), (["x", "c"], True))
+        self.assertRaises(ExitTool, columns, [","], ["x"])
